@@ -1,0 +1,1 @@
+//! The one contract suite that every adapter of a port has to pass.

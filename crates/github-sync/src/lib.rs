@@ -1,0 +1,1 @@
+//! Keeps the last known state of GitHub's resources and serves it over gRPC.

@@ -1,0 +1,1 @@
+//! MCP envelopes and state machines of every revision, without I/O.

@@ -1,0 +1,168 @@
+//! A cursor is a promise: it names an exact position, in one log, for one reader.
+
+use std::fmt;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
+
+use crate::{Epoch, PrincipalId, Sequence, SessionId};
+
+const VERSION: u8 = 1;
+const BODY_BYTES: usize = 1 + 8 + 8 + 8;
+const CHECK_BYTES: usize = 4;
+
+/// Who may use a cursor: a digest of the reader, so that a cursor tells nothing about them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct CursorScope(u64);
+
+impl CursorScope {
+    /// The shared event log as one principal sees it.
+    #[must_use]
+    pub fn events(principal: &PrincipalId) -> Self {
+        Self::digest(&[b"events", principal.as_str().as_bytes()])
+    }
+
+    /// The stream of one session.
+    #[must_use]
+    pub fn session(principal: &PrincipalId, session: &SessionId) -> Self {
+        Self::digest(&[
+            b"session",
+            principal.as_str().as_bytes(),
+            session.as_str().as_bytes(),
+        ])
+    }
+
+    fn digest(parts: &[&[u8]]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        Self(first_u64(&hash.finalize()))
+    }
+}
+
+fn first_u64(bytes: &[u8]) -> u64 {
+    let mut first = [0; 8];
+    first.copy_from_slice(&bytes[..8]);
+    u64::from_be_bytes(first)
+}
+
+/// A position in the event log that a reader goes on from. Opaque text on the wire.
+///
+/// The scope binds it to its reader; the check bytes catch damage, they are no signature. A forged
+/// cursor gains nothing: the reader's own filter and rights are applied to whatever is read after it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cursor {
+    /// The log that gave the position.
+    pub epoch: Epoch,
+    /// Everything up to here is known to the reader.
+    pub sequence: Sequence,
+    /// Whose it is.
+    pub scope: CursorScope,
+}
+
+/// A cursor that we do not go on from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CursorError {
+    /// Not text that we gave out.
+    #[error("the cursor is damaged or was not issued by this server")]
+    Malformed,
+    /// Issued to another principal or session.
+    #[error("the cursor was issued to another reader")]
+    Foreign,
+}
+
+impl Cursor {
+    /// Reads a cursor and checks that it belongs to `scope`.
+    ///
+    /// # Errors
+    /// [`CursorError::Malformed`] for damaged text, [`CursorError::Foreign`] for another reader's.
+    pub fn parse(text: &str, scope: CursorScope) -> Result<Self, CursorError> {
+        let mut bytes = [0; BODY_BYTES + CHECK_BYTES];
+        let length = URL_SAFE_NO_PAD
+            .decode_slice(text.trim(), &mut bytes)
+            .map_err(|_| CursorError::Malformed)?;
+        let (body, check) = bytes.split_at(BODY_BYTES);
+        if length != bytes.len()
+            || body[0] != VERSION
+            || Sha256::digest(body)[..CHECK_BYTES] != *check
+        {
+            return Err(CursorError::Malformed);
+        }
+        let cursor = Self {
+            epoch: Epoch(first_u64(&body[1..])),
+            sequence: Sequence(first_u64(&body[9..])),
+            scope: CursorScope(first_u64(&body[17..])),
+        };
+        if cursor.scope == scope {
+            Ok(cursor)
+        } else {
+            Err(CursorError::Foreign)
+        }
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut bytes = [0; BODY_BYTES + CHECK_BYTES];
+        bytes[0] = VERSION;
+        bytes[1..9].copy_from_slice(&self.epoch.0.to_be_bytes());
+        bytes[9..17].copy_from_slice(&self.sequence.0.to_be_bytes());
+        bytes[17..25].copy_from_slice(&self.scope.0.to_be_bytes());
+        let check = Sha256::digest(&bytes[..BODY_BYTES]);
+        bytes[BODY_BYTES..].copy_from_slice(&check[..CHECK_BYTES]);
+        let mut text = [0; 40];
+        let length = URL_SAFE_NO_PAD
+            .encode_slice(bytes, &mut text)
+            .map_err(|_| fmt::Error)?;
+        f.write_str(std::str::from_utf8(&text[..length]).map_err(|_| fmt::Error)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn scope(name: &str) -> CursorScope {
+        CursorScope::events(&PrincipalId::new(name).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn a_cursor_survives_its_text(epoch: u64, sequence: u64) {
+            let cursor = Cursor { epoch: Epoch(epoch), sequence: Sequence(sequence), scope: scope("a") };
+            let text = cursor.to_string();
+            prop_assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
+            prop_assert_eq!(Cursor::parse(&text, scope("a")), Ok(cursor));
+            prop_assert_eq!(Cursor::parse(&text, scope("b")), Err(CursorError::Foreign));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,80}") {
+            let _ = Cursor::parse(&text, scope("a"));
+        }
+
+        #[test]
+        fn a_changed_character_is_noticed(position in 0_usize..38, replacement in "[A-Za-z0-9_-]") {
+            let cursor = Cursor { epoch: Epoch(7), sequence: Sequence(9), scope: scope("a") };
+            let mut text = cursor.to_string();
+            let before = text.clone();
+            text.replace_range(position..=position, &replacement);
+            if text != before {
+                prop_assert!(Cursor::parse(&text, scope("a")).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn a_session_cursor_is_not_an_event_cursor() {
+        let principal = PrincipalId::anonymous();
+        let session = SessionId::new("events").unwrap();
+        assert_ne!(
+            CursorScope::session(&principal, &session),
+            CursorScope::events(&principal)
+        );
+    }
+}

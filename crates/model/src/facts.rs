@@ -1,0 +1,93 @@
+//! What filters and indexes look at, kept beside the encoded event so that nobody parses JSON on the hot path.
+
+use bytes::Bytes;
+
+use crate::{
+    EventId, EventType, ResourceId, ResourceType, ResourceUri, Source, Timestamp, TraceContext,
+};
+
+/// The fields of an event that filters compare.
+#[derive(Clone, PartialEq, Debug)]
+pub struct EventFacts {
+    /// The event's id.
+    pub id: EventId,
+    /// What happened.
+    pub event_type: EventType,
+    /// The kind of the resource.
+    pub resource_type: ResourceType,
+    /// The resource's node id.
+    pub resource_id: ResourceId,
+    /// The owner's login, as GitHub spells it.
+    pub owner: Option<String>,
+    /// The repository's name, as GitHub spells it.
+    pub repo: Option<String>,
+    /// The resource's number.
+    pub number: Option<u64>,
+    /// Login of who did it.
+    pub actor: Option<String>,
+    /// Who told us.
+    pub source: Source,
+    /// Labels.
+    pub tags: Vec<String>,
+    /// When it happened.
+    pub timestamp: Timestamp,
+    /// When we received it.
+    pub received_at: Timestamp,
+}
+
+impl EventFacts {
+    /// The URI of the resource itself, if it has one.
+    #[must_use]
+    pub fn resource_uri(&self) -> Option<ResourceUri> {
+        let owner = self.owner.as_deref()?.to_ascii_lowercase();
+        let number = self.number?;
+        match self.resource_type {
+            ResourceType::Project => Some(ResourceUri::Project { owner, number }),
+            ResourceType::DraftIssue => None,
+            kind => {
+                let repo = self.repo.as_deref()?.to_ascii_lowercase();
+                Some(ResourceUri::Numbered {
+                    kind,
+                    owner,
+                    repo,
+                    number,
+                })
+            }
+        }
+    }
+
+    /// Every URI whose content this event changes: the resource, and the event lists that hold it.
+    #[must_use]
+    pub fn touched_uris(&self) -> Vec<ResourceUri> {
+        let mut uris = vec![ResourceUri::Events {
+            owner: None,
+            repo: None,
+        }];
+        if let Some(owner) = self.owner.as_deref().map(str::to_ascii_lowercase) {
+            uris.push(ResourceUri::Events {
+                owner: Some(owner.clone()),
+                repo: None,
+            });
+            if let Some(repo) = self.repo.as_deref().map(str::to_ascii_lowercase) {
+                uris.push(ResourceUri::Events {
+                    owner: Some(owner),
+                    repo: Some(repo),
+                });
+            }
+        }
+        uris.extend(self.resource_uri());
+        uris
+    }
+}
+
+/// An event as the log keeps it. `json` is the resource event of design §5, encoded once at ingest and
+/// passed on as it is.
+#[derive(Clone, PartialEq, Debug)]
+pub struct StoredEvent {
+    /// What filters look at.
+    pub facts: EventFacts,
+    /// The encoded event.
+    pub json: Bytes,
+    /// The trace that began with the webhook's POST.
+    pub trace: Option<TraceContext>,
+}

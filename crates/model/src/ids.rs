@@ -1,0 +1,184 @@
+//! Ids are types, not strings: validated where they enter, then trusted.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+/// Longest id that we accept from outside, in bytes. GitHub's node ids stay below 100.
+const MAX_ID_BYTES: usize = 256;
+
+/// An id from outside that we do not accept.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidId {
+    /// The id has no characters.
+    #[error("{kind} is empty")]
+    Empty {
+        /// Which id it is.
+        kind: &'static str,
+    },
+    /// The id is longer than 256 bytes.
+    #[error("{kind} is longer than {MAX_ID_BYTES} bytes")]
+    TooLong {
+        /// Which id it is.
+        kind: &'static str,
+    },
+    /// The id has a character that this kind of id does not allow.
+    #[error("{kind} has a character that is not allowed; use {allowed}")]
+    Character {
+        /// Which id it is.
+        kind: &'static str,
+        /// What is allowed, in words.
+        allowed: &'static str,
+    },
+}
+
+fn check(
+    kind: &'static str,
+    allowed: &'static str,
+    text: &str,
+    accepts: fn(u8) -> bool,
+) -> Result<(), InvalidId> {
+    match text.len() {
+        0 => Err(InvalidId::Empty { kind }),
+        n if n > MAX_ID_BYTES => Err(InvalidId::TooLong { kind }),
+        _ if text.bytes().all(accepts) => Ok(()),
+        _ => Err(InvalidId::Character { kind, allowed }),
+    }
+}
+
+fn visible(byte: u8) -> bool {
+    byte.is_ascii_graphic()
+}
+
+/// Safe inside a NATS subject token, a Redis key and a URL: no `.`, `*`, `>`, space or brace.
+fn token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+}
+
+// One shape for all ids; a function cannot define types.
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $accepts:ident, $allowed:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Takes an id from outside.
+            ///
+            /// # Errors
+            /// Empty, longer than 256 bytes, or with a character that this kind does not allow.
+            pub fn new(text: &str) -> Result<Self, InvalidId> {
+                check($kind, $allowed, text, $accepts)?;
+                Ok(Self(text.into()))
+            }
+
+            /// The id as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidId;
+            fn try_from(text: String) -> Result<Self, InvalidId> {
+                Self::new(&text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0.as_ref().to_owned()
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = InvalidId;
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                Self::new(text)
+            }
+        }
+    };
+}
+
+id!(
+    /// An event's id: GitHub's delivery GUID, or `<guid>.<n>` where one delivery yields several.
+    /// Consumers dedupe on it.
+    EventId, "event id", visible, "visible ASCII"
+);
+id!(
+    /// GitHub's `X-GitHub-Delivery` GUID; a redelivery repeats it.
+    DeliveryId, "X-GitHub-Delivery", token, "letters, digits, '-' and '_'"
+);
+id!(
+    /// GitHub's node id of a resource: one resource has one, whichever webhook spoke of it.
+    ResourceId, "resource id", visible, "visible ASCII"
+);
+id!(
+    /// An MCP session's id. It goes into NATS subjects and Redis keys, so its alphabet is narrow.
+    SessionId, "session id", token, "letters, digits, '-' and '_'"
+);
+id!(
+    /// A subscription of one session.
+    SubscriptionId, "subscription id", token, "letters, digits, '-' and '_'"
+);
+id!(
+    /// Who a request acts for.
+    PrincipalId, "principal", visible, "visible ASCII"
+);
+
+impl PrincipalId {
+    /// The one principal of `auth.mode = "none"`.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self("anonymous".into())
+    }
+}
+
+impl DeliveryId {
+    /// The id of the `index`-th event of this delivery (from 0).
+    #[must_use]
+    pub fn event(&self, index: usize) -> EventId {
+        match index {
+            0 => EventId(self.0.clone()),
+            n => EventId(format!("{}.{n}", self.0).into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn session_id_refuses_what_would_change_a_subject() {
+        for hostile in ["", "a.b", "a*", ">", "a b", "a\n", "a{b}", "\u{e9}"] {
+            assert!(SessionId::new(hostile).is_err(), "{hostile:?}");
+        }
+        assert!(SessionId::new(&"a".repeat(10_000)).is_err());
+        assert!(SessionId::new("0b6c3a52-3c1e-4a60-9d6b-2f9f3c1f7f10").is_ok());
+    }
+
+    #[test]
+    fn events_of_one_delivery_have_distinct_ids() {
+        let delivery = DeliveryId::new("72d3162e-cc78-11e3-81ab-4c9367dc0958").unwrap();
+        assert_eq!(delivery.event(0).as_str(), delivery.as_str());
+        assert_eq!(
+            delivery.event(2).as_str(),
+            "72d3162e-cc78-11e3-81ab-4c9367dc0958.2"
+        );
+    }
+}

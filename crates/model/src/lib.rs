@@ -1,0 +1,30 @@
+//! Ids, events, filters, cursors, sessions and time: data without I/O.
+//!
+//! Everything above depends on this crate, so it stays small: no tokio, no sockets, no features.
+//! What is deliberately absent: anything that talks (see `ports`) and anything that knows MCP (see `mcp`).
+
+mod clock;
+mod cursor;
+mod event;
+mod facts;
+mod filter;
+mod ids;
+mod ordered;
+mod resource;
+mod sequence;
+mod session;
+mod timestamp;
+mod trace;
+
+pub use clock::{Clock, IdSource, ManualClock, RandomIds, SystemClock};
+pub use cursor::{Cursor, CursorError, CursorScope};
+pub use event::{EventMetadata, EventType, ResourceEvent, ResourceRef, Source};
+pub use facts::{EventFacts, StoredEvent};
+pub use filter::{Filter, FilterError, FilterSet};
+pub use ids::{DeliveryId, EventId, InvalidId, PrincipalId, ResourceId, SessionId, SubscriptionId};
+pub use ordered::{Lost, Missing, Ordered, Step};
+pub use resource::{ResourceType, ResourceUri, ResourceUriError};
+pub use sequence::{Epoch, Sequence, Sequenced};
+pub use session::{Session, Subscription};
+pub use timestamp::Timestamp;
+pub use trace::{SpanId, TraceContext, TraceId};

@@ -1,0 +1,42 @@
+//! A session of the handshake era: everything that any edge needs to serve it.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{FilterSet, PrincipalId, SessionId, SubscriptionId, Timestamp};
+
+/// Events that a session asked for with `subscribe_to_events`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Subscription {
+    /// Its id, unique within the session.
+    pub id: SubscriptionId,
+    /// Which events.
+    pub filters: FilterSet,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// An MCP session. Durable before its id leaves the server, so that any edge serves it at once.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Session {
+    /// Its id, unguessable.
+    pub id: SessionId,
+    /// Who may use it.
+    pub owner: PrincipalId,
+    /// The revision that was negotiated.
+    pub protocol_version: String,
+    /// What the client said of itself.
+    pub client_info: Value,
+    /// What the client can do.
+    pub client_capabilities: Value,
+    /// Whether `notifications/initialized` has come.
+    pub initialized: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Events that it wants as notifications.
+    pub subscriptions: Vec<Subscription>,
+    /// Resources that it wants `notifications/resources/updated` for, in canonical form.
+    pub resource_uris: BTreeSet<String>,
+}

@@ -1,0 +1,1 @@
+//! Bus and JetStream event log on NATS.

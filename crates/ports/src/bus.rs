@@ -1,0 +1,143 @@
+//! The bus: hints, nothing that must survive.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use model::{Epoch, Sequenced, SessionId, StoredEvent, TraceContext};
+
+use crate::{Classified, ErrorClass, Source};
+
+/// Where a message goes.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Topic {
+    /// Every edge and the sync role (`mcp.broadcast`).
+    Broadcast,
+    /// Whoever holds a stream of this session (`mcp.session.<id>`).
+    Session(SessionId),
+    /// All sessions: for subscribing only (`mcp.session.*`). An edge holds one such subscription instead
+    /// of one per stream, so that connects and disconnects cost the bus nothing.
+    AllSessions,
+}
+
+/// "The log has these": with the payload, so that the fast path needs no read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventHint {
+    /// The log that gave the sequences; a hint from another log is ignored.
+    pub epoch: Epoch,
+    /// The events of one append, ascending.
+    pub events: Vec<Sequenced<StoredEvent>>,
+}
+
+/// What travels on the bus.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BusMessage {
+    /// Events were appended.
+    Events(Arc<EventHint>),
+    /// A session's subscriptions or state changed: load it again.
+    SessionChanged(SessionId),
+    /// A session ended: close its streams.
+    SessionEnded(SessionId),
+    /// A newer stream of this session was opened: the older one, which has another tag, closes.
+    StreamTakenOver {
+        /// The session.
+        session: SessionId,
+        /// Tag of the stream that stays.
+        stays: u64,
+    },
+}
+
+/// What a subscriber gets.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BusEvent {
+    /// A message, with the trace that it belongs to.
+    Message(BusMessage, Option<TraceContext>),
+    /// Messages may have been lost here (overflow, reconnect): look at the store.
+    Gap,
+}
+
+/// The receiving end; dropping it ends the subscription. The stream ends only when the bus is closed.
+pub struct Subscription(pub BoxStream<'static, BusEvent>);
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Subscription")
+    }
+}
+
+/// What can go wrong with a bus.
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    /// The bus does not answer.
+    #[error("bus cannot {op} now")]
+    Unavailable {
+        /// What we were doing.
+        op: &'static str,
+        /// What the driver said.
+        #[source]
+        source: Source,
+    },
+    /// The message is larger than the bus carries.
+    #[error("message of {bytes} bytes is larger than the bus carries ({max_bytes})")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The bound.
+        max_bytes: usize,
+    },
+    /// [`Topic::AllSessions`] is for subscribing.
+    #[error("a message needs one topic to go to")]
+    NoSuchTopic,
+}
+
+impl Classified for BusError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Unavailable { .. } => ErrorClass::Transient,
+            Self::TooLarge { .. } | Self::NoSuchTopic => ErrorClass::Permanent,
+        }
+    }
+}
+
+/// Says "there is something new" to whoever listens, at most once, without waiting for anybody.
+///
+/// # Contract
+/// - **BU-01** a message published after `subscribe` returned reaches the subscriber, with its trace.
+/// - **BU-02** messages of one publisher on one topic arrive in the order of publishing.
+/// - **BU-03** a topic's subscriber gets nothing of another topic; [`Topic::AllSessions`] gets every
+///   session's messages and no broadcast.
+/// - **BU-04** every subscriber of a topic gets every message.
+/// - **BU-05** a subscriber that does not read gets [`BusEvent::Gap`] in place of what it lost, and never
+///   makes a publisher or another subscriber wait.
+/// - **BU-06** dropping a subscription ends it; publishing to nobody is no error.
+/// - **BU-07** (reconnecting) after the connection was lost and came back, subscribers get a
+///   [`BusEvent::Gap`] and then messages again.
+/// - **BU-08** a message that is not ours (bytes that do not decode) is dropped and counted, and the
+///   subscription lives on.
+/// - **BU-09** (shared) a message published through one handle reaches subscribers of another.
+/// - **BU-10** publishing to [`Topic::AllSessions`] is refused.
+#[async_trait]
+pub trait Bus: fmt::Debug + Send + Sync + 'static {
+    /// Publishes; returns once the message is handed to the bus, not once it arrived.
+    ///
+    /// # Errors
+    /// The bus is unavailable, or the message too large.
+    async fn publish(
+        &self,
+        topic: &Topic,
+        message: BusMessage,
+        trace: Option<TraceContext>,
+    ) -> Result<(), BusError>;
+
+    /// Subscribes; what is published after this returned arrives.
+    ///
+    /// # Errors
+    /// The bus is unavailable.
+    async fn subscribe(&self, topic: &Topic) -> Result<Subscription, BusError>;
+
+    /// Whether the bus answers now; readiness asks this.
+    ///
+    /// # Errors
+    /// It does not.
+    async fn check(&self) -> Result<(), BusError>;
+}

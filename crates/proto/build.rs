@@ -1,0 +1,15 @@
+//! Generates the messages and gRPC stubs from `proto/` with a protobuf compiler in Rust: no protoc needed.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let root = "../../proto";
+    let files = ["events", "bus", "sync"].map(|name| format!("{root}/forgewire/v1/{name}.proto"));
+    for file in &files {
+        println!("cargo:rerun-if-changed={file}");
+    }
+    let descriptors = protox::compile(&files, [root])?;
+    tonic_prost_build::configure()
+        .bytes(".forgewire.v1.StoredEvent.json")
+        .bytes(".forgewire.v1.GetResourceResponse.json")
+        .compile_fds(descriptors)?;
+    Ok(())
+}

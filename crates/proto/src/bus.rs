@@ -1,0 +1,110 @@
+//! Bus messages: `ports` on one side, protobuf on the other.
+
+use std::sync::Arc;
+
+use model::{Epoch, SessionId};
+use ports::{BusMessage, EventHint};
+use prost::Message;
+use v1::bus_message::Body;
+
+use crate::{DecodeError, events, v1};
+
+const VERSION: u32 = 1;
+
+/// Encodes a message for the bus.
+#[must_use]
+pub fn encode_bus_message(message: &BusMessage) -> Vec<u8> {
+    let body = match message {
+        BusMessage::Events(hint) => Body::Events(v1::EventHint {
+            epoch: hint.epoch.0,
+            events: hint.events.iter().map(events::sequenced_to_wire).collect(),
+        }),
+        BusMessage::SessionChanged(session) => Body::SessionChanged(v1::SessionChanged {
+            session_id: session.to_string(),
+        }),
+        BusMessage::SessionEnded(session) => Body::SessionEnded(v1::SessionEnded {
+            session_id: session.to_string(),
+        }),
+        BusMessage::StreamTakenOver { session, stays } => {
+            Body::StreamTakenOver(v1::StreamTakenOver {
+                session_id: session.to_string(),
+                stays: *stays,
+            })
+        }
+    };
+    v1::BusMessage {
+        version: VERSION,
+        body: Some(body),
+    }
+    .encode_to_vec()
+}
+
+/// Decodes a message from the bus.
+///
+/// # Errors
+/// The bytes are not a message of ours, or a field has no meaning.
+pub fn decode_bus_message(bytes: bytes::Bytes) -> Result<BusMessage, DecodeError> {
+    let wire = v1::BusMessage::decode(bytes)?;
+    if wire.version != VERSION {
+        return Err(DecodeError::Version(wire.version));
+    }
+    let session = |id: String| SessionId::new(&id).map_err(|_| DecodeError::Field("session_id"));
+    Ok(match wire.body.ok_or(DecodeError::Field("body"))? {
+        Body::Events(hint) => {
+            let events = hint.events.into_iter().map(events::sequenced_from_wire);
+            let events = events.collect::<Result<_, _>>()?;
+            BusMessage::Events(Arc::new(EventHint {
+                epoch: Epoch(hint.epoch),
+                events,
+            }))
+        }
+        Body::SessionChanged(body) => BusMessage::SessionChanged(session(body.session_id)?),
+        Body::SessionEnded(body) => BusMessage::SessionEnded(session(body.session_id)?),
+        Body::StreamTakenOver(body) => BusMessage::StreamTakenOver {
+            session: session(body.session_id)?,
+            stays: body.stays,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn foreign_bytes_are_an_error_not_a_panic(bytes: Vec<u8>) {
+            let _ = decode_bus_message(bytes.into());
+        }
+    }
+
+    #[test]
+    fn a_session_id_that_would_change_a_subject_is_refused() {
+        let body = Body::SessionEnded(v1::SessionEnded {
+            session_id: "a.*.>".into(),
+        });
+        let bytes = v1::BusMessage {
+            version: 1,
+            body: Some(body),
+        }
+        .encode_to_vec();
+        assert!(matches!(
+            decode_bus_message(bytes.into()),
+            Err(DecodeError::Field("session_id"))
+        ));
+    }
+
+    #[test]
+    fn another_version_is_refused() {
+        let bytes = v1::BusMessage {
+            version: 2,
+            body: None,
+        }
+        .encode_to_vec();
+        assert!(matches!(
+            decode_bus_message(bytes.into()),
+            Err(DecodeError::Version(2))
+        ));
+    }
+}

@@ -1,0 +1,1 @@
+//! Configuration, telemetry, lifecycle, HTTP and gRPC plumbing for the services.

@@ -1,0 +1,1 @@
+//! Event log and session store on SQLite.

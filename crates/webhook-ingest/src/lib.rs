@@ -1,0 +1,1 @@
+//! Receives GitHub's webhooks: verifies, normalises, appends durably, then answers.
