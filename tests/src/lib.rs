@@ -1,1 +1,7 @@
-//! Whole-system scenarios.
+//! What the whole-system scenarios share: readers that behave like agents, and one system at a time.
+
+mod reader;
+mod systems;
+
+pub use reader::{Reader, ReaderKind};
+pub use systems::{both, log_lines, settle, until};

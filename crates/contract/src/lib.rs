@@ -1,1 +1,74 @@
 //! The one contract suite that every adapter of a port has to pass.
+//!
+//! A port's doc comment numbers its promises (`EL-01`…, `SS-01`…, `BU-01`…). Each number is at least one
+//! case here, and a test of this crate fails when a number has no case or a case no number. An adapter
+//! says how to make a fresh, isolated port ([`Harness`]) and gets every case:
+//!
+//! ```toml
+//! [[test]]
+//! name = "contract"
+//! harness = false
+//! ```
+//!
+//! ```no_run
+//! // tests/contract.rs of an adapter
+//! use std::sync::Arc;
+//!
+//! use contract::{Abilities, Harness, Port, SessionStoreFixture};
+//! # use model::{Clock, ManualClock, Timestamp};
+//! # #[derive(Debug)] struct MyStore;
+//! # impl MyStore { fn new(_: &str, _: Arc<dyn Clock>) -> Arc<dyn ports::SessionStore> { panic!("an example") } }
+//!
+//! struct MyAdapter;
+//!
+//! #[contract::async_trait]
+//! impl Harness for MyAdapter {
+//!     fn backend(&self) -> &'static str {
+//!         "my-store"
+//!     }
+//!
+//!     fn abilities(&self, port: Port) -> Option<Abilities> {
+//!         match port {
+//!             Port::SessionStore => Some(Abilities { shared: true, ..Abilities::default() }),
+//!             Port::EventLog | Port::Bus => None,
+//!         }
+//!     }
+//!
+//!     async fn session_store(&self) -> anyhow::Result<SessionStoreFixture> {
+//!         let namespace = contract::unique_name(); // nobody else's sessions in here
+//!         let clock = Arc::new(ManualClock::at(Timestamp::default()));
+//!         let store = MyStore::new(&namespace, clock.clone());
+//!         let mut fixture = SessionStoreFixture::new(store);
+//!         fixture.clock = Some(clock.clone()); // leave out when the server keeps the time
+//!         fixture.handles.peer = Some(contract::opener(move || {
+//!             let (namespace, clock) = (namespace.clone(), clock.clone());
+//!             async move { Ok(MyStore::new(&namespace, clock)) }
+//!         }));
+//!         Ok(fixture)
+//!     }
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     contract::run(MyAdapter)
+//! }
+//! ```
+//!
+//! What an adapter cannot do is *ignored with the reason in the case's name*, never passed. A case has
+//! 30 s and a runtime with four threads of its own; cases run beside each other.
+
+mod bus;
+mod case;
+mod event_log;
+mod events;
+mod harness;
+mod session_store;
+mod sessions;
+
+pub use async_trait::async_trait;
+pub use case::run;
+pub use events::{event, event_received_at, events};
+pub use harness::{
+    Abilities, BusFixture, EventLogFixture, ForeignBytes, Handles, Harness, Hook, Opener, Port,
+    SessionStoreFixture, hook, opener, unique_name,
+};
+pub use sessions::session;

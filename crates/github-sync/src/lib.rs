@@ -1,1 +1,20 @@
-//! Keeps the last known state of GitHub's resources and serves it over gRPC.
+//! The sync role: keeps the last known state of each GitHub resource and serves it.
+//!
+//! It reads the event log from its start and keeps, for each resource, the newest object that an event
+//! carried. There is no store of its own: a restart reads the log again. Callers get it as
+//! [`ports::ResourceReader`], in the same process ([`Service::reader`]) or over gRPC ([`client::connect`]).
+//!
+//! What is deliberately absent: calls of GitHub's API, and connections from agents (they talk to an edge).
+
+mod api;
+pub mod client;
+mod config;
+mod error;
+mod limits;
+mod metrics;
+mod mirror;
+mod service;
+
+pub use config::Config;
+pub use error::{BuildError, ConnectError, ServeError};
+pub use service::{Deps, Service};

@@ -1,1 +1,40 @@
 //! MCP envelopes and state machines of every revision, without I/O.
+//!
+//! One endpoint speaks five revisions in two eras. The handshake era (2024-11-05 … 2025-11-25)
+//! opens a session with `initialize`; the stateless era (2026-07-28) says everything in every
+//! request. What is here decides, parses and encodes; sockets, stores and clocks stay with the
+//! caller.
+//!
+//! | module | job |
+//! | --- | --- |
+//! | [`dispatch`] | (method, headers, body) → what it is, or the refusal that the spec demands |
+//! | [`envelope`] | JSON-RPC: ids, messages, batches, errors; bodies stay raw |
+//! | [`version`] | revisions, negotiation, what each can do |
+//! | [`method`] | the names of methods and notifications |
+//! | [`answer`] | one result, shaped for the revision that asked |
+//! | [`handshake`], [`stateless`] | what only one of the eras has |
+//! | [`tool`], [`resource`], [`page`] | descriptors, parameters and results of the features |
+//! | [`sse`] | frames of a stream, and a parser for tests |
+//! | [`headers`] | header values, `Accept`, the base64 sentinel |
+//!
+//! What is deliberately absent: `Origin` and `Host` checks, authorization, `Mcp-Param-*` (needs the
+//! tool's schema), prompts, MRTR and tasks (they come with their handlers).
+
+pub mod answer;
+pub mod dispatch;
+pub mod envelope;
+pub mod handshake;
+pub mod headers;
+pub mod limits;
+pub mod method;
+pub mod page;
+pub mod params;
+pub mod resource;
+pub mod sse;
+pub mod stateless;
+pub mod tool;
+pub mod version;
+
+pub use dispatch::{Decision, Refusal, Surface, classify};
+pub use envelope::{ErrorCode, Incoming, RequestId, RpcError};
+pub use version::{Era, ProtocolVersion};

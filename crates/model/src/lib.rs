@@ -24,7 +24,7 @@ pub use filter::{Filter, FilterError, FilterSet};
 pub use ids::{DeliveryId, EventId, InvalidId, PrincipalId, ResourceId, SessionId, SubscriptionId};
 pub use ordered::{Lost, Missing, Ordered, Step};
 pub use resource::{ResourceType, ResourceUri, ResourceUriError};
-pub use sequence::{Epoch, Sequence, Sequenced};
+pub use sequence::{Epoch, LogPosition, Sequence, Sequenced};
 pub use session::{Session, Subscription};
 pub use timestamp::Timestamp;
 pub use trace::{SpanId, TraceContext, TraceId};

@@ -39,6 +39,23 @@ impl fmt::Debug for Sequence {
 #[serde(transparent)]
 pub struct Epoch(pub u64);
 
+/// A position together with the log that it is a position in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct LogPosition {
+    /// The log.
+    pub epoch: Epoch,
+    /// The position.
+    pub sequence: Sequence,
+}
+
+impl LogPosition {
+    /// The position in the log `epoch`; the start if it was taken in another log.
+    #[must_use]
+    pub fn within(self, epoch: Epoch) -> Sequence {
+        if self.epoch == epoch { self.sequence } else { Sequence::START }
+    }
+}
+
 /// Something with its place in a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sequenced<T> {

@@ -1,11 +1,11 @@
 //! A session of the handshake era: everything that any edge needs to serve it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{FilterSet, PrincipalId, SessionId, SubscriptionId, Timestamp};
+use crate::{FilterSet, LogPosition, PrincipalId, SessionId, SubscriptionId, Timestamp};
 
 /// Events that a session asked for with `subscribe_to_events`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -14,6 +14,8 @@ pub struct Subscription {
     pub id: SubscriptionId,
     /// Which events.
     pub filters: FilterSet,
+    /// Events after this position. An edge that hears of the subscription late goes back to it.
+    pub since: LogPosition,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -37,6 +39,13 @@ pub struct Session {
     pub created_at: Timestamp,
     /// Events that it wants as notifications.
     pub subscriptions: Vec<Subscription>,
-    /// Resources that it wants `notifications/resources/updated` for, in canonical form.
-    pub resource_uris: BTreeSet<String>,
+    /// Resources that it wants `notifications/resources/updated` for, as the client spelt them, with
+    /// the position after which changes count.
+    pub resource_uris: BTreeMap<String, LogPosition>,
+    /// Lowest level of the log notifications that it wants; none means all.
+    #[serde(default)]
+    pub log_level: Option<String>,
+    /// A GET stream has been opened. The first one begins with the subscriptions' own positions, a later
+    /// one that names no event begins with what comes next.
+    pub streamed: bool,
 }

@@ -1,1 +1,30 @@
-//! Configuration, telemetry, lifecycle, HTTP and gRPC plumbing for the services.
+//! What every service of Forgewire needs around its own work.
+//!
+//! | module | gives |
+//! | --- | --- |
+//! | [`config`] | one struct from files, environment and flags; errors name key and origin |
+//! | [`lifecycle`] | readiness latches, tracked tasks, drain, hard stop, outcome |
+//! | [`http`] | listeners and an accept loop for axum routers that drains and has bounds |
+//! | [`grpc`] | servers and channels with deadlines, trace context, codes of error classes |
+//! | [`problem`] | problem+json, the one mapping of error classes to HTTP |
+//! | [`trace`] | W3C trace context in and out of requests |
+//! | [`metrics`] | the registry, latency buckets, OpenMetrics text |
+//! | [`admin`] | `/livez`, `/readyz`, `/health`, `/metrics` |
+//! | [`telemetry`] | log lines on stderr, panics among them |
+//! | [`follow`] | the event log as an ordered stream without gaps |
+//!
+//! The binary puts them together: load the configuration, start telemetry, make a
+//! [`lifecycle::Lifecycle`], build services (they take their latches and spawn their tasks), serve,
+//! and
+//! `run_until(stop_signals())`. Nothing here knows a service or an adapter.
+
+pub mod admin;
+pub mod config;
+pub mod follow;
+pub mod grpc;
+pub mod http;
+pub mod lifecycle;
+pub mod metrics;
+pub mod problem;
+pub mod telemetry;
+pub mod trace;

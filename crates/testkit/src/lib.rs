@@ -1,1 +1,28 @@
-//! Fake GitHub, real servers on free ports, a cluster of processes, an SSE client.
+//! Fake GitHub, real servers on free ports, a cluster of processes, an SSE client: what the
+//! whole-system scenarios, the benchmark, `make cluster` and `forgewire demo` are made of.
+//!
+//! | module | gives |
+//! | --- | --- |
+//! | [`fake_github`] | signed deliveries that tell a plausible story, and a sender over real HTTP |
+//! | [`sse`] | a parser of event streams and a client that resumes |
+//! | [`mcp_client`] | a small MCP client of both eras that can hop between edges |
+//! | [`ledger`] | acknowledged = delivered, once, in order per resource; else a readable reason |
+//! | `process` | a child process: logs in files, ready line, SIGTERM, `kill -9`, restart |
+//! | `cluster` | the processes of `deploy/cluster.toml`, and `System` for the scenarios |
+//! | `servers` | single NATS and Redis servers for contract suites |
+//!
+//! The last three need the feature `cluster` (on by default). The product depends on this crate
+//! only for its `demo` feature, and then without `cluster`.
+
+pub mod fake_github;
+mod http;
+pub mod ledger;
+pub mod mcp_client;
+pub mod sse;
+
+#[cfg(feature = "cluster")]
+pub mod cluster;
+#[cfg(feature = "cluster")]
+pub mod process;
+#[cfg(feature = "cluster")]
+pub mod servers;

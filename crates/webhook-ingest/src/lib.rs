@@ -1,1 +1,27 @@
 //! Receives GitHub's webhooks: verifies, normalises, appends durably, then answers.
+//!
+//! The way of a delivery: `api` takes the body in within its bounds, `examine` verifies the
+//! signature over the raw bytes and only then parses, [`normalise`] makes resource events (pure,
+//! one file per kind of webhook), `record` appends them and tells the bus, `delivery` holds these
+//! steps together in a task that a sender who hangs up cannot interrupt.
+//!
+//! What is deliberately absent: calls of GitHub's API (the sync role does that) and anything that
+//! talks to clients (the edge). The role keeps nothing: every replica takes every delivery, and the
+//! event log tells which are duplicates.
+
+mod api;
+mod config;
+mod delivery;
+mod error;
+mod examine;
+pub mod limits;
+mod metrics;
+pub mod normalise;
+mod record;
+mod service;
+pub mod signature;
+
+pub use api::WEBHOOK_PATH;
+pub use config::Config;
+pub use error::{BuildError, Refusal};
+pub use service::{Deps, Service};

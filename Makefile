@@ -1,0 +1,37 @@
+# A façade: every target is one line, the work is in deploy/ and .ci/.
+.DEFAULT_GOAL := help
+RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
+.PHONY: help demo test setup lint fmt cluster bench interop k8s-check ci
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## Build and show the whole path in one process, with a fake GitHub
+	@deploy/demo.sh
+
+test: ## Run all tests, on real NATS, Redis and HAProxy
+	@deploy/test.sh
+
+setup: ## Install what building and testing need
+	@deploy/setup.sh test
+
+lint: ## Check format, clippy and shell scripts
+	@deploy/lint.sh
+
+fmt: ## Format the code
+	@cargo fmt --all
+
+cluster: ## Start the cluster of deploy/ on this machine, until Ctrl-C
+	@deploy/setup.sh test && cargo build --release --locked --workspace --bins && exec $(RELEASE)/cluster
+
+bench: ## Measure latency, CPU and memory; prints a table and writes JSON into results/
+	@deploy/setup.sh test && cargo build --release --locked --workspace --bins && exec $(RELEASE)/bench
+
+interop: ## Use the official Python and TypeScript clients, through the balancer
+	@deploy/test.sh --workspace --test interop
+
+k8s-check: ## Render the manifests, check them against Kubernetes' schemas and the code
+	@deploy/test.sh --workspace --test kubernetes
+
+ci: ## What CI runs
+	@.ci/run

@@ -1,0 +1,162 @@
+//! The floor: a bare loop that sends the same frame to the same number of sockets at the same pace, one
+//! `send` each, in a process of its own. What the kernel takes for that, no server can save.
+
+use std::{
+    io::{BufRead, ErrorKind, Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+use socket2::{Domain, Socket, Type};
+
+use crate::{
+    clock::{now_nanos, sleep_until},
+    frames::stamp,
+    receiver::say,
+};
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 4096;
+/// How long a receiver may take to send its request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+    Transfer-Encoding: chunked\r\n\r\n1d\r\nevent: connected\ndata: \"ok\"\n\n\r\n";
+
+/// What a floor is told to do.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How many streams it waits for.
+    #[arg(long)]
+    streams: usize,
+}
+
+/// Said first.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Listening {
+    /// Its port on 127.0.0.1.
+    pub(crate) port: u16,
+}
+
+/// What to send; one JSON line on stdin.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Send {
+    /// How many events to every stream.
+    pub(crate) rounds: u64,
+    /// From one event to the next.
+    pub(crate) interval_nanos: u64,
+    /// The event as the server under test sends it.
+    pub(crate) sample: String,
+}
+
+/// What was sent.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Sent {
+    /// Whole frames.
+    pub(crate) frames: u64,
+    /// Frames that a full socket did not take, or not whole.
+    pub(crate) refused: u64,
+}
+
+/// Runs until stdin ends.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let listener = listen().context("binding the floor")?;
+    say(&Listening {
+        port: listener.local_addr()?.port(),
+    })?;
+    let mut sockets = Vec::with_capacity(args.streams);
+    while sockets.len() < args.streams {
+        let (socket, _) = listener.accept().context("accepting a stream")?;
+        sockets.push(open(socket)?);
+    }
+    for line in std::io::stdin().lock().lines() {
+        let send: Send = serde_json::from_str(&line?)?;
+        say(&rounds(&mut sockets, &send)?)?;
+    }
+    Ok(())
+}
+
+/// With a long backlog: std's is so short that connects of thousands are dropped and tried again.
+fn listen() -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn open(mut socket: TcpStream) -> Result<TcpStream> {
+    socket.set_nodelay(true)?;
+    socket.set_read_timeout(Some(REQUEST_TIMEOUT))?;
+    let (mut request, mut buffer) = (Vec::new(), [0; 1024]);
+    while !request.ends_with(b"\r\n\r\n") {
+        let length = socket.read(&mut buffer).context("reading a request")?;
+        ensure!(length > 0, "a receiver left before its request was read");
+        request.extend_from_slice(&buffer[..length]);
+    }
+    socket.write_all(HEAD)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+fn rounds(sockets: &mut [TcpStream], send: &Send) -> Result<Sent> {
+    let mut sent = Sent {
+        frames: 0,
+        refused: 0,
+    };
+    let start = now_nanos() + send.interval_nanos;
+    for round in 0..send.rounds {
+        let intended = start + round * send.interval_nanos;
+        let frame = chunk(&with_stamp(&send.sample, &stamp(round + 1, intended))?);
+        sleep_until(intended);
+        for socket in &mut *sockets {
+            match socket.write(&frame) {
+                Ok(length) if length == frame.len() => sent.frames += 1,
+                Ok(_) => bail!("a socket took a part of a frame: its receiver does not keep up"),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => sent.refused += 1,
+                Err(error) => return Err(error).context("sending a frame"),
+            }
+        }
+    }
+    Ok(sent)
+}
+
+fn chunk(text: &str) -> Vec<u8> {
+    format!("{:x}\r\n{text}\r\n", text.len()).into_bytes()
+}
+
+/// The sample with another stamp in place of each of its own.
+fn with_stamp(sample: &str, stamp: &str) -> Result<String> {
+    let start = sample
+        .find("bench-at:")
+        .context("the sample has no stamp")?;
+    let old = sample
+        .get(start..start + stamp.len())
+        .context("the sample's stamp is cut off")?;
+    Ok(sample.replace(old, stamp))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frames::{Arrived, Frames, Stamp};
+
+    #[test]
+    fn what_the_floor_sends_is_what_the_receiver_reads() {
+        let sample = format!(
+            "event: event\ndata: {{\"a\":\"{0}\",\"b\":\"{0}\"}}\n\n",
+            stamp(1, 2)
+        );
+        let frame = chunk(&with_stamp(&sample, &stamp(8, 9)).unwrap());
+        let (mut frames, mut arrived) = (Frames::new(), Vec::new());
+        frames.feed(HEAD, &mut |one| arrived.push(one)).unwrap();
+        frames.feed(&frame, &mut |one| arrived.push(one)).unwrap();
+        let event = Arrived::Event(Some(Stamp {
+            number: 8,
+            intended_nanos: 9,
+        }));
+        assert_eq!(arrived, [Arrived::Connected, event]);
+        assert_eq!(frame.len(), chunk(&sample).len());
+    }
+}

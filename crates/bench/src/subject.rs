@@ -1,0 +1,149 @@
+//! What is measured: real forgewire processes, started for the run and spoken to from outside only.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+use testkit::cluster::{Kind, System};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::load::Ingest;
+
+/// Where the kit that starts processes looks for the binary.
+pub(crate) const BINARY_VARIABLE: &str = "FORGEWIRE_BIN";
+/// More than any measurement opens; below the usual hard limit of 20,000 file descriptors.
+const MAX_STREAMS: &str = "19500";
+/// Streams are spread over so many edges of a cluster.
+const EDGES: usize = 2;
+
+/// Two ways to run the same code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Topology {
+    /// One process, SQLite, in-process bus.
+    Embedded,
+    /// Several processes, NATS JetStream, Redis.
+    Cluster,
+}
+
+impl Topology {
+    pub(crate) const ALL: [Self; 2] = [Self::Embedded, Self::Cluster];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Cluster => "cluster",
+        }
+    }
+}
+
+/// One process that holds streams.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Edge {
+    pub(crate) address: SocketAddr,
+    pub(crate) pid: u32,
+}
+
+/// A running forgewire; stopped in order when dropped.
+#[derive(Debug)]
+pub(crate) struct Subject {
+    pub(crate) ingest: Ingest,
+    /// Edges that streams are spread over: one when embedded, two in a cluster.
+    pub(crate) edges: Vec<Edge>,
+    /// Taken on drop.
+    system: Option<System>,
+    runtime: Runtime,
+}
+
+impl Subject {
+    /// Starts one; its files go to a new folder in `scratch`.
+    pub(crate) fn start(topology: Topology, scratch: &Path) -> Result<Self> {
+        let (kind, edge_count) = match topology {
+            Topology::Embedded => (Kind::Embedded, 1),
+            Topology::Cluster => (Kind::Cluster, EDGES),
+        };
+        let folder = tempfile::Builder::new()
+            .prefix(&format!("{}-", topology.name()))
+            .tempdir_in(scratch)?
+            .keep();
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let starting = System::start_with(kind, |mut plan| {
+            plan.dir = Some(folder);
+            plan.own_groups = true;
+            plan.with_env("FORGEWIRE_EDGE__MAX_STREAMS", MAX_STREAMS)
+                .with_env("RUST_LOG", "warn")
+        });
+        let mut system = runtime.block_on(starting)?;
+        let mut edges = Vec::new();
+        for index in 0..edge_count {
+            let name = match topology {
+                Topology::Embedded => "forgewire".to_owned(),
+                Topology::Cluster => format!("edge-{}", index + 1),
+            };
+            let address = address(&system.edges()[index])?;
+            let pid = system
+                .cluster()
+                .process(&name)?
+                .id()
+                .context("an edge does not run")?;
+            edges.push(Edge { address, pid });
+        }
+        let ingests = system
+            .ingests()
+            .iter()
+            .map(address)
+            .collect::<Result<Vec<_>>>()?;
+        let ingest = Ingest {
+            addresses: ingests,
+            secret: system.secret().to_owned(),
+        };
+        Ok(Self {
+            ingest,
+            edges,
+            system: Some(system),
+            runtime,
+        })
+    }
+
+    /// Addresses of all edges.
+    pub(crate) fn edge_addresses(&self) -> Vec<SocketAddr> {
+        self.edges.iter().map(|edge| edge.address).collect()
+    }
+}
+
+impl Drop for Subject {
+    fn drop(&mut self) {
+        if let Some(system) = self.system.take()
+            && let Err(error) = self.runtime.block_on(system.stop())
+        {
+            eprintln!("  stopping: {error:#}");
+        }
+    }
+}
+
+fn address(url: &reqwest::Url) -> Result<SocketAddr> {
+    let addresses = url
+        .socket_addrs(|| None)
+        .with_context(|| format!("no address: {url}"))?;
+    addresses
+        .first()
+        .copied()
+        .with_context(|| format!("no address: {url}"))
+}
+
+/// The release build beside this program.
+pub(crate) fn release_binary() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("finding this program")?;
+    let target = own
+        .parent()
+        .and_then(Path::parent)
+        .context("this program has no folder")?;
+    let path = target.join("release").join("forgewire");
+    ensure!(
+        path.exists(),
+        "{} is not there: `cargo build --release -p forgewire`, or set {BINARY_VARIABLE}",
+        path.display()
+    );
+    Ok(path)
+}

@@ -1,0 +1,64 @@
+//! A subscriber as the cases use it, and messages that tell themselves apart.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use futures_util::StreamExt;
+use model::{SessionId, TraceContext};
+use ports::{Bus, BusEvent, BusMessage, Subscription, Topic};
+
+/// How long a message may take; only a case that fails waits so long.
+const ARRIVAL_DEADLINE: Duration = Duration::from_secs(10);
+
+pub(super) fn session_id(name: &str) -> SessionId {
+    SessionId::new(name).expect("a token")
+}
+
+pub(super) fn session_topic(name: &str) -> Topic {
+    Topic::Session(session_id(name))
+}
+
+/// The `n`-th message.
+pub(super) fn message(n: u64) -> BusMessage {
+    BusMessage::StreamTakenOver {
+        session: session_id("numbered"),
+        stays: n,
+    }
+}
+
+/// The number of a message made by [`message`].
+pub(super) fn number(message: &BusMessage) -> Result<u64> {
+    match message {
+        BusMessage::StreamTakenOver { stays, .. } => Ok(*stays),
+        other => bail!("nobody published {other:?}"),
+    }
+}
+
+pub(super) async fn send(bus: &dyn Bus, topic: &Topic, n: u64) -> Result<()> {
+    bus.publish(topic, message(n), None)
+        .await
+        .with_context(|| format!("message {n}"))
+}
+
+/// The next thing that a subscriber gets.
+pub(super) async fn next(subscription: &mut Subscription) -> Result<BusEvent> {
+    tokio::time::timeout(ARRIVAL_DEADLINE, subscription.0.next())
+        .await
+        .context("nothing arrives")?
+        .context("the subscription has ended")
+}
+
+/// The next message; a gap in its place is an error.
+pub(super) async fn next_message(
+    subscription: &mut Subscription,
+) -> Result<(BusMessage, Option<TraceContext>)> {
+    match next(subscription).await? {
+        BusEvent::Message(message, trace) => Ok((message, trace)),
+        BusEvent::Gap => bail!("a gap, where nothing was lost"),
+    }
+}
+
+/// The next message's number.
+pub(super) async fn next_number(subscription: &mut Subscription) -> Result<u64> {
+    number(&next_message(subscription).await?.0)
+}

@@ -1,0 +1,82 @@
+//! Events to test with: varied, and the same for the same number.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use model::{
+    EventFacts, EventId, EventType, ResourceId, ResourceType, Source, StoredEvent, Timestamp,
+    TraceContext,
+};
+
+/// When [`event`] number 0 was received.
+const FIRST_RECEIVED_AT: Timestamp = Timestamp::from_unix_millis(1_790_000_000_000);
+
+/// The `n`-th event. Facts, JSON and trace vary with `n`; it was received `n` seconds after number 0.
+#[must_use]
+pub fn event(n: u64) -> StoredEvent {
+    event_received_at(n, FIRST_RECEIVED_AT.plus(Duration::from_secs(n)))
+}
+
+/// Events number `from` to `to - 1`.
+#[must_use]
+pub fn events(from: u64, to: u64) -> Vec<StoredEvent> {
+    (from..to).map(event).collect()
+}
+
+/// The `n`-th event, received at another time.
+#[must_use]
+pub fn event_received_at(n: u64, received_at: Timestamp) -> StoredEvent {
+    let pick = |of: usize| usize::try_from(n).unwrap_or(usize::MAX) % of;
+    let some = |every: u64, text: String| (!n.is_multiple_of(every)).then_some(text);
+    let facts = EventFacts {
+        id: id(n),
+        event_type: EventType::ALL[pick(EventType::ALL.len())],
+        resource_type: ResourceType::ALL[pick(ResourceType::ALL.len())],
+        resource_id: ResourceId::new(&format!("I_kwDO{n:x}")).expect("visible ASCII"),
+        owner: some(7, format!("Octo-Org-{}", n % 3)),
+        repo: some(5, format!("räpo-{}", n % 4)),
+        number: (!n.is_multiple_of(3)).then_some(n.wrapping_mul(1_000_003)),
+        actor: some(4, "mona[bot]".to_owned()),
+        source: Source::ALL[pick(Source::ALL.len())],
+        tags: (0..n % 4)
+            .map(|tag| format!("tag {tag} \u{1f41b}"))
+            .collect(),
+        timestamp: received_at.minus(Duration::from_millis(n % 5000)),
+        received_at,
+    };
+    StoredEvent {
+        json: json(n, &facts),
+        facts,
+        trace: trace(n),
+    }
+}
+
+fn id(n: u64) -> EventId {
+    let delivery = format!("72d3162e-cc78-11e3-81ab-{n:012x}");
+    let text = if n % 3 == 2 {
+        format!("{delivery}.{n}")
+    } else {
+        delivery
+    };
+    EventId::new(&text).expect("visible ASCII")
+}
+
+/// JSON whose bytes a store could be tempted to change: spaces, key order, escapes, non-ASCII, no body.
+fn json(n: u64, facts: &EventFacts) -> Bytes {
+    let title = serde_json::Value::from(format!("Ärger \"{n}\" \\ \n \u{1f980} \u{0}"));
+    let filler = "x".repeat(usize::try_from(n % 11).unwrap_or(0) * 150);
+    Bytes::from(format!(
+        r#"{{ "z": {n},  "id":"{}","title":{title},"a":1.50,"data":{{"filler":"{filler}"}} }}"#,
+        facts.id
+    ))
+}
+
+fn trace(n: u64) -> Option<TraceContext> {
+    let (trace, span, sampled) = (n + 1, n + 7, n % 2);
+    let header = format!("00-{trace:032x}-{span:016x}-{sampled:02x}");
+    if n % 4 == 3 {
+        None
+    } else {
+        TraceContext::parse(&header)
+    }
+}

@@ -1,0 +1,271 @@
+//! What an adapter tells the suite: what it can do, and how to make a fresh port.
+
+use std::{
+    any::Any,
+    fmt,
+    future::Future,
+    process,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::bail;
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use model::ManualClock;
+use ports::{Bus, EventLog, SessionStore, Topic};
+
+/// The ports that have a suite.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Port {
+    /// [`ports::EventLog`], clauses EL-…
+    EventLog,
+    /// [`ports::SessionStore`], clauses SS-…
+    SessionStore,
+    /// [`ports::Bus`], clauses BU-…
+    Bus,
+}
+
+/// What an adapter can do beyond the clauses that hold for everyone. What is `false` here makes the
+/// clauses that need it *ignored*, with that as the reason.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Abilities {
+    /// Keeps what it acknowledged over a reopen: the fixture has `handles.reopen`.
+    pub durable: bool,
+    /// Several handles, as if in several processes, see the same: the fixture has `handles.peer`.
+    pub shared: bool,
+    /// Has a connection that can be lost and comes back (bus only): the fixture has `cut`.
+    pub reconnecting: bool,
+    /// Carries bytes that somebody else could have written (bus only): the fixture has `foreign`.
+    pub foreign_bytes: bool,
+}
+
+/// Makes fresh ports of one adapter. Each call gives a port that shares nothing with any other call's
+/// (own file, key prefix, stream name, subject prefix: see [`unique_name`]).
+#[async_trait]
+pub trait Harness: Send + Sync + 'static {
+    /// The adapter's name, as it stands before each case: `sqlite`, `redis`, `jetstream`, …
+    fn backend(&self) -> &'static str;
+
+    /// What the adapter can do for a port; `None` if it does not have that port at all.
+    fn abilities(&self, port: Port) -> Option<Abilities>;
+
+    /// A fresh, empty log.
+    async fn event_log(&self) -> anyhow::Result<EventLogFixture> {
+        bail!("{} has no event log", self.backend())
+    }
+
+    /// A fresh, empty session store.
+    async fn session_store(&self) -> anyhow::Result<SessionStoreFixture> {
+        bail!("{} has no session store", self.backend())
+    }
+
+    /// A fresh bus on which nobody else speaks.
+    async fn bus(&self) -> anyhow::Result<BusFixture> {
+        bail!("{} has no bus", self.backend())
+    }
+}
+
+/// Opens another handle; make one with [`opener`].
+pub type Opener<P> = Box<dyn Fn() -> BoxFuture<'static, anyhow::Result<Arc<P>>> + Send + Sync>;
+/// Does something to the backend; make one with [`hook`].
+pub type Hook = Box<dyn Fn() -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
+
+/// Makes an [`Opener`] from an async closure.
+pub fn opener<P, F, Fut>(open: F) -> Opener<P>
+where
+    P: ?Sized + 'static,
+    F: Fn() -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = anyhow::Result<Arc<P>>> + Send + 'static,
+{
+    Box::new(move || Box::pin(open()))
+}
+
+/// Makes a [`Hook`] from an async closure.
+pub fn hook<F, Fut>(act: F) -> Hook
+where
+    F: Fn() -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    Box::new(move || Box::pin(act()))
+}
+
+/// Other handles on what a fixture's port stands on.
+pub struct Handles<P: ?Sized> {
+    /// A second, independent handle (own connection) beside the ones that are open. `shared` needs it.
+    pub peer: Option<Opener<P>>,
+    /// Closes every handle that the fixture gave out, as a clean end of the process would, and opens
+    /// again. The suite does not use older handles afterwards. `durable` needs it.
+    pub reopen: Option<Opener<P>>,
+    /// Kept until the case is over: a temporary folder, a server, a prefix that is purged on drop.
+    pub guard: Option<Box<dyn Any + Send + Sync>>,
+}
+
+impl<P: ?Sized> Default for Handles<P> {
+    fn default() -> Self {
+        Self {
+            peer: None,
+            reopen: None,
+            guard: None,
+        }
+    }
+}
+
+impl<P: ?Sized> fmt::Debug for Handles<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handles")
+            .field("peer", &self.peer.is_some())
+            .field("reopen", &self.reopen.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<P: ?Sized> Handles<P> {
+    pub(crate) async fn peer(&self) -> anyhow::Result<Arc<P>> {
+        match &self.peer {
+            Some(open) => open().await,
+            None => bail!("the adapter says `shared` but its fixture has no peer"),
+        }
+    }
+
+    pub(crate) async fn reopen(&self) -> anyhow::Result<Arc<P>> {
+        match &self.reopen {
+            Some(open) => open().await,
+            None => bail!("the adapter says `durable` but its fixture has no reopen"),
+        }
+    }
+}
+
+/// A log for one case.
+#[derive(Debug)]
+pub struct EventLogFixture {
+    /// The log, empty.
+    pub log: Arc<dyn EventLog>,
+    /// Other handles on it.
+    pub handles: Handles<dyn EventLog>,
+}
+
+impl EventLogFixture {
+    /// A log without other handles.
+    #[must_use]
+    pub fn new(log: Arc<dyn EventLog>) -> Self {
+        Self {
+            log,
+            handles: Handles::default(),
+        }
+    }
+}
+
+/// Time to live where the backend's own clock decides: long enough for a call, short enough to wait for.
+const REAL_TTL: Duration = Duration::from_millis(300);
+/// Time to live where the suite moves the clock.
+const MANUAL_TTL: Duration = Duration::from_secs(60);
+
+/// A session store for one case.
+#[derive(Debug)]
+pub struct SessionStoreFixture {
+    /// The store, empty.
+    pub store: Arc<dyn SessionStore>,
+    /// The clock that the store and its other handles go by, if the adapter takes one. Without it the
+    /// suite uses times to live of 300 ms and waits.
+    pub clock: Option<Arc<ManualClock>>,
+    /// Other handles on it.
+    pub handles: Handles<dyn SessionStore>,
+}
+
+impl SessionStoreFixture {
+    /// A store without other handles, that goes by the real clock.
+    #[must_use]
+    pub fn new(store: Arc<dyn SessionStore>) -> Self {
+        Self {
+            store,
+            clock: None,
+            handles: Handles::default(),
+        }
+    }
+
+    /// A time to live that a case can wait for.
+    pub(crate) fn short_ttl(&self) -> Duration {
+        if self.clock.is_some() {
+            MANUAL_TTL
+        } else {
+            REAL_TTL
+        }
+    }
+
+    /// Lets time pass: moves the clock, or really waits.
+    pub(crate) async fn pass(&self, time: Duration) {
+        match &self.clock {
+            Some(clock) => clock.advance(time),
+            None => tokio::time::sleep(time).await,
+        }
+    }
+}
+
+/// A way to write on the bus what is not ours, and to see that it was noticed.
+pub struct ForeignBytes {
+    /// Publishes raw bytes on a topic, past our encoding.
+    #[allow(clippy::type_complexity, reason = "one closure, named by its field")]
+    pub inject: Box<dyn Fn(Topic, Bytes) -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>,
+    /// How many messages the fixture's bus has dropped because they did not decode.
+    pub dropped: Box<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl fmt::Debug for ForeignBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ForeignBytes")
+    }
+}
+
+/// A bus for one case.
+pub struct BusFixture {
+    /// The bus.
+    pub bus: Arc<dyn Bus>,
+    /// How many unread messages certainly overflow one subscription (BU-05). Keep it small in tests.
+    pub overflow_messages: usize,
+    /// Cuts the connection of `bus` without a goodbye and lets it come back: returns once it is cut,
+    /// and the backend accepts connections again. `reconnecting` needs it.
+    pub cut: Option<Hook>,
+    /// Writes foreign bytes. `foreign_bytes` needs it.
+    pub foreign: Option<ForeignBytes>,
+    /// Other handles on it; `reopen` is not used.
+    pub handles: Handles<dyn Bus>,
+}
+
+impl fmt::Debug for BusFixture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BusFixture")
+            .field("bus", &self.bus)
+            .finish_non_exhaustive()
+    }
+}
+
+impl BusFixture {
+    /// A bus whose subscriptions overflow at `overflow_messages`, without hooks or other handles.
+    #[must_use]
+    pub fn new(bus: Arc<dyn Bus>, overflow_messages: usize) -> Self {
+        Self {
+            bus,
+            overflow_messages,
+            cut: None,
+            foreign: None,
+            handles: Handles::default(),
+        }
+    }
+}
+
+/// A name that no other case, run or process uses: letters, digits and `-`.
+#[must_use]
+pub fn unique_name() -> String {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let nanos = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_nanos();
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    format!("contract-{}-{nanos:x}-{count}", process::id())
+}

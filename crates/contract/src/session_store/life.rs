@@ -1,0 +1,223 @@
+//! SS-01, SS-04, SS-05, SS-06: how a session lives and ends.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Result, bail};
+use model::SessionId;
+use ports::{Revision, SessionStore, SessionStoreError};
+use tokio::time::Instant;
+
+use super::{LONG_TTL, changed, session};
+use crate::{Harness, SessionStoreFixture};
+
+/// A session has to be gone this long after its time to live ended.
+const EXPIRY_DEADLINE: Duration = Duration::from_secs(5);
+/// How often a case starts again that real time has overtaken.
+const ATTEMPTS: u64 = 10;
+
+pub(super) async fn what_was_created_is_loaded_as_it_was(harness: Arc<dyn Harness>) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    for n in 0..5 {
+        let revision = fixture.store.create(&session(n), LONG_TTL).await?;
+        let Some(loaded) = fixture.store.load(&session(n).id).await? else {
+            bail!("a session that was created is not there");
+        };
+        assert_eq!(loaded.session, session(n));
+        assert_eq!(loaded.revision, revision);
+    }
+    fixture.store.check().await?;
+    Ok(())
+}
+
+pub(super) async fn what_is_not_there_is_none(harness: Arc<dyn Harness>) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    is_missing(&*fixture.store, 1).await
+}
+
+/// The session is missing to every call but `create`.
+async fn is_missing(store: &dyn SessionStore, n: u64) -> Result<()> {
+    let session = session(n);
+    assert_eq!(store.load(&session.id).await?, None);
+    assert!(
+        !store.touch(&session.id, LONG_TTL).await?,
+        "touch says that it lives"
+    );
+    for revision in [0, 1, 2, 3] {
+        let replaced = store
+            .replace(&changed(&session, 1), Revision(revision), LONG_TTL)
+            .await;
+        assert!(
+            matches!(replaced, Err(SessionStoreError::Missing)),
+            "{replaced:?}"
+        );
+    }
+    assert!(
+        !store.end(&session.id).await?,
+        "end says that there was something to end"
+    );
+    assert_eq!(
+        store.load(&session.id).await?,
+        None,
+        "a call has brought it back"
+    );
+    let listed = store.list(None, 100).await?;
+    assert!(
+        listed
+            .sessions
+            .iter()
+            .all(|one| one.session.id != session.id),
+        "it is listed"
+    );
+    Ok(())
+}
+
+pub(super) async fn an_ended_session_stays_ended(harness: Arc<dyn Harness>) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    for n in 0..3 {
+        let revision = fixture.store.create(&session(n), LONG_TTL).await?;
+        if n == 1 {
+            fixture
+                .store
+                .replace(&changed(&session(n), 1), revision, LONG_TTL)
+                .await?;
+        }
+        assert!(
+            fixture.store.end(&session(n).id).await?,
+            "there was something to end"
+        );
+        is_missing(&*fixture.store, n).await?;
+        let again = fixture.store.create(&session(n), LONG_TTL).await;
+        assert!(matches!(again, Err(SessionStoreError::Exists)), "{again:?}");
+        is_missing(&*fixture.store, n).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn of_several_ends_one_ends_it(harness: Arc<dyn Harness>) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    for n in 0..5 {
+        fixture.store.create(&session(n), LONG_TTL).await?;
+        let ends: Vec<_> = (0..8)
+            .map(|_| {
+                let store = Arc::clone(&fixture.store);
+                tokio::spawn(async move { store.end(&session(n).id).await })
+            })
+            .collect();
+        let mut ended = 0;
+        for end in ends {
+            ended += usize::from(end.await??);
+        }
+        assert_eq!(ended, 1, "of eight ends one finds the session alive");
+    }
+    Ok(())
+}
+
+/// Waits until a session whose time to live is over is gone.
+async fn is_gone(fixture: &SessionStoreFixture, id: &SessionId) -> Result<()> {
+    let deadline = Instant::now() + EXPIRY_DEADLINE;
+    while fixture.store.load(id).await?.is_some() {
+        if fixture.clock.is_some() || Instant::now() > deadline {
+            bail!("a session outlives its time to live");
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}
+
+pub(super) async fn an_untouched_session_goes_after_its_ttl(
+    harness: Arc<dyn Harness>,
+) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    let ttl = fixture.short_ttl();
+    fixture.store.create(&session(0), LONG_TTL).await?;
+    for n in 1..4 {
+        fixture.store.create(&session(n), ttl).await?;
+    }
+    if fixture.clock.is_some() {
+        fixture.pass(ttl - Duration::from_millis(1)).await;
+        assert!(
+            fixture.store.load(&session(1).id).await?.is_some(),
+            "gone before its time"
+        );
+        fixture.pass(Duration::from_millis(1)).await;
+    } else {
+        fixture.pass(ttl).await;
+    }
+    for n in 1..4 {
+        is_gone(&fixture, &session(n).id).await?;
+    }
+    assert!(
+        fixture.store.load(&session(0).id).await?.is_some(),
+        "its time is not over"
+    );
+    Ok(())
+}
+
+pub(super) async fn an_expired_session_is_missing_to_every_call(
+    harness: Arc<dyn Harness>,
+) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    let ttl = fixture.short_ttl();
+    let revision = fixture.store.create(&session(1), ttl).await?;
+    fixture.pass(ttl).await;
+    is_gone(&fixture, &session(1).id).await?;
+    let replaced = fixture.store.replace(&session(1), revision, LONG_TTL).await;
+    assert!(
+        matches!(replaced, Err(SessionStoreError::Missing)),
+        "{replaced:?}"
+    );
+    is_missing(&*fixture.store, 1).await
+}
+
+pub(super) async fn touch_restarts_the_ttl_and_keeps_the_revision(
+    harness: Arc<dyn Harness>,
+) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    let ttl = fixture.short_ttl();
+    for n in 0..ATTEMPTS {
+        let (started, id) = (Instant::now(), session(n).id);
+        let revision = fixture.store.create(&session(n), ttl).await?;
+        fixture.pass(ttl / 2).await;
+        let lives = fixture.store.touch(&id, LONG_TTL).await?;
+        if !lives && fixture.clock.is_none() && started.elapsed() >= ttl {
+            continue; // A busy machine let the time pass: try with another session.
+        }
+        assert!(lives, "touch says that the session is gone");
+        fixture.pass(ttl).await;
+        let loaded = fixture.store.load(&id).await?;
+        assert_eq!(
+            loaded.map(|loaded| loaded.revision),
+            Some(revision),
+            "touched, same revision"
+        );
+        // A touch can also shorten: the last one counts.
+        assert!(fixture.store.touch(&id, ttl).await?);
+        fixture.pass(ttl).await;
+        return is_gone(&fixture, &id).await;
+    }
+    bail!("every attempt was overtaken by the time to live of {ttl:?}")
+}
+
+pub(super) async fn replace_restarts_the_ttl(harness: Arc<dyn Harness>) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    let ttl = fixture.short_ttl();
+    for n in 0..ATTEMPTS {
+        let (started, id) = (Instant::now(), session(n).id);
+        let revision = fixture.store.create(&session(n), ttl).await?;
+        let replaced = fixture
+            .store
+            .replace(&changed(&session(n), n), revision, LONG_TTL)
+            .await;
+        if replaced.is_err() && fixture.clock.is_none() && started.elapsed() >= ttl {
+            continue; // A busy machine let the time pass: try with another session.
+        }
+        replaced?;
+        fixture.pass(ttl * 2).await;
+        assert!(
+            fixture.store.load(&id).await?.is_some(),
+            "replaced, and yet gone"
+        );
+        return Ok(());
+    }
+    bail!("every attempt was overtaken by the time to live of {ttl:?}")
+}

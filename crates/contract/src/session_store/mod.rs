@@ -1,0 +1,45 @@
+//! Cases for [`ports::SessionStore`].
+
+mod handles;
+mod life;
+mod list;
+mod revisions;
+
+use std::time::Duration;
+
+use model::Session;
+
+use crate::sessions::{position, session};
+
+crate::case::cases! {
+    "SS-01" Nothing life::what_was_created_is_loaded_as_it_was;
+    "SS-01" Nothing life::what_is_not_there_is_none;
+    "SS-02" Nothing revisions::of_several_creates_one_wins;
+    "SS-03" Nothing revisions::replace_with_the_current_revision_stores_a_higher_one;
+    "SS-03" Nothing revisions::replace_with_another_revision_changes_nothing;
+    "SS-04" Nothing life::an_ended_session_stays_ended;
+    "SS-04" Nothing life::of_several_ends_one_ends_it;
+    "SS-04" Nothing revisions::a_replace_beside_an_end_brings_nothing_back;
+    "SS-05" Nothing life::an_untouched_session_goes_after_its_ttl;
+    "SS-05" Nothing life::an_expired_session_is_missing_to_every_call;
+    "SS-06" Nothing life::touch_restarts_the_ttl_and_keeps_the_revision;
+    "SS-06" Nothing life::replace_restarts_the_ttl;
+    "SS-07" Nothing list::every_living_session_once_in_pages_by_id;
+    "SS-08" Nothing revisions::of_concurrent_replaces_one_wins;
+    "SS-08" Nothing revisions::no_concurrent_change_is_lost;
+    "SS-08" Shared handles::of_concurrent_replaces_over_handles_one_wins;
+    "SS-09" Durable handles::what_was_acknowledged_outlives_a_reopen;
+    "SS-10" Shared handles::what_one_handle_stored_another_loads_at_once;
+}
+
+/// A time to live that no case outlives.
+const LONG_TTL: Duration = Duration::from_secs(3600);
+
+/// The same session, changed visibly.
+fn changed(session: &Session, mark: u64) -> Session {
+    let mut changed = session.clone();
+    changed.initialized = true;
+    changed.client_info = serde_json::json!({ "mark": mark });
+    changed.subscriptions.pop();
+    changed
+}

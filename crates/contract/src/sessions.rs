@@ -1,0 +1,56 @@
+//! Sessions to test with.
+
+use std::collections::BTreeMap;
+
+use model::{
+    Epoch, Filter, FilterSet, LogPosition, PrincipalId, ResourceType, Sequence, Session, SessionId,
+    Subscription, SubscriptionId, Timestamp,
+};
+
+/// A position; its epoch needs all 64 bits.
+pub(crate) fn position(n: u64) -> LogPosition {
+    LogPosition {
+        epoch: Epoch(u64::MAX - n),
+        sequence: Sequence(n),
+    }
+}
+
+fn subscription(name: &str, filters: Vec<Filter>) -> Subscription {
+    Subscription {
+        id: SubscriptionId::new(name).expect("a token"),
+        filters: FilterSet::new(filters).expect("few filters"),
+        since: position(41),
+        created_at: Timestamp::from_unix_millis(1_790_000_000_456),
+    }
+}
+
+/// The `n`-th session: every field filled, varied by `n`. Ids sort like numbers up to 9999.
+#[must_use]
+pub fn session(n: u64) -> Session {
+    let bugs = Filter {
+        resource_type: Some(ResourceType::Issue),
+        owner: Some("Octo".into()),
+        tags: vec!["b\u{fc}g".into()],
+        ..Filter::default()
+    };
+    let subscriptions = vec![
+        subscription("sub-1", vec![bugs, Filter::default()]),
+        subscription("sub-2", Vec::new()),
+    ];
+    Session {
+        id: SessionId::new(&format!("session_{n:04}-x")).expect("a token"),
+        owner: PrincipalId::new(&format!("user:{n}@example.org")).expect("visible ASCII"),
+        protocol_version: "2025-11-25".into(),
+        client_info: serde_json::json!({"name": "cli\u{e9}nt", "version": "1.0", "n": n}),
+        client_capabilities: serde_json::json!({"sampling": {}, "roots": {"listChanged": true}}),
+        initialized: n % 2 == 1,
+        created_at: Timestamp::from_unix_millis(1_790_000_000_123),
+        subscriptions,
+        resource_uris: BTreeMap::from([
+            ("github://issues/o/r/7".into(), position(7)),
+            ("github://events".into(), position(0)),
+        ]),
+        log_level: (n.is_multiple_of(2)).then(|| "warning".into()),
+        streamed: n % 3 == 1,
+    }
+}

@@ -1,0 +1,237 @@
+//! The command line.
+//!
+//! Exit codes: 0 done, 1 failed (or a task died), 2 the command line or the configuration is wrong.
+
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use service_kit::{config::Override, telemetry};
+
+use crate::{
+    config::{Config, check},
+    roles::Role,
+    run,
+};
+
+const FAILED: u8 = 1;
+const REFUSED: u8 = 2;
+
+/// GitHub's events on the wire for AI agents.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run roles in this process (all of them by default).
+    Run(RunArgs),
+    /// Everything in one process with a fake GitHub, to see it work.
+    Demo(DemoArgs),
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// Role to run; may be given several times. None, or `all`: every role.
+    #[arg(long = "role", value_name = "ROLE", value_parser = parse_role)]
+    roles: Vec<Option<Role>>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Debug, Args)]
+struct Settings {
+    /// TOML file with settings; may be given several times, later ones win.
+    #[arg(long = "config", value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Folder of the database (`sqlite.path`).
+    #[arg(long, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
+    /// No comparison with GitHub at start.
+    #[arg(long)]
+    skip_sync: bool,
+    /// Log more.
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Folder that the demo keeps its database in; a second run goes on where the first ended.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Stop after this many events have arrived, instead of waiting for Ctrl-C.
+    #[arg(long, value_name = "N")]
+    pub(crate) events: Option<usize>,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Check the configuration as `run` would, and say what is wrong.
+    Check {
+        /// Role to check for; none means all.
+        #[arg(long = "role", value_name = "ROLE", value_parser = parse_role)]
+        roles: Vec<Option<Role>>,
+        /// The answer as JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Show the configuration that is in force; secrets are masked.
+    Show {
+        /// As JSON instead of TOML.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// The JSON Schema of the configuration.
+    Schema,
+}
+
+/// `None` stands for `all`.
+fn parse_role(text: &str) -> Result<Option<Role>, String> {
+    use clap::ValueEnum;
+    match text {
+        "all" => Ok(None),
+        text => Role::from_str(text, false)
+            .map(Some)
+            .map_err(|_| "use ingest, sync, edge or all".to_owned()),
+    }
+}
+
+fn chosen(roles: &[Option<Role>]) -> BTreeSet<Role> {
+    if roles.is_empty() || roles.contains(&None) {
+        return Role::ALL.into();
+    }
+    roles.iter().copied().flatten().collect()
+}
+
+impl Settings {
+    fn load(&self) -> anyhow::Result<Config> {
+        let mut flags = Vec::new();
+        if let Some(dir) = &self.cache_dir {
+            let path = dir.join("forgewire.db").display().to_string();
+            flags.push(Override::new("--cache-dir", "sqlite.path", path));
+        }
+        if self.skip_sync {
+            flags.push(Override::new("--skip-sync", "sync.initial_timeout_seconds", 0_u64));
+        }
+        if self.verbose {
+            flags.push(Override::new("--verbose", "telemetry.filter", "debug"));
+        }
+        Config::load(&self.files, &flags)
+    }
+}
+
+/// Reads the command line and does what it says.
+pub(crate) fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(args) => run_command(&args),
+        Command::Demo(args) => demo_command(&args),
+        Command::Config(ConfigCommand::Check { roles, json, settings }) => {
+            check_command(&roles, json, &settings)
+        }
+        Command::Config(ConfigCommand::Show { json, settings }) => show_command(json, &settings),
+        Command::Config(ConfigCommand::Schema) => {
+            let schema = schemars::schema_for!(Config);
+            print(&serde_json::to_string_pretty(&schema).unwrap_or_default())
+        }
+    }
+}
+
+fn run_command(args: &RunArgs) -> ExitCode {
+    let config = match args.settings.load() {
+        Ok(config) => config,
+        Err(error) => return refuse(&error),
+    };
+    if let Err(error) = telemetry::init(&config.telemetry) {
+        return refuse(&error.into());
+    }
+    let roles = chosen(&args.roles);
+    if let Err(error) = check(&config, &roles) {
+        return refuse(&error);
+    }
+    on_runtime(async move { run::run(&config, &roles).await })
+}
+
+#[cfg(feature = "demo")]
+fn demo_command(args: &DemoArgs) -> ExitCode {
+    on_runtime(crate::demo::run(args))
+}
+
+#[cfg(not(feature = "demo"))]
+fn demo_command(_: &DemoArgs) -> ExitCode {
+    refuse(&anyhow::anyhow!(
+        "this build has no demo, because the demo brings a fake GitHub with it; \
+         build with: cargo build --release -p forgewire --features demo"
+    ))
+}
+
+/// Runs to the end: `true` is a clean stop.
+fn on_runtime(work: impl Future<Output = anyhow::Result<bool>>) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    match runtime.block_on(work) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(FAILED),
+        Err(error) => fail(&error),
+    }
+}
+
+fn check_command(roles: &[Option<Role>], json: bool, settings: &Settings) -> ExitCode {
+    let checked = settings.load().and_then(|config| check(&config, &chosen(roles)));
+    match (checked, json) {
+        (Ok(()), false) => print("the configuration is good"),
+        (Ok(()), true) => print(r#"{"ok":true}"#),
+        (Err(error), false) => refuse(&error),
+        (Err(error), true) => {
+            let text = serde_json::json!({ "ok": false, "error": format!("{error:#}") });
+            print(&text.to_string());
+            ExitCode::from(REFUSED)
+        }
+    }
+}
+
+fn show_command(json: bool, settings: &Settings) -> ExitCode {
+    let shown = settings.load().and_then(|config| {
+        if json {
+            return Ok(serde_json::to_string_pretty(&config)?);
+        }
+        Ok(toml::to_string_pretty(&config)?)
+    });
+    match shown {
+        Ok(text) => print(&text),
+        Err(error) => refuse(&error),
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    use std::io::Write;
+    // A closed pipe (`| head`) is not an error of ours.
+    let _ = writeln!(std::io::stdout(), "{text}");
+    ExitCode::SUCCESS
+}
+
+fn refuse(error: &anyhow::Error) -> ExitCode {
+    complain(error);
+    ExitCode::from(REFUSED)
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    complain(error);
+    ExitCode::from(FAILED)
+}
+
+fn complain(error: &anyhow::Error) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "forgewire: {error:#}");
+}

@@ -1,0 +1,195 @@
+//! `forgewire demo`: the real roles in one process, a fake GitHub that posts to them over HTTP, and a
+//! real MCP client that prints what arrives. Nothing here is short-cut: the way of an event is the
+//! way that it has in production.
+
+mod client;
+mod state;
+
+use std::{
+    collections::HashMap,
+    io::Write,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use model::{IdSource, RandomIds};
+use parking_lot::Mutex;
+use reqwest::Url;
+use service_kit::{
+    config::Secret,
+    lifecycle::{OnExit, stop_signals},
+    telemetry,
+};
+use testkit::fake_github::{Delivery, FakeGithub, WebhookSender};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cli::DemoArgs,
+    config::Config,
+    roles::Role,
+    run::{Addresses, start},
+};
+
+/// Pause between two deliveries of the story, and of the quiet life after it.
+const STORY_PAUSE: Duration = Duration::from_millis(150);
+const QUIET_PAUSE: Duration = Duration::from_secs(5);
+/// The demo is gone within this: Ctrl-C should feel like Ctrl-C.
+const DRAIN_SECONDS: u64 = 1;
+
+/// What the sender and the client both know.
+pub(super) struct Shared {
+    /// When each delivery was posted, by its GUID, which is the event's id.
+    posted: Mutex<HashMap<String, Instant>>,
+    /// The client has its stream: deliveries may begin.
+    listening: Notify,
+    /// Enough events have arrived (`--events`).
+    enough: CancellationToken,
+}
+
+/// Runs the demo until Ctrl-C, or until `--events` have arrived; `true` is a clean end.
+///
+/// # Errors
+/// A port that cannot be bound, or a folder that cannot be written.
+pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<bool> {
+    let dir = args.dir.clone().unwrap_or_else(default_dir);
+    std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let secret = RandomIds.uuid();
+    let config = config(&dir, &secret);
+    telemetry::init(&config.telemetry)?;
+    let running = start(&config, &Role::ALL.into()).await?;
+    if !running.ready().await {
+        return Ok(running.until(stop_signals()).await.clean);
+    }
+    let addresses = running.addresses;
+    let (edge, ingest) = (base(addresses.edge)?, base(addresses.ingest)?);
+    say(&format!("\nForgewire demo: all roles in one process, data in {}\n", dir.display()));
+
+    let shared = Arc::new(Shared {
+        posted: Mutex::default(),
+        listening: Notify::new(),
+        enough: CancellationToken::new(),
+    });
+    let lifecycle = running.lifecycle.clone();
+    let listening = client::listen(
+        edge.clone(),
+        state::StateFile::new(&dir),
+        Arc::clone(&shared),
+        args.events,
+        lifecycle.draining(),
+    );
+    lifecycle.spawn("demo-client", OnExit::MayFinish, listening);
+    let posting = post(ingest, secret, Arc::clone(&shared), addresses, lifecycle.draining());
+    lifecycle.spawn("demo-github", OnExit::MayFinish, posting);
+    let enough = Arc::clone(&shared);
+    let stopping = lifecycle.clone();
+    lifecycle.spawn("demo-end", OnExit::MayFinish, async move {
+        tokio::select! {
+            () = enough.enough.cancelled() => stopping.shut_down(),
+            () = stopping.draining().cancelled_owned() => {}
+        }
+    });
+    let outcome = running.until(stop_signals()).await;
+    say("\nstopped; run the demo again and it goes on after the last event");
+    Ok(outcome.clean)
+}
+
+fn default_dir() -> PathBuf {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
+    let state = state.or_else(|| home.map(|home| home.join(".local/state")));
+    state.unwrap_or_else(std::env::temp_dir).join("forgewire-demo")
+}
+
+fn config(dir: &std::path::Path, secret: &str) -> Config {
+    let mut config = Config::default();
+    config.sqlite.path = dir.join("forgewire.db");
+    config.ingest.webhook_secrets = vec![Secret::new(secret)];
+    config.edge.drain_seconds = DRAIN_SECONDS;
+    config.telemetry.filter = "warn".to_owned();
+    config.edge.listen = free_or_any(config.edge.listen);
+    config.ingest.listen = free_or_any(config.ingest.listen);
+    config.sync.listen = free_or_any(config.sync.listen);
+    config.admin.listen = free_or_any(config.admin.listen);
+    config
+}
+
+/// The address, or another port of it if somebody has this one.
+fn free_or_any(address: SocketAddr) -> SocketAddr {
+    match TcpListener::bind(address) {
+        Ok(_) => address,
+        Err(_) => SocketAddr::new(address.ip(), 0),
+    }
+}
+
+fn base(address: Option<SocketAddr>) -> anyhow::Result<Url> {
+    let address = address.context("a role did not start")?;
+    Ok(Url::parse(&format!("http://{address}"))?)
+}
+
+/// The fake GitHub: a story of every kind of delivery, then one now and then.
+async fn post(
+    ingest: Url,
+    secret: String,
+    shared: Arc<Shared>,
+    addresses: Addresses,
+    stop: CancellationToken,
+) {
+    let mut github = FakeGithub::new(RandomIds.random_u64(), secret).on_wall_clock();
+    let sender = WebhookSender::new();
+    let endless = async {
+        shared.listening.notified().await;
+        say("  received      resource         what happened                            latency");
+        for delivery in github.story() {
+            deliver(&sender, &ingest, &delivery, &shared).await;
+            tokio::time::sleep(STORY_PAUSE).await;
+        }
+        say(&hints(addresses));
+        loop {
+            tokio::time::sleep(QUIET_PAUSE).await;
+            let delivery = github.next_delivery();
+            deliver(&sender, &ingest, &delivery, &shared).await;
+        }
+    };
+    stop.run_until_cancelled(endless).await;
+}
+
+async fn deliver(sender: &WebhookSender, ingest: &Url, delivery: &Delivery, shared: &Shared) {
+    shared.posted.lock().insert(delivery.guid.to_string(), Instant::now());
+    match sender.send(ingest, delivery).await {
+        Ok(outcome) if outcome.is_accepted() => {}
+        Ok(outcome) => say(&format!("  a delivery was answered {}: {}", outcome.status, outcome.body)),
+        Err(error) => say(&format!("  a delivery got no answer: {error}")),
+    }
+}
+
+fn hints(addresses: Addresses) -> String {
+    let at = |address: Option<SocketAddr>| address.map_or_else(String::new, |a| a.to_string());
+    let (edge, ingest) = (at(addresses.edge), at(addresses.ingest));
+    let admin = addresses.admin;
+    format!(
+        r#"
+The story is told; from here on something happens every {pause} s. Try it:
+
+  curl -N 'http://{edge}/events/stream?resourceType=issue'      events as they happen (SSE)
+  curl 'http://{edge}/events/recent?limit=3'                    the newest events
+  curl http://{admin}/metrics                                   Prometheus metrics
+
+MCP client configuration (any client that speaks Streamable HTTP):
+
+  {{"mcpServers": {{"forgewire": {{"type": "http", "url": "http://{edge}/mcp"}}}}}}
+
+Webhooks come in at http://{ingest}/webhooks/github. Ctrl-C stops.
+"#,
+        pause = QUIET_PAUSE.as_secs()
+    )
+}
+
+/// A line for the person who watches; a closed pipe ends nothing.
+pub(super) fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}

@@ -1,0 +1,156 @@
+//! The gRPC server: `forgewire.v1.Sync` and the standard health service.
+
+use std::{sync::Arc, time::Duration};
+
+use model::{IdSource, ResourceUri};
+use ports::ResourceReader;
+use proto::v1::{
+    GetResourceRequest, GetResourceResponse, StatusRequest, StatusResponse,
+    sync_server::{Sync as SyncRpc, SyncServer},
+};
+use service_kit::{grpc, lifecycle::Lifecycle};
+use tokio::{net::TcpListener, sync::watch, time::sleep};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, transport::server::TcpIncoming};
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use crate::{ServeError, limits::MAX_REQUEST_BYTES, mirror::Mirror};
+
+/// `grpc.health.v1` knows the whole server as "" and each service by its full name.
+const HEALTH_NAMES: [&str; 2] = ["", "forgewire.v1.Sync"];
+
+/// Serves until the listeners stop; calls under way then get as long as a call may take.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    mirror: Arc<Mirror>,
+    ids: Arc<dyn IdSource>,
+    deadline: Duration,
+    lifecycle: &Lifecycle,
+) -> Result<(), ServeError> {
+    let draining = lifecycle.draining();
+    let reporter = HealthReporter::new();
+    report(&reporter, ServingStatus::NotServing).await;
+    let health = tonic_health::pb::health_server::HealthServer::new(
+        tonic_health::server::HealthService::from_health_reporter(reporter.clone()),
+    );
+    let sync = SyncServer::new(Rpc {
+        mirror: Arc::clone(&mirror),
+        ids,
+    })
+    .max_decoding_message_size(MAX_REQUEST_BYTES);
+    let stop = lifecycle.stop_accepting();
+    let server = grpc::server(deadline)
+        .add_service(health)
+        .add_service(sync)
+        .serve_with_incoming_shutdown(
+            TcpIncoming::from(listener).with_nodelay(Some(true)),
+            stop.clone().cancelled_owned(),
+        );
+    let late = async {
+        // A health watch never ends by itself and would hold the drain up.
+        stop.cancelled().await;
+        sleep(deadline.min(lifecycle.drain_window())).await;
+    };
+    tokio::select! {
+        served = server => served.map_err(ServeError::Transport),
+        () = late => Ok(()),
+        () = lifecycle.closed().cancelled_owned() => Ok(()),
+        never = follow_health(&reporter, mirror.caught_up(), draining.clone()) => match never {},
+    }
+}
+
+async fn report(reporter: &HealthReporter, status: ServingStatus) {
+    for name in HEALTH_NAMES {
+        reporter.set_service_status(name, status).await;
+    }
+}
+
+/// Serving once the mirror has caught up with the log, until the drain.
+async fn follow_health(
+    reporter: &HealthReporter,
+    mut caught_up: watch::Receiver<bool>,
+    draining: CancellationToken,
+) -> std::convert::Infallible {
+    loop {
+        let serving = *caught_up.borrow_and_update() && !draining.is_cancelled();
+        let status = if serving {
+            ServingStatus::Serving
+        } else {
+            ServingStatus::NotServing
+        };
+        report(reporter, status).await;
+        if draining.is_cancelled() {
+            return std::future::pending().await;
+        }
+        tokio::select! {
+            changed = caught_up.changed() => if changed.is_err() {
+                draining.cancelled().await;
+            },
+            () = draining.cancelled() => {}
+        }
+    }
+}
+
+struct Rpc {
+    mirror: Arc<Mirror>,
+    ids: Arc<dyn IdSource>,
+}
+
+#[tonic::async_trait]
+impl SyncRpc for Rpc {
+    async fn get_resource(
+        &self,
+        request: Request<GetResourceRequest>,
+    ) -> Result<Response<GetResourceResponse>, Status> {
+        let trace = grpc::trace_of(&request, &*self.ids);
+        let uri = match ResourceUri::parse(&request.get_ref().uri) {
+            Ok(uri @ (ResourceUri::Numbered { .. } | ResourceUri::Project { .. })) => uri,
+            Ok(ResourceUri::Events { .. }) => {
+                self.mirror.refuse();
+                return Err(Status::invalid_argument(
+                    "a list of events is not a resource",
+                ));
+            }
+            Err(error) => {
+                self.mirror.refuse();
+                return Err(Status::invalid_argument(error.to_string()));
+            }
+        };
+        let state = self
+            .mirror
+            .get_resource(&uri, Some(trace))
+            .await
+            .map_err(|error| unexpected(&error))?;
+        let state =
+            state.ok_or_else(|| Status::not_found("no event spoke of this resource yet"))?;
+        Ok(Response::new(GetResourceResponse {
+            json: state.json,
+            event_id: state.event_id.to_string(),
+            sequence: state.sequence.0,
+            updated_at_millis: state.updated_at.unix_millis(),
+            deleted: state.deleted,
+        }))
+    }
+
+    async fn status(
+        &self,
+        request: Request<StatusRequest>,
+    ) -> Result<Response<StatusResponse>, Status> {
+        let trace = grpc::trace_of(&request, &*self.ids);
+        let status = self
+            .mirror
+            .status(Some(trace))
+            .await
+            .map_err(|error| unexpected(&error))?;
+        Ok(Response::new(StatusResponse {
+            position: status.position.0,
+            head: status.head.0,
+            resources: status.resources,
+            caught_up: status.caught_up,
+        }))
+    }
+}
+
+fn unexpected(error: &ports::ResourceError) -> Status {
+    grpc::status(error, "sync-state", "the state cannot be read now")
+}

@@ -1,0 +1,149 @@
+//! The section `[sync]`.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    BuildError,
+    limits::{DEFAULT_DEADLINE_SECONDS, DEFAULT_MAX_RESOURCES, MAX_DEADLINE_SECONDS},
+};
+
+/// The sync role.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Address of the gRPC server; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// Where the other roles find the sync role, for instance `http://sync:3002`. Without it they use
+    /// the one in their own process.
+    pub endpoint: Option<String>,
+    /// Repositories to mirror, as `owner/name`. Accepted now; used once sync calls GitHub's API.
+    pub repositories: Vec<String>,
+    /// Organizations to mirror, by login. Accepted now; used once sync calls GitHub's API.
+    pub organizations: Vec<String>,
+    /// Kinds of resources to mirror; none means all. Accepted now; used once sync calls GitHub's API.
+    pub resources: Vec<String>,
+    /// Seconds between two comparisons with GitHub. Accepted now; used once sync calls GitHub's API.
+    pub interval_seconds: u64,
+    /// Seconds that the first comparison may take. Accepted now; used once sync calls GitHub's API.
+    pub initial_timeout_seconds: u64,
+    /// Most resources whose state is kept (from 1). At the bound the least recently used go, and are
+    /// "not found" until an event speaks of them again.
+    pub max_resources: usize,
+    /// Seconds that one call of the sync role may take, connecting included (1 to 60).
+    pub deadline_seconds: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 3002)),
+            endpoint: None,
+            repositories: Vec::new(),
+            organizations: Vec::new(),
+            resources: Vec::new(),
+            interval_seconds: 300,
+            initial_timeout_seconds: 60,
+            max_resources: DEFAULT_MAX_RESOURCES,
+            deadline_seconds: DEFAULT_DEADLINE_SECONDS,
+        }
+    }
+}
+
+impl Config {
+    /// How long one call may take.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        Duration::from_secs(self.deadline_seconds)
+    }
+
+    /// Refuses values that make no sense.
+    ///
+    /// # Errors
+    /// A value out of bounds; the text names the key.
+    pub fn check(&self) -> Result<(), BuildError> {
+        within(
+            "max_resources",
+            self.max_resources as u64,
+            1,
+            u64::from(u32::MAX),
+        )?;
+        within(
+            "deadline_seconds",
+            self.deadline_seconds,
+            1,
+            MAX_DEADLINE_SECONDS,
+        )?;
+        match self.repositories.iter().find(|name| !is_repository(name)) {
+            Some(given) => Err(BuildError::Repository {
+                given: given.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn within(key: &'static str, given: u64, least: u64, most: u64) -> Result<(), BuildError> {
+    if (least..=most).contains(&given) {
+        return Ok(());
+    }
+    Err(BuildError::OutOfRange {
+        key,
+        given,
+        least,
+        most,
+    })
+}
+
+fn is_repository(name: &str) -> bool {
+    name.split_once('/')
+        .is_some_and(|(owner, repo)| !owner.is_empty() && !repo.is_empty() && !repo.contains('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_makes_no_sense_is_refused_by_its_key() {
+        let cases: [(Config, &str); 4] = [
+            (
+                Config {
+                    max_resources: 0,
+                    ..Config::default()
+                },
+                "sync.max_resources",
+            ),
+            (
+                Config {
+                    deadline_seconds: 0,
+                    ..Config::default()
+                },
+                "sync.deadline_seconds",
+            ),
+            (
+                Config {
+                    deadline_seconds: 61,
+                    ..Config::default()
+                },
+                "sync.deadline_seconds",
+            ),
+            (
+                Config {
+                    repositories: vec!["o".into()],
+                    ..Config::default()
+                },
+                "sync.repositories",
+            ),
+        ];
+        for (config, key) in cases {
+            assert!(config.check().unwrap_err().to_string().contains(key));
+        }
+        assert!(Config::default().check().is_ok());
+    }
+}

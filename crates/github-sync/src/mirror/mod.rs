@@ -1,0 +1,193 @@
+//! The mirror: what the events tell of each resource's state.
+//!
+//! `reading` decides what one event tells, `table` keeps the newest of it per resource within bounds,
+//! and this module drives both from the follower and answers readers.
+
+mod reading;
+mod table;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use async_trait::async_trait;
+use model::{Epoch, ResourceUri, Sequence, Sequenced, StoredEvent, TraceContext};
+use parking_lot::Mutex;
+use ports::{ResourceError, ResourceReader, ResourceState, SyncStatus};
+use service_kit::follow::Followed;
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+
+use crate::{
+    limits::MAX_STATE_BYTES,
+    metrics::{Method, Metrics, Outcome},
+};
+use reading::Reading;
+use table::{Applied, Table};
+
+/// Shared by the follower, which writes, and all readers.
+#[derive(Debug)]
+pub(crate) struct Mirror {
+    table: Mutex<Table>,
+    position: AtomicU64,
+    head: AtomicU64,
+    caught_up: watch::Sender<bool>,
+    epoch: Mutex<Option<Epoch>>,
+    metrics: Metrics,
+}
+
+impl Mirror {
+    pub(crate) fn new(max_resources: usize, metrics: Metrics) -> Self {
+        Self {
+            table: Mutex::new(Table::new(max_resources, MAX_STATE_BYTES)),
+            position: AtomicU64::new(0),
+            head: AtomicU64::new(0),
+            caught_up: watch::Sender::new(false),
+            epoch: Mutex::new(None),
+            metrics,
+        }
+    }
+
+    /// Whether it has caught up with the log since it started, and when that changes.
+    pub(crate) fn caught_up(&self) -> watch::Receiver<bool> {
+        self.caught_up.subscribe()
+    }
+
+    /// Takes in what the follower says.
+    pub(crate) fn take(&self, followed: Followed) {
+        match followed {
+            Followed::Started {
+                epoch,
+                position,
+                head,
+            } => self.start(epoch, position, head),
+            Followed::Events(events) => self.events(&events),
+            Followed::Lost(lost) => {
+                warn!(
+                    after = lost.after.0,
+                    resumes_after = lost.resumes_after.0,
+                    "events were trimmed before sync read them; states stay as they were"
+                );
+                self.position.store(lost.resumes_after.0, Ordering::Relaxed);
+            }
+            Followed::CaughtUp => {
+                if !self.caught_up.send_replace(true) {
+                    info!(
+                        resources = self.table.lock().len(),
+                        "sync has caught up with the log"
+                    );
+                }
+            }
+            Followed::Stalled | Followed::Recovered | Followed::Other(_) | Followed::OtherGap => {}
+        }
+        self.show_lag();
+    }
+
+    /// The log's head was seen at `last`.
+    pub(crate) fn saw_head(&self, last: Sequence) {
+        self.head.fetch_max(last.0, Ordering::Relaxed);
+        self.show_lag();
+    }
+
+    fn start(&self, epoch: Epoch, position: Sequence, head: Sequence) {
+        let before = self.epoch.lock().replace(epoch);
+        if before.is_some_and(|before| before != epoch) {
+            // Another log: its sequences say nothing about the states of the old one.
+            self.table.lock().clear();
+            self.metrics.resources.set(0);
+            self.caught_up.send_replace(false);
+        }
+        self.position.store(position.0, Ordering::Relaxed);
+        self.head.store(head.0, Ordering::Relaxed);
+    }
+
+    fn events(&self, events: &[Sequenced<StoredEvent>]) {
+        for event in events {
+            self.event(event);
+        }
+        if let Some(last) = events.last() {
+            self.position.store(last.sequence.0, Ordering::Relaxed);
+            self.head.fetch_max(last.sequence.0, Ordering::Relaxed);
+        }
+    }
+
+    fn event(&self, event: &Sequenced<StoredEvent>) {
+        let Some(uri) = event.item.facts.resource_uri() else {
+            return;
+        };
+        let reading = match reading::read(&event.item) {
+            Ok(Reading::Nothing) => return,
+            Ok(reading) => reading,
+            Err(error) => {
+                // One unreadable event must not stop the rest; the log's owner has to look.
+                warn!(%error, event = %event.item.facts.id, "event cannot be read, left out");
+                return;
+            }
+        };
+        let mut table = self.table.lock();
+        match table.apply(uri, &event.item.facts, event.sequence, reading) {
+            Applied::Newer { evicted } => {
+                self.metrics.evicted.inc_by(evicted);
+                self.metrics
+                    .resources
+                    .set(i64::try_from(table.len()).unwrap_or(i64::MAX));
+            }
+            Applied::Outdated => {
+                self.metrics.outdated.inc();
+            }
+        }
+    }
+
+    fn show_lag(&self) {
+        let position = self.position.load(Ordering::Relaxed);
+        let lag = self.head.load(Ordering::Relaxed).saturating_sub(position);
+        self.metrics
+            .lag_events
+            .set(i64::try_from(lag).unwrap_or(i64::MAX));
+    }
+
+    fn get(&self, uri: &ResourceUri) -> Option<ResourceState> {
+        self.table.lock().get(uri)
+    }
+
+    /// A URI that names no single resource was asked for.
+    pub(crate) fn refuse(&self) {
+        self.metrics.request(Method::get_resource, Outcome::caller);
+    }
+}
+
+#[async_trait]
+impl ResourceReader for Mirror {
+    async fn get_resource(
+        &self,
+        uri: &ResourceUri,
+        trace: Option<TraceContext>,
+    ) -> Result<Option<ResourceState>, ResourceError> {
+        let state = self.get(uri);
+        let outcome = if state.is_some() {
+            Outcome::ok
+        } else {
+            Outcome::missing
+        };
+        self.metrics.request(Method::get_resource, outcome);
+        let trace_id = trace.map(|trace| tracing::field::display(trace.trace));
+        debug!(trace_id, %uri, found = state.is_some(), "resource read");
+        Ok(state)
+    }
+
+    async fn status(&self, _trace: Option<TraceContext>) -> Result<SyncStatus, ResourceError> {
+        self.metrics.request(Method::status, Outcome::ok);
+        Ok(SyncStatus {
+            position: Sequence(self.position.load(Ordering::Relaxed)),
+            head: Sequence(self.head.load(Ordering::Relaxed)),
+            resources: self.table.lock().len() as u64,
+            caught_up: *self.caught_up.borrow(),
+        })
+    }
+}
+
+/// The mirror as callers in the same process see it.
+pub(crate) fn reader(mirror: &Arc<Mirror>) -> Arc<dyn ResourceReader> {
+    Arc::<Mirror>::clone(mirror)
+}

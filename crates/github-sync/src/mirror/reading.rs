@@ -1,0 +1,208 @@
+//! What one event tells of its resource's state.
+//!
+//! Many webhooks speak of an issue, few carry the issue. The rules, in this order:
+//! 1. `projects_v2_item` deliveries are about a card on a board, not about the issue on it.
+//! 2. Without an object in `data` (it was too large, or there is none) only a deletion tells something.
+//! 3. An object with another `node_id` is another thing (a comment, a review).
+//! 4. A pull request that comes as an issue (comments do that) is a partial view: it never replaces the
+//!    pull request's own object.
+
+use bytes::Bytes;
+use model::{EventType, ResourceType, StoredEvent, Timestamp};
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::value::RawValue;
+
+/// What an event tells.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Reading {
+    /// The resource's object.
+    State {
+        /// GitHub's object, a copy: a slice would keep the whole event alive.
+        json: Bytes,
+        /// GitHub's time of the object; the event's if the object has none.
+        updated_at: Timestamp,
+        /// It is the resource's own object, no partial view of it.
+        whole: bool,
+    },
+    /// Only that the resource is gone.
+    Gone,
+    /// Nothing about the resource's own state.
+    Nothing,
+}
+
+/// The two members of the event that matter here; `data` stays text.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+#[derive(Deserialize, Default)]
+struct Metadata {
+    event: Option<String>,
+}
+
+/// The members of GitHub's object that matter here. GraphQL spells the time `updatedAt`.
+#[derive(Deserialize)]
+struct Object {
+    node_id: Option<String>,
+    #[serde(alias = "updatedAt")]
+    updated_at: Option<Timestamp>,
+    head: Option<IgnoredAny>,
+}
+
+/// Reads an event.
+///
+/// # Errors
+/// The stored JSON is not a resource event.
+pub(crate) fn read(event: &StoredEvent) -> Result<Reading, serde_json::Error> {
+    let envelope: Envelope<'_> = serde_json::from_slice(&event.json)?;
+    let facts = &event.facts;
+    let about_a_card = envelope.metadata.event.as_deref() == Some("projects_v2_item");
+    if about_a_card {
+        return Ok(Reading::Nothing);
+    }
+    let data = envelope
+        .data
+        .map(RawValue::get)
+        .filter(|data| data.starts_with('{'));
+    let Some(data) = data else {
+        let gone = facts.event_type == EventType::Deleted;
+        return Ok(if gone {
+            Reading::Gone
+        } else {
+            Reading::Nothing
+        });
+    };
+    let object: Object = serde_json::from_str(data)?;
+    if object
+        .node_id
+        .is_some_and(|id| id != facts.resource_id.as_str())
+    {
+        return Ok(Reading::Nothing);
+    }
+    Ok(Reading::State {
+        json: Bytes::copy_from_slice(data.as_bytes()),
+        updated_at: object.updated_at.unwrap_or(facts.timestamp),
+        whole: facts.resource_type != ResourceType::PullRequest || object.head.is_some(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{EventFacts, EventId, ResourceId, Source};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn time(text: &str) -> Timestamp {
+        Timestamp::parse(text).unwrap()
+    }
+
+    fn event(kind: ResourceType, event_type: EventType, name: &str, data: &Value) -> StoredEvent {
+        let facts = EventFacts {
+            id: EventId::new("e").unwrap(),
+            event_type,
+            resource_type: kind,
+            resource_id: ResourceId::new("I_7").unwrap(),
+            owner: Some("o".into()),
+            repo: Some("r".into()),
+            number: Some(7),
+            actor: None,
+            source: Source::Webhook,
+            tags: Vec::new(),
+            timestamp: time("2026-11-20T10:00:00Z"),
+            received_at: time("2026-11-20T10:00:01Z"),
+        };
+        let json = json!({ "id": "e", "data": data, "metadata": { "event": name } });
+        StoredEvent {
+            facts,
+            json: json.to_string().into(),
+            trace: None,
+        }
+    }
+
+    fn issue(event_type: EventType, name: &str, data: &Value) -> Reading {
+        read(&event(ResourceType::Issue, event_type, name, data)).unwrap()
+    }
+
+    #[test]
+    fn the_objects_own_time_is_the_version_and_its_text_is_kept() {
+        let data = json!({ "node_id": "I_7", "updated_at": "2026-11-20T09:59:00Z", "title": "t" });
+        let reading = issue(EventType::Updated, "issues", &data);
+        let json = data.to_string().into();
+        let updated_at = time("2026-11-20T09:59:00Z");
+        assert_eq!(
+            reading,
+            Reading::State {
+                json,
+                updated_at,
+                whole: true
+            }
+        );
+    }
+
+    #[test]
+    fn a_card_on_a_board_says_nothing_of_the_issue_not_even_its_removal() {
+        let card = json!({ "node_id": "PVTI_1", "content_node_id": "I_7" });
+        for event_type in [EventType::Updated, EventType::Deleted] {
+            assert_eq!(
+                issue(event_type, "projects_v2_item", &card),
+                Reading::Nothing
+            );
+            assert_eq!(
+                issue(event_type, "projects_v2_item", &Value::Null),
+                Reading::Nothing
+            );
+        }
+    }
+
+    #[test]
+    fn another_things_object_is_not_the_issue() {
+        let comment = json!({ "node_id": "IC_1", "body": "hi" });
+        assert_eq!(
+            issue(EventType::Updated, "issue_comment", &comment),
+            Reading::Nothing
+        );
+    }
+
+    #[test]
+    fn without_an_object_only_a_deletion_tells_something() {
+        assert_eq!(
+            issue(EventType::Updated, "issues", &Value::Null),
+            Reading::Nothing
+        );
+        assert_eq!(
+            issue(EventType::Deleted, "issues", &Value::Null),
+            Reading::Gone
+        );
+    }
+
+    #[test]
+    fn a_pull_request_in_the_shape_of_an_issue_is_a_partial_view() {
+        for (data, expected) in [
+            (json!({ "node_id": "I_7", "head": { "sha": "0" } }), true),
+            (json!({ "node_id": "I_7", "pull_request": {} }), false),
+        ] {
+            let event = event(ResourceType::PullRequest, EventType::Updated, "x", &data);
+            let Reading::State { whole, .. } = read(&event).unwrap() else {
+                panic!("no state")
+            };
+            assert_eq!(whole, expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_event_is_an_error() {
+        let mut broken = event(
+            ResourceType::Issue,
+            EventType::Updated,
+            "issues",
+            &Value::Null,
+        );
+        broken.json = "not json".into();
+        assert!(read(&broken).is_err());
+    }
+}

@@ -1,0 +1,128 @@
+//! Builds the sync role and gives it its tasks.
+
+use std::{sync::Arc, time::Duration};
+
+use model::IdSource;
+use ports::{Bus, EventLog, ResourceReader};
+use prometheus_client::registry::Registry;
+use service_kit::{
+    follow::{FollowOptions, Followed, Start, follow},
+    lifecycle::{Latch, Lifecycle, OnExit},
+};
+use tokio::{
+    net::TcpListener,
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::{
+    BuildError, Config, ServeError, api, limits::HEAD_INTERVAL, metrics::Metrics, mirror,
+    mirror::Mirror,
+};
+
+/// What the sync role needs of others.
+#[derive(Debug, Clone)]
+pub struct Deps {
+    /// The events.
+    pub log: Arc<dyn EventLog>,
+    /// Says when there are new ones.
+    pub bus: Arc<dyn Bus>,
+    /// Span ids for callers' traces.
+    pub ids: Arc<dyn IdSource>,
+}
+
+/// The sync role.
+#[derive(Debug, Clone)]
+pub struct Service {
+    deps: Deps,
+    mirror: Arc<Mirror>,
+    deadline: Duration,
+}
+
+impl Service {
+    /// Checks the configuration and registers the metrics; nothing runs yet.
+    ///
+    /// # Errors
+    /// A value of the configuration makes no sense.
+    pub fn build(config: &Config, deps: Deps, registry: &mut Registry) -> Result<Self, BuildError> {
+        config.check()?;
+        let metrics = Metrics::register(registry);
+        let mirror = Arc::new(Mirror::new(config.max_resources, metrics));
+        Ok(Self {
+            deps,
+            mirror,
+            deadline: config.deadline(),
+        })
+    }
+
+    /// Starts to read the log from its start. Readiness (`sync`) waits until it has caught up, and is
+    /// lost while log or bus do not answer; what is known is served all the same.
+    pub fn spawn(&self, lifecycle: &Lifecycle) {
+        let latch = lifecycle.latch("sync");
+        latch.not_ready("reading the event log from its start");
+        let mirror = Arc::clone(&self.mirror);
+        let follower = follow(
+            Arc::clone(&self.deps.log),
+            Arc::clone(&self.deps.bus),
+            None,
+            FollowOptions {
+                start: Start::Beginning,
+                ..FollowOptions::default()
+            },
+            lifecycle.draining(),
+            move |followed| {
+                show(&latch, &followed);
+                mirror.take(followed);
+            },
+        );
+        lifecycle.spawn("sync-follow", OnExit::EndsProcess, follower);
+        let (mirror, log) = (Arc::clone(&self.mirror), Arc::clone(&self.deps.log));
+        let watching = watch_head(mirror, log, lifecycle.draining());
+        lifecycle.spawn("sync-head", OnExit::EndsProcess, watching);
+    }
+
+    /// Readers in the same process; no network between.
+    #[must_use]
+    pub fn reader(&self) -> Arc<dyn ResourceReader> {
+        mirror::reader(&self.mirror)
+    }
+
+    /// Serves gRPC (`forgewire.v1.Sync` and `grpc.health.v1.Health`) until the drain. The health
+    /// status is SERVING once the log's head has been reached, and NOT_SERVING from the drain on.
+    ///
+    /// # Errors
+    /// The transport gave up.
+    pub async fn serve_grpc(
+        &self,
+        listener: TcpListener,
+        lifecycle: &Lifecycle,
+    ) -> Result<(), ServeError> {
+        let (mirror, ids) = (Arc::clone(&self.mirror), Arc::clone(&self.deps.ids));
+        api::serve(listener, mirror, ids, self.deadline, lifecycle).await
+    }
+}
+
+fn show(latch: &Latch, followed: &Followed) {
+    match followed {
+        Followed::CaughtUp => latch.ready(),
+        Followed::Stalled => latch.not_ready("the event log or the bus does not answer"),
+        // After a stall the follower reads up to the head and says `CaughtUp` again.
+        _ => {}
+    }
+}
+
+/// Looks at the head now and then, so that the lag is honest even if the follower hangs.
+async fn watch_head(mirror: Arc<Mirror>, log: Arc<dyn EventLog>, stop: CancellationToken) {
+    let mut ticks = interval(HEAD_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        let head = stop.run_until_cancelled(timeout(log.deadline(), log.head()));
+        match head.await {
+            None => return,
+            Some(Ok(Ok(head))) => mirror.saw_head(head.last),
+            Some(Ok(Err(error))) => debug!(%error, "head is unknown"),
+            Some(Err(_)) => debug!("head is unknown, no answer in time"),
+        }
+    }
+}

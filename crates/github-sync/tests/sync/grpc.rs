@@ -1,0 +1,210 @@
+//! The gRPC side: codes, health, drain, deadlines, reconnects, traces.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use github_sync::client;
+use model::{EventType, TraceContext};
+use ports::{Classified, ErrorClass, ResourceError};
+use proto::v1::{
+    GetResourceRequest, GetResourceResponse, StatusRequest, StatusResponse,
+    sync_client::SyncClient,
+    sync_server::{Sync as SyncRpc, SyncServer},
+};
+use tokio::{net::TcpListener, sync::mpsc, time::timeout};
+use tonic::{
+    Code, Request, Response, Status,
+    transport::{Channel, Endpoint, Server, server::TcpIncoming},
+};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
+use crate::world::{DEADLINE, World, free_port, issue, uri};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const AT: &str = "2026-11-20T09:00:00Z";
+
+#[tokio::test]
+async fn codes_say_what_is_wrong() {
+    let world = World::running(10).await;
+    let endpoint = world.serve_anywhere().await;
+    let mut client = SyncClient::connect(endpoint).await.unwrap();
+    for (uri, code) in [
+        ("github://issues/octo/repo/7", Code::NotFound),
+        ("github://issues/octo/repo/seven", Code::InvalidArgument),
+        ("github://events/octo", Code::InvalidArgument),
+        ("", Code::InvalidArgument),
+    ] {
+        let request = GetResourceRequest {
+            uri: uri.to_owned(),
+        };
+        assert_eq!(
+            client.get_resource(request).await.unwrap_err().code(),
+            code,
+            "{uri}"
+        );
+    }
+    // Larger than any URI: refused while it is read.
+    let request = GetResourceRequest {
+        uri: "x".repeat(100_000),
+    };
+    let code = client.get_resource(request).await.unwrap_err().code();
+    assert!(
+        matches!(code, Code::OutOfRange | Code::ResourceExhausted),
+        "{code:?}"
+    );
+}
+
+fn health_client(endpoint: String) -> HealthClient<Channel> {
+    HealthClient::new(Endpoint::from_shared(endpoint).unwrap().connect_lazy())
+}
+
+async fn health(client: &mut HealthClient<Channel>, expected: ServingStatus) {
+    for service in ["", "forgewire.v1.Sync"] {
+        let becomes = async {
+            loop {
+                let request = HealthCheckRequest {
+                    service: service.to_owned(),
+                };
+                let answer = client.check(request).await.unwrap().into_inner();
+                if answer.status() == expected {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let came = timeout(PATIENCE, becomes).await;
+        came.unwrap_or_else(|_| panic!("{service:?} becomes {expected:?}"));
+    }
+}
+
+#[tokio::test]
+async fn health_follows_catching_up_and_the_drain() {
+    let world = World::new(10);
+    let endpoint = world.serve_anywhere().await;
+    let mut client = health_client(endpoint);
+    health(&mut client, ServingStatus::NotServing).await;
+    world.service.spawn(&world.lifecycle);
+    health(&mut client, ServingStatus::Serving).await;
+    world.lifecycle.shut_down();
+    health(&mut client, ServingStatus::NotServing).await;
+}
+
+#[tokio::test]
+async fn a_health_watch_does_not_hold_up_the_stop() {
+    let world = World::running(10).await;
+    let endpoint = world.serve_anywhere().await;
+    let mut client = health_client(endpoint);
+    let request = HealthCheckRequest {
+        service: String::new(),
+    };
+    let mut watch = client.watch(request).await.unwrap().into_inner();
+    watch.message().await.unwrap().unwrap();
+    let lifecycle = world.lifecycle.clone();
+    let run = tokio::spawn(async move { lifecycle.run(async {}).await });
+    world.lifecycle.draining().cancelled().await;
+    world.lifecycle.hard_stop();
+    timeout(PATIENCE, run)
+        .await
+        .expect("the process ends")
+        .unwrap();
+}
+
+#[tokio::test]
+async fn nobody_there_is_an_error_within_the_deadline_and_later_it_works() {
+    let world = World::running(10).await;
+    world.tell([issue(7, "a", EventType::Created, AT)]).await;
+    world.caught_up().await;
+    let (listener, address) = free_port().await;
+    drop(listener);
+    let reader = client::connect(&format!("http://{address}"), DEADLINE).unwrap();
+    let started = Instant::now();
+    let error = reader
+        .get_resource(&uri("github://issues/octo/repo/7"), None)
+        .await
+        .unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Transient, "{error:?}");
+    assert!(started.elapsed() < DEADLINE * 2);
+
+    world.serve(TcpListener::bind(address).await.unwrap());
+    let answers = async {
+        while reader
+            .get_resource(&uri("github://issues/octo/repo/7"), None)
+            .await
+            .is_err()
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, answers)
+        .await
+        .expect("the client connects again by itself");
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_costs_the_deadline_and_no_more() {
+    // Accepts and never answers: the backlog of a listener that nobody accepts from.
+    let (_listener, address) = free_port().await;
+    let deadline = Duration::from_millis(200);
+    let reader = client::connect(&format!("http://{address}"), deadline).unwrap();
+    let started = Instant::now();
+    let error = reader.status(None).await.unwrap_err();
+    assert!(
+        matches!(error, ResourceError::Unavailable { .. }),
+        "{error:?}"
+    );
+    assert!(
+        started.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_endpoint_is_refused_at_once() {
+    let error = client::connect("not a uri", DEADLINE).unwrap_err();
+    assert!(error.to_string().contains("sync.endpoint"));
+}
+
+/// Tells which metadata came.
+struct Recorder(mpsc::UnboundedSender<tonic::metadata::MetadataMap>);
+
+#[tonic::async_trait]
+impl SyncRpc for Recorder {
+    async fn get_resource(
+        &self,
+        _: Request<GetResourceRequest>,
+    ) -> Result<Response<GetResourceResponse>, Status> {
+        Err(Status::unimplemented("an older version"))
+    }
+
+    async fn status(
+        &self,
+        request: Request<StatusRequest>,
+    ) -> Result<Response<StatusResponse>, Status> {
+        self.0.send(request.metadata().clone()).unwrap();
+        Ok(Response::new(StatusResponse::default()))
+    }
+}
+
+#[tokio::test]
+async fn trace_and_deadline_travel_with_the_call_and_defects_are_permanent() {
+    let (send, mut received) = mpsc::unbounded_channel();
+    let (listener, address) = free_port().await;
+    let server = Server::builder().add_service(SyncServer::new(Recorder(send)));
+    tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
+    let reader = client::connect(&format!("http://{address}"), DEADLINE).unwrap();
+    let trace = TraceContext::start(&*Arc::new(model::ManualClock::default()));
+    reader.status(Some(trace)).await.unwrap();
+    let metadata = received.recv().await.unwrap();
+    assert_eq!(metadata.get("traceparent").unwrap(), &trace.to_string());
+    assert!(metadata.contains_key("grpc-timeout"));
+    let error = reader
+        .get_resource(&uri("github://issues/o/r/1"), None)
+        .await
+        .unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Permanent);
+}

@@ -1,0 +1,7 @@
+//! The sync role as its callers see it: in process and over a real socket.
+
+#![allow(clippy::unwrap_used, reason = "a test panics where something is wrong")]
+
+mod grpc;
+mod readers;
+mod world;

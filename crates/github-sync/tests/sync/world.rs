@@ -1,0 +1,183 @@
+//! A sync role on a log and bus in memory, with a gRPC server on a free port.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    num::NonZeroUsize,
+    sync::Arc,
+    time::Duration,
+};
+
+use github_sync::{Config, Deps, Service, client};
+use model::{
+    EventId, EventMetadata, EventType, ManualClock, ResourceEvent, ResourceId, ResourceRef,
+    ResourceType, ResourceUri, Source, Timestamp, TraceContext,
+};
+use ports::{Bus, BusMessage, EventHint, EventLog, ResourceReader, Topic};
+use serde_json::json;
+use service_kit::{
+    lifecycle::{Lifecycle, OnExit},
+    metrics::Registry,
+};
+use store_memory::{InProcessBus, MemoryEventLog};
+use tokio::{net::TcpListener, time::timeout};
+
+pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
+/// The longest that a test waits for what has to come.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(crate) struct World {
+    pub(crate) log: Arc<MemoryEventLog>,
+    pub(crate) bus: Arc<InProcessBus>,
+    pub(crate) ids: Arc<ManualClock>,
+    pub(crate) service: Service,
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) registry: Registry,
+}
+
+impl World {
+    /// Nothing runs yet.
+    pub(crate) fn new(max_resources: usize) -> Self {
+        let ids = Arc::new(ManualClock::default());
+        let capacity = NonZeroUsize::new(10_000).unwrap();
+        let log = Arc::new(MemoryEventLog::new(&*ids, capacity));
+        let bus = Arc::new(InProcessBus::new(capacity));
+        let mut registry = Registry::default();
+        let deps = Deps {
+            log: log.clone(),
+            bus: bus.clone(),
+            ids: ids.clone(),
+        };
+        let config = Config {
+            max_resources,
+            deadline_seconds: 2,
+            ..Config::default()
+        };
+        let service = Service::build(&config, deps, &mut registry).unwrap();
+        // Listeners stay for the whole drain, so that tests can look at it.
+        let lifecycle = Lifecycle::with_keep_accepting(PATIENCE, PATIENCE);
+        Self {
+            log,
+            bus,
+            ids,
+            service,
+            lifecycle,
+            registry,
+        }
+    }
+
+    /// Follows the log, and has caught up with it.
+    pub(crate) async fn running(max_resources: usize) -> Self {
+        let world = Self::new(max_resources);
+        world.service.spawn(&world.lifecycle);
+        world.caught_up().await;
+        world
+    }
+
+    /// Waits until all that is in the log has been taken in.
+    pub(crate) async fn caught_up(&self) {
+        let head = self.log.head().await.unwrap().last;
+        let reader = self.service.reader();
+        let caught_up = async {
+            loop {
+                let status = reader.status(None).await.unwrap();
+                if status.caught_up && status.position >= head {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        timeout(PATIENCE, caught_up).await.expect("sync catches up");
+    }
+
+    /// Appends the events in this order, with the hints that a writer gives.
+    pub(crate) async fn tell(&self, events: impl IntoIterator<Item = ResourceEvent>) {
+        let trace = TraceContext::start(&*self.ids);
+        let events: Vec<_> = events
+            .into_iter()
+            .map(|e| e.store(trace).unwrap())
+            .collect();
+        let appended = self.log.append(events.clone()).await.unwrap();
+        let epoch = self.log.head().await.unwrap().epoch;
+        let sequenced = events.into_iter().zip(appended);
+        let events = sequenced.map(|(item, at)| model::Sequenced {
+            sequence: at.sequence,
+            item,
+        });
+        let hint = Arc::new(EventHint {
+            epoch,
+            events: events.collect(),
+        });
+        self.bus
+            .publish(&Topic::Broadcast, BusMessage::Events(hint), Some(trace))
+            .await
+            .unwrap();
+    }
+
+    /// Serves gRPC on `listener`.
+    pub(crate) fn serve(&self, listener: TcpListener) {
+        let (service, lifecycle) = (self.service.clone(), self.lifecycle.clone());
+        self.lifecycle.spawn("grpc", OnExit::MayFinish, async move {
+            service.serve_grpc(listener, &lifecycle).await.unwrap();
+        });
+    }
+
+    /// Serves gRPC on a free port; gives the endpoint.
+    pub(crate) async fn serve_anywhere(&self) -> String {
+        let (listener, address) = free_port().await;
+        self.serve(listener);
+        format!("http://{address}")
+    }
+
+    /// The same state as callers in this process and callers over the network see it.
+    pub(crate) async fn readers(&self) -> [Arc<dyn ResourceReader>; 2] {
+        let endpoint = self.serve_anywhere().await;
+        [
+            self.service.reader(),
+            client::connect(&endpoint, DEADLINE).unwrap(),
+        ]
+    }
+}
+
+pub(crate) async fn free_port() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+pub(crate) fn uri(text: &str) -> ResourceUri {
+    ResourceUri::parse(text).unwrap()
+}
+
+pub(crate) fn time(text: &str) -> Timestamp {
+    Timestamp::parse(text).unwrap()
+}
+
+/// An event of the issue `Octo/Repo#number` with the issue as it was at this time.
+pub(crate) fn issue(number: u64, id: &str, event_type: EventType, at: &str) -> ResourceEvent {
+    let node_id = format!("I_{number}");
+    ResourceEvent {
+        id: EventId::new(id).unwrap(),
+        event_type,
+        action: event_type.to_string(),
+        resource_type: ResourceType::Issue,
+        resource_id: ResourceId::new(&node_id).unwrap(),
+        resource: ResourceRef {
+            owner: Some("Octo".into()),
+            repo: Some("Repo".into()),
+            number: Some(number),
+            node_id: ResourceId::new(&node_id).unwrap(),
+            database_id: None,
+            title: None,
+            url: None,
+        },
+        timestamp: time(at),
+        received_at: time(at),
+        source: Source::Webhook,
+        actor: None,
+        data: json!({ "node_id": node_id, "updated_at": at, "told_by": id }),
+        metadata: EventMetadata {
+            event: Some("issues".into()),
+            ..EventMetadata::default()
+        },
+    }
+}

@@ -1,0 +1,288 @@
+//! From (method, headers, body) to what it is, or to the refusal that the spec demands.
+//!
+//! A pure function for every revision at once. The era of a POST is decided by its body, never by a
+//! header that a proxy may have stripped; a request of the stateless era never gets a bare 4xx,
+//! because clients take that for an old server and remember it (MCP 2026-07-28, Streamable HTTP,
+//! "Sending Messages to the Server" and "Backward Compatibility").
+//!
+//! `Origin` is checked before this, principals after it.
+
+use std::collections::BTreeSet;
+
+use http::{HeaderMap, Method};
+use model::SessionId;
+
+use crate::{
+    envelope::{self, Body, Incoming, Request},
+    headers::{self, Accepts, single},
+    limits::MAX_EVENT_ID_BYTES,
+    method,
+    version::{Era, ProtocolVersion},
+};
+
+mod handshake;
+mod meta;
+mod refusal;
+mod stateless;
+
+pub use handshake::{HandshakeBody, HandshakeMessage, InitializeRequest};
+pub use meta::{ClientCapabilities, LogLevel, RequestMeta};
+pub use refusal::Refusal;
+pub use stateless::ModernRequest;
+
+/// What a request is.
+#[derive(Clone, Debug)]
+pub enum Decision {
+    /// A request of the stateless era, complete and checked; its method is served.
+    Modern(ModernRequest),
+    /// Traffic of a session, which the caller loads and then hands to [`HandshakeMessage::admit`].
+    Handshake(HandshakeMessage),
+    /// Opens a session.
+    Initialize(InitializeRequest),
+    /// A GET stream of a session.
+    OpenStream {
+        /// The session as named; whether it exists is the store's to say.
+        session: SessionId,
+        /// Where the stream goes on.
+        resume: Resume,
+    },
+    /// DELETE: the client ends its session.
+    EndSession {
+        /// The session as named.
+        session: SessionId,
+    },
+    /// A notification of the stateless era: 202, empty body, nothing to do.
+    Accepted,
+    /// Answer this.
+    Refuse(Refusal),
+}
+
+/// Where a GET stream goes on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Resume {
+    /// No `Last-Event-ID`: a new stream.
+    Fresh,
+    /// After this event id, not yet checked.
+    After(String),
+    /// There is a `Last-Event-ID`, but it cannot be one of ours: what was missed is not known.
+    Unreadable,
+}
+
+/// Which methods of the stateless era are served. What is not here is 404 with -32601; it has to
+/// agree with the capabilities that `server/discover` declares.
+#[derive(Clone, Debug)]
+pub struct Surface {
+    methods: BTreeSet<&'static str>,
+}
+
+impl Surface {
+    /// These methods.
+    #[must_use]
+    pub fn new(methods: &[&'static str]) -> Self {
+        Self {
+            methods: methods.iter().copied().collect(),
+        }
+    }
+
+    fn serves(&self, method: &str) -> bool {
+        self.methods.contains(method)
+    }
+}
+
+/// Discover, tools, resources and listen.
+impl Default for Surface {
+    fn default() -> Self {
+        Self::new(&[
+            method::DISCOVER,
+            method::LISTEN,
+            method::TOOLS_LIST,
+            method::TOOLS_CALL,
+            method::RESOURCES_LIST,
+            method::RESOURCES_TEMPLATES_LIST,
+            method::RESOURCES_READ,
+        ])
+    }
+}
+
+/// What the headers say, before the body is looked at.
+struct Claims<'a> {
+    headers: &'a HeaderMap,
+    accepts: Accepts,
+    version: VersionClaim<'a>,
+}
+
+/// What `MCP-Protocol-Version` says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum VersionClaim<'a> {
+    Absent,
+    Known(ProtocolVersion),
+    Unknown(&'a str),
+    Illegal,
+}
+
+impl<'a> Claims<'a> {
+    fn read(headers: &'a HeaderMap) -> Self {
+        let version = match single(headers, &headers::PROTOCOL_VERSION) {
+            Ok(None) => VersionClaim::Absent,
+            Ok(Some(name)) => ProtocolVersion::parse(name)
+                .map_or(VersionClaim::Unknown(name), VersionClaim::Known),
+            Err(_) => VersionClaim::Illegal,
+        };
+        Self {
+            headers,
+            accepts: Accepts::read(headers),
+            version,
+        }
+    }
+
+    fn is_stateless(&self) -> bool {
+        matches!(self.version, VersionClaim::Known(v) if v.era() == Era::Stateless)
+    }
+
+    fn has_session(&self) -> bool {
+        self.headers.contains_key(headers::SESSION_ID)
+    }
+
+    /// The session that is named; `Err` if the name cannot be one that we gave out.
+    fn session(&self) -> Option<Result<SessionId, ()>> {
+        match single(self.headers, &headers::SESSION_ID) {
+            Ok(None) => None,
+            Ok(Some(id)) => Some(SessionId::new(id).map_err(|_| ())),
+            Err(_) => Some(Err(())),
+        }
+    }
+}
+
+/// Decides what a request to the MCP endpoint is. `body` is what a POST carried (absent is empty);
+/// the caller bounds how much of it it reads, and answers [`Refusal::too_large`] beyond.
+#[must_use]
+pub fn classify(
+    surface: &Surface,
+    method: &Method,
+    headers: &HeaderMap,
+    body: Option<&[u8]>,
+) -> Decision {
+    let claims = Claims::read(headers);
+    let decision = match *method {
+        Method::POST => post(surface, &claims, body.unwrap_or_default()),
+        Method::GET => get(&claims),
+        Method::DELETE => delete(&claims),
+        _ => Err(Refusal::method_not_allowed()),
+    };
+    decision.unwrap_or_else(Decision::Refuse)
+}
+
+fn post(surface: &Surface, claims: &Claims<'_>, body: &[u8]) -> Result<Decision, Refusal> {
+    if !headers::is_json(claims.headers) {
+        return Err(Refusal::not_json());
+    }
+    match envelope::parse(body).map_err(|rejected| Refusal::rejected(&rejected))? {
+        Body::One(Incoming::Request(request)) => self::request(surface, claims, request),
+        Body::One(Incoming::Notification(notification)) => {
+            let is_modern = meta::claims_stateless(notification.params.as_deref());
+            if claims.is_stateless() || is_modern {
+                return Ok(Decision::Accepted);
+            }
+            let body = HandshakeBody::One(Incoming::Notification(notification));
+            handshake::message(claims, body, None)
+        }
+        Body::One(Incoming::Response(response)) => {
+            if claims.is_stateless() {
+                return Err(Refusal::invalid_request(
+                    "a response has no place in this revision",
+                ));
+            }
+            handshake::message(
+                claims,
+                HandshakeBody::One(Incoming::Response(response)),
+                None,
+            )
+        }
+        Body::Batch(batch) => handshake::batch(claims, batch),
+    }
+}
+
+fn request(surface: &Surface, claims: &Claims<'_>, request: Request) -> Result<Decision, Refusal> {
+    let id = request.id.clone();
+    let answered = |refusal: Refusal| refusal.for_request(&id);
+    let parts = meta::Parts::read(request.params.as_deref())
+        .map_err(|reason| answered(Refusal::invalid_request(reason)))?;
+    if !parts.claims_stateless() {
+        return without_meta(claims, request).map_err(answered);
+    }
+    let (version, meta) =
+        stateless::check(surface, claims, &request.method, &parts).map_err(answered)?;
+    Ok(Decision::Modern(ModernRequest {
+        version,
+        meta,
+        id: request.id,
+        method: request.method,
+        params: request.params,
+        accepts: claims.accepts,
+    }))
+}
+
+/// A request whose body does not claim the stateless era.
+fn without_meta(claims: &Claims<'_>, request: Request) -> Result<Decision, Refusal> {
+    let is_initialize = request.method == method::INITIALIZE;
+    match claims.version {
+        VersionClaim::Illegal if !claims.has_session() || is_initialize => {
+            return Err(Refusal::header_mismatch("MCP-Protocol-Version is illegal"));
+        }
+        VersionClaim::Known(v) if v.era() == Era::Stateless && is_initialize => {
+            return Err(Refusal::header_mismatch(
+                "MCP-Protocol-Version names a revision that has no initialize",
+            ));
+        }
+        VersionClaim::Known(v) if v.era() == Era::Stateless => {
+            return Err(meta::missing(meta::PROTOCOL_VERSION));
+        }
+        VersionClaim::Unknown(name) if !claims.has_session() || is_initialize => {
+            return Err(Refusal::unsupported_version(name));
+        }
+        _ => {}
+    }
+    if is_initialize {
+        return handshake::initialize(claims, request).map(Decision::Initialize);
+    }
+    let id = request.id.clone();
+    handshake::message(
+        claims,
+        HandshakeBody::One(Incoming::Request(request)),
+        Some(&id),
+    )
+}
+
+fn get(claims: &Claims<'_>) -> Result<Decision, Refusal> {
+    let session = session_of_stream(claims)?;
+    if !claims.accepts.sse {
+        return Err(Refusal::not_acceptable());
+    }
+    let resume = match single(claims.headers, &headers::LAST_EVENT_ID) {
+        // An empty id is how EventSource says that it has none (HTML, Server-sent events).
+        Ok(None | Some("")) => Resume::Fresh,
+        Ok(Some(id)) if id.len() <= MAX_EVENT_ID_BYTES => Resume::After(id.to_owned()),
+        Ok(Some(_)) | Err(_) => Resume::Unreadable,
+    };
+    Ok(Decision::OpenStream { session, resume })
+}
+
+fn delete(claims: &Claims<'_>) -> Result<Decision, Refusal> {
+    let session = session_of_stream(claims)?;
+    Ok(Decision::EndSession { session })
+}
+
+/// GET and DELETE exist only within a session; in the stateless era they are 405 (MCP 2026-07-28,
+/// Streamable HTTP, "Other HTTP methods").
+fn session_of_stream(claims: &Claims<'_>) -> Result<SessionId, Refusal> {
+    if claims.is_stateless() {
+        return Err(Refusal::method_not_allowed());
+    }
+    let session = claims.session().ok_or_else(Refusal::method_not_allowed)?;
+    let session = session.map_err(|()| Refusal::session_not_found())?;
+    handshake::check_version(claims.version)?;
+    Ok(session)
+}
+
+#[cfg(test)]
+mod tests;

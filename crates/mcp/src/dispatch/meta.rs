@@ -1,0 +1,195 @@
+//! `_meta` of a request in the stateless era (MCP 2026-07-28, Base Protocol, "_meta").
+
+use http::StatusCode;
+use model::TraceContext;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value, value::RawValue};
+
+use super::Refusal;
+use crate::envelope::{RequestId, RpcError};
+
+pub(super) const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+
+/// What a client can do, as declared on one request or at `initialize`.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClientCapabilities(Map<String, Value>);
+
+impl ClientCapabilities {
+    /// Takes a capabilities object; `None` for anything else.
+    #[must_use]
+    pub fn from_value(value: Value) -> Option<Self> {
+        match value {
+            Value::Object(map) => Some(Self(map)),
+            _ => None,
+        }
+    }
+
+    /// Whether a capability such as `sampling` is declared.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(Value::is_object)
+    }
+
+    /// The settings of an extension, if it is declared.
+    #[must_use]
+    pub fn extension(&self, id: &str) -> Option<&Value> {
+        self.0.get("extensions")?.get(id)
+    }
+
+    /// As JSON.
+    #[must_use]
+    pub fn into_value(self) -> Value {
+        Value::Object(self.0)
+    }
+}
+
+/// Severity of a log message (RFC 5424), lowest first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Detail for developers.
+    Debug,
+    /// Progress.
+    Info,
+    /// Noteworthy.
+    Notice,
+    /// May become a problem.
+    Warning,
+    /// Failed.
+    Error,
+    /// A component failed.
+    Critical,
+    /// Act now.
+    Alert,
+    /// Unusable.
+    Emergency,
+}
+
+/// What the request says beside its parameters.
+#[derive(Clone, Debug)]
+pub struct RequestMeta {
+    /// What the client can do, for this request only.
+    pub capabilities: ClientCapabilities,
+    /// What the client says it is; unverified, for logs only, often absent.
+    pub client_info: Option<Value>,
+    /// Opts in to `notifications/message` at this level and above.
+    pub log_level: Option<LogLevel>,
+    /// Opts in to progress, under this token.
+    pub progress_token: Option<RequestId>,
+    /// The trace that the request belongs to (SEP-414); an unreadable one is none.
+    pub trace: Option<TraceContext>,
+}
+
+/// The members of params that the dispatcher looks at.
+#[derive(Deserialize, Default)]
+pub(super) struct Parts<'a> {
+    #[serde(borrow, default, rename = "_meta")]
+    meta_raw: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) name: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) uri: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "taskId")]
+    pub(super) task_id: Option<&'a RawValue>,
+    #[serde(skip)]
+    meta: Wire<'a>,
+}
+
+#[derive(Deserialize, Default)]
+struct Wire<'a> {
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "present",
+        rename = "io.modelcontextprotocol/protocolVersion"
+    )]
+    version: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "io.modelcontextprotocol/clientCapabilities")]
+    capabilities: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "io.modelcontextprotocol/clientInfo")]
+    client_info: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "io.modelcontextprotocol/logLevel")]
+    log_level: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "progressToken")]
+    progress_token: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    traceparent: Option<&'a RawValue>,
+}
+
+/// Null is a value: it claims the era, wrongly.
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+pub(super) fn missing(key: &'static str) -> Refusal {
+    let message = format!("params._meta[\"{key}\"] is missing or of the wrong type");
+    Refusal::new(StatusCode::BAD_REQUEST, RpcError::invalid_params(message))
+}
+
+/// A malformed member that is not required: an ordinary -32602, on HTTP 200.
+fn malformed(message: &'static str) -> Refusal {
+    Refusal::new(StatusCode::OK, RpcError::invalid_params(message))
+}
+
+fn read<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
+    raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
+}
+
+impl<'a> Parts<'a> {
+    /// Reads params, which the envelope knows to be an object.
+    pub(super) fn read(params: Option<&'a RawValue>) -> Result<Self, &'static str> {
+        let Some(params) = params else {
+            return Ok(Self::default());
+        };
+        let mut parts: Self =
+            serde_json::from_str(params.get()).map_err(|_| "params have a member twice")?;
+        if let Some(meta) = parts.meta_raw.filter(|meta| meta.get().starts_with('{')) {
+            parts.meta =
+                serde_json::from_str(meta.get()).map_err(|_| "_meta has a member twice")?;
+        }
+        Ok(parts)
+    }
+
+    pub(super) fn claims_stateless(&self) -> bool {
+        self.meta.version.is_some()
+    }
+
+    /// The revision that the request names.
+    pub(super) fn version(&self) -> Result<String, Refusal> {
+        read(self.meta.version).ok_or_else(|| missing(PROTOCOL_VERSION))
+    }
+
+    /// The required part of `_meta` beside the version.
+    pub(super) fn capabilities(&self) -> Result<ClientCapabilities, Refusal> {
+        read(self.meta.capabilities).ok_or_else(|| missing(CLIENT_CAPABILITIES))
+    }
+
+    /// The optional part of `_meta`.
+    pub(super) fn meta(&self, capabilities: ClientCapabilities) -> Result<RequestMeta, Refusal> {
+        let log_level = read(self.meta.log_level);
+        if self.meta.log_level.is_some() && log_level.is_none() {
+            return Err(malformed("_meta: no such log level"));
+        }
+        let progress_token = read(self.meta.progress_token);
+        if self.meta.progress_token.is_some() && progress_token.is_none() {
+            return Err(malformed("_meta: progressToken is an integer or a string"));
+        }
+        Ok(RequestMeta {
+            capabilities,
+            client_info: read(self.meta.client_info),
+            log_level,
+            progress_token,
+            trace: read::<String>(self.meta.traceparent)
+                .and_then(|header| TraceContext::parse(&header)),
+        })
+    }
+}
+
+/// Whether a notification claims the stateless era in its body.
+pub(super) fn claims_stateless(params: Option<&RawValue>) -> bool {
+    Parts::read(params).is_ok_and(|parts| parts.claims_stateless())
+}

@@ -1,0 +1,166 @@
+//! The answers to what we do not serve: status, JSON-RPC error, id.
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde_json::json;
+
+use super::ClientCapabilities;
+use crate::{
+    envelope::{self, ErrorCode, Rejected, RequestId, RpcError},
+    version::ProtocolVersion,
+};
+
+/// A refusal; its body is a JSON-RPC error in every case, also for plain HTTP faults: the body is
+/// what tells a client of the stateless era that it found the right place.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The request that it answers, where its id could be read.
+    pub id: Option<RequestId>,
+    /// The error.
+    pub error: RpcError,
+    /// The `Allow` header of a 405.
+    pub allow: Option<&'static str>,
+}
+
+impl Refusal {
+    /// A refusal without an id.
+    #[must_use]
+    pub const fn new(status: StatusCode, error: RpcError) -> Self {
+        Self {
+            status,
+            id: None,
+            error,
+            allow: None,
+        }
+    }
+
+    /// The same, as the answer to this request.
+    #[must_use]
+    pub fn for_request(mut self, id: &RequestId) -> Self {
+        self.id = Some(id.clone());
+        self
+    }
+
+    /// The body, `application/json`.
+    #[must_use]
+    pub fn body(&self) -> Bytes {
+        envelope::error(self.id.as_ref(), &self.error)
+    }
+
+    fn plain(status: StatusCode, code: ErrorCode, message: &'static str) -> Self {
+        Self::new(status, RpcError::new(code, message))
+    }
+
+    pub(super) fn rejected(rejected: &Rejected) -> Self {
+        let status = match rejected {
+            Rejected::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Self {
+            id: rejected.id().cloned(),
+            ..Self::new(status, rejected.error())
+        }
+    }
+
+    /// 413: the body is larger than [`crate::limits::MAX_BODY_BYTES`].
+    #[must_use]
+    pub fn too_large() -> Self {
+        Self::rejected(&Rejected::TooLarge)
+    }
+
+    /// 400 with -32600.
+    #[must_use]
+    pub fn invalid_request(message: &'static str) -> Self {
+        Self::plain(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, message)
+    }
+
+    /// 415.
+    pub(super) fn not_json() -> Self {
+        Self::plain(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ErrorCode::InvalidRequest,
+            "Content-Type has to be application/json",
+        )
+    }
+
+    /// 406, in the handshake era: the client takes none of the kinds of answer that there are. (In
+    /// the stateless era it is [`Refusal::header_mismatch`].)
+    #[must_use]
+    pub fn not_acceptable() -> Self {
+        Self::plain(
+            StatusCode::NOT_ACCEPTABLE,
+            ErrorCode::InvalidRequest,
+            "Accept has to list application/json and text/event-stream",
+        )
+    }
+
+    /// 405, with the methods that there are.
+    #[must_use]
+    pub fn method_not_allowed() -> Self {
+        Self {
+            allow: Some("POST, GET, DELETE"),
+            ..Self::plain(
+                StatusCode::METHOD_NOT_ALLOWED,
+                ErrorCode::InvalidRequest,
+                "only POST; GET and DELETE need a session (Mcp-Session-Id)",
+            )
+        }
+    }
+
+    /// 404 with -32001: the session is unknown, ended, expired, or somebody else's.
+    #[must_use]
+    pub fn session_not_found() -> Self {
+        Self::plain(
+            StatusCode::NOT_FOUND,
+            ErrorCode::SessionNotFound,
+            "no such session; start a new one with initialize",
+        )
+    }
+
+    /// 400: traffic of the handshake era without a session.
+    pub(super) fn session_missing() -> Self {
+        Self::invalid_request(
+            "Mcp-Session-Id is missing; start a session with initialize, or say everything in \
+             _meta (2026-07-28)",
+        )
+    }
+
+    /// 400 with -32020: a header is missing, illegal, or says something else than the body.
+    #[must_use]
+    pub fn header_mismatch(message: &'static str) -> Self {
+        Self::plain(StatusCode::BAD_REQUEST, ErrorCode::HeaderMismatch, message)
+    }
+
+    /// 400 with -32021: the request needs client capabilities that it did not declare. `required`
+    /// is a capabilities object such as `{"sampling":{}}`.
+    #[must_use]
+    pub fn missing_capability(required: ClientCapabilities) -> Self {
+        let error = RpcError::new(
+            ErrorCode::MissingCapability,
+            "the request needs a client capability that it does not declare",
+        );
+        let data = json!({"requiredCapabilities": required.into_value()});
+        Self::new(StatusCode::BAD_REQUEST, error.with_data(data))
+    }
+
+    /// 400 with -32022 and what we support.
+    #[must_use]
+    pub fn unsupported_version(requested: &str) -> Self {
+        let supported = ProtocolVersion::STATELESS.map(ProtocolVersion::as_str);
+        let error = RpcError::new(
+            ErrorCode::UnsupportedVersion,
+            "this server does not speak the requested revision",
+        );
+        let data = json!({"supported": supported, "requested": requested});
+        Self::new(StatusCode::BAD_REQUEST, error.with_data(data))
+    }
+
+    /// 404 with -32601, as the stateless era answers an unknown method. (In a session it is an
+    /// ordinary error on HTTP 200: [`RpcError::method_not_found`].)
+    #[must_use]
+    pub fn method_not_found(method: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, RpcError::method_not_found(method))
+    }
+}

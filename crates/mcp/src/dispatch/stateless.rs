@@ -1,0 +1,121 @@
+//! Requests of the stateless era: the checks in the order in which clients expect their answers.
+
+use http::HeaderName;
+use serde_json::value::RawValue;
+
+use super::{Claims, Refusal, RequestMeta, Surface, VersionClaim, meta::Parts};
+use crate::{
+    envelope::RequestId,
+    headers::{self, Accepts, decode_value, single},
+    method,
+    version::{Era, ProtocolVersion},
+};
+
+/// A request of the stateless era: headers and `_meta` are complete and agree, the method is
+/// served.
+#[derive(Clone, Debug)]
+pub struct ModernRequest {
+    /// The revision.
+    pub version: ProtocolVersion,
+    /// What `_meta` says.
+    pub meta: RequestMeta,
+    /// Echoed in the answer.
+    pub id: RequestId,
+    /// One of the [`Surface`].
+    pub method: String,
+    /// The parameters, `_meta` included.
+    pub params: Option<Box<RawValue>>,
+    /// What kinds of answer the client takes; at least one, and SSE for a listen stream.
+    pub accepts: Accepts,
+}
+
+/// First failure answers: `_meta` complete, headers that are there agree, revision supported,
+/// headers all there, method served, `Mcp-Name`, kind of answer possible, rest of `_meta`.
+pub(super) fn check(
+    surface: &Surface,
+    claims: &Claims<'_>,
+    method: &str,
+    parts: &Parts<'_>,
+) -> Result<(ProtocolVersion, RequestMeta), Refusal> {
+    let requested = parts.version()?;
+    let capabilities = parts.capabilities()?;
+    check_present_headers(claims, &requested, method)?;
+    let version = ProtocolVersion::parse(&requested)
+        .filter(|version| version.era() == Era::Stateless)
+        .ok_or_else(|| Refusal::unsupported_version(&requested))?;
+    check_required_headers(claims)?;
+    if !surface.serves(method) {
+        return Err(Refusal::method_not_found(method));
+    }
+    check_name(claims, method, parts)?;
+    let needs_stream = method == method::LISTEN;
+    if claims.accepts.is_nothing() || (needs_stream && !claims.accepts.sse) {
+        // Not 406: clients take a 4xx other than 400, 404 and 405 for a server of the handshake
+        // era.
+        return Err(Refusal::header_mismatch(
+            "Accept has to list application/json and text/event-stream",
+        ));
+    }
+    Ok((version, parts.meta(capabilities)?))
+}
+
+fn check_present_headers(
+    claims: &Claims<'_>,
+    requested: &str,
+    method: &str,
+) -> Result<(), Refusal> {
+    let agrees = match claims.version {
+        VersionClaim::Absent => true,
+        VersionClaim::Known(version) => version.as_str() == requested,
+        VersionClaim::Unknown(name) => name == requested,
+        VersionClaim::Illegal => false,
+    };
+    if !agrees {
+        return Err(Refusal::header_mismatch(
+            "MCP-Protocol-Version and _meta name different revisions",
+        ));
+    }
+    match single(claims.headers, &headers::METHOD) {
+        Ok(None) => Ok(()),
+        Ok(Some(named)) if named == method => Ok(()),
+        _ => Err(Refusal::header_mismatch(
+            "Mcp-Method and the body name different methods",
+        )),
+    }
+}
+
+fn check_required_headers(claims: &Claims<'_>) -> Result<(), Refusal> {
+    let absent = |name: &HeaderName| !claims.headers.contains_key(name);
+    if absent(&headers::PROTOCOL_VERSION) {
+        return Err(Refusal::header_mismatch("MCP-Protocol-Version is missing"));
+    }
+    if absent(&headers::METHOD) {
+        return Err(Refusal::header_mismatch("Mcp-Method is missing"));
+    }
+    Ok(())
+}
+
+/// `Mcp-Name` (MCP 2026-07-28, Streamable HTTP, "Standard Request Headers"). Of methods that we do
+/// not serve nothing is asked, they are 404.
+fn check_name(claims: &Claims<'_>, method: &str, parts: &Parts<'_>) -> Result<(), Refusal> {
+    let in_body = match method {
+        method::TOOLS_CALL | method::PROMPTS_GET => parts.name,
+        method::RESOURCES_READ => parts.uri,
+        method::TASKS_GET | method::TASKS_UPDATE | method::TASKS_CANCEL => parts.task_id,
+        _ => return Ok(()),
+    };
+    let in_header = match single(claims.headers, &headers::NAME) {
+        Ok(Some(value)) => decode_value(value)
+            .map_err(|_| Refusal::header_mismatch("Mcp-Name has a bad base64 value"))?,
+        Ok(None) => return Err(Refusal::header_mismatch("Mcp-Name is missing")),
+        Err(_) => return Err(Refusal::header_mismatch("Mcp-Name is illegal")),
+    };
+    let in_body = in_body.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+    if in_body.as_deref() == Some(in_header.as_ref()) {
+        Ok(())
+    } else {
+        Err(Refusal::header_mismatch(
+            "Mcp-Name and the body name different things",
+        ))
+    }
+}

@@ -1,0 +1,222 @@
+//! Header values: optional white space, the base64 sentinel, `Accept`.
+
+use std::borrow::Cow;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use http::{
+    HeaderMap, HeaderName,
+    header::{ACCEPT, CONTENT_TYPE},
+};
+
+/// The session of the handshake era.
+pub const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+/// The revision.
+pub const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+/// The method, in the stateless era.
+pub const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+/// The tool, prompt, resource or task, in the stateless era.
+pub const NAME: HeaderName = HeaderName::from_static("mcp-name");
+/// The position to resume after, in the handshake era.
+pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// A header value that cannot be what the spec asks for: there twice, not ASCII, or a sentinel
+/// around what is not base64 of UTF-8.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the header is there twice, or its value is illegal")]
+pub struct IllegalHeader;
+
+impl ports::Classified for IllegalHeader {
+    fn class(&self) -> ports::ErrorClass {
+        ports::ErrorClass::Caller
+    }
+}
+
+/// The one value of a header without the white space around it (RFC 9110 §5.6.3); `None` if absent.
+///
+/// # Errors
+/// The header is there twice or has bytes other than visible ASCII, space and tab.
+pub fn single<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a str>, IllegalHeader> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(IllegalHeader);
+    }
+    let text = value.to_str().map_err(|_| IllegalHeader)?;
+    Ok(Some(text.trim_matches([' ', '\t'])))
+}
+
+/// Undoes the encoding of `Mcp-Name` and `Mcp-Param-*` (MCP 2026-07-28, Streamable HTTP, "Value
+/// Encoding"): `=?base64?` + base64 of UTF-8 + `?=`, markers in lower case; anything else is
+/// itself.
+///
+/// # Errors
+/// A sentinel around what is not base64 with padding, or not UTF-8.
+pub fn decode_value(value: &str) -> Result<Cow<'_, str>, IllegalHeader> {
+    let inner = value
+        .strip_prefix("=?base64?")
+        .and_then(|rest| rest.strip_suffix("?="));
+    let Some(inner) = inner else {
+        return Ok(Cow::Borrowed(value));
+    };
+    let bytes = STANDARD.decode(inner).map_err(|_| IllegalHeader)?;
+    String::from_utf8(bytes)
+        .map(Cow::Owned)
+        .map_err(|_| IllegalHeader)
+}
+
+/// Encodes a value so that it can be a header: plain where possible, else with the sentinel.
+#[must_use]
+pub fn encode_value(value: &str) -> Cow<'_, str> {
+    let plain = value.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
+    let at_edge = value.starts_with(' ') || value.ends_with(' ');
+    let like_sentinel = value.starts_with("=?base64?") && value.ends_with("?=");
+    if plain && !at_edge && !like_sentinel && !value.is_empty() {
+        Cow::Borrowed(value)
+    } else {
+        Cow::Owned(format!("=?base64?{}?=", STANDARD.encode(value)))
+    }
+}
+
+/// What kinds of answer a client takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Accepts {
+    /// `application/json`.
+    pub json: bool,
+    /// `text/event-stream`.
+    pub sse: bool,
+}
+
+impl Accepts {
+    /// Reads `Accept`. No header at all means everything (RFC 9110 §12.5.1); `*/*`, `application/*`
+    /// and `text/*` count; `q=0` takes back. The spec wants clients to list both kinds and names no
+    /// status for those that do not: we answer in the kind that they take.
+    #[must_use]
+    pub fn read(headers: &HeaderMap) -> Self {
+        let mut values = headers.get_all(ACCEPT).iter().peekable();
+        if values.peek().is_none() {
+            return Self {
+                json: true,
+                sse: true,
+            };
+        }
+        let (mut json, mut sse) = (Preference::default(), Preference::default());
+        let ranges = values.filter_map(|value| value.to_str().ok());
+        for range in ranges.flat_map(|value| value.split(',')) {
+            let mut parts = range.split(';').map(str::trim);
+            let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let wanted = !parts.any(is_zero_quality);
+            json.note(&kind, ["application/json", "application/*", "*/*"], wanted);
+            sse.note(&kind, ["text/event-stream", "text/*", "*/*"], wanted);
+        }
+        Self {
+            json: json.wanted,
+            sse: sse.wanted,
+        }
+    }
+
+    /// Whether there is nothing that we could answer with.
+    #[must_use]
+    pub const fn is_nothing(self) -> bool {
+        !self.json && !self.sse
+    }
+}
+
+/// The most specific range decides (RFC 9110 §12.5.1).
+#[derive(Default)]
+struct Preference {
+    wanted: bool,
+    specificity: usize,
+}
+
+impl Preference {
+    fn note(&mut self, kind: &str, from_exact_to_any: [&str; 3], wanted: bool) {
+        let Some(position) = from_exact_to_any.iter().position(|range| *range == kind) else {
+            return;
+        };
+        let specificity = 3 - position;
+        if specificity >= self.specificity {
+            *self = Self {
+                wanted,
+                specificity,
+            };
+        }
+    }
+}
+
+fn is_zero_quality(parameter: &str) -> bool {
+    let quality = parameter
+        .split_once('=')
+        .filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+    quality.is_some_and(|(_, value)| value.trim().parse::<f32>().is_ok_and(|q| q <= 0.0))
+}
+
+/// Whether the body claims to be JSON.
+#[must_use]
+pub fn is_json(headers: &HeaderMap) -> bool {
+    let value = single(headers, &CONTENT_TYPE).ok().flatten();
+    value.is_some_and(|value| {
+        let kind = value.split(';').next().unwrap_or_default().trim();
+        kind.eq_ignore_ascii_case("application/json")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    fn accepts(values: &[&'static str]) -> (bool, bool) {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(ACCEPT, HeaderValue::from_static(value));
+        }
+        let Accepts { json, sse } = Accepts::read(&headers);
+        (json, sse)
+    }
+
+    #[test]
+    fn accept_follows_the_http_rules() {
+        for (values, expected) in [
+            (vec![], (true, true)),
+            (vec!["application/json, text/event-stream"], (true, true)),
+            (vec!["application/json", "text/event-stream"], (true, true)),
+            (vec!["*/*"], (true, true)),
+            (vec!["application/json"], (true, false)),
+            (vec!["Text/Event-Stream; charset=utf-8"], (false, true)),
+            (vec!["text/*;q=0.5"], (false, true)),
+            (vec!["*/*, text/event-stream;q=0"], (true, false)),
+            (vec!["text/event-stream;q=0.0, */*"], (true, false)),
+            (vec!["text/html"], (false, false)),
+            (vec![""], (false, false)),
+        ] {
+            assert_eq!(accepts(&values), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn the_sentinel_is_strict_and_case_sensitive() {
+        assert_eq!(decode_value("=?base64?SGVsbG8=?="), Ok("Hello".into()));
+        assert_eq!(decode_value("=?base64??="), Ok("".into()));
+        for plain in ["hello", "=?BASE64?SGVsbG8=?=", "=?base64?SGVsbG8=", ""] {
+            assert_eq!(decode_value(plain), Ok(plain.into()));
+        }
+        for bad in ["=?base64?SGVsbG8?=", "=?base64?%%?=", "=?base64?/w==?="] {
+            assert_eq!(decode_value(bad), Err(IllegalHeader), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_survives_as_a_header(text in "\\PC{0,40}") {
+            let encoded = encode_value(&text);
+            let header = HeaderValue::from_str(&encoded).unwrap();
+            prop_assert_eq!(decode_value(header.to_str().unwrap()).unwrap(), text);
+        }
+    }
+}

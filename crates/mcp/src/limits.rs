@@ -1,0 +1,42 @@
+//! Every bound of this crate, with its unit and what happens there.
+
+/// Longest HTTP body that is looked at, in bytes; more is refused with 413.
+/// 4 MiB is what the official SDKs take by default.
+pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
+
+/// Deepest nesting of arrays and objects in a body; deeper is refused with -32600 before anything
+/// is built from it.
+pub const MAX_DEPTH: usize = 64;
+
+/// Most messages in one batch (2025-03-26 only); more is refused with -32600.
+pub const MAX_BATCH: usize = 64;
+
+/// Longest string id of a request or progress token, in bytes; longer is refused with -32600.
+pub const MAX_REQUEST_ID_BYTES: usize = 256;
+
+/// Longest method name, in bytes; longer is refused with -32600.
+pub const MAX_METHOD_BYTES: usize = 128;
+
+/// Longest `Last-Event-ID` that can be one of ours, in bytes; longer cannot be resumed from.
+pub const MAX_EVENT_ID_BYTES: usize = 512;
+
+/// Largest `clientInfo` or `capabilities` that a session keeps, in bytes each; more is refused
+/// with -32602, because it would be stored for as long as the session lives.
+pub const MAX_CLIENT_FACTS_BYTES: usize = 16 * 1024;
+
+/// Most `resourceSubscriptions` of one listen stream; more is refused with -32602.
+pub const MAX_LISTEN_URIS: usize = 256;
+
+/// Longest resource URI that is looked at, in bytes; longer names no resource of ours.
+pub const MAX_URI_BYTES: usize = 2048;
+
+/// Longest page cursor that is looked at, in bytes: the base64 of a URI of 2048 bytes fits. Longer
+/// is refused with -32602.
+pub const MAX_PAGE_CURSOR_BYTES: usize = 4096;
+
+/// Longest message about an input that does not fit, in bytes; the rest is cut, because the message
+/// quotes what the client sent.
+pub const MAX_INPUT_ERROR_BYTES: usize = 400;
+
+/// Longest line and longest event that the SSE parser holds, in bytes; more is an error.
+pub const MAX_SSE_EVENT_BYTES: usize = 8 * 1024 * 1024;

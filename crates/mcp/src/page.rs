@@ -1,0 +1,125 @@
+//! Pages of a list (MCP, Server Utilities, "Pagination").
+//!
+//! A cursor names the last item of the page before, not a number: when the list changes between two
+//! pages, nothing is skipped and nothing comes twice. Any edge understands it.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::Deserialize;
+
+use crate::{envelope::RpcError, limits::MAX_PAGE_CURSOR_BYTES};
+
+/// Params of every list.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+pub struct ListParams {
+    /// Where the page starts; absent is the first.
+    #[serde(default)]
+    pub cursor: Option<String>,
+}
+
+/// A part of a list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Page<'a, T> {
+    /// The items, in the order of the list.
+    pub items: &'a [T],
+    /// Where the next page starts; absent at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// Cuts a page of at most `size` items (at least one) out of `items`, which are sorted by `key` and
+/// have each key once. `list` is the name of the list, so that a cursor of one does not open
+/// another.
+///
+/// # Errors
+/// -32602: the cursor is not one of this list.
+pub fn paginate<'a, T>(
+    list: &str,
+    items: &'a [T],
+    cursor: Option<&str>,
+    size: usize,
+    key: impl Fn(&T) -> &str,
+) -> Result<Page<'a, T>, RpcError> {
+    debug_assert!(
+        items.is_sorted_by(|a, b| key(a) < key(b)),
+        "{list} is not sorted"
+    );
+    let start = match cursor {
+        None => 0,
+        Some(cursor) => {
+            let after = decode(list, cursor)
+                .ok_or_else(|| RpcError::invalid_params("cursor: not one of this list"))?;
+            items.partition_point(|item| key(item) <= after.as_str())
+        }
+    };
+    let end = items.len().min(start.saturating_add(size.max(1)));
+    let items_left = end < items.len();
+    let items = &items[start..end];
+    let next_cursor = items
+        .last()
+        .filter(|_| items_left)
+        .map(|last| encode(list, key(last)));
+    Ok(Page { items, next_cursor })
+}
+
+fn encode(list: &str, key: &str) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{list}\n{key}"))
+}
+
+fn decode(list: &str, cursor: &str) -> Option<String> {
+    if cursor.len() > MAX_PAGE_CURSOR_BYTES {
+        return None;
+    }
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
+    let (of, key) = text.split_once('\n')?;
+    (of == list).then(|| key.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn page<'a>(items: &'a [String], cursor: Option<&str>, size: usize) -> Page<'a, String> {
+        paginate("tools", items, cursor, size, String::as_str).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn all_pages_together_are_the_list(names: BTreeSet<String>, size in 0_usize..5) {
+            let short = |name: String| name.chars().take(50).collect();
+            let names: BTreeSet<String> = names.into_iter().map(short).collect();
+            let names: Vec<String> = names.into_iter().collect();
+            let (mut seen, mut cursor) = (Vec::new(), None);
+            loop {
+                let page = page(&names, cursor.as_deref(), size);
+                seen.extend_from_slice(page.items);
+                cursor = page.next_cursor;
+                if cursor.is_none() {
+                    break;
+                }
+            }
+            prop_assert_eq!(seen, names);
+        }
+
+        #[test]
+        fn no_cursor_makes_it_panic(cursor in "\\PC{0,40}") {
+            let _ = paginate("tools", &["a"], Some(&cursor), 1, |n| n);
+        }
+    }
+
+    #[test]
+    fn a_list_that_shrinks_between_pages_skips_nothing() {
+        let names = ["a", "b", "c", "d"].map(str::to_owned);
+        let cursor = page(&names, None, 2).next_cursor;
+        assert_eq!(page(&names[2..], cursor.as_deref(), 5).items, ["c", "d"]);
+    }
+
+    #[test]
+    fn a_cursor_of_another_list_is_refused() {
+        let cursor = encode("resources", "a");
+        for bad in [cursor.as_str(), "", "%", &"A".repeat(4100)] {
+            let error = paginate("tools", &["a"], Some(bad), 1, |n| n).unwrap_err();
+            assert_eq!(error.code.number(), -32602, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Parameters and tool arguments: parsed into types; what does not fit is named.
+
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::{envelope::RpcError, limits::MAX_INPUT_ERROR_BYTES};
+
+/// Input that does not fit, in words that a client's developer or a model can act on. Quotes only
+/// what the client sent, at most 400 bytes.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct InputError {
+    message: String,
+}
+
+impl InputError {
+    /// Input that is well-formed but does not hold: `field` is a path such as `filters[0].owner`.
+    #[must_use]
+    pub fn new(field: &str, reason: &str) -> Self {
+        Self {
+            message: shortened(format!("{field}: {reason}")),
+        }
+    }
+
+    fn from_serde(error: serde_path_to_error::Error<serde_json::Error>) -> Self {
+        let path = error.path().to_string();
+        let cause = error.into_inner().to_string();
+        // The position counts from a place that the client cannot see.
+        let reason = cause.split(" at line ").next().unwrap_or_default();
+        Self {
+            message: match path.as_str() {
+                "." => shortened(reason.to_owned()),
+                // An unknown field is in the path and in the words.
+                _ if reason.contains(&format!("`{path}`")) => shortened(reason.to_owned()),
+                _ => shortened(format!("{path}: {reason}")),
+            },
+        }
+    }
+}
+
+impl From<InputError> for RpcError {
+    fn from(error: InputError) -> Self {
+        Self::invalid_params(error.message)
+    }
+}
+
+impl ports::Classified for InputError {
+    fn class(&self) -> ports::ErrorClass {
+        ports::ErrorClass::Caller
+    }
+}
+
+fn shortened(mut text: String) -> String {
+    if text.len() > MAX_INPUT_ERROR_BYTES {
+        text.truncate(text.floor_char_boundary(MAX_INPUT_ERROR_BYTES));
+        text.push('…');
+    }
+    text
+}
+
+/// Reads params or arguments; absent ones are an empty object.
+///
+/// # Errors
+/// They do not fit `T`; the error names the field.
+pub fn parse<T: DeserializeOwned>(params: Option<&RawValue>) -> Result<T, InputError> {
+    let text = params.map_or("{}", RawValue::get);
+    let mut json = serde_json::Deserializer::from_str(text);
+    serde_path_to_error::deserialize(&mut json).map_err(InputError::from_serde)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Deserialize, Debug)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only its parsing matters")]
+    struct Input {
+        limit: u32,
+        #[serde(default)]
+        filters: Vec<Inner>,
+    }
+
+    #[derive(Deserialize, Debug)]
+    #[expect(dead_code, reason = "only its parsing matters")]
+    struct Inner {
+        owner: String,
+    }
+
+    fn refusal(json: &str) -> String {
+        let raw = RawValue::from_string(json.into()).unwrap();
+        parse::<Input>(Some(&raw)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_message_names_the_field() {
+        assert_eq!(
+            refusal(r#"{"limit":"x"}"#),
+            r#"limit: invalid type: string "x", expected u32"#
+        );
+        assert_eq!(
+            refusal(r#"{"limit":1,"filters":[{"owner":1}]}"#),
+            "filters[0].owner: invalid type: integer `1`, expected a string"
+        );
+        assert_eq!(refusal("{}"), "missing field `limit`");
+        assert_eq!(
+            refusal(r#"{"limt":1}"#),
+            "unknown field `limt`, expected `limit` or `filters`"
+        );
+        assert_eq!(
+            refusal(r#"{"limit":1,"filters":[{}]}"#),
+            "filters[0]: missing field `owner`"
+        );
+    }
+
+    #[test]
+    fn absent_params_are_an_empty_object_and_the_message_is_bounded() {
+        assert!(parse::<Input>(None).is_err());
+        let long = refusal(&format!(r#"{{"limit":"{}"}}"#, "é".repeat(100_000)));
+        assert!(long.len() < 410, "{}", long.len());
+    }
+}

@@ -1,0 +1,170 @@
+//! An incremental parser of event streams, for tests and for the bridge to stdio.
+
+use crate::limits::MAX_SSE_EVENT_BYTES;
+
+/// An event as it was sent.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ParsedFrame {
+    /// The `id` of this event (not that of an earlier one).
+    pub id: Option<String>,
+    /// The `event`; absent means `message`.
+    pub event: Option<String>,
+    /// The `retry`, in milliseconds.
+    pub retry_ms: Option<u64>,
+    /// The payload; absent means that clients dispatch nothing.
+    pub data: Option<String>,
+}
+
+/// What a stream consists of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Block {
+    /// An event.
+    Frame(ParsedFrame),
+    /// One comment line, without its colon and one space.
+    Comment(String),
+}
+
+/// A stream that the parser gives up on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ParseError {
+    /// Not UTF-8.
+    #[error("the event stream is not UTF-8")]
+    NotUtf8,
+    /// A line or an event of more than 8 MiB.
+    #[error("an event is larger than {MAX_SSE_EVENT_BYTES} bytes")]
+    TooLarge,
+}
+
+impl ports::Classified for ParseError {
+    fn class(&self) -> ports::ErrorClass {
+        ports::ErrorClass::Permanent
+    }
+}
+
+/// Takes chunks as they come, cut anywhere. An event counts once its blank line has come.
+#[derive(Debug, Default)]
+pub struct Parser {
+    line: Vec<u8>,
+    after_cr: bool,
+    past_first_line: bool,
+    frame: ParsedFrame,
+    held_bytes: usize,
+    last_event_id: Option<String>,
+}
+
+impl Parser {
+    /// What the chunk completes.
+    ///
+    /// # Errors
+    /// Not UTF-8, or too large; feeding on is useless then.
+    pub fn feed(&mut self, chunk: &[u8]) -> Result<Vec<Block>, ParseError> {
+        let mut blocks = Vec::new();
+        for byte in chunk {
+            let follows_cr = std::mem::replace(&mut self.after_cr, *byte == b'\r');
+            match byte {
+                b'\n' if follows_cr => {}
+                b'\n' | b'\r' => {
+                    let line = std::mem::take(&mut self.line);
+                    let line = String::from_utf8(line).map_err(|_| ParseError::NotUtf8)?;
+                    blocks.extend(self.line(&line)?);
+                }
+                _ if self.line.len() >= MAX_SSE_EVENT_BYTES => return Err(ParseError::TooLarge),
+                _ => self.line.push(*byte),
+            }
+        }
+        Ok(blocks)
+    }
+
+    /// What a client would send as `Last-Event-ID` now.
+    #[must_use]
+    pub fn last_event_id(&self) -> Option<&str> {
+        self.last_event_id.as_deref().filter(|id| !id.is_empty())
+    }
+
+    fn line(&mut self, line: &str) -> Result<Option<Block>, ParseError> {
+        let is_first = !std::mem::replace(&mut self.past_first_line, true);
+        let line = match line.strip_prefix('\u{feff}') {
+            Some(without_mark) if is_first => without_mark,
+            _ => line,
+        };
+        if line.is_empty() {
+            self.held_bytes = 0;
+            let frame = std::mem::take(&mut self.frame);
+            return Ok((frame != ParsedFrame::default()).then_some(Block::Frame(frame)));
+        }
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        if name.is_empty() {
+            return Ok(Some(Block::Comment(value.to_owned())));
+        }
+        self.held_bytes += line.len();
+        if self.held_bytes > MAX_SSE_EVENT_BYTES {
+            return Err(ParseError::TooLarge);
+        }
+        self.field(name, value);
+        Ok(None)
+    }
+
+    fn field(&mut self, name: &str, value: &str) {
+        match name {
+            "data" => match &mut self.frame.data {
+                Some(data) => {
+                    data.push('\n');
+                    data.push_str(value);
+                }
+                None => self.frame.data = Some(value.to_owned()),
+            },
+            "event" => self.frame.event = Some(value.to_owned()),
+            "id" if !value.contains('\0') => {
+                self.frame.id = Some(value.to_owned());
+                self.last_event_id = Some(value.to_owned());
+            }
+            "retry" if value.bytes().all(|b| b.is_ascii_digit()) => {
+                self.frame.retry_ms = value.parse().ok();
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_without_a_colon_a_mark_and_unknown_fields_follow_the_standard() {
+        let mut parser = Parser::default();
+        let blocks = parser.feed("\u{feff}data\nfoo: x\nretry: 1x\n\n".as_bytes());
+        let empty = ParsedFrame {
+            data: Some(String::new()),
+            ..ParsedFrame::default()
+        };
+        assert_eq!(blocks.unwrap(), [Block::Frame(empty)]);
+    }
+
+    #[test]
+    fn an_unfinished_event_does_not_count_and_the_last_id_stays() {
+        let mut parser = Parser::default();
+        assert_eq!(parser.feed(b"id: 1\r\n\r\ndata: x\r").unwrap().len(), 1);
+        assert_eq!(parser.last_event_id(), Some("1"));
+        assert_eq!(parser.feed(b"\n").unwrap(), []);
+        assert_eq!(parser.feed(b"\r\n").unwrap().len(), 1);
+        assert_eq!(parser.last_event_id(), Some("1"));
+        assert_eq!(parser.feed(b"id\n\n").unwrap().len(), 1);
+        assert_eq!(parser.last_event_id(), None);
+    }
+
+    #[test]
+    fn a_stream_that_never_ends_a_line_or_an_event_is_given_up() {
+        let megabyte = vec![b'x'; 1 << 20];
+        let mut parser = Parser::default();
+        let endless = (0..9).try_for_each(|_| parser.feed(&megabyte).map(drop));
+        assert_eq!(endless, Err(ParseError::TooLarge));
+        let mut line = b"data: ".to_vec();
+        line.extend_from_slice(&megabyte);
+        line.push(b'\n');
+        let mut parser = Parser::default();
+        let many_lines = (0..9).try_for_each(|_| parser.feed(&line).map(drop));
+        assert_eq!(many_lines, Err(ParseError::TooLarge));
+    }
+}

@@ -1,0 +1,353 @@
+//! What only the stateless era has: `server/discover` and `subscriptions/listen` (MCP 2026-07-28).
+
+use std::collections::BTreeSet;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, value::RawValue};
+
+use crate::{
+    answer::{Answer, Empty},
+    envelope::{RequestId, RpcError},
+    handshake::{Capabilities, ListChanged, ServerInfo, ServerProfile},
+    limits::{MAX_LISTEN_URIS, MAX_URI_BYTES},
+    method,
+    params::{self, InputError},
+    sse,
+    version::ProtocolVersion,
+};
+
+/// `_meta` key on everything that a listen stream carries.
+pub const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
+
+/// `DiscoverResult`, to be wrapped in an [`Answer`] with a cache hint.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DiscoverResult<'a> {
+    supported_versions: [&'static str; 1],
+    capabilities: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instructions: Option<&'a str>,
+}
+
+/// Builds the answer to `server/discover`. It lists the stateless revisions only: the others are
+/// reached through `initialize`, and -32022 has to list a subset of what is here.
+#[must_use]
+pub fn discover_result(version: ProtocolVersion, profile: &ServerProfile) -> DiscoverResult<'_> {
+    DiscoverResult {
+        supported_versions: ProtocolVersion::STATELESS.map(ProtocolVersion::as_str),
+        capabilities: profile.capabilities.describe(version),
+        instructions: profile.instructions.as_deref(),
+    }
+}
+
+/// What a listen stream carries; as asked for, or as honoured.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListenFilter {
+    /// `notifications/tools/list_changed`.
+    #[serde(skip_serializing_if = "is_off")]
+    pub tools_list_changed: bool,
+    /// `notifications/prompts/list_changed`.
+    #[serde(skip_serializing_if = "is_off")]
+    pub prompts_list_changed: bool,
+    /// `notifications/resources/list_changed`.
+    #[serde(skip_serializing_if = "is_off")]
+    pub resources_list_changed: bool,
+    /// `notifications/resources/updated` for exactly these URIs, as the client spelt them; at most
+    /// 256.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub resource_subscriptions: BTreeSet<String>,
+}
+
+// Serde's skip_serializing_if hands over a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_off(flag: &bool) -> bool {
+    !*flag
+}
+
+#[derive(Deserialize)]
+struct ListenParams {
+    notifications: ListenWire,
+}
+
+/// Unknown members are extensions that we do not honour; they are left out of the acknowledgement.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
+struct ListenWire {
+    tools_list_changed: bool,
+    prompts_list_changed: bool,
+    resources_list_changed: bool,
+    resource_subscriptions: Vec<String>,
+}
+
+impl ListenFilter {
+    /// Reads the params of `subscriptions/listen`.
+    ///
+    /// # Errors
+    /// -32602: `notifications` is missing or of the wrong shape, has more than 256 URIs, or one that
+    /// is empty or longer than 2048 bytes.
+    pub fn parse(params: Option<&RawValue>) -> Result<Self, RpcError> {
+        let ListenParams { notifications } = params::parse(params)?;
+        let uris = notifications.resource_subscriptions;
+        let refuse = |reason: &str| {
+            Err(InputError::new("notifications.resourceSubscriptions", reason).into())
+        };
+        if uris.len() > MAX_LISTEN_URIS {
+            return refuse("at most 256 URIs on one stream");
+        }
+        if uris
+            .iter()
+            .any(|uri| uri.is_empty() || uri.len() > MAX_URI_BYTES)
+        {
+            return refuse("a URI has 1 to 2048 bytes");
+        }
+        Ok(Self {
+            tools_list_changed: notifications.tools_list_changed,
+            prompts_list_changed: notifications.prompts_list_changed,
+            resources_list_changed: notifications.resources_list_changed,
+            resource_subscriptions: uris.into_iter().collect(),
+        })
+    }
+
+    /// The subset that we honour: what `server/discover` declares, and URIs that name something
+    /// here.
+    #[must_use]
+    pub fn honoured(&self, can: &Capabilities, is_known: impl Fn(&str) -> bool) -> Self {
+        let announced = |list: Option<ListChanged>| list.is_some_and(|ListChanged(yes)| yes);
+        let uris = self.resource_subscriptions.iter();
+        let known = uris.filter(|uri| is_known(uri)).cloned();
+        let subscribe = can.resources.is_some_and(|resources| resources.subscribe);
+        Self {
+            tools_list_changed: self.tools_list_changed && announced(can.tools),
+            prompts_list_changed: self.prompts_list_changed && announced(can.prompts),
+            resources_list_changed: self.resources_list_changed
+                && announced(can.resources.map(|resources| resources.list_changed)),
+            resource_subscriptions: if subscribe {
+                known.collect()
+            } else {
+                BTreeSet::new()
+            },
+        }
+    }
+
+    /// Whether there is nothing to wait for: then the stream is acknowledged and ended at once.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The first message of a listen stream; nothing may precede it.
+#[must_use]
+pub fn acknowledged(id: &RequestId, honoured: &ListenFilter) -> Bytes {
+    #[derive(Serialize)]
+    struct Params<'a> {
+        notifications: &'a ListenFilter,
+    }
+    let params = Params {
+        notifications: honoured,
+    };
+    Tagged::new(method::LISTEN_ACKNOWLEDGED, &params).message(id)
+}
+
+/// The last message of a listen stream that the server ends: the result of the listen request.
+#[must_use]
+pub fn listen_result(version: ProtocolVersion, server: &ServerInfo, id: &RequestId) -> Bytes {
+    let tag = serde_json::to_value(id).unwrap_or_default();
+    Answer::new(version, server, &Empty)
+        .with_meta(SUBSCRIPTION_ID, tag)
+        .encode(id)
+}
+
+/// A notification that many listen streams share: encoded once with a hole for the id of each.
+///
+/// A frame is `head`, the stream's id as JSON ([`RequestId`]'s `Display`), `tail`; three slices
+/// that a vectored write takes without copying what is shared.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tagged {
+    frame_head: Bytes,
+}
+
+/// What goes before the JSON in a frame.
+const FRAME_PREFIX: &[u8] = b"data: ";
+/// What goes after the id in a message.
+const MESSAGE_TAIL: &[u8] = b"}}}";
+/// What goes after the id in a frame.
+const FRAME_TAIL: &[u8] = b"}}}\n\n";
+
+impl Tagged {
+    /// Encodes the notification. `params` is a JSON object without `_meta`; other JSON counts as
+    /// `{}`.
+    #[must_use]
+    pub fn new(method: &str, params: &impl Serialize) -> Self {
+        let params = serde_json::to_string(params).unwrap_or_default();
+        let inner = params.strip_prefix('{').and_then(|p| p.strip_suffix('}'));
+        let inner = inner.unwrap_or_default();
+        let comma = if inner.is_empty() { "" } else { "," };
+        let method = serde_json::to_string(method).unwrap_or_default();
+        let params = format!(r#"{{{inner}{comma}"_meta":{{"{SUBSCRIPTION_ID}":"#);
+        let head = format!(r#"data: {{"jsonrpc":"2.0","method":{method},"params":{params}"#);
+        Self {
+            frame_head: Bytes::from(head),
+        }
+    }
+
+    /// What goes before the id in an SSE frame.
+    #[must_use]
+    pub fn frame_head(&self) -> &Bytes {
+        &self.frame_head
+    }
+
+    /// What goes after the id in an SSE frame.
+    #[must_use]
+    pub const fn frame_tail() -> &'static [u8] {
+        FRAME_TAIL
+    }
+
+    /// The whole SSE frame for one stream.
+    #[must_use]
+    pub fn frame(&self, id: &RequestId) -> Bytes {
+        around(&self.frame_head, id, FRAME_TAIL)
+    }
+
+    /// The JSON-RPC message for one stream, without SSE around it.
+    #[must_use]
+    pub fn message(&self, id: &RequestId) -> Bytes {
+        around(&self.frame_head[FRAME_PREFIX.len()..], id, MESSAGE_TAIL)
+    }
+}
+
+fn around(head: &[u8], id: &RequestId, tail: &[u8]) -> Bytes {
+    let id = id.to_string();
+    let mut bytes = BytesMut::with_capacity(head.len() + id.len() + tail.len());
+    bytes.put_slice(head);
+    bytes.put_slice(id.as_bytes());
+    bytes.put_slice(tail);
+    bytes.freeze()
+}
+
+/// The acknowledgement as an SSE frame.
+#[must_use]
+pub fn acknowledged_frame(id: &RequestId, honoured: &ListenFilter) -> Bytes {
+    sse::message(None, &acknowledged(id, honoured))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handshake::ResourceCapability;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn raw(json: &Value) -> Box<RawValue> {
+        RawValue::from_string(json.to_string()).unwrap()
+    }
+
+    fn parse(params: &Value) -> Result<ListenFilter, RpcError> {
+        ListenFilter::parse(Some(&raw(params)))
+    }
+
+    fn json_of(bytes: &Bytes) -> Value {
+        serde_json::from_slice(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_filter_without_notifications_is_refused_and_unknown_members_are_not_honoured() {
+        for bad in [
+            json!({}),
+            json!({"notifications": 1}),
+            json!({"notifications": {"toolsListChanged": "yes"}}),
+            json!({"notifications": {"resourceSubscriptions": [1]}}),
+            json!({"notifications": {"resourceSubscriptions": [""]}}),
+            json!({"notifications": {"resourceSubscriptions": vec!["a"; 257]}}),
+            json!({"notifications": {"resourceSubscriptions": ["a".repeat(2049)]}}),
+        ] {
+            let error = parse(&bad).unwrap_err();
+            assert_eq!(error.code.number(), -32602);
+            assert!(error.message.contains("notifications"), "{error}");
+        }
+        let extended = json!({"notifications": {"taskIds": ["t"]}, "_meta": {}});
+        assert!(parse(&extended).unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_acknowledgement_names_the_honoured_subset_and_is_tagged() {
+        let asked = parse(&json!({"notifications": {
+            "toolsListChanged": true, "promptsListChanged": true, "resourcesListChanged": false,
+            "resourceSubscriptions": ["github://issues/o/r/7", "file:///etc/passwd"]
+        }}))
+        .unwrap();
+        let can = Capabilities {
+            tools: Some(ListChanged(true)),
+            resources: Some(ResourceCapability {
+                subscribe: true,
+                list_changed: ListChanged(true),
+            }),
+            ..Capabilities::default()
+        };
+        let honoured = asked.honoured(&can, |uri| uri.starts_with("github://"));
+        assert_eq!(
+            json_of(&acknowledged(&RequestId::Integer(7), &honoured)),
+            json!({
+                "jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged",
+                "params": {
+                    "notifications": {
+                        "toolsListChanged": true, "resourceSubscriptions": ["github://issues/o/r/7"]
+                    },
+                    "_meta": {"io.modelcontextprotocol/subscriptionId": 7}
+                }
+            })
+        );
+        let none = asked.honoured(&Capabilities::default(), |_| true);
+        assert!(none.is_empty());
+        let ack = json_of(&acknowledged(&RequestId::Text("7".into()), &none));
+        assert_eq!(ack["params"]["notifications"], json!({}));
+        assert_eq!(ack["params"]["_meta"][SUBSCRIPTION_ID], "7");
+    }
+
+    #[test]
+    fn the_last_message_is_the_tagged_result_of_the_listen_request() {
+        let server = ServerInfo::new("forgewire", "1");
+        let id = RequestId::Integer(7);
+        let result = json_of(&listen_result(ProtocolVersion::V2026_07_28, &server, &id));
+        assert_eq!(result["id"], 7);
+        assert_eq!(result["result"]["resultType"], "complete");
+        assert_eq!(result["result"]["_meta"][SUBSCRIPTION_ID], 7);
+    }
+
+    #[test]
+    fn discover_lists_only_what_a_request_can_name() {
+        let profile = ServerProfile {
+            info: ServerInfo::new("f", "1"),
+            capabilities: Capabilities::default(),
+            instructions: None,
+        };
+        let result = discover_result(ProtocolVersion::V2026_07_28, &profile);
+        assert_eq!(
+            serde_json::to_value(result).unwrap(),
+            json!({"supportedVersions": ["2026-07-28"], "capabilities": {}})
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_tagged_notification_is_one_json_message_for_any_id(
+            id in "\\PC{0,20}",
+            uri in "\\PC{0,30}",
+        ) {
+            let id = RequestId::Text(id.into());
+            let params = json!({"uri": uri});
+            let tagged = Tagged::new(method::RESOURCES_UPDATED, &params);
+            let message = json_of(&tagged.message(&id));
+            prop_assert_eq!(&message["params"]["uri"], &params["uri"]);
+            let tag = serde_json::to_value(&id).unwrap();
+            prop_assert_eq!(&message["params"]["_meta"][SUBSCRIPTION_ID], &tag);
+            prop_assert_eq!(tagged.frame(&id), sse::message(None, &tagged.message(&id)));
+            let empty = Tagged::new(method::TOOLS_LIST_CHANGED, &json!({}));
+            let message = json_of(&empty.message(&id));
+            prop_assert_eq!(&message["params"]["_meta"][SUBSCRIPTION_ID], &tag);
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Tools: descriptors, parameters and results (MCP, Server Features, "Tools").
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Value, value::RawValue};
+
+use crate::{
+    envelope::RpcError,
+    params::{self, InputError},
+    version::ProtocolVersion,
+};
+
+mod result;
+mod schema;
+
+pub use result::{CallResult, Content};
+
+/// What a client may assume of a tool, to ask its user less or more. Hints: no promise, no
+/// protection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Annotations {
+    /// Changes nothing.
+    pub read_only_hint: bool,
+    /// May destroy something; means nothing on a tool that changes nothing.
+    pub destructive_hint: bool,
+    /// Calling it again with the same arguments changes nothing more.
+    pub idempotent_hint: bool,
+    /// Reaches beyond this server.
+    pub open_world_hint: bool,
+}
+
+impl Annotations {
+    /// Looks at something and changes nothing.
+    #[must_use]
+    pub const fn read_only() -> Self {
+        Self {
+            read_only_hint: true,
+            destructive_hint: false,
+            idempotent_hint: true,
+            open_world_hint: false,
+        }
+    }
+
+    /// Changes something of this session alone, and destroys nothing.
+    #[must_use]
+    pub const fn additive() -> Self {
+        Self {
+            read_only_hint: false,
+            destructive_hint: false,
+            idempotent_hint: false,
+            open_world_hint: false,
+        }
+    }
+}
+
+/// A tool in `tools/list`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ToolDescriptor {
+    name: &'static str,
+    title: &'static str,
+    description: &'static str,
+    input_schema: Value,
+    output_schema: Option<Value>,
+    annotations: Annotations,
+}
+
+impl ToolDescriptor {
+    /// A tool with the schema of its input (JSON Schema 2020-12). Doc comments on fields become
+    /// their descriptions.
+    ///
+    /// # Panics
+    /// `Input` is no struct or map, or the name is not 1 to 64 of `A-Z a-z 0-9 _ . / -`: a mistake
+    /// in the program that shows at start.
+    #[must_use]
+    pub fn new<Input: JsonSchema>(
+        name: &'static str,
+        title: &'static str,
+        description: &'static str,
+        annotations: Annotations,
+    ) -> Self {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_./-".contains(&b);
+        let is_name = (1..=64).contains(&name.len()) && name.bytes().all(allowed);
+        assert!(is_name, "{name:?} is no name of a tool");
+        Self {
+            name,
+            title,
+            description,
+            input_schema: schema::of_input::<Input>(name),
+            output_schema: None,
+            annotations,
+        }
+    }
+
+    /// With the schema of `structuredContent`.
+    ///
+    /// # Panics
+    /// `Output` is no struct or map, which revisions before 2026-07-28 require.
+    #[must_use]
+    pub fn with_output<Output: JsonSchema>(mut self) -> Self {
+        self.output_schema = Some(schema::of_output::<Output>(self.name));
+        self
+    }
+
+    /// With an input schema that is made elsewhere; it has to be of type object.
+    #[must_use]
+    pub fn with_input_schema(mut self, schema: Value) -> Self {
+        self.input_schema = schema;
+        self
+    }
+
+    /// What `tools/call` names.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// As a revision knows it.
+    fn describe(&self, version: ProtocolVersion) -> Described<'_> {
+        let titled = version.has_titles();
+        let annotations = version.has_annotations().then_some(DescribedAnnotations {
+            // 2025-03-26 had the title here; later it moved beside the name.
+            title: (!titled).then_some(self.title),
+            hints: self.annotations,
+        });
+        let structured = version.has_structured_output();
+        Described {
+            name: self.name,
+            title: titled.then_some(self.title),
+            description: self.description,
+            input_schema: &self.input_schema,
+            output_schema: self.output_schema.as_ref().filter(|_| structured),
+            annotations,
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Described<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
+    description: &'a str,
+    input_schema: &'a Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_schema: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<DescribedAnnotations<'a>>,
+}
+
+#[derive(Serialize)]
+struct DescribedAnnotations<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
+    #[serde(flatten)]
+    hints: Annotations,
+}
+
+/// Result of `tools/list`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListResult<'a> {
+    tools: Vec<Described<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<&'a str>,
+}
+
+/// Builds the result of `tools/list`.
+#[must_use]
+pub fn list_result<'a>(
+    version: ProtocolVersion,
+    tools: &'a [ToolDescriptor],
+    next_cursor: Option<&'a str>,
+) -> ListResult<'a> {
+    ListResult {
+        tools: tools.iter().map(|tool| tool.describe(version)).collect(),
+        next_cursor,
+    }
+}
+
+/// Params of `tools/call`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct CallParams {
+    /// Which tool.
+    pub name: String,
+    /// Its input, not looked at yet; absent is an empty object.
+    #[serde(default)]
+    pub arguments: Option<Box<RawValue>>,
+}
+
+impl CallParams {
+    /// Reads the params.
+    ///
+    /// # Errors
+    /// -32602: there is no name, or it is no text.
+    pub fn parse(params: Option<&RawValue>) -> Result<Self, RpcError> {
+        Ok(params::parse(params)?)
+    }
+
+    /// Reads the arguments.
+    ///
+    /// # Errors
+    /// They do not fit; the error names the field. [`input_failure`] makes the answer of it.
+    pub fn arguments<T: DeserializeOwned>(&self) -> Result<T, InputError> {
+        params::parse(self.arguments.as_deref())
+    }
+
+    /// -32602, the same in every revision.
+    #[must_use]
+    pub fn unknown_tool(&self) -> RpcError {
+        let name: String = self.name.chars().take(64).collect();
+        RpcError::invalid_params(format!("unknown tool: {name}"))
+    }
+}
+
+/// The answer to input that does not fit a tool: from 2025-11-25 on a tool result with `isError`,
+/// so that the model sees it and tries again (SEP-1303); before, a protocol error.
+///
+/// # Errors
+/// -32602, in revisions before 2025-11-25.
+pub fn input_failure(version: ProtocolVersion, error: InputError) -> Result<CallResult, RpcError> {
+    if version.input_errors_are_results() {
+        Ok(CallResult::failed(error.to_string()))
+    } else {
+        Err(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// What to look for.
+    #[derive(Deserialize, JsonSchema, Debug)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    #[expect(dead_code, reason = "only its schema and its parsing matter")]
+    struct Input {
+        /// At most this many.
+        #[schemars(range(min = 1, max = 100))]
+        max_events: u32,
+        /// Go on after it.
+        #[serde(default)]
+        cursor: Option<String>,
+    }
+
+    #[derive(Serialize, JsonSchema)]
+    struct Output {
+        found: u64,
+    }
+
+    fn tool() -> ToolDescriptor {
+        let hints = Annotations::read_only();
+        ToolDescriptor::new::<Input>("find", "Find", "Finds things.", hints).with_output::<Output>()
+    }
+
+    fn listed(version: ProtocolVersion) -> Value {
+        let tools = [tool()];
+        let result = serde_json::to_value(list_result(version, &tools, None)).unwrap();
+        result["tools"][0].clone()
+    }
+
+    #[test]
+    fn a_tool_is_listed_with_what_the_revision_knows() {
+        let keys = |version| {
+            let tool = listed(version);
+            let keys: Vec<_> = tool.as_object().unwrap().keys().cloned().collect();
+            keys.join(" ")
+        };
+        let oldest = "description inputSchema name";
+        assert_eq!(sorted(&keys(ProtocolVersion::V2024_11_05)), oldest);
+        assert_eq!(
+            sorted(&keys(ProtocolVersion::V2025_03_26)),
+            "annotations description inputSchema name"
+        );
+        let full = "annotations description inputSchema name outputSchema title";
+        for version in [
+            ProtocolVersion::V2025_06_18,
+            ProtocolVersion::V2025_11_25,
+            ProtocolVersion::V2026_07_28,
+        ] {
+            assert_eq!(sorted(&keys(version)), full);
+        }
+        assert_eq!(
+            listed(ProtocolVersion::V2025_03_26)["annotations"]["title"],
+            "Find"
+        );
+    }
+
+    fn sorted(words: &str) -> String {
+        let mut words: Vec<_> = words.split(' ').collect();
+        words.sort_unstable();
+        words.join(" ")
+    }
+
+    #[test]
+    fn schemas_are_2020_12_objects_with_descriptions() {
+        let tool = listed(ProtocolVersion::V2025_11_25);
+        assert_eq!(
+            tool["inputSchema"],
+            json!({
+                "$schema": "https://json-schema.org/draft/2020-12/schema",
+                "description": "What to look for.",
+                "type": "object",
+                "properties": {
+                    "maxEvents": {
+                        "description": "At most this many.",
+                        "type": "integer", "minimum": 1, "maximum": 100
+                    },
+                    "cursor": {
+                        "description": "Go on after it.",
+                        "type": ["string", "null"], "default": null
+                    }
+                },
+                "required": ["maxEvents"],
+                "additionalProperties": false
+            })
+        );
+        assert_eq!(tool["outputSchema"]["required"], json!(["found"]));
+    }
+
+    #[test]
+    #[should_panic(expected = "has to be an object")]
+    fn an_input_that_is_no_object_shows_at_start() {
+        let _ = ToolDescriptor::new::<u32>("n", "N", "n", Annotations::read_only());
+    }
+
+    #[test]
+    fn arguments_that_do_not_fit_are_answered_as_the_revision_wants() {
+        let raw = RawValue::from_string(r#"{"name":"find","arguments":{"maxEvents":"x"}}"#.into());
+        let call = CallParams::parse(Some(&raw.unwrap())).unwrap();
+        let error = call.arguments::<Input>().unwrap_err();
+        let old = input_failure(ProtocolVersion::V2025_06_18, error.clone()).unwrap_err();
+        assert_eq!(old.code.number(), -32602);
+        assert!(old.message.starts_with("maxEvents: "), "{old}");
+        let new = input_failure(ProtocolVersion::V2025_11_25, error).unwrap();
+        assert!(new.is_error());
+        assert!(CallParams::parse(None).is_err());
+    }
+}

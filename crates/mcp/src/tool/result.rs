@@ -1,0 +1,201 @@
+//! What a tool gives back.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{resource::Contents, version::ProtocolVersion};
+
+/// A part of a tool's result.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(
+    tag = "type",
+    rename_all = "snake_case",
+    rename_all_fields = "camelCase"
+)]
+pub enum Content {
+    /// Text.
+    Text {
+        /// The text.
+        text: String,
+    },
+    /// A picture.
+    Image {
+        /// In base64.
+        data: String,
+        /// Such as `image/png`.
+        mime_type: String,
+    },
+    /// A sound (from 2025-03-26 on).
+    Audio {
+        /// In base64.
+        data: String,
+        /// Such as `audio/wav`.
+        mime_type: String,
+    },
+    /// A resource with its contents.
+    Resource {
+        /// The contents.
+        resource: Contents,
+    },
+    /// A resource to be read (from 2025-06-18 on).
+    ResourceLink {
+        /// Which.
+        uri: String,
+        /// For programs.
+        name: String,
+    },
+}
+
+impl Content {
+    /// Text.
+    #[must_use]
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text { text: text.into() }
+    }
+
+    /// What a revision that does not know this kind gets instead.
+    fn for_version(&self, version: ProtocolVersion) -> std::borrow::Cow<'_, Self> {
+        use std::borrow::Cow;
+        match self {
+            Self::ResourceLink { uri, name } if !version.has_structured_output() => {
+                Cow::Owned(Self::text(format!("{name}: {uri}")))
+            }
+            Self::Audio { mime_type, .. } if !version.has_annotations() => Cow::Owned(Self::text(
+                format!("[{mime_type}, not shown in this revision]"),
+            )),
+            other => Cow::Borrowed(other),
+        }
+    }
+}
+
+/// Result of `tools/call`, in terms of the newest revision.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct CallResult {
+    content: Vec<Content>,
+    structured: Option<Value>,
+    is_error: bool,
+}
+
+impl CallResult {
+    /// These parts.
+    #[must_use]
+    pub const fn new(content: Vec<Content>) -> Self {
+        Self {
+            content,
+            structured: None,
+            is_error: false,
+        }
+    }
+
+    /// Data that fits the tool's output schema; as text too, for clients and revisions that know
+    /// only text.
+    ///
+    /// # Errors
+    /// The data cannot be JSON.
+    pub fn structured(data: &impl Serialize) -> Result<Self, serde_json::Error> {
+        let structured = serde_json::to_value(data)?;
+        Ok(Self {
+            content: vec![Content::text(structured.to_string())],
+            structured: Some(structured),
+            is_error: false,
+        })
+    }
+
+    /// The tool failed, in words that a model can act on.
+    #[must_use]
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self {
+            content: vec![Content::text(message)],
+            structured: None,
+            is_error: true,
+        }
+    }
+
+    /// Whether the tool failed.
+    #[must_use]
+    pub const fn is_error(&self) -> bool {
+        self.is_error
+    }
+
+    /// The result as a revision knows it.
+    #[must_use]
+    pub fn for_version(&self, version: ProtocolVersion) -> impl Serialize + '_ {
+        let structured = self.structured.as_ref();
+        Described {
+            content: self
+                .content
+                .iter()
+                .map(|c| c.for_version(version))
+                .collect(),
+            structured_content: structured.filter(|_| version.has_structured_output()),
+            is_error: self.is_error,
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Described<'a> {
+    content: Vec<std::borrow::Cow<'a, Content>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    structured_content: Option<&'a Value>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_error: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn shown(result: &CallResult, version: ProtocolVersion) -> Value {
+        serde_json::to_value(result.for_version(version)).unwrap()
+    }
+
+    #[test]
+    fn structured_data_is_text_everywhere_and_structured_where_that_exists() {
+        let result = CallResult::structured(&json!({"found": 1})).unwrap();
+        let text = json!([{"type": "text", "text": "{\"found\":1}"}]);
+        assert_eq!(
+            shown(&result, ProtocolVersion::V2025_03_26),
+            json!({"content": text})
+        );
+        assert_eq!(
+            shown(&result, ProtocolVersion::V2025_06_18),
+            json!({"content": text, "structuredContent": {"found": 1}})
+        );
+    }
+
+    #[test]
+    fn a_failure_says_so() {
+        assert_eq!(
+            shown(&CallResult::failed("no"), ProtocolVersion::V2024_11_05),
+            json!({"content": [{"type": "text", "text": "no"}], "isError": true})
+        );
+    }
+
+    #[test]
+    fn kinds_that_a_revision_does_not_know_become_text() {
+        let link = Content::ResourceLink {
+            uri: "github://events".into(),
+            name: "events".into(),
+        };
+        let result = CallResult::new(vec![link]);
+        assert_eq!(
+            shown(&result, ProtocolVersion::V2025_03_26)["content"][0],
+            json!({"type": "text", "text": "events: github://events"})
+        );
+        assert_eq!(
+            shown(&result, ProtocolVersion::V2025_06_18)["content"][0]["type"],
+            "resource_link"
+        );
+        let image = Content::Image {
+            data: "AA==".into(),
+            mime_type: "image/png".into(),
+        };
+        assert_eq!(
+            serde_json::to_value(image).unwrap(),
+            json!({"type": "image", "data": "AA==", "mimeType": "image/png"})
+        );
+    }
+}

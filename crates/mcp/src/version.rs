@@ -1,0 +1,194 @@
+//! The revisions of MCP, how one is chosen, and what each can do.
+
+use std::fmt;
+
+use crate::envelope::ErrorCode;
+
+/// How a client says who it is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Era {
+    /// 2024-11-05 … 2025-11-25: `initialize` opens a session, later calls name it.
+    Handshake,
+    /// 2026-07-28: every request carries everything; no sessions.
+    Stateless,
+}
+
+/// A revision that we speak. Ordered by age, so that `version >= V2025_06_18` reads as it should.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum ProtocolVersion {
+    /// HTTP+SSE with two paths.
+    V2024_11_05,
+    /// Streamable HTTP, batches.
+    V2025_03_26,
+    /// Structured output, titles, elicitation; no batches.
+    V2025_06_18,
+    /// Priming events and server-initiated close.
+    V2025_11_25,
+    /// The stateless era.
+    V2026_07_28,
+}
+
+impl ProtocolVersion {
+    /// All, oldest first.
+    pub const ALL: [Self; 5] = [
+        Self::V2024_11_05,
+        Self::V2025_03_26,
+        Self::V2025_06_18,
+        Self::V2025_11_25,
+        Self::V2026_07_28,
+    ];
+
+    /// What `server/discover` and -32022 list: only what a request can name by itself, because the
+    /// older ones are reached through `initialize`. (Unsettled in the spec; the safer reading.)
+    pub const STATELESS: [Self; 1] = [Self::V2026_07_28];
+
+    /// The newest that `initialize` can settle on.
+    pub const NEWEST_HANDSHAKE: Self = Self::V2025_11_25;
+
+    /// The name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::V2024_11_05 => "2024-11-05",
+            Self::V2025_03_26 => "2025-03-26",
+            Self::V2025_06_18 => "2025-06-18",
+            Self::V2025_11_25 => "2025-11-25",
+            Self::V2026_07_28 => "2026-07-28",
+        }
+    }
+
+    /// Reads a name exactly; `None` for a revision that we do not speak.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|v| v.as_str() == name)
+    }
+
+    /// The era.
+    #[must_use]
+    pub const fn era(self) -> Era {
+        match self {
+            Self::V2026_07_28 => Era::Stateless,
+            _ => Era::Handshake,
+        }
+    }
+
+    /// Answers `initialize`: the requested revision if it has a handshake and we speak it,
+    /// otherwise our newest that has one (MCP 2025-11-25, Lifecycle, "Version Negotiation").
+    #[must_use]
+    pub fn negotiate(requested: &str) -> Self {
+        Self::parse(requested)
+            .filter(|version| version.era() == Era::Handshake)
+            .unwrap_or(Self::NEWEST_HANDSHAKE)
+    }
+
+    /// JSON-RPC batches: 2025-03-26 only.
+    #[must_use]
+    pub fn has_batches(self) -> bool {
+        self == Self::V2025_03_26
+    }
+
+    /// `outputSchema`, `structuredContent`, `resource_link`.
+    #[must_use]
+    pub fn has_structured_output(self) -> bool {
+        self >= Self::V2025_06_18
+    }
+
+    /// `title` beside `name` on tools, resources and the server itself.
+    #[must_use]
+    pub fn has_titles(self) -> bool {
+        self >= Self::V2025_06_18
+    }
+
+    /// Tool annotations, audio content, the `completions` capability.
+    #[must_use]
+    pub fn has_annotations(self) -> bool {
+        self >= Self::V2025_03_26
+    }
+
+    /// Description and web site in `serverInfo`.
+    #[must_use]
+    pub fn has_server_description(self) -> bool {
+        self >= Self::V2025_11_25
+    }
+
+    /// Event ids on streams of Streamable HTTP, and resuming by `Last-Event-ID`. The stateless era
+    /// has none. A client that settles on 2024-11-05 over Streamable HTTP gets them too: an `id`
+    /// line harms nobody. (The stream of the separate `/sse` path resumes nothing.)
+    #[must_use]
+    pub fn has_resumption(self) -> bool {
+        self.era() == Era::Handshake
+    }
+
+    /// Priming event, `retry` and a close by the server before the response (SEP-1699). Older
+    /// clients fail on empty data.
+    #[must_use]
+    pub fn has_priming(self) -> bool {
+        self == Self::V2025_11_25
+    }
+
+    /// Input that does not fit a tool's schema is a tool result with `isError` (SEP-1303), so that
+    /// the model can correct itself; before, a protocol error.
+    #[must_use]
+    pub fn input_errors_are_results(self) -> bool {
+        self >= Self::V2025_11_25
+    }
+
+    /// The code for a resource that is not there: -32002 with a handshake, -32602 without.
+    #[must_use]
+    pub fn resource_not_found(self) -> ErrorCode {
+        match self.era() {
+            Era::Handshake => ErrorCode::ResourceNotFound,
+            Era::Stateless => ErrorCode::InvalidParams,
+        }
+    }
+}
+
+impl fmt::Display for ProtocolVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_supported_handshake_revision_is_echoed_and_anything_else_gets_our_newest() {
+        for version in ProtocolVersion::ALL {
+            let expected = match version.era() {
+                Era::Handshake => version,
+                Era::Stateless => ProtocolVersion::V2025_11_25,
+            };
+            assert_eq!(ProtocolVersion::negotiate(version.as_str()), expected);
+        }
+        for unknown in ["", "1999-01-01", "2027-01-01", "2025-06-18 ", "latest"] {
+            assert_eq!(
+                ProtocolVersion::negotiate(unknown),
+                ProtocolVersion::V2025_11_25
+            );
+        }
+    }
+
+    #[test]
+    fn features_belong_to_the_revisions_that_brought_them() {
+        let having = |feature: fn(ProtocolVersion) -> bool| {
+            let with = ProtocolVersion::ALL.into_iter().filter(|v| feature(*v));
+            with.map(ProtocolVersion::as_str).collect::<Vec<_>>()
+        };
+        assert_eq!(having(ProtocolVersion::has_batches), ["2025-03-26"]);
+        assert_eq!(having(ProtocolVersion::has_priming), ["2025-11-25"]);
+        assert_eq!(
+            having(ProtocolVersion::has_resumption),
+            ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
+        );
+        assert_eq!(
+            having(ProtocolVersion::has_structured_output),
+            ["2025-06-18", "2025-11-25", "2026-07-28"]
+        );
+        assert_eq!(
+            having(ProtocolVersion::input_errors_are_results),
+            ["2025-11-25", "2026-07-28"]
+        );
+    }
+}

@@ -1,0 +1,265 @@
+//! One connection that reconnects for ever, and knows when messages were lost.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, connection::State};
+use futures_util::StreamExt;
+use ports::Source;
+use tokio::{
+    sync::{Notify, watch},
+    task::AbortHandle,
+    time::{Instant, sleep, timeout},
+};
+use tracing::{debug, info, warn};
+
+use crate::{
+    NatsConfig, NatsError,
+    config::{
+        CLIENT_COMMANDS, CONNECT_TIMEOUT, PING_INTERVAL, RECONNECT_PAUSE, REQUEST_TIMEOUT,
+        SUBSCRIPTION_MESSAGES,
+    },
+    credentials,
+};
+
+/// How often losses are looked for without any event; events of the driver can get lost as well.
+const LOSS_POLL: Duration = Duration::from_secs(1);
+
+/// A connection to NATS, shared by clones. It reconnects for ever; dropping the last clone closes it.
+#[derive(Clone)]
+pub struct NatsConnection {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: Client,
+    prefix: String,
+    /// How often subscriptions were set up again after a loss.
+    resyncs: watch::Receiver<u64>,
+    watcher: AbortHandle,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.watcher.abort();
+    }
+}
+
+impl fmt::Debug for NatsConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NatsConnection")
+            .field("prefix", &self.inner.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the driver's event callback leaves for the watcher.
+#[derive(Default)]
+struct Signals {
+    slow_consumers: AtomicU64,
+    changed: Notify,
+}
+
+impl NatsConnection {
+    /// Connects; tries until `startup_timeout` is over.
+    ///
+    /// # Errors
+    /// The configuration is unusable, the credentials are refused, or no server answers in time.
+    pub async fn connect(config: NatsConfig) -> Result<Self, NatsError> {
+        check_prefix(&config.prefix)?;
+        let signals = Arc::new(Signals::default());
+        let (servers, options) = credentials::separate(&config.url, options(&config, &signals))?;
+        let client = connect(&servers, options, config.startup_timeout).await?;
+        let (resynced, resyncs) = watch::channel(0);
+        let watcher = tokio::spawn(watch_losses(client.clone(), signals, resynced)).abort_handle();
+        let prefix = config.prefix;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                client,
+                prefix,
+                resyncs,
+                watcher,
+            }),
+        })
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.inner.client
+    }
+
+    /// A subject of ours.
+    pub(crate) fn subject(&self, name: &str) -> String {
+        match self.inner.prefix.as_str() {
+            "" => name.to_owned(),
+            prefix => format!("{prefix}.{name}"),
+        }
+    }
+
+    /// A stream of ours.
+    pub(crate) fn stream_name(&self, name: &str) -> String {
+        match self.inner.prefix.as_str() {
+            "" => name.to_owned(),
+            prefix => format!("{prefix}_{name}"),
+        }
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.client().connection_state() == State::Connected
+    }
+
+    /// Rises each time that messages may have been lost and every subscription works again.
+    pub(crate) fn resyncs(&self) -> watch::Receiver<u64> {
+        let mut resyncs = self.inner.resyncs.clone();
+        resyncs.mark_unchanged();
+        resyncs
+    }
+
+    /// Waits until the server has taken in everything that this connection sent so far.
+    pub(crate) async fn round_trip(&self) -> Result<(), Source> {
+        round_trip(self.client()).await
+    }
+}
+
+fn check_prefix(prefix: &str) -> Result<(), NatsError> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if prefix.len() <= 64 && prefix.bytes().all(fits) {
+        return Ok(());
+    }
+    let what = "the prefix has letters, digits, '-' and '_' only, at most 64";
+    Err(NatsError::Config { what })
+}
+
+/// Every setting that the driver's default would leave too long or unbounded.
+fn options(config: &NatsConfig, signals: &Arc<Signals>) -> ConnectOptions {
+    let signals = Arc::clone(signals);
+    ConnectOptions::new()
+        .name(&config.client_name)
+        .connection_timeout(CONNECT_TIMEOUT)
+        .request_timeout(Some(REQUEST_TIMEOUT))
+        .ping_interval(PING_INTERVAL)
+        .max_reconnects(None)
+        .client_capacity(CLIENT_COMMANDS)
+        .subscription_capacity(SUBSCRIPTION_MESSAGES)
+        .reconnect_delay_callback(reconnect_pause)
+        .event_callback(move |event| {
+            take_note(&signals, &event);
+            std::future::ready(())
+        })
+}
+
+/// No pause before the first try, then doubling.
+fn reconnect_pause(attempt: usize) -> Duration {
+    let doublings = u32::try_from(attempt.saturating_sub(2))
+        .unwrap_or(u32::MAX)
+        .min(10);
+    match attempt {
+        0 | 1 => Duration::ZERO,
+        _ => (RECONNECT_PAUSE.0 * 2_u32.pow(doublings)).min(RECONNECT_PAUSE.1),
+    }
+}
+
+fn take_note(signals: &Signals, event: &Event) {
+    match event {
+        Event::Connected => info!("connected to NATS"),
+        Event::Disconnected => warn!("connection to NATS lost; reconnecting"),
+        Event::SlowConsumer(_) => {
+            signals.slow_consumers.fetch_add(1, Ordering::SeqCst);
+        }
+        other => debug!(event = %other, "NATS connection"),
+    }
+    signals.changed.notify_one();
+}
+
+async fn connect(
+    servers: &[ServerAddr],
+    options: ConnectOptions,
+    patience: Duration,
+) -> Result<Client, NatsError> {
+    let deadline = Instant::now() + patience;
+    let mut attempt = 1;
+    loop {
+        let error = match options.clone().connect(servers).await {
+            Ok(client) => return Ok(client),
+            Err(error) => error,
+        };
+        match error.kind() {
+            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+                return Err(NatsError::Refused {
+                    source: error.into(),
+                });
+            }
+            _ if Instant::now() >= deadline => {
+                return Err(NatsError::Unreachable {
+                    waited: patience,
+                    source: error.into(),
+                });
+            }
+            _ => attempt += 1,
+        }
+        sleep(reconnect_pause(attempt)).await;
+    }
+}
+
+/// Turns lost connections and overflowing driver queues into one signal, given once every subscription
+/// works again: whoever then reads the store has everything that was said before, and hears everything
+/// that is said after.
+async fn watch_losses(client: Client, signals: Arc<Signals>, resynced: watch::Sender<u64>) {
+    let seen = || {
+        let connects = client.statistics().connects.load(Ordering::SeqCst);
+        (connects, signals.slow_consumers.load(Ordering::SeqCst))
+    };
+    // The first connection is no loss.
+    let mut known = (1, 0);
+    loop {
+        // A timeout is as good as a signal: it only makes us look.
+        let _ = timeout(LOSS_POLL, signals.changed.notified()).await;
+        let now = seen();
+        if now == known {
+            continue;
+        }
+        // The driver sends subscriptions again before anything else, so one round trip proves them.
+        // If it fails, the next look tries again.
+        if round_trip(&client).await.is_ok() {
+            known = now;
+            resynced.send_modify(|count| *count += 1);
+        }
+    }
+}
+
+/// Sends a message to ourselves. Unlike a request to nobody, this does not depend on who else listens.
+async fn round_trip(client: &Client) -> Result<(), Source> {
+    let echo = async {
+        let inbox = client.new_inbox();
+        let mut echo = client.subscribe(inbox.clone()).await?;
+        client.publish(inbox, bytes::Bytes::new()).await?;
+        echo.next().await.ok_or("the connection is closed")?;
+        Ok::<_, Source>(())
+    };
+    timeout(REQUEST_TIMEOUT, echo).await?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_stay_bounded() {
+        assert_eq!(reconnect_pause(1), Duration::ZERO);
+        assert!(reconnect_pause(2) < reconnect_pause(3));
+        assert_eq!(reconnect_pause(usize::MAX), RECONNECT_PAUSE.1);
+    }
+
+    #[test]
+    fn a_prefix_cannot_change_a_subject() {
+        for hostile in ["a.b", "*", ">", "a b", "\u{e9}"] {
+            assert!(check_prefix(hostile).is_err(), "{hostile:?}");
+        }
+        assert!(check_prefix("").is_ok() && check_prefix("team-1").is_ok());
+    }
+}

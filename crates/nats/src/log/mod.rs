@@ -1,0 +1,171 @@
+//! [`ports::EventLog`] on one JetStream stream.
+//!
+//! - The stream's sequences are the log's sequences. JetStream gives them when it stores, and shows a
+//!   message only once it is stored, so no reader sees one while a lower one can still appear (EL-05).
+//! - Each event has a subject of its own, `forgewire.events.<token>`; an append expects that the subject
+//!   has no message yet. So an event is stored once for as long as the stream keeps it, whichever handle
+//!   wrote it (EL-02). JetStream's own message ids would forget after their window, two minutes.
+//! - Pages come through short-lived pull consumers in the server's memory, see [`read`].
+//! - Every call is idempotent: it is tried again within its deadline, at once when the connection came
+//!   back, and then ends as `Unavailable`.
+//!
+//! The server keeps an index entry of about 100 bytes in memory per event, for the subjects.
+
+mod append;
+mod read;
+mod seek;
+mod stream;
+
+use std::{future::Future, time::Duration};
+
+use async_nats::jetstream::{self, context::ContextBuilder};
+use async_trait::async_trait;
+use model::{Epoch, Sequence, Sequenced, StoredEvent, Timestamp};
+use ports::{Appended, EventLog, EventLogError, Head, Page, Source};
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    LogConfig, NatsConnection, NatsError,
+    config::{REQUEST_TIMEOUT, RETRY_PAUSE},
+};
+
+/// The event log of a cluster.
+#[derive(Clone)]
+pub struct JetStreamLog {
+    connection: NatsConnection,
+    context: jetstream::Context,
+    stream: jetstream::stream::Stream<()>,
+    /// Name of the stream, and what goes before an event's token in its subject.
+    names: stream::Names,
+    epoch: Epoch,
+    deadline: Duration,
+}
+
+impl std::fmt::Debug for JetStreamLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JetStreamLog")
+            .field("stream", &self.names.stream)
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a try did not work.
+enum Failure {
+    /// Another try may work.
+    Again(Source),
+    /// It will not.
+    Final(EventLogError),
+}
+
+/// What the driver says is worth another try unless we know better.
+impl<E: Into<Source>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Again(error.into())
+    }
+}
+
+impl JetStreamLog {
+    /// Opens the log: makes the stream if it is not there, and brings retention and replicas up to date.
+    ///
+    /// # Errors
+    /// The server does not answer in time, has no JetStream, or refuses the stream.
+    pub async fn open(connection: NatsConnection, config: LogConfig) -> Result<Self, NatsError> {
+        let context = ContextBuilder::new()
+            .timeout(REQUEST_TIMEOUT)
+            .max_ack_inflight(append::MAX_IN_FLIGHT)
+            .build(connection.client().clone());
+        let names = stream::Names::new(&connection);
+        let epoch = stream::set_up(&context, &names, &config).await?;
+        let no_info = context.get_stream_no_info(&names.stream).await;
+        let stream = no_info.map_err(|error| names.refused(error))?;
+        let deadline = config.deadline;
+        Ok(Self {
+            connection,
+            context,
+            stream,
+            names,
+            epoch,
+            deadline,
+        })
+    }
+
+    /// Tries until it works, fails for good, or the deadline is over. What is tried has to be
+    /// idempotent: a try is given up as soon as the connection was lost and came back, because its
+    /// answer will not come any more.
+    async fn until_done<T, F>(
+        &self,
+        op: &'static str,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T, EventLogError>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let mut last: Option<Source> = None;
+        let tries = async {
+            loop {
+                let mut resyncs = self.connection.resyncs();
+                let outcome = tokio::select! {
+                    outcome = attempt() => outcome,
+                    Ok(()) = resyncs.changed() => continue,
+                };
+                match outcome {
+                    Ok(value) => return Ok(value),
+                    Err(Failure::Final(error)) => return Err(error),
+                    Err(Failure::Again(source)) => last = Some(source),
+                }
+                sleep(RETRY_PAUSE).await;
+            }
+        };
+        match timeout(self.deadline, tries).await {
+            Ok(outcome) => outcome,
+            Err(elapsed) => {
+                let source = last.unwrap_or_else(|| elapsed.into());
+                Err(EventLogError::Unavailable { op, source })
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl EventLog for JetStreamLog {
+    async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>, EventLogError> {
+        let batch = append::Batch::new(&self.names, &events);
+        batch.check_sizes(self.connection.client().max_payload())?;
+        self.until_done("append", || self.append_batch(&batch))
+            .await
+    }
+
+    async fn read_after(&self, after: Sequence, limit: usize) -> Result<Page, EventLogError> {
+        self.until_done("read", || self.page_after(after, limit))
+            .await
+    }
+
+    async fn read_before(
+        &self,
+        before: Sequence,
+        limit: usize,
+    ) -> Result<Vec<Sequenced<StoredEvent>>, EventLogError> {
+        self.until_done("read", || self.page_before(before, limit))
+            .await
+    }
+
+    async fn seek(&self, time: Timestamp) -> Result<Sequence, EventLogError> {
+        let found = self
+            .until_done("seek", || self.scan_to(time, seek::MAX_SCANNED_EVENTS))
+            .await?;
+        Ok(found.position)
+    }
+
+    async fn head(&self) -> Result<Head, EventLogError> {
+        self.until_done("answer", || self.current_head()).await
+    }
+
+    async fn trim(&self, time: Timestamp) -> Result<u64, EventLogError> {
+        self.trim_before(time).await
+    }
+
+    fn deadline(&self) -> Duration {
+        self.deadline
+    }
+}

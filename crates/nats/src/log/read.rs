@@ -1,0 +1,390 @@
+//! Reading pages: a few events one by one from the stream's leader, more through a pull consumer.
+//!
+//! A consumer lives for a page, in the server's memory. It delivers in stream order from a position on,
+//! numbers what it delivers, and says with each message how many follow. What it cannot say is *why* a
+//! sequence is missing. So a page never trusts a hole: a jump in the consumer's own numbering means that
+//! a delivery was lost, and the page ends before it; a jump in the stream's numbering is looked up with
+//! the stream's leader, and where events were trimmed the page says so.
+
+use std::time::Duration;
+
+use async_nats::{
+    Request, StatusCode, Subscriber,
+    datetime::DateTime,
+    jetstream::{
+        consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+        stream::LastRawMessageErrorKind,
+    },
+};
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use model::{Sequence, Sequenced, StoredEvent};
+use ports::{EventLogError, Page};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::{Failure, JetStreamLog};
+use crate::config::{REQUEST_TIMEOUT, SUBSCRIPTION_MESSAGES};
+
+/// Most events of one page, whatever the caller asks for: less than the driver's queue holds.
+const MAX_PAGE_EVENTS: usize = 5000;
+const _: () = assert!(MAX_PAGE_EVENTS < SUBSCRIPTION_MESSAGES);
+/// Most bytes of one page; a single message is smaller (`max_payload` is 1 MiB, and 8 MiB with us).
+const MAX_PAGE_BYTES: usize = 16 * 1024 * 1024;
+/// Up to so many events are asked for one by one, at once: cheaper than a consumer, which costs three
+/// round trips, and in a cluster a change that its servers agree on. Mostly a reader misses a few.
+const MAX_SINGLE_READS: usize = 16;
+/// When the server removes a consumer that nobody uses, in case we could not.
+const CONSUMER_LIFETIME: Duration = Duration::from_secs(10);
+
+/// A message with its place.
+struct Delivered {
+    sequence: Sequence,
+    payload: Bytes,
+}
+
+impl JetStreamLog {
+    /// One try of `read_after`.
+    pub(super) async fn page_after(&self, after: Sequence, limit: usize) -> Result<Page, Failure> {
+        let head = self.current_head().await?;
+        let from = after.max(head.trimmed_through);
+        let mut resumes_after = (from > after).then_some(from);
+        let at_head = |through, resumes_after| Page {
+            events: Vec::new(),
+            through,
+            at_head: true,
+            resumes_after,
+        };
+        if from >= head.last {
+            return Ok(at_head(from, resumes_after));
+        }
+        let count = count(from, head.last).min(limit.clamp(1, MAX_PAGE_EVENTS));
+        let mut delivered = self.range(from.next(), count).await?;
+        if delivered.is_empty() {
+            if self.next_stored(from.next()).await?.is_some() {
+                return Err("the consumer delivers nothing although there is more".into());
+            }
+            // Gone since we looked: trimmed, or deleted by hand.
+            let trimmed_through = self.current_head().await?.trimmed_through;
+            if trimmed_through > from {
+                resumes_after = Some(trimmed_through);
+            }
+            return Ok(at_head(head.last.max(trimmed_through), resumes_after));
+        }
+        if has_holes(from, &delivered) {
+            let trimmed_through = self.current_head().await?.trimmed_through;
+            let begins = resume_trimmed(from, trimmed_through, &mut delivered);
+            resumes_after = begins.or(resumes_after);
+        }
+        let through = delivered.last().map_or(from, |last| last.sequence);
+        let at_head = through >= head.last;
+        let events = decode(delivered)?;
+        Ok(Page {
+            events,
+            through,
+            at_head,
+            resumes_after,
+        })
+    }
+
+    /// One try of `read_before`.
+    pub(super) async fn page_before(
+        &self,
+        before: Sequence,
+        limit: usize,
+    ) -> Result<Vec<Sequenced<StoredEvent>>, Failure> {
+        let head = self.current_head().await?;
+        let mut end = before.min(head.last.next());
+        let mut span = limit.clamp(1, MAX_PAGE_EVENTS);
+        // One round, unless the events are large or sequences are missing.
+        loop {
+            let lowest = end.0.saturating_sub(span as u64);
+            let start = Sequence(lowest).max(head.trimmed_through.next());
+            if start >= end {
+                return Ok(Vec::new());
+            }
+            let mut delivered = self.range(start, count(start, end)).await?;
+            delivered.retain(|found| found.sequence < end);
+            let missing = delivered.last().map_or(start, |last| last.sequence.next());
+            if missing < end
+                && self
+                    .next_stored(missing)
+                    .await?
+                    .is_some_and(|next| next < end)
+            {
+                // The newest are missing: too many bytes for one page, or a replica that is behind.
+                if span == 1 {
+                    return Err("the consumer does not deliver what there is".into());
+                }
+                span /= 2;
+            } else if delivered.is_empty() {
+                end = start;
+            } else {
+                let mut events = decode(delivered)?;
+                events.reverse();
+                return Ok(events);
+            }
+        }
+    }
+
+    /// The sequence of the first message that the server stored at or after a time.
+    pub(super) async fn first_stored_since(
+        &self,
+        start_time: DateTime,
+    ) -> Result<Option<Sequence>, Failure> {
+        let found = self
+            .deliver(DeliverPolicy::ByStartTime { start_time }, 1)
+            .await?;
+        Ok(found.first().map(|found| found.sequence))
+    }
+
+    /// The first message at or after a sequence, as the stream's leader knows it.
+    async fn next_stored(&self, sequence: Sequence) -> Result<Option<Sequence>, Failure> {
+        let request = self.stream.raw_message_builder();
+        match request
+            .sequence(sequence.0)
+            .next_by_subject(">")
+            .send()
+            .await
+        {
+            Ok(found) => Ok(Some(Sequence(found.sequence))),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// At most `count` messages from a sequence on, none left out between them that their source has.
+    async fn range(&self, first: Sequence, count: usize) -> Result<Vec<Delivered>, Failure> {
+        if count > MAX_SINGLE_READS {
+            let start = DeliverPolicy::ByStartSequence {
+                start_sequence: first.0,
+            };
+            return self.deliver(start, count).await;
+        }
+        let mut reads = Vec::with_capacity(count);
+        for sequence in first.0..first.0 + count as u64 {
+            reads.push(self.single(Sequence(sequence)));
+        }
+        let found: Vec<_> = stream::iter(reads)
+            .buffered(MAX_SINGLE_READS)
+            .try_collect()
+            .await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// The message with this very sequence, from the stream's leader.
+    async fn single(&self, sequence: Sequence) -> Result<Option<Delivered>, Failure> {
+        match self.stream.get_raw_message(sequence.0).await {
+            Ok(found) => Ok(Some(Delivered {
+                sequence,
+                payload: found.payload,
+            })),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// At most `count` messages through a consumer of their own, none left out between them that the
+    /// consumer's replica has. Can be fewer than there are.
+    async fn deliver(
+        &self,
+        deliver_policy: DeliverPolicy,
+        count: usize,
+    ) -> Result<Vec<Delivered>, Failure> {
+        let config = pull::Config {
+            name: Some(format!("page-{}", Uuid::new_v4().simple())),
+            deliver_policy,
+            ack_policy: AckPolicy::None,
+            inactive_threshold: CONSUMER_LIFETIME,
+            num_replicas: 1,
+            memory_storage: true,
+            ..pull::Config::default()
+        };
+        let consumer = self.stream.create_consumer(config).await?;
+        let delivered = self.pull(&consumer, count).await;
+        // Nobody waits for the answer: the server removes the consumer anyway, only later.
+        let name = &consumer.cached_info().name;
+        let delete = format!("CONSUMER.DELETE.{}.{name}", self.names.stream);
+        self.context.send_request(delete, Request::new()).await?;
+        delivered
+    }
+
+    async fn pull(&self, consumer: &PullConsumer, count: usize) -> Result<Vec<Delivered>, Failure> {
+        if consumer.cached_info().num_pending == 0 {
+            return Ok(Vec::new());
+        }
+        let client = self.connection.client();
+        let inbox = client.new_inbox();
+        let messages = client.subscribe(inbox.clone()).await?;
+        let request = pull::BatchConfig {
+            batch: count,
+            no_wait: true,
+            max_bytes: MAX_PAGE_BYTES,
+            ..pull::BatchConfig::default()
+        };
+        consumer.request_batch(request, inbox.into()).await?;
+        collect(messages, count).await
+    }
+}
+
+async fn collect(mut messages: Subscriber, count: usize) -> Result<Vec<Delivered>, Failure> {
+    let mut delivered = Vec::with_capacity(count);
+    while delivered.len() < count {
+        let next = timeout(REQUEST_TIMEOUT, messages.next()).await?;
+        let message = next.ok_or("the connection is closed")?;
+        match message.status {
+            None | Some(StatusCode::OK) => {}
+            // Nothing left, or nothing left that fits the bytes of a page.
+            Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => break,
+            Some(_) if !delivered.is_empty() => break,
+            Some(status) => return Err(format!("the consumer answers {status}").into()),
+        }
+        let place = message.reply.as_deref().and_then(Place::parse);
+        let place = place.ok_or("a delivery does not say its place in the stream")?;
+        if place.delivery != delivered.len() as u64 + 1 {
+            // A delivery was lost on the way; what came before it is whole.
+            break;
+        }
+        delivered.push(Delivered {
+            sequence: place.sequence,
+            payload: message.payload,
+        });
+        if place.pending == 0 {
+            break;
+        }
+    }
+    Ok(delivered)
+}
+
+/// What a delivery says of itself in its reply subject, in the server's two versions:
+/// `$JS.ACK.<stream>.<consumer>.<tries>.<sequence>.<delivery>.<time>.<pending>`, or with
+/// `<domain>.<account>` before the stream and one or more tokens after the rest. The driver reads it as
+/// well, but only from a message that owns a copy of its context.
+/// Source: NATS ADR-15, <https://github.com/nats-io/nats-architecture-and-design>.
+#[derive(Debug, PartialEq)]
+struct Place {
+    sequence: Sequence,
+    /// The consumer's own number, from 1 without holes.
+    delivery: u64,
+    /// How many messages follow that the consumer knows of.
+    pending: u64,
+}
+
+impl Place {
+    fn parse(reply: &str) -> Option<Self> {
+        let tokens = reply.strip_prefix("$JS.ACK.")?;
+        let skip = if tokens.split('.').count() >= 9 { 5 } else { 3 };
+        let mut tokens = tokens.split('.').skip(skip);
+        let (sequence, delivery) = (tokens.next()?.parse().ok()?, tokens.next()?.parse().ok()?);
+        let pending = tokens.nth(1)?.parse().ok()?;
+        Some(Self {
+            sequence: Sequence(sequence),
+            delivery,
+            pending,
+        })
+    }
+}
+
+/// How many sequences lie between two positions.
+fn count(from: Sequence, to: Sequence) -> usize {
+    usize::try_from(to.0.saturating_sub(from.0)).unwrap_or(usize::MAX)
+}
+
+/// Whether a sequence after `from` is missing before or within what was delivered.
+fn has_holes(from: Sequence, delivered: &[Delivered]) -> bool {
+    delivered
+        .last()
+        .is_some_and(|last| count(from, last.sequence) != delivered.len())
+}
+
+/// Treats holes that trimming made while the page was read. One before the first event is said by the
+/// returned position; one within the page ends it there, and the next read begins with it.
+fn resume_trimmed(
+    from: Sequence,
+    trimmed_through: Sequence,
+    delivered: &mut Vec<Delivered>,
+) -> Option<Sequence> {
+    let first = delivered.first()?.sequence;
+    let begins = (first != from.next() && from < trimmed_through)
+        .then(|| trimmed_through.min(Sequence(first.0 - 1)));
+    let whole = delivered.windows(2).take_while(|pair| {
+        pair[0].sequence.next() == pair[1].sequence || pair[0].sequence >= trimmed_through
+    });
+    let length = whole.count() + 1;
+    delivered.truncate(length);
+    begins
+}
+
+fn decode(delivered: Vec<Delivered>) -> Result<Vec<Sequenced<StoredEvent>>, Failure> {
+    let decode = |found: Delivered| match proto::decode_event(found.payload) {
+        Ok(item) => Ok(Sequenced {
+            sequence: found.sequence,
+            item,
+        }),
+        Err(error) => {
+            let source = error.into();
+            Err(Failure::Final(EventLogError::Corrupt {
+                op: "read",
+                source,
+            }))
+        }
+    };
+    delivered.into_iter().map(decode).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resumed(from: u64, trimmed: u64, found: &[u64]) -> (Option<u64>, Vec<u64>) {
+        let delivered = |&sequence: &u64| Delivered {
+            sequence: Sequence(sequence),
+            payload: Bytes::new(),
+        };
+        let mut found: Vec<_> = found.iter().map(delivered).collect();
+        let begins = resume_trimmed(Sequence(from), Sequence(trimmed), &mut found);
+        (
+            begins.map(|begins| begins.0),
+            found.iter().map(|found| found.sequence.0).collect(),
+        )
+    }
+
+    #[test]
+    fn a_delivery_says_its_place_in_both_versions() {
+        let expected = Some(Place {
+            sequence: Sequence(20),
+            delivery: 3,
+            pending: 7,
+        });
+        assert_eq!(
+            Place::parse("$JS.ACK.stream.consumer.1.20.3.1700000000.7"),
+            expected
+        );
+        let with_domain = "$JS.ACK._.ACCOUNT.stream.consumer.1.20.3.1700000000.7";
+        assert_eq!(Place::parse(with_domain), expected);
+        assert_eq!(Place::parse(&format!("{with_domain}.token")), expected);
+        for other in [
+            "",
+            "$JS.ACK.",
+            "$JS.ACK.a.b.c.d.e.f.g",
+            "_INBOX.1.2.3.4.5.6.7.8.9",
+        ] {
+            assert_eq!(Place::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn trimming_before_the_page_is_said() {
+        assert_eq!(resumed(2, 5, &[6, 7]), (Some(5), vec![6, 7]));
+    }
+
+    #[test]
+    fn trimming_within_the_page_ends_it() {
+        assert_eq!(resumed(2, 8, &[3, 4, 9, 10]), (None, vec![3, 4]));
+    }
+
+    #[test]
+    fn a_message_deleted_by_hand_is_no_gap() {
+        assert_eq!(resumed(2, 1, &[4, 6, 7]), (None, vec![4, 6, 7]));
+    }
+}

@@ -1,0 +1,105 @@
+//! From times to positions, and trimming.
+//!
+//! The server knows when it *stored* a message; the log is asked when an event was *received*. An event
+//! is received before it is stored, so, with clocks that differ by less than [`CLOCK_MARGIN`], whatever
+//! was received at or after a time was stored after that time minus the margin. From there events are
+//! looked at one by one. An event that claims to have been received further in the server's future than
+//! the margin breaks this: its sender's clock is wrong.
+
+use std::time::Duration;
+
+use async_nats::datetime;
+use model::{Sequence, Timestamp};
+use ports::EventLogError;
+use tokio::time::Instant;
+
+use super::{Failure, JetStreamLog};
+
+/// How far the clocks of an ingest and of the NATS server may lie apart.
+const CLOCK_MARGIN: Duration = Duration::from_secs(300);
+/// Events that one look goes over after the margin; then it stops at a position that lies too early.
+pub(super) const MAX_SCANNED_EVENTS: usize = 10_000;
+/// Events that are read at a time.
+const PAGE_EVENTS: usize = 1000;
+/// The last second of the year 9999, which RFC 3339 can still write.
+const LATEST_MILLIS: i64 = 253_402_300_799_000;
+
+/// Where a look ended.
+pub(super) struct Found {
+    /// Everything received at or after the time comes after this position.
+    pub(super) position: Sequence,
+    /// The next event, if any, was received at or after the time.
+    pub(super) exact: bool,
+}
+
+impl JetStreamLog {
+    /// One try to find the position before everything that was received at or after `time`.
+    pub(super) async fn scan_to(
+        &self,
+        time: Timestamp,
+        max_events: usize,
+    ) -> Result<Found, Failure> {
+        // First: what is appended while we look comes after it.
+        let head = self.current_head().await?;
+        let millis = time
+            .minus(CLOCK_MARGIN)
+            .unix_millis()
+            .clamp(0, LATEST_MILLIS);
+        let since = datetime::from_nanos(i128::from(millis) * 1_000_000)?;
+        let first = self.first_stored_since(since).await?;
+        let start = first.map_or(head.last, |first| Sequence(first.0 - 1));
+        let mut position = start.max(head.trimmed_through);
+        let mut scanned = 0;
+        loop {
+            let page = self.page_after(position, PAGE_EVENTS).await?;
+            scanned += page.events.len();
+            for event in page.events {
+                if event.item.facts.received_at >= time {
+                    return Ok(Found {
+                        position,
+                        exact: true,
+                    });
+                }
+                position = event.sequence;
+            }
+            position = page.through;
+            if page.at_head || scanned >= max_events {
+                return Ok(Found {
+                    position,
+                    exact: page.at_head,
+                });
+            }
+        }
+    }
+
+    /// Trims in steps, each with a deadline of its own; stops early, with what it did, when the time of
+    /// one call is over.
+    pub(super) async fn trim_before(&self, time: Timestamp) -> Result<u64, EventLogError> {
+        const OP: &str = "trim";
+        let until = Instant::now() + self.deadline;
+        let mut removed = 0;
+        loop {
+            let found = self
+                .until_done(OP, || self.scan_to(time, MAX_SCANNED_EVENTS))
+                .await?;
+            removed += self
+                .until_done(OP, || self.purge_through(found.position))
+                .await?;
+            if found.exact || Instant::now() >= until {
+                return Ok(removed);
+            }
+        }
+    }
+
+    async fn purge_through(&self, position: Sequence) -> Result<u64, Failure> {
+        if position <= self.current_head().await?.trimmed_through {
+            return Ok(0);
+        }
+        Ok(self
+            .stream
+            .purge()
+            .sequence(position.next().0)
+            .await?
+            .purged)
+    }
+}

@@ -1,0 +1,133 @@
+//! The bus and the event log against the contract suite. Each case has a server of its own, and
+//! "reopen" and "cut" mean that this server is killed with SIGKILL and started again.
+
+use std::{process::ExitCode, sync::Arc};
+
+use contract::{
+    Abilities, BusFixture, EventLogFixture, ForeignBytes, Handles, Harness, Opener, Port, hook,
+    opener,
+};
+use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus, NatsConfig, NatsConnection};
+use ports::{Bus, EventLog};
+use testkit::servers::NatsServer;
+use tokio::sync::Mutex;
+
+/// Small, so that the suite can overflow it.
+const QUEUE_MESSAGES: usize = 64;
+
+struct Nats;
+
+type Server = Arc<Mutex<NatsServer>>;
+
+async fn connect(url: &str) -> anyhow::Result<NatsConnection> {
+    Ok(NatsConnection::connect(NatsConfig::new(url)).await?)
+}
+
+async fn open_log(url: &str) -> anyhow::Result<Arc<dyn EventLog>> {
+    // Events of the suite were received at any time: nothing expires by age.
+    let config = LogConfig {
+        retention: None,
+        ..LogConfig::default()
+    };
+    Ok(Arc::new(
+        JetStreamLog::open(connect(url).await?, config).await?,
+    ))
+}
+
+async fn open_bus(url: &str) -> anyhow::Result<NatsBus> {
+    let config = BusConfig {
+        queue_messages: QUEUE_MESSAGES,
+        ..BusConfig::default()
+    };
+    Ok(NatsBus::new(connect(url).await?, config))
+}
+
+fn another_log(url: String) -> Opener<dyn EventLog> {
+    opener(move || {
+        let url = url.clone();
+        async move { open_log(&url).await }
+    })
+}
+
+fn restarted_log(server: Server) -> Opener<dyn EventLog> {
+    opener(move || {
+        let server = Arc::clone(&server);
+        async move {
+            let mut server = server.lock().await;
+            server.restart()?;
+            open_log(&server.url()).await
+        }
+    })
+}
+
+#[contract::async_trait]
+impl Harness for Nats {
+    fn backend(&self) -> &'static str {
+        "nats"
+    }
+
+    fn abilities(&self, port: Port) -> Option<Abilities> {
+        match port {
+            Port::EventLog => Some(Abilities {
+                durable: true,
+                shared: true,
+                ..Abilities::default()
+            }),
+            Port::Bus => Some(Abilities {
+                durable: false,
+                shared: true,
+                reconnecting: true,
+                foreign_bytes: true,
+            }),
+            Port::SessionStore => None,
+        }
+    }
+
+    async fn event_log(&self) -> anyhow::Result<EventLogFixture> {
+        let server = NatsServer::start()?;
+        let url = server.url();
+        let log = open_log(&url).await?;
+        let server: Server = Arc::new(Mutex::new(server));
+        let handles = Handles {
+            peer: Some(another_log(url)),
+            reopen: Some(restarted_log(Arc::clone(&server))),
+            guard: Some(Box::new(server)),
+        };
+        Ok(EventLogFixture { log, handles })
+    }
+
+    async fn bus(&self) -> anyhow::Result<BusFixture> {
+        let server = NatsServer::start()?;
+        let url = server.url();
+        let bus = open_bus(&url).await?;
+        let raw = async_nats::connect(&url).await?;
+        let server: Server = Arc::new(Mutex::new(server));
+        let mut fixture = BusFixture::new(Arc::new(bus.clone()), QUEUE_MESSAGES);
+        let counted = bus.clone();
+        fixture.foreign = Some(ForeignBytes {
+            inject: Box::new(move |topic, bytes| {
+                let (raw, subject) = (raw.clone(), bus.subject(&topic));
+                Box::pin(async move {
+                    raw.publish(subject, bytes).await?;
+                    Ok(raw.flush().await?)
+                })
+            }),
+            dropped: Box::new(move || counted.undecodable_messages()),
+        });
+        let cut = Arc::clone(&server);
+        fixture.cut = Some(hook(move || {
+            let server = Arc::clone(&cut);
+            async move { Ok(server.lock().await.restart()?) }
+        }));
+        fixture.handles.guard = Some(Box::new(server));
+        fixture.handles.peer = Some(opener(move || {
+            let url = url.clone();
+            async move { Ok(Arc::new(open_bus(&url).await?) as Arc<dyn Bus>) }
+        }));
+        Ok(fixture)
+    }
+}
+
+fn main() -> ExitCode {
+    contract::run(Nats)
+}

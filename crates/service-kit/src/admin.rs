@@ -1,0 +1,195 @@
+//! The admin listener's routes: `/livez`, `/readyz`, `/health`, `/metrics`.
+//!
+//! It listens on loopback by default and has no authentication: what it shows is for operators.
+
+use std::{fmt, sync::Arc, time::Instant};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::header;
+use ports::ErrorClass;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    lifecycle::Lifecycle,
+    metrics::{self, Registry},
+    problem::Problem,
+};
+
+/// A part's own view of its health; must not wait: it reads what the part keeps at hand.
+pub type Detail = Arc<dyn Fn() -> Value + Send + Sync>;
+
+/// What the admin routes show.
+#[derive(Clone)]
+pub struct Admin {
+    lifecycle: Lifecycle,
+    registry: Arc<Registry>,
+    version: &'static str,
+    started: Instant,
+    details: Vec<(&'static str, Detail)>,
+}
+
+impl Admin {
+    /// Shows this life and these metrics; uptime counts from here.
+    #[must_use]
+    pub fn new(lifecycle: Lifecycle, registry: Arc<Registry>, version: &'static str) -> Self {
+        Self {
+            lifecycle,
+            registry,
+            version,
+            started: Instant::now(),
+            details: Vec::new(),
+        }
+    }
+
+    /// Adds a named detail to `/health`. A later one of the same name replaces the earlier.
+    #[must_use]
+    pub fn detail(mut self, name: &'static str, detail: Detail) -> Self {
+        self.details.push((name, detail));
+        self
+    }
+
+    /// The routes.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/livez", get(livez))
+            .route("/readyz", get(readyz))
+            .route("/health", get(health))
+            .route("/metrics", get(encode_metrics))
+            .with_state(Arc::new(self))
+    }
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin")
+            .field("lifecycle", &self.lifecycle)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Alive means that the event loop turns. Nothing else belongs here: a restart repairs no store.
+async fn livez() -> &'static str {
+    "ok\n"
+}
+
+async fn readyz(State(admin): State<Arc<Admin>>) -> Response {
+    let readiness = admin.lifecycle.readiness();
+    if readiness.ready {
+        return "ok\n".into_response();
+    }
+    let waiting: Map<_, _> = readiness
+        .waiting_for
+        .into_iter()
+        .map(|(latch, why)| (latch.to_owned(), Value::from(why)))
+        .collect();
+    Problem::new(ErrorClass::Transient, "not_ready", "Not ready")
+        .with("phase", json!(readiness.phase))
+        .with("waitingFor", Value::Object(waiting))
+        .into_response()
+}
+
+async fn health(State(admin): State<Arc<Admin>>) -> Json<Value> {
+    let readiness = admin.lifecycle.readiness();
+    let waiting: Map<_, _> = readiness
+        .waiting_for
+        .into_iter()
+        .map(|(latch, why)| (latch.to_owned(), Value::from(why)))
+        .collect();
+    let details: Map<_, _> = admin
+        .details
+        .iter()
+        .map(|(name, detail)| ((*name).to_owned(), detail()))
+        .collect();
+    Json(json!({
+        "ready": readiness.ready,
+        "phase": readiness.phase,
+        "waitingFor": waiting,
+        "version": admin.version,
+        "uptimeSeconds": admin.started.elapsed().as_secs(),
+        "tasks": admin.lifecycle.running_tasks(),
+        "details": details,
+    }))
+}
+
+async fn encode_metrics(State(admin): State<Arc<Admin>>) -> Response {
+    match metrics::encode(&admin.registry) {
+        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "metrics cannot be encoded");
+            Problem::new(
+                ErrorClass::Permanent,
+                "metrics",
+                "Metrics cannot be encoded",
+            )
+            .into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use http::Request;
+    use http_body_util::BodyExt;
+    use std::time::Duration;
+    use tower::ServiceExt;
+
+    async fn ask(router: &Router, path: &str) -> (u16, String, String) {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let response = router.clone().oneshot(request).await.unwrap();
+        let kind = response.headers()["content-type"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let status = response.status().as_u16();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        (status, kind, String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn readiness_names_what_it_waits_for_and_liveness_does_not_care() {
+        let life = Lifecycle::new(Duration::from_secs(1));
+        let (log, bus) = (life.latch("event_log"), life.latch("bus"));
+        let router = Admin::new(life.clone(), Arc::default(), "1.2.3").router();
+        log.ready();
+        bus.not_ready("connection refused");
+        let (status, kind, body) = ask(&router, "/readyz").await;
+        assert_eq!((status, kind.as_str()), (503, crate::problem::CONTENT_TYPE));
+        let body: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(body["waitingFor"], json!({"bus": "connection refused"}));
+        assert_eq!(body["phase"], "starting");
+        bus.ready();
+        assert_eq!(ask(&router, "/readyz").await.0, 200);
+        life.shut_down();
+        assert_eq!(ask(&router, "/readyz").await.0, 503);
+        assert_eq!(ask(&router, "/livez").await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn health_shows_phase_version_and_details() {
+        let life = Lifecycle::new(Duration::from_secs(1));
+        let admin = Admin::new(life, Arc::default(), "1.2.3")
+            .detail("edge", Arc::new(|| json!({"streams": 3})));
+        let (status, _, body) = ask(&admin.router(), "/health").await;
+        let body: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((status, &body["version"]), (200, &json!("1.2.3")));
+        assert_eq!(body["details"]["edge"]["streams"], 3);
+        assert_eq!(body["phase"], "ready");
+        assert!(body["uptimeSeconds"].is_u64());
+    }
+
+    #[tokio::test]
+    async fn metrics_are_open_metrics() {
+        let life = Lifecycle::new(Duration::from_secs(1));
+        let (status, kind, body) =
+            ask(&Admin::new(life, Arc::default(), "1").router(), "/metrics").await;
+        assert_eq!((status, kind.as_str()), (200, metrics::CONTENT_TYPE));
+        assert_eq!(body, "# EOF\n");
+    }
+}

@@ -1,0 +1,51 @@
+//! TOML files. Read here and not by figment, whose error shows the line: it may hold a secret.
+
+use std::{fs, path::Path};
+
+use figment::value::{Dict, Value};
+
+use super::{ConfigError, Layer};
+
+/// Reads a file; one that is not there is an error, since somebody named it.
+pub(super) fn read(path: &Path) -> Result<Layer, ConfigError> {
+    let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let table = text.parse::<toml::Table>().map_err(|error| {
+        let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        ConfigError::Syntax {
+            path: path.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            what: error.message().replace('\n', ", "),
+        }
+    })?;
+    let origin = format!("file {}", path.display());
+    Ok(Layer {
+        origin,
+        text: false,
+        values: to_dict(table),
+    })
+}
+
+fn to_dict(table: toml::Table) -> Dict {
+    table
+        .into_iter()
+        .map(|(key, value)| (key, to_value(value)))
+        .collect()
+}
+
+pub(super) fn to_value(value: toml::Value) -> Value {
+    match value {
+        toml::Value::String(text) => text.into(),
+        toml::Value::Integer(number) => number.into(),
+        toml::Value::Float(number) => number.into(),
+        toml::Value::Boolean(yes) => yes.into(),
+        // Our times are RFC 3339 text.
+        toml::Value::Datetime(time) => time.to_string().into(),
+        toml::Value::Array(items) => items.into_iter().map(to_value).collect::<Vec<_>>().into(),
+        toml::Value::Table(table) => to_dict(table).into(),
+    }
+}

@@ -1,0 +1,180 @@
+//! gRPC between roles: trace context in metadata, error classes as codes, channels and servers with
+//! deadlines.
+
+use std::{error::Error, time::Duration};
+
+use model::{IdSource, TraceContext};
+use ports::{Classified, ErrorClass};
+use tokio::net::TcpListener;
+use tonic::{
+    Code, Request, Status,
+    metadata::{MetadataMap, MetadataValue},
+    transport::{
+        Channel, Endpoint, Server,
+        server::{Router, TcpIncoming},
+    },
+};
+
+use crate::{lifecycle::Lifecycle, problem, trace::TRACEPARENT};
+
+/// How often a silent connection is asked whether it still lives. A peer that is gone without a FIN
+/// (power, network) is noticed after this and [`KEEPALIVE_TIMEOUT`].
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long the answer to that may take.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Calls in flight on one connection; on top of that, clients wait (HTTP/2 flow control).
+pub const MAX_CALLS_PER_CONNECTION: u32 = 1024;
+
+/// What can be wrong before the first call.
+#[derive(Debug, thiserror::Error)]
+pub enum GrpcError {
+    /// Not an address.
+    #[error("`{endpoint}` is no gRPC address, for instance http://sync:3002")]
+    Endpoint {
+        /// What was given.
+        endpoint: String,
+        /// What is wrong with it; `None` if only its scheme.
+        #[source]
+        source: Option<tonic::transport::Error>,
+    },
+}
+
+impl Classified for GrpcError {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Permanent
+    }
+}
+
+/// The code of an error class.
+#[must_use]
+pub const fn code_of(class: ErrorClass) -> Code {
+    match class {
+        ErrorClass::Caller => Code::InvalidArgument,
+        ErrorClass::Unauthorized => Code::Unauthenticated,
+        ErrorClass::Missing => Code::NotFound,
+        ErrorClass::Conflict => Code::Aborted,
+        ErrorClass::Overloaded => Code::ResourceExhausted,
+        ErrorClass::Transient => Code::Unavailable,
+        ErrorClass::Permanent => Code::Internal,
+    }
+}
+
+/// The class of a code. `Unknown` counts as transient: a connection that breaks under a call looks
+/// so.
+#[must_use]
+pub const fn class_of(code: Code) -> ErrorClass {
+    match code {
+        Code::InvalidArgument | Code::OutOfRange => ErrorClass::Caller,
+        Code::Unauthenticated | Code::PermissionDenied => ErrorClass::Unauthorized,
+        Code::NotFound => ErrorClass::Missing,
+        Code::AlreadyExists | Code::Aborted | Code::FailedPrecondition => ErrorClass::Conflict,
+        Code::ResourceExhausted => ErrorClass::Overloaded,
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => {
+            ErrorClass::Transient
+        }
+        Code::Ok | Code::Internal | Code::DataLoss | Code::Unimplemented => ErrorClass::Permanent,
+    }
+}
+
+/// The status that an error is to the caller, who reads `text`; the log gets the error with its
+/// sources.
+#[must_use]
+pub fn status(error: &(impl Classified + ?Sized), code: &'static str, text: &str) -> Status {
+    problem::log(error, error.class(), code);
+    Status::new(code_of(error.class()), text)
+}
+
+/// Puts the trace into a call's metadata; `None` changes nothing.
+pub fn inject(metadata: &mut MetadataMap, trace: Option<TraceContext>) {
+    let value = trace.and_then(|trace| MetadataValue::try_from(trace.to_string()).ok());
+    if let Some(value) = value {
+        metadata.insert(TRACEPARENT, value);
+    }
+}
+
+/// The trace that a call's metadata speaks of; `None` without a readable `traceparent`.
+#[must_use]
+pub fn extract(metadata: &MetadataMap) -> Option<TraceContext> {
+    metadata
+        .get(TRACEPARENT)?
+        .to_str()
+        .ok()
+        .and_then(TraceContext::parse)
+}
+
+/// The trace of a call that came in: a child of the caller's, or a new one.
+#[must_use]
+pub fn trace_of<T>(request: &Request<T>, ids: &dyn IdSource) -> TraceContext {
+    extract(request.metadata()).map_or_else(|| TraceContext::start(ids), |caller| caller.child(ids))
+}
+
+/// A call with its trace and a deadline that the server sees too.
+#[must_use]
+pub fn request<T>(message: T, trace: Option<TraceContext>, deadline: Duration) -> Request<T> {
+    let mut request = Request::new(message);
+    inject(request.metadata_mut(), trace);
+    request.set_timeout(deadline);
+    request
+}
+
+/// A channel that connects with its first call and again after each loss; making it never waits.
+/// While the peer is away, a call fails within `connect_timeout` or `deadline`.
+///
+/// # Errors
+/// The endpoint is not an `http://` address: there is no TLS between roles yet.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub fn channel(
+    endpoint: &str,
+    connect_timeout: Duration,
+    deadline: Duration,
+) -> Result<Channel, GrpcError> {
+    let wrong = |source| GrpcError::Endpoint {
+        endpoint: endpoint.to_owned(),
+        source,
+    };
+    let parsed = Endpoint::from_shared(endpoint.to_owned()).map_err(|error| wrong(Some(error)))?;
+    if parsed.uri().scheme_str() != Some("http") {
+        return Err(wrong(None));
+    }
+    let channel = parsed
+        .connect_timeout(connect_timeout)
+        .timeout(deadline)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .connect_lazy();
+    Ok(channel)
+}
+
+/// A server on which no call takes longer than `deadline` to its response's head.
+#[must_use]
+pub fn server(deadline: Duration) -> Server {
+    Server::builder()
+        .timeout(deadline)
+        .max_concurrent_streams(MAX_CALLS_PER_CONNECTION)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+}
+
+/// Serves until the life drains: then calls in flight finish and connections close. At the hard
+/// stop it returns at once. The listener comes from [`crate::http::bind`].
+pub async fn serve(listener: TcpListener, router: Router, lifecycle: Lifecycle) {
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let stop = lifecycle.stop_accepting().cancelled_owned();
+    tokio::select! {
+        served = router.serve_with_incoming_shutdown(incoming, stop) => {
+            if let Err(error) = served {
+                tracing::error!(%error, cause = error.source(), "gRPC server ended");
+            }
+        }
+        () = lifecycle.closed().cancelled_owned() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

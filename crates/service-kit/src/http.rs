@@ -1,0 +1,251 @@
+//! HTTP/1.1 on an own accept loop over hyper.
+//!
+//! Not `axum::serve`: that one sniffs the protocol, which reserves the read buffer twice, and hides
+//! the limits. Here a connection is one small future with one copy of everything; what remains are
+//! hyper's buffers.
+//!
+//! The life of a listener: it accepts until [`Lifecycle::stop_accepting`]. From the soft stop on,
+//! idle keep-alive connections close, and a connection with a request in flight closes after its
+//! response; one with a streaming body lives until the body ends, so bodies watch
+//! [`Lifecycle::draining`]. At the hard stop what is left is dropped.
+
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::{Router, routing::future::RouteFuture};
+use http::{Request, Response};
+use hyper::{
+    body::Incoming,
+    server::conn::http1::{Builder, Connection},
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::sleep,
+};
+use tokio_util::{
+    sync::{CancellationToken, WaitForCancellationFutureOwned},
+    task::TaskTracker,
+};
+
+use crate::lifecycle::Lifecycle;
+
+/// Connections that the kernel holds for us until we accept them.
+const BACKLOG: i32 = 4096;
+
+/// Unsent bytes that the kernel takes per connection before it says "full". Without this a client
+/// that never reads holds megabytes in the kernel, and a slow one is noticed late.
+const NOTSENT_LOWAT_BYTES: u32 = 16 * 1024;
+
+/// How long we accept nothing after the system had no file descriptor or memory for a connection.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+
+/// The smallest buffer that hyper works with.
+const MIN_BUFFER_BYTES: usize = 8192;
+
+/// Bounds of one listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// Open connections. At the bound nothing is accepted until one ends: clients wait in the
+    /// kernel's backlog, and a balancer sees a slow connect and goes elsewhere.
+    pub max_connections: usize,
+    /// How long a client may take for a request's head, and how long an idle keep-alive connection
+    /// stays. Over it the connection closes without an answer.
+    pub header_timeout: Duration,
+    /// Size of a request's head in bytes; a larger one is answered with 431. Hyper's two buffers
+    /// per connection grow up to it (and to 8192 at least).
+    pub max_header_bytes: usize,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            max_connections: 100_000,
+            header_timeout: Duration::from_secs(30),
+            max_header_bytes: 16 * 1024,
+        }
+    }
+}
+
+/// The address that a request came from: the balancer's where there is one. In each request's
+/// extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RemoteAddr(pub SocketAddr);
+
+/// Opens a listener; port 0 picks a free port. What is set here, accepted connections inherit.
+///
+/// # Errors
+/// The address is taken or not ours, or we are out of file descriptors.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    socket.set_tcp_notsent_lowat(NOTSENT_LOWAT_BYTES)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Serves the router until the life drains, and returns once every connection has ended.
+///
+/// Spawn it as a task of the life, with
+/// [`OnExit::EndsProcess`](crate::lifecycle::OnExit::EndsProcess).
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: HttpLimits,
+    lifecycle: Lifecycle,
+) {
+    let server = Server {
+        router,
+        builder: builder(limits),
+        draining: lifecycle.draining(),
+        closed: lifecycle.closed(),
+        connections: TaskTracker::new(),
+    };
+    let permits = limits.max_connections.min(Semaphore::MAX_PERMITS);
+    let permits = Arc::new(Semaphore::new(permits));
+    tokio::select! {
+        () = server.accept_forever(&listener, &permits) => {},
+        () = lifecycle.stop_accepting().cancelled_owned() => {},
+    }
+    drop(listener);
+    server.connections.close();
+    // Bounded by the life: each connection drops itself at the hard stop.
+    server.connections.wait().await;
+}
+
+fn builder(limits: HttpLimits) -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_header_size(limits.max_header_bytes)
+        .max_buf_size(limits.max_header_bytes.max(MIN_BUFFER_BYTES))
+        // A client that sends FIN is gone: hyper notices it and drops the streaming body.
+        .half_close(false)
+        .pipeline_flush(false);
+    builder
+}
+
+struct Server {
+    router: Router,
+    builder: Builder,
+    draining: CancellationToken,
+    closed: CancellationToken,
+    connections: TaskTracker,
+}
+
+impl Server {
+    async fn accept_forever(&self, listener: &TcpListener, permits: &Arc<Semaphore>) {
+        let mut failing = false;
+        // We never close the semaphore, so this loop ends only from outside.
+        while let Ok(permit) = Arc::clone(permits).acquire_owned().await {
+            match listener.accept().await {
+                Ok((stream, remote)) => {
+                    failing = false;
+                    self.start(stream, remote, permit);
+                }
+                // The client went away before we took it: nobody's loss.
+                Err(error) if is_clients_fault(&error) => {}
+                Err(error) => {
+                    // Logged once per run of failures: out of descriptors, this comes 20 times a
+                    // second.
+                    if !failing {
+                        tracing::warn!(%error, "cannot accept connections; trying again");
+                    }
+                    failing = true;
+                    sleep(ACCEPT_BACKOFF).await;
+                }
+            }
+        }
+    }
+
+    fn start(&self, stream: TcpStream, remote: SocketAddr, permit: OwnedSemaphorePermit) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY");
+        }
+        let routed = Routed {
+            router: self.router.clone(),
+            remote: RemoteAddr(remote),
+        };
+        let connection = self.builder.serve_connection(TokioIo::new(stream), routed);
+        self.connections.spawn(Driven {
+            connection,
+            stop: Box::pin(self.draining.clone().cancelled_owned()),
+            closed: Some(self.closed.clone()),
+            _permit: permit,
+        });
+    }
+}
+
+fn is_clients_fault(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted
+    )
+}
+
+/// A router behind hyper's own service trait: no boxed future and no adapter around it.
+struct Routed {
+    router: Router,
+    remote: RemoteAddr,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Routed {
+    type Response = Response<axum::body::Body>;
+    type Error = Infallible;
+    type Future = RouteFuture<Infallible>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.remote);
+        // A router is always ready, and its clone is a counter.
+        tower::Service::call(&mut self.router.clone(), request)
+    }
+}
+
+/// A connection until its end. Written out as a future, because an `async` block would hold the
+/// connection twice: 1.3 KiB per stream instead of 0.6.
+struct Driven {
+    connection: Connection<TokioIo<TcpStream>, Routed>,
+    /// The soft stop; then the hard stop.
+    stop: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// The hard stop, until we wait for it.
+    closed: Option<CancellationToken>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Future for Driven {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        while self.stop.as_mut().poll(cx).is_ready() {
+            let Some(closed) = self.closed.take() else {
+                return Poll::Ready(());
+            };
+            Pin::new(&mut self.connection).graceful_shutdown();
+            self.stop.set(closed.cancelled_owned());
+        }
+        if let Err(error) = ready!(Pin::new(&mut self.connection).poll(cx)) {
+            tracing::debug!(%error, "connection ended");
+        }
+        Poll::Ready(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! `GET /events/stream`: resource events as SSE for browsers, curl and agents.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Query, State},
+    response::Response,
+};
+use bytes::Bytes;
+use http::HeaderMap;
+use model::{Cursor, CursorScope, PrincipalId, Timestamp};
+use ports::EventLog;
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::{parameters::Parameters, sse};
+use crate::{
+    error::EdgeError,
+    fanout::{
+        format::Format,
+        hub::{Begin, OpenStream},
+        interest::Interest,
+    },
+    limits::{CALL_DEADLINE, RETRY_MILLIS},
+    metrics::StreamKind,
+    service::Edge,
+};
+
+/// The names besides the filter's; `clientId` is echoed for clients that send it.
+const OWN: [&str; 2] = ["clientId", "lastEventId"];
+
+/// Opens the stream: `event: connected` first, then `event: event` frames whose `id` is the cursor.
+/// Goes on after `Last-Event-ID` (or `lastEventId`): a cursor, or an RFC 3339 time.
+pub(crate) async fn stream(
+    State(edge): State<Arc<Edge>>,
+    headers: HeaderMap,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Response, EdgeError> {
+    let parameters = Parameters::read(pairs, &OWN)?;
+    let principal = PrincipalId::anonymous();
+    let scope = CursorScope::events(&principal);
+    let header = headers.get("last-event-id").and_then(|id| id.to_str().ok());
+    let last = header.or_else(|| parameters.get("lastEventId")).filter(|id| !id.is_empty());
+    let begin = begin(&*edge.log, last, scope).await?;
+    let client = parameters.get("clientId").map(ToOwned::to_owned);
+    let connection = edge.ids.uuid();
+    let open = OpenStream {
+        kind: StreamKind::Events,
+        format: Format::Events,
+        scope,
+        session: None,
+        interest: Interest::events(parameters.filters),
+        begin,
+    };
+    let body = edge.hub.open(open, |reader, position| {
+        let cursor = reader.cursor(position).to_string();
+        let data = json!({ "connectionId": connection, "clientId": client, "cursor": cursor });
+        Bytes::from(format!(
+            ": ok\nretry: {RETRY_MILLIS}\nid: {cursor}\nevent: connected\ndata: {data}\n\n"
+        ))
+    });
+    Ok(sse::answer(body.await?))
+}
+
+async fn begin(
+    log: &dyn EventLog,
+    last: Option<&str>,
+    scope: CursorScope,
+) -> Result<Begin, EdgeError> {
+    let Some(last) = last else { return Ok(Begin::Now) };
+    if let Some(time) = Timestamp::parse(last) {
+        return Ok(Begin::Position(timeout(CALL_DEADLINE, log.seek(time)).await??));
+    }
+    Ok(Begin::After(Cursor::parse(last, scope)?))
+}

@@ -1,0 +1,98 @@
+//! `GET /events/recent` and `GET /events/replay/{timestamp}`: the log by page.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+};
+use model::{Cursor, CursorScope, PrincipalId, Sequence, Timestamp};
+use ports::{EventQuery, MAX_QUERY_EVENTS, Order, QueryPage};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::time::timeout;
+
+use super::parameters::Parameters;
+use crate::{error::EdgeError, limits::CALL_DEADLINE, service::Edge};
+
+/// Default of `limit` for `recent`.
+const RECENT_EVENTS: usize = 100;
+
+/// A page of events.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EventList {
+    events: Vec<Box<RawValue>>,
+    count: usize,
+    /// Give it back as `cursor`, or as `Last-Event-ID` of a stream, to go on without a hole.
+    next_cursor: String,
+    has_more: bool,
+    /// Some of what was asked for is no longer kept.
+    truncated: bool,
+}
+
+/// The newest events first (`order=asc`: oldest first).
+pub(crate) async fn recent(
+    State(edge): State<Arc<Edge>>,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Json<EventList>, EdgeError> {
+    let parameters = Parameters::read(pairs, &["limit", "order"])?;
+    let order = match parameters.get("order") {
+        None | Some("desc") => Order::NewestFirst,
+        Some("asc") => Order::OldestFirst,
+        Some(_) => return Err(parameter("order", "use asc or desc")),
+    };
+    let limit = parameters.count("limit", RECENT_EVENTS, MAX_QUERY_EVENTS)?;
+    let mut list = list(&edge, question(&parameters, Order::NewestFirst, limit)).await?;
+    if order == Order::OldestFirst {
+        list.events.reverse();
+    }
+    Ok(Json(list))
+}
+
+/// Events received since a time, oldest first; go on with `cursor`.
+pub(crate) async fn replay(
+    State(edge): State<Arc<Edge>>,
+    Path(timestamp): Path<String>,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Json<EventList>, EdgeError> {
+    let from = Timestamp::parse(&timestamp)
+        .ok_or_else(|| parameter("timestamp", "use RFC 3339, for instance 2026-11-20T10:00:00Z"))?;
+    let parameters = Parameters::read(pairs, &["limit", "to", "cursor"])?;
+    let limit = parameters.count("limit", MAX_QUERY_EVENTS, MAX_QUERY_EVENTS)?;
+    let mut question = question(&parameters, Order::OldestFirst, limit);
+    question.from = Some(from);
+    if let Some(to) = parameters.get("to") {
+        let to = Timestamp::parse(to).ok_or_else(|| parameter("to", "use RFC 3339"))?;
+        question.to = Some(to);
+    }
+    if let Some(cursor) = parameters.get("cursor") {
+        let scope = CursorScope::events(&PrincipalId::anonymous());
+        let cursor = Cursor::parse(cursor, scope)?;
+        let same_log = cursor.epoch == edge.hub.epoch();
+        question.after = if same_log { cursor.sequence } else { Sequence::START };
+    }
+    Ok(Json(list(&edge, question).await?))
+}
+
+fn parameter(field: &str, reason: &str) -> EdgeError {
+    EdgeError::Parameter { field: field.to_owned(), reason: reason.to_owned() }
+}
+
+fn question(parameters: &Parameters, order: Order, limit: usize) -> EventQuery {
+    let filters = parameters.filters.clone();
+    EventQuery { filters, after: Sequence::START, from: None, to: None, order, limit }
+}
+
+async fn list(edge: &Edge, question: EventQuery) -> Result<EventList, EdgeError> {
+    let answer = timeout(CALL_DEADLINE, ports::query(&*edge.log, &question)).await??;
+    let QueryPage { events, through, has_more, truncated } = answer;
+    let reader = edge.hub.reader(CursorScope::events(&PrincipalId::anonymous()));
+    let next_cursor = reader.cursor(through).to_string();
+    let raw = events.into_iter().filter_map(|event| {
+        let json = String::from_utf8(event.item.json.into()).ok()?;
+        RawValue::from_string(json).ok()
+    });
+    let events: Vec<_> = raw.collect();
+    Ok(EventList { count: events.len(), events, next_cursor, has_more, truncated })
+}

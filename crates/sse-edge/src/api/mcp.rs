@@ -1,0 +1,273 @@
+//! `/mcp`: every revision on one URL. HTTP in, a decision of the crate `mcp`, HTTP out.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use mcp::{
+    Decision, ProtocolVersion, Refusal, RequestId, RpcError, classify,
+    answer::Answer,
+    dispatch::{HandshakeBody, HandshakeMessage, InitializeRequest, ModernRequest, Resume},
+    envelope,
+    handshake::initialize_result,
+    headers::Accepts,
+    method,
+};
+use model::{PrincipalId, SessionId, TraceContext};
+use ports::Classified;
+use service_kit::trace::Trace;
+use tokio::time::timeout;
+
+use super::sse;
+use crate::{
+    error::EdgeError,
+    limits::BODY_DEADLINE,
+    protocol::{
+        Caller, call, handshake,
+        listen::{Listening, NotListening, listen},
+        rpc_error,
+    },
+    service::Edge,
+    session::{NewSession, open_stream},
+};
+
+const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+/// Seconds after which a client may try again.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+/// Serves the MCP endpoint.
+pub(crate) async fn endpoint(
+    State(edge): State<Arc<Edge>>,
+    trace: Option<Trace>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = match parts.method {
+        Method::POST => match read(body, edge.max_body_bytes).await {
+            Ok(body) => Some(body),
+            Err(refusal) => return refuse(&refusal),
+        },
+        _ => None,
+    };
+    let decision = classify(&edge.surface, &parts.method, &parts.headers, body.as_deref());
+    let serving = Serving {
+        edge: &edge,
+        principal: PrincipalId::anonymous(),
+        trace: trace.map(|Trace(trace)| trace),
+    };
+    let answer = match decision {
+        Decision::Modern(request) => Ok(serving.modern(request).await),
+        Decision::Initialize(request) => serving.initialize(request).await,
+        Decision::Handshake(message) => serving.message(message).await,
+        Decision::OpenStream { session, resume } => serving.stream(&session, &resume).await,
+        Decision::EndSession { session } => serving.end(&session).await,
+        Decision::Accepted => Ok(StatusCode::ACCEPTED.into_response()),
+        Decision::Refuse(refusal) => Ok(refuse(&refusal)),
+    };
+    answer.unwrap_or_else(|error| unavailable(&error, None))
+}
+
+/// Reads a body within its bounds of size and time.
+async fn read(body: Body, max_body_bytes: usize) -> Result<Bytes, Refusal> {
+    let limited = Limited::new(body, max_body_bytes).collect();
+    match timeout(BODY_DEADLINE, limited).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            Err(Refusal::too_large())
+        }
+        Ok(Err(_)) => Err(Refusal::invalid_request("the body broke off")),
+        Err(_) => {
+            let error = RpcError::new(envelope::ErrorCode::InvalidRequest, "the body took too long");
+            Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, error))
+        }
+    }
+}
+
+struct Serving<'a> {
+    edge: &'a Arc<Edge>,
+    principal: PrincipalId,
+    trace: Option<TraceContext>,
+}
+
+impl Serving<'_> {
+    async fn modern(&self, request: ModernRequest) -> Response {
+        let ModernRequest { version, id, params, accepts, .. } = &request;
+        let params = params.as_deref();
+        if request.method == method::LISTEN {
+            return self.listen(*version, id, params).await;
+        }
+        let caller = Caller {
+            edge: self.edge,
+            principal: &self.principal,
+            version: *version,
+            session: None,
+            trace: request.meta.trace.or(self.trace),
+        };
+        let message = match call(&caller, id, &request.method, params).await {
+            Ok(message) => message,
+            Err(error) => envelope::error(Some(id), &error),
+        };
+        json_or_sse(*accepts, message)
+    }
+
+    async fn listen(
+        &self,
+        version: ProtocolVersion,
+        id: &RequestId,
+        params: Option<&serde_json::value::RawValue>,
+    ) -> Response {
+        match listen(self.edge, &self.principal, version, id, params).await {
+            Ok(Listening::Stream(body)) => sse::answer(body),
+            Ok(Listening::Nothing(frames)) => sse::whole(frames),
+            Err(NotListening::Params(error)) => json(envelope::error(Some(id), &error)),
+            Err(NotListening::Edge(error)) => unavailable(&error, Some(id)),
+        }
+    }
+
+    /// The session is in the store before its id is in the answer.
+    async fn initialize(&self, request: InitializeRequest) -> Result<Response, EdgeError> {
+        let new = NewSession {
+            owner: self.principal.clone(),
+            protocol_version: request.version.as_str().to_owned(),
+            client_info: request.client_info,
+            client_capabilities: request.capabilities.into_value(),
+        };
+        let session = match self.edge.sessions.create(new).await {
+            Ok(session) => session,
+            Err(error) => return Ok(unavailable(&error, Some(&request.id))),
+        };
+        let body = initialize_result(request.version, &self.edge.profile);
+        let message =
+            Answer::new(request.version, &self.edge.profile.info, &body).encode(&request.id);
+        let mut response = json_or_sse(request.accepts, message);
+        let id = HeaderValue::from_str(session.id.as_str()).expect("a session id is a token");
+        response.headers_mut().insert(SESSION_ID, id);
+        Ok(response)
+    }
+
+    async fn message(&self, message: HandshakeMessage) -> Result<Response, EdgeError> {
+        let loaded = self.edge.sessions.load(&message.session, &self.principal).await?;
+        let Some(session) = loaded.map(|found| found.session) else {
+            return Ok(refuse(&Refusal::session_not_found()));
+        };
+        let Some(version) = ProtocolVersion::parse(&session.protocol_version) else {
+            return Ok(refuse(&Refusal::session_not_found()));
+        };
+        if let Err(refusal) = message.admit(version) {
+            return Ok(refuse(&refusal));
+        }
+        let caller = Caller {
+            edge: self.edge,
+            principal: &self.principal,
+            version,
+            session: Some(&session),
+            trace: self.trace,
+        };
+        let quiet = message.wants_no_answer();
+        let accepts = message.accepts;
+        let answer = match message.body {
+            HandshakeBody::One(one) => match handshake::message(&caller, one).await {
+                Err(EdgeError::SessionGone) => return Ok(refuse(&Refusal::session_not_found())),
+                answer => answer?,
+            },
+            HandshakeBody::Batch(batch) => batch_answer(&caller, batch).await?,
+        };
+        Ok(match answer {
+            Some(answer) if !quiet => json_or_sse(accepts, answer),
+            _ => StatusCode::ACCEPTED.into_response(),
+        })
+    }
+
+    async fn stream(&self, session: &SessionId, resume: &Resume) -> Result<Response, EdgeError> {
+        let last = match resume {
+            Resume::Fresh => None,
+            Resume::After(id) => Some(id.as_str()),
+            Resume::Unreadable => Some("unreadable"),
+        };
+        let Some(found) = self.edge.sessions.load(session, &self.principal).await? else {
+            return Ok(refuse(&Refusal::session_not_found()));
+        };
+        let version = ProtocolVersion::parse(&found.session.protocol_version);
+        let primes = version.is_some_and(ProtocolVersion::has_priming);
+        let (sessions, hub) = (&self.edge.sessions, &self.edge.hub);
+        let body = open_stream(sessions, hub, &self.principal, session, last, primes).await?;
+        Ok(match body {
+            Some(body) => sse::answer(body),
+            None => refuse(&Refusal::session_not_found()),
+        })
+    }
+
+    async fn end(&self, session: &SessionId) -> Result<Response, EdgeError> {
+        let ended = self.edge.sessions.end(session, &self.principal).await?;
+        Ok(match ended {
+            true => StatusCode::NO_CONTENT.into_response(),
+            false => refuse(&Refusal::session_not_found()),
+        })
+    }
+}
+
+/// Batches exist in 2025-03-26 only; each message is answered as if it came alone.
+async fn batch_answer(
+    caller: &Caller<'_>,
+    batch: Vec<Result<mcp::Incoming, envelope::Rejected>>,
+) -> Result<Option<Bytes>, EdgeError> {
+    let mut answers = BytesMut::new();
+    for message in batch {
+        let answer = match message {
+            Ok(message) => handshake::message(caller, message).await?,
+            Err(rejected) => Some(envelope::error(rejected.id(), &rejected.error())),
+        };
+        if let Some(answer) = answer {
+            answers.put_u8(if answers.is_empty() { b'[' } else { b',' });
+            answers.put_slice(&answer);
+        }
+    }
+    if answers.is_empty() {
+        return Ok(None);
+    }
+    answers.put_u8(b']');
+    Ok(Some(answers.freeze()))
+}
+
+fn json(message: Bytes) -> Response {
+    let content_type = HeaderValue::from_static("application/json");
+    ([(header::CONTENT_TYPE, content_type)], message).into_response()
+}
+
+/// JSON where the client takes it; a client that takes SSE only gets a stream of one message.
+fn json_or_sse(accepts: Accepts, message: Bytes) -> Response {
+    if accepts.json { json(message) } else { sse::whole(mcp::sse::message(None, &message)) }
+}
+
+fn refuse(refusal: &Refusal) -> Response {
+    let mut response = json(refusal.body());
+    *response.status_mut() = refusal.status;
+    if let Some(allow) = refusal.allow {
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+    }
+    response
+}
+
+/// A part of us does not answer, or a bound is reached: 503 with a JSON-RPC body and Retry-After.
+fn unavailable(error: &EdgeError, id: Option<&RequestId>) -> Response {
+    if matches!(error, EdgeError::SessionGone) {
+        return refuse(&Refusal::session_not_found());
+    }
+    let mut response = json(envelope::error(id, &rpc_error(error)));
+    *response.status_mut() = if error.class().is_retryable() {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::INTERNAL_SERVER_ERROR
+    };
+    if error.class().is_retryable() {
+        let seconds = HeaderValue::from_static(RETRY_AFTER_SECONDS);
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    }
+    response
+}

@@ -1,0 +1,30 @@
+//! The only place that knows axum: routes, extraction, answers.
+
+mod events;
+mod history;
+mod mcp;
+mod origin;
+mod parameters;
+mod sse;
+
+use std::sync::Arc;
+
+use axum::{Router, middleware, routing::{any, get}};
+
+pub(crate) use origin::Origins;
+
+use crate::service::Edge;
+
+/// All routes of the edge.
+pub(crate) fn router(edge: Arc<Edge>) -> Router {
+    let origins = edge.origins.clone();
+    let ids = Arc::clone(&edge.ids);
+    Router::new()
+        .route("/events/stream", get(events::stream))
+        .route("/events/recent", get(history::recent))
+        .route("/events/replay/{timestamp}", get(history::replay))
+        .route("/mcp", any(mcp::endpoint))
+        .with_state(edge)
+        .layer(middleware::from_fn_with_state(origins, origin::check))
+        .layer(service_kit::trace::layer(ids))
+}

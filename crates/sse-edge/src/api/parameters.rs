@@ -1,0 +1,109 @@
+//! Query parameters of the REST routes: a filter beside a few names of the route's own.
+
+use std::collections::BTreeMap;
+
+use model::{Filter, FilterSet};
+use serde_json::{Map, Value};
+
+use crate::error::EdgeError;
+
+/// The parameters that make a filter.
+const FILTER: [&str; 8] =
+    ["resourceType", "eventType", "resourceId", "owner", "repo", "actor", "source", "tags"];
+
+/// What a query string says.
+#[derive(Debug, Default)]
+pub(crate) struct Parameters {
+    pub(crate) filters: FilterSet,
+    own: BTreeMap<String, String>,
+}
+
+fn invalid(field: &str, reason: impl Into<String>) -> EdgeError {
+    EdgeError::Parameter { field: field.to_owned(), reason: reason.into() }
+}
+
+impl Parameters {
+    /// Reads the pairs; `own` are the names that the route knows besides the filter's.
+    ///
+    /// # Errors
+    /// A name that neither knows, one that is given twice, or a filter that names something unknown.
+    pub(crate) fn read(pairs: Vec<(String, String)>, own: &[&str]) -> Result<Self, EdgeError> {
+        let mut filter = Map::new();
+        let mut tags = Vec::new();
+        let mut parameters = Self::default();
+        for (name, value) in pairs {
+            let repeated = if name == "tags" {
+                tags.extend(value.split(',').map(|tag| Value::String(tag.trim().to_owned())));
+                false
+            } else if FILTER.contains(&name.as_str()) {
+                filter.insert(name.clone(), Value::String(value)).is_some()
+            } else if own.contains(&name.as_str()) {
+                parameters.own.insert(name.clone(), value).is_some()
+            } else {
+                let known = [own, &FILTER[..]].concat().join(", ");
+                return Err(invalid(&name, format!("unknown parameter; known: {known}")));
+            };
+            if repeated {
+                return Err(invalid(&name, "given twice"));
+            }
+        }
+        if !tags.is_empty() {
+            filter.insert("tags".into(), Value::Array(tags));
+        }
+        if !filter.is_empty() {
+            let filter: Filter = serde_json::from_value(Value::Object(filter))
+                .map_err(|error| invalid("filter", error.to_string()))?;
+            parameters.filters = FilterSet::new(vec![filter])?;
+        }
+        Ok(parameters)
+    }
+
+    /// A parameter of the route's own.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.own.get(name).map(String::as_str)
+    }
+
+    /// A number between `1` and `max`.
+    pub(crate) fn count(&self, name: &str, default: usize, max: usize) -> Result<usize, EdgeError> {
+        match self.get(name) {
+            None => Ok(default),
+            Some(text) => match text.parse() {
+                Ok(count) if (1..=max).contains(&count) => Ok(count),
+                _ => Err(invalid(name, format!("must be a number from 1 to {max}"))),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(query: &[(&str, &str)]) -> Result<Parameters, EdgeError> {
+        let pairs = query.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        Parameters::read(pairs, &["limit"])
+    }
+
+    #[test]
+    fn names_in_any_case_and_several_tags_make_one_filter() {
+        let parameters =
+            read(&[("resourceType", "ISSUE"), ("tags", "bug,docs"), ("tags", "p1")]).unwrap();
+        let filter = &parameters.filters.filters()[0];
+        assert_eq!(filter.resource_type, Some(model::ResourceType::Issue));
+        assert_eq!(filter.tags, ["bug", "docs", "p1"]);
+        assert_eq!(parameters.count("limit", 7, 10).unwrap(), 7);
+    }
+
+    #[test]
+    fn what_nobody_knows_is_refused_by_name() {
+        for query in [
+            [("resourceTyp", "issue")].as_slice(),
+            &[("resourceType", "wiki")],
+            &[("owner", "a"), ("owner", "b")],
+        ] {
+            assert!(matches!(read(query), Err(EdgeError::Parameter { .. })), "{query:?}");
+        }
+        let parameters = read(&[("limit", "0")]).unwrap();
+        assert!(parameters.count("limit", 7, 10).is_err());
+    }
+}

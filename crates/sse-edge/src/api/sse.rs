@@ -1,0 +1,29 @@
+//! The head of every SSE answer.
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use http::{HeaderValue, header};
+
+use crate::fanout::body::StreamBody;
+
+/// An SSE answer that no cache keeps and no proxy buffers.
+pub(crate) fn answer(body: StreamBody) -> Response {
+    with_head(Body::new(body))
+}
+
+/// An SSE answer whose frames are all known.
+pub(crate) fn whole(frames: Bytes) -> Response {
+    with_head(Body::from(frames))
+}
+
+fn with_head(body: Body) -> Response {
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}

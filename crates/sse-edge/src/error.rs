@@ -1,0 +1,98 @@
+//! What can go wrong at the edge, and how it reads outside MCP.
+
+use axum::response::{IntoResponse, Response};
+use model::{CursorError, FilterError};
+use ports::{Classified, ErrorClass, EventLogError, ResourceError, SessionStoreError};
+use service_kit::problem::Problem;
+use tokio::time::error::Elapsed;
+use tracing::warn;
+
+/// An error of the edge.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EdgeError {
+    #[error("the edge has not reached the event log yet")]
+    NotReady,
+    #[error("this edge serves at most {max_streams} streams")]
+    TooManyStreams { max_streams: usize },
+    #[error("{0}")]
+    Cursor(#[from] CursorError),
+    #[error("{0}")]
+    Filter(#[from] FilterError),
+    #[error("{field}: {reason}")]
+    Parameter { field: String, reason: String },
+    #[error("the session is being changed by too many requests at once")]
+    Busy,
+    #[error("the session has ended")]
+    SessionGone,
+    #[error("the Origin header names a page that this server does not serve")]
+    Origin,
+    #[error("event log failed")]
+    Log(#[from] EventLogError),
+    #[error("session store failed")]
+    Sessions(#[from] SessionStoreError),
+    #[error("resource reader failed")]
+    Resources(#[from] ResourceError),
+    #[error("a store did not answer in time")]
+    Timeout(#[from] Elapsed),
+}
+
+impl Classified for EdgeError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::NotReady | Self::Timeout(_) => ErrorClass::Transient,
+            Self::TooManyStreams { .. } | Self::Busy => ErrorClass::Overloaded,
+            Self::Cursor(_) | Self::Filter(_) | Self::Parameter { .. } => ErrorClass::Caller,
+            Self::SessionGone => ErrorClass::Missing,
+            Self::Origin => ErrorClass::Unauthorized,
+            Self::Log(error) => error.class(),
+            Self::Sessions(error) => error.class(),
+            Self::Resources(error) => error.class(),
+        }
+    }
+}
+
+impl EdgeError {
+    /// The stable code.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::NotReady => "not-ready",
+            Self::TooManyStreams { .. } => "too-many-streams",
+            Self::Cursor(CursorError::Malformed) => "cursor-malformed",
+            Self::Cursor(CursorError::Foreign) => "cursor-foreign",
+            Self::Filter(_) | Self::Parameter { .. } => "parameter-invalid",
+            Self::Busy => "session-busy",
+            Self::SessionGone => "session-gone",
+            Self::Origin => "origin-refused",
+            Self::Log(_) | Self::Timeout(_) => "event-log-unavailable",
+            Self::Sessions(_) => "session-store-unavailable",
+            Self::Resources(_) => "sync-unavailable",
+        }
+    }
+
+    /// What the user reads: the caller's mistakes in full, our own troubles in a sentence.
+    pub(crate) fn public_text(&self) -> String {
+        match self.class() {
+            ErrorClass::Caller | ErrorClass::Overloaded | ErrorClass::Unauthorized => {
+                self.to_string()
+            }
+            _ => "a part of the server does not answer now; try again in a moment".to_owned(),
+        }
+    }
+}
+
+impl IntoResponse for EdgeError {
+    fn into_response(self) -> Response {
+        let class = self.class();
+        if !matches!(class, ErrorClass::Caller | ErrorClass::Unauthorized) {
+            let source = std::error::Error::source(&self).map(ToString::to_string);
+            warn!(error = %self, source, code = self.code(), "request refused");
+        }
+        let problem = Problem::new(class, self.code(), "The request cannot be served")
+            .detail(self.public_text());
+        match self {
+            Self::Origin => problem.status(http::StatusCode::FORBIDDEN),
+            _ => problem,
+        }
+        .into_response()
+    }
+}

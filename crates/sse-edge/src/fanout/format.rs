@@ -1,0 +1,213 @@
+//! How an event looks on each kind of stream. The event's JSON is copied from the log as it is.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use mcp::{
+    ProtocolVersion, RequestId,
+    handshake::ServerInfo,
+    stateless::{SUBSCRIPTION_ID, listen_result},
+};
+use model::{Cursor, CursorScope, Epoch, Sequence};
+
+use super::{interest::Interest, ring::Entry};
+
+/// The logger's name on notifications that carry an event.
+pub(crate) const EVENT_LOGGER: &str = "github.events";
+
+/// The kind of a stream, with what its frames need.
+#[derive(Debug)]
+pub(crate) enum Format {
+    /// `GET /events/stream`: `event: event`, the cursor as id.
+    Events,
+    /// The GET stream of a handshake-era session: notifications, the cursor as id.
+    Session,
+    /// `subscriptions/listen`: tagged notifications, no ids.
+    Listen {
+        /// The JSON-RPC id of the listen request.
+        tag: RequestId,
+        /// The revision that the client speaks.
+        version: ProtocolVersion,
+        /// Who we are.
+        server: Arc<ServerInfo>,
+    },
+}
+
+/// Why a stream ends by our doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The edge drains: come back, any edge serves you.
+    Drain,
+    /// A newer stream of the session took over.
+    TakenOver,
+    /// The session ended.
+    SessionEnded,
+    /// The log was replaced by a new one.
+    LogReplaced,
+}
+
+/// Who reads, and in which log: what a cursor is made of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reader {
+    pub(crate) epoch: Epoch,
+    pub(crate) scope: CursorScope,
+}
+
+impl Reader {
+    pub(crate) fn cursor(self, sequence: Sequence) -> Cursor {
+        Cursor { epoch: self.epoch, sequence, scope: self.scope }
+    }
+}
+
+/// Frames that go out together: one shared frame without a copy, several in one buffer.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    shared: Option<Bytes>,
+    buffer: BytesMut,
+    /// Events in it.
+    pub(crate) events: usize,
+}
+
+impl Batch {
+    pub(crate) fn len(&self) -> usize {
+        self.buffer.len() + self.shared.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// The bytes, `None` if there are none.
+    pub(crate) fn take(&mut self) -> Option<Bytes> {
+        self.events = 0;
+        match self.shared.take() {
+            Some(shared) => Some(shared),
+            None if self.buffer.is_empty() => None,
+            None => Some(std::mem::take(&mut self.buffer).freeze()),
+        }
+    }
+
+    fn push_shared(&mut self, frame: &Bytes) {
+        if self.len() == 0 {
+            self.shared = Some(frame.clone());
+        } else {
+            self.own().extend_from_slice(frame);
+        }
+    }
+
+    /// The buffer to write into; what was shared is copied in first.
+    pub(crate) fn own(&mut self) -> &mut BytesMut {
+        if let Some(shared) = self.shared.take() {
+            self.buffer.extend_from_slice(&shared);
+        }
+        &mut self.buffer
+    }
+}
+
+impl Format {
+    /// Adds the frames of one event.
+    pub(crate) fn event(
+        &self,
+        interest: &Interest,
+        entry: &Entry,
+        reader: Reader,
+        batch: &mut Batch,
+    ) {
+        match self {
+            Self::Events => match entry.frame.get_or_init(|| (reader.scope, plain(entry, reader))) {
+                (scope, frame) if *scope == reader.scope => batch.push_shared(frame),
+                _ => batch.own().extend_from_slice(&plain(entry, reader)),
+            },
+            Self::Session => session(interest, entry, reader, batch.own()),
+            Self::Listen { tag, .. } => {
+                for uri in interest.wanted_uris(entry) {
+                    updated(uri, Some(tag), batch.own());
+                }
+            }
+        }
+        batch.events += 1;
+    }
+
+    /// Says that what came between the reader's cursor and `resumes_after` is gone.
+    pub(crate) fn truncated(&self, reader: Reader, resumes_after: Sequence, out: &mut BytesMut) {
+        let cursor = reader.cursor(resumes_after);
+        let body = format!(
+            r#"{{"truncated":true,"cursor":"{cursor}","detail":"events before this cursor are no longer kept"}}"#
+        );
+        match self {
+            Self::Events => {
+                out.put_slice(format!("id: {cursor}\nevent: truncated\ndata: {body}\n\n").as_bytes());
+            }
+            Self::Session => {
+                let params =
+                    format!(r#"{{"level":"warning","logger":"{EVENT_LOGGER}","data":{body}}}"#);
+                let id = format!("id: {cursor}\n");
+                notification(&id, "notifications/message", &params, out);
+            }
+            // Listen has no cursor and no replay, so nothing can be missing from one.
+            Self::Listen { .. } => {}
+        }
+    }
+
+    /// The last frame before the stream ends.
+    pub(crate) fn farewell(&self, ending: Ending, retry_millis: u64, out: &mut BytesMut) {
+        match self {
+            Self::Listen { tag, version, server } => {
+                out.put_slice(&mcp::sse::message(None, &listen_result(*version, server, tag)));
+            }
+            Self::Events | Self::Session => {
+                let why = match ending {
+                    Ending::Drain => "this edge is going away, any other goes on from your last id",
+                    Ending::TakenOver => "a newer stream of this session took over",
+                    Ending::SessionEnded => "the session ended",
+                    Ending::LogReplaced => "the event log was replaced",
+                };
+                out.put_slice(format!(": {why}\nretry: {retry_millis}\n\n").as_bytes());
+            }
+        }
+    }
+}
+
+fn plain(entry: &Entry, reader: Reader) -> Bytes {
+    let json = &entry.event.json;
+    let mut out = BytesMut::with_capacity(json.len() + 80);
+    out.put_slice(format!("id: {}\nevent: event\ndata: ", reader.cursor(entry.sequence)).as_bytes());
+    out.put_slice(json);
+    out.put_slice(b"\n\n");
+    out.freeze()
+}
+
+/// The id stands on the event's last frame only: whoever breaks off in between gets the event again.
+fn session(interest: &Interest, entry: &Entry, reader: Reader, out: &mut BytesMut) {
+    let id = format!("id: {}\n", reader.cursor(entry.sequence));
+    let whole = interest.wants_event(entry);
+    let mut uris = interest.wanted_uris(entry).peekable();
+    while let Some(uri) = uris.next() {
+        if !whole && uris.peek().is_none() {
+            out.put_slice(id.as_bytes());
+        }
+        updated(uri, None, out);
+    }
+    if whole {
+        out.put_slice(id.as_bytes());
+        out.put_slice(b"event: message\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",");
+        out.put_slice(b"\"params\":{\"level\":\"info\",\"logger\":\"");
+        out.put_slice(EVENT_LOGGER.as_bytes());
+        out.put_slice(b"\",\"data\":");
+        out.put_slice(&entry.event.json);
+        out.put_slice(b"}}\n\n");
+    }
+}
+
+fn updated(uri: &str, tag: Option<&RequestId>, out: &mut BytesMut) {
+    // A URI of ours has no character that JSON escapes.
+    let params = match tag {
+        None => format!(r#"{{"uri":"{uri}"}}"#),
+        Some(tag) => format!(r#"{{"_meta":{{"{SUBSCRIPTION_ID}":{tag}}},"uri":"{uri}"}}"#),
+    };
+    notification("", "notifications/resources/updated", &params, out);
+}
+
+fn notification(id_line: &str, method: &str, params: &str, out: &mut BytesMut) {
+    let message = format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{params}}}"#);
+    out.put_slice(id_line.as_bytes());
+    out.put_slice(b"event: message\ndata: ");
+    out.put_slice(message.as_bytes());
+    out.put_slice(b"\n\n");
+}

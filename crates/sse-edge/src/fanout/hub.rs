@@ -1,0 +1,256 @@
+//! Where events come in and streams are opened.
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use bytes::Bytes;
+use model::{Clock, Cursor, CursorScope, Epoch, FilterSet, LogPosition, Sequence, Sequenced, StoredEvent};
+use ports::{EventLog, EventLogError, Page};
+use service_kit::follow::Followed;
+use tokio::{
+    sync::{Semaphore, watch},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{
+    body::StreamBody,
+    format::{Ending, Format, Reader},
+    interest::Interest,
+    ring::{Entry, Ring, Window},
+    streams::{Stream, Streams},
+};
+use crate::{
+    error::EdgeError,
+    limits::{CALL_DEADLINE, CATCH_UP_EVENTS, CATCH_UP_READS, RING_BYTES, RING_EVENTS},
+    metrics::{GapReason, Metrics, StreamKind},
+};
+
+/// The fan-out of one edge.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    pub(crate) ring: Ring,
+    pub(crate) streams: Streams,
+    pub(crate) metrics: Metrics,
+    pub(crate) clock: Arc<dyn Clock>,
+    log: Arc<dyn EventLog>,
+    catch_up: Semaphore,
+    epoch: AtomicU64,
+    started: AtomicBool,
+    /// Rises with each event; for requests that wait for one.
+    published: watch::Sender<Sequence>,
+    draining: OnceLock<CancellationToken>,
+    max_streams: usize,
+}
+
+/// What a new stream begins with.
+#[derive(Debug)]
+pub(crate) enum Begin {
+    /// What comes next.
+    Now,
+    /// What comes after a cursor.
+    After(Cursor),
+    /// What comes after a position of this log.
+    Position(Sequence),
+    /// What comes next; the reader is told that its cursor means nothing here.
+    Unknown,
+}
+
+/// A stream to open.
+#[derive(Debug)]
+pub(crate) struct OpenStream {
+    pub(crate) kind: StreamKind,
+    pub(crate) format: Format,
+    pub(crate) scope: CursorScope,
+    pub(crate) session: Option<(model::SessionId, u64)>,
+    pub(crate) interest: Interest,
+    pub(crate) begin: Begin,
+}
+
+impl Hub {
+    pub(crate) fn new(
+        log: Arc<dyn EventLog>,
+        clock: Arc<dyn Clock>,
+        metrics: Metrics,
+        max_streams: usize,
+    ) -> Self {
+        Self {
+            ring: Ring::new(RING_EVENTS, RING_BYTES),
+            streams: Streams::default(),
+            metrics,
+            clock,
+            log,
+            catch_up: Semaphore::new(CATCH_UP_READS),
+            epoch: AtomicU64::new(0),
+            started: AtomicBool::new(false),
+            published: watch::Sender::new(Sequence::START),
+            draining: OnceLock::new(),
+            max_streams,
+        }
+    }
+
+    /// Takes what the follower passes on. Never blocks.
+    pub(crate) fn take(&self, followed: Followed) {
+        match followed {
+            Followed::Started { epoch, position, .. } => self.start(epoch, position),
+            Followed::Events(events) => events.into_iter().for_each(|event| self.publish(event)),
+            Followed::Lost(lost) => {
+                warn!(after = %lost.after, resumes_after = %lost.resumes_after, "the log trimmed events before this edge read them");
+                self.metrics.gap(GapReason::Trimmed);
+                self.ring.restart(lost.resumes_after);
+                // Each stream finds itself behind, reads the log and tells its client what is gone.
+                self.streams.for_slice(0, 1, |stream| stream.look_after(lost.after));
+            }
+            Followed::CaughtUp
+            | Followed::Stalled
+            | Followed::Recovered
+            | Followed::Other(_)
+            | Followed::OtherGap => {}
+        }
+    }
+
+    fn start(&self, epoch: Epoch, position: Sequence) {
+        let replaced = self.started.load(Ordering::Acquire);
+        self.epoch.store(epoch.0, Ordering::Release);
+        self.ring.restart(position);
+        if replaced {
+            self.metrics.gap(GapReason::LogReplaced);
+            self.streams.end_all(Ending::LogReplaced);
+        }
+        self.started.store(true, Ordering::Release);
+    }
+
+    fn publish(&self, event: Sequenced<StoredEvent>) {
+        let entry = Arc::new(Entry::new(event));
+        self.ring.push(Arc::clone(&entry));
+        self.published.send_replace(entry.sequence);
+        let streams = self.streams.mark(&entry);
+        if streams > 0 {
+            let trace_id = entry.event.trace.map(|trace| trace.trace.to_string());
+            info!(
+                event_id = %entry.event.facts.id,
+                sequence = entry.sequence.0,
+                streams,
+                trace_id,
+                "event goes to streams"
+            );
+        }
+    }
+
+    /// Waits until an event after `position` fits, or may (it has left the ring), or the edge drains.
+    pub(crate) async fn published_after(&self, position: Sequence, filters: &FilterSet) {
+        let mut published = self.published.subscribe();
+        let mut looked_through = position;
+        let fits = async {
+            loop {
+                published.borrow_and_update();
+                let mut found = false;
+                let window = self.ring.read(looked_through, usize::MAX, |entry| {
+                    found = filters.matches(&entry.event.facts);
+                    !found
+                });
+                match window {
+                    Window::Read { through, .. } if !found => looked_through = through,
+                    _ => return,
+                }
+                if published.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        match self.draining.get() {
+            Some(draining) => drop(draining.run_until_cancelled(fits).await),
+            None => fits.await,
+        }
+    }
+
+    /// From now on requests that wait are sent away when `draining` begins.
+    pub(crate) fn watch_drain(&self, draining: CancellationToken) {
+        let _ = self.draining.set(draining);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get().is_some_and(CancellationToken::is_cancelled)
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::Acquire))
+    }
+
+    /// Where this edge is in the log: at most where the log is.
+    pub(crate) fn position(&self) -> LogPosition {
+        LogPosition { epoch: self.epoch(), sequence: self.ring.head() }
+    }
+
+    pub(crate) fn reader(&self, scope: CursorScope) -> Reader {
+        Reader { epoch: self.epoch(), scope }
+    }
+
+    /// Opens a stream; `opening` makes its first frames from the cursor that it begins with.
+    ///
+    /// # Errors
+    /// The edge has not reached the log yet, is full, or cannot check the cursor now.
+    pub(crate) async fn open(
+        self: &Arc<Self>,
+        open: OpenStream,
+        opening: impl FnOnce(Reader, Sequence) -> Bytes,
+    ) -> Result<StreamBody, EdgeError> {
+        if !self.started.load(Ordering::Acquire) {
+            return Err(EdgeError::NotReady);
+        }
+        let reader = self.reader(open.scope);
+        let OpenStream { kind, format, session, interest, begin, .. } = open;
+        let stream = Arc::new(Stream::new(kind, format, session, interest));
+        // In the slab before its position is taken: nothing falls in between.
+        let slot = self.streams.insert(&stream, self.max_streams).map_err(|_| {
+            self.metrics.refused();
+            EdgeError::TooManyStreams { max_streams: self.max_streams }
+        })?;
+        let mut body = StreamBody::new(Arc::clone(self), stream, slot, reader);
+        let (position, truncated) = self.begin(begin).await?;
+        body.begin(position, truncated, opening(reader, position));
+        Ok(body)
+    }
+
+    /// The position to begin with, and whether something that was asked for is gone.
+    async fn begin(&self, begin: Begin) -> Result<(Sequence, bool), EdgeError> {
+        let head = self.ring.head();
+        let position = match begin {
+            Begin::Now => return Ok((head, false)),
+            Begin::Unknown => {
+                self.metrics.gap(GapReason::UnknownCursor);
+                return Ok((head, true));
+            }
+            Begin::After(cursor) if cursor.epoch != self.epoch() => {
+                self.metrics.gap(GapReason::LogReplaced);
+                return Ok((Sequence::START, true));
+            }
+            Begin::After(cursor) => cursor.sequence,
+            Begin::Position(position) => position,
+        };
+        if position <= head {
+            return Ok((position, false));
+        }
+        // Ahead of this edge is normal for a moment; ahead of the log means that the log lost something.
+        let last = timeout(CALL_DEADLINE, self.log.head()).await??.last;
+        if position > last {
+            self.metrics.gap(GapReason::AheadOfLog);
+            return Ok((last, true));
+        }
+        Ok((position, false))
+    }
+
+    /// Reads the log for a stream that fell off the ring; waits for its turn.
+    pub(crate) async fn read_log(self: Arc<Self>, after: Sequence) -> Result<Page, EventLogError> {
+        let permit = self.catch_up.acquire().await;
+        self.metrics.catch_up_read();
+        let page = timeout(CALL_DEADLINE, self.log.read_after(after, CATCH_UP_EVENTS)).await;
+        drop(permit);
+        page.unwrap_or_else(|elapsed| {
+            Err(EventLogError::Unavailable { op: "read", source: elapsed.into() })
+        })
+    }
+}

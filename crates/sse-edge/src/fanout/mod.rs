@@ -1,0 +1,14 @@
+//! One event to every stream that wants it.
+//!
+//! Recent events sit once, encoded, in a bounded [`ring`]. A stream is a position in it (a slab entry in
+//! [`streams`] and a [`body`] that hyper polls): no queue, channel, task or timer of its own. The [`hub`]
+//! puts events in and wakes whom they concern; the [`body`] writes what lies between the stream's
+//! position and the head, and reads the log when it has fallen off the ring.
+
+pub(crate) mod body;
+pub(crate) mod format;
+pub(crate) mod hub;
+pub(crate) mod interest;
+pub(crate) mod ring;
+pub(crate) mod streams;
+pub(crate) mod wheel;

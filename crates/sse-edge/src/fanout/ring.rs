@@ -1,0 +1,137 @@
+//! Recent events, once, in a bounded ring.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, OnceLock},
+};
+
+use bytes::Bytes;
+use model::{CursorScope, Sequence, Sequenced, StoredEvent};
+use parking_lot::RwLock;
+
+/// An event in the ring, with the encoded forms that streams share.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) sequence: Sequence,
+    pub(crate) event: StoredEvent,
+    uris: OnceLock<Vec<String>>,
+    /// The whole frame for the first reader scope that asked: with one principal, that is everybody.
+    pub(crate) frame: OnceLock<(CursorScope, Bytes)>,
+}
+
+impl Entry {
+    pub(crate) fn new(event: Sequenced<StoredEvent>) -> Self {
+        let Sequenced { sequence, item: event } = event;
+        Self { sequence, event, uris: OnceLock::new(), frame: OnceLock::new() }
+    }
+
+    /// The resources that this event changes, in canonical form.
+    pub(crate) fn uris(&self) -> &[String] {
+        self.uris.get_or_init(|| {
+            self.event.facts.touched_uris().iter().map(ToString::to_string).collect()
+        })
+    }
+
+    fn bytes(&self) -> usize {
+        self.event.json.len() + 512
+    }
+}
+
+/// A bounded window on the end of the log: it holds every event after `base` up to `head`.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    inner: RwLock<Inner>,
+    max_events: usize,
+    max_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Inner {
+    entries: VecDeque<Arc<Entry>>,
+    bytes: usize,
+    base: Sequence,
+    head: Sequence,
+}
+
+/// What a stream finds in the ring.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Window {
+    /// Everything up to this position has been looked at.
+    Read {
+        /// The new position.
+        through: Sequence,
+        /// More is there.
+        more: bool,
+    },
+    /// The position has fallen off: read the log.
+    Behind,
+}
+
+impl Ring {
+    pub(crate) fn new(max_events: usize, max_bytes: usize) -> Self {
+        let inner = Inner {
+            entries: VecDeque::new(),
+            bytes: 0,
+            base: Sequence::START,
+            head: Sequence::START,
+        };
+        Self { inner: RwLock::new(inner), max_events, max_bytes }
+    }
+
+    /// Empties the ring: it knows everything after `base` from now on.
+    pub(crate) fn restart(&self, base: Sequence) {
+        let mut inner = self.inner.write();
+        inner.entries.clear();
+        inner.bytes = 0;
+        inner.base = base;
+        inner.head = base;
+    }
+
+    /// Adds the next event; the oldest go when a bound is reached.
+    pub(crate) fn push(&self, entry: Arc<Entry>) {
+        let mut inner = self.inner.write();
+        debug_assert!(entry.sequence > inner.head, "events come in order");
+        inner.head = entry.sequence;
+        inner.bytes += entry.bytes();
+        inner.entries.push_back(entry);
+        while inner.entries.len() > self.max_events || inner.bytes > self.max_bytes {
+            let Some(oldest) = inner.entries.pop_front() else { break };
+            inner.bytes -= oldest.bytes();
+            inner.base = oldest.sequence;
+        }
+    }
+
+    /// The last event's position.
+    pub(crate) fn head(&self) -> Sequence {
+        self.inner.read().head
+    }
+
+    /// Shows at most `max` events after `position` to `visit`, which says whether to go on.
+    pub(crate) fn read(
+        &self,
+        position: Sequence,
+        max: usize,
+        mut visit: impl FnMut(&Entry) -> bool,
+    ) -> Window {
+        let inner = self.inner.read();
+        if position < inner.base {
+            return Window::Behind;
+        }
+        // A stream is nearly always at the end: look there before searching.
+        let start = match inner.entries.back() {
+            Some(last) if last.sequence <= position => inner.entries.len(),
+            _ => inner.entries.partition_point(|entry| entry.sequence <= position),
+        };
+        let mut through = position;
+        for (seen, entry) in inner.entries.range(start..).enumerate() {
+            if seen == max {
+                return Window::Read { through, more: true };
+            }
+            through = entry.sequence;
+            if !visit(entry) {
+                return Window::Read { through, more: through < inner.head };
+            }
+        }
+        Window::Read { through: position.max(inner.head), more: false }
+    }
+}

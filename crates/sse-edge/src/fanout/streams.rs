@@ -1,0 +1,209 @@
+//! The open streams of this edge: a slab entry each.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+    },
+};
+
+use futures_util::task::AtomicWaker;
+use model::{Sequence, SessionId};
+use parking_lot::RwLock;
+use slab::Slab;
+
+use super::{
+    format::{Ending, Format},
+    interest::Interest,
+    ring::Entry,
+};
+use crate::metrics::StreamKind;
+
+/// One open stream. Its position lives in the body that hyper polls; here is what others tell it.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) kind: StreamKind,
+    pub(crate) format: Format,
+    /// The session that it belongs to, with a tag that rises with each of the session's streams.
+    pub(crate) session: Option<(SessionId, u64)>,
+    interest: RwLock<Arc<Interest>>,
+    interest_changed: AtomicBool,
+    /// First sequence that has to be looked at; 0 while there is none.
+    pending: AtomicU64,
+    beat: AtomicBool,
+    ending: AtomicU8,
+    waker: AtomicWaker,
+}
+
+impl Stream {
+    pub(crate) fn new(
+        kind: StreamKind,
+        format: Format,
+        session: Option<(SessionId, u64)>,
+        interest: Interest,
+    ) -> Self {
+        Self {
+            kind,
+            format,
+            session,
+            interest: RwLock::new(Arc::new(interest)),
+            interest_changed: AtomicBool::new(false),
+            pending: AtomicU64::new(0),
+            beat: AtomicBool::new(false),
+            ending: AtomicU8::new(0),
+            waker: AtomicWaker::new(),
+        }
+    }
+
+    /// Everything after `position` has to be looked at.
+    pub(crate) fn look_after(&self, position: Sequence) {
+        self.mark(position.next());
+    }
+
+    fn mark(&self, sequence: Sequence) {
+        // Already marked means already woken: whatever came first is where the stream begins to look.
+        let marked =
+            self.pending.compare_exchange(0, sequence.0, Ordering::AcqRel, Ordering::Relaxed);
+        if marked.is_ok() {
+            self.waker.wake();
+        }
+    }
+
+    /// What the stream wants from now on; an older revision than the present one is ignored.
+    pub(crate) fn set_interest(&self, interest: Interest) {
+        let mut current = self.interest.write();
+        if interest.revision > current.revision {
+            *current = Arc::new(interest);
+            drop(current);
+            self.interest_changed.store(true, Ordering::Release);
+            self.waker.wake();
+        }
+    }
+
+    pub(crate) fn end(&self, ending: Ending) {
+        let code = match ending {
+            Ending::Drain => 1,
+            Ending::TakenOver => 2,
+            Ending::SessionEnded => 3,
+            Ending::LogReplaced => 4,
+        };
+        let _ = self.ending.compare_exchange(0, code, Ordering::AcqRel, Ordering::Relaxed);
+        self.waker.wake();
+    }
+
+    pub(crate) fn beat(&self) {
+        self.beat.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    // What the body asks.
+
+    pub(crate) fn register(&self, waker: &std::task::Waker) {
+        self.waker.register(waker);
+    }
+
+    pub(crate) fn take_pending(&self) -> Option<Sequence> {
+        // A plain load first: an idle poll (heartbeat) writes nothing.
+        if self.pending.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        Some(Sequence(self.pending.swap(0, Ordering::AcqRel)))
+    }
+
+    pub(crate) fn take_beat(&self) -> bool {
+        self.beat.load(Ordering::Acquire) && self.beat.swap(false, Ordering::AcqRel)
+    }
+
+    pub(crate) fn interest(&self) -> Arc<Interest> {
+        Arc::clone(&self.interest.read())
+    }
+
+    pub(crate) fn take_changed_interest(&self) -> Option<Arc<Interest>> {
+        let changed = self.interest_changed.load(Ordering::Acquire)
+            && self.interest_changed.swap(false, Ordering::AcqRel);
+        changed.then(|| self.interest())
+    }
+
+    pub(crate) fn ending(&self) -> Option<Ending> {
+        match self.ending.load(Ordering::Acquire) {
+            0 => None,
+            1 => Some(Ending::Drain),
+            2 => Some(Ending::TakenOver),
+            3 => Some(Ending::SessionEnded),
+            _ => Some(Ending::LogReplaced),
+        }
+    }
+}
+
+/// All of them, and who holds the stream of which session.
+#[derive(Debug, Default)]
+pub(crate) struct Streams {
+    slab: RwLock<Slab<Arc<Stream>>>,
+    by_session: RwLock<HashMap<SessionId, usize>>,
+}
+
+/// No place for another stream.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Full;
+
+impl Streams {
+    /// Adds a stream; an older one of the same session on this edge ends.
+    pub(crate) fn insert(&self, stream: &Arc<Stream>, max_streams: usize) -> Result<usize, Full> {
+        let slot = {
+            let mut slab = self.slab.write();
+            if slab.len() >= max_streams {
+                return Err(Full);
+            }
+            slab.insert(Arc::clone(stream))
+        };
+        if let Some((session, _)) = &stream.session {
+            let older = self.by_session.write().insert(session.clone(), slot);
+            if let Some(older) = older.and_then(|slot| self.slab.read().get(slot).cloned()) {
+                older.end(Ending::TakenOver);
+            }
+        }
+        Ok(slot)
+    }
+
+    pub(crate) fn remove(&self, slot: usize) {
+        let stream = self.slab.write().try_remove(slot);
+        if let Some((session, _)) = stream.as_deref().and_then(|stream| stream.session.as_ref()) {
+            let mut by_session = self.by_session.write();
+            if by_session.get(session) == Some(&slot) {
+                by_session.remove(session);
+            }
+        }
+    }
+
+    /// Wakes every stream that wants the event; returns how many.
+    pub(crate) fn mark(&self, entry: &Entry) -> usize {
+        let slab = self.slab.read();
+        let wanting = slab.iter().filter(|(_, stream)| stream.interest.read().wants(entry));
+        wanting.map(|(_, stream)| stream.mark(entry.sequence)).count()
+    }
+
+    pub(crate) fn of_session(&self, session: &SessionId) -> Option<Arc<Stream>> {
+        let slot = *self.by_session.read().get(session)?;
+        self.slab.read().get(slot).cloned()
+    }
+
+    pub(crate) fn sessions(&self) -> Vec<SessionId> {
+        self.by_session.read().keys().cloned().collect()
+    }
+
+    /// Visits the streams whose slot falls into slice `slice` of `slices`.
+    pub(crate) fn for_slice(&self, slice: usize, slices: usize, visit: impl Fn(&Stream)) {
+        let slab = self.slab.read();
+        let in_slice = slab.iter().filter(|(slot, _)| slot % slices == slice);
+        in_slice.for_each(|(_, stream)| visit(stream));
+    }
+
+    pub(crate) fn end_all(&self, ending: Ending) {
+        self.for_slice(0, 1, |stream| stream.end(ending));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slab.read().len()
+    }
+}

@@ -1,0 +1,46 @@
+//! Every bound of the edge, with its unit and reason.
+
+use std::time::Duration;
+
+/// Recent events that an edge keeps encoded: a stream that is further behind reads the log.
+/// At 2 KiB an event this is 16 MiB at most in practice.
+pub(crate) const RING_EVENTS: usize = 8192;
+/// Bytes of encoded events that the ring keeps at most; large events shorten it.
+pub(crate) const RING_BYTES: usize = 64 << 20;
+/// Bytes that a stream hands to hyper at once: a burst goes out in few writes, and a slow client holds
+/// no more than this beside the socket's own buffer.
+pub(crate) const BATCH_BYTES: usize = 64 << 10;
+/// Events that a stream looks at in one turn, so that one busy stream does not starve the others.
+pub(crate) const BATCH_EVENTS: usize = 256;
+/// Events that one read of the log brings to a stream that is behind.
+pub(crate) const CATCH_UP_EVENTS: usize = 256;
+/// Streams that read the log at the same time; the others wait for their turn.
+pub(crate) const CATCH_UP_READS: usize = 32;
+/// Pause before a read of the log that failed is tried again.
+pub(crate) const CATCH_UP_PAUSE: Duration = Duration::from_secs(1);
+/// Parts that the open streams are divided into for heartbeats and drain, so that the work is spread.
+pub(crate) const WHEEL_SLICES: usize = 64;
+/// What a client is told to wait before it comes back after a close of ours, in milliseconds.
+pub(crate) const RETRY_MILLIS: u64 = 1000;
+/// Session changes that wait to be looked at; on overflow all sessions with a stream are looked at.
+pub(crate) const SESSION_CHANGES: usize = 1024;
+
+/// How long the body of a POST may take to arrive.
+pub(crate) const BODY_DEADLINE: Duration = Duration::from_secs(10);
+/// How often an edge looks at the sessions whose stream it holds, whatever the bus says.
+pub(crate) const SESSION_CHECK: Duration = Duration::from_secs(15);
+/// Tries of a session's change while other edges change it too.
+pub(crate) const UPDATE_TRIES: usize = 16;
+
+/// Default of `edge.max_streams`.
+pub(crate) const MAX_STREAMS: usize = 15_000;
+/// Default of `edge.heartbeat_seconds`: below the 45 s after which the first balancers cut.
+pub(crate) const HEARTBEAT_SECONDS: u64 = 15;
+/// Default of `edge.drain_seconds`.
+pub(crate) const DRAIN_SECONDS: u64 = 20;
+/// Default of `edge.session_idle_seconds`.
+pub(crate) const SESSION_IDLE_SECONDS: u64 = 24 * 60 * 60;
+/// Default of `edge.max_body_bytes`: what both official SDKs accept.
+pub(crate) const MAX_BODY_BYTES: usize = 4 << 20;
+/// How long a call of a store or of the sync role may keep a request waiting.
+pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);

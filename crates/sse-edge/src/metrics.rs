@@ -1,0 +1,137 @@
+//! All instruments of the edge, in one place. Names are a contract with dashboards.
+
+use std::time::Duration;
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+};
+use service_kit::metrics::{Registry, latency_histogram};
+
+/// The kinds of stream.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelValue)]
+pub(crate) enum StreamKind {
+    /// `GET /events/stream`.
+    Events,
+    /// The GET stream of a handshake-era session.
+    Session,
+    /// `subscriptions/listen`.
+    Listen,
+}
+
+impl StreamKind {
+    pub(crate) const ALL: [Self; 3] = [Self::Events, Self::Session, Self::Listen];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Session => "session",
+            Self::Listen => "listen",
+        }
+    }
+}
+
+/// Why a reader did not get everything after its cursor.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelValue)]
+pub(crate) enum GapReason {
+    /// The log had trimmed it.
+    Trimmed,
+    /// The cursor is of another log.
+    LogReplaced,
+    /// The cursor is ahead of the log: the log lost something.
+    AheadOfLog,
+    /// The cursor is damaged or another reader's.
+    UnknownCursor,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Kind {
+    kind: StreamKind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Reason {
+    reason: GapReason,
+}
+
+/// The edge's instruments. Cheap to clone; the per-kind ones are looked up once.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    open_streams: [Gauge; 3],
+    delivered_events: [Counter; 3],
+    latency: Histogram,
+    gaps: Family<Reason, Counter>,
+    catch_up_reads: Counter,
+    refused_streams: Counter,
+}
+
+impl Metrics {
+    pub(crate) fn new(registry: &mut Registry) -> Self {
+        let open = Family::<Kind, Gauge>::default();
+        let delivered = Family::<Kind, Counter>::default();
+        let by_kind = |kind| Kind { kind };
+        let metrics = Self {
+            open_streams: StreamKind::ALL.map(|kind| open.get_or_create_owned(&by_kind(kind))),
+            delivered_events: StreamKind::ALL
+                .map(|kind| delivered.get_or_create_owned(&by_kind(kind))),
+            latency: latency_histogram(),
+            gaps: Family::default(),
+            catch_up_reads: Counter::default(),
+            refused_streams: Counter::default(),
+        };
+        registry.register("forgewire_edge_open_streams", "Streams that are open", open);
+        registry.register(
+            "forgewire_edge_delivered_events",
+            "Events written to streams, counted once per stream",
+            delivered,
+        );
+        registry.register(
+            "forgewire_edge_delivery_latency_seconds",
+            "From the webhook's receipt until the event is handed to a live stream's socket",
+            metrics.latency.clone(),
+        );
+        registry.register(
+            "forgewire_edge_gaps",
+            "Readers that were told that something after their cursor is gone",
+            metrics.gaps.clone(),
+        );
+        registry.register(
+            "forgewire_edge_catch_up_reads",
+            "Reads of the log for streams that are behind the ring",
+            metrics.catch_up_reads.clone(),
+        );
+        registry.register(
+            "forgewire_edge_refused_streams",
+            "Streams refused because edge.max_streams was reached",
+            metrics.refused_streams.clone(),
+        );
+        metrics
+    }
+
+    pub(crate) fn opened(&self, kind: StreamKind) {
+        self.open_streams[kind as usize].inc();
+    }
+
+    pub(crate) fn closed(&self, kind: StreamKind) {
+        self.open_streams[kind as usize].dec();
+    }
+
+    pub(crate) fn delivered(&self, kind: StreamKind, events: usize, late: Option<Duration>) {
+        self.delivered_events[kind as usize].inc_by(events as u64);
+        if let Some(late) = late {
+            self.latency.observe(late.as_secs_f64());
+        }
+    }
+
+    pub(crate) fn gap(&self, reason: GapReason) {
+        self.gaps.get_or_create(&Reason { reason }).inc();
+    }
+
+    pub(crate) fn catch_up_read(&self) {
+        self.catch_up_reads.inc();
+    }
+
+    pub(crate) fn refused(&self) {
+        self.refused_streams.inc();
+    }
+}

@@ -1,0 +1,114 @@
+//! What only the handshake era has: messages of a session.
+
+use bytes::Bytes;
+use mcp::{
+    ErrorCode, Incoming, RequestId, RpcError,
+    envelope::{self, Request},
+    handshake::SetLevelParams,
+    method, params,
+    resource::UriParams,
+};
+use model::ResourceUri;
+use serde_json::value::RawValue;
+
+use super::{Caller, call, rpc_error};
+use crate::error::EdgeError;
+
+/// Resources that one session may subscribe to.
+const MAX_RESOURCE_URIS: usize = 256;
+
+/// Answers one message; `None` where none is due.
+///
+/// # Errors
+/// A store that does not answer: then the whole request gets 503, because only that tells the client
+/// that trying again helps.
+pub(crate) async fn message(
+    caller: &Caller<'_>,
+    message: Incoming,
+) -> Result<Option<Bytes>, EdgeError> {
+    match message {
+        Incoming::Request(request) => Ok(Some(match answer(caller, &request).await {
+            Ok(bytes) => bytes,
+            Err(error) => envelope::error(Some(&request.id), &error),
+        })),
+        Incoming::Notification(notification) => {
+            if notification.method == method::INITIALIZED {
+                update(caller, |session| session.initialized = true).await?;
+            }
+            Ok(None)
+        }
+        // Nothing here asks the client for anything yet, so an answer finds nobody waiting.
+        Incoming::Response(_) => Ok(None),
+    }
+}
+
+async fn answer(caller: &Caller<'_>, request: &Request) -> Result<Bytes, RpcError> {
+    let (id, params) = (&request.id, request.params.as_deref());
+    match request.method.as_str() {
+        method::PING => Ok(caller.done(id)),
+        method::SET_LEVEL => set_level(caller, id, params).await,
+        method::RESOURCES_SUBSCRIBE => subscribe(caller, id, params).await,
+        method::RESOURCES_UNSUBSCRIBE => unsubscribe(caller, id, params).await,
+        // The stateless era's own method does not exist here.
+        method::DISCOVER => Err(RpcError::method_not_found(method::DISCOVER)),
+        name => call(caller, id, name, params).await,
+    }
+}
+
+/// Changes the caller's session. A session that ended meanwhile is an error of its own.
+pub(crate) async fn update<T>(
+    caller: &Caller<'_>,
+    change: impl FnMut(&mut model::Session) -> T,
+) -> Result<T, EdgeError> {
+    let session = caller.session.ok_or(EdgeError::SessionGone)?;
+    let updated = caller.edge.sessions.update(&session.id, caller.principal, change).await?;
+    updated.ok_or(EdgeError::SessionGone)
+}
+
+async fn set_level(
+    caller: &Caller<'_>,
+    id: &RequestId,
+    params: Option<&RawValue>,
+) -> Result<Bytes, RpcError> {
+    let SetLevelParams { level } = params::parse(params)?;
+    let level = serde_json::to_value(level).ok();
+    let level = level.as_ref().and_then(|level| level.as_str()).map(ToOwned::to_owned);
+    let updated = update(caller, |session| session.log_level.clone_from(&level)).await;
+    updated.map_err(|error| rpc_error(&error))?;
+    Ok(caller.done(id))
+}
+
+async fn subscribe(
+    caller: &Caller<'_>,
+    id: &RequestId,
+    params: Option<&RawValue>,
+) -> Result<Bytes, RpcError> {
+    let UriParams { uri } = params::parse(params)?;
+    ResourceUri::parse(&uri).map_err(|error| RpcError::invalid_params(format!("uri: {error}")))?;
+    let since = caller.edge.hub.position();
+    let fits = update(caller, |session| {
+        if !session.resource_uris.contains_key(&uri) {
+            if session.resource_uris.len() >= MAX_RESOURCE_URIS {
+                return false;
+            }
+            session.resource_uris.insert(uri.clone(), since);
+        }
+        true
+    });
+    if fits.await.map_err(|error| rpc_error(&error))? {
+        return Ok(caller.done(id));
+    }
+    let text = format!("a session subscribes to at most {MAX_RESOURCE_URIS} resources");
+    Err(RpcError::new(ErrorCode::InvalidParams, text))
+}
+
+async fn unsubscribe(
+    caller: &Caller<'_>,
+    id: &RequestId,
+    params: Option<&RawValue>,
+) -> Result<Bytes, RpcError> {
+    let UriParams { uri } = params::parse(params)?;
+    let removed = update(caller, |session| session.resource_uris.remove(&uri));
+    removed.await.map_err(|error| rpc_error(&error))?;
+    Ok(caller.done(id))
+}

@@ -1,0 +1,69 @@
+//! `subscriptions/listen` (MCP 2026-07-28): a request whose answer is the stream of notifications.
+
+use bytes::Bytes;
+use mcp::{
+    ProtocolVersion, RequestId, RpcError,
+    stateless::{ListenFilter, acknowledged_frame, listen_result},
+};
+use model::{CursorScope, PrincipalId, ResourceUri};
+use serde_json::value::RawValue;
+
+use crate::{
+    error::EdgeError,
+    fanout::{
+        body::StreamBody,
+        format::Format,
+        hub::{Begin, OpenStream},
+        interest::Interest,
+    },
+    metrics::StreamKind,
+    service::Edge,
+};
+
+/// What a listen request comes to.
+pub(crate) enum Listening {
+    /// A stream.
+    Stream(StreamBody),
+    /// Nothing that was asked for is honoured: the acknowledgement and the result, and the end.
+    Nothing(Bytes),
+}
+
+/// Why there is no stream.
+pub(crate) enum NotListening {
+    /// The parameters do not fit.
+    Params(RpcError),
+    /// The edge cannot.
+    Edge(EdgeError),
+}
+
+/// Opens the stream: it is in the fan-out before the acknowledgement, which is its first frame.
+pub(crate) async fn listen(
+    edge: &Edge,
+    principal: &PrincipalId,
+    version: ProtocolVersion,
+    id: &RequestId,
+    params: Option<&RawValue>,
+) -> Result<Listening, NotListening> {
+    let asked = ListenFilter::parse(params).map_err(NotListening::Params)?;
+    let known = |uri: &str| ResourceUri::parse(uri).is_ok();
+    let honoured = asked.honoured(&edge.profile.capabilities, known);
+    let acknowledged = acknowledged_frame(id, &honoured);
+    if honoured.is_empty() {
+        let result = mcp::sse::message(None, &listen_result(version, &edge.profile.info, id));
+        return Ok(Listening::Nothing([acknowledged, result].concat().into()));
+    }
+    let open = OpenStream {
+        kind: StreamKind::Listen,
+        format: Format::Listen {
+            tag: id.clone(),
+            version,
+            server: std::sync::Arc::clone(&edge.server_info),
+        },
+        scope: CursorScope::events(principal),
+        session: None,
+        interest: Interest::resources(honoured.resource_subscriptions),
+        begin: Begin::Now,
+    };
+    let body = edge.hub.open(open, |_, _| acknowledged).await.map_err(NotListening::Edge)?;
+    Ok(Listening::Stream(body))
+}

@@ -1,0 +1,121 @@
+//! What MCP methods answer, in every revision.
+//!
+//! `api` has turned HTTP into a checked request; here it becomes a JSON-RPC message. What both eras share
+//! is here, what only one has is in [`handshake`] and [`listen`].
+
+pub(crate) mod handshake;
+pub(crate) mod listen;
+pub(crate) mod profile;
+pub(crate) mod resources;
+
+use bytes::Bytes;
+use mcp::{
+    ProtocolVersion, RequestId, RpcError,
+    answer::{Answer, CacheHint, Empty},
+    method,
+    page::{ListParams, paginate},
+    params, resource,
+    stateless::discover_result,
+    tool,
+};
+use model::{PrincipalId, Session, TraceContext};
+use ports::Classified;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tracing::warn;
+
+use crate::{error::EdgeError, service::Edge, tools};
+
+/// Entries on one page of a list.
+const PAGE_ITEMS: usize = 100;
+/// How long lists may be kept: they change with a new version of the server only.
+const LIST_TTL_MILLIS: u64 = 300_000;
+/// Resources change with every event: always ask again.
+const RESOURCE_TTL_MILLIS: u64 = 0;
+
+/// Who asks, and how.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller<'a> {
+    pub(crate) edge: &'a Edge,
+    pub(crate) principal: &'a PrincipalId,
+    pub(crate) version: ProtocolVersion,
+    /// The session, in the handshake era.
+    pub(crate) session: Option<&'a Session>,
+    pub(crate) trace: Option<TraceContext>,
+}
+
+impl Caller<'_> {
+    pub(crate) fn answer<T: Serialize>(&self, id: &RequestId, body: &T) -> Bytes {
+        Answer::new(self.version, &self.edge.profile.info, body).encode(id)
+    }
+
+    fn cached<T: Serialize>(&self, id: &RequestId, body: &T, hint: CacheHint) -> Bytes {
+        Answer::new(self.version, &self.edge.profile.info, body).cached(hint).encode(id)
+    }
+
+    pub(crate) fn done(&self, id: &RequestId) -> Bytes {
+        self.answer(id, &Empty)
+    }
+}
+
+/// Answers a method that both eras have (and `server/discover`).
+///
+/// # Errors
+/// The JSON-RPC error to answer with.
+pub(crate) async fn call(
+    caller: &Caller<'_>,
+    id: &RequestId,
+    name: &str,
+    params: Option<&RawValue>,
+) -> Result<Bytes, RpcError> {
+    let profile = &caller.edge.profile;
+    match name {
+        method::DISCOVER => {
+            let found = discover_result(caller.version, profile);
+            Ok(caller.cached(id, &found, CacheHint::public(LIST_TTL_MILLIS)))
+        }
+        method::TOOLS_LIST => {
+            let tools = tools::descriptors();
+            let cursor = params::parse::<ListParams>(params)?.cursor;
+            let page =
+                paginate("tools", tools, cursor.as_deref(), PAGE_ITEMS, |tool| tool.name())?;
+            let list =
+                tool::list_result(caller.version, page.items, page.next_cursor.as_deref());
+            Ok(caller.cached(id, &list, CacheHint::public(LIST_TTL_MILLIS)))
+        }
+        method::TOOLS_CALL => tools::call(caller, id, params).await,
+        method::RESOURCES_LIST => {
+            let all = resources::descriptors();
+            let cursor = params::parse::<ListParams>(params)?.cursor;
+            let page = paginate("resources", all, cursor.as_deref(), PAGE_ITEMS, |r| &r.uri)?;
+            let list =
+                resource::list_result(caller.version, page.items, page.next_cursor.as_deref());
+            Ok(caller.cached(id, &list, CacheHint::public(LIST_TTL_MILLIS)))
+        }
+        method::RESOURCES_TEMPLATES_LIST => {
+            let all = resources::templates();
+            let cursor = params::parse::<ListParams>(params)?.cursor;
+            let page =
+                paginate("templates", all, cursor.as_deref(), PAGE_ITEMS, |t| &t.uri_template)?;
+            let list =
+                resource::templates_result(caller.version, page.items, page.next_cursor.as_deref());
+            Ok(caller.cached(id, &list, CacheHint::public(LIST_TTL_MILLIS)))
+        }
+        method::RESOURCES_READ => {
+            let read = resources::read(caller, params).await?;
+            Ok(caller.cached(id, &read, CacheHint::private(RESOURCE_TTL_MILLIS)))
+        }
+        other => Err(RpcError::method_not_found(other)),
+    }
+}
+
+/// An error of ours as JSON-RPC: the caller's mistakes in full, our troubles in a sentence.
+pub(crate) fn rpc_error(error: &EdgeError) -> RpcError {
+    if error.class() == ports::ErrorClass::Caller {
+        return RpcError::invalid_params(error.public_text());
+    }
+    let source = std::error::Error::source(error).map(ToString::to_string);
+    warn!(%error, source, code = error.code(), "a request failed");
+    let data = serde_json::json!({ "code": error.code(), "detail": error.public_text() });
+    RpcError::internal().with_data(data)
+}

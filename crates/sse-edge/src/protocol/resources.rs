@@ -1,0 +1,103 @@
+//! `github://` resources: which there are, and what is in them.
+
+use std::sync::LazyLock;
+
+use mcp::{
+    RpcError, params,
+    resource::{Contents, ReadResult, ResourceDescriptor, TemplateDescriptor, UriParams, not_found},
+};
+use model::{CursorScope, Filter, FilterSet, ResourceUri, Sequence};
+use ports::{EventQuery, Order};
+use serde_json::{json, value::RawValue};
+use tokio::time::timeout;
+
+use super::{Caller, rpc_error};
+use crate::{error::EdgeError, limits::CALL_DEADLINE};
+
+/// Events in the content of an event list.
+const LISTED_EVENTS: usize = 50;
+
+static RESOURCES: LazyLock<Vec<ResourceDescriptor>> = LazyLock::new(|| {
+    vec![ResourceDescriptor {
+        uri: "github://events".to_owned(),
+        name: "events".to_owned(),
+        title: Some("Recent events".to_owned()),
+        description: Some("The newest events of everything, newest first, with a cursor".to_owned()),
+        mime_type: Some("application/json".to_owned()),
+    }]
+});
+
+static TEMPLATES: LazyLock<Vec<TemplateDescriptor>> = LazyLock::new(|| {
+    let template = |uri: &str, name: &str, description: &str| TemplateDescriptor {
+        uri_template: uri.to_owned(),
+        name: name.to_owned(),
+        title: None,
+        description: Some(description.to_owned()),
+        mime_type: Some("application/json".to_owned()),
+    };
+    let mut all = vec![
+        template("github://events/{owner}", "owner-events", "The newest events of an owner"),
+        template("github://events/{owner}/{repo}", "repo-events", "The newest events of a repository"),
+        template("github://issues/{owner}/{repo}/{number}", "issue", "An issue as last known"),
+        template("github://pulls/{owner}/{repo}/{number}", "pull", "A pull request as last known"),
+        template("github://milestones/{owner}/{repo}/{number}", "milestone", "A milestone as last known"),
+        template("github://projects/{owner}/{number}", "project", "A project as last known"),
+    ];
+    all.sort_by(|a, b| a.uri_template.cmp(&b.uri_template));
+    all
+});
+
+pub(crate) fn descriptors() -> &'static [ResourceDescriptor] {
+    &RESOURCES
+}
+
+pub(crate) fn templates() -> &'static [TemplateDescriptor] {
+    &TEMPLATES
+}
+
+/// `resources/read`.
+///
+/// # Errors
+/// Not a resource of ours, not known yet, or a store that does not answer.
+pub(crate) async fn read(
+    caller: &Caller<'_>,
+    params: Option<&RawValue>,
+) -> Result<ReadResult, RpcError> {
+    let UriParams { uri: spelt } = params::parse(params)?;
+    let unknown = || not_found(caller.version, &spelt);
+    let uri = ResourceUri::parse(&spelt).map_err(|_| unknown())?;
+    let json = match &uri {
+        ResourceUri::Events { owner, repo } => {
+            let filter =
+                Filter { owner: owner.clone(), repo: repo.clone(), ..Filter::default() };
+            events(caller, filter).await.map_err(|error| rpc_error(&error))?
+        }
+        _ => {
+            let state = caller.edge.resources.get_resource(&uri, caller.trace).await;
+            let state = state.map_err(|error| rpc_error(&error.into()))?;
+            let state = state.filter(|state| !state.deleted).ok_or_else(unknown)?;
+            String::from_utf8_lossy(&state.json).into_owned()
+        }
+    };
+    Ok(ReadResult::new(Contents::json(&spelt, json)))
+}
+
+async fn events(caller: &Caller<'_>, filter: Filter) -> Result<String, EdgeError> {
+    let edge = caller.edge;
+    let question = EventQuery {
+        filters: FilterSet::new(vec![filter])?,
+        after: Sequence::START,
+        from: None,
+        to: None,
+        order: Order::NewestFirst,
+        limit: LISTED_EVENTS,
+    };
+    let answer = timeout(CALL_DEADLINE, ports::query(&*edge.log, &question)).await??;
+    let cursor = edge.hub.reader(CursorScope::events(caller.principal)).cursor(answer.through);
+    let events: Vec<Box<RawValue>> = answer
+        .events
+        .into_iter()
+        .filter_map(|event| RawValue::from_string(String::from_utf8(event.item.json.into()).ok()?).ok())
+        .collect();
+    Ok(json!({ "events": events, "cursor": cursor.to_string() }).to_string())
+}

@@ -1,0 +1,190 @@
+//! Puts the edge together.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::Router;
+use mcp::{
+    Surface,
+    handshake::{ServerInfo, ServerProfile},
+};
+use model::{Clock, IdSource};
+use ports::{Bus, EventLog, ResourceReader, SessionStore, Topic};
+use service_kit::{
+    follow::{FollowOptions, Followed, follow},
+    lifecycle::{Latch, Lifecycle, OnExit},
+    metrics::Registry,
+};
+
+use crate::{
+    api::{self, Origins},
+    config::Config,
+    fanout::{hub::Hub, wheel},
+    metrics::Metrics,
+    protocol,
+    session::{SessionNews, Sessions, watch},
+};
+
+/// What the edge stands on.
+#[derive(Debug, Clone)]
+pub struct Deps {
+    /// The event log.
+    pub log: Arc<dyn EventLog>,
+    /// Sessions of the handshake era.
+    pub sessions: Arc<dyn SessionStore>,
+    /// Hints.
+    pub bus: Arc<dyn Bus>,
+    /// The sync role.
+    pub resources: Arc<dyn ResourceReader>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids.
+    pub ids: Arc<dyn IdSource>,
+}
+
+/// A configuration that the edge cannot run with.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A value out of bounds.
+    #[error("{key}: {reason}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// What is wrong and what fits.
+        reason: String,
+    },
+}
+
+/// What handlers share.
+#[derive(Debug)]
+pub(crate) struct Edge {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) sessions: Arc<Sessions>,
+    bus: Arc<dyn Bus>,
+    pub(crate) resources: Arc<dyn ResourceReader>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn IdSource>,
+    pub(crate) origins: Origins,
+    pub(crate) profile: ServerProfile,
+    /// The profile's info, shared by the streams that say farewell with it.
+    pub(crate) server_info: Arc<ServerInfo>,
+    pub(crate) surface: Surface,
+    pub(crate) session_idle: Duration,
+    pub(crate) max_body_bytes: usize,
+}
+
+/// The edge role.
+#[derive(Debug)]
+pub struct Service {
+    edge: Arc<Edge>,
+    heartbeat: Duration,
+    drain: Duration,
+}
+
+impl Service {
+    /// Builds the edge; opens nothing and starts nothing.
+    ///
+    /// # Errors
+    /// A value of the configuration is out of bounds.
+    pub fn build(
+        config: &Config,
+        deps: Deps,
+        registry: &mut Registry,
+    ) -> Result<Self, BuildError> {
+        config.check()?;
+        let metrics = Metrics::new(registry);
+        let hub = Hub::new(
+            Arc::clone(&deps.log),
+            Arc::clone(&deps.clock),
+            metrics,
+            config.max_streams,
+        );
+        let idle = Duration::from_secs(config.session_idle_seconds);
+        let sessions = Sessions::new(
+            deps.sessions,
+            Arc::clone(&deps.bus),
+            Arc::clone(&deps.clock),
+            Arc::clone(&deps.ids),
+            idle,
+        );
+        let profile = protocol::profile::profile();
+        let edge = Edge {
+            hub: Arc::new(hub),
+            log: deps.log,
+            sessions: Arc::new(sessions),
+            bus: deps.bus,
+            resources: deps.resources,
+            clock: deps.clock,
+            ids: deps.ids,
+            server_info: Arc::new(profile.info.clone()),
+            profile,
+            surface: Surface::default(),
+            origins: Origins::new(&config.allowed_origins, config.listen.ip().is_loopback()),
+            session_idle: idle,
+            max_body_bytes: config.max_body_bytes,
+        };
+        Ok(Self {
+            edge: Arc::new(edge),
+            heartbeat: Duration::from_secs(config.heartbeat_seconds),
+            drain: Duration::from_secs(config.drain_seconds),
+        })
+    }
+
+    /// Starts what runs beside requests: the follower and the wheel.
+    pub fn spawn(&self, lifecycle: &Lifecycle) {
+        let latch = lifecycle.latch("edge follows the event log");
+        let hub = Arc::clone(&self.edge.hub);
+        hub.watch_drain(lifecycle.draining());
+        let (news, changes) = SessionNews::new(Arc::clone(&hub));
+        let watching = watch(
+            Arc::clone(&self.edge.sessions),
+            Arc::clone(&hub),
+            changes,
+            self.edge.session_idle,
+            lifecycle.draining(),
+        );
+        lifecycle.spawn("edge-sessions", OnExit::MayFinish, watching);
+        let sink = move |followed: Followed| {
+            tell(&latch, &followed);
+            match followed {
+                Followed::Other(message) => news.take(message),
+                Followed::OtherGap => news.gap(),
+                followed => hub.take(followed),
+            }
+        };
+        // Streams get events until the last of them has said farewell.
+        let streams_ended = lifecycle.closed();
+        let following = follow(
+            Arc::clone(&self.edge.log),
+            Arc::clone(&self.edge.bus),
+            Some(Topic::AllSessions),
+            FollowOptions::default(),
+            streams_ended.clone(),
+            sink,
+        );
+        lifecycle.spawn("edge-follower", OnExit::EndsProcess, following);
+        let wheel = wheel::turn(
+            Arc::clone(&self.edge.hub),
+            self.heartbeat,
+            self.drain,
+            lifecycle.draining(),
+            streams_ended,
+        );
+        lifecycle.spawn("edge-wheel", OnExit::MayFinish, wheel);
+    }
+
+    /// The routes.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        api::router(Arc::clone(&self.edge))
+    }
+}
+
+/// Readiness follows the log: an edge that cannot read it gets no new clients, and keeps those it has.
+fn tell(latch: &Latch, followed: &Followed) {
+    match followed {
+        Followed::CaughtUp | Followed::Recovered => latch.ready(),
+        Followed::Stalled => latch.not_ready("the event log or the bus does not answer"),
+        _ => {}
+    }
+}

@@ -1,0 +1,73 @@
+//! The GET stream of a session.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use model::{Cursor, CursorScope, PrincipalId, SessionId};
+use ports::{BusMessage, Versioned};
+
+use super::Sessions;
+use crate::{
+    error::EdgeError,
+    fanout::{
+        body::StreamBody,
+        format::Format,
+        hub::{Begin, Hub, OpenStream},
+        interest::Interest,
+    },
+    limits::RETRY_MILLIS,
+    metrics::StreamKind,
+};
+
+/// Opens the stream; an older one of the session ends, wherever it is. `primes`: the revision knows the
+/// priming event (2025-11-25 on). `None` if the session is not this principal's, or gone.
+///
+/// Without `last_event_id` the session's first stream begins where its subscriptions began, so that what
+/// happened between subscribing and listening is not lost; a later one begins with what comes next.
+pub(crate) async fn open_stream(
+    sessions: &Sessions,
+    hub: &Arc<Hub>,
+    principal: &PrincipalId,
+    id: &SessionId,
+    last_event_id: Option<&str>,
+    primes: bool,
+) -> Result<Option<StreamBody>, EdgeError> {
+    let Some(Versioned { session, revision }) = sessions.load(id, principal).await? else {
+        return Ok(None);
+    };
+    let scope = CursorScope::session(principal, id);
+    let interest = Interest::of_session(&session, revision.0, hub.epoch());
+    let begin = match last_event_id.map(|last| Cursor::parse(last, scope)) {
+        Some(Ok(cursor)) => Begin::After(cursor),
+        Some(Err(_)) => Begin::Unknown,
+        None if session.streamed => Begin::Now,
+        None => interest.earliest().map_or(Begin::Now, Begin::Position),
+    };
+    let tag = sessions.stream_tag();
+    let open = OpenStream {
+        kind: StreamKind::Session,
+        format: Format::Session,
+        scope,
+        session: Some((id.clone(), tag)),
+        interest,
+        begin,
+    };
+    let body = hub
+        .open(open, |reader, position| {
+            let cursor = reader.cursor(position);
+            let head = format!(": ok\nretry: {RETRY_MILLIS}\n");
+            Bytes::from(if primes { format!("{head}id: {cursor}\ndata: \n\n") } else { head + "\n" })
+        })
+        .await?;
+    sessions.tell(id, BusMessage::StreamTakenOver { session: id.clone(), stays: tag }).await;
+    // From here on changes reach the stream over the bus; what changed before is looked up once.
+    let changed = sessions.update(id, principal, |session| session.streamed = true).await?;
+    match sessions.load(id, principal).await? {
+        Some(now) if changed.is_some() => {
+            let interest = Interest::of_session(&now.session, now.revision.0, hub.epoch());
+            body.stream().set_interest(interest);
+            Ok(Some(body))
+        }
+        _ => Ok(None),
+    }
+}

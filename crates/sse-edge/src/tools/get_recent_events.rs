@@ -1,0 +1,57 @@
+//! `get_recent_events`: what is new, newest first.
+
+use mcp::tool::{Annotations, CallParams, CallResult, ToolDescriptor};
+use model::Sequence;
+use ports::{EventQuery, MAX_QUERY_EVENTS, Order};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tokio::time::timeout;
+
+use super::{
+    ToolError, done,
+    filters::{self, Events, FilterInput},
+};
+use crate::{limits::CALL_DEADLINE, protocol::Caller};
+
+pub(super) const NAME: &str = "get_recent_events";
+const DEFAULT_LIMIT: usize = 50;
+
+/// Input.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Input {
+    /// Any of these has to fit; none means every event.
+    #[serde(default)]
+    filters: Vec<FilterInput>,
+    /// At most so many events (default 50).
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1000))]
+    limit: Option<usize>,
+}
+
+pub(super) fn descriptor() -> ToolDescriptor {
+    ToolDescriptor::new::<Input>(
+        NAME,
+        "Recent GitHub events",
+        "The newest GitHub events, newest first, and a cursor that replay_events goes on from.",
+        Annotations::read_only(),
+    )
+    .with_output::<Events>()
+}
+
+pub(super) async fn call(caller: &Caller<'_>, call: &CallParams) -> Result<CallResult, ToolError> {
+    answer(caller, call.arguments()?).await
+}
+
+pub(super) async fn answer(caller: &Caller<'_>, input: Input) -> Result<CallResult, ToolError> {
+    let question = EventQuery {
+        filters: filters::read(&input.filters)?,
+        after: Sequence::START,
+        from: None,
+        to: None,
+        order: Order::NewestFirst,
+        limit: filters::limit(input.limit, DEFAULT_LIMIT, MAX_QUERY_EVENTS)?,
+    };
+    let page = timeout(CALL_DEADLINE, ports::query(&*caller.edge.log, &question)).await??;
+    done(&Events::of(caller, page))
+}

@@ -1,0 +1,123 @@
+//! `replay_events`: what came after a cursor or a time, in order, without a hole; can wait for more.
+
+use std::time::Duration;
+
+use mcp::{
+    params::InputError,
+    tool::{Annotations, CallParams, CallResult, ToolDescriptor},
+};
+use model::{Cursor, CursorScope, Sequence, Timestamp};
+use ports::{EventQuery, Order, QueryPage};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::{
+    ToolError, done,
+    filters::{self, Events, FilterInput},
+};
+use crate::{limits::CALL_DEADLINE, protocol::Caller};
+
+pub(super) const NAME: &str = "replay_events";
+const DEFAULT_LIMIT: usize = 100;
+const MAX_EVENTS: usize = 1000;
+/// Below the 60 s after which the strictest balancers cut an answer that does not come.
+const MAX_WAIT_SECONDS: u64 = 50;
+
+/// Input.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Input {
+    /// Go on after this cursor (of get_recent_events, replay_events, subscribe_to_events or the id of a
+    /// frame of GET /events/stream).
+    #[serde(default)]
+    cursor: Option<String>,
+    /// Only events received at or after this time (RFC 3339).
+    #[serde(default)]
+    from: Option<String>,
+    /// Only events received before this time (RFC 3339).
+    #[serde(default)]
+    to: Option<String>,
+    /// Any of these has to fit; none means every event.
+    #[serde(default)]
+    filters: Vec<FilterInput>,
+    /// At most so many events (default 100).
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1000))]
+    limit: Option<usize>,
+    /// Wait up to so many seconds for an event if there is none yet (default 0).
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 50))]
+    wait_seconds: u64,
+}
+
+pub(super) fn descriptor() -> ToolDescriptor {
+    ToolDescriptor::new::<Input>(
+        NAME,
+        "Replay GitHub events",
+        "GitHub events after a cursor or since a time, oldest first, without a hole. Give the cursor of \
+         the answer to the next call. `truncated` says that events after the cursor are no longer kept.",
+        Annotations::read_only(),
+    )
+    .with_output::<Events>()
+}
+
+pub(super) async fn call(caller: &Caller<'_>, call: &CallParams) -> Result<CallResult, ToolError> {
+    answer(caller, call.arguments()?).await
+}
+
+pub(super) async fn answer(caller: &Caller<'_>, input: Input) -> Result<CallResult, ToolError> {
+    if input.wait_seconds > MAX_WAIT_SECONDS {
+        let reason = format!("must be from 0 to {MAX_WAIT_SECONDS}");
+        return Err(InputError::new("waitSeconds", &reason).into());
+    }
+    let (after, foreign_log) = position(caller, input.cursor.as_deref())?;
+    let mut question = EventQuery {
+        filters: filters::read(&input.filters)?,
+        after,
+        from: time("from", input.from.as_deref())?,
+        to: time("to", input.to.as_deref())?,
+        order: Order::OldestFirst,
+        limit: filters::limit(input.limit, DEFAULT_LIMIT, MAX_EVENTS)?,
+    };
+    let until = Instant::now() + Duration::from_secs(input.wait_seconds);
+    let mut page = ask(caller, &question).await?;
+    while page.events.is_empty() && !page.truncated && Instant::now() < until {
+        question.after = page.through;
+        let published = caller.edge.hub.published_after(page.through, &question.filters);
+        if timeout_at(until, published).await.is_err() {
+            break;
+        }
+        page = ask(caller, &question).await?;
+        if page.through == question.after && caller.edge.hub.is_draining() {
+            break;
+        }
+    }
+    page.truncated |= foreign_log;
+    done(&Events::of(caller, page))
+}
+
+async fn ask(caller: &Caller<'_>, question: &EventQuery) -> Result<QueryPage, ToolError> {
+    Ok(timeout(CALL_DEADLINE, ports::query(&*caller.edge.log, question)).await??)
+}
+
+/// The position of a cursor; a cursor of a log that was replaced begins at the start of this one.
+fn position(caller: &Caller<'_>, cursor: Option<&str>) -> Result<(Sequence, bool), InputError> {
+    let Some(cursor) = cursor else { return Ok((Sequence::START, false)) };
+    let scope = CursorScope::events(caller.principal);
+    let cursor = Cursor::parse(cursor, scope)
+        .map_err(|error| InputError::new("cursor", &error.to_string()))?;
+    match cursor.epoch == caller.edge.hub.epoch() {
+        true => Ok((cursor.sequence, false)),
+        false => Ok((Sequence::START, true)),
+    }
+}
+
+fn time(field: &str, text: Option<&str>) -> Result<Option<Timestamp>, InputError> {
+    let parse = |text| {
+        Timestamp::parse(text).ok_or_else(|| {
+            InputError::new(field, "use RFC 3339, for instance 2026-11-20T10:00:00Z")
+        })
+    };
+    text.map(parse).transpose()
+}

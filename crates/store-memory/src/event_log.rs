@@ -1,0 +1,235 @@
+//! An event log in memory: a ring of events and an index of their ids.
+
+use std::{
+    collections::{HashMap, VecDeque, hash_map::Entry},
+    fmt,
+    num::NonZeroUsize,
+};
+
+use async_trait::async_trait;
+use model::{Epoch, EventId, IdSource, Sequence, Sequenced, StoredEvent, Timestamp};
+use parking_lot::RwLock;
+use ports::{Appended, EventLog, EventLogError, Head, Page};
+
+/// A log that keeps the last `capacity` events. At the bound the oldest are trimmed, and a reader that
+/// was still there is told so (`resumes_after`).
+pub struct MemoryEventLog {
+    epoch: Epoch,
+    capacity: usize,
+    state: RwLock<State>,
+}
+
+/// Sequences are dense, so an event's place in `events` follows from its sequence.
+#[derive(Default)]
+struct State {
+    events: VecDeque<StoredEvent>,
+    by_id: HashMap<EventId, Sequence>,
+    trimmed_through: Sequence,
+}
+
+impl fmt::Debug for MemoryEventLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryEventLog")
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
+    }
+}
+
+impl MemoryEventLog {
+    /// An empty log that holds at most `capacity` events; its epoch comes from `ids`.
+    #[must_use]
+    pub fn new(ids: &dyn IdSource, capacity: NonZeroUsize) -> Self {
+        Self {
+            epoch: Epoch(ids.random_u64()),
+            capacity: capacity.get(),
+            state: RwLock::default(),
+        }
+    }
+}
+
+/// A count as a distance of sequences.
+fn distance(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+impl State {
+    fn last(&self) -> Sequence {
+        Sequence(self.trimmed_through.0 + distance(self.events.len()))
+    }
+
+    /// How many events the log holds up to and including a position.
+    fn held_through(&self, position: Sequence) -> usize {
+        let held = position.0.saturating_sub(self.trimmed_through.0);
+        usize::try_from(held)
+            .unwrap_or(usize::MAX)
+            .min(self.events.len())
+    }
+
+    fn place(&self, index: usize) -> Sequence {
+        Sequence(self.trimmed_through.0 + distance(index) + 1)
+    }
+
+    fn append(&mut self, event: StoredEvent) -> Appended {
+        let (id, next) = (event.facts.id.clone(), self.last().next());
+        match self.by_id.entry(id.clone()) {
+            Entry::Occupied(known) => Appended {
+                id,
+                sequence: *known.get(),
+                duplicate: true,
+            },
+            Entry::Vacant(free) => {
+                free.insert(next);
+                self.events.push_back(event);
+                Appended {
+                    id,
+                    sequence: next,
+                    duplicate: false,
+                }
+            }
+        }
+    }
+
+    fn trim_front(&mut self, count: usize) {
+        for event in self.events.drain(..count) {
+            self.by_id.remove(&event.facts.id);
+        }
+        self.trimmed_through.0 += distance(count);
+    }
+
+    /// How many events at the front were received before a time.
+    fn older_front(&self, time: Timestamp) -> usize {
+        let newer = self
+            .events
+            .iter()
+            .position(|event| event.facts.received_at >= time);
+        newer.unwrap_or(self.events.len())
+    }
+}
+
+#[async_trait]
+impl EventLog for MemoryEventLog {
+    async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>, EventLogError> {
+        if events.len() > self.capacity {
+            // Stored, the first of them would be trimmed before anybody could read them.
+            return Err(EventLogError::Overloaded {
+                what: "one append is more than the log holds",
+            });
+        }
+        let mut state = self.state.write();
+        let appended = events
+            .into_iter()
+            .map(|event| state.append(event))
+            .collect();
+        let surplus = state.events.len().saturating_sub(self.capacity);
+        state.trim_front(surplus);
+        Ok(appended)
+    }
+
+    async fn read_after(&self, after: Sequence, limit: usize) -> Result<Page, EventLogError> {
+        let state = self.state.read();
+        let resumes_after = (after < state.trimmed_through).then_some(state.trimmed_through);
+        let start = state.held_through(after);
+        let end = start.saturating_add(limit).min(state.events.len());
+        let event = |(index, item): (usize, &StoredEvent)| Sequenced {
+            sequence: state.place(start + index),
+            item: item.clone(),
+        };
+        let events: Vec<_> = state
+            .events
+            .range(start..end)
+            .enumerate()
+            .map(event)
+            .collect();
+        let from = after.max(state.trimmed_through);
+        let through = events.last().map_or(from, |last| last.sequence);
+        Ok(Page {
+            events,
+            through,
+            at_head: end == state.events.len(),
+            resumes_after,
+        })
+    }
+
+    async fn read_before(
+        &self,
+        before: Sequence,
+        limit: usize,
+    ) -> Result<Vec<Sequenced<StoredEvent>>, EventLogError> {
+        let state = self.state.read();
+        let end = state.held_through(Sequence(before.0.saturating_sub(1)));
+        let start = end.saturating_sub(limit);
+        let newest_first = (start..end).rev();
+        let event = |index| Sequenced {
+            sequence: state.place(index),
+            item: state.events[index].clone(),
+        };
+        Ok(newest_first.map(event).collect())
+    }
+
+    async fn seek(&self, time: Timestamp) -> Result<Sequence, EventLogError> {
+        let state = self.state.read();
+        Ok(Sequence(
+            state.trimmed_through.0 + distance(state.older_front(time)),
+        ))
+    }
+
+    async fn head(&self) -> Result<Head, EventLogError> {
+        let state = self.state.read();
+        let (trimmed_through, last) = (state.trimmed_through, state.last());
+        Ok(Head {
+            epoch: self.epoch,
+            trimmed_through,
+            last,
+        })
+    }
+
+    async fn trim(&self, time: Timestamp) -> Result<u64, EventLogError> {
+        let mut state = self.state.write();
+        let count = state.older_front(time);
+        state.trim_front(count);
+        Ok(distance(count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::ManualClock;
+
+    fn log(capacity: usize) -> MemoryEventLog {
+        MemoryEventLog::new(
+            &ManualClock::default(),
+            NonZeroUsize::new(capacity).unwrap(),
+        )
+    }
+
+    #[tokio::test]
+    async fn at_the_bound_the_oldest_go_and_their_readers_are_told() {
+        let log = log(10);
+        for n in 0..25 {
+            log.append(vec![contract::event(n)]).await.unwrap();
+        }
+        let page = log.read_after(Sequence(3), 100).await.unwrap();
+        assert_eq!(page.resumes_after, Some(Sequence(15)));
+        assert_eq!(page.events.len(), 10);
+        assert_eq!(page.events[0].item, contract::event(15));
+        assert_eq!(page.through, Sequence(25));
+        assert_eq!(
+            log.state.read().by_id.len(),
+            10,
+            "ids of trimmed events are forgotten"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_append_that_cannot_be_held_is_refused_whole() {
+        let log = log(10);
+        let refused = log.append(contract::events(0, 11)).await;
+        assert!(
+            matches!(refused, Err(EventLogError::Overloaded { .. })),
+            "{refused:?}"
+        );
+        assert_eq!(log.head().await.unwrap().last, Sequence::START);
+        assert_eq!(log.append(contract::events(0, 10)).await.unwrap().len(), 10);
+    }
+}

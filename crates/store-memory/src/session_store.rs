@@ -1,0 +1,283 @@
+//! Sessions in memory.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    ops::Bound,
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use model::{Clock, Session, SessionId, Timestamp};
+use parking_lot::Mutex;
+use ports::{Expected, Revision, SessionPage, SessionStore, SessionStoreError, Versioned};
+
+/// Sessions of one process, at most `max_sessions` living ones. At the bound `create` is refused as
+/// [`SessionStoreError::Unavailable`] until one ends or expires.
+///
+/// Of ended sessions only the id stays, for as long as the session would have lived, and of at most
+/// `max_sessions` of them: beyond that the one that would have expired first is forgotten. Only a
+/// `create` with the very same id could bring that one back, and ids are random.
+pub struct MemorySessionStore {
+    clock: Arc<dyn Clock>,
+    max_sessions: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    entries: BTreeMap<SessionId, Entry>,
+    /// Every entry by its time to go, living and ended apart.
+    living: BTreeSet<(Timestamp, SessionId)>,
+    ended: BTreeSet<(Timestamp, SessionId)>,
+}
+
+struct Entry {
+    /// `None` once it ended.
+    session: Option<Session>,
+    revision: Revision,
+    expires_at: Timestamp,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0} sessions are open, which is all that this store holds")]
+struct Full(usize);
+
+impl fmt::Debug for MemorySessionStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemorySessionStore")
+            .field("max_sessions", &self.max_sessions)
+            .finish_non_exhaustive()
+    }
+}
+
+impl MemorySessionStore {
+    /// An empty store; times to live are counted by `clock`.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>, max_sessions: usize) -> Self {
+        Self {
+            clock,
+            max_sessions,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Runs `work` on a state without expired entries.
+    fn with_living<T>(&self, work: impl FnOnce(&mut State, Timestamp) -> T) -> T {
+        let now = self.clock.now();
+        let mut state = self.state.lock();
+        state.forget_expired(now);
+        work(&mut state, now)
+    }
+}
+
+impl State {
+    fn forget_expired(&mut self, now: Timestamp) {
+        for by_time in [&mut self.living, &mut self.ended] {
+            while by_time
+                .first()
+                .is_some_and(|(expires_at, _)| *expires_at <= now)
+            {
+                if let Some((_, id)) = by_time.pop_first() {
+                    self.entries.remove(&id);
+                }
+            }
+        }
+    }
+
+    fn living(&mut self, id: &SessionId) -> Option<&mut Entry> {
+        self.entries
+            .get_mut(id)
+            .filter(|entry| entry.session.is_some())
+    }
+
+    fn set_expiry(&mut self, id: &SessionId, expires_at: Timestamp) {
+        if let Some(entry) = self.entries.get_mut(id) {
+            self.living.remove(&(entry.expires_at, id.clone()));
+            entry.expires_at = expires_at;
+            self.living.insert((expires_at, id.clone()));
+        }
+    }
+
+    fn end(&mut self, id: &SessionId, max_ended: usize) -> bool {
+        let Some(entry) = self.living(id) else {
+            return false;
+        };
+        entry.session = None;
+        let key = (entry.expires_at, id.clone());
+        self.living.remove(&key);
+        self.ended.insert(key);
+        if self.ended.len() > max_ended
+            && let Some((_, id)) = self.ended.pop_first()
+        {
+            self.entries.remove(&id);
+        }
+        true
+    }
+}
+
+fn versioned(entry: &Entry) -> Option<Versioned> {
+    let session = entry.session.clone()?;
+    Some(Versioned {
+        session,
+        revision: entry.revision,
+    })
+}
+
+#[async_trait]
+impl SessionStore for MemorySessionStore {
+    async fn create(
+        &self,
+        session: &Session,
+        ttl: Duration,
+    ) -> Result<Revision, SessionStoreError> {
+        self.with_living(|state, now| {
+            if state.entries.contains_key(&session.id) {
+                return Err(SessionStoreError::Exists);
+            }
+            if state.living.len() >= self.max_sessions {
+                let source = Box::new(Full(self.max_sessions));
+                return Err(SessionStoreError::Unavailable {
+                    op: "create a session",
+                    source,
+                });
+            }
+            let (revision, expires_at) = (Revision(1), now.plus(ttl));
+            let entry = Entry {
+                session: Some(session.clone()),
+                revision,
+                expires_at,
+            };
+            state.entries.insert(session.id.clone(), entry);
+            state.living.insert((expires_at, session.id.clone()));
+            Ok(revision)
+        })
+    }
+
+    async fn load(&self, id: &SessionId) -> Result<Option<Versioned>, SessionStoreError> {
+        Ok(self.with_living(|state, _| state.entries.get(id).and_then(versioned)))
+    }
+
+    async fn replace(
+        &self,
+        session: &Session,
+        expected: Expected,
+        ttl: Duration,
+    ) -> Result<Revision, SessionStoreError> {
+        self.with_living(|state, now| {
+            let entry = state
+                .living(&session.id)
+                .ok_or(SessionStoreError::Missing)?;
+            if entry.revision != expected {
+                return Err(SessionStoreError::Conflict {
+                    current: entry.revision,
+                });
+            }
+            let revision = Revision(expected.0 + 1);
+            entry.session = Some(session.clone());
+            entry.revision = revision;
+            state.set_expiry(&session.id, now.plus(ttl));
+            Ok(revision)
+        })
+    }
+
+    async fn end(&self, id: &SessionId) -> Result<bool, SessionStoreError> {
+        Ok(self.with_living(|state, _| state.end(id, self.max_sessions)))
+    }
+
+    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, SessionStoreError> {
+        Ok(self.with_living(|state, now| {
+            let lives = state.living(id).is_some();
+            if lives {
+                state.set_expiry(id, now.plus(ttl));
+            }
+            lives
+        }))
+    }
+
+    async fn list(
+        &self,
+        after: Option<&SessionId>,
+        limit: usize,
+    ) -> Result<SessionPage, SessionStoreError> {
+        Ok(self.with_living(|state, _| {
+            let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+            let range = state
+                .entries
+                .range::<SessionId, _>((from, Bound::Unbounded));
+            let mut living = range.filter_map(|(_, entry)| versioned(entry));
+            let sessions: Vec<_> = living.by_ref().take(limit).collect();
+            let more = living.next().is_some();
+            let next = sessions
+                .last()
+                .filter(|_| more)
+                .map(|last| last.session.id.clone());
+            SessionPage { sessions, next }
+        }))
+    }
+
+    async fn check(&self) -> Result<(), SessionStoreError> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::ManualClock;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn kept(store: &MemorySessionStore) -> usize {
+        let state = store.state.lock();
+        assert_eq!(state.entries.len(), state.living.len() + state.ended.len());
+        state.entries.len()
+    }
+
+    #[tokio::test]
+    async fn what_expired_or_ended_leaves_no_memory_behind() {
+        let clock = Arc::new(ManualClock::default());
+        let store = MemorySessionStore::new(clock.clone(), 1000);
+        for n in 0..500 {
+            let session = contract::session(n);
+            store.create(&session, MINUTE).await.unwrap();
+            store.touch(&session.id, MINUTE).await.unwrap();
+            if n % 2 == 0 {
+                store.end(&session.id).await.unwrap();
+            }
+        }
+        assert_eq!(
+            kept(&store),
+            500,
+            "ended ones stay while they would have lived"
+        );
+        clock.advance(MINUTE);
+        assert!(
+            store
+                .load(&contract::session(1).id)
+                .await
+                .unwrap()
+                .is_none()
+        );
+        assert_eq!(kept(&store), 0);
+    }
+
+    #[tokio::test]
+    async fn at_the_bound_a_session_has_to_go_before_another_comes() {
+        let store = MemorySessionStore::new(Arc::new(ManualClock::default()), 2);
+        for n in 0..2 {
+            store.create(&contract::session(n), MINUTE).await.unwrap();
+        }
+        let refused = store.create(&contract::session(2), MINUTE).await;
+        assert!(
+            matches!(refused, Err(SessionStoreError::Unavailable { .. })),
+            "{refused:?}"
+        );
+        for n in 2..10 {
+            assert!(store.end(&contract::session(n - 2).id).await.unwrap());
+            store.create(&contract::session(n), MINUTE).await.unwrap();
+        }
+        assert!(kept(&store) <= 4, "two living, two ended");
+    }
+}

@@ -1,0 +1,114 @@
+//! The list of ids: a sorted set in which every member has the same score, so that it is ordered by id.
+//!
+//! It lies in another slot than the sessions and cannot change together with them. So it only ever says
+//! too much: an id is added once its session exists, and removed once somebody saw that the session is
+//! gone. An id is never used again (SS-04), so what was seen gone stays gone.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fred::{
+    clients::Client,
+    error::Error,
+    interfaces::{HashesInterface, SortedSetsInterface},
+    types::sorted_sets::{ZRange, ZRangeBound, ZRangeKind},
+};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use model::SessionId;
+
+use crate::config::PIPELINED;
+
+/// One create in so many looks for sessions that expired …
+const SWEEP_EVERY: u64 = 16;
+/// … among so many ids, picked at random. Four per create: so at most about a third of the index is
+/// dead, however many sessions come and expire without anybody listing them.
+const SWEEP_IDS: i64 = 64;
+
+/// The index, and the keys of sessions.
+pub(crate) struct Index {
+    key_prefix: String,
+    creates: AtomicU64,
+}
+
+impl Index {
+    pub(crate) fn new(key_prefix: String) -> Self {
+        Self {
+            key_prefix,
+            creates: AtomicU64::new(0),
+        }
+    }
+
+    /// The key of a session.
+    pub(crate) fn session_key(&self, id: &str) -> String {
+        format!("{}session:{{{id}}}", self.key_prefix)
+    }
+
+    fn key(&self) -> String {
+        format!("{}sessions", self.key_prefix)
+    }
+
+    pub(crate) async fn add(&self, client: &Client, id: &SessionId) -> Result<(), Error> {
+        let member = (0.0, id.as_str());
+        client
+            .zadd::<(), _, _>(self.key(), None, None, false, false, member)
+            .await
+    }
+
+    pub(crate) async fn remove(&self, client: &Client, ids: Vec<String>) -> Result<(), Error> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        client.zrem(self.key(), ids).await
+    }
+
+    /// At most `limit` ids after one, in order. Some may be gone.
+    pub(crate) async fn ids_after(
+        &self,
+        client: &Client,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, Error> {
+        let from = match after {
+            Some(id) => ZRange {
+                kind: ZRangeKind::Exclusive,
+                range: ZRangeBound::Lex(id.to_owned()),
+            },
+            None => ZRange {
+                kind: ZRangeKind::Inclusive,
+                range: ZRangeBound::NegInfinityLex,
+            },
+        };
+        let to = ZRange {
+            kind: ZRangeKind::Inclusive,
+            range: ZRangeBound::InfiniteLex,
+        };
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        client
+            .zrangebylex(self.key(), from, to, Some((0, limit)))
+            .await
+    }
+
+    /// Now and then removes ids whose sessions expired.
+    pub(crate) async fn sweep(&self, client: &Client) -> Result<(), Error> {
+        if self.creates.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY != SWEEP_EVERY - 1 {
+            return Ok(());
+        }
+        let picked: Vec<String> = client
+            .zrandmember(self.key(), Some((SWEEP_IDS, false)))
+            .await?;
+        let mut looks = Vec::with_capacity(picked.len());
+        for id in picked {
+            looks.push(self.id_if_gone(client, id));
+        }
+        let gone: Vec<_> = stream::iter(looks)
+            .buffered(PIPELINED)
+            .try_collect()
+            .await?;
+        self.remove(client, gone.into_iter().flatten().collect())
+            .await
+    }
+
+    async fn id_if_gone(&self, client: &Client, id: String) -> Result<Option<String>, Error> {
+        let lives: bool = client.hexists(self.session_key(&id), "revision").await?;
+        Ok((!lives).then_some(id))
+    }
+}

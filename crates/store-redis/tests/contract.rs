@@ -1,0 +1,64 @@
+//! The session store against the contract suite. Each case has a server of its own, and "reopen" means
+//! that this server is killed with SIGKILL and started again.
+
+use std::{process::ExitCode, sync::Arc};
+
+use contract::{Abilities, Handles, Harness, Port, SessionStoreFixture, opener};
+use ports::SessionStore;
+use store_redis::{RedisConfig, RedisSessionStore};
+use testkit::servers::Redis;
+use tokio::sync::Mutex;
+
+struct RedisBackend;
+
+async fn open(url: &str) -> anyhow::Result<Arc<dyn SessionStore>> {
+    Ok(Arc::new(
+        RedisSessionStore::connect(RedisConfig::new(url)).await?,
+    ))
+}
+
+#[contract::async_trait]
+impl Harness for RedisBackend {
+    fn backend(&self) -> &'static str {
+        "redis"
+    }
+
+    fn abilities(&self, port: Port) -> Option<Abilities> {
+        match port {
+            Port::SessionStore => Some(Abilities {
+                durable: true,
+                shared: true,
+                ..Abilities::default()
+            }),
+            Port::EventLog | Port::Bus => None,
+        }
+    }
+
+    async fn session_store(&self) -> anyhow::Result<SessionStoreFixture> {
+        let server = Redis::start()?;
+        let url = server.url();
+        let mut fixture = SessionStoreFixture::new(open(&url).await?);
+        let server = Arc::new(Mutex::new(server));
+        let restarted = Arc::clone(&server);
+        fixture.handles = Handles {
+            peer: Some(opener(move || {
+                let url = url.clone();
+                async move { open(&url).await }
+            })),
+            reopen: Some(opener(move || {
+                let server = Arc::clone(&restarted);
+                async move {
+                    let mut server = server.lock().await;
+                    server.restart()?;
+                    open(&server.url()).await
+                }
+            })),
+            guard: Some(Box::new(server)),
+        };
+        Ok(fixture)
+    }
+}
+
+fn main() -> ExitCode {
+    contract::run(RedisBackend)
+}

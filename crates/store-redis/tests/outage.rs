@@ -1,0 +1,205 @@
+//! What happens while the server is gone, silent, or back again; and what the store leaves behind.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
+use model::{Session, SessionId};
+use ports::{SessionStore, SessionStoreError};
+use store_redis::{RedisConfig, RedisError, RedisSessionStore};
+use testkit::servers::Redis;
+
+const TTL: Duration = Duration::from_secs(600);
+/// Time that a call may take beyond its deadline on a busy machine.
+const SLACK: Duration = Duration::from_secs(1);
+/// How long the store may need to find a server that is back.
+const RECOVERY: Duration = Duration::from_secs(10);
+
+fn session(name: &str) -> Session {
+    Session {
+        id: SessionId::new(name).unwrap(),
+        ..contract::session(0)
+    }
+}
+
+async fn open(server: &Redis) -> RedisSessionStore {
+    RedisSessionStore::connect(RedisConfig::new(server.url()))
+        .await
+        .unwrap()
+}
+
+async fn is_unavailable_in_time(store: &RedisSessionStore) {
+    let one = session("one");
+    let started = Instant::now();
+    let (created, loaded, touched, listed) = tokio::join!(
+        store.create(&one, TTL),
+        store.load(&one.id),
+        store.touch(&one.id, TTL),
+        store.list(None, 10)
+    );
+    assert!(
+        started.elapsed() < Duration::from_secs(2) + SLACK,
+        "{:?}",
+        started.elapsed()
+    );
+    assert!(
+        matches!(created, Err(SessionStoreError::Unavailable { .. })),
+        "{created:?}"
+    );
+    assert!(
+        matches!(loaded, Err(SessionStoreError::Unavailable { .. })),
+        "{loaded:?}"
+    );
+    assert!(
+        matches!(touched, Err(SessionStoreError::Unavailable { .. })),
+        "{touched:?}"
+    );
+    assert!(
+        matches!(listed, Err(SessionStoreError::Unavailable { .. })),
+        "{listed:?}"
+    );
+}
+
+async fn recovers(store: &RedisSessionStore) {
+    let deadline = Instant::now() + RECOVERY;
+    while let Err(error) = store.check().await {
+        assert!(Instant::now() < deadline, "{error:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Says something to the server past the store; gives the answer as text.
+fn say(server: &Redis, command: &str) -> String {
+    let mut connection = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    connection
+        .write_all(format!("{command}\r\n").as_bytes())
+        .unwrap();
+    let mut answer = vec![0; 8192];
+    let length = connection.read(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer[..length]).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_server_every_call_ends_in_time_and_then_goes_on() {
+    let mut server = Redis::start().unwrap();
+    let store = open(&server).await;
+    let before = session("before");
+    let revision = store.create(&before, TTL).await.unwrap();
+    server.kill();
+    is_unavailable_in_time(&store).await;
+    server.restart().unwrap();
+    recovers(&store).await;
+    let loaded = store.load(&before.id).await.unwrap().unwrap();
+    assert_eq!(
+        (loaded.session, loaded.revision),
+        (before.clone(), revision)
+    );
+    // The server has forgotten our scripts.
+    assert!(store.replace(&before, revision, TTL).await.unwrap() > revision);
+    store.create(&session("after"), TTL).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_server_is_unavailable_too() {
+    let server = Redis::start().unwrap();
+    let store = open(&server).await;
+    server.pause().unwrap();
+    is_unavailable_in_time(&store).await;
+    server.resume().unwrap();
+    recovers(&store).await;
+    store.create(&session("after"), TTL).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_killed_under_writers_keeps_what_it_acknowledged() {
+    let mut server = Redis::start().unwrap();
+    let store = std::sync::Arc::new(open(&server).await);
+    let (acknowledged, mut seen) = tokio::sync::watch::channel(0);
+    let writer = tokio::spawn({
+        let store = std::sync::Arc::clone(&store);
+        async move {
+            let mut created = Vec::new();
+            for n in 0..600 {
+                let session = session(&format!("session-{n}"));
+                // A create without an answer may have happened: its session is given up.
+                if store.create(&session, TTL).await.is_ok() {
+                    created.push(session.id);
+                    acknowledged.send_replace(created.len());
+                } else {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            }
+            created
+        }
+    });
+    for kills in 1..=3 {
+        // An error here means that the writer is through.
+        let _ = seen.wait_for(|count| *count >= kills * 60).await;
+        server.restart().unwrap();
+    }
+    let created = writer.await.unwrap();
+    recovers(&store).await;
+    assert!(created.len() > 180);
+    for id in created {
+        assert!(
+            store.load(&id).await.unwrap().is_some(),
+            "{id} was acknowledged and is gone"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_that_expire_leave_the_index_without_anybody_listing() {
+    let server = Redis::start().unwrap();
+    let store = open(&server).await;
+    for n in 0..400 {
+        store
+            .create(&session(&format!("short-{n}")), Duration::from_millis(1))
+            .await
+            .unwrap();
+    }
+    let answer = say(&server, "ZCARD forgewire:sessions");
+    let left: usize = answer.trim().trim_start_matches(':').parse().unwrap();
+    assert!(left < 200, "{left} of 400 ids are still there");
+    assert!(store.list(None, 10).await.unwrap().sessions.is_empty());
+    assert_eq!(
+        say(&server, "DBSIZE").trim(),
+        ":0",
+        "a store that is empty leaves nothing"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_the_store_closes_its_connection() {
+    let server = Redis::start().unwrap();
+    let store = open(&server).await;
+    let clients = || say(&server, "CLIENT LIST").matches("addr=").count();
+    // Ours, the one that asks, and each counts twice: `addr` and `laddr`.
+    assert_eq!(clients(), 4);
+    drop(store);
+    let deadline = Instant::now() + RECOVERY;
+    while clients() != 2 {
+        assert!(Instant::now() < deadline, "the connection stays open");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn connecting_to_nobody_ends_in_time() {
+    let mut server = Redis::start().unwrap();
+    server.kill();
+    let startup_timeout = Duration::from_millis(500);
+    let started = Instant::now();
+    let config = RedisConfig {
+        startup_timeout,
+        ..RedisConfig::new(server.url())
+    };
+    let refused = RedisSessionStore::connect(config).await;
+    assert!(
+        matches!(refused, Err(RedisError::Unreachable { .. })),
+        "{refused:?}"
+    );
+    assert!(started.elapsed() < startup_timeout + SLACK);
+}

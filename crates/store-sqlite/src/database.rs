@@ -1,0 +1,143 @@
+//! One file: opened once, shared by the event log and the session store.
+
+use std::{
+    ffi::OsString,
+    fmt,
+    fs::{self, File, TryLockError},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use model::{Clock, Epoch};
+
+use crate::{
+    CloseError, OpenError, SqliteEventLog, SqliteSessionStore, readers::Readers, schema,
+    writer::Writer,
+};
+
+/// How long one call may take, with its wait in the queue.
+pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
+/// How long closing may take: a queue full of writes, and the last checkpoint.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(30);
+
+/// An open database file. Clones share it.
+#[derive(Clone)]
+pub struct Database(pub(crate) Arc<Shared>);
+
+pub(crate) struct Shared {
+    pub(crate) path: PathBuf,
+    pub(crate) epoch: Epoch,
+    pub(crate) readers: Readers,
+    pub(crate) writer: Writer,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Database").field(&self.0.path).finish()
+    }
+}
+
+/// `<path>.lock`, beside the database: locking the database itself would disturb SQLite's own locks.
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let mut lock_path = OsString::from(path);
+    lock_path.push(".lock");
+    let lock_path = PathBuf::from(lock_path);
+    let failed = |op, path: PathBuf| move |source| OpenError::Io { op, path, source };
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&lock_path);
+    let file = file.map_err(failed("open the lock file", lock_path.clone()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+            path: path.to_owned(),
+        }),
+        Err(TryLockError::Error(source)) => Err(failed("lock", lock_path)(source)),
+    }
+}
+
+impl Database {
+    /// Opens a file, and makes it and its folder if they are not there. Blocks for some milliseconds;
+    /// longer after a crash, when the write-ahead log is read.
+    ///
+    /// # Errors
+    /// Another process has it, another program or a newer build wrote it, or the disk fails.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        if let Some(folder) = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+        {
+            fs::create_dir_all(folder).map_err(|source| {
+                let path = folder.to_owned();
+                OpenError::Io {
+                    op: "make the folder",
+                    path,
+                    source,
+                }
+            })?;
+        }
+        let lock = lock(path)?;
+        let (connection, epoch) = schema::open_writer(path)?;
+        let readers = Readers::open(path)?;
+        let writer = Writer::start(connection, lock).map_err(|source| {
+            let path = path.to_owned();
+            OpenError::Io {
+                op: "start a thread for",
+                path,
+                source,
+            }
+        })?;
+        Ok(Self(Arc::new(Shared {
+            path: path.to_owned(),
+            epoch,
+            readers,
+            writer,
+        })))
+    }
+
+    /// The event log in this file.
+    #[must_use]
+    pub fn event_log(&self) -> SqliteEventLog {
+        SqliteEventLog::new(self.clone())
+    }
+
+    /// The session store in this file; times to live are counted by `clock`.
+    #[must_use]
+    pub fn session_store(&self, clock: Arc<dyn Clock>) -> SqliteSessionStore {
+        SqliteSessionStore::new(self.clone(), clock)
+    }
+
+    /// Finishes what is queued, copies the write-ahead log into the file, and gives the file free.
+    /// Later calls of the log and the store fail as unavailable. Closing twice is fine.
+    ///
+    /// Dropping everything instead does the same behind the caller's back.
+    ///
+    /// # Errors
+    /// It took longer than 30 s. What was acknowledged is in the file all the same.
+    pub async fn close(&self) -> Result<(), CloseError> {
+        let late = |doing| {
+            move |_| CloseError::TimedOut {
+                doing,
+                seconds: CLOSE_DEADLINE.as_secs(),
+            }
+        };
+        let readers = self.0.readers.close();
+        tokio::time::timeout(CLOSE_DEADLINE, readers)
+            .await
+            .map_err(late("reading"))?;
+        let Some(thread) = self.0.writer.close() else {
+            return Ok(());
+        };
+        let ended = tokio::task::spawn_blocking(move || thread.join());
+        match tokio::time::timeout(CLOSE_DEADLINE, ended)
+            .await
+            .map_err(late("writing"))?
+        {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(CloseError::Writer),
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The event log.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use model::{EventId, Sequence, Sequenced, StoredEvent, Timestamp};
+use ports::{Appended, EventLog, EventLogError, Head, Page};
+use rusqlite::{Connection, OptionalExtension, Params, params};
+
+use crate::{CallError, Database, database::CALL_DEADLINE};
+
+/// Most events of one page, whatever limit was asked for.
+const MAX_PAGE_EVENTS: usize = 10_000;
+/// A page ends when its events have so many bytes; one event always fits.
+const MAX_PAGE_BYTES: usize = 64 << 20;
+/// Events that one transaction removes, so that appends get in between.
+const TRIM_EVENTS: u64 = 2000;
+
+/// The event log in a SQLite file. Sequences are dense.
+#[derive(Clone, Debug)]
+pub struct SqliteEventLog(Database);
+
+/// An event, ready to be written.
+struct Row {
+    id: EventId,
+    received_at: i64,
+    body: Vec<u8>,
+}
+
+impl SqliteEventLog {
+    pub(crate) fn new(database: Database) -> Self {
+        Self(database)
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        op: &'static str,
+        read: impl FnOnce(&Connection) -> Result<T, CallError> + Send + 'static,
+    ) -> Result<T, EventLogError> {
+        self.0
+            .0
+            .readers
+            .run(CALL_DEADLINE, read)
+            .await
+            .map_err(|error| error.in_log(op))
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        op: &'static str,
+        bytes: usize,
+        write: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, EventLogError> {
+        let written = self.0.0.writer.run(CALL_DEADLINE, bytes, write).await;
+        written.map_err(|error| error.in_log(op))
+    }
+}
+
+/// A position as SQLite counts; nothing is stored beyond its range.
+fn column(sequence: Sequence) -> i64 {
+    i64::try_from(sequence.0).unwrap_or(i64::MAX)
+}
+
+fn sequence(connection: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<Sequence> {
+    connection
+        .prepare_cached(sql)?
+        .query_row(params, |row| row.get(0))
+        .map(position)
+}
+
+/// A position from its column; SQLite never counts below zero.
+fn position(column: i64) -> Sequence {
+    Sequence(u64::try_from(column).unwrap_or_default())
+}
+
+fn trimmed_through(connection: &Connection) -> rusqlite::Result<Sequence> {
+    sequence(
+        connection,
+        "SELECT value FROM meta WHERE key = 'trimmed_through'",
+        [],
+    )
+}
+
+fn last(connection: &Connection) -> rusqlite::Result<Sequence> {
+    let trimmed = column(trimmed_through(connection)?);
+    sequence(
+        connection,
+        "SELECT coalesce(max(sequence), ?1) FROM events",
+        [trimmed],
+    )
+}
+
+/// The last position before the first event that was received at or after `time`; the log's last if
+/// there is none. May lie earlier when the log was trimmed (see `watermark` in the schema).
+fn before(connection: &Connection, time: Timestamp) -> rusqlite::Result<Sequence> {
+    let sql = "SELECT sequence - 1 FROM events WHERE watermark >= ?1 ORDER BY watermark, sequence LIMIT 1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let found = statement
+        .query_row([time.unix_millis()], |row| row.get(0))
+        .optional()?;
+    found.map(position).map_or_else(|| last(connection), Ok)
+}
+
+fn insert(connection: &Connection, rows: Vec<Row>) -> rusqlite::Result<Vec<Appended>> {
+    let mut known = connection.prepare_cached("SELECT sequence FROM events WHERE id = ?1")?;
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO events (id, received_at, watermark, body) VALUES (?1, ?2, ?3, ?4)",
+    )?;
+    let mut watermark: i64 = connection
+        .prepare_cached("SELECT watermark FROM events ORDER BY sequence DESC LIMIT 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?
+        .unwrap_or(i64::MIN);
+    let mut appended = Vec::with_capacity(rows.len());
+    for Row {
+        id,
+        received_at,
+        body,
+    } in rows
+    {
+        // Looked up first: an ignored insert would leave a hole in the numbering.
+        let there = known
+            .query_row([id.as_str()], |row| row.get(0))
+            .optional()?;
+        let sequence = match there {
+            Some(sequence) => sequence,
+            None => {
+                watermark = watermark.max(received_at);
+                insert.insert(params![id.as_str(), received_at, watermark, body])?
+            }
+        };
+        appended.push(Appended {
+            id,
+            sequence: position(sequence),
+            duplicate: there.is_some(),
+        });
+    }
+    Ok(appended)
+}
+
+/// At most `limit` events of a query for sequence and body, and whether there are more.
+fn events(
+    connection: &Connection,
+    sql: &str,
+    from: Sequence,
+    limit: usize,
+) -> Result<(Vec<Sequenced<StoredEvent>>, bool), CallError> {
+    let limit = limit.min(MAX_PAGE_EVENTS);
+    let mut statement = connection.prepare_cached(sql)?;
+    let ask = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+    let mut rows = statement.query(params![column(from), ask])?;
+    let (mut events, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        if events.len() == limit || bytes >= MAX_PAGE_BYTES {
+            return Ok((events, true));
+        }
+        let sequence = position(row.get(0)?);
+        let body = row
+            .get_ref(1)?
+            .as_blob()
+            .map_err(|error| CallError::Corrupt(error.into()))?;
+        bytes += body.len();
+        let item = proto::decode_event(Bytes::copy_from_slice(body));
+        let item = item.map_err(|error| CallError::Corrupt(error.into()))?;
+        events.push(Sequenced { sequence, item });
+    }
+    Ok((events, false))
+}
+
+fn page(connection: &Connection, after: Sequence, limit: usize) -> Result<Page, CallError> {
+    let trimmed = trimmed_through(connection)?;
+    let from = after.max(trimmed);
+    let sql = "SELECT sequence, body FROM events WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";
+    let (events, more) = events(connection, sql, from, limit)?;
+    let through = events.last().map_or(from, |last| last.sequence);
+    let resumes_after = (after < trimmed).then_some(trimmed);
+    Ok(Page {
+        events,
+        through,
+        at_head: !more,
+        resumes_after,
+    })
+}
+
+/// Removes some events of the front that were received before `time`; says how many.
+fn trim_some(connection: &Connection, time: Timestamp) -> rusqlite::Result<u64> {
+    let trimmed = trimmed_through(connection)?;
+    let through = before(connection, time)?.min(Sequence(trimmed.0 + TRIM_EVENTS));
+    if through <= trimmed {
+        return Ok(0);
+    }
+    let through = column(through);
+    let mut delete = connection.prepare_cached("DELETE FROM events WHERE sequence <= ?1")?;
+    let removed = delete.execute([through])?;
+    let sql = "UPDATE meta SET value = ?1 WHERE key = 'trimmed_through'";
+    connection.prepare_cached(sql)?.execute([through])?;
+    Ok(u64::try_from(removed).unwrap_or(u64::MAX))
+}
+
+#[async_trait]
+impl EventLog for SqliteEventLog {
+    async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>, EventLogError> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let row = |event: StoredEvent| Row {
+            received_at: event.facts.received_at.unix_millis(),
+            body: proto::encode_event(&event),
+            id: event.facts.id,
+        };
+        let rows: Vec<_> = events.into_iter().map(row).collect();
+        let bytes = rows.iter().map(|row| row.body.len()).sum();
+        self.write("append", bytes, move |connection| insert(connection, rows))
+            .await
+    }
+
+    async fn read_after(&self, after: Sequence, limit: usize) -> Result<Page, EventLogError> {
+        self.read("read", move |connection| page(connection, after, limit))
+            .await
+    }
+
+    async fn read_before(
+        &self,
+        before: Sequence,
+        limit: usize,
+    ) -> Result<Vec<Sequenced<StoredEvent>>, EventLogError> {
+        self.read("read backwards", move |connection| {
+            let sql = "SELECT sequence, body FROM events WHERE sequence < ?1 \
+                       ORDER BY sequence DESC LIMIT ?2";
+            Ok(events(connection, sql, before, limit)?.0)
+        })
+        .await
+    }
+
+    async fn seek(&self, time: Timestamp) -> Result<Sequence, EventLogError> {
+        self.read("seek", move |connection| Ok(before(connection, time)?))
+            .await
+    }
+
+    async fn head(&self) -> Result<Head, EventLogError> {
+        let epoch = self.0.0.epoch;
+        self.read("read the head", move |connection| {
+            let trimmed_through = trimmed_through(connection)?;
+            Ok(Head {
+                epoch,
+                trimmed_through,
+                last: last(connection)?,
+            })
+        })
+        .await
+    }
+
+    async fn trim(&self, time: Timestamp) -> Result<u64, EventLogError> {
+        let mut removed = 0;
+        loop {
+            match self
+                .write("trim", 0, move |connection| trim_some(connection, time))
+                .await?
+            {
+                0 => return Ok(removed),
+                some => removed += some,
+            }
+        }
+    }
+
+    fn deadline(&self) -> Duration {
+        CALL_DEADLINE
+    }
+}

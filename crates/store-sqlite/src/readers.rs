@@ -1,0 +1,88 @@
+//! Reading: a few connections, used on tokio's blocking threads.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use rusqlite::Connection;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task,
+};
+
+use crate::{CallError, OpenError, schema};
+
+/// Connections that read at the same time; more calls wait. Reads are short and mostly from memory.
+const READERS: u32 = 4;
+
+/// The read connections.
+pub(crate) struct Readers {
+    idle: Arc<Mutex<Vec<Connection>>>,
+    permits: Arc<Semaphore>,
+}
+
+/// A connection that goes back to the others when it is dropped, also after a panic.
+struct Borrowed {
+    connection: Option<Connection>,
+    idle: Arc<Mutex<Vec<Connection>>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        self.idle.lock().extend(self.connection.take());
+    }
+}
+
+impl Readers {
+    pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
+        let idle: Vec<_> = (0..READERS)
+            .map(|_| schema::open_reader(path))
+            .collect::<Result<_, _>>()?;
+        let permits = Arc::new(Semaphore::new(idle.len()));
+        Ok(Self {
+            idle: Arc::new(Mutex::new(idle)),
+            permits,
+        })
+    }
+
+    /// Runs `read` on one snapshot of the database, within `deadline`.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        deadline: Duration,
+        read: impl FnOnce(&Connection) -> Result<T, CallError> + Send + 'static,
+    ) -> Result<T, CallError> {
+        let reading = async {
+            let permit = Arc::clone(&self.permits).acquire_owned().await;
+            let permit = permit.map_err(|_| CallError::Closed)?;
+            let idle = Arc::clone(&self.idle);
+            let connection = idle.lock().pop();
+            let borrowed = Borrowed {
+                connection,
+                idle,
+                _permit: permit,
+            };
+            let read = task::spawn_blocking(move || {
+                let connection = borrowed.connection.as_ref().ok_or(CallError::Closed)?;
+                let snapshot = connection.unchecked_transaction()?;
+                let answer = read(&snapshot);
+                snapshot.finish()?;
+                answer
+            });
+            // The task fails only when the runtime shuts down or `read` panicked.
+            read.await.unwrap_or(Err(CallError::Stopped))
+        };
+        let late = CallError::TimedOut(deadline.as_millis());
+        tokio::time::timeout(deadline, reading)
+            .await
+            .unwrap_or(Err(late))
+    }
+
+    /// Waits for running reads, refuses new ones, and closes the connections.
+    pub(crate) async fn close(&self) {
+        // Whoever closes a second time finds the semaphore closed, and nothing left to do.
+        if self.permits.acquire_many(READERS).await.is_ok() {
+            self.permits.close();
+            self.idle.lock().clear();
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The file: settings of a connection, tables, and their version.
+
+use std::path::Path;
+
+use model::{Epoch, IdSource, RandomIds};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
+
+use crate::OpenError;
+
+/// `PRAGMA user_version` of the newest schema that we know.
+const SCHEMA_VERSION: i64 = 1;
+/// `PRAGMA application_id`: "FWIR", tells our files from others.
+const APPLICATION_ID: i64 = 0x4657_4952;
+
+/// `watermark` is the highest `received_at` up to and including the row. It never falls along the
+/// sequence, so an index finds the first event received at or after a time, though receive times
+/// themselves may jump. `AUTOINCREMENT` keeps sequences rising when the table has been trimmed empty.
+const TABLES: &str = "
+    CREATE TABLE meta (
+        key TEXT PRIMARY KEY,
+        value INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE events (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        received_at INTEGER NOT NULL,
+        watermark INTEGER NOT NULL,
+        body BLOB NOT NULL
+    );
+    CREATE INDEX events_by_watermark ON events (watermark);
+    CREATE TABLE sessions (
+        id TEXT PRIMARY KEY,
+        revision INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL,
+        body BLOB -- NULL: the session has ended
+    );
+    CREATE INDEX sessions_by_expiry ON sessions (expires_at);
+    INSERT INTO meta (key, value) VALUES ('trimmed_through', 0);
+";
+
+/// Settings of every connection. `FULL` syncs the log at each commit: what is answered is on the disk.
+/// The writer checkpoints itself, because an automatic checkpoint hides its errors.
+const SETTINGS: &str = "
+    PRAGMA synchronous = FULL;
+    PRAGMA wal_autocheckpoint = 0;
+    PRAGMA busy_timeout = 2000;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA cache_size = -16000;
+    PRAGMA journal_size_limit = 67108864;
+";
+
+fn failed(op: &'static str, path: &Path) -> impl FnOnce(rusqlite::Error) -> OpenError {
+    move |source| OpenError::Sqlite {
+        op,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// Opens the file for writing, makes its tables if it is new, and gives the log's epoch.
+pub(crate) fn open_writer(path: &Path) -> Result<(Connection, Epoch), OpenError> {
+    let mut connection = Connection::open(path).map_err(failed("open", path))?;
+    connection
+        .execute_batch(SETTINGS)
+        .map_err(failed("set up", path))?;
+    // Looked at before anything is changed: somebody else's file stays as it is.
+    let version = version(&connection, path)?;
+    let mode: String = connection
+        .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+        .map_err(failed("set up", path))?;
+    if mode != "wal" {
+        return Err(OpenError::NoWriteAheadLog {
+            path: path.to_owned(),
+        });
+    }
+    if version == 0 {
+        create(&mut connection).map_err(failed("create the tables of", path))?;
+    }
+    let epoch = connection.query_row("SELECT value FROM meta WHERE key = 'epoch'", [], |row| {
+        row.get(0).map(i64::cast_unsigned).map(Epoch)
+    });
+    Ok((connection, epoch.map_err(failed("read", path))?))
+}
+
+/// Opens the file for reading; it has been opened for writing before.
+pub(crate) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed("open", path))?;
+    connection
+        .execute_batch(SETTINGS)
+        .map_err(failed("set up", path))?;
+    Ok(connection)
+}
+
+fn number(connection: &Connection, sql: &str, path: &Path) -> Result<i64, OpenError> {
+    connection
+        .query_row(sql, [], |row| row.get(0))
+        .map_err(failed("read", path))
+}
+
+/// The schema's version; 0 for a new file.
+fn version(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
+    let found = number(connection, "PRAGMA user_version", path)?;
+    let application = number(connection, "PRAGMA application_id", path)?;
+    let tables = number(connection, "SELECT count(*) FROM sqlite_schema", path)?;
+    let path = path.to_owned();
+    match (application, found) {
+        (0, 0) if tables == 0 => Ok(0),
+        (APPLICATION_ID, 1..=SCHEMA_VERSION) => Ok(found),
+        (APPLICATION_ID, _) => Err(OpenError::Newer {
+            path,
+            found,
+            known: SCHEMA_VERSION,
+        }),
+        _ => Err(OpenError::Foreign { path }),
+    }
+}
+
+/// All tables or none.
+fn create(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(TABLES)?;
+    let epoch = RandomIds.random_u64().cast_signed();
+    transaction.execute(
+        "INSERT INTO meta (key, value) VALUES ('epoch', ?1)",
+        params![epoch],
+    )?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    transaction.commit()
+}

@@ -1,0 +1,292 @@
+//! The session store.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use model::{Clock, Session, SessionId, Timestamp};
+use ports::{Expected, Revision, SessionPage, SessionStore, SessionStoreError, Versioned};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::{CallError, Database, database::CALL_DEADLINE};
+
+/// Most sessions of one page, whatever limit was asked for.
+const MAX_PAGE_SESSIONS: usize = 1000;
+/// Expired rows that each `create` clears away: more than one, so that they never pile up.
+const SWEEP_ROWS: u32 = 16;
+
+/// The session store in a SQLite file.
+#[derive(Clone)]
+pub struct SqliteSessionStore {
+    database: Database,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for SqliteSessionStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SqliteSessionStore")
+            .field(&self.database)
+            .finish()
+    }
+}
+
+/// A row that has not expired.
+struct Stored {
+    revision: Revision,
+    ended: bool,
+}
+
+/// What came of a write that competes with others.
+enum Written {
+    Yes(Revision),
+    Exists,
+    Missing,
+    Conflict(Revision),
+}
+
+impl Written {
+    fn into_result(self) -> Result<Revision, SessionStoreError> {
+        match self {
+            Self::Yes(revision) => Ok(revision),
+            Self::Exists => Err(SessionStoreError::Exists),
+            Self::Missing => Err(SessionStoreError::Missing),
+            Self::Conflict(current) => Err(SessionStoreError::Conflict { current }),
+        }
+    }
+}
+
+fn encode(session: &Session) -> Result<Vec<u8>, SessionStoreError> {
+    serde_json::to_vec(session).map_err(|error| SessionStoreError::Corrupt {
+        source: error.into(),
+    })
+}
+
+fn revision(column: i64) -> Revision {
+    Revision(column.cast_unsigned())
+}
+
+fn stored(connection: &Connection, id: &str, now: Timestamp) -> rusqlite::Result<Option<Stored>> {
+    let sql = "SELECT revision, body IS NULL FROM sessions WHERE id = ?1 AND expires_at > ?2";
+    let row = |row: &Row<'_>| {
+        Ok(Stored {
+            revision: revision(row.get(0)?),
+            ended: row.get(1)?,
+        })
+    };
+    connection
+        .prepare_cached(sql)?
+        .query_row(params![id, now.unix_millis()], row)
+        .optional()
+}
+
+fn sweep(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM sessions WHERE rowid IN \
+               (SELECT rowid FROM sessions WHERE expires_at <= ?1 LIMIT ?2)";
+    connection
+        .prepare_cached(sql)?
+        .execute(params![now.unix_millis(), SWEEP_ROWS])?;
+    Ok(())
+}
+
+fn create(
+    connection: &Connection,
+    id: &str,
+    body: &[u8],
+    now: Timestamp,
+    ttl: Duration,
+) -> rusqlite::Result<Written> {
+    if stored(connection, id, now)?.is_some() {
+        return Ok(Written::Exists);
+    }
+    // A row of that id can only be an expired one; its revision goes on, so that whoever still holds
+    // it cannot replace the new session.
+    let sql = "INSERT INTO sessions (id, revision, expires_at, body) VALUES (?1, 1, ?2, ?3) \
+               ON CONFLICT (id) DO UPDATE SET revision = revision + 1, \
+               expires_at = excluded.expires_at, body = excluded.body RETURNING revision";
+    let mut statement = connection.prepare_cached(sql)?;
+    let expires_at = now.plus(ttl).unix_millis();
+    let written = statement.query_row(params![id, expires_at, body], |row| row.get(0))?;
+    sweep(connection, now)?;
+    Ok(Written::Yes(revision(written)))
+}
+
+fn replace(
+    connection: &Connection,
+    (id, body): (&str, &[u8]),
+    expected: Expected,
+    now: Timestamp,
+    ttl: Duration,
+) -> rusqlite::Result<Written> {
+    match stored(connection, id, now)? {
+        None | Some(Stored { ended: true, .. }) => Ok(Written::Missing),
+        Some(Stored { revision, .. }) if revision != expected => Ok(Written::Conflict(revision)),
+        Some(_) => {
+            let next = Revision(expected.0 + 1);
+            let sql = "UPDATE sessions SET revision = ?2, expires_at = ?3, body = ?4 WHERE id = ?1";
+            let expires_at = now.plus(ttl).unix_millis();
+            let columns = params![id, next.0.cast_signed(), expires_at, body];
+            connection.prepare_cached(sql)?.execute(columns)?;
+            Ok(Written::Yes(next))
+        }
+    }
+}
+
+fn versioned((number, body): (i64, Vec<u8>)) -> Result<Versioned, CallError> {
+    let session = serde_json::from_slice(&body);
+    let session = session.map_err(|error| CallError::Corrupt(error.into()))?;
+    Ok(Versioned {
+        session,
+        revision: revision(number),
+    })
+}
+
+fn columns(row: &Row<'_>) -> rusqlite::Result<(i64, Vec<u8>)> {
+    Ok((row.get(0)?, row.get(1)?))
+}
+
+fn page(
+    connection: &Connection,
+    after: &str,
+    limit: usize,
+    now: Timestamp,
+) -> Result<SessionPage, CallError> {
+    let limit = limit.min(MAX_PAGE_SESSIONS);
+    let sql = "SELECT revision, body FROM sessions \
+               WHERE id > ?1 AND expires_at > ?2 AND body IS NOT NULL ORDER BY id LIMIT ?3";
+    let ask = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map(params![after, now.unix_millis(), ask], columns)?;
+    let mut sessions: Vec<_> = rows.map(|row| versioned(row?)).collect::<Result<_, _>>()?;
+    let more = sessions.len() > limit;
+    sessions.truncate(limit);
+    let next = sessions
+        .last()
+        .filter(|_| more)
+        .map(|last| last.session.id.clone());
+    Ok(SessionPage { sessions, next })
+}
+
+impl SqliteSessionStore {
+    pub(crate) fn new(database: Database, clock: Arc<dyn Clock>) -> Self {
+        Self { database, clock }
+    }
+
+    /// The time is read when the work is done, not when it is queued.
+    async fn read<T: Send + 'static>(
+        &self,
+        op: &'static str,
+        read: impl FnOnce(&Connection, Timestamp) -> Result<T, CallError> + Send + 'static,
+    ) -> Result<T, SessionStoreError> {
+        let clock = Arc::clone(&self.clock);
+        let read = move |connection: &Connection| read(connection, clock.now());
+        let answer = self.database.0.readers.run(CALL_DEADLINE, read).await;
+        answer.map_err(|error| error.in_sessions(op))
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        op: &'static str,
+        bytes: usize,
+        write: impl FnOnce(&Connection, Timestamp) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, SessionStoreError> {
+        let clock = Arc::clone(&self.clock);
+        let write = move |connection: &Connection| write(connection, clock.now());
+        let answer = self
+            .database
+            .0
+            .writer
+            .run(CALL_DEADLINE, bytes, write)
+            .await;
+        answer.map_err(|error| error.in_sessions(op))
+    }
+}
+
+#[async_trait]
+impl SessionStore for SqliteSessionStore {
+    async fn create(
+        &self,
+        session: &Session,
+        ttl: Duration,
+    ) -> Result<Revision, SessionStoreError> {
+        let (id, body) = (session.id.clone(), encode(session)?);
+        let bytes = body.len();
+        let write = move |c: &Connection, now| create(c, id.as_str(), &body, now, ttl);
+        self.write("create a session", bytes, write)
+            .await?
+            .into_result()
+    }
+
+    async fn load(&self, id: &SessionId) -> Result<Option<Versioned>, SessionStoreError> {
+        let id = id.clone();
+        self.read("load a session", move |connection, now| {
+            let sql = "SELECT revision, body FROM sessions \
+                       WHERE id = ?1 AND expires_at > ?2 AND body IS NOT NULL";
+            let mut statement = connection.prepare_cached(sql)?;
+            let found = statement.query_row(params![id.as_str(), now.unix_millis()], columns);
+            found.optional()?.map(versioned).transpose()
+        })
+        .await
+    }
+
+    async fn replace(
+        &self,
+        session: &Session,
+        expected: Expected,
+        ttl: Duration,
+    ) -> Result<Revision, SessionStoreError> {
+        let (id, body) = (session.id.clone(), encode(session)?);
+        let bytes = body.len();
+        let write = move |c: &Connection, now| replace(c, (id.as_str(), &body), expected, now, ttl);
+        self.write("replace a session", bytes, write)
+            .await?
+            .into_result()
+    }
+
+    async fn end(&self, id: &SessionId) -> Result<bool, SessionStoreError> {
+        let id = id.clone();
+        self.write("end a session", 0, move |connection, now| {
+            let sql = "UPDATE sessions SET body = NULL \
+                       WHERE id = ?1 AND expires_at > ?2 AND body IS NOT NULL";
+            let columns = params![id.as_str(), now.unix_millis()];
+            Ok(connection.prepare_cached(sql)?.execute(columns)? > 0)
+        })
+        .await
+    }
+
+    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, SessionStoreError> {
+        let id = id.clone();
+        self.write("touch a session", 0, move |connection, now| {
+            let sql = "UPDATE sessions SET expires_at = ?3 \
+                       WHERE id = ?1 AND expires_at > ?2 AND body IS NOT NULL";
+            let expires_at = now.plus(ttl).unix_millis();
+            let columns = params![id.as_str(), now.unix_millis(), expires_at];
+            Ok(connection.prepare_cached(sql)?.execute(columns)? > 0)
+        })
+        .await
+    }
+
+    async fn list(
+        &self,
+        after: Option<&SessionId>,
+        limit: usize,
+    ) -> Result<SessionPage, SessionStoreError> {
+        // No id is empty, so every id comes after the empty text.
+        let after = after.map(ToString::to_string).unwrap_or_default();
+        self.read("list sessions", move |connection, now| {
+            page(connection, &after, limit, now)
+        })
+        .await
+    }
+
+    async fn check(&self) -> Result<(), SessionStoreError> {
+        let op = "answer";
+        self.database
+            .0
+            .writer
+            .check()
+            .map_err(|error| error.in_sessions(op))?;
+        self.read(op, |connection, _| {
+            Ok(connection.query_row("SELECT 1", [], |_| Ok(()))?)
+        })
+        .await
+    }
+}

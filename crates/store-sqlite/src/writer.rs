@@ -1,0 +1,308 @@
+//! Writing: one thread, many jobs per commit.
+
+use std::{
+    fs::File,
+    iter,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::CallError;
+
+/// Jobs that one commit takes along: the fsync is shared, and no job waits long for the others.
+const MAX_JOBS_PER_COMMIT: usize = 256;
+/// Jobs that wait; more are refused as overload.
+const MAX_QUEUED_JOBS: usize = 8192;
+/// Bytes of events that wait, so that a queue of large ones is refused early as well.
+const MAX_QUEUED_BYTES: usize = 128 << 20;
+/// The log is copied into the database after so many commits …
+const CHECKPOINT_COMMITS: usize = 128;
+/// … or so many bytes of events.
+const CHECKPOINT_BYTES: usize = 8 << 20;
+
+/// The way to the writer's thread. Dropping it lets the thread finish what is queued and end.
+pub(crate) struct Writer {
+    jobs: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    queued_bytes: Arc<AtomicUsize>,
+    stopped: Arc<AtomicBool>,
+}
+
+/// A write, run inside a savepoint of a shared transaction.
+trait Job: Send {
+    /// Nobody waits for the answer any more.
+    fn is_abandoned(&self) -> bool;
+    /// Bytes that it writes, about.
+    fn bytes(&self) -> usize;
+    /// Writes; false means that it failed and its savepoint has to be rolled back.
+    fn work(&mut self, connection: &Connection) -> bool;
+    /// Answers, once it is known whether the transaction was committed.
+    fn answer(self: Box<Self>, committed: Result<(), CallError>);
+}
+
+/// Room in the queue, given back on drop.
+struct Room(Arc<AtomicUsize>, usize);
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
+
+struct TypedJob<T, F> {
+    write: Option<F>,
+    result: Option<rusqlite::Result<T>>,
+    caller: oneshot::Sender<Result<T, CallError>>,
+    room: Room,
+}
+
+impl<T, F> Job for TypedJob<T, F>
+where
+    T: Send,
+    F: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
+{
+    fn is_abandoned(&self) -> bool {
+        self.caller.is_closed()
+    }
+
+    fn bytes(&self) -> usize {
+        self.room.1
+    }
+
+    fn work(&mut self, connection: &Connection) -> bool {
+        self.result = self.write.take().map(|write| write(connection));
+        matches!(self.result, Some(Ok(_)))
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), CallError>) {
+        let answer = match (self.result, committed) {
+            (Some(Err(error)), _) => Err(error.into()),
+            (_, Err(error)) => Err(error),
+            (Some(Ok(result)), Ok(())) => Ok(result),
+            (None, Ok(())) => Err(CallError::Stopped),
+        };
+        // Whoever dropped the call does not want the answer.
+        let _ = self.caller.send(answer);
+    }
+}
+
+impl Writer {
+    /// Starts the thread. It keeps `lock`, which tells other processes to stay away, to its end.
+    pub(crate) fn start(connection: Connection, lock: File) -> std::io::Result<Self> {
+        let (jobs, queue) = mpsc::channel(MAX_QUEUED_JOBS);
+        let stopped = Arc::new(AtomicBool::new(false));
+        let mut thread = Thread {
+            connection,
+            queue,
+            stopped: Arc::clone(&stopped),
+            commits: 0,
+            bytes: 0,
+            _lock: lock,
+        };
+        let thread = thread::Builder::new()
+            .name("sqlite-writer".into())
+            .spawn(move || thread.run())?;
+        Ok(Self {
+            jobs: Mutex::new(Some(jobs)),
+            thread: Mutex::new(Some(thread)),
+            queued_bytes: Arc::default(),
+            stopped,
+        })
+    }
+
+    /// Runs `write`; answers after the commit that holds it. After an error other than
+    /// [`CallError::TimedOut`], [`CallError::Closed`] and [`CallError::Stopped`] it has not happened.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        deadline: Duration,
+        bytes: usize,
+        write: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, CallError> {
+        let room = self.room(bytes)?;
+        let (caller, answer) = oneshot::channel();
+        let job = Box::new(TypedJob {
+            write: Some(write),
+            result: None,
+            caller,
+            room,
+        });
+        let sent = self
+            .jobs
+            .lock()
+            .as_ref()
+            .ok_or(CallError::Closed)?
+            .try_send(job);
+        sent.map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => CallError::QueueFull,
+            mpsc::error::TrySendError::Closed(_) => CallError::Stopped,
+        })?;
+        match tokio::time::timeout(deadline, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(CallError::Stopped),
+            Err(_) => Err(CallError::TimedOut(deadline.as_millis())),
+        }
+    }
+
+    /// Whether writes are accepted.
+    pub(crate) fn check(&self) -> Result<(), CallError> {
+        match &*self.jobs.lock() {
+            None => Err(CallError::Closed),
+            Some(jobs) if jobs.is_closed() || self.stopped.load(Ordering::Relaxed) => {
+                Err(CallError::Stopped)
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Refuses new jobs; gives the thread, which ends when it has written what is queued.
+    pub(crate) fn close(&self) -> Option<JoinHandle<()>> {
+        *self.jobs.lock() = None;
+        self.thread.lock().take()
+    }
+
+    fn room(&self, bytes: usize) -> Result<Room, CallError> {
+        // One job alone always has room, however large: its size has a bound where it came in.
+        let add = |queued: usize| {
+            let sum = queued.saturating_add(bytes);
+            (queued == 0 || sum <= MAX_QUEUED_BYTES).then_some(sum)
+        };
+        let (order, queued) = (Ordering::Relaxed, &self.queued_bytes);
+        queued
+            .fetch_update(order, order, add)
+            .map_err(|_| CallError::QueueFull)?;
+        Ok(Room(Arc::clone(queued), bytes))
+    }
+}
+
+struct Thread {
+    connection: Connection,
+    queue: mpsc::Receiver<Box<dyn Job>>,
+    stopped: Arc<AtomicBool>,
+    /// Since the last checkpoint.
+    commits: usize,
+    bytes: usize,
+    _lock: File,
+}
+
+/// How a transaction ended that was not committed.
+struct Failed {
+    error: rusqlite::Error,
+    /// The file cannot be trusted to take the next commit.
+    fatal: bool,
+}
+
+impl Thread {
+    fn run(&mut self) {
+        while let Some(first) = self.queue.blocking_recv() {
+            let more = iter::from_fn(|| self.queue.try_recv().ok());
+            let jobs: Vec<_> = iter::once(first)
+                .chain(more)
+                .take(MAX_JOBS_PER_COMMIT)
+                .collect();
+            // Whoever gave up before the work began has written nothing.
+            let mut jobs: Vec<_> = jobs.into_iter().filter(|job| !job.is_abandoned()).collect();
+            let outcome = if jobs.is_empty() {
+                Ok(())
+            } else {
+                self.transaction(&mut jobs)
+            };
+            let bytes: usize = jobs.iter().map(|job| job.bytes()).sum();
+            let fatal = answer(jobs, outcome);
+            if fatal || !self.checkpoint(bytes) {
+                self.stopped.store(true, Ordering::Relaxed);
+                tracing::error!("the SQLite writer stops: a commit may not have reached the disk");
+                return; // Dropping the queue tells everybody who waits.
+            }
+        }
+        if let Err(error) = checkpoint(&self.connection, "TRUNCATE") {
+            tracing::warn!(%error, "the last SQLite checkpoint failed; the next start repeats it");
+        }
+    }
+
+    fn transaction(&self, jobs: &mut [Box<dyn Job>]) -> Result<(), Failed> {
+        let run = |sql: &str| self.connection.prepare_cached(sql)?.execute([]).map(|_| ());
+        let harmless = |error| Failed {
+            error,
+            fatal: false,
+        };
+        run("BEGIN IMMEDIATE").map_err(harmless)?;
+        let mut work = || {
+            for job in &mut *jobs {
+                run("SAVEPOINT job")?;
+                if !job.work(&self.connection) {
+                    // After an I/O error SQLite may have rolled back everything: then this fails,
+                    // and with it the whole transaction.
+                    run("ROLLBACK TO job")?;
+                }
+                run("RELEASE job")?;
+            }
+            Ok(())
+        };
+        let committed = work().map_err(harmless).and_then(|()| {
+            run("COMMIT").map_err(|error| {
+                // A full disk refuses the commit before anything counts. Anything else, above all a
+                // failed fsync, leaves open what the disk holds: the next success could be a lie.
+                let fatal = error.sqlite_error_code() != Some(ErrorCode::DiskFull);
+                Failed { error, fatal }
+            })
+        });
+        if committed.is_err() && !self.connection.is_autocommit() {
+            run("ROLLBACK").map_err(|error| Failed { error, fatal: true })?;
+        }
+        committed
+    }
+
+    /// Copies the log into the database now and then; false if the disk failed.
+    fn checkpoint(&mut self, bytes: usize) -> bool {
+        (self.commits, self.bytes) = (self.commits + 1, self.bytes.saturating_add(bytes));
+        if self.commits < CHECKPOINT_COMMITS && self.bytes < CHECKPOINT_BYTES {
+            return true;
+        }
+        (self.commits, self.bytes) = (0, 0);
+        match checkpoint(&self.connection, "PASSIVE") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) => {
+                tracing::error!(%error, "a SQLite checkpoint failed");
+                false
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a SQLite checkpoint was put off");
+                true
+            }
+            Ok(()) => true,
+        }
+    }
+}
+
+fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
+    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))
+}
+
+/// Answers everybody; true if the writer has to stop.
+fn answer(jobs: Vec<Box<dyn Job>>, outcome: Result<(), Failed>) -> bool {
+    let (error, fatal) = match outcome {
+        Ok(()) => (None, false),
+        Err(Failed { error, fatal }) => {
+            tracing::error!(%error, fatal, "a SQLite transaction was not committed");
+            (Some(Arc::new(error)), fatal)
+        }
+    };
+    for job in jobs {
+        job.answer(match &error {
+            None => Ok(()),
+            Some(error) => Err(CallError::Commit(Arc::clone(error))),
+        });
+    }
+    fatal
+}
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

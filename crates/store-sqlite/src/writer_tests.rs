@@ -1,0 +1,136 @@
+use std::time::Instant;
+
+use super::*;
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A writer on a file of its own with a table `numbers`, and a constraint that only COMMIT checks.
+fn writer(folder: &tempfile::TempDir) -> Writer {
+    let connection = Connection::open(folder.path().join("db")).unwrap();
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL;
+             PRAGMA foreign_keys = ON;
+             CREATE TABLE numbers (n INTEGER PRIMARY KEY);
+             CREATE TABLE children (
+                 n INTEGER REFERENCES numbers (n) DEFERRABLE INITIALLY DEFERRED
+             );",
+        )
+        .unwrap();
+    Writer::start(
+        connection,
+        File::create(folder.path().join("lock")).unwrap(),
+    )
+    .unwrap()
+}
+
+async fn insert(writer: &Writer, n: i64) -> Result<usize, CallError> {
+    let insert = move |c: &Connection| c.execute("INSERT INTO numbers VALUES (?1)", [n]);
+    writer.run(DEADLINE, 0, insert).await
+}
+
+async fn count(writer: &Writer) -> i64 {
+    let count = |c: &Connection| c.query_row("SELECT count(*) FROM numbers", [], |row| row.get(0));
+    writer.run(DEADLINE, 0, count).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_fails_takes_no_other_job_of_its_commit_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = Arc::new(writer(&folder));
+    let tasks: Vec<_> = (0..200)
+        .map(|task| {
+            let writer = Arc::clone(&writer);
+            tokio::spawn(async move { insert(&writer, task / 2).await.is_ok() })
+        })
+        .collect();
+    let mut succeeded = 0;
+    for task in tasks {
+        succeeded += usize::from(task.await.unwrap());
+    }
+    assert_eq!(succeeded, 100, "of two equal inserts one fails");
+    assert_eq!(count(&writer).await, 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_failed_job_wrote_before_it_failed_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = writer(&folder);
+    let failed = writer.run(DEADLINE, 0, |connection| {
+        connection.execute("INSERT INTO numbers VALUES (1)", [])?;
+        connection.execute("INSERT INTO nowhere VALUES (1)", [])
+    });
+    assert!(matches!(failed.await, Err(CallError::Statement(_))));
+    assert_eq!(count(&writer).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_commit_that_failed_nothing_is_acknowledged_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = writer(&folder);
+    insert(&writer, 1).await.unwrap();
+    writer.check().unwrap();
+    let orphan = |c: &Connection| c.execute("INSERT INTO children VALUES (99)", []);
+    let refused = writer.run(DEADLINE, 0, orphan).await;
+    assert!(matches!(refused, Err(CallError::Commit(_))), "{refused:?}");
+    let later = insert(&writer, 2).await;
+    assert!(matches!(later, Err(CallError::Stopped)), "{later:?}");
+    assert!(matches!(writer.check(), Err(CallError::Stopped)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = Arc::new(writer(&folder));
+    let (started, mut has_started) = mpsc::channel(1);
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let blocking = tokio::spawn({
+        let writer = Arc::clone(&writer);
+        async move {
+            let block = move |_: &Connection| {
+                started.blocking_send(()).ok();
+                released.recv().ok();
+                Ok(())
+            };
+            writer.run(DEADLINE, MAX_QUEUED_BYTES - 10, block).await
+        }
+    });
+    has_started.recv().await.unwrap();
+    let too_much = writer.run(DEADLINE, 11, |_| Ok(())).await;
+    assert!(
+        matches!(too_much, Err(CallError::QueueFull)),
+        "{too_much:?}"
+    );
+    let mut waiting = Vec::new();
+    for _ in 0..MAX_QUEUED_JOBS {
+        let mut job = Box::pin(insert(&writer, 1));
+        assert!(poll_once(job.as_mut()).is_none());
+        waiting.push(job);
+    }
+    let refused = insert(&writer, 2).await;
+    assert!(matches!(refused, Err(CallError::QueueFull)), "{refused:?}");
+    drop(waiting);
+    release.send(()).unwrap();
+    blocking.await.unwrap().unwrap();
+    // Those who gave up while they waited make room, and have written nothing.
+    let deadline = Instant::now() + DEADLINE;
+    while writer.run(DEADLINE, 0, |_| Ok(())).await.is_err() {
+        assert!(Instant::now() < deadline, "the queue stays full");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(count(&writer).await, 0);
+    assert_eq!(
+        writer.queued_bytes.load(Ordering::Relaxed),
+        0,
+        "room is given back"
+    );
+}
+
+/// Polls once.
+fn poll_once<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match future.poll(&mut context) {
+        std::task::Poll::Ready(value) => Some(value),
+        std::task::Poll::Pending => None,
+    }
+}

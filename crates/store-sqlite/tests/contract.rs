@@ -1,0 +1,92 @@
+//! The contract suite on SQLite, on real files.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use anyhow::Context;
+use contract::{Abilities, EventLogFixture, Harness, Port, SessionStoreFixture, opener};
+use model::{ManualClock, Timestamp};
+use ports::{EventLog, SessionStore};
+use store_sqlite::Database;
+use tokio::sync::Mutex;
+
+struct Sqlite;
+
+/// A database file that can be closed and opened again.
+struct OpenFile {
+    path: PathBuf,
+    database: Mutex<Database>,
+}
+
+impl OpenFile {
+    fn create(folder: &tempfile::TempDir) -> anyhow::Result<Arc<Self>> {
+        let path = folder.path().join("new/forgewire.db");
+        let database = Database::open(&path)?;
+        Ok(Arc::new(Self {
+            path,
+            database: Mutex::new(database),
+        }))
+    }
+
+    async fn reopen(&self) -> anyhow::Result<Database> {
+        let mut database = self.database.lock().await;
+        database.close().await.context("cannot close")?;
+        *database = Database::open(&self.path)?;
+        Ok(database.clone())
+    }
+}
+
+#[contract::async_trait]
+impl Harness for Sqlite {
+    fn backend(&self) -> &'static str {
+        "sqlite"
+    }
+
+    fn abilities(&self, port: Port) -> Option<Abilities> {
+        // Not shared: the lock file refuses a second process on purpose.
+        let abilities = Abilities {
+            durable: true,
+            ..Abilities::default()
+        };
+        (port != Port::Bus).then_some(abilities)
+    }
+
+    async fn event_log(&self) -> anyhow::Result<EventLogFixture> {
+        let folder = tempfile::tempdir()?;
+        let file = OpenFile::create(&folder)?;
+        let mut fixture = EventLogFixture::new(Arc::new(file.database.lock().await.event_log()));
+        fixture.handles.guard = Some(Box::new(folder));
+        fixture.handles.reopen = Some(opener(move || {
+            let file = Arc::clone(&file);
+            async move {
+                let log: Arc<dyn EventLog> = Arc::new(file.reopen().await?.event_log());
+                Ok(log)
+            }
+        }));
+        Ok(fixture)
+    }
+
+    async fn session_store(&self) -> anyhow::Result<SessionStoreFixture> {
+        let folder = tempfile::tempdir()?;
+        let file = OpenFile::create(&folder)?;
+        let clock = Arc::new(ManualClock::at(Timestamp::from_unix_millis(
+            1_790_000_000_000,
+        )));
+        let store = file.database.lock().await.session_store(clock.clone());
+        let mut fixture = SessionStoreFixture::new(Arc::new(store));
+        fixture.clock = Some(clock.clone());
+        fixture.handles.guard = Some(Box::new(folder));
+        fixture.handles.reopen = Some(opener(move || {
+            let (file, clock) = (Arc::clone(&file), clock.clone());
+            async move {
+                let store = file.reopen().await?.session_store(clock);
+                let store: Arc<dyn SessionStore> = Arc::new(store);
+                Ok(store)
+            }
+        }));
+        Ok(fixture)
+    }
+}
+
+fn main() -> ExitCode {
+    contract::run(Sqlite)
+}

@@ -1,0 +1,259 @@
+//! What the file promises beyond the ports' contract: one process, known versions, no lost commit.
+
+use std::{
+    collections::HashMap,
+    env,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use model::{Sequence, SystemClock};
+use ports::{EventLog, EventLogError, SessionStore};
+use store_sqlite::{Database, OpenError};
+
+/// Set in the child of a test: the file to work on.
+const CHILD_FILE: &str = "STORE_SQLITE_TEST_CHILD_FILE";
+
+/// Runs one of the tests below again in a process of its own, on `path`.
+fn child(test: &str, path: &Path) -> Child {
+    let mut command = Command::new(env::current_exe().expect("the test knows its file"));
+    command
+        .args([test, "--exact", "--nocapture"])
+        .env(CHILD_FILE, path)
+        .stdout(Stdio::piped());
+    command.spawn().expect("the test starts again")
+}
+
+fn child_file() -> Option<PathBuf> {
+    env::var_os(CHILD_FILE).map(PathBuf::from)
+}
+
+/// In a child: appends without end, from many tasks, and says what was acknowledged.
+#[tokio::test(flavor = "multi_thread")]
+async fn child_appends() {
+    let Some(path) = child_file() else { return };
+    let database = Database::open(&path).unwrap();
+    println!();
+    let tasks: Vec<_> = (0..16_u64)
+        .map(|task| {
+            let log = database.event_log();
+            tokio::spawn(async move {
+                for n in 0.. {
+                    let event = contract::event(task * 1_000_000 + n);
+                    let appended = log.append(vec![event]).await.unwrap().remove(0);
+                    println!("acknowledged {} {}", appended.sequence, appended.id);
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_before_a_kill_is_there_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.db");
+    let mut expected = HashMap::new();
+    for round in 1..=2 {
+        let mut child = child("child_appends", &path);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut acknowledged = 0;
+        // To the end of the pipe: also what it said between our decision and its death.
+        while let Some(Ok(line)) = lines.next() {
+            let mut words = line.split(' ');
+            if words.next() == Some("acknowledged") {
+                let sequence: u64 = words.next().unwrap().parse().unwrap();
+                // The last line may be cut off by the kill.
+                let Some(id) = words.next().filter(|id| id.len() >= 36) else {
+                    continue;
+                };
+                expected.insert(id.to_owned(), Sequence(sequence));
+                acknowledged += 1;
+            }
+            if acknowledged == 300 * round {
+                child.kill().unwrap();
+            }
+        }
+        child.wait().unwrap();
+        assert!(acknowledged >= 300 * round, "the child ended by itself");
+    }
+    let database = Database::open(&path).unwrap();
+    let log = database.event_log();
+    let (mut after, mut stored) = (Sequence::START, HashMap::new());
+    loop {
+        let page = log.read_after(after, 1000).await.unwrap();
+        after = page.through;
+        for event in page.events {
+            stored.insert(event.item.facts.id.to_string(), event.sequence);
+        }
+        if page.at_head {
+            break;
+        }
+    }
+    assert_eq!(
+        after.0,
+        u64::try_from(stored.len()).unwrap(),
+        "sequences are dense"
+    );
+    for (id, sequence) in expected {
+        assert_eq!(stored.get(&id), Some(&sequence), "{id} was acknowledged");
+    }
+}
+
+/// In a child: opens a file that another process has.
+#[test]
+fn child_is_refused() {
+    let Some(path) = child_file() else { return };
+    let refused = Database::open(&path);
+    println!(
+        "\nrefused {}",
+        refused.expect_err("two processes on one file")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_process_is_refused_with_the_path_and_let_in_after_a_close() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("one.db");
+    let database = Database::open(&path).unwrap();
+    let output = child("child_is_refused", &path).wait_with_output().unwrap();
+    let output = String::from_utf8(output.stdout).unwrap();
+    let refused = output
+        .lines()
+        .find(|line| line.starts_with("refused"))
+        .unwrap_or(&output);
+    assert!(refused.contains(path.to_str().unwrap()), "{refused}");
+    assert!(refused.contains("another process"), "{refused}");
+    assert!(
+        matches!(Database::open(&path), Err(OpenError::InUse { .. })),
+        "this process as well"
+    );
+    database.close().await.unwrap();
+    database.close().await.expect("closing twice is fine");
+    Database::open(&path).unwrap().close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_database_gives_the_file_free() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dropped.db");
+    let log = Database::open(&path).unwrap().event_log();
+    let appended = log.append(contract::events(0, 10)).await.unwrap();
+    drop(log);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let database = loop {
+        match Database::open(&path) {
+            Ok(database) => break database,
+            Err(error) if Instant::now() > deadline => panic!("{error}"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    };
+    let page = database
+        .event_log()
+        .read_after(Sequence::START, 100)
+        .await
+        .unwrap();
+    assert_eq!(page.events.len(), appended.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_database_answers_that_it_is_unavailable() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(&folder.path().join("closed.db")).unwrap();
+    let (log, sessions) = (
+        database.event_log(),
+        database.session_store(Arc::new(SystemClock)),
+    );
+    sessions.check().await.unwrap();
+    database.close().await.unwrap();
+    let append = log.append(vec![contract::event(1)]).await;
+    assert!(
+        matches!(append, Err(EventLogError::Unavailable { .. })),
+        "{append:?}"
+    );
+    let read = log.head().await;
+    assert!(
+        matches!(read, Err(EventLogError::Unavailable { .. })),
+        "{read:?}"
+    );
+    assert!(sessions.check().await.is_err());
+}
+
+fn raw(path: &Path, sql: &str) {
+    let connection = rusqlite::Connection::open(path).expect("the file opens");
+    connection.execute_batch(sql).expect("the statement runs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_are_not_ours_to_change_stay_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let newer = folder.path().join("newer.db");
+    Database::open(&newer).unwrap().close().await.unwrap();
+    raw(&newer, "PRAGMA user_version = 99");
+    let refused = Database::open(&newer).unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            OpenError::Newer {
+                found: 99,
+                known: 1,
+                ..
+            }
+        ),
+        "{refused:?}"
+    );
+    assert!(refused.to_string().contains("newer.db"), "{refused}");
+
+    let foreign = folder.path().join("foreign.db");
+    raw(&foreign, "CREATE TABLE theirs (n INTEGER)");
+    let before = std::fs::read(&foreign).unwrap();
+    let refused = Database::open(&foreign).unwrap_err();
+    assert!(matches!(refused, OpenError::Foreign { .. }), "{refused:?}");
+    assert_eq!(std::fs::read(&foreign).unwrap(), before);
+
+    let garbage = folder.path().join("garbage.db");
+    std::fs::write(
+        &garbage,
+        "not a database, but long enough to look at".repeat(100),
+    )
+    .unwrap();
+    let refused = Database::open(&garbage).unwrap_err();
+    assert!(matches!(refused, OpenError::Sqlite { .. }), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_entry_is_corrupt_and_the_rest_readable() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("damaged.db");
+    let database = Database::open(&path).unwrap();
+    database
+        .event_log()
+        .append(contract::events(0, 5))
+        .await
+        .unwrap();
+    database.close().await.unwrap();
+    raw(&path, "UPDATE events SET body = x'ffff' WHERE sequence = 3");
+    let log = Database::open(&path).unwrap().event_log();
+    let read = log.read_after(Sequence::START, 10).await;
+    assert!(
+        matches!(read, Err(EventLogError::Corrupt { .. })),
+        "{read:?}"
+    );
+    assert_eq!(
+        log.read_after(Sequence::START, 2)
+            .await
+            .unwrap()
+            .events
+            .len(),
+        2
+    );
+    assert_eq!(
+        log.read_after(Sequence(3), 10).await.unwrap().events.len(),
+        2
+    );
+}

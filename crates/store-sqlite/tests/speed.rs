@@ -1,0 +1,43 @@
+//! Many callers at once: every acknowledged event is there. Prints its pace, and asserts none, because
+//! machines differ; figures that count: `cargo test --release -p store-sqlite --test speed -- --nocapture`.
+
+use std::time::Instant;
+
+use model::Sequence;
+use ports::EventLog;
+use store_sqlite::Database;
+
+const CALLERS: u64 = 256;
+const APPENDS: u64 = 40;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_callers_share_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(&folder.path().join("speed.db")).unwrap();
+    let started = Instant::now();
+    let tasks: Vec<_> = (0..CALLERS)
+        .map(|caller| {
+            let log = database.event_log();
+            tokio::spawn(async move {
+                for n in 0..APPENDS {
+                    let mut event = contract::event(caller * 1000 + n);
+                    event.json = vec![b'x'; 4096].into();
+                    log.append(vec![event]).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let appends = CALLERS * APPENDS;
+    let rate = f64::from(u32::try_from(appends).unwrap()) / started.elapsed().as_secs_f64();
+    println!("{rate:.0} durable appends/s from {CALLERS} callers");
+    let log = database.event_log();
+    let started = Instant::now();
+    let page = log.read_after(Sequence::START, 10_000).await.unwrap();
+    let millis = started.elapsed().as_millis();
+    println!("{} events of 4 KiB read in {millis} ms", page.events.len());
+    assert_eq!(page.events.len(), 10_000);
+    database.close().await.unwrap();
+}

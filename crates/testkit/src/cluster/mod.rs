@@ -1,0 +1,411 @@
+//! A cluster of real processes on this machine, from a process file.
+//!
+//! [`System`] is what scenarios use: the same calls on one embedded process and on the whole
+//! cluster. [`Cluster`] is one floor below: processes by name.
+
+mod file;
+mod fill;
+mod plan;
+mod ports;
+mod system;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use reqwest::Url;
+use rustix::process::Signal;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+    time::timeout,
+};
+
+use file::{Probe, ProcessFile, Spec};
+use fill::Filler;
+use ports::Ports;
+
+pub use plan::{Plan, forgewire_binary, workspace};
+pub use system::{Applied, Kind, Node, System};
+
+use crate::process::{Process, Recipe};
+
+/// How long a process may take to end after SIGTERM.
+const STOP_SECONDS: u64 = 10;
+/// How long one readiness probe may take.
+const PROBE_MILLIS: u64 = 500;
+
+/// The processes of one process file. Dropping it kills them; [`Cluster::stop`] ends them in order.
+#[derive(Debug)]
+pub struct Cluster {
+    members: Vec<Member>,
+    filler: Filler,
+    start_deadline: Duration,
+    /// Removes the folder at the end, if it is ours.
+    temporary: Option<tempfile::TempDir>,
+}
+
+#[derive(Debug)]
+struct Member {
+    process: Process,
+    wave: usize,
+    ready: Probe,
+}
+
+/// A process that became ready.
+#[derive(Debug, Clone)]
+pub struct Started {
+    /// Its name.
+    pub name: String,
+    /// Where it listens: the port of its name, if the file gives one that name.
+    pub port: Option<u16>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+impl Cluster {
+    /// Starts everything, wave by wave, and waits until it is ready.
+    ///
+    /// # Errors
+    /// A program is missing, a process ends or is not ready within the plan's deadline; with the
+    /// last lines of its logs.
+    pub async fn start(plan: Plan, mut progress: impl FnMut(&Started)) -> Result<Self> {
+        let (dir, temporary) = match plan.dir.clone() {
+            Some(dir) => {
+                fs::create_dir_all(&dir)
+                    .with_context(|| format!("cannot make {}", dir.display()))?;
+                (
+                    dir.canonicalize()
+                        .context("cannot resolve the cluster's folder")?,
+                    None,
+                )
+            }
+            None => {
+                let made = tempfile::Builder::new().prefix("forgewire-").tempdir();
+                let made = made.context("cannot make a temporary folder")?;
+                (made.path().to_owned(), Some(made))
+            }
+        };
+        let (bin, secret) = (forgewire_binary(), plan.secret.clone());
+        let mut cluster = Self {
+            members: Vec::new(),
+            filler: Filler {
+                dir,
+                bin,
+                secret,
+                ports: Ports::take()?,
+            },
+            start_deadline: plan.start_deadline,
+            temporary,
+        };
+        for (wave, specs) in plan.file.waves()?.into_iter().enumerate() {
+            let (started, first) = (Instant::now(), cluster.members.len());
+            for spec in specs {
+                for name in spec.instances() {
+                    cluster.launch(&plan, spec, &name, wave)?;
+                }
+            }
+            for at in first..cluster.members.len() {
+                cluster.await_ready(at).await?;
+                let name = cluster.members[at].process.name().to_owned();
+                let port = cluster.port(&name);
+                progress(&Started {
+                    name,
+                    port,
+                    elapsed: started.elapsed(),
+                });
+            }
+        }
+        Ok(cluster)
+    }
+
+    fn launch(&mut self, plan: &Plan, spec: &Spec, name: &str, wave: usize) -> Result<()> {
+        let data = self.filler.data(name);
+        fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
+        for (to, from) in &spec.templates {
+            let from = plan.templates.join(from);
+            let what = || format!("{name}: cannot read the template {}", from.display());
+            let template = fs::read_to_string(&from).with_context(what)?;
+            let instances = |kind: &str| instances(&plan.file, kind);
+            let text = self
+                .filler
+                .fill_template(&template, name, instances)
+                .with_context(what)?;
+            fs::write(data.join(to), text).with_context(|| format!("{name}: cannot write {to}"))?;
+        }
+        let mut command = Vec::new();
+        for part in spec.command() {
+            command.push(self.filler.fill(&part, name)?);
+        }
+        ensure!(!command.is_empty(), "{name}: the command is empty");
+        let shared = if spec.is_forgewire() {
+            plan.file.env.clone()
+        } else {
+            Default::default()
+        };
+        let mut env = shared;
+        env.extend(spec.env.clone());
+        if spec.is_forgewire() {
+            env.extend(plan.env.clone());
+        }
+        for value in env.values_mut() {
+            *value = self.filler.fill(value, name)?;
+        }
+        let recipe = Recipe {
+            name: name.to_owned(),
+            program: find_program(&command.remove(0)),
+            args: command,
+            env,
+            logs: self.filler.dir.join("logs"),
+            own_group: plan.own_groups,
+        };
+        let ready = match &spec.ready {
+            Probe::Tcp(to) => Probe::Tcp(self.filler.fill(to, name)?),
+            Probe::Http(url) => Probe::Http(self.filler.fill(url, name)?),
+            Probe::Ask {
+                address,
+                say,
+                expect,
+            } => Probe::Ask {
+                address: self.filler.fill(address, name)?,
+                say: say.clone(),
+                expect: expect.clone(),
+            },
+            Probe::ReadyLine => Probe::ReadyLine,
+        };
+        let missing = || {
+            let installs = "run `make setup`, or as root \
+                `apt-get install haproxy nats-server redis-server`";
+            format!(
+                "cannot start the cluster's {name}; if the program is not installed, {installs}"
+            )
+        };
+        let process = Process::start(recipe).with_context(missing)?;
+        self.members.push(Member {
+            process,
+            wave,
+            ready,
+        });
+        Ok(())
+    }
+
+    async fn await_ready(&mut self, at: usize) -> Result<()> {
+        let within = self.start_deadline;
+        let Member { process, ready, .. } = &mut self.members[at];
+        let probe = Duration::from_millis(PROBE_MILLIS);
+        match ready {
+            Probe::ReadyLine => process.ready_line(within).await.map(drop),
+            Probe::Tcp(address) => {
+                let connects = async |_: &Process| {
+                    let connecting = TcpStream::connect(address.as_str());
+                    timeout(probe, connecting).await.ok()?.ok()
+                };
+                process
+                    .wait_until("accepted connection", within, connects)
+                    .await
+                    .map(drop)
+            }
+            Probe::Ask {
+                address,
+                say,
+                expect,
+            } => {
+                let answers = async |_: &Process| {
+                    let asking = ask(address, say);
+                    let answer = timeout(probe, asking).await.ok()?.ok()?;
+                    (answer == *expect).then_some(())
+                };
+                process.wait_until("expected answer", within, answers).await
+            }
+            Probe::Http(url) => {
+                let http = crate::http::client();
+                let answers = async |_: &Process| {
+                    let answer = http.get(url.as_str()).timeout(probe).send().await.ok()?;
+                    answer.status().is_success().then_some(())
+                };
+                process.wait_until("healthy answer", within, answers).await
+            }
+        }
+    }
+
+    fn find(&mut self, name: &str) -> Result<usize> {
+        let found = self
+            .members
+            .iter()
+            .position(|member| member.process.name() == name);
+        found.with_context(|| format!("there is no process {name:?}; there are {:?}", self.names()))
+    }
+
+    /// The names of all processes, in the order in which they started.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        self.members
+            .iter()
+            .map(|member| member.process.name())
+            .collect()
+    }
+
+    /// A process by name, for signals and logs.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn process(&mut self, name: &str) -> Result<&mut Process> {
+        let at = self.find(name)?;
+        Ok(&mut self.members[at].process)
+    }
+
+    /// `kill -9`; returns when it is gone.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn kill(&mut self, name: &str) -> Result<()> {
+        self.process(name)?.kill()
+    }
+
+    /// Kills it if it runs, starts it on the same ports and data, and waits until it is ready.
+    ///
+    /// # Errors
+    /// There is none of that name, or it does not become ready in time.
+    pub async fn restart(&mut self, name: &str) -> Result<()> {
+        let at = self.find(name)?;
+        self.members[at].process.restart()?;
+        self.await_ready(at).await
+    }
+
+    /// SIGTERM, then waits for its orderly end within ten seconds.
+    ///
+    /// # Errors
+    /// There is none of that name, it does not run, it had to be killed, or it ended with an error.
+    pub async fn terminate(&mut self, name: &str) -> Result<()> {
+        let process = self.process(name)?;
+        let status = process.terminate(Duration::from_secs(STOP_SECONDS)).await?;
+        ensure!(
+            status.success(),
+            "{name} ended with {status}\n{}",
+            process.last_lines()
+        );
+        Ok(())
+    }
+
+    /// The port that the process file calls `{port:NAME}`.
+    #[must_use]
+    pub fn port(&self, name: &str) -> Option<u16> {
+        self.filler.ports.get(name)
+    }
+
+    /// `http://127.0.0.1:<port>` of that name.
+    ///
+    /// # Errors
+    /// The process file has no port of that name.
+    pub fn url(&self, name: &str) -> Result<Url> {
+        let port = self
+            .port(name)
+            .with_context(|| format!("there is no port {name:?}"))?;
+        format!("http://127.0.0.1:{port}")
+            .parse()
+            .context("a loopback URL is a URL")
+    }
+
+    /// The webhook secret.
+    #[must_use]
+    pub fn secret(&self) -> &str {
+        &self.filler.secret
+    }
+
+    /// The folder with `logs/` and one folder per process.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.filler.dir
+    }
+
+    /// The end of every process's logs, for failure messages.
+    #[must_use]
+    pub fn last_lines(&self) -> String {
+        let all = self.members.iter().map(|member| {
+            format!(
+                "===== {} =====\n{}",
+                member.process.name(),
+                member.process.last_lines()
+            )
+        });
+        all.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Stops everything in order, last wave first: SIGTERM, ten seconds, then `kill -9`.
+    ///
+    /// # Errors
+    /// Something had to be killed; everything is down all the same.
+    pub async fn stop(mut self, mut progress: impl FnMut(&str)) -> Result<()> {
+        let mut first_error = None;
+        for wave in (0..=self.members.iter().map(|m| m.wave).max().unwrap_or(0)).rev() {
+            let of_wave = |member: &&mut Member| member.wave == wave;
+            // The whole wave gets the signal first: drains run side by side. One that is down
+            // already is passed over.
+            let running: Vec<&mut Process> = self
+                .members
+                .iter_mut()
+                .filter(of_wave)
+                .map(|member| &mut member.process)
+                .filter(|process| process.signal(Signal::TERM).is_ok())
+                .collect();
+            for process in running {
+                match process
+                    .wait_for_end(Duration::from_secs(STOP_SECONDS))
+                    .await
+                {
+                    Ok(_) => progress(process.name()),
+                    Err(error) => first_error = first_error.or(Some(error)),
+                }
+            }
+        }
+        first_error.map_or(Ok(()), Err)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.last_lines());
+            if let Some(temporary) = self.temporary.take() {
+                eprintln!(
+                    "the cluster's logs and data stay in {}",
+                    temporary.keep().display()
+                );
+            }
+        }
+        // Clients first, servers last: otherwise the logs end in a storm of lost connections.
+        while self.members.pop().is_some() {}
+    }
+}
+
+fn instances(file: &ProcessFile, kind: &str) -> Vec<String> {
+    let specs = file.process.iter().filter(|spec| spec.name == kind);
+    specs.flat_map(Spec::instances).collect()
+}
+
+/// Sends one line, reads one line.
+async fn ask(address: &str, say: &str) -> std::io::Result<String> {
+    let mut stream = BufReader::new(TcpStream::connect(address).await?);
+    stream.write_all(format!("{say}\r\n").as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_line(&mut answer).await?;
+    Ok(answer.trim_end().to_owned())
+}
+
+/// Debian keeps servers in `/usr/sbin`, which is not in everybody's `PATH`.
+fn find_program(name: &str) -> PathBuf {
+    let system = Path::new("/usr/sbin").join(name);
+    let on_path = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).is_file()));
+    if !name.contains('/') && !on_path && system.is_file() {
+        system
+    } else {
+        name.into()
+    }
+}
+
+#[cfg(test)]
+mod tests;

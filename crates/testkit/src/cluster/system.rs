@@ -1,0 +1,259 @@
+//! One set of calls for scenarios, on both topologies.
+
+use std::fmt;
+
+use anyhow::{Context, Result};
+use reqwest::Url;
+
+use super::{Cluster, Plan};
+
+/// How many edges scenarios see. On the embedded topology all are the same process.
+const EDGES: usize = 3;
+/// How many ingests scenarios see.
+const INGESTS: usize = 2;
+
+/// Which topology.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// All roles in one process on SQLite and the in-process bus.
+    Embedded,
+    /// NATS, Redis, 2 ingests, 1 sync, 3 edges and a balancer.
+    Cluster,
+}
+
+impl Kind {
+    /// Both topologies.
+    pub const ALL: [Self; 2] = [Self::Embedded, Self::Cluster];
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Embedded => "embedded",
+            Self::Cluster => "cluster",
+        })
+    }
+}
+
+/// A part of the system that can die.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Node {
+    /// An edge, from 0.
+    Edge(usize),
+    /// An ingest, from 0.
+    Ingest(usize),
+    /// The sync role.
+    Sync,
+    /// The NATS server.
+    Nats,
+    /// The Redis server.
+    Redis,
+}
+
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Edge(at) => write!(f, "edge-{}", at + 1),
+            Self::Ingest(at) => write!(f, "ingest-{}", at + 1),
+            Self::Sync => f.write_str("sync"),
+            Self::Nats => f.write_str("nats"),
+            Self::Redis => f.write_str("redis"),
+        }
+    }
+}
+
+/// Whether a fault was applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a fault that was not applied proves nothing"]
+pub enum Applied {
+    /// It was.
+    Done,
+    /// This topology has no such part, for this reason: report the scenario as skipped.
+    NotApplicable(&'static str),
+}
+
+/// A running system.
+#[derive(Debug)]
+pub struct System {
+    kind: Kind,
+    cluster: Cluster,
+    edges: Vec<Url>,
+    ingests: Vec<Url>,
+    balancer: Url,
+    ingest_balancer: Url,
+}
+
+impl System {
+    /// Starts it in a temporary folder and waits until all of it is ready.
+    ///
+    /// # Errors
+    /// Something is not installed or not built, or does not become ready; with the last lines of
+    /// logs.
+    pub async fn start(kind: Kind) -> Result<Self> {
+        Self::start_with(kind, |plan| plan).await
+    }
+
+    /// Starts it with an adjusted plan, for instance `|plan| plan.with_env("FORGEWIRE_…", "…")`.
+    ///
+    /// # Errors
+    /// As [`System::start`].
+    pub async fn start_with(kind: Kind, adjust: impl FnOnce(Plan) -> Plan) -> Result<Self> {
+        let plan = adjust(match kind {
+            Kind::Embedded => Plan::embedded()?,
+            Kind::Cluster => Plan::cluster()?,
+        });
+        let cluster = Cluster::start(plan, |_| {}).await;
+        let cluster = cluster.with_context(|| format!("the {kind} system does not start"))?;
+        Self::over(kind, cluster)
+    }
+
+    pub(super) fn over(kind: Kind, cluster: Cluster) -> Result<Self> {
+        let (edges, ingests, balancer, ingest_balancer) = match kind {
+            Kind::Embedded => {
+                let (edge, ingest) = (cluster.url("edge")?, cluster.url("ingest")?);
+                (
+                    vec![edge.clone(); EDGES],
+                    vec![ingest.clone(); INGESTS],
+                    edge,
+                    ingest,
+                )
+            }
+            Kind::Cluster => {
+                let all = |role: &str| -> Result<Vec<Url>> {
+                    let is_replica = |name: &&str| {
+                        name.strip_prefix(role)
+                            .is_some_and(|rest| rest.starts_with('-'))
+                    };
+                    let names = cluster.names();
+                    names
+                        .into_iter()
+                        .filter(is_replica)
+                        .map(|name| cluster.url(name))
+                        .collect()
+                };
+                let (edges, ingests) = (all("edge")?, all("ingest")?);
+                (
+                    edges,
+                    ingests,
+                    cluster.url("balancer")?,
+                    cluster.url("balancer.ingest")?,
+                )
+            }
+        };
+        Ok(Self {
+            kind,
+            cluster,
+            edges,
+            ingests,
+            balancer,
+            ingest_balancer,
+        })
+    }
+
+    /// The topology.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Base URLs of the edges, three unless the plan says otherwise. Embedded: the same one each
+    /// time.
+    #[must_use]
+    pub fn edges(&self) -> &[Url] {
+        &self.edges
+    }
+
+    /// Base URLs of the ingests, two unless the plan says otherwise. Embedded: the same one each
+    /// time.
+    #[must_use]
+    pub fn ingests(&self) -> &[Url] {
+        &self.ingests
+    }
+
+    /// Base URL of the balancer before the edges. Embedded: the edge.
+    #[must_use]
+    pub fn balancer(&self) -> &Url {
+        &self.balancer
+    }
+
+    /// Base URL of the balancer before the ingests. Embedded: the ingest.
+    #[must_use]
+    pub fn ingest_balancer(&self) -> &Url {
+        &self.ingest_balancer
+    }
+
+    /// The webhook secret.
+    #[must_use]
+    pub fn secret(&self) -> &str {
+        self.cluster.secret()
+    }
+
+    /// Base URL of a node's admin listener (`/livez`, `/readyz`, `/health`, `/metrics`).
+    ///
+    /// # Errors
+    /// NATS and Redis have none, and a node that the plan does not have has none either.
+    pub fn admin(&self, node: Node) -> Result<Url> {
+        match (self.kind, node) {
+            (_, Node::Nats | Node::Redis) => anyhow::bail!("{node} has no admin listener of ours"),
+            (Kind::Embedded, _) => self.cluster.url("admin"),
+            (Kind::Cluster, _) => self.cluster.url(&format!("{node}.admin")),
+        }
+    }
+
+    /// The process of a node; on the embedded topology all roles are one.
+    fn process_name(&self, node: Node) -> Result<String, &'static str> {
+        match (self.kind, node) {
+            (Kind::Cluster, _) => Ok(node.to_string()),
+            (Kind::Embedded, Node::Nats) => Err("the embedded system has no NATS"),
+            (Kind::Embedded, Node::Redis) => Err("the embedded system has no Redis"),
+            (Kind::Embedded, _) => Ok("forgewire".to_owned()),
+        }
+    }
+
+    /// `kill -9`; returns when it is gone. Embedded: any role takes the whole process with it.
+    ///
+    /// # Errors
+    /// There is no such node in the plan.
+    pub fn kill(&mut self, node: Node) -> Result<Applied> {
+        match self.process_name(node) {
+            Ok(name) => self.cluster.kill(&name).map(|()| Applied::Done),
+            Err(reason) => Ok(Applied::NotApplicable(reason)),
+        }
+    }
+
+    /// Starts it again on the same addresses and data, and waits until it is ready.
+    ///
+    /// # Errors
+    /// There is no such node in the plan, or it does not become ready in time.
+    pub async fn restart(&mut self, node: Node) -> Result<Applied> {
+        match self.process_name(node) {
+            Ok(name) => self.cluster.restart(&name).await.map(|()| Applied::Done),
+            Err(reason) => Ok(Applied::NotApplicable(reason)),
+        }
+    }
+
+    /// SIGTERM, and waits for the orderly end: a drain.
+    ///
+    /// # Errors
+    /// There is no such node in the plan, it does not run, or it does not end well within ten
+    /// seconds.
+    pub async fn terminate(&mut self, node: Node) -> Result<Applied> {
+        match self.process_name(node) {
+            Ok(name) => self.cluster.terminate(&name).await.map(|()| Applied::Done),
+            Err(reason) => Ok(Applied::NotApplicable(reason)),
+        }
+    }
+
+    /// The processes below, for signals and logs.
+    pub fn cluster(&mut self) -> &mut Cluster {
+        &mut self.cluster
+    }
+
+    /// Stops everything in order.
+    ///
+    /// # Errors
+    /// Something had to be killed; everything is down all the same.
+    pub async fn stop(self) -> Result<()> {
+        self.cluster.stop(|_| {}).await
+    }
+}

@@ -1,0 +1,148 @@
+//! One webhook delivery: the bytes, the headers and what we expect of it.
+
+use std::fmt;
+
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use model::{DeliveryId, EventType, ResourceType};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use sha2::Sha256;
+
+use super::step::Step;
+
+/// What GitHub's sender calls itself; the part after the slash is a short commit.
+const USER_AGENT: &str = "GitHub-Hookshot/7f2c1a9";
+
+/// What the event that comes of a delivery must say, for assertions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// The kind of resource that the event is about.
+    pub resource_type: ResourceType,
+    /// Its node id: equal for every webhook that speaks of the same resource.
+    pub resource_id: String,
+    /// GitHub's word for what happened.
+    pub action: &'static str,
+    /// What happened in our words; `None` for a milestone that is `opened` again: GitHub's word
+    /// can be read as created or as reopened.
+    pub event_type: Option<EventType>,
+    /// Login of the owner.
+    pub owner: String,
+    /// Name of the repository, if the resource lives in one and the payload names it.
+    pub repo: Option<String>,
+    /// Its number, where the payload has one.
+    pub number: Option<u64>,
+}
+
+/// A webhook delivery as GitHub would send it. Sending it twice is a redelivery: the GUID stays.
+#[derive(Clone)]
+pub struct Delivery {
+    /// `X-GitHub-Delivery`.
+    pub guid: DeliveryId,
+    /// `X-GitHub-Event`: `issues`, `pull_request`, `milestone`, `projects_v2`,
+    /// `projects_v2_item`, `ping`.
+    pub event: &'static str,
+    /// The JSON, byte for byte as signed.
+    pub body: Bytes,
+    /// `X-GitHub-Hook-ID`.
+    pub hook_id: u64,
+    /// The step of the story; none for `ping`.
+    pub step: Option<Step>,
+    /// What must come of it; none where nothing must (`ping`).
+    pub expected: Option<Expected>,
+    pub(super) organization_id: u64,
+    pub(super) signature: String,
+}
+
+impl Delivery {
+    /// The headers of the request, content type included.
+    ///
+    /// # Panics
+    /// Never: every value is visible ASCII by construction.
+    #[must_use]
+    pub fn headers(&self) -> HeaderMap {
+        let fields = [
+            ("accept", "*/*".to_owned()),
+            ("content-type", "application/json".to_owned()),
+            ("user-agent", USER_AGENT.to_owned()),
+            ("x-github-delivery", self.guid.to_string()),
+            ("x-github-event", self.event.to_owned()),
+            ("x-github-hook-id", self.hook_id.to_string()),
+            (
+                "x-github-hook-installation-target-id",
+                self.organization_id.to_string(),
+            ),
+            (
+                "x-github-hook-installation-target-type",
+                "organization".to_owned(),
+            ),
+            ("x-hub-signature-256", self.signature.clone()),
+        ];
+        fields
+            .into_iter()
+            .map(|(name, value)| {
+                let value = HeaderValue::try_from(value).expect("values are visible ASCII");
+                (HeaderName::from_static(name), value)
+            })
+            .collect()
+    }
+
+    /// The same delivery signed with another secret: rotation, or an attacker's guess.
+    #[must_use]
+    pub fn signed_with(mut self, secret: &str) -> Self {
+        self.signature = signature(secret, &self.body);
+        self
+    }
+
+    /// The same delivery with other bytes under the old signature: what a tampering proxy would
+    /// send.
+    #[must_use]
+    pub fn with_body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let action = self.expected.as_ref().map_or("", |e| e.action);
+        write!(
+            f,
+            "Delivery({}.{action} {} {} bytes)",
+            self.event,
+            self.guid,
+            self.body.len()
+        )
+    }
+}
+
+/// The value of `X-Hub-Signature-256`: `sha256=` and the HMAC-SHA256 of the raw body in hex, as
+/// "Validating webhook deliveries" in GitHub's documentation has it.
+///
+/// # Panics
+/// Never: HMAC takes a key of any length.
+#[must_use]
+pub fn signature(secret: &str, body: &[u8]) -> String {
+    use fmt::Write as _;
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes a key of any length");
+    mac.update(body);
+    let mut text = String::from("sha256=");
+    for byte in mac.finalize().into_bytes() {
+        write!(text, "{byte:02x}").expect("writing into a String cannot fail");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_signature_is_the_one_of_githubs_own_example() {
+        // Secret, payload and result as GitHub's documentation gives them for testing.
+        assert_eq!(
+            signature("It's a Secret to Everybody", b"Hello, World!"),
+            "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+        );
+    }
+}

@@ -1,0 +1,237 @@
+//! A GitHub that tells a plausible story, as signed webhook deliveries over real HTTP.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use testkit::fake_github::{FakeGithub, Step, WebhookSender};
+//!
+//! let mut github = FakeGithub::new(7, "the hook's secret");
+//! let opened = github.make(Step::IssueOpened);
+//! let ingest = "http://127.0.0.1:3001".parse()?;
+//! let outcome = WebhookSender::new().send(&ingest, &opened).await?;
+//! assert!(outcome.is_accepted());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The same seed gives the same deliveries byte for byte, GUIDs included: a demo that starts again
+//! on the same data takes another seed, or every delivery is a redelivery.
+
+mod delivery;
+mod payload;
+mod sender;
+mod step;
+mod story;
+mod world;
+
+use bytes::Bytes;
+use model::{Clock, DeliveryId, SystemClock, Timestamp};
+use rand::Rng;
+use serde_json::{Value, json};
+
+pub use delivery::{Delivery, Expected, signature};
+pub use sender::{DeliveryFailed, Outcome, WEBHOOK_PATH, WebhookSender};
+pub use step::Step;
+
+use payload::{Detail, Painter};
+use world::{Focus, World};
+
+/// When a story starts unless told otherwise: 2026-11-20T10:00:00Z.
+const STORY_START: Timestamp = Timestamp::from_unix_millis(1_795_168_800_000);
+
+/// How large the payloads are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PayloadSize {
+    /// Objects with the members that a reader needs: the resource event of it is about 1 KiB. For
+    /// benchmarks that state figures per 1 KiB-class event.
+    OneKib,
+    /// All members that GitHub documents: 6 to 20 KiB.
+    #[default]
+    Typical,
+    /// As `Typical`, with bodies and descriptions of at least this many bytes. Project items have
+    /// no free text and keep their size.
+    WithText(usize),
+}
+
+/// Where the story's time comes from.
+#[derive(Debug, Clone, Copy)]
+enum StoryTime {
+    /// Some seconds pass with every step; deterministic.
+    Told(Timestamp),
+    /// The machine's clock.
+    Wall,
+}
+
+/// A fake GitHub: one organization with repositories, people and a hook.
+#[derive(Debug)]
+pub struct FakeGithub {
+    world: World,
+    secret: HookSecret,
+    hook_id: u64,
+    size: PayloadSize,
+    time: StoryTime,
+}
+
+/// Kept out of `Debug`.
+struct HookSecret(String);
+
+impl std::fmt::Debug for HookSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HookSecret(…)")
+    }
+}
+
+impl FakeGithub {
+    /// A GitHub whose story and ids depend on `seed` only, signing with `secret`.
+    #[must_use]
+    pub fn new(seed: u64, secret: impl Into<String>) -> Self {
+        let mut world = World::new(seed);
+        Self {
+            hook_id: world.rng.random_range(400_000_000..500_000_000),
+            world,
+            secret: HookSecret(secret.into()),
+            size: PayloadSize::default(),
+            time: StoryTime::Told(STORY_START),
+        }
+    }
+
+    /// With payloads of this size.
+    #[must_use]
+    pub fn sized(mut self, size: PayloadSize) -> Self {
+        self.size = size;
+        self
+    }
+
+    /// With a story that starts at `start` instead of 2026-11-20T10:00:00Z.
+    #[must_use]
+    pub fn starting_at(mut self, start: Timestamp) -> Self {
+        self.time = StoryTime::Told(start);
+        self
+    }
+
+    /// With the machine's clock as the story's time: for demos. Payloads are no longer
+    /// deterministic.
+    #[must_use]
+    pub fn on_wall_clock(mut self) -> Self {
+        self.time = StoryTime::Wall;
+        self
+    }
+
+    /// Signs with another secret from now on: rotation.
+    pub fn rotate_secret(&mut self, secret: impl Into<String>) {
+        self.secret = HookSecret(secret.into());
+    }
+
+    /// Login of the organization that owns everything.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        &self.world.organization.login
+    }
+
+    /// One given step, on the newest resource that it fits; what the step needs and does not exist
+    /// yet appears without a delivery of its own.
+    pub fn make(&mut self, step: Step) -> Delivery {
+        self.take(step, Focus::Newest)
+    }
+
+    /// A story of 24 deliveries that touches all five kinds of webhook, on the same few resources.
+    pub fn story(&mut self) -> Vec<Delivery> {
+        Step::STORY
+            .into_iter()
+            .map(|step| self.make(step))
+            .collect()
+    }
+
+    /// Whatever happens next in a busy organization: a random step on a random resource.
+    pub fn next_delivery(&mut self) -> Delivery {
+        // Deleting is rare, and a world that only loses things is no story.
+        let step = loop {
+            let step = Step::ALL[self.world.rng.random_range(0..Step::ALL.len())];
+            if step.action() != "deleted" || self.world.rng.random_ratio(1, 8) {
+                break step;
+            }
+        };
+        self.take(step, Focus::Any)
+    }
+
+    /// `count` deliveries about one issue, which must arrive in this order: opened, then labels
+    /// and edits in turn.
+    pub fn about_one_issue(&mut self, count: usize) -> Vec<Delivery> {
+        let changes = [Step::IssueLabeled, Step::IssueEdited, Step::IssueUnlabeled];
+        let steps = std::iter::once(Step::IssueOpened).chain(changes.into_iter().cycle());
+        steps.take(count).map(|step| self.make(step)).collect()
+    }
+
+    /// The `ping` that GitHub sends when a hook is made.
+    pub fn ping(&mut self) -> Delivery {
+        let organization = &self.world.organization;
+        let payload = json!({
+            "zen": "Keep it logically awesome.",
+            "hook_id": self.hook_id,
+            "hook": {
+                "type": "Organization", "id": self.hook_id, "name": "web", "active": true,
+                "events": ["issues", "milestone", "projects_v2", "projects_v2_item",
+                "pull_request"],
+                "config": {"content_type": "json", "insecure_ssl": "0",
+                "url": "https://forgewire.example/webhooks/github"},
+            },
+            "organization": {"login": organization.login, "id": organization.id,
+            "node_id": organization.node_id},
+        });
+        self.seal("ping", &payload, None, None)
+    }
+
+    fn take(&mut self, step: Step, focus: Focus) -> Delivery {
+        let now = self.tick();
+        let (payload, expected) = self.tell(step, focus, now);
+        self.seal(step.event(), &payload, Some(step), Some(expected))
+    }
+
+    fn tick(&mut self) -> Timestamp {
+        match &mut self.time {
+            StoryTime::Wall => SystemClock.now(),
+            StoryTime::Told(now) => {
+                let seconds = self.world.rng.random_range(1..30);
+                *now = now.plus(std::time::Duration::from_secs(seconds));
+                *now
+            }
+        }
+    }
+
+    fn painter(&self, now: Timestamp) -> Painter<'_> {
+        let (detail, text_bytes) = match self.size {
+            PayloadSize::OneKib => (Detail::Lean, 0),
+            PayloadSize::Typical => (Detail::Full, 200),
+            PayloadSize::WithText(bytes) => (Detail::Full, bytes),
+        };
+        Painter {
+            world: &self.world,
+            detail,
+            now,
+            text_bytes,
+        }
+    }
+
+    fn seal(
+        &mut self,
+        event: &'static str,
+        payload: &Value,
+        step: Option<Step>,
+        expected: Option<Expected>,
+    ) -> Delivery {
+        let guid = uuid::Builder::from_random_bytes(self.world.rng.random()).into_uuid();
+        let body = Bytes::from(payload.to_string());
+        Delivery {
+            guid: DeliveryId::new(&guid.to_string()).expect("a UUID is letters, digits and '-'"),
+            event,
+            hook_id: self.hook_id,
+            step,
+            expected,
+            organization_id: self.world.organization.id,
+            signature: signature(&self.secret.0, &body),
+            body,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

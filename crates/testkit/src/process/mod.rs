@@ -1,0 +1,352 @@
+//! A child process under test: logs in files, a ready line, SIGTERM, `kill -9`, restart.
+//!
+//! Output goes straight into files, so that a child never blocks on us and its last words survive
+//! its death. Beside every child runs a watchdog, a shell that waits on a pipe which we hold:
+//! when this process dies, however it dies, the pipe closes and the watchdog kills the child.
+//! (The kernel's own means for that, `PR_SET_PDEATHSIG`, needs `unsafe`.)
+
+mod logs;
+mod ready;
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+
+pub use ready::ReadyLine;
+
+/// Waits for the end of standard input, then kills the process with the given id. Ctrl-C goes to
+/// every process of a terminal, and must not end the watchdog before its charge.
+const WATCHDOG: &str = "trap '' INT TERM HUP QUIT; read -r _; kill -9 \"$1\"";
+/// What a child sees of our environment: nothing that could configure it by accident.
+const INHERITED: [&str; 8] = [
+    "PATH",
+    "HOME",
+    "LANG",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "RUST_LOG",
+    "RUST_BACKTRACE",
+    "LLVM_PROFILE_FILE",
+];
+/// Pause between two looks at a process that starts or ends.
+const POLL_MILLIS: u64 = 10;
+/// How many lines of each log a failure shows.
+const SHOWN_LINES: usize = 25;
+
+/// How to run a process.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    /// Its name, for messages and log files.
+    pub name: String,
+    /// The program: a path, or a name that `PATH` finds.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Its environment, beside `PATH`, `HOME`, `RUST_LOG` and a few more that it inherits.
+    pub env: BTreeMap<String, String>,
+    /// Folder of its log files `<name>.out.log` and `<name>.err.log`; they grow over restarts.
+    pub logs: PathBuf,
+    /// Whether it gets a process group of its own, so that a Ctrl-C of the terminal does not
+    /// reach it and its parent stops it in order.
+    pub own_group: bool,
+}
+
+/// A process that was started, and may have ended since. Killed when dropped.
+#[derive(Debug)]
+pub struct Process {
+    recipe: Recipe,
+    running: Option<Running>,
+    out: PathBuf,
+    err: PathBuf,
+    /// Where this run's output begins in the out log.
+    out_from: u64,
+}
+
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    watchdog: Child,
+}
+
+impl Process {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// The program is not there or cannot run, or a log file cannot be written.
+    pub fn start(recipe: Recipe) -> Result<Self> {
+        fs::create_dir_all(&recipe.logs)
+            .with_context(|| format!("cannot make the folder {}", recipe.logs.display()))?;
+        let out = recipe.logs.join(format!("{}.out.log", recipe.name));
+        let err = recipe.logs.join(format!("{}.err.log", recipe.name));
+        let mut process = Self {
+            recipe,
+            running: None,
+            out,
+            err,
+            out_from: 0,
+        };
+        process.spawn()?;
+        Ok(process)
+    }
+
+    fn spawn(&mut self) -> Result<()> {
+        let (out, err) = (append(&self.out)?, append(&self.err)?);
+        self.out_from = out
+            .metadata()
+            .context("cannot read the size of a log")?
+            .len();
+        let recipe = &self.recipe;
+        let mut command = Command::new(&recipe.program);
+        command
+            .args(&recipe.args)
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(err);
+        command.envs(
+            INHERITED
+                .iter()
+                .filter_map(|name| Some((name, std::env::var_os(name)?))),
+        );
+        command.envs(&recipe.env);
+        if recipe.own_group {
+            command.process_group(0);
+        }
+        let what = || {
+            format!(
+                "cannot start {} ({})",
+                recipe.name,
+                recipe.program.display()
+            )
+        };
+        let mut child = command.spawn().with_context(what)?;
+        let watchdog = Command::new("sh")
+            .args(["-c", WATCHDOG, "watchdog", &child.id().to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn();
+        match watchdog {
+            Ok(watchdog) => self.running = Some(Running { child, watchdog }),
+            Err(error) => {
+                child
+                    .kill()
+                    .and_then(|()| child.wait())
+                    .context("cannot stop a process again")?;
+                return Err(error).context("cannot start `sh` as a watchdog");
+            }
+        }
+        Ok(())
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.recipe.name
+    }
+
+    /// Its process id; none if it does not run.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.running.as_ref().map(|running| running.child.id())
+    }
+
+    /// Whether it runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.exited(), Ok(None)) && self.running.is_some()
+    }
+
+    /// The status with which it ended since the last look; none if it runs or was seen to end
+    /// before.
+    fn exited(&mut self) -> Result<Option<ExitStatus>> {
+        let Some(running) = &mut self.running else {
+            return Ok(None);
+        };
+        let status = running
+            .child
+            .try_wait()
+            .context("cannot ask after a process")?;
+        if status.is_some() {
+            self.call_off_watchdog();
+        }
+        Ok(status)
+    }
+
+    /// After the child is gone: its process id may become somebody else's.
+    fn call_off_watchdog(&mut self) {
+        if let Some(mut running) = self.running.take() {
+            // Both fail only if it is gone already, which is what we want.
+            let _ = running.watchdog.kill();
+            let _ = running.watchdog.wait();
+        }
+    }
+
+    /// Waits until `ready` says yes, asking every few milliseconds.
+    ///
+    /// # Errors
+    /// The process ends first, or `within` passes; with the last lines of its logs.
+    pub async fn wait_until<T>(
+        &mut self,
+        what: &str,
+        within: Duration,
+        mut ready: impl AsyncFnMut(&Self) -> Option<T>,
+    ) -> Result<T> {
+        let started = Instant::now();
+        loop {
+            let exited = self.exited()?;
+            if let Some(found) = ready(self).await {
+                return Ok(found);
+            }
+            let name = &self.recipe.name;
+            if let Some(status) = exited {
+                bail!(
+                    "{name} ended ({status}) before {what}\n{}",
+                    self.last_lines()
+                );
+            }
+            if self.running.is_none() {
+                bail!(
+                    "{name} does not run, so there will be no {what}\n{}",
+                    self.last_lines()
+                );
+            }
+            if started.elapsed() > within {
+                bail!("{name}: no {what} within {within:?}\n{}", self.last_lines());
+            }
+            tokio::time::sleep(Duration::from_millis(POLL_MILLIS)).await;
+        }
+    }
+
+    /// Waits for the line on standard output that says which addresses are bound, of this run.
+    ///
+    /// # Errors
+    /// The process ends first, or `within` passes; with the last lines of its logs.
+    pub async fn ready_line(&mut self, within: Duration) -> Result<ReadyLine> {
+        self.wait_until("ready line", within, async |process: &Self| {
+            let output = logs::text_from(&process.out, process.out_from).ok()?;
+            output.lines().find_map(ReadyLine::parse)
+        })
+        .await
+    }
+
+    /// Sends a signal; `Signal::STOP` freezes it, `Signal::CONT` lets it go on.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let name = &self.recipe.name;
+        let pid = self
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
+        let pid = pid.with_context(|| format!("{name} does not run"))?;
+        kill_process(pid, signal).with_context(|| format!("cannot signal {name}"))
+    }
+
+    /// `kill -9`. Fine if it does not run.
+    ///
+    /// # Errors
+    /// The system refuses; never in practice.
+    pub fn kill(&mut self) -> Result<()> {
+        if let Some(running) = &mut self.running {
+            running.child.kill().context("cannot kill a process")?;
+            running
+                .child
+                .wait()
+                .context("cannot wait for a killed process")?;
+        }
+        self.call_off_watchdog();
+        Ok(())
+    }
+
+    /// SIGTERM, then waits for its end; kills it if that does not come within `within`.
+    ///
+    /// # Errors
+    /// It does not run, or it had to be killed; with the last lines of its logs.
+    pub async fn terminate(&mut self, within: Duration) -> Result<ExitStatus> {
+        self.signal(Signal::TERM)?;
+        self.wait_for_end(within).await
+    }
+
+    /// Waits for its end after a signal; kills it if that does not come within `within`.
+    ///
+    /// # Errors
+    /// It does not run, or it had to be killed; with the last lines of its logs.
+    pub async fn wait_for_end(&mut self, within: Duration) -> Result<ExitStatus> {
+        ensure!(self.running.is_some(), "{} does not run", self.recipe.name);
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.exited()? {
+                return Ok(status);
+            }
+            if started.elapsed() > within {
+                self.kill()?;
+                let name = &self.recipe.name;
+                bail!(
+                    "{name} had to be killed {within:?} after SIGTERM\n{}",
+                    self.last_lines()
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(POLL_MILLIS)).await;
+        }
+    }
+
+    /// Kills it if it runs, and starts it with the same recipe. Does not wait for readiness.
+    ///
+    /// # Errors
+    /// As [`Process::start`].
+    pub fn restart(&mut self) -> Result<()> {
+        self.kill()?;
+        self.spawn()
+    }
+
+    /// The end of its logs, for messages.
+    #[must_use]
+    pub fn last_lines(&self) -> String {
+        let part = |path: &Path| {
+            let lines = logs::last_lines(path, SHOWN_LINES).unwrap_or_default();
+            format!("--- the end of {} ---\n{lines}", path.display())
+        };
+        format!("{}\n{}", part(&self.out), part(&self.err))
+    }
+
+    /// Everything that it wrote to standard error, of all runs.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn errors(&self) -> Result<String> {
+        logs::text_from(&self.err, 0)
+    }
+
+    /// Everything that it wrote to standard output, of all runs.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn output(&self) -> Result<String> {
+        logs::text_from(&self.out, 0)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Nothing to be done about a failure here; the watchdog is the second line.
+        let _ = self.kill();
+    }
+}
+
+fn append(path: &Path) -> Result<File> {
+    let opened = OpenOptions::new().create(true).append(true).open(path);
+    opened.with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! A NATS server with JetStream.
+
+use std::{fs, io, net::TcpStream, path::Path};
+
+use super::{
+    ServerError,
+    guarded::{Guarded, Recipe, ask},
+};
+
+const RECIPE: Recipe = Recipe {
+    program: "nats-server",
+    prepare,
+    answers,
+};
+
+/// A NATS server with JetStream on a free port of 127.0.0.1; killed and removed when dropped.
+pub struct NatsServer(Guarded);
+
+impl NatsServer {
+    /// Starts it and waits until it answers.
+    ///
+    /// # Errors
+    /// It is not installed, or does not answer within [`super::START_DEADLINE`].
+    pub fn start() -> Result<Self, ServerError> {
+        Guarded::start(&RECIPE).map(Self)
+    }
+
+    /// Where clients connect: `nats://127.0.0.1:<port>`, the same over restarts.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.0.port())
+    }
+
+    /// The port that it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.0.port()
+    }
+
+    /// Kills it with SIGKILL; its data stays.
+    pub fn kill(&mut self) {
+        self.0.kill();
+    }
+
+    /// Kills it if it runs, and starts it on the same port and data.
+    ///
+    /// # Errors
+    /// It does not answer within [`super::START_DEADLINE`].
+    pub fn restart(&mut self) -> Result<(), ServerError> {
+        self.0.restart()
+    }
+
+    /// Stops it in its tracks (SIGSTOP): connections stay open and silent.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn pause(&self) -> Result<(), ServerError> {
+        self.0.signal("STOP")
+    }
+
+    /// Lets it go on after [`Self::pause`].
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn resume(&self) -> Result<(), ServerError> {
+        self.0.signal("CONT")
+    }
+}
+
+/// A name that only this server has, so that a probe never takes a stranger for it.
+fn server_name(folder: &Path) -> String {
+    folder
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
+fn prepare(folder: &Path, port: u16) -> io::Result<Vec<String>> {
+    let configuration = folder.join("nats.conf");
+    let text = format!(
+        "server_name: \"{}\"\nlisten: \"127.0.0.1:{port}\"\nmax_payload: 8388608\n\
+         jetstream {{ store_dir: \"{}\" }}\n",
+        server_name(folder),
+        folder.join("data").display(),
+    );
+    fs::write(&configuration, text)?;
+    Ok(vec!["-c".to_owned(), configuration.display().to_string()])
+}
+
+fn answers(connection: TcpStream, folder: &Path, _pid: u32) -> io::Result<bool> {
+    // The server speaks first; it accepts connections before JetStream is ready.
+    let request = b"CONNECT {\"verbose\":false}\r\nPING\r\n";
+    let greeting = ask(connection, request)?;
+    let ours = format!("\"server_name\":\"{}\"", server_name(folder));
+    Ok(greeting.contains(&ours) && greeting.contains("\"jetstream\":true"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_again_on_the_same_port_after_a_kill() {
+        let mut server = NatsServer::start().unwrap();
+        let url = server.url();
+        server.kill();
+        assert!(TcpStream::connect(("127.0.0.1", server.port())).is_err());
+        server.restart().unwrap();
+        assert_eq!(server.url(), url);
+        assert!(TcpStream::connect(("127.0.0.1", server.port())).is_ok());
+    }
+
+    #[test]
+    fn two_servers_have_two_ports_and_a_dropped_one_is_gone_with_its_files() {
+        let (first, second) = (NatsServer::start().unwrap(), NatsServer::start().unwrap());
+        assert_ne!(first.port(), second.port());
+        let (port, folder) = (first.port(), first.0.folder().to_owned());
+        drop(first);
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+        assert!(!folder.exists());
+    }
+}

@@ -1,0 +1,110 @@
+//! A Redis server that keeps an append-only file.
+
+use std::{io, net::TcpStream, path::Path};
+
+use super::{
+    ServerError,
+    guarded::{Guarded, Recipe, ask},
+};
+
+const RECIPE: Recipe = Recipe {
+    program: "redis-server",
+    prepare,
+    answers,
+};
+
+/// A Redis server on a free port of 127.0.0.1; killed and removed when dropped.
+pub struct Redis(Guarded);
+
+impl Redis {
+    /// Starts it and waits until it answers.
+    ///
+    /// # Errors
+    /// It is not installed, or does not answer within [`super::START_DEADLINE`].
+    pub fn start() -> Result<Self, ServerError> {
+        Guarded::start(&RECIPE).map(Self)
+    }
+
+    /// Where clients connect: `redis://127.0.0.1:<port>`, the same over restarts.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.0.port())
+    }
+
+    /// The port that it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.0.port()
+    }
+
+    /// Kills it with SIGKILL; its data stays.
+    pub fn kill(&mut self) {
+        self.0.kill();
+    }
+
+    /// Kills it if it runs, and starts it on the same port and data.
+    ///
+    /// # Errors
+    /// It does not answer within [`super::START_DEADLINE`].
+    pub fn restart(&mut self) -> Result<(), ServerError> {
+        self.0.restart()
+    }
+
+    /// Stops it in its tracks (SIGSTOP): connections stay open and silent.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn pause(&self) -> Result<(), ServerError> {
+        self.0.signal("STOP")
+    }
+
+    /// Lets it go on after [`Self::pause`].
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn resume(&self) -> Result<(), ServerError> {
+        self.0.signal("CONT")
+    }
+}
+
+fn prepare(folder: &Path, port: u16) -> io::Result<Vec<String>> {
+    let folder = folder.display().to_string();
+    let options = [
+        ("port", port.to_string().as_str()),
+        ("bind", "127.0.0.1"),
+        ("dir", &folder),
+        ("logfile", "server.log"),
+        ("appendonly", "yes"),
+        ("appendfsync", "everysec"),
+        ("save", ""),
+    ]
+    .map(|(name, value)| [format!("--{name}"), value.to_owned()]);
+    Ok(options.into_iter().flatten().collect())
+}
+
+fn answers(connection: TcpStream, _folder: &Path, pid: u32) -> io::Result<bool> {
+    // A stranger on the port has another process id; a server that still reads its file says LOADING.
+    let answer = ask(connection, b"PING\r\nINFO server\r\n")?;
+    let ours = format!("process_id:{pid}");
+    Ok(answer.starts_with("+PONG") && answer.lines().any(|line| line.trim() == ours))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn say(server: &Redis, command: &str) -> String {
+        let connection = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+        ask(connection, format!("{command}\r\n").as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn keeps_its_data_over_a_kill() {
+        let mut server = Redis::start().unwrap();
+        assert_eq!(say(&server, "SET key value"), "+OK\r\n");
+        server.kill();
+        assert!(TcpStream::connect(("127.0.0.1", server.port())).is_err());
+        server.restart().unwrap();
+        assert_eq!(say(&server, "GET key"), "$5\r\nvalue\r\n");
+    }
+}

@@ -1,0 +1,74 @@
+//! What the sender gets.
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use http::StatusCode;
+use model::EventId;
+use serde_json::json;
+
+use crate::{error::Refusal, normalise::Skip};
+
+/// The answer to one delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// 202: these events are durable now.
+    Accepted(Vec<EventId>),
+    /// 200: these events were durable before.
+    Deduplicated(Vec<EventId>),
+    /// 202: fine, and nothing for us.
+    Skipped(Skip),
+    /// A problem.
+    Refused(Refusal),
+}
+
+impl Answer {
+    /// The metric label and log field; one of a fixed set.
+    pub(crate) const fn outcome(&self) -> &'static str {
+        match self {
+            Self::Accepted(_) => "accepted",
+            Self::Deduplicated(_) => "deduplicated",
+            Self::Skipped(_) => "skipped",
+            Self::Refused(refusal) => refusal.code(),
+        }
+    }
+
+    /// How many events the delivery has in the log.
+    pub(crate) fn events(&self) -> usize {
+        match self {
+            Self::Accepted(events) | Self::Deduplicated(events) => events.len(),
+            Self::Skipped(_) | Self::Refused(_) => 0,
+        }
+    }
+
+    /// Why there are no events.
+    pub(crate) fn reason(&self) -> Option<String> {
+        match self {
+            Self::Accepted(_) | Self::Deduplicated(_) => None,
+            Self::Skipped(skip) => Some(skip.to_string()),
+            Self::Refused(refusal) => Some(refusal.to_string()),
+        }
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let (status, body) = match self {
+            Self::Accepted(events) => (
+                StatusCode::ACCEPTED,
+                json!({"accepted": true, "events": events}),
+            ),
+            Self::Deduplicated(events) => (
+                StatusCode::OK,
+                json!({"deduplicated": true, "events": events}),
+            ),
+            Self::Skipped(skip) => (
+                StatusCode::ACCEPTED,
+                json!({"skipped": true, "reason": skip.to_string()}),
+            ),
+            Self::Refused(refusal) => return refusal.into_response(),
+        };
+        (status, Json(body)).into_response()
+    }
+}

@@ -1,0 +1,68 @@
+//! The HTTP side: the only place that knows axum.
+//!
+//! What is checked, in this order: method and route, content type, announced size, body (size,
+//! time, memory), signature, GitHub's headers, JSON. Nothing is parsed or looked up before the
+//! signature is known to be good, so a stranger learns nothing about deliveries that we have seen.
+
+mod admit;
+mod answer;
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use http::Request;
+use model::IdSource;
+use service_kit::trace::{self, Trace};
+
+pub(crate) use admit::{Admission, Admitted};
+pub(crate) use answer::Answer;
+
+use crate::{
+    delivery::{Context, Deliveries},
+    error::Refusal,
+    examine::About,
+};
+
+/// GitHub's webhooks go here.
+pub const WEBHOOK_PATH: &str = "/webhooks/github";
+
+/// What the handlers share.
+#[derive(Debug, Clone)]
+pub(crate) struct Api {
+    pub(crate) admission: Admission,
+    pub(crate) deliveries: Arc<Deliveries>,
+}
+
+pub(crate) fn router(api: Api, ids: Arc<dyn IdSource>) -> Router {
+    Router::new()
+        .route(
+            WEBHOOK_PATH,
+            post(receive).fallback(async || Refusal::MethodNotAllowed),
+        )
+        .fallback(async || Refusal::NoSuchRoute)
+        .layer(trace::layer(ids))
+        .with_state(api)
+}
+
+async fn receive(State(api): State<Api>, Trace(trace): Trace, request: Request<Body>) -> Response {
+    let context = Context {
+        about: About::of(request.headers()),
+        trace,
+        started: Instant::now(),
+    };
+    let answer = match api.admission.admit(request).await {
+        Ok(admitted) => api.deliveries.take(admitted, context).await,
+        Err(refusal) => {
+            let answer = Answer::Refused(refusal);
+            api.deliveries.report(&answer, &context);
+            answer
+        }
+    };
+    answer.into_response()
+}

@@ -1,0 +1,192 @@
+//! The `[ingest]` section of the configuration.
+
+use std::{
+    io::Read,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use service_kit::config::Secret;
+
+use crate::{error::BuildError, limits};
+
+/// How the ingest role listens and what it trusts.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Address for GitHub's `POST /webhooks/github`; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// Secrets of the webhooks; a delivery is good if any of them signed it. At most 16 together
+    /// with those in files.
+    pub webhook_secrets: Vec<Secret>,
+    /// Files with such secrets, one per line; read once at start.
+    pub webhook_secret_files: Vec<PathBuf>,
+    /// Largest body in bytes, 1 to 67108864; GitHub's own cap is 25 MB.
+    pub max_body_bytes: usize,
+    /// Time for reading one body in seconds, 1 to 60.
+    pub body_timeout_seconds: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 3001)),
+            webhook_secrets: Vec::new(),
+            webhook_secret_files: Vec::new(),
+            max_body_bytes: limits::DEFAULT_MAX_BODY_BYTES,
+            body_timeout_seconds: limits::DEFAULT_BODY_TIMEOUT_SECONDS,
+        }
+    }
+}
+
+impl Config {
+    /// Refuses values that we cannot keep. Secrets are not looked at.
+    ///
+    /// # Errors
+    /// A value out of bounds; the text names the key.
+    pub fn check(&self) -> Result<(), BuildError> {
+        let range = |key, value: u64, highest: u64| {
+            if (1..=highest).contains(&value) {
+                Ok(())
+            } else {
+                Err(BuildError::OutOfRange {
+                    key,
+                    value,
+                    highest,
+                })
+            }
+        };
+        range(
+            "ingest.max_body_bytes",
+            self.max_body_bytes as u64,
+            limits::HIGHEST_MAX_BODY_BYTES as u64,
+        )?;
+        range(
+            "ingest.body_timeout_seconds",
+            self.body_timeout_seconds,
+            limits::HIGHEST_BODY_TIMEOUT_SECONDS,
+        )
+    }
+
+    /// All webhook secrets, those in files included. Fails closed: none at all is an error.
+    pub(crate) fn secrets(&self) -> Result<Vec<Secret>, BuildError> {
+        let mut secrets = self.webhook_secrets.clone();
+        if let Some(index) = secrets.iter().position(|s| s.expose().trim().is_empty()) {
+            return Err(BuildError::EmptySecret { index });
+        }
+        for file in &self.webhook_secret_files {
+            secrets.extend(read_secrets(file)?);
+        }
+        match secrets.len() {
+            0 => Err(BuildError::NoSecret),
+            n if n > limits::MAX_SECRETS => Err(BuildError::TooManySecrets { count: n }),
+            _ => Ok(secrets),
+        }
+    }
+}
+
+/// One secret per line, trimmed; blank lines separate, they are no secrets.
+fn read_secrets(path: &Path) -> Result<Vec<Secret>, BuildError> {
+    let unreadable = |source| BuildError::SecretFile {
+        path: path.to_owned(),
+        source,
+    };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let mut text = String::new();
+    file.take(limits::MAX_SECRET_FILE_BYTES + 1)
+        .read_to_string(&mut text)
+        .map_err(unreadable)?;
+    if text.len() as u64 > limits::MAX_SECRET_FILE_BYTES {
+        return Err(BuildError::SecretFileTooLarge {
+            path: path.to_owned(),
+        });
+    }
+    let secrets: Vec<Secret> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(Secret::from)
+        .collect();
+    if secrets.is_empty() {
+        return Err(BuildError::SecretFileEmpty {
+            path: path.to_owned(),
+        });
+    }
+    Ok(secrets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn config(json: serde_json::Value) -> Config {
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file
+    }
+
+    #[test]
+    fn no_secret_is_refused_naming_the_keys() {
+        let error = Config::default().secrets().unwrap_err().to_string();
+        assert!(error.contains("ingest.webhook_secrets"), "{error}");
+        assert!(error.contains("ingest.webhook_secret_files"), "{error}");
+    }
+
+    #[test]
+    fn an_empty_secret_is_refused_naming_its_place() {
+        let config = config(serde_json::json!({"webhook_secrets": ["a", " "]}));
+        let error = config.secrets().unwrap_err().to_string();
+        assert!(error.contains("ingest.webhook_secrets[1]"), "{error}");
+    }
+
+    #[test]
+    fn secrets_of_a_file_are_trimmed_and_come_after_those_of_the_key() {
+        let file = file("  one \r\n\ntwo\n");
+        let config = config(serde_json::json!({
+            "webhook_secrets": ["zero"], "webhook_secret_files": [file.path()],
+        }));
+        let secrets = config.secrets().unwrap();
+        let texts: Vec<&str> = secrets.iter().map(Secret::expose).collect();
+        assert_eq!(texts, ["zero", "one", "two"]);
+        assert!(!format!("{config:?}").contains("zero"));
+    }
+
+    #[test]
+    fn a_file_without_a_secret_or_that_is_missing_is_refused_with_its_path() {
+        let empty = file("\n  \n");
+        let large = file(&"x".repeat(70_000));
+        for path in [empty.path(), large.path(), Path::new("/nonexistent/secret")] {
+            let config = config(serde_json::json!({"webhook_secret_files": [path]}));
+            let error = config.secrets().unwrap_err().to_string();
+            assert!(error.contains(&path.display().to_string()), "{error}");
+        }
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_naming_the_key() {
+        for (key, value) in [
+            ("max_body_bytes", 0),
+            ("max_body_bytes", 1 << 30),
+            ("body_timeout_seconds", 0),
+            ("body_timeout_seconds", 61),
+        ] {
+            let mut json = serde_json::json!({});
+            json[key] = value.into();
+            let error = config(json).check().unwrap_err().to_string();
+            assert!(error.contains(&format!("ingest.{key}")), "{error}");
+        }
+        assert!(Config::default().check().is_ok());
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused() {
+        assert!(serde_json::from_str::<Config>(r#"{"secret": "x"}"#).is_err());
+    }
+}

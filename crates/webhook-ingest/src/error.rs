@@ -1,0 +1,265 @@
+//! What can go wrong: at start ([`BuildError`]) and with one delivery ([`Refusal`]).
+
+use std::path::PathBuf;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use ports::{Classified, ErrorClass};
+use service_kit::problem::Problem;
+
+use crate::{limits, signature::SignatureError};
+
+/// Why the ingest role does not start. Names the key; never shows a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Without a secret anybody could send us events.
+    #[error(
+        "no webhook secret: set ingest.webhook_secrets or ingest.webhook_secret_files to the \
+         secret that the webhook has on GitHub"
+    )]
+    NoSecret,
+    /// An empty secret would accept what anybody signs.
+    #[error("ingest.webhook_secrets[{index}] is empty: remove it or give it a value")]
+    EmptySecret {
+        /// Its place in the list.
+        index: usize,
+    },
+    /// Each secret costs every delivery an HMAC.
+    #[error(
+        "{count} webhook secrets in ingest.webhook_secrets and ingest.webhook_secret_files: use at \
+         most {max}",
+        max = limits::MAX_SECRETS
+    )]
+    TooManySecrets {
+        /// How many there are.
+        count: usize,
+    },
+    /// A file of secrets cannot be read.
+    #[error("ingest.webhook_secret_files: cannot read {}", path.display())]
+    SecretFile {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file of secrets has none.
+    #[error("ingest.webhook_secret_files: {} holds no secret", path.display())]
+    SecretFileEmpty {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// A file of secrets is something else.
+    #[error(
+        "ingest.webhook_secret_files: {} is larger than {max} bytes, that is no file of secrets",
+        path.display(), max = limits::MAX_SECRET_FILE_BYTES
+    )]
+    SecretFileTooLarge {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// A value that we cannot keep.
+    #[error("{key} = {value} is out of range: use 1 to {highest}")]
+    OutOfRange {
+        /// Which key.
+        key: &'static str,
+        /// What it says.
+        value: u64,
+        /// The highest value that it may have.
+        highest: u64,
+    },
+}
+
+impl Classified for BuildError {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::Permanent
+    }
+}
+
+/// Why a request is refused: every error answer of the ingest role, each with a stable code.
+///
+/// The text is what the sender reads (GitHub shows it in the list of deliveries), so it names the
+/// fix and nothing of our inside.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// 404 `no_such_route`: only `/webhooks/github` is here.
+    #[error("this listener has one route: POST /webhooks/github")]
+    NoSuchRoute,
+    /// 405 `method_not_allowed`: deliveries are POSTed.
+    #[error("deliveries are sent with POST")]
+    MethodNotAllowed,
+    /// 415 `form_content_type`: the hook is set to send forms.
+    #[error(
+        "the webhook sends application/x-www-form-urlencoded: set its \"Content type\" on GitHub \
+         to application/json"
+    )]
+    FormContentType,
+    /// 415 `unsupported_content_type`: anything else that is not JSON.
+    #[error("send the delivery with Content-Type: application/json")]
+    UnsupportedContentType,
+    /// 413 `body_too_large`: above `ingest.max_body_bytes`.
+    #[error("the body is larger than {max_bytes} bytes (ingest.max_body_bytes)")]
+    BodyTooLarge {
+        /// The bound.
+        max_bytes: usize,
+    },
+    /// 408 `body_timeout`: the body did not arrive within `ingest.body_timeout_seconds`.
+    #[error("the body did not arrive within {seconds} s (ingest.body_timeout_seconds)")]
+    BodyTimeout {
+        /// The bound.
+        seconds: u64,
+    },
+    /// 400 `body_incomplete`: the connection broke off, or the body's framing is wrong.
+    #[error("the body ended early")]
+    BodyIncomplete,
+    /// 503 `overloaded`: bodies under way fill the memory that they may use.
+    #[error("too many deliveries at this moment: send it again")]
+    Overloaded,
+    /// 401 `signature_missing`: the hook has no secret.
+    #[error("X-Hub-Signature-256 is missing: give the webhook a secret on GitHub")]
+    SignatureMissing,
+    /// 401 `signature_malformed`: the header is not `sha256=` and 64 hexadecimal digits.
+    #[error("X-Hub-Signature-256 is not sha256= and 64 hexadecimal digits")]
+    SignatureMalformed,
+    /// 401 `signature_invalid`: none of our secrets signed this body.
+    #[error(
+        "the signature does not fit the body: the webhook's secret on GitHub is not one of ours"
+    )]
+    SignatureInvalid,
+    /// 400 `header_missing`: names the header.
+    #[error("{name} is missing")]
+    HeaderMissing {
+        /// The header.
+        name: &'static str,
+    },
+    /// 400 `header_invalid`: names the header.
+    #[error("{name} is not what GitHub sends: use {expected}")]
+    HeaderInvalid {
+        /// The header.
+        name: &'static str,
+        /// What it should be, in words.
+        expected: &'static str,
+    },
+    /// 400 `invalid_json`: the signed body is not JSON.
+    #[error("the body is not JSON (line {line}, column {column})")]
+    InvalidJson {
+        /// Where it stops being JSON, from 1.
+        line: usize,
+        /// Likewise.
+        column: usize,
+    },
+    /// 503 `event_log_unavailable`: the event is not known to be stored. Sending it again is safe:
+    /// the delivery id makes it one event.
+    #[error("the event could not be stored: send the delivery again, it will not be stored twice")]
+    LogUnavailable,
+    /// 500 `internal`: a fault of ours.
+    #[error("the delivery could not be processed because of a fault in the server")]
+    Internal,
+}
+
+impl Refusal {
+    /// The stable code, also the metric label.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoSuchRoute => "no_such_route",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::FormContentType => "form_content_type",
+            Self::UnsupportedContentType => "unsupported_content_type",
+            Self::BodyTooLarge { .. } => "body_too_large",
+            Self::BodyTimeout { .. } => "body_timeout",
+            Self::BodyIncomplete => "body_incomplete",
+            Self::Overloaded => "overloaded",
+            Self::SignatureMissing => "signature_missing",
+            Self::SignatureMalformed => "signature_malformed",
+            Self::SignatureInvalid => "signature_invalid",
+            Self::HeaderMissing { .. } => "header_missing",
+            Self::HeaderInvalid { .. } => "header_invalid",
+            Self::InvalidJson { .. } => "invalid_json",
+            Self::LogUnavailable => "event_log_unavailable",
+            Self::Internal => "internal",
+        }
+    }
+
+    const fn status(&self) -> StatusCode {
+        match self {
+            Self::NoSuchRoute => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::FormContentType | Self::UnsupportedContentType => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
+            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTimeout { .. } => StatusCode::REQUEST_TIMEOUT,
+            Self::Overloaded | Self::LogUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::SignatureMissing | Self::SignatureMalformed | Self::SignatureInvalid => {
+                StatusCode::UNAUTHORIZED
+            }
+            Self::BodyIncomplete
+            | Self::HeaderMissing { .. }
+            | Self::HeaderInvalid { .. }
+            | Self::InvalidJson { .. } => StatusCode::BAD_REQUEST,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    const fn title(&self) -> &'static str {
+        match self {
+            Self::NoSuchRoute => "No such route",
+            Self::MethodNotAllowed => "Method not allowed",
+            Self::FormContentType | Self::UnsupportedContentType => "Unsupported content type",
+            Self::BodyTooLarge { .. } => "Body too large",
+            Self::BodyTimeout { .. } => "Body took too long",
+            Self::BodyIncomplete => "Incomplete body",
+            Self::Overloaded => "Overloaded",
+            Self::SignatureMissing | Self::SignatureMalformed | Self::SignatureInvalid => {
+                "Signature not accepted"
+            }
+            Self::HeaderMissing { .. } => "Missing header",
+            Self::HeaderInvalid { .. } => "Invalid header",
+            Self::InvalidJson { .. } => "Invalid JSON",
+            Self::LogUnavailable => "Event log unavailable",
+            Self::Internal => "Internal error",
+        }
+    }
+}
+
+impl Classified for Refusal {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::NoSuchRoute => ErrorClass::Missing,
+            Self::SignatureMissing | Self::SignatureMalformed | Self::SignatureInvalid => {
+                ErrorClass::Unauthorized
+            }
+            Self::Overloaded => ErrorClass::Overloaded,
+            Self::LogUnavailable => ErrorClass::Transient,
+            Self::Internal => ErrorClass::Permanent,
+            _ => ErrorClass::Caller,
+        }
+    }
+}
+
+impl From<SignatureError> for Refusal {
+    fn from(error: SignatureError) -> Self {
+        match error {
+            SignatureError::Malformed => Self::SignatureMalformed,
+            SignatureError::Wrong => Self::SignatureInvalid,
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut problem = Problem::new(self.class(), self.code(), self.title())
+            .status(self.status())
+            .detail(self.to_string());
+        if self.class().is_retryable() {
+            problem = problem.retry_after_seconds(limits::RETRY_AFTER_SECONDS);
+        }
+        let mut response = problem.into_response();
+        if self == Self::MethodNotAllowed {
+            let allow = HeaderValue::from_static("POST");
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
+        response
+    }
+}

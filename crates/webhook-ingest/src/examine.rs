@@ -1,0 +1,125 @@
+//! From a body to events: signature, headers, JSON, normalising. Pure; no waiting.
+
+use http::HeaderMap;
+use model::{DeliveryId, ResourceEvent, StoredEvent, Timestamp, TraceContext};
+use serde_json::Value;
+
+use crate::{
+    error::Refusal,
+    limits::MAX_HEADER_TEXT_BYTES,
+    normalise::{self, Envelope, Skip},
+    signature::{SIGNATURE_HEADER, Verifier},
+};
+
+const EVENT_HEADER: &str = "X-GitHub-Event";
+const DELIVERY_HEADER: &str = "X-GitHub-Delivery";
+const HOOK_ID_HEADER: &str = "X-GitHub-Hook-ID";
+
+/// What the log line says of a delivery. Taken from headers that nobody has verified, so it is for
+/// people who look for a delivery, and only what has the right shape.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct About {
+    pub(crate) delivery: Option<DeliveryId>,
+    pub(crate) event: Option<String>,
+    /// Known once the payload is.
+    pub(crate) action: Option<String>,
+}
+
+impl About {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        Self {
+            delivery: delivery(headers).ok(),
+            event: event(headers).ok().map(str::to_owned),
+            action: None,
+        }
+    }
+}
+
+/// What a delivery with a good signature holds.
+#[derive(Debug)]
+pub(crate) struct Examined {
+    /// GitHub's action, if the payload has one.
+    pub(crate) action: Option<String>,
+    /// Events to append, or why there are none.
+    pub(crate) events: Result<Vec<StoredEvent>, Skip>,
+}
+
+/// Verifies before it looks at anything else.
+pub(crate) fn examine(
+    verifier: &Verifier,
+    headers: &HeaderMap,
+    body: &[u8],
+    received_at: Timestamp,
+    trace: TraceContext,
+) -> Result<Examined, Refusal> {
+    let signature = headers
+        .get(SIGNATURE_HEADER)
+        .ok_or(Refusal::SignatureMissing)?;
+    let signature = signature
+        .to_str()
+        .map_err(|_| Refusal::SignatureMalformed)?;
+    verifier.verify(signature, body)?;
+
+    let envelope = Envelope {
+        event: event(headers)?.to_owned(),
+        delivery: delivery(headers)?,
+        hook_id: hook_id(headers),
+        received_at,
+    };
+    let payload: Value = serde_json::from_slice(body).map_err(|error| Refusal::InvalidJson {
+        line: error.line(),
+        column: error.column(),
+    })?;
+    let action = payload.get("action").and_then(Value::as_str);
+    let action = action.filter(|action| is_name(action)).map(str::to_owned);
+    let events = match normalise::normalise(&envelope, &payload) {
+        Ok(events) => Ok(encode(events, trace)?),
+        Err(skip) => Err(skip),
+    };
+    Ok(Examined { action, events })
+}
+
+fn encode(events: Vec<ResourceEvent>, trace: TraceContext) -> Result<Vec<StoredEvent>, Refusal> {
+    let encode = |event| normalise::encode(event, trace);
+    let encoded: Result<_, serde_json::Error> = events.into_iter().map(encode).collect();
+    encoded.map_err(|error| {
+        tracing::error!(%error, "an event that was just parsed cannot be encoded");
+        Refusal::Internal
+    })
+}
+
+fn event(headers: &HeaderMap) -> Result<&str, Refusal> {
+    let event = required(headers, EVENT_HEADER)?;
+    is_name(event)
+        .then_some(event)
+        .ok_or(Refusal::HeaderInvalid {
+            name: EVENT_HEADER,
+            expected: "the name of an event, for instance issues",
+        })
+}
+
+fn delivery(headers: &HeaderMap) -> Result<DeliveryId, Refusal> {
+    let text = required(headers, DELIVERY_HEADER)?;
+    DeliveryId::new(text).map_err(|_| Refusal::HeaderInvalid {
+        name: DELIVERY_HEADER,
+        expected: "a GUID of letters, digits and '-'",
+    })
+}
+
+fn hook_id(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(HOOK_ID_HEADER)?.to_str().ok()?;
+    let fits = (1..=MAX_HEADER_TEXT_BYTES).contains(&text.len());
+    fits.then(|| text.to_owned())
+}
+
+/// Names of GitHub's events and actions: short, of letters, digits, '_' and '-'.
+fn is_name(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    (1..=MAX_HEADER_TEXT_BYTES).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+/// A header's text; one that is not visible ASCII counts as empty, so that its check refuses it.
+fn required<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, Refusal> {
+    let value = headers.get(name).ok_or(Refusal::HeaderMissing { name })?;
+    Ok(value.to_str().unwrap_or_default())
+}

@@ -1,0 +1,117 @@
+//! Puts the role together.
+
+use std::sync::Arc;
+
+use axum::Router;
+use model::{Clock, IdSource};
+use ports::{Bus, EventLog};
+use service_kit::{
+    lifecycle::{Latch, Lifecycle, OnExit},
+    metrics::Registry,
+};
+use tokio::time::sleep;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    api::{self, Admission, Api},
+    config::Config,
+    delivery::Deliveries,
+    error::BuildError,
+    limits,
+    metrics::Metrics,
+    record::Recorder,
+    signature::Verifier,
+};
+
+/// What the role needs of its surroundings.
+#[derive(Debug, Clone)]
+pub struct Deps {
+    /// Where events become durable.
+    pub log: Arc<dyn EventLog>,
+    /// Where edges hear of them.
+    pub bus: Arc<dyn Bus>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Where trace and span ids come from.
+    pub ids: Arc<dyn IdSource>,
+}
+
+/// The ingest role: [`Service::router`] serves, [`Service::spawn`] ties it to the life of the
+/// process.
+#[derive(Debug)]
+pub struct Service {
+    api: Api,
+    ids: Arc<dyn IdSource>,
+}
+
+impl Service {
+    /// Builds the role. Reads files of secrets; talks to nobody yet.
+    ///
+    /// # Errors
+    /// No webhook secret, one that cannot be read, or a value out of range. Names the key.
+    pub fn build(config: &Config, deps: Deps, registry: &mut Registry) -> Result<Self, BuildError> {
+        config.check()?;
+        let verifier = Verifier::new(&config.secrets()?);
+        let metrics = Metrics::new(registry);
+        let deliveries = Deliveries {
+            verifier,
+            recorder: Recorder::new(deps.log, deps.bus, metrics.clone()),
+            clock: deps.clock,
+            metrics,
+            under_way: TaskTracker::new(),
+        };
+        let api = Api {
+            admission: Admission::new(config),
+            deliveries: Arc::new(deliveries),
+        };
+        Ok(Self { api, ids: deps.ids })
+    }
+
+    /// `POST /webhooks/github`; everything else is a problem.
+    pub fn router(&self) -> Router {
+        api::router(self.api.clone(), Arc::clone(&self.ids))
+    }
+
+    /// Makes readiness wait for the event log, and the drain for deliveries under way.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn spawn(&self, lifecycle: &Lifecycle) {
+        let latch = lifecycle.latch("ingest: event log");
+        latch.not_ready("not reached yet");
+        let (deliveries, draining) = (Arc::clone(&self.api.deliveries), lifecycle.draining());
+        lifecycle.spawn(
+            "ingest: reach the event log",
+            OnExit::MayFinish,
+            async move {
+                tokio::select! {
+                    () = reach_log(&deliveries, &latch) => {}
+                    () = draining.cancelled() => {}
+                }
+            },
+        );
+        let (deliveries, draining) = (Arc::clone(&self.api.deliveries), lifecycle.draining());
+        let closed = lifecycle.closed();
+        lifecycle.spawn(
+            "ingest: deliveries under way",
+            OnExit::MayFinish,
+            async move {
+                draining.cancelled().await;
+                deliveries.under_way.close();
+                tokio::select! {
+                    () = deliveries.under_way.wait() => {}
+                    () = closed.cancelled() => {}
+                }
+            },
+        );
+    }
+}
+
+/// Tries until the event log has said which log it is.
+async fn reach_log(deliveries: &Deliveries, latch: &Latch) {
+    while let Err(refusal) = deliveries.recorder.epoch().await {
+        latch.not_ready(refusal.code());
+        sleep(limits::READY_RETRY).await;
+    }
+    latch.ready();
+}

@@ -1,0 +1,376 @@
+//! What a sender sees, what the log holds, and what the bus is told.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod harness;
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use axum::body::Body;
+use harness::{Ingest, SECRET, StuckBus, delivery, eventually, issue, signature, signed};
+use http::Request;
+use model::EventType;
+use serde_json::{Value, json};
+use service_kit::lifecycle::Lifecycle;
+use tower::ServiceExt;
+
+const GUID: &str = "72d3162e-cc78-11e3-81ab-4c9367dc0958";
+
+#[tokio::test]
+async fn a_delivery_is_durable_before_it_is_acknowledged_and_then_told() {
+    let ingest = Ingest::new();
+    let mut hints = ingest.subscribe().await;
+    let answer = ingest.post("issues", GUID, &issue(7, "opened")).await;
+    assert_eq!(answer.status, 202);
+    assert_eq!(answer.json, json!({"accepted": true, "events": [GUID]}));
+    let all = ingest.log.all().await;
+    assert_eq!(all.len(), 1);
+    assert_eq!(all[0].item.facts.event_type, EventType::Created);
+    assert_eq!(hints.next().await, all);
+}
+
+#[tokio::test]
+async fn the_trace_of_the_post_is_stored_with_the_event() {
+    let ingest = Ingest::new();
+    let body = issue(7, "opened").to_string();
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let request = delivery("issues", GUID, &body).header("traceparent", parent);
+    let answer = ingest.send(request.body(Body::from(body)).unwrap()).await;
+    assert_eq!(answer.status, 202);
+    let trace = ingest.log.all().await[0].item.trace.unwrap();
+    assert_eq!(trace.trace.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+}
+
+#[tokio::test]
+async fn a_redelivery_is_one_event_also_when_many_arrive_at_once() {
+    let ingest = Ingest::new();
+    let mut hints = ingest.subscribe().await;
+    let payload = issue(7, "opened");
+    let sends = (0..20).map(|_| ingest.post("issues", GUID, &payload));
+    let answers = futures_util::future::join_all(sends).await;
+    let accepted = answers.iter().filter(|answer| answer.status == 202).count();
+    assert_eq!(accepted, 1);
+    for answer in answers.iter().filter(|answer| answer.status != 202) {
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.json, json!({"deduplicated": true, "events": [GUID]}));
+    }
+    assert_eq!(ingest.log.all().await.len(), 1);
+    assert_eq!(hints.next().await.len(), 1);
+    // The next hint is another delivery's: the duplicates were not told again.
+    ingest.post("issues", "another", &issue(8, "opened")).await;
+    assert_eq!(hints.next().await[0].item.facts.id.as_str(), "another");
+}
+
+#[tokio::test]
+async fn a_wrong_signature_is_refused_even_for_a_known_delivery_and_a_broken_body() {
+    let ingest = Ingest::new();
+    let body = issue(7, "opened").to_string();
+    ingest.send(signed("issues", GUID, &body)).await;
+    for (value, code) in [
+        (signature("wrong", body.as_bytes()), "signature_invalid"),
+        (signature(SECRET, b"other"), "signature_invalid"),
+        ("sha1=abc".to_owned(), "signature_malformed"),
+    ] {
+        let mut request = signed("issues", GUID, &body);
+        request
+            .headers_mut()
+            .insert("x-hub-signature-256", value.parse().unwrap());
+        ingest.send(request).await.problem(401, code);
+    }
+    let mut unsigned = signed("issues", GUID, "not json");
+    unsigned.headers_mut().clear();
+    let json = http::HeaderValue::from_static("application/json");
+    unsigned.headers_mut().insert("content-type", json);
+    ingest
+        .send(unsigned)
+        .await
+        .problem(401, "signature_missing");
+    assert_eq!(ingest.log.appends.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn every_secret_in_use_is_good() {
+    let ingest = Ingest::new();
+    let body = issue(7, "opened").to_string();
+    for secret in ["older", SECRET] {
+        let mut request = signed("issues", secret.split(' ').next().unwrap(), &body);
+        let value = signature(secret, body.as_bytes()).parse().unwrap();
+        request.headers_mut().insert("x-hub-signature-256", value);
+        assert_eq!(ingest.send(request).await.status, 202);
+    }
+}
+
+#[tokio::test]
+async fn githubs_headers_are_required_by_name() {
+    let ingest = Ingest::new();
+    for name in ["X-GitHub-Event", "X-GitHub-Delivery"] {
+        let mut request = signed("issues", GUID, "{}");
+        request.headers_mut().remove(name);
+        let detail = ingest.send(request).await.problem(400, "header_missing");
+        assert!(detail.contains(name), "{detail}");
+        for bad in ["", "a b", "a.b", &"x".repeat(300)] {
+            let mut request = signed("issues", GUID, "{}");
+            let header: http::HeaderName = name.parse().unwrap();
+            request.headers_mut().insert(header, bad.parse().unwrap());
+            let detail = ingest.send(request).await.problem(400, "header_invalid");
+            assert!(detail.contains(name), "{detail}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn content_type_route_method_and_json_are_checked() {
+    let ingest = Ingest::new();
+    let with_type = |value: &'static str| {
+        let mut request = signed("issues", GUID, "{}");
+        let value = http::HeaderValue::from_static(value);
+        request.headers_mut().insert("content-type", value);
+        request
+    };
+    let form = ingest
+        .send(with_type("application/x-www-form-urlencoded"))
+        .await;
+    assert!(
+        form.problem(415, "form_content_type")
+            .contains("Content type")
+    );
+    for other in ["text/plain", "application/jsonp", ""] {
+        ingest
+            .send(with_type(other))
+            .await
+            .problem(415, "unsupported_content_type");
+    }
+    let charset = ingest
+        .send(with_type("Application/JSON; charset=utf-8"))
+        .await;
+    assert_eq!(charset.status, 202);
+    let get = Request::get("/webhooks/github")
+        .body(Body::empty())
+        .unwrap();
+    let answer = ingest.send(get).await;
+    answer.problem(405, "method_not_allowed");
+    assert_eq!(answer.headers["allow"], "POST");
+    let elsewhere = Request::post("/").body(Body::empty()).unwrap();
+    ingest.send(elsewhere).await.problem(404, "no_such_route");
+    for body in ["", "{", "{\"a\":1}x", &"[".repeat(100_000)] {
+        ingest
+            .send(signed("issues", GUID, body))
+            .await
+            .problem(400, "invalid_json");
+    }
+}
+
+#[tokio::test]
+async fn a_body_above_the_bound_is_refused_and_one_at_the_bound_is_taken() {
+    let config = json!({"webhook_secrets": [SECRET], "max_body_bytes": 2000});
+    let ingest = Ingest::with(&config, 10);
+    let padded = |bytes: usize| format!("{{\"zen\":\"{}\"}}", "x".repeat(bytes - 10));
+    let answer = ingest.send(signed("ping", GUID, &padded(2000))).await;
+    assert_eq!(answer.status, 202);
+    let answer = ingest.send(signed("ping", GUID, &padded(2001))).await;
+    assert!(
+        answer
+            .problem(413, "body_too_large")
+            .contains("ingest.max_body_bytes")
+    );
+    let mut unannounced = signed("ping", GUID, &padded(2001));
+    unannounced.headers_mut().remove("content-length");
+    ingest
+        .send(unannounced)
+        .await
+        .problem(413, "body_too_large");
+}
+
+#[tokio::test]
+async fn a_large_body_is_taken_up_to_githubs_cap() {
+    let ingest = Ingest::new();
+    let mut payload = issue(7, "edited");
+    payload["issue"]["body"] = "x".repeat(24 * 1024 * 1024).into();
+    let answer = ingest.post("issues", GUID, &payload).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let stored = &ingest.log.all().await[0].item;
+    let event: Value = serde_json::from_slice(&stored.json).unwrap();
+    assert_eq!(event["data"], Value::Null);
+    assert_eq!(event["metadata"]["dataOmitted"], true);
+}
+
+#[tokio::test]
+async fn what_is_not_for_us_is_fine_and_skipped() {
+    let ingest = Ingest::new();
+    for (event, payload, reason) in [
+        ("ping", json!({"zen": "x"}), "ping"),
+        ("push", json!({}), "event push is not mapped"),
+        (
+            "issues",
+            json!({"action": "opened"}),
+            "issues payload has no usable /issue",
+        ),
+        ("issues", json!([]), "issues payload has no usable /action"),
+    ] {
+        let answer = ingest.post(event, GUID, &payload).await;
+        assert_eq!(answer.status, 202);
+        assert_eq!(answer.json, json!({"skipped": true, "reason": reason}));
+    }
+    assert_eq!(ingest.log.appends.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_log_that_fails_is_a_503_and_the_redelivery_succeeds() {
+    let ingest = Ingest::new();
+    let mut hints = ingest.subscribe().await;
+    ingest.log.broken.store(true, Ordering::SeqCst);
+    let answer = ingest.post("issues", GUID, &issue(7, "opened")).await;
+    let detail = answer.problem(503, "event_log_unavailable");
+    assert!(answer.headers.contains_key("retry-after"));
+    assert!(!detail.contains("10.0.0.7"), "{detail}");
+    ingest.log.broken.store(false, Ordering::SeqCst);
+    let answer = ingest.post("issues", GUID, &issue(7, "opened")).await;
+    assert_eq!(answer.json, json!({"accepted": true, "events": [GUID]}));
+    assert_eq!(hints.next().await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_does_not_answer_is_a_503_before_github_gives_up() {
+    let ingest = Ingest::with(&json!({"webhook_secrets": [SECRET]}), 0);
+    let started = tokio::time::Instant::now();
+    let answer = ingest.post("issues", GUID, &issue(7, "opened")).await;
+    answer.problem(503, "event_log_unavailable");
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn a_sender_that_hangs_up_does_not_cut_append_from_hint() {
+    let ingest = Ingest::with(&json!({"webhook_secrets": [SECRET]}), 0);
+    let mut hints = ingest.subscribe().await;
+    let request = signed("issues", GUID, &issue(7, "opened").to_string());
+    let sending = tokio::spawn(ingest.router.clone().oneshot(request));
+    let log = &ingest.log;
+    eventually("the append begins", async || {
+        log.appends.load(Ordering::SeqCst) == 1
+    })
+    .await;
+    sending.abort();
+    assert!(sending.await.unwrap_err().is_cancelled());
+    ingest.log.open.add_permits(1);
+    assert_eq!(hints.next().await[0].item.facts.id.as_str(), GUID);
+    assert_eq!(ingest.log.all().await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bus_that_is_stuck_delays_no_answer_and_is_counted() {
+    let config = json!({"webhook_secrets": [SECRET]});
+    let ingest = Ingest::on(&config, 10, Arc::new(StuckBus));
+    let started = tokio::time::Instant::now();
+    let answer = ingest.post("issues", GUID, &issue(7, "opened")).await;
+    assert_eq!(answer.status, 202);
+    assert_eq!(started.elapsed(), Duration::ZERO);
+    let failed = "forgewire_ingest_hint_failures_total 1";
+    eventually("counted", async || ingest.metrics().contains(failed)).await;
+}
+
+#[tokio::test]
+async fn deliveries_events_and_appends_are_counted() {
+    let ingest = Ingest::new();
+    ingest.post("issues", GUID, &issue(7, "opened")).await;
+    ingest.post("issues", GUID, &issue(7, "opened")).await;
+    ingest.post("ping", GUID, &json!({})).await;
+    ingest.send(signed("issues", GUID, "{")).await;
+    let text = ingest.metrics();
+    for line in [
+        "forgewire_ingest_deliveries_total{outcome=\"accepted\"} 1",
+        "forgewire_ingest_deliveries_total{outcome=\"deduplicated\"} 1",
+        "forgewire_ingest_deliveries_total{outcome=\"skipped\"} 1",
+        "forgewire_ingest_deliveries_total{outcome=\"invalid_json\"} 1",
+        "forgewire_ingest_events_total{resource_type=\"issue\"} 1",
+        "forgewire_ingest_append_seconds_count 2",
+        "forgewire_ingest_hint_failures_total 0",
+    ] {
+        assert!(text.contains(line), "{line} not in\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn readiness_waits_for_the_log_and_the_drain_for_deliveries() {
+    let ingest = Ingest::with(&json!({"webhook_secrets": [SECRET]}), 0);
+    let lifecycle = Lifecycle::new(Duration::from_secs(30));
+    ingest.log.broken.store(true, Ordering::SeqCst);
+    ingest.service.spawn(&lifecycle);
+    assert!(!lifecycle.readiness().ready);
+    ingest.log.broken.store(false, Ordering::SeqCst);
+    eventually("ready", async || lifecycle.readiness().ready).await;
+
+    let request = signed("issues", GUID, &issue(7, "opened").to_string());
+    let sending = tokio::spawn(ingest.router.clone().oneshot(request));
+    let log = &ingest.log;
+    eventually("the append begins", async || {
+        log.appends.load(Ordering::SeqCst) == 1
+    })
+    .await;
+    sending.abort();
+    let stopping = lifecycle.clone();
+    let stopped = tokio::spawn(async move { stopping.run(std::future::ready(())).await });
+    lifecycle.draining().cancelled().await;
+    assert!(!stopped.is_finished());
+    ingest.log.open.add_permits(1);
+    assert!(stopped.await.unwrap().clean);
+    assert_eq!(ingest.log.all().await.len(), 1);
+}
+
+/// Over a real socket: one exchange, returned as text.
+fn exchange(address: std::net::SocketAddr, parts: &[&str]) -> String {
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(harness::PATIENCE)).unwrap();
+    for part in parts {
+        socket.write_all(part.as_bytes()).unwrap();
+    }
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_a_socket_a_delivery_is_taken_and_a_stalled_body_is_given_up() {
+    let config = json!({"webhook_secrets": [SECRET], "body_timeout_seconds": 1});
+    let ingest = Ingest::with(&config, 10);
+    let lifecycle = Lifecycle::new(Duration::from_secs(1));
+    let listener = service_kit::http::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let limits = service_kit::http::HttpLimits::default();
+    let serving =
+        service_kit::http::serve(listener, ingest.router.clone(), limits, lifecycle.clone());
+    let serving = tokio::spawn(serving);
+
+    let body = issue(7, "opened").to_string();
+    let head = format!(
+        "POST /webhooks/github HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\nX-GitHub-Event: issues\r\n\
+         X-GitHub-Delivery: {GUID}\r\nX-Hub-Signature-256: {}\r\n\r\n",
+        body.len(),
+        signature(SECRET, body.as_bytes())
+    );
+    let (half, rest) = body.split_at(body.len() / 2);
+    let ask = |parts: Vec<String>| {
+        tokio::task::spawn_blocking(move || {
+            let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+            exchange(address, &parts)
+        })
+    };
+    let whole = ask(vec![head.clone(), half.to_owned(), rest.to_owned()])
+        .await
+        .unwrap();
+    assert!(whole.starts_with("HTTP/1.1 202"), "{whole}");
+    let stalled = ask(vec![head, half.to_owned()]).await.unwrap();
+    assert!(stalled.starts_with("HTTP/1.1 408"), "{stalled}");
+    assert!(stalled.contains("body_timeout"), "{stalled}");
+
+    lifecycle.hard_stop();
+    tokio::time::timeout(harness::PATIENCE, serving)
+        .await
+        .unwrap()
+        .unwrap();
+}

@@ -1,0 +1,272 @@
+//! The real service on the in-memory log and bus, with a log in between that a test can hold or
+//! break.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use axum::{Router, body::Body};
+use futures_util::StreamExt;
+use hmac::{Hmac, KeyInit, Mac};
+use http::{Request, StatusCode, request::Builder};
+use http_body_util::BodyExt;
+use model::{RandomIds, Sequence, Sequenced, StoredEvent, SystemClock, Timestamp, TraceContext};
+use ports::{
+    Appended, Bus, BusError, BusEvent, BusMessage, EventLog, EventLogError, Head, Page,
+    Subscription, Topic,
+};
+use serde_json::Value;
+use service_kit::metrics::Registry;
+use sha2::Sha256;
+use store_memory::{InProcessBus, MemoryEventLog};
+use tokio::sync::Semaphore;
+use tower::ServiceExt;
+use webhook_ingest::{Config, Deps, Service, WEBHOOK_PATH};
+
+pub(crate) const SECRET: &str = "test secret";
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A log whose appends a test can hold, break, or count.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    log: MemoryEventLog,
+    pub(crate) broken: AtomicBool,
+    pub(crate) appends: AtomicUsize,
+    /// One permit lets one append through.
+    pub(crate) open: Semaphore,
+}
+
+impl Gate {
+    fn unavailable(&self, op: &'static str) -> Result<(), EventLogError> {
+        if self.broken.load(Ordering::SeqCst) {
+            let source = std::io::Error::other("10.0.0.7: connection refused").into();
+            return Err(EventLogError::Unavailable { op, source });
+        }
+        Ok(())
+    }
+
+    /// Everything that it holds.
+    pub(crate) async fn all(&self) -> Vec<Sequenced<StoredEvent>> {
+        self.log
+            .read_after(Sequence::START, 100_000)
+            .await
+            .unwrap()
+            .events
+    }
+}
+
+#[async_trait]
+impl EventLog for Gate {
+    async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>, EventLogError> {
+        self.appends.fetch_add(1, Ordering::SeqCst);
+        self.open.acquire().await.unwrap().forget();
+        self.unavailable("append")?;
+        self.log.append(events).await
+    }
+    async fn read_after(&self, after: Sequence, limit: usize) -> Result<Page, EventLogError> {
+        self.log.read_after(after, limit).await
+    }
+    async fn read_before(
+        &self,
+        before: Sequence,
+        limit: usize,
+    ) -> Result<Vec<Sequenced<StoredEvent>>, EventLogError> {
+        self.log.read_before(before, limit).await
+    }
+    async fn seek(&self, time: Timestamp) -> Result<Sequence, EventLogError> {
+        self.log.seek(time).await
+    }
+    async fn head(&self) -> Result<Head, EventLogError> {
+        self.unavailable("head")?;
+        self.log.head().await
+    }
+    async fn trim(&self, time: Timestamp) -> Result<u64, EventLogError> {
+        self.log.trim(time).await
+    }
+}
+
+pub(crate) struct Ingest {
+    pub(crate) service: Service,
+    pub(crate) router: Router,
+    pub(crate) log: Arc<Gate>,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) registry: Registry,
+}
+
+impl Ingest {
+    pub(crate) fn new() -> Self {
+        Self::with(
+            &serde_json::json!({"webhook_secrets": ["older", SECRET]}),
+            Semaphore::MAX_PERMITS,
+        )
+    }
+
+    /// `open`: how many appends pass before the gate closes.
+    pub(crate) fn with(config: &Value, open: usize) -> Self {
+        let bus = InProcessBus::new(NonZeroUsize::new(1000).unwrap());
+        Self::on(config, open, Arc::new(bus))
+    }
+
+    /// On a bus of the test's own.
+    pub(crate) fn on(config: &Value, open: usize, bus: Arc<dyn Bus>) -> Self {
+        let config: Config = serde_json::from_value(config.clone()).unwrap();
+        let log = Arc::new(Gate {
+            log: MemoryEventLog::new(&RandomIds, NonZeroUsize::new(100_000).unwrap()),
+            broken: AtomicBool::new(false),
+            appends: AtomicUsize::new(0),
+            open: Semaphore::new(open),
+        });
+        let deps = Deps {
+            log: log.clone(),
+            bus: bus.clone(),
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(RandomIds),
+        };
+        let mut registry = Registry::default();
+        let service = Service::build(&config, deps, &mut registry).unwrap();
+        Self {
+            router: service.router(),
+            service,
+            log,
+            bus,
+            registry,
+        }
+    }
+
+    pub(crate) async fn subscribe(&self) -> Hints {
+        Hints(self.bus.subscribe(&Topic::Broadcast).await.unwrap())
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            json,
+        }
+    }
+
+    pub(crate) async fn post(&self, event: &str, delivery: &str, payload: &Value) -> Answer {
+        self.send(signed(event, delivery, &payload.to_string()))
+            .await
+    }
+
+    pub(crate) fn metrics(&self) -> String {
+        service_kit::metrics::encode(&self.registry).unwrap()
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) json: Value,
+}
+
+impl Answer {
+    /// Checks that it is a problem with this status and code, and gives its detail.
+    #[track_caller]
+    pub(crate) fn problem(&self, status: u16, code: &str) -> String {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        assert_eq!(self.json["code"], code, "{self:?}");
+        self.json["detail"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A bus that never takes a message.
+#[derive(Debug)]
+pub(crate) struct StuckBus;
+
+#[async_trait]
+impl Bus for StuckBus {
+    async fn publish(
+        &self,
+        _: &Topic,
+        _: BusMessage,
+        _: Option<TraceContext>,
+    ) -> Result<(), BusError> {
+        std::future::pending().await
+    }
+    async fn subscribe(&self, _: &Topic) -> Result<Subscription, BusError> {
+        Ok(Subscription(futures_util::stream::pending().boxed()))
+    }
+    async fn check(&self) -> Result<(), BusError> {
+        Ok(())
+    }
+}
+
+pub(crate) struct Hints(Subscription);
+
+impl Hints {
+    /// The next hint's events.
+    pub(crate) async fn next(&mut self) -> Vec<Sequenced<StoredEvent>> {
+        let next = tokio::time::timeout(PATIENCE, self.0.0.next()).await;
+        match next.expect("a hint arrives in time").unwrap() {
+            BusEvent::Message(BusMessage::Events(hint), Some(_)) => hint.events.clone(),
+            other => panic!("not a hint with a trace: {other:?}"),
+        }
+    }
+}
+
+pub(crate) fn signature(secret: &str, body: &[u8]) -> String {
+    let mut mac: Hmac<Sha256> = Hmac::new_from_slice(secret.as_bytes()).unwrap();
+    mac.update(body);
+    let digest = mac.finalize().into_bytes();
+    let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256={digits}")
+}
+
+/// A delivery as GitHub sends it, still to be given a body.
+pub(crate) fn delivery(event: &str, delivery: &str, body: &str) -> Builder {
+    Request::post(WEBHOOK_PATH)
+        .header("content-type", "application/json")
+        .header("content-length", body.len())
+        .header("x-github-event", event)
+        .header("x-github-delivery", delivery)
+        .header("x-github-hook-id", "292430182")
+        .header("x-hub-signature-256", signature(SECRET, body.as_bytes()))
+}
+
+pub(crate) fn signed(event: &str, id: &str, body: &str) -> Request<Body> {
+    delivery(event, id, body)
+        .body(Body::from(body.to_owned()))
+        .unwrap()
+}
+
+/// An `issues` payload.
+pub(crate) fn issue(number: u64, action: &str) -> Value {
+    serde_json::json!({
+        "action": action,
+        "issue": {
+            "id": 1000 + number, "node_id": format!("I_{number}"), "number": number, "title": "T",
+            "html_url": format!("https://github.com/o/r/issues/{number}"),
+            "updated_at": "2026-11-20T10:00:00Z", "labels": [{"name": "bug"}],
+        },
+        "repository": {"name": "r", "owner": {"login": "o"}},
+        "sender": {"login": "octocat"},
+    })
+}
+
+/// Waits for a condition, at most [`PATIENCE`].
+pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let waited = tokio::time::timeout(PATIENCE, async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    });
+    waited
+        .await
+        .unwrap_or_else(|_| panic!("did not happen in time: {what}"));
+}

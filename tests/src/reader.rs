@@ -1,0 +1,167 @@
+//! A reader as an agent is one: it holds a stream, and when that breaks it goes on elsewhere.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use reqwest::{Url, header::HeaderMap};
+use serde_json::{Value, json};
+use testkit::{
+    ledger::Ledger,
+    mcp_client::McpClient,
+    sse::{self, Frame, SseStream},
+};
+use tokio::{sync::watch, task::JoinHandle};
+
+/// Silence that means that a stream is dead; heartbeats come every 15 s.
+const SILENCE: Duration = Duration::from_secs(40);
+const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What it reads.
+#[derive(Debug, Clone)]
+pub enum ReaderKind {
+    /// `GET /events/stream`.
+    Events,
+    /// The GET stream of an MCP session that is subscribed to everything.
+    Session(Arc<McpClient>),
+}
+
+impl ReaderKind {
+    /// A session made on `edge`, subscribed to every event.
+    ///
+    /// # Errors
+    /// The edge refuses.
+    pub async fn session(edge: &Url) -> Result<Self> {
+        let client = McpClient::connect(edge).await?;
+        client.call_tool(edge, "subscribe_to_events", json!({})).await?;
+        Ok(Self::Session(Arc::new(client)))
+    }
+
+    async fn open(&self, edge: &Url, last: Option<&str>) -> Result<SseStream> {
+        Ok(match (self, last) {
+            (Self::Session(client), last) => client.open_stream(edge, last).await?,
+            (Self::Events, last) => {
+                let url = edge.join("/events/stream")?;
+                match last {
+                    Some(last) => sse::resume(&url, HeaderMap::new(), last).await?,
+                    None => sse::open(&url, HeaderMap::new()).await?,
+                }
+            }
+        })
+    }
+
+    /// The id of the event in a frame.
+    fn event_id(frame: &Frame) -> Option<String> {
+        let json = frame.json()?;
+        let event = if frame.event.as_deref() == Some("event") {
+            &json
+        } else if json["params"]["logger"] == "github.events" {
+            &json["params"]["data"]
+        } else {
+            &Value::Null
+        };
+        event["id"].as_str().map(ToOwned::to_owned)
+    }
+}
+
+/// A running reader. It reads until it is stopped or dropped.
+#[derive(Debug)]
+pub struct Reader {
+    name: String,
+    last_id: Arc<Mutex<Option<String>>>,
+    opens: watch::Receiver<usize>,
+    task: JoinHandle<()>,
+}
+
+impl Reader {
+    /// Opens its first stream on `edges[first]`, goes to the next one whenever a stream breaks, and books
+    /// what it gets. Returns once the first stream is open.
+    ///
+    /// # Errors
+    /// The first stream cannot be opened.
+    pub async fn start(
+        name: &str,
+        kind: ReaderKind,
+        edges: &[Url],
+        first: usize,
+        last: Option<String>,
+        ledger: &Arc<Ledger>,
+    ) -> Result<Self> {
+        let last_id = Arc::new(Mutex::new(last));
+        let (opened, mut opens) = watch::channel(0);
+        let reading = Reading {
+            name: name.to_owned(),
+            kind,
+            edges: edges.to_vec(),
+            at: first,
+            last_id: Arc::clone(&last_id),
+            ledger: Arc::clone(ledger),
+            opened,
+        };
+        let task = tokio::spawn(reading.run());
+        let first = opens.wait_for(|opens| *opens > 0);
+        let first = tokio::time::timeout(Duration::from_secs(15), first).await;
+        first.with_context(|| format!("{name} cannot open its first stream"))??;
+        Ok(Self { name: name.to_owned(), last_id, opens, task })
+    }
+
+    /// Its name in the ledger.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How many streams it has opened so far.
+    #[must_use]
+    pub fn opens(&self) -> usize {
+        *self.opens.borrow()
+    }
+
+    /// Hangs up, and says where it was.
+    pub async fn stop(self) -> Option<String> {
+        self.task.abort();
+        // An aborted task's error says just that.
+        let _ = self.task.await;
+        self.last_id.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+struct Reading {
+    name: String,
+    kind: ReaderKind,
+    edges: Vec<Url>,
+    at: usize,
+    last_id: Arc<Mutex<Option<String>>>,
+    ledger: Arc<Ledger>,
+    opened: watch::Sender<usize>,
+}
+
+impl Reading {
+    async fn run(mut self) {
+        loop {
+            let last = self.last_id.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let edge = self.edges[self.at % self.edges.len()].clone();
+            if let Ok(mut stream) = self.kind.open(&edge, last.as_deref()).await {
+                // The first frame (connected, priming) says that the stream is in the fan-out.
+                while let Ok(Some(frame)) = stream.next(SILENCE).await {
+                    self.take(&frame);
+                }
+            }
+            self.at += 1;
+            tokio::time::sleep(RECONNECT_PAUSE).await;
+        }
+    }
+
+    fn take(&self, frame: &Frame) {
+        if let Some(event) = ReaderKind::event_id(frame) {
+            self.ledger.received(&self.name, &event);
+        } else if !frame.is_comment() {
+            self.opened.send_modify(|opens| *opens += 1);
+        }
+        if let Some(id) = &frame.id {
+            *self.last_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.clone());
+        }
+    }
+}

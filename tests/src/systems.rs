@@ -1,0 +1,74 @@
+//! One system at a time, on both topologies.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use testkit::{
+    cluster::{Kind, System},
+    ledger::Ledger,
+};
+use tokio::{sync::Mutex, time::Instant};
+
+/// Scenarios start nine processes each; on two cores they take turns.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// How long a scenario waits for what has to happen.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs a scenario on the embedded topology, then on the cluster.
+///
+/// # Errors
+/// What the scenario says, with the topology's name.
+pub async fn both(scenario: impl AsyncFn(&mut System) -> Result<()>) -> Result<()> {
+    for kind in Kind::ALL {
+        let _turn = TURN.lock().await;
+        let mut system = System::start(kind).await?;
+        if let Err(error) = scenario(&mut system).await {
+            let lines = system.cluster().last_lines();
+            return Err(error.context(format!("on the {kind} topology; last lines:\n{lines}")));
+        }
+        system.stop().await?;
+    }
+    Ok(())
+}
+
+/// Waits until a condition holds.
+///
+/// # Errors
+/// It does not within 30 s; `what` names it.
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds().await {
+        if Instant::now() > deadline {
+            bail!("still not after {PATIENCE:?}: {what}");
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}
+
+/// Waits until every reader has what it is owed, then closes the books.
+///
+/// # Errors
+/// Somebody misses an event, got one twice, or in the wrong order.
+pub async fn settle(ledger: &Ledger, readers: &[&str]) -> Result<()> {
+    let settled = until("every reader has every event", async || ledger.is_settled(readers)).await;
+    ledger.balance()?;
+    settled
+}
+
+/// All lines of all logs in a system's folder.
+#[must_use]
+pub fn log_lines(dir: &std::path::Path) -> Vec<String> {
+    let mut lines = Vec::new();
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            lines.extend(log_lines(&path));
+        } else if path.extension().is_some_and(|kind| kind == "log" || kind == "err") {
+            let text = std::fs::read(&path).unwrap_or_default();
+            lines.extend(String::from_utf8_lossy(&text).lines().map(ToOwned::to_owned));
+        }
+    }
+    lines
+}

@@ -1,0 +1,90 @@
+//! `kill -9`, with a ledger: acknowledged = delivered, no gap, no id twice.
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use testkit::cluster::{Applied, Kind, Node, System};
+use tests::{Reader, ReaderKind, both, settle, until};
+
+use crate::sending::Github;
+
+/// Readers on every edge that go on elsewhere when their stream breaks.
+async fn readers(system: &System, github: &Github) -> Result<Vec<Reader>> {
+    let edges = system.edges();
+    let mut readers = Vec::new();
+    for at in 0..edges.len() {
+        let (name, ledger) = (format!("events {at}"), &github.ledger);
+        readers.push(Reader::start(&name, ReaderKind::Events, edges, at, None, ledger).await?);
+        let session = ReaderKind::session(&edges[at]).await?;
+        let name = format!("session {at}");
+        readers.push(Reader::start(&name, session, edges, at, None, ledger).await?);
+    }
+    Ok(readers)
+}
+
+/// Kills a node in the middle of a stream of events, restarts it, and closes the books.
+async fn survives(system: &mut System, node: Node, seed: u64) -> Result<()> {
+    let mut github = Github::of(system, seed);
+    let readers = readers(system, &github).await?;
+    github.events(20).await?;
+    // An acknowledged event, and then at once the kill.
+    if system.kill(node)? != Applied::Done {
+        return Ok(());
+    }
+    let sending = tokio::spawn(async move {
+        github.events(20).await?;
+        anyhow::Ok(github)
+    });
+    ensure!(system.restart(node).await? == Applied::Done);
+    let mut github = sending.await??;
+    github.events(20).await?;
+    let names: Vec<_> = readers.iter().map(Reader::name).collect();
+    settle(&github.ledger, &names).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edge_is_killed_and_its_clients_miss_nothing() -> Result<()> {
+    both(async |system| survives(system, Node::Edge(0), 11).await).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ingest_is_killed_right_after_its_202_and_nothing_is_lost() -> Result<()> {
+    both(async |system| survives(system, Node::Ingest(0), 12).await).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nats_is_killed_and_nothing_acknowledged_is_lost() -> Result<()> {
+    both(async |system| survives(system, Node::Nats, 13).await).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_is_killed_and_sessions_and_streams_go_on() -> Result<()> {
+    both(async |system| survives(system, Node::Redis, 14).await).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_redis_is_away_sessions_get_503_and_live_streams_stay() -> Result<()> {
+    both(async |system| {
+        if system.kind() == Kind::Embedded {
+            return Ok(());
+        }
+        let mut github = Github::of(system, 15);
+        let edges = system.edges().to_vec();
+        let ledger = Arc::clone(&github.ledger);
+        let kind = ReaderKind::session(&edges[0]).await?;
+        let ReaderKind::Session(client) = &kind else { unreachable!("made as a session") };
+        let client = Arc::clone(client);
+        let reader = Reader::start("r", kind, &edges[..1], 0, None, &ledger).await?;
+        github.events(1).await?;
+        settle(&ledger, &["r"]).await?;
+        ensure!(system.kill(Node::Redis)? == Applied::Done);
+        let refused = client.ping(&edges[1]).await.expect_err("no session store, no session");
+        ensure!(refused.status() == Some(503), "{refused}");
+        github.events(3).await?;
+        settle(&ledger, &["r"]).await?;
+        ensure!(reader.opens() == 1, "the live stream stayed open");
+        ensure!(system.restart(Node::Redis).await? == Applied::Done);
+        until("the session works again", async || client.ping(&edges[1]).await.is_ok()).await
+    })
+    .await
+}

@@ -1,0 +1,7 @@
+//! Whole-system scenarios: each promise on both topologies, embedded and as a cluster of real processes.
+
+mod delivery;
+mod faults;
+mod operations;
+mod sending;
+mod sessions;

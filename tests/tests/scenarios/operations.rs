@@ -1,0 +1,87 @@
+//! Health, metrics, drain.
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use testkit::cluster::{Applied, Kind, Node};
+use tests::{Reader, ReaderKind, both, settle, until};
+
+use crate::sending::Github;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drained_edge_sends_its_clients_on_and_they_miss_nothing() -> Result<()> {
+    both(async |system| {
+        let edges = system.edges().to_vec();
+        let mut github = Github::of(system, 31);
+        let ledger = Arc::clone(&github.ledger);
+        let session = ReaderKind::session(&edges[0]).await?;
+        let events = Reader::start("e", ReaderKind::Events, &edges, 0, None, &ledger).await?;
+        let session = Reader::start("s", session, &edges, 0, None, &ledger).await?;
+        github.events(5).await?;
+        // `terminate` fails unless the process ends in order within ten seconds.
+        ensure!(system.terminate(Node::Edge(0)).await? == Applied::Done);
+        if system.kind() == Kind::Embedded {
+            ensure!(system.restart(Node::Edge(0)).await? == Applied::Done);
+        }
+        github.events(5).await?;
+        settle(&ledger, &["e", "s"]).await?;
+        ensure!(events.opens() > 1 && session.opens() > 1, "both went elsewhere");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_and_metrics_tell_what_happens() -> Result<()> {
+    both(async |system| {
+        let mut github = Github::of(system, 32);
+        let ledger = Arc::clone(&github.ledger);
+        let edges = system.edges();
+        let reader = Reader::start("r", ReaderKind::Events, edges, 0, None, &ledger).await?;
+        github.events(4).await?;
+        settle(&ledger, &[reader.name()]).await?;
+        for node in [Node::Ingest(0), Node::Sync, Node::Edge(0)] {
+            let admin = system.admin(node)?;
+            for path in ["/livez", "/readyz", "/health"] {
+                let answer = reqwest::get(admin.join(path)?).await?;
+                ensure!(answer.status() == 200, "{node} {path}: {}", answer.status());
+            }
+        }
+        let metrics = async |node| -> Result<String> {
+            Ok(reqwest::get(system.admin(node)?.join("/metrics")?).await?.text().await?)
+        };
+        let edge = metrics(Node::Edge(0)).await?;
+        for line in [
+            "forgewire_edge_open_streams{kind=\"Events\"} 1",
+            "forgewire_edge_delivered_events_total{kind=\"Events\"} 4",
+            "forgewire_edge_delivery_latency_seconds_count",
+        ] {
+            ensure!(edge.contains(line), "{line} is missing in:\n{edge}");
+        }
+        let ingest = metrics(Node::Ingest(0)).await? + &metrics(Node::Ingest(1)).await?;
+        ensure!(ingest.contains("forgewire_ingest_deliveries_total"), "{ingest}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edge_without_its_bus_is_not_ready_and_comes_back() -> Result<()> {
+    both(async |system| {
+        if system.kind() == Kind::Embedded {
+            return Ok(());
+        }
+        let ready = async |system: &testkit::cluster::System| -> Result<bool> {
+            let url = system.admin(Node::Edge(0))?.join("/readyz")?;
+            Ok(reqwest::get(url).await?.status() == 200)
+        };
+        ensure!(system.kill(Node::Nats)? == Applied::Done);
+        until("the edge says that it is not ready", async || {
+            matches!(ready(system).await, Ok(false))
+        })
+        .await?;
+        ensure!(system.restart(Node::Nats).await? == Applied::Done);
+        until("the edge is ready again", async || matches!(ready(system).await, Ok(true))).await
+    })
+    .await
+}

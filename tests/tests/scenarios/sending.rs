@@ -1,0 +1,54 @@
+//! GitHub's side of a scenario.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Result;
+use testkit::{
+    cluster::System,
+    fake_github::{Delivery, FakeGithub, WebhookSender},
+    ledger::Ledger,
+};
+
+/// How long a delivery is sent again until somebody takes it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A GitHub that posts and keeps the books.
+pub(crate) struct Github {
+    pub(crate) fake: FakeGithub,
+    sender: WebhookSender,
+    pub(crate) ledger: Arc<Ledger>,
+    ingests: Vec<reqwest::Url>,
+}
+
+impl Github {
+    pub(crate) fn of(system: &System, seed: u64) -> Self {
+        Self {
+            fake: FakeGithub::new(seed, system.secret()),
+            sender: WebhookSender::new(),
+            ledger: Arc::new(Ledger::new()),
+            ingests: system.ingests().to_vec(),
+        }
+    }
+
+    /// Sends a delivery until it is acknowledged, first to the ingest whose turn it is.
+    pub(crate) async fn send(&mut self, delivery: &Delivery) -> Result<()> {
+        self.ledger.sending_delivery(delivery);
+        self.ingests.rotate_left(1);
+        self.sender.send_until_accepted(&self.ingests, delivery, PATIENCE).await?;
+        self.ledger.acknowledged(delivery.guid.as_str());
+        Ok(())
+    }
+
+    pub(crate) async fn send_all(&mut self, deliveries: &[Delivery]) -> Result<()> {
+        for delivery in deliveries {
+            self.send(delivery).await?;
+        }
+        Ok(())
+    }
+
+    /// `count` deliveries about one issue.
+    pub(crate) async fn events(&mut self, count: usize) -> Result<()> {
+        let deliveries = self.fake.about_one_issue(count);
+        self.send_all(&deliveries).await
+    }
+}
