@@ -64,8 +64,8 @@ impl Default for BusConfig {
 /// What the event log's stream looks like.
 #[derive(Clone, Debug)]
 pub struct LogConfig {
-    /// How long the server keeps an event; `None` keeps all. Dedupe reaches as far back, so at least
-    /// the three days for which GitHub redelivers.
+    /// How long the server keeps an event; `None` keeps all. Dedupe reaches as far back, so at
+    /// least the three days for which GitHub redelivers.
     pub retention: Option<Duration>,
     /// Copies in a NATS cluster: 1, 3 or 5.
     pub replicas: usize,
@@ -86,7 +86,8 @@ impl Default for LogConfig {
 
 /// One TCP connect with the handshake.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// One request to the server and back. Shorter than a call's deadline, so that a lost one is retried.
+/// One request to the server and back. Shorter than a call's deadline, so that a lost one is
+/// retried.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// A connection that is silent for two of these is closed (the driver's own default is a minute).
 pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(2);

@@ -31,7 +31,8 @@ use crate::{
 /// How often losses are looked for without any event; events of the driver can get lost as well.
 const LOSS_POLL: Duration = Duration::from_secs(1);
 
-/// A connection to NATS, shared by clones. It reconnects for ever; dropping the last clone closes it.
+/// A connection to NATS, shared by clones. It reconnects for ever; dropping the last clone closes
+/// it.
 #[derive(Clone)]
 pub struct NatsConnection {
     inner: Arc<Inner>,
@@ -206,9 +207,9 @@ async fn connect(
     }
 }
 
-/// Turns lost connections and overflowing driver queues into one signal, given once every subscription
-/// works again: whoever then reads the store has everything that was said before, and hears everything
-/// that is said after.
+/// Turns lost connections and overflowing driver queues into one signal, given once every
+/// subscription works again: whoever then reads the store has everything that was said before, and
+/// hears everything that is said after.
 async fn watch_losses(client: Client, signals: Arc<Signals>, resynced: watch::Sender<u64>) {
     let seen = || {
         let connects = client.statistics().connects.load(Ordering::SeqCst);
@@ -232,7 +233,8 @@ async fn watch_losses(client: Client, signals: Arc<Signals>, resynced: watch::Se
     }
 }
 
-/// Sends a message to ourselves. Unlike a request to nobody, this does not depend on who else listens.
+/// Sends a message to ourselves. Unlike a request to nobody, this does not depend on who else
+/// listens.
 async fn round_trip(client: &Client) -> Result<(), Source> {
     let echo = async {
         let inbox = client.new_inbox();

@@ -1,5 +1,5 @@
-//! Credentials leave the URL before the driver sees it: it does not use them from there, and it logs
-//! addresses.
+//! Credentials leave the URL before the driver sees it: it does not use them from there, and it
+//! logs addresses.
 
 use async_nats::{ConnectOptions, ServerAddr};
 

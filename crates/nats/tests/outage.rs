@@ -1,5 +1,10 @@
 //! What happens while a server is gone, silent, or back again.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that fails may panic, in its functions too"
+)]
+
 use std::time::{Duration, Instant};
 
 use model::{Sequence, StoredEvent};

@@ -8,8 +8,8 @@ pub struct RedisConfig {
     /// `redis://[user:password@]host:6379[/database]`, or for Redis Cluster
     /// `redis-cluster://host:6379?node=other:6379`.
     pub url: String,
-    /// Goes before every key, so that several installations share a server: letters, digits, `-`, `_`,
-    /// `:` and `.`, at most 64.
+    /// Goes before every key, so that several installations share a server: letters, digits, `-`,
+    /// `_`, `:` and `.`, at most 64.
     pub key_prefix: String,
     /// How long one call may take; then it is `Unavailable`.
     pub call_timeout: Duration,
@@ -49,7 +49,8 @@ pub(crate) const UNRESPONSIVE_TIMEOUT: Duration = Duration::from_secs(3);
 pub(crate) const UNRESPONSIVE_POLL: Duration = Duration::from_millis(500);
 /// First and longest pause between two tries to reconnect, in milliseconds. There is no last try.
 pub(crate) const RECONNECT_PAUSE_MILLIS: (u32, u32) = (50, 1000);
-/// Commands that wait for the connection; what comes on top fails at once (the driver's default: all).
+/// Commands that wait for the connection; what comes on top fails at once (the driver's default:
+/// all).
 pub(crate) const QUEUED_COMMANDS: usize = 10_000;
 /// Longest time to live that is passed on; Redis refuses times beyond its own clock's end.
 pub(crate) const MAX_TTL: Duration = Duration::from_secs(10 * 365 * 24 * 3600);

@@ -115,8 +115,8 @@ fn builder(config: &RedisConfig) -> Result<Builder, RedisError> {
         .set_connection_config(ConnectionConfig {
             connection_timeout: CONNECT_TIMEOUT,
             internal_command_timeout: CONNECT_TIMEOUT,
-            // A command whose answer was lost may have been done: sent again, a create would find its
-            // own session and say `Exists`.
+            // A command whose answer was lost may have been done: sent again, a create would find
+            // its own session and say `Exists`.
             max_command_attempts: 1,
             max_command_buffer_len: QUEUED_COMMANDS,
             unresponsive: UnresponsiveConfig {

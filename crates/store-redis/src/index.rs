@@ -1,8 +1,9 @@
-//! The list of ids: a sorted set in which every member has the same score, so that it is ordered by id.
+//! The list of ids: a sorted set in which every member has the same score, so that it is ordered by
+//! id.
 //!
-//! It lies in another slot than the sessions and cannot change together with them. So it only ever says
-//! too much: an id is added once its session exists, and removed once somebody saw that the session is
-//! gone. An id is never used again (SS-04), so what was seen gone stays gone.
+//! It lies in another slot than the sessions and cannot change together with them. So it only ever
+//! says too much: an id is added once its session exists, and removed once somebody saw that the
+//! session is gone. An id is never used again (SS-04), so what was seen gone stays gone.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,8 +20,8 @@ use crate::config::PIPELINED;
 
 /// One create in so many looks for sessions that expired …
 const SWEEP_EVERY: u64 = 16;
-/// … among so many ids, picked at random. Four per create: so at most about a third of the index is
-/// dead, however many sessions come and expire without anybody listing them.
+/// … among so many ids, picked at random. Four per create: so at most about a third of the index
+/// is dead, however many sessions come and expire without anybody listing them.
 const SWEEP_IDS: i64 = 64;
 
 /// The index, and the keys of sessions.

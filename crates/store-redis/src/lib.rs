@@ -1,16 +1,16 @@
 //! Session store on Redis.
 //!
-//! A session is one hash, `{prefix}session:{<id>}` (the braces are Redis Cluster's hash tag: whatever
-//! belongs to a session lives in one slot), with the session as JSON, its revision, and the server's own
-//! expiry as its time to live. Each change is one Lua script, so it happens whole or not at all. Beside
-//! it stands one sorted set, `{prefix}sessions`, that only lists ids: what it says too much is checked
-//! against the sessions themselves.
+//! A session is one hash, `{prefix}session:{<id>}` (the braces are Redis Cluster's hash tag:
+//! whatever belongs to a session lives in one slot), with the session as JSON, its revision, and
+//! the server's own expiry as its time to live. Each change is one Lua script, so it happens whole
+//! or not at all. Beside it stands one sorted set, `{prefix}sessions`, that only lists ids: what it
+//! says too much is checked against the sessions themselves.
 //!
 //! # Durability, as it is
 //! With an append-only file and `appendfsync everysec`, what Redis acknowledged survives its own
 //! `kill -9`, and the last second is lost with the machine. A failover to a replica can lose
-//! acknowledged changes as well. So sessions here are what can be made again: a client whose session is
-//! gone gets a 404 and initialises anew, and resumes events from its cursor.
+//! acknowledged changes as well. So sessions here are what can be made again: a client whose
+//! session is gone gets a 404 and initialises anew, and resumes events from its cursor.
 
 mod config;
 mod connection;

@@ -1,8 +1,8 @@
 //! What changes a session: Lua scripts, atomic in the server, each on one key.
 //!
-//! A living session is a hash with `revision` and `session`; one that ended has `ended` alone, for the
-//! rest of the session's time to live. Expiry removes either. So whoever asks for `revision` asks
-//! whether the session lives.
+//! A living session is a hash with `revision` and `session`; one that ended has `ended` alone, for
+//! the rest of the session's time to live. Expiry removes either. So whoever asks for `revision`
+//! asks whether the session lives.
 
 use fred::types::scripts::Script;
 

@@ -53,7 +53,8 @@ impl RedisSessionStore {
     /// Connects; tries until `startup_timeout` is over.
     ///
     /// # Errors
-    /// The configuration is unusable, the credentials are refused, or the server does not answer in time.
+    /// The configuration is unusable, the credentials are refused, or the server does not answer in
+    /// time.
     pub async fn connect(config: RedisConfig) -> Result<Self, RedisError> {
         let connection = Connection::open(&config).await?;
         let (index, call_timeout) = (Index::new(config.key_prefix), config.call_timeout);
@@ -65,7 +66,8 @@ impl RedisSessionStore {
         })
     }
 
-    /// Bounds a whole call: the driver's own timeouts are per command, and do not cover all of its waits.
+    /// Bounds a whole call: the driver's own timeouts are per command, and do not cover all of its
+    /// waits.
     async fn bounded<T>(
         &self,
         op: &'static str,

@@ -1,5 +1,5 @@
-//! The session store against the contract suite. Each case has a server of its own, and "reopen" means
-//! that this server is killed with SIGKILL and started again.
+//! The session store against the contract suite. Each case has a server of its own, and "reopen"
+//! means that this server is killed with SIGKILL and started again.
 
 use std::{process::ExitCode, sync::Arc};
 

@@ -1,5 +1,10 @@
 //! What happens while the server is gone, silent, or back again; and what the store leaves behind.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that fails may panic, in its functions too"
+)]
+
 use std::{
     io::{Read, Write},
     net::TcpStream,

@@ -1,7 +1,7 @@
 //! [`ports::Bus`] on core NATS: at most once, never waiting for a reader.
 //!
-//! Each subscription is one NATS subscription and one task, the pump, that decodes what arrives into a
-//! bounded queue. An edge has two of them, whatever the number of its streams.
+//! Each subscription is one NATS subscription and one task, the pump, that decodes what arrives
+//! into a bounded queue. An edge has two of them, whatever the number of its streams.
 
 mod queue;
 

@@ -163,7 +163,8 @@ impl JetStreamLog {
         }
     }
 
-    /// Where an event is that the stream has already. Asks the leader: another replica may be behind.
+    /// Where an event is that the stream has already. Asks the leader: another replica may be
+    /// behind.
     async fn find(&self, message: &Message, append_id: &str) -> Result<Stored, Failure> {
         let request = self
             .stream

@@ -1,15 +1,18 @@
 //! [`ports::EventLog`] on one JetStream stream.
 //!
-//! - The stream's sequences are the log's sequences. JetStream gives them when it stores, and shows a
-//!   message only once it is stored, so no reader sees one while a lower one can still appear (EL-05).
-//! - Each event has a subject of its own, `forgewire.events.<token>`; an append expects that the subject
-//!   has no message yet. So an event is stored once for as long as the stream keeps it, whichever handle
-//!   wrote it (EL-02). JetStream's own message ids would forget after their window, two minutes.
-//! - Pages come through short-lived pull consumers in the server's memory, see [`read`].
-//! - Every call is idempotent: it is tried again within its deadline, at once when the connection came
-//!   back, and then ends as `Unavailable`.
+//! - The stream's sequences are the log's sequences. JetStream gives them when it stores, and shows
+//!   a message only once it is stored, so no reader sees one while a lower one can still appear
+//!   (EL-05).
+//! - Each event has a subject of its own, `forgewire.events.<token>`; an append expects that the
+//!   subject has no message yet. So an event is stored once for as long as the stream keeps it,
+//!   whichever handle wrote it (EL-02). JetStream's own message ids would forget after their
+//!   window, two minutes.
+//! - A few events are read one by one, pages through short-lived pull consumers, see `read.rs`.
+//! - Every call is idempotent: it is tried again within its deadline, at once when the connection
+//!   came back, and then ends as `Unavailable`.
 //!
-//! The server keeps an index entry of about 100 bytes in memory per event, for the subjects.
+//! The price of a subject per event is an entry of the server's subject index, in its memory, for
+//! each event that the stream keeps.
 
 mod append;
 mod read;
@@ -66,7 +69,8 @@ impl<E: Into<Source>> From<E> for Failure {
 }
 
 impl JetStreamLog {
-    /// Opens the log: makes the stream if it is not there, and brings retention and replicas up to date.
+    /// Opens the log: makes the stream if it is not there, and brings retention and replicas up to
+    /// date.
     ///
     /// # Errors
     /// The server does not answer in time, has no JetStream, or refuses the stream.

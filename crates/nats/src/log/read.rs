@@ -1,10 +1,10 @@
 //! Reading pages: a few events one by one from the stream's leader, more through a pull consumer.
 //!
-//! A consumer lives for a page, in the server's memory. It delivers in stream order from a position on,
-//! numbers what it delivers, and says with each message how many follow. What it cannot say is *why* a
-//! sequence is missing. So a page never trusts a hole: a jump in the consumer's own numbering means that
-//! a delivery was lost, and the page ends before it; a jump in the stream's numbering is looked up with
-//! the stream's leader, and where events were trimmed the page says so.
+//! A consumer lives for a page, in the server's memory. It delivers in stream order from a position
+//! on, numbers what it delivers, and says with each message how many follow. What it cannot say is
+//! *why* a sequence is missing. So a page never trusts a hole: a jump in the consumer's own
+//! numbering means that a delivery was lost, and the page ends before it; a jump in the stream's
+//! numbering is looked up with the stream's leader, and where events were trimmed the page says so.
 
 use std::time::Duration;
 
@@ -31,8 +31,9 @@ const MAX_PAGE_EVENTS: usize = 5000;
 const _: () = assert!(MAX_PAGE_EVENTS < SUBSCRIPTION_MESSAGES);
 /// Most bytes of one page; a single message is smaller (`max_payload` is 1 MiB, and 8 MiB with us).
 const MAX_PAGE_BYTES: usize = 16 * 1024 * 1024;
-/// Up to so many events are asked for one by one, at once: cheaper than a consumer, which costs three
-/// round trips, and in a cluster a change that its servers agree on. Mostly a reader misses a few.
+/// Up to so many events are asked for one by one, at once: cheaper than a consumer, which costs
+/// three round trips, and in a cluster a change that its servers agree on. Mostly a reader misses a
+/// few.
 const MAX_SINGLE_READS: usize = 16;
 /// When the server removes a consumer that nobody uses, in case we could not.
 const CONSUMER_LIFETIME: Duration = Duration::from_secs(10);
@@ -153,7 +154,8 @@ impl JetStreamLog {
         }
     }
 
-    /// At most `count` messages from a sequence on, none left out between them that their source has.
+    /// At most `count` messages from a sequence on, none left out between them that their source
+    /// has.
     async fn range(&self, first: Sequence, count: usize) -> Result<Vec<Delivered>, Failure> {
         if count > MAX_SINGLE_READS {
             let start = DeliverPolicy::ByStartSequence {
@@ -184,8 +186,8 @@ impl JetStreamLog {
         }
     }
 
-    /// At most `count` messages through a consumer of their own, none left out between them that the
-    /// consumer's replica has. Can be fewer than there are.
+    /// At most `count` messages through a consumer of their own, none left out between them that
+    /// the consumer's replica has. Can be fewer than there are.
     async fn deliver(
         &self,
         deliver_policy: DeliverPolicy,
@@ -258,9 +260,9 @@ async fn collect(mut messages: Subscriber, count: usize) -> Result<Vec<Delivered
 
 /// What a delivery says of itself in its reply subject, in the server's two versions:
 /// `$JS.ACK.<stream>.<consumer>.<tries>.<sequence>.<delivery>.<time>.<pending>`, or with
-/// `<domain>.<account>` before the stream and one or more tokens after the rest. The driver reads it as
-/// well, but only from a message that owns a copy of its context.
-/// Source: NATS ADR-15, <https://github.com/nats-io/nats-architecture-and-design>.
+/// `<domain>.<account>` before the stream and one or more tokens after the rest. The driver reads
+/// it as well, but only from a message that owns a copy of its context. Source: NATS ADR-15,
+/// <https://github.com/nats-io/nats-architecture-and-design>.
 #[derive(Debug, PartialEq)]
 struct Place {
     sequence: Sequence,
@@ -297,8 +299,8 @@ fn has_holes(from: Sequence, delivered: &[Delivered]) -> bool {
         .is_some_and(|last| count(from, last.sequence) != delivered.len())
 }
 
-/// Treats holes that trimming made while the page was read. One before the first event is said by the
-/// returned position; one within the page ends it there, and the next read begins with it.
+/// Treats holes that trimming made while the page was read. One before the first event is said by
+/// the returned position; one within the page ends it there, and the next read begins with it.
 fn resume_trimmed(
     from: Sequence,
     trimmed_through: Sequence,

@@ -1,10 +1,10 @@
 //! From times to positions, and trimming.
 //!
-//! The server knows when it *stored* a message; the log is asked when an event was *received*. An event
-//! is received before it is stored, so, with clocks that differ by less than [`CLOCK_MARGIN`], whatever
-//! was received at or after a time was stored after that time minus the margin. From there events are
-//! looked at one by one. An event that claims to have been received further in the server's future than
-//! the margin breaks this: its sender's clock is wrong.
+//! The server knows when it *stored* a message; the log is asked when an event was *received*. An
+//! event is received before it is stored, so, with clocks that differ by less than
+//! [`CLOCK_MARGIN`], whatever was received at or after a time was stored after that time minus the
+//! margin. From there events are looked at one by one. An event that claims to have been received
+//! further in the server's future than the margin breaks this: its sender's clock is wrong.
 
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ use super::{Failure, JetStreamLog};
 
 /// How far the clocks of an ingest and of the NATS server may lie apart.
 const CLOCK_MARGIN: Duration = Duration::from_secs(300);
-/// Events that one look goes over after the margin; then it stops at a position that lies too early.
+/// Events that one look goes over after the margin; then it stops at a position that lies too
+/// early.
 pub(super) const MAX_SCANNED_EVENTS: usize = 10_000;
 /// Events that are read at a time.
 const PAGE_EVENTS: usize = 1000;
@@ -72,8 +73,8 @@ impl JetStreamLog {
         }
     }
 
-    /// Trims in steps, each with a deadline of its own; stops early, with what it did, when the time of
-    /// one call is over.
+    /// Trims in steps, each with a deadline of its own; stops early, with what it did, when the
+    /// time of one call is over.
     pub(super) async fn trim_before(&self, time: Timestamp) -> Result<u64, EventLogError> {
         const OP: &str = "trim";
         let until = Instant::now() + self.deadline;

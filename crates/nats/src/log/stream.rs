@@ -75,8 +75,8 @@ impl Names {
         }
     }
 
-    /// Which log this is. The creation time survives restarts; the name tells apart what was made at
-    /// the same time.
+    /// Which log this is. The creation time survives restarts; the name tells apart what was made
+    /// at the same time.
     fn epoch(&self, info: &Info) -> Epoch {
         let mut digest = Sha256::new();
         digest.update(info.created.unix_timestamp_nanos().to_be_bytes());
@@ -145,7 +145,8 @@ impl JetStreamLog {
         let info = self.stream.get_info().await?;
         let epoch = self.names.epoch(&info);
         if epoch != self.epoch {
-            // Somebody deleted the stream and made it anew: our epoch and sequences mean nothing in it.
+            // Somebody deleted the stream and made it anew: our epoch and sequences mean nothing in
+            // it.
             let source = "the stream was made anew; restart to use it".into();
             return Err(Failure::Final(EventLogError::Unavailable {
                 op: "answer",

@@ -1,10 +1,10 @@
 //! A server process that cannot outlive the test.
 //!
-//! The server is the child of a one-line shell script, the guard, whose standard input is a pipe that
-//! we hold. When the pipe closes (we close it to kill the server, or the kernel does because the test
-//! process is gone, however it died), the guard kills the server with SIGKILL and reaps it. This takes
-//! the place of `PR_SET_PDEATHSIG`, which needs `unsafe`. The process id stays valid for signals
-//! because nobody but the guard reaps the server.
+//! The server is the child of a one-line shell script, the guard, whose standard input is a pipe
+//! that we hold. When the pipe closes (we close it to kill the server, or the kernel does because
+//! the test process is gone, however it died), the guard kills the server with SIGKILL and reaps
+//! it. This takes the place of `PR_SET_PDEATHSIG`, which needs `unsafe`. The process id stays valid
+//! for signals because nobody but the guard reaps the server.
 
 use std::{
     fs::{self, File},
@@ -20,8 +20,9 @@ use tempfile::TempDir;
 
 use super::{START_DEADLINE, ServerError};
 
-/// Starts `"$@"`, says its process id, waits for the end of standard input, then kills it. Ignores the
-/// signals of a Ctrl-C, which go to every process of the terminal: it ends by its pipe, and only so.
+/// Starts `"$@"`, says its process id, waits for the end of standard input, then kills it. Ignores
+/// the signals of a Ctrl-C, which go to every process of the terminal: it ends by its pipe, and
+/// only so.
 const GUARD: &str = "trap '' INT TERM HUP QUIT; \"$@\" </dev/null >&2 & server=$!; \
                      echo $server; exec >&-; read -r _; kill -9 $server; wait $server";
 /// How often a port that somebody took meanwhile is replaced.
@@ -94,7 +95,8 @@ impl Guarded {
         self.folder.path()
     }
 
-    /// Kills the server with SIGKILL and waits until it is gone. Nothing to do if it is not running.
+    /// Kills the server with SIGKILL and waits until it is gone. Nothing to do if it is not
+    /// running.
     pub(super) fn kill(&mut self) {
         if let Some(mut running) = self.running.take() {
             // A paused process dies of SIGKILL as well.
@@ -199,7 +201,8 @@ fn free_port() -> Result<u16, ServerError> {
         .port())
 }
 
-/// Where programs are looked for: Debian puts servers into `/usr/sbin`, which users' paths leave out.
+/// Where programs are looked for: Debian puts servers into `/usr/sbin`, which users' paths leave
+/// out.
 fn search_path() -> String {
     let path = std::env::var("PATH").unwrap_or_default();
     format!("{path}:/usr/local/bin:/usr/bin:/usr/sbin:/sbin")

@@ -1,8 +1,8 @@
 //! Single NATS and Redis servers on free ports, for contract suites: the real thing, from Debian's
 //! packages, each with a folder of its own.
 //!
-//! Everything here blocks (starting takes a few hundredths of a second, at most [`START_DEADLINE`]) and
-//! needs no runtime, so that a server can outlive the runtime of one test.
+//! Everything here blocks (starting takes a few hundredths of a second, at most [`START_DEADLINE`])
+//! and needs no runtime, so that a server can outlive the runtime of one test.
 
 mod guarded;
 mod nats_server;
@@ -38,7 +38,10 @@ pub enum ServerError {
         source: std::io::Error,
     },
     /// It ended, or it does not answer.
-    #[error("`{program}` does not answer within {} s; the end of its log:\n{log}", START_DEADLINE.as_secs())]
+    #[error(
+        "`{program}` does not answer within {} s; the end of its log:\n{log}",
+        START_DEADLINE.as_secs()
+    )]
     Silent {
         /// Its name.
         program: &'static str,

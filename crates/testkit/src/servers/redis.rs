@@ -83,7 +83,8 @@ fn prepare(folder: &Path, port: u16) -> io::Result<Vec<String>> {
 }
 
 fn answers(connection: TcpStream, _folder: &Path, pid: u32) -> io::Result<bool> {
-    // A stranger on the port has another process id; a server that still reads its file says LOADING.
+    // A stranger on the port has another process id; a server that still reads its file says
+    // LOADING.
     let answer = ask(connection, b"PING\r\nINFO server\r\n")?;
     let ours = format!("process_id:{pid}");
     Ok(answer.starts_with("+PONG") && answer.lines().any(|line| line.trim() == ours))
