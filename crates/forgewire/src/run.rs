@@ -26,6 +26,9 @@ use crate::{
 /// How often old events are removed.
 const TRIM_INTERVAL: Duration = Duration::from_secs(600);
 
+/// How long connections are taken at most after the drain has begun.
+const LONGEST_LINGER: Duration = Duration::from_secs(5);
+
 /// How often readiness is looked at until the ready line is printed.
 const READY_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -136,7 +139,9 @@ pub(crate) async fn start(config: &Config, roles: &BTreeSet<Role>) -> anyhow::Re
     check(config, roles)?;
     let listeners = Listeners::bind(config, roles)?;
     let addresses = listeners.addresses()?;
-    let lifecycle = Lifecycle::new(Duration::from_secs(config.edge.drain_seconds));
+    let drain = Duration::from_secs(config.edge.drain_seconds);
+    // Balancers notice a little late that we are not ready any more: until then connections are taken.
+    let lifecycle = Lifecycle::with_keep_accepting(drain, (drain / 4).min(LONGEST_LINGER));
     let backends = Backends::open(config, roles).await?;
     let mut registry = Registry::default();
 

@@ -112,8 +112,26 @@ impl Guarded {
         self.launch()
     }
 
-    /// Sends a signal, for instance `STOP` or `CONT`.
-    pub(super) fn signal(&self, name: &str) -> Result<(), ServerError> {
+    /// Stops it (SIGSTOP), and waits until none of its threads runs any more: the signal itself only
+    /// asks for that, and a thread could still answer a request.
+    pub(super) fn pause(&self) -> Result<(), ServerError> {
+        let pid = self.signal("STOP")?;
+        let deadline = Instant::now() + START_DEADLINE;
+        while !is_stopped(pid).map_err(system("look at the server's threads"))? {
+            if Instant::now() > deadline {
+                return Err(system("stop the server")(ErrorKind::TimedOut.into()));
+            }
+            sleep(PROBE_PAUSE);
+        }
+        Ok(())
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub(super) fn resume(&self) -> Result<(), ServerError> {
+        self.signal("CONT").map(|_| ())
+    }
+
+    fn signal(&self, name: &str) -> Result<u32, ServerError> {
         let not_running = || ServerError::NotRunning {
             folder: self.folder().to_owned(),
         };
@@ -122,11 +140,7 @@ impl Guarded {
             .args([format!("-{name}"), pid.to_string()])
             .status()
             .map_err(system("run `kill`"))?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(not_running())
-        }
+        status.success().then_some(pid).ok_or_else(not_running)
     }
 
     fn launch(&mut self) -> Result<(), ServerError> {
@@ -225,12 +239,26 @@ fn read_pid(guard: &mut Child) -> io::Result<u32> {
 
 /// A server that ended stays a zombie until its guard reaps it.
 fn is_alive(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // `pid (name) state …`; the name may contain anything.
-    let state = stat
-        .rsplit_once(") ")
-        .and_then(|(_, rest)| rest.chars().next());
+    let state = state(Path::new(&format!("/proc/{pid}")));
     matches!(state, Some(state) if state != 'Z' && state != 'X')
+}
+
+/// Whether every thread is stopped.
+fn is_stopped(pid: u32) -> io::Result<bool> {
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread that is gone meanwhile has no state, and does nothing.
+        if !matches!(state(&thread?.path()), None | Some('T')) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The state of a process or thread, by its folder in `/proc`.
+fn state(folder: &Path) -> Option<char> {
+    // `pid (name) state …`; the name may contain anything.
+    let stat = fs::read_to_string(folder.join("stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
 }
 
 fn log_tail(path: &Path) -> String {

@@ -55,7 +55,7 @@ impl NatsServer {
     /// # Errors
     /// It does not run.
     pub fn pause(&self) -> Result<(), ServerError> {
-        self.0.signal("STOP")
+        self.0.pause()
     }
 
     /// Lets it go on after [`Self::pause`].
@@ -63,7 +63,7 @@ impl NatsServer {
     /// # Errors
     /// It does not run.
     pub fn resume(&self) -> Result<(), ServerError> {
-        self.0.signal("CONT")
+        self.0.resume()
     }
 }
 
