@@ -35,7 +35,9 @@ impl ReaderKind {
     /// The edge refuses.
     pub async fn session(edge: &Url) -> Result<Self> {
         let client = McpClient::connect(edge).await?;
-        client.call_tool(edge, "subscribe_to_events", json!({})).await?;
+        client
+            .call_tool(edge, "subscribe_to_events", json!({}))
+            .await?;
         Ok(Self::Session(Arc::new(client)))
     }
 
@@ -104,7 +106,12 @@ impl Reader {
         let first = opens.wait_for(|opens| *opens > 0);
         let first = tokio::time::timeout(Duration::from_secs(15), first).await;
         first.with_context(|| format!("{name} cannot open its first stream"))??;
-        Ok(Self { name: name.to_owned(), last_id, opens, task })
+        Ok(Self {
+            name: name.to_owned(),
+            last_id,
+            opens,
+            task,
+        })
     }
 
     /// Its name in the ledger.
@@ -124,7 +131,10 @@ impl Reader {
         self.task.abort();
         // An aborted task's error says just that.
         let _ = self.task.await;
-        self.last_id.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last_id
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -141,7 +151,11 @@ struct Reading {
 impl Reading {
     async fn run(mut self) {
         loop {
-            let last = self.last_id.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let last = self
+                .last_id
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
             let edge = self.edges[self.at % self.edges.len()].clone();
             if let Ok(mut stream) = self.kind.open(&edge, last.as_deref()).await {
                 // The first frame (connected, priming) says that the stream is in the fan-out.

@@ -52,7 +52,10 @@ pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) -> Result<(
 /// # Errors
 /// Somebody misses an event, got one twice, or in the wrong order.
 pub async fn settle(ledger: &Ledger, readers: &[&str]) -> Result<()> {
-    let settled = until("every reader has every event", async || ledger.is_settled(readers)).await;
+    let settled = until("every reader has every event", async || {
+        ledger.is_settled(readers)
+    })
+    .await;
     ledger.balance()?;
     settled
 }
@@ -65,9 +68,16 @@ pub fn log_lines(dir: &std::path::Path) -> Vec<String> {
         let path = entry.path();
         if path.is_dir() {
             lines.extend(log_lines(&path));
-        } else if path.extension().is_some_and(|kind| kind == "log" || kind == "err") {
+        } else if path
+            .extension()
+            .is_some_and(|kind| kind == "log" || kind == "err")
+        {
             let text = std::fs::read(&path).unwrap_or_default();
-            lines.extend(String::from_utf8_lossy(&text).lines().map(ToOwned::to_owned));
+            lines.extend(
+                String::from_utf8_lossy(&text)
+                    .lines()
+                    .map(ToOwned::to_owned),
+            );
         }
     }
     lines

@@ -16,21 +16,35 @@ fn binary() -> Result<PathBuf> {
 /// Runs the binary without any of the caller's settings.
 fn forgewire(args: &[&str], env: &[(&str, &str)]) -> Result<Output> {
     let mut command = Command::new(binary()?);
-    command.args(args).env_clear().envs(env.iter().copied()).stdin(Stdio::null());
+    command
+        .args(args)
+        .env_clear()
+        .envs(env.iter().copied())
+        .stdin(Stdio::null());
     Ok(command.output()?)
 }
 
 fn refusal(args: &[&str], env: &[(&str, &str)]) -> Result<String> {
     let output = forgewire(args, env)?;
-    ensure!(output.status.code() == Some(2), "exit code {:?}", output.status.code());
-    ensure!(output.stdout.is_empty(), "nothing but the ready line goes to stdout");
+    ensure!(
+        output.status.code() == Some(2),
+        "exit code {:?}",
+        output.status.code()
+    );
+    ensure!(
+        output.stdout.is_empty(),
+        "nothing but the ready line goes to stdout"
+    );
     Ok(String::from_utf8(output.stderr)?)
 }
 
 #[test]
 fn an_unknown_key_in_the_environment_is_refused_by_name() -> Result<()> {
     let text = refusal(&["run"], &[("FORGEWIRE_EDGE__LISTNE", "127.0.0.1:0")])?;
-    ensure!(text.contains("FORGEWIRE_EDGE__LISTNE") && text.contains("listne"), "{text}");
+    ensure!(
+        text.contains("FORGEWIRE_EDGE__LISTNE") && text.contains("listne"),
+        "{text}"
+    );
     Ok(())
 }
 
@@ -38,11 +52,20 @@ fn an_unknown_key_in_the_environment_is_refused_by_name() -> Result<()> {
 fn an_unknown_key_in_a_file_is_refused_with_the_file() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("forgewire.toml");
-    std::fs::write(&file, "[ingest]\nwebhook_secret = \"one-too-few-letters\"\n")?;
+    std::fs::write(
+        &file,
+        "[ingest]\nwebhook_secret = \"one-too-few-letters\"\n",
+    )?;
     let file = file.display().to_string();
     let text = refusal(&["run", "--config", &file], &[])?;
-    ensure!(text.contains(&file) && text.contains("webhook_secret"), "{text}");
-    ensure!(!text.contains("one-too-few-letters"), "a value may be a secret: {text}");
+    ensure!(
+        text.contains(&file) && text.contains("webhook_secret"),
+        "{text}"
+    );
+    ensure!(
+        !text.contains("one-too-few-letters"),
+        "a value may be a secret: {text}"
+    );
     Ok(())
 }
 
@@ -67,12 +90,21 @@ fn unsafe_combinations_are_refused_with_the_fix() -> Result<()> {
 
 #[test]
 fn secrets_are_masked_in_what_is_shown() -> Result<()> {
-    let env = [("WEBHOOK_SECRET", "tell-nobody"), ("EVENT_RETENTION_DAYS", "9")];
+    let env = [
+        ("WEBHOOK_SECRET", "tell-nobody"),
+        ("EVENT_RETENTION_DAYS", "9"),
+    ];
     for args in [&["config", "show"][..], &["config", "show", "--json"]] {
         let output = forgewire(args, &env)?;
         let text = String::from_utf8(output.stdout)?;
-        ensure!(output.status.success() && !text.contains("tell-nobody"), "{text}");
-        ensure!(text.contains("event_days = 9") || text.contains("\"event_days\": 9"), "{text}");
+        ensure!(
+            output.status.success() && !text.contains("tell-nobody"),
+            "{text}"
+        );
+        ensure!(
+            text.contains("event_days = 9") || text.contains("\"event_days\": 9"),
+            "{text}"
+        );
     }
     Ok(())
 }
@@ -81,7 +113,15 @@ fn secrets_are_masked_in_what_is_shown() -> Result<()> {
 fn the_schema_knows_every_section() -> Result<()> {
     let output = forgewire(&["config", "schema"], &[])?;
     let schema: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    for section in ["edge", "ingest", "sync", "backends", "retention", "auth", "admin"] {
+    for section in [
+        "edge",
+        "ingest",
+        "sync",
+        "backends",
+        "retention",
+        "auth",
+        "admin",
+    ] {
         ensure!(schema["properties"].get(section).is_some(), "{section}");
     }
     Ok(())
@@ -89,11 +129,21 @@ fn the_schema_knows_every_section() -> Result<()> {
 
 /// Starts the demo until so many events have arrived; returns what it printed.
 fn demo(dir: &Path, events: usize) -> Result<String> {
-    let args = ["demo", "--events", &events.to_string(), "--dir", &dir.display().to_string()];
+    let args = [
+        "demo",
+        "--events",
+        &events.to_string(),
+        "--dir",
+        &dir.display().to_string(),
+    ];
     let output = forgewire(&args, &[])?;
     let text = String::from_utf8(output.stdout)?;
     let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{:?}\n{text}\n{errors}", output.status.code());
+    ensure!(
+        output.status.success(),
+        "{:?}\n{text}\n{errors}",
+        output.status.code()
+    );
     Ok(text)
 }
 
@@ -101,13 +151,25 @@ fn demo(dir: &Path, events: usize) -> Result<String> {
 fn the_demo_tells_its_story_and_goes_on_where_it_ended() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let first = demo(folder.path(), 24)?;
-    for kind in ["issue", "pull_request", "milestone", "project", "draft_issue"] {
+    for kind in [
+        "issue",
+        "pull_request",
+        "milestone",
+        "project",
+        "draft_issue",
+    ] {
         ensure!(first.contains(kind), "{kind} is missing in:\n{first}");
     }
     ensure!(first.contains("new session"), "{first}");
     let second = demo(folder.path(), 3)?;
-    ensure!(second.contains("goes on with its session, after 24 events"), "{second}");
-    ensure!(!first.contains("twice!") && !second.contains("twice!"), "{second}");
+    ensure!(
+        second.contains("goes on with its session, after 24 events"),
+        "{second}"
+    );
+    ensure!(
+        !first.contains("twice!") && !second.contains("twice!"),
+        "{second}"
+    );
     Ok(())
 }
 

@@ -13,7 +13,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn installed(path: &str) -> Result<PathBuf> {
     let path = workspace().join(path);
-    ensure!(path.exists(), "{} is missing: run `make setup`", path.display());
+    ensure!(
+        path.exists(),
+        "{} is missing: run `make setup`",
+        path.display()
+    );
     Ok(path)
 }
 
@@ -24,7 +28,10 @@ async fn client(system: &System, program: &str, script: &str, era: &str) -> Resu
         .arg(installed(script)?)
         .args(["--url", system.balancer().join("/mcp")?.as_str()])
         .args(["--era", era])
-        .args(["--webhook-url", system.ingest_balancer().join("/webhooks/github")?.as_str()])
+        .args([
+            "--webhook-url",
+            system.ingest_balancer().join("/webhooks/github")?.as_str(),
+        ])
         .args(["--secret", system.secret()])
         .stdin(Stdio::null())
         .kill_on_drop(true);
@@ -43,7 +50,13 @@ async fn client(system: &System, program: &str, script: &str, era: &str) -> Resu
 async fn the_python_sdk_works_in_both_eras() -> Result<()> {
     both(async |system| {
         for era in ["handshake", "modern"] {
-            client(system, ".setup/venv/bin/python", "tests/interop/client.py", era).await?;
+            client(
+                system,
+                ".setup/venv/bin/python",
+                "tests/interop/client.py",
+                era,
+            )
+            .await?;
         }
         Ok(())
     })

@@ -44,11 +44,19 @@ impl Backends {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn IdSource> = Arc::new(RandomIds);
         let chosen = &config.backends;
-        let sqlite = chosen.events == EventsBackend::Sqlite
-            || chosen.sessions == SessionsBackend::Sqlite;
-        let database = if sqlite { Some(open_database(config)?) } else { None };
+        let sqlite =
+            chosen.events == EventsBackend::Sqlite || chosen.sessions == SessionsBackend::Sqlite;
+        let database = if sqlite {
+            Some(open_database(config)?)
+        } else {
+            None
+        };
         let nats = chosen.events == EventsBackend::Jetstream || chosen.bus == BusBackend::Nats;
-        let nats = if nats { Some(connect_nats(config).await?) } else { None };
+        let nats = if nats {
+            Some(connect_nats(config).await?)
+        } else {
+            None
+        };
 
         let events: Arc<dyn EventLog> = match (chosen.events, &database, &nats) {
             (EventsBackend::Sqlite, Some(database), _) => Arc::new(database.event_log()),
@@ -65,10 +73,19 @@ impl Backends {
             false => None,
         };
         let bus: Arc<dyn Bus> = match (chosen.bus, &nats) {
-            (BusBackend::Nats, Some(nats)) => Arc::new(NatsBus::new(nats.clone(), BusConfig::default())),
+            (BusBackend::Nats, Some(nats)) => {
+                Arc::new(NatsBus::new(nats.clone(), BusConfig::default()))
+            }
             _ => Arc::new(InProcessBus::new(BUS_MESSAGES)),
         };
-        Ok(Self { events, sessions, bus, clock, ids, database })
+        Ok(Self {
+            events,
+            sessions,
+            bus,
+            clock,
+            ids,
+            database,
+        })
     }
 
     /// Writes out what is under way.
@@ -120,7 +137,9 @@ async fn open_jetstream(
         replicas: config.nats.replicas,
         ..LogConfig::default()
     };
-    let log = JetStreamLog::open(nats.clone(), settings).await.context("JetStream at nats.url")?;
+    let log = JetStreamLog::open(nats.clone(), settings)
+        .await
+        .context("JetStream at nats.url")?;
     Ok(Arc::new(log))
 }
 
@@ -130,5 +149,9 @@ async fn connect_redis(config: &Config) -> anyhow::Result<Arc<dyn SessionStore>>
         startup_timeout: STARTUP_TIMEOUT,
         ..RedisConfig::new(config.redis.url.expose())
     };
-    Ok(Arc::new(RedisSessionStore::connect(settings).await.context("redis.url")?))
+    Ok(Arc::new(
+        RedisSessionStore::connect(settings)
+            .await
+            .context("redis.url")?,
+    ))
 }

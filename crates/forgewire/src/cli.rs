@@ -121,7 +121,11 @@ impl Settings {
             flags.push(Override::new("--cache-dir", "sqlite.path", path));
         }
         if self.skip_sync {
-            flags.push(Override::new("--skip-sync", "sync.initial_timeout_seconds", 0_u64));
+            flags.push(Override::new(
+                "--skip-sync",
+                "sync.initial_timeout_seconds",
+                0_u64,
+            ));
         }
         if self.verbose {
             flags.push(Override::new("--verbose", "telemetry.filter", "debug"));
@@ -135,9 +139,11 @@ pub(crate) fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => run_command(&args),
         Command::Demo(args) => demo_command(&args),
-        Command::Config(ConfigCommand::Check { roles, json, settings }) => {
-            check_command(&roles, json, &settings)
-        }
+        Command::Config(ConfigCommand::Check {
+            roles,
+            json,
+            settings,
+        }) => check_command(&roles, json, &settings),
         Command::Config(ConfigCommand::Show { json, settings }) => show_command(json, &settings),
         Command::Config(ConfigCommand::Schema) => {
             let schema = schemars::schema_for!(Config);
@@ -176,7 +182,10 @@ fn demo_command(_: &DemoArgs) -> ExitCode {
 
 /// Runs to the end: `true` is a clean stop.
 fn on_runtime(work: impl Future<Output = anyhow::Result<bool>>) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
@@ -188,7 +197,9 @@ fn on_runtime(work: impl Future<Output = anyhow::Result<bool>>) -> ExitCode {
 }
 
 fn check_command(roles: &[Option<Role>], json: bool, settings: &Settings) -> ExitCode {
-    let checked = settings.load().and_then(|config| check(&config, &chosen(roles)));
+    let checked = settings
+        .load()
+        .and_then(|config| check(&config, &chosen(roles)));
     match (checked, json) {
         (Ok(()), false) => print("the configuration is good"),
         (Ok(()), true) => print(r#"{"ok":true}"#),

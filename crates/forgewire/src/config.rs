@@ -15,8 +15,8 @@ use service_kit::{
 };
 
 pub(crate) use check::check;
-pub(crate) use sections::{Backends, BusBackend, EventsBackend, SessionsBackend};
 use sections::{Admin, Auth, Github, Nats, Postgres, Redis, Retention, Sqlite};
+pub(crate) use sections::{Backends, BusBackend, EventsBackend, SessionsBackend};
 
 /// Forgewire's configuration. Layers: defaults, TOML files, environment
 /// (`FORGEWIRE_<SECTION>__<KEY>`), flags; later ones win. Unknown keys are refused.
@@ -57,9 +57,11 @@ impl Config {
     /// # Errors
     /// A file that cannot be read, an unknown key or a malformed value; the text names key and origin.
     pub(crate) fn load(files: &[PathBuf], flags: &[Override]) -> anyhow::Result<Self> {
-        let names = Names { older: &older_names::TABLE, ignored: &OTHER_NAMES };
-        load_with(files, std::env::vars_os(), flags, names)
-            .context("configuration refused")
+        let names = Names {
+            older: &older_names::TABLE,
+            ignored: &OTHER_NAMES,
+        };
+        load_with(files, std::env::vars_os(), flags, names).context("configuration refused")
     }
 }
 

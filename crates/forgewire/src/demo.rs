@@ -66,7 +66,10 @@ pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<bool> {
     }
     let addresses = running.addresses;
     let (edge, ingest) = (base(addresses.edge)?, base(addresses.ingest)?);
-    say(&format!("\nForgewire demo: all roles in one process, data in {}\n", dir.display()));
+    say(&format!(
+        "\nForgewire demo: all roles in one process, data in {}\n",
+        dir.display()
+    ));
 
     let shared = Arc::new(Shared {
         posted: Mutex::default(),
@@ -82,7 +85,13 @@ pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<bool> {
         lifecycle.draining(),
     );
     lifecycle.spawn("demo-client", OnExit::MayFinish, listening);
-    let posting = post(ingest, secret, Arc::clone(&shared), addresses, lifecycle.draining());
+    let posting = post(
+        ingest,
+        secret,
+        Arc::clone(&shared),
+        addresses,
+        lifecycle.draining(),
+    );
     lifecycle.spawn("demo-github", OnExit::MayFinish, posting);
     let enough = Arc::clone(&shared);
     let stopping = lifecycle.clone();
@@ -101,7 +110,9 @@ fn default_dir() -> PathBuf {
     let home = std::env::var_os("HOME").map(PathBuf::from);
     let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
     let state = state.or_else(|| home.map(|home| home.join(".local/state")));
-    state.unwrap_or_else(std::env::temp_dir).join("forgewire-demo")
+    state
+        .unwrap_or_else(std::env::temp_dir)
+        .join("forgewire-demo")
 }
 
 fn config(dir: &std::path::Path, secret: &str) -> Config {
@@ -158,10 +169,16 @@ async fn post(
 }
 
 async fn deliver(sender: &WebhookSender, ingest: &Url, delivery: &Delivery, shared: &Shared) {
-    shared.posted.lock().insert(delivery.guid.to_string(), Instant::now());
+    shared
+        .posted
+        .lock()
+        .insert(delivery.guid.to_string(), Instant::now());
     match sender.send(ingest, delivery).await {
         Ok(outcome) if outcome.is_accepted() => {}
-        Ok(outcome) => say(&format!("  a delivery was answered {}: {}", outcome.status, outcome.body)),
+        Ok(outcome) => say(&format!(
+            "  a delivery was answered {}: {}",
+            outcome.status, outcome.body
+        )),
         Err(error) => say(&format!("  a delivery got no answer: {error}")),
     }
 }

@@ -46,7 +46,10 @@ impl Listeners {
             http::bind(address).with_context(|| format!("{key}: cannot listen on {address}"))
         };
         let of = |role, key, address| {
-            roles.contains(&role).then(|| bind(key, address)).transpose()
+            roles
+                .contains(&role)
+                .then(|| bind(key, address))
+                .transpose()
         };
         Ok(Self {
             admin: bind("admin.listen", config.admin.listen)?,
@@ -93,8 +96,19 @@ impl Addresses {
             sync: Option<SocketAddr>,
             admin: SocketAddr,
         }
-        let Self { admin, ingest, sync, edge } = *self;
-        let line = Line { ready: true, edge, ingest, sync, admin };
+        let Self {
+            admin,
+            ingest,
+            sync,
+            edge,
+        } = *self;
+        let line = Line {
+            ready: true,
+            edge,
+            ingest,
+            sync,
+            admin,
+        };
         serde_json::to_string(&line).expect("addresses are text")
     }
 }
@@ -116,7 +130,11 @@ impl Running {
                     tokio::time::sleep(READY_INTERVAL).await;
                 }
             };
-            lifecycle.draining().run_until_cancelled(ready).await.is_some()
+            lifecycle
+                .draining()
+                .run_until_cancelled(ready)
+                .await
+                .is_some()
         }
     }
 
@@ -147,22 +165,53 @@ pub(crate) async fn start(config: &Config, roles: &BTreeSet<Role>) -> anyhow::Re
 
     let mut local_sync: Option<Arc<dyn ResourceReader>> = None;
     if let Some(listener) = listeners.sync {
-        local_sync = Some(start_sync(config, &backends, &mut registry, &lifecycle, listener)?);
+        local_sync = Some(start_sync(
+            config,
+            &backends,
+            &mut registry,
+            &lifecycle,
+            listener,
+        )?);
     }
     if let Some(listener) = listeners.ingest {
         start_ingest(config, &backends, &mut registry, &lifecycle, listener)?;
     }
     if let Some(listener) = listeners.edge {
         let resources = resource_reader(config, local_sync)?;
-        start_edge(config, &backends, resources, &mut registry, &lifecycle, listener)?;
+        start_edge(
+            config,
+            &backends,
+            resources,
+            &mut registry,
+            &lifecycle,
+            listener,
+        )?;
     }
-    let admin = Admin::new(lifecycle.clone(), Arc::new(registry), env!("CARGO_PKG_VERSION"));
-    serve("admin-http", OnExit::EndsProcess, listeners.admin, admin.router(), &lifecycle);
+    let admin = Admin::new(
+        lifecycle.clone(),
+        Arc::new(registry),
+        env!("CARGO_PKG_VERSION"),
+    );
+    serve(
+        "admin-http",
+        OnExit::EndsProcess,
+        listeners.admin,
+        admin.router(),
+        &lifecycle,
+    );
     if config.backends.events != EventsBackend::Jetstream {
-        let trim = trim(backends.clone(), config.retention.event_days, lifecycle.draining());
+        let trim = trim(
+            backends.clone(),
+            config.retention.event_days,
+            lifecycle.draining(),
+        );
         lifecycle.spawn("retention", OnExit::MayFinish, trim);
     }
-    Ok(Running { lifecycle, addresses, backends })
+    Ok(Running {
+        lifecycle,
+        addresses,
+        backends,
+    })
 }
 
 fn serve(
@@ -215,7 +264,13 @@ fn start_ingest(
     };
     let service = webhook_ingest::Service::build(&config.ingest, deps, registry)?;
     service.spawn(lifecycle);
-    serve("ingest-http", OnExit::EndsProcess, listener, service.router(), lifecycle);
+    serve(
+        "ingest-http",
+        OnExit::EndsProcess,
+        listener,
+        service.router(),
+        lifecycle,
+    );
     Ok(())
 }
 
@@ -229,7 +284,10 @@ fn start_edge(
 ) -> anyhow::Result<()> {
     let deps = sse_edge::Deps {
         log: Arc::clone(&backends.events),
-        sessions: backends.sessions.clone().context("the edge role opened no session store")?,
+        sessions: backends
+            .sessions
+            .clone()
+            .context("the edge role opened no session store")?,
         bus: Arc::clone(&backends.bus),
         resources,
         clock: Arc::clone(&backends.clock),
@@ -237,7 +295,13 @@ fn start_edge(
     };
     let service = sse_edge::Service::build(&config.edge, deps, registry)?;
     service.spawn(lifecycle);
-    serve("edge-http", OnExit::EndsProcess, listener, service.router(), lifecycle);
+    serve(
+        "edge-http",
+        OnExit::EndsProcess,
+        listener,
+        service.router(),
+        lifecycle,
+    );
     Ok(())
 }
 
@@ -276,11 +340,13 @@ pub(crate) async fn run(config: &Config, roles: &BTreeSet<Role>) -> anyhow::Resu
     let running = start(config, roles).await?;
     let line = running.addresses.ready_line();
     let ready = running.ready();
-    running.lifecycle.spawn("ready-line", OnExit::MayFinish, async move {
-        if ready.await {
-            print_line(&line);
-        }
-    });
+    running
+        .lifecycle
+        .spawn("ready-line", OnExit::MayFinish, async move {
+            if ready.await {
+                print_line(&line);
+            }
+        });
     Ok(running.until(stop_signals()).await.clean)
 }
 

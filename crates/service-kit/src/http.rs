@@ -45,6 +45,10 @@ const BACKLOG: i32 = 4096;
 /// Unsent bytes that the kernel takes per connection before it says "full". Without this a client
 /// that never reads holds megabytes in the kernel, and a slow one is noticed late.
 const NOTSENT_LOWAT_BYTES: u32 = 16 * 1024;
+/// How long a client may leave what we sent unacknowledged, or its window shut, before its connection is
+/// cut: one that stopped reading without hanging up holds a stream no longer than this.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long we accept nothing after the system had no file descriptor or memory for a connection.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
@@ -92,7 +96,10 @@ pub fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     #[cfg(any(target_os = "android", target_os = "linux"))]
-    socket.set_tcp_notsent_lowat(NOTSENT_LOWAT_BYTES)?;
+    {
+        socket.set_tcp_notsent_lowat(NOTSENT_LOWAT_BYTES)?;
+        socket.set_tcp_user_timeout(Some(UNREAD_TIMEOUT))?;
+    }
     socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
     socket.listen(BACKLOG)?;

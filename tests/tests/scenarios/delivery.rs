@@ -27,7 +27,10 @@ async fn a_delivery_reaches_every_client_of_every_edge_once_and_in_order() -> Re
         github.events(50).await?;
         let names: Vec<_> = readers.iter().map(Reader::name).collect();
         settle(&github.ledger, &names).await?;
-        ensure!(readers.iter().all(|reader| reader.opens() == 1), "no stream broke");
+        ensure!(
+            readers.iter().all(|reader| reader.opens() == 1),
+            "no stream broke"
+        );
         Ok(())
     })
     .await
@@ -80,7 +83,11 @@ async fn one_delivery_sent_to_all_ingests_at_once_is_one_event() -> Result<()> {
             let [a, b, c, d] = targets.map(|ingest| sender.send(ingest, &delivery));
             let answers = tokio::try_join!(a, b, c, d)?;
             let answers: [_; 4] = answers.into();
-            ensure!(answers.iter().all(testkit::fake_github::Outcome::is_accepted));
+            ensure!(
+                answers
+                    .iter()
+                    .all(testkit::fake_github::Outcome::is_accepted)
+            );
             ledger.acknowledged(delivery.guid.as_str());
             let again = sender.send(&ingests[1], &delivery).await?;
             ensure!(again.status == 200 && again.is_deduplicated(), "{again:?}");
@@ -139,10 +146,14 @@ async fn one_trace_leads_from_the_post_to_the_sse_write() -> Result<()> {
         let dir = system.cluster().dir().to_owned();
         let lines = async |what: &str| {
             let logs = tests::log_lines(&dir);
-            logs.iter().any(|line| line.contains(trace) && line.contains(what))
+            logs.iter()
+                .any(|line| line.contains(trace) && line.contains(what))
         };
         until("ingest logs the trace", async || lines("delivery").await).await?;
-        until("the edge logs the trace", async || lines("event goes to streams").await).await
+        until("the edge logs the trace", async || {
+            lines("event goes to streams").await
+        })
+        .await
     })
     .await
 }

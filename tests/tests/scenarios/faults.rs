@@ -72,19 +72,27 @@ async fn while_redis_is_away_sessions_get_503_and_live_streams_stay() -> Result<
         let edges = system.edges().to_vec();
         let ledger = Arc::clone(&github.ledger);
         let kind = ReaderKind::session(&edges[0]).await?;
-        let ReaderKind::Session(client) = &kind else { unreachable!("made as a session") };
+        let ReaderKind::Session(client) = &kind else {
+            unreachable!("made as a session")
+        };
         let client = Arc::clone(client);
         let reader = Reader::start("r", kind, &edges[..1], 0, None, &ledger).await?;
         github.events(1).await?;
         settle(&ledger, &["r"]).await?;
         ensure!(system.kill(Node::Redis)? == Applied::Done);
-        let refused = client.ping(&edges[1]).await.expect_err("no session store, no session");
+        let refused = client
+            .ping(&edges[1])
+            .await
+            .expect_err("no session store, no session");
         ensure!(refused.status() == Some(503), "{refused}");
         github.events(3).await?;
         settle(&ledger, &["r"]).await?;
         ensure!(reader.opens() == 1, "the live stream stayed open");
         ensure!(system.restart(Node::Redis).await? == Applied::Done);
-        until("the session works again", async || client.ping(&edges[1]).await.is_ok()).await
+        until("the session works again", async || {
+            client.ping(&edges[1]).await.is_ok()
+        })
+        .await
     })
     .await
 }

@@ -25,7 +25,10 @@ async fn a_drained_edge_sends_its_clients_on_and_they_miss_nothing() -> Result<(
         }
         github.events(5).await?;
         settle(&ledger, &["e", "s"]).await?;
-        ensure!(events.opens() > 1 && session.opens() > 1, "both went elsewhere");
+        ensure!(
+            events.opens() > 1 && session.opens() > 1,
+            "both went elsewhere"
+        );
         Ok(())
     })
     .await
@@ -48,18 +51,24 @@ async fn health_and_metrics_tell_what_happens() -> Result<()> {
             }
         }
         let metrics = async |node| -> Result<String> {
-            Ok(reqwest::get(system.admin(node)?.join("/metrics")?).await?.text().await?)
+            Ok(reqwest::get(system.admin(node)?.join("/metrics")?)
+                .await?
+                .text()
+                .await?)
         };
         let edge = metrics(Node::Edge(0)).await?;
         for line in [
-            "forgewire_edge_open_streams{kind=\"Events\"} 1",
-            "forgewire_edge_delivered_events_total{kind=\"Events\"} 4",
+            "forgewire_edge_open_streams{kind=\"events\"} 1",
+            "forgewire_edge_delivered_events_total{kind=\"events\"} 4",
             "forgewire_edge_delivery_latency_seconds_count",
         ] {
             ensure!(edge.contains(line), "{line} is missing in:\n{edge}");
         }
         let ingest = metrics(Node::Ingest(0)).await? + &metrics(Node::Ingest(1)).await?;
-        ensure!(ingest.contains("forgewire_ingest_deliveries_total"), "{ingest}");
+        ensure!(
+            ingest.contains("forgewire_ingest_deliveries_total"),
+            "{ingest}"
+        );
         Ok(())
     })
     .await
@@ -81,7 +90,10 @@ async fn an_edge_without_its_bus_is_not_ready_and_comes_back() -> Result<()> {
         })
         .await?;
         ensure!(system.restart(Node::Nats).await? == Applied::Done);
-        until("the edge is ready again", async || matches!(ready(system).await, Ok(true))).await
+        until("the edge is ready again", async || {
+            matches!(ready(system).await, Ok(true))
+        })
+        .await
     })
     .await
 }

@@ -34,7 +34,9 @@ impl Github {
     pub(crate) async fn send(&mut self, delivery: &Delivery) -> Result<()> {
         self.ledger.sending_delivery(delivery);
         self.ingests.rotate_left(1);
-        self.sender.send_until_accepted(&self.ingests, delivery, PATIENCE).await?;
+        self.sender
+            .send_until_accepted(&self.ingests, delivery, PATIENCE)
+            .await?;
         self.ledger.acknowledged(delivery.guid.as_str());
         Ok(())
     }

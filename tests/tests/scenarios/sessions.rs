@@ -49,12 +49,16 @@ async fn a_subscription_made_on_one_edge_reaches_the_stream_on_another() -> Resu
         let mut github = Github::of(system, 21);
         let client = McpClient::connect(&edges[0]).await?;
         let session = ReaderKind::Session(client.into());
-        let ReaderKind::Session(client) = &session else { unreachable!("made as a session") };
+        let ReaderKind::Session(client) = &session else {
+            unreachable!("made as a session")
+        };
         let client = client.clone();
         let ledger = github.ledger.clone();
         let reader = Reader::start("r", session, &edges[1..2], 0, None, &ledger).await?;
         // Not even the event directly after the call is missed.
-        client.call_tool(&edges[2], "subscribe_to_events", json!({})).await?;
+        client
+            .call_tool(&edges[2], "subscribe_to_events", json!({}))
+            .await?;
         github.events(20).await?;
         settle(&ledger, &[reader.name()]).await
     })
@@ -86,7 +90,9 @@ async fn listeners_on_every_edge_hear_of_a_resource_and_read_it_over_grpc() -> R
             ensure!(heard.params()["uri"] == uri.as_str() && stream.is_mine(&heard));
             until("the resource can be read", async || {
                 let read = client.read_resource(edge, &uri).await;
-                let issue = read.ok().and_then(|contents| Some(contents.first()?["text"].clone()));
+                let issue = read
+                    .ok()
+                    .and_then(|contents| Some(contents.first()?["text"].clone()));
                 issue.is_some_and(|text| text.to_string().contains(&expected.resource_id))
             })
             .await?;
@@ -105,9 +111,13 @@ async fn both_eras_interleave_through_the_balancer() -> Result<()> {
         let session = McpClient::connect(balancer).await?;
         let stateless = ModernClient::new();
         for _ in 0..9 {
-            let recent = session.call_tool(balancer, "get_recent_events", json!({})).await?;
+            let recent = session
+                .call_tool(balancer, "get_recent_events", json!({}))
+                .await?;
             ensure!(recent["structuredContent"]["count"] == 3, "{recent}");
-            let recent = stateless.call_tool(balancer, "get_recent_events", json!({})).await?;
+            let recent = stateless
+                .call_tool(balancer, "get_recent_events", json!({}))
+                .await?;
             ensure!(recent["structuredContent"]["count"] == 3, "{recent}");
         }
         Ok(())

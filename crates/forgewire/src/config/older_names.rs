@@ -4,17 +4,61 @@ use service_kit::config::{OlderName, Value};
 
 /// Older name, today's key, and how the text becomes the value.
 pub(crate) const TABLE: [OlderName; 11] = [
-    OlderName { name: "WEBHOOK_SECRET", key: "ingest.webhook_secrets", convert: list },
-    OlderName { name: "WEBHOOK_PORT", key: "ingest.listen", convert: port },
-    OlderName { name: "WEBHOOK_TIMEOUT_MS", key: "ingest.body_timeout_seconds", convert: seconds },
-    OlderName { name: "SYNC_TIMEOUT_MS", key: "sync.initial_timeout_seconds", convert: seconds },
-    OlderName { name: "SYNC_INTERVAL_MS", key: "sync.interval_seconds", convert: seconds },
-    OlderName { name: "SYNC_RESOURCES", key: "sync.resources", convert: words },
-    OlderName { name: "SYNC_ENABLED", key: "sync.initial_timeout_seconds", convert: initial_sync },
-    OlderName { name: "SSE_ENABLED", key: "edge.max_streams", convert: streams },
-    OlderName { name: "CACHE_DIRECTORY", key: "sqlite.path", convert: database },
-    OlderName { name: "EVENT_RETENTION_DAYS", key: "retention.event_days", convert: number },
-    OlderName { name: "MAX_EVENTS_IN_MEMORY", key: "retention.max_memory_events", convert: number },
+    OlderName {
+        name: "WEBHOOK_SECRET",
+        key: "ingest.webhook_secrets",
+        convert: list,
+    },
+    OlderName {
+        name: "WEBHOOK_PORT",
+        key: "ingest.listen",
+        convert: port,
+    },
+    OlderName {
+        name: "WEBHOOK_TIMEOUT_MS",
+        key: "ingest.body_timeout_seconds",
+        convert: seconds,
+    },
+    OlderName {
+        name: "SYNC_TIMEOUT_MS",
+        key: "sync.initial_timeout_seconds",
+        convert: seconds,
+    },
+    OlderName {
+        name: "SYNC_INTERVAL_MS",
+        key: "sync.interval_seconds",
+        convert: seconds,
+    },
+    OlderName {
+        name: "SYNC_RESOURCES",
+        key: "sync.resources",
+        convert: words,
+    },
+    OlderName {
+        name: "SYNC_ENABLED",
+        key: "sync.initial_timeout_seconds",
+        convert: initial_sync,
+    },
+    OlderName {
+        name: "SSE_ENABLED",
+        key: "edge.max_streams",
+        convert: streams,
+    },
+    OlderName {
+        name: "CACHE_DIRECTORY",
+        key: "sqlite.path",
+        convert: database,
+    },
+    OlderName {
+        name: "EVENT_RETENTION_DAYS",
+        key: "retention.event_days",
+        convert: number,
+    },
+    OlderName {
+        name: "MAX_EVENTS_IN_MEMORY",
+        key: "retention.max_memory_events",
+        convert: number,
+    },
 ];
 
 fn list(text: &str) -> Result<Value, String> {
@@ -23,21 +67,29 @@ fn list(text: &str) -> Result<Value, String> {
 
 fn words(text: &str) -> Result<Value, String> {
     let words = text.split(',').map(|word| word.trim().to_owned());
-    Ok(Value::from(words.filter(|word| !word.is_empty()).collect::<Vec<_>>()))
+    Ok(Value::from(
+        words.filter(|word| !word.is_empty()).collect::<Vec<_>>(),
+    ))
 }
 
 fn port(text: &str) -> Result<Value, String> {
-    let port: u16 = text.parse().map_err(|_| "expects a port number".to_owned())?;
+    let port: u16 = text
+        .parse()
+        .map_err(|_| "expects a port number".to_owned())?;
     Ok(Value::from(format!("127.0.0.1:{port}")))
 }
 
 fn number(text: &str) -> Result<Value, String> {
-    text.parse::<u64>().map(Value::from).map_err(|_| "expects a number".to_owned())
+    text.parse::<u64>()
+        .map(Value::from)
+        .map_err(|_| "expects a number".to_owned())
 }
 
 /// Rounded up, so that a short time does not become none.
 fn seconds(text: &str) -> Result<Value, String> {
-    let millis: u64 = text.parse().map_err(|_| "expects milliseconds".to_owned())?;
+    let millis: u64 = text
+        .parse()
+        .map_err(|_| "expects milliseconds".to_owned())?;
     Ok(Value::from(millis.div_ceil(1000)))
 }
 
@@ -62,7 +114,10 @@ fn streams(text: &str) -> Result<Value, String> {
 }
 
 fn database(text: &str) -> Result<Value, String> {
-    Ok(Value::from(format!("{}/forgewire.db", text.trim_end_matches('/'))))
+    Ok(Value::from(format!(
+        "{}/forgewire.db",
+        text.trim_end_matches('/')
+    )))
 }
 
 #[cfg(test)]
@@ -80,7 +135,12 @@ mod tests {
         let defaults = serde_json::to_value(crate::config::Config::default()).unwrap();
         for older in TABLE {
             let pointer = format!("/{}", older.key.replace('.', "/"));
-            assert!(defaults.pointer(&pointer).is_some(), "{} -> {}", older.name, older.key);
+            assert!(
+                defaults.pointer(&pointer).is_some(),
+                "{} -> {}",
+                older.name,
+                older.key
+            );
         }
     }
 }

@@ -71,7 +71,9 @@ pub(crate) struct Sqlite {
 
 impl Default for Sqlite {
     fn default() -> Self {
-        Self { path: PathBuf::from("forgewire-data/forgewire.db") }
+        Self {
+            path: PathBuf::from("forgewire-data/forgewire.db"),
+        }
     }
 }
 
@@ -87,7 +89,10 @@ pub(crate) struct Redis {
 
 impl Default for Redis {
     fn default() -> Self {
-        Self { url: Secret::new("redis://127.0.0.1:6379"), key_prefix: "forgewire:".to_owned() }
+        Self {
+            url: Secret::new("redis://127.0.0.1:6379"),
+            key_prefix: "forgewire:".to_owned(),
+        }
     }
 }
 
@@ -103,7 +108,10 @@ pub(crate) struct Nats {
 
 impl Default for Nats {
     fn default() -> Self {
-        Self { url: Secret::new("nats://127.0.0.1:4222"), replicas: 1 }
+        Self {
+            url: Secret::new("nats://127.0.0.1:4222"),
+            replicas: 1,
+        }
     }
 }
 
@@ -128,7 +136,10 @@ pub(crate) struct Retention {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { event_days: 7, max_memory_events: 100_000 }
+        Self {
+            event_days: 7,
+            max_memory_events: 100_000,
+        }
     }
 }
 
@@ -190,6 +201,8 @@ pub(crate) struct Admin {
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 3009)) }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 3009)),
+        }
     }
 }

@@ -41,7 +41,9 @@ pub(super) async fn listen(
                     shared.listening.notify_one();
                     while let Ok(frame) = stream.next_event(SILENCE).await {
                         let cursor = frame.id.as_deref();
-                        let Some(event) = frame.json().and_then(event_of) else { continue };
+                        let Some(event) = frame.json().and_then(event_of) else {
+                            continue;
+                        };
                         arrived += usize::from(print(&event, cursor, &mut state, &shared));
                         file.save(&state);
                         if events.is_some_and(|enough| arrived >= enough) {
@@ -64,15 +66,23 @@ async fn open(edge: &Url, state: &mut State) -> anyhow::Result<SseStream> {
     if !state.session.is_empty() {
         let mut headers = HeaderMap::new();
         headers.insert("mcp-session-id", HeaderValue::from_str(&state.session)?);
-        headers.insert("mcp-protocol-version", HeaderValue::from_str(&state.version)?);
+        headers.insert(
+            "mcp-protocol-version",
+            HeaderValue::from_str(&state.version)?,
+        );
         let last = state.last_event_id.as_deref().unwrap_or_default();
         if let Ok(stream) = sse::resume(&mcp, headers, last).await {
-            say(&format!("the client goes on with its session, after {} events", state.received));
+            say(&format!(
+                "the client goes on with its session, after {} events",
+                state.received
+            ));
             return Ok(stream);
         }
     }
     let client = McpClient::connect(edge).await?;
-    client.call_tool(edge, "subscribe_to_events", json!({})).await?;
+    client
+        .call_tool(edge, "subscribe_to_events", json!({}))
+        .await?;
     state.session = client.session_id().unwrap_or_default().to_owned();
     state.version = client.version().to_owned();
     state.last_event_id = None;
@@ -96,7 +106,9 @@ fn print(event: &Value, cursor: Option<&str>, state: &mut State, shared: &Shared
         None => "from before".to_owned(),
     };
     let resource = &event["resource"];
-    let number = resource["number"].as_u64().map(|number| format!(" #{number}"));
+    let number = resource["number"]
+        .as_u64()
+        .map(|number| format!(" #{number}"));
     let what = format!("{} {}", text(&event["action"]), text(&resource["title"]));
     let now = SystemClock.now().to_string();
     say(&format!(

@@ -54,7 +54,9 @@ impl StateFile {
     pub(super) fn save(&self, state: &State) {
         let written = serde_json::to_vec(state).map_err(std::io::Error::other);
         if let Err(error) = written.and_then(|bytes| std::fs::write(&self.0, bytes)) {
-            say(&format!("  the client cannot remember where it is: {error}"));
+            say(&format!(
+                "  the client cannot remember where it is: {error}"
+            ));
         }
     }
 }

@@ -229,12 +229,9 @@ async fn accepted_connections_inherit_what_the_listener_sets() {
     let connecting = TcpStream::connect(listener.local_addr().unwrap());
     let (client, accepted) = tokio::join!(connecting, listener.accept());
     let (accepted, _) = accepted.unwrap();
-    assert_eq!(
-        socket2::SockRef::from(&accepted)
-            .tcp_notsent_lowat()
-            .unwrap(),
-        NOTSENT_LOWAT_BYTES
-    );
+    let accepted = socket2::SockRef::from(&accepted);
+    assert_eq!(accepted.tcp_notsent_lowat().unwrap(), NOTSENT_LOWAT_BYTES);
+    assert_eq!(accepted.tcp_user_timeout().unwrap(), Some(UNREAD_TIMEOUT));
     drop(client);
 }
 
