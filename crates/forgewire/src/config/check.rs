@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn what_is_not_built_yet_says_so() {
         let text = refusal(&Role::ALL, |config| {
-            config.backends.events = EventsBackend::Postgres
+            config.backends.events = EventsBackend::Postgres;
         });
         assert!(text.contains("not in this build"), "{text}");
         assert!(refusal(&Role::ALL, |c| c.retention.event_days = 1).contains("redelivery"));
