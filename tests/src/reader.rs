@@ -13,7 +13,10 @@ use testkit::{
     mcp_client::McpClient,
     sse::{self, Frame, SseStream},
 };
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+};
 
 /// Silence that means that a stream is dead; heartbeats come every 15 s.
 const SILENCE: Duration = Duration::from_secs(40);
@@ -34,10 +37,16 @@ impl ReaderKind {
     /// # Errors
     /// The edge refuses.
     pub async fn session(edge: &Url) -> Result<Self> {
-        let client = McpClient::connect(edge).await?;
-        client
-            .call_tool(edge, "subscribe_to_events", json!({}))
-            .await?;
+        Self::session_over(edge, edge).await
+    }
+
+    /// A session made on one edge and subscribed to every event by a call to another.
+    ///
+    /// # Errors
+    /// An edge refuses.
+    pub async fn session_over(first: &Url, second: &Url) -> Result<Self> {
+        let client = McpClient::connect(first).await?;
+        client.call_tool(second, "subscribe_to_events", json!({})).await?;
         Ok(Self::Session(Arc::new(client)))
     }
 
@@ -74,6 +83,7 @@ pub struct Reader {
     name: String,
     last_id: Arc<Mutex<Option<String>>>,
     opens: watch::Receiver<usize>,
+    hops: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -93,6 +103,7 @@ impl Reader {
     ) -> Result<Self> {
         let last_id = Arc::new(Mutex::new(last));
         let (opened, mut opens) = watch::channel(0);
+        let hops = Arc::new(Notify::new());
         let reading = Reading {
             name: name.to_owned(),
             kind,
@@ -101,6 +112,7 @@ impl Reader {
             last_id: Arc::clone(&last_id),
             ledger: Arc::clone(ledger),
             opened,
+            hops: Arc::clone(&hops),
         };
         let task = tokio::spawn(reading.run());
         let first = opens.wait_for(|opens| *opens > 0);
@@ -110,6 +122,7 @@ impl Reader {
             name: name.to_owned(),
             last_id,
             opens,
+            hops,
             task,
         })
     }
@@ -124,6 +137,21 @@ impl Reader {
     #[must_use]
     pub fn opens(&self) -> usize {
         *self.opens.borrow()
+    }
+
+    /// Hangs up in the middle of whatever comes, and goes on at the next edge. Returns once the new stream is
+    /// open.
+    ///
+    /// # Errors
+    /// No edge opens a stream within 15 s.
+    pub async fn hop(&self) -> Result<()> {
+        let mut opens = self.opens.clone();
+        let before = *opens.borrow_and_update();
+        self.hops.notify_one();
+        let opened = opens.wait_for(|opens| *opens > before);
+        let opened = tokio::time::timeout(Duration::from_secs(15), opened).await;
+        opened.with_context(|| format!("{} finds no edge", self.name))??;
+        Ok(())
     }
 
     /// Hangs up, and says where it was.
@@ -146,6 +174,7 @@ struct Reading {
     last_id: Arc<Mutex<Option<String>>>,
     ledger: Arc<Ledger>,
     opened: watch::Sender<usize>,
+    hops: Arc<Notify>,
 }
 
 impl Reading {
@@ -157,14 +186,23 @@ impl Reading {
                 .unwrap_or_else(PoisonError::into_inner)
                 .clone();
             let edge = self.edges[self.at % self.edges.len()].clone();
+            let mut pause = RECONNECT_PAUSE;
             if let Ok(mut stream) = self.kind.open(&edge, last.as_deref()).await {
-                // The first frame (connected, priming) says that the stream is in the fan-out.
-                while let Ok(Some(frame)) = stream.next(SILENCE).await {
-                    self.take(&frame);
+                loop {
+                    tokio::select! {
+                        () = self.hops.notified() => {
+                            pause = Duration::ZERO;
+                            break;
+                        }
+                        frame = stream.next(SILENCE) => match frame {
+                            Ok(Some(frame)) => self.take(&frame),
+                            _ => break,
+                        },
+                    }
                 }
             }
             self.at += 1;
-            tokio::time::sleep(RECONNECT_PAUSE).await;
+            tokio::time::sleep(pause).await;
         }
     }
 

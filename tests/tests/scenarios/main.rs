@@ -2,6 +2,8 @@
 
 mod delivery;
 mod faults;
+mod handover;
+mod hostile;
 mod operations;
 mod sending;
 mod sessions;

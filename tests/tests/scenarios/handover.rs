@@ -1,0 +1,103 @@
+//! From replay to live, from edge to edge: no gap, no duplicate, no reorder.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Result, ensure};
+use testkit::{
+    cluster::{Applied, Kind, Node},
+    fake_github::{FakeGithub, WebhookSender},
+    ledger::Ledger,
+};
+use tests::{Reader, ReaderKind, both, settle};
+use tokio::{sync::Semaphore, task::JoinSet, time::MissedTickBehavior};
+
+use crate::sending::Github;
+
+/// Events that are sent while readers hop, one every millisecond as far as the machine keeps up.
+const EVENTS: usize = 3000;
+/// Deliveries on their way at once.
+const IN_FLIGHT: usize = 16;
+/// Reconnects of each reader while the sender sends.
+const HOPS: usize = 100;
+
+/// Sends in an open loop: one a millisecond, whatever the answers do.
+async fn send_at_one_khz(
+    ingests: Vec<reqwest::Url>,
+    mut fake: FakeGithub,
+    ledger: Arc<Ledger>,
+) -> Result<()> {
+    let room = Arc::new(Semaphore::new(IN_FLIGHT));
+    let mut ticks = tokio::time::interval(Duration::from_millis(1));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let sender = WebhookSender::new();
+    let mut sending = JoinSet::new();
+    for delivery in fake.about_one_issue(EVENTS) {
+        ticks.tick().await;
+        let permit = Arc::clone(&room).acquire_owned().await?;
+        let (sender, ingests, ledger) = (sender.clone(), ingests.clone(), Arc::clone(&ledger));
+        sending.spawn(async move {
+            ledger.sending_delivery(&delivery);
+            let within = Duration::from_secs(30);
+            sender.send_until_accepted(&ingests, &delivery, within).await?;
+            ledger.acknowledged(delivery.guid.as_str());
+            drop(permit);
+            anyhow::Ok(())
+        });
+    }
+    while let Some(sent) = sending.join_next().await {
+        sent??;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_at_one_khz_during_a_hundred_reconnects_equals_the_readers_log() -> Result<()> {
+    both(async |system| {
+        let ledger = Arc::new(Ledger::new());
+        let edges = system.edges().to_vec();
+        let session = ReaderKind::session(&edges[0]).await?;
+        let events = Reader::start("e", ReaderKind::Events, &edges, 0, None, &ledger).await?;
+        let session = Reader::start("s", session, &edges, 1, None, &ledger).await?;
+        let fake = FakeGithub::new(41, system.secret());
+        let sending =
+            tokio::spawn(send_at_one_khz(system.ingests().to_vec(), fake, Arc::clone(&ledger)));
+        for hop in 0..HOPS {
+            events.hop().await?;
+            session.hop().await?;
+            // An edge dies now and then; embedded, that would be the sender's end as well.
+            if hop % 40 == 20 && system.kind() == Kind::Cluster {
+                let edge = Node::Edge(hop / 40);
+                ensure!(system.kill(edge)? == Applied::Done);
+                ensure!(system.restart(edge).await? == Applied::Done);
+            }
+        }
+        sending.await??;
+        settle(&ledger, &["e", "s"]).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_triple_of_edges_delivers_once_and_in_order() -> Result<()> {
+    both(async |system| {
+        let edges = system.edges().to_vec();
+        let mut github = Github::of(system, 42);
+        let mut readers = Vec::new();
+        for initialise in 0..3 {
+            for stream in 0..3 {
+                // The sending edge is the one that takes the subscription.
+                for send in 0..3 {
+                    let session = ReaderKind::session_over(&edges[initialise], &edges[send]).await?;
+                    let name = format!("{initialise}{stream}{send}");
+                    let at = &edges[stream..=stream];
+                    readers
+                        .push(Reader::start(&name, session, at, 0, None, &github.ledger).await?);
+                }
+            }
+        }
+        github.events(20).await?;
+        let names: Vec<_> = readers.iter().map(Reader::name).collect();
+        settle(&github.ledger, &names).await
+    })
+    .await
+}
