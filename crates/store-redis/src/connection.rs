@@ -1,21 +1,27 @@
-//! The connection: the driver with bounds in every place where its defaults wait for ever.
+//! The connection: the driver with bounds in every place where its defaults wait for ever, and a
+//! new driver when it goes silent all the same.
 
 use std::time::Duration;
 
 use fred::{
     clients::Client,
-    error::ErrorKind,
+    error::{Error, ErrorKind},
     interfaces::ClientLike,
     types::{
         Builder,
-        config::{Config, ConnectionConfig, ReconnectPolicy, UnresponsiveConfig},
+        config::{
+            Config, ConnectionConfig, ReconnectError, ReconnectPolicy, TcpConfig,
+            UnresponsiveConfig,
+        },
     },
 };
+use parking_lot::Mutex;
 use ports::Source;
 use tokio::{
-    task::AbortHandle,
-    time::{Instant, sleep, timeout},
+    task::{AbortHandle, JoinHandle},
+    time::{Instant, sleep, sleep_until},
 };
+use tracing::warn;
 
 use crate::{
     RedisConfig, RedisError,
@@ -28,16 +34,46 @@ use crate::{
 /// Pause between two tries while starting.
 const STARTUP_PAUSE: Duration = Duration::from_millis(100);
 
-/// A client that reconnects for ever, and closes its connection when it is dropped.
+/// A connection that comes back for ever, and is closed when it is dropped.
+///
+/// The driver reconnects by itself when a connection closes. What it does not see is a connection
+/// that is silent while commands keep coming (it measures silence from the last command that it
+/// wrote), and there are errors on which its task ends for good. Both look alike from here: a call
+/// had no answer, nor had any other since it began. Then the driver is thrown away, socket and all,
+/// for a new one.
 pub(crate) struct Connection {
-    pub(crate) client: Client,
+    builder: Builder,
+    password: Option<String>,
+    state: Mutex<State>,
+}
+
+struct State {
+    driver: Driver,
+    /// When the server last answered anything, or the driver was new.
+    heard: Instant,
+}
+
+struct Driver {
+    client: Client,
     /// The driver's task owns the connection, and does not end by itself.
     task: AbortHandle,
 }
 
-impl Drop for Connection {
+impl Drop for Driver {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+impl Driver {
+    fn start(builder: &Builder) -> Result<(Self, JoinHandle<Result<(), Error>>), Error> {
+        let client = builder.build()?;
+        let task = client.connect();
+        let driver = Self {
+            client,
+            task: task.abort_handle(),
+        };
+        Ok((driver, task))
     }
 }
 
@@ -45,44 +81,92 @@ impl Connection {
     /// Connects; tries until `startup_timeout` is over.
     pub(crate) async fn open(config: &RedisConfig) -> Result<Self, RedisError> {
         check_prefix(&config.key_prefix)?;
-        let builder = builder(config)?;
+        let (mut builder, password) = builder(config)?;
         let deadline = Instant::now() + config.startup_timeout;
-        loop {
-            let error = match try_open(&builder).await {
-                Ok(connection) => return Ok(connection),
+        let driver = loop {
+            let error = match try_start(&builder, deadline).await {
+                Ok(driver) => break driver,
                 Err(error) => error,
             };
-            match error {
-                Failure::Refused(source) => return Err(RedisError::Refused { source }),
-                Failure::Silent(source) if Instant::now() >= deadline => {
-                    return Err(RedisError::Unreachable {
-                        waited: config.startup_timeout,
-                        source,
-                    });
-                }
-                Failure::Silent(_) => sleep(STARTUP_PAUSE).await,
+            let refused = *error.kind() == ErrorKind::Auth;
+            let source = hide(error, password.as_deref());
+            if refused {
+                return Err(RedisError::Refused { source });
             }
+            if Instant::now() + STARTUP_PAUSE >= deadline {
+                return Err(RedisError::Unreachable {
+                    waited: config.startup_timeout,
+                    source,
+                });
+            }
+            sleep(STARTUP_PAUSE).await;
+        };
+        // A driver that takes the place of another one has to wait for the server.
+        builder.with_config(|server| server.fail_fast = false);
+        let heard = Instant::now();
+        Ok(Self {
+            builder,
+            password,
+            state: Mutex::new(State { driver, heard }),
+        })
+    }
+
+    /// The driver to ask with. Taken anew for each call, as it may be replaced.
+    pub(crate) fn client(&self) -> Client {
+        self.state.lock().driver.client.clone()
+    }
+
+    /// The server has answered.
+    pub(crate) fn heard(&self) {
+        self.state.lock().heard = Instant::now();
+    }
+
+    /// A call that began then had no answer in its time.
+    pub(crate) fn not_heard_since(&self, began: Instant) {
+        let mut state = self.state.lock();
+        if state.heard >= began {
+            return; // Others are answered, or the driver is new.
         }
+        match Driver::start(&self.builder) {
+            Ok((driver, _)) => {
+                warn!("Redis does not answer; connecting anew");
+                state.driver = driver;
+                state.heard = Instant::now();
+            }
+            Err(error) => warn!(error = %self.hide(error), "cannot make a new Redis connection"),
+        }
+    }
+
+    /// What the driver said, for errors and logs.
+    pub(crate) fn hide(&self, error: Error) -> Source {
+        hide(error, self.password.as_deref())
     }
 }
 
-enum Failure {
-    Refused(Source),
-    Silent(Source),
+/// Servers repeat the arguments of a command that they do not know, also those of `AUTH`.
+fn hide(error: Error, password: Option<&str>) -> Source {
+    match password {
+        Some(password) if error.details().contains(password) => {
+            let what = "the server's words are left out, because they repeat the password";
+            Error::new(error.kind().clone(), what).into()
+        }
+        _ => error.into(),
+    }
 }
 
-async fn try_open(builder: &Builder) -> Result<Connection, Failure> {
-    let client = builder
-        .build()
-        .map_err(|error| Failure::Silent(error.into()))?;
-    match timeout(CONNECT_TIMEOUT * 2, client.init()).await {
-        Ok(Ok(task)) => Ok(Connection {
-            client,
-            task: task.abort_handle(),
+/// Waits for an answer, so that what is returned has a connection on which the server takes
+/// commands.
+async fn try_start(builder: &Builder, deadline: Instant) -> Result<Driver, Error> {
+    let (driver, task) = Driver::start(builder)?;
+    tokio::select! {
+        biased;
+        // With `fail_fast` the task ends when it cannot connect.
+        ended = task => Err(match ended {
+            Ok(Err(error)) => error,
+            Ok(Ok(())) | Err(_) => Error::new(ErrorKind::Canceled, "the driver has ended"),
         }),
-        Ok(Err(error)) if *error.kind() == ErrorKind::Auth => Err(Failure::Refused(error.into())),
-        Ok(Err(error)) => Err(Failure::Silent(error.into())),
-        Err(elapsed) => Err(Failure::Silent(elapsed.into())),
+        answer = driver.client.ping::<String>(None) => answer.map(|_| driver),
+        () = sleep_until(deadline) => Err(Error::new(ErrorKind::Timeout, "no answer in time")),
     }
 }
 
@@ -96,7 +180,7 @@ fn check_prefix(prefix: &str) -> Result<(), RedisError> {
     Err(RedisError::Config { what })
 }
 
-fn builder(config: &RedisConfig) -> Result<Builder, RedisError> {
+fn builder(config: &RedisConfig) -> Result<(Builder, Option<String>), RedisError> {
     // The driver would connect in the clear without a word.
     if config.url.starts_with("rediss") || config.url.starts_with("valkeys") {
         let what = "TLS (rediss://) is not built in; use redis:// within a trusted network";
@@ -105,12 +189,17 @@ fn builder(config: &RedisConfig) -> Result<Builder, RedisError> {
     let server = Config::from_url(&config.url).map_err(|error| RedisError::Url {
         source: error.into(),
     })?;
+    let password = server
+        .password
+        .clone()
+        .filter(|password| !password.is_empty());
     let (first, longest) = RECONNECT_PAUSE_MILLIS;
     let mut builder = Builder::from_config(server);
     builder
         .set_policy(ReconnectPolicy::new_exponential(0, first, longest, 2))
         .with_performance_config(|performance| {
-            performance.default_command_timeout = config.call_timeout;
+            // Sooner than the call: the driver does not send late what nobody waits for any more.
+            performance.default_command_timeout = config.call_timeout * 9 / 10;
         })
         .set_connection_config(ConnectionConfig {
             connection_timeout: CONNECT_TIMEOUT,
@@ -123,9 +212,19 @@ fn builder(config: &RedisConfig) -> Result<Builder, RedisError> {
                 max_timeout: Some(UNRESPONSIVE_TIMEOUT),
                 interval: UNRESPONSIVE_POLL,
             },
+            // What a server says that was demoted, or reads its file: ask the address again.
+            reconnect_errors: vec![
+                ReconnectError::ClusterDown,
+                ReconnectError::Loading,
+                ReconnectError::ReadOnly,
+            ],
+            tcp: TcpConfig {
+                nodelay: Some(true),
+                ..TcpConfig::default()
+            },
             ..ConnectionConfig::default()
         });
-    Ok(builder)
+    Ok((builder, password))
 }
 
 #[cfg(test)]

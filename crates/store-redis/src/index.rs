@@ -1,9 +1,20 @@
 //! The list of ids: a sorted set in which every member has the same score, so that it is ordered by
 //! id.
 //!
-//! It lies in another slot than the sessions and cannot change together with them. So it only ever
-//! says too much: an id is added once its session exists, and removed once somebody saw that the
-//! session is gone. An id is never used again (SS-04), so what was seen gone stays gone.
+//! It lies in another slot than the sessions and cannot change together with them, so the order
+//! counts: an id is added after its session was stored, and removed after somebody saw that the
+//! session is gone. (The other way round, a cleaner could remove the id of a session that is just
+//! being stored.) Hence:
+//!
+//! - A create that was acknowledged is in the list. An id whose session is gone may stay; nobody is
+//!   shown it, and whoever comes across it removes it.
+//! - A create that was *not* acknowledged, because we or the server died in between, may have left
+//!   a session that is not in the list. Nobody was told its id, and it goes after its time to live.
+//! - A crash of the server's machine, or a failover, that loses the last writes may lose an id and
+//!   keep its session, which then works but is not in the list.
+//!
+//! This needs ids that are not used again, as random ones are not: what was seen gone stays gone.
+//! Neither KEYS nor SCAN is used; both walk over everything else that the server holds.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

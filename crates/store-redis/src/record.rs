@@ -26,6 +26,19 @@ struct Loaded {
 #[error("session record version {0} is not known; this build knows 1")]
 struct UnknownVersion(u32);
 
+#[derive(Debug, thiserror::Error)]
+enum Malformed {
+    #[error("the session's hash has lost one of its fields")]
+    Incomplete,
+    #[error("the session under this id is another one")]
+    OtherId,
+}
+
+/// One of the two fields of a living session is missing.
+pub(crate) fn incomplete() -> SessionStoreError {
+    corrupt(Malformed::Incomplete)
+}
+
 pub(crate) fn encode(session: &Session) -> Result<String, SessionStoreError> {
     serde_json::to_string(&Stored {
         version: VERSION,
@@ -34,12 +47,16 @@ pub(crate) fn encode(session: &Session) -> Result<String, SessionStoreError> {
     .map_err(corrupt)
 }
 
-pub(crate) fn decode(json: &str) -> Result<Session, SessionStoreError> {
+/// What is stored under an id.
+pub(crate) fn decode(id: &str, json: &str) -> Result<Session, SessionStoreError> {
     let Version { version } = serde_json::from_str(json).map_err(corrupt)?;
     if version != VERSION {
         return Err(corrupt(UnknownVersion(version)));
     }
     let loaded: Loaded = serde_json::from_str(json).map_err(corrupt)?;
+    if loaded.session.id.as_str() != id {
+        return Err(corrupt(Malformed::OtherId));
+    }
     Ok(loaded.session)
 }
 
@@ -62,7 +79,7 @@ mod tests {
             "{\"version\":1,\"session\":7}",
         ] {
             assert!(
-                matches!(decode(other), Err(SessionStoreError::Corrupt { .. })),
+                matches!(decode("one", other), Err(SessionStoreError::Corrupt { .. })),
                 "{other}"
             );
         }

@@ -4,14 +4,14 @@ use std::{fmt, future::Future, time::Duration};
 
 use async_trait::async_trait;
 use fred::{
-    error::Error,
-    interfaces::{ClientLike, HashesInterface},
-    types::{MultipleKeys, scripts::Script},
+    error::{Error, ErrorKind},
+    interfaces::{ClientLike, HashesInterface, LuaInterface},
+    types::{FromValue, scripts::Script},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use model::{Session, SessionId};
 use ports::{Expected, Revision, SessionPage, SessionStore, SessionStoreError, Source, Versioned};
-use tokio::time::timeout;
+use tokio::time::{Instant, error::Elapsed, timeout};
 use tracing::debug;
 
 use crate::{
@@ -37,11 +37,10 @@ impl fmt::Debug for RedisSessionStore {
     }
 }
 
-fn unavailable(op: &'static str, source: impl Into<Source>) -> SessionStoreError {
-    SessionStoreError::Unavailable {
-        op,
-        source: source.into(),
-    }
+/// Whether nobody answered, rather than something that we cannot use now.
+fn is_silence(source: &Source) -> bool {
+    let driver = source.downcast_ref::<Error>();
+    source.is::<Elapsed>() || driver.is_some_and(|error| *error.kind() == ErrorKind::Timeout)
 }
 
 /// Milliseconds, at least one: nothing lives for ever, and zero would mean "delete".
@@ -67,29 +66,61 @@ impl RedisSessionStore {
     }
 
     /// Bounds a whole call: the driver's own timeouts are per command, and do not cover all of its
-    /// waits.
+    /// waits. And tells the connection whether it is of use.
     async fn bounded<T>(
         &self,
         op: &'static str,
         call: impl Future<Output = Result<T, SessionStoreError>>,
     ) -> Result<T, SessionStoreError> {
-        match timeout(self.call_timeout, call).await {
-            Ok(outcome) => outcome,
-            Err(elapsed) => Err(unavailable(op, elapsed)),
+        let began = Instant::now();
+        let outcome = timeout(self.call_timeout, call).await;
+        let outcome = outcome.unwrap_or_else(|elapsed| {
+            let source = elapsed.into();
+            Err(SessionStoreError::Unavailable { op, source })
+        });
+        match &outcome {
+            Err(SessionStoreError::Unavailable { source, .. }) if is_silence(source) => {
+                self.connection.not_heard_since(began);
+            }
+            Err(SessionStoreError::Unavailable { .. }) => {}
+            _ => self.connection.heard(),
+        }
+        outcome
+    }
+
+    /// What an error of the driver means to our caller.
+    fn failed(&self, op: &'static str, error: Error) -> SessionStoreError {
+        // Somebody else's value under our key, or in one of our fields.
+        let foreign = *error.kind() == ErrorKind::Parse || error.details().contains("WRONGTYPE");
+        let source = self.connection.hide(error);
+        if foreign {
+            SessionStoreError::Corrupt { source }
+        } else {
+            SessionStoreError::Unavailable { op, source }
         }
     }
 
-    /// Runs a script on one session; a server that restarted is given the script again.
-    async fn run<R: fred::types::FromValue>(
+    /// Runs a script on one session. A server that restarted, or another node of a cluster, does
+    /// not know it: then it is sent whole, which also teaches it.
+    async fn run<R: FromValue>(
         &self,
+        op: &'static str,
         script: &Script,
         id: &SessionId,
         arguments: Vec<String>,
-    ) -> Result<R, Error> {
-        let keys = MultipleKeys::from(self.index.session_key(id.as_str()));
-        script
-            .evalsha_with_reload(&self.connection.client, keys, arguments)
-            .await
+    ) -> Result<R, SessionStoreError> {
+        let client = self.connection.client();
+        let key = self.index.session_key(id.as_str());
+        let outcome = script
+            .evalsha(&client, key.clone(), arguments.clone())
+            .await;
+        let outcome = match (outcome, script.lua()) {
+            (Err(error), Some(lua)) if error.details().starts_with("NOSCRIPT") => {
+                client.eval(lua.clone(), key, arguments).await
+            }
+            (outcome, _) => outcome,
+        };
+        outcome.map_err(|error| self.failed(op, error))
     }
 
     async fn find(
@@ -98,18 +129,19 @@ impl RedisSessionStore {
         id: &str,
     ) -> Result<Option<Versioned>, SessionStoreError> {
         let fields = vec!["revision", "session"];
-        let found: (Option<u64>, Option<String>) = self
+        let found = self
             .connection
-            .client
+            .client()
             .hmget(self.index.session_key(id), fields)
             .await
-            .map_err(|error| unavailable(op, error))?;
-        let (Some(revision), Some(json)) = found else {
-            return Ok(None);
+            .map_err(|error| self.failed(op, error))?;
+        let (revision, json): (u64, String) = match found {
+            (Some(revision), Some(json)) => (revision, json),
+            (None, None) => return Ok(None),
+            (Some(_), None) | (None, Some(_)) => return Err(record::incomplete()),
         };
-        let session = record::decode(&json)?;
         Ok(Some(Versioned {
-            session,
+            session: record::decode(id, &json)?,
             revision: Revision(revision),
         }))
     }
@@ -121,15 +153,15 @@ impl RedisSessionStore {
         limit: usize,
     ) -> Result<SessionPage, SessionStoreError> {
         const OP: &str = "list";
-        let client = &self.connection.client;
-        let limit = limit.clamp(1, MAX_PAGE_SESSIONS);
+        let client = &self.connection.client();
+        let limit = limit.min(MAX_PAGE_SESSIONS);
         let mut after = after.map(|id| id.as_str().to_owned());
         let mut sessions = Vec::new();
         loop {
             let wanted = limit - sessions.len();
             // One more than wanted: it says whether there is a next page.
             let ids = self.index.ids_after(client, after.as_deref(), wanted + 1);
-            let ids = ids.await.map_err(|error| unavailable(OP, error))?;
+            let ids = ids.await.map_err(|error| self.failed(OP, error))?;
             let at_end = ids.len() <= wanted;
             let mut finds = Vec::with_capacity(wanted);
             for id in ids.iter().take(wanted) {
@@ -144,7 +176,7 @@ impl RedisSessionStore {
             self.index
                 .remove(client, gone)
                 .await
-                .map_err(|error| unavailable(OP, error))?;
+                .map_err(|error| self.failed(OP, error))?;
             sessions.extend(found.into_iter().flatten());
             if at_end {
                 return Ok(SessionPage {
@@ -171,21 +203,21 @@ impl SessionStore for RedisSessionStore {
         ttl: Duration,
     ) -> Result<Revision, SessionStoreError> {
         const OP: &str = "create a session";
-        let client = &self.connection.client;
+        let client = &self.connection.client();
         let arguments = vec![record::encode(session)?, millis(ttl)];
         self.bounded(OP, async {
             let created: i64 = self
-                .run(&self.scripts.create, &session.id, arguments)
-                .await
-                .map_err(|error| unavailable(OP, error))?;
+                .run(OP, &self.scripts.create, &session.id, arguments)
+                .await?;
             if created == 0 {
                 return Err(SessionStoreError::Exists);
             }
             self.index
                 .add(client, &session.id)
                 .await
-                .map_err(|error| unavailable(OP, error))?;
+                .map_err(|error| self.failed(OP, error))?;
             if let Err(error) = self.index.sweep(client).await {
+                let error = self.connection.hide(error);
                 debug!(%error, "expired sessions stay in the index for now");
             }
             Ok(Revision(1))
@@ -212,9 +244,8 @@ impl SessionStore for RedisSessionStore {
         ];
         self.bounded(OP, async {
             let outcome: (i64, u64) = self
-                .run(&self.scripts.replace, &session.id, arguments)
-                .await
-                .map_err(|error| unavailable(OP, error))?;
+                .run(OP, &self.scripts.replace, &session.id, arguments)
+                .await?;
             match outcome {
                 (2, revision) => Ok(Revision(revision)),
                 (1, current) => Err(SessionStoreError::Conflict {
@@ -229,13 +260,11 @@ impl SessionStore for RedisSessionStore {
     async fn end(&self, id: &SessionId) -> Result<bool, SessionStoreError> {
         const OP: &str = "end a session";
         self.bounded(OP, async {
-            let ended: i64 = self
-                .run(&self.scripts.end, id, Vec::new())
-                .await
-                .map_err(|error| unavailable(OP, error))?;
-            let client = &self.connection.client;
+            let ended: i64 = self.run(OP, &self.scripts.end, id, Vec::new()).await?;
+            let client = &self.connection.client();
             // Whoever lists finds out anyway: that the session has ended is what counts.
             if let Err(error) = self.index.remove(client, vec![id.to_string()]).await {
+                let error = self.connection.hide(error);
                 debug!(%error, "an ended session stays in the index for now");
             }
             Ok(ended == 1)
@@ -246,11 +275,9 @@ impl SessionStore for RedisSessionStore {
     async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, SessionStoreError> {
         const OP: &str = "touch a session";
         self.bounded(OP, async {
-            let touched: Result<i64, _> =
-                self.run(&self.scripts.touch, id, vec![millis(ttl)]).await;
-            touched
-                .map(|touched| touched == 1)
-                .map_err(|error| unavailable(OP, error))
+            let arguments = vec![millis(ttl)];
+            let touched: i64 = self.run(OP, &self.scripts.touch, id, arguments).await?;
+            Ok(touched == 1)
         })
         .await
     }
@@ -266,8 +293,8 @@ impl SessionStore for RedisSessionStore {
     async fn check(&self) -> Result<(), SessionStoreError> {
         const OP: &str = "answer";
         self.bounded(OP, async {
-            let answer: Result<String, _> = self.connection.client.ping(None).await;
-            answer.map(|_| ()).map_err(|error| unavailable(OP, error))
+            let answer: Result<String, _> = self.connection.client().ping(None).await;
+            answer.map(|_| ()).map_err(|error| self.failed(OP, error))
         })
         .await
     }

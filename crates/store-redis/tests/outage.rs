@@ -5,35 +5,20 @@
     reason = "a test that fails may panic, in its functions too"
 )]
 
-use std::{
-    io::{Read, Write},
-    net::TcpStream,
-    time::{Duration, Instant},
-};
+mod stage;
 
-use model::{Session, SessionId};
+use std::time::{Duration, Instant};
+
 use ports::{SessionStore, SessionStoreError};
+use stage::{TTL, open, say, session};
 use store_redis::{RedisConfig, RedisError, RedisSessionStore};
 use testkit::servers::Redis;
 
-const TTL: Duration = Duration::from_secs(600);
 /// Time that a call may take beyond its deadline on a busy machine.
 const SLACK: Duration = Duration::from_secs(1);
-/// How long the store may need to find a server that is back.
-const RECOVERY: Duration = Duration::from_secs(10);
-
-fn session(name: &str) -> Session {
-    Session {
-        id: SessionId::new(name).unwrap(),
-        ..contract::session(0)
-    }
-}
-
-async fn open(server: &Redis) -> RedisSessionStore {
-    RedisSessionStore::connect(RedisConfig::new(server.url()))
-        .await
-        .unwrap()
-}
+/// How long the store may need to find a server that is back: the longest pause between two tries,
+/// and time to connect on a busy machine.
+const RECOVERY: Duration = Duration::from_secs(3);
 
 async fn is_unavailable_in_time(store: &RedisSessionStore) {
     let one = session("one");
@@ -68,22 +53,7 @@ async fn is_unavailable_in_time(store: &RedisSessionStore) {
 }
 
 async fn recovers(store: &RedisSessionStore) {
-    let deadline = Instant::now() + RECOVERY;
-    while let Err(error) = store.check().await {
-        assert!(Instant::now() < deadline, "{error:?}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-/// Says something to the server past the store; gives the answer as text.
-fn say(server: &Redis, command: &str) -> String {
-    let mut connection = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
-    connection
-        .write_all(format!("{command}\r\n").as_bytes())
-        .unwrap();
-    let mut answer = vec![0; 8192];
-    let length = connection.read(&mut answer).unwrap();
-    String::from_utf8_lossy(&answer[..length]).into_owned()
+    stage::recovers(store, RECOVERY).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

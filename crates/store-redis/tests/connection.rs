@@ -1,0 +1,301 @@
+//! What the connection survives that is not a clean end of the server, and what the store makes of
+//! what others wrote into it.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that fails may panic, in its functions too"
+)]
+
+mod stage;
+
+use std::{
+    error::Error,
+    future::pending,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use ports::{SessionStore, SessionStoreError};
+use stage::{TTL, open, recovers, say, session};
+use store_redis::{RedisConfig, RedisError, RedisSessionStore};
+use testkit::servers::Redis;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+
+/// Stands between the store and the server. Silenced connections stay open and carry nothing any
+/// more, as when the machine at the other end is gone; connections made afterwards work.
+struct Proxy {
+    port: u16,
+    silenced: watch::Sender<()>,
+}
+
+impl Proxy {
+    async fn before(server: &Redis) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let (port, server_port) = (listener.local_addr().unwrap().port(), server.port());
+        let silenced = watch::Sender::new(());
+        let silence = silenced.clone();
+        tokio::spawn(async move {
+            loop {
+                let (mut store, _) = listener.accept().await.unwrap();
+                let mut silence = silence.subscribe();
+                tokio::spawn(async move {
+                    let address = ("127.0.0.1", server_port);
+                    let mut server = TcpStream::connect(address).await.unwrap();
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut store, &mut server) => {}
+                        _ = silence.changed() => pending().await,
+                    }
+                });
+            }
+        });
+        Self { port, silenced }
+    }
+
+    fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_went_silent_is_given_up_however_busy_it_is() {
+    let server = Redis::start().unwrap();
+    let proxy = Proxy::before(&server).await;
+    let config = RedisConfig::new(proxy.url());
+    let store = Arc::new(RedisSessionStore::connect(config).await.unwrap());
+    let one = session("one");
+    store.create(&one, TTL).await.unwrap();
+    // Somebody always asks something: the driver's own look at the connection waits for a pause.
+    let callers: Vec<_> = (0..50)
+        .map(|caller| {
+            let (store, id) = (Arc::clone(&store), one.id.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(40 * caller)).await;
+                loop {
+                    let _ = store.touch(&id, TTL).await;
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            })
+        })
+        .collect();
+    proxy.silenced.send_replace(());
+    recovers(&store, Duration::from_secs(5)).await;
+    assert!(store.touch(&one.id, TTL).await.unwrap());
+    for caller in callers {
+        caller.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_wants_a_password_for_a_while_is_unavailable_for_that_while() {
+    let server = Redis::start().unwrap();
+    let store = open(&server).await;
+    store.create(&session("before"), TTL).await.unwrap();
+    say(&server, "CONFIG SET requirepass changed-for-a-while");
+    let kill = "AUTH changed-for-a-while\r\nCLIENT KILL TYPE normal SKIPME yes";
+    say(&server, kill);
+    let refused = store.check().await;
+    assert!(
+        matches!(refused, Err(SessionStoreError::Unavailable { .. })),
+        "{refused:?}"
+    );
+    say(
+        &server,
+        "AUTH changed-for-a-while\r\nCONFIG SET requirepass \"\"",
+    );
+    recovers(&store, Duration::from_secs(5)).await;
+    assert!(store.load(&session("before").id).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_read_only_for_a_while_is_unavailable_for_that_while() {
+    let server = Redis::start().unwrap();
+    let store = open(&server).await;
+    say(&server, "REPLICAOF 127.0.0.1 1");
+    let refused = store.create(&session("one"), TTL).await;
+    assert!(
+        matches!(refused, Err(SessionStoreError::Unavailable { .. })),
+        "{refused:?}"
+    );
+    say(&server, "REPLICAOF NO ONE");
+    recovers(&store, Duration::from_secs(3)).await;
+    store.create(&session("one"), TTL).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_hundred_creates_over_four_connections_one_wins() {
+    let server = Redis::start().unwrap();
+    let mut stores = Vec::new();
+    for _ in 0..4 {
+        stores.push(Arc::new(open(&server).await));
+    }
+    let rivals: Vec<_> = (0..100)
+        .map(|rival| {
+            let store = Arc::clone(&stores[rival % stores.len()]);
+            let mut session = session("one");
+            session.client_info = serde_json::json!({ "rival": rival });
+            tokio::spawn(async move { (store.create(&session, TTL).await, session) })
+        })
+        .collect();
+    let mut winners = Vec::new();
+    for rival in rivals {
+        match rival.await.unwrap() {
+            (Ok(_), session) => winners.push(session),
+            (Err(error), _) => assert!(matches!(error, SessionStoreError::Exists), "{error:?}"),
+        }
+    }
+    assert_eq!(winners.len(), 1);
+    let stored = stores[0].load(&winners[0].id).await.unwrap().unwrap();
+    assert_eq!(stored.session, winners[0]);
+    assert_eq!(stores[0].list(None, 10).await.unwrap().sessions.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_ours_is_corrupt_and_not_an_outage() {
+    let server = Redis::start().unwrap();
+    let store = open(&server).await;
+    let one = session("one");
+    for command in [
+        "HSET forgewire:session:{one} session nonsense",
+        "HSET forgewire:session:{one} revision nonsense",
+        "HDEL forgewire:session:{one} session",
+        "SET forgewire:session:{one} nonsense",
+    ] {
+        say(&server, "FLUSHALL");
+        let revision = store.create(&one, TTL).await.unwrap();
+        say(&server, command);
+        let loaded = store.load(&one.id).await;
+        assert!(
+            matches!(loaded, Err(SessionStoreError::Corrupt { .. })),
+            "{command}: {loaded:?}"
+        );
+        let listed = store.list(None, 10).await;
+        assert!(
+            matches!(listed, Err(SessionStoreError::Corrupt { .. })),
+            "{command}: {listed:?}"
+        );
+        if command.starts_with("SET") {
+            let replaced = store.replace(&one, revision, TTL).await;
+            assert!(
+                matches!(replaced, Err(SessionStoreError::Corrupt { .. })),
+                "{replaced:?}"
+            );
+        }
+    }
+}
+
+/// Everything that an error says, over all of its sources.
+fn said(error: &(dyn Error + 'static)) -> String {
+    let mut said = format!("{error:?}");
+    let mut next = Some(error);
+    while let Some(error) = next {
+        said.push_str(&error.to_string());
+        next = error.source();
+    }
+    said
+}
+
+/// Refuses every command and repeats its arguments, as servers do with a command that they do not
+/// know.
+async fn repeater() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        loop {
+            let (mut store, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut bytes = vec![0; 4096];
+                while let Ok(length @ 1..) = store.read(&mut bytes).await {
+                    let asked = String::from_utf8_lossy(&bytes[..length]).replace("\r\n", " ");
+                    let answer =
+                        format!("-ERR unknown command, with args beginning with: {asked}\r\n");
+                    store.write_all(answer.as_bytes()).await.unwrap();
+                }
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_error_holds_the_password() {
+    let server = Redis::start().unwrap();
+    say(&server, "CONFIG SET requirepass another");
+    let repeater = repeater().await;
+    for url in [
+        format!("redis://:hunter2@127.0.0.1:{}", server.port()),
+        format!("redis://user:hunter2@127.0.0.1:{}", server.port()),
+        format!("redis://:hunter2@127.0.0.1:{repeater}"),
+        "redis://:hunter2@".to_owned(),
+        "redis://:hunter2@host:nonsense".to_owned(),
+        "redis://:hunter2@127.0.0.1:1/nonsense".to_owned(),
+        "http://:hunter2@host".to_owned(),
+        "rediss://:hunter2@host".to_owned(),
+        "hunter2".to_owned(),
+    ] {
+        let startup_timeout = Duration::from_millis(300);
+        let config = RedisConfig {
+            startup_timeout,
+            ..RedisConfig::new(&url)
+        };
+        let error = RedisSessionStore::connect(config).await.unwrap_err();
+        let said = said(&error);
+        assert!(!said.contains("hunter2"), "{url}: {said}");
+        if url.ends_with(&server.port().to_string()) {
+            assert!(matches!(error, RedisError::Refused { .. }), "{url}: {said}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connecting_to_a_silent_server_ends_in_time_and_leaves_no_connection() {
+    let server = Redis::start().unwrap();
+    server.pause().unwrap();
+    let startup_timeout = Duration::from_millis(500);
+    let config = RedisConfig {
+        startup_timeout,
+        ..RedisConfig::new(server.url())
+    };
+    let started = Instant::now();
+    let refused = RedisSessionStore::connect(config).await;
+    assert!(
+        matches!(refused, Err(RedisError::Unreachable { .. })),
+        "{refused:?}"
+    );
+    assert!(
+        started.elapsed() < Duration::from_millis(1500),
+        "{:?}",
+        started.elapsed()
+    );
+    server.resume().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    // Only the one that asks; each counts twice: `addr` and `laddr`.
+    while say(&server, "CLIENT LIST").matches("addr=").count() != 2 {
+        assert!(Instant::now() < deadline, "{}", say(&server, "CLIENT LIST"));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ended_session_stays_as_long_as_it_would_have_lived_and_no_longer() {
+    let server = Redis::start().unwrap();
+    let store = open(&server).await;
+    store.create(&session("one"), TTL).await.unwrap();
+    assert!(store.end(&session("one").id).await.unwrap());
+    let left = say(&server, "PTTL forgewire:session:{one}");
+    let left: u128 = left.trim().trim_start_matches(':').parse().unwrap();
+    assert!(left > 0 && left <= TTL.as_millis(), "{left} ms");
+    let fields = say(&server, "HKEYS forgewire:session:{one}");
+    assert!(
+        fields.contains("ended") && !fields.contains("session"),
+        "{fields}"
+    );
+    assert_eq!(
+        store.list(None, 0).await.unwrap().sessions,
+        [],
+        "a page of nothing is empty"
+    );
+}

@@ -1,0 +1,48 @@
+//! What the tests of this crate stand on.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
+use model::{Session, SessionId};
+use ports::SessionStore;
+use store_redis::{RedisConfig, RedisSessionStore};
+use testkit::servers::Redis;
+
+/// A time to live that no test outlives.
+pub(crate) const TTL: Duration = Duration::from_secs(600);
+
+pub(crate) fn session(name: &str) -> Session {
+    Session {
+        id: SessionId::new(name).unwrap(),
+        ..contract::session(0)
+    }
+}
+
+pub(crate) async fn open(server: &Redis) -> RedisSessionStore {
+    RedisSessionStore::connect(RedisConfig::new(server.url()))
+        .await
+        .unwrap()
+}
+
+/// Waits until the store answers, at most so long.
+pub(crate) async fn recovers(store: &RedisSessionStore, within: Duration) {
+    let deadline = Instant::now() + within;
+    while let Err(error) = store.check().await {
+        assert!(Instant::now() < deadline, "{error:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Says something to the server past the store; gives the answer as text.
+pub(crate) fn say(server: &Redis, command: &str) -> String {
+    let mut connection = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    connection
+        .write_all(format!("{command}\r\n").as_bytes())
+        .unwrap();
+    let mut answer = vec![0; 8192];
+    let length = connection.read(&mut answer).unwrap();
+    String::from_utf8_lossy(&answer[..length]).into_owned()
+}
