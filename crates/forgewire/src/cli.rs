@@ -11,6 +11,7 @@ use crate::{
     config::{Config, check},
     roles::Role,
     run,
+    tokens::{self, Wanted},
 };
 
 const FAILED: u8 = 1;
@@ -33,6 +34,9 @@ enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Make tokens for clients of the edge (`auth.mode = "tokens"`).
+    #[command(subcommand)]
+    Tokens(TokensCommand),
 }
 
 #[derive(Debug, Args)]
@@ -95,6 +99,24 @@ enum ConfigCommand {
     Schema,
 }
 
+#[derive(Debug, Subcommand)]
+enum TokensCommand {
+    /// Make a random token, and the entry for the file of tokens. The token is shown this once.
+    New {
+        #[command(flatten)]
+        wanted: Wanted,
+        /// The answer as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read a token of your own from stdin and print its digest (`sha256`).
+    Hash {
+        /// The answer as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 /// `None` stands for `all`.
 fn parse_role(text: &str) -> Result<Option<Role>, String> {
     use clap::ValueEnum;
@@ -145,6 +167,10 @@ pub(crate) fn main() -> ExitCode {
             settings,
         }) => check_command(&roles, json, &settings),
         Command::Config(ConfigCommand::Show { json, settings }) => show_command(json, &settings),
+        Command::Tokens(TokensCommand::New { wanted, json }) => answer(tokens::new(&wanted, json)),
+        Command::Tokens(TokensCommand::Hash { json }) => {
+            answer(tokens::hash(std::io::stdin(), json))
+        }
         Command::Config(ConfigCommand::Schema) => {
             let schema = schemars::schema_for!(Config);
             print(&serde_json::to_string_pretty(&schema).unwrap_or_default())
@@ -212,6 +238,13 @@ fn check_command(roles: &[Option<Role>], json: bool, settings: &Settings) -> Exi
     }
 }
 
+fn answer(text: anyhow::Result<String>) -> ExitCode {
+    match text {
+        Ok(text) => print(&text),
+        Err(error) => refuse(&error),
+    }
+}
+
 fn show_command(json: bool, settings: &Settings) -> ExitCode {
     let shown = settings.load().and_then(|config| {
         if json {
@@ -219,10 +252,7 @@ fn show_command(json: bool, settings: &Settings) -> ExitCode {
         }
         Ok(toml::to_string_pretty(&config)?)
     });
-    match shown {
-        Ok(text) => print(&text),
-        Err(error) => refuse(&error),
-    }
+    answer(shown)
 }
 
 fn print(text: &str) -> ExitCode {

@@ -16,7 +16,7 @@ use service_kit::{
 
 pub(crate) use check::check;
 use sections::{Admin, Auth, Github, Nats, Postgres, Redis, Retention, Sqlite};
-pub(crate) use sections::{Backends, BusBackend, EventsBackend, SessionsBackend};
+pub(crate) use sections::{AuthMode, Backends, BusBackend, EventsBackend, SessionsBackend};
 
 /// Forgewire's configuration. Layers: defaults, TOML files, environment
 /// (`FORGEWIRE_<SECTION>__<KEY>`), flags; later ones win. Unknown keys are refused.

@@ -13,13 +13,14 @@ use service_kit::{
     lifecycle::{Lifecycle, OnExit, Outcome, stop_signals},
     metrics::Registry,
 };
+use sse_edge::Authenticator;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
     backends::Backends,
-    config::{Config, EventsBackend, check},
+    config::{AuthMode, Config, EventsBackend, check},
     roles::Role,
 };
 
@@ -282,6 +283,7 @@ fn start_edge(
     lifecycle: &Lifecycle,
     listener: TcpListener,
 ) -> anyhow::Result<()> {
+    let auth = authenticator(config, backends)?;
     let deps = sse_edge::Deps {
         log: Arc::clone(&backends.events),
         sessions: backends
@@ -292,6 +294,7 @@ fn start_edge(
         resources,
         clock: Arc::clone(&backends.clock),
         ids: Arc::clone(&backends.ids),
+        auth: Arc::new(auth),
     };
     let service = sse_edge::Service::build(&config.edge, deps, registry)?;
     service.spawn(lifecycle);
@@ -303,6 +306,16 @@ fn start_edge(
         lifecycle,
     );
     Ok(())
+}
+
+/// Who may use the edge, as `[auth]` says.
+fn authenticator(config: &Config, backends: &Backends) -> anyhow::Result<Authenticator> {
+    match (config.auth.mode, &config.auth.token_file) {
+        (AuthMode::None, _) => Ok(Authenticator::none()),
+        (AuthMode::Tokens, None) => anyhow::bail!("auth.token_file is missing"),
+        (AuthMode::Tokens, Some(file)) => Authenticator::tokens(file, Arc::clone(&backends.clock))
+            .with_context(|| format!("auth.token_file: {} is refused", file.display())),
+    }
 }
 
 /// A named endpoint wins over the sync role of this process.

@@ -136,6 +136,15 @@ id!(
     SubscriptionId, "subscription id", token, "letters, digits, '-' and '_'"
 );
 id!(
+    /// One stream of a session: the answer to one POST, or what a GET opened. Unique within the
+    /// session, and part of event ids and keys, so its alphabet is narrow.
+    StreamId, "stream id", token, "letters, digits, '-' and '_'"
+);
+id!(
+    /// The name of a lock: what it protects.
+    LockName, "lock name", visible, "visible ASCII"
+);
+id!(
     /// Who a request acts for.
     PrincipalId, "principal", visible, "visible ASCII"
 );
@@ -170,6 +179,14 @@ mod tests {
         }
         assert!(SessionId::new(&"a".repeat(10_000)).is_err());
         assert!(SessionId::new("0b6c3a52-3c1e-4a60-9d6b-2f9f3c1f7f10").is_ok());
+    }
+
+    #[test]
+    fn a_stream_id_refuses_what_would_change_a_key() {
+        for hostile in ["", "a:b", "a.b", "a b", "a;b", "{a}", "a/b"] {
+            assert!(StreamId::new(hostile).is_err(), "{hostile:?}");
+        }
+        assert!(StreamId::new("get").is_ok() && StreamId::new("post_7-x").is_ok());
     }
 
     #[test]

@@ -21,7 +21,10 @@ pub use cursor::{Cursor, CursorError, CursorScope};
 pub use event::{EventMetadata, EventType, ResourceEvent, ResourceRef, Source};
 pub use facts::{EventFacts, StoredEvent};
 pub use filter::{Filter, FilterError, FilterSet};
-pub use ids::{DeliveryId, EventId, InvalidId, PrincipalId, ResourceId, SessionId, SubscriptionId};
+pub use ids::{
+    DeliveryId, EventId, InvalidId, LockName, PrincipalId, ResourceId, SessionId, StreamId,
+    SubscriptionId,
+};
 pub use ordered::{Lost, Missing, Ordered, Step};
 pub use resource::{ResourceType, ResourceUri, ResourceUriError};
 pub use sequence::{Epoch, LogPosition, Sequence, Sequenced};

@@ -282,9 +282,9 @@ mod tests {
             self.take(machine, step);
         }
 
-        fn apply(&mut self, machine: &mut Ordered<u64>, a_move: Move) {
+        fn apply(&mut self, machine: &mut Ordered<u64>, a_move: &Move) {
             let pick = |n: usize, len: usize| (len > 0).then(|| n % len);
-            match a_move {
+            match *a_move {
                 Move::Append { skipped } => {
                     let last = self.log.last().copied().unwrap_or_default();
                     let sequence = Sequence(last.0 + 1 + skipped);
@@ -341,7 +341,7 @@ mod tests {
             let mut machine = Ordered::new(Sequence::START, max_early);
             let mut world = World::default();
             for a_move in moves {
-                world.apply(&mut machine, a_move);
+                world.apply(&mut machine, &a_move);
                 prop_assert!(world.log.starts_with(&world.delivered), "{world:?}");
             }
             // The slow poll of the head, which every driver does, finishes the job in bounded steps.

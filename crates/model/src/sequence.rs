@@ -52,7 +52,11 @@ impl LogPosition {
     /// The position in the log `epoch`; the start if it was taken in another log.
     #[must_use]
     pub fn within(self, epoch: Epoch) -> Sequence {
-        if self.epoch == epoch { self.sequence } else { Sequence::START }
+        if self.epoch == epoch {
+            self.sequence
+        } else {
+            Sequence::START
+        }
     }
 }
 

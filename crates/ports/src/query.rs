@@ -1,6 +1,6 @@
 //! Asking the log: one implementation over the port, so that every adapter and replica answers alike.
 
-use model::{FilterSet, Sequence, Sequenced, StoredEvent, Timestamp};
+use model::{EventFacts, FilterSet, Sequence, Sequenced, StoredEvent, Timestamp};
 
 use crate::{EventLog, EventLogError};
 
@@ -50,11 +50,15 @@ pub struct QueryPage {
     pub truncated: bool,
 }
 
-fn wanted(query: &EventQuery, event: &StoredEvent) -> bool {
+/// What of the log the asker may see.
+type Visible<'v> = &'v (dyn Fn(&EventFacts) -> bool + Send + Sync);
+
+fn wanted(query: &EventQuery, visible: Visible<'_>, event: &StoredEvent) -> bool {
     let received = event.facts.received_at;
     query.from.is_none_or(|from| received >= from)
         && query.to.is_none_or(|to| received < to)
         && query.filters.matches(&event.facts)
+        && visible(&event.facts)
 }
 
 /// Answers a query with bounded work.
@@ -62,13 +66,30 @@ fn wanted(query: &EventQuery, event: &StoredEvent) -> bool {
 /// # Errors
 /// The log is unavailable, or holds something unreadable.
 pub async fn query(log: &dyn EventLog, query: &EventQuery) -> Result<QueryPage, EventLogError> {
+    query_visible(log, query, &|_| true).await
+}
+
+/// As [`query`], for somebody who may not see every event: what is not visible is not there, and does
+/// not count towards the limit.
+///
+/// # Errors
+/// As [`query`].
+pub async fn query_visible(
+    log: &dyn EventLog,
+    query: &EventQuery,
+    visible: &(dyn Fn(&EventFacts) -> bool + Send + Sync),
+) -> Result<QueryPage, EventLogError> {
     match query.order {
-        Order::OldestFirst => oldest_first(log, query).await,
-        Order::NewestFirst => newest_first(log, query).await,
+        Order::OldestFirst => oldest_first(log, query, visible).await,
+        Order::NewestFirst => newest_first(log, query, visible).await,
     }
 }
 
-async fn oldest_first(log: &dyn EventLog, query: &EventQuery) -> Result<QueryPage, EventLogError> {
+async fn oldest_first(
+    log: &dyn EventLog,
+    query: &EventQuery,
+    visible: Visible<'_>,
+) -> Result<QueryPage, EventLogError> {
     let limit = query.limit.clamp(1, MAX_QUERY_EVENTS);
     let mut after = query.after;
     if let Some(from) = query.from {
@@ -81,7 +102,7 @@ async fn oldest_first(log: &dyn EventLog, query: &EventQuery) -> Result<QueryPag
         scanned += page.events.len();
         for event in page.events {
             after = event.sequence;
-            if wanted(query, &event.item) {
+            if wanted(query, visible, &event.item) {
                 events.push(event);
                 if events.len() == limit {
                     return Ok(QueryPage {
@@ -106,7 +127,11 @@ async fn oldest_first(log: &dyn EventLog, query: &EventQuery) -> Result<QueryPag
     }
 }
 
-async fn newest_first(log: &dyn EventLog, query: &EventQuery) -> Result<QueryPage, EventLogError> {
+async fn newest_first(
+    log: &dyn EventLog,
+    query: &EventQuery,
+    visible: Visible<'_>,
+) -> Result<QueryPage, EventLogError> {
     let limit = query.limit.clamp(1, MAX_QUERY_EVENTS);
     let through = log.head().await?.last;
     let (mut events, mut before, mut scanned) = (Vec::new(), through.next(), 0);
@@ -121,7 +146,7 @@ async fn newest_first(log: &dyn EventLog, query: &EventQuery) -> Result<QueryPag
             .filter(|event| event.sequence > query.after);
         events.extend(
             newer
-                .filter(|event| wanted(query, &event.item))
+                .filter(|event| wanted(query, visible, &event.item))
                 .take(limit - events.len()),
         );
         if past_start {

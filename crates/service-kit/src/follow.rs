@@ -140,10 +140,18 @@ struct State {
     epoch: Epoch,
     machine: Ordered<StoredEvent>,
     read: Option<Read>,
-    /// A page read waits for this moment (grace or back-off).
+    /// A page read waits for this moment (grace).
     read_at: Option<Instant>,
     poll_at: Instant,
+    /// Nothing is read before the head, at `poll_at`, has told whether this still is the same log.
+    looks_first: bool,
     failures: u32,
+}
+
+impl State {
+    fn look_first_at(&mut self, at: Instant) {
+        (self.looks_first, self.poll_at, self.read_at) = (true, at, None);
+    }
 }
 
 impl Driver {
@@ -200,6 +208,8 @@ impl Driver {
 
     /// Goes on after the bus was closed and subscribed again: only the log knows what came meanwhile.
     fn resume(&self, mut state: State, sink: &mut impl FnMut(Followed)) -> State {
+        sink(Followed::OtherGap);
+        state.look_first_at(Instant::now());
         let step = state.machine.gap();
         self.take(&mut state, step, sink);
         state
@@ -227,6 +237,7 @@ impl Driver {
             read: None,
             read_at: None,
             poll_at: Instant::now() + self.options.poll,
+            looks_first: false,
             failures: 0,
         };
         self.take(&mut state, first, sink);
@@ -245,6 +256,12 @@ impl Driver {
             let read_at = state.read_at.unwrap_or(state.poll_at);
             tokio::select! {
                 biased;
+                // First: there is one at a time, and what it brings is late already. A flood of hints
+                // must not keep it waiting.
+                answer = answer_of(&mut state.read) => {
+                    state.read = None;
+                    self.on_answer(state, answer, sink);
+                },
                 event = broadcast.0.next() => match event {
                     Some(event) => self.on_bus(state, event, sink),
                     None => return,
@@ -253,10 +270,6 @@ impl Driver {
                     Some(BusEvent::Message(message, _)) => sink(Followed::Other(message)),
                     Some(BusEvent::Gap) => sink(Followed::OtherGap),
                     None => return,
-                },
-                answer = answer_of(&mut state.read) => {
-                    state.read = None;
-                    self.on_answer(state, answer, sink);
                 },
                 () = sleep_until(read_at), if state.read_at.is_some() && state.read.is_none() => {
                     state.read_at = None;
@@ -283,7 +296,7 @@ impl Driver {
     fn on_hint(&self, state: &mut State, hint: &EventHint, sink: &mut impl FnMut(Followed)) {
         if hint.epoch != state.epoch {
             // Another log: either it was replaced, or somebody else's hint. The head tells.
-            state.poll_at = Instant::now();
+            state.look_first_at(Instant::now());
             return;
         }
         for event in &hint.events {
@@ -320,19 +333,24 @@ impl Driver {
                     "the event log was replaced by a new one"
                 );
                 *state = self.start(head, head.trimmed_through, sink);
+                self.recover(sink);
                 return;
             }
             Ok(Answer::Head(head)) => {
-                state.failures = 0;
-                self.recover(sink);
-                state.machine.head(head.last)
+                state.looks_first = false;
+                let step = state.machine.head(head.last);
+                if step.missing == Missing::Nothing {
+                    // Else the page that is due has to work, too.
+                    state.failures = 0;
+                    self.recover(sink);
+                }
+                step
             }
             Err(error) => {
                 warn!(%error, "event log cannot be read, trying again");
                 state.failures += 1;
                 self.stall(sink);
-                state.poll_at = Instant::now() + pause(state.failures);
-                state.read_at = Some(state.poll_at);
+                state.look_first_at(Instant::now() + pause(state.failures));
                 state.machine.read_failed()
             }
         };
@@ -348,15 +366,13 @@ impl Driver {
             sink(Followed::Events(step.deliver));
         }
         match step.missing {
-            Missing::Nothing if state.failures == 0 => state.read_at = None,
-            Missing::Nothing => {}
+            Missing::Nothing => state.read_at = None,
             Missing::Soon => {
                 state
                     .read_at
                     .get_or_insert_with(|| Instant::now() + self.options.grace);
             }
-            // After a failure the back-off that on_answer planned comes first.
-            Missing::Now if state.failures > 0 && state.read_at.is_some() => {}
+            Missing::Now if state.looks_first => state.read_at = None,
             Missing::Now => {
                 state.read_at = None;
                 let after = state.machine.start_reading();
@@ -414,3 +430,6 @@ fn pause(failures: u32) -> Duration {
         .saturating_mul(2_u32.saturating_pow(failures.min(16)))
         .min(longest)
 }
+
+#[cfg(test)]
+mod tests;

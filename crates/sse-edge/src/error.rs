@@ -1,11 +1,14 @@
 //! What can go wrong at the edge, and how it reads outside MCP.
 
 use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
 use model::{CursorError, FilterError};
 use ports::{Classified, ErrorClass, EventLogError, ResourceError, SessionStoreError};
 use service_kit::problem::Problem;
 use tokio::time::error::Elapsed;
 use tracing::warn;
+
+use crate::auth::Denied;
 
 /// An error of the edge.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +29,8 @@ pub(crate) enum EdgeError {
     SessionGone,
     #[error("the Origin header names a page that this server does not serve")]
     Origin,
+    #[error(transparent)]
+    Denied(#[from] Denied),
     #[error("event log failed")]
     Log(#[from] EventLogError),
     #[error("session store failed")]
@@ -43,7 +48,7 @@ impl Classified for EdgeError {
             Self::TooManyStreams { .. } | Self::Busy => ErrorClass::Overloaded,
             Self::Cursor(_) | Self::Filter(_) | Self::Parameter { .. } => ErrorClass::Caller,
             Self::SessionGone => ErrorClass::Missing,
-            Self::Origin => ErrorClass::Unauthorized,
+            Self::Origin | Self::Denied(_) => ErrorClass::Unauthorized,
             Self::Log(error) => error.class(),
             Self::Sessions(error) => error.class(),
             Self::Resources(error) => error.class(),
@@ -63,6 +68,7 @@ impl EdgeError {
             Self::Busy => "session-busy",
             Self::SessionGone => "session-gone",
             Self::Origin => "origin-refused",
+            Self::Denied(denied) => denied.code(),
             Self::Log(_) | Self::Timeout(_) => "event-log-unavailable",
             Self::Sessions(_) => "session-store-unavailable",
             Self::Resources(_) => "sync-unavailable",
@@ -90,9 +96,16 @@ impl IntoResponse for EdgeError {
         let problem = Problem::new(class, self.code(), "The request cannot be served")
             .detail(self.public_text());
         match self {
-            Self::Origin => problem.status(http::StatusCode::FORBIDDEN),
-            _ => problem,
+            Self::Origin => problem.status(StatusCode::FORBIDDEN).into_response(),
+            Self::Denied(denied) => {
+                let mut response = problem.status(denied.status()).into_response();
+                let challenge = denied.challenge();
+                response
+                    .headers_mut()
+                    .insert(header::WWW_AUTHENTICATE, challenge);
+                response
+            }
+            _ => problem.into_response(),
         }
-        .into_response()
     }
 }

@@ -7,6 +7,7 @@
 //! | folder | idea |
 //! | --- | --- |
 //! | `api` | routes, extraction, answers: the only place that knows axum |
+//! | `auth` | who asks, and what they may do and see |
 //! | `fanout` | one event to every stream that wants it: ring, streams, body |
 //! | `session` | sessions of the handshake era, usable on any edge |
 //! | `protocol` | what MCP methods answer, resources among them |
@@ -15,6 +16,7 @@
 //! What is deliberately absent: a queue, channel, task or timer per stream; sticky sessions; local disk.
 
 mod api;
+mod auth;
 mod config;
 mod error;
 mod fanout;
@@ -25,5 +27,6 @@ mod service;
 mod session;
 mod tools;
 
+pub use auth::{Authenticator, InvalidToken, TokenDigest, TokenFileError, check_tokens};
 pub use config::Config;
 pub use service::{BuildError, Deps, Service};

@@ -1,15 +1,15 @@
 //! All instruments of the edge, in one place. Names are a contract with dashboards.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue},
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
 };
 use service_kit::metrics::{Registry, latency_histogram};
 
 /// The kinds of stream.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelValue)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum StreamKind {
     /// `GET /events/stream`.
     Events,
@@ -32,7 +32,7 @@ impl StreamKind {
 }
 
 /// Why a reader did not get everything after its cursor.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelValue)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum GapReason {
     /// The log had trimmed it.
     Trimmed,
@@ -42,6 +42,29 @@ pub(crate) enum GapReason {
     AheadOfLog,
     /// The cursor is damaged or another reader's.
     UnknownCursor,
+}
+
+impl GapReason {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Trimmed => "trimmed",
+            Self::LogReplaced => "log_replaced",
+            Self::AheadOfLog => "ahead_of_log",
+            Self::UnknownCursor => "unknown_cursor",
+        }
+    }
+}
+
+impl EncodeLabelValue for StreamKind {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.as_str().encode(encoder)
+    }
+}
+
+impl EncodeLabelValue for GapReason {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.as_str().encode(encoder)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]

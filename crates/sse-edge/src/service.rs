@@ -17,6 +17,7 @@ use service_kit::{
 
 use crate::{
     api::{self, Origins},
+    auth::Authenticator,
     config::Config,
     fanout::{hub::Hub, wheel},
     metrics::Metrics,
@@ -39,6 +40,8 @@ pub struct Deps {
     pub clock: Arc<dyn Clock>,
     /// Ids.
     pub ids: Arc<dyn IdSource>,
+    /// Who may use the edge.
+    pub auth: Arc<Authenticator>,
 }
 
 /// A configuration that the edge cannot run with.
@@ -64,6 +67,7 @@ pub(crate) struct Edge {
     pub(crate) resources: Arc<dyn ResourceReader>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
+    pub(crate) auth: Arc<Authenticator>,
     pub(crate) origins: Origins,
     pub(crate) profile: ServerProfile,
     /// The profile's info, shared by the streams that say farewell with it.
@@ -86,11 +90,7 @@ impl Service {
     ///
     /// # Errors
     /// A value of the configuration is out of bounds.
-    pub fn build(
-        config: &Config,
-        deps: Deps,
-        registry: &mut Registry,
-    ) -> Result<Self, BuildError> {
+    pub fn build(config: &Config, deps: Deps, registry: &mut Registry) -> Result<Self, BuildError> {
         config.check()?;
         let metrics = Metrics::new(registry);
         let hub = Hub::new(
@@ -116,6 +116,7 @@ impl Service {
             resources: deps.resources,
             clock: deps.clock,
             ids: deps.ids,
+            auth: deps.auth,
             server_info: Arc::new(profile.info.clone()),
             profile,
             surface: Surface::default(),
@@ -130,7 +131,7 @@ impl Service {
         })
     }
 
-    /// Starts what runs beside requests: the follower and the wheel.
+    /// Starts what runs beside requests: the follower, the wheel and the look at tokens.
     pub fn spawn(&self, lifecycle: &Lifecycle) {
         let latch = lifecycle.latch("edge follows the event log");
         let hub = Arc::clone(&self.edge.hub);
@@ -154,6 +155,7 @@ impl Service {
         };
         // Streams get events until the last of them has said farewell.
         let streams_ended = lifecycle.closed();
+        self.edge.auth.spawn(lifecycle, streams_ended.clone());
         let following = follow(
             Arc::clone(&self.edge.log),
             Arc::clone(&self.edge.bus),
@@ -174,7 +176,6 @@ impl Service {
     }
 
     /// The routes.
-    #[must_use]
     pub fn router(&self) -> Router {
         api::router(Arc::clone(&self.edge))
     }

@@ -1,10 +1,14 @@
 //! Combinations that cannot be safe are refused at start, with a sentence that names the fix.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::SocketAddr};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
+use sse_edge::Authenticator;
 
-use super::{Config, sections::AuthMode};
+use super::{
+    Config,
+    sections::{Auth, AuthMode},
+};
 use crate::{
     config::{BusBackend, EventsBackend, SessionsBackend},
     roles::Role,
@@ -30,14 +34,7 @@ pub(crate) fn check(config: &Config, roles: &BTreeSet<Role>) -> anyhow::Result<(
         );
     }
     if roles.contains(&Role::Edge) {
-        let edge = config.edge.listen;
-        let open = config.auth.mode == AuthMode::None && !edge.ip().is_loopback();
-        if open && !config.auth.i_understand {
-            bail!(
-                "auth.mode = \"none\" would let everybody who reaches {edge} read all events; \
-                 listen on 127.0.0.1 (edge.listen), or set auth.i_understand = true"
-            );
-        }
+        principals(&config.auth, config.edge.listen)?;
         if !roles.contains(&Role::Sync) && config.sync.endpoint.is_none() {
             bail!(
                 "this edge runs without the sync role and does not know where it is; \
@@ -52,6 +49,28 @@ pub(crate) fn check(config: &Config, roles: &BTreeSet<Role>) -> anyhow::Result<(
         );
     }
     Ok(())
+}
+
+/// Who may use an edge that listens on `edge`.
+fn principals(auth: &Auth, edge: SocketAddr) -> anyhow::Result<()> {
+    match (auth.mode, &auth.token_file) {
+        (AuthMode::None, Some(_)) => bail!(
+            "auth.token_file is set, but auth.mode = \"none\" asks nobody for a token; \
+             set auth.mode = \"tokens\", or leave the file out"
+        ),
+        (AuthMode::None, None) if !edge.ip().is_loopback() && !auth.i_understand => bail!(
+            "auth.mode = \"none\" would let everybody who reaches {edge} read all events; \
+             set auth.mode = \"tokens\", listen on 127.0.0.1 (edge.listen), \
+             or set auth.i_understand = true"
+        ),
+        (AuthMode::None, None) => Ok(()),
+        (AuthMode::Tokens, None) => bail!(
+            "auth.mode = \"tokens\" needs auth.token_file; \
+             `forgewire tokens new --principal NAME` makes an entry for it"
+        ),
+        (AuthMode::Tokens, Some(file)) => Authenticator::check_file(file)
+            .with_context(|| format!("auth.token_file: {} is refused", file.display())),
+    }
 }
 
 fn known_backends(config: &Config) -> anyhow::Result<()> {
@@ -160,6 +179,39 @@ mod tests {
         open(&mut config);
         config.auth.i_understand = true;
         check(&config, &Role::ALL.into()).unwrap();
+    }
+
+    #[test]
+    fn tokens_need_a_good_file_and_open_any_address() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let tokens = |config: &mut Config| {
+            config.edge.listen = "0.0.0.0:3000".parse().unwrap();
+            config.auth.mode = AuthMode::Tokens;
+        };
+        let text = refusal(&Role::ALL, tokens);
+        assert!(
+            text.contains("auth.token_file") && text.contains("tokens new"),
+            "{text}"
+        );
+        let mut config = with_secret();
+        tokens(&mut config);
+        config.auth.token_file = Some(file.path().to_owned());
+        check(&config, &Role::ALL.into()).unwrap();
+        std::fs::write(file.path(), "[[token]]\nid = 7\n").unwrap();
+        let error = check(&config, &Role::ALL.into()).unwrap_err();
+        let text = format!("{error:#}");
+        assert!(
+            text.contains("auth.token_file") && text.contains("line "),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_token_file_that_nobody_reads_is_refused() {
+        let text = refusal(&Role::ALL, |config| {
+            config.auth.token_file = Some("tokens.toml".into());
+        });
+        assert!(text.contains("auth.mode = \"tokens\""), "{text}");
     }
 
     #[test]

@@ -149,6 +149,9 @@ impl Default for Retention {
 pub(crate) struct Auth {
     /// How principals are found.
     pub(crate) mode: AuthMode,
+    /// With `mode = "tokens"`: file with the digests of the tokens (`forgewire tokens new` makes an
+    /// entry). Looked at every 2 s while the edge runs; replace it by rename.
+    pub(crate) token_file: Option<PathBuf>,
     /// With `mode = "none"` on an address that is not loopback: yes, everybody who reaches it reads all
     /// events.
     pub(crate) i_understand: bool,
@@ -161,6 +164,8 @@ pub(crate) enum AuthMode {
     /// Everybody is the same principal.
     #[default]
     None,
+    /// The bearer token of a request says who it is.
+    Tokens,
 }
 
 /// GitHub's API. Read by the sync role from a later version on; checked now.

@@ -8,13 +8,14 @@ use axum::{
 };
 use bytes::Bytes;
 use http::HeaderMap;
-use model::{Cursor, CursorScope, PrincipalId, Timestamp};
+use model::{Cursor, CursorScope, Timestamp};
 use ports::EventLog;
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::{parameters::Parameters, sse};
+use super::{authenticate::Authenticated, parameters::Parameters, sse};
 use crate::{
+    auth::Permission,
     error::EdgeError,
     fanout::{
         format::Format,
@@ -33,14 +34,17 @@ const OWN: [&str; 2] = ["clientId", "lastEventId"];
 /// Goes on after `Last-Event-ID` (or `lastEventId`): a cursor, or an RFC 3339 time.
 pub(crate) async fn stream(
     State(edge): State<Arc<Edge>>,
+    Authenticated(principal): Authenticated,
     headers: HeaderMap,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Response, EdgeError> {
+    principal.require(Permission::Read)?;
     let parameters = Parameters::read(pairs, &OWN)?;
-    let principal = PrincipalId::anonymous();
-    let scope = CursorScope::events(&principal);
+    let scope = CursorScope::events(&principal.id);
     let header = headers.get("last-event-id").and_then(|id| id.to_str().ok());
-    let last = header.or_else(|| parameters.get("lastEventId")).filter(|id| !id.is_empty());
+    let last = header
+        .or_else(|| parameters.get("lastEventId"))
+        .filter(|id| !id.is_empty());
     let begin = begin(&*edge.log, last, scope).await?;
     let client = parameters.get("clientId").map(ToOwned::to_owned);
     let connection = edge.ids.uuid();
@@ -49,7 +53,7 @@ pub(crate) async fn stream(
         format: Format::Events,
         scope,
         session: None,
-        interest: Interest::events(parameters.filters),
+        interest: Interest::events(parameters.filters).seen_by(&principal),
         begin,
     };
     let body = edge.hub.open(open, |reader, position| {
@@ -67,9 +71,13 @@ async fn begin(
     last: Option<&str>,
     scope: CursorScope,
 ) -> Result<Begin, EdgeError> {
-    let Some(last) = last else { return Ok(Begin::Now) };
+    let Some(last) = last else {
+        return Ok(Begin::Now);
+    };
     if let Some(time) = Timestamp::parse(last) {
-        return Ok(Begin::Position(timeout(CALL_DEADLINE, log.seek(time)).await??));
+        return Ok(Begin::Position(
+            timeout(CALL_DEADLINE, log.seek(time)).await??,
+        ));
     }
     Ok(Begin::After(Cursor::parse(last, scope)?))
 }

@@ -6,14 +6,20 @@ use axum::{
     Json,
     extract::{Path, Query, State},
 };
-use model::{Cursor, CursorScope, PrincipalId, Sequence, Timestamp};
+use model::{Cursor, CursorScope, EventFacts, Sequence, Timestamp};
 use ports::{EventQuery, MAX_QUERY_EVENTS, Order, QueryPage};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
-use super::parameters::Parameters;
-use crate::{error::EdgeError, limits::CALL_DEADLINE, service::Edge};
+use super::{authenticate::Authenticated, parameters::Parameters};
+use crate::{
+    auth::{Permission, Principal},
+    error::EdgeError,
+    fanout::hub::Begin,
+    limits::CALL_DEADLINE,
+    service::Edge,
+};
 
 /// Default of `limit` for `recent`.
 const RECENT_EVENTS: usize = 100;
@@ -34,8 +40,10 @@ pub(crate) struct EventList {
 /// The newest events first (`order=asc`: oldest first).
 pub(crate) async fn recent(
     State(edge): State<Arc<Edge>>,
+    Authenticated(principal): Authenticated,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Json<EventList>, EdgeError> {
+    principal.require(Permission::Read)?;
     let parameters = Parameters::read(pairs, &["limit", "order"])?;
     let order = match parameters.get("order") {
         None | Some("desc") => Order::NewestFirst,
@@ -43,7 +51,8 @@ pub(crate) async fn recent(
         Some(_) => return Err(parameter("order", "use asc or desc")),
     };
     let limit = parameters.count("limit", RECENT_EVENTS, MAX_QUERY_EVENTS)?;
-    let mut list = list(&edge, question(&parameters, Order::NewestFirst, limit)).await?;
+    let question = question(&parameters, Order::NewestFirst, limit);
+    let mut list = list(&edge, &principal, question).await?;
     if order == Order::OldestFirst {
         list.events.reverse();
     }
@@ -53,46 +62,82 @@ pub(crate) async fn recent(
 /// Events received since a time, oldest first; go on with `cursor`.
 pub(crate) async fn replay(
     State(edge): State<Arc<Edge>>,
+    Authenticated(principal): Authenticated,
     Path(timestamp): Path<String>,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Json<EventList>, EdgeError> {
-    let from = Timestamp::parse(&timestamp)
-        .ok_or_else(|| parameter("timestamp", "use RFC 3339, for instance 2026-11-20T10:00:00Z"))?;
+    principal.require(Permission::Read)?;
+    let from = Timestamp::parse(&timestamp).ok_or_else(|| {
+        parameter(
+            "timestamp",
+            "use RFC 3339, for instance 2026-11-20T10:00:00Z",
+        )
+    })?;
     let parameters = Parameters::read(pairs, &["limit", "to", "cursor"])?;
     let limit = parameters.count("limit", MAX_QUERY_EVENTS, MAX_QUERY_EVENTS)?;
     let mut question = question(&parameters, Order::OldestFirst, limit);
     question.from = Some(from);
+    let mut gone = false;
     if let Some(to) = parameters.get("to") {
         let to = Timestamp::parse(to).ok_or_else(|| parameter("to", "use RFC 3339"))?;
         question.to = Some(to);
     }
     if let Some(cursor) = parameters.get("cursor") {
-        let scope = CursorScope::events(&PrincipalId::anonymous());
+        let scope = CursorScope::events(&principal.id);
         let cursor = Cursor::parse(cursor, scope)?;
-        let same_log = cursor.epoch == edge.hub.epoch();
-        question.after = if same_log { cursor.sequence } else { Sequence::START };
+        (question.after, gone) = edge.hub.resolve(Begin::After(cursor)).await?;
     }
-    Ok(Json(list(&edge, question).await?))
+    let mut list = list(&edge, &principal, question).await?;
+    list.truncated |= gone;
+    Ok(Json(list))
 }
 
 fn parameter(field: &str, reason: &str) -> EdgeError {
-    EdgeError::Parameter { field: field.to_owned(), reason: reason.to_owned() }
+    EdgeError::Parameter {
+        field: field.to_owned(),
+        reason: reason.to_owned(),
+    }
 }
 
 fn question(parameters: &Parameters, order: Order, limit: usize) -> EventQuery {
     let filters = parameters.filters.clone();
-    EventQuery { filters, after: Sequence::START, from: None, to: None, order, limit }
+    EventQuery {
+        filters,
+        after: Sequence::START,
+        from: None,
+        to: None,
+        order,
+        limit,
+    }
 }
 
-async fn list(edge: &Edge, question: EventQuery) -> Result<EventList, EdgeError> {
-    let answer = timeout(CALL_DEADLINE, ports::query(&*edge.log, &question)).await??;
-    let QueryPage { events, through, has_more, truncated } = answer;
-    let reader = edge.hub.reader(CursorScope::events(&PrincipalId::anonymous()));
+/// What of the log fits the question and may be seen.
+async fn list(
+    edge: &Edge,
+    principal: &Principal,
+    question: EventQuery,
+) -> Result<EventList, EdgeError> {
+    let visible = |event: &EventFacts| principal.sees.allows(event);
+    let answer = ports::query_visible(&*edge.log, &question, &visible);
+    let answer = timeout(CALL_DEADLINE, answer).await??;
+    let QueryPage {
+        events,
+        through,
+        has_more,
+        truncated,
+    } = answer;
+    let reader = edge.hub.reader(CursorScope::events(&principal.id));
     let next_cursor = reader.cursor(through).to_string();
     let raw = events.into_iter().filter_map(|event| {
         let json = String::from_utf8(event.item.json.into()).ok()?;
         RawValue::from_string(json).ok()
     });
     let events: Vec<_> = raw.collect();
-    Ok(EventList { count: events.len(), events, next_cursor, has_more, truncated })
+    Ok(EventList {
+        count: events.len(),
+        events,
+        next_cursor,
+        has_more,
+        truncated,
+    })
 }

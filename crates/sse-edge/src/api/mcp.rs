@@ -11,8 +11,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use mcp::{
-    Decision, ProtocolVersion, Refusal, RequestId, RpcError, classify,
+    Decision, ProtocolVersion, Refusal, RequestId, RpcError,
     answer::Answer,
+    classify,
     dispatch::{HandshakeBody, HandshakeMessage, InitializeRequest, ModernRequest, Resume},
     envelope,
     handshake::initialize_result,
@@ -55,7 +56,12 @@ pub(crate) async fn endpoint(
         },
         _ => None,
     };
-    let decision = classify(&edge.surface, &parts.method, &parts.headers, body.as_deref());
+    let decision = classify(
+        &edge.surface,
+        &parts.method,
+        &parts.headers,
+        body.as_deref(),
+    );
     let serving = Serving {
         edge: &edge,
         principal: PrincipalId::anonymous(),
@@ -83,7 +89,10 @@ async fn read(body: Body, max_body_bytes: usize) -> Result<Bytes, Refusal> {
         }
         Ok(Err(_)) => Err(Refusal::invalid_request("the body broke off")),
         Err(_) => {
-            let error = RpcError::new(envelope::ErrorCode::InvalidRequest, "the body took too long");
+            let error = RpcError::new(
+                envelope::ErrorCode::InvalidRequest,
+                "the body took too long",
+            );
             Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, error))
         }
     }
@@ -97,7 +106,13 @@ struct Serving<'a> {
 
 impl Serving<'_> {
     async fn modern(&self, request: ModernRequest) -> Response {
-        let ModernRequest { version, id, params, accepts, .. } = &request;
+        let ModernRequest {
+            version,
+            id,
+            params,
+            accepts,
+            ..
+        } = &request;
         let params = params.as_deref();
         if request.method == method::LISTEN {
             return self.listen(*version, id, params).await;
@@ -152,7 +167,11 @@ impl Serving<'_> {
     }
 
     async fn message(&self, message: HandshakeMessage) -> Result<Response, EdgeError> {
-        let loaded = self.edge.sessions.load(&message.session, &self.principal).await?;
+        let loaded = self
+            .edge
+            .sessions
+            .load(&message.session, &self.principal)
+            .await?;
         let Some(session) = loaded.map(|found| found.session) else {
             return Ok(refuse(&Refusal::session_not_found()));
         };
@@ -242,14 +261,20 @@ fn json(message: Bytes) -> Response {
 
 /// JSON where the client takes it; a client that takes SSE only gets a stream of one message.
 fn json_or_sse(accepts: Accepts, message: Bytes) -> Response {
-    if accepts.json { json(message) } else { sse::whole(mcp::sse::message(None, &message)) }
+    if accepts.json {
+        json(message)
+    } else {
+        sse::whole(mcp::sse::message(None, &message))
+    }
 }
 
 fn refuse(refusal: &Refusal) -> Response {
     let mut response = json(refusal.body());
     *response.status_mut() = refusal.status;
     if let Some(allow) = refusal.allow {
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+        response
+            .headers_mut()
+            .insert(header::ALLOW, HeaderValue::from_static(allow));
     }
     response
 }

@@ -1,5 +1,6 @@
 //! The only place that knows axum: routes, extraction, answers.
 
+mod authenticate;
 mod events;
 mod history;
 mod mcp;
@@ -9,7 +10,10 @@ mod sse;
 
 use std::sync::Arc;
 
-use axum::{Router, middleware, routing::{any, get}};
+use axum::{
+    Router, middleware,
+    routing::{any, get},
+};
 
 pub(crate) use origin::Origins;
 
@@ -19,12 +23,15 @@ use crate::service::Edge;
 pub(crate) fn router(edge: Arc<Edge>) -> Router {
     let origins = edge.origins.clone();
     let ids = Arc::clone(&edge.ids);
+    let auth = Arc::clone(&edge.auth);
     Router::new()
         .route("/events/stream", get(events::stream))
         .route("/events/recent", get(history::recent))
         .route("/events/replay/{timestamp}", get(history::replay))
         .route("/mcp", any(mcp::endpoint))
         .with_state(edge)
+        .layer(middleware::from_fn_with_state(auth, authenticate::check))
+        // Outside: a preflight carries no token.
         .layer(middleware::from_fn_with_state(origins, origin::check))
         .layer(service_kit::trace::layer(ids))
 }

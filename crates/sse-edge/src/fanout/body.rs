@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -29,6 +30,10 @@ use crate::{
 /// Empty parts of the ring that are looked at in one turn before others get theirs.
 const TURNS: usize = 4;
 
+/// Changes of interest that led back and are remembered until the stream is back where it was. A session
+/// that changes faster gets some events twice, never none.
+const MAX_REWINDS: usize = 8;
+
 /// A comment: keeps proxies from cutting an idle stream (MCP 2026-07-28, Streamable HTTP).
 const HEARTBEAT: &[u8] = b":\n\n";
 
@@ -41,24 +46,30 @@ pub(crate) struct StreamBody {
     /// Everything up to here that the stream wants has been handed to hyper.
     position: Sequence,
     interest: Arc<Interest>,
-    backfill: Option<Backfill>,
+    /// Empty but for the short time after a change of interest that led back.
+    rewinds: Vec<Rewind>,
     /// More lies between the position and the head, whatever the marks say.
     more: bool,
     opening: Option<Bytes>,
     log: Option<BoxFuture<'static, Result<Page, EventLogError>>>,
-    /// Frames of a page of the log that did not fit into the last turn.
-    page: std::vec::IntoIter<Sequenced<StoredEvent>>,
-    page_through: Sequence,
+    /// What is left of a page of the log.
+    page: Option<Rest>,
     wrote_since_beat: bool,
     ended: bool,
 }
 
-/// A session asked for more while its stream was open: until the stream is back where it was, only what
-/// was added counts.
-struct Backfill {
-    added: Interest,
-    old: Arc<Interest>,
+/// A session asked for more while its stream was open, so the stream went back. What it wanted before it
+/// has had already.
+struct Rewind {
+    before: Arc<Interest>,
+    /// The position that it went back from.
     until: Sequence,
+}
+
+/// Events of a page that are still to be written; they reach up to `through`.
+struct Rest {
+    events: std::vec::IntoIter<Sequenced<StoredEvent>>,
+    through: Sequence,
 }
 
 /// What a look at the ring came to.
@@ -80,12 +91,11 @@ impl StreamBody {
             slot,
             reader,
             position: Sequence::START,
-            backfill: None,
+            rewinds: Vec::new(),
             more: true,
             opening: None,
             log: None,
-            page: Vec::new().into_iter(),
-            page_through: Sequence::START,
+            page: None,
             wrote_since_beat: false,
             ended: false,
         }
@@ -95,7 +105,9 @@ impl StreamBody {
         self.position = position;
         let mut out = BytesMut::from(opening);
         if truncated {
-            self.stream.format.truncated(self.reader, position, &mut out);
+            self.stream
+                .format
+                .truncated(&self.interest, self.reader, position, &mut out);
         }
         self.opening = Some(out.freeze());
     }
@@ -105,42 +117,47 @@ impl StreamBody {
         &self.stream
     }
 
-    /// The session asked for something else: goes back to where what was added begins.
-    fn change_interest(&mut self, interest: Arc<Interest>, pending: Option<Sequence>) {
-        let old = std::mem::replace(&mut self.interest, interest);
-        let added = self.interest.minus(&old);
-        let Some(since) = added.earliest() else { return };
-        let known_start = match pending {
-            Some(pending) => Some(self.position.max(Sequence(pending.0 - 1))),
-            None if self.more => Some(self.position),
-            None => None,
-        };
-        let start = known_start.map_or(since, |start| start.min(since));
-        if start < self.position {
-            self.backfill = Some(Backfill { added, old, until: self.position });
-        }
-        self.position = start;
+    /// The session asked for something else: goes back to where what was added begins. What follows is
+    /// looked at again, because a mark says nothing about what was wanted in between.
+    fn change_interest(&mut self, interest: Arc<Interest>) {
+        let before = std::mem::replace(&mut self.interest, interest);
         self.more = true;
+        let Some(since) = self.interest.earliest_added(&before) else {
+            return;
+        };
+        if since < self.position {
+            if self.rewinds.len() == MAX_REWINDS {
+                self.rewinds.remove(0);
+            }
+            self.rewinds.push(Rewind {
+                before,
+                until: self.position,
+            });
+            self.position = since;
+        }
     }
 
     /// Adds an event's frames to the batch if the stream wants it; says whether there is room for more.
     fn visit(
         stream: &Stream,
-        (interest, backfill, reader): (&Interest, Option<&Backfill>, Reader),
+        (interest, rewinds, reader): (&Interest, &[Rewind], Reader),
         entry: &Entry,
         batch: &mut Batch,
     ) -> bool {
-        let interest = match backfill {
-            Some(backfill) if entry.sequence <= backfill.until => {
-                if backfill.old.wants_event(entry) {
+        if interest.wants(entry) {
+            let had = rewinds
+                .iter()
+                .filter(|rewind| entry.sequence <= rewind.until);
+            let had: Vec<_> = had.map(|rewind| &*rewind.before).collect();
+            if had.is_empty() {
+                stream.format.event(interest, entry, reader, batch);
+            } else {
+                let rest = interest.without(entry, &had);
+                if !rest.wants(entry) {
                     return true;
                 }
-                &backfill.added
+                stream.format.event(&rest, entry, reader, batch);
             }
-            _ => interest,
-        };
-        if interest.wants(entry) {
-            stream.format.event(interest, entry, reader, batch);
             if let Some(trace) = entry.event.trace {
                 debug!(event_id = %entry.event.facts.id, trace_id = %trace.trace, kind = stream.kind.as_str(), "event written to a stream");
             }
@@ -148,11 +165,26 @@ impl StreamBody {
         batch.len() < BATCH_BYTES
     }
 
+    /// Goes on to a position, never back.
     fn move_to(&mut self, position: Sequence) {
-        self.position = position;
-        if self.backfill.as_ref().is_some_and(|backfill| backfill.until <= position) {
-            self.backfill = None;
+        self.position = self.position.max(position);
+        if !self.rewinds.is_empty() {
+            self.rewinds.retain(|rewind| rewind.until > self.position);
         }
+    }
+
+    /// Takes what others told the stream; whether there is anything to look at.
+    fn take_news(&mut self) -> bool {
+        // Loaded before the mark is taken: what is not marked by then did not concern this stream.
+        let marked_through = self.hub.streams.marked_through();
+        let pending = self.stream.take_pending();
+        if let Some(interest) = self.stream.take_changed_interest() {
+            self.change_interest(interest);
+        } else if !self.more {
+            let first = pending.map(|pending| Sequence(pending.0 - 1));
+            self.move_to(first.unwrap_or(marked_through));
+        }
+        self.more || pending.is_some()
     }
 
     /// Looks at what the ring has after the position.
@@ -160,16 +192,10 @@ impl StreamBody {
         let mut batch = Batch::default();
         let mut newest = None;
         for _ in 0..TURNS {
-            let pending = self.stream.take_pending();
-            if let Some(interest) = self.stream.take_changed_interest() {
-                self.change_interest(interest, pending);
-            } else if let Some(pending) = pending.filter(|_| !self.more) {
-                // Nothing before the mark concerned this stream.
-                self.move_to(self.position.max(Sequence(pending.0 - 1)));
-            } else if pending.is_none() && !self.more {
+            if !self.take_news() {
                 return Turn::Idle;
             }
-            let how = (&*self.interest, self.backfill.as_ref(), self.reader);
+            let how = (&*self.interest, &*self.rewinds, self.reader);
             let window = self.hub.ring.read(self.position, BATCH_EVENTS, |entry| {
                 let before = batch.events;
                 let room = Self::visit(&self.stream, how, entry, &mut batch);
@@ -181,11 +207,11 @@ impl StreamBody {
             match window {
                 Window::Behind => {
                     self.more = true;
-                    self.log = Some(Box::pin(Arc::clone(&self.hub).read_log(self.position)));
+                    self.read_log(None);
                     return Turn::ReadsLog;
                 }
                 Window::Read { through, more } => {
-                    self.move_to(through.max(self.position));
+                    self.move_to(through);
                     self.more = more;
                 }
             }
@@ -201,24 +227,40 @@ impl StreamBody {
         Turn::Idle
     }
 
-    /// Sends what the last page brought, as much as fits.
+    /// Sends what the last page brought, as much as fits; `None` when the page is through.
     fn read_page(&mut self) -> Option<Bytes> {
+        let mut page = self.page.take()?;
         let mut batch = Batch::default();
         let mut room = true;
         while room {
-            let Some(event) = self.page.next() else {
-                self.move_to(self.page_through.max(self.position));
+            let Some(event) = page.events.next() else {
                 break;
             };
             let entry = Entry::new(event);
-            let how = (&*self.interest, self.backfill.as_ref(), self.reader);
+            let how = (&*self.interest, &*self.rewinds, self.reader);
             room = Self::visit(&self.stream, how, &entry, &mut batch);
             self.move_to(entry.sequence);
+        }
+        if room {
+            self.move_to(page.through);
+        } else {
+            self.page = Some(page);
         }
         let events = batch.events;
         let bytes = batch.take()?;
         self.hub.metrics.delivered(self.stream.kind, events, None);
         Some(bytes)
+    }
+
+    /// Reads the log after the position, now or after a pause.
+    fn read_log(&mut self, pause: Option<Duration>) {
+        let (hub, position) = (Arc::clone(&self.hub), self.position);
+        self.log = Some(Box::pin(async move {
+            if let Some(pause) = pause {
+                tokio::time::sleep(pause).await;
+            }
+            hub.read_log(position).await
+        }));
     }
 
     /// Takes a page of the log. Returns what to send at once.
@@ -227,21 +269,26 @@ impl StreamBody {
             Ok(page) => page,
             Err(error) => {
                 warn!(%error, "a stream cannot read the log, trying again");
-                let (hub, position) = (Arc::clone(&self.hub), self.position);
-                self.log = Some(Box::pin(async move {
-                    tokio::time::sleep(CATCH_UP_PAUSE).await;
-                    hub.read_log(position).await
-                }));
+                self.read_log(Some(CATCH_UP_PAUSE));
                 return None;
             }
         };
-        self.page_through = page.through;
-        self.page = page.events.into_iter();
+        if page.through <= self.position && page.events.is_empty() {
+            // The ring had something here and the log has not: that cannot last, so no haste.
+            self.read_log(Some(CATCH_UP_PAUSE));
+            return None;
+        }
+        self.page = Some(Rest {
+            events: page.events.into_iter(),
+            through: page.through,
+        });
         let resumes_after = page.resumes_after?;
         self.hub.metrics.gap(GapReason::Trimmed);
         let mut out = BytesMut::new();
-        self.stream.format.truncated(self.reader, resumes_after, &mut out);
-        self.move_to(resumes_after.max(self.position));
+        self.stream
+            .format
+            .truncated(&self.interest, self.reader, resumes_after, &mut out);
+        self.move_to(resumes_after);
         (!out.is_empty()).then(|| out.freeze())
     }
 
@@ -249,14 +296,16 @@ impl StreamBody {
     fn next_events(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
         loop {
             if let Some(log) = &mut self.log {
-                let Poll::Ready(page) = log.as_mut().poll(cx) else { return None };
+                let Poll::Ready(page) = log.as_mut().poll(cx) else {
+                    return None;
+                };
                 self.log = None;
                 if let Some(notice) = self.take_page(page) {
                     return Some(notice);
                 }
                 continue;
             }
-            if self.page.len() > 0 || self.position < self.page_through {
+            if self.page.is_some() {
                 match self.read_page() {
                     Some(bytes) => return Some(bytes),
                     None => continue,
@@ -303,7 +352,8 @@ impl http_body::Body for StreamBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.next(cx).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+        self.next(cx)
+            .map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
 }
 
@@ -313,3 +363,6 @@ impl Drop for StreamBody {
         self.hub.metrics.closed(self.stream.kind);
     }
 }
+
+#[cfg(test)]
+mod tests;

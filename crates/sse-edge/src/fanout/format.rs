@@ -55,7 +55,11 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) fn cursor(self, sequence: Sequence) -> Cursor {
-        Cursor { epoch: self.epoch, sequence, scope: self.scope }
+        Cursor {
+            epoch: self.epoch,
+            sequence,
+            scope: self.scope,
+        }
     }
 }
 
@@ -110,7 +114,10 @@ impl Format {
         batch: &mut Batch,
     ) {
         match self {
-            Self::Events => match entry.frame.get_or_init(|| (reader.scope, plain(entry, reader))) {
+            Self::Events => match entry
+                .frame
+                .get_or_init(|| (reader.scope, plain(entry, reader)))
+            {
                 (scope, frame) if *scope == reader.scope => batch.push_shared(frame),
                 _ => batch.own().extend_from_slice(&plain(entry, reader)),
             },
@@ -125,14 +132,22 @@ impl Format {
     }
 
     /// Says that what came between the reader's cursor and `resumes_after` is gone.
-    pub(crate) fn truncated(&self, reader: Reader, resumes_after: Sequence, out: &mut BytesMut) {
+    pub(crate) fn truncated(
+        &self,
+        interest: &Interest,
+        reader: Reader,
+        resumes_after: Sequence,
+        out: &mut BytesMut,
+    ) {
         let cursor = reader.cursor(resumes_after);
         let body = format!(
             r#"{{"truncated":true,"cursor":"{cursor}","detail":"events before this cursor are no longer kept"}}"#
         );
         match self {
             Self::Events => {
-                out.put_slice(format!("id: {cursor}\nevent: truncated\ndata: {body}\n\n").as_bytes());
+                out.put_slice(
+                    format!("id: {cursor}\nevent: truncated\ndata: {body}\n\n").as_bytes(),
+                );
             }
             Self::Session => {
                 let params =
@@ -140,16 +155,27 @@ impl Format {
                 let id = format!("id: {cursor}\n");
                 notification(&id, "notifications/message", &params, out);
             }
-            // Listen has no cursor and no replay, so nothing can be missing from one.
-            Self::Listen { .. } => {}
+            // Listen has no words for a gap: any of its resources may have changed, so all count as changed.
+            Self::Listen { tag, .. } => {
+                interest
+                    .spelt_uris()
+                    .for_each(|uri| updated(uri, Some(tag), out));
+            }
         }
     }
 
     /// The last frame before the stream ends.
     pub(crate) fn farewell(&self, ending: Ending, retry_millis: u64, out: &mut BytesMut) {
         match self {
-            Self::Listen { tag, version, server } => {
-                out.put_slice(&mcp::sse::message(None, &listen_result(*version, server, tag)));
+            Self::Listen {
+                tag,
+                version,
+                server,
+            } => {
+                out.put_slice(&mcp::sse::message(
+                    None,
+                    &listen_result(*version, server, tag),
+                ));
             }
             Self::Events | Self::Session => {
                 let why = match ending {
@@ -167,7 +193,13 @@ impl Format {
 fn plain(entry: &Entry, reader: Reader) -> Bytes {
     let json = &entry.event.json;
     let mut out = BytesMut::with_capacity(json.len() + 80);
-    out.put_slice(format!("id: {}\nevent: event\ndata: ", reader.cursor(entry.sequence)).as_bytes());
+    out.put_slice(
+        format!(
+            "id: {}\nevent: event\ndata: ",
+            reader.cursor(entry.sequence)
+        )
+        .as_bytes(),
+    );
     out.put_slice(json);
     out.put_slice(b"\n\n");
     out.freeze()
@@ -186,7 +218,9 @@ fn session(interest: &Interest, entry: &Entry, reader: Reader, out: &mut BytesMu
     }
     if whole {
         out.put_slice(id.as_bytes());
-        out.put_slice(b"event: message\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",");
+        out.put_slice(
+            b"event: message\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",",
+        );
         out.put_slice(b"\"params\":{\"level\":\"info\",\"logger\":\"");
         out.put_slice(EVENT_LOGGER.as_bytes());
         out.put_slice(b"\",\"data\":");
@@ -211,3 +245,6 @@ fn notification(id_line: &str, method: &str, params: &str, out: &mut BytesMut) {
     out.put_slice(message.as_bytes());
     out.put_slice(b"\n\n");
 }
+
+#[cfg(test)]
+mod tests;

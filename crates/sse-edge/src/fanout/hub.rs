@@ -6,7 +6,9 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use model::{Clock, Cursor, CursorScope, Epoch, FilterSet, LogPosition, Sequence, Sequenced, StoredEvent};
+use model::{
+    Clock, Cursor, CursorScope, Epoch, FilterSet, LogPosition, Sequence, Sequenced, StoredEvent,
+};
 use ports::{EventLog, EventLogError, Page};
 use service_kit::follow::Followed;
 use tokio::{
@@ -77,8 +79,25 @@ impl Hub {
         metrics: Metrics,
         max_streams: usize,
     ) -> Self {
+        Self::with_ring(
+            Ring::new(RING_EVENTS, RING_BYTES),
+            log,
+            clock,
+            metrics,
+            max_streams,
+        )
+    }
+
+    /// As [`Hub::new`] with a ring of another size.
+    pub(crate) fn with_ring(
+        ring: Ring,
+        log: Arc<dyn EventLog>,
+        clock: Arc<dyn Clock>,
+        metrics: Metrics,
+        max_streams: usize,
+    ) -> Self {
         Self {
-            ring: Ring::new(RING_EVENTS, RING_BYTES),
+            ring,
             streams: Streams::default(),
             metrics,
             clock,
@@ -95,14 +114,17 @@ impl Hub {
     /// Takes what the follower passes on. Never blocks.
     pub(crate) fn take(&self, followed: Followed) {
         match followed {
-            Followed::Started { epoch, position, .. } => self.start(epoch, position),
+            Followed::Started {
+                epoch, position, ..
+            } => self.start(epoch, position),
             Followed::Events(events) => events.into_iter().for_each(|event| self.publish(event)),
             Followed::Lost(lost) => {
                 warn!(after = %lost.after, resumes_after = %lost.resumes_after, "the log trimmed events before this edge read them");
                 self.metrics.gap(GapReason::Trimmed);
                 self.ring.restart(lost.resumes_after);
                 // Each stream finds itself behind, reads the log and tells its client what is gone.
-                self.streams.for_slice(0, 1, |stream| stream.look_after(lost.after));
+                self.streams
+                    .for_slice(0, 1, |stream| stream.look_after(lost.after));
             }
             Followed::CaughtUp
             | Followed::Stalled
@@ -114,8 +136,10 @@ impl Hub {
 
     fn start(&self, epoch: Epoch, position: Sequence) {
         let replaced = self.started.load(Ordering::Acquire);
-        self.epoch.store(epoch.0, Ordering::Release);
+        self.streams.restart(position);
         self.ring.restart(position);
+        // Last: who sees the new epoch sees positions of the new log only.
+        self.epoch.store(epoch.0, Ordering::Release);
         if replaced {
             self.metrics.gap(GapReason::LogReplaced);
             self.streams.end_all(Ending::LogReplaced);
@@ -172,21 +196,23 @@ impl Hub {
         let _ = self.draining.set(draining);
     }
 
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.get().is_some_and(CancellationToken::is_cancelled)
-    }
-
     pub(crate) fn epoch(&self) -> Epoch {
         Epoch(self.epoch.load(Ordering::Acquire))
     }
 
     /// Where this edge is in the log: at most where the log is.
     pub(crate) fn position(&self) -> LogPosition {
-        LogPosition { epoch: self.epoch(), sequence: self.ring.head() }
+        LogPosition {
+            epoch: self.epoch(),
+            sequence: self.ring.head(),
+        }
     }
 
     pub(crate) fn reader(&self, scope: CursorScope) -> Reader {
-        Reader { epoch: self.epoch(), scope }
+        Reader {
+            epoch: self.epoch(),
+            scope,
+        }
     }
 
     /// Opens a stream; `opening` makes its first frames from the cursor that it begins with.
@@ -202,21 +228,40 @@ impl Hub {
             return Err(EdgeError::NotReady);
         }
         let reader = self.reader(open.scope);
-        let OpenStream { kind, format, session, interest, begin, .. } = open;
+        let OpenStream {
+            kind,
+            format,
+            session,
+            interest,
+            begin,
+            ..
+        } = open;
         let stream = Arc::new(Stream::new(kind, format, session, interest));
         // In the slab before its position is taken: nothing falls in between.
-        let slot = self.streams.insert(&stream, self.max_streams).map_err(|_| {
-            self.metrics.refused();
-            EdgeError::TooManyStreams { max_streams: self.max_streams }
-        })?;
+        let slot = self
+            .streams
+            .insert(&stream, self.max_streams)
+            .map_err(|_| {
+                self.metrics.refused();
+                EdgeError::TooManyStreams {
+                    max_streams: self.max_streams,
+                }
+            })?;
         let mut body = StreamBody::new(Arc::clone(self), stream, slot, reader);
-        let (position, truncated) = self.begin(begin).await?;
+        if self.epoch() != reader.epoch {
+            // The log was replaced just now, and maybe too early for this stream to be ended by that.
+            return Err(EdgeError::NotReady);
+        }
+        let (position, truncated) = self.resolve(begin).await?;
         body.begin(position, truncated, opening(reader, position));
         Ok(body)
     }
 
     /// The position to begin with, and whether something that was asked for is gone.
-    async fn begin(&self, begin: Begin) -> Result<(Sequence, bool), EdgeError> {
+    ///
+    /// # Errors
+    /// The cursor is ahead of this edge, and the log cannot say now whether it is ahead of all.
+    pub(crate) async fn resolve(&self, begin: Begin) -> Result<(Sequence, bool), EdgeError> {
         let head = self.ring.head();
         let position = match begin {
             Begin::Now => return Ok((head, false)),
@@ -250,7 +295,10 @@ impl Hub {
         let page = timeout(CALL_DEADLINE, self.log.read_after(after, CATCH_UP_EVENTS)).await;
         drop(permit);
         page.unwrap_or_else(|elapsed| {
-            Err(EventLogError::Unavailable { op: "read", source: elapsed.into() })
+            Err(EventLogError::Unavailable {
+                op: "read",
+                source: elapsed.into(),
+            })
         })
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use model::{Epoch, FilterSet, ResourceUri, Sequence, Session};
 
 use super::ring::Entry;
+use crate::auth::{Principal, Visibility};
 
 /// Which events concern a stream, and from which position on.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -15,28 +16,38 @@ pub(crate) struct Interest {
     uris: HashMap<String, Vec<(String, Sequence)>>,
     /// The session's revision that this was made from; a newer one replaces it.
     pub(crate) revision: u64,
+    /// What the reader may see, whatever it asks for.
+    visible: Visibility,
 }
 
 impl Interest {
     /// Whole events that fit `filters`.
     pub(crate) fn events(filters: FilterSet) -> Self {
-        Self { subscriptions: vec![(filters, Sequence::START)], ..Self::default() }
+        Self {
+            subscriptions: vec![(filters, Sequence::START)],
+            ..Self::default()
+        }
     }
 
     /// Changes of these resources; what is no URI of ours is left out.
     pub(crate) fn resources(uris: impl IntoIterator<Item = String>) -> Self {
         let mut interest = Self::default();
-        uris.into_iter().for_each(|uri| interest.add_uri(&uri, Sequence::START));
+        uris.into_iter()
+            .for_each(|uri| interest.add_uri(&uri, Sequence::START));
         interest
     }
 
     /// What a session asked for.
     pub(crate) fn of_session(session: &Session, revision: u64, epoch: Epoch) -> Self {
-        let mut interest = Self { revision, ..Self::default() };
+        let mut interest = Self {
+            revision,
+            ..Self::default()
+        };
         if !is_quiet(session.log_level.as_deref()) {
             let subscriptions = session.subscriptions.iter();
-            interest.subscriptions =
-                subscriptions.map(|s| (s.filters.clone(), s.since.within(epoch))).collect();
+            interest.subscriptions = subscriptions
+                .map(|s| (s.filters.clone(), s.since.within(epoch)))
+                .collect();
         }
         for (uri, since) in &session.resource_uris {
             interest.add_uri(uri, since.within(epoch));
@@ -44,22 +55,39 @@ impl Interest {
         interest
     }
 
+    /// The same, within what `principal` may see.
+    pub(crate) fn seen_by(self, principal: &Principal) -> Self {
+        Self {
+            visible: principal.sees.clone(),
+            ..self
+        }
+    }
+
     fn add_uri(&mut self, spelt: &str, since: Sequence) {
         if let Ok(uri) = ResourceUri::parse(spelt) {
-            self.uris.entry(uri.to_string()).or_default().push((spelt.to_owned(), since));
+            self.uris
+                .entry(uri.to_string())
+                .or_default()
+                .push((spelt.to_owned(), since));
         }
     }
 
     /// The whole event goes out.
     pub(crate) fn wants_event(&self, entry: &Entry) -> bool {
+        let facts = &entry.event.facts;
         self.subscriptions
             .iter()
-            .any(|(filters, since)| entry.sequence > *since && filters.matches(&entry.event.facts))
+            .any(|(filters, since)| entry.sequence > *since && filters.matches(facts))
+            && self.visible.allows(facts)
     }
 
     /// The resources that this event changes and the stream asked for, as the client spelt them.
     pub(crate) fn wanted_uris<'e>(&'e self, entry: &'e Entry) -> impl Iterator<Item = &'e str> {
-        let touched = if self.uris.is_empty() { &[][..] } else { entry.uris() };
+        let touched = if self.uris.is_empty() || !self.visible.allows(&entry.event.facts) {
+            &[][..]
+        } else {
+            entry.uris()
+        };
         touched
             .iter()
             .filter_map(|uri| self.uris.get(uri))
@@ -73,29 +101,95 @@ impl Interest {
         self.wants_event(entry) || self.wanted_uris(entry).next().is_some()
     }
 
-    /// What this asks for and `old` did not.
-    pub(crate) fn minus(&self, old: &Self) -> Self {
-        let subscriptions = self.subscriptions.iter().filter(|s| !old.subscriptions.contains(s));
-        let uris = self.uris.iter().filter_map(|(uri, wanted)| {
-            let known = old.uris.get(uri).map_or(&[][..], Vec::as_slice);
-            let added: Vec<_> = wanted.iter().filter(|w| !known.contains(w)).cloned().collect();
-            (!added.is_empty()).then(|| (uri.clone(), added))
-        });
-        Self {
-            subscriptions: subscriptions.cloned().collect(),
-            uris: uris.collect(),
+    /// What of this an event still has to bring to a reader who has had it with each of `had`.
+    pub(crate) fn without(&self, entry: &Entry, had: &[&Self]) -> Self {
+        let mut rest = Self {
             revision: self.revision,
+            visible: self.visible.clone(),
+            ..Self::default()
+        };
+        if self.wants_event(entry) && !had.iter().any(|had| had.wants_event(entry)) {
+            rest.subscriptions.push((FilterSet::all(), Sequence::START));
         }
+        let had_uri = |spelt: &str| {
+            had.iter()
+                .any(|had| had.wanted_uris(entry).any(|h| h == spelt))
+        };
+        for spelt in self.wanted_uris(entry).filter(|spelt| !had_uri(spelt)) {
+            rest.add_uri(spelt, Sequence::START);
+        }
+        rest
+    }
+
+    /// Where the earliest of what this asks for and `old` did not begins; `None` if nothing was added.
+    pub(crate) fn earliest_added(&self, old: &Self) -> Option<Sequence> {
+        let subscriptions = self
+            .subscriptions
+            .iter()
+            .filter(|s| !old.subscriptions.contains(s));
+        let uris = self.uris.iter().flat_map(|(uri, wanted)| {
+            let known = old.uris.get(uri).map_or(&[][..], Vec::as_slice);
+            wanted.iter().filter(|wanted| !known.contains(wanted))
+        });
+        let since = subscriptions.map(|(_, since)| *since);
+        since.chain(uris.map(|(_, since)| *since)).min()
+    }
+
+    /// The resources that this asks for, as the client spelt them.
+    pub(crate) fn spelt_uris(&self) -> impl Iterator<Item = &str> {
+        self.uris
+            .values()
+            .flatten()
+            .map(|(spelt, _)| spelt.as_str())
     }
 
     /// The earliest position that this asks for; `None` if it asks for nothing.
     pub(crate) fn earliest(&self) -> Option<Sequence> {
         let subscriptions = self.subscriptions.iter().map(|(_, since)| *since);
-        subscriptions.chain(self.uris.values().flatten().map(|(_, since)| *since)).min()
+        subscriptions
+            .chain(self.uris.values().flatten().map(|(_, since)| *since))
+            .min()
     }
 }
 
 /// Event notifications are log messages of level `info` (MCP 2025-11-25, Utilities, "Logging").
 fn is_quiet(log_level: Option<&str>) -> bool {
     !matches!(log_level, None | Some("debug" | "info"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use model::PrincipalId;
+
+    use super::*;
+    use crate::{auth::Permissions, fanout::fixture};
+
+    /// What a stream of `octo/cat` and of changes everywhere gets of an event in `octo/<repo>`.
+    fn gets(reader: &Principal, repo: &str) -> (bool, Vec<String>) {
+        let asked = fixture::interest(1, &[("cat", 0)], &[("github://events", 0)]);
+        let interest = asked.seen_by(reader);
+        let entry = Arc::new(Entry::new(fixture::event(1, repo, 0)));
+        let uris = interest.wanted_uris(&entry).map(ToOwned::to_owned);
+        let got: (bool, Vec<_>) = (interest.wants_event(&entry), uris.collect());
+        assert_eq!(interest.wants(&entry), got.0 || !got.1.is_empty());
+        let rest = interest.without(&entry, &[]);
+        assert_eq!(rest.wants(&entry), interest.wants(&entry));
+        got
+    }
+
+    #[test]
+    fn what_the_reader_may_not_see_does_not_happen_for_it() {
+        let reader = |sees| Principal::new(PrincipalId::anonymous(), Permissions::default(), sees);
+        let list = vec!["github://events".to_owned()];
+        let everything = reader(Visibility::all());
+        assert_eq!(gets(&everything, "cat"), (true, list.clone()));
+        assert_eq!(gets(&everything, "dog"), (false, list.clone()));
+        let one = reader(Visibility::only([], ["octo/cat"]).unwrap());
+        assert_eq!(gets(&one, "cat"), (true, list));
+        assert_eq!(gets(&one, "dog"), (false, vec![]));
+        let other = reader(Visibility::only(["acme"], []).unwrap());
+        assert_eq!(gets(&other, "cat"), (false, vec![]));
+    }
 }

@@ -6,6 +6,8 @@
 //! position and the head, and reads the log when it has fallen off the ring.
 
 pub(crate) mod body;
+#[cfg(test)]
+mod fixture;
 pub(crate) mod format;
 pub(crate) mod hub;
 pub(crate) mod interest;

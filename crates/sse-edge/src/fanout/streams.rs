@@ -64,7 +64,8 @@ impl Stream {
     fn mark(&self, sequence: Sequence) {
         // Already marked means already woken: whatever came first is where the stream begins to look.
         let marked =
-            self.pending.compare_exchange(0, sequence.0, Ordering::AcqRel, Ordering::Relaxed);
+            self.pending
+                .compare_exchange(0, sequence.0, Ordering::AcqRel, Ordering::Relaxed);
         if marked.is_ok() {
             self.waker.wake();
         }
@@ -75,8 +76,9 @@ impl Stream {
         let mut current = self.interest.write();
         if interest.revision > current.revision {
             *current = Arc::new(interest);
-            drop(current);
+            // Under the lock: whoever sees that an event was compared with this interest sees the flag too.
             self.interest_changed.store(true, Ordering::Release);
+            drop(current);
             self.waker.wake();
         }
     }
@@ -88,7 +90,9 @@ impl Stream {
             Ending::SessionEnded => 3,
             Ending::LogReplaced => 4,
         };
-        let _ = self.ending.compare_exchange(0, code, Ordering::AcqRel, Ordering::Relaxed);
+        let _ = self
+            .ending
+            .compare_exchange(0, code, Ordering::AcqRel, Ordering::Relaxed);
         self.waker.wake();
     }
 
@@ -140,7 +144,10 @@ impl Stream {
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
     slab: RwLock<Slab<Arc<Stream>>>,
-    by_session: RwLock<HashMap<SessionId, usize>>,
+    /// The streams themselves, not their slots: a slot is given to somebody else at any moment.
+    by_session: RwLock<HashMap<SessionId, Arc<Stream>>>,
+    /// Every event up to here has been compared with every stream.
+    marked_through: AtomicU64,
 }
 
 /// No place for another stream.
@@ -158,8 +165,11 @@ impl Streams {
             slab.insert(Arc::clone(stream))
         };
         if let Some((session, _)) = &stream.session {
-            let older = self.by_session.write().insert(session.clone(), slot);
-            if let Some(older) = older.and_then(|slot| self.slab.read().get(slot).cloned()) {
+            let older = self
+                .by_session
+                .write()
+                .insert(session.clone(), Arc::clone(stream));
+            if let Some(older) = older {
                 older.end(Ending::TakenOver);
             }
         }
@@ -167,10 +177,15 @@ impl Streams {
     }
 
     pub(crate) fn remove(&self, slot: usize) {
-        let stream = self.slab.write().try_remove(slot);
-        if let Some((session, _)) = stream.as_deref().and_then(|stream| stream.session.as_ref()) {
+        let Some(stream) = self.slab.write().try_remove(slot) else {
+            return;
+        };
+        if let Some((session, _)) = &stream.session {
             let mut by_session = self.by_session.write();
-            if by_session.get(session) == Some(&slot) {
+            if by_session
+                .get(session)
+                .is_some_and(|holder| Arc::ptr_eq(holder, &stream))
+            {
                 by_session.remove(session);
             }
         }
@@ -179,12 +194,32 @@ impl Streams {
     /// Wakes every stream that wants the event; returns how many.
     pub(crate) fn mark(&self, entry: &Entry) -> usize {
         let slab = self.slab.read();
-        let wanting = slab.iter().filter(|(_, stream)| stream.interest.read().wants(entry));
-        wanting.map(|(_, stream)| stream.mark(entry.sequence)).count()
+        let wanting = slab
+            .iter()
+            .filter(|(_, stream)| stream.interest.read().wants(entry));
+        let marked = wanting
+            .map(|(_, stream)| stream.mark(entry.sequence))
+            .count();
+        self.marked_through
+            .store(entry.sequence.0, Ordering::Release);
+        marked
+    }
+
+    pub(crate) fn marked_through(&self) -> Sequence {
+        Sequence(self.marked_through.load(Ordering::Acquire))
+    }
+
+    /// Another log begins, or goes on elsewhere: no event after `position` has been compared.
+    pub(crate) fn restart(&self, position: Sequence) {
+        self.marked_through.store(position.0, Ordering::Release);
     }
 
     pub(crate) fn of_session(&self, session: &SessionId) -> Option<Arc<Stream>> {
-        let slot = *self.by_session.read().get(session)?;
+        self.by_session.read().get(session).cloned()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of_slot(&self, slot: usize) -> Option<Arc<Stream>> {
         self.slab.read().get(slot).cloned()
     }
 

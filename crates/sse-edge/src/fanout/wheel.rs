@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::{format::Ending, hub::Hub};
+use super::{format::Ending, hub::Hub, streams::Stream};
 use crate::limits::WHEEL_SLICES;
 
 /// Beats every stream once per `heartbeat`; when the drain begins, ends every stream within `window`.
@@ -25,16 +26,22 @@ pub(crate) async fn turn(
     let beats = async {
         loop {
             ticks.tick().await;
-            hub.streams.for_slice(slice, WHEEL_SLICES, |stream| stream.beat());
+            hub.streams.for_slice(slice, WHEEL_SLICES, Stream::beat);
             slice = (slice + 1) % WHEEL_SLICES;
         }
     };
     draining.run_until_cancelled(beats).await;
-    info!(streams = hub.streams.len(), window_seconds = window.as_secs(), "ending all streams");
-    for slice in 0..WHEEL_SLICES {
-        hub.streams.for_slice(slice, WHEEL_SLICES, |stream| stream.end(Ending::Drain));
+    info!(
+        streams = hub.streams.len(),
+        window_seconds = window.as_secs(),
+        "ending all streams"
+    );
+    let (begun, spread) = (Instant::now(), window.mul_f64(ENDING_SHARE));
+    for slice in 0..slices {
+        let ends = |stream: &Stream| stream.end(Ending::Drain);
+        hub.streams.for_slice(slice as usize, WHEEL_SLICES, ends);
         if hub.streams.len() > 0 {
-            tokio::time::sleep(window / slices).await;
+            sleep_until(begun + spread * (slice + 1) / slices).await;
         }
     }
     // Streams that were opened meanwhile, and clients that do not read their farewell: until the process
@@ -49,5 +56,8 @@ pub(crate) async fn turn(
     ended.cancel();
 }
 
+/// Part of the drain window over which streams are told to end. The rest is for the last of them to read
+/// their farewell: at the window's end the process is closed hard.
+const ENDING_SHARE: f64 = 0.75;
 /// How often the last streams are looked for.
 const LAST_STREAMS_INTERVAL: Duration = Duration::from_millis(20);

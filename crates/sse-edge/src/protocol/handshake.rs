@@ -61,7 +61,11 @@ pub(crate) async fn update<T>(
     change: impl FnMut(&mut model::Session) -> T,
 ) -> Result<T, EdgeError> {
     let session = caller.session.ok_or(EdgeError::SessionGone)?;
-    let updated = caller.edge.sessions.update(&session.id, caller.principal, change).await?;
+    let updated = caller
+        .edge
+        .sessions
+        .update(&session.id, caller.principal, change)
+        .await?;
     updated.ok_or(EdgeError::SessionGone)
 }
 
@@ -72,7 +76,10 @@ async fn set_level(
 ) -> Result<Bytes, RpcError> {
     let SetLevelParams { level } = params::parse(params)?;
     let level = serde_json::to_value(level).ok();
-    let level = level.as_ref().and_then(|level| level.as_str()).map(ToOwned::to_owned);
+    let level = level
+        .as_ref()
+        .and_then(|level| level.as_str())
+        .map(ToOwned::to_owned);
     let updated = update(caller, |session| session.log_level.clone_from(&level)).await;
     updated.map_err(|error| rpc_error(&error))?;
     Ok(caller.done(id))

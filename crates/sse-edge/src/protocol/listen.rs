@@ -64,6 +64,10 @@ pub(crate) async fn listen(
         interest: Interest::resources(honoured.resource_subscriptions),
         begin: Begin::Now,
     };
-    let body = edge.hub.open(open, |_, _| acknowledged).await.map_err(NotListening::Edge)?;
+    let body = edge
+        .hub
+        .open(open, |_, _| acknowledged)
+        .await
+        .map_err(NotListening::Edge)?;
     Ok(Listening::Stream(body))
 }

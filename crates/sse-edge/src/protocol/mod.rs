@@ -50,7 +50,9 @@ impl Caller<'_> {
     }
 
     fn cached<T: Serialize>(&self, id: &RequestId, body: &T, hint: CacheHint) -> Bytes {
-        Answer::new(self.version, &self.edge.profile.info, body).cached(hint).encode(id)
+        Answer::new(self.version, &self.edge.profile.info, body)
+            .cached(hint)
+            .encode(id)
     }
 
     pub(crate) fn done(&self, id: &RequestId) -> Bytes {
@@ -77,10 +79,10 @@ pub(crate) async fn call(
         method::TOOLS_LIST => {
             let tools = tools::descriptors();
             let cursor = params::parse::<ListParams>(params)?.cursor;
-            let page =
-                paginate("tools", tools, cursor.as_deref(), PAGE_ITEMS, |tool| tool.name())?;
-            let list =
-                tool::list_result(caller.version, page.items, page.next_cursor.as_deref());
+            let page = paginate("tools", tools, cursor.as_deref(), PAGE_ITEMS, |tool| {
+                tool.name()
+            })?;
+            let list = tool::list_result(caller.version, page.items, page.next_cursor.as_deref());
             Ok(caller.cached(id, &list, CacheHint::public(LIST_TTL_MILLIS)))
         }
         method::TOOLS_CALL => tools::call(caller, id, params).await,
@@ -95,8 +97,9 @@ pub(crate) async fn call(
         method::RESOURCES_TEMPLATES_LIST => {
             let all = resources::templates();
             let cursor = params::parse::<ListParams>(params)?.cursor;
-            let page =
-                paginate("templates", all, cursor.as_deref(), PAGE_ITEMS, |t| &t.uri_template)?;
+            let page = paginate("templates", all, cursor.as_deref(), PAGE_ITEMS, |t| {
+                &t.uri_template
+            })?;
             let list =
                 resource::templates_result(caller.version, page.items, page.next_cursor.as_deref());
             Ok(caller.cached(id, &list, CacheHint::public(LIST_TTL_MILLIS)))

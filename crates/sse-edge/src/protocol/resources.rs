@@ -4,7 +4,9 @@ use std::sync::LazyLock;
 
 use mcp::{
     RpcError, params,
-    resource::{Contents, ReadResult, ResourceDescriptor, TemplateDescriptor, UriParams, not_found},
+    resource::{
+        Contents, ReadResult, ResourceDescriptor, TemplateDescriptor, UriParams, not_found,
+    },
 };
 use model::{CursorScope, Filter, FilterSet, ResourceUri, Sequence};
 use ports::{EventQuery, Order};
@@ -22,7 +24,9 @@ static RESOURCES: LazyLock<Vec<ResourceDescriptor>> = LazyLock::new(|| {
         uri: "github://events".to_owned(),
         name: "events".to_owned(),
         title: Some("Recent events".to_owned()),
-        description: Some("The newest events of everything, newest first, with a cursor".to_owned()),
+        description: Some(
+            "The newest events of everything, newest first, with a cursor".to_owned(),
+        ),
         mime_type: Some("application/json".to_owned()),
     }]
 });
@@ -36,12 +40,36 @@ static TEMPLATES: LazyLock<Vec<TemplateDescriptor>> = LazyLock::new(|| {
         mime_type: Some("application/json".to_owned()),
     };
     let mut all = vec![
-        template("github://events/{owner}", "owner-events", "The newest events of an owner"),
-        template("github://events/{owner}/{repo}", "repo-events", "The newest events of a repository"),
-        template("github://issues/{owner}/{repo}/{number}", "issue", "An issue as last known"),
-        template("github://pulls/{owner}/{repo}/{number}", "pull", "A pull request as last known"),
-        template("github://milestones/{owner}/{repo}/{number}", "milestone", "A milestone as last known"),
-        template("github://projects/{owner}/{number}", "project", "A project as last known"),
+        template(
+            "github://events/{owner}",
+            "owner-events",
+            "The newest events of an owner",
+        ),
+        template(
+            "github://events/{owner}/{repo}",
+            "repo-events",
+            "The newest events of a repository",
+        ),
+        template(
+            "github://issues/{owner}/{repo}/{number}",
+            "issue",
+            "An issue as last known",
+        ),
+        template(
+            "github://pulls/{owner}/{repo}/{number}",
+            "pull",
+            "A pull request as last known",
+        ),
+        template(
+            "github://milestones/{owner}/{repo}/{number}",
+            "milestone",
+            "A milestone as last known",
+        ),
+        template(
+            "github://projects/{owner}/{number}",
+            "project",
+            "A project as last known",
+        ),
     ];
     all.sort_by(|a, b| a.uri_template.cmp(&b.uri_template));
     all
@@ -68,9 +96,14 @@ pub(crate) async fn read(
     let uri = ResourceUri::parse(&spelt).map_err(|_| unknown())?;
     let json = match &uri {
         ResourceUri::Events { owner, repo } => {
-            let filter =
-                Filter { owner: owner.clone(), repo: repo.clone(), ..Filter::default() };
-            events(caller, filter).await.map_err(|error| rpc_error(&error))?
+            let filter = Filter {
+                owner: owner.clone(),
+                repo: repo.clone(),
+                ..Filter::default()
+            };
+            events(caller, filter)
+                .await
+                .map_err(|error| rpc_error(&error))?
         }
         _ => {
             let state = caller.edge.resources.get_resource(&uri, caller.trace).await;
@@ -93,11 +126,16 @@ async fn events(caller: &Caller<'_>, filter: Filter) -> Result<String, EdgeError
         limit: LISTED_EVENTS,
     };
     let answer = timeout(CALL_DEADLINE, ports::query(&*edge.log, &question)).await??;
-    let cursor = edge.hub.reader(CursorScope::events(caller.principal)).cursor(answer.through);
+    let cursor = edge
+        .hub
+        .reader(CursorScope::events(caller.principal))
+        .cursor(answer.through);
     let events: Vec<Box<RawValue>> = answer
         .events
         .into_iter()
-        .filter_map(|event| RawValue::from_string(String::from_utf8(event.item.json.into()).ok()?).ok())
+        .filter_map(|event| {
+            RawValue::from_string(String::from_utf8(event.item.json.into()).ok()?).ok()
+        })
         .collect();
     Ok(json!({ "events": events, "cursor": cursor.to_string() }).to_string())
 }

@@ -61,7 +61,10 @@ pub(super) async fn call(caller: &Caller<'_>, call: &CallParams) -> Result<CallR
     let input: Input = call.arguments()?;
     let arguments = Value::Object(input.arguments).to_string();
     let arguments = RawValue::from_string(arguments).ok();
-    let call = CallParams { name: call.name.clone(), arguments };
+    let call = CallParams {
+        name: call.name.clone(),
+        arguments,
+    };
     match input.action {
         Action::Subscribe => subscribe_to_events::call(caller, &call).await,
         Action::GetRecent => get_recent_events::call(caller, &call).await,
@@ -79,7 +82,9 @@ async fn unsubscribe(caller: &Caller<'_>, id: Option<&str>) -> Result<CallResult
     }
     let removed = update(caller, |session| {
         let before = session.subscriptions.len();
-        session.subscriptions.retain(|subscription| subscription.id.as_str() != id);
+        session
+            .subscriptions
+            .retain(|subscription| subscription.id.as_str() != id);
         session.subscriptions.len() < before
     });
     match removed.await? {

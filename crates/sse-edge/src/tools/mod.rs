@@ -94,6 +94,9 @@ pub(crate) async fn call(
 fn done(data: &impl Serialize) -> Result<CallResult, ToolError> {
     CallResult::structured(data).map_err(|_| {
         let reason = "an event cannot be encoded".to_owned();
-        ToolError::Edge(EdgeError::Parameter { field: "events".to_owned(), reason })
+        ToolError::Edge(EdgeError::Parameter {
+            field: "events".to_owned(),
+            reason,
+        })
     })
 }

@@ -16,7 +16,7 @@ use super::{
     ToolError, done,
     filters::{self, Events, FilterInput},
 };
-use crate::{limits::CALL_DEADLINE, protocol::Caller};
+use crate::{fanout::hub::Begin, limits::CALL_DEADLINE, protocol::Caller};
 
 pub(super) const NAME: &str = "replay_events";
 const DEFAULT_LIMIT: usize = 100;
@@ -71,7 +71,7 @@ pub(super) async fn answer(caller: &Caller<'_>, input: Input) -> Result<CallResu
         let reason = format!("must be from 0 to {MAX_WAIT_SECONDS}");
         return Err(InputError::new("waitSeconds", &reason).into());
     }
-    let (after, foreign_log) = position(caller, input.cursor.as_deref())?;
+    let (after, gone) = position(caller, input.cursor.as_deref()).await?;
     let mut question = EventQuery {
         filters: filters::read(&input.filters)?,
         after,
@@ -82,18 +82,22 @@ pub(super) async fn answer(caller: &Caller<'_>, input: Input) -> Result<CallResu
     };
     let until = Instant::now() + Duration::from_secs(input.wait_seconds);
     let mut page = ask(caller, &question).await?;
-    while page.events.is_empty() && !page.truncated && Instant::now() < until {
+    while page.events.is_empty() && !page.truncated && !gone && Instant::now() < until {
         question.after = page.through;
-        let published = caller.edge.hub.published_after(page.through, &question.filters);
+        let published = caller
+            .edge
+            .hub
+            .published_after(page.through, &question.filters);
         if timeout_at(until, published).await.is_err() {
             break;
         }
         page = ask(caller, &question).await?;
-        if page.through == question.after && caller.edge.hub.is_draining() {
+        if page.through == question.after {
+            // Sent away: the edge drains.
             break;
         }
     }
-    page.truncated |= foreign_log;
+    page.truncated |= gone;
     done(&Events::of(caller, page))
 }
 
@@ -101,16 +105,19 @@ async fn ask(caller: &Caller<'_>, question: &EventQuery) -> Result<QueryPage, To
     Ok(timeout(CALL_DEADLINE, ports::query(&*caller.edge.log, question)).await??)
 }
 
-/// The position of a cursor; a cursor of a log that was replaced begins at the start of this one.
-fn position(caller: &Caller<'_>, cursor: Option<&str>) -> Result<(Sequence, bool), InputError> {
-    let Some(cursor) = cursor else { return Ok((Sequence::START, false)) };
+/// The position of a cursor, and whether something after it is gone: it may be of a log that was replaced,
+/// or of a part that the log lost.
+async fn position(
+    caller: &Caller<'_>,
+    cursor: Option<&str>,
+) -> Result<(Sequence, bool), ToolError> {
+    let Some(cursor) = cursor else {
+        return Ok((Sequence::START, false));
+    };
     let scope = CursorScope::events(caller.principal);
     let cursor = Cursor::parse(cursor, scope)
         .map_err(|error| InputError::new("cursor", &error.to_string()))?;
-    match cursor.epoch == caller.edge.hub.epoch() {
-        true => Ok((cursor.sequence, false)),
-        false => Ok((Sequence::START, true)),
-    }
+    Ok(caller.edge.hub.resolve(Begin::After(cursor)).await?)
 }
 
 fn time(field: &str, text: Option<&str>) -> Result<Option<Timestamp>, InputError> {

@@ -81,7 +81,12 @@ pub(super) async fn answer(caller: &Caller<'_>, input: Input) -> Result<CallResu
         let room = session.subscriptions.len() < MAX_SUBSCRIPTIONS;
         if room {
             let (id, filters) = (id.clone(), filters.clone());
-            session.subscriptions.push(Subscription { id, filters, since, created_at: now });
+            session.subscriptions.push(Subscription {
+                id,
+                filters,
+                since,
+                created_at: now,
+            });
         }
         room
     });

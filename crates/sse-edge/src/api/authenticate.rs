@@ -1,0 +1,65 @@
+//! Puts the principal into every request, or refuses it.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{FromRequestParts, Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, header, request::Parts};
+use mcp::{Refusal, RpcError, envelope::ErrorCode};
+
+use crate::{
+    auth::{Authenticator, Denied, Principal},
+    error::EdgeError,
+};
+
+/// Paths where a client expects JSON-RPC, also when it is refused.
+const JSON_RPC: [&str; 1] = ["/mcp"];
+
+/// The principal of the request: an extractor of every handler.
+#[derive(Debug, Clone)]
+pub(crate) struct Authenticated(pub(crate) Arc<Principal>);
+
+impl<S: Sync> FromRequestParts<S> for Authenticated {
+    type Rejection = EdgeError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, EdgeError> {
+        // A route that the layer does not cover has no principal, so it serves nobody.
+        let found = parts.extensions.get::<Self>().cloned();
+        found.ok_or(EdgeError::Denied(Denied::NoToken))
+    }
+}
+
+/// The layer around all routes, unknown ones too. The body of a request that is refused is not read.
+pub(crate) async fn check(
+    State(authenticator): State<Arc<Authenticator>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match authenticator.authenticate(request.headers()) {
+        Ok(principal) => {
+            request.extensions_mut().insert(Authenticated(principal));
+            next.run(request).await
+        }
+        Err(denied) if JSON_RPC.contains(&request.uri().path()) => json_rpc(denied),
+        Err(denied) => EdgeError::Denied(denied).into_response(),
+    }
+}
+
+/// A refusal as JSON-RPC, without an id: the request was not looked at.
+pub(crate) fn json_rpc(denied: Denied) -> Response {
+    let error = RpcError::new(ErrorCode::InvalidRequest, denied.to_string());
+    let error = error.with_data(serde_json::json!({ "code": denied.code() }));
+    let body = Refusal::new(denied.status(), error).body();
+    let json = HeaderValue::from_static("application/json");
+    let headers = [
+        (header::CONTENT_TYPE, json),
+        (header::WWW_AUTHENTICATE, denied.challenge()),
+    ];
+    (denied.status(), headers, body).into_response()
+}
+
+#[cfg(test)]
+mod tests;

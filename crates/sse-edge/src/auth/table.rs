@@ -1,0 +1,195 @@
+//! The tokens of a file, by digest.
+//!
+//! ```toml
+//! [[token]]
+//! id = "ci-2026"            # for people and logs; unique
+//! sha256 = "…"              # 64 hexadecimal digits, of `forgewire tokens new` or `tokens hash`
+//! principal = "ci"          # who it is; owns sessions and cursors
+//! permissions = ["read"]    # read, admin; read if left out
+//! owners = ["octo"]         # what it sees; everything if both are left out
+//! repositories = ["acme/tool"]
+//! expires_at = 2027-01-01T00:00:00Z
+//! ```
+//!
+//! Errors name the line and never repeat a value: somebody may have put the token itself there.
+
+mod entry;
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fmt, io,
+    sync::Arc,
+};
+
+use model::Timestamp;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{Denied, Principal, TokenDigest};
+use entry::Fields;
+
+/// Most tokens in one file.
+const MAX_TOKENS: usize = 10_000;
+
+/// A file of tokens that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenFileError {
+    /// It cannot be read.
+    #[error("cannot read the file")]
+    Read(#[source] io::Error),
+    /// A folder, a pipe, or something else that has no end.
+    #[error("not a file")]
+    NotAFile,
+    /// Larger than we read.
+    #[error("larger than {max_bytes} bytes")]
+    TooLarge {
+        /// The bound.
+        max_bytes: u64,
+    },
+    /// Not UTF-8.
+    #[error("not text in UTF-8")]
+    NotText,
+    /// Not what a file of tokens looks like.
+    #[error("line {line}: {reason}")]
+    Line {
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Checks what a file of tokens says.
+///
+/// # Errors
+/// What [`TokenFileError`] says, with the line.
+pub fn check_tokens(text: &str) -> Result<(), TokenFileError> {
+    TokenTable::parse(text).map(drop)
+}
+
+/// What one token gives.
+struct Grant {
+    /// The name of the token, for people and logs.
+    name: Box<str>,
+    principal: Arc<Principal>,
+    expires_at: Option<Timestamp>,
+}
+
+impl Grant {
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+}
+
+/// All tokens, by digest.
+#[derive(Default)]
+pub(super) struct TokenTable {
+    grants: HashMap<TokenDigest, Grant>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    token: Vec<Spanned<Fields>>,
+}
+
+impl TokenTable {
+    /// Reads the text of a file.
+    pub(super) fn parse(text: &str) -> Result<Self, TokenFileError> {
+        let at = |place: usize, reason: String| TokenFileError::Line {
+            line: 1 + text
+                .as_bytes()
+                .iter()
+                .take(place)
+                .filter(|b| **b == b'\n')
+                .count(),
+            reason,
+        };
+        let file: File = toml::from_str(text).map_err(|error| {
+            let place = error.span().map_or(0, |span| span.start);
+            // The parser's own words would repeat what stands there.
+            let reason = match toml::from_str::<BTreeMap<String, toml::Value>>(text) {
+                Err(_) => "not TOML, or a key stands there twice",
+                Ok(_) => "only [[token]] blocks may stand here",
+            };
+            at(place, reason.to_owned())
+        })?;
+        let (mut table, mut names) = (Self::default(), HashSet::new());
+        for block in file.token {
+            let start = block.span().start;
+            let entry = entry::read(start, block.into_inner())
+                .map_err(|wrong| at(wrong.place, wrong.reason))?;
+            if !names.insert(entry.name.clone()) {
+                return Err(at(start, "id: another token has the same".to_owned()));
+            }
+            let grant = Grant {
+                name: entry.name,
+                principal: Arc::new(entry.principal),
+                expires_at: entry.expires_at,
+            };
+            if table.grants.insert(entry.digest, grant).is_some() {
+                return Err(at(start, "sha256: another token has the same".to_owned()));
+            }
+            if table.grants.len() > MAX_TOKENS {
+                return Err(at(start, format!("more than {MAX_TOKENS} tokens")));
+            }
+        }
+        Ok(table)
+    }
+
+    /// How many.
+    pub(super) fn len(&self) -> usize {
+        self.grants.len()
+    }
+
+    /// Who shows the token.
+    pub(super) fn find(
+        &self,
+        token: &TokenDigest,
+        now: Timestamp,
+    ) -> Result<Arc<Principal>, Denied> {
+        let grant = self.grants.get(token).ok_or(Denied::Unknown)?;
+        if grant.is_over(now) {
+            return Err(Denied::Expired);
+        }
+        Ok(Arc::clone(&grant.principal))
+    }
+
+    /// Takes the place of `old`: tokens whose rights stay keep what is open under them, the others
+    /// fall. Gives the names of those.
+    pub(super) fn succeed(&mut self, old: &Self) -> Vec<Box<str>> {
+        let mut fallen = Vec::new();
+        for (digest, before) in &old.grants {
+            match self.grants.get_mut(digest) {
+                Some(now)
+                    if before.principal.stands() && now.principal.is_like(&before.principal) =>
+                {
+                    now.principal = Arc::clone(&before.principal);
+                }
+                _ if before.principal.fall() => fallen.push(before.name.clone()),
+                _ => {}
+            }
+        }
+        fallen
+    }
+
+    /// Ends the standing of tokens whose time is over; gives their names.
+    pub(super) fn expire(&self, now: Timestamp) -> Vec<Box<str>> {
+        let over = self.grants.values().filter(|grant| grant.is_over(now));
+        over.filter(|grant| grant.principal.fall())
+            .map(|grant| grant.name.clone())
+            .collect()
+    }
+}
+
+impl fmt::Debug for TokenTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenTable")
+            .field("tokens", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! The file of tokens on disk: looked at now and then, read when it changed.
+
+use std::{
+    fs::{self, File},
+    io::Read,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    thread::sleep,
+    time::{Duration, SystemTime},
+};
+
+use sha2::{Digest, Sha256};
+
+use super::table::{TokenFileError, TokenTable};
+
+/// Largest file that is read: 10,000 tokens with some owners each.
+const MAX_FILE_BYTES: u64 = 4 << 20;
+/// A file has to look the same for so long before it is believed: most editors and copies that write
+/// in place are through by then. Replacing the file by rename needs no such luck.
+const SETTLE: Duration = Duration::from_millis(100);
+/// A file that changed so shortly before it was read is read once more: on coarse clocks a second
+/// change may have left the same time.
+const COARSEST_CLOCK: Duration = Duration::from_secs(2);
+
+/// What changes when a file does. The inode tells a rename, and a Kubernetes Secret, which is a symlink
+/// that moves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Stamp {
+    modified: SystemTime,
+    bytes: u64,
+    inode: (u64, u64),
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Result<Self, TokenFileError> {
+        let metadata = fs::metadata(path).map_err(TokenFileError::Read)?;
+        // Opening a pipe would wait for its other end.
+        if !metadata.is_file() {
+            return Err(TokenFileError::NotAFile);
+        }
+        Ok(Self {
+            modified: metadata.modified().map_err(TokenFileError::Read)?,
+            bytes: metadata.len(),
+            inode: (metadata.dev(), metadata.ino()),
+        })
+    }
+
+    /// Whether a later change shows for certain.
+    fn is_settled(self) -> bool {
+        self.modified
+            .elapsed()
+            .is_ok_and(|age| age > COARSEST_CLOCK)
+    }
+}
+
+/// The file, and what of it is known.
+#[derive(Debug)]
+pub(super) struct TokenFile {
+    path: PathBuf,
+    known: Option<Stamp>,
+    /// Digest of the text that was last good.
+    in_force: [u8; 32],
+    /// What was last said of it, so that it is said once.
+    complaint: Option<String>,
+}
+
+impl TokenFile {
+    /// Reads the file for the first time. Blocks.
+    pub(super) fn open(path: &Path) -> Result<(Self, TokenTable), TokenFileError> {
+        let stamp = Stamp::of(path)?;
+        let text = read(path)?;
+        let table = TokenTable::parse(&text)?;
+        let file = Self {
+            path: path.to_owned(),
+            known: stamp.is_settled().then_some(stamp),
+            in_force: digest(&text),
+            complaint: None,
+        };
+        Ok((file, table))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its tokens, if it changed. Blocks.
+    ///
+    /// # Errors
+    /// What is wrong with it, once.
+    pub(super) fn look(&mut self) -> Result<Option<TokenTable>, TokenFileError> {
+        let looked = self.read_if_changed();
+        let complaint = looked.as_ref().err().map(said);
+        let news = complaint != self.complaint;
+        self.complaint = complaint;
+        match looked {
+            Err(_) if !news => Ok(None),
+            looked => looked,
+        }
+    }
+
+    fn read_if_changed(&mut self) -> Result<Option<TokenTable>, TokenFileError> {
+        let stamp = Stamp::of(&self.path)?;
+        if self.known == Some(stamp) {
+            return Ok(None);
+        }
+        sleep(SETTLE);
+        let text = read(&self.path)?;
+        if Stamp::of(&self.path)? != stamp {
+            return Ok(None);
+        }
+        self.known = stamp.is_settled().then_some(stamp);
+        let content = digest(&text);
+        if self.in_force == content {
+            return Ok(None);
+        }
+        let table = TokenTable::parse(&text)?;
+        self.in_force = content;
+        Ok(Some(table))
+    }
+}
+
+fn digest(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+/// An error with its source, to compare.
+fn said(error: &TokenFileError) -> String {
+    format!(
+        "{error}: {:?}",
+        std::error::Error::source(error).map(ToString::to_string)
+    )
+}
+
+/// Reads the whole file within its bound.
+pub(super) fn read(path: &Path) -> Result<String, TokenFileError> {
+    Stamp::of(path)?;
+    let file = File::open(path).map_err(TokenFileError::Read)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(TokenFileError::Read)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(TokenFileError::TooLarge {
+            max_bytes: MAX_FILE_BYTES,
+        });
+    }
+    String::from_utf8(bytes).map_err(|_| TokenFileError::NotText)
+}

@@ -1,0 +1,250 @@
+//! What the tests of the fan-out stand on: events, a log that answers when told to, a hub.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use async_trait::async_trait;
+use model::{
+    CursorScope, Epoch, EventFacts, EventId, EventType, Filter, FilterSet, LogPosition,
+    PrincipalId, ResourceId, ResourceType, Sequence, Sequenced, Session, SessionId, Source,
+    StoredEvent, Subscription, SubscriptionId, SystemClock, Timestamp,
+};
+use parking_lot::Mutex;
+use ports::{Appended, EventLog, EventLogError, Head, Page};
+use service_kit::{follow::Followed, metrics::Registry};
+use tokio::sync::Semaphore;
+
+use super::{hub::Hub, interest::Interest, ring::Ring};
+use crate::metrics::Metrics;
+
+pub(crate) const EPOCH: Epoch = Epoch(7);
+
+/// An event of issue 1 in `octo/<repo>`; its JSON is about `bytes` long.
+pub(crate) fn event(sequence: u64, repo: &str, bytes: usize) -> Sequenced<StoredEvent> {
+    let facts = EventFacts {
+        id: EventId::new(&format!("e{sequence}")).unwrap(),
+        event_type: EventType::Updated,
+        resource_type: ResourceType::Issue,
+        resource_id: ResourceId::new("I_1").unwrap(),
+        owner: Some("octo".to_owned()),
+        repo: Some(repo.to_owned()),
+        number: Some(1),
+        actor: None,
+        source: Source::Webhook,
+        tags: Vec::new(),
+        timestamp: Timestamp::default(),
+        received_at: Timestamp::default(),
+    };
+    let filler = "x".repeat(bytes);
+    let json = format!(r#"{{"id":"e{sequence}","filler":"{filler}"}}"#).into();
+    let item = StoredEvent {
+        facts,
+        json,
+        trace: None,
+    };
+    Sequenced {
+        sequence: Sequence(sequence),
+        item,
+    }
+}
+
+/// Events of one repository.
+pub(crate) fn repo_filter(repo: &str) -> FilterSet {
+    FilterSet::new(vec![Filter {
+        repo: Some(repo.to_owned()),
+        ..Filter::default()
+    }])
+    .unwrap()
+}
+
+/// What a session asks for: whole events by repository, and changes of resources, each after a position.
+pub(crate) fn interest(revision: u64, repos: &[(&str, u64)], uris: &[(&str, u64)]) -> Interest {
+    let at = |since: u64| LogPosition {
+        epoch: EPOCH,
+        sequence: Sequence(since),
+    };
+    let subscription = |(repo, since): &(&str, u64)| Subscription {
+        id: SubscriptionId::new(&format!("{repo}-{since}")).unwrap(),
+        filters: repo_filter(repo),
+        since: at(*since),
+        created_at: Timestamp::default(),
+    };
+    let session = Session {
+        id: SessionId::new("s").unwrap(),
+        owner: PrincipalId::anonymous(),
+        protocol_version: "2025-11-25".to_owned(),
+        client_info: serde_json::Value::Null,
+        client_capabilities: serde_json::Value::Null,
+        initialized: true,
+        created_at: Timestamp::default(),
+        subscriptions: repos.iter().map(subscription).collect(),
+        resource_uris: uris
+            .iter()
+            .map(|(uri, since)| ((*uri).to_owned(), at(*since)))
+            .collect(),
+        log_level: None,
+        streamed: true,
+    };
+    Interest::of_session(&session, revision, EPOCH)
+}
+
+pub(crate) fn scope() -> CursorScope {
+    CursorScope::events(&PrincipalId::anonymous())
+}
+
+/// A hub that follows `log` from its head on.
+pub(crate) fn hub(log: &Arc<GatedLog>, ring: Ring, max_streams: usize) -> Arc<Hub> {
+    let metrics = Metrics::new(&mut Registry::default());
+    let log: Arc<dyn EventLog> = Arc::<GatedLog>::clone(log);
+    Arc::new(Hub::with_ring(
+        ring,
+        log,
+        Arc::new(SystemClock),
+        metrics,
+        max_streams,
+    ))
+}
+
+pub(crate) fn started(epoch: Epoch, position: u64) -> Followed {
+    let position = Sequence(position);
+    Followed::Started {
+        epoch,
+        position,
+        head: position,
+    }
+}
+
+/// A log whose answers wait until the test lets them through, and fail when it says so.
+#[derive(Debug)]
+pub(crate) struct GatedLog {
+    state: Mutex<State>,
+    reads: Semaphore,
+    fails: AtomicBool,
+    page_events: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    events: Vec<Sequenced<StoredEvent>>,
+    trimmed_through: Sequence,
+}
+
+impl State {
+    fn last(&self) -> Sequence {
+        self.events
+            .last()
+            .map_or(self.trimmed_through, |event| event.sequence)
+    }
+}
+
+impl GatedLog {
+    /// Reads bring at most `page_events`, and wait for [`GatedLog::let_reads`].
+    pub(crate) fn new(page_events: usize) -> Arc<Self> {
+        let (state, fails) = (Mutex::default(), AtomicBool::new(false));
+        Arc::new(Self {
+            state,
+            reads: Semaphore::new(0),
+            fails,
+            page_events,
+        })
+    }
+
+    /// A log that answers at once.
+    pub(crate) fn open() -> Arc<Self> {
+        let log = Self::new(256);
+        log.let_reads(10_000);
+        log
+    }
+
+    pub(crate) fn let_reads(&self, count: usize) {
+        self.reads.add_permits(count);
+    }
+
+    async fn answer(&self, op: &'static str) -> Result<(), EventLogError> {
+        self.reads.acquire().await.expect("never closed").forget();
+        match self.fails.swap(false, Ordering::SeqCst) {
+            true => Err(EventLogError::Unavailable {
+                op,
+                source: "told to".into(),
+            }),
+            false => Ok(()),
+        }
+    }
+
+    pub(crate) fn fail_next(&self) {
+        self.fails.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn push(&self, event: Sequenced<StoredEvent>) {
+        self.state.lock().events.push(event);
+    }
+
+    pub(crate) fn last(&self) -> Sequence {
+        self.state.lock().last()
+    }
+
+    pub(crate) fn trimmed_through(&self) -> Sequence {
+        self.state.lock().trimmed_through
+    }
+
+    /// Removes up to `count` events from the front.
+    pub(crate) fn trim_front(&self, count: usize) {
+        let mut state = self.state.lock();
+        let count = count.min(state.events.len());
+        if let Some(last) = state.events.drain(..count).last() {
+            state.trimmed_through = last.sequence;
+        }
+    }
+}
+
+#[async_trait]
+impl EventLog for GatedLog {
+    async fn append(&self, _: Vec<StoredEvent>) -> Result<Vec<Appended>, EventLogError> {
+        unreachable!("the fan-out never appends")
+    }
+
+    async fn read_after(&self, after: Sequence, limit: usize) -> Result<Page, EventLogError> {
+        self.answer("read").await?;
+        let state = self.state.lock();
+        let resumes_after = (after < state.trimmed_through).then_some(state.trimmed_through);
+        let from = after.max(state.trimmed_through);
+        let rest = state.events.iter().filter(|event| event.sequence > from);
+        let events: Vec<_> = rest.take(limit.min(self.page_events)).cloned().collect();
+        let through = events.last().map_or(from, |event| event.sequence);
+        Ok(Page {
+            events,
+            through,
+            at_head: through >= state.last(),
+            resumes_after,
+        })
+    }
+
+    async fn read_before(
+        &self,
+        _: Sequence,
+        _: usize,
+    ) -> Result<Vec<Sequenced<StoredEvent>>, EventLogError> {
+        unreachable!("the fan-out reads forward")
+    }
+
+    async fn seek(&self, _: Timestamp) -> Result<Sequence, EventLogError> {
+        unreachable!("the fan-out has positions")
+    }
+
+    async fn head(&self) -> Result<Head, EventLogError> {
+        self.answer("look").await?;
+        let state = self.state.lock();
+        let (trimmed_through, last) = (state.trimmed_through, state.last());
+        Ok(Head {
+            epoch: EPOCH,
+            trimmed_through,
+            last,
+        })
+    }
+
+    async fn trim(&self, _: Timestamp) -> Result<u64, EventLogError> {
+        unreachable!("the fan-out never trims")
+    }
+}

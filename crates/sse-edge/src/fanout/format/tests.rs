@@ -1,0 +1,242 @@
+use serde_json::{Value, json};
+
+use super::{super::fixture, *};
+
+fn reader() -> Reader {
+    Reader {
+        epoch: fixture::EPOCH,
+        scope: fixture::scope(),
+    }
+}
+
+fn server() -> Arc<ServerInfo> {
+    Arc::new(ServerInfo::new("forgewire", "1"))
+}
+
+fn listen(tag: Value) -> Format {
+    let tag: RequestId = serde_json::from_value(tag).unwrap();
+    let version = ProtocolVersion::parse("2026-07-28").unwrap();
+    Format::Listen {
+        tag,
+        version,
+        server: server(),
+    }
+}
+
+/// A frame as a client's parser sees it. Every line that is not a comment is a field.
+#[derive(Debug, PartialEq)]
+struct Frame {
+    id: Option<String>,
+    event: Option<String>,
+    data: Value,
+}
+
+fn frames(bytes: &[u8]) -> Vec<Frame> {
+    let text = std::str::from_utf8(bytes).unwrap();
+    assert!(!text.contains('\r') && !text.contains("\n\n\n"), "{text:?}");
+    let frame = |block: &str| {
+        let mut frame = Frame {
+            id: None,
+            event: None,
+            data: Value::Null,
+        };
+        let mut data_lines = 0;
+        for line in block.lines() {
+            let (name, value) = line.split_once(": ").unwrap_or_else(|| panic!("{line:?}"));
+            match name {
+                "id" => frame.id = Some(value.to_owned()),
+                "event" => frame.event = Some(value.to_owned()),
+                "data" => {
+                    data_lines += 1;
+                    frame.data = serde_json::from_str(value).unwrap();
+                }
+                "retry" | "" => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(data_lines <= 1, "JSON stays on one line");
+        frame
+    };
+    text.strip_suffix("\n\n")
+        .expect("whole frames")
+        .split("\n\n")
+        .map(frame)
+        .collect()
+}
+
+fn written(format: &Format, interest: &Interest, entries: &[Entry]) -> Vec<Frame> {
+    let mut batch = Batch::default();
+    entries
+        .iter()
+        .for_each(|entry| format.event(interest, entry, reader(), &mut batch));
+    assert_eq!(batch.events, entries.len());
+    frames(&batch.take().unwrap())
+}
+
+/// An event whose title tries everything that could break out of a line.
+fn nasty() -> (Entry, Value) {
+    let title = "a\nid: forged\n\ndata: {}\r\n\r\n\u{2028}\u{85}\u{0} \"quoted\" \\ 🦀";
+    let json = json!({ "id": "e7", "title": title });
+    let mut event = fixture::event(7, "a", 0);
+    event.item.json = json.to_string().into();
+    (Entry::new(event), json)
+}
+
+fn entry(sequence: u64) -> Entry {
+    Entry::new(fixture::event(sequence, "a", 0))
+}
+
+fn cursor(sequence: u64) -> Option<String> {
+    Some(reader().cursor(Sequence(sequence)).to_string())
+}
+
+#[test]
+fn an_event_stays_in_its_frame_whatever_its_text_says() {
+    let (entry, json) = nasty();
+    let all = Interest::events(model::FilterSet::all());
+    let plain = written(&Format::Events, &all, &[entry]);
+    let event = Some("event".to_owned());
+    assert_eq!(
+        plain,
+        [Frame {
+            id: cursor(7),
+            event,
+            data: json.clone()
+        }]
+    );
+    let session = written(&Format::Session, &all, &[nasty().0]);
+    assert_eq!(session.len(), 1);
+    assert_eq!(session[0].id, cursor(7));
+    assert_eq!(session[0].data["params"]["data"], json);
+    assert_eq!(session[0].data["params"]["logger"], "github.events");
+    assert_eq!(session[0].data["jsonrpc"], "2.0");
+}
+
+#[test]
+fn the_id_is_on_the_last_frame_of_an_event_only() {
+    let uris = [("github://events/Octo", 0), ("github://issues/OCTO/a/1", 0)];
+    let both = written(
+        &Format::Session,
+        &fixture::interest(0, &[("a", 0)], &uris),
+        &[entry(7)],
+    );
+    let methods: Vec<_> = both.iter().map(|frame| &frame.data["method"]).collect();
+    let updated = "notifications/resources/updated";
+    assert_eq!(methods, [updated, updated, "notifications/message"]);
+    let ids: Vec<_> = both.iter().map(|frame| frame.id.clone()).collect();
+    assert_eq!(ids, [None, None, cursor(7)]);
+    let uris_only = written(
+        &Format::Session,
+        &fixture::interest(0, &[], &uris),
+        &[entry(7)],
+    );
+    let ids: Vec<_> = uris_only.iter().map(|frame| frame.id.clone()).collect();
+    assert_eq!(ids, [None, cursor(7)]);
+}
+
+#[test]
+fn resources_are_told_as_the_client_spelt_them_each_spelling_once() {
+    let spelt = [
+        "github://issues/OcTo/A/01",
+        "github://issues/octo/a/1",
+        "github://events",
+    ];
+    let interest = Interest::resources(spelt.map(str::to_owned));
+    let told = written(&Format::Session, &interest, &[entry(7)]);
+    let mut uris: Vec<_> = told
+        .iter()
+        .map(|f| f.data["params"]["uri"].as_str().unwrap())
+        .collect();
+    uris.sort_unstable();
+    assert_eq!(uris, ["github://events", spelt[0], spelt[1]]);
+    // What is no URI of ours never gets into a frame.
+    let bad = [
+        "github://events/a\n\ndata: x",
+        "github://events/\"",
+        "http://x",
+    ];
+    assert!(!Interest::resources(bad.map(str::to_owned)).wants(&entry(7)));
+}
+
+#[test]
+fn listen_frames_carry_the_tag_in_its_own_json_type_and_no_id() {
+    for tag in [json!(7), json!("7"), json!("a\"b\n")] {
+        let interest = Interest::resources(["github://events".to_owned()]);
+        let told = written(&listen(tag.clone()), &interest, &[entry(7)]);
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].id, None);
+        let params = &told[0].data["params"];
+        assert_eq!(
+            params["_meta"]["io.modelcontextprotocol/subscriptionId"],
+            tag
+        );
+        assert_eq!(params["uri"], "github://events");
+        let mut out = BytesMut::new();
+        listen(tag.clone()).farewell(Ending::Drain, 1000, &mut out);
+        let end = frames(&out);
+        assert_eq!((end.len(), &end[0].data["id"]), (1, &tag));
+        assert!(end[0].data["result"].is_object());
+    }
+}
+
+#[test]
+fn a_gap_is_told_in_every_format() {
+    let uris = [("github://events", 0), ("github://issues/Octo/a/1", 0)];
+    let interest = fixture::interest(0, &[("a", 0)], &uris);
+    let told = |format: &Format| {
+        let mut out = BytesMut::new();
+        format.truncated(&interest, reader(), Sequence(9), &mut out);
+        frames(&out)
+    };
+    let plain = told(&Format::Events);
+    assert_eq!(
+        (plain[0].id.clone(), plain[0].event.as_deref()),
+        (cursor(9), Some("truncated"))
+    );
+    assert_eq!(plain[0].data["truncated"], true);
+    let session = told(&Format::Session);
+    assert_eq!(session[0].id, cursor(9));
+    assert_eq!(session[0].data["params"]["level"], "warning");
+    assert_eq!(
+        session[0].data["params"]["data"]["cursor"],
+        cursor(9).unwrap()
+    );
+    // Listen has no words for it: everything may have changed.
+    let listening = told(&listen(json!(1)));
+    let mut changed: Vec<_> = listening
+        .iter()
+        .map(|f| f.data["params"]["uri"].as_str().unwrap())
+        .collect();
+    changed.sort_unstable();
+    assert_eq!(changed, uris.map(|(uri, _)| uri));
+}
+
+#[test]
+fn one_frame_is_shared_and_several_go_out_in_order() {
+    let all = Interest::events(model::FilterSet::all());
+    let (first, second) = (entry(7), entry(8));
+    let mut batch = Batch::default();
+    Format::Events.event(&all, &first, reader(), &mut batch);
+    let alone = batch.take().unwrap();
+    Format::Events.event(&all, &first, reader(), &mut batch);
+    assert_eq!(
+        batch.take().unwrap().as_ptr(),
+        alone.as_ptr(),
+        "encoded once"
+    );
+    assert!(batch.take().is_none());
+    // Another reader's cursor is its own.
+    let other = model::PrincipalId::new("somebody").unwrap();
+    let other = Reader {
+        scope: CursorScope::events(&other),
+        ..reader()
+    };
+    Format::Events.event(&all, &first, other, &mut batch);
+    let theirs = frames(&batch.take().unwrap());
+    assert_eq!(theirs[0].id, Some(other.cursor(Sequence(7)).to_string()));
+    let ids: Vec<_> = written(&Format::Events, &all, &[first, second])
+        .into_iter()
+        .map(|frame| frame.id)
+        .collect();
+    assert_eq!(ids, [cursor(7), cursor(8)]);
+}

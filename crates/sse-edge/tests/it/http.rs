@@ -1,0 +1,186 @@
+//! Bounds and manners of the HTTP side.
+
+use reqwest::{Method, StatusCode, header::HeaderMap};
+use serde_json::{Value, json};
+use sse_edge::Config;
+use testkit::{mcp_client::ModernClient, sse};
+
+use super::world::*;
+
+#[tokio::test]
+async fn pages_from_elsewhere_are_refused() {
+    let world = World::new().await;
+    let allowed = "https://app.example.com";
+    let config = Config {
+        allowed_origins: vec![allowed.to_owned()],
+        ..Config::default()
+    };
+    let a = world.node_with(&config, world.bus.clone()).await;
+    let http = reqwest::Client::new();
+    for path in ["/mcp", "/events/recent", "/events/stream"] {
+        for origin in [
+            "https://evil.example",
+            "null",
+            "https://app.example.com.evil.example",
+        ] {
+            for method in [Method::GET, Method::POST, Method::OPTIONS] {
+                let request = http.request(method, a.at(path)).header("origin", origin);
+                let response = request.send().await.unwrap();
+                assert_eq!(response.status(), StatusCode::FORBIDDEN, "{path} {origin}");
+                assert!(
+                    !response
+                        .headers()
+                        .contains_key("access-control-allow-origin")
+                );
+            }
+        }
+    }
+    let rebound = http
+        .get(a.at("/events/recent"))
+        .header("host", "evil.example");
+    assert_eq!(
+        rebound.send().await.unwrap().status(),
+        StatusCode::FORBIDDEN
+    );
+    for origin in [allowed, "http://localhost:5173"] {
+        let response = http
+            .get(a.at("/events/recent"))
+            .header("origin", origin)
+            .send()
+            .await;
+        let response = response.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["access-control-allow-origin"], origin);
+    }
+}
+
+#[tokio::test]
+async fn a_preflight_says_what_a_page_may_send_and_read() {
+    let (_world, a, _b) = World::two().await;
+    let request = reqwest::Client::new()
+        .request(Method::OPTIONS, a.at("/mcp"))
+        .header("origin", "http://localhost:6274")
+        .header("access-control-request-method", "POST")
+        .header(
+            "access-control-request-headers",
+            "mcp-session-id, last-event-id",
+        );
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::NO_CONTENT);
+    let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
+    for method in ["GET", "POST", "DELETE"] {
+        assert!(header("access-control-allow-methods").contains(method));
+    }
+    for name in [
+        "mcp-session-id",
+        "last-event-id",
+        "mcp-protocol-version",
+        "content-type",
+    ] {
+        assert!(header("access-control-allow-headers").contains(name));
+    }
+    assert!(header("access-control-expose-headers").contains("mcp-session-id"));
+}
+
+#[tokio::test]
+async fn one_stream_too_many_is_sent_away_with_retry_after() {
+    let world = World::new().await;
+    let config = Config {
+        max_streams: 1,
+        ..Config::default()
+    };
+    let a = world.node_with(&config, world.bus.clone()).await;
+    let client = connect(&a).await;
+    let first = sse::open(&a.at("/events/stream"), HeaderMap::new())
+        .await
+        .unwrap();
+    let http = reqwest::Client::new();
+    let request = http.get(a.at("/mcp")).headers(client.headers());
+    let requests = [
+        http.get(a.at("/events/stream")),
+        request.header("accept", "text/event-stream"),
+    ];
+    for request in requests {
+        let refused = request.send().await.unwrap();
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(refused.headers()["retry-after"], "1");
+    }
+    let filter = json!({ "resourceSubscriptions": ["github://events"] });
+    let refused = ModernClient::new()
+        .listen(&a.url, filter)
+        .await
+        .unwrap_err();
+    assert_eq!(refused.status(), Some(503));
+    // Requests that are no streams are served.
+    client.ping(&a.url).await.unwrap();
+    drop(first);
+    until("the place is free", || async {
+        sse::open(&a.at("/events/stream"), HeaderMap::new())
+            .await
+            .is_ok()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_bound_is_refused_in_json_rpc() {
+    let world = World::new().await;
+    let config = Config {
+        max_body_bytes: 2000,
+        ..Config::default()
+    };
+    let a = world.node_with(&config, world.bus.clone()).await;
+    let padding = "x".repeat(2000);
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping", "params": { "p": padding } });
+    let chunks = futures_util::stream::iter([Ok::<_, std::io::Error>(body.to_string())]);
+    let bodies = [
+        reqwest::Body::from(body.to_string()),
+        reqwest::Body::wrap_stream(chunks),
+    ];
+    for body in bodies {
+        let request = reqwest::Client::new()
+            .post(a.at("/mcp"))
+            .header("accept", "application/json, text/event-stream")
+            .header("content-type", "application/json")
+            .body(body);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        let error: Value = response.json().await.unwrap();
+        assert_eq!(
+            (&error["jsonrpc"], &error["id"]),
+            (&json!("2.0"), &Value::Null)
+        );
+        assert!(error["error"]["code"].is_i64());
+    }
+}
+
+#[tokio::test]
+async fn a_drain_ends_every_stream_with_a_farewell_and_the_life_cleanly() {
+    let world = World::new().await;
+    let config = Config {
+        drain_seconds: 2,
+        ..Config::default()
+    };
+    let a = world.node_with(&config, world.bus.clone()).await;
+    let client = connect(&a).await;
+    let mut session = client.open_stream(&a.url, None).await.unwrap();
+    let mut plain = Vec::new();
+    for _ in 0..100 {
+        plain.push(
+            sse::open(&a.at("/events/stream"), HeaderMap::new())
+                .await
+                .unwrap(),
+        );
+    }
+    let life = a.life.clone();
+    let outcome = tokio::spawn(async move { life.run(std::future::pending()).await });
+    a.life.shut_down();
+    assert_eq!(ended(&mut session).await, []);
+    assert!(session.retry().is_some());
+    for stream in &mut plain {
+        let frames = ended(stream).await;
+        assert_eq!(frames.len(), 1, "connected, and nothing else: {frames:?}");
+    }
+    let outcome = tokio::time::timeout(SOON, outcome).await.unwrap().unwrap();
+    assert!(outcome.clean, "{outcome:?}");
+}

@@ -1,0 +1,11 @@
+//! The edge over real sockets: two edges over the same stores, as behind a balancer.
+
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests, which clippy does not see here.
+
+mod http;
+mod listen;
+mod rest;
+mod sessions;
+mod streams;
+mod tools;
+mod world;

@@ -1,0 +1,222 @@
+//! The stream of a session: what it asked for, exactly, wherever it hangs.
+
+use std::time::Duration;
+
+use sse_edge::Config;
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+
+use super::world::*;
+
+#[tokio::test]
+async fn a_subscription_made_on_one_edge_reaches_the_stream_on_the_other() {
+    let (world, a, b) = World::two().await;
+    let client = connect(&a).await;
+    let mut stream = client.open_stream(&b.url, None).await.unwrap();
+    assert_eq!(stream.headers()["cache-control"], "no-cache");
+    world.happens("cat").await;
+    subscribe(&client, &a, "cat").await;
+    let first = world.happens("cat").await;
+    world.happens("dog").await;
+    let second = world.happens("cat").await;
+    assert_eq!(next_events(&mut stream, 2).await, [first, second]);
+    quiet(&mut stream).await;
+}
+
+#[tokio::test]
+async fn events_before_an_edge_hears_of_the_subscription_are_not_missed() {
+    let world = World::new().await;
+    let slow = SlowSessions::new(&world.bus);
+    let (a, b) = (
+        world.node().await,
+        world.node_with(&Config::default(), slow.clone()).await,
+    );
+    let client = connect(&a).await;
+    let mut stream = client.open_stream(&b.url, None).await.unwrap();
+    subscribe(&client, &a, "dog").await;
+    let dog = world.happens("dog").await;
+    assert_eq!(next_events(&mut stream, 1).await, [dog]);
+    slow.hold();
+    subscribe(&client, &a, "cat").await;
+    let first = world.happens("cat").await;
+    let dog = world.happens("dog").await;
+    let second = world.happens_unheard("cat").await;
+    assert_eq!(
+        next_events(&mut stream, 1).await,
+        [dog],
+        "what it knows of goes on"
+    );
+    slow.flow();
+    assert_eq!(next_events(&mut stream, 2).await, [first, second]);
+    quiet(&mut stream).await;
+}
+
+#[tokio::test]
+async fn the_first_stream_begins_where_the_subscriptions_do_and_a_later_one_now() {
+    let (world, a, b) = World::two().await;
+    let client = connect(&a).await;
+    world.happens("cat").await;
+    world.settle(&a).await;
+    subscribe(&client, &a, "cat").await;
+    let (first, second) = (world.happens("cat").await, world.happens("cat").await);
+    let mut stream = client.open_stream(&b.url, None).await.unwrap();
+    assert_eq!(next_events(&mut stream, 2).await, [first, second]);
+    drop(stream);
+    world.happens("cat").await;
+    world.settle(&a).await;
+    let mut later = client.open_stream(&a.url, None).await.unwrap();
+    let third = world.happens("cat").await;
+    assert_eq!(next_events(&mut later, 1).await, [third]);
+}
+
+#[tokio::test]
+async fn a_newer_stream_takes_over_on_the_same_edge_and_on_another() {
+    let (world, a, b) = World::two().await;
+    let client = connect(&a).await;
+    subscribe(&client, &a, "cat").await;
+    let mut older = client.open_stream(&a.url, None).await.unwrap();
+    for node in [&a, &b, &a] {
+        // Tags rise with the millisecond.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        let mut newer = client.open_stream(&node.url, None).await.unwrap();
+        assert_eq!(ended(&mut older).await, []);
+        let event = world.happens("cat").await;
+        assert_eq!(next_events(&mut newer, 1).await, [event]);
+        older = newer;
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_events_while_away_come_exactly_on_the_other_edge_and_then_live() {
+    let (world, a, b) = World::two().await;
+    let client = connect(&a).await;
+    subscribe(&client, &a, "cat").await;
+    let mut stream = client.open_stream(&a.url, None).await.unwrap();
+    let first = world.happens("cat").await;
+    assert_eq!(next_events(&mut stream, 1).await, [first]);
+    let last_id = stream.last_id().unwrap().to_owned();
+    drop(stream);
+    let mut missed = Vec::new();
+    for _ in 0..100 {
+        missed.push(world.happens("cat").await);
+        world.happens("dog").await;
+    }
+    let mut resumed = client.open_stream(&b.url, Some(&last_id)).await.unwrap();
+    assert_eq!(next_events(&mut resumed, 100).await, missed);
+    let live = world.happens("cat").await;
+    assert_eq!(next_events(&mut resumed, 1).await, [live]);
+    quiet(&mut resumed).await;
+}
+
+#[tokio::test]
+async fn a_priming_event_is_enough_to_resume_from() {
+    let (world, a, b) = World::two().await;
+    let client = connect(&a).await;
+    subscribe(&client, &a, "cat").await;
+    let mut stream = client.open_stream(&a.url, None).await.unwrap();
+    let priming = stream.next_event(SOON).await.unwrap();
+    assert_eq!(
+        (priming.data.as_deref(), priming.id.is_some()),
+        (Some(""), true)
+    );
+    assert_eq!(stream.retry(), Some(Duration::from_secs(1)));
+    let id = priming.id.unwrap();
+    drop(stream);
+    let event = world.happens("cat").await;
+    let mut resumed = client.open_stream(&b.url, Some(&id)).await.unwrap();
+    assert_eq!(next_events(&mut resumed, 1).await, [event]);
+}
+
+#[tokio::test]
+async fn an_id_that_says_nothing_here_is_answered_with_a_notice() {
+    let (world, a, b) = World::two().await;
+    let (client, other) = (connect(&a).await, connect(&a).await);
+    subscribe(&client, &a, "cat").await;
+    let mut stream = other.open_stream(&b.url, None).await.unwrap();
+    let foreign = stream.next_event(SOON).await.unwrap().id.unwrap();
+    for id in [foreign.as_str(), "not-one-of-ours", "1"] {
+        let mut resumed = client.open_stream(&b.url, Some(id)).await.unwrap();
+        let notice = next(&mut resumed).await;
+        assert_eq!(notice.params()["data"]["truncated"], true, "{notice:?}");
+        assert_eq!(notice.params()["level"], "warning");
+        let event = world.happens("cat").await;
+        assert_eq!(next_events(&mut resumed, 1).await, [event]);
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_whose_future_was_trimmed_is_answered_with_a_notice_and_the_rest() {
+    let world = World::keeping(50).await;
+    let a = world.node().await;
+    let client = connect(&a).await;
+    subscribe(&client, &a, "cat").await;
+    let mut stream = client.open_stream(&a.url, None).await.unwrap();
+    world.happens("cat").await;
+    next_events(&mut stream, 1).await;
+    let id = stream.last_id().unwrap().to_owned();
+    drop(stream);
+    let mut all = Vec::new();
+    for _ in 0..80 {
+        all.push(world.happens("cat").await);
+    }
+    // An edge that starts now has nothing of it in its ring.
+    let b = world.node().await;
+    let mut resumed = client.open_stream(&b.url, Some(&id)).await.unwrap();
+    let notice = next(&mut resumed).await;
+    assert_eq!(notice.params()["data"]["truncated"], true);
+    assert_eq!(next_events(&mut resumed, 50).await, all[30..]);
+    drop(resumed);
+    // The notice's own id is a place to go on from.
+    let mut resumed = client
+        .open_stream(&b.url, notice.id.as_deref())
+        .await
+        .unwrap();
+    assert_eq!(next_events(&mut resumed, 50).await, all[30..]);
+}
+
+#[tokio::test]
+async fn a_resource_that_changes_is_told_as_the_client_spelt_it() {
+    let (world, a, b) = World::two().await;
+    let client = connect(&a).await;
+    let mut stream = client.open_stream(&b.url, None).await.unwrap();
+    let uri = "github://issues/OCTO/Cat/7";
+    client.subscribe(&a.url, uri).await.unwrap();
+    world.happens("dog").await;
+    world.happens("cat").await;
+    let told = next(&mut stream).await;
+    assert_eq!(told.method(), "notifications/resources/updated");
+    assert_eq!(told.params()["uri"], uri);
+    client.unsubscribe(&a.url, uri).await.unwrap();
+    // When the next wish has reached the stream's edge, this one has.
+    subscribe(&client, &a, "dog").await;
+    let dog = world.happens("dog").await;
+    assert_eq!(next_events(&mut stream, 1).await, [dog]);
+    world.happens("cat").await;
+    let dog = world.happens("dog").await;
+    assert_eq!(next_events(&mut stream, 1).await, [dog]);
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_delays_nobody() {
+    let (world, a, _b) = World::two().await;
+    let address = (a.url.host_str().unwrap(), a.url.port().unwrap());
+    let mut deaf = Vec::new();
+    for _ in 0..20 {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        socket
+            .write_all(b"GET /events/stream HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            .await
+            .unwrap();
+        deaf.push(socket);
+    }
+    let client = connect(&a).await;
+    subscribe(&client, &a, "cat").await;
+    let mut stream = client.open_stream(&a.url, None).await.unwrap();
+    // More than all socket buffers and the ring hold.
+    for round in 0..50 {
+        let mut sent = Vec::new();
+        for _ in 0..40 {
+            sent.push(world.happens_at_length("cat", 50_000).await);
+        }
+        assert_eq!(next_events(&mut stream, 40).await, sent, "round {round}");
+    }
+}

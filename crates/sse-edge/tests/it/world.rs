@@ -1,0 +1,367 @@
+//! Two edges that share log, bus and sessions, and a GitHub that does what the test says.
+
+use std::{
+    future::Future,
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use model::{
+    Clock, Cursor, CursorScope, Epoch, EventFacts, EventId, EventType, PrincipalId, RandomIds,
+    ResourceId, ResourceType, ResourceUri, Sequence, Sequenced, Source, StoredEvent, SystemClock,
+    Timestamp, TraceContext,
+};
+use ports::{
+    Bus, BusError, BusEvent, BusMessage, EventHint, EventLog, ResourceError, ResourceReader,
+    ResourceState, SessionStore, Subscription, SyncStatus, Topic,
+};
+use reqwest::Url;
+use serde_json::{Value, json};
+use service_kit::{
+    http::{HttpLimits, bind, serve},
+    lifecycle::{Lifecycle, OnExit},
+    metrics::Registry,
+};
+use sse_edge::{Authenticator, Config, Deps, Service};
+use store_memory::{InProcessBus, MemoryEventLog, MemorySessionStore};
+use testkit::{
+    mcp_client::{McpClient, Notification},
+    sse::{Frame, SseStream},
+};
+use tokio::sync::watch;
+
+/// How long anything may take that has to happen.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+/// How long nothing has to happen for us to believe that it does not.
+pub(crate) const QUIET: Duration = Duration::from_millis(150);
+
+/// One edge.
+pub(crate) struct Node {
+    pub(crate) url: Url,
+    pub(crate) life: Lifecycle,
+}
+
+impl Node {
+    pub(crate) fn at(&self, path: &str) -> Url {
+        self.url.join(path).unwrap()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.life.hard_stop();
+    }
+}
+
+/// What the edges stand on.
+pub(crate) struct World {
+    pub(crate) log: Arc<MemoryEventLog>,
+    pub(crate) bus: Arc<InProcessBus>,
+    sessions: Arc<dyn SessionStore>,
+    epoch: Epoch,
+    count: AtomicU64,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::keeping(100_000).await
+    }
+
+    /// A log that keeps so many events.
+    pub(crate) async fn keeping(events: usize) -> Self {
+        let capacity = |count| NonZeroUsize::new(count).unwrap();
+        let log = Arc::new(MemoryEventLog::new(&RandomIds, capacity(events)));
+        let epoch = log.head().await.unwrap().epoch;
+        let bus = Arc::new(InProcessBus::new(capacity(10_000)));
+        let sessions = Arc::new(MemorySessionStore::new(Arc::new(SystemClock), 1000));
+        Self {
+            log,
+            bus,
+            sessions,
+            epoch,
+            count: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) async fn two() -> (Self, Node, Node) {
+        let world = Self::new().await;
+        let (a, b) = (world.node().await, world.node().await);
+        (world, a, b)
+    }
+
+    pub(crate) async fn node(&self) -> Node {
+        self.node_with(&Config::default(), self.bus.clone()).await
+    }
+
+    pub(crate) async fn node_with(&self, config: &Config, bus: Arc<dyn Bus>) -> Node {
+        let deps = Deps {
+            log: self.log.clone(),
+            sessions: self.sessions.clone(),
+            bus,
+            resources: Arc::new(OneIssue),
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(RandomIds),
+            auth: Arc::new(Authenticator::none()),
+        };
+        let service = Service::build(config, deps, &mut Registry::default()).unwrap();
+        let life = Lifecycle::new(Duration::from_secs(config.drain_seconds));
+        service.spawn(&life);
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap())
+            .parse()
+            .unwrap();
+        let serving = serve(
+            listener,
+            service.router(),
+            HttpLimits::default(),
+            life.clone(),
+        );
+        life.spawn("http", OnExit::EndsProcess, serving);
+        until("the edge is ready", || async { life.readiness().ready }).await;
+        Node { url, life }
+    }
+
+    /// Something happens to issue 7 of `octo/<repo>`; its id is given back.
+    pub(crate) async fn happens(&self, repo: &str) -> String {
+        let (id, hint) = self.stored(repo, 0).await;
+        self.bus
+            .publish(&Topic::Broadcast, hint, None)
+            .await
+            .unwrap();
+        id
+    }
+
+    /// As [`World::happens`], with an event of about so many bytes.
+    pub(crate) async fn happens_at_length(&self, repo: &str, bytes: usize) -> String {
+        let (id, hint) = self.stored(repo, bytes).await;
+        self.bus
+            .publish(&Topic::Broadcast, hint, None)
+            .await
+            .unwrap();
+        id
+    }
+
+    /// As [`World::happens`], but whoever stored it died before it told the bus.
+    pub(crate) async fn happens_unheard(&self, repo: &str) -> String {
+        self.stored(repo, 0).await.0
+    }
+
+    /// Waits until an edge has heard of everything that has happened.
+    pub(crate) async fn settle(&self, node: &Node) {
+        let last = self.log.head().await.unwrap().last;
+        let stream = node.at("/events/stream");
+        until("the edge has caught up", || async {
+            let mut stream = testkit::sse::open(&stream, Default::default())
+                .await
+                .unwrap();
+            let id = stream.next_event(SOON).await.unwrap().id.unwrap();
+            let scope = CursorScope::events(&PrincipalId::anonymous());
+            Cursor::parse(&id, scope).unwrap().sequence >= last
+        })
+        .await;
+    }
+
+    async fn stored(&self, repo: &str, bytes: usize) -> (String, BusMessage) {
+        let n = self.count.fetch_add(1, Ordering::SeqCst) + 1;
+        let event = event(n, repo, bytes);
+        let appended = self.log.append(vec![event.clone()]).await.unwrap();
+        let events = vec![Sequenced {
+            sequence: appended[0].sequence,
+            item: event,
+        }];
+        let hint = EventHint {
+            epoch: self.epoch,
+            events,
+        };
+        (format!("e{n}"), BusMessage::Events(Arc::new(hint)))
+    }
+}
+
+fn event(n: u64, repo: &str, bytes: usize) -> StoredEvent {
+    let now = SystemClock.now();
+    let facts = EventFacts {
+        id: EventId::new(&format!("e{n}")).unwrap(),
+        event_type: EventType::Updated,
+        resource_type: ResourceType::Issue,
+        resource_id: ResourceId::new("I_7").unwrap(),
+        owner: Some("Octo".to_owned()),
+        repo: Some(repo.to_owned()),
+        number: Some(7),
+        actor: Some("mona".to_owned()),
+        source: Source::Webhook,
+        tags: vec!["bug".to_owned()],
+        timestamp: now,
+        received_at: now,
+    };
+    let json = json!({ "id": facts.id.as_str(), "title": "a\nb", "filler": "x".repeat(bytes) });
+    StoredEvent {
+        facts,
+        json: json.to_string().into(),
+        trace: None,
+    }
+}
+
+/// A sync role that knows one issue.
+#[derive(Debug)]
+struct OneIssue;
+
+#[async_trait]
+impl ResourceReader for OneIssue {
+    async fn get_resource(
+        &self,
+        uri: &ResourceUri,
+        _: Option<TraceContext>,
+    ) -> Result<Option<ResourceState>, ResourceError> {
+        let known = uri.to_string() == "github://issues/octo/cat/7";
+        Ok(known.then(|| ResourceState {
+            uri: uri.clone(),
+            json: r#"{"number":7}"#.into(),
+            event_id: EventId::new("e1").unwrap(),
+            sequence: Sequence(1),
+            updated_at: Timestamp::default(),
+            deleted: false,
+        }))
+    }
+
+    async fn status(&self, _: Option<TraceContext>) -> Result<SyncStatus, ResourceError> {
+        let (position, head) = (Sequence(1), Sequence(1));
+        Ok(SyncStatus {
+            position,
+            head,
+            resources: 1,
+            caught_up: true,
+        })
+    }
+}
+
+/// A bus on which news about sessions travels only while the test lets it.
+#[derive(Debug)]
+pub(crate) struct SlowSessions {
+    bus: Arc<InProcessBus>,
+    flows: watch::Sender<bool>,
+}
+
+impl SlowSessions {
+    pub(crate) fn new(bus: &Arc<InProcessBus>) -> Arc<Self> {
+        Arc::new(Self {
+            bus: Arc::clone(bus),
+            flows: watch::Sender::new(true),
+        })
+    }
+
+    pub(crate) fn hold(&self) {
+        self.flows.send_replace(false);
+    }
+
+    pub(crate) fn flow(&self) {
+        self.flows.send_replace(true);
+    }
+}
+
+#[async_trait]
+impl Bus for SlowSessions {
+    async fn publish(
+        &self,
+        topic: &Topic,
+        message: BusMessage,
+        trace: Option<TraceContext>,
+    ) -> Result<(), BusError> {
+        self.bus.publish(topic, message, trace).await
+    }
+
+    async fn subscribe(&self, topic: &Topic) -> Result<Subscription, BusError> {
+        let subscription = self.bus.subscribe(topic).await?;
+        if *topic != Topic::AllSessions {
+            return Ok(subscription);
+        }
+        let flows = self.flows.subscribe();
+        let held = subscription.0.then(move |event: BusEvent| {
+            let mut flows = flows.clone();
+            async move {
+                let _ = flows.wait_for(|flows| *flows).await;
+                event
+            }
+        });
+        Ok(Subscription(Box::pin(held)))
+    }
+
+    async fn check(&self) -> Result<(), BusError> {
+        self.bus.check().await
+    }
+}
+
+/// Waits until a condition holds.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let waiting = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    assert!(
+        tokio::time::timeout(SOON, waiting).await.is_ok(),
+        "in vain: {what}"
+    );
+}
+
+/// A session that has said that it is initialized.
+pub(crate) async fn connect(node: &Node) -> McpClient {
+    McpClient::connect(&node.url).await.unwrap()
+}
+
+/// Subscribes the session to a repository's events; gives the tool's data.
+pub(crate) async fn subscribe(client: &McpClient, node: &Node, repo: &str) -> Value {
+    let arguments = json!({ "filters": [{ "repo": repo }] });
+    let result = client
+        .call_tool(&node.url, "subscribe_to_events", arguments)
+        .await
+        .unwrap();
+    assert_ne!(result["isError"], true, "{result}");
+    result["structuredContent"].clone()
+}
+
+/// The next message of a session's stream.
+pub(crate) async fn next(stream: &mut SseStream) -> Notification {
+    McpClient::next_message(stream, SOON).await.unwrap()
+}
+
+/// The ids of the next events on a session's stream, which has nothing else.
+pub(crate) async fn next_events(stream: &mut SseStream, count: usize) -> Vec<String> {
+    let mut ids = Vec::new();
+    while ids.len() < count {
+        let message = next(stream).await;
+        assert_eq!(message.method(), "notifications/message", "{message:?}");
+        ids.push(
+            message.params()["data"]["id"]
+                .as_str()
+                .unwrap_or("no event")
+                .to_owned(),
+        );
+    }
+    ids
+}
+
+/// Nothing but comments comes for a while.
+pub(crate) async fn quiet(stream: &mut SseStream) {
+    let frame = stream.next_event(QUIET).await;
+    assert!(
+        matches!(frame, Err(testkit::sse::SseError::Deadline { .. })),
+        "{frame:?}"
+    );
+}
+
+/// Reads until the server ends the stream; the data frames that came before.
+pub(crate) async fn ended(stream: &mut SseStream) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    while let Some(frame) = stream.next(SOON).await.expect("the stream ends") {
+        if frame.data.as_deref().is_some_and(|data| !data.is_empty()) {
+            frames.push(frame);
+        }
+    }
+    frames
+}
