@@ -55,13 +55,27 @@ impl CacheHint {
     }
 }
 
-/// A complete result. In the stateless era it gets `resultType`, its cache hint and `serverInfo` in
+/// What kind of result it is, in the stateless era (MCP 2026-07-28, Base Protocol, "Results").
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResultType {
+    /// The request is done.
+    #[default]
+    Complete,
+    /// The client has to answer questions and ask again ([`crate::mrtr`]).
+    InputRequired,
+    /// The work goes on as a task ([`crate::task`]).
+    Task,
+}
+
+/// A result. In the stateless era it gets `resultType`, its cache hint and `serverInfo` in
 /// `_meta` (MCP 2026-07-28, Base Protocol, "Results"); in the handshake era it is the body alone.
 #[derive(Debug)]
 pub struct Answer<'a, T> {
     version: ProtocolVersion,
     body: &'a T,
     cache: Option<CacheHint>,
+    result_type: ResultType,
     meta: Map<String, Value>,
 }
 
@@ -77,6 +91,7 @@ impl<'a, T: Serialize> Answer<'a, T> {
             version,
             body,
             cache: None,
+            result_type: ResultType::Complete,
             meta,
         }
     }
@@ -85,6 +100,13 @@ impl<'a, T: Serialize> Answer<'a, T> {
     #[must_use]
     pub fn cached(mut self, hint: CacheHint) -> Self {
         self.cache = Some(hint);
+        self
+    }
+
+    /// Of this kind. Only a complete result has a cache hint.
+    #[must_use]
+    pub fn of_type(mut self, result_type: ResultType) -> Self {
+        self.result_type = result_type;
         self
     }
 
@@ -105,7 +127,7 @@ impl<'a, T: Serialize> Answer<'a, T> {
 #[derive(Serialize)]
 struct Stateless<'a, T> {
     #[serde(rename = "resultType")]
-    result_type: &'static str,
+    result_type: ResultType,
     #[serde(flatten)]
     body: &'a T,
     #[serde(flatten)]
@@ -128,9 +150,11 @@ impl<T: Serialize> Serialize for Answer<'_, T> {
         match self.version.era() {
             Era::Handshake => Handshake { body, meta }.serialize(serializer),
             Era::Stateless => Stateless {
-                result_type: "complete",
+                result_type: self.result_type,
                 body,
-                cache: self.cache,
+                cache: self
+                    .cache
+                    .filter(|_| self.result_type == ResultType::Complete),
                 meta,
             }
             .serialize(serializer),

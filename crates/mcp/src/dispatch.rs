@@ -14,9 +14,11 @@ use model::SessionId;
 
 use crate::{
     envelope::{self, Body, Incoming, Request},
+    extension::Extensions,
+    handshake::Capabilities,
     headers::{self, Accepts, single},
     limits::MAX_EVENT_ID_BYTES,
-    method,
+    method, task,
     version::{Era, ProtocolVersion},
 };
 
@@ -81,6 +83,26 @@ impl Surface {
     pub fn new(methods: &[&'static str]) -> Self {
         Self {
             methods: methods.iter().copied().collect(),
+        }
+    }
+
+    /// What is declared, and nothing else: so `server/discover` cannot say one thing and the
+    /// dispatcher another. Discover and listen are always there.
+    #[must_use]
+    pub fn of(capabilities: &Capabilities, extensions: &Extensions) -> Self {
+        let groups: [(bool, &[&'static str]); 6] = [
+            (true, &[method::DISCOVER, method::LISTEN]),
+            (capabilities.tools.is_some(), &method::TOOLS),
+            (capabilities.resources.is_some(), &method::RESOURCES),
+            (capabilities.prompts.is_some(), &method::PROMPTS),
+            (capabilities.completions, &[method::COMPLETION]),
+            (extensions.has(task::EXTENSION), &method::TASKS),
+        ];
+        let declared = groups.iter().filter(|(declared, _)| *declared);
+        Self {
+            methods: declared
+                .flat_map(|(_, methods)| methods.iter().copied())
+                .collect(),
         }
     }
 
@@ -212,6 +234,7 @@ fn request(surface: &Surface, claims: &Claims<'_>, request: Request) -> Result<D
     }
     let (version, meta) =
         stateless::check(surface, claims, &request.method, &parts).map_err(answered)?;
+    let param_headers = stateless::param_headers(&request.method, claims.headers);
     Ok(Decision::Modern(ModernRequest {
         version,
         meta,
@@ -219,6 +242,7 @@ fn request(surface: &Surface, claims: &Claims<'_>, request: Request) -> Result<D
         method: request.method,
         params: request.params,
         accepts: claims.accepts,
+        param_headers,
     }))
 }
 

@@ -140,6 +140,8 @@ pub enum ErrorCode {
     SessionNotFound,
     /// Handshake era: no such resource.
     ResourceNotFound,
+    /// 2025-11-25 alone: the user has to go to a page first.
+    UrlElicitationRequired,
     /// Stateless era: a header is missing, illegal, or says something else than the body.
     HeaderMismatch,
     /// Stateless era: the request did not declare a capability that it needs.
@@ -160,6 +162,7 @@ impl ErrorCode {
             Self::Internal => -32603,
             Self::SessionNotFound => -32001,
             Self::ResourceNotFound => -32002,
+            Self::UrlElicitationRequired => -32042,
             Self::HeaderMismatch => -32020,
             Self::MissingCapability => -32021,
             Self::UnsupportedVersion => -32022,

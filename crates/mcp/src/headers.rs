@@ -16,6 +16,8 @@ pub const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-v
 pub const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 /// The tool, prompt, resource or task, in the stateless era.
 pub const NAME: HeaderName = HeaderName::from_static("mcp-name");
+/// What every header begins with that mirrors an argument of `tools/call`.
+pub const PARAM_PREFIX: &str = "mcp-param-";
 /// The position to resume after, in the handshake era.
 pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 

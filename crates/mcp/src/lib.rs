@@ -13,25 +13,38 @@
 //! | [`method`] | the names of methods and notifications |
 //! | [`answer`] | one result, shaped for the revision that asked |
 //! | [`handshake`], [`stateless`] | what only one of the eras has |
-//! | [`tool`], [`resource`], [`page`] | descriptors, parameters and results of the features |
-//! | [`sse`] | frames of a stream, and a parser for tests |
+//! | [`tool`], [`resource`], [`prompt`], [`completion`], [`page`] | the features |
+//! | [`client`] | what a server asks of a client: forms, URLs, its model, its roots |
+//! | [`mrtr`] | the same questions within a result, and the sealed state of the stateless era |
+//! | [`task`] | work that goes on after the answer (extension) |
+//! | [`extension`] | the extensions that the server declares |
+//! | [`notification`] | progress that only rises, the log filter, changes of lists |
+//! | [`sse`], [`ndjson`], [`legacy`] | frames of a stream, lines, the transport of 2024-11-05 |
 //! | [`headers`] | header values, `Accept`, the base64 sentinel |
 //!
-//! What is deliberately absent: `Origin` and `Host` checks, authorization, `Mcp-Param-*` (needs the
-//! tool's schema), prompts, MRTR and tasks (they come with their handlers).
+//! What is deliberately absent: `Origin` and `Host` checks, and authorization.
 
 pub mod answer;
+pub mod client;
+pub mod completion;
 pub mod dispatch;
 pub mod envelope;
+pub mod extension;
 pub mod handshake;
 pub mod headers;
+pub mod legacy;
 pub mod limits;
 pub mod method;
+pub mod mrtr;
+pub mod ndjson;
+pub mod notification;
 pub mod page;
 pub mod params;
+pub mod prompt;
 pub mod resource;
 pub mod sse;
 pub mod stateless;
+pub mod task;
 pub mod tool;
 pub mod version;
 

@@ -27,6 +27,47 @@ pub const MAX_CLIENT_FACTS_BYTES: usize = 16 * 1024;
 /// Most `resourceSubscriptions` of one listen stream; more is refused with -32602.
 pub const MAX_LISTEN_URIS: usize = 256;
 
+/// Most `taskIds` of one listen stream; more is refused with -32602.
+pub const MAX_LISTEN_TASKS: usize = 256;
+
+/// Longest task id, in bytes; longer names no task of ours.
+pub const MAX_TASK_ID_BYTES: usize = 128;
+
+/// Most questions that one task asks its client over its life; then it cannot ask any more, because
+/// the keys of all have to be remembered.
+pub const MAX_TASK_INPUTS: usize = 256;
+
+/// Most `inputResponses` of one request; more is refused with -32602.
+pub const MAX_INPUT_RESPONSES: usize = 64;
+
+/// Largest state that is sealed into a `requestState`, in bytes; more is an error of the server's,
+/// because every client would carry it back and forth.
+pub const MAX_STATE_BYTES: usize = 16 * 1024;
+
+/// Longest `requestState` that is looked at, in bytes: the base64 of a sealed state of 16 KiB fits.
+/// Longer cannot be one of ours.
+pub const MAX_REQUEST_STATE_BYTES: usize = 24 * 1024;
+
+/// Most values of one completion (MCP, Utilities, "Completion"); the rest is cut and `hasMore` says
+/// so.
+pub const MAX_COMPLETION_VALUES: usize = 100;
+
+/// Longest text that is completed and longest name or value of a prompt's argument, in bytes;
+/// longer is refused with -32602.
+pub const MAX_ARGUMENT_BYTES: usize = 64 * 1024;
+
+/// Most arguments of one `prompts/get` or completion context; more is refused with -32602.
+pub const MAX_PROMPT_ARGUMENTS: usize = 64;
+
+/// Most roots that are taken from a client; more is a malformed answer.
+pub const MAX_ROOTS: usize = 256;
+
+/// Longest reason in a `notifications/cancelled` that we pass on, in bytes; the rest is cut.
+pub const MAX_REASON_BYTES: usize = 400;
+
+/// Longest line of NDJSON, in bytes; a longer one is skipped up to its end and answered -32600.
+pub const MAX_LINE_BYTES: usize = MAX_BODY_BYTES;
+
 /// Longest resource URI that is looked at, in bytes; longer names no resource of ours.
 pub const MAX_URI_BYTES: usize = 2048;
 

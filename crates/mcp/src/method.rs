@@ -40,6 +40,22 @@ pub const TASKS_UPDATE: &str = "tasks/update";
 /// Ends a task (tasks extension).
 pub const TASKS_CANCEL: &str = "tasks/cancel";
 
+/// Asks the user (handshake era a request of the server's; stateless era within a result).
+pub const ELICIT: &str = "elicitation/create";
+/// Asks the client's model (as above).
+pub const SAMPLE: &str = "sampling/createMessage";
+/// Asks for the client's roots (as above).
+pub const ROOTS_LIST: &str = "roots/list";
+
+/// What the capability `tools` stands for, in the stateless era.
+pub const TOOLS: [&str; 2] = [TOOLS_LIST, TOOLS_CALL];
+/// What the capability `resources` stands for, in the stateless era.
+pub const RESOURCES: [&str; 3] = [RESOURCES_LIST, RESOURCES_TEMPLATES_LIST, RESOURCES_READ];
+/// What the capability `prompts` stands for.
+pub const PROMPTS: [&str; 2] = [PROMPTS_LIST, PROMPTS_GET];
+/// What the tasks extension stands for.
+pub const TASKS: [&str; 3] = [TASKS_GET, TASKS_UPDATE, TASKS_CANCEL];
+
 /// The client is ready (handshake era).
 pub const INITIALIZED: &str = "notifications/initialized";
 /// A request is not wanted any more (handshake era; the stateless era closes the stream instead).
@@ -58,3 +74,9 @@ pub const RESOURCES_LIST_CHANGED: &str = "notifications/resources/list_changed";
 pub const RESOURCES_UPDATED: &str = "notifications/resources/updated";
 /// First message on a listen stream (stateless era).
 pub const LISTEN_ACKNOWLEDGED: &str = "notifications/subscriptions/acknowledged";
+/// A task has changed (tasks extension, listen streams).
+pub const TASKS_CHANGED: &str = "notifications/tasks";
+/// The user is done with the page of a URL elicitation (2025-11-25).
+pub const ELICITATION_COMPLETE: &str = "notifications/elicitation/complete";
+/// The client's roots are others now (handshake era, from the client).
+pub const ROOTS_LIST_CHANGED: &str = "notifications/roots/list_changed";

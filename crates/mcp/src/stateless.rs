@@ -8,12 +8,14 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     answer::{Answer, Empty},
+    dispatch::{ClientCapabilities, Refusal},
     envelope::{RequestId, RpcError},
+    extension::Extensions,
     handshake::{Capabilities, ListChanged, ServerInfo, ServerProfile},
-    limits::{MAX_LISTEN_URIS, MAX_URI_BYTES},
+    limits::{MAX_LISTEN_TASKS, MAX_LISTEN_URIS, MAX_TASK_ID_BYTES, MAX_URI_BYTES},
     method,
     params::{self, InputError},
-    sse,
+    sse, task,
     version::ProtocolVersion,
 };
 
@@ -41,6 +43,17 @@ pub fn discover_result(version: ProtocolVersion, profile: &ServerProfile) -> Dis
     }
 }
 
+impl DiscoverResult<'_> {
+    /// Declares the extensions too. Without any nothing is added.
+    #[must_use]
+    pub fn with_extensions(mut self, extensions: &Extensions) -> Self {
+        if !extensions.is_empty() {
+            self.capabilities["extensions"] = extensions.describe();
+        }
+        self
+    }
+}
+
 /// What a listen stream carries; as asked for, or as honoured.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -58,6 +71,9 @@ pub struct ListenFilter {
     /// 256.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub resource_subscriptions: BTreeSet<String>,
+    /// `notifications/tasks` for these tasks (tasks extension); at most 256.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub task_ids: BTreeSet<String>,
 }
 
 // Serde's skip_serializing_if hands over a reference.
@@ -80,39 +96,57 @@ struct ListenWire {
     prompts_list_changed: bool,
     resources_list_changed: bool,
     resource_subscriptions: Vec<String>,
+    task_ids: Vec<String>,
 }
 
 impl ListenFilter {
     /// Reads the params of `subscriptions/listen`.
     ///
     /// # Errors
-    /// -32602: `notifications` is missing or of the wrong shape, has more than 256 URIs, or one that
-    /// is empty or longer than 2048 bytes.
+    /// -32602: `notifications` is missing or of the wrong shape, has more than 256 URIs or tasks,
+    /// or a URI that is empty or longer than 2048 bytes, or a task id longer than 128 bytes.
     pub fn parse(params: Option<&RawValue>) -> Result<Self, RpcError> {
         let ListenParams { notifications } = params::parse(params)?;
         let uris = notifications.resource_subscriptions;
-        let refuse = |reason: &str| {
-            Err(InputError::new("notifications.resourceSubscriptions", reason).into())
+        let tasks = notifications.task_ids;
+        let refuse = |member: &str, reason: &str| {
+            Err(InputError::new(&format!("notifications.{member}"), reason).into())
         };
+        let fits = |text: &String, most: usize| !text.is_empty() && text.len() <= most;
         if uris.len() > MAX_LISTEN_URIS {
-            return refuse("at most 256 URIs on one stream");
+            return refuse("resourceSubscriptions", "at most 256 URIs on one stream");
         }
-        if uris
-            .iter()
-            .any(|uri| uri.is_empty() || uri.len() > MAX_URI_BYTES)
-        {
-            return refuse("a URI has 1 to 2048 bytes");
+        if !uris.iter().all(|uri| fits(uri, MAX_URI_BYTES)) {
+            return refuse("resourceSubscriptions", "a URI has 1 to 2048 bytes");
+        }
+        if tasks.len() > MAX_LISTEN_TASKS {
+            return refuse("taskIds", "at most 256 tasks on one stream");
+        }
+        if !tasks.iter().all(|id| fits(id, MAX_TASK_ID_BYTES)) {
+            return refuse("taskIds", "a task id has 1 to 128 bytes");
         }
         Ok(Self {
             tools_list_changed: notifications.tools_list_changed,
             prompts_list_changed: notifications.prompts_list_changed,
             resources_list_changed: notifications.resources_list_changed,
             resource_subscriptions: uris.into_iter().collect(),
+            task_ids: tasks.into_iter().collect(),
         })
     }
 
+    /// Checks that the client declared what it asks for (SEP-2663, "Task Status Notifications").
+    ///
+    /// # Errors
+    /// 400 with -32021: it asks for tasks and does not declare the tasks extension.
+    pub fn check_declared(&self, client: &ClientCapabilities) -> Result<(), Refusal> {
+        if self.task_ids.is_empty() {
+            return Ok(());
+        }
+        task::require_extension(client)
+    }
+
     /// The subset that we honour: what `server/discover` declares, and URIs that name something
-    /// here.
+    /// here. Tasks are not among it; [`Self::with_tasks`] adds them.
     #[must_use]
     pub fn honoured(&self, can: &Capabilities, is_known: impl Fn(&str) -> bool) -> Self {
         let announced = |list: Option<ListChanged>| list.is_some_and(|ListChanged(yes)| yes);
@@ -129,7 +163,16 @@ impl ListenFilter {
             } else {
                 BTreeSet::new()
             },
+            task_ids: BTreeSet::new(),
         }
+    }
+
+    /// The honoured subset with those tasks of `asked` that are this principal's.
+    #[must_use]
+    pub fn with_tasks(mut self, asked: &Self, is_own: impl Fn(&str) -> bool) -> Self {
+        let own = asked.task_ids.iter().filter(|id| is_own(id));
+        self.task_ids = own.cloned().collect();
+        self
     }
 
     /// Whether there is nothing to wait for: then the stream is acknowledged and ended at once.
@@ -263,12 +306,16 @@ mod tests {
             json!({"notifications": {"resourceSubscriptions": [""]}}),
             json!({"notifications": {"resourceSubscriptions": vec!["a"; 257]}}),
             json!({"notifications": {"resourceSubscriptions": ["a".repeat(2049)]}}),
+            json!({"notifications": {"taskIds": "t"}}),
+            json!({"notifications": {"taskIds": [""]}}),
+            json!({"notifications": {"taskIds": vec!["t"; 257]}}),
+            json!({"notifications": {"taskIds": ["t".repeat(129)]}}),
         ] {
             let error = parse(&bad).unwrap_err();
             assert_eq!(error.code.number(), -32602);
             assert!(error.message.contains("notifications"), "{error}");
         }
-        let extended = json!({"notifications": {"taskIds": ["t"]}, "_meta": {}});
+        let extended = json!({"notifications": {"eventsListChanged": true}, "_meta": {}});
         assert!(parse(&extended).unwrap().is_empty());
     }
 
@@ -305,6 +352,25 @@ mod tests {
         let ack = json_of(&acknowledged(&RequestId::Text("7".into()), &none));
         assert_eq!(ack["params"]["notifications"], json!({}));
         assert_eq!(ack["params"]["_meta"][SUBSCRIPTION_ID], "7");
+    }
+
+    #[test]
+    fn tasks_are_listened_to_by_those_who_declare_them_and_own_them() {
+        let asked = parse(&json!({"notifications": {"taskIds": ["own", "foreign"]}})).unwrap();
+        let client = |value| ClientCapabilities::from_value(value).unwrap();
+        let declared = client(json!({"extensions": {task::EXTENSION: {}}}));
+        assert_eq!(asked.check_declared(&declared), Ok(()));
+        let refusal = asked.check_declared(&client(json!({}))).unwrap_err();
+        assert_eq!(refusal.error.code.number(), -32021);
+        assert_eq!(
+            ListenFilter::default().check_declared(&client(json!({}))),
+            Ok(())
+        );
+        let honoured = asked.honoured(&Capabilities::default(), |_| true);
+        assert!(honoured.is_empty());
+        let honoured = honoured.with_tasks(&asked, |id| id == "own");
+        let ack = json_of(&acknowledged(&RequestId::Integer(7), &honoured));
+        assert_eq!(ack["params"]["notifications"], json!({"taskIds": ["own"]}));
     }
 
     #[test]

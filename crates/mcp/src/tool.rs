@@ -10,9 +10,11 @@ use crate::{
     version::ProtocolVersion,
 };
 
+mod param_header;
 mod result;
 mod schema;
 
+pub use param_header::{ParamHeader, check_param_headers};
 pub use result::{CallResult, Content};
 
 /// What a client may assume of a tool, to ask its user less or more. Hints: no promise, no
@@ -63,6 +65,7 @@ pub struct ToolDescriptor {
     input_schema: Value,
     output_schema: Option<Value>,
     annotations: Annotations,
+    param_headers: Vec<ParamHeader>,
 }
 
 impl ToolDescriptor {
@@ -70,8 +73,9 @@ impl ToolDescriptor {
     /// their descriptions.
     ///
     /// # Panics
-    /// `Input` is no struct or map, or the name is not 1 to 64 of `A-Z a-z 0-9 _ . / -`: a mistake
-    /// in the program that shows at start.
+    /// `Input` is no struct or map, the name is not 1 to 64 of `A-Z a-z 0-9 _ . / -`, or an
+    /// `x-mcp-header` breaks a rule of [`ParamHeader`]: a mistake in the program that shows at
+    /// start.
     #[must_use]
     pub fn new<Input: JsonSchema>(
         name: &'static str,
@@ -82,11 +86,13 @@ impl ToolDescriptor {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_./-".contains(&b);
         let is_name = (1..=64).contains(&name.len()) && name.bytes().all(allowed);
         assert!(is_name, "{name:?} is no name of a tool");
+        let input_schema = schema::of_input::<Input>(name);
         Self {
             name,
             title,
             description,
-            input_schema: schema::of_input::<Input>(name),
+            param_headers: param_header::declared(name, &input_schema),
+            input_schema,
             output_schema: None,
             annotations,
         }
@@ -103,8 +109,12 @@ impl ToolDescriptor {
     }
 
     /// With an input schema that is made elsewhere; it has to be of type object.
+    ///
+    /// # Panics
+    /// An `x-mcp-header` in it breaks a rule of [`ParamHeader`].
     #[must_use]
     pub fn with_input_schema(mut self, schema: Value) -> Self {
+        self.param_headers = param_header::declared(self.name, &schema);
         self.input_schema = schema;
         self
     }
@@ -113,6 +123,12 @@ impl ToolDescriptor {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// The arguments that a client mirrors into headers, in the order of their paths.
+    #[must_use]
+    pub fn param_headers(&self) -> &[ParamHeader] {
+        &self.param_headers
     }
 
     /// As a revision knows it.

@@ -32,6 +32,30 @@ impl ClientCapabilities {
         self.0.get(name).is_some_and(Value::is_object)
     }
 
+    /// Whether a nested capability such as `["sampling", "tools"]` is declared.
+    #[must_use]
+    pub fn declares(&self, path: &[&str]) -> bool {
+        let Some((first, rest)) = path.split_first() else {
+            return true;
+        };
+        let mut current = self.0.get(*first);
+        for key in rest {
+            current = current.and_then(|value| value.get(key));
+        }
+        current.is_some_and(Value::is_object)
+    }
+
+    /// The capabilities object that declares one nested capability and nothing else, as
+    /// [`Refusal::missing_capability`] wants it.
+    #[must_use]
+    pub fn only(path: &[&str]) -> Self {
+        let mut value = Value::Object(Map::new());
+        for key in path.iter().rev() {
+            value = Value::Object(Map::from_iter([((*key).to_owned(), value)]));
+        }
+        Self::from_value(value).unwrap_or_default()
+    }
+
     /// The settings of an extension, if it is declared.
     #[must_use]
     pub fn extension(&self, id: &str) -> Option<&Value> {

@@ -1,5 +1,7 @@
 //! The answers to what we do not serve: status, JSON-RPC error, id.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::StatusCode;
 use serde_json::json;
@@ -49,7 +51,7 @@ impl Refusal {
         envelope::error(self.id.as_ref(), &self.error)
     }
 
-    fn plain(status: StatusCode, code: ErrorCode, message: &'static str) -> Self {
+    fn plain(status: StatusCode, code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(status, RpcError::new(code, message))
     }
 
@@ -129,7 +131,7 @@ impl Refusal {
 
     /// 400 with -32020: a header is missing, illegal, or says something else than the body.
     #[must_use]
-    pub fn header_mismatch(message: &'static str) -> Self {
+    pub fn header_mismatch(message: impl Into<Cow<'static, str>>) -> Self {
         Self::plain(StatusCode::BAD_REQUEST, ErrorCode::HeaderMismatch, message)
     }
 

@@ -1,13 +1,13 @@
 //! Requests of the stateless era: the checks in the order in which clients expect their answers.
 
-use http::HeaderName;
+use http::{HeaderMap, HeaderName};
 use serde_json::value::RawValue;
 
 use super::{Claims, Refusal, RequestMeta, Surface, VersionClaim, meta::Parts};
 use crate::{
     envelope::RequestId,
     headers::{self, Accepts, decode_value, single},
-    method,
+    method, task,
     version::{Era, ProtocolVersion},
 };
 
@@ -27,10 +27,27 @@ pub struct ModernRequest {
     pub params: Option<Box<RawValue>>,
     /// What kinds of answer the client takes; at least one, and SSE for a listen stream.
     pub accepts: Accepts,
+    /// The `Mcp-Param-*` headers of a `tools/call`, not looked at yet: what they have to say only
+    /// the tool knows ([`crate::tool::check_param_headers`]). Empty for other methods.
+    pub param_headers: HeaderMap,
+}
+
+/// The headers that mirror arguments, copied out of all headers.
+pub(super) fn param_headers(method: &str, headers: &HeaderMap) -> HeaderMap {
+    let mut mirrored = HeaderMap::new();
+    if method == method::TOOLS_CALL {
+        for (name, value) in headers {
+            if name.as_str().starts_with(headers::PARAM_PREFIX) {
+                mirrored.append(name, value.clone());
+            }
+        }
+    }
+    mirrored
 }
 
 /// First failure answers: `_meta` complete, headers that are there agree, revision supported,
-/// headers all there, method served, `Mcp-Name`, kind of answer possible, rest of `_meta`.
+/// headers all there, method served, `Mcp-Name`, extension declared, kind of answer possible, rest
+/// of `_meta`.
 pub(super) fn check(
     surface: &Surface,
     claims: &Claims<'_>,
@@ -48,6 +65,9 @@ pub(super) fn check(
         return Err(Refusal::method_not_found(method));
     }
     check_name(claims, method, parts)?;
+    if method::TASKS.contains(&method) {
+        task::require_extension(&capabilities)?;
+    }
     let needs_stream = method == method::LISTEN;
     if claims.accepts.is_nothing() || (needs_stream && !claims.accepts.sse) {
         // Not 406: clients take a 4xx other than 400, 404 and 405 for a server of the handshake

@@ -10,6 +10,7 @@ use crate::envelope::RequestId;
 mod era;
 mod headers;
 mod session;
+mod surface;
 
 const SESSION: &str = "0b6c3a52-3c1e-4a60-9d6b-2f9f3c1f7f10";
 const MODERN: &str = "2026-07-28";
@@ -95,6 +96,10 @@ impl Sent {
     }
 
     fn decide(&self) -> Decision {
+        self.decide_on(&Surface::default())
+    }
+
+    fn decide_on(&self, surface: &Surface) -> Decision {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
             headers.append(
@@ -103,7 +108,7 @@ impl Sent {
             );
         }
         let body = (self.method == Method::POST).then_some(self.body.as_bytes());
-        classify(&Surface::default(), &self.method, &headers, body)
+        classify(surface, &self.method, &headers, body)
     }
 
     fn refusal(&self) -> Refusal {
@@ -114,7 +119,11 @@ impl Sent {
     }
 
     fn kind(&self) -> Is {
-        match self.decide() {
+        self.kind_on(&Surface::default())
+    }
+
+    fn kind_on(&self, surface: &Surface) -> Is {
+        match self.decide_on(surface) {
             Decision::Modern(_) => Is::Modern,
             Decision::Handshake(message) => match message.body {
                 HandshakeBody::One(_) => Is::Handshake,

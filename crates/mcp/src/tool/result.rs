@@ -54,7 +54,7 @@ impl Content {
     }
 
     /// What a revision that does not know this kind gets instead.
-    fn for_version(&self, version: ProtocolVersion) -> std::borrow::Cow<'_, Self> {
+    pub(crate) fn for_version(&self, version: ProtocolVersion) -> std::borrow::Cow<'_, Self> {
         use std::borrow::Cow;
         match self {
             Self::ResourceLink { uri, name } if !version.has_structured_output() => {

@@ -1,0 +1,54 @@
+//! The response of a client to a request of ours.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    envelope::Response,
+    params::{self, InputError},
+};
+
+/// Longest message of a client's error that is kept, in bytes.
+const MAX_MESSAGE_BYTES: usize = 400;
+
+/// Why there is no result from the client.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum ReplyError {
+    /// The client answered with an error.
+    #[error("the client refused ({code}): {message}")]
+    Refused {
+        /// JSON-RPC error code; 0 where there is none.
+        code: i64,
+        /// What the client says, at most 400 bytes.
+        message: String,
+    },
+    /// The client's result does not fit the question.
+    #[error("the client's answer does not fit")]
+    Malformed(#[source] InputError),
+}
+
+impl ports::Classified for ReplyError {
+    fn class(&self) -> ports::ErrorClass {
+        ports::ErrorClass::Caller
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+struct Wire {
+    code: i64,
+    message: String,
+}
+
+pub(super) fn result(response: &Response) -> Result<&RawValue, ReplyError> {
+    match &response.outcome {
+        Ok(result) => Ok(result),
+        Err(error) => {
+            let Wire { code, mut message } =
+                params::parse(Some(error)).map_err(ReplyError::Malformed)?;
+            message.truncate(message.floor_char_boundary(MAX_MESSAGE_BYTES));
+            Err(ReplyError::Refused { code, message })
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Completing an argument while it is typed (MCP, Server Features, "Completion").
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::{
+    envelope::RpcError,
+    limits::{MAX_ARGUMENT_BYTES, MAX_COMPLETION_VALUES},
+    params::{self, InputError},
+    prompt,
+};
+
+/// Params of `completion/complete`.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct CompleteParams {
+    /// Of what an argument is completed.
+    #[serde(rename = "ref")]
+    pub reference: Reference,
+    /// Which argument, and what is typed so far.
+    pub argument: Argument,
+    /// What is settled already.
+    #[serde(default)]
+    pub context: Context,
+}
+
+/// What has arguments.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(tag = "type")]
+pub enum Reference {
+    /// A prompt.
+    #[serde(rename = "ref/prompt")]
+    Prompt {
+        /// Its name.
+        name: String,
+    },
+    /// A resource template, or a resource.
+    #[serde(rename = "ref/resource")]
+    Resource {
+        /// The template as listed.
+        uri: String,
+    },
+}
+
+/// The argument that is typed.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct Argument {
+    /// Which.
+    pub name: String,
+    /// So far; may be empty.
+    pub value: String,
+}
+
+/// Arguments that are settled already (from 2025-06-18 on).
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+pub struct Context {
+    /// Name to value.
+    #[serde(default)]
+    pub arguments: BTreeMap<String, String>,
+}
+
+impl CompleteParams {
+    /// Reads the params.
+    ///
+    /// # Errors
+    /// -32602: a member is missing or of the wrong shape, a text is longer than 64 KiB, or there
+    /// are more than 64 settled arguments.
+    pub fn parse(params: Option<&RawValue>) -> Result<Self, RpcError> {
+        let parsed: Self = params::parse(params)?;
+        if parsed.argument.value.len() > MAX_ARGUMENT_BYTES {
+            return Err(InputError::new("argument.value", "at most 64 KiB").into());
+        }
+        prompt::check_arguments("context.arguments", &parsed.context.arguments)?;
+        Ok(parsed)
+    }
+}
+
+/// Result of `completion/complete`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct CompleteResult {
+    completion: Values,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Values {
+    values: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<usize>,
+    has_more: bool,
+}
+
+impl CompleteResult {
+    /// All candidates, best first; the first 100 are told, and how many there are.
+    #[must_use]
+    pub fn of(candidates: Vec<String>) -> Self {
+        let total = Some(candidates.len());
+        Self::part(candidates, total, false)
+    }
+
+    /// Some candidates, best first, of which the first 100 are told. `total` is how many there are,
+    /// if that is known; `has_more` whether there are others than these.
+    #[must_use]
+    pub fn part(mut candidates: Vec<String>, total: Option<usize>, has_more: bool) -> Self {
+        let has_more = has_more || candidates.len() > MAX_COMPLETION_VALUES;
+        candidates.truncate(MAX_COMPLETION_VALUES);
+        Self {
+            completion: Values {
+                values: candidates,
+                total,
+                has_more,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn parse(params: &Value) -> Result<CompleteParams, RpcError> {
+        CompleteParams::parse(Some(&RawValue::from_string(params.to_string()).unwrap()))
+    }
+
+    #[test]
+    fn params_name_a_prompt_or_a_resource() {
+        let prompt = parse(&json!({
+            "ref": {"type": "ref/prompt", "name": "review", "title": "Review"},
+            "argument": {"name": "repo", "value": "fo"},
+            "context": {"arguments": {"owner": "o"}}
+        }))
+        .unwrap();
+        let name = "review".to_owned();
+        assert_eq!(prompt.reference, Reference::Prompt { name });
+        assert_eq!(prompt.context.arguments["owner"], "o");
+        let resource = parse(&json!({
+            "ref": {"type": "ref/resource", "uri": "test://{id}"},
+            "argument": {"name": "id", "value": ""}
+        }));
+        assert!(matches!(
+            resource.unwrap().reference,
+            Reference::Resource { .. }
+        ));
+        let long = "x".repeat(MAX_ARGUMENT_BYTES + 1);
+        let reference = json!({"type": "ref/prompt", "name": "p"});
+        for bad in [
+            json!({}),
+            json!({"ref": {"type": "ref/tool"}, "argument": {"name": "a", "value": ""}}),
+            json!({"ref": reference, "argument": {"name": "a"}}),
+            json!({"ref": reference, "argument": {"name": "a", "value": long}}),
+        ] {
+            assert_eq!(parse(&bad).unwrap_err().code.number(), -32602);
+        }
+    }
+
+    #[test]
+    fn at_most_a_hundred_values_are_told() {
+        let candidates = |n: usize| (0..n).map(|i| i.to_string()).collect::<Vec<_>>();
+        for (count, told, has_more) in [(0, 0, false), (100, 100, false), (101, 100, true)] {
+            let result = serde_json::to_value(CompleteResult::of(candidates(count))).unwrap();
+            let completion = &result["completion"];
+            assert_eq!(completion["values"].as_array().unwrap().len(), told);
+            assert_eq!(completion["total"], count);
+            assert_eq!(completion["hasMore"], has_more);
+        }
+        let part = serde_json::to_value(CompleteResult::part(candidates(1), None, true)).unwrap();
+        assert_eq!(
+            part,
+            json!({"completion": {"values": ["0"], "hasMore": true}})
+        );
+    }
+}

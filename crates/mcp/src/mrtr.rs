@@ -1,0 +1,257 @@
+//! Questions within a result: the stateless era asks the client this way (MCP 2026-07-28, Patterns,
+//! "Multi Round-Trip Requests").
+//!
+//! `tools/call`, `prompts/get` and `resources/read` may answer `input_required` with questions
+//! ([`InputRequests`]) and a state that the client carries back ([`StateKeys`]). The client asks
+//! again with the answers ([`Retry`]), at any edge, or never.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::{
+    answer::{Answer, ResultType},
+    client::{ClientRequest, ClientResult},
+    dispatch::{ClientCapabilities, Refusal},
+    envelope::{RequestId, RpcError},
+    handshake::ServerInfo,
+    limits::{MAX_INPUT_RESPONSES, MAX_REQUEST_STATE_BYTES},
+    method,
+    params::{self, InputError},
+    version::ProtocolVersion,
+};
+
+mod binding;
+mod seal;
+
+pub use binding::Binding;
+pub use seal::{BadState, KeyError, SealError, StateKey, StateKeys};
+
+/// Whether a method may answer `input_required` ("Supported Requests"); no other may.
+#[must_use]
+pub fn is_supported(method: &str) -> bool {
+    [
+        method::TOOLS_CALL,
+        method::PROMPTS_GET,
+        method::RESOURCES_READ,
+    ]
+    .contains(&method)
+}
+
+/// Questions under keys of ours.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct InputRequests(BTreeMap<String, ClientRequest>);
+
+/// A question as the client sees it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DescribedRequest {
+    /// One of `elicitation/create`, `sampling/createMessage` and `roots/list`.
+    pub method: String,
+    /// Its params.
+    pub params: Box<RawValue>,
+}
+
+/// The answers to questions, as far as they came.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Collected {
+    /// What is answered.
+    pub answers: BTreeMap<String, ClientResult>,
+    /// What has to be asked again; empty if all is answered.
+    pub missing: InputRequests,
+}
+
+impl InputRequests {
+    /// No question.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With another question; one under the same key is replaced.
+    #[must_use]
+    pub fn with(mut self, key: impl Into<String>, request: ClientRequest) -> Self {
+        self.0.insert(key.into(), request);
+        self
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Keys and questions.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &ClientRequest)> {
+        self.0.iter().map(|(key, request)| (key.as_str(), request))
+    }
+
+    /// Checks that this client can be asked all of it: the request has to declare what it needs.
+    ///
+    /// # Errors
+    /// 400 with -32021 and the first capability that is missing.
+    pub fn check(
+        &self,
+        version: ProtocolVersion,
+        client: &ClientCapabilities,
+    ) -> Result<(), Refusal> {
+        let mut requests = self.0.values();
+        requests
+            .try_for_each(|request| request.check(version, client))
+            .map_err(|reason| Refusal::missing_capability(reason.required().unwrap_or_default()))
+    }
+
+    /// Only the questions that this client can be asked.
+    #[must_use]
+    pub fn possible(self, version: ProtocolVersion, client: &ClientCapabilities) -> Self {
+        let possible = self.0.into_iter();
+        let possible = possible.filter(|(_, request)| request.check(version, client).is_ok());
+        Self(possible.collect())
+    }
+
+    /// As the client sees them.
+    #[must_use]
+    pub fn describe(&self, version: ProtocolVersion) -> BTreeMap<String, DescribedRequest> {
+        let described = self.0.iter().map(|(key, request)| {
+            let described = DescribedRequest {
+                method: request.method().to_owned(),
+                params: request.params(version),
+            };
+            (key.clone(), described)
+        });
+        described.collect()
+    }
+
+    /// Takes the answers that a retry brought. What is missing has to be asked again, not refused
+    /// ("Error Handling"); answers that nobody asked for are ignored.
+    ///
+    /// # Errors
+    /// An answer does not fit its question; the error names it.
+    pub fn collect(self, retry: &Retry) -> Result<Collected, InputError> {
+        let mut collected = Collected::default();
+        for (key, request) in self.0 {
+            match retry.answer(&key, &request)? {
+                Some(answer) => {
+                    collected.answers.insert(key, answer);
+                }
+                None => {
+                    collected.missing.0.insert(key, request);
+                }
+            }
+        }
+        Ok(collected)
+    }
+}
+
+/// `InputRequiredResult`: always with questions or a state.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InputRequired {
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    input_requests: BTreeMap<String, DescribedRequest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_state: Option<String>,
+}
+
+impl InputRequired {
+    /// Asks; `None` if there is no question. The caller has checked that the client can be asked.
+    #[must_use]
+    pub fn ask(version: ProtocolVersion, requests: &InputRequests) -> Option<Self> {
+        (!requests.is_empty()).then(|| Self {
+            input_requests: requests.describe(version),
+            request_state: None,
+        })
+    }
+
+    /// Asks nothing: the client may try again at once, with this state.
+    #[must_use]
+    pub fn retry(state: String) -> Self {
+        Self {
+            input_requests: BTreeMap::new(),
+            request_state: Some(state),
+        }
+    }
+
+    /// With a sealed state, which the client brings back.
+    #[must_use]
+    pub fn with_state(mut self, state: String) -> Self {
+        self.request_state = Some(state);
+        self
+    }
+
+    /// The JSON-RPC message.
+    #[must_use]
+    pub fn encode(&self, version: ProtocolVersion, server: &ServerInfo, id: &RequestId) -> Bytes {
+        Answer::new(version, server, self)
+            .of_type(ResultType::InputRequired)
+            .encode(id)
+    }
+}
+
+/// What a retry adds to the params of the first attempt. Both are attacker-controlled.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Retry {
+    #[serde(default)]
+    input_responses: BTreeMap<String, Box<RawValue>>,
+    #[serde(default, deserialize_with = "text")]
+    request_state: Option<String>,
+}
+
+/// Null is no state.
+fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
+}
+
+impl Retry {
+    /// Reads the params of `tools/call`, `prompts/get` or `resources/read`; those of a first
+    /// attempt have neither answers nor state.
+    ///
+    /// # Errors
+    /// -32602: `inputResponses` is no object or has more than 64 members, or `requestState` is no
+    /// text or longer than 24 KiB.
+    pub fn parse(params: Option<&RawValue>) -> Result<Self, RpcError> {
+        let retry: Self = params::parse(params)?;
+        if retry.input_responses.len() > MAX_INPUT_RESPONSES {
+            return Err(InputError::new("inputResponses", "at most 64 answers").into());
+        }
+        let state = retry.request_state.as_deref().unwrap_or_default();
+        if state.len() > MAX_REQUEST_STATE_BYTES {
+            return Err(BadState.into());
+        }
+        Ok(retry)
+    }
+
+    /// The state as it came back, to be opened with [`StateKeys::open`].
+    #[must_use]
+    pub fn state(&self) -> Option<&str> {
+        self.request_state.as_deref()
+    }
+
+    /// Whether it is one; the answer to one must not be cached.
+    #[must_use]
+    pub fn is_retry(&self) -> bool {
+        self.request_state.is_some() || !self.input_responses.is_empty()
+    }
+
+    /// The answer to a question; `None` if there is none under this key.
+    ///
+    /// # Errors
+    /// It does not fit the question.
+    pub fn answer(
+        &self,
+        key: &str,
+        request: &ClientRequest,
+    ) -> Result<Option<ClientResult>, InputError> {
+        let Some(result) = self.input_responses.get(key) else {
+            return Ok(None);
+        };
+        let answer = request.read_result(result);
+        let within = |error: InputError| InputError::new("inputResponses", &error.to_string());
+        answer.map(Some).map_err(within)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! Messages as lines: NDJSON over HTTP, and the framing of stdio (MCP, Transports, "stdio").
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::{
+    envelope::{self, Body, Rejected},
+    limits::MAX_LINE_BYTES,
+};
+
+/// A JSON-RPC message as a line. `json` has no line breaks, as everything in [`crate::envelope`].
+#[must_use]
+pub fn line(json: &[u8]) -> Bytes {
+    debug_assert!(!json.contains(&b'\n') && !json.contains(&b'\r'));
+    let mut bytes = BytesMut::with_capacity(json.len() + 1);
+    bytes.put_slice(json);
+    bytes.put_u8(b'\n');
+    bytes.freeze()
+}
+
+/// Splits bytes into lines as they come and reads each as a message. A line that is none is told
+/// (-32700 if it is not JSON) and the next is read; blank lines are skipped; so is what a line has
+/// beyond 4 MiB, and the line is told as too large.
+#[derive(Debug)]
+pub struct LineReader {
+    buffer: Vec<u8>,
+    max: usize,
+    /// Within a line that is too long and has been told.
+    skipping: bool,
+}
+
+impl Default for LineReader {
+    fn default() -> Self {
+        Self::new(MAX_LINE_BYTES)
+    }
+}
+
+impl LineReader {
+    /// With lines of at most `max` bytes, the line break not counted.
+    #[must_use]
+    pub const fn new(max: usize) -> Self {
+        Self {
+            buffer: Vec::new(),
+            max,
+            skipping: false,
+        }
+    }
+
+    /// Takes bytes, gives the messages that they complete. Holds at most one line.
+    pub fn feed(&mut self, bytes: &[u8]) -> Vec<Result<Body, Rejected>> {
+        let mut messages = Vec::new();
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let (content, ended) = match part.split_last() {
+                Some((b'\n', content)) => (content, true),
+                _ => (part, false),
+            };
+            self.take(content, &mut messages);
+            if ended {
+                messages.extend(self.end_line());
+            }
+        }
+        messages
+    }
+
+    /// The end of the input: what is left is the last line, if it is not blank.
+    pub fn finish(&mut self) -> Option<Result<Body, Rejected>> {
+        self.end_line()
+    }
+
+    fn take(&mut self, content: &[u8], messages: &mut Vec<Result<Body, Rejected>>) {
+        if self.skipping {
+            return;
+        }
+        if self.buffer.len() + content.len() > self.max {
+            self.skipping = true;
+            self.buffer = Vec::new();
+            messages.push(Err(Rejected::TooLarge));
+        } else {
+            self.buffer.extend_from_slice(content);
+        }
+    }
+
+    fn end_line(&mut self) -> Option<Result<Body, Rejected>> {
+        self.skipping = false;
+        let line = std::mem::take(&mut self.buffer);
+        let line = line.trim_ascii();
+        (!line.is_empty()).then(|| envelope::parse(line))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+
+    /// 0 for a message, otherwise the code of the error.
+    fn read(input: &[u8], chunk: usize, max: usize) -> Vec<i32> {
+        let mut reader = LineReader::new(max);
+        let mut messages: Vec<_> = input
+            .chunks(chunk.max(1))
+            .flat_map(|c| reader.feed(c))
+            .collect();
+        messages.extend(reader.finish());
+        let code = |message: Result<Body, Rejected>| match message {
+            Ok(_) => 0,
+            Err(rejected) => rejected.error().code.number(),
+        };
+        messages.into_iter().map(code).collect()
+    }
+
+    #[test]
+    fn a_bad_line_is_told_and_the_next_is_read() {
+        let long = "x".repeat(100);
+        let input = format!("{PING}\n\n{{\r\n  \n7\n{long}\n{PING}\r\n{PING}");
+        for chunk in 1..input.len() {
+            let codes = read(input.as_bytes(), chunk, 99);
+            assert_eq!(
+                codes,
+                [0, -32700, -32600, -32600, 0, 0],
+                "chunks of {chunk}"
+            );
+        }
+        assert_eq!(read(b"", 1, 99), [0_i32; 0]);
+    }
+
+    #[test]
+    fn a_line_of_exactly_the_bound_fits_and_a_longer_one_is_told_once() {
+        assert_eq!(read(PING.as_bytes(), 7, PING.len()), [0]);
+        assert_eq!(read(PING.as_bytes(), 7, PING.len() - 1), [-32600]);
+    }
+
+    #[test]
+    fn a_line_ends_where_it_ends() {
+        assert_eq!(line(b"{}"), "{}\n");
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_make_no_difference(
+            lines in proptest::collection::vec("[{}\\[\\]a1 \r]{0,12}|PING", 0..8),
+            chunk in 1_usize..20,
+        ) {
+            let input = lines.join("\n").replace("PING", PING);
+            let whole = read(input.as_bytes(), input.len(), 60);
+            prop_assert_eq!(read(input.as_bytes(), chunk, 60), whole);
+        }
+    }
+}
