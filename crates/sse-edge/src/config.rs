@@ -50,7 +50,10 @@ impl Config {
     /// A value out of bounds; the text names the key.
     pub fn check(&self) -> Result<(), BuildError> {
         let positive = |key, value: u64| match value {
-            0 => Err(BuildError::Value { key, reason: "must be at least 1".to_owned() }),
+            0 => Err(BuildError::Value {
+                key,
+                reason: "must be at least 1".to_owned(),
+            }),
             _ => Ok(()),
         };
         positive("edge.heartbeat_seconds", self.heartbeat_seconds)?;

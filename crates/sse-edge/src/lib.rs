@@ -16,6 +16,8 @@
 
 mod api;
 mod config;
+#[cfg(feature = "conformance")]
+mod conformance;
 mod error;
 mod fanout;
 mod limits;

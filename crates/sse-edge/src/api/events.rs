@@ -40,7 +40,9 @@ pub(crate) async fn stream(
     let principal = PrincipalId::anonymous();
     let scope = CursorScope::events(&principal);
     let header = headers.get("last-event-id").and_then(|id| id.to_str().ok());
-    let last = header.or_else(|| parameters.get("lastEventId")).filter(|id| !id.is_empty());
+    let last = header
+        .or_else(|| parameters.get("lastEventId"))
+        .filter(|id| !id.is_empty());
     let begin = begin(&*edge.log, last, scope).await?;
     let client = parameters.get("clientId").map(ToOwned::to_owned);
     let connection = edge.ids.uuid();
@@ -67,9 +69,13 @@ async fn begin(
     last: Option<&str>,
     scope: CursorScope,
 ) -> Result<Begin, EdgeError> {
-    let Some(last) = last else { return Ok(Begin::Now) };
+    let Some(last) = last else {
+        return Ok(Begin::Now);
+    };
     if let Some(time) = Timestamp::parse(last) {
-        return Ok(Begin::Position(timeout(CALL_DEADLINE, log.seek(time)).await??));
+        return Ok(Begin::Position(
+            timeout(CALL_DEADLINE, log.seek(time)).await??,
+        ));
     }
     Ok(Begin::After(Cursor::parse(last, scope)?))
 }

@@ -56,8 +56,12 @@ pub(crate) async fn replay(
     Path(timestamp): Path<String>,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Json<EventList>, EdgeError> {
-    let from = Timestamp::parse(&timestamp)
-        .ok_or_else(|| parameter("timestamp", "use RFC 3339, for instance 2026-11-20T10:00:00Z"))?;
+    let from = Timestamp::parse(&timestamp).ok_or_else(|| {
+        parameter(
+            "timestamp",
+            "use RFC 3339, for instance 2026-11-20T10:00:00Z",
+        )
+    })?;
     let parameters = Parameters::read(pairs, &["limit", "to", "cursor"])?;
     let limit = parameters.count("limit", MAX_QUERY_EVENTS, MAX_QUERY_EVENTS)?;
     let mut question = question(&parameters, Order::OldestFirst, limit);
@@ -70,29 +74,56 @@ pub(crate) async fn replay(
         let scope = CursorScope::events(&PrincipalId::anonymous());
         let cursor = Cursor::parse(cursor, scope)?;
         let same_log = cursor.epoch == edge.hub.epoch();
-        question.after = if same_log { cursor.sequence } else { Sequence::START };
+        question.after = if same_log {
+            cursor.sequence
+        } else {
+            Sequence::START
+        };
     }
     Ok(Json(list(&edge, question).await?))
 }
 
 fn parameter(field: &str, reason: &str) -> EdgeError {
-    EdgeError::Parameter { field: field.to_owned(), reason: reason.to_owned() }
+    EdgeError::Parameter {
+        field: field.to_owned(),
+        reason: reason.to_owned(),
+    }
 }
 
 fn question(parameters: &Parameters, order: Order, limit: usize) -> EventQuery {
     let filters = parameters.filters.clone();
-    EventQuery { filters, after: Sequence::START, from: None, to: None, order, limit }
+    EventQuery {
+        filters,
+        after: Sequence::START,
+        from: None,
+        to: None,
+        order,
+        limit,
+    }
 }
 
 async fn list(edge: &Edge, question: EventQuery) -> Result<EventList, EdgeError> {
     let answer = timeout(CALL_DEADLINE, ports::query(&*edge.log, &question)).await??;
-    let QueryPage { events, through, has_more, truncated } = answer;
-    let reader = edge.hub.reader(CursorScope::events(&PrincipalId::anonymous()));
+    let QueryPage {
+        events,
+        through,
+        has_more,
+        truncated,
+    } = answer;
+    let reader = edge
+        .hub
+        .reader(CursorScope::events(&PrincipalId::anonymous()));
     let next_cursor = reader.cursor(through).to_string();
     let raw = events.into_iter().filter_map(|event| {
         let json = String::from_utf8(event.item.json.into()).ok()?;
         RawValue::from_string(json).ok()
     });
     let events: Vec<_> = raw.collect();
-    Ok(EventList { count: events.len(), events, next_cursor, has_more, truncated })
+    Ok(EventList {
+        count: events.len(),
+        events,
+        next_cursor,
+        has_more,
+        truncated,
+    })
 }

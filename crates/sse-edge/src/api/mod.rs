@@ -1,6 +1,7 @@
 //! The only place that knows axum: routes, extraction, answers.
 
 mod events;
+mod exchange;
 mod history;
 mod mcp;
 mod origin;
@@ -9,7 +10,10 @@ mod sse;
 
 use std::sync::Arc;
 
-use axum::{Router, middleware, routing::{any, get}};
+use axum::{
+    Router, middleware,
+    routing::{any, get},
+};
 
 pub(crate) use origin::Origins;
 

@@ -24,8 +24,13 @@ pub(crate) struct Origins {
 
 impl Origins {
     pub(crate) fn new(allowed: &[String], loopback: bool) -> Self {
-        let allowed = allowed.iter().map(|o| o.trim_end_matches('/').to_ascii_lowercase());
-        Self { allowed: allowed.collect(), loopback }
+        let allowed = allowed
+            .iter()
+            .map(|o| o.trim_end_matches('/').to_ascii_lowercase());
+        Self {
+            allowed: allowed.collect(),
+            loopback,
+        }
     }
 
     fn allows(&self, origin: &str) -> bool {
@@ -35,14 +40,22 @@ impl Origins {
 
     /// On loopback a foreign Host is a rebound name; elsewhere the balancer decides on hosts.
     fn allows_host(&self, headers: &HeaderMap) -> bool {
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        let named = |host: &str| self.allowed.iter().any(|origin| origin.ends_with(&format!("//{host}")));
+        let host = headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok());
+        let named = |host: &str| {
+            self.allowed
+                .iter()
+                .any(|origin| origin.ends_with(&format!("//{host}")))
+        };
         !self.loopback || host.is_none_or(|host| is_local(&format!("http://{host}")) || named(host))
     }
 }
 
 fn is_local(origin: &str) -> bool {
-    let Some((_, authority)) = origin.split_once("://") else { return false };
+    let Some((_, authority)) = origin.split_once("://") else {
+        return false;
+    };
     let host = match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
         _ => authority,
@@ -66,8 +79,11 @@ pub(crate) async fn check(
         return EdgeError::Origin.into_response();
     }
     let preflight = request.method() == Method::OPTIONS;
-    let mut response =
-        if preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
+    let mut response = if preflight {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        next.run(request).await
+    };
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.append(header::VARY, HeaderValue::from_static("origin"));
@@ -91,7 +107,12 @@ mod tests {
     #[test]
     fn only_named_pages_and_this_machine_may() {
         let origins = Origins::new(&["https://App.example.com/".into()], true);
-        for good in ["https://app.example.com", "http://localhost:5173", "http://127.0.0.1", "http://[::1]:3000"] {
+        for good in [
+            "https://app.example.com",
+            "http://localhost:5173",
+            "http://127.0.0.1",
+            "http://[::1]:3000",
+        ] {
             assert!(origins.allows(good), "{good}");
         }
         for bad in [

@@ -8,8 +8,16 @@ use serde_json::{Map, Value};
 use crate::error::EdgeError;
 
 /// The parameters that make a filter.
-const FILTER: [&str; 8] =
-    ["resourceType", "eventType", "resourceId", "owner", "repo", "actor", "source", "tags"];
+const FILTER: [&str; 8] = [
+    "resourceType",
+    "eventType",
+    "resourceId",
+    "owner",
+    "repo",
+    "actor",
+    "source",
+    "tags",
+];
 
 /// What a query string says.
 #[derive(Debug, Default)]
@@ -19,7 +27,10 @@ pub(crate) struct Parameters {
 }
 
 fn invalid(field: &str, reason: impl Into<String>) -> EdgeError {
-    EdgeError::Parameter { field: field.to_owned(), reason: reason.into() }
+    EdgeError::Parameter {
+        field: field.to_owned(),
+        reason: reason.into(),
+    }
 }
 
 impl Parameters {
@@ -33,7 +44,11 @@ impl Parameters {
         let mut parameters = Self::default();
         for (name, value) in pairs {
             let repeated = if name == "tags" {
-                tags.extend(value.split(',').map(|tag| Value::String(tag.trim().to_owned())));
+                tags.extend(
+                    value
+                        .split(',')
+                        .map(|tag| Value::String(tag.trim().to_owned())),
+                );
                 false
             } else if FILTER.contains(&name.as_str()) {
                 filter.insert(name.clone(), Value::String(value)).is_some()
@@ -80,14 +95,21 @@ mod tests {
     use super::*;
 
     fn read(query: &[(&str, &str)]) -> Result<Parameters, EdgeError> {
-        let pairs = query.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let pairs = query
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+            .collect();
         Parameters::read(pairs, &["limit"])
     }
 
     #[test]
     fn names_in_any_case_and_several_tags_make_one_filter() {
-        let parameters =
-            read(&[("resourceType", "ISSUE"), ("tags", "bug,docs"), ("tags", "p1")]).unwrap();
+        let parameters = read(&[
+            ("resourceType", "ISSUE"),
+            ("tags", "bug,docs"),
+            ("tags", "p1"),
+        ])
+        .unwrap();
         let filter = &parameters.filters.filters()[0];
         assert_eq!(filter.resource_type, Some(model::ResourceType::Issue));
         assert_eq!(filter.tags, ["bug", "docs", "p1"]);
@@ -101,7 +123,10 @@ mod tests {
             &[("resourceType", "wiki")],
             &[("owner", "a"), ("owner", "b")],
         ] {
-            assert!(matches!(read(query), Err(EdgeError::Parameter { .. })), "{query:?}");
+            assert!(
+                matches!(read(query), Err(EdgeError::Parameter { .. })),
+                "{query:?}"
+            );
         }
         let parameters = read(&[("limit", "0")]).unwrap();
         assert!(parameters.count("limit", 7, 10).is_err());

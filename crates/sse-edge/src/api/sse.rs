@@ -7,10 +7,10 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderValue, header};
 
-use crate::fanout::body::StreamBody;
-
 /// An SSE answer that no cache keeps and no proxy buffers.
-pub(crate) fn answer(body: StreamBody) -> Response {
+pub(crate) fn answer(
+    body: impl http_body::Body<Data = Bytes, Error = std::convert::Infallible> + Send + 'static,
+) -> Response {
     with_head(Body::new(body))
 }
 
@@ -22,7 +22,10 @@ pub(crate) fn whole(frames: Bytes) -> Response {
 fn with_head(body: Body) -> Response {
     let mut response = body.into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/event-stream"),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response

@@ -95,7 +95,9 @@ impl StreamBody {
         self.position = position;
         let mut out = BytesMut::from(opening);
         if truncated {
-            self.stream.format.truncated(self.reader, position, &mut out);
+            self.stream
+                .format
+                .truncated(self.reader, position, &mut out);
         }
         self.opening = Some(out.freeze());
     }
@@ -109,7 +111,9 @@ impl StreamBody {
     fn change_interest(&mut self, interest: Arc<Interest>, pending: Option<Sequence>) {
         let old = std::mem::replace(&mut self.interest, interest);
         let added = self.interest.minus(&old);
-        let Some(since) = added.earliest() else { return };
+        let Some(since) = added.earliest() else {
+            return;
+        };
         let known_start = match pending {
             Some(pending) => Some(self.position.max(Sequence(pending.0 - 1))),
             None if self.more => Some(self.position),
@@ -117,7 +121,11 @@ impl StreamBody {
         };
         let start = known_start.map_or(since, |start| start.min(since));
         if start < self.position {
-            self.backfill = Some(Backfill { added, old, until: self.position });
+            self.backfill = Some(Backfill {
+                added,
+                old,
+                until: self.position,
+            });
         }
         self.position = start;
         self.more = true;
@@ -150,7 +158,11 @@ impl StreamBody {
 
     fn move_to(&mut self, position: Sequence) {
         self.position = position;
-        if self.backfill.as_ref().is_some_and(|backfill| backfill.until <= position) {
+        if self
+            .backfill
+            .as_ref()
+            .is_some_and(|backfill| backfill.until <= position)
+        {
             self.backfill = None;
         }
     }
@@ -240,7 +252,9 @@ impl StreamBody {
         let resumes_after = page.resumes_after?;
         self.hub.metrics.gap(GapReason::Trimmed);
         let mut out = BytesMut::new();
-        self.stream.format.truncated(self.reader, resumes_after, &mut out);
+        self.stream
+            .format
+            .truncated(self.reader, resumes_after, &mut out);
         self.move_to(resumes_after.max(self.position));
         (!out.is_empty()).then(|| out.freeze())
     }
@@ -249,7 +263,9 @@ impl StreamBody {
     fn next_events(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
         loop {
             if let Some(log) = &mut self.log {
-                let Poll::Ready(page) = log.as_mut().poll(cx) else { return None };
+                let Poll::Ready(page) = log.as_mut().poll(cx) else {
+                    return None;
+                };
                 self.log = None;
                 if let Some(notice) = self.take_page(page) {
                     return Some(notice);
@@ -303,7 +319,8 @@ impl http_body::Body for StreamBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.next(cx).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+        self.next(cx)
+            .map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
 }
 

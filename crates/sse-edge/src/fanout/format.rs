@@ -55,7 +55,11 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) fn cursor(self, sequence: Sequence) -> Cursor {
-        Cursor { epoch: self.epoch, sequence, scope: self.scope }
+        Cursor {
+            epoch: self.epoch,
+            sequence,
+            scope: self.scope,
+        }
     }
 }
 
@@ -110,7 +114,10 @@ impl Format {
         batch: &mut Batch,
     ) {
         match self {
-            Self::Events => match entry.frame.get_or_init(|| (reader.scope, plain(entry, reader))) {
+            Self::Events => match entry
+                .frame
+                .get_or_init(|| (reader.scope, plain(entry, reader)))
+            {
                 (scope, frame) if *scope == reader.scope => batch.push_shared(frame),
                 _ => batch.own().extend_from_slice(&plain(entry, reader)),
             },
@@ -132,7 +139,9 @@ impl Format {
         );
         match self {
             Self::Events => {
-                out.put_slice(format!("id: {cursor}\nevent: truncated\ndata: {body}\n\n").as_bytes());
+                out.put_slice(
+                    format!("id: {cursor}\nevent: truncated\ndata: {body}\n\n").as_bytes(),
+                );
             }
             Self::Session => {
                 let params =
@@ -148,8 +157,15 @@ impl Format {
     /// The last frame before the stream ends.
     pub(crate) fn farewell(&self, ending: Ending, retry_millis: u64, out: &mut BytesMut) {
         match self {
-            Self::Listen { tag, version, server } => {
-                out.put_slice(&mcp::sse::message(None, &listen_result(*version, server, tag)));
+            Self::Listen {
+                tag,
+                version,
+                server,
+            } => {
+                out.put_slice(&mcp::sse::message(
+                    None,
+                    &listen_result(*version, server, tag),
+                ));
             }
             Self::Events | Self::Session => {
                 let why = match ending {
@@ -167,7 +183,13 @@ impl Format {
 fn plain(entry: &Entry, reader: Reader) -> Bytes {
     let json = &entry.event.json;
     let mut out = BytesMut::with_capacity(json.len() + 80);
-    out.put_slice(format!("id: {}\nevent: event\ndata: ", reader.cursor(entry.sequence)).as_bytes());
+    out.put_slice(
+        format!(
+            "id: {}\nevent: event\ndata: ",
+            reader.cursor(entry.sequence)
+        )
+        .as_bytes(),
+    );
     out.put_slice(json);
     out.put_slice(b"\n\n");
     out.freeze()
@@ -186,7 +208,9 @@ fn session(interest: &Interest, entry: &Entry, reader: Reader, out: &mut BytesMu
     }
     if whole {
         out.put_slice(id.as_bytes());
-        out.put_slice(b"event: message\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",");
+        out.put_slice(
+            b"event: message\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",",
+        );
         out.put_slice(b"\"params\":{\"level\":\"info\",\"logger\":\"");
         out.put_slice(EVENT_LOGGER.as_bytes());
         out.put_slice(b"\",\"data\":");

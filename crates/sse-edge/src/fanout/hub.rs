@@ -6,7 +6,9 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use model::{Clock, Cursor, CursorScope, Epoch, FilterSet, LogPosition, Sequence, Sequenced, StoredEvent};
+use model::{
+    Clock, Cursor, CursorScope, Epoch, FilterSet, LogPosition, Sequence, Sequenced, StoredEvent,
+};
 use ports::{EventLog, EventLogError, Page};
 use service_kit::follow::Followed;
 use tokio::{
@@ -95,14 +97,17 @@ impl Hub {
     /// Takes what the follower passes on. Never blocks.
     pub(crate) fn take(&self, followed: Followed) {
         match followed {
-            Followed::Started { epoch, position, .. } => self.start(epoch, position),
+            Followed::Started {
+                epoch, position, ..
+            } => self.start(epoch, position),
             Followed::Events(events) => events.into_iter().for_each(|event| self.publish(event)),
             Followed::Lost(lost) => {
                 warn!(after = %lost.after, resumes_after = %lost.resumes_after, "the log trimmed events before this edge read them");
                 self.metrics.gap(GapReason::Trimmed);
                 self.ring.restart(lost.resumes_after);
                 // Each stream finds itself behind, reads the log and tells its client what is gone.
-                self.streams.for_slice(0, 1, |stream| stream.look_after(lost.after));
+                self.streams
+                    .for_slice(0, 1, |stream| stream.look_after(lost.after));
             }
             Followed::CaughtUp
             | Followed::Stalled
@@ -173,7 +178,9 @@ impl Hub {
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.get().is_some_and(CancellationToken::is_cancelled)
+        self.draining
+            .get()
+            .is_some_and(CancellationToken::is_cancelled)
     }
 
     pub(crate) fn epoch(&self) -> Epoch {
@@ -182,11 +189,17 @@ impl Hub {
 
     /// Where this edge is in the log: at most where the log is.
     pub(crate) fn position(&self) -> LogPosition {
-        LogPosition { epoch: self.epoch(), sequence: self.ring.head() }
+        LogPosition {
+            epoch: self.epoch(),
+            sequence: self.ring.head(),
+        }
     }
 
     pub(crate) fn reader(&self, scope: CursorScope) -> Reader {
-        Reader { epoch: self.epoch(), scope }
+        Reader {
+            epoch: self.epoch(),
+            scope,
+        }
     }
 
     /// Opens a stream; `opening` makes its first frames from the cursor that it begins with.
@@ -202,13 +215,25 @@ impl Hub {
             return Err(EdgeError::NotReady);
         }
         let reader = self.reader(open.scope);
-        let OpenStream { kind, format, session, interest, begin, .. } = open;
+        let OpenStream {
+            kind,
+            format,
+            session,
+            interest,
+            begin,
+            ..
+        } = open;
         let stream = Arc::new(Stream::new(kind, format, session, interest));
         // In the slab before its position is taken: nothing falls in between.
-        let slot = self.streams.insert(&stream, self.max_streams).map_err(|_| {
-            self.metrics.refused();
-            EdgeError::TooManyStreams { max_streams: self.max_streams }
-        })?;
+        let slot = self
+            .streams
+            .insert(&stream, self.max_streams)
+            .map_err(|_| {
+                self.metrics.refused();
+                EdgeError::TooManyStreams {
+                    max_streams: self.max_streams,
+                }
+            })?;
         let mut body = StreamBody::new(Arc::clone(self), stream, slot, reader);
         let (position, truncated) = self.begin(begin).await?;
         body.begin(position, truncated, opening(reader, position));
@@ -250,7 +275,10 @@ impl Hub {
         let page = timeout(CALL_DEADLINE, self.log.read_after(after, CATCH_UP_EVENTS)).await;
         drop(permit);
         page.unwrap_or_else(|elapsed| {
-            Err(EventLogError::Unavailable { op: "read", source: elapsed.into() })
+            Err(EventLogError::Unavailable {
+                op: "read",
+                source: elapsed.into(),
+            })
         })
     }
 }

@@ -20,23 +20,31 @@ pub(crate) struct Interest {
 impl Interest {
     /// Whole events that fit `filters`.
     pub(crate) fn events(filters: FilterSet) -> Self {
-        Self { subscriptions: vec![(filters, Sequence::START)], ..Self::default() }
+        Self {
+            subscriptions: vec![(filters, Sequence::START)],
+            ..Self::default()
+        }
     }
 
     /// Changes of these resources; what is no URI of ours is left out.
     pub(crate) fn resources(uris: impl IntoIterator<Item = String>) -> Self {
         let mut interest = Self::default();
-        uris.into_iter().for_each(|uri| interest.add_uri(&uri, Sequence::START));
+        uris.into_iter()
+            .for_each(|uri| interest.add_uri(&uri, Sequence::START));
         interest
     }
 
     /// What a session asked for.
     pub(crate) fn of_session(session: &Session, revision: u64, epoch: Epoch) -> Self {
-        let mut interest = Self { revision, ..Self::default() };
+        let mut interest = Self {
+            revision,
+            ..Self::default()
+        };
         if !is_quiet(session.log_level.as_deref()) {
             let subscriptions = session.subscriptions.iter();
-            interest.subscriptions =
-                subscriptions.map(|s| (s.filters.clone(), s.since.within(epoch))).collect();
+            interest.subscriptions = subscriptions
+                .map(|s| (s.filters.clone(), s.since.within(epoch)))
+                .collect();
         }
         for (uri, since) in &session.resource_uris {
             interest.add_uri(uri, since.within(epoch));
@@ -46,7 +54,10 @@ impl Interest {
 
     fn add_uri(&mut self, spelt: &str, since: Sequence) {
         if let Ok(uri) = ResourceUri::parse(spelt) {
-            self.uris.entry(uri.to_string()).or_default().push((spelt.to_owned(), since));
+            self.uris
+                .entry(uri.to_string())
+                .or_default()
+                .push((spelt.to_owned(), since));
         }
     }
 
@@ -59,7 +70,11 @@ impl Interest {
 
     /// The resources that this event changes and the stream asked for, as the client spelt them.
     pub(crate) fn wanted_uris<'e>(&'e self, entry: &'e Entry) -> impl Iterator<Item = &'e str> {
-        let touched = if self.uris.is_empty() { &[][..] } else { entry.uris() };
+        let touched = if self.uris.is_empty() {
+            &[][..]
+        } else {
+            entry.uris()
+        };
         touched
             .iter()
             .filter_map(|uri| self.uris.get(uri))
@@ -75,10 +90,17 @@ impl Interest {
 
     /// What this asks for and `old` did not.
     pub(crate) fn minus(&self, old: &Self) -> Self {
-        let subscriptions = self.subscriptions.iter().filter(|s| !old.subscriptions.contains(s));
+        let subscriptions = self
+            .subscriptions
+            .iter()
+            .filter(|s| !old.subscriptions.contains(s));
         let uris = self.uris.iter().filter_map(|(uri, wanted)| {
             let known = old.uris.get(uri).map_or(&[][..], Vec::as_slice);
-            let added: Vec<_> = wanted.iter().filter(|w| !known.contains(w)).cloned().collect();
+            let added: Vec<_> = wanted
+                .iter()
+                .filter(|w| !known.contains(w))
+                .cloned()
+                .collect();
             (!added.is_empty()).then(|| (uri.clone(), added))
         });
         Self {
@@ -91,7 +113,9 @@ impl Interest {
     /// The earliest position that this asks for; `None` if it asks for nothing.
     pub(crate) fn earliest(&self) -> Option<Sequence> {
         let subscriptions = self.subscriptions.iter().map(|(_, since)| *since);
-        subscriptions.chain(self.uris.values().flatten().map(|(_, since)| *since)).min()
+        subscriptions
+            .chain(self.uris.values().flatten().map(|(_, since)| *since))
+            .min()
     }
 }
 

@@ -21,14 +21,27 @@ pub(crate) struct Entry {
 
 impl Entry {
     pub(crate) fn new(event: Sequenced<StoredEvent>) -> Self {
-        let Sequenced { sequence, item: event } = event;
-        Self { sequence, event, uris: OnceLock::new(), frame: OnceLock::new() }
+        let Sequenced {
+            sequence,
+            item: event,
+        } = event;
+        Self {
+            sequence,
+            event,
+            uris: OnceLock::new(),
+            frame: OnceLock::new(),
+        }
     }
 
     /// The resources that this event changes, in canonical form.
     pub(crate) fn uris(&self) -> &[String] {
         self.uris.get_or_init(|| {
-            self.event.facts.touched_uris().iter().map(ToString::to_string).collect()
+            self.event
+                .facts
+                .touched_uris()
+                .iter()
+                .map(ToString::to_string)
+                .collect()
         })
     }
 
@@ -75,7 +88,11 @@ impl Ring {
             base: Sequence::START,
             head: Sequence::START,
         };
-        Self { inner: RwLock::new(inner), max_events, max_bytes }
+        Self {
+            inner: RwLock::new(inner),
+            max_events,
+            max_bytes,
+        }
     }
 
     /// Empties the ring: it knows everything after `base` from now on.
@@ -95,7 +112,9 @@ impl Ring {
         inner.bytes += entry.bytes();
         inner.entries.push_back(entry);
         while inner.entries.len() > self.max_events || inner.bytes > self.max_bytes {
-            let Some(oldest) = inner.entries.pop_front() else { break };
+            let Some(oldest) = inner.entries.pop_front() else {
+                break;
+            };
             inner.bytes -= oldest.bytes();
             inner.base = oldest.sequence;
         }
@@ -120,18 +139,29 @@ impl Ring {
         // A stream is nearly always at the end: look there before searching.
         let start = match inner.entries.back() {
             Some(last) if last.sequence <= position => inner.entries.len(),
-            _ => inner.entries.partition_point(|entry| entry.sequence <= position),
+            _ => inner
+                .entries
+                .partition_point(|entry| entry.sequence <= position),
         };
         let mut through = position;
         for (seen, entry) in inner.entries.range(start..).enumerate() {
             if seen == max {
-                return Window::Read { through, more: true };
+                return Window::Read {
+                    through,
+                    more: true,
+                };
             }
             through = entry.sequence;
             if !visit(entry) {
-                return Window::Read { through, more: through < inner.head };
+                return Window::Read {
+                    through,
+                    more: through < inner.head,
+                };
             }
         }
-        Window::Read { through: position.max(inner.head), more: false }
+        Window::Read {
+            through: position.max(inner.head),
+            more: false,
+        }
     }
 }

@@ -64,7 +64,8 @@ impl Stream {
     fn mark(&self, sequence: Sequence) {
         // Already marked means already woken: whatever came first is where the stream begins to look.
         let marked =
-            self.pending.compare_exchange(0, sequence.0, Ordering::AcqRel, Ordering::Relaxed);
+            self.pending
+                .compare_exchange(0, sequence.0, Ordering::AcqRel, Ordering::Relaxed);
         if marked.is_ok() {
             self.waker.wake();
         }
@@ -88,7 +89,9 @@ impl Stream {
             Ending::SessionEnded => 3,
             Ending::LogReplaced => 4,
         };
-        let _ = self.ending.compare_exchange(0, code, Ordering::AcqRel, Ordering::Relaxed);
+        let _ = self
+            .ending
+            .compare_exchange(0, code, Ordering::AcqRel, Ordering::Relaxed);
         self.waker.wake();
     }
 
@@ -179,8 +182,12 @@ impl Streams {
     /// Wakes every stream that wants the event; returns how many.
     pub(crate) fn mark(&self, entry: &Entry) -> usize {
         let slab = self.slab.read();
-        let wanting = slab.iter().filter(|(_, stream)| stream.interest.read().wants(entry));
-        wanting.map(|(_, stream)| stream.mark(entry.sequence)).count()
+        let wanting = slab
+            .iter()
+            .filter(|(_, stream)| stream.interest.read().wants(entry));
+        wanting
+            .map(|(_, stream)| stream.mark(entry.sequence))
+            .count()
     }
 
     pub(crate) fn of_session(&self, session: &SessionId) -> Option<Arc<Stream>> {

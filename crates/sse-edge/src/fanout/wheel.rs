@@ -25,14 +25,20 @@ pub(crate) async fn turn(
     let beats = async {
         loop {
             ticks.tick().await;
-            hub.streams.for_slice(slice, WHEEL_SLICES, |stream| stream.beat());
+            hub.streams
+                .for_slice(slice, WHEEL_SLICES, |stream| stream.beat());
             slice = (slice + 1) % WHEEL_SLICES;
         }
     };
     draining.run_until_cancelled(beats).await;
-    info!(streams = hub.streams.len(), window_seconds = window.as_secs(), "ending all streams");
+    info!(
+        streams = hub.streams.len(),
+        window_seconds = window.as_secs(),
+        "ending all streams"
+    );
     for slice in 0..WHEEL_SLICES {
-        hub.streams.for_slice(slice, WHEEL_SLICES, |stream| stream.end(Ending::Drain));
+        hub.streams
+            .for_slice(slice, WHEEL_SLICES, |stream| stream.end(Ending::Drain));
         if hub.streams.len() > 0 {
             tokio::time::sleep(window / slices).await;
         }

@@ -4,7 +4,9 @@ use std::sync::LazyLock;
 
 use mcp::{
     RpcError, params,
-    resource::{Contents, ReadResult, ResourceDescriptor, TemplateDescriptor, UriParams, not_found},
+    resource::{
+        Contents, ReadResult, ResourceDescriptor, TemplateDescriptor, UriParams, not_found,
+    },
 };
 use model::{CursorScope, Filter, FilterSet, ResourceUri, Sequence};
 use ports::{EventQuery, Order};
@@ -18,13 +20,19 @@ use crate::{error::EdgeError, limits::CALL_DEADLINE};
 const LISTED_EVENTS: usize = 50;
 
 static RESOURCES: LazyLock<Vec<ResourceDescriptor>> = LazyLock::new(|| {
-    vec![ResourceDescriptor {
+    let mut all = vec![ResourceDescriptor {
         uri: "github://events".to_owned(),
         name: "events".to_owned(),
         title: Some("Recent events".to_owned()),
-        description: Some("The newest events of everything, newest first, with a cursor".to_owned()),
+        description: Some(
+            "The newest events of everything, newest first, with a cursor".to_owned(),
+        ),
         mime_type: Some("application/json".to_owned()),
-    }]
+    }];
+    #[cfg(feature = "conformance")]
+    all.extend(crate::conformance::resources());
+    all.sort_by(|a, b| a.uri.cmp(&b.uri));
+    all
 });
 
 static TEMPLATES: LazyLock<Vec<TemplateDescriptor>> = LazyLock::new(|| {
@@ -36,13 +44,39 @@ static TEMPLATES: LazyLock<Vec<TemplateDescriptor>> = LazyLock::new(|| {
         mime_type: Some("application/json".to_owned()),
     };
     let mut all = vec![
-        template("github://events/{owner}", "owner-events", "The newest events of an owner"),
-        template("github://events/{owner}/{repo}", "repo-events", "The newest events of a repository"),
-        template("github://issues/{owner}/{repo}/{number}", "issue", "An issue as last known"),
-        template("github://pulls/{owner}/{repo}/{number}", "pull", "A pull request as last known"),
-        template("github://milestones/{owner}/{repo}/{number}", "milestone", "A milestone as last known"),
-        template("github://projects/{owner}/{number}", "project", "A project as last known"),
+        template(
+            "github://events/{owner}",
+            "owner-events",
+            "The newest events of an owner",
+        ),
+        template(
+            "github://events/{owner}/{repo}",
+            "repo-events",
+            "The newest events of a repository",
+        ),
+        template(
+            "github://issues/{owner}/{repo}/{number}",
+            "issue",
+            "An issue as last known",
+        ),
+        template(
+            "github://pulls/{owner}/{repo}/{number}",
+            "pull",
+            "A pull request as last known",
+        ),
+        template(
+            "github://milestones/{owner}/{repo}/{number}",
+            "milestone",
+            "A milestone as last known",
+        ),
+        template(
+            "github://projects/{owner}/{number}",
+            "project",
+            "A project as last known",
+        ),
     ];
+    #[cfg(feature = "conformance")]
+    all.extend(crate::conformance::templates());
     all.sort_by(|a, b| a.uri_template.cmp(&b.uri_template));
     all
 });
@@ -60,17 +94,26 @@ pub(crate) fn templates() -> &'static [TemplateDescriptor] {
 /// # Errors
 /// Not a resource of ours, not known yet, or a store that does not answer.
 pub(crate) async fn read(
-    caller: &Caller<'_>,
+    caller: &Caller,
     params: Option<&RawValue>,
 ) -> Result<ReadResult, RpcError> {
     let UriParams { uri: spelt } = params::parse(params)?;
+    #[cfg(feature = "conformance")]
+    if let Some(contents) = crate::conformance::read(&spelt) {
+        return Ok(ReadResult::new(contents));
+    }
     let unknown = || not_found(caller.version, &spelt);
     let uri = ResourceUri::parse(&spelt).map_err(|_| unknown())?;
     let json = match &uri {
         ResourceUri::Events { owner, repo } => {
-            let filter =
-                Filter { owner: owner.clone(), repo: repo.clone(), ..Filter::default() };
-            events(caller, filter).await.map_err(|error| rpc_error(&error))?
+            let filter = Filter {
+                owner: owner.clone(),
+                repo: repo.clone(),
+                ..Filter::default()
+            };
+            events(caller, filter)
+                .await
+                .map_err(|error| rpc_error(&error))?
         }
         _ => {
             let state = caller.edge.resources.get_resource(&uri, caller.trace).await;
@@ -82,8 +125,8 @@ pub(crate) async fn read(
     Ok(ReadResult::new(Contents::json(&spelt, json)))
 }
 
-async fn events(caller: &Caller<'_>, filter: Filter) -> Result<String, EdgeError> {
-    let edge = caller.edge;
+async fn events(caller: &Caller, filter: Filter) -> Result<String, EdgeError> {
+    let edge = &caller.edge;
     let question = EventQuery {
         filters: FilterSet::new(vec![filter])?,
         after: Sequence::START,
@@ -93,11 +136,25 @@ async fn events(caller: &Caller<'_>, filter: Filter) -> Result<String, EdgeError
         limit: LISTED_EVENTS,
     };
     let answer = timeout(CALL_DEADLINE, ports::query(&*edge.log, &question)).await??;
-    let cursor = edge.hub.reader(CursorScope::events(caller.principal)).cursor(answer.through);
+    let cursor = edge
+        .hub
+        .reader(CursorScope::events(&caller.principal))
+        .cursor(answer.through);
     let events: Vec<Box<RawValue>> = answer
         .events
         .into_iter()
-        .filter_map(|event| RawValue::from_string(String::from_utf8(event.item.json.into()).ok()?).ok())
+        .filter_map(|event| {
+            RawValue::from_string(String::from_utf8(event.item.json.into()).ok()?).ok()
+        })
         .collect();
     Ok(json!({ "events": events, "cursor": cursor.to_string() }).to_string())
+}
+
+/// Whether the URI names something whose changes can be told.
+pub(crate) fn is_subscribable(uri: &str) -> bool {
+    #[cfg(feature = "conformance")]
+    if crate::conformance::is_subscribable(uri) {
+        return true;
+    }
+    ResourceUri::parse(uri).is_ok()
 }

@@ -57,7 +57,14 @@ impl Sessions {
             .max_capacity(REMEMBERED_TOUCHES)
             .time_to_live(idle / TOUCHES_PER_IDLE_TIME)
             .build();
-        Self { store, bus, clock, ids, idle, touched }
+        Self {
+            store,
+            bus,
+            clock,
+            ids,
+            idle,
+            touched,
+        }
     }
 
     /// Makes a session; it is in the store when this returns.
@@ -107,13 +114,17 @@ impl Sessions {
         mut change: impl FnMut(&mut Session) -> T,
     ) -> Result<Option<T>, EdgeError> {
         for _ in 0..UPDATE_TRIES {
-            let Some(mut found) = self.load(id, principal).await? else { return Ok(None) };
+            let Some(mut found) = self.load(id, principal).await? else {
+                return Ok(None);
+            };
             let before = found.session.clone();
             let answer = change(&mut found.session);
             if found.session == before {
                 return Ok(Some(answer));
             }
-            let replace = self.store.replace(&found.session, found.revision, self.idle);
+            let replace = self
+                .store
+                .replace(&found.session, found.revision, self.idle);
             match timeout(CALL_DEADLINE, replace).await? {
                 Ok(_) => {
                     self.tell(id, BusMessage::SessionChanged(id.clone())).await;
@@ -161,7 +172,11 @@ impl Sessions {
 
     /// A lost message costs time only: the holder of the stream looks at the session now and then.
     async fn tell(&self, id: &SessionId, message: BusMessage) {
-        if let Err(error) = self.bus.publish(&Topic::Session(id.clone()), message, None).await {
+        if let Err(error) = self
+            .bus
+            .publish(&Topic::Session(id.clone()), message, None)
+            .await
+        {
             warn!(%error, "other edges hear of a session's change later");
         }
     }

@@ -56,12 +56,26 @@ pub(crate) async fn open_stream(
         .open(open, |reader, position| {
             let cursor = reader.cursor(position);
             let head = format!(": ok\nretry: {RETRY_MILLIS}\n");
-            Bytes::from(if primes { format!("{head}id: {cursor}\ndata: \n\n") } else { head + "\n" })
+            Bytes::from(if primes {
+                format!("{head}id: {cursor}\ndata: \n\n")
+            } else {
+                head + "\n"
+            })
         })
         .await?;
-    sessions.tell(id, BusMessage::StreamTakenOver { session: id.clone(), stays: tag }).await;
+    sessions
+        .tell(
+            id,
+            BusMessage::StreamTakenOver {
+                session: id.clone(),
+                stays: tag,
+            },
+        )
+        .await;
     // From here on changes reach the stream over the bus; what changed before is looked up once.
-    let changed = sessions.update(id, principal, |session| session.streamed = true).await?;
+    let changed = sessions
+        .update(id, principal, |session| session.streamed = true)
+        .await?;
     match sessions.load(id, principal).await? {
         Some(now) if changed.is_some() => {
             let interest = Interest::of_session(&now.session, now.revision.0, hub.epoch());

@@ -115,10 +115,16 @@ async fn look_at_all(sessions: &Sessions, hub: &Hub) {
 
 /// Gives the session's stream its present interest; ends it if the session is gone.
 async fn look(sessions: &Sessions, hub: &Hub, id: &SessionId) {
-    let Some(stream) = hub.streams.of_session(id) else { return };
+    let Some(stream) = hub.streams.of_session(id) else {
+        return;
+    };
     match sessions.peek(id).await {
         Ok(Some(now)) => {
-            stream.set_interest(Interest::of_session(&now.session, now.revision.0, hub.epoch()));
+            stream.set_interest(Interest::of_session(
+                &now.session,
+                now.revision.0,
+                hub.epoch(),
+            ));
         }
         Ok(None) => stream.end(Ending::SessionEnded),
         Err(error) => debug!(%error, "a session cannot be looked at now"),

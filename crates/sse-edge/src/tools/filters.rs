@@ -44,7 +44,11 @@ pub(super) fn read(filters: &[FilterInput]) -> Result<FilterSet, InputError> {
         let filter = serde_json::to_value(input).and_then(serde_json::from_value::<Filter>);
         filter.map_err(|error| InputError::new(&format!("filters[{place}]"), &error.to_string()))
     };
-    let filters = filters.iter().enumerate().map(read).collect::<Result<_, _>>()?;
+    let filters = filters
+        .iter()
+        .enumerate()
+        .map(read)
+        .collect::<Result<_, _>>()?;
     FilterSet::new(filters).map_err(|error| InputError::new("filters", &error.to_string()))
 }
 
@@ -67,8 +71,11 @@ pub(super) struct Events {
 }
 
 impl Events {
-    pub(super) fn of(caller: &Caller<'_>, page: ports::QueryPage) -> Self {
-        let reader = caller.edge.hub.reader(CursorScope::events(caller.principal));
+    pub(super) fn of(caller: &Caller, page: ports::QueryPage) -> Self {
+        let reader = caller
+            .edge
+            .hub
+            .reader(CursorScope::events(&caller.principal));
         let raw = |event: Sequenced<StoredEvent>| {
             RawValue::from_string(String::from_utf8(event.item.json.into()).ok()?).ok()
         };
@@ -87,6 +94,9 @@ impl Events {
 pub(super) fn limit(given: Option<usize>, default: usize, max: usize) -> Result<usize, InputError> {
     match given.unwrap_or(default) {
         limit if (1..=max).contains(&limit) => Ok(limit),
-        _ => Err(InputError::new("limit", &format!("must be from 1 to {max}"))),
+        _ => Err(InputError::new(
+            "limit",
+            &format!("must be from 1 to {max}"),
+        )),
     }
 }
