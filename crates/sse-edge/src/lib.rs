@@ -18,6 +18,8 @@
 mod api;
 mod auth;
 mod config;
+#[cfg(feature = "conformance")]
+mod conformance;
 mod error;
 mod fanout;
 mod limits;

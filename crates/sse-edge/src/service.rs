@@ -1,6 +1,9 @@
 //! Puts the edge together.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::Router;
 use mcp::{
@@ -23,7 +26,9 @@ use crate::{
     metrics::Metrics,
     protocol,
     session::{SessionNews, Sessions, watch},
+    tools::Tools,
 };
+use tokio::sync::oneshot;
 
 /// What the edge stands on.
 #[derive(Debug, Clone)]
@@ -73,8 +78,30 @@ pub(crate) struct Edge {
     /// The profile's info, shared by the streams that say farewell with it.
     pub(crate) server_info: Arc<ServerInfo>,
     pub(crate) surface: Surface,
+    pub(crate) tools: Tools,
+    /// Tasks that outlive their request belong to the process.
+    lifecycle: OnceLock<Lifecycle>,
     pub(crate) session_idle: Duration,
     pub(crate) max_body_bytes: usize,
+}
+
+impl Edge {
+    /// Gives work to the process: it goes on when the request that began it is gone, and is waited for
+    /// when the process drains.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> oneshot::Receiver<T> {
+        let (done, answer) = oneshot::channel();
+        let task = async move {
+            // Nobody waits any more: the work is done all the same.
+            let _ = done.send(work.await);
+        };
+        if let Some(lifecycle) = self.lifecycle.get() {
+            lifecycle.spawn("mcp-call", OnExit::MayFinish, task);
+        }
+        answer
+    }
 }
 
 /// The edge role.
@@ -120,6 +147,8 @@ impl Service {
             server_info: Arc::new(profile.info.clone()),
             profile,
             surface: Surface::default(),
+            tools: Tools::default(),
+            lifecycle: OnceLock::new(),
             origins: Origins::new(&config.allowed_origins, config.listen.ip().is_loopback()),
             session_idle: idle,
             max_body_bytes: config.max_body_bytes,
@@ -136,6 +165,7 @@ impl Service {
         let latch = lifecycle.latch("edge follows the event log");
         let hub = Arc::clone(&self.edge.hub);
         hub.watch_drain(lifecycle.draining());
+        let _ = self.edge.lifecycle.set(lifecycle.clone());
         let (news, changes) = SessionNews::new(Arc::clone(&hub));
         let watching = watch(
             Arc::clone(&self.edge.sessions),

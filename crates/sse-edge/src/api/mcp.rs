@@ -11,27 +11,32 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use mcp::{
-    Decision, ProtocolVersion, Refusal, RequestId, RpcError,
+    Decision, Incoming, ProtocolVersion, Refusal, RequestId, RpcError,
     answer::Answer,
     classify,
-    dispatch::{HandshakeBody, HandshakeMessage, InitializeRequest, ModernRequest, Resume},
+    dispatch::{
+        HandshakeBody, HandshakeMessage, InitializeRequest, LogLevel, ModernRequest, Resume,
+    },
     envelope,
     handshake::initialize_result,
     headers::Accepts,
     method,
 };
-use model::{PrincipalId, SessionId, TraceContext};
+use model::{PrincipalId, Session, SessionId, TraceContext};
 use ports::Classified;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use service_kit::trace::Trace;
 use tokio::time::timeout;
 
-use super::sse;
+use super::{exchange, sse};
 use crate::{
     error::EdgeError,
     limits::BODY_DEADLINE,
     protocol::{
         Caller, call, handshake,
         listen::{Listening, NotListening, listen},
+        outlet::Outlet,
         rpc_error,
     },
     service::Edge,
@@ -106,36 +111,36 @@ struct Serving<'a> {
 
 impl Serving<'_> {
     async fn modern(&self, request: ModernRequest) -> Response {
-        let ModernRequest {
-            version,
-            id,
-            params,
-            accepts,
-            ..
-        } = &request;
-        let params = params.as_deref();
         if request.method == method::LISTEN {
-            return self.listen(*version, id, params).await;
+            let params = request.params.as_deref();
+            return self.listen(request.version, &request.id, params).await;
         }
+        let (outlet, messages) =
+            Outlet::new(request.meta.progress_token.clone(), request.meta.log_level);
         let caller = Caller {
-            edge: self.edge,
-            principal: &self.principal,
-            version: *version,
+            edge: Arc::clone(self.edge),
+            principal: self.principal.clone(),
+            version: request.version,
             session: None,
             trace: request.meta.trace.or(self.trace),
+            outlet,
         };
-        let message = match call(&caller, id, &request.method, params).await {
-            Ok(message) => message,
-            Err(error) => envelope::error(Some(id), &error),
+        let accepts = request.accepts;
+        let work = async move {
+            let params = request.params.as_deref();
+            match call(&caller, &request.id, &request.method, params).await {
+                Ok(message) => message,
+                Err(error) => envelope::error(Some(&request.id), &error),
+            }
         };
-        json_or_sse(*accepts, message)
+        exchange::answer(accepts, Box::pin(work), messages).await
     }
 
     async fn listen(
         &self,
         version: ProtocolVersion,
         id: &RequestId,
-        params: Option<&serde_json::value::RawValue>,
+        params: Option<&RawValue>,
     ) -> Response {
         match listen(self.edge, &self.principal, version, id, params).await {
             Ok(Listening::Stream(body)) => sse::answer(body),
@@ -181,26 +186,63 @@ impl Serving<'_> {
         if let Err(refusal) = message.admit(version) {
             return Ok(refuse(&refusal));
         }
-        let caller = Caller {
-            edge: self.edge,
-            principal: &self.principal,
+        let caller = |outlet| Caller {
+            edge: Arc::clone(self.edge),
+            principal: self.principal.clone(),
             version,
-            session: Some(&session),
+            session: Some(Arc::new(session.clone())),
             trace: self.trace,
+            outlet,
         };
         let quiet = message.wants_no_answer();
         let accepts = message.accepts;
+        let silent = || caller(Outlet::new(None, None).0);
         let answer = match message.body {
-            HandshakeBody::One(one) => match handshake::message(&caller, one).await {
-                Err(EdgeError::SessionGone) => return Ok(refuse(&Refusal::session_not_found())),
-                answer => answer?,
-            },
-            HandshakeBody::Batch(batch) => batch_answer(&caller, batch).await?,
+            HandshakeBody::One(Incoming::Request(request)) => {
+                return self.request(accepts, &session, request, caller).await;
+            }
+            HandshakeBody::One(one) => handshake::message(&silent(), one).await?,
+            HandshakeBody::Batch(batch) => batch_answer(&silent(), batch).await?,
         };
         Ok(match answer {
             Some(answer) if !quiet => json_or_sse(accepts, answer),
             _ => StatusCode::ACCEPTED.into_response(),
         })
+    }
+
+    /// A request of a session. A tool's work is a task of its own: the client may hang up, and the work
+    /// goes on (MCP 2025-11-25, Streamable HTTP, "Sending Messages to the Server").
+    async fn request(
+        &self,
+        accepts: Accepts,
+        session: &Session,
+        request: envelope::Request,
+        caller: impl FnOnce(Outlet) -> Caller,
+    ) -> Result<Response, EdgeError> {
+        let token = progress_token(request.params.as_deref());
+        let (outlet, messages) = Outlet::new(token, Some(log_level(session)));
+        let caller = caller(outlet);
+        let works_long = request.method == method::TOOLS_CALL;
+        let id = request.id.clone();
+        let work = async move {
+            match handshake::message(&caller, Incoming::Request(request)).await {
+                Ok(message) => Ok(message.unwrap_or_default()),
+                Err(error) => Err(error),
+            }
+        };
+        if !works_long {
+            return Ok(json_or_sse(accepts, work.await?));
+        }
+        let failed = envelope::error(Some(&id), &RpcError::internal());
+        let work = async move {
+            match work.await {
+                Ok(message) => message,
+                Err(error) => envelope::error(Some(&id), &rpc_error(&error)),
+            }
+        };
+        let task = self.edge.spawn(work);
+        let work = Box::pin(async move { task.await.unwrap_or(failed) });
+        Ok(exchange::answer(accepts, work, messages).await)
     }
 
     async fn stream(&self, session: &SessionId, resume: &Resume) -> Result<Response, EdgeError> {
@@ -231,9 +273,34 @@ impl Serving<'_> {
     }
 }
 
+/// `_meta.progressToken` of the params.
+fn progress_token(params: Option<&RawValue>) -> Option<RequestId> {
+    #[derive(Default, Deserialize)]
+    struct Params {
+        #[serde(rename = "_meta", default)]
+        meta: Meta,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Meta {
+        #[serde(default)]
+        progress_token: Option<RequestId>,
+    }
+    let params: Params = serde_json::from_str(params?.get()).unwrap_or_default();
+    params.meta.progress_token
+}
+
+/// The lowest level that the session wants; it gets everything unless it said otherwise.
+fn log_level(session: &Session) -> LogLevel {
+    let named = session.log_level.clone().map(serde_json::Value::String);
+    named
+        .and_then(|level| serde_json::from_value(level).ok())
+        .unwrap_or(LogLevel::Debug)
+}
+
 /// Batches exist in 2025-03-26 only; each message is answered as if it came alone.
 async fn batch_answer(
-    caller: &Caller<'_>,
+    caller: &Caller,
     batch: Vec<Result<mcp::Incoming, envelope::Rejected>>,
 ) -> Result<Option<Bytes>, EdgeError> {
     let mut answers = BytesMut::new();
@@ -260,7 +327,7 @@ fn json(message: Bytes) -> Response {
 }
 
 /// JSON where the client takes it; a client that takes SSE only gets a stream of one message.
-fn json_or_sse(accepts: Accepts, message: Bytes) -> Response {
+pub(super) fn json_or_sse(accepts: Accepts, message: Bytes) -> Response {
     if accepts.json {
         json(message)
     } else {

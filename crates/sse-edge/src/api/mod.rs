@@ -2,6 +2,7 @@
 
 mod authenticate;
 mod events;
+mod exchange;
 mod history;
 mod mcp;
 mod origin;

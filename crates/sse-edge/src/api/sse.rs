@@ -7,10 +7,10 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderValue, header};
 
-use crate::fanout::body::StreamBody;
-
 /// An SSE answer that no cache keeps and no proxy buffers.
-pub(crate) fn answer(body: StreamBody) -> Response {
+pub(crate) fn answer(
+    body: impl http_body::Body<Data = Bytes, Error = std::convert::Infallible> + Send + 'static,
+) -> Response {
     with_head(Body::new(body))
 }
 

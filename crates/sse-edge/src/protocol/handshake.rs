@@ -8,10 +8,10 @@ use mcp::{
     method, params,
     resource::UriParams,
 };
-use model::ResourceUri;
+use model::ResourceUriError;
 use serde_json::value::RawValue;
 
-use super::{Caller, call, rpc_error};
+use super::{Caller, call, resources, rpc_error};
 use crate::error::EdgeError;
 
 /// Resources that one session may subscribe to.
@@ -23,7 +23,7 @@ const MAX_RESOURCE_URIS: usize = 256;
 /// A store that does not answer: then the whole request gets 503, because only that tells the client
 /// that trying again helps.
 pub(crate) async fn message(
-    caller: &Caller<'_>,
+    caller: &Caller,
     message: Incoming,
 ) -> Result<Option<Bytes>, EdgeError> {
     match message {
@@ -42,7 +42,7 @@ pub(crate) async fn message(
     }
 }
 
-async fn answer(caller: &Caller<'_>, request: &Request) -> Result<Bytes, RpcError> {
+async fn answer(caller: &Caller, request: &Request) -> Result<Bytes, RpcError> {
     let (id, params) = (&request.id, request.params.as_deref());
     match request.method.as_str() {
         method::PING => Ok(caller.done(id)),
@@ -57,20 +57,20 @@ async fn answer(caller: &Caller<'_>, request: &Request) -> Result<Bytes, RpcErro
 
 /// Changes the caller's session. A session that ended meanwhile is an error of its own.
 pub(crate) async fn update<T>(
-    caller: &Caller<'_>,
+    caller: &Caller,
     change: impl FnMut(&mut model::Session) -> T,
 ) -> Result<T, EdgeError> {
-    let session = caller.session.ok_or(EdgeError::SessionGone)?;
+    let session = caller.session.as_deref().ok_or(EdgeError::SessionGone)?;
     let updated = caller
         .edge
         .sessions
-        .update(&session.id, caller.principal, change)
+        .update(&session.id, &caller.principal, change)
         .await?;
     updated.ok_or(EdgeError::SessionGone)
 }
 
 async fn set_level(
-    caller: &Caller<'_>,
+    caller: &Caller,
     id: &RequestId,
     params: Option<&RawValue>,
 ) -> Result<Bytes, RpcError> {
@@ -86,12 +86,14 @@ async fn set_level(
 }
 
 async fn subscribe(
-    caller: &Caller<'_>,
+    caller: &Caller,
     id: &RequestId,
     params: Option<&RawValue>,
 ) -> Result<Bytes, RpcError> {
     let UriParams { uri } = params::parse(params)?;
-    ResourceUri::parse(&uri).map_err(|error| RpcError::invalid_params(format!("uri: {error}")))?;
+    if !resources::is_subscribable(&uri) {
+        return Err(RpcError::invalid_params(format!("uri: {ResourceUriError}")));
+    }
     let since = caller.edge.hub.position();
     let fits = update(caller, |session| {
         if !session.resource_uris.contains_key(&uri) {
@@ -110,7 +112,7 @@ async fn subscribe(
 }
 
 async fn unsubscribe(
-    caller: &Caller<'_>,
+    caller: &Caller,
     id: &RequestId,
     params: Option<&RawValue>,
 ) -> Result<Bytes, RpcError> {

@@ -5,9 +5,10 @@ use mcp::{
     ProtocolVersion, RequestId, RpcError,
     stateless::{ListenFilter, acknowledged_frame, listen_result},
 };
-use model::{CursorScope, PrincipalId, ResourceUri};
+use model::{CursorScope, PrincipalId};
 use serde_json::value::RawValue;
 
+use super::resources;
 use crate::{
     error::EdgeError,
     fanout::{
@@ -45,8 +46,7 @@ pub(crate) async fn listen(
     params: Option<&RawValue>,
 ) -> Result<Listening, NotListening> {
     let asked = ListenFilter::parse(params).map_err(NotListening::Params)?;
-    let known = |uri: &str| ResourceUri::parse(uri).is_ok();
-    let honoured = asked.honoured(&edge.profile.capabilities, known);
+    let honoured = asked.honoured(&edge.profile.capabilities, resources::is_subscribable);
     let acknowledged = acknowledged_frame(id, &honoured);
     if honoured.is_empty() {
         let result = mcp::sse::message(None, &listen_result(version, &edge.profile.info, id));

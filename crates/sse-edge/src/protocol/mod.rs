@@ -3,28 +3,30 @@
 //! `api` has turned HTTP into a checked request; here it becomes a JSON-RPC message. What both eras share
 //! is here, what only one has is in [`handshake`] and [`listen`].
 
+mod caller;
 pub(crate) mod handshake;
 pub(crate) mod listen;
+pub(crate) mod outlet;
 pub(crate) mod profile;
 pub(crate) mod resources;
 
 use bytes::Bytes;
 use mcp::{
-    ProtocolVersion, RequestId, RpcError,
-    answer::{Answer, CacheHint, Empty},
+    RequestId, RpcError,
+    answer::CacheHint,
     method,
     page::{ListParams, paginate},
     params, resource,
     stateless::discover_result,
     tool,
 };
-use model::{PrincipalId, Session, TraceContext};
 use ports::Classified;
-use serde::Serialize;
 use serde_json::value::RawValue;
 use tracing::warn;
 
-use crate::{error::EdgeError, service::Edge, tools};
+pub(crate) use caller::Caller;
+
+use crate::error::EdgeError;
 
 /// Entries on one page of a list.
 const PAGE_ITEMS: usize = 100;
@@ -33,39 +35,12 @@ const LIST_TTL_MILLIS: u64 = 300_000;
 /// Resources change with every event: always ask again.
 const RESOURCE_TTL_MILLIS: u64 = 0;
 
-/// Who asks, and how.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Caller<'a> {
-    pub(crate) edge: &'a Edge,
-    pub(crate) principal: &'a PrincipalId,
-    pub(crate) version: ProtocolVersion,
-    /// The session, in the handshake era.
-    pub(crate) session: Option<&'a Session>,
-    pub(crate) trace: Option<TraceContext>,
-}
-
-impl Caller<'_> {
-    pub(crate) fn answer<T: Serialize>(&self, id: &RequestId, body: &T) -> Bytes {
-        Answer::new(self.version, &self.edge.profile.info, body).encode(id)
-    }
-
-    fn cached<T: Serialize>(&self, id: &RequestId, body: &T, hint: CacheHint) -> Bytes {
-        Answer::new(self.version, &self.edge.profile.info, body)
-            .cached(hint)
-            .encode(id)
-    }
-
-    pub(crate) fn done(&self, id: &RequestId) -> Bytes {
-        self.answer(id, &Empty)
-    }
-}
-
 /// Answers a method that both eras have (and `server/discover`).
 ///
 /// # Errors
 /// The JSON-RPC error to answer with.
 pub(crate) async fn call(
-    caller: &Caller<'_>,
+    caller: &Caller,
     id: &RequestId,
     name: &str,
     params: Option<&RawValue>,
@@ -77,7 +52,7 @@ pub(crate) async fn call(
             Ok(caller.cached(id, &found, CacheHint::public(LIST_TTL_MILLIS)))
         }
         method::TOOLS_LIST => {
-            let tools = tools::descriptors();
+            let tools = caller.edge.tools.descriptors();
             let cursor = params::parse::<ListParams>(params)?.cursor;
             let page = paginate("tools", tools, cursor.as_deref(), PAGE_ITEMS, |tool| {
                 tool.name()
@@ -85,7 +60,7 @@ pub(crate) async fn call(
             let list = tool::list_result(caller.version, page.items, page.next_cursor.as_deref());
             Ok(caller.cached(id, &list, CacheHint::public(LIST_TTL_MILLIS)))
         }
-        method::TOOLS_CALL => tools::call(caller, id, params).await,
+        method::TOOLS_CALL => caller.edge.tools.call(caller, id, params).await,
         method::RESOURCES_LIST => {
             let all = resources::descriptors();
             let cursor = params::parse::<ListParams>(params)?.cursor;

@@ -20,7 +20,7 @@ use crate::{error::EdgeError, limits::CALL_DEADLINE};
 const LISTED_EVENTS: usize = 50;
 
 static RESOURCES: LazyLock<Vec<ResourceDescriptor>> = LazyLock::new(|| {
-    vec![ResourceDescriptor {
+    let mut all = vec![ResourceDescriptor {
         uri: "github://events".to_owned(),
         name: "events".to_owned(),
         title: Some("Recent events".to_owned()),
@@ -28,7 +28,11 @@ static RESOURCES: LazyLock<Vec<ResourceDescriptor>> = LazyLock::new(|| {
             "The newest events of everything, newest first, with a cursor".to_owned(),
         ),
         mime_type: Some("application/json".to_owned()),
-    }]
+    }];
+    #[cfg(feature = "conformance")]
+    all.extend(crate::conformance::resources());
+    all.sort_by(|a, b| a.uri.cmp(&b.uri));
+    all
 });
 
 static TEMPLATES: LazyLock<Vec<TemplateDescriptor>> = LazyLock::new(|| {
@@ -71,6 +75,8 @@ static TEMPLATES: LazyLock<Vec<TemplateDescriptor>> = LazyLock::new(|| {
             "A project as last known",
         ),
     ];
+    #[cfg(feature = "conformance")]
+    all.extend(crate::conformance::templates());
     all.sort_by(|a, b| a.uri_template.cmp(&b.uri_template));
     all
 });
@@ -88,10 +94,14 @@ pub(crate) fn templates() -> &'static [TemplateDescriptor] {
 /// # Errors
 /// Not a resource of ours, not known yet, or a store that does not answer.
 pub(crate) async fn read(
-    caller: &Caller<'_>,
+    caller: &Caller,
     params: Option<&RawValue>,
 ) -> Result<ReadResult, RpcError> {
     let UriParams { uri: spelt } = params::parse(params)?;
+    #[cfg(feature = "conformance")]
+    if let Some(contents) = crate::conformance::read(&spelt) {
+        return Ok(ReadResult::new(contents));
+    }
     let unknown = || not_found(caller.version, &spelt);
     let uri = ResourceUri::parse(&spelt).map_err(|_| unknown())?;
     let json = match &uri {
@@ -115,8 +125,8 @@ pub(crate) async fn read(
     Ok(ReadResult::new(Contents::json(&spelt, json)))
 }
 
-async fn events(caller: &Caller<'_>, filter: Filter) -> Result<String, EdgeError> {
-    let edge = caller.edge;
+async fn events(caller: &Caller, filter: Filter) -> Result<String, EdgeError> {
+    let edge = &caller.edge;
     let question = EventQuery {
         filters: FilterSet::new(vec![filter])?,
         after: Sequence::START,
@@ -128,7 +138,7 @@ async fn events(caller: &Caller<'_>, filter: Filter) -> Result<String, EdgeError
     let answer = timeout(CALL_DEADLINE, ports::query(&*edge.log, &question)).await??;
     let cursor = edge
         .hub
-        .reader(CursorScope::events(caller.principal))
+        .reader(CursorScope::events(&caller.principal))
         .cursor(answer.through);
     let events: Vec<Box<RawValue>> = answer
         .events
@@ -138,4 +148,13 @@ async fn events(caller: &Caller<'_>, filter: Filter) -> Result<String, EdgeError
         })
         .collect();
     Ok(json!({ "events": events, "cursor": cursor.to_string() }).to_string())
+}
+
+/// Whether the URI names something whose changes can be told.
+pub(crate) fn is_subscribable(uri: &str) -> bool {
+    #[cfg(feature = "conformance")]
+    if crate::conformance::is_subscribable(uri) {
+        return true;
+    }
+    ResourceUri::parse(uri).is_ok()
 }

@@ -71,11 +71,11 @@ pub(super) struct Events {
 }
 
 impl Events {
-    pub(super) fn of(caller: &Caller<'_>, page: ports::QueryPage) -> Self {
+    pub(super) fn of(caller: &Caller, page: ports::QueryPage) -> Self {
         let reader = caller
             .edge
             .hub
-            .reader(CursorScope::events(caller.principal));
+            .reader(CursorScope::events(&caller.principal));
         let raw = |event: Sequenced<StoredEvent>| {
             RawValue::from_string(String::from_utf8(event.item.json.into()).ok()?).ok()
         };

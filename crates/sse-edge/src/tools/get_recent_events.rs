@@ -1,5 +1,6 @@
 //! `get_recent_events`: what is new, newest first.
 
+use async_trait::async_trait;
 use mcp::tool::{Annotations, CallParams, CallResult, ToolDescriptor};
 use model::Sequence;
 use ports::{EventQuery, MAX_QUERY_EVENTS, Order};
@@ -8,12 +9,12 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::{
-    ToolError, done,
+    Tool, ToolError, done,
     filters::{self, Events, FilterInput},
 };
 use crate::{limits::CALL_DEADLINE, protocol::Caller};
 
-pub(super) const NAME: &str = "get_recent_events";
+const NAME: &str = "get_recent_events";
 const DEFAULT_LIMIT: usize = 50;
 
 /// Input.
@@ -29,21 +30,27 @@ pub(super) struct Input {
     limit: Option<usize>,
 }
 
-pub(super) fn descriptor() -> ToolDescriptor {
-    ToolDescriptor::new::<Input>(
-        NAME,
-        "Recent GitHub events",
-        "The newest GitHub events, newest first, and a cursor that replay_events goes on from.",
-        Annotations::read_only(),
-    )
-    .with_output::<Events>()
+/// The tool.
+pub(super) struct GetRecentEvents;
+
+#[async_trait]
+impl Tool for GetRecentEvents {
+    fn descriptor(&self) -> ToolDescriptor {
+        ToolDescriptor::new::<Input>(
+            NAME,
+            "Recent GitHub events",
+            "The newest GitHub events, newest first, and a cursor that replay_events goes on from.",
+            Annotations::read_only(),
+        )
+        .with_output::<Events>()
+    }
+
+    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, ToolError> {
+        answer(caller, call.arguments()?).await
+    }
 }
 
-pub(super) async fn call(caller: &Caller<'_>, call: &CallParams) -> Result<CallResult, ToolError> {
-    answer(caller, call.arguments()?).await
-}
-
-pub(super) async fn answer(caller: &Caller<'_>, input: Input) -> Result<CallResult, ToolError> {
+pub(super) async fn answer(caller: &Caller, input: Input) -> Result<CallResult, ToolError> {
     let question = EventQuery {
         filters: filters::read(&input.filters)?,
         after: Sequence::START,

@@ -1,5 +1,6 @@
 //! `manage_events`: the other event tools under one name, with unsubscribe and list.
 
+use async_trait::async_trait;
 use mcp::{
     params::InputError,
     tool::{Annotations, CallParams, CallResult, ToolDescriptor},
@@ -9,10 +10,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
 
-use super::{ToolError, done, get_recent_events, replay_events, subscribe_to_events};
+use super::{
+    Tool, ToolError, done, get_recent_events::GetRecentEvents, replay_events::ReplayEvents,
+    subscribe_to_events::SubscribeToEvents,
+};
 use crate::protocol::{Caller, handshake::update};
 
-pub(super) const NAME: &str = "manage_events";
+const NAME: &str = "manage_events";
 
 /// What to do.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
@@ -47,34 +51,40 @@ struct Listed<'a> {
     created_at: model::Timestamp,
 }
 
-pub(super) fn descriptor() -> ToolDescriptor {
-    ToolDescriptor::new::<Input>(
-        NAME,
-        "Manage GitHub events",
-        "The event tools under one name: subscribe (as subscribe_to_events), get_recent (as \
-         get_recent_events), replay (as replay_events), unsubscribe by subscriptionId, list.",
-        Annotations::additive(),
-    )
-}
+/// The tool.
+pub(super) struct ManageEvents;
 
-pub(super) async fn call(caller: &Caller<'_>, call: &CallParams) -> Result<CallResult, ToolError> {
-    let input: Input = call.arguments()?;
-    let arguments = Value::Object(input.arguments).to_string();
-    let arguments = RawValue::from_string(arguments).ok();
-    let call = CallParams {
-        name: call.name.clone(),
-        arguments,
-    };
-    match input.action {
-        Action::Subscribe => subscribe_to_events::call(caller, &call).await,
-        Action::GetRecent => get_recent_events::call(caller, &call).await,
-        Action::Replay => replay_events::call(caller, &call).await,
-        Action::Unsubscribe => unsubscribe(caller, input.subscription_id.as_deref()).await,
-        Action::List => list(caller.session),
+#[async_trait]
+impl Tool for ManageEvents {
+    fn descriptor(&self) -> ToolDescriptor {
+        ToolDescriptor::new::<Input>(
+            NAME,
+            "Manage GitHub events",
+            "The event tools under one name: subscribe (as subscribe_to_events), get_recent (as \
+             get_recent_events), replay (as replay_events), unsubscribe by subscriptionId, list.",
+            Annotations::additive(),
+        )
+    }
+
+    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, ToolError> {
+        let input: Input = call.arguments()?;
+        let arguments = Value::Object(input.arguments).to_string();
+        let arguments = RawValue::from_string(arguments).ok();
+        let call = CallParams {
+            name: call.name.clone(),
+            arguments,
+        };
+        match input.action {
+            Action::Subscribe => SubscribeToEvents.call(caller, &call).await,
+            Action::GetRecent => GetRecentEvents.call(caller, &call).await,
+            Action::Replay => ReplayEvents.call(caller, &call).await,
+            Action::Unsubscribe => unsubscribe(caller, input.subscription_id.as_deref()).await,
+            Action::List => list(caller.session.as_deref()),
+        }
     }
 }
 
-async fn unsubscribe(caller: &Caller<'_>, id: Option<&str>) -> Result<CallResult, ToolError> {
+async fn unsubscribe(caller: &Caller, id: Option<&str>) -> Result<CallResult, ToolError> {
     let missing = |reason: &str| InputError::new("subscriptionId", reason);
     let id = id.ok_or_else(|| missing("unsubscribe needs it"))?;
     if caller.session.is_none() {

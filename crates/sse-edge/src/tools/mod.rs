@@ -1,4 +1,5 @@
-//! What MCP clients can call: one file a tool.
+//! What MCP clients can call: one file a tool. A new tool is a file with a descriptor and a function, and
+//! a line in [`builtin`].
 
 mod filters;
 mod get_recent_events;
@@ -6,8 +7,7 @@ mod manage_events;
 mod replay_events;
 mod subscribe_to_events;
 
-use std::sync::LazyLock;
-
+use async_trait::async_trait;
 use bytes::Bytes;
 use mcp::{
     RequestId, RpcError,
@@ -22,21 +22,15 @@ use crate::{
     protocol::{Caller, rpc_error},
 };
 
-/// Sorted by name: a stable order keeps clients' prompt caches warm.
-static TOOLS: LazyLock<Vec<ToolDescriptor>> = LazyLock::new(|| {
-    let mut tools = vec![
-        get_recent_events::descriptor(),
-        manage_events::descriptor(),
-        replay_events::descriptor(),
-        subscribe_to_events::descriptor(),
-    ];
-    tools.sort_by_key(ToolDescriptor::name);
-    tools
-});
+/// A tool.
+#[async_trait]
+pub(crate) trait Tool: Send + Sync {
+    /// Name, schemas, hints; asked once, at start.
+    fn descriptor(&self) -> ToolDescriptor;
 
-/// All tools, sorted by name.
-pub(crate) fn descriptors() -> &'static [ToolDescriptor] {
-    &TOOLS
+    /// Does what the tool does. Input that does not fit is [`ToolError::Input`], a failure that a model can
+    /// act on is a result with `isError`.
+    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, ToolError>;
 }
 
 /// Why a tool has no result.
@@ -60,34 +54,81 @@ impl<E: Into<EdgeError>> From<E> for ToolError {
     }
 }
 
-/// `tools/call`.
-///
-/// # Errors
-/// No such tool, or (before 2025-11-25) arguments that do not fit.
-pub(crate) async fn call(
-    caller: &Caller<'_>,
-    id: &RequestId,
-    params: Option<&RawValue>,
-) -> Result<Bytes, RpcError> {
-    let call = CallParams::parse(params)?;
-    let result = match call.name.as_str() {
-        get_recent_events::NAME => get_recent_events::call(caller, &call).await,
-        replay_events::NAME => replay_events::call(caller, &call).await,
-        subscribe_to_events::NAME => subscribe_to_events::call(caller, &call).await,
-        manage_events::NAME => manage_events::call(caller, &call).await,
-        _ => return Err(call.unknown_tool()),
-    };
-    let result = match result {
-        Ok(result) => result,
-        Err(ToolError::Input(error)) => input_failure(caller.version, error)?,
-        // The session ended under the call: no tool result can say that.
-        Err(ToolError::Edge(error @ EdgeError::SessionGone)) => return Err(rpc_error(&error)),
-        Err(ToolError::Edge(error)) => {
-            let logged = rpc_error(&error);
-            CallResult::failed(format!("{}: {}", logged.message, error.public_text()))
-        }
-    };
-    Ok(caller.answer(id, &result.for_version(caller.version)))
+/// The tools of the product.
+fn builtin() -> Vec<Box<dyn Tool>> {
+    vec![
+        Box::new(get_recent_events::GetRecentEvents),
+        Box::new(manage_events::ManageEvents),
+        Box::new(replay_events::ReplayEvents),
+        Box::new(subscribe_to_events::SubscribeToEvents),
+    ]
+}
+
+/// All tools, sorted by name: a stable order keeps clients' prompt caches warm.
+pub(crate) struct Tools {
+    descriptors: Vec<ToolDescriptor>,
+    tools: Vec<Box<dyn Tool>>,
+}
+
+impl std::fmt::Debug for Tools {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = self.descriptors.iter().map(ToolDescriptor::name);
+        f.debug_list().entries(names).finish()
+    }
+}
+
+impl Default for Tools {
+    fn default() -> Self {
+        #[allow(
+            unused_mut,
+            reason = "the fixtures are added only where they are built in"
+        )]
+        let mut tools = builtin();
+        #[cfg(feature = "conformance")]
+        tools.extend(crate::conformance::tools());
+        let mut described: Vec<_> = tools
+            .into_iter()
+            .map(|tool| (tool.descriptor(), tool))
+            .collect();
+        described.sort_by_key(|(descriptor, _)| descriptor.name());
+        let (descriptors, tools) = described.into_iter().unzip();
+        Self { descriptors, tools }
+    }
+}
+
+impl Tools {
+    /// What `tools/list` lists.
+    pub(crate) fn descriptors(&self) -> &[ToolDescriptor] {
+        &self.descriptors
+    }
+
+    /// `tools/call`.
+    ///
+    /// # Errors
+    /// No such tool, or (before 2025-11-25) arguments that do not fit.
+    pub(crate) async fn call(
+        &self,
+        caller: &Caller,
+        id: &RequestId,
+        params: Option<&RawValue>,
+    ) -> Result<Bytes, RpcError> {
+        let call = CallParams::parse(params)?;
+        let place = self
+            .descriptors
+            .binary_search_by(|tool| tool.name().cmp(&call.name));
+        let tool = place.map_err(|_| call.unknown_tool())?;
+        let result = match self.tools[tool].call(caller, &call).await {
+            Ok(result) => result,
+            Err(ToolError::Input(error)) => input_failure(caller.version, error)?,
+            // The session ended under the call: no tool result can say that.
+            Err(ToolError::Edge(error @ EdgeError::SessionGone)) => return Err(rpc_error(&error)),
+            Err(ToolError::Edge(error)) => {
+                let logged = rpc_error(&error);
+                CallResult::failed(format!("{}: {}", logged.message, error.public_text()))
+            }
+        };
+        Ok(caller.answer(id, &result.for_version(caller.version)))
+    }
 }
 
 /// A result that fits the tool's output schema.

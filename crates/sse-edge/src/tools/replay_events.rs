@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use mcp::{
     params::InputError,
     tool::{Annotations, CallParams, CallResult, ToolDescriptor},
@@ -13,16 +14,19 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
-    ToolError, done,
+    Tool, ToolError, done,
     filters::{self, Events, FilterInput},
 };
 use crate::{fanout::hub::Begin, limits::CALL_DEADLINE, protocol::Caller};
 
-pub(super) const NAME: &str = "replay_events";
+const NAME: &str = "replay_events";
 const DEFAULT_LIMIT: usize = 100;
 const MAX_EVENTS: usize = 1000;
 /// Below the 60 s after which the strictest balancers cut an answer that does not come.
 const MAX_WAIT_SECONDS: u64 = 50;
+
+/// How often a waiting call says that it still waits, to a client that asked for progress.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Input.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -51,22 +55,28 @@ pub(super) struct Input {
     wait_seconds: u64,
 }
 
-pub(super) fn descriptor() -> ToolDescriptor {
-    ToolDescriptor::new::<Input>(
-        NAME,
-        "Replay GitHub events",
-        "GitHub events after a cursor or since a time, oldest first, without a hole. Give the cursor of \
-         the answer to the next call. `truncated` says that events after the cursor are no longer kept.",
-        Annotations::read_only(),
-    )
-    .with_output::<Events>()
+/// The tool.
+pub(super) struct ReplayEvents;
+
+#[async_trait]
+impl Tool for ReplayEvents {
+    fn descriptor(&self) -> ToolDescriptor {
+        ToolDescriptor::new::<Input>(
+            NAME,
+            "Replay GitHub events",
+            "GitHub events after a cursor or since a time, oldest first, without a hole. Give the cursor of \
+             the answer to the next call. `truncated` says that events after the cursor are no longer kept.",
+            Annotations::read_only(),
+        )
+        .with_output::<Events>()
+    }
+
+    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, ToolError> {
+        answer(caller, call.arguments()?).await
+    }
 }
 
-pub(super) async fn call(caller: &Caller<'_>, call: &CallParams) -> Result<CallResult, ToolError> {
-    answer(caller, call.arguments()?).await
-}
-
-pub(super) async fn answer(caller: &Caller<'_>, input: Input) -> Result<CallResult, ToolError> {
+pub(super) async fn answer(caller: &Caller, input: Input) -> Result<CallResult, ToolError> {
     if input.wait_seconds > MAX_WAIT_SECONDS {
         let reason = format!("must be from 0 to {MAX_WAIT_SECONDS}");
         return Err(InputError::new("waitSeconds", &reason).into());
@@ -80,7 +90,8 @@ pub(super) async fn answer(caller: &Caller<'_>, input: Input) -> Result<CallResu
         order: Order::OldestFirst,
         limit: filters::limit(input.limit, DEFAULT_LIMIT, MAX_EVENTS)?,
     };
-    let until = Instant::now() + Duration::from_secs(input.wait_seconds);
+    let begun = Instant::now();
+    let until = begun + Duration::from_secs(input.wait_seconds);
     let mut page = ask(caller, &question).await?;
     while page.events.is_empty() && !page.truncated && !gone && Instant::now() < until {
         question.after = page.through;
@@ -88,8 +99,14 @@ pub(super) async fn answer(caller: &Caller<'_>, input: Input) -> Result<CallResu
             .edge
             .hub
             .published_after(page.through, &question.filters);
-        if timeout_at(until, published).await.is_err() {
-            break;
+        let soon = until.min(Instant::now() + PROGRESS_INTERVAL);
+        if timeout_at(soon, published).await.is_err() {
+            let (waited, all) = (begun.elapsed().as_secs_f64(), input.wait_seconds as f64);
+            caller
+                .outlet
+                .progress(waited, Some(all), Some("waiting for an event"))
+                .await;
+            continue;
         }
         page = ask(caller, &question).await?;
         if page.through == question.after {
@@ -101,20 +118,17 @@ pub(super) async fn answer(caller: &Caller<'_>, input: Input) -> Result<CallResu
     done(&Events::of(caller, page))
 }
 
-async fn ask(caller: &Caller<'_>, question: &EventQuery) -> Result<QueryPage, ToolError> {
+async fn ask(caller: &Caller, question: &EventQuery) -> Result<QueryPage, ToolError> {
     Ok(timeout(CALL_DEADLINE, ports::query(&*caller.edge.log, question)).await??)
 }
 
 /// The position of a cursor, and whether something after it is gone: it may be of a log that was replaced,
 /// or of a part that the log lost.
-async fn position(
-    caller: &Caller<'_>,
-    cursor: Option<&str>,
-) -> Result<(Sequence, bool), ToolError> {
+async fn position(caller: &Caller, cursor: Option<&str>) -> Result<(Sequence, bool), ToolError> {
     let Some(cursor) = cursor else {
         return Ok((Sequence::START, false));
     };
-    let scope = CursorScope::events(caller.principal);
+    let scope = CursorScope::events(&caller.principal);
     let cursor = Cursor::parse(cursor, scope)
         .map_err(|error| InputError::new("cursor", &error.to_string()))?;
     Ok(caller.edge.hub.resolve(Begin::After(cursor)).await?)

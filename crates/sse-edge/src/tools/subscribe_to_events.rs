@@ -1,5 +1,6 @@
 //! `subscribe_to_events`: events pushed as they happen.
 
+use async_trait::async_trait;
 use mcp::{
     params::InputError,
     tool::{Annotations, CallParams, CallResult, ToolDescriptor},
@@ -9,12 +10,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ToolError, done,
+    Tool, ToolError, done,
     filters::{self, FilterInput},
 };
 use crate::protocol::{Caller, handshake::update};
 
-pub(super) const NAME: &str = "subscribe_to_events";
+const NAME: &str = "subscribe_to_events";
 /// Subscriptions of one session.
 const MAX_SUBSCRIPTIONS: usize = 64;
 
@@ -43,28 +44,34 @@ struct Output {
     listen_uris: Vec<String>,
 }
 
-pub(super) fn descriptor() -> ToolDescriptor {
-    ToolDescriptor::new::<Input>(
-        NAME,
-        "Subscribe to GitHub events",
-        "Push GitHub events to this client as they happen, as notifications/message with logger \
-         github.events on the session's stream. Protocol versions without sessions get the resources to \
-         listen to instead, and a cursor for replay_events.",
-        Annotations::additive(),
-    )
-    .with_output::<Output>()
+/// The tool.
+pub(super) struct SubscribeToEvents;
+
+#[async_trait]
+impl Tool for SubscribeToEvents {
+    fn descriptor(&self) -> ToolDescriptor {
+        ToolDescriptor::new::<Input>(
+            NAME,
+            "Subscribe to GitHub events",
+            "Push GitHub events to this client as they happen, as notifications/message with logger \
+             github.events on the session's stream. Protocol versions without sessions get the resources to \
+             listen to instead, and a cursor for replay_events.",
+            Annotations::additive(),
+        )
+        .with_output::<Output>()
+    }
+
+    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, ToolError> {
+        answer(caller, call.arguments()?).await
+    }
 }
 
-pub(super) async fn call(caller: &Caller<'_>, call: &CallParams) -> Result<CallResult, ToolError> {
-    answer(caller, call.arguments()?).await
-}
-
-pub(super) async fn answer(caller: &Caller<'_>, input: Input) -> Result<CallResult, ToolError> {
+pub(super) async fn answer(caller: &Caller, input: Input) -> Result<CallResult, ToolError> {
     let filters = filters::read(&input.filters)?;
-    let edge = caller.edge;
+    let edge = &caller.edge;
     // Taken before the subscription is stored: what happens in between is covered.
     let since = edge.hub.position();
-    let reader = edge.hub.reader(CursorScope::events(caller.principal));
+    let reader = edge.hub.reader(CursorScope::events(&caller.principal));
     let cursor = reader.cursor(since.sequence).to_string();
     if caller.session.is_none() {
         return done(&Output {

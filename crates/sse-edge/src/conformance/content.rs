@@ -1,0 +1,73 @@
+//! Tools that answer one kind of content each.
+
+use mcp::{
+    resource::{Contents, Payload},
+    tool::{CallResult, Content},
+};
+
+use super::{Nothing, fixture};
+use crate::tools::Tool;
+
+/// A red pixel (PNG, 1 × 1).
+pub(super) const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg==";
+/// No sound (WAV, no samples).
+const SILENCE: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQAAAAA=";
+
+fn image() -> Content {
+    Content::Image {
+        data: PIXEL.into(),
+        mime_type: "image/png".into(),
+    }
+}
+
+fn resource(uri: &str, mime_type: &str, text: &str) -> Content {
+    let payload = Payload::Text(text.into());
+    Content::Resource {
+        resource: Contents {
+            uri: uri.into(),
+            mime_type: Some(mime_type.into()),
+            payload,
+        },
+    }
+}
+
+pub(super) fn tools() -> Vec<Box<dyn Tool>> {
+    vec![
+        fixture::<Nothing>("test_simple_text", "Answers text.", |_, _| {
+            let text = Content::text("This is a simple text response for testing.");
+            Box::pin(async { Ok(CallResult::new(vec![text])) })
+        }),
+        fixture::<Nothing>("test_image_content", "Answers a picture.", |_, _| {
+            Box::pin(async { Ok(CallResult::new(vec![image()])) })
+        }),
+        fixture::<Nothing>("test_audio_content", "Answers a sound.", |_, _| {
+            let sound = Content::Audio {
+                data: SILENCE.into(),
+                mime_type: "audio/wav".into(),
+            };
+            Box::pin(async { Ok(CallResult::new(vec![sound])) })
+        }),
+        fixture::<Nothing>("test_embedded_resource", "Answers a resource.", |_, _| {
+            let text = "This is an embedded resource content.";
+            let embedded = resource("test://embedded-resource", "text/plain", text);
+            Box::pin(async { Ok(CallResult::new(vec![embedded])) })
+        }),
+        fixture::<Nothing>(
+            "test_multiple_content_types",
+            "Answers several kinds.",
+            |_, _| {
+                let json = r#"{"test":"data","value":123}"#;
+                let content = vec![
+                    Content::text("Multiple content types test:"),
+                    image(),
+                    resource("test://mixed-content-resource", "application/json", json),
+                ];
+                Box::pin(async { Ok(CallResult::new(content)) })
+            },
+        ),
+        fixture::<Nothing>("test_error_handling", "Fails.", |_, _| {
+            let text = "This tool intentionally returns an error for testing";
+            Box::pin(async move { Ok(CallResult::failed(text)) })
+        }),
+    ]
+}

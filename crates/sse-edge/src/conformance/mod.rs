@@ -1,0 +1,66 @@
+//! What the official conformance suite wants a server to offer, beside what the product offers. Behind the
+//! cargo feature `conformance`, which production does not build.
+//!
+//! Names and texts are the suite's (npm `@modelcontextprotocol/conformance`, server scenarios).
+
+mod content;
+mod resources;
+mod schema;
+mod streaming;
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use mcp::tool::{Annotations, CallParams, CallResult, ToolDescriptor};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub(crate) use resources::{is_subscribable, read, resources, templates};
+
+use crate::{
+    protocol::Caller,
+    tools::{Tool, ToolError},
+};
+
+/// What a fixture does.
+type Call = for<'a> fn(&'a Caller, &'a CallParams) -> BoxFuture<'a, Result<CallResult, ToolError>>;
+
+/// A tool of the suite.
+struct Fixture {
+    descriptor: ToolDescriptor,
+    call: Call,
+}
+
+#[async_trait]
+impl Tool for Fixture {
+    fn descriptor(&self) -> ToolDescriptor {
+        self.descriptor.clone()
+    }
+
+    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, ToolError> {
+        (self.call)(caller, call).await
+    }
+}
+
+/// No input.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Nothing {}
+
+fn fixture<Input: JsonSchema>(
+    name: &'static str,
+    description: &'static str,
+    call: Call,
+) -> Box<dyn Tool> {
+    let hints = Annotations::read_only();
+    Box::new(Fixture {
+        descriptor: ToolDescriptor::new::<Input>(name, name, description, hints),
+        call,
+    })
+}
+
+/// All tools of the suite.
+pub(crate) fn tools() -> Vec<Box<dyn Tool>> {
+    let mut tools = content::tools();
+    tools.extend(streaming::tools());
+    tools.extend(schema::tools());
+    tools
+}

@@ -1,0 +1,73 @@
+//! Resources of the suite.
+
+use mcp::resource::{Contents, Payload, ResourceDescriptor, TemplateDescriptor};
+
+use super::content::PIXEL;
+
+fn resource(uri: &str, name: &str, mime_type: &str) -> ResourceDescriptor {
+    ResourceDescriptor {
+        uri: uri.to_owned(),
+        name: name.to_owned(),
+        title: None,
+        description: Some("For the conformance suite".to_owned()),
+        mime_type: Some(mime_type.to_owned()),
+    }
+}
+
+/// What `resources/list` lists besides.
+pub(crate) fn resources() -> Vec<ResourceDescriptor> {
+    vec![
+        resource("test://static-binary", "static-binary", "image/png"),
+        resource("test://static-text", "static-text", "text/plain"),
+        resource("test://watched-resource", "watched-resource", "text/plain"),
+    ]
+}
+
+/// What `resources/templates/list` lists besides.
+pub(crate) fn templates() -> Vec<TemplateDescriptor> {
+    vec![TemplateDescriptor {
+        uri_template: "test://template/{id}/data".to_owned(),
+        name: "template".to_owned(),
+        title: None,
+        description: Some("For the conformance suite".to_owned()),
+        mime_type: Some("application/json".to_owned()),
+    }]
+}
+
+/// A resource of the suite, `None` if it is none.
+pub(crate) fn read(uri: &str) -> Option<Contents> {
+    let text = |mime_type: &str, text: String| {
+        let (uri, mime_type) = (uri.to_owned(), Some(mime_type.to_owned()));
+        Some(Contents {
+            uri,
+            mime_type,
+            payload: Payload::Text(text),
+        })
+    };
+    match uri {
+        "test://static-text" => text(
+            "text/plain",
+            "This is the content of the static text resource.".to_owned(),
+        ),
+        "test://watched-resource" => text("text/plain", "watched".to_owned()),
+        "test://static-binary" => Some(Contents {
+            uri: uri.to_owned(),
+            mime_type: Some("image/png".to_owned()),
+            payload: Payload::Blob(PIXEL.to_owned()),
+        }),
+        _ => {
+            let id = uri
+                .strip_prefix("test://template/")?
+                .strip_suffix("/data")?;
+            let json = serde_json::json!({
+                "id": id, "templateTest": true, "data": format!("Data for ID: {id}")
+            });
+            text("application/json", json.to_string())
+        }
+    }
+}
+
+/// A resource of the suite that takes subscriptions.
+pub(crate) fn is_subscribable(uri: &str) -> bool {
+    uri == "test://watched-resource"
+}

@@ -1,0 +1,47 @@
+//! A tool whose input schema uses what JSON Schema 2020-12 has.
+
+use mcp::tool::{Annotations, CallResult, Content, ToolDescriptor};
+use serde_json::json;
+
+use super::{Fixture, Nothing};
+use crate::tools::Tool;
+
+pub(super) fn tools() -> Vec<Box<dyn Tool>> {
+    let name = "json_schema_2020_12_tool";
+    let schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "$defs": {
+            "address": {
+                "$anchor": "addressDef",
+                "type": "object",
+                "properties": { "street": { "type": "string" }, "city": { "type": "string" } }
+            }
+        },
+        "properties": {
+            "name": { "type": "string" },
+            "address": { "$ref": "#/$defs/address" },
+            "contactMethod": { "type": "string", "enum": ["phone", "email"] },
+            "phone": { "type": "string" },
+            "email": { "type": "string" }
+        },
+        "allOf": [{ "anyOf": [{ "required": ["phone"] }, { "required": ["email"] }] }],
+        "if": { "properties": { "contactMethod": { "const": "phone" } }, "required": ["contactMethod"] },
+        "then": { "required": ["phone"] },
+        "else": { "required": ["email"] },
+        "additionalProperties": false
+    });
+    let hints = Annotations::read_only();
+    let descriptor = ToolDescriptor::new::<Nothing>(name, name, "Takes a contact.", hints)
+        .with_input_schema(schema);
+    vec![Box::new(Fixture {
+        descriptor,
+        call: |_, _| {
+            Box::pin(async {
+                Ok(CallResult::new(vec![Content::text(
+                    "JSON Schema 2020-12 tool",
+                )]))
+            })
+        },
+    })]
+}

@@ -1,0 +1,44 @@
+//! Who asks, and how.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mcp::{
+    ProtocolVersion, RequestId,
+    answer::{Answer, CacheHint, Empty},
+};
+use model::{PrincipalId, Session, TraceContext};
+use serde::Serialize;
+
+use super::outlet::Outlet;
+use crate::service::Edge;
+
+/// Everything that a method may know of the request that it serves. Owned, because a call of the
+/// handshake era outlives its connection.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(crate) edge: Arc<Edge>,
+    pub(crate) principal: PrincipalId,
+    pub(crate) version: ProtocolVersion,
+    /// The session, in the handshake era.
+    pub(crate) session: Option<Arc<Session>>,
+    pub(crate) trace: Option<TraceContext>,
+    /// What goes out before the answer.
+    pub(crate) outlet: Outlet,
+}
+
+impl Caller {
+    pub(crate) fn answer<T: Serialize>(&self, id: &RequestId, body: &T) -> Bytes {
+        Answer::new(self.version, &self.edge.profile.info, body).encode(id)
+    }
+
+    pub(super) fn cached<T: Serialize>(&self, id: &RequestId, body: &T, hint: CacheHint) -> Bytes {
+        Answer::new(self.version, &self.edge.profile.info, body)
+            .cached(hint)
+            .encode(id)
+    }
+
+    pub(crate) fn done(&self, id: &RequestId) -> Bytes {
+        self.answer(id, &Empty)
+    }
+}
