@@ -17,14 +17,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use model::ManualClock;
-use ports::{Bus, EventLog, SessionStore, Topic};
+use ports::{Bus, EventLog, Mailbox, SessionLock, SessionStore, Topic};
 
 /// The ports that have a suite.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Port {
     /// [`ports::EventLog`], clauses EL-…
     EventLog,
-    /// [`ports::SessionStore`], clauses SS-…
+    /// [`ports::SessionStore`] with [`ports::Mailbox`] and [`ports::SessionLock`], clauses SS-…, MB-…
+    /// and LK-…: one adapter has all three, as a mailbox lives as long as its session.
     SessionStore,
     /// [`ports::Bus`], clauses BU-…
     Bus,
@@ -165,22 +166,27 @@ const REAL_TTL: Duration = Duration::from_millis(300);
 /// Time to live where the suite moves the clock.
 const MANUAL_TTL: Duration = Duration::from_secs(60);
 
+/// What an adapter for sessions has to be.
+pub trait SessionPorts: SessionStore + Mailbox + SessionLock {}
+
+impl<T: SessionStore + Mailbox + SessionLock> SessionPorts for T {}
+
 /// A session store for one case.
 #[derive(Debug)]
 pub struct SessionStoreFixture {
     /// The store, empty.
-    pub store: Arc<dyn SessionStore>,
+    pub store: Arc<dyn SessionPorts>,
     /// The clock that the store and its other handles go by, if the adapter takes one. Without it the
     /// suite uses times to live of 300 ms and waits.
     pub clock: Option<Arc<ManualClock>>,
     /// Other handles on it.
-    pub handles: Handles<dyn SessionStore>,
+    pub handles: Handles<dyn SessionPorts>,
 }
 
 impl SessionStoreFixture {
     /// A store without other handles, that goes by the real clock.
     #[must_use]
-    pub fn new(store: Arc<dyn SessionStore>) -> Self {
+    pub fn new(store: Arc<dyn SessionPorts>) -> Self {
         Self {
             store,
             clock: None,

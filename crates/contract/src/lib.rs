@@ -1,6 +1,6 @@
 //! The one contract suite that every adapter of a port has to pass.
 //!
-//! A port's doc comment numbers its promises (`EL-01`…, `SS-01`…, `BU-01`…). Each number is at least one
+//! A port's doc comment numbers its promises (`EL-01`…, `SS-01`…, `MB-01`…). Each number is at least one
 //! case here, and a test of this crate fails when a number has no case or a case no number. An adapter
 //! says how to make a fresh, isolated port ([`Harness`]) and gets every case:
 //!
@@ -17,7 +17,9 @@
 //! use contract::{Abilities, Harness, Port, SessionStoreFixture};
 //! # use model::{Clock, ManualClock, Timestamp};
 //! # #[derive(Debug)] struct MyStore;
-//! # impl MyStore { fn new(_: &str, _: Arc<dyn Clock>) -> Arc<dyn ports::SessionStore> { panic!("an example") } }
+//! # impl MyStore {
+//! #     fn new(_: &str, _: Arc<dyn Clock>) -> Arc<dyn contract::SessionPorts> { panic!("an example") }
+//! # }
 //!
 //! struct MyAdapter;
 //!
@@ -61,6 +63,8 @@ mod case;
 mod event_log;
 mod events;
 mod harness;
+mod mailbox;
+mod session_lock;
 mod session_store;
 mod sessions;
 
@@ -69,6 +73,6 @@ pub use case::run;
 pub use events::{event, event_received_at, events};
 pub use harness::{
     Abilities, BusFixture, EventLogFixture, ForeignBytes, Handles, Harness, Hook, Opener, Port,
-    SessionStoreFixture, hook, opener, unique_name,
+    SessionPorts, SessionStoreFixture, hook, opener, unique_name,
 };
 pub use sessions::session;

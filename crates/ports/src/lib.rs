@@ -4,21 +4,26 @@
 //! every numbered clause against every adapter. Errors carry a class, so that nobody matches on text.
 //!
 //! Why these ports: the log is the truth and the bus is a hint. `EventLog` keeps what must survive,
-//! `Bus` says that there is something new, `SessionStore` keeps who and what, `ResourceReader` is the
-//! sync role as its callers see it.
+//! `Bus` says that there is something new, `SessionStore` keeps who and what, `Mailbox` what one session
+//! has still to read, `SessionLock` lets one at a time change what has no revision. `ResourceReader` is
+//! the sync role as its callers see it.
 
 mod bus;
 mod class;
 mod event_log;
+mod mailbox;
 mod query;
 mod resources;
+mod session_lock;
 mod session_store;
 
 pub use bus::{Bus, BusError, BusEvent, BusMessage, EventHint, Subscription, Topic};
 pub use class::{Classified, ErrorClass};
 pub use event_log::{Appended, EventLog, EventLogError, Head, Page};
-pub use query::{EventQuery, MAX_QUERY_EVENTS, Order, QueryPage, query};
+pub use mailbox::{Mailbox, MailboxError, MailboxLimits, MailboxPage};
+pub use query::{EventQuery, MAX_QUERY_EVENTS, Order, QueryPage, query, query_visible};
 pub use resources::{ResourceError, ResourceReader, ResourceState, SyncStatus};
+pub use session_lock::{LockError, LockGuardInfo, LockToken, Pauses, SessionLock};
 pub use session_store::{
     Expected, Revision, SessionPage, SessionStore, SessionStoreError, Versioned,
 };

@@ -6,6 +6,8 @@
 
 mod bus;
 mod event_log;
+mod mailbox;
+mod session_lock;
 mod session_store;
 
 pub use bus::InProcessBus;

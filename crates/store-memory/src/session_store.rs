@@ -1,4 +1,4 @@
-//! Sessions in memory.
+//! Sessions in memory; each has its mailbox with it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +11,11 @@ use std::{
 use async_trait::async_trait;
 use model::{Clock, Session, SessionId, Timestamp};
 use parking_lot::Mutex;
-use ports::{Expected, Revision, SessionPage, SessionStore, SessionStoreError, Versioned};
+use ports::{
+    Expected, MailboxError, Revision, SessionPage, SessionStore, SessionStoreError, Versioned,
+};
+
+use crate::{mailbox::Letters, session_lock::Locks};
 
 /// Sessions of one process, at most `max_sessions` living ones. At the bound `create` is refused as
 /// [`SessionStoreError::Unavailable`] until one ends or expires.
@@ -20,7 +24,8 @@ use ports::{Expected, Revision, SessionPage, SessionStore, SessionStoreError, Ve
 /// `max_sessions` of them: beyond that the one that would have expired first is forgotten. Only a
 /// `create` with the very same id could bring that one back, and ids are random.
 pub struct MemorySessionStore {
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) locks: Locks,
     max_sessions: usize,
     state: Mutex<State>,
 }
@@ -31,6 +36,8 @@ struct State {
     /// Every entry by its time to go, living and ended apart.
     living: BTreeSet<(Timestamp, SessionId)>,
     ended: BTreeSet<(Timestamp, SessionId)>,
+    /// Payloads of all mailboxes together.
+    mailbox_bytes: u64,
 }
 
 struct Entry {
@@ -38,6 +45,8 @@ struct Entry {
     session: Option<Session>,
     revision: Revision,
     expires_at: Timestamp,
+    /// Empty once it ended.
+    letters: Letters,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -58,9 +67,31 @@ impl MemorySessionStore {
     pub fn new(clock: Arc<dyn Clock>, max_sessions: usize) -> Self {
         Self {
             clock,
+            locks: Locks::default(),
             max_sessions,
             state: Mutex::default(),
         }
+    }
+
+    /// Runs `work` on a living session's mailbox; the number is what all mailboxes hold, in bytes.
+    pub(crate) fn with_letters<T>(
+        &self,
+        id: &SessionId,
+        work: impl FnOnce(&mut Letters, Timestamp, u64) -> T,
+    ) -> Result<T, MailboxError> {
+        self.with_living(|state, now| {
+            let total = state.mailbox_bytes;
+            let entry = state.living(id).ok_or(MailboxError::Missing)?;
+            let before = entry.letters.bytes();
+            let done = work(&mut entry.letters, now, total);
+            state.mailbox_bytes = total - before + entry.letters.bytes();
+            Ok(done)
+        })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn mailbox_bytes(&self) -> u64 {
+        self.state.lock().mailbox_bytes
     }
 
     /// Runs `work` on a state without expired entries.
@@ -79,8 +110,9 @@ impl State {
                 .first()
                 .is_some_and(|(expires_at, _)| *expires_at <= now)
             {
-                if let Some((_, id)) = by_time.pop_first() {
-                    self.entries.remove(&id);
+                let first = by_time.pop_first();
+                if let Some(gone) = first.and_then(|(_, id)| self.entries.remove(&id)) {
+                    self.mailbox_bytes -= gone.letters.bytes();
                 }
             }
         }
@@ -105,7 +137,9 @@ impl State {
             return false;
         };
         entry.session = None;
+        let letters = std::mem::take(&mut entry.letters);
         let key = (entry.expires_at, id.clone());
+        self.mailbox_bytes -= letters.bytes();
         self.living.remove(&key);
         self.ended.insert(key);
         if self.ended.len() > max_ended
@@ -148,6 +182,7 @@ impl SessionStore for MemorySessionStore {
                 session: Some(session.clone()),
                 revision,
                 expires_at,
+                letters: Letters::default(),
             };
             state.entries.insert(session.id.clone(), entry);
             state.living.insert((expires_at, session.id.clone()));

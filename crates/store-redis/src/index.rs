@@ -25,7 +25,7 @@ use fred::{
     types::sorted_sets::{ZRange, ZRangeBound, ZRangeKind},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
-use model::SessionId;
+use model::{LockName, SessionId};
 
 use crate::config::PIPELINED;
 
@@ -52,6 +52,19 @@ impl Index {
     /// The key of a session.
     pub(crate) fn session_key(&self, id: &str) -> String {
         format!("{}session:{{{id}}}", self.key_prefix)
+    }
+
+    /// The keys of a session and its mailbox, as the scripts number them: all in one slot.
+    pub(crate) fn session_keys(&self, id: &SessionId) -> Vec<String> {
+        let (prefix, session) = (&self.key_prefix, self.session_key(id.as_str()));
+        let parts = ["", ":order", ":index", ":payloads", ":streams"];
+        let mailbox = parts.map(|part| format!("{prefix}mailbox:{{{id}}}{part}"));
+        [session].into_iter().chain(mailbox).collect()
+    }
+
+    /// The key of a lock.
+    pub(crate) fn lock_key(&self, name: &LockName) -> String {
+        format!("{}lock:{name}", self.key_prefix)
     }
 
     fn key(&self) -> String {

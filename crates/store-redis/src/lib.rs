@@ -6,18 +6,25 @@
 //! or not at all. Beside it stands one sorted set, `{prefix}sessions`, that only lists ids: what it
 //! says too much is checked against the sessions themselves.
 //!
+//! A mailbox is five more keys in the session's slot (`mailbox::scripts`), with the session's time to
+//! live. A lock is one key of its own (`session_lock`).
+//!
 //! # Durability, as it is
-//! With an append-only file and `appendfsync everysec`, what Redis acknowledged survives its own
-//! `kill -9`, and the last second is lost with the machine. A failover to a replica can lose
-//! acknowledged changes as well. So sessions here are what can be made again: a client whose
+//! With an append-only file and `appendfsync always`, what Redis acknowledged survives its own `kill -9`
+//! and the machine's. With `everysec` about the last second can be lost, to a mere `kill -9` too (seen
+//! with Redis 7.0: a write of the file waits behind an fsync that is under way). A failover to a replica
+//! can lose acknowledged changes as well. So sessions here are what can be made again: a client whose
 //! session is gone gets a 404 and initialises anew, and resumes events from its cursor.
 
 mod config;
 mod connection;
 mod error;
 mod index;
+mod mailbox;
+mod port_error;
 mod record;
 mod scripts;
+mod session_lock;
 mod store;
 
 pub use config::RedisConfig;

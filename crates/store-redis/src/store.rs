@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use fred::{
     error::{Error, ErrorKind},
     interfaces::{ClientLike, HashesInterface, LuaInterface},
-    types::{FromValue, scripts::Script},
+    types::{FromValue, Value, scripts::Script},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use model::{Session, SessionId};
@@ -19,15 +19,20 @@ use crate::{
     config::{MAX_PAGE_SESSIONS, MAX_TTL, PIPELINED},
     connection::Connection,
     index::Index,
+    mailbox::MailboxScripts,
+    port_error::PortError,
     record,
     scripts::Scripts,
+    session_lock::LockScripts,
 };
 
 /// Sessions on a Redis server or cluster. Dropping it closes the connection.
 pub struct RedisSessionStore {
     connection: Connection,
     scripts: Scripts,
-    index: Index,
+    pub(crate) mailbox_scripts: MailboxScripts,
+    pub(crate) lock_scripts: LockScripts,
+    pub(crate) index: Index,
     call_timeout: Duration,
 }
 
@@ -44,7 +49,7 @@ fn is_silence(source: &Source) -> bool {
 }
 
 /// Milliseconds, at least one: nothing lives for ever, and zero would mean "delete".
-fn millis(ttl: Duration) -> String {
+pub(crate) fn millis(ttl: Duration) -> String {
     ttl.min(MAX_TTL).as_millis().max(1).to_string()
 }
 
@@ -60,6 +65,8 @@ impl RedisSessionStore {
         Ok(Self {
             connection,
             scripts: Scripts::new(),
+            mailbox_scripts: MailboxScripts::new(),
+            lock_scripts: LockScripts::new(),
             index,
             call_timeout,
         })
@@ -67,60 +74,68 @@ impl RedisSessionStore {
 
     /// Bounds a whole call: the driver's own timeouts are per command, and do not cover all of its
     /// waits. And tells the connection whether it is of use.
-    async fn bounded<T>(
+    pub(crate) async fn bounded<T, E: PortError>(
         &self,
         op: &'static str,
-        call: impl Future<Output = Result<T, SessionStoreError>>,
-    ) -> Result<T, SessionStoreError> {
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         let began = Instant::now();
         let outcome = timeout(self.call_timeout, call).await;
-        let outcome = outcome.unwrap_or_else(|elapsed| {
-            let source = elapsed.into();
-            Err(SessionStoreError::Unavailable { op, source })
-        });
-        match &outcome {
-            Err(SessionStoreError::Unavailable { source, .. }) if is_silence(source) => {
-                self.connection.not_heard_since(began);
-            }
-            Err(SessionStoreError::Unavailable { .. }) => {}
-            _ => self.connection.heard(),
+        let outcome = outcome.unwrap_or_else(|elapsed| Err(E::unavailable(op, elapsed.into())));
+        match outcome.as_ref().err().and_then(PortError::unavailability) {
+            Some(source) if is_silence(source) => self.connection.not_heard_since(began),
+            Some(_) => {}
+            None => self.connection.heard(),
         }
         outcome
     }
 
     /// What an error of the driver means to our caller.
-    fn failed(&self, op: &'static str, error: Error) -> SessionStoreError {
+    fn failed<E: PortError>(&self, op: &'static str, error: Error) -> E {
         // Somebody else's value under our key, or in one of our fields.
         let foreign = *error.kind() == ErrorKind::Parse || error.details().contains("WRONGTYPE");
+        let full = error.details().contains("OOM ");
         let source = self.connection.hide(error);
-        if foreign {
-            SessionStoreError::Corrupt { source }
-        } else {
-            SessionStoreError::Unavailable { op, source }
+        match (foreign, full) {
+            (true, _) => E::corrupt(op, source),
+            (_, true) => E::full(op, source),
+            _ => E::unavailable(op, source),
         }
     }
 
-    /// Runs a script on one session. A server that restarted, or another node of a cluster, does
+    /// Runs a script on keys of one slot. A server that restarted, or another node of a cluster, does
     /// not know it: then it is sent whole, which also teaches it.
-    async fn run<R: FromValue>(
+    pub(crate) async fn run<R: FromValue, E: PortError>(
+        &self,
+        op: &'static str,
+        script: &Script,
+        keys: Vec<String>,
+        arguments: Vec<Value>,
+    ) -> Result<R, E> {
+        let client = self.connection.client();
+        let outcome = script
+            .evalsha(&client, keys.clone(), arguments.clone())
+            .await;
+        let outcome = match (outcome, script.lua()) {
+            (Err(error), Some(lua)) if error.details().starts_with("NOSCRIPT") => {
+                client.eval(lua.clone(), keys, arguments).await
+            }
+            (outcome, _) => outcome,
+        };
+        outcome.map_err(|error| self.failed(op, error))
+    }
+
+    /// Runs a script on one session and its mailbox.
+    async fn on_session<R: FromValue>(
         &self,
         op: &'static str,
         script: &Script,
         id: &SessionId,
         arguments: Vec<String>,
     ) -> Result<R, SessionStoreError> {
-        let client = self.connection.client();
-        let key = self.index.session_key(id.as_str());
-        let outcome = script
-            .evalsha(&client, key.clone(), arguments.clone())
-            .await;
-        let outcome = match (outcome, script.lua()) {
-            (Err(error), Some(lua)) if error.details().starts_with("NOSCRIPT") => {
-                client.eval(lua.clone(), key, arguments).await
-            }
-            (outcome, _) => outcome,
-        };
-        outcome.map_err(|error| self.failed(op, error))
+        let arguments = arguments.into_iter().map(Value::from).collect();
+        self.run(op, script, self.index.session_keys(id), arguments)
+            .await
     }
 
     async fn find(
@@ -207,7 +222,7 @@ impl SessionStore for RedisSessionStore {
         let arguments = vec![record::encode(session)?, millis(ttl)];
         self.bounded(OP, async {
             let created: i64 = self
-                .run(OP, &self.scripts.create, &session.id, arguments)
+                .on_session(OP, &self.scripts.create, &session.id, arguments)
                 .await?;
             if created == 0 {
                 return Err(SessionStoreError::Exists);
@@ -244,7 +259,7 @@ impl SessionStore for RedisSessionStore {
         ];
         self.bounded(OP, async {
             let outcome: (i64, u64) = self
-                .run(OP, &self.scripts.replace, &session.id, arguments)
+                .on_session(OP, &self.scripts.replace, &session.id, arguments)
                 .await?;
             match outcome {
                 (2, revision) => Ok(Revision(revision)),
@@ -260,7 +275,9 @@ impl SessionStore for RedisSessionStore {
     async fn end(&self, id: &SessionId) -> Result<bool, SessionStoreError> {
         const OP: &str = "end a session";
         self.bounded(OP, async {
-            let ended: i64 = self.run(OP, &self.scripts.end, id, Vec::new()).await?;
+            let ended: i64 = self
+                .on_session(OP, &self.scripts.end, id, Vec::new())
+                .await?;
             let client = &self.connection.client();
             // Whoever lists finds out anyway: that the session has ended is what counts.
             if let Err(error) = self.index.remove(client, vec![id.to_string()]).await {
@@ -276,7 +293,9 @@ impl SessionStore for RedisSessionStore {
         const OP: &str = "touch a session";
         self.bounded(OP, async {
             let arguments = vec![millis(ttl)];
-            let touched: i64 = self.run(OP, &self.scripts.touch, id, arguments).await?;
+            let touched: i64 = self
+                .on_session(OP, &self.scripts.touch, id, arguments)
+                .await?;
             Ok(touched == 1)
         })
         .await

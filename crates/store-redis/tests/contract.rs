@@ -3,15 +3,14 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use contract::{Abilities, Handles, Harness, Port, SessionStoreFixture, opener};
-use ports::SessionStore;
+use contract::{Abilities, Handles, Harness, Port, SessionPorts, SessionStoreFixture, opener};
 use store_redis::{RedisConfig, RedisSessionStore};
 use testkit::servers::Redis;
 use tokio::sync::Mutex;
 
 struct RedisBackend;
 
-async fn open(url: &str) -> anyhow::Result<Arc<dyn SessionStore>> {
+async fn open(url: &str) -> anyhow::Result<Arc<dyn SessionPorts>> {
     Ok(Arc::new(
         RedisSessionStore::connect(RedisConfig::new(url)).await?,
     ))

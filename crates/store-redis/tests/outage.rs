@@ -138,7 +138,14 @@ async fn sessions_that_expire_leave_the_index_without_anybody_listing() {
     let answer = say(&server, "ZCARD forgewire:sessions");
     let left: usize = answer.trim().trim_start_matches(':').parse().unwrap();
     assert!(left < 200, "{left} of 400 ids are still there");
-    assert!(store.list(None, 10).await.unwrap().sessions.is_empty());
+    // The last one may have a moment to live still.
+    let deadline = Instant::now() + RECOVERY;
+    while !store.list(None, 10).await.unwrap().sessions.is_empty() {
+        assert!(
+            Instant::now() < deadline,
+            "a session outlives its millisecond"
+        );
+    }
     assert_eq!(
         say(&server, "DBSIZE").trim(),
         ":0",

@@ -10,6 +10,7 @@ use std::{
 };
 
 use model::{Clock, Epoch};
+use tokio::sync::Notify;
 
 use crate::{
     CloseError, OpenError, SqliteEventLog, SqliteSessionStore, readers::Readers, schema,
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) epoch: Epoch,
     pub(crate) readers: Readers,
     pub(crate) writer: Writer,
+    /// A lock was released: whoever waits for one looks again.
+    pub(crate) released: Notify,
 }
 
 impl fmt::Debug for Database {
@@ -95,6 +98,7 @@ impl Database {
             epoch,
             readers,
             writer,
+            released: Notify::new(),
         })))
     }
 

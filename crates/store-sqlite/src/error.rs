@@ -2,7 +2,9 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use ports::{Classified, ErrorClass, EventLogError, SessionStoreError, Source};
+use ports::{
+    Classified, ErrorClass, EventLogError, LockError, MailboxError, SessionStoreError, Source,
+};
 use rusqlite::ErrorCode;
 
 /// Why a database could not be opened.
@@ -169,6 +171,42 @@ impl CallError {
                 source: Box::new(source),
             },
             other => SessionStoreError::Unavailable {
+                op,
+                source: Box::new(other),
+            },
+        }
+    }
+
+    /// As the mailbox's error.
+    pub(crate) fn in_mailbox(self, op: &'static str) -> MailboxError {
+        match self {
+            Self::QueueFull => MailboxError::Overloaded {
+                what: "too many writes are waiting",
+            },
+            Self::Corrupt(source) => MailboxError::Corrupt { op, source },
+            Self::Statement(source) if is_damage(&source) => MailboxError::Corrupt {
+                op,
+                source: Box::new(source),
+            },
+            other => MailboxError::Unavailable {
+                op,
+                source: Box::new(other),
+            },
+        }
+    }
+
+    /// As the locks' error.
+    pub(crate) fn in_locks(self, op: &'static str) -> LockError {
+        match self {
+            Self::QueueFull => LockError::Overloaded {
+                what: "too many writes are waiting",
+            },
+            Self::Corrupt(source) => LockError::Corrupt { op, source },
+            Self::Statement(source) if is_damage(&source) => LockError::Corrupt {
+                op,
+                source: Box::new(source),
+            },
+            other => LockError::Unavailable {
                 op,
                 source: Box::new(other),
             },

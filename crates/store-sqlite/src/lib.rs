@@ -10,8 +10,10 @@
 mod database;
 mod error;
 mod event_log;
+mod mailbox;
 mod readers;
 mod schema;
+mod session_lock;
 mod session_store;
 mod writer;
 

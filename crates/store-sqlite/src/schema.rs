@@ -7,15 +7,13 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
 use crate::OpenError;
 
-/// `PRAGMA user_version` of the newest schema that we know.
-const SCHEMA_VERSION: i64 = 1;
 /// `PRAGMA application_id`: "FWIR", tells our files from others.
 const APPLICATION_ID: i64 = 0x4657_4952;
 
 /// `watermark` is the highest `received_at` up to and including the row. It never falls along the
 /// sequence, so an index finds the first event received at or after a time, though receive times
 /// themselves may jump. `AUTOINCREMENT` keeps sequences rising when the table has been trimmed empty.
-const TABLES: &str = "
+const EVENTS_AND_SESSIONS: &str = "
     CREATE TABLE meta (
         key TEXT PRIMARY KEY,
         value INTEGER NOT NULL
@@ -38,10 +36,56 @@ const TABLES: &str = "
     INSERT INTO meta (key, value) VALUES ('trimmed_through', 0);
 ";
 
+/// A mailbox is made with its session's first stream and goes with its session's row, or earlier when
+/// the session ends. `last_fence` counts for all locks together, so that their rows may go.
+const MAILBOXES_AND_LOCKS: &str = "
+    CREATE TABLE mailboxes (
+        session TEXT PRIMARY KEY REFERENCES sessions (id) ON DELETE CASCADE,
+        last INTEGER NOT NULL DEFAULT 0,
+        forgotten_through INTEGER NOT NULL DEFAULT 0, -- streams that ended up to here may be forgotten
+        messages INTEGER NOT NULL DEFAULT 0,
+        bytes INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID;
+    CREATE TABLE mailbox_streams (
+        session TEXT NOT NULL REFERENCES mailboxes (session) ON DELETE CASCADE,
+        stream TEXT NOT NULL,
+        opened INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        lost_through INTEGER NOT NULL, -- its last message that was removed
+        closed INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (session, stream)
+    ) WITHOUT ROWID;
+    CREATE INDEX mailbox_streams_to_forget ON mailbox_streams (session, closed DESC, last);
+    CREATE TABLE mailbox_messages (
+        session TEXT NOT NULL REFERENCES mailboxes (session) ON DELETE CASCADE,
+        sequence INTEGER NOT NULL,
+        stream TEXT NOT NULL,
+        appended_at INTEGER NOT NULL,
+        payload BLOB NOT NULL,
+        UNIQUE (session, sequence)
+    );
+    CREATE INDEX mailbox_messages_by_stream ON mailbox_messages (session, stream, sequence);
+    CREATE TABLE locks (
+        name TEXT PRIMARY KEY,
+        token TEXT NOT NULL,
+        expires_at INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX locks_by_expiry ON locks (expires_at);
+    INSERT INTO meta (key, value) VALUES ('last_fence', 0);
+";
+
+/// What makes version n + 1 out of version n. A step that was released is never changed.
+const STEPS: [&str; 2] = [EVENTS_AND_SESSIONS, MAILBOXES_AND_LOCKS];
+/// `PRAGMA user_version` of the newest schema that we know.
+const SCHEMA_VERSION: i64 = 2;
+/// Statements that a connection keeps prepared: all that we have.
+const PREPARED_STATEMENTS: usize = 64;
+
 /// Settings of every connection. `FULL` syncs the log at each commit: what is answered is on the disk.
 /// The writer checkpoints itself, because an automatic checkpoint hides its errors.
 const SETTINGS: &str = "
     PRAGMA synchronous = FULL;
+    PRAGMA foreign_keys = ON;
     PRAGMA wal_autocheckpoint = 0;
     PRAGMA busy_timeout = 2000;
     PRAGMA temp_store = MEMORY;
@@ -57,7 +101,7 @@ fn failed(op: &'static str, path: &Path) -> impl FnOnce(rusqlite::Error) -> Open
     }
 }
 
-/// Opens the file for writing, makes its tables if it is new, and gives the log's epoch.
+/// Opens the file for writing, makes the tables that it lacks, and gives the log's epoch.
 pub(crate) fn open_writer(path: &Path) -> Result<(Connection, Epoch), OpenError> {
     let mut connection = Connection::open(path).map_err(failed("open", path))?;
     connection
@@ -73,9 +117,8 @@ pub(crate) fn open_writer(path: &Path) -> Result<(Connection, Epoch), OpenError>
             path: path.to_owned(),
         });
     }
-    if version == 0 {
-        create(&mut connection).map_err(failed("create the tables of", path))?;
-    }
+    migrate(&mut connection, version).map_err(failed("make the tables of", path))?;
+    connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
     let epoch = connection.query_row("SELECT value FROM meta WHERE key = 'epoch'", [], |row| {
         row.get(0).map(i64::cast_unsigned).map(Epoch)
     });
@@ -89,6 +132,7 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     connection
         .execute_batch(SETTINGS)
         .map_err(failed("set up", path))?;
+    connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
     Ok(connection)
 }
 
@@ -116,16 +160,24 @@ fn version(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
     }
 }
 
-/// All tables or none.
-fn create(connection: &mut Connection) -> rusqlite::Result<()> {
+/// All steps after a version, or none.
+fn migrate(connection: &mut Connection, version: i64) -> rusqlite::Result<()> {
+    let done = usize::try_from(version).unwrap_or_default();
+    if done == STEPS.len() {
+        return Ok(());
+    }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute_batch(TABLES)?;
-    let epoch = RandomIds.random_u64().cast_signed();
-    transaction.execute(
-        "INSERT INTO meta (key, value) VALUES ('epoch', ?1)",
-        params![epoch],
-    )?;
-    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    for step in &STEPS[done..] {
+        transaction.execute_batch(step)?;
+    }
+    if done == 0 {
+        let epoch = RandomIds.random_u64().cast_signed();
+        transaction.execute(
+            "INSERT INTO meta (key, value) VALUES ('epoch', ?1)",
+            params![epoch],
+        )?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    }
     transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     transaction.commit()
 }

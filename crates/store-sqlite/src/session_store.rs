@@ -1,4 +1,4 @@
-//! The session store.
+//! The session store. What belongs to a session beside it: see `mailbox`.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ const SWEEP_ROWS: u32 = 16;
 /// The session store in a SQLite file.
 #[derive(Clone)]
 pub struct SqliteSessionStore {
-    database: Database,
+    pub(crate) database: Database,
     clock: Arc<dyn Clock>,
 }
 
@@ -64,6 +64,18 @@ fn revision(column: i64) -> Revision {
     Revision(column.cast_unsigned())
 }
 
+/// Whether a session lives.
+pub(crate) fn lives(connection: &Connection, id: &str, now: Timestamp) -> rusqlite::Result<bool> {
+    let stored = stored(connection, id, now)?;
+    Ok(stored.is_some_and(|stored| !stored.ended))
+}
+
+/// A mailbox with all that is in it; the row of its session may stay longer.
+fn drop_mailbox(connection: &Connection, id: &str) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM mailboxes WHERE session = ?1";
+    connection.prepare_cached(sql)?.execute([id]).map(drop)
+}
+
 fn stored(connection: &Connection, id: &str, now: Timestamp) -> rusqlite::Result<Option<Stored>> {
     let sql = "SELECT revision, body IS NULL FROM sessions WHERE id = ?1 AND expires_at > ?2";
     let row = |row: &Row<'_>| {
@@ -99,6 +111,7 @@ fn create(
     }
     // A row of that id can only be an expired one; its revision goes on, so that whoever still holds
     // it cannot replace the new session.
+    drop_mailbox(connection, id)?;
     let sql = "INSERT INTO sessions (id, revision, expires_at, body) VALUES (?1, 1, ?2, ?3) \
                ON CONFLICT (id) DO UPDATE SET revision = revision + 1, \
                expires_at = excluded.expires_at, body = excluded.body RETURNING revision";
@@ -171,14 +184,33 @@ impl SqliteSessionStore {
     }
 
     /// The time is read when the work is done, not when it is queued.
+    pub(crate) async fn read_now<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection, Timestamp) -> Result<T, CallError> + Send + 'static,
+    ) -> Result<T, CallError> {
+        let clock = Arc::clone(&self.clock);
+        let read = move |connection: &Connection| read(connection, clock.now());
+        self.database.0.readers.run(CALL_DEADLINE, read).await
+    }
+
+    /// As [`Self::read_now`]; `bytes` is about what it writes.
+    pub(crate) async fn write_now<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        write: impl FnOnce(&Connection, Timestamp) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, CallError> {
+        let clock = Arc::clone(&self.clock);
+        let write = move |connection: &Connection| write(connection, clock.now());
+        let writer = &self.database.0.writer;
+        writer.run(CALL_DEADLINE, bytes, write).await
+    }
+
     async fn read<T: Send + 'static>(
         &self,
         op: &'static str,
         read: impl FnOnce(&Connection, Timestamp) -> Result<T, CallError> + Send + 'static,
     ) -> Result<T, SessionStoreError> {
-        let clock = Arc::clone(&self.clock);
-        let read = move |connection: &Connection| read(connection, clock.now());
-        let answer = self.database.0.readers.run(CALL_DEADLINE, read).await;
+        let answer = self.read_now(read).await;
         answer.map_err(|error| error.in_sessions(op))
     }
 
@@ -188,14 +220,7 @@ impl SqliteSessionStore {
         bytes: usize,
         write: impl FnOnce(&Connection, Timestamp) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, SessionStoreError> {
-        let clock = Arc::clone(&self.clock);
-        let write = move |connection: &Connection| write(connection, clock.now());
-        let answer = self
-            .database
-            .0
-            .writer
-            .run(CALL_DEADLINE, bytes, write)
-            .await;
+        let answer = self.write_now(bytes, write).await;
         answer.map_err(|error| error.in_sessions(op))
     }
 }
@@ -247,6 +272,7 @@ impl SessionStore for SqliteSessionStore {
             let sql = "UPDATE sessions SET body = NULL \
                        WHERE id = ?1 AND expires_at > ?2 AND body IS NOT NULL";
             let columns = params![id.as_str(), now.unix_millis()];
+            drop_mailbox(connection, id.as_str())?;
             Ok(connection.prepare_cached(sql)?.execute(columns)? > 0)
         })
         .await

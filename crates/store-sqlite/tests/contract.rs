@@ -3,9 +3,11 @@
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
-use contract::{Abilities, EventLogFixture, Harness, Port, SessionStoreFixture, opener};
+use contract::{
+    Abilities, EventLogFixture, Harness, Port, SessionPorts, SessionStoreFixture, opener,
+};
 use model::{ManualClock, Timestamp};
-use ports::{EventLog, SessionStore};
+use ports::EventLog;
 use store_sqlite::Database;
 use tokio::sync::Mutex;
 
@@ -79,7 +81,7 @@ impl Harness for Sqlite {
             let (file, clock) = (Arc::clone(&file), clock.clone());
             async move {
                 let store = file.reopen().await?.session_store(clock);
-                let store: Arc<dyn SessionStore> = Arc::new(store);
+                let store: Arc<dyn SessionPorts> = Arc::new(store);
                 Ok(store)
             }
         }));

@@ -1,5 +1,10 @@
 //! What the file promises beyond the ports' contract: one process, known versions, no lost commit.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that fails may panic, in its functions too"
+)]
+
 use std::{
     collections::HashMap,
     env,
@@ -10,9 +15,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use model::{Sequence, SystemClock};
-use ports::{EventLog, EventLogError, SessionStore};
-use store_sqlite::{Database, OpenError};
+use model::{LockName, ManualClock, Sequence, StreamId, SystemClock};
+use ports::{
+    EventLog, EventLogError, Mailbox, MailboxLimits, SessionLock, SessionStore, SessionStoreError,
+};
+use store_sqlite::{Database, OpenError, SqliteSessionStore};
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// Set in the child of a test: the file to work on.
 const CHILD_FILE: &str = "STORE_SQLITE_TEST_CHILD_FILE";
@@ -201,7 +210,7 @@ async fn files_that_are_not_ours_to_change_stay_as_they_are() {
             refused,
             OpenError::Newer {
                 found: 99,
-                known: 1,
+                known: 2,
                 ..
             }
         ),
@@ -224,6 +233,148 @@ async fn files_that_are_not_ours_to_change_stay_as_they_are() {
     .unwrap();
     let refused = Database::open(&garbage).unwrap_err();
     assert!(matches!(refused, OpenError::Sqlite { .. }), "{refused:?}");
+}
+
+/// The tables of schema version 1, as the first release made them. Never changed.
+const VERSION_1: &str = "
+    CREATE TABLE meta (
+        key TEXT PRIMARY KEY,
+        value INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE events (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        received_at INTEGER NOT NULL,
+        watermark INTEGER NOT NULL,
+        body BLOB NOT NULL
+    );
+    CREATE INDEX events_by_watermark ON events (watermark);
+    CREATE TABLE sessions (
+        id TEXT PRIMARY KEY,
+        revision INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL,
+        body BLOB
+    );
+    CREATE INDEX sessions_by_expiry ON sessions (expires_at);
+    INSERT INTO meta (key, value) VALUES ('trimmed_through', 0), ('epoch', -77);
+    PRAGMA application_id = 1180125522;
+    PRAGMA user_version = 1;
+";
+
+/// Makes a file of version 1 with what a file of today holds, and an ended session.
+async fn file_of_version_1(folder: &Path) -> PathBuf {
+    let (today, old) = (folder.join("today.db"), folder.join("old.db"));
+    let database = Database::open(&today).unwrap();
+    let events = contract::events(0, 20);
+    database.event_log().append(events).await.unwrap();
+    let store = database.session_store(Arc::new(SystemClock));
+    for n in 0..3 {
+        store.create(&contract::session(n), HOUR).await.unwrap();
+    }
+    store.end(&contract::session(2).id).await.unwrap();
+    database.close().await.unwrap();
+    raw(&old, VERSION_1);
+    let copy = "INSERT INTO events SELECT * FROM today.events;
+                INSERT INTO sessions SELECT * FROM today.sessions;";
+    let attach = format!("ATTACH '{}' AS today; {copy}", today.display());
+    raw(&old, &attach);
+    old
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_version_1_opens_and_keeps_what_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file_of_version_1(folder.path()).await;
+    // The second time it is a file of today.
+    for round in 0..2 {
+        let database = Database::open(&path).unwrap();
+        let log = database.event_log();
+        let head = log.head().await.unwrap();
+        assert_eq!(
+            head.epoch.0.cast_signed(),
+            -77,
+            "another epoch is another log"
+        );
+        let page = log.read_after(Sequence::START, 100).await.unwrap();
+        let events: Vec<_> = page.events.into_iter().map(|event| event.item).collect();
+        assert_eq!(events[..20], contract::events(0, 20));
+        let appended = log.append(vec![contract::event(20 + round)]).await.unwrap();
+        assert_eq!(appended[0].sequence, Sequence(21 + round));
+        let store = database.session_store(Arc::new(SystemClock));
+        for n in 0..2 {
+            let session = contract::session(n);
+            let loaded = store.load(&session.id).await.unwrap();
+            assert_eq!(loaded.map(|loaded| loaded.session), Some(session));
+        }
+        let ended = store.create(&contract::session(2), HOUR).await;
+        assert!(matches!(ended, Err(SessionStoreError::Exists)), "{ended:?}");
+        works_with_what_is_new(&store, round).await;
+        database.close().await.unwrap();
+    }
+}
+
+/// A mailbox for a session from before there were any, and a lock.
+async fn works_with_what_is_new(store: &SqliteSessionStore, round: u64) {
+    let (session, stream) = (contract::session(0).id, StreamId::new("a").unwrap());
+    let limits = MailboxLimits::default();
+    let appended = store.append(&session, &stream, "message".into(), limits);
+    assert_eq!(appended.await.unwrap(), Sequence(round + 1));
+    let lock = LockName::new("migrated").unwrap();
+    let guard = store.acquire(&lock, HOUR, Duration::ZERO).await.unwrap();
+    let guard = guard.expect("nobody holds it");
+    assert_eq!(guard.fence, round + 1);
+    assert!(store.release(&lock, &guard.token).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_or_expired_leaves_no_mailbox_and_no_lock_in_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("swept.db");
+    let database = Database::open(&path).unwrap();
+    let clock = Arc::new(ManualClock::default());
+    let store = database.session_store(clock.clone());
+    let stream = StreamId::new("a").unwrap();
+    for n in 0..8 {
+        let session = contract::session(n);
+        store.create(&session, HOUR).await.unwrap();
+        let payload = "message".into();
+        let append = store.append(&session.id, &stream, payload, MailboxLimits::default());
+        append.await.unwrap();
+        if n % 2 == 0 {
+            store.end(&session.id).await.unwrap();
+        }
+        let lock = LockName::new(&format!("lock-{n}")).unwrap();
+        assert!(
+            store
+                .acquire(&lock, HOUR, Duration::ZERO)
+                .await
+                .unwrap()
+                .is_some()
+        );
+    }
+    clock.advance(HOUR);
+    store.create(&contract::session(100), HOUR).await.unwrap();
+    let lock = LockName::new("last").unwrap();
+    assert!(
+        store
+            .acquire(&lock, HOUR, Duration::ZERO)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    database.close().await.unwrap();
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    for (table, left) in [
+        ("sessions", 1),
+        ("mailboxes", 0),
+        ("mailbox_streams", 0),
+        ("mailbox_messages", 0),
+        ("locks", 1),
+    ] {
+        let sql = format!("SELECT count(*) FROM {table}");
+        let rows: u32 = connection.query_row(&sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(rows, left, "rows of {table}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

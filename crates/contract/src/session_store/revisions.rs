@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use ports::{Revision, SessionStore, SessionStoreError};
+use ports::{Revision, SessionStoreError};
 
 use super::{LONG_TTL, changed, position, session};
-use crate::Harness;
+use crate::{Harness, SessionPorts};
 
 /// Tasks that compete.
 const RIVALS: u64 = 8;
@@ -115,7 +115,7 @@ pub(super) async fn a_replace_beside_an_end_brings_nothing_back(
 }
 
 /// Several tasks replace the same revision of a session, over the handles in turn.
-pub(super) async fn one_replace_wins(stores: &[Arc<dyn SessionStore>]) -> Result<()> {
+pub(super) async fn one_replace_wins(stores: &[Arc<dyn SessionPorts>]) -> Result<()> {
     let mut revision = stores[0].create(&session(1), LONG_TTL).await?;
     for round in 0..10 {
         let rivals: Vec<_> = (0..RIVALS)

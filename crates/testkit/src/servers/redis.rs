@@ -75,7 +75,7 @@ fn prepare(folder: &Path, port: u16) -> io::Result<Vec<String>> {
         ("dir", &folder),
         ("logfile", "server.log"),
         ("appendonly", "yes"),
-        ("appendfsync", "everysec"),
+        ("appendfsync", "always"),
         ("save", ""),
     ]
     .map(|(name, value)| [format!("--{name}"), value.to_owned()]);

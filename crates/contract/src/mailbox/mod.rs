@@ -1,0 +1,38 @@
+//! Cases for [`ports::Mailbox`].
+
+mod append;
+mod handles;
+mod life;
+mod limits;
+mod read;
+mod stage;
+mod streams;
+
+crate::case::cases! {
+    "MB-01" Nothing append::sequences_rise_over_all_streams_of_a_session;
+    "MB-01" Nothing append::a_payload_comes_back_byte_for_byte;
+    "MB-02" Nothing append::fifty_concurrent_appends_get_fifty_places;
+    "MB-02" Nothing append::readers_beside_writers_see_no_late_message;
+    "MB-02" Shared handles::fifty_concurrent_appends_over_handles_get_fifty_places;
+    "MB-02" Shared handles::readers_on_other_handles_see_no_late_message;
+    "MB-03" Nothing life::without_a_living_session_every_call_says_so;
+    "MB-04" Nothing append::what_is_too_large_is_refused_and_changes_nothing;
+    "MB-05" Nothing read::pages_hold_one_stream_and_leave_nothing_out;
+    "MB-05" Nothing read::a_page_is_bounded_in_bytes_and_numbers;
+    "MB-05" Nothing read::a_stream_that_never_was_is_empty_and_open;
+    "MB-06" Nothing limits::beyond_the_number_the_oldest_of_the_session_go;
+    "MB-06" Nothing limits::beyond_the_bytes_the_oldest_of_the_session_go;
+    "MB-06" Nothing limits::beyond_the_age_the_oldest_of_the_session_go;
+    "MB-06" Nothing limits::the_message_just_appended_stays;
+    "MB-07" Nothing limits::who_missed_something_is_told_and_nobody_else;
+    "MB-08" Nothing streams::trim_removes_one_streams_messages;
+    "MB-09" Nothing streams::a_closed_stream_takes_nothing_and_can_be_read;
+    "MB-09" Nothing streams::nothing_is_appended_after_a_close;
+    "MB-10" Nothing streams::closed_streams_are_forgotten_first_and_readers_are_told;
+    "MB-10" Nothing streams::a_stream_opened_later_is_not_told_of_earlier_losses;
+    "MB-11" Nothing streams::opening_gives_a_place_before_all_messages;
+    "MB-12" Nothing life::a_mailbox_lives_on_with_its_session;
+    "MB-12" Nothing life::a_mailbox_goes_with_its_session;
+    "MB-13" Durable handles::what_was_acknowledged_outlives_a_reopen;
+    "MB-14" Shared handles::what_one_handle_did_another_sees_at_once;
+}

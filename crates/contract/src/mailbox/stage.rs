@@ -1,0 +1,119 @@
+//! Streams, messages and readers as the cases use them.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Result, ensure};
+use bytes::Bytes;
+use model::{Sequence, SessionId, StreamId};
+use ports::{MailboxLimits, MailboxPage};
+
+use crate::{Harness, SessionPorts, SessionStoreFixture, sessions::session};
+
+/// A time to live that no case outlives.
+pub(super) const LONG_TTL: Duration = Duration::from_secs(3600);
+
+/// Limits that no case reaches.
+pub(super) const WIDE: MailboxLimits = MailboxLimits {
+    max_messages: 100_000,
+    max_bytes: 1 << 30,
+    max_streams: 100_000,
+    max_age: LONG_TTL,
+};
+
+/// A fresh store in which the sessions 0 and 1 live.
+pub(super) async fn fixture(harness: &Arc<dyn Harness>) -> Result<SessionStoreFixture> {
+    let fixture = harness.session_store().await?;
+    for n in 0..2 {
+        fixture.store.create(&session(n), LONG_TTL).await?;
+    }
+    Ok(fixture)
+}
+
+/// The `n`-th session's id.
+pub(super) fn id(n: u64) -> SessionId {
+    session(n).id
+}
+
+pub(super) fn stream(name: &str) -> StreamId {
+    StreamId::new(name).expect("a token")
+}
+
+/// The `n`-th message.
+pub(super) fn payload(n: u64) -> Bytes {
+    format!("message {n}").into()
+}
+
+/// Appends the `n`-th message to a stream of session 0.
+pub(super) async fn append(
+    store: &dyn SessionPorts,
+    name: &str,
+    n: u64,
+    limits: MailboxLimits,
+) -> Result<Sequence> {
+    Ok(store
+        .append(&id(0), &stream(name), payload(n), limits)
+        .await?)
+}
+
+/// One page of a stream of session 0, with everything checked that holds for every page.
+pub(super) async fn page(
+    store: &dyn SessionPorts,
+    name: &str,
+    after: Sequence,
+    limit: usize,
+) -> Result<MailboxPage> {
+    let page = store
+        .read_after(&id(0), &stream(name), after, limit)
+        .await?;
+    ensure!(page.messages.len() <= limit, "more than {limit}: {page:?}");
+    let places: Vec<_> = page.messages.iter().map(|one| one.sequence).collect();
+    ensure!(places.is_sorted_by(|a, b| a < b), "not ascending: {page:?}");
+    ensure!(page.through >= after, "backwards from {after}: {page:?}");
+    let from = page.resumes_after.unwrap_or(after);
+    ensure!(from >= after, "resumes before {after}: {page:?}");
+    ensure!(
+        places.first().is_none_or(|first| *first > after),
+        "{page:?}"
+    );
+    ensure!(
+        places.last().is_none_or(|last| *last == page.through),
+        "{page:?}"
+    );
+    Ok(page)
+}
+
+/// Everything that a stream of session 0 holds after a position, which lost nothing since.
+pub(super) async fn rest(
+    store: &dyn SessionPorts,
+    name: &str,
+    after: Sequence,
+) -> Result<Vec<(Sequence, Bytes)>> {
+    let (mut after, mut found) = (after, Vec::new());
+    loop {
+        let page = page(store, name, after, 100).await?;
+        ensure!(
+            page.resumes_after.is_none(),
+            "told a loss after {after}: {page:?}"
+        );
+        ensure!(
+            page.at_head || !page.messages.is_empty(),
+            "no way on: {page:?}"
+        );
+        found.extend(
+            page.messages
+                .into_iter()
+                .map(|one| (one.sequence, one.item)),
+        );
+        after = page.through;
+        if page.at_head {
+            return Ok(found);
+        }
+    }
+}
+
+/// What a stream of session 0 still holds, whatever was lost.
+pub(super) async fn held(store: &dyn SessionPorts, name: &str) -> Result<Vec<Sequence>> {
+    let page = page(store, name, Sequence::START, 1000).await?;
+    ensure!(page.at_head, "more than a page: {page:?}");
+    Ok(page.messages.iter().map(|one| one.sequence).collect())
+}

@@ -1,0 +1,161 @@
+//! What changes and reads a mailbox: Lua scripts, atomic in the server, all keys in the session's slot.
+//!
+//! `KEYS`, of every script:
+//! 1. the session (a hash; whoever has `revision` lives);
+//! 2. a hash: `last` sequence, `bytes` of payload, `forgotten` (streams that ended up to here may be
+//!    forgotten), and per stream `opened:<stream>` and `lost:<stream>`, the last message removed;
+//! 3. a sorted set of messages by sequence, `<sequence>:<time in ms>:<bytes>:<stream>`: what is oldest;
+//! 4. a sorted set of one score, so ordered by text, `<stream>:<sequence>`: what a stream holds;
+//! 5. a hash of payloads by sequence;
+//! 6. a sorted set of streams by their last sequence, those that are open above those that are
+//!    closed, so that its first is the next to forget.
+//!
+//! Sequences in text have twenty digits, so that they sort as numbers do. A stream's id has neither
+//! `:` nor `;`. `ARGV[1]` is the stream. The answer begins with 0 (no such session), 1 (closed), 2
+//! (done) or 3 (something is there that we did not write).
+
+use fred::types::scripts::Script;
+
+const PRELUDE: &str = r"
+local session, meta, order, index, payloads, streams = unpack(KEYS)
+local stream = ARGV[1]
+if redis.call('HEXISTS', session, 'revision') == 0 then return {0} end
+local OPEN = 4503599627370496
+local function text(number) return string.format('%.0f', number) end
+local function keep()
+  local left = redis.call('PTTL', session)
+  for n = 2, #KEYS do redis.call('PEXPIRE', KEYS[n], left) end
+end
+local function remove(entry)
+  local sequence, bytes, of = string.match(entry, '^(%d+):%d+:(%d+):(.*)$')
+  redis.call('ZREM', order, entry)
+  redis.call('ZREM', index, of .. ':' .. sequence)
+  redis.call('HDEL', payloads, sequence)
+  redis.call('HINCRBY', meta, 'bytes', '-' .. bytes)
+  redis.call('HSET', meta, 'lost:' .. of, sequence)
+  return tonumber(bytes)
+end
+local function remove_through(of, last)
+  local members = redis.call('ZRANGEBYLEX', index, '[' .. of .. ':', last)
+  for _, member in ipairs(members) do
+    local sequence = string.sub(member, -20)
+    remove(redis.call('ZRANGEBYSCORE', order, sequence, sequence)[1])
+  end
+  return #members
+end
+local function forget()
+  local first = redis.call('ZPOPMIN', streams)
+  local last = tonumber(first[2]) % OPEN
+  remove_through(first[1], '(' .. first[1] .. ';')
+  redis.call('HDEL', meta, 'lost:' .. first[1], 'opened:' .. first[1])
+  if last > tonumber(redis.call('HGET', meta, 'forgotten') or '0') then
+    redis.call('HSET', meta, 'forgotten', text(last))
+  end
+end
+local function add(opened, most)
+  local known = redis.call('ZCARD', streams)
+  while known > 0 and known >= most do
+    forget()
+    known = known - 1
+  end
+  local lost = redis.call('HGET', meta, 'forgotten') or '0'
+  redis.call('HSET', meta, 'opened:' .. stream, text(opened), 'lost:' .. stream, lost)
+  redis.call('ZADD', streams, text(opened + OPEN), stream)
+end
+local score = tonumber(redis.call('ZSCORE', streams, stream) or nil)
+local closed = score and score < OPEN
+";
+
+/// `ARGV` stream, most streams. Answers the position.
+const OPEN: &str = r"
+if closed then return {1} end
+if score then return {2, redis.call('HGET', meta, 'opened:' .. stream)} end
+local opened = redis.call('HINCRBY', meta, 'last', 1)
+add(opened, tonumber(ARGV[2]))
+keep()
+return {2, text(opened)}
+";
+
+/// `ARGV` stream, most streams, payload, most messages, most bytes, oldest age in ms. Answers the
+/// sequence.
+const APPEND: &str = r"
+if closed then return {1} end
+local payload, most, most_bytes, age = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+if not score then add(tonumber(redis.call('HGET', meta, 'last') or '0'), tonumber(ARGV[2])) end
+local last = redis.call('HINCRBY', meta, 'last', 1)
+local sequence = string.format('%020.0f', last)
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZADD', streams, text(last + OPEN), stream)
+redis.call('ZADD', order, text(last), sequence .. ':' .. text(now) .. ':' .. #payload .. ':' .. stream)
+redis.call('ZADD', index, '0', stream .. ':' .. sequence)
+redis.call('HSET', payloads, sequence, payload)
+local bytes = redis.call('HINCRBY', meta, 'bytes', #payload)
+local count = redis.call('ZCARD', order)
+while count > 1 do
+  local first = redis.call('ZRANGE', order, 0, 0)[1]
+  local at = tonumber(string.match(first, '^%d+:(%d+)'))
+  if count <= most and bytes <= most_bytes and at + age > now then break end
+  bytes = bytes - remove(first)
+  count = count - 1
+end
+keep()
+return {2, text(last)}
+";
+
+/// `ARGV` stream, position, most messages, most bytes. Answers the loss, 0 open or 1 closed or 2 not
+/// known, whether there is more, and sequences with payloads in turn.
+const READ: &str = r"
+if not score then return {2, redis.call('HGET', meta, 'forgotten') or '0', 2, 0} end
+local limit, most_bytes = tonumber(ARGV[3]), tonumber(ARGV[4])
+local lost = redis.call('HGET', meta, 'lost:' .. stream) or '0'
+local page = {2, lost, closed and 1 or 0, 0}
+local from, to = '(' .. stream .. ':' .. ARGV[2], '(' .. stream .. ';'
+local bytes = 0
+for n, member in ipairs(redis.call('ZRANGEBYLEX', index, from, to, 'LIMIT', 0, limit + 1)) do
+  local sequence = string.sub(member, -20)
+  local payload = redis.call('HGET', payloads, sequence)
+  if not payload then return {3} end
+  bytes = bytes + #payload
+  if n > limit or (n > 1 and bytes > most_bytes) then
+    page[4] = 1
+    break
+  end
+  page[#page + 1] = sequence
+  page[#page + 1] = payload
+end
+return page
+";
+
+/// `ARGV` stream, position. Answers how many went.
+const TRIM: &str = r"
+return {2, remove_through(stream, '[' .. stream .. ':' .. ARGV[2])}
+";
+
+/// `ARGV` stream.
+const CLOSE: &str = r"
+if score and not closed then redis.call('ZADD', streams, text(score - OPEN), stream) end
+return {2}
+";
+
+/// The scripts with their digests, computed once.
+pub(crate) struct MailboxScripts {
+    pub(crate) open: Script,
+    pub(crate) append: Script,
+    pub(crate) read: Script,
+    pub(crate) trim: Script,
+    pub(crate) close: Script,
+}
+
+impl MailboxScripts {
+    pub(crate) fn new() -> Self {
+        let script = |body| Script::from_lua(format!("{PRELUDE}{body}"));
+        Self {
+            open: script(OPEN),
+            append: script(APPEND),
+            read: script(READ),
+            trim: script(TRIM),
+            close: script(CLOSE),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Locks: one table, and one count of fencing numbers for all names.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use model::{IdSource, LockName, RandomIds, Timestamp};
+use ports::{LockError, LockGuardInfo, LockToken, Pauses, SessionLock};
+use rusqlite::{Connection, params};
+use tokio::time::{Instant, timeout};
+
+use crate::SqliteSessionStore;
+
+/// Nothing lives for less: a lock of no time would be nobody's.
+const SHORTEST_TTL: Duration = Duration::from_millis(1);
+/// Expired locks that each `acquire` clears away: more than one, so that they never pile up.
+const SWEEP_ROWS: u32 = 16;
+
+/// Takes a name if it is free; gives the fencing number.
+fn take(
+    connection: &Connection,
+    (name, token): (&str, &str),
+    now: Timestamp,
+    ttl: Duration,
+) -> rusqlite::Result<Option<i64>> {
+    let sql = "INSERT INTO locks (name, token, expires_at) VALUES (?1, ?2, ?3) \
+               ON CONFLICT (name) DO UPDATE \
+               SET token = excluded.token, expires_at = excluded.expires_at \
+               WHERE expires_at <= ?4";
+    let expires_at = now.plus(ttl.max(SHORTEST_TTL)).unix_millis();
+    let columns = params![name, token, expires_at, now.unix_millis()];
+    if connection.prepare_cached(sql)?.execute(columns)? == 0 {
+        return Ok(None);
+    }
+    let sql = "DELETE FROM locks WHERE name IN \
+               (SELECT name FROM locks WHERE expires_at <= ?1 LIMIT ?2)";
+    let columns = params![now.unix_millis(), SWEEP_ROWS];
+    connection.prepare_cached(sql)?.execute(columns)?;
+    let sql = "UPDATE meta SET value = value + 1 WHERE key = 'last_fence' RETURNING value";
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_row([], |row| row.get(0)).map(Some)
+}
+
+#[async_trait]
+impl SessionLock for SqliteSessionStore {
+    async fn acquire(
+        &self,
+        name: &LockName,
+        ttl: Duration,
+        wait: Duration,
+    ) -> Result<Option<LockGuardInfo>, LockError> {
+        let token = LockToken::new(RandomIds.uuid());
+        let (began, mut pauses) = (Instant::now(), Pauses::within(wait));
+        loop {
+            // Listening begins before the look, so that no release falls between the two.
+            let released = self.database.0.released.notified();
+            let (lock, mine) = (name.clone(), token.clone());
+            let take = move |connection: &Connection, now| {
+                take(connection, (lock.as_str(), mine.as_str()), now, ttl)
+            };
+            let fence = self.write_now(0, take).await;
+            let fence = fence.map_err(|error| error.in_locks("acquire a lock"))?;
+            if let Some(fence) = fence {
+                let fence = fence.cast_unsigned();
+                return Ok(Some(LockGuardInfo { token, fence }));
+            }
+            let Some(pause) = pauses.next(began.elapsed(), RandomIds.random_u64()) else {
+                return Ok(None);
+            };
+            // Released or not, it is time to look again: a lock may have expired as well.
+            let _ = timeout(pause, released).await;
+        }
+    }
+
+    async fn extend(
+        &self,
+        name: &LockName,
+        token: &LockToken,
+        ttl: Duration,
+    ) -> Result<bool, LockError> {
+        let (name, token) = (name.clone(), token.clone());
+        let extend = move |connection: &Connection, now: Timestamp| {
+            let sql = "UPDATE locks SET expires_at = ?3 \
+                       WHERE name = ?1 AND token = ?2 AND expires_at > ?4";
+            let expires_at = now.plus(ttl.max(SHORTEST_TTL)).unix_millis();
+            let columns = params![name.as_str(), token.as_str(), expires_at, now.unix_millis()];
+            Ok(connection.prepare_cached(sql)?.execute(columns)? > 0)
+        };
+        let extended = self.write_now(0, extend).await;
+        extended.map_err(|error| error.in_locks("extend a lock"))
+    }
+
+    async fn release(&self, name: &LockName, token: &LockToken) -> Result<bool, LockError> {
+        let (name, token) = (name.clone(), token.clone());
+        let release = move |connection: &Connection, now: Timestamp| {
+            let sql = "DELETE FROM locks WHERE name = ?1 AND token = ?2 AND expires_at > ?3";
+            let columns = params![name.as_str(), token.as_str(), now.unix_millis()];
+            Ok(connection.prepare_cached(sql)?.execute(columns)? > 0)
+        };
+        let released = self.write_now(0, release).await;
+        let released = released.map_err(|error| error.in_locks("release a lock"))?;
+        if released {
+            self.database.0.released.notify_waiters();
+        }
+        Ok(released)
+    }
+}
