@@ -46,7 +46,9 @@ impl ReaderKind {
     /// An edge refuses.
     pub async fn session_over(first: &Url, second: &Url) -> Result<Self> {
         let client = McpClient::connect(first).await?;
-        client.call_tool(second, "subscribe_to_events", json!({})).await?;
+        client
+            .call_tool(second, "subscribe_to_events", json!({}))
+            .await?;
         Ok(Self::Session(Arc::new(client)))
     }
 

@@ -28,7 +28,8 @@ use crate::{
     session::{SessionNews, Sessions, watch},
     tools::Tools,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 /// What the edge stands on.
 #[derive(Debug, Clone)]
@@ -186,6 +187,12 @@ impl Service {
         // Streams get events until the last of them has said farewell.
         let streams_ended = lifecycle.closed();
         self.edge.auth.spawn(lifecycle, streams_ended.clone());
+        let revoking = end_revoked(
+            self.edge.auth.revoked(),
+            Arc::clone(&self.edge.hub),
+            streams_ended.clone(),
+        );
+        lifecycle.spawn("edge-revocations", OnExit::MayFinish, revoking);
         let following = follow(
             Arc::clone(&self.edge.log),
             Arc::clone(&self.edge.bus),
@@ -209,6 +216,16 @@ impl Service {
     pub fn router(&self) -> Router {
         api::router(Arc::clone(&self.edge))
     }
+}
+
+/// Ends streams when a token stops being good.
+async fn end_revoked(mut revoked: watch::Receiver<u64>, hub: Arc<Hub>, stop: CancellationToken) {
+    let endless = async {
+        while revoked.changed().await.is_ok() {
+            hub.end_revoked();
+        }
+    };
+    stop.run_until_cancelled(endless).await;
 }
 
 /// Readiness follows the log: an edge that cannot read it gets no new clients, and keeps those it has.

@@ -38,7 +38,9 @@ async fn send_at_one_khz(
         sending.spawn(async move {
             ledger.sending_delivery(&delivery);
             let within = Duration::from_secs(30);
-            sender.send_until_accepted(&ingests, &delivery, within).await?;
+            sender
+                .send_until_accepted(&ingests, &delivery, within)
+                .await?;
             ledger.acknowledged(delivery.guid.as_str());
             drop(permit);
             anyhow::Ok(())
@@ -59,8 +61,11 @@ async fn a_sender_at_one_khz_during_a_hundred_reconnects_equals_the_readers_log(
         let events = Reader::start("e", ReaderKind::Events, &edges, 0, None, &ledger).await?;
         let session = Reader::start("s", session, &edges, 1, None, &ledger).await?;
         let fake = FakeGithub::new(41, system.secret());
-        let sending =
-            tokio::spawn(send_at_one_khz(system.ingests().to_vec(), fake, Arc::clone(&ledger)));
+        let sending = tokio::spawn(send_at_one_khz(
+            system.ingests().to_vec(),
+            fake,
+            Arc::clone(&ledger),
+        ));
         for hop in 0..HOPS {
             events.hop().await?;
             session.hop().await?;
@@ -87,11 +92,11 @@ async fn every_triple_of_edges_delivers_once_and_in_order() -> Result<()> {
             for stream in 0..3 {
                 // The sending edge is the one that takes the subscription.
                 for send in 0..3 {
-                    let session = ReaderKind::session_over(&edges[initialise], &edges[send]).await?;
+                    let session =
+                        ReaderKind::session_over(&edges[initialise], &edges[send]).await?;
                     let name = format!("{initialise}{stream}{send}");
                     let at = &edges[stream..=stream];
-                    readers
-                        .push(Reader::start(&name, session, at, 0, None, &github.ledger).await?);
+                    readers.push(Reader::start(&name, session, at, 0, None, &github.ledger).await?);
                 }
             }
         }

@@ -18,7 +18,11 @@ use crate::sending::Github;
 const OPENS: usize = 2000;
 
 async fn raw(edge: &Url, request: &str) -> Result<TcpStream> {
-    let address = edge.socket_addrs(|| None)?.into_iter().next().context("an address")?;
+    let address = edge
+        .socket_addrs(|| None)?
+        .into_iter()
+        .next()
+        .context("an address")?;
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(request.as_bytes()).await?;
     Ok(stream)
@@ -29,7 +33,15 @@ async fn a_session_id_that_could_not_be_ours_is_just_unknown() -> Result<()> {
     both(async |system| {
         let url = system.edges()[0].join("/mcp")?;
         let long = "a".repeat(10_000);
-        for id in ["a.b", "*", ">", "mcp.session.>", "{x}", "../..", long.as_str()] {
+        for id in [
+            "a.b",
+            "*",
+            ">",
+            "mcp.session.>",
+            "{x}",
+            "../..",
+            long.as_str(),
+        ] {
             let answer = reqwest::Client::new()
                 .post(url.clone())
                 .header("mcp-session-id", id)
@@ -37,7 +49,11 @@ async fn a_session_id_that_could_not_be_ours_is_just_unknown() -> Result<()> {
                 .json(&json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}))
                 .send()
                 .await?;
-            ensure!(answer.status() == StatusCode::NOT_FOUND, "{id:.20}: {}", answer.status());
+            ensure!(
+                answer.status() == StatusCode::NOT_FOUND,
+                "{id:.20}: {}",
+                answer.status()
+            );
             let body: serde_json::Value = answer.json().await?;
             ensure!(body["error"]["code"].is_i64(), "a JSON-RPC body: {body}");
         }
@@ -51,7 +67,9 @@ async fn a_page_of_somebody_else_may_not() -> Result<()> {
     both(async |system| {
         for path in ["/mcp", "/events/stream", "/events/recent"] {
             let url = system.edges()[0].join(path)?;
-            let request = reqwest::Client::new().get(url).header("origin", "https://evil.example");
+            let request = reqwest::Client::new()
+                .get(url)
+                .header("origin", "https://evil.example");
             let status = request.send().await?.status();
             ensure!(status == StatusCode::FORBIDDEN, "{path}: {status}");
         }
@@ -84,8 +102,13 @@ async fn clients_that_never_finish_or_never_read_delay_nobody() -> Result<()> {
         let mut answer = Vec::new();
         let stalled = hostile.get_mut(1).context("there are sixty")?;
         let cut = tokio::time::timeout(Duration::from_secs(30), stalled.read_to_end(&mut answer));
-        cut.await.context("the stalled body is still waited for")??;
-        ensure!(answer.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
+        cut.await
+            .context("the stalled body is still waited for")??;
+        ensure!(
+            answer.starts_with(b"HTTP/1.1 408"),
+            "{}",
+            String::from_utf8_lossy(&answer)
+        );
         Ok(())
     })
     .await
@@ -94,8 +117,12 @@ async fn clients_that_never_finish_or_never_read_delay_nobody() -> Result<()> {
 async fn open_streams(system: &System) -> Result<u64> {
     let url = system.admin(Node::Edge(0))?.join("/metrics")?;
     let text = reqwest::get(url).await?.text().await?;
-    let line = text.lines().find(|l| l.starts_with("forgewire_edge_open_streams{kind=\"events\"}"));
-    let count = line.and_then(|line| line.rsplit(' ').next()).context("the gauge is there")?;
+    let line = text
+        .lines()
+        .find(|l| l.starts_with("forgewire_edge_open_streams{kind=\"events\"}"));
+    let count = line
+        .and_then(|line| line.rsplit(' ').next())
+        .context("the gauge is there")?;
     Ok(count.parse()?)
 }
 
@@ -114,7 +141,10 @@ async fn streams_that_come_and_go_leave_nothing_behind() -> Result<()> {
                 stream.read_exact(&mut first).await?;
             }
         }
-        until("no stream is left", async || open_streams(system).await.is_ok_and(|n| n == 0)).await
+        until("no stream is left", async || {
+            open_streams(system).await.is_ok_and(|n| n == 0)
+        })
+        .await
     })
     .await
 }

@@ -53,7 +53,8 @@ pub(crate) async fn stream(
         format: Format::Events,
         scope,
         session: None,
-        interest: Interest::events(parameters.filters).seen_by(&principal),
+        interest: Interest::events(parameters.filters),
+        principal,
         begin,
     };
     let body = edge.hub.open(open, |reader, position| {

@@ -22,15 +22,19 @@ use mcp::{
     headers::Accepts,
     method,
 };
-use model::{PrincipalId, Session, SessionId, TraceContext};
+use model::{Session, SessionId, TraceContext};
 use ports::Classified;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use service_kit::trace::Trace;
 use tokio::time::timeout;
 
-use super::{exchange, sse};
+use super::{
+    authenticate::{Authenticated, json_rpc},
+    exchange, sse,
+};
 use crate::{
+    auth::{Permission, Principal},
     error::EdgeError,
     limits::BODY_DEADLINE,
     protocol::{
@@ -50,9 +54,13 @@ const RETRY_AFTER_SECONDS: &str = "1";
 /// Serves the MCP endpoint.
 pub(crate) async fn endpoint(
     State(edge): State<Arc<Edge>>,
+    Authenticated(principal): Authenticated,
     trace: Option<Trace>,
     request: Request,
 ) -> Response {
+    if let Err(denied) = principal.require(Permission::Read) {
+        return json_rpc(denied);
+    }
     let (parts, body) = request.into_parts();
     let body = match parts.method {
         Method::POST => match read(body, edge.max_body_bytes).await {
@@ -69,7 +77,7 @@ pub(crate) async fn endpoint(
     );
     let serving = Serving {
         edge: &edge,
-        principal: PrincipalId::anonymous(),
+        principal,
         trace: trace.map(|Trace(trace)| trace),
     };
     let answer = match decision {
@@ -105,7 +113,7 @@ async fn read(body: Body, max_body_bytes: usize) -> Result<Bytes, Refusal> {
 
 struct Serving<'a> {
     edge: &'a Arc<Edge>,
-    principal: PrincipalId,
+    principal: Arc<Principal>,
     trace: Option<TraceContext>,
 }
 
@@ -119,7 +127,7 @@ impl Serving<'_> {
             Outlet::new(request.meta.progress_token.clone(), request.meta.log_level);
         let caller = Caller {
             edge: Arc::clone(self.edge),
-            principal: self.principal.clone(),
+            principal: Arc::clone(&self.principal),
             version: request.version,
             session: None,
             trace: request.meta.trace.or(self.trace),
@@ -153,7 +161,7 @@ impl Serving<'_> {
     /// The session is in the store before its id is in the answer.
     async fn initialize(&self, request: InitializeRequest) -> Result<Response, EdgeError> {
         let new = NewSession {
-            owner: self.principal.clone(),
+            owner: self.principal.id.clone(),
             protocol_version: request.version.as_str().to_owned(),
             client_info: request.client_info,
             client_capabilities: request.capabilities.into_value(),
@@ -175,7 +183,7 @@ impl Serving<'_> {
         let loaded = self
             .edge
             .sessions
-            .load(&message.session, &self.principal)
+            .load(&message.session, &self.principal.id)
             .await?;
         let Some(session) = loaded.map(|found| found.session) else {
             return Ok(refuse(&Refusal::session_not_found()));
@@ -188,7 +196,7 @@ impl Serving<'_> {
         }
         let caller = |outlet| Caller {
             edge: Arc::clone(self.edge),
-            principal: self.principal.clone(),
+            principal: Arc::clone(&self.principal),
             version,
             session: Some(Arc::new(session.clone())),
             trace: self.trace,
@@ -251,7 +259,7 @@ impl Serving<'_> {
             Resume::After(id) => Some(id.as_str()),
             Resume::Unreadable => Some("unreadable"),
         };
-        let Some(found) = self.edge.sessions.load(session, &self.principal).await? else {
+        let Some(found) = self.edge.sessions.load(session, &self.principal.id).await? else {
             return Ok(refuse(&Refusal::session_not_found()));
         };
         let version = ProtocolVersion::parse(&found.session.protocol_version);
@@ -265,7 +273,7 @@ impl Serving<'_> {
     }
 
     async fn end(&self, session: &SessionId) -> Result<Response, EdgeError> {
-        let ended = self.edge.sessions.end(session, &self.principal).await?;
+        let ended = self.edge.sessions.end(session, &self.principal.id).await?;
         Ok(match ended {
             true => StatusCode::NO_CONTENT.into_response(),
             false => refuse(&Refusal::session_not_found()),
@@ -348,6 +356,9 @@ fn refuse(refusal: &Refusal) -> Response {
 
 /// A part of us does not answer, or a bound is reached: 503 with a JSON-RPC body and Retry-After.
 fn unavailable(error: &EdgeError, id: Option<&RequestId>) -> Response {
+    if let EdgeError::Denied(denied) = error {
+        return json_rpc(*denied);
+    }
     if matches!(error, EdgeError::SessionGone) {
         return refuse(&Refusal::session_not_found());
     }

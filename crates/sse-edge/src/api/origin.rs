@@ -13,7 +13,7 @@ use crate::error::EdgeError;
 const ALLOWED_HEADERS: &str = "content-type, accept, authorization, last-event-id, mcp-session-id, \
                                mcp-protocol-version, mcp-method, mcp-name, traceparent";
 /// Headers that a page may read.
-const EXPOSED_HEADERS: &str = "mcp-session-id, retry-after, traceparent";
+const EXPOSED_HEADERS: &str = "mcp-session-id, retry-after, traceparent, www-authenticate";
 
 /// The rule: named origins, and this machine's own pages when we listen on loopback.
 #[derive(Debug, Clone)]

@@ -89,7 +89,6 @@ impl Authenticator {
     /// Changes whenever some principal lost its token: then what is open under a principal that does
     /// not [stand](Principal::stands) any more has to end.
     // Used as soon as streams end with their token.
-    #[allow(dead_code)]
     pub(crate) fn revoked(&self) -> watch::Receiver<u64> {
         match &self.0 {
             Mode::None { revoked, .. } => revoked.subscribe(),

@@ -91,7 +91,6 @@ impl Visibility {
     /// Whether the resource may be read and subscribed to. Lists of events may as soon as something in
     /// them may; whoever reads one gets the events that [`Visibility::allows`].
     // Used as soon as resources are read and subscribed to for a principal.
-    #[allow(dead_code)]
     pub(crate) fn allows_uri(&self, uri: &ResourceUri) -> bool {
         let Some(only) = self.0.as_deref() else {
             return true;

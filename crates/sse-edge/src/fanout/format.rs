@@ -44,6 +44,8 @@ pub(crate) enum Ending {
     SessionEnded,
     /// The log was replaced by a new one.
     LogReplaced,
+    /// The token that opened the stream is no longer good.
+    Revoked,
 }
 
 /// Who reads, and in which log: what a cursor is made of.
@@ -183,6 +185,7 @@ impl Format {
                     Ending::TakenOver => "a newer stream of this session took over",
                     Ending::SessionEnded => "the session ended",
                     Ending::LogReplaced => "the event log was replaced",
+                    Ending::Revoked => "the token is no longer good",
                 };
                 out.put_slice(format!(": {why}\nretry: {retry_millis}\n\n").as_bytes());
             }

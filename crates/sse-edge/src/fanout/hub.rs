@@ -7,7 +7,7 @@ use std::sync::{
 
 use bytes::Bytes;
 use model::{
-    Clock, Cursor, CursorScope, Epoch, FilterSet, LogPosition, Sequence, Sequenced, StoredEvent,
+    Clock, Cursor, CursorScope, Epoch, EventFacts, LogPosition, Sequence, Sequenced, StoredEvent,
 };
 use ports::{EventLog, EventLogError, Page};
 use service_kit::follow::Followed;
@@ -26,6 +26,7 @@ use super::{
     streams::{Stream, Streams},
 };
 use crate::{
+    auth::{Denied, Principal},
     error::EdgeError,
     limits::{CALL_DEADLINE, CATCH_UP_EVENTS, CATCH_UP_READS, RING_BYTES, RING_EVENTS},
     metrics::{GapReason, Metrics, StreamKind},
@@ -68,6 +69,7 @@ pub(crate) struct OpenStream {
     pub(crate) format: Format,
     pub(crate) scope: CursorScope,
     pub(crate) session: Option<(model::SessionId, u64)>,
+    pub(crate) principal: Arc<Principal>,
     pub(crate) interest: Interest,
     pub(crate) begin: Begin,
 }
@@ -164,8 +166,21 @@ impl Hub {
         }
     }
 
+    /// Ends the streams whose reader's token is no longer good.
+    pub(crate) fn end_revoked(&self) {
+        self.streams.for_slice(0, 1, |stream| {
+            if !stream.may_read() {
+                stream.end(Ending::Revoked);
+            }
+        });
+    }
+
     /// Waits until an event after `position` fits, or may (it has left the ring), or the edge drains.
-    pub(crate) async fn published_after(&self, position: Sequence, filters: &FilterSet) {
+    pub(crate) async fn published_after(
+        &self,
+        position: Sequence,
+        fits_event: impl Fn(&EventFacts) -> bool,
+    ) {
         let mut published = self.published.subscribe();
         let mut looked_through = position;
         let fits = async {
@@ -173,7 +188,7 @@ impl Hub {
                 published.borrow_and_update();
                 let mut found = false;
                 let window = self.ring.read(looked_through, usize::MAX, |entry| {
-                    found = filters.matches(&entry.event.facts);
+                    found = fits_event(&entry.event.facts);
                     !found
                 });
                 match window {
@@ -232,11 +247,13 @@ impl Hub {
             kind,
             format,
             session,
+            principal,
             interest,
             begin,
             ..
         } = open;
-        let stream = Arc::new(Stream::new(kind, format, session, interest));
+        let stream = Stream::new(kind, format, session, principal, interest);
+        let stream = Arc::new(stream);
         // In the slab before its position is taken: nothing falls in between.
         let slot = self
             .streams
@@ -247,7 +264,12 @@ impl Hub {
                     max_streams: self.max_streams,
                 }
             })?;
+        let may_read = stream.may_read();
         let mut body = StreamBody::new(Arc::clone(self), stream, slot, reader);
+        if !may_read {
+            // Revoked while it was being opened, and maybe too early to be ended by that.
+            return Err(EdgeError::Denied(Denied::Unknown));
+        }
         if self.epoch() != reader.epoch {
             // The log was replaced just now, and maybe too early for this stream to be ended by that.
             return Err(EdgeError::NotReady);

@@ -18,7 +18,7 @@ use super::{
     interest::Interest,
     ring::Entry,
 };
-use crate::metrics::StreamKind;
+use crate::{auth::Principal, metrics::StreamKind};
 
 /// One open stream. Its position lives in the body that hyper polls; here is what others tell it.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub(crate) struct Stream {
     pub(crate) format: Format,
     /// The session that it belongs to, with a tag that rises with each of the session's streams.
     pub(crate) session: Option<(SessionId, u64)>,
+    /// Who reads. Whatever the stream is asked to carry, it carries only what this principal may see.
+    principal: Arc<Principal>,
     interest: RwLock<Arc<Interest>>,
     interest_changed: AtomicBool,
     /// First sequence that has to be looked at; 0 while there is none.
@@ -41,12 +43,15 @@ impl Stream {
         kind: StreamKind,
         format: Format,
         session: Option<(SessionId, u64)>,
+        principal: Arc<Principal>,
         interest: Interest,
     ) -> Self {
+        let interest = interest.seen_by(&principal);
         Self {
             kind,
             format,
             session,
+            principal,
             interest: RwLock::new(Arc::new(interest)),
             interest_changed: AtomicBool::new(false),
             pending: AtomicU64::new(0),
@@ -73,6 +78,7 @@ impl Stream {
 
     /// What the stream wants from now on; an older revision than the present one is ignored.
     pub(crate) fn set_interest(&self, interest: Interest) {
+        let interest = interest.seen_by(&self.principal);
         let mut current = self.interest.write();
         if interest.revision > current.revision {
             *current = Arc::new(interest);
@@ -89,11 +95,17 @@ impl Stream {
             Ending::TakenOver => 2,
             Ending::SessionEnded => 3,
             Ending::LogReplaced => 4,
+            Ending::Revoked => 5,
         };
         let _ = self
             .ending
             .compare_exchange(0, code, Ordering::AcqRel, Ordering::Relaxed);
         self.waker.wake();
+    }
+
+    /// Whether the reader's token is still good.
+    pub(crate) fn may_read(&self) -> bool {
+        self.principal.stands()
     }
 
     pub(crate) fn beat(&self) {
@@ -135,7 +147,8 @@ impl Stream {
             1 => Some(Ending::Drain),
             2 => Some(Ending::TakenOver),
             3 => Some(Ending::SessionEnded),
-            _ => Some(Ending::LogReplaced),
+            4 => Some(Ending::LogReplaced),
+            _ => Some(Ending::Revoked),
         }
     }
 }

@@ -7,18 +7,18 @@ use mcp::{
     ProtocolVersion, RequestId,
     answer::{Answer, CacheHint, Empty},
 };
-use model::{PrincipalId, Session, TraceContext};
+use model::{Session, TraceContext};
 use serde::Serialize;
 
 use super::outlet::Outlet;
-use crate::service::Edge;
+use crate::{auth::Principal, service::Edge};
 
 /// Everything that a method may know of the request that it serves. Owned, because a call of the
 /// handshake era outlives its connection.
 #[derive(Debug)]
 pub(crate) struct Caller {
     pub(crate) edge: Arc<Edge>,
-    pub(crate) principal: PrincipalId,
+    pub(crate) principal: Arc<Principal>,
     pub(crate) version: ProtocolVersion,
     /// The session, in the handshake era.
     pub(crate) session: Option<Arc<Session>>,

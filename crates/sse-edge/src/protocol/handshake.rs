@@ -64,7 +64,7 @@ pub(crate) async fn update<T>(
     let updated = caller
         .edge
         .sessions
-        .update(&session.id, &caller.principal, change)
+        .update(&session.id, &caller.principal.id, change)
         .await?;
     updated.ok_or(EdgeError::SessionGone)
 }
@@ -91,7 +91,7 @@ async fn subscribe(
     params: Option<&RawValue>,
 ) -> Result<Bytes, RpcError> {
     let UriParams { uri } = params::parse(params)?;
-    if !resources::is_subscribable(&uri) {
+    if !resources::is_subscribable(&caller.principal, &uri) {
         return Err(RpcError::invalid_params(format!("uri: {ResourceUriError}")));
     }
     let since = caller.edge.hub.position();

@@ -1,15 +1,18 @@
 //! `subscriptions/listen` (MCP 2026-07-28): a request whose answer is the stream of notifications.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use mcp::{
     ProtocolVersion, RequestId, RpcError,
     stateless::{ListenFilter, acknowledged_frame, listen_result},
 };
-use model::{CursorScope, PrincipalId};
+use model::CursorScope;
 use serde_json::value::RawValue;
 
 use super::resources;
 use crate::{
+    auth::Principal,
     error::EdgeError,
     fanout::{
         body::StreamBody,
@@ -40,13 +43,15 @@ pub(crate) enum NotListening {
 /// Opens the stream: it is in the fan-out before the acknowledgement, which is its first frame.
 pub(crate) async fn listen(
     edge: &Edge,
-    principal: &PrincipalId,
+    principal: &Arc<Principal>,
     version: ProtocolVersion,
     id: &RequestId,
     params: Option<&RawValue>,
 ) -> Result<Listening, NotListening> {
     let asked = ListenFilter::parse(params).map_err(NotListening::Params)?;
-    let honoured = asked.honoured(&edge.profile.capabilities, resources::is_subscribable);
+    let honoured = asked.honoured(&edge.profile.capabilities, |uri| {
+        resources::is_subscribable(principal, uri)
+    });
     let acknowledged = acknowledged_frame(id, &honoured);
     if honoured.is_empty() {
         let result = mcp::sse::message(None, &listen_result(version, &edge.profile.info, id));
@@ -57,10 +62,11 @@ pub(crate) async fn listen(
         format: Format::Listen {
             tag: id.clone(),
             version,
-            server: std::sync::Arc::clone(&edge.server_info),
+            server: Arc::clone(&edge.server_info),
         },
-        scope: CursorScope::events(principal),
+        scope: CursorScope::events(&principal.id),
         session: None,
+        principal: Arc::clone(principal),
         interest: Interest::resources(honoured.resource_subscriptions),
         begin: Begin::Now,
     };

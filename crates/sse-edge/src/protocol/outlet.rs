@@ -52,6 +52,10 @@ impl Outlet {
         }
     }
 
+    #[cfg_attr(
+        not(feature = "conformance"),
+        expect(dead_code, reason = "the product's own tools have nothing to log yet")
+    )]
     /// Says something about the call, if the client wants messages of this level.
     pub(crate) async fn log(&self, level: LogLevel, logger: &str, data: &Value) {
         if self.log_level.is_some_and(|lowest| level >= lowest) {

@@ -8,13 +8,13 @@ use mcp::{
         Contents, ReadResult, ResourceDescriptor, TemplateDescriptor, UriParams, not_found,
     },
 };
-use model::{CursorScope, Filter, FilterSet, ResourceUri, Sequence};
+use model::{CursorScope, EventFacts, Filter, FilterSet, ResourceUri, Sequence};
 use ports::{EventQuery, Order};
 use serde_json::{json, value::RawValue};
 use tokio::time::timeout;
 
 use super::{Caller, rpc_error};
-use crate::{error::EdgeError, limits::CALL_DEADLINE};
+use crate::{auth::Principal, error::EdgeError, limits::CALL_DEADLINE};
 
 /// Events in the content of an event list.
 const LISTED_EVENTS: usize = 50;
@@ -104,6 +104,10 @@ pub(crate) async fn read(
     }
     let unknown = || not_found(caller.version, &spelt);
     let uri = ResourceUri::parse(&spelt).map_err(|_| unknown())?;
+    // What may not be seen is not there.
+    if !caller.principal.sees.allows_uri(&uri) {
+        return Err(unknown());
+    }
     let json = match &uri {
         ResourceUri::Events { owner, repo } => {
             let filter = Filter {
@@ -135,10 +139,12 @@ async fn events(caller: &Caller, filter: Filter) -> Result<String, EdgeError> {
         order: Order::NewestFirst,
         limit: LISTED_EVENTS,
     };
-    let answer = timeout(CALL_DEADLINE, ports::query(&*edge.log, &question)).await??;
+    let visible = |event: &EventFacts| caller.principal.sees.allows(event);
+    let answer = ports::query_visible(&*edge.log, &question, &visible);
+    let answer = timeout(CALL_DEADLINE, answer).await??;
     let cursor = edge
         .hub
-        .reader(CursorScope::events(&caller.principal))
+        .reader(CursorScope::events(&caller.principal.id))
         .cursor(answer.through);
     let events: Vec<Box<RawValue>> = answer
         .events
@@ -150,11 +156,11 @@ async fn events(caller: &Caller, filter: Filter) -> Result<String, EdgeError> {
     Ok(json!({ "events": events, "cursor": cursor.to_string() }).to_string())
 }
 
-/// Whether the URI names something whose changes can be told.
-pub(crate) fn is_subscribable(uri: &str) -> bool {
+/// Whether the URI names something whose changes can be told to this principal.
+pub(crate) fn is_subscribable(principal: &Principal, uri: &str) -> bool {
     #[cfg(feature = "conformance")]
     if crate::conformance::is_subscribable(uri) {
         return true;
     }
-    ResourceUri::parse(uri).is_ok()
+    ResourceUri::parse(uri).is_ok_and(|uri| principal.sees.allows_uri(&uri))
 }

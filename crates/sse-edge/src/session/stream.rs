@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use model::{Cursor, CursorScope, PrincipalId, SessionId};
+use model::{Cursor, CursorScope, SessionId};
 use ports::{BusMessage, Versioned};
 
 use super::Sessions;
 use crate::{
+    auth::Principal,
     error::EdgeError,
     fanout::{
         body::StreamBody,
@@ -27,15 +28,15 @@ use crate::{
 pub(crate) async fn open_stream(
     sessions: &Sessions,
     hub: &Arc<Hub>,
-    principal: &PrincipalId,
+    principal: &Arc<Principal>,
     id: &SessionId,
     last_event_id: Option<&str>,
     primes: bool,
 ) -> Result<Option<StreamBody>, EdgeError> {
-    let Some(Versioned { session, revision }) = sessions.load(id, principal).await? else {
+    let Some(Versioned { session, revision }) = sessions.load(id, &principal.id).await? else {
         return Ok(None);
     };
-    let scope = CursorScope::session(principal, id);
+    let scope = CursorScope::session(&principal.id, id);
     let interest = Interest::of_session(&session, revision.0, hub.epoch());
     let begin = match last_event_id.map(|last| Cursor::parse(last, scope)) {
         Some(Ok(cursor)) => Begin::After(cursor),
@@ -49,6 +50,7 @@ pub(crate) async fn open_stream(
         format: Format::Session,
         scope,
         session: Some((id.clone(), tag)),
+        principal: Arc::clone(principal),
         interest,
         begin,
     };
@@ -74,9 +76,9 @@ pub(crate) async fn open_stream(
         .await;
     // From here on changes reach the stream over the bus; what changed before is looked up once.
     let changed = sessions
-        .update(id, principal, |session| session.streamed = true)
+        .update(id, &principal.id, |session| session.streamed = true)
         .await?;
-    match sessions.load(id, principal).await? {
+    match sessions.load(id, &principal.id).await? {
         Some(now) if changed.is_some() => {
             let interest = Interest::of_session(&now.session, now.revision.0, hub.epoch());
             body.stream().set_interest(interest);

@@ -1,12 +1,15 @@
 //! Filters and events as tools take and give them.
 
 use mcp::params::InputError;
-use model::{CursorScope, Filter, FilterSet, Sequenced, StoredEvent};
+use model::{CursorScope, EventFacts, Filter, FilterSet, Sequenced, StoredEvent};
+use ports::{EventQuery, QueryPage};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
+use tokio::time::timeout;
 
-use crate::protocol::Caller;
+use super::ToolError;
+use crate::{limits::CALL_DEADLINE, protocol::Caller};
 
 /// Which events: all fields that are given have to fit. Names are read in any case.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -75,7 +78,7 @@ impl Events {
         let reader = caller
             .edge
             .hub
-            .reader(CursorScope::events(&caller.principal));
+            .reader(CursorScope::events(&caller.principal.id));
         let raw = |event: Sequenced<StoredEvent>| {
             RawValue::from_string(String::from_utf8(event.item.json.into()).ok()?).ok()
         };
@@ -99,4 +102,16 @@ pub(super) fn limit(given: Option<usize>, default: usize, max: usize) -> Result<
             &format!("must be from 1 to {max}"),
         )),
     }
+}
+
+/// Asks the log for what fits the question and may be seen by the caller.
+pub(super) async fn ask(caller: &Caller, question: &EventQuery) -> Result<QueryPage, ToolError> {
+    let visible = |event: &EventFacts| caller.principal.sees.allows(event);
+    let answer = ports::query_visible(&*caller.edge.log, question, &visible);
+    Ok(timeout(CALL_DEADLINE, answer).await??)
+}
+
+/// Whether an event fits the question and may be seen by the caller.
+pub(super) fn fits(caller: &Caller, question: &EventQuery, event: &EventFacts) -> bool {
+    question.filters.matches(event) && caller.principal.sees.allows(event)
 }

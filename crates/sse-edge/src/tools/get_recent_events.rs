@@ -6,13 +6,12 @@ use model::Sequence;
 use ports::{EventQuery, MAX_QUERY_EVENTS, Order};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tokio::time::timeout;
 
 use super::{
     Tool, ToolError, done,
     filters::{self, Events, FilterInput},
 };
-use crate::{limits::CALL_DEADLINE, protocol::Caller};
+use crate::protocol::Caller;
 
 const NAME: &str = "get_recent_events";
 const DEFAULT_LIMIT: usize = 50;
@@ -59,6 +58,6 @@ pub(super) async fn answer(caller: &Caller, input: Input) -> Result<CallResult, 
         order: Order::NewestFirst,
         limit: filters::limit(input.limit, DEFAULT_LIMIT, MAX_QUERY_EVENTS)?,
     };
-    let page = timeout(CALL_DEADLINE, ports::query(&*caller.edge.log, &question)).await??;
+    let page = filters::ask(caller, &question).await?;
     done(&Events::of(caller, page))
 }

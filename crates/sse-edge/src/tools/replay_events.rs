@@ -8,16 +8,16 @@ use mcp::{
     tool::{Annotations, CallParams, CallResult, ToolDescriptor},
 };
 use model::{Cursor, CursorScope, Sequence, Timestamp};
-use ports::{EventQuery, Order, QueryPage};
+use ports::{EventQuery, Order};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     Tool, ToolError, done,
     filters::{self, Events, FilterInput},
 };
-use crate::{fanout::hub::Begin, limits::CALL_DEADLINE, protocol::Caller};
+use crate::{fanout::hub::Begin, protocol::Caller};
 
 const NAME: &str = "replay_events";
 const DEFAULT_LIMIT: usize = 100;
@@ -92,13 +92,12 @@ pub(super) async fn answer(caller: &Caller, input: Input) -> Result<CallResult, 
     };
     let begun = Instant::now();
     let until = begun + Duration::from_secs(input.wait_seconds);
-    let mut page = ask(caller, &question).await?;
+    let mut page = filters::ask(caller, &question).await?;
     while page.events.is_empty() && !page.truncated && !gone && Instant::now() < until {
         question.after = page.through;
-        let published = caller
-            .edge
-            .hub
-            .published_after(page.through, &question.filters);
+        let published = caller.edge.hub.published_after(page.through, |event| {
+            filters::fits(caller, &question, event)
+        });
         let soon = until.min(Instant::now() + PROGRESS_INTERVAL);
         if timeout_at(soon, published).await.is_err() {
             let (waited, all) = (begun.elapsed().as_secs_f64(), input.wait_seconds as f64);
@@ -108,7 +107,7 @@ pub(super) async fn answer(caller: &Caller, input: Input) -> Result<CallResult, 
                 .await;
             continue;
         }
-        page = ask(caller, &question).await?;
+        page = filters::ask(caller, &question).await?;
         if page.through == question.after {
             // Sent away: the edge drains.
             break;
@@ -118,17 +117,13 @@ pub(super) async fn answer(caller: &Caller, input: Input) -> Result<CallResult, 
     done(&Events::of(caller, page))
 }
 
-async fn ask(caller: &Caller, question: &EventQuery) -> Result<QueryPage, ToolError> {
-    Ok(timeout(CALL_DEADLINE, ports::query(&*caller.edge.log, question)).await??)
-}
-
 /// The position of a cursor, and whether something after it is gone: it may be of a log that was replaced,
 /// or of a part that the log lost.
 async fn position(caller: &Caller, cursor: Option<&str>) -> Result<(Sequence, bool), ToolError> {
     let Some(cursor) = cursor else {
         return Ok((Sequence::START, false));
     };
-    let scope = CursorScope::events(&caller.principal);
+    let scope = CursorScope::events(&caller.principal.id);
     let cursor = Cursor::parse(cursor, scope)
         .map_err(|error| InputError::new("cursor", &error.to_string()))?;
     Ok(caller.edge.hub.resolve(Begin::After(cursor)).await?)

@@ -71,7 +71,7 @@ pub(super) async fn answer(caller: &Caller, input: Input) -> Result<CallResult, 
     let edge = &caller.edge;
     // Taken before the subscription is stored: what happens in between is covered.
     let since = edge.hub.position();
-    let reader = edge.hub.reader(CursorScope::events(&caller.principal));
+    let reader = edge.hub.reader(CursorScope::events(&caller.principal.id));
     let cursor = reader.cursor(since.sequence).to_string();
     if caller.session.is_none() {
         return done(&Output {

@@ -100,6 +100,16 @@ impl World {
     }
 
     pub(crate) async fn node_with(&self, config: &Config, bus: Arc<dyn Bus>) -> Node {
+        self.node_for(config, bus, Authenticator::none()).await
+    }
+
+    /// An edge that knows who asks.
+    pub(crate) async fn node_for(
+        &self,
+        config: &Config,
+        bus: Arc<dyn Bus>,
+        auth: Authenticator,
+    ) -> Node {
         let deps = Deps {
             log: self.log.clone(),
             sessions: self.sessions.clone(),
@@ -107,7 +117,7 @@ impl World {
             resources: Arc::new(OneIssue),
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
-            auth: Arc::new(Authenticator::none()),
+            auth: Arc::new(auth),
         };
         let service = Service::build(config, deps, &mut Registry::default()).unwrap();
         let life = Lifecycle::new(Duration::from_secs(config.drain_seconds));
@@ -199,7 +209,12 @@ fn event(n: u64, repo: &str, bytes: usize) -> StoredEvent {
         timestamp: now,
         received_at: now,
     };
-    let json = json!({ "id": facts.id.as_str(), "title": "a\nb", "filler": "x".repeat(bytes) });
+    let json = json!({
+        "id": facts.id.as_str(),
+        "resource": { "repo": facts.repo },
+        "title": "a\nb",
+        "filler": "x".repeat(bytes),
+    });
     StoredEvent {
         facts,
         json: json.to_string().into(),

@@ -25,7 +25,7 @@ use super::{
     },
     StreamBody,
 };
-use crate::{error::EdgeError, metrics::StreamKind};
+use crate::{auth::Principal, error::EdgeError, metrics::StreamKind};
 
 /// What a client sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,6 +123,7 @@ impl Client {
             format: Format::Session,
             scope: fixture::scope(),
             session,
+            principal: Arc::new(Principal::anonymous()),
             interest,
             begin,
         };

@@ -1,0 +1,215 @@
+//! Who asks: nobody gets, finds or goes on with what belongs to somebody else.
+
+use std::{path::PathBuf, sync::Arc};
+
+use model::SystemClock;
+use reqwest::{
+    StatusCode, Url,
+    header::{AUTHORIZATION, HeaderMap, HeaderValue},
+};
+use serde_json::{Value, json};
+use sse_edge::{Authenticator, Config, TokenDigest};
+use testkit::sse::{self, SseStream};
+
+use super::world::*;
+
+const SEES_ALL: &str = "token-of-somebody-who-may-see-everything";
+const SEES_CATS: &str = "token-of-somebody-who-may-see-cats-only-";
+
+/// A file of tokens; who is in it can be changed.
+struct Tokens {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+}
+
+impl Tokens {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens.toml");
+        let tokens = Self {
+            _folder: folder,
+            path,
+        };
+        tokens.write(&[
+            (SEES_ALL, "all", ""),
+            (SEES_CATS, "cats", "repositories = [\"octo/cat\"]"),
+        ]);
+        tokens
+    }
+
+    fn write(&self, entries: &[(&str, &str, &str)]) {
+        let entry = |(token, name, more): &(&str, &str, &str)| {
+            let sha256 = TokenDigest::of_new(token).unwrap().to_hex();
+            format!(
+                "[[token]]\nid = \"{name}\"\nsha256 = \"{sha256}\"\nprincipal = \"{name}\"\n{more}\n"
+            )
+        };
+        let text: String = entries.iter().map(entry).collect();
+        std::fs::write(&self.path, text).unwrap();
+    }
+}
+
+async fn world() -> (World, Node, Tokens) {
+    let (world, tokens) = (World::new().await, Tokens::new());
+    let auth = Authenticator::tokens(&tokens.path, Arc::new(SystemClock)).unwrap();
+    let node = world
+        .node_for(&Config::default(), world.bus.clone(), auth)
+        .await;
+    (world, node, tokens)
+}
+
+fn headers(token: &str, session: Option<&str>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let bearer = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
+    headers.insert(AUTHORIZATION, bearer);
+    let accept = HeaderValue::from_static("application/json, text/event-stream");
+    headers.insert("accept", accept);
+    if let Some(session) = session {
+        headers.insert("mcp-session-id", HeaderValue::from_str(session).unwrap());
+    }
+    headers
+}
+
+async fn post(url: &Url, headers: HeaderMap, method: &str, params: Value) -> reqwest::Response {
+    let message = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    let request = reqwest::Client::new()
+        .post(url.clone())
+        .headers(headers)
+        .json(&message);
+    request.send().await.unwrap()
+}
+
+/// A session of `token` that is subscribed to everything that its principal may see, and its stream.
+async fn session(node: &Node, token: &str) -> (String, SseStream) {
+    let url = node.at("/mcp");
+    let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {},
+        "clientInfo": { "name": "test", "version": "1" } });
+    let answer = post(&url, headers(token, None), "initialize", params).await;
+    let id = answer.headers()["mcp-session-id"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let call = json!({ "name": "subscribe_to_events", "arguments": {} });
+    let answer = post(&url, headers(token, Some(&id)), "tools/call", call).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    let mut stream = headers(token, Some(&id));
+    stream.insert("accept", HeaderValue::from_static("text/event-stream"));
+    let stream = sse::open(&url, stream).await.unwrap();
+    (id, stream)
+}
+
+/// The repository of the next event on a session's stream.
+async fn next_repo(stream: &mut SseStream) -> String {
+    loop {
+        let frame = stream.next_event(SOON).await.unwrap();
+        let Some(message) = frame.json() else {
+            continue;
+        };
+        if message["params"]["logger"] == "github.events" {
+            return message["params"]["data"]["resource"]["repo"]
+                .as_str()
+                .unwrap()
+                .to_owned();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_stream_carries_only_what_its_principal_may_see() {
+    let (world, node, _tokens) = world().await;
+    let (_, mut cats) = session(&node, SEES_CATS).await;
+    let (_, mut all) = session(&node, SEES_ALL).await;
+    for repo in ["dog", "cat", "bird", "cat"] {
+        world.happens(repo).await;
+    }
+    for repo in ["cat", "cat"] {
+        assert_eq!(next_repo(&mut cats).await, repo);
+    }
+    for repo in ["dog", "cat", "bird", "cat"] {
+        assert_eq!(next_repo(&mut all).await, repo);
+    }
+}
+
+#[tokio::test]
+async fn tools_and_resources_answer_only_what_the_principal_may_see() {
+    let (world, node, _tokens) = world().await;
+    for repo in ["dog", "cat", "bird"] {
+        world.happens(repo).await;
+    }
+    let url = node.at("/mcp");
+    let (id, _stream) = session(&node, SEES_CATS).await;
+    for tool in ["get_recent_events", "replay_events"] {
+        let call = json!({ "name": tool, "arguments": {} });
+        let answer = post(&url, headers(SEES_CATS, Some(&id)), "tools/call", call).await;
+        let answer: Value = answer.json().await.unwrap();
+        let found = &answer["result"]["structuredContent"];
+        assert_eq!(found["count"], 1, "{tool}: {answer}");
+        assert_eq!(found["events"][0]["resource"]["repo"], "cat");
+    }
+    for (uri, visible) in [
+        ("github://events/octo/cat", true),
+        ("github://events/octo/dog", false),
+        ("github://issues/octo/dog/7", false),
+    ] {
+        for method in ["resources/read", "resources/subscribe"] {
+            let params = json!({ "uri": uri });
+            let answer = post(&url, headers(SEES_CATS, Some(&id)), method, params).await;
+            let answer: Value = answer.json().await.unwrap();
+            assert_eq!(
+                answer.get("result").is_some(),
+                visible,
+                "{method} {uri}: {answer}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn somebody_elses_session_is_not_found() {
+    let (_world, node, _tokens) = world().await;
+    let (id, _stream) = session(&node, SEES_ALL).await;
+    let url = node.at("/mcp");
+    let foreign = post(&url, headers(SEES_CATS, Some(&id)), "ping", json!({})).await;
+    assert_eq!(foreign.status(), StatusCode::NOT_FOUND);
+    let own = post(&url, headers(SEES_ALL, Some(&id)), "ping", json!({})).await;
+    assert_eq!(own.status(), StatusCode::OK);
+    let request = reqwest::Client::new()
+        .delete(url)
+        .headers(headers(SEES_CATS, Some(&id)));
+    assert_eq!(
+        request.send().await.unwrap().status(),
+        StatusCode::NOT_FOUND
+    );
+}
+
+#[tokio::test]
+async fn without_a_good_token_there_is_a_challenge_in_json_rpc() {
+    let (_world, node, _tokens) = world().await;
+    let url = node.at("/mcp");
+    let answer = post(
+        &url,
+        headers("nobody-knows-this-token-at-all-12345", None),
+        "ping",
+        json!({}),
+    );
+    let answer = answer.await;
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    assert!(answer.headers().contains_key("www-authenticate"));
+    let body: Value = answer.json().await.unwrap();
+    assert!(body["error"]["code"].is_i64(), "{body}");
+}
+
+#[tokio::test]
+async fn a_token_that_falls_ends_its_streams_and_no_others() {
+    let (world, node, tokens) = world().await;
+    let (_, mut cats) = session(&node, SEES_CATS).await;
+    let (_, mut all) = session(&node, SEES_ALL).await;
+    let mut plain = sse::open(&node.at("/events/stream"), headers(SEES_CATS, None))
+        .await
+        .unwrap();
+    tokens.write(&[(SEES_ALL, "all", "")]);
+    while cats.next(SOON).await.unwrap().is_some() {}
+    while plain.next(SOON).await.unwrap().is_some() {}
+    world.happens("cat").await;
+    assert_eq!(next_repo(&mut all).await, "cat");
+}
