@@ -44,7 +44,8 @@ pub struct RandomIds;
 
 impl IdSource for RandomIds {
     fn random_u64(&self) -> u64 {
-        Uuid::new_v4().as_u64_pair().0 ^ Uuid::new_v4().as_u64_pair().1.rotate_left(17)
+        // Turned so that the bits that version and variant fix do not meet.
+        Uuid::new_v4().as_u64_pair().0 ^ Uuid::new_v4().as_u64_pair().1.rotate_left(20)
     }
 
     fn uuid(&self) -> String {

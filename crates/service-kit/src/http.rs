@@ -144,7 +144,10 @@ fn builder(limits: HttpLimits) -> Builder {
         .max_buf_size(limits.max_header_bytes.max(MIN_BUFFER_BYTES))
         // A client that sends FIN is gone: hyper notices it and drops the streaming body.
         .half_close(false)
-        .pipeline_flush(false);
+        .pipeline_flush(false)
+        // Chunk head, frame and chunk end go out as one slice: copying a kilobyte is cheaper than a
+        // vectored write of three (measured at 1,000 streams: see README, "Figures").
+        .writev(false);
     builder
 }
 

@@ -110,7 +110,7 @@ impl Metrics {
         );
         registry.register(
             "forgewire_edge_delivery_latency_seconds",
-            "From the webhook's receipt until the event is handed to a live stream's socket",
+            "From the webhook's receipt until the event is handed to a live stream's socket (one stream in eight)",
             metrics.latency.clone(),
         );
         registry.register(
