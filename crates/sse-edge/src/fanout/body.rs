@@ -221,7 +221,7 @@ impl StreamBody {
             }
             let events = batch.events;
             if let Some(bytes) = batch.take() {
-                let sampled = newest.filter(|_| self.slot % LATENCY_SAMPLE == 0);
+                let sampled = newest.filter(|_| self.slot.is_multiple_of(LATENCY_SAMPLE));
                 let late = sampled.map(|received| self.hub.clock.now().since(received));
                 self.hub.metrics.delivered(self.stream.kind, events, late);
                 return Turn::Send(bytes);
