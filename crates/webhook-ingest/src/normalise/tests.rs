@@ -110,6 +110,9 @@ fn every_documented_action_maps() {
             ("milestone", "milestone", ResourceType::Milestone),
             ("projects_v2", "projects_v2", ResourceType::Project),
         ] {
+            // GitHub says `opened` of a closed milestone that is open again; a new one is `created`.
+            let reopened = kind == ResourceType::Milestone && action == "opened";
+            let what = if reopened { Reopened } else { what };
             let event = one(event, &in_repository(key, action));
             assert_eq!(
                 (event.event_type, event.resource_type),
