@@ -25,6 +25,7 @@ mod fanout;
 mod limits;
 mod metrics;
 mod protocol;
+mod raw_events;
 mod service;
 mod session;
 mod tools;

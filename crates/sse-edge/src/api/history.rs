@@ -18,6 +18,7 @@ use crate::{
     error::EdgeError,
     fanout::hub::Begin,
     limits::CALL_DEADLINE,
+    raw_events::raw_events,
     service::Edge,
 };
 
@@ -128,11 +129,7 @@ async fn list(
     } = answer;
     let reader = edge.hub.reader(CursorScope::events(&principal.id));
     let next_cursor = reader.cursor(through).to_string();
-    let raw = events.into_iter().filter_map(|event| {
-        let json = String::from_utf8(event.item.json.into()).ok()?;
-        RawValue::from_string(json).ok()
-    });
-    let events: Vec<_> = raw.collect();
+    let events = raw_events(events);
     Ok(EventList {
         count: events.len(),
         events,

@@ -259,13 +259,8 @@ impl Serving<'_> {
             Resume::After(id) => Some(id.as_str()),
             Resume::Unreadable => Some("unreadable"),
         };
-        let Some(found) = self.edge.sessions.load(session, &self.principal.id).await? else {
-            return Ok(refuse(&Refusal::session_not_found()));
-        };
-        let version = ProtocolVersion::parse(&found.session.protocol_version);
-        let primes = version.is_some_and(ProtocolVersion::has_priming);
         let (sessions, hub) = (&self.edge.sessions, &self.edge.hub);
-        let body = open_stream(sessions, hub, &self.principal, session, last, primes).await?;
+        let body = open_stream(sessions, hub, &self.principal, session, last).await?;
         Ok(match body {
             Some(body) => sse::answer(body),
             None => refuse(&Refusal::session_not_found()),

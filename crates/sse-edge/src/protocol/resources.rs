@@ -14,7 +14,7 @@ use serde_json::{json, value::RawValue};
 use tokio::time::timeout;
 
 use super::{Caller, rpc_error};
-use crate::{auth::Principal, error::EdgeError, limits::CALL_DEADLINE};
+use crate::{auth::Principal, error::EdgeError, limits::CALL_DEADLINE, raw_events::raw_events};
 
 /// Events in the content of an event list.
 const LISTED_EVENTS: usize = 50;
@@ -146,13 +146,7 @@ async fn events(caller: &Caller, filter: Filter) -> Result<String, EdgeError> {
         .hub
         .reader(CursorScope::events(&caller.principal.id))
         .cursor(answer.through);
-    let events: Vec<Box<RawValue>> = answer
-        .events
-        .into_iter()
-        .filter_map(|event| {
-            RawValue::from_string(String::from_utf8(event.item.json.into()).ok()?).ok()
-        })
-        .collect();
+    let events = raw_events(answer.events);
     Ok(json!({ "events": events, "cursor": cursor.to_string() }).to_string())
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use mcp::ProtocolVersion;
 use model::{Cursor, CursorScope, SessionId};
 use ports::{BusMessage, Versioned};
 
@@ -20,8 +21,8 @@ use crate::{
     metrics::StreamKind,
 };
 
-/// Opens the stream; an older one of the session ends, wherever it is. `primes`: the revision knows the
-/// priming event (2025-11-25 on). `None` if the session is not this principal's, or gone.
+/// Opens the stream, with a priming event where the session's revision knows it (2025-11-25 on); an older
+/// one of the session ends, wherever it is. `None` if the session is not this principal's, or gone.
 ///
 /// Without `last_event_id` the session's first stream begins where its subscriptions began, so that what
 /// happened between subscribing and listening is not lost; a later one begins with what comes next.
@@ -31,11 +32,12 @@ pub(crate) async fn open_stream(
     principal: &Arc<Principal>,
     id: &SessionId,
     last_event_id: Option<&str>,
-    primes: bool,
 ) -> Result<Option<StreamBody>, EdgeError> {
     let Some(Versioned { session, revision }) = sessions.load(id, &principal.id).await? else {
         return Ok(None);
     };
+    let version = ProtocolVersion::parse(&session.protocol_version);
+    let primes = version.is_some_and(ProtocolVersion::has_priming);
     let scope = CursorScope::session(&principal.id, id);
     let interest = Interest::of_session(&session, revision.0, hub.epoch());
     let begin = match last_event_id.map(|last| Cursor::parse(last, scope)) {

@@ -1,7 +1,7 @@
 //! Filters and events as tools take and give them.
 
 use mcp::params::InputError;
-use model::{CursorScope, EventFacts, Filter, FilterSet, Sequenced, StoredEvent};
+use model::{CursorScope, EventFacts, Filter, FilterSet};
 use ports::{EventQuery, QueryPage};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, value::RawValue};
 use tokio::time::timeout;
 
 use super::ToolError;
-use crate::{limits::CALL_DEADLINE, protocol::Caller};
+use crate::{limits::CALL_DEADLINE, protocol::Caller, raw_events::raw_events};
 
 /// Which events: all fields that are given have to fit. Names are read in any case.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -79,10 +79,7 @@ impl Events {
             .edge
             .hub
             .reader(CursorScope::events(&caller.principal.id));
-        let raw = |event: Sequenced<StoredEvent>| {
-            RawValue::from_string(String::from_utf8(event.item.json.into()).ok()?).ok()
-        };
-        let events: Vec<_> = page.events.into_iter().filter_map(raw).collect();
+        let events = raw_events(page.events);
         Self {
             count: events.len(),
             events,
