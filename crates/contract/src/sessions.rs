@@ -52,5 +52,7 @@ pub fn session(n: u64) -> Session {
         ]),
         log_level: (n.is_multiple_of(2)).then(|| "warning".into()),
         streamed: n % 3 == 1,
+        stream_tag: n,
+        ends_with_stream: n % 2 == 1,
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc, time::Duration};
 use anyhow::Context;
 use model::{Clock, IdSource, RandomIds, SystemClock};
 use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus, NatsConfig, NatsConnection};
-use ports::{Bus, EventLog, SessionStore};
+use ports::{Bus, EventLog, Mailbox, SessionLock, SessionStore};
 use store_memory::{InProcessBus, MemoryEventLog, MemorySessionStore};
 use store_redis::{RedisConfig, RedisSessionStore};
 use store_sqlite::Database;
@@ -28,11 +28,30 @@ const STARTUP_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct Backends {
     pub(crate) events: Arc<dyn EventLog>,
     /// Only an edge needs them.
-    pub(crate) sessions: Option<Arc<dyn SessionStore>>,
+    pub(crate) sessions: Option<SessionParts>,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
     database: Option<Database>,
+}
+
+/// What one session store gives, under its ports.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionParts {
+    pub(crate) sessions: Arc<dyn SessionStore>,
+    pub(crate) mailbox: Arc<dyn Mailbox>,
+    pub(crate) locks: Arc<dyn SessionLock>,
+}
+
+impl SessionParts {
+    fn of<S: SessionStore + Mailbox + SessionLock>(store: S) -> Self {
+        let store = Arc::new(store);
+        Self {
+            sessions: store.clone(),
+            mailbox: store.clone(),
+            locks: store,
+        }
+    }
 }
 
 impl Backends {
@@ -102,14 +121,14 @@ async fn open_sessions(
     config: &Config,
     database: Option<&Database>,
     clock: &Arc<dyn Clock>,
-) -> anyhow::Result<Arc<dyn SessionStore>> {
+) -> anyhow::Result<SessionParts> {
     Ok(match (config.backends.sessions, database) {
         (SessionsBackend::Sqlite, Some(database)) => {
-            Arc::new(database.session_store(Arc::clone(clock)))
+            SessionParts::of(database.session_store(Arc::clone(clock)))
         }
         (SessionsBackend::Redis, _) => connect_redis(config).await?,
         (SessionsBackend::Memory, _) => {
-            Arc::new(MemorySessionStore::new(Arc::clone(clock), MEMORY_SESSIONS))
+            SessionParts::of(MemorySessionStore::new(Arc::clone(clock), MEMORY_SESSIONS))
         }
         (other, _) => anyhow::bail!("backends.sessions = {other:?} is not in this build"),
     })
@@ -143,13 +162,13 @@ async fn open_jetstream(
     Ok(Arc::new(log))
 }
 
-async fn connect_redis(config: &Config) -> anyhow::Result<Arc<dyn SessionStore>> {
+async fn connect_redis(config: &Config) -> anyhow::Result<SessionParts> {
     let settings = RedisConfig {
         key_prefix: config.redis.key_prefix.clone(),
         startup_timeout: STARTUP_TIMEOUT,
         ..RedisConfig::new(config.redis.url.expose())
     };
-    Ok(Arc::new(
+    Ok(SessionParts::of(
         RedisSessionStore::connect(settings)
             .await
             .context("redis.url")?,

@@ -284,12 +284,13 @@ fn start_edge(
     listener: TcpListener,
 ) -> anyhow::Result<()> {
     let auth = authenticator(config, backends)?;
+    let sessions = backends.sessions.clone();
+    let parts = sessions.context("the edge role opened no session store")?;
     let deps = sse_edge::Deps {
         log: Arc::clone(&backends.events),
-        sessions: backends
-            .sessions
-            .clone()
-            .context("the edge role opened no session store")?,
+        sessions: parts.sessions,
+        mailbox: parts.mailbox,
+        locks: parts.locks,
         bus: Arc::clone(&backends.bus),
         resources,
         clock: Arc::clone(&backends.clock),

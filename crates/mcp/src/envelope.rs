@@ -111,6 +111,31 @@ pub struct Response {
     pub outcome: Result<Box<RawValue>, Box<RawValue>>,
 }
 
+impl Response {
+    /// The message, for another process to read: an answer may arrive where nobody waits for it.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        #[derive(Serialize)]
+        struct Wire<'a> {
+            jsonrpc: &'static str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            id: Option<&'a RequestId>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            result: Option<&'a RawValue>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            error: Option<&'a RawValue>,
+        }
+        let message = Wire {
+            jsonrpc: "2.0",
+            id: self.id.as_ref(),
+            result: self.outcome.as_deref().ok(),
+            error: self.outcome.as_deref().err().map(AsRef::as_ref),
+        };
+        let json = serde_json::to_vec(&message).expect("members that are JSON already");
+        Bytes::from(json)
+    }
+}
+
 /// One message from a client.
 #[derive(Clone, Debug)]
 pub enum Incoming {

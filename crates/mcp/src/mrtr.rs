@@ -253,5 +253,50 @@ impl Retry {
     }
 }
 
+/// Answers of earlier rounds: what the server seals into `requestState`, so that a question which was
+/// answered once is not asked again, and its answer cannot be changed later.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Settled(BTreeMap<String, Box<RawValue>>);
+
+impl Settled {
+    /// Reads what was sealed.
+    ///
+    /// # Errors
+    /// It was sealed by a server that writes something else.
+    pub fn decode(state: &[u8]) -> Result<Self, BadState> {
+        serde_json::from_slice(state).map_err(|_| BadState)
+    }
+
+    /// What is to be sealed.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("keys are text and values JSON")
+    }
+
+    /// Takes the answers to these questions: those of earlier rounds first, then what the retry brought.
+    ///
+    /// # Errors
+    /// As [`InputRequests::collect`].
+    pub fn collect(&self, retry: &Retry, requests: InputRequests) -> Result<Collected, InputError> {
+        let mut all = retry.clone();
+        let known = self
+            .0
+            .iter()
+            .map(|(key, answer)| (key.clone(), answer.clone()));
+        all.input_responses.extend(known);
+        requests.collect(&all)
+    }
+
+    /// Keeps the answer that a retry brought to a question of this round.
+    pub fn settle(&mut self, key: &str, retry: &Retry) {
+        if let Some(answer) = retry.input_responses.get(key)
+            && !self.0.contains_key(key)
+        {
+            self.0.insert(key.to_owned(), answer.clone());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,9 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use crate::{envelope::RpcError, limits::MAX_PAGE_CURSOR_BYTES};
+use crate::{envelope::RpcError, limits::MAX_PAGE_CURSOR_BYTES, params};
 
 /// Params of every list.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
@@ -14,6 +15,16 @@ pub struct ListParams {
     /// Where the page starts; absent is the first.
     #[serde(default)]
     pub cursor: Option<String>,
+}
+
+impl ListParams {
+    /// Reads the params.
+    ///
+    /// # Errors
+    /// -32602: the cursor is no text.
+    pub fn parse(params: Option<&RawValue>) -> Result<Self, RpcError> {
+        Ok(params::parse(params)?)
+    }
 }
 
 /// A part of a list.

@@ -5,7 +5,7 @@ use std::fmt;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
-use crate::{Epoch, PrincipalId, Sequence, SessionId};
+use crate::{Epoch, PrincipalId, Sequence, SessionId, StreamId};
 
 const VERSION: u8 = 1;
 const BODY_BYTES: usize = 1 + 8 + 8 + 8;
@@ -29,6 +29,17 @@ impl CursorScope {
             b"session",
             principal.as_str().as_bytes(),
             session.as_str().as_bytes(),
+        ])
+    }
+
+    /// One stream of one session: the answer to one POST.
+    #[must_use]
+    pub fn stream(principal: &PrincipalId, session: &SessionId, stream: &StreamId) -> Self {
+        Self::digest(&[
+            b"stream",
+            principal.as_str().as_bytes(),
+            session.as_str().as_bytes(),
+            stream.as_str().as_bytes(),
         ])
     }
 
@@ -120,10 +131,102 @@ impl fmt::Display for Cursor {
     }
 }
 
+/// A position in the answer to one POST of a session (MCP 2025-11-25, Streamable HTTP,
+/// "Resumability and Redelivery"). Opaque text on the wire, like [`Cursor`], and never taken for one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StreamCursor {
+    /// The stream, which is named in the mailbox of the session.
+    pub stream: StreamId,
+    /// Everything up to here is known to the reader.
+    pub sequence: Sequence,
+}
+
+const STREAM_VERSION: u8 = 2;
+const STREAM_HEAD_BYTES: usize = 1 + 8 + 8;
+
+impl StreamCursor {
+    /// Reads a position and checks that it is of this session, and this principal's.
+    ///
+    /// # Errors
+    /// [`CursorError::Malformed`] for other text, a [`Cursor`] for instance, and
+    /// [`CursorError::Foreign`] for another session's or principal's.
+    pub fn parse(
+        text: &str,
+        principal: &PrincipalId,
+        session: &SessionId,
+    ) -> Result<Self, CursorError> {
+        let bytes = URL_SAFE_NO_PAD
+            .decode(text.trim())
+            .map_err(|_| CursorError::Malformed)?;
+        let (body, check) = bytes
+            .split_last_chunk::<CHECK_BYTES>()
+            .filter(|(body, _)| body.len() > STREAM_HEAD_BYTES && body[0] == STREAM_VERSION)
+            .ok_or(CursorError::Malformed)?;
+        if Sha256::digest(body)[..CHECK_BYTES] != *check {
+            return Err(CursorError::Malformed);
+        }
+        let stream = std::str::from_utf8(&body[STREAM_HEAD_BYTES..]).unwrap_or_default();
+        let stream = StreamId::new(stream).map_err(|_| CursorError::Malformed)?;
+        let scope = CursorScope(first_u64(&body[9..]));
+        if scope != CursorScope::stream(principal, session, &stream) {
+            return Err(CursorError::Foreign);
+        }
+        let sequence = Sequence(first_u64(&body[1..]));
+        Ok(Self { stream, sequence })
+    }
+
+    /// The text for an event's id; `scope` is [`CursorScope::stream`] of whoever reads the stream.
+    #[must_use]
+    pub fn encode(&self, scope: CursorScope) -> String {
+        let stream = self.stream.as_str().as_bytes();
+        let mut bytes = Vec::with_capacity(STREAM_HEAD_BYTES + stream.len() + CHECK_BYTES);
+        bytes.push(STREAM_VERSION);
+        bytes.extend_from_slice(&self.sequence.0.to_be_bytes());
+        bytes.extend_from_slice(&scope.0.to_be_bytes());
+        bytes.extend_from_slice(stream);
+        let check = Sha256::digest(&bytes);
+        bytes.extend_from_slice(&check[..CHECK_BYTES]);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_position_in_an_answer_is_bound_to_principal_session_and_stream() {
+        let (alice, bob) = (
+            PrincipalId::new("alice").unwrap(),
+            PrincipalId::new("bob").unwrap(),
+        );
+        let (one, two) = (
+            SessionId::new("one").unwrap(),
+            SessionId::new("two").unwrap(),
+        );
+        let cursor = StreamCursor {
+            stream: StreamId::new("a-stream").unwrap(),
+            sequence: Sequence(7),
+        };
+        let text = cursor.encode(CursorScope::stream(&alice, &one, &cursor.stream));
+        assert_eq!(StreamCursor::parse(&text, &alice, &one), Ok(cursor));
+        for (principal, session) in [(&bob, &one), (&alice, &two)] {
+            let read = StreamCursor::parse(&text, principal, session);
+            assert_eq!(read, Err(CursorError::Foreign));
+        }
+        assert_eq!(
+            Cursor::parse(&text, scope("a")),
+            Err(CursorError::Malformed)
+        );
+        let of_the_log = Cursor {
+            epoch: Epoch(1),
+            sequence: Sequence(1),
+            scope: scope("a"),
+        };
+        let read = StreamCursor::parse(&of_the_log.to_string(), &alice, &one);
+        assert_eq!(read, Err(CursorError::Malformed));
+    }
 
     fn scope(name: &str) -> CursorScope {
         CursorScope::events(&PrincipalId::new(name).unwrap())
@@ -142,6 +245,8 @@ mod tests {
         #[test]
         fn no_text_makes_it_panic(text in "\\PC{0,80}") {
             let _ = Cursor::parse(&text, scope("a"));
+            let principal = PrincipalId::anonymous();
+            let _ = StreamCursor::parse(&text, &principal, &SessionId::new("s").unwrap());
         }
 
         #[test]

@@ -17,7 +17,7 @@ mod timestamp;
 mod trace;
 
 pub use clock::{Clock, IdSource, ManualClock, RandomIds, SystemClock};
-pub use cursor::{Cursor, CursorError, CursorScope};
+pub use cursor::{Cursor, CursorError, CursorScope, StreamCursor};
 pub use event::{EventMetadata, EventType, ResourceEvent, ResourceRef, Source};
 pub use facts::{EventFacts, StoredEvent};
 pub use filter::{Filter, FilterError, FilterSet};

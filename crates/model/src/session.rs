@@ -48,4 +48,10 @@ pub struct Session {
     /// A GET stream has been opened. The first one begins with the subscriptions' own positions, a later
     /// one that names no event begins with what comes next.
     pub streamed: bool,
+    /// Tag of its newest stream: rises with each, so that the newest is known without clocks.
+    #[serde(default)]
+    pub stream_tag: u64,
+    /// HTTP+SSE (2024-11-05): the session is its stream, and goes when that ends.
+    #[serde(default)]
+    pub ends_with_stream: bool,
 }

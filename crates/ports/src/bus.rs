@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use model::{Epoch, Sequenced, SessionId, StoredEvent, TraceContext};
+use model::{Epoch, Sequenced, SessionId, StoredEvent, StreamId, TraceContext};
 
 use crate::{Classified, ErrorClass, Source};
 
@@ -45,6 +45,33 @@ pub enum BusMessage {
         /// Tag of the stream that stays.
         stays: u64,
     },
+    /// A stream of the session's mailbox has more, or was closed: whoever waits for it reads on.
+    MailboxChanged {
+        /// The session.
+        session: SessionId,
+        /// The stream.
+        stream: StreamId,
+    },
+    /// The client does not want the answer to a request of this session any more.
+    RequestCancelled {
+        /// The session.
+        session: SessionId,
+        /// The JSON-RPC id of the request, as JSON text.
+        request: String,
+    },
+    /// What can be listed is not what it was (`mcp.broadcast`): clients that asked to be told are.
+    ListsChanged(ChangedLists),
+}
+
+/// Which lists changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChangedLists {
+    /// `tools/list`.
+    pub tools: bool,
+    /// `prompts/list`.
+    pub prompts: bool,
+    /// `resources/list` and `resources/templates/list`.
+    pub resources: bool,
 }
 
 /// What a subscriber gets.

@@ -17,7 +17,7 @@ mod resources;
 mod session_lock;
 mod session_store;
 
-pub use bus::{Bus, BusError, BusEvent, BusMessage, EventHint, Subscription, Topic};
+pub use bus::{Bus, BusError, BusEvent, BusMessage, ChangedLists, EventHint, Subscription, Topic};
 pub use class::{Classified, ErrorClass};
 pub use event_log::{Appended, EventLog, EventLogError, Head, Page};
 pub use mailbox::{Mailbox, MailboxError, MailboxLimits, MailboxPage};

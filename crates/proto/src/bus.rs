@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use model::{Epoch, SessionId};
-use ports::{BusMessage, EventHint};
+use model::{Epoch, SessionId, StreamId};
+use ports::{BusMessage, ChangedLists, EventHint};
 use prost::Message;
 use v1::bus_message::Body;
 
@@ -31,6 +31,23 @@ pub fn encode_bus_message(message: &BusMessage) -> Vec<u8> {
                 stays: *stays,
             })
         }
+        BusMessage::MailboxChanged { session, stream } => {
+            Body::MailboxChanged(v1::MailboxChanged {
+                session_id: session.to_string(),
+                stream_id: stream.to_string(),
+            })
+        }
+        BusMessage::RequestCancelled { session, request } => {
+            Body::RequestCancelled(v1::RequestCancelled {
+                session_id: session.to_string(),
+                request_id: request.clone(),
+            })
+        }
+        BusMessage::ListsChanged(lists) => Body::ListsChanged(v1::ListsChanged {
+            tools: lists.tools,
+            prompts: lists.prompts,
+            resources: lists.resources,
+        }),
     };
     v1::BusMessage {
         version: VERSION,
@@ -64,7 +81,29 @@ pub fn decode_bus_message(bytes: bytes::Bytes) -> Result<BusMessage, DecodeError
             session: session(body.session_id)?,
             stays: body.stays,
         },
+        Body::MailboxChanged(body) => BusMessage::MailboxChanged {
+            session: session(body.session_id)?,
+            stream: StreamId::new(&body.stream_id).map_err(|_| DecodeError::Field("stream_id"))?,
+        },
+        Body::RequestCancelled(body) => BusMessage::RequestCancelled {
+            session: session(body.session_id)?,
+            request: bounded(body.request_id)?,
+        },
+        Body::ListsChanged(body) => BusMessage::ListsChanged(ChangedLists {
+            tools: body.tools,
+            prompts: body.prompts,
+            resources: body.resources,
+        }),
     })
+}
+
+/// An id of JSON-RPC has 256 bytes at most; as JSON text every one of them may be escaped.
+fn bounded(request_id: String) -> Result<String, DecodeError> {
+    const MAX_BYTES: usize = 256 * 6 + 2;
+    if request_id.len() > MAX_BYTES {
+        return Err(DecodeError::Field("request_id"));
+    }
+    Ok(request_id)
 }
 
 #[cfg(test)]

@@ -1,11 +1,24 @@
 //! The `[edge]` section.
 
-use std::net::SocketAddr;
+use std::{
+    io::Read,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
+use mcp::mrtr::{StateKey, StateKeys};
+use model::IdSource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::{BuildError, limits};
+
+const STATE_KEY_FILES: &str = "edge.state_key_files";
+/// Shorter text is a password, not a key.
+const MIN_KEY_CHARACTERS: usize = 32;
+/// A file that is larger holds something else.
+const MAX_KEY_FILE_BYTES: u64 = 4096;
 
 /// The edge: MCP over HTTP and SSE, REST and SSE for browsers.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +40,12 @@ pub struct Config {
     pub session_idle_seconds: u64,
     /// Largest body of a POST, in bytes.
     pub max_body_bytes: usize,
+    /// Files with the keys that seal `requestState`, one key of at least 32 characters each, such as
+    /// `openssl rand -base64 32` prints. All edges need the same ones. The first file's key seals, all
+    /// open: to rotate, add the new file last everywhere, then move it to the front, and drop the old
+    /// one an hour later. Without any, each process makes a key of its own, and a client that has to
+    /// answer something must come back to the same edge.
+    pub state_key_files: Vec<PathBuf>,
 }
 
 impl Default for Config {
@@ -39,6 +58,7 @@ impl Default for Config {
             drain_seconds: limits::DRAIN_SECONDS,
             session_idle_seconds: limits::SESSION_IDLE_SECONDS,
             max_body_bytes: limits::MAX_BODY_BYTES,
+            state_key_files: Vec::new(),
         }
     }
 }
@@ -59,5 +79,102 @@ impl Config {
         positive("edge.heartbeat_seconds", self.heartbeat_seconds)?;
         positive("edge.session_idle_seconds", self.session_idle_seconds)?;
         positive("edge.max_body_bytes", self.max_body_bytes as u64)
+    }
+
+    /// The keys for `requestState`.
+    ///
+    /// # Errors
+    /// A file that cannot be read, holds no key, or holds one that another file holds too.
+    pub(crate) fn state_keys(&self, ids: &dyn IdSource) -> Result<StateKeys, BuildError> {
+        let files = self.state_key_files.iter();
+        let mut keys: Vec<_> = files
+            .map(|path| read_key(path))
+            .collect::<Result<_, _>>()
+            .map_err(|reason| BuildError::Value {
+                key: STATE_KEY_FILES,
+                reason,
+            })?;
+        if keys.is_empty() {
+            let random: String = (0..4)
+                .map(|_| format!("{:016x}", ids.random_u64()))
+                .collect();
+            keys.push(state_key(&random));
+        }
+        StateKeys::new(keys).map_err(|error| BuildError::Value {
+            key: STATE_KEY_FILES,
+            reason: error.to_string(),
+        })
+    }
+}
+
+/// Reads one key; says what is wrong in words that name the file and not what is in it.
+fn read_key(path: &Path) -> Result<StateKey, String> {
+    let shown = path.display();
+    let file =
+        std::fs::File::open(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    let mut text = String::new();
+    file.take(MAX_KEY_FILE_BYTES)
+        .read_to_string(&mut text)
+        .map_err(|error| format!("cannot read {shown}: {error}"))?;
+    let text = text.trim();
+    if text.len() < MIN_KEY_CHARACTERS {
+        return Err(format!(
+            "{shown} holds no key of at least {MIN_KEY_CHARACTERS} characters; make one with \
+             `openssl rand -base64 32`"
+        ));
+    }
+    Ok(state_key(text))
+}
+
+/// The key's id follows from its text, so that nobody has to number keys.
+fn state_key(text: &str) -> StateKey {
+    let secret: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+    let name = Sha256::digest(secret);
+    let id = u32::from_be_bytes([name[0], name[1], name[2], name[3]]);
+    StateKey { id, secret }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::RandomIds;
+    use std::io::Write;
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file
+    }
+
+    fn keys(files: &[&tempfile::NamedTempFile]) -> Result<StateKeys, String> {
+        let config = Config {
+            state_key_files: files.iter().map(|file| file.path().to_owned()).collect(),
+            ..Config::default()
+        };
+        let keys = config.state_keys(&RandomIds);
+        keys.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn keys_come_from_files_and_what_is_no_key_is_refused_without_showing_it() {
+        let (one, two) = (
+            file(&"a".repeat(44)),
+            file(&format!("{}\n", "b".repeat(44))),
+        );
+        assert!(keys(&[]).is_ok());
+        assert!(keys(&[&one, &two]).is_ok());
+        let twice = keys(&[&one, &one]).unwrap_err();
+        assert!(twice.contains("edge.state_key_files"), "{twice}");
+        let short = keys(&[&file("hunter2")]).unwrap_err();
+        assert!(
+            short.contains("32 characters") && !short.contains("hunter2"),
+            "{short}"
+        );
+        let config = Config {
+            state_key_files: vec!["/nowhere/key".into()],
+            ..Config::default()
+        };
+        let missing = config.state_keys(&RandomIds).unwrap_err().to_string();
+        assert!(missing.contains("/nowhere/key"), "{missing}");
     }
 }

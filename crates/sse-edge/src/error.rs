@@ -3,7 +3,9 @@
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use model::{CursorError, FilterError};
-use ports::{Classified, ErrorClass, EventLogError, ResourceError, SessionStoreError};
+use ports::{
+    Classified, ErrorClass, EventLogError, MailboxError, ResourceError, SessionStoreError,
+};
 use service_kit::problem::Problem;
 use tokio::time::error::Elapsed;
 use tracing::warn;
@@ -25,6 +27,8 @@ pub(crate) enum EdgeError {
     Parameter { field: String, reason: String },
     #[error("the session is being changed by too many requests at once")]
     Busy,
+    #[error("too many calls are running for this session, or on this server")]
+    TooManyCalls,
     #[error("the session has ended")]
     SessionGone,
     #[error("the Origin header names a page that this server does not serve")]
@@ -35,6 +39,8 @@ pub(crate) enum EdgeError {
     Log(#[from] EventLogError),
     #[error("session store failed")]
     Sessions(#[from] SessionStoreError),
+    #[error("mailbox failed")]
+    Mailbox(#[from] MailboxError),
     #[error("resource reader failed")]
     Resources(#[from] ResourceError),
     #[error("a store did not answer in time")]
@@ -45,12 +51,13 @@ impl Classified for EdgeError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::NotReady | Self::Timeout(_) => ErrorClass::Transient,
-            Self::TooManyStreams { .. } | Self::Busy => ErrorClass::Overloaded,
+            Self::TooManyStreams { .. } | Self::Busy | Self::TooManyCalls => ErrorClass::Overloaded,
             Self::Cursor(_) | Self::Filter(_) | Self::Parameter { .. } => ErrorClass::Caller,
             Self::SessionGone => ErrorClass::Missing,
             Self::Origin | Self::Denied(_) => ErrorClass::Unauthorized,
             Self::Log(error) => error.class(),
             Self::Sessions(error) => error.class(),
+            Self::Mailbox(error) => error.class(),
             Self::Resources(error) => error.class(),
         }
     }
@@ -66,11 +73,12 @@ impl EdgeError {
             Self::Cursor(CursorError::Foreign) => "cursor-foreign",
             Self::Filter(_) | Self::Parameter { .. } => "parameter-invalid",
             Self::Busy => "session-busy",
+            Self::TooManyCalls => "too-many-calls",
             Self::SessionGone => "session-gone",
             Self::Origin => "origin-refused",
             Self::Denied(denied) => denied.code(),
             Self::Log(_) | Self::Timeout(_) => "event-log-unavailable",
-            Self::Sessions(_) => "session-store-unavailable",
+            Self::Sessions(_) | Self::Mailbox(_) => "session-store-unavailable",
             Self::Resources(_) => "sync-unavailable",
         }
     }

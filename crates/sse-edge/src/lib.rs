@@ -10,6 +10,7 @@
 //! | `auth` | who asks, and what they may do and see |
 //! | `fanout` | one event to every stream that wants it: ring, streams, body |
 //! | `session` | sessions of the handshake era, usable on any edge |
+//! | `calls` | asking the client, cancelling, and answers that survive their connection |
 //! | `protocol` | what MCP methods answer, resources among them |
 //! | `tools` | what MCP clients can call, one file each |
 //!
@@ -17,6 +18,7 @@
 
 mod api;
 mod auth;
+mod calls;
 mod config;
 #[cfg(feature = "conformance")]
 mod conformance;

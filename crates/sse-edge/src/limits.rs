@@ -27,6 +27,24 @@ pub(crate) const SESSION_CHANGES: usize = 1024;
 
 /// How long the body of a POST may take to arrive.
 pub(crate) const BODY_DEADLINE: Duration = Duration::from_secs(10);
+/// Calls of sessions that run on one edge at once; more get 503.
+pub(crate) const MAX_CALLS: usize = 4096;
+/// Calls of one session that run on one edge at once; more get 503.
+pub(crate) const MAX_CALLS_PER_SESSION: usize = 64;
+/// A call that has neither answered nor said anything for so long begins to answer as a stream: its
+/// connection is kept open, and (from 2025-11-25 on) the client can come back for the answer.
+pub(crate) const STREAM_AFTER: Duration = Duration::from_secs(3);
+/// Frames of a recorded call that wait for its client; a client that reads more slowly is cut off, and
+/// comes back for the rest.
+pub(crate) const WAITING_FRAMES: usize = 64;
+/// How long a call whose edge is gone counts as running.
+pub(crate) const CALL_LEASE: Duration = Duration::from_secs(30);
+/// How long a call waits for the client's answer to a question: a person may have to think.
+pub(crate) const ASK_DEADLINE: Duration = Duration::from_secs(600);
+/// How often a mailbox is looked at without a hint: the most that a lost hint costs.
+pub(crate) const ANSWER_POLL: Duration = Duration::from_secs(2);
+/// How long a client may take to call again with its answers, in milliseconds.
+pub(crate) const STATE_LIFETIME_MILLIS: i64 = 3_600_000;
 /// How often an edge looks at the sessions whose stream it holds, whatever the bus says.
 pub(crate) const SESSION_CHECK: Duration = Duration::from_secs(15);
 /// Tries of a session's change while other edges change it too.

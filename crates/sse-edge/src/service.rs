@@ -9,9 +9,10 @@ use axum::Router;
 use mcp::{
     Surface,
     handshake::{ServerInfo, ServerProfile},
+    mrtr::StateKeys,
 };
 use model::{Clock, IdSource};
-use ports::{Bus, EventLog, ResourceReader, SessionStore, Topic};
+use ports::{Bus, EventLog, Mailbox, ResourceReader, SessionLock, SessionStore, Topic};
 use service_kit::{
     follow::{FollowOptions, Followed, follow},
     lifecycle::{Latch, Lifecycle, OnExit},
@@ -21,6 +22,7 @@ use service_kit::{
 use crate::{
     api::{self, Origins},
     auth::Authenticator,
+    calls::Calls,
     config::Config,
     fanout::{hub::Hub, wheel},
     metrics::Metrics,
@@ -38,6 +40,10 @@ pub struct Deps {
     pub log: Arc<dyn EventLog>,
     /// Sessions of the handshake era.
     pub sessions: Arc<dyn SessionStore>,
+    /// What is addressed to one session: answers of the client, streams that can be resumed.
+    pub mailbox: Arc<dyn Mailbox>,
+    /// Who runs a call.
+    pub locks: Arc<dyn SessionLock>,
     /// Hints.
     pub bus: Arc<dyn Bus>,
     /// The sync role.
@@ -69,6 +75,9 @@ pub(crate) struct Edge {
     pub(crate) hub: Arc<Hub>,
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) sessions: Arc<Sessions>,
+    pub(crate) calls: Arc<Calls>,
+    /// Seals what clients of the stateless era carry from one attempt to the next.
+    pub(crate) state_keys: StateKeys,
     bus: Arc<dyn Bus>,
     pub(crate) resources: Arc<dyn ResourceReader>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -98,10 +107,14 @@ impl Edge {
             // Nobody waits any more: the work is done all the same.
             let _ = done.send(work.await);
         };
-        if let Some(lifecycle) = self.lifecycle.get() {
-            lifecycle.spawn("mcp-call", OnExit::MayFinish, task);
-        }
+        self.lifecycle().spawn("mcp-call", OnExit::MayFinish, task);
         answer
+    }
+
+    /// The process that the edge is a part of.
+    pub(crate) fn lifecycle(&self) -> &Lifecycle {
+        let lifecycle = self.lifecycle.get();
+        lifecycle.expect("an edge is spawned before it serves")
     }
 }
 
@@ -135,11 +148,14 @@ impl Service {
             Arc::clone(&deps.ids),
             idle,
         );
+        let state_keys = config.state_keys(&*deps.ids)?;
         let profile = protocol::profile::profile();
         let edge = Edge {
             hub: Arc::new(hub),
             log: deps.log,
             sessions: Arc::new(sessions),
+            calls: Arc::new(Calls::new(deps.mailbox, deps.locks)),
+            state_keys,
             bus: deps.bus,
             resources: deps.resources,
             clock: deps.clock,
@@ -167,7 +183,7 @@ impl Service {
         let hub = Arc::clone(&self.edge.hub);
         hub.watch_drain(lifecycle.draining());
         let _ = self.edge.lifecycle.set(lifecycle.clone());
-        let (news, changes) = SessionNews::new(Arc::clone(&hub));
+        let (news, changes) = SessionNews::new(Arc::clone(&hub), Arc::clone(&self.edge.calls));
         let watching = watch(
             Arc::clone(&self.edge.sessions),
             Arc::clone(&hub),

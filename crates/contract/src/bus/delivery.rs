@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use model::{Epoch, Sequence, Sequenced, TraceContext};
-use ports::{Bus, BusError, BusMessage, EventHint, Subscription, Topic};
+use model::{Epoch, Sequence, Sequenced, StreamId, TraceContext};
+use ports::{Bus, BusError, BusMessage, ChangedLists, EventHint, Subscription, Topic};
 
 use super::listener::{message, next_message, next_number, send, session_id, session_topic};
 use crate::{Harness, events};
@@ -52,6 +52,18 @@ pub(super) async fn every_kind_of_message_arrives_as_it_was(
             session: session_id("taken"),
             stays: u64::MAX,
         },
+        BusMessage::MailboxChanged {
+            session: session_id("written-to"),
+            stream: StreamId::new("answer").expect("an id"),
+        },
+        BusMessage::RequestCancelled {
+            session: session_id("cancelled"),
+            request: "\"é\"".to_owned(),
+        },
+        BusMessage::ListsChanged(ChangedLists {
+            prompts: true,
+            ..ChangedLists::default()
+        }),
     ];
     let mut subscription = fixture.bus.subscribe(&Topic::Broadcast).await?;
     for kind in kinds {

@@ -26,6 +26,13 @@ pub struct Refusal {
     pub allow: Option<&'static str>,
 }
 
+/// What a method itself answers with is no fault of HTTP: 200 (MCP 2026-07-28, Streamable HTTP).
+impl From<RpcError> for Refusal {
+    fn from(error: RpcError) -> Self {
+        Self::new(StatusCode::OK, error)
+    }
+}
+
 impl Refusal {
     /// A refusal without an id.
     #[must_use]

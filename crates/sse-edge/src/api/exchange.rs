@@ -11,108 +11,153 @@ use std::{
     time::Duration,
 };
 
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::{Stream, future::BoxFuture};
+use http::StatusCode;
 use http_body::Frame;
 use mcp::headers::Accepts;
 use tokio::{
-    sync::mpsc,
-    time::{Instant, Sleep},
+    sync::{mpsc, oneshot},
+    time::{Instant, Sleep, sleep},
 };
 
 use super::{mcp::json_or_sse, sse};
+use crate::{
+    calls::{Answered, record::Begun},
+    limits::STREAM_AFTER,
+    protocol::outlet::Said,
+};
 
 /// A comment this often keeps proxies from cutting a call that works in silence.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Waits for the answer, or for the first message before it, whichever comes first.
+/// Work that ends with an answer, or without one when it was cancelled.
+pub(super) type Work = BoxFuture<'static, Option<Answered>>;
+
+/// Waits for the answer, for the first message before it, or until waiting in silence takes too long,
+/// whichever comes first.
 pub(super) async fn answer(
     accepts: Accepts,
-    mut work: BoxFuture<'static, Bytes>,
-    mut messages: mpsc::Receiver<Bytes>,
+    mut work: Work,
+    mut messages: mpsc::Receiver<Said>,
 ) -> Response {
     if !accepts.sse {
         // What cannot be streamed is not said; the answer is.
         let drained = async { while messages.recv().await.is_some() {} };
         let (answer, ()) = tokio::join!(work, drained);
-        return json_or_sse(accepts, answer);
+        return whole(accepts, answer);
     }
     let first = tokio::select! {
         biased;
-        first = messages.recv() => first,
-        answer = &mut work => {
+        first = messages.recv() => match first {
+            Some(first) => Some(first),
+            None => return whole(accepts, work.await),
+        },
+        answer = &mut work => match messages.try_recv() {
             // Said in the same breath as the answer.
-            match messages.try_recv() {
-                Ok(first) => {
-                    let body = Exchange::new(first, messages, None, Some(answer));
-                    return sse::answer(body);
-                }
-                Err(_) => return json_or_sse(accepts, answer),
+            Ok(first) => {
+                work = Box::pin(std::future::ready(answer));
+                Some(first)
             }
-        }
+            Err(_) => return whole(accepts, answer),
+        },
+        () = sleep(STREAM_AFTER) => None,
     };
-    match first {
-        Some(first) => sse::answer(Exchange::new(first, messages, Some(work), None)),
-        None => json_or_sse(accepts, work.await),
+    let exchange = Exchange {
+        first,
+        messages,
+        work: Some(work),
+        answer: None,
+    };
+    sse::answer(KeptAlive::new(exchange))
+}
+
+/// The answer of a call that is recorded.
+pub(super) async fn recorded(accepts: Accepts, begun: oneshot::Receiver<Begun>) -> Response {
+    match begun.await {
+        Ok(Begun::Answer(answer)) => whole(accepts, Some(answer)),
+        Ok(Begun::Stream(frames)) => sse::answer(KeptAlive::new(Frames(frames))),
+        // Without an answer, like a request that was cancelled: the process stops.
+        Ok(Begun::Cancelled) | Err(_) => whole(accepts, None),
+    }
+}
+
+/// A request that its client cancelled is not answered, but HTTP has to say something.
+fn whole(accepts: Accepts, answer: Option<Answered>) -> Response {
+    let Some(answer) = answer else {
+        return match accepts.sse {
+            true => sse::whole(Bytes::from_static(mcp::sse::KEEP_ALIVE)),
+            false => StatusCode::ACCEPTED.into_response(),
+        };
+    };
+    let mut response = json_or_sse(accepts, answer.message);
+    *response.status_mut() = answer.status;
+    response
+}
+
+struct Frames(mpsc::Receiver<Bytes>);
+
+impl Stream for Frames {
+    type Item = Bytes;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        self.0.poll_recv(cx)
     }
 }
 
 /// The stream of one request: messages, then the answer, then the end.
 struct Exchange {
-    first: Option<Bytes>,
-    messages: mpsc::Receiver<Bytes>,
-    work: Option<BoxFuture<'static, Bytes>>,
-    answer: Option<Bytes>,
-    silence: Pin<Box<Sleep>>,
+    first: Option<Said>,
+    messages: mpsc::Receiver<Said>,
+    work: Option<Work>,
+    answer: Option<Answered>,
 }
 
-impl Exchange {
-    fn new(
-        first: Bytes,
-        messages: mpsc::Receiver<Bytes>,
-        work: Option<BoxFuture<'static, Bytes>>,
-        answer: Option<Bytes>,
-    ) -> Self {
-        let silence = Box::pin(tokio::time::sleep(KEEP_ALIVE));
-        Self {
-            first: Some(first),
-            messages,
-            work,
-            answer,
-            silence,
-        }
-    }
+impl Stream for Exchange {
+    type Item = Bytes;
 
-    fn next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        if let Some(first) = self.first.take() {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if let Some(Said::Message(first)) = self.first.take() {
             return Poll::Ready(Some(mcp::sse::message(None, &first)));
         }
         if let Some(work) = &mut self.work
             && let Poll::Ready(answer) = work.as_mut().poll(cx)
         {
-            self.answer = Some(answer);
+            self.answer = answer;
             self.work = None;
         }
         // Messages are in the queue before the work that sent them ends.
-        if let Poll::Ready(Some(message)) = self.messages.poll_recv(cx) {
-            return Poll::Ready(Some(mcp::sse::message(None, &message)));
+        while let Poll::Ready(Some(said)) = self.messages.poll_recv(cx) {
+            // This client cannot come back: it is not sent away.
+            if let Said::Message(message) = said {
+                return Poll::Ready(Some(mcp::sse::message(None, &message)));
+            }
         }
-        if self.work.is_none() {
-            let answer = self.answer.take();
-            return Poll::Ready(answer.map(|answer| mcp::sse::message(None, &answer)));
+        if self.work.is_some() {
+            return Poll::Pending;
         }
-        if self.silence.as_mut().poll(cx).is_ready() {
-            self.silence.as_mut().reset(Instant::now() + KEEP_ALIVE);
-            // Polled again at once, so that the timer's waker is in place.
-            cx.waker().wake_by_ref();
-            return Poll::Ready(Some(Bytes::from_static(mcp::sse::KEEP_ALIVE)));
-        }
-        Poll::Pending
+        let answer = self.answer.take();
+        Poll::Ready(answer.map(|answer| mcp::sse::message(None, &answer.message)))
     }
 }
 
-impl http_body::Body for Exchange {
+/// Frames with a comment in long silence.
+pub(super) struct KeptAlive<S> {
+    frames: Pin<Box<S>>,
+    silence: Pin<Box<Sleep>>,
+}
+
+impl<S: Stream<Item = Bytes>> KeptAlive<S> {
+    pub(super) fn new(frames: S) -> Self {
+        Self {
+            frames: Box::pin(frames),
+            silence: Box::pin(sleep(KEEP_ALIVE)),
+        }
+    }
+}
+
+impl<S: Stream<Item = Bytes>> http_body::Body for KeptAlive<S> {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -120,7 +165,17 @@ impl http_body::Body for Exchange {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.next(cx)
-            .map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+        if let Poll::Ready(frame) = self.frames.as_mut().poll_next(cx) {
+            self.silence.as_mut().reset(Instant::now() + KEEP_ALIVE);
+            return Poll::Ready(frame.map(|frame| Ok(Frame::data(frame))));
+        }
+        if self.silence.as_mut().poll(cx).is_ready() {
+            self.silence.as_mut().reset(Instant::now() + KEEP_ALIVE);
+            // Polled again at once, so that the timer's waker is in place.
+            cx.waker().wake_by_ref();
+            let comment = Bytes::from_static(mcp::sse::KEEP_ALIVE);
+            return Poll::Ready(Some(Ok(Frame::data(comment))));
+        }
+        Poll::Pending
     }
 }

@@ -14,27 +14,32 @@ use mcp::{
     Decision, Incoming, ProtocolVersion, Refusal, RequestId, RpcError,
     answer::Answer,
     classify,
-    dispatch::{
-        HandshakeBody, HandshakeMessage, InitializeRequest, LogLevel, ModernRequest, Resume,
-    },
+    dispatch::{HandshakeBody, HandshakeMessage, InitializeRequest, ModernRequest, Resume},
     envelope,
     handshake::initialize_result,
     headers::Accepts,
-    method,
+    method, mrtr,
 };
-use model::{Session, SessionId, TraceContext};
+use model::{SessionId, StreamCursor, TraceContext};
 use ports::Classified;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use service_kit::trace::Trace;
 use tokio::time::timeout;
 
 use super::{
     authenticate::{Authenticated, json_rpc},
-    exchange, sse,
+    conversation::Conversation,
+    exchange::{self, KeptAlive},
+    sse,
 };
 use crate::{
     auth::{Permission, Principal},
+    calls::{
+        Answered,
+        asking::Asking,
+        record::StreamName,
+        resume::{WrittenBy, follow},
+    },
     error::EdgeError,
     limits::BODY_DEADLINE,
     protocol::{
@@ -123,23 +128,32 @@ impl Serving<'_> {
             let params = request.params.as_deref();
             return self.listen(request.version, &request.id, params).await;
         }
-        let (outlet, messages) =
-            Outlet::new(request.meta.progress_token.clone(), request.meta.log_level);
+        let (method, params) = (request.method.as_str(), request.params.as_deref());
+        let asking = if mrtr::is_supported(method) {
+            match Asking::by_retry(self.edge, &self.principal.id, method, params) {
+                Ok(asking) => asking,
+                Err(error) => return json(envelope::error(Some(&request.id), &error)),
+            }
+        } else {
+            Asking::Never
+        };
+        let (outlet, messages) = Outlet::new(request.meta.progress_token, request.meta.log_level);
         let caller = Caller {
             edge: Arc::clone(self.edge),
             principal: Arc::clone(&self.principal),
             version: request.version,
             session: None,
+            client: request.meta.capabilities,
             trace: request.meta.trace.or(self.trace),
+            param_headers: request.param_headers,
+            asking,
             outlet,
         };
         let accepts = request.accepts;
+        let (id, method, params) = (request.id, request.method, request.params);
         let work = async move {
-            let params = request.params.as_deref();
-            match call(&caller, &request.id, &request.method, params).await {
-                Ok(message) => message,
-                Err(error) => envelope::error(Some(&request.id), &error),
-            }
+            let outcome = call(&caller, &id, &method, params.as_deref()).await;
+            Some(Answered::of(&id, outcome))
         };
         exchange::answer(accepts, Box::pin(work), messages).await
     }
@@ -165,6 +179,7 @@ impl Serving<'_> {
             protocol_version: request.version.as_str().to_owned(),
             client_info: request.client_info,
             client_capabilities: request.capabilities.into_value(),
+            ends_with_stream: false,
         };
         let session = match self.edge.sessions.create(new).await {
             Ok(session) => session,
@@ -194,23 +209,21 @@ impl Serving<'_> {
         if let Err(refusal) = message.admit(version) {
             return Ok(refuse(&refusal));
         }
-        let caller = |outlet| Caller {
+        let conversation = Conversation {
             edge: Arc::clone(self.edge),
             principal: Arc::clone(&self.principal),
             version,
-            session: Some(Arc::new(session.clone())),
+            session: Arc::new(session),
             trace: self.trace,
-            outlet,
         };
         let quiet = message.wants_no_answer();
         let accepts = message.accepts;
-        let silent = || caller(Outlet::new(None, None).0);
         let answer = match message.body {
             HandshakeBody::One(Incoming::Request(request)) => {
-                return self.request(accepts, &session, request, caller).await;
+                return conversation.request(accepts, request).await;
             }
-            HandshakeBody::One(one) => handshake::message(&silent(), one).await?,
-            HandshakeBody::Batch(batch) => batch_answer(&silent(), batch).await?,
+            HandshakeBody::One(one) => handshake::message(&conversation.silent(), one).await?,
+            HandshakeBody::Batch(batch) => batch_answer(&conversation.silent(), batch).await?,
         };
         Ok(match answer {
             Some(answer) if !quiet => json_or_sse(accepts, answer),
@@ -218,42 +231,12 @@ impl Serving<'_> {
         })
     }
 
-    /// A request of a session. A tool's work is a task of its own: the client may hang up, and the work
-    /// goes on (MCP 2025-11-25, Streamable HTTP, "Sending Messages to the Server").
-    async fn request(
-        &self,
-        accepts: Accepts,
-        session: &Session,
-        request: envelope::Request,
-        caller: impl FnOnce(Outlet) -> Caller,
-    ) -> Result<Response, EdgeError> {
-        let token = progress_token(request.params.as_deref());
-        let (outlet, messages) = Outlet::new(token, Some(log_level(session)));
-        let caller = caller(outlet);
-        let works_long = request.method == method::TOOLS_CALL;
-        let id = request.id.clone();
-        let work = async move {
-            match handshake::message(&caller, Incoming::Request(request)).await {
-                Ok(message) => Ok(message.unwrap_or_default()),
-                Err(error) => Err(error),
-            }
-        };
-        if !works_long {
-            return Ok(json_or_sse(accepts, work.await?));
-        }
-        let failed = envelope::error(Some(&id), &RpcError::internal());
-        let work = async move {
-            match work.await {
-                Ok(message) => message,
-                Err(error) => envelope::error(Some(&id), &rpc_error(&error)),
-            }
-        };
-        let task = self.edge.spawn(work);
-        let work = Box::pin(async move { task.await.unwrap_or(failed) });
-        Ok(exchange::answer(accepts, work, messages).await)
-    }
-
     async fn stream(&self, session: &SessionId, resume: &Resume) -> Result<Response, EdgeError> {
+        if let Resume::After(id) = resume
+            && let Ok(cursor) = StreamCursor::parse(id, &self.principal.id, session)
+        {
+            return self.resume_call(session, cursor).await;
+        }
         let last = match resume {
             Resume::Fresh => None,
             Resume::After(id) => Some(id.as_str()),
@@ -267,6 +250,21 @@ impl Serving<'_> {
         })
     }
 
+    /// Goes on with the answer to a POST, wherever that is worked on.
+    async fn resume_call(
+        &self,
+        session: &SessionId,
+        cursor: StreamCursor,
+    ) -> Result<Response, EdgeError> {
+        let (edge, principal) = (self.edge, &self.principal.id);
+        if edge.sessions.load(session, principal).await?.is_none() {
+            return Ok(refuse(&Refusal::session_not_found()));
+        }
+        let name = StreamName::new(principal, session, cursor.stream);
+        let frames = follow(edge, name, WrittenBy::Call, cursor.sequence);
+        Ok(sse::answer(KeptAlive::new(frames)))
+    }
+
     async fn end(&self, session: &SessionId) -> Result<Response, EdgeError> {
         let ended = self.edge.sessions.end(session, &self.principal.id).await?;
         Ok(match ended {
@@ -274,31 +272,6 @@ impl Serving<'_> {
             false => refuse(&Refusal::session_not_found()),
         })
     }
-}
-
-/// `_meta.progressToken` of the params.
-fn progress_token(params: Option<&RawValue>) -> Option<RequestId> {
-    #[derive(Default, Deserialize)]
-    struct Params {
-        #[serde(rename = "_meta", default)]
-        meta: Meta,
-    }
-    #[derive(Default, Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Meta {
-        #[serde(default)]
-        progress_token: Option<RequestId>,
-    }
-    let params: Params = serde_json::from_str(params?.get()).unwrap_or_default();
-    params.meta.progress_token
-}
-
-/// The lowest level that the session wants; it gets everything unless it said otherwise.
-fn log_level(session: &Session) -> LogLevel {
-    let named = session.log_level.clone().map(serde_json::Value::String);
-    named
-        .and_then(|level| serde_json::from_value(level).ok())
-        .unwrap_or(LogLevel::Debug)
 }
 
 /// Batches exist in 2025-03-26 only; each message is answered as if it came alone.

@@ -1,6 +1,7 @@
 //! The only place that knows axum: routes, extraction, answers.
 
 mod authenticate;
+mod conversation;
 mod events;
 mod exchange;
 mod history;

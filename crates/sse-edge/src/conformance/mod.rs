@@ -17,12 +17,12 @@ use serde::Deserialize;
 pub(crate) use resources::{is_subscribable, read, resources, templates};
 
 use crate::{
-    protocol::Caller,
-    tools::{Tool, ToolError},
+    protocol::{CallError, Caller},
+    tools::Tool,
 };
 
 /// What a fixture does.
-type Call = for<'a> fn(&'a Caller, &'a CallParams) -> BoxFuture<'a, Result<CallResult, ToolError>>;
+type Call = for<'a> fn(&'a Caller, &'a CallParams) -> BoxFuture<'a, Result<CallResult, CallError>>;
 
 /// A tool of the suite.
 struct Fixture {
@@ -36,7 +36,7 @@ impl Tool for Fixture {
         self.descriptor.clone()
     }
 
-    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, ToolError> {
+    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {
         (self.call)(caller, call).await
     }
 }

@@ -86,6 +86,8 @@ pub(crate) fn interest(revision: u64, repos: &[(&str, u64)], uris: &[(&str, u64)
             .collect(),
         log_level: None,
         streamed: true,
+        stream_tag: 1,
+        ends_with_stream: false,
     };
     Interest::of_session(&session, revision, EPOCH)
 }

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use mcp::{
     ProtocolVersion, RequestId,
     answer::{Answer, CacheHint, Empty},
+    dispatch::ClientCapabilities,
 };
 use model::{Session, TraceContext};
 use serde::Serialize;
 
 use super::outlet::Outlet;
-use crate::{auth::Principal, service::Edge};
+use crate::{auth::Principal, calls::asking::Asking, service::Edge};
 
 /// Everything that a method may know of the request that it serves. Owned, because a call of the
 /// handshake era outlives its connection.
@@ -22,7 +24,13 @@ pub(crate) struct Caller {
     pub(crate) version: ProtocolVersion,
     /// The session, in the handshake era.
     pub(crate) session: Option<Arc<Session>>,
+    /// What the client can do: as it says with this request, or said for its session.
+    pub(crate) client: ClientCapabilities,
     pub(crate) trace: Option<TraceContext>,
+    /// Arguments that are mirrored into headers, so that a balancer can route by them (stateless era).
+    pub(crate) param_headers: HeaderMap,
+    /// How the client can be asked something.
+    pub(crate) asking: Asking,
     /// What goes out before the answer.
     pub(crate) outlet: Outlet,
 }

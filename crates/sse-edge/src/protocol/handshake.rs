@@ -2,17 +2,18 @@
 
 use bytes::Bytes;
 use mcp::{
-    ErrorCode, Incoming, RequestId, RpcError,
-    envelope::{self, Request},
-    handshake::SetLevelParams,
+    ErrorCode, Incoming, Refusal, RequestId, RpcError,
+    envelope::{self, Notification, Request},
+    handshake::{CancelledParams, SetLevelParams},
     method, params,
     resource::UriParams,
 };
 use model::ResourceUriError;
 use serde_json::value::RawValue;
+use tracing::debug;
 
 use super::{Caller, call, resources, rpc_error};
-use crate::error::EdgeError;
+use crate::{calls::asking::take_answer, error::EdgeError};
 
 /// Resources that one session may subscribe to.
 const MAX_RESOURCE_URIS: usize = 256;
@@ -29,28 +30,53 @@ pub(crate) async fn message(
     match message {
         Incoming::Request(request) => Ok(Some(match answer(caller, &request).await {
             Ok(bytes) => bytes,
-            Err(error) => envelope::error(Some(&request.id), &error),
+            Err(refusal) => envelope::error(Some(&request.id), &refusal.error),
         })),
         Incoming::Notification(notification) => {
-            if notification.method == method::INITIALIZED {
-                update(caller, |session| session.initialized = true).await?;
+            notice(caller, &notification).await?;
+            Ok(None)
+        }
+        Incoming::Response(response) => {
+            if let Some(session) = &caller.session {
+                take_answer(&caller.edge, &session.id, &response).await?;
             }
             Ok(None)
         }
-        // Nothing here asks the client for anything yet, so an answer finds nobody waiting.
-        Incoming::Response(_) => Ok(None),
     }
 }
 
-async fn answer(caller: &Caller, request: &Request) -> Result<Bytes, RpcError> {
+/// Notifications that mean nothing to us, or come too late, are accepted all the same.
+async fn notice(caller: &Caller, notification: &Notification) -> Result<(), EdgeError> {
+    match notification.method.as_str() {
+        method::INITIALIZED => update(caller, |session| session.initialized = true).await,
+        method::CANCELLED => {
+            let params = params::parse::<CancelledParams>(notification.params.as_deref());
+            if let (Ok(params), Some(session)) = (params, &caller.session) {
+                let request = params.request_id;
+                debug!(session = %session.id, %request, reason = params.reason, "cancelled");
+                if !caller.edge.calls.running.cancel(&session.id, &request) {
+                    caller
+                        .edge
+                        .sessions
+                        .tell_cancelled(&session.id, &request)
+                        .await;
+                }
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn answer(caller: &Caller, request: &Request) -> Result<Bytes, Refusal> {
     let (id, params) = (&request.id, request.params.as_deref());
     match request.method.as_str() {
         method::PING => Ok(caller.done(id)),
-        method::SET_LEVEL => set_level(caller, id, params).await,
-        method::RESOURCES_SUBSCRIBE => subscribe(caller, id, params).await,
-        method::RESOURCES_UNSUBSCRIBE => unsubscribe(caller, id, params).await,
+        method::SET_LEVEL => Ok(set_level(caller, id, params).await?),
+        method::RESOURCES_SUBSCRIBE => Ok(subscribe(caller, id, params).await?),
+        method::RESOURCES_UNSUBSCRIBE => Ok(unsubscribe(caller, id, params).await?),
         // The stateless era's own method does not exist here.
-        method::DISCOVER => Err(RpcError::method_not_found(method::DISCOVER)),
+        method::DISCOVER => Err(RpcError::method_not_found(method::DISCOVER).into()),
         name => call(caller, id, name, params).await,
     }
 }

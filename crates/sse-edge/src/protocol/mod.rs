@@ -3,6 +3,7 @@
 //! `api` has turned HTTP into a checked request; here it becomes a JSON-RPC message. What both eras share
 //! is here, what only one has is in [`handshake`] and [`listen`].
 
+mod call_error;
 mod caller;
 pub(crate) mod handshake;
 pub(crate) mod listen;
@@ -12,11 +13,11 @@ pub(crate) mod resources;
 
 use bytes::Bytes;
 use mcp::{
-    RequestId, RpcError,
+    Refusal, RequestId, RpcError,
     answer::CacheHint,
     method,
     page::{ListParams, paginate},
-    params, resource,
+    resource,
     stateless::discover_result,
     tool,
 };
@@ -24,6 +25,7 @@ use ports::Classified;
 use serde_json::value::RawValue;
 use tracing::warn;
 
+pub(crate) use call_error::CallError;
 pub(crate) use caller::Caller;
 
 use crate::error::EdgeError;
@@ -38,13 +40,13 @@ const RESOURCE_TTL_MILLIS: u64 = 0;
 /// Answers a method that both eras have (and `server/discover`).
 ///
 /// # Errors
-/// The JSON-RPC error to answer with.
+/// The JSON-RPC error to answer with, and its HTTP status where no stream has begun.
 pub(crate) async fn call(
     caller: &Caller,
     id: &RequestId,
     name: &str,
     params: Option<&RawValue>,
-) -> Result<Bytes, RpcError> {
+) -> Result<Bytes, Refusal> {
     let profile = &caller.edge.profile;
     match name {
         method::DISCOVER => {
@@ -53,7 +55,7 @@ pub(crate) async fn call(
         }
         method::TOOLS_LIST => {
             let tools = caller.edge.tools.descriptors();
-            let cursor = params::parse::<ListParams>(params)?.cursor;
+            let cursor = ListParams::parse(params)?.cursor;
             let page = paginate("tools", tools, cursor.as_deref(), PAGE_ITEMS, |tool| {
                 tool.name()
             })?;
@@ -63,7 +65,7 @@ pub(crate) async fn call(
         method::TOOLS_CALL => caller.edge.tools.call(caller, id, params).await,
         method::RESOURCES_LIST => {
             let all = resources::descriptors();
-            let cursor = params::parse::<ListParams>(params)?.cursor;
+            let cursor = ListParams::parse(params)?.cursor;
             let page = paginate("resources", all, cursor.as_deref(), PAGE_ITEMS, |r| &r.uri)?;
             let list =
                 resource::list_result(caller.version, page.items, page.next_cursor.as_deref());
@@ -71,7 +73,7 @@ pub(crate) async fn call(
         }
         method::RESOURCES_TEMPLATES_LIST => {
             let all = resources::templates();
-            let cursor = params::parse::<ListParams>(params)?.cursor;
+            let cursor = ListParams::parse(params)?.cursor;
             let page = paginate("templates", all, cursor.as_deref(), PAGE_ITEMS, |t| {
                 &t.uri_template
             })?;
@@ -83,7 +85,7 @@ pub(crate) async fn call(
             let read = resources::read(caller, params).await?;
             Ok(caller.cached(id, &read, CacheHint::private(RESOURCE_TTL_MILLIS)))
         }
-        other => Err(RpcError::method_not_found(other)),
+        other => Err(RpcError::method_not_found(other).into()),
     }
 }
 

@@ -10,10 +10,19 @@ use tokio::sync::mpsc;
 /// Messages that wait for a client that reads slowly; then the call waits, and nobody else.
 const WAITING_MESSAGES: usize = 64;
 
+/// What a call says before it is done.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// A message for the client.
+    Message(Bytes),
+    /// The connection may be closed: the client comes back for the rest, where its revision knows how.
+    HangUp,
+}
+
 /// Where a call leaves what it has to say before it is done.
 #[derive(Debug)]
 pub(crate) struct Outlet {
-    to: mpsc::Sender<Bytes>,
+    to: mpsc::Sender<Said>,
     progress_token: Option<RequestId>,
     /// Bits of the last progress: it has to rise (MCP 2025-11-25, Utilities, "Progress").
     progress: AtomicU64,
@@ -26,7 +35,7 @@ impl Outlet {
     pub(crate) fn new(
         progress_token: Option<RequestId>,
         log_level: Option<LogLevel>,
-    ) -> (Self, mpsc::Receiver<Bytes>) {
+    ) -> (Self, mpsc::Receiver<Said>) {
         let (to, messages) = mpsc::channel(WAITING_MESSAGES);
         let progress = AtomicU64::new(f64::NEG_INFINITY.to_bits());
         (
@@ -65,6 +74,19 @@ impl Outlet {
 
     /// A message to a client that has gone is lost, as its stream is.
     pub(crate) async fn send(&self, message: Bytes) {
-        let _ = self.to.send(message).await;
+        let _ = self.to.send(Said::Message(message)).await;
+    }
+
+    #[cfg_attr(
+        not(feature = "conformance"),
+        expect(
+            dead_code,
+            reason = "none of the product's own tools works that long yet"
+        )
+    )]
+    /// Lets the client go while the call works on, so that no connection has to be held for it; a client
+    /// that cannot come back stays.
+    pub(crate) async fn hang_up(&self) {
+        let _ = self.to.send(Said::HangUp).await;
     }
 }

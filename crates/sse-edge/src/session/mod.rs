@@ -5,7 +5,8 @@ mod watch;
 
 use std::{sync::Arc, time::Duration};
 
-use model::{Clock, IdSource, PrincipalId, Session, SessionId};
+use mcp::RequestId;
+use model::{Clock, IdSource, PrincipalId, Session, SessionId, StreamId};
 use moka::sync::Cache;
 use ports::{Bus, BusMessage, SessionStore, SessionStoreError, Topic, Versioned};
 use serde_json::Value;
@@ -32,6 +33,8 @@ pub(crate) struct NewSession {
     pub(crate) protocol_version: String,
     pub(crate) client_info: Value,
     pub(crate) client_capabilities: Value,
+    /// HTTP+SSE (2024-11-05): the session goes with its stream.
+    pub(crate) ends_with_stream: bool,
 }
 
 /// The sessions, as one principal at a time sees them: somebody else's session is not found.
@@ -81,6 +84,8 @@ impl Sessions {
             resource_uris: std::collections::BTreeMap::new(),
             log_level: None,
             streamed: false,
+            stream_tag: 0,
+            ends_with_stream: new.ends_with_stream,
         };
         timeout(CALL_DEADLINE, self.store.create(&session, self.idle)).await??;
         Ok(session)
@@ -111,8 +116,24 @@ impl Sessions {
         &self,
         id: &SessionId,
         principal: &PrincipalId,
-        mut change: impl FnMut(&mut Session) -> T,
+        change: impl FnMut(&mut Session) -> T,
     ) -> Result<Option<T>, EdgeError> {
+        let Some((answer, changed)) = self.change(id, principal, change).await? else {
+            return Ok(None);
+        };
+        if changed {
+            self.tell(id, BusMessage::SessionChanged(id.clone())).await;
+        }
+        Ok(Some(answer))
+    }
+
+    /// Changes a session and tells nobody; also says whether it is another now.
+    async fn change<T>(
+        &self,
+        id: &SessionId,
+        principal: &PrincipalId,
+        mut change: impl FnMut(&mut Session) -> T,
+    ) -> Result<Option<(T, bool)>, EdgeError> {
         for _ in 0..UPDATE_TRIES {
             let Some(mut found) = self.load(id, principal).await? else {
                 return Ok(None);
@@ -120,16 +141,13 @@ impl Sessions {
             let before = found.session.clone();
             let answer = change(&mut found.session);
             if found.session == before {
-                return Ok(Some(answer));
+                return Ok(Some((answer, false)));
             }
             let replace = self
                 .store
                 .replace(&found.session, found.revision, self.idle);
             match timeout(CALL_DEADLINE, replace).await? {
-                Ok(_) => {
-                    self.tell(id, BusMessage::SessionChanged(id.clone())).await;
-                    return Ok(Some(answer));
-                }
+                Ok(_) => return Ok(Some((answer, true))),
                 Err(SessionStoreError::Conflict { .. }) => {}
                 Err(SessionStoreError::Missing) => return Ok(None),
                 Err(error) => return Err(error.into()),
@@ -163,11 +181,23 @@ impl Sessions {
         Ok(timeout(CALL_DEADLINE, self.store.touch(id, self.idle)).await??)
     }
 
-    /// A tag for a new stream that is higher than those of the session's older streams.
-    fn stream_tag(&self) -> u64 {
-        const RANDOM_BITS: u32 = 20;
-        let millis = u64::try_from(self.clock.now().unix_millis()).unwrap_or(0);
-        (millis << RANDOM_BITS) | (self.ids.random_u64() >> (u64::BITS - RANDOM_BITS))
+    /// Tells the edge that waits for a stream of the session's mailbox. A lost message costs time only.
+    pub(crate) async fn tell_mail(&self, id: &SessionId, stream: &StreamId) {
+        let message = BusMessage::MailboxChanged {
+            session: id.clone(),
+            stream: stream.clone(),
+        };
+        self.tell(id, message).await;
+    }
+
+    /// Tells the edge that runs a call that nobody wants its answer. If the message is lost the call runs
+    /// to its end, as it may (MCP 2025-11-25, "Cancellation").
+    pub(crate) async fn tell_cancelled(&self, id: &SessionId, request: &RequestId) {
+        let message = BusMessage::RequestCancelled {
+            session: id.clone(),
+            request: request.to_string(),
+        };
+        self.tell(id, message).await;
     }
 
     /// A lost message costs time only: the holder of the stream looks at the session now and then.

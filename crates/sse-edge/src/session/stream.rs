@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mcp::ProtocolVersion;
 use model::{Cursor, CursorScope, SessionId};
-use ports::{BusMessage, Versioned};
+use ports::BusMessage;
 
 use super::Sessions;
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     error::EdgeError,
     fanout::{
         body::StreamBody,
-        format::Format,
+        format::{Ending, Format},
         hub::{Begin, Hub, OpenStream},
         interest::Interest,
     },
@@ -33,20 +33,26 @@ pub(crate) async fn open_stream(
     id: &SessionId,
     last_event_id: Option<&str>,
 ) -> Result<Option<StreamBody>, EdgeError> {
-    let Some(Versioned { session, revision }) = sessions.load(id, &principal.id).await? else {
+    // Numbered by the store, not by a clock: of two streams on two edges the later one is known.
+    let numbered = sessions.change(id, &principal.id, |session| {
+        let before = session.clone();
+        session.streamed = true;
+        session.stream_tag += 1;
+        (before, session.stream_tag)
+    });
+    let Some(((session, tag), _)) = numbered.await? else {
         return Ok(None);
     };
     let version = ProtocolVersion::parse(&session.protocol_version);
     let primes = version.is_some_and(ProtocolVersion::has_priming);
     let scope = CursorScope::session(&principal.id, id);
-    let interest = Interest::of_session(&session, revision.0, hub.epoch());
+    let interest = Interest::of_session(&session, 0, hub.epoch());
     let begin = match last_event_id.map(|last| Cursor::parse(last, scope)) {
         Some(Ok(cursor)) => Begin::After(cursor),
         Some(Err(_)) => Begin::Unknown,
         None if session.streamed => Begin::Now,
         None => interest.earliest().map_or(Begin::Now, Begin::Position),
     };
-    let tag = sessions.stream_tag();
     let open = OpenStream {
         kind: StreamKind::Session,
         format: Format::Session,
@@ -77,15 +83,15 @@ pub(crate) async fn open_stream(
         )
         .await;
     // From here on changes reach the stream over the bus; what changed before is looked up once.
-    let changed = sessions
-        .update(id, &principal.id, |session| session.streamed = true)
-        .await?;
-    match sessions.load(id, &principal.id).await? {
-        Some(now) if changed.is_some() => {
+    match sessions.peek(id).await? {
+        Some(now) => {
+            if now.session.stream_tag > tag {
+                body.stream().end(Ending::TakenOver);
+            }
             let interest = Interest::of_session(&now.session, now.revision.0, hub.epoch());
             body.stream().set_interest(interest);
             Ok(Some(body))
         }
-        _ => Ok(None),
+        None => Ok(None),
     }
 }

@@ -10,6 +10,7 @@ use tracing::{debug, warn};
 
 use super::Sessions;
 use crate::{
+    calls::Calls,
     fanout::{format::Ending, hub::Hub, interest::Interest},
     limits::{SESSION_CHANGES, SESSION_CHECK},
 };
@@ -18,6 +19,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct SessionNews {
     hub: Arc<Hub>,
+    calls: Arc<Calls>,
     changed: mpsc::Sender<Changed>,
 }
 
@@ -33,14 +35,20 @@ enum Changed {
 pub(crate) struct Changes(mpsc::Receiver<Changed>);
 
 impl SessionNews {
-    pub(crate) fn new(hub: Arc<Hub>) -> (Self, Changes) {
+    pub(crate) fn new(hub: Arc<Hub>, calls: Arc<Calls>) -> (Self, Changes) {
         let (changed, changes) = mpsc::channel(SESSION_CHANGES);
-        (Self { hub, changed }, Changes(changes))
+        let news = Self {
+            hub,
+            calls,
+            changed,
+        };
+        (news, Changes(changes))
     }
 
     pub(crate) fn take(&self, message: BusMessage) {
         match message {
             BusMessage::SessionEnded(id) => {
+                self.calls.running.cancel_all(&id);
                 if let Some(stream) = self.hub.streams.of_session(&id) {
                     stream.end(Ending::SessionEnded);
                 }
@@ -57,12 +65,21 @@ impl SessionNews {
                     self.look(Changed::One(id));
                 }
             }
-            BusMessage::Events(_) => {}
+            BusMessage::MailboxChanged { session, stream } => {
+                self.calls.mail.wake(&session, &stream);
+            }
+            BusMessage::RequestCancelled { session, request } => {
+                if let Ok(request) = serde_json::from_str(&request) {
+                    self.calls.running.cancel(&session, &request);
+                }
+            }
+            BusMessage::ListsChanged(_) | BusMessage::Events(_) => {}
         }
     }
 
     /// Messages may have been lost.
     pub(crate) fn gap(&self) {
+        self.calls.mail.wake_all();
         self.look(Changed::Any);
     }
 

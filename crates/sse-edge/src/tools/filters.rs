@@ -8,8 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
 use tokio::time::timeout;
 
-use super::ToolError;
-use crate::{limits::CALL_DEADLINE, protocol::Caller, raw_events::raw_events};
+use crate::{
+    limits::CALL_DEADLINE,
+    protocol::{CallError, Caller},
+    raw_events::raw_events,
+};
 
 /// Which events: all fields that are given have to fit. Names are read in any case.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -102,7 +105,7 @@ pub(super) fn limit(given: Option<usize>, default: usize, max: usize) -> Result<
 }
 
 /// Asks the log for what fits the question and may be seen by the caller.
-pub(super) async fn ask(caller: &Caller, question: &EventQuery) -> Result<QueryPage, ToolError> {
+pub(super) async fn ask(caller: &Caller, question: &EventQuery) -> Result<QueryPage, CallError> {
     let visible = |event: &EventFacts| caller.principal.sees.allows(event);
     let answer = ports::query_visible(&*caller.edge.log, question, &visible);
     Ok(timeout(CALL_DEADLINE, answer).await??)

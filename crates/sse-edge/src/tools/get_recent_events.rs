@@ -8,10 +8,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    Tool, ToolError, done,
+    Tool, done,
     filters::{self, Events, FilterInput},
 };
-use crate::protocol::Caller;
+use crate::protocol::{CallError, Caller};
 
 const NAME: &str = "get_recent_events";
 const DEFAULT_LIMIT: usize = 50;
@@ -44,12 +44,12 @@ impl Tool for GetRecentEvents {
         .with_output::<Events>()
     }
 
-    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, ToolError> {
+    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {
         answer(caller, call.arguments()?).await
     }
 }
 
-pub(super) async fn answer(caller: &Caller, input: Input) -> Result<CallResult, ToolError> {
+pub(super) async fn answer(caller: &Caller, input: Input) -> Result<CallResult, CallError> {
     let question = EventQuery {
         filters: filters::read(&input.filters)?,
         after: Sequence::START,

@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
 
 use super::{
-    Tool, ToolError, done, get_recent_events::GetRecentEvents, replay_events::ReplayEvents,
+    Tool, done, get_recent_events::GetRecentEvents, replay_events::ReplayEvents,
     subscribe_to_events::SubscribeToEvents,
 };
-use crate::protocol::{Caller, handshake::update};
+use crate::protocol::{CallError, Caller, handshake::update};
 
 const NAME: &str = "manage_events";
 
@@ -66,7 +66,7 @@ impl Tool for ManageEvents {
         )
     }
 
-    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, ToolError> {
+    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {
         let input: Input = call.arguments()?;
         let arguments = Value::Object(input.arguments).to_string();
         let arguments = RawValue::from_string(arguments).ok();
@@ -84,7 +84,7 @@ impl Tool for ManageEvents {
     }
 }
 
-async fn unsubscribe(caller: &Caller, id: Option<&str>) -> Result<CallResult, ToolError> {
+async fn unsubscribe(caller: &Caller, id: Option<&str>) -> Result<CallResult, CallError> {
     let missing = |reason: &str| InputError::new("subscriptionId", reason);
     let id = id.ok_or_else(|| missing("unsubscribe needs it"))?;
     if caller.session.is_none() {
@@ -103,7 +103,7 @@ async fn unsubscribe(caller: &Caller, id: Option<&str>) -> Result<CallResult, To
     }
 }
 
-fn list(session: Option<&Session>) -> Result<CallResult, ToolError> {
+fn list(session: Option<&Session>) -> Result<CallResult, CallError> {
     let subscriptions = session.map_or(&[][..], |session| &session.subscriptions);
     let listed: Vec<_> = subscriptions
         .iter()

@@ -10,16 +10,15 @@ mod subscribe_to_events;
 use async_trait::async_trait;
 use bytes::Bytes;
 use mcp::{
-    RequestId, RpcError,
-    params::InputError,
-    tool::{CallParams, CallResult, ToolDescriptor, input_failure},
+    Era, Refusal, RequestId,
+    tool::{CallParams, CallResult, ToolDescriptor, check_param_headers, input_failure},
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::{
     error::EdgeError,
-    protocol::{Caller, rpc_error},
+    protocol::{CallError, Caller, rpc_error},
 };
 
 /// A tool.
@@ -28,30 +27,10 @@ pub(crate) trait Tool: Send + Sync {
     /// Name, schemas, hints; asked once, at start.
     fn descriptor(&self) -> ToolDescriptor;
 
-    /// Does what the tool does. Input that does not fit is [`ToolError::Input`], a failure that a model can
-    /// act on is a result with `isError`.
-    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, ToolError>;
-}
-
-/// Why a tool has no result.
-#[derive(Debug)]
-pub(crate) enum ToolError {
-    /// The arguments do not fit.
-    Input(InputError),
-    /// The edge cannot.
-    Edge(EdgeError),
-}
-
-impl From<InputError> for ToolError {
-    fn from(error: InputError) -> Self {
-        Self::Input(error)
-    }
-}
-
-impl<E: Into<EdgeError>> From<E> for ToolError {
-    fn from(error: E) -> Self {
-        Self::Edge(error.into())
-    }
+    /// Does what the tool does. Input that does not fit is [`CallError::Input`], a failure that a model can
+    /// act on is a result with `isError`. A tool that asks its client does so before it acts: in the
+    /// stateless era it runs again from its beginning when the answer is there.
+    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError>;
 }
 
 /// The tools of the product.
@@ -105,24 +84,36 @@ impl Tools {
     /// `tools/call`.
     ///
     /// # Errors
-    /// No such tool, or (before 2025-11-25) arguments that do not fit.
+    /// No such tool; (before 2025-11-25) arguments that do not fit; (stateless era) headers that say
+    /// something else than the arguments, or a capability that the client lacks.
     pub(crate) async fn call(
         &self,
         caller: &Caller,
         id: &RequestId,
         params: Option<&RawValue>,
-    ) -> Result<Bytes, RpcError> {
+    ) -> Result<Bytes, Refusal> {
         let call = CallParams::parse(params)?;
         let place = self
             .descriptors
             .binary_search_by(|tool| tool.name().cmp(&call.name));
         let tool = place.map_err(|_| call.unknown_tool())?;
+        if caller.version.era() == Era::Stateless {
+            let arguments = call.arguments.as_deref();
+            check_param_headers(&self.descriptors[tool], arguments, &caller.param_headers)?;
+        }
         let result = match self.tools[tool].call(caller, &call).await {
             Ok(result) => result,
-            Err(ToolError::Input(error)) => input_failure(caller.version, error)?,
+            Err(CallError::Input(error)) => input_failure(caller.version, error)?,
+            Err(CallError::Rpc(error)) => return Err(error.into()),
+            Err(CallError::Refused(refusal)) => return Err(refusal),
+            Err(CallError::Asks(question)) => {
+                return Ok(question.encode(caller.version, &caller.edge.profile.info, id));
+            }
             // The session ended under the call: no tool result can say that.
-            Err(ToolError::Edge(error @ EdgeError::SessionGone)) => return Err(rpc_error(&error)),
-            Err(ToolError::Edge(error)) => {
+            Err(CallError::Edge(error @ EdgeError::SessionGone)) => {
+                return Err(rpc_error(&error).into());
+            }
+            Err(CallError::Edge(error)) => {
                 let logged = rpc_error(&error);
                 CallResult::failed(format!("{}: {}", logged.message, error.public_text()))
             }
@@ -132,10 +123,10 @@ impl Tools {
 }
 
 /// A result that fits the tool's output schema.
-fn done(data: &impl Serialize) -> Result<CallResult, ToolError> {
+fn done(data: &impl Serialize) -> Result<CallResult, CallError> {
     CallResult::structured(data).map_err(|_| {
         let reason = "an event cannot be encoded".to_owned();
-        ToolError::Edge(EdgeError::Parameter {
+        CallError::Edge(EdgeError::Parameter {
             field: "events".to_owned(),
             reason,
         })

@@ -14,10 +14,13 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Tool, ToolError, done,
+    Tool, done,
     filters::{self, Events, FilterInput},
 };
-use crate::{fanout::hub::Begin, protocol::Caller};
+use crate::{
+    fanout::hub::Begin,
+    protocol::{CallError, Caller},
+};
 
 const NAME: &str = "replay_events";
 const DEFAULT_LIMIT: usize = 100;
@@ -71,12 +74,12 @@ impl Tool for ReplayEvents {
         .with_output::<Events>()
     }
 
-    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, ToolError> {
+    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {
         answer(caller, call.arguments()?).await
     }
 }
 
-pub(super) async fn answer(caller: &Caller, input: Input) -> Result<CallResult, ToolError> {
+pub(super) async fn answer(caller: &Caller, input: Input) -> Result<CallResult, CallError> {
     if input.wait_seconds > MAX_WAIT_SECONDS {
         let reason = format!("must be from 0 to {MAX_WAIT_SECONDS}");
         return Err(InputError::new("waitSeconds", &reason).into());
@@ -119,7 +122,7 @@ pub(super) async fn answer(caller: &Caller, input: Input) -> Result<CallResult, 
 
 /// The position of a cursor, and whether something after it is gone: it may be of a log that was replaced,
 /// or of a part that the log lost.
-async fn position(caller: &Caller, cursor: Option<&str>) -> Result<(Sequence, bool), ToolError> {
+async fn position(caller: &Caller, cursor: Option<&str>) -> Result<(Sequence, bool), CallError> {
     let Some(cursor) = cursor else {
         return Ok((Sequence::START, false));
     };

@@ -10,10 +10,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Tool, ToolError, done,
+    Tool, done,
     filters::{self, FilterInput},
 };
-use crate::protocol::{Caller, handshake::update};
+use crate::protocol::{CallError, Caller, handshake::update};
 
 const NAME: &str = "subscribe_to_events";
 /// Subscriptions of one session.
@@ -61,12 +61,12 @@ impl Tool for SubscribeToEvents {
         .with_output::<Output>()
     }
 
-    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, ToolError> {
+    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {
         answer(caller, call.arguments()?).await
     }
 }
 
-pub(super) async fn answer(caller: &Caller, input: Input) -> Result<CallResult, ToolError> {
+pub(super) async fn answer(caller: &Caller, input: Input) -> Result<CallResult, CallError> {
     let filters = filters::read(&input.filters)?;
     let edge = &caller.edge;
     // Taken before the subscription is stored: what happens in between is covered.

@@ -63,7 +63,7 @@ impl Drop for Node {
 pub(crate) struct World {
     pub(crate) log: Arc<MemoryEventLog>,
     pub(crate) bus: Arc<InProcessBus>,
-    sessions: Arc<dyn SessionStore>,
+    sessions: Arc<MemorySessionStore>,
     epoch: Epoch,
     count: AtomicU64,
 }
@@ -113,6 +113,8 @@ impl World {
         let deps = Deps {
             log: self.log.clone(),
             sessions: self.sessions.clone(),
+            mailbox: self.sessions.clone(),
+            locks: self.sessions.clone(),
             bus,
             resources: Arc::new(OneIssue),
             clock: Arc::new(SystemClock),

@@ -88,9 +88,12 @@ impl Stage {
         let many = NonZeroUsize::new(1000).unwrap();
         let log = Arc::new(MemoryEventLog::new(&RandomIds, many));
         let bus = Arc::new(InProcessBus::new(many));
+        let sessions = Arc::new(MemorySessionStore::new(Arc::new(SystemClock), 1000));
         let deps = Deps {
             log: log.clone(),
-            sessions: Arc::new(MemorySessionStore::new(Arc::new(SystemClock), 1000)),
+            sessions: sessions.clone(),
+            mailbox: sessions.clone(),
+            locks: sessions,
             bus: bus.clone(),
             resources: Arc::new(Nothing),
             clock: Arc::new(SystemClock),

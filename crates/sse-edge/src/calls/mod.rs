@@ -1,0 +1,98 @@
+//! What a running call needs beside its own work: the client may be asked, may cancel, and may break off
+//! and come back, each time on another edge.
+//!
+//! | module | idea |
+//! | --- | --- |
+//! | [`asking`] | questions to the client, in both eras |
+//! | [`mail`] | hints that a stream of a mailbox has more |
+//! | [`record`] | the answer to one POST as a stream that can be resumed on any edge |
+//! | [`resume`] | that stream, read from the mailbox |
+//! | [`running`] | which calls run here, so that a cancellation finds them |
+
+pub(crate) mod asking;
+pub(crate) mod mail;
+pub(crate) mod record;
+pub(crate) mod resume;
+pub(crate) mod running;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::StatusCode;
+use mcp::{Refusal, RequestId};
+use model::{SessionId, StreamId};
+use ports::{Mailbox, MailboxError, MailboxLimits, SessionLock};
+use tokio::time::timeout;
+
+use crate::{error::EdgeError, limits::CALL_DEADLINE};
+
+/// What a call came to: a JSON-RPC message, and the status that it has where no stream has begun.
+#[derive(Debug, Clone)]
+pub(crate) struct Answered {
+    pub(crate) status: StatusCode,
+    pub(crate) message: Bytes,
+}
+
+impl Answered {
+    pub(crate) fn of(id: &RequestId, outcome: Result<Bytes, Refusal>) -> Self {
+        match outcome {
+            Ok(message) => Self {
+                status: StatusCode::OK,
+                message,
+            },
+            Err(refusal) => Self {
+                status: refusal.status,
+                message: refusal.for_request(id).body(),
+            },
+        }
+    }
+}
+
+/// What the calls of one edge share.
+#[derive(Debug)]
+pub(crate) struct Calls {
+    pub(crate) running: running::Running,
+    pub(crate) mail: mail::Mail,
+    pub(crate) mailbox: Arc<dyn Mailbox>,
+    locks: Arc<dyn SessionLock>,
+}
+
+impl Calls {
+    pub(crate) fn new(mailbox: Arc<dyn Mailbox>, locks: Arc<dyn SessionLock>) -> Self {
+        Self {
+            running: running::Running::default(),
+            mail: mail::Mail::default(),
+            mailbox,
+            locks,
+        }
+    }
+
+    /// Puts a message into a session's mailbox, within a deadline.
+    pub(crate) async fn append(
+        &self,
+        session: &SessionId,
+        stream: &StreamId,
+        message: Bytes,
+    ) -> Result<model::Sequence, EdgeError> {
+        let limits = MailboxLimits::default();
+        let append = self.mailbox.append(session, stream, message, limits);
+        let appended = timeout(CALL_DEADLINE, append).await?;
+        self.mail.wake(session, stream);
+        Ok(appended?)
+    }
+
+    /// Closes a stream of a session's mailbox, within a deadline.
+    pub(crate) async fn close(
+        &self,
+        session: &SessionId,
+        stream: &StreamId,
+    ) -> Result<(), EdgeError> {
+        let closed = timeout(CALL_DEADLINE, self.mailbox.close_stream(session, stream)).await?;
+        self.mail.wake(session, stream);
+        match closed {
+            // With the session its streams are gone.
+            Ok(()) | Err(MailboxError::Missing) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

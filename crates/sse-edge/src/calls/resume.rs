@@ -1,0 +1,199 @@
+//! The stream of a call, or of a whole HTTP+SSE session, read from the mailbox: on any edge, from any
+//! position.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::{Stream, stream};
+use mcp::{RequestId, dispatch::LogLevel, handshake::log_message};
+use model::Sequence;
+use ports::{MailboxError, MailboxPage};
+use serde_json::json;
+use tokio::time::{Instant, timeout};
+use tracing::debug;
+
+use super::{mail::Watch, record::StreamName, record::stopped};
+use crate::{
+    limits::{ANSWER_POLL, CALL_DEADLINE, CALL_LEASE, RETRY_MILLIS},
+    service::Edge,
+};
+
+/// Messages that one look at the mailbox brings.
+const PAGE_MESSAGES: usize = 64;
+/// What the first entry of a call's stream begins with, which no message does: it is not for clients.
+const HEAD_MARK: u8 = 0;
+/// How long a stream is silent before the edge that writes it is asked for.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// The first entry of a call's stream: which request it answers.
+pub(super) fn head(request: &RequestId) -> Bytes {
+    let mut entry = BytesMut::new();
+    entry.put_u8(HEAD_MARK);
+    entry.put_slice(request.to_string().as_bytes());
+    entry.freeze()
+}
+
+fn request_of(entry: &[u8]) -> Option<RequestId> {
+    serde_json::from_slice(entry.strip_prefix(&[HEAD_MARK])?).ok()
+}
+
+/// Who writes the stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum WrittenBy {
+    /// One call, on one edge. When that is gone the reader answers in its place.
+    Call,
+    /// Every edge that gets a POST of the session (HTTP+SSE): it ends with the session. What was read
+    /// is removed, because nobody comes back.
+    Session,
+}
+
+struct Follow {
+    edge: Arc<Edge>,
+    name: StreamName,
+    by: WrittenBy,
+    position: Sequence,
+    ready: VecDeque<Bytes>,
+    watch: Watch,
+    last_news: Instant,
+    is_over: bool,
+}
+
+/// The frames of the stream after `position`, until it is closed, the session ends or the edge drains.
+pub(crate) fn follow(
+    edge: &Arc<Edge>,
+    name: StreamName,
+    by: WrittenBy,
+    position: Sequence,
+) -> impl Stream<Item = Bytes> + Send + 'static {
+    let watch = edge.calls.mail.watch(&name.session, &name.stream);
+    let follow = Follow {
+        edge: Arc::clone(edge),
+        name,
+        by,
+        position,
+        ready: VecDeque::new(),
+        watch,
+        last_news: Instant::now(),
+        is_over: false,
+    };
+    stream::unfold(follow, |mut follow| async {
+        let frame = follow.next().await?;
+        Some((frame, follow))
+    })
+}
+
+impl Follow {
+    async fn next(&mut self) -> Option<Bytes> {
+        let draining = self.edge.lifecycle().draining();
+        loop {
+            if let Some(frame) = self.ready.pop_front() {
+                return Some(frame);
+            }
+            if self.is_over {
+                return None;
+            }
+            if self.look().await {
+                continue;
+            }
+            tokio::select! {
+                _ = timeout(ANSWER_POLL, self.watch.hinted()) => {}
+                () = draining.cancelled() => {
+                    self.is_over = true;
+                    return Some(Bytes::from(format!("retry: {RETRY_MILLIS}\n\n")));
+                }
+            }
+            if self.by == WrittenBy::Call && self.last_news.elapsed() > SILENCE {
+                self.answer_in_place_of_a_lost_edge().await;
+            }
+        }
+    }
+
+    /// Reads on; whether there was anything.
+    async fn look(&mut self) -> bool {
+        let (session, stream) = (&self.name.session, &self.name.stream);
+        let mailbox = &self.edge.calls.mailbox;
+        let read = mailbox.read_after(session, stream, self.position, PAGE_MESSAGES);
+        match timeout(CALL_DEADLINE, read).await {
+            Ok(Ok(page)) => self.take(page).await,
+            Ok(Err(MailboxError::Missing)) => {
+                self.is_over = true;
+                true
+            }
+            // The store is away: the stream stays and looks again.
+            Ok(Err(error)) => {
+                debug!(%error, "a stream cannot be read on now");
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    async fn take(&mut self, page: MailboxPage) -> bool {
+        if let Some(resumes_after) = page.resumes_after {
+            let notice = lost_notice();
+            self.ready
+                .push_back(self.name.frame(resumes_after, &notice));
+        }
+        for message in &page.messages {
+            if message.item.first() != Some(&HEAD_MARK) {
+                let frame = match self.by {
+                    WrittenBy::Call => self.name.frame(message.sequence, &message.item),
+                    WrittenBy::Session => mcp::sse::message(None, &message.item),
+                };
+                self.ready.push_back(frame);
+            }
+        }
+        let moved = page.through > self.position;
+        self.position = self.position.max(page.through);
+        if moved {
+            self.last_news = Instant::now();
+            if self.by == WrittenBy::Session {
+                self.trim().await;
+            }
+        }
+        self.is_over = page.closed && page.at_head;
+        moved || self.is_over || !self.ready.is_empty()
+    }
+
+    async fn trim(&self) {
+        let (session, stream) = (&self.name.session, &self.name.stream);
+        let mailbox = &self.edge.calls.mailbox;
+        let _ = timeout(CALL_DEADLINE, mailbox.trim(session, stream, self.position)).await;
+    }
+
+    /// The edge that runs a call holds a lease. If it is gone nothing more would ever come.
+    async fn answer_in_place_of_a_lost_edge(&mut self) {
+        self.last_news = Instant::now();
+        let (calls, name) = (&self.edge.calls, &self.name);
+        let lock = name.lock();
+        let acquire = calls.locks.acquire(&lock, CALL_LEASE, Duration::ZERO);
+        let Ok(Ok(Some(lease))) = timeout(CALL_DEADLINE, acquire).await else {
+            return;
+        };
+        let (session, stream) = (&name.session, &name.stream);
+        let first = calls
+            .mailbox
+            .read_after(session, stream, Sequence::START, 1);
+        if let Ok(Ok(page)) = timeout(CALL_DEADLINE, first).await
+            && !page.closed
+        {
+            let request = page.messages.first().and_then(|m| request_of(&m.item));
+            if let Some(request) = request {
+                let _ = calls
+                    .append(session, stream, stopped(&request).message)
+                    .await;
+            }
+            let _ = calls.close(session, stream).await;
+        }
+        let _ = timeout(CALL_DEADLINE, calls.locks.release(&lock, &lease.token)).await;
+    }
+}
+
+/// Says that something which came before is gone.
+fn lost_notice() -> Bytes {
+    let data = json!({
+        "type": "gap",
+        "message": "messages of this stream before this one are no longer kept",
+    });
+    log_message(LogLevel::Warning, "forgewire.gap", &data)
+}

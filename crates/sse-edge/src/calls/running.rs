@@ -1,0 +1,184 @@
+//! Which calls of sessions run on this edge. A cancellation comes as a POST of its own, to any edge.
+
+use std::{collections::HashMap, sync::Arc};
+
+use mcp::RequestId;
+use model::SessionId;
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    error::EdgeError,
+    limits::{MAX_CALLS, MAX_CALLS_PER_SESSION},
+};
+
+/// The calls. A client that hangs up leaves its calls running, so connections are no bound on them.
+#[derive(Debug, Default)]
+pub(crate) struct Running(Arc<Mutex<Table>>);
+
+#[derive(Debug, Default)]
+struct Table {
+    sessions: HashMap<SessionId, HashMap<RequestId, Entry>>,
+    calls: usize,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    number: u64,
+    cancelled: CancellationToken,
+}
+
+/// One of them; dropping it says that it is done.
+#[derive(Debug)]
+pub(crate) struct RunningCall {
+    session: SessionId,
+    request: RequestId,
+    number: u64,
+    /// Set when the client does not want the answer any more.
+    pub(crate) cancelled: CancellationToken,
+    table: Arc<Mutex<Table>>,
+}
+
+impl Running {
+    /// Adds a call.
+    ///
+    /// # Errors
+    /// The session or the edge runs as many as it may; or the session already runs one under this id,
+    /// which a client must not do (JSON-RPC ids are unique within a session).
+    pub(crate) fn begin(
+        &self,
+        session: &SessionId,
+        request: &RequestId,
+    ) -> Result<RunningCall, EdgeError> {
+        let mut table = self.0.lock();
+        if table.calls >= MAX_CALLS {
+            return Err(EdgeError::TooManyCalls);
+        }
+        table.next += 1;
+        let number = table.next;
+        let cancelled = CancellationToken::new();
+        let calls = table.sessions.entry(session.clone()).or_default();
+        if calls.len() >= MAX_CALLS_PER_SESSION {
+            return Err(EdgeError::TooManyCalls);
+        }
+        if calls.contains_key(request) {
+            return Err(EdgeError::Parameter {
+                field: "id".to_owned(),
+                reason: "a request with this id is still running".to_owned(),
+            });
+        }
+        let entry = Entry {
+            number,
+            cancelled: cancelled.clone(),
+        };
+        calls.insert(request.clone(), entry);
+        table.calls += 1;
+        Ok(RunningCall {
+            session: session.clone(),
+            request: request.clone(),
+            number,
+            cancelled,
+            table: Arc::clone(&self.0),
+        })
+    }
+
+    /// Cancels a call; whether it runs here.
+    pub(crate) fn cancel(&self, session: &SessionId, request: &RequestId) -> bool {
+        let table = self.0.lock();
+        let found = table
+            .sessions
+            .get(session)
+            .and_then(|calls| calls.get(request));
+        found.is_some_and(|entry| {
+            entry.cancelled.cancel();
+            true
+        })
+    }
+
+    /// Cancels all calls of a session that ended.
+    pub(crate) fn cancel_all(&self, session: &SessionId) {
+        let table = self.0.lock();
+        let calls = table.sessions.get(session);
+        calls
+            .into_iter()
+            .flatten()
+            .for_each(|(_, entry)| entry.cancelled.cancel());
+    }
+}
+
+impl Drop for RunningCall {
+    fn drop(&mut self) {
+        let mut table = self.table.lock();
+        let Some(calls) = table.sessions.get_mut(&self.session) else {
+            return;
+        };
+        if calls
+            .get(&self.request)
+            .is_some_and(|entry| entry.number == self.number)
+        {
+            calls.remove(&self.request);
+            if calls.is_empty() {
+                table.sessions.remove(&self.session);
+            }
+            table.calls -= 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(name: &str) -> SessionId {
+        SessionId::new(name).unwrap()
+    }
+
+    #[test]
+    fn a_call_is_found_under_its_session_and_id_until_it_is_done() {
+        let running = Running::default();
+        let (one, two) = (session("1"), session("2"));
+        let id = RequestId::Integer(7);
+        let call = running.begin(&one, &id).unwrap();
+        assert!(!running.cancel(&two, &id));
+        assert!(!running.cancel(&one, &RequestId::Text("7".into())));
+        assert!(running.cancel(&one, &id));
+        assert!(call.cancelled.is_cancelled());
+        drop(call);
+        assert!(!running.cancel(&one, &id));
+        assert!(running.0.lock().sessions.is_empty());
+        assert_eq!(running.0.lock().calls, 0);
+    }
+
+    #[test]
+    fn a_session_runs_so_many_calls_and_no_two_under_one_id() {
+        let running = Running::default();
+        let one = session("1");
+        let calls: Vec<_> = (0..MAX_CALLS_PER_SESSION)
+            .map(|n| running.begin(&one, &RequestId::Integer(i64::try_from(n).unwrap())))
+            .collect();
+        assert!(calls.iter().all(Result::is_ok));
+        let more = running.begin(&one, &RequestId::Integer(-1));
+        assert!(matches!(more, Err(EdgeError::TooManyCalls)));
+        let other = running
+            .begin(&session("2"), &RequestId::Integer(0))
+            .unwrap();
+        drop(calls);
+        let again = running.begin(&session("2"), &RequestId::Integer(0));
+        assert!(matches!(again, Err(EdgeError::Parameter { .. })));
+        drop(other);
+    }
+
+    #[test]
+    fn the_end_of_a_session_cancels_its_calls_alone() {
+        let running = Running::default();
+        let mine = running
+            .begin(&session("1"), &RequestId::Integer(0))
+            .unwrap();
+        let other = running
+            .begin(&session("2"), &RequestId::Integer(0))
+            .unwrap();
+        running.cancel_all(&session("1"));
+        assert!(mine.cancelled.is_cancelled() && !other.cancelled.is_cancelled());
+    }
+}
