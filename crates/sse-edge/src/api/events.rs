@@ -21,6 +21,7 @@ use crate::{
         format::Format,
         hub::{Begin, OpenStream},
         interest::Interest,
+        notices::Wants,
     },
     limits::{CALL_DEADLINE, RETRY_MILLIS},
     metrics::StreamKind,
@@ -49,6 +50,7 @@ pub(crate) async fn stream(
     let client = parameters.get("clientId").map(ToOwned::to_owned);
     let connection = edge.ids.uuid();
     let open = OpenStream {
+        wants: Wants::default(),
         kind: StreamKind::Events,
         format: Format::Events,
         scope,

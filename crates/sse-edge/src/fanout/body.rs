@@ -338,6 +338,14 @@ impl StreamBody {
             self.stream.format.farewell(ending, RETRY_MILLIS, &mut out);
             return Poll::Ready(Some(out.freeze()));
         }
+        if let Some(news) = self.stream.take_news() {
+            let mut out = BytesMut::new();
+            self.stream.format.news(&news, &mut out);
+            if !out.is_empty() {
+                self.wrote_since_beat = true;
+                return Poll::Ready(Some(out.freeze()));
+            }
+        }
         if let Some(bytes) = self.next_events(cx) {
             self.wrote_since_beat = true;
             return Poll::Ready(Some(bytes));

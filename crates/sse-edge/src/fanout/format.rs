@@ -10,7 +10,7 @@ use mcp::{
 };
 use model::{Cursor, CursorScope, Epoch, Sequence};
 
-use super::{interest::Interest, ring::Entry};
+use super::{interest::Interest, notices::News, ring::Entry};
 
 /// The logger's name on notifications that carry an event.
 pub(crate) const EVENT_LOGGER: &str = "github.events";
@@ -162,6 +162,26 @@ impl Format {
                 interest
                     .spelt_uris()
                     .for_each(|uri| updated(uri, Some(tag), out));
+            }
+        }
+    }
+
+    /// Adds what is told beside events. It has no id: it is not a place to go on from.
+    pub(crate) fn news(&self, news: &News, out: &mut BytesMut) {
+        match self {
+            Self::Events => {}
+            Self::Session => {
+                for list in news.lists() {
+                    out.put_slice(&mcp::sse::message(None, &list.changed()));
+                }
+            }
+            Self::Listen { tag, .. } => {
+                for list in news.lists() {
+                    out.put_slice(&list.changed_tagged().frame(tag));
+                }
+                for task in &news.tasks {
+                    out.put_slice(&task.frame(tag));
+                }
             }
         }
     }

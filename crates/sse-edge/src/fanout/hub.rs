@@ -9,7 +9,7 @@ use bytes::Bytes;
 use model::{
     Clock, Cursor, CursorScope, Epoch, EventFacts, LogPosition, Sequence, Sequenced, StoredEvent,
 };
-use ports::{EventLog, EventLogError, Page};
+use ports::{ChangedLists, EventLog, EventLogError, Page};
 use service_kit::follow::Followed;
 use tokio::{
     sync::{Semaphore, watch},
@@ -22,6 +22,7 @@ use super::{
     body::StreamBody,
     format::{Ending, Format, Reader},
     interest::Interest,
+    notices::Wants,
     ring::{Entry, Ring, Window},
     streams::{Stream, Streams},
 };
@@ -72,6 +73,7 @@ pub(crate) struct OpenStream {
     pub(crate) principal: Arc<Principal>,
     pub(crate) interest: Interest,
     pub(crate) begin: Begin,
+    pub(crate) wants: Wants,
 }
 
 impl Hub {
@@ -166,6 +168,12 @@ impl Hub {
         }
     }
 
+    /// Tells the streams that want to know that lists changed.
+    pub(crate) fn lists_changed(&self, lists: ChangedLists) {
+        self.streams
+            .for_slice(0, 1, |stream| stream.lists_changed(lists));
+    }
+
     /// Ends the streams whose reader's token is no longer good.
     pub(crate) fn end_revoked(&self) {
         self.streams.for_slice(0, 1, |stream| {
@@ -250,9 +258,10 @@ impl Hub {
             principal,
             interest,
             begin,
+            wants,
             ..
         } = open;
-        let stream = Stream::new(kind, format, session, principal, interest);
+        let stream = Stream::new(kind, format, session, principal, interest, wants);
         let stream = Arc::new(stream);
         // In the slab before its position is taken: nothing falls in between.
         let slot = self

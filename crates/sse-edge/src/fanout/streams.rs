@@ -9,13 +9,16 @@ use std::{
 };
 
 use futures_util::task::AtomicWaker;
+use mcp::{stateless::Tagged, task::TaskId};
 use model::{Sequence, SessionId};
 use parking_lot::RwLock;
+use ports::ChangedLists;
 use slab::Slab;
 
 use super::{
     format::{Ending, Format},
     interest::Interest,
+    notices::{News, Notices, Wants},
     ring::Entry,
 };
 use crate::{auth::Principal, metrics::StreamKind};
@@ -35,6 +38,7 @@ pub(crate) struct Stream {
     pending: AtomicU64,
     beat: AtomicBool,
     ending: AtomicU8,
+    notices: Notices,
     waker: AtomicWaker,
 }
 
@@ -45,6 +49,7 @@ impl Stream {
         session: Option<(SessionId, u64)>,
         principal: Arc<Principal>,
         interest: Interest,
+        wants: Wants,
     ) -> Self {
         let interest = interest.seen_by(&principal);
         Self {
@@ -57,6 +62,7 @@ impl Stream {
             pending: AtomicU64::new(0),
             beat: AtomicBool::new(false),
             ending: AtomicU8::new(0),
+            notices: Notices::new(wants),
             waker: AtomicWaker::new(),
         }
     }
@@ -108,6 +114,20 @@ impl Stream {
         self.principal.stands()
     }
 
+    /// Lists changed that clients can read.
+    pub(crate) fn lists_changed(&self, lists: ChangedLists) {
+        if self.notices.lists_changed(lists) {
+            self.waker.wake();
+        }
+    }
+
+    /// A task changed that the stream may follow.
+    pub(crate) fn task_changed(&self, id: &TaskId, how: &Tagged) {
+        if self.notices.task_changed(id, how) {
+            self.waker.wake();
+        }
+    }
+
     pub(crate) fn beat(&self) {
         self.beat.store(true, Ordering::Release);
         self.waker.wake();
@@ -125,6 +145,10 @@ impl Stream {
             return None;
         }
         Some(Sequence(self.pending.swap(0, Ordering::AcqRel)))
+    }
+
+    pub(crate) fn take_news(&self) -> Option<News> {
+        self.notices.take()
     }
 
     pub(crate) fn take_beat(&self) -> bool {
@@ -159,6 +183,8 @@ pub(crate) struct Streams {
     slab: RwLock<Slab<Arc<Stream>>>,
     /// The streams themselves, not their slots: a slot is given to somebody else at any moment.
     by_session: RwLock<HashMap<SessionId, Arc<Stream>>>,
+    /// Who follows which task.
+    by_task: RwLock<HashMap<TaskId, Vec<Arc<Stream>>>>,
     /// Every event up to here has been compared with every stream.
     marked_through: AtomicU64,
 }
@@ -177,6 +203,11 @@ impl Streams {
             }
             slab.insert(Arc::clone(stream))
         };
+        for task in stream.notices.wanted_tasks() {
+            let mut by_task = self.by_task.write();
+            let followers = by_task.entry(task.clone()).or_default();
+            followers.push(Arc::clone(stream));
+        }
         if let Some((session, _)) = &stream.session {
             let older = self
                 .by_session
@@ -193,6 +224,15 @@ impl Streams {
         let Some(stream) = self.slab.write().try_remove(slot) else {
             return;
         };
+        for task in stream.notices.wanted_tasks() {
+            let mut by_task = self.by_task.write();
+            if let Some(followers) = by_task.get_mut(task) {
+                followers.retain(|follower| !Arc::ptr_eq(follower, &stream));
+                if followers.is_empty() {
+                    by_task.remove(task);
+                }
+            }
+        }
         if let Some((session, _)) = &stream.session {
             let mut by_session = self.by_session.write();
             if by_session
@@ -229,6 +269,15 @@ impl Streams {
 
     pub(crate) fn of_session(&self, session: &SessionId) -> Option<Arc<Stream>> {
         self.by_session.read().get(session).cloned()
+    }
+
+    pub(crate) fn of_task(&self, task: &TaskId) -> Vec<Arc<Stream>> {
+        self.by_task.read().get(task).cloned().unwrap_or_default()
+    }
+
+    /// All tasks that are followed here.
+    pub(crate) fn tasks(&self) -> Vec<TaskId> {
+        self.by_task.read().keys().cloned().collect()
     }
 
     #[cfg(test)]

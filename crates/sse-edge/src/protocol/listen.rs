@@ -1,6 +1,6 @@
 //! `subscriptions/listen` (MCP 2026-07-28): a request whose answer is the stream of notifications.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 use mcp::{
@@ -8,6 +8,7 @@ use mcp::{
     stateless::{ListenFilter, acknowledged_frame, listen_result},
 };
 use model::CursorScope;
+use ports::ChangedLists;
 use serde_json::value::RawValue;
 
 use super::resources;
@@ -19,6 +20,7 @@ use crate::{
         format::Format,
         hub::{Begin, OpenStream},
         interest::Interest,
+        notices::Wants,
     },
     metrics::StreamKind,
     service::Edge,
@@ -57,7 +59,16 @@ pub(crate) async fn listen(
         let result = mcp::sse::message(None, &listen_result(version, &edge.profile.info, id));
         return Ok(Listening::Nothing([acknowledged, result].concat().into()));
     }
+    let wants = Wants {
+        lists: ChangedLists {
+            tools: honoured.tools_list_changed,
+            prompts: honoured.prompts_list_changed,
+            resources: honoured.resources_list_changed,
+        },
+        tasks: BTreeSet::new(),
+    };
     let open = OpenStream {
+        wants,
         kind: StreamKind::Listen,
         format: Format::Listen {
             tag: id.clone(),

@@ -16,6 +16,7 @@ use crate::{
         format::{Ending, Format},
         hub::{Begin, Hub, OpenStream},
         interest::Interest,
+        notices::Wants,
     },
     limits::RETRY_MILLIS,
     metrics::StreamKind,
@@ -54,6 +55,7 @@ pub(crate) async fn open_stream(
         None => interest.earliest().map_or(Begin::Now, Begin::Position),
     };
     let open = OpenStream {
+        wants: Wants::all_lists(),
         kind: StreamKind::Session,
         format: Format::Session,
         scope,

@@ -73,7 +73,8 @@ impl SessionNews {
                     self.calls.running.cancel(&session, &request);
                 }
             }
-            BusMessage::ListsChanged(_) | BusMessage::Events(_) => {}
+            BusMessage::ListsChanged(lists) => self.hub.lists_changed(lists),
+            BusMessage::Events(_) => {}
         }
     }
 

@@ -22,6 +22,7 @@ use super::{
         format::Format,
         hub::{Begin, Hub, OpenStream},
         interest::Interest,
+        notices::Wants,
     },
     StreamBody,
 };
@@ -119,6 +120,7 @@ impl Client {
         begin: Begin,
     ) -> Result<Self, EdgeError> {
         let open = OpenStream {
+            wants: Wants::all_lists(),
             kind: StreamKind::Session,
             format: Format::Session,
             scope: fixture::scope(),
