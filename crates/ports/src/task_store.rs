@@ -149,28 +149,28 @@ impl Classified for TaskStoreError {
     }
 }
 
-/// Tasks of the stateless era, shared by all edges. A task is named by its owner and its id together,
-/// so a caller cannot forget to ask whose it is. What a task may become, for instance that one which
-/// is over stays so, is the caller's: it looks before it replaces.
+/// Tasks of the stateless era, shared by all edges. A task is named by its owner and its id
+/// together, so a caller cannot forget to ask whose it is. What a task may become, for instance
+/// that one which is over stays so, is the caller's: it looks before it replaces.
 ///
 /// # Contract
-/// - **TS-01** `create_task` stores a task; `load_task` gives its state back byte for byte, with its
-///   revision, also with no bytes at all.
+/// - **TS-01** `create_task` stores a task; `load_task` gives its state back byte for byte, with
+///   its revision, also with no bytes at all.
 /// - **TS-02** of several `create_task` of one id of one owner exactly one wins, the others get
 ///   `Exists` and change nothing.
 /// - **TS-03** a task is its owner's alone: to any other owner it is not there, and the id is free.
-/// - **TS-04** `replace_task` with the current revision stores and gives a higher revision; with any
-///   other it is refused with `Conflict` and the current one, and changes nothing; a task that is not
-///   there is `Missing`.
+/// - **TS-04** `replace_task` with the current revision stores and gives a higher revision; with
+///   any other it is refused with `Conflict` and the current one, and changes nothing; a task that
+///   is not there is `Missing`.
 /// - **TS-05** of several concurrent `replace_task` with the same revision exactly one wins.
-/// - **TS-06** each create and replace sets the `ttl` anew, and a load says what is left of it. When it
-///   is over the task is not there to any call, and `replace_task` cannot revive it.
-/// - **TS-07** a task without `ttl`, or with a longer one, lives for the limits' `max_ttl` after its
-///   last change. A load of one without `ttl` says none.
+/// - **TS-06** each create and replace sets the `ttl` anew, and a load says what is left of it.
+///   When it is over the task is not there to any call, and `replace_task` cannot revive it.
+/// - **TS-07** a task without `ttl`, or with a longer one, lives for the limits' `max_ttl` after
+///   its last change. A load of one without `ttl` says none.
 /// - **TS-08** a state longer than 1 MiB is `TooLarge` and changes nothing; one of 1 MiB fits.
-/// - **TS-09** a create that would be one more than `max_tasks_per_owner` living tasks of its owner is
-///   `Overloaded` and changes nothing, also beside others. Those that expired do not count, nor do
-///   other owners', and what is there can be replaced all the same.
+/// - **TS-09** a create that would be one more than `max_tasks_per_owner` living tasks of its owner
+///   is `Overloaded` and changes nothing, also beside others. Those that expired do not count, nor
+///   do other owners', and what is there can be replaced all the same.
 /// - **TS-10** (durable) what a call acknowledged is there after a reopen.
 /// - **TS-11** (shared) what one handle stored, another loads at once; the bound and the one winner
 ///   hold over all handles.
@@ -179,8 +179,8 @@ pub trait TaskStore: fmt::Debug + Send + Sync + 'static {
     /// Stores a new task; see TS-01, TS-02, TS-09. It is durable when this returns.
     ///
     /// # Errors
-    /// `Exists`, `TooLarge`, `Overloaded`, or the store is unavailable: then the task may be there or
-    /// not.
+    /// `Exists`, `TooLarge`, `Overloaded`, or the store is unavailable: then the task may be there
+    /// or not.
     async fn create_task(
         &self,
         task: &TaskRecord,
@@ -200,8 +200,8 @@ pub trait TaskStore: fmt::Debug + Send + Sync + 'static {
     /// Stores a changed task with a new `ttl`; see TS-04 to TS-07.
     ///
     /// # Errors
-    /// `Missing`, `Conflict`, `TooLarge`, `Overloaded` when the store as a whole is full, or the store
-    /// is unavailable: then the change may have happened or not.
+    /// `Missing`, `Conflict`, `TooLarge`, `Overloaded` when the store as a whole is full, or the
+    /// store is unavailable: then the change may have happened or not.
     async fn replace_task(
         &self,
         task: &TaskRecord,

@@ -1,9 +1,11 @@
 //! [`ports::TaskStore`]: a task is one hash, `{prefix}task:{<owner>}:<id>`, with its `state`, its
-//! `revision` and `endless` (no end was asked for), and the server's own expiry as its time to live.
+//! `revision` and `endless` (no end was asked for), and the server's own expiry as its time to
+//! live.
 //!
-//! Beside an owner's tasks stands one sorted set, `{prefix}tasks:{<owner>}`, of their ids by the time
-//! that they expire, in milliseconds: it counts them. All of an owner lies in one slot, so each change
-//! is one script that happens whole or not at all, and the owners spread over a cluster.
+//! Beside an owner's tasks stands one sorted set, `{prefix}tasks:{<owner>}`, of their ids by the
+//! time that they expire, in milliseconds: it counts them. All of an owner lies in one slot, so
+//! each change is one script that happens whole or not at all, and the owners spread over a
+//! cluster.
 
 use std::{fmt::Write, time::Duration};
 
