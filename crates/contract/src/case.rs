@@ -6,7 +6,9 @@ use anyhow::{Context, anyhow};
 use futures_util::future::BoxFuture;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
-use crate::{Abilities, Harness, Port, bus, event_log, mailbox, session_lock, session_store};
+use crate::{
+    Abilities, Harness, Port, bus, event_log, mailbox, session_lock, session_store, task_store,
+};
 
 /// How long one case may take.
 const CASE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -91,12 +93,13 @@ pub fn run(harness: impl Harness) -> ExitCode {
 }
 
 /// The cases of each port.
-pub(crate) fn suites() -> [(Port, &'static [Case]); 5] {
+pub(crate) fn suites() -> [(Port, &'static [Case]); 6] {
     [
         (Port::EventLog, event_log::CASES),
         (Port::SessionStore, session_store::CASES),
         (Port::SessionStore, mailbox::CASES),
         (Port::SessionStore, session_lock::CASES),
+        (Port::SessionStore, task_store::CASES),
         (Port::Bus, bus::CASES),
     ]
 }
@@ -155,11 +158,12 @@ mod tests {
 
     use super::suites;
 
-    const SOURCES: [&str; 5] = [
+    const SOURCES: [&str; 6] = [
         include_str!("../../ports/src/event_log.rs"),
         include_str!("../../ports/src/session_store.rs"),
         include_str!("../../ports/src/mailbox.rs"),
         include_str!("../../ports/src/session_lock.rs"),
+        include_str!("../../ports/src/task_store.rs"),
         include_str!("../../ports/src/bus.rs"),
     ];
 
@@ -182,14 +186,22 @@ mod tests {
     fn every_clause_has_a_case_and_every_case_a_clause() {
         assert_eq!(promised(), checked());
         assert!(
-            promised().len() >= 57,
+            promised().len() >= 68,
             "the ports' doc comments are read wrongly"
         );
     }
 
     #[test]
     fn clauses_are_numbered_without_holes() {
-        for (port, count) in [("EL", 14), ("SS", 10), ("MB", 14), ("LK", 9), ("BU", 10)] {
+        let counts = [
+            ("EL", 14),
+            ("SS", 10),
+            ("MB", 14),
+            ("LK", 9),
+            ("TS", 11),
+            ("BU", 10),
+        ];
+        for (port, count) in counts {
             for number in 1..=count {
                 let clause = format!("{port}-{number:02}");
                 assert!(promised().contains(clause.as_str()), "{clause} is missing");

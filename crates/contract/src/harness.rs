@@ -17,15 +17,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use model::ManualClock;
-use ports::{Bus, EventLog, Mailbox, SessionLock, SessionStore, Topic};
+use ports::{Bus, EventLog, Mailbox, SessionLock, SessionStore, TaskStore, Topic};
 
 /// The ports that have a suite.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Port {
     /// [`ports::EventLog`], clauses EL-…
     EventLog,
-    /// [`ports::SessionStore`] with [`ports::Mailbox`] and [`ports::SessionLock`], clauses SS-…, MB-…
-    /// and LK-…: one adapter has all three, as a mailbox lives as long as its session.
+    /// [`ports::SessionStore`] with [`ports::Mailbox`], [`ports::SessionLock`] and
+    /// [`ports::TaskStore`], clauses SS-…, MB-…, LK-… and TS-…: one adapter has all four, as a mailbox
+    /// lives as long as its session, and what edges share is in one place.
     SessionStore,
     /// [`ports::Bus`], clauses BU-…
     Bus,
@@ -167,9 +168,9 @@ const REAL_TTL: Duration = Duration::from_millis(300);
 const MANUAL_TTL: Duration = Duration::from_secs(60);
 
 /// What an adapter for sessions has to be.
-pub trait SessionPorts: SessionStore + Mailbox + SessionLock {}
+pub trait SessionPorts: SessionStore + Mailbox + SessionLock + TaskStore {}
 
-impl<T: SessionStore + Mailbox + SessionLock> SessionPorts for T {}
+impl<T: SessionStore + Mailbox + SessionLock + TaskStore> SessionPorts for T {}
 
 /// A session store for one case.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! The one contract suite that every adapter of a port has to pass.
 //!
-//! A port's doc comment numbers its promises (`EL-01`…, `SS-01`…, `MB-01`…). Each number is at least one
+//! A port's doc comment numbers its promises (`EL-01`…, `SS-01`…, `TS-01`…). Each number is at least one
 //! case here, and a test of this crate fails when a number has no case or a case no number. An adapter
 //! says how to make a fresh, isolated port ([`Harness`]) and gets every case:
 //!
@@ -67,6 +67,7 @@ mod mailbox;
 mod session_lock;
 mod session_store;
 mod sessions;
+mod task_store;
 
 pub use async_trait::async_trait;
 pub use case::run;

@@ -31,7 +31,7 @@ pub const MAX_LISTEN_URIS: usize = 256;
 pub const MAX_LISTEN_TASKS: usize = 256;
 
 /// Longest task id, in bytes; longer names no task of ours.
-pub const MAX_TASK_ID_BYTES: usize = 128;
+pub const MAX_TASK_ID_BYTES: usize = model::TaskId::MAX_BYTES;
 
 /// Most questions that one task asks its client over its life; then it cannot ask any more, because
 /// the keys of all have to be remembered.

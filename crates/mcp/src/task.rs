@@ -5,10 +5,10 @@
 //! how it is with `tasks/get`, answers questions with `tasks/update`, ends it with `tasks/cancel`,
 //! or listens. [`Task`] is the state machine; what is stored, and whose it is, is the caller's.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     dispatch::{ClientCapabilities, Refusal},
     envelope::{RequestId, RpcError},
     handshake::ServerInfo,
-    limits::{MAX_INPUT_RESPONSES, MAX_TASK_ID_BYTES},
+    limits::MAX_INPUT_RESPONSES,
     method,
     params::{self, InputError},
     stateless::Tagged,
@@ -26,6 +26,7 @@ use crate::{
 mod machine;
 
 pub use machine::{IllegalChange, Task, TaskState, TaskStatus};
+pub use model::TaskId;
 
 /// The extension's id.
 pub const EXTENSION: &str = "io.modelcontextprotocol/tasks";
@@ -41,67 +42,6 @@ pub fn require_extension(client: &ClientCapabilities) -> Result<(), Refusal> {
         Ok(())
     } else {
         Err(Refusal::missing_capability(ClientCapabilities::only(&PATH)))
-    }
-}
-
-/// A task's id: 1 to 128 letters, digits, `-` and `_`, so that it is safe in subjects, keys and
-/// headers. It has to be unguessable, and is bound to its principal all the same.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct TaskId(String);
-
-/// A text that is no id of a task.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("a task id has 1 to {MAX_TASK_ID_BYTES} letters, digits, '-' and '_'")]
-pub struct InvalidTaskId;
-
-impl ports::Classified for InvalidTaskId {
-    fn class(&self) -> ports::ErrorClass {
-        ports::ErrorClass::Caller
-    }
-}
-
-impl TaskId {
-    /// Takes an id.
-    ///
-    /// # Errors
-    /// It is empty, longer than 128 bytes, or has other characters.
-    pub fn new(text: impl Into<String>) -> Result<Self, InvalidTaskId> {
-        let text = text.into();
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-        let fits = (1..=MAX_TASK_ID_BYTES).contains(&text.len()) && text.bytes().all(allowed);
-        fits.then_some(Self(text)).ok_or(InvalidTaskId)
-    }
-
-    /// As text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for TaskId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for TaskId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TaskId({})", self.0)
-    }
-}
-
-impl TryFrom<String> for TaskId {
-    type Error = InvalidTaskId;
-    fn try_from(text: String) -> Result<Self, InvalidTaskId> {
-        Self::new(text)
-    }
-}
-
-impl From<TaskId> for String {
-    fn from(id: TaskId) -> Self {
-        id.0
     }
 }
 
@@ -123,7 +63,7 @@ struct Wire {
 /// -32602: there is no `taskId`, or it cannot be one of ours.
 pub fn parse_id(params: Option<&RawValue>) -> Result<TaskId, RpcError> {
     let Wire { task_id } = params::parse(params)?;
-    TaskId::new(task_id).map_err(|_| unknown_task())
+    TaskId::new(&task_id).map_err(|_| unknown_task())
 }
 
 /// Params of `tasks/update`.
@@ -154,7 +94,7 @@ impl UpdateParams {
             return Err(InputError::new("inputResponses", "at most 64 answers").into());
         }
         Ok(Self {
-            id: TaskId::new(wire.task_id).map_err(|_| unknown_task())?,
+            id: TaskId::new(&wire.task_id).map_err(|_| unknown_task())?,
             responses: wire.input_responses,
         })
     }

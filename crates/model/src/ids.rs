@@ -4,7 +4,8 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-/// Longest id that we accept from outside, in bytes. GitHub's node ids stay below 100.
+/// Longest id that we accept from outside, in bytes, where a kind has no tighter bound. GitHub's node
+/// ids stay below 100.
 const MAX_ID_BYTES: usize = 256;
 
 /// An id from outside that we do not accept.
@@ -16,11 +17,13 @@ pub enum InvalidId {
         /// Which id it is.
         kind: &'static str,
     },
-    /// The id is longer than 256 bytes.
-    #[error("{kind} is longer than {MAX_ID_BYTES} bytes")]
+    /// The id is longer than its kind may be.
+    #[error("{kind} is longer than {max_bytes} bytes")]
     TooLong {
         /// Which id it is.
         kind: &'static str,
+        /// How long it may be.
+        max_bytes: usize,
     },
     /// The id has a character that this kind of id does not allow.
     #[error("{kind} has a character that is not allowed; use {allowed}")]
@@ -34,13 +37,13 @@ pub enum InvalidId {
 
 fn check(
     kind: &'static str,
-    allowed: &'static str,
+    (allowed, accepts): (&'static str, fn(u8) -> bool),
+    max_bytes: usize,
     text: &str,
-    accepts: fn(u8) -> bool,
 ) -> Result<(), InvalidId> {
     match text.len() {
         0 => Err(InvalidId::Empty { kind }),
-        n if n > MAX_ID_BYTES => Err(InvalidId::TooLong { kind }),
+        n if n > max_bytes => Err(InvalidId::TooLong { kind, max_bytes }),
         _ if text.bytes().all(accepts) => Ok(()),
         _ => Err(InvalidId::Character { kind, allowed }),
     }
@@ -58,18 +61,24 @@ fn token(byte: u8) -> bool {
 // One shape for all ids; a function cannot define types.
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $accepts:ident, $allowed:literal) => {
+        id!($(#[$doc])* $name, $kind, $accepts, $allowed, MAX_ID_BYTES);
+    };
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $accepts:ident, $allowed:literal, $max:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(Arc<str>);
 
         impl $name {
+            /// Longest id of this kind, in bytes.
+            pub const MAX_BYTES: usize = $max;
+
             /// Takes an id from outside.
             ///
             /// # Errors
-            /// Empty, longer than 256 bytes, or with a character that this kind does not allow.
+            /// Empty, longer than [`Self::MAX_BYTES`], or with a character that this kind does not allow.
             pub fn new(text: &str) -> Result<Self, InvalidId> {
-                check($kind, $allowed, text, $accepts)?;
+                check($kind, ($allowed, $accepts), Self::MAX_BYTES, text)?;
                 Ok(Self(text.into()))
             }
 
@@ -141,6 +150,11 @@ id!(
     StreamId, "stream id", token, "letters, digits, '-' and '_'"
 );
 id!(
+    /// An MCP task's id, unguessable; the task is bound to its principal all the same. It goes into
+    /// subjects, keys and headers, so its alphabet is narrow and it is short.
+    TaskId, "task id", token, "letters, digits, '-' and '_'", 128
+);
+id!(
     /// The name of a lock: what it protects.
     LockName, "lock name", visible, "visible ASCII"
 );
@@ -187,6 +201,19 @@ mod tests {
             assert!(StreamId::new(hostile).is_err(), "{hostile:?}");
         }
         assert!(StreamId::new("get").is_ok() && StreamId::new("post_7-x").is_ok());
+    }
+
+    #[test]
+    fn a_task_id_is_short_and_fits_a_key() {
+        for hostile in ["", "a b", "a.b", "{a}", "a:b", "\u{e9}"] {
+            assert!(TaskId::new(hostile).is_err(), "{hostile:?}");
+        }
+        assert!(TaskId::new(&"t".repeat(TaskId::MAX_BYTES)).is_ok());
+        let refused = TaskId::new(&"t".repeat(TaskId::MAX_BYTES + 1)).unwrap_err();
+        assert_eq!(refused.to_string(), "task id is longer than 128 bytes");
+        assert!(
+            LockName::new(&"l".repeat(256)).is_ok() && LockName::new(&"l".repeat(257)).is_err()
+        );
     }
 
     #[test]

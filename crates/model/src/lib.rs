@@ -23,7 +23,7 @@ pub use facts::{EventFacts, StoredEvent};
 pub use filter::{Filter, FilterError, FilterSet};
 pub use ids::{
     DeliveryId, EventId, InvalidId, LockName, PrincipalId, ResourceId, SessionId, StreamId,
-    SubscriptionId,
+    SubscriptionId, TaskId,
 };
 pub use ordered::{Lost, Missing, Ordered, Step};
 pub use resource::{ResourceType, ResourceUri, ResourceUriError};

@@ -5,8 +5,8 @@
 //!
 //! Why these ports: the log is the truth and the bus is a hint. `EventLog` keeps what must survive,
 //! `Bus` says that there is something new, `SessionStore` keeps who and what, `Mailbox` what one session
-//! has still to read, `SessionLock` lets one at a time change what has no revision. `ResourceReader` is
-//! the sync role as its callers see it.
+//! has still to read, `SessionLock` lets one at a time change what has no revision. `TaskStore` keeps
+//! work that goes on after its answer. `ResourceReader` is the sync role as its callers see it.
 
 mod bus;
 mod class;
@@ -16,6 +16,7 @@ mod query;
 mod resources;
 mod session_lock;
 mod session_store;
+mod task_store;
 
 pub use bus::{Bus, BusError, BusEvent, BusMessage, ChangedLists, EventHint, Subscription, Topic};
 pub use class::{Classified, ErrorClass};
@@ -27,6 +28,7 @@ pub use session_lock::{LockError, LockGuardInfo, LockToken, Pauses, SessionLock}
 pub use session_store::{
     Expected, Revision, SessionPage, SessionStore, SessionStoreError, Versioned,
 };
+pub use task_store::{TaskLimits, TaskRecord, TaskStore, TaskStoreError, VersionedTask};
 
 /// What a boxed source of an error looks like.
 pub type Source = Box<dyn std::error::Error + Send + Sync + 'static>;

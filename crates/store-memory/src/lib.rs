@@ -9,6 +9,7 @@ mod event_log;
 mod mailbox;
 mod session_lock;
 mod session_store;
+mod task_store;
 
 pub use bus::InProcessBus;
 pub use event_log::MemoryEventLog;

@@ -15,7 +15,7 @@ use ports::{
     Expected, MailboxError, Revision, SessionPage, SessionStore, SessionStoreError, Versioned,
 };
 
-use crate::{mailbox::Letters, session_lock::Locks};
+use crate::{mailbox::Letters, session_lock::Locks, task_store::Tasks};
 
 /// Sessions of one process, at most `max_sessions` living ones. At the bound `create` is refused as
 /// [`SessionStoreError::Unavailable`] until one ends or expires.
@@ -26,6 +26,7 @@ use crate::{mailbox::Letters, session_lock::Locks};
 pub struct MemorySessionStore {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) locks: Locks,
+    pub(crate) tasks: Tasks,
     max_sessions: usize,
     state: Mutex<State>,
 }
@@ -68,6 +69,7 @@ impl MemorySessionStore {
         Self {
             clock,
             locks: Locks::default(),
+            tasks: Tasks::default(),
             max_sessions,
             state: Mutex::default(),
         }

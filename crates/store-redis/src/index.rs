@@ -25,7 +25,7 @@ use fred::{
     types::sorted_sets::{ZRange, ZRangeBound, ZRangeKind},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
-use model::{LockName, SessionId};
+use model::{LockName, SessionId, TaskId};
 
 use crate::config::PIPELINED;
 
@@ -60,6 +60,14 @@ impl Index {
         let parts = ["", ":order", ":index", ":payloads", ":streams"];
         let mailbox = parts.map(|part| format!("{prefix}mailbox:{{{id}}}{part}"));
         [session].into_iter().chain(mailbox).collect()
+    }
+
+    /// The keys of a task and of its owner's index, as the scripts number them: in the owner's slot.
+    /// `owner` has no braces.
+    pub(crate) fn task_keys(&self, owner: &str, id: &TaskId) -> Vec<String> {
+        let prefix = &self.key_prefix;
+        let task = format!("{prefix}task:{{{owner}}}:{id}");
+        vec![task, format!("{prefix}tasks:{{{owner}}}")]
     }
 
     /// The key of a lock.

@@ -7,14 +7,16 @@
 //! says too much is checked against the sessions themselves.
 //!
 //! A mailbox is five more keys in the session's slot (`mailbox::scripts`), with the session's time to
-//! live. A lock is one key of its own (`session_lock`).
+//! live. A lock is one key of its own (`session_lock`). What belongs to an owner's tasks lies in a slot
+//! of its own (`task_store`).
 //!
 //! # Durability, as it is
 //! With an append-only file and `appendfsync always`, what Redis acknowledged survives its own `kill -9`
 //! and the machine's. With `everysec` about the last second can be lost, to a mere `kill -9` too (seen
 //! with Redis 7.0: a write of the file waits behind an fsync that is under way). A failover to a replica
 //! can lose acknowledged changes as well. So sessions here are what can be made again: a client whose
-//! session is gone gets a 404 and initialises anew, and resumes events from its cursor.
+//! session is gone gets a 404 and initialises anew, and resumes events from its cursor. A task that is
+//! lost is unknown to its client, who has to ask for the work again.
 
 mod config;
 mod connection;
@@ -26,6 +28,7 @@ mod record;
 mod scripts;
 mod session_lock;
 mod store;
+mod task_store;
 
 pub use config::RedisConfig;
 pub use error::RedisError;

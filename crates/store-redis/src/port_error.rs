@@ -1,6 +1,6 @@
 //! What an error of the driver becomes in each of the ports.
 
-use ports::{LockError, MailboxError, SessionStoreError, Source};
+use ports::{LockError, MailboxError, SessionStoreError, Source, TaskStoreError};
 
 const FULL: &str = "the Redis server has no memory left";
 
@@ -59,6 +59,27 @@ impl PortError for MailboxError {
 }
 
 impl PortError for LockError {
+    fn unavailable(op: &'static str, source: Source) -> Self {
+        Self::Unavailable { op, source }
+    }
+
+    fn corrupt(op: &'static str, source: Source) -> Self {
+        Self::Corrupt { op, source }
+    }
+
+    fn full(_op: &'static str, _source: Source) -> Self {
+        Self::Overloaded { what: FULL }
+    }
+
+    fn unavailability(&self) -> Option<&Source> {
+        match self {
+            Self::Unavailable { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+impl PortError for TaskStoreError {
     fn unavailable(op: &'static str, source: Source) -> Self {
         Self::Unavailable { op, source }
     }

@@ -24,6 +24,7 @@ use crate::{
     record,
     scripts::Scripts,
     session_lock::LockScripts,
+    task_store::TaskScripts,
 };
 
 /// Sessions on a Redis server or cluster. Dropping it closes the connection.
@@ -32,6 +33,7 @@ pub struct RedisSessionStore {
     scripts: Scripts,
     pub(crate) mailbox_scripts: MailboxScripts,
     pub(crate) lock_scripts: LockScripts,
+    pub(crate) task_scripts: TaskScripts,
     pub(crate) index: Index,
     call_timeout: Duration,
 }
@@ -67,6 +69,7 @@ impl RedisSessionStore {
             scripts: Scripts::new(),
             mailbox_scripts: MailboxScripts::new(),
             lock_scripts: LockScripts::new(),
+            task_scripts: TaskScripts::new(),
             index,
             call_timeout,
         })

@@ -5,28 +5,17 @@
     reason = "a test that fails may panic, in its functions too"
 )]
 
+#[path = "stage/keys.rs"]
+mod keys;
 mod stage;
 
 use std::time::{Duration, Instant};
 
+use keys::keys;
 use model::{LockName, StreamId};
 use ports::{LockError, Mailbox, MailboxError, MailboxLimits, SessionLock, SessionStore};
 use stage::{TTL, open, recovers, say, session};
 use testkit::servers::Redis;
-
-/// The keys of the server that match a pattern, with their time to live in milliseconds.
-fn keys(server: &Redis, pattern: &str) -> Vec<(String, i64)> {
-    let answer = say(server, &format!("KEYS {pattern}"));
-    let names = answer.lines().map(str::trim);
-    let names = names.filter(|line| line.starts_with("forgewire:"));
-    names
-        .map(|name| {
-            let left = say(server, &format!("PTTL {name}"));
-            let left = left.trim().trim_start_matches(':').parse().unwrap();
-            (name.to_owned(), left)
-        })
-        .collect()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mailbox_has_its_sessions_slot_and_time_and_leaves_nothing() {

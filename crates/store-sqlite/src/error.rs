@@ -4,6 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use ports::{
     Classified, ErrorClass, EventLogError, LockError, MailboxError, SessionStoreError, Source,
+    TaskStoreError,
 };
 use rusqlite::ErrorCode;
 
@@ -189,6 +190,24 @@ impl CallError {
                 source: Box::new(source),
             },
             other => MailboxError::Unavailable {
+                op,
+                source: Box::new(other),
+            },
+        }
+    }
+
+    /// As the task store's error.
+    pub(crate) fn in_tasks(self, op: &'static str) -> TaskStoreError {
+        match self {
+            Self::QueueFull => TaskStoreError::Overloaded {
+                what: "too many writes are waiting",
+            },
+            Self::Corrupt(source) => TaskStoreError::Corrupt { op, source },
+            Self::Statement(source) if is_damage(&source) => TaskStoreError::Corrupt {
+                op,
+                source: Box::new(source),
+            },
+            other => TaskStoreError::Unavailable {
                 op,
                 source: Box::new(other),
             },

@@ -15,6 +15,7 @@ mod readers;
 mod schema;
 mod session_lock;
 mod session_store;
+mod task_store;
 mod writer;
 
 pub use database::Database;

@@ -74,10 +74,25 @@ const MAILBOXES_AND_LOCKS: &str = "
     INSERT INTO meta (key, value) VALUES ('last_fence', 0);
 ";
 
+/// `tasks_by_owner` counts what lives of one owner without reading a state.
+const TASKS: &str = "
+    CREATE TABLE tasks (
+        owner TEXT NOT NULL,
+        id TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL,
+        endless INTEGER NOT NULL, -- no end was asked for: expires_at is only our own bound
+        state BLOB NOT NULL,
+        PRIMARY KEY (owner, id)
+    );
+    CREATE INDEX tasks_by_owner ON tasks (owner, expires_at);
+    CREATE INDEX tasks_by_expiry ON tasks (expires_at);
+";
+
 /// What makes version n + 1 out of version n. A step that was released is never changed.
-const STEPS: [&str; 2] = [EVENTS_AND_SESSIONS, MAILBOXES_AND_LOCKS];
+const STEPS: [&str; 3] = [EVENTS_AND_SESSIONS, MAILBOXES_AND_LOCKS, TASKS];
 /// `PRAGMA user_version` of the newest schema that we know.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 /// Statements that a connection keeps prepared: all that we have.
 const PREPARED_STATEMENTS: usize = 64;
 

@@ -15,9 +15,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use model::{LockName, ManualClock, Sequence, StreamId, SystemClock};
+use model::{LockName, ManualClock, PrincipalId, Sequence, StreamId, SystemClock, TaskId};
 use ports::{
-    EventLog, EventLogError, Mailbox, MailboxLimits, SessionLock, SessionStore, SessionStoreError,
+    EventLog, EventLogError, Mailbox, MailboxLimits, Revision, SessionLock, SessionStore,
+    SessionStoreError, TaskLimits, TaskRecord, TaskStore,
 };
 use store_sqlite::{Database, OpenError, SqliteSessionStore};
 
@@ -210,7 +211,7 @@ async fn files_that_are_not_ours_to_change_stay_as_they_are() {
             refused,
             OpenError::Newer {
                 found: 99,
-                known: 2,
+                known: 3,
                 ..
             }
         ),
@@ -313,7 +314,7 @@ async fn a_file_of_version_1_opens_and_keeps_what_it_holds() {
     }
 }
 
-/// A mailbox for a session from before there were any, and a lock.
+/// A mailbox for a session from before there were any, a lock, and a task.
 async fn works_with_what_is_new(store: &SqliteSessionStore, round: u64) {
     let (session, stream) = (contract::session(0).id, StreamId::new("a").unwrap());
     let limits = MailboxLimits::default();
@@ -324,10 +325,48 @@ async fn works_with_what_is_new(store: &SqliteSessionStore, round: u64) {
     let guard = guard.expect("nobody holds it");
     assert_eq!(guard.fence, round + 1);
     assert!(store.release(&lock, &guard.token).await.unwrap());
+    let (task, limits) = (task(0), TaskLimits::default());
+    let revision = match store.load_task(&task.owner, &task.id).await.unwrap() {
+        None => store.create_task(&task, limits).await.unwrap(),
+        Some(loaded) => {
+            let replaced = store.replace_task(&task, loaded.revision, limits).await;
+            replaced.unwrap()
+        }
+    };
+    assert_eq!(revision, Revision(round + 1));
+}
+
+/// The `n`-th task.
+fn task(n: u64) -> TaskRecord {
+    TaskRecord {
+        id: TaskId::new(&format!("task-{n}")).unwrap(),
+        owner: PrincipalId::anonymous(),
+        state: "state".into(),
+        ttl: Some(HOUR),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_ended_or_expired_leaves_no_mailbox_and_no_lock_in_the_file() {
+async fn a_file_of_version_2_opens_and_takes_tasks() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("two.db");
+    let database = Database::open(&path).unwrap();
+    let store = database.session_store(Arc::new(SystemClock));
+    store.create(&contract::session(0), HOUR).await.unwrap();
+    database.close().await.unwrap();
+    raw(&path, "DROP TABLE tasks; PRAGMA user_version = 2");
+    for round in 0..2 {
+        let database = Database::open(&path).unwrap();
+        let store = database.session_store(Arc::new(SystemClock));
+        let session = contract::session(0);
+        assert!(store.load(&session.id).await.unwrap().is_some());
+        works_with_what_is_new(&store, round).await;
+        database.close().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_or_expired_leaves_nothing_beside_it_in_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("swept.db");
     let database = Database::open(&path).unwrap();
@@ -343,6 +382,8 @@ async fn what_ended_or_expired_leaves_no_mailbox_and_no_lock_in_the_file() {
         if n % 2 == 0 {
             store.end(&session.id).await.unwrap();
         }
+        let created = store.create_task(&task(n), TaskLimits::default()).await;
+        created.unwrap();
         let lock = LockName::new(&format!("lock-{n}")).unwrap();
         assert!(
             store
@@ -354,6 +395,8 @@ async fn what_ended_or_expired_leaves_no_mailbox_and_no_lock_in_the_file() {
     }
     clock.advance(HOUR);
     store.create(&contract::session(100), HOUR).await.unwrap();
+    let created = store.create_task(&task(100), TaskLimits::default()).await;
+    created.unwrap();
     let lock = LockName::new("last").unwrap();
     assert!(
         store
@@ -370,6 +413,7 @@ async fn what_ended_or_expired_leaves_no_mailbox_and_no_lock_in_the_file() {
         ("mailbox_streams", 0),
         ("mailbox_messages", 0),
         ("locks", 1),
+        ("tasks", 1),
     ] {
         let sql = format!("SELECT count(*) FROM {table}");
         let rows: u32 = connection.query_row(&sql, [], |row| row.get(0)).unwrap();

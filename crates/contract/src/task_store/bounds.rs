@@ -1,0 +1,131 @@
+//! TS-08, TS-09: what does not fit.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Result, ensure};
+use ports::{TaskLimits, TaskRecord, TaskStoreError};
+use tokio::time::Instant;
+
+use super::{WIDE, changed, is_missing, is_stored, owner, task, with_ttl};
+use crate::{Harness, SessionPorts};
+
+/// Room for three.
+const NARROW: TaskLimits = TaskLimits {
+    max_tasks_per_owner: 3,
+    ..WIDE
+};
+
+async fn is_refused(store: &dyn SessionPorts, task: &TaskRecord, limits: TaskLimits) -> Result<()> {
+    let refused = store.create_task(task, limits).await;
+    let overloaded = matches!(refused, Err(TaskStoreError::Overloaded { .. }));
+    ensure!(overloaded, "{refused:?}");
+    is_missing(store, task).await
+}
+
+pub(super) async fn what_is_too_large_is_refused_and_changes_nothing(
+    harness: Arc<dyn Harness>,
+) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    let store = &*fixture.store;
+    let of = |n: u64, bytes: usize| TaskRecord {
+        state: vec![b'x'; bytes].into(),
+        ..task(n)
+    };
+    let most = TaskLimits::MAX_STATE_BYTES;
+    let refused = store.create_task(&of(1, most + 1), WIDE).await;
+    assert!(
+        matches!(refused, Err(TaskStoreError::TooLarge { bytes }) if bytes == most + 1),
+        "{refused:?}"
+    );
+    is_missing(store, &task(1)).await?;
+    let revision = store.create_task(&of(1, most), WIDE).await?;
+    is_stored(store, &of(1, most), revision).await?;
+    let refused = store.replace_task(&of(1, most + 1), revision, WIDE).await;
+    assert!(
+        matches!(refused, Err(TaskStoreError::TooLarge { bytes }) if bytes == most + 1),
+        "{refused:?}"
+    );
+    is_stored(store, &of(1, most), revision).await
+}
+
+pub(super) async fn beyond_its_owners_bound_a_task_is_refused(
+    harness: Arc<dyn Harness>,
+) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    let store = &*fixture.store;
+    let mut revisions = Vec::new();
+    for n in 0..3 {
+        revisions.push(store.create_task(&task(n), NARROW).await?);
+    }
+    is_refused(store, &task(3), NARROW).await?;
+    // Which one it is matters before how many there are.
+    let exists = store.create_task(&task(1), NARROW).await;
+    assert!(matches!(exists, Err(TaskStoreError::Exists)), "{exists:?}");
+    let next = changed(&task(1), 1);
+    let replaced = store.replace_task(&next, revisions[1], NARROW).await?;
+    is_stored(store, &next, replaced).await?;
+    for n in [0, 2] {
+        is_stored(store, &task(n), revisions[usize::try_from(n)?]).await?;
+    }
+    // Replaced often, it is one all the same; and others have room.
+    is_refused(store, &task(3), NARROW).await?;
+    let theirs = TaskRecord {
+        owner: owner(1),
+        ..task(3)
+    };
+    store.create_task(&theirs, NARROW).await?;
+    // The bound is the caller's, and may change.
+    let wider = TaskLimits {
+        max_tasks_per_owner: 4,
+        ..NARROW
+    };
+    store.create_task(&task(3), wider).await?;
+    is_refused(store, &task(4), wider).await
+}
+
+/// Thirty creates at once, over the handles in turn: as many succeed as there is room for.
+pub(super) async fn exactly_the_bound_fits(stores: &[Arc<dyn SessionPorts>]) -> Result<()> {
+    let creates: Vec<_> = (0..30)
+        .zip(stores.iter().cycle())
+        .map(|(n, store)| {
+            let store = Arc::clone(store);
+            tokio::spawn(async move { store.create_task(&task(n), NARROW).await })
+        })
+        .collect();
+    let mut created = 0;
+    for create in creates {
+        match create.await? {
+            Ok(_) => created += 1,
+            Err(TaskStoreError::Overloaded { .. }) => {}
+            Err(other) => return Err(other.into()),
+        }
+    }
+    assert_eq!(created, NARROW.max_tasks_per_owner);
+    Ok(())
+}
+
+pub(super) async fn creates_at_once_do_not_pass_the_bound(harness: Arc<dyn Harness>) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    exactly_the_bound_fits(&[fixture.store]).await
+}
+
+pub(super) async fn what_expired_does_not_count(harness: Arc<dyn Harness>) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    let (store, ttl) = (&*fixture.store, fixture.short_ttl());
+    store.create_task(&task(0), NARROW).await?;
+    let revision = store.create_task(&task(1), NARROW).await?;
+    // One is created short, one becomes it.
+    store.create_task(&with_ttl(&task(2), ttl), NARROW).await?;
+    let shortened = with_ttl(&task(1), ttl);
+    store.replace_task(&shortened, revision, NARROW).await?;
+    fixture.pass(ttl).await;
+    let deadline = Instant::now() + Duration::from_secs(5);
+    for n in 3..5 {
+        while let Err(refused) = store.create_task(&task(n), NARROW).await {
+            let late = fixture.clock.is_some() || Instant::now() > deadline;
+            ensure!(!late, "what expired still counts: {refused:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    is_refused(store, &task(5), NARROW).await
+}

@@ -1,0 +1,140 @@
+//! TS-02, TS-04, TS-05: who wins.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use ports::{Revision, TaskStoreError};
+
+use super::{WIDE, changed, is_stored, task};
+use crate::{Harness, SessionPorts};
+
+/// Callers that compete.
+const RIVALS: u64 = 8;
+
+pub(super) async fn of_several_creates_one_wins(harness: Arc<dyn Harness>) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    for round in 0..10 {
+        let rivals: Vec<_> = (0..RIVALS)
+            .map(|rival| {
+                let store = Arc::clone(&fixture.store);
+                let task = changed(&task(round), rival);
+                tokio::spawn(async move { (store.create_task(&task, WIDE).await, task) })
+            })
+            .collect();
+        let mut winners = Vec::new();
+        for rival in rivals {
+            match rival.await? {
+                (Ok(revision), task) => winners.push((revision, task)),
+                (Err(TaskStoreError::Exists), _) => {}
+                (Err(other), _) => return Err(other.into()),
+            }
+        }
+        assert_eq!(winners.len(), 1, "{winners:?}");
+        is_stored(&*fixture.store, &winners[0].1, winners[0].0).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn replace_with_the_current_revision_stores_a_higher_one(
+    harness: Arc<dyn Harness>,
+) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    let store = &*fixture.store;
+    let mut revision = store.create_task(&task(1), WIDE).await?;
+    for mark in 0..20 {
+        let next = changed(&task(1), mark);
+        let higher = store.replace_task(&next, revision, WIDE).await?;
+        assert!(higher > revision, "{higher:?} after {revision:?}");
+        revision = higher;
+        is_stored(store, &next, revision).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn replace_with_another_revision_changes_nothing(
+    harness: Arc<dyn Harness>,
+) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    let store = &*fixture.store;
+    let old = store.create_task(&task(1), WIDE).await?;
+    let first = changed(&task(1), 1);
+    let current = store.replace_task(&first, old, WIDE).await?;
+    let ahead = Revision(current.0 + 1);
+    for wrong in [old, ahead, Revision(u64::from(u32::MAX))] {
+        let refused = store.replace_task(&changed(&task(1), 2), wrong, WIDE).await;
+        assert!(
+            matches!(refused, Err(TaskStoreError::Conflict { current: told }) if told == current),
+            "with {wrong:?} while {current:?} is stored: {refused:?}"
+        );
+        is_stored(store, &first, current).await?;
+    }
+    Ok(())
+}
+
+/// Lets eight callers replace one task ten times, over the handles in turn.
+pub(super) async fn one_replace_wins(stores: &[Arc<dyn SessionPorts>]) -> Result<()> {
+    let mut revision = stores[0].create_task(&task(1), WIDE).await?;
+    for _ in 0..10 {
+        let rivals: Vec<_> = (0..RIVALS)
+            .zip(stores.iter().cycle())
+            .map(|(rival, store)| {
+                let (store, next) = (Arc::clone(store), changed(&task(1), rival));
+                tokio::spawn(async move { (store.replace_task(&next, revision, WIDE).await, next) })
+            })
+            .collect();
+        let (mut winners, mut told) = (Vec::new(), Vec::new());
+        for rival in rivals {
+            match rival.await? {
+                (Ok(revision), task) => winners.push((revision, task)),
+                (Err(TaskStoreError::Conflict { current }), _) => told.push(current),
+                (Err(other), _) => return Err(other.into()),
+            }
+        }
+        assert_eq!(winners.len(), 1, "{winners:?}");
+        revision = winners[0].0;
+        assert!(told.iter().all(|told| *told == revision), "{told:?}");
+        is_stored(&*stores[0], &winners[0].1, revision).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn of_concurrent_replaces_one_wins(harness: Arc<dyn Harness>) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    one_replace_wins(&[fixture.store]).await
+}
+
+/// Callers that read, change and try again until they win: each change is in the end.
+pub(super) async fn no_concurrent_change_is_lost(harness: Arc<dyn Harness>) -> Result<()> {
+    const CHANGES: usize = 10;
+    let fixture = harness.session_store().await?;
+    let mut empty = task(1);
+    empty.state = "".into();
+    fixture.store.create_task(&empty, WIDE).await?;
+    let writers: Vec<_> = (0..RIVALS)
+        .map(|_| tokio::spawn(append_marks(Arc::clone(&fixture.store), CHANGES)))
+        .collect();
+    for writer in writers {
+        writer.await??;
+    }
+    let end = fixture.store.load_task(&empty.owner, &empty.id).await?;
+    let marks = end.context("it is not there")?.record.state.len();
+    assert_eq!(marks, usize::try_from(RIVALS)? * CHANGES);
+    Ok(())
+}
+
+/// Makes the state so many bytes longer, one at a time.
+async fn append_marks(store: Arc<dyn SessionPorts>, changes: usize) -> Result<()> {
+    let mut done = 0;
+    while done < changes {
+        let loaded = store.load_task(&task(1).owner, &task(1).id).await?;
+        let loaded = loaded.context("it is not there")?;
+        let mut next = loaded.record;
+        next.state = [&next.state[..], b"x"].concat().into();
+        match store.replace_task(&next, loaded.revision, WIDE).await {
+            Ok(_) => done += 1,
+            Err(TaskStoreError::Conflict { .. }) => {}
+            Err(other) => return Err(other.into()),
+        }
+    }
+    Ok(())
+}

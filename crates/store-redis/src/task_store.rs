@@ -1,0 +1,224 @@
+//! [`ports::TaskStore`]: a task is one hash, `{prefix}task:{<owner>}:<id>`, with its `state`, its
+//! `revision` and `endless` (no end was asked for), and the server's own expiry as its time to
+//! live.
+//!
+//! Beside an owner's tasks stands one sorted set, `{prefix}tasks:{<owner>}`, of their ids by the
+//! time that they expire, in milliseconds: it counts them. All of an owner lies in one slot, so
+//! each change is one script that happens whole or not at all, and the owners spread over a
+//! cluster.
+
+use std::{fmt::Write, time::Duration};
+
+use async_trait::async_trait;
+use fred::types::{Value, scripts::Script};
+use model::{PrincipalId, TaskId};
+use ports::{Expected, Revision, TaskLimits, TaskRecord, TaskStore, TaskStoreError, VersionedTask};
+
+use crate::{RedisSessionStore, store::millis};
+
+/// What the scripts share: `KEYS` task, its owner's index; `ARGV[1]` id. The answer begins with the
+/// outcome: 0 missing, 1 conflict, 2 done, 3 not ours, 4 exists, 5 too many.
+const PRELUDE: &str = r"
+local task, index, id = KEYS[1], KEYS[2], ARGV[1]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function text(number) return string.format('%.0f', number) end
+local function store(ttl, endless, state)
+  local till = text(now + ttl)
+  redis.call('HSET', task, 'state', state, 'endless', endless)
+  local revision = redis.call('HINCRBY', task, 'revision', 1)
+  redis.call('PEXPIREAT', task, till)
+  redis.call('ZADD', index, till, id)
+  local last = redis.call('ZRANGE', index, -1, -1, 'WITHSCORES')[2]
+  redis.call('PEXPIREAT', index, text(tonumber(last)))
+  return {2, text(revision)}
+end
+";
+
+/// `ARGV` id, milliseconds to live, endless, state, most tasks. Answers the revision.
+const CREATE: &str = r"
+if redis.call('EXISTS', task) == 1 then return {4} end
+redis.call('ZREMRANGEBYSCORE', index, '-inf', text(now))
+if redis.call('ZCARD', index) >= tonumber(ARGV[5]) then return {5} end
+return store(tonumber(ARGV[2]), ARGV[3], ARGV[4])
+";
+
+/// `ARGV` id, milliseconds to live, endless, state, expected revision. Answers the revision that is
+/// stored now.
+const REPLACE: &str = r"
+local revision = redis.call('HGET', task, 'revision')
+if not revision then return {redis.call('EXISTS', task) * 3} end
+if revision ~= ARGV[5] then return {1, revision} end
+return store(tonumber(ARGV[2]), ARGV[3], ARGV[4])
+";
+
+/// `ARGV` id. Answers the revision, the milliseconds left, endless and the state.
+const LOAD: &str = r"
+local found = redis.call('HMGET', task, 'revision', 'endless', 'state')
+if not (found[1] and found[2] and found[3]) then return {redis.call('EXISTS', task) * 3} end
+return {2, found[1], redis.call('PTTL', task), found[2], found[3]}
+";
+
+#[derive(Debug, thiserror::Error)]
+#[error("the task has an answer or an entry that is not ours")]
+struct NotOurs;
+
+fn not_ours(op: &'static str) -> TaskStoreError {
+    let source = NotOurs.into();
+    TaskStoreError::Corrupt { op, source }
+}
+
+/// The scripts with their digests, computed once.
+pub(crate) struct TaskScripts {
+    create: Script,
+    replace: Script,
+    load: Script,
+}
+
+impl TaskScripts {
+    pub(crate) fn new() -> Self {
+        let script = |body| Script::from_lua(format!("{PRELUDE}{body}"));
+        Self {
+            create: script(CREATE),
+            replace: script(REPLACE),
+            load: script(LOAD),
+        }
+    }
+}
+
+/// An owner inside braces: its own would end the hash tag, and its keys lie in several slots.
+fn tag(owner: &PrincipalId) -> String {
+    let mut tag = String::with_capacity(owner.as_str().len());
+    for character in owner.as_str().chars() {
+        if matches!(character, '{' | '}' | '%') {
+            // Writing to a text cannot fail.
+            let _ = write!(tag, "%{:02x}", u32::from(character));
+        } else {
+            tag.push(character);
+        }
+    }
+    tag
+}
+
+fn number(value: Value) -> Option<u64> {
+    match value {
+        Value::Integer(number) => u64::try_from(number).ok(),
+        other => other.as_str()?.parse().ok(),
+    }
+}
+
+/// A task from what the script answers after the outcome.
+fn loaded(
+    (owner, id): (&PrincipalId, &TaskId),
+    answer: &mut impl Iterator<Item = Value>,
+) -> Option<VersionedTask> {
+    let revision = Revision(number(answer.next()?)?);
+    let left = Duration::from_millis(number(answer.next()?)?);
+    let endless = number(answer.next()?)? == 1;
+    let record = TaskRecord {
+        id: id.clone(),
+        owner: owner.clone(),
+        state: answer.next()?.into_bytes()?,
+        ttl: (!endless).then_some(left),
+    };
+    Some(VersionedTask { record, revision })
+}
+
+impl RedisSessionStore {
+    /// Runs a script on an owner's task; gives the outcome and what follows it.
+    async fn on_task(
+        &self,
+        op: &'static str,
+        script: &Script,
+        (owner, id): (&PrincipalId, &TaskId),
+        arguments: Vec<Value>,
+    ) -> Result<(u64, std::vec::IntoIter<Value>), TaskStoreError> {
+        let keys = self.index.task_keys(&tag(owner), id);
+        let arguments = [id.as_str().into()].into_iter().chain(arguments).collect();
+        let call = self.run::<Vec<Value>, TaskStoreError>(op, script, keys, arguments);
+        let mut answer = self.bounded(op, call).await?.into_iter();
+        let outcome = answer.next().and_then(number);
+        Ok((outcome.ok_or_else(|| not_ours(op))?, answer))
+    }
+
+    async fn write_task(
+        &self,
+        op: &'static str,
+        script: &Script,
+        task: &TaskRecord,
+        (limits, last): (TaskLimits, u64),
+    ) -> Result<Revision, TaskStoreError> {
+        TaskStoreError::check_state(&task.state)?;
+        let arguments = vec![
+            millis(limits.time_to_live(task.ttl)).into(),
+            i64::from(task.ttl.is_none()).into(),
+            Value::Bytes(task.state.clone()),
+            last.to_string().into(),
+        ];
+        let at = (&task.owner, &task.id);
+        let (outcome, mut answer) = self.on_task(op, script, at, arguments).await?;
+        let stored = answer.next().and_then(number).map(Revision);
+        match (outcome, stored) {
+            (0, _) => Err(TaskStoreError::Missing),
+            (1, Some(current)) => Err(TaskStoreError::Conflict { current }),
+            (2, Some(revision)) => Ok(revision),
+            (4, _) => Err(TaskStoreError::Exists),
+            (5, _) => Err(TaskStoreError::too_many()),
+            _ => Err(not_ours(op)),
+        }
+    }
+}
+
+#[async_trait]
+impl TaskStore for RedisSessionStore {
+    async fn create_task(
+        &self,
+        task: &TaskRecord,
+        limits: TaskLimits,
+    ) -> Result<Revision, TaskStoreError> {
+        let most = (limits, u64::from(limits.max_tasks_per_owner));
+        let script = &self.task_scripts.create;
+        self.write_task("create a task", script, task, most).await
+    }
+
+    async fn load_task(
+        &self,
+        owner: &PrincipalId,
+        id: &TaskId,
+    ) -> Result<Option<VersionedTask>, TaskStoreError> {
+        const OP: &str = "load a task";
+        let (at, script) = ((owner, id), &self.task_scripts.load);
+        let (outcome, mut answer) = self.on_task(OP, script, at, Vec::new()).await?;
+        match outcome {
+            0 => Ok(None),
+            2 => loaded(at, &mut answer)
+                .map(Some)
+                .ok_or_else(|| not_ours(OP)),
+            _ => Err(not_ours(OP)),
+        }
+    }
+
+    async fn replace_task(
+        &self,
+        task: &TaskRecord,
+        expected: Expected,
+        limits: TaskLimits,
+    ) -> Result<Revision, TaskStoreError> {
+        let script = &self.task_scripts.replace;
+        self.write_task("replace a task", script, task, (limits, expected.0))
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_cannot_end_its_hash_tag_or_be_another() {
+        let tag = |owner: &str| tag(&PrincipalId::new(owner).unwrap());
+        assert_eq!(tag("user:1@example.org"), "user:1@example.org");
+        assert_eq!(tag("}{%"), "%7d%7b%25");
+        assert_ne!(tag("a%7d"), tag("a}"));
+    }
+}
