@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc, time::Duration};
 use anyhow::Context;
 use model::{Clock, IdSource, RandomIds, SystemClock};
 use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus, NatsConfig, NatsConnection};
-use ports::{Bus, EventLog, Mailbox, SessionLock, SessionStore};
+use ports::{Bus, EventLog, Mailbox, SessionLock, SessionStore, TaskStore};
 use store_memory::{InProcessBus, MemoryEventLog, MemorySessionStore};
 use store_redis::{RedisConfig, RedisSessionStore};
 use store_sqlite::Database;
@@ -41,15 +41,17 @@ pub(crate) struct SessionParts {
     pub(crate) sessions: Arc<dyn SessionStore>,
     pub(crate) mailbox: Arc<dyn Mailbox>,
     pub(crate) locks: Arc<dyn SessionLock>,
+    pub(crate) tasks: Arc<dyn TaskStore>,
 }
 
 impl SessionParts {
-    fn of<S: SessionStore + Mailbox + SessionLock>(store: S) -> Self {
+    fn of<S: SessionStore + Mailbox + SessionLock + TaskStore>(store: S) -> Self {
         let store = Arc::new(store);
         Self {
             sessions: store.clone(),
             mailbox: store.clone(),
-            locks: store,
+            locks: store.clone(),
+            tasks: store,
         }
     }
 }

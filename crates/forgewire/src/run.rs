@@ -291,6 +291,7 @@ fn start_edge(
         sessions: parts.sessions,
         mailbox: parts.mailbox,
         locks: parts.locks,
+        tasks: parts.tasks,
         bus: Arc::clone(&backends.bus),
         resources,
         clock: Arc::clone(&backends.clock),

@@ -205,6 +205,15 @@ fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Stri
 }
 
 impl Retry {
+    /// One that brings these answers: those of a task (`tasks/update`).
+    #[must_use]
+    pub fn of(input_responses: BTreeMap<String, Box<RawValue>>) -> Self {
+        Self {
+            input_responses,
+            request_state: None,
+        }
+    }
+
     /// Reads the params of `tools/call`, `prompts/get` or `resources/read`; those of a first
     /// attempt have neither answers nor state.
     ///

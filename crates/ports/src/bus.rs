@@ -4,7 +4,9 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use model::{Epoch, Sequenced, SessionId, StoredEvent, StreamId, TraceContext};
+use model::{
+    Epoch, PrincipalId, Sequenced, SessionId, StoredEvent, StreamId, TaskId, TraceContext,
+};
 
 use crate::{Classified, ErrorClass, Source};
 
@@ -61,6 +63,13 @@ pub enum BusMessage {
     },
     /// What can be listed is not what it was (`mcp.broadcast`): clients that asked to be told are.
     ListsChanged(ChangedLists),
+    /// A task changed (`mcp.broadcast`): who works on it or follows it looks.
+    TaskChanged {
+        /// Whose it is.
+        owner: PrincipalId,
+        /// Which.
+        task: TaskId,
+    },
 }
 
 /// Which lists changed.

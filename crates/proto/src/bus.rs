@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{Epoch, SessionId, StreamId};
+use model::{Epoch, PrincipalId, SessionId, StreamId, TaskId};
 use ports::{BusMessage, ChangedLists, EventHint};
 use prost::Message;
 use v1::bus_message::Body;
@@ -43,6 +43,10 @@ pub fn encode_bus_message(message: &BusMessage) -> Vec<u8> {
                 request_id: request.clone(),
             })
         }
+        BusMessage::TaskChanged { owner, task } => Body::TaskChanged(v1::TaskChanged {
+            owner: owner.to_string(),
+            task_id: task.to_string(),
+        }),
         BusMessage::ListsChanged(lists) => Body::ListsChanged(v1::ListsChanged {
             tools: lists.tools,
             prompts: lists.prompts,
@@ -88,6 +92,10 @@ pub fn decode_bus_message(bytes: bytes::Bytes) -> Result<BusMessage, DecodeError
         Body::RequestCancelled(body) => BusMessage::RequestCancelled {
             session: session(body.session_id)?,
             request: bounded(body.request_id)?,
+        },
+        Body::TaskChanged(body) => BusMessage::TaskChanged {
+            owner: PrincipalId::new(&body.owner).map_err(|_| DecodeError::Field("owner"))?,
+            task: TaskId::new(&body.task_id).map_err(|_| DecodeError::Field("task_id"))?,
         },
         Body::ListsChanged(body) => BusMessage::ListsChanged(ChangedLists {
             tools: body.tools,

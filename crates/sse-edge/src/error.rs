@@ -5,6 +5,7 @@ use http::{StatusCode, header};
 use model::{CursorError, FilterError};
 use ports::{
     Classified, ErrorClass, EventLogError, MailboxError, ResourceError, SessionStoreError,
+    TaskStoreError,
 };
 use service_kit::problem::Problem;
 use tokio::time::error::Elapsed;
@@ -41,6 +42,10 @@ pub(crate) enum EdgeError {
     Sessions(#[from] SessionStoreError),
     #[error("mailbox failed")]
     Mailbox(#[from] MailboxError),
+    #[error("task store failed")]
+    Tasks(#[from] TaskStoreError),
+    #[error("the record of a task cannot be read or written")]
+    TaskRecord { source: serde_json::Error },
     #[error("resource reader failed")]
     Resources(#[from] ResourceError),
     #[error("a store did not answer in time")]
@@ -58,6 +63,8 @@ impl Classified for EdgeError {
             Self::Log(error) => error.class(),
             Self::Sessions(error) => error.class(),
             Self::Mailbox(error) => error.class(),
+            Self::Tasks(error) => error.class(),
+            Self::TaskRecord { .. } => ErrorClass::Permanent,
             Self::Resources(error) => error.class(),
         }
     }
@@ -79,6 +86,8 @@ impl EdgeError {
             Self::Denied(denied) => denied.code(),
             Self::Log(_) | Self::Timeout(_) => "event-log-unavailable",
             Self::Sessions(_) | Self::Mailbox(_) => "session-store-unavailable",
+            Self::Tasks(TaskStoreError::Overloaded { .. }) => "too-many-tasks",
+            Self::Tasks(_) | Self::TaskRecord { .. } => "task-store-unavailable",
             Self::Resources(_) => "sync-unavailable",
         }
     }

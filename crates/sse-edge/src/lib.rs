@@ -12,6 +12,7 @@
 //! | `session` | sessions of the handshake era, usable on any edge |
 //! | `calls` | asking the client, cancelling, and answers that survive their connection |
 //! | `protocol` | what MCP methods answer, resources among them |
+//! | `tasks` | work that goes on after its answer |
 //! | `tools` | what MCP clients can call, one file each |
 //!
 //! What is deliberately absent: a queue, channel, task or timer per stream; sticky sessions; local disk.
@@ -30,6 +31,7 @@ mod protocol;
 mod raw_events;
 mod service;
 mod session;
+mod tasks;
 mod tools;
 
 pub use auth::{Authenticator, InvalidToken, TokenDigest, TokenFileError, check_tokens};

@@ -45,6 +45,14 @@ pub(crate) const ASK_DEADLINE: Duration = Duration::from_secs(600);
 pub(crate) const ANSWER_POLL: Duration = Duration::from_secs(2);
 /// How long a client may take to call again with its answers, in milliseconds.
 pub(crate) const STATE_LIFETIME_MILLIS: i64 = 3_600_000;
+/// How long a task lives from the call on, and may be worked on.
+pub(crate) const TASK_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often a client should ask for a task, in milliseconds.
+pub(crate) const TASK_POLL_MILLIS: u64 = 1000;
+/// How long a task whose edge is gone counts as worked on.
+pub(crate) const TASK_LEASE: Duration = Duration::from_secs(60);
+/// Changes of tasks that wait to be told; on overflow the regular round tells them.
+pub(crate) const TASK_CHANGES: usize = 1024;
 /// How often an edge looks at the sessions whose stream it holds, whatever the bus says.
 pub(crate) const SESSION_CHECK: Duration = Duration::from_secs(15);
 /// Tries of a session's change while other edges change it too.

@@ -12,7 +12,7 @@ use mcp::{
     mrtr::StateKeys,
 };
 use model::{Clock, IdSource};
-use ports::{Bus, EventLog, Mailbox, ResourceReader, SessionLock, SessionStore, Topic};
+use ports::{Bus, EventLog, Mailbox, ResourceReader, SessionLock, SessionStore, TaskStore, Topic};
 use service_kit::{
     follow::{FollowOptions, Followed, follow},
     lifecycle::{Latch, Lifecycle, OnExit},
@@ -28,6 +28,7 @@ use crate::{
     metrics::Metrics,
     protocol,
     session::{SessionNews, Sessions, watch},
+    tasks::{TaskNews, Tasks, watch_tasks},
     tools::Tools,
 };
 use tokio::sync::{oneshot, watch};
@@ -42,6 +43,8 @@ pub struct Deps {
     pub sessions: Arc<dyn SessionStore>,
     /// What is addressed to one session: answers of the client, streams that can be resumed.
     pub mailbox: Arc<dyn Mailbox>,
+    /// Work that goes on after its answer.
+    pub tasks: Arc<dyn TaskStore>,
     /// Who runs a call.
     pub locks: Arc<dyn SessionLock>,
     /// Hints.
@@ -76,6 +79,7 @@ pub(crate) struct Edge {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) calls: Arc<Calls>,
+    pub(crate) tasks: Arc<Tasks>,
     /// Seals what clients of the stateless era carry from one attempt to the next.
     pub(crate) state_keys: StateKeys,
     bus: Arc<dyn Bus>,
@@ -148,6 +152,7 @@ impl Service {
             Arc::clone(&deps.ids),
             idle,
         );
+        let tasks = Tasks::new(deps.tasks, Arc::clone(&deps.bus), Arc::clone(&deps.clock));
         let state_keys = config.state_keys(&*deps.ids)?;
         let profile = protocol::profile::profile();
         let edge = Edge {
@@ -155,6 +160,7 @@ impl Service {
             log: deps.log,
             sessions: Arc::new(sessions),
             calls: Arc::new(Calls::new(deps.mailbox, deps.locks)),
+            tasks: Arc::new(tasks),
             state_keys,
             bus: deps.bus,
             resources: deps.resources,
@@ -183,7 +189,16 @@ impl Service {
         let hub = Arc::clone(&self.edge.hub);
         hub.watch_drain(lifecycle.draining());
         let _ = self.edge.lifecycle.set(lifecycle.clone());
-        let (news, changes) = SessionNews::new(Arc::clone(&hub), Arc::clone(&self.edge.calls));
+        let (task_news, changes) = TaskNews::new(Arc::clone(&hub), Arc::clone(&self.edge.tasks));
+        let watching = watch_tasks(
+            Arc::clone(&self.edge.tasks),
+            Arc::clone(&hub),
+            changes,
+            lifecycle.closed(),
+        );
+        lifecycle.spawn("edge-tasks", OnExit::MayFinish, watching);
+        let (news, changes) =
+            SessionNews::new(Arc::clone(&hub), Arc::clone(&self.edge.calls), task_news);
         let watching = watch(
             Arc::clone(&self.edge.sessions),
             Arc::clone(&hub),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use model::{Epoch, Sequence, Sequenced, StreamId, TraceContext};
+use model::{Epoch, PrincipalId, Sequence, Sequenced, StreamId, TaskId, TraceContext};
 use ports::{Bus, BusError, BusMessage, ChangedLists, EventHint, Subscription, Topic};
 
 use super::listener::{message, next_message, next_number, send, session_id, session_topic};
@@ -59,6 +59,10 @@ pub(super) async fn every_kind_of_message_arrives_as_it_was(
         BusMessage::RequestCancelled {
             session: session_id("cancelled"),
             request: "\"é\"".to_owned(),
+        },
+        BusMessage::TaskChanged {
+            owner: PrincipalId::anonymous(),
+            task: TaskId::new("task").expect("an id"),
         },
         BusMessage::ListsChanged(ChangedLists {
             prompts: true,

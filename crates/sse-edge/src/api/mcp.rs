@@ -125,8 +125,7 @@ struct Serving<'a> {
 impl Serving<'_> {
     async fn modern(&self, request: ModernRequest) -> Response {
         if request.method == method::LISTEN {
-            let params = request.params.as_deref();
-            return self.listen(request.version, &request.id, params).await;
+            return self.listen(&request).await;
         }
         let (method, params) = (request.method.as_str(), request.params.as_deref());
         let asking = if mrtr::is_supported(method) {
@@ -158,16 +157,21 @@ impl Serving<'_> {
         exchange::answer(accepts, Box::pin(work), messages).await
     }
 
-    async fn listen(
-        &self,
-        version: ProtocolVersion,
-        id: &RequestId,
-        params: Option<&RawValue>,
-    ) -> Response {
-        match listen(self.edge, &self.principal, version, id, params).await {
+    async fn listen(&self, request: &ModernRequest) -> Response {
+        let (id, params) = (&request.id, request.params.as_deref());
+        let client = &request.meta.capabilities;
+        let listening = listen(
+            self.edge,
+            &self.principal,
+            client,
+            request.version,
+            id,
+            params,
+        );
+        match listening.await {
             Ok(Listening::Stream(body)) => sse::answer(body),
             Ok(Listening::Nothing(frames)) => sse::whole(frames),
-            Err(NotListening::Params(error)) => json(envelope::error(Some(id), &error)),
+            Err(NotListening::Refused(refusal)) => refuse(&refusal.for_request(id)),
             Err(NotListening::Edge(error)) => unavailable(&error, Some(id)),
         }
     }

@@ -27,6 +27,7 @@ use crate::{
     limits::{ANSWER_POLL, ASK_DEADLINE, CALL_DEADLINE, STATE_LIFETIME_MILLIS},
     protocol::{CallError, Caller},
     service::Edge,
+    tasks::TaskAsking,
 };
 
 /// What the ids of our questions begin with: an answer to something else is nobody's.
@@ -41,6 +42,8 @@ pub(crate) enum Asking {
     OnStream,
     /// By ending the call with the question (stateless era).
     ByRetry(Mutex<Brought>),
+    /// In the task that the call has become (tasks extension).
+    InTask(TaskAsking),
 }
 
 /// What a client brought along to a call of the stateless era.
@@ -52,6 +55,14 @@ pub(crate) struct Brought {
 }
 
 impl Asking {
+    /// What the client has answered so far in earlier attempts.
+    pub(crate) fn settled(&self) -> Settled {
+        match self {
+            Self::ByRetry(brought) => brought.lock().settled.clone(),
+            _ => Settled::default(),
+        }
+    }
+
     /// Of a call of the stateless era. What was sealed has to be of this principal and this call.
     ///
     /// # Errors
@@ -120,6 +131,7 @@ impl Caller {
                 }
                 self.ask_on_stream(&session.id, requests).await
             }
+            (Asking::InTask(task), _) => task.ask(self, requests).await,
             _ => Err(RpcError::new(
                 ErrorCode::InvalidRequest,
                 "the call has to ask the client, which takes an answer as text/event-stream",

@@ -1,7 +1,7 @@
 //! The open streams of this edge: a slab entry each.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::task::AtomicWaker;
 use mcp::{stateless::Tagged, task::TaskId};
-use model::{Sequence, SessionId};
+use model::{PrincipalId, Sequence, SessionId};
 use parking_lot::RwLock;
 use ports::ChangedLists;
 use slab::Slab;
@@ -107,6 +107,11 @@ impl Stream {
             .ending
             .compare_exchange(0, code, Ordering::AcqRel, Ordering::Relaxed);
         self.waker.wake();
+    }
+
+    /// Who reads.
+    pub(crate) fn principal(&self) -> &Principal {
+        &self.principal
     }
 
     /// Whether the reader's token is still good.
@@ -273,6 +278,13 @@ impl Streams {
 
     pub(crate) fn of_task(&self, task: &TaskId) -> Vec<Arc<Stream>> {
         self.by_task.read().get(task).cloned().unwrap_or_default()
+    }
+
+    /// Whose streams follow a task here.
+    pub(crate) fn followers(&self, task: &TaskId) -> BTreeSet<PrincipalId> {
+        let streams = self.of_task(task);
+        let owners = streams.iter().map(|stream| stream.principal.id.clone());
+        owners.collect()
     }
 
     /// All tasks that are followed here.

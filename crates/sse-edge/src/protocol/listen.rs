@@ -4,10 +4,11 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 use mcp::{
-    ProtocolVersion, RequestId, RpcError,
+    ProtocolVersion, Refusal, RequestId,
+    dispatch::ClientCapabilities,
     stateless::{ListenFilter, acknowledged_frame, listen_result},
 };
-use model::CursorScope;
+use model::{CursorScope, TaskId};
 use ports::ChangedLists;
 use serde_json::value::RawValue;
 
@@ -24,6 +25,7 @@ use crate::{
     },
     metrics::StreamKind,
     service::Edge,
+    tasks::tell,
 };
 
 /// What a listen request comes to.
@@ -36,8 +38,8 @@ pub(crate) enum Listening {
 
 /// Why there is no stream.
 pub(crate) enum NotListening {
-    /// The parameters do not fit.
-    Params(RpcError),
+    /// The parameters do not fit, or the client does not declare what it asks for.
+    Refused(Refusal),
     /// The edge cannot.
     Edge(EdgeError),
 }
@@ -46,14 +48,21 @@ pub(crate) enum NotListening {
 pub(crate) async fn listen(
     edge: &Edge,
     principal: &Arc<Principal>,
+    client: &ClientCapabilities,
     version: ProtocolVersion,
     id: &RequestId,
     params: Option<&RawValue>,
 ) -> Result<Listening, NotListening> {
-    let asked = ListenFilter::parse(params).map_err(NotListening::Params)?;
+    let asked = ListenFilter::parse(params).map_err(|error| NotListening::Refused(error.into()))?;
+    asked
+        .check_declared(client)
+        .map_err(NotListening::Refused)?;
+    let tasks = own_tasks(edge, principal, &asked).await?;
     let honoured = asked.honoured(&edge.profile.capabilities, |uri| {
         resources::is_subscribable(principal, uri)
     });
+    let is_own = |id: &str| tasks.iter().any(|task| task.as_str() == id);
+    let honoured = honoured.with_tasks(&asked, is_own);
     let acknowledged = acknowledged_frame(id, &honoured);
     if honoured.is_empty() {
         let result = mcp::sse::message(None, &listen_result(version, &edge.profile.info, id));
@@ -65,7 +74,7 @@ pub(crate) async fn listen(
             prompts: honoured.prompts_list_changed,
             resources: honoured.resources_list_changed,
         },
-        tasks: BTreeSet::new(),
+        tasks: tasks.clone(),
     };
     let open = OpenStream {
         wants,
@@ -86,5 +95,25 @@ pub(crate) async fn listen(
         .open(open, |_, _| acknowledged)
         .await
         .map_err(NotListening::Edge)?;
+    // What changed between the look at a task and the opening of the stream was told to nobody.
+    for task in &tasks {
+        tell(&edge.tasks, &edge.hub, &principal.id, task).await;
+    }
     Ok(Listening::Stream(body))
+}
+
+/// Those of the tasks that are this principal's; somebody else's is not there.
+async fn own_tasks(
+    edge: &Edge,
+    principal: &Principal,
+    asked: &ListenFilter,
+) -> Result<BTreeSet<TaskId>, NotListening> {
+    let mut own = BTreeSet::new();
+    for id in asked.task_ids.iter().filter_map(|id| TaskId::new(id).ok()) {
+        let found = edge.tasks.load(&principal.id, &id).await;
+        if found.map_err(NotListening::Edge)?.is_some() {
+            own.insert(id);
+        }
+    }
+    Ok(own)
 }

@@ -28,7 +28,7 @@ use tracing::warn;
 pub(crate) use call_error::CallError;
 pub(crate) use caller::Caller;
 
-use crate::error::EdgeError;
+use crate::{error::EdgeError, tasks};
 
 /// Entries on one page of a list.
 const PAGE_ITEMS: usize = 100;
@@ -62,6 +62,9 @@ pub(crate) async fn call(
             let list = tool::list_result(caller.version, page.items, page.next_cursor.as_deref());
             Ok(caller.cached(id, &list, CacheHint::public(LIST_TTL_MILLIS)))
         }
+        method::TASKS_GET => tasks::get(caller, id, params).await,
+        method::TASKS_UPDATE => tasks::update(caller, id, params).await,
+        method::TASKS_CANCEL => tasks::cancel(caller, id, params).await,
         method::TOOLS_CALL => caller.edge.tools.call(caller, id, params).await,
         method::RESOURCES_LIST => {
             let all = resources::descriptors();

@@ -13,6 +13,7 @@ use crate::{
     calls::Calls,
     fanout::{format::Ending, hub::Hub, interest::Interest},
     limits::{SESSION_CHANGES, SESSION_CHECK},
+    tasks::TaskNews,
 };
 
 /// Where the follower puts what it hears. Never blocks.
@@ -20,6 +21,7 @@ use crate::{
 pub(crate) struct SessionNews {
     hub: Arc<Hub>,
     calls: Arc<Calls>,
+    tasks: TaskNews,
     changed: mpsc::Sender<Changed>,
 }
 
@@ -35,11 +37,12 @@ enum Changed {
 pub(crate) struct Changes(mpsc::Receiver<Changed>);
 
 impl SessionNews {
-    pub(crate) fn new(hub: Arc<Hub>, calls: Arc<Calls>) -> (Self, Changes) {
+    pub(crate) fn new(hub: Arc<Hub>, calls: Arc<Calls>, tasks: TaskNews) -> (Self, Changes) {
         let (changed, changes) = mpsc::channel(SESSION_CHANGES);
         let news = Self {
             hub,
             calls,
+            tasks,
             changed,
         };
         (news, Changes(changes))
@@ -73,6 +76,7 @@ impl SessionNews {
                     self.calls.running.cancel(&session, &request);
                 }
             }
+            BusMessage::TaskChanged { owner, task } => self.tasks.take(owner, task),
             BusMessage::ListsChanged(lists) => self.hub.lists_changed(lists),
             BusMessage::Events(_) => {}
         }
@@ -81,6 +85,7 @@ impl SessionNews {
     /// Messages may have been lost.
     pub(crate) fn gap(&self) {
         self.calls.mail.wake_all();
+        self.tasks.gap();
         self.look(Changed::Any);
     }
 

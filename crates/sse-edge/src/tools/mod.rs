@@ -7,10 +7,13 @@ mod manage_events;
 mod replay_events;
 mod subscribe_to_events;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use mcp::{
     Era, Refusal, RequestId,
+    task::require_extension,
     tool::{CallParams, CallResult, ToolDescriptor, check_param_headers, input_failure},
 };
 use serde::Serialize;
@@ -19,11 +22,12 @@ use serde_json::value::RawValue;
 use crate::{
     error::EdgeError,
     protocol::{CallError, Caller, rpc_error},
+    tasks,
 };
 
 /// A tool.
 #[async_trait]
-pub(crate) trait Tool: Send + Sync {
+pub(crate) trait Tool: Send + Sync + 'static {
     /// Name, schemas, hints; asked once, at start.
     fn descriptor(&self) -> ToolDescriptor;
 
@@ -31,6 +35,27 @@ pub(crate) trait Tool: Send + Sync {
     /// act on is a result with `isError`. A tool that asks its client does so before it acts: in the
     /// stateless era it runs again from its beginning when the answer is there.
     async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError>;
+
+    /// Whether a call may go on after its answer.
+    fn runs(&self) -> Runs {
+        Runs::Inline
+    }
+
+    /// What has to be asked or refused before a call becomes a task.
+    async fn before_task(&self, _caller: &Caller, _call: &CallParams) -> Result<(), CallError> {
+        Ok(())
+    }
+}
+
+/// Whether a call may go on after its answer (tasks extension).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Runs {
+    /// Never: it is quick.
+    Inline,
+    /// Where the client knows tasks.
+    AsTaskIfPossible,
+    /// In the stateless era always; a client that does not know tasks is refused.
+    AsTaskOnly,
 }
 
 /// The tools of the product.
@@ -46,7 +71,7 @@ fn builtin() -> Vec<Box<dyn Tool>> {
 /// All tools, sorted by name: a stable order keeps clients' prompt caches warm.
 pub(crate) struct Tools {
     descriptors: Vec<ToolDescriptor>,
-    tools: Vec<Box<dyn Tool>>,
+    tools: Vec<Arc<dyn Tool>>,
 }
 
 impl std::fmt::Debug for Tools {
@@ -67,7 +92,7 @@ impl Default for Tools {
         tools.extend(crate::conformance::tools());
         let mut described: Vec<_> = tools
             .into_iter()
-            .map(|tool| (tool.descriptor(), tool))
+            .map(|tool| (tool.descriptor(), Arc::from(tool)))
             .collect();
         described.sort_by_key(|(descriptor, _)| descriptor.name());
         let (descriptors, tools) = described.into_iter().unzip();
@@ -101,7 +126,17 @@ impl Tools {
             let arguments = call.arguments.as_deref();
             check_param_headers(&self.descriptors[tool], arguments, &caller.param_headers)?;
         }
-        let result = match self.tools[tool].call(caller, &call).await {
+        let tool = &self.tools[tool];
+        let becomes_task = becomes_task(caller, tool.runs())?;
+        let outcome = if becomes_task {
+            match tool.before_task(caller, &call).await {
+                Ok(()) => return tasks::start(caller, id, Arc::clone(tool), call).await,
+                Err(error) => Err(error),
+            }
+        } else {
+            tool.call(caller, &call).await
+        };
+        let result = match outcome {
             Ok(result) => result,
             Err(CallError::Input(error)) => input_failure(caller.version, error)?,
             Err(CallError::Rpc(error)) => return Err(error.into()),
@@ -120,6 +155,22 @@ impl Tools {
         };
         Ok(caller.answer(id, &result.for_version(caller.version)))
     }
+}
+
+/// Whether the call becomes a task; the stateless era alone has them.
+///
+/// # Errors
+/// 400 with -32021: it would have to, and the client does not know tasks.
+fn becomes_task(caller: &Caller, runs: Runs) -> Result<bool, Refusal> {
+    if runs == Runs::Inline || caller.version.era() == Era::Handshake {
+        return Ok(false);
+    }
+    let declared = require_extension(&caller.client);
+    if runs == Runs::AsTaskOnly {
+        declared?;
+        return Ok(true);
+    }
+    Ok(declared.is_ok())
 }
 
 /// A result that fits the tool's output schema.

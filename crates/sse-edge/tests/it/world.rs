@@ -114,6 +114,7 @@ impl World {
             log: self.log.clone(),
             sessions: self.sessions.clone(),
             mailbox: self.sessions.clone(),
+            tasks: self.sessions.clone(),
             locks: self.sessions.clone(),
             bus,
             resources: Arc::new(OneIssue),

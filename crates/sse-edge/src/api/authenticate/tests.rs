@@ -93,6 +93,7 @@ impl Stage {
             log: log.clone(),
             sessions: sessions.clone(),
             mailbox: sessions.clone(),
+            tasks: sessions.clone(),
             locks: sessions,
             bus: bus.clone(),
             resources: Arc::new(Nothing),

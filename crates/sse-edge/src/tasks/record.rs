@@ -1,0 +1,44 @@
+//! What is stored of a task.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use mcp::{ErrorCode, RpcError, task::Task};
+use model::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::error::EdgeError;
+
+/// A task with what the edges need of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Stored {
+    /// What the client sees.
+    pub(crate) task: Task,
+    /// Answers to its questions that its work has not taken yet, or has.
+    pub(super) answers: BTreeMap<String, Box<RawValue>>,
+    /// Until then the edge that works on it is not doubted.
+    pub(super) lease_until: Timestamp,
+}
+
+impl Stored {
+    pub(super) fn decode(state: &[u8]) -> Result<Self, EdgeError> {
+        serde_json::from_slice(state).map_err(|source| EdgeError::TaskRecord { source })
+    }
+
+    pub(super) fn encode(&self) -> Result<Bytes, EdgeError> {
+        let json = serde_json::to_vec(self).map_err(|source| EdgeError::TaskRecord { source })?;
+        Ok(json.into())
+    }
+
+    /// Whether the edge that works on it is gone.
+    pub(super) fn is_abandoned(&self, now: Timestamp) -> bool {
+        !self.task.status().is_terminal() && self.lease_until < now
+    }
+}
+
+/// What became of a task whose edge is gone.
+pub(super) fn abandoned() -> RpcError {
+    let text = "the server that worked on the task is gone; call again";
+    RpcError::new(ErrorCode::Internal, text)
+}

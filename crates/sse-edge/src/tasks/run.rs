@@ -1,0 +1,177 @@
+//! The work on a task.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use mcp::{
+    Refusal, RequestId, RpcError,
+    task::{self, Task},
+    tool::{CallParams, CallResult, input_failure},
+};
+use model::{TaskId, Timestamp};
+use ports::{TaskLimits, TaskRecord};
+use tokio::time::{Instant, interval_at, sleep, timeout};
+use tracing::{debug, warn};
+
+use super::{Change, Running, TaskAsking, hinted, record, record::Stored};
+use crate::{
+    calls::asking::Asking,
+    error::EdgeError,
+    limits::{CALL_DEADLINE, TASK_LEASE, TASK_POLL_MILLIS, TASK_TTL},
+    protocol::{CallError, Caller, outlet::Outlet, rpc_error},
+    tools::Tool,
+};
+
+/// Makes a task of a call: it is in the store when the answer leaves.
+///
+/// # Errors
+/// The client has too many tasks, or the store does not answer.
+pub(crate) async fn start(
+    caller: &Caller,
+    request: &RequestId,
+    tool: Arc<dyn Tool>,
+    call: CallParams,
+) -> Result<Bytes, Refusal> {
+    let edge = &caller.edge;
+    let id = TaskId::new(&edge.ids.uuid()).expect("a UUID fits a task id");
+    let now = edge.clock.now();
+    let millis = u64::try_from(TASK_TTL.as_millis()).unwrap_or(u64::MAX);
+    let task = Task::new(id.clone(), now, Some(millis), Some(TASK_POLL_MILLIS));
+    let stored = Stored {
+        task: task.clone(),
+        answers: BTreeMap::new(),
+        lease_until: now.plus(TASK_LEASE),
+    };
+    // Before it is stored: a change that comes at once finds the work.
+    let begun = edge.tasks.begin(&id);
+    store(caller, &id, &stored)
+        .await
+        .map_err(|error| Refusal::from(rpc_error(&error)))?;
+    let asking = TaskAsking {
+        id: id.clone(),
+        running: Arc::clone(&begun.running),
+        settled: caller.asking.settled(),
+    };
+    let worker = Caller {
+        edge: Arc::clone(edge),
+        principal: Arc::clone(&caller.principal),
+        version: caller.version,
+        session: None,
+        client: caller.client.clone(),
+        trace: caller.trace,
+        param_headers: http::HeaderMap::new(),
+        asking: Asking::InTask(asking),
+        // A task says nothing on the stream of its call: that is answered.
+        outlet: Outlet::new(None, None).0,
+    };
+    drop(edge.spawn(async move {
+        work(&worker, &id, &begun.running, &*tool, &call).await;
+        drop(begun);
+    }));
+    let info = &edge.profile.info;
+    Ok(task::create_result(caller.version, info, request, &task))
+}
+
+async fn store(caller: &Caller, id: &TaskId, stored: &Stored) -> Result<(), EdgeError> {
+    let record = TaskRecord {
+        id: id.clone(),
+        owner: caller.principal.id.clone(),
+        state: stored.encode()?,
+        ttl: Some(TASK_TTL),
+    };
+    let store = &caller.edge.tasks.store;
+    let create = store.create_task(&record, TaskLimits::default());
+    timeout(CALL_DEADLINE, create).await??;
+    Ok(())
+}
+
+/// Works until there is an outcome, or nobody wants it, or the edge has to stop.
+async fn work(caller: &Caller, id: &TaskId, running: &Running, tool: &dyn Tool, call: &CallParams) {
+    let closed = caller.edge.lifecycle().closed();
+    let outcome = tokio::select! {
+        outcome = tool.call(caller, call) => outcome,
+        () = keep(caller, id, running) => return debug!(task = %id, "a task is over early"),
+        () = closed.cancelled() => Err(record::abandoned().into()),
+        () = sleep(TASK_TTL) => Err(record::abandoned().into()),
+    };
+    let end = end(caller, outcome);
+    let now = caller.edge.clock.now();
+    let ended = caller
+        .edge
+        .tasks
+        .change(&caller.principal.id, id, |stored| {
+            let ended = match &end {
+                Ok(result) => stored
+                    .task
+                    .complete(&result.for_version(caller.version), now),
+                Err(error) => stored.task.fail(error, now),
+            };
+            match ended {
+                Ok(()) => Change::Store(()),
+                // Cancelled meanwhile: what is over stays as it is.
+                Err(error) => Change::Keep(debug!(task = %id, %error, "an outcome comes too late")),
+            }
+        });
+    if let Err(error) = ended.await {
+        warn!(%error, task = %id, "the outcome of a task is lost; its lease will end");
+    }
+}
+
+/// A tool that failed completes its task; a protocol error fails it (SEP-2663, "Errors").
+fn end(caller: &Caller, outcome: Result<CallResult, CallError>) -> Result<CallResult, RpcError> {
+    match outcome {
+        Ok(result) => Ok(result),
+        Err(CallError::Input(error)) => input_failure(caller.version, error),
+        Err(CallError::Rpc(error)) => Err(error),
+        Err(CallError::Refused(refusal)) => Err(refusal.error),
+        Err(CallError::Edge(error)) => {
+            let logged = rpc_error(&error);
+            let text = format!("{}: {}", logged.message, error.public_text());
+            Ok(CallResult::failed(text))
+        }
+        Err(CallError::Asks(_)) => Err(RpcError::internal()),
+    }
+}
+
+/// Renews the lease; returns when the task is over or not there any more.
+async fn keep(caller: &Caller, id: &TaskId, running: &Running) {
+    let (tasks, owner) = (&caller.edge.tasks, &caller.principal.id);
+    let mut renew = interval_at(Instant::now() + TASK_LEASE / 3, TASK_LEASE / 3);
+    let mut hints = running.changed.subscribe();
+    loop {
+        tokio::select! {
+            _ = renew.tick() => {
+                let until = tasks.clock.now().plus(TASK_LEASE);
+                let renewed = tasks.renew(owner, id, until).await;
+                if let Err(error) = renewed {
+                    debug!(%error, task = %id, "a lease is renewed later");
+                }
+            }
+            () = hinted(&mut hints) => {
+                let stored = tasks.load(owner, id).await;
+                let is_over = |stored: Option<Stored>| {
+                    stored.is_none_or(|stored| stored.task.status().is_terminal())
+                };
+                if stored.is_ok_and(is_over) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl super::Tasks {
+    /// Without telling anybody: nobody else cares.
+    async fn renew(
+        &self,
+        owner: &model::PrincipalId,
+        id: &TaskId,
+        until: Timestamp,
+    ) -> Result<(), EdgeError> {
+        let renewed = self.change_quietly(owner, id, |stored| {
+            stored.lease_until = until;
+            Change::Store(())
+        });
+        renewed.await.map(drop)
+    }
+}
