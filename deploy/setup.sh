@@ -50,6 +50,8 @@ missing_packages() {
     have redis-server || echo redis-server
     have haproxy || echo haproxy
     have kubectl || echo kubernetes-client
+    have curl || echo curl
+    have openssl || echo openssl
     [ -n "$(find_python)" ] || echo python3 python3-venv
     have node || echo nodejs
     have npm || echo npm

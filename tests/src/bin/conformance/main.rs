@@ -6,11 +6,7 @@
 mod suite;
 mod verdict;
 
-use std::{
-    env, fmt, fs,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{env, fs, path::Path, process::ExitCode};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
@@ -19,7 +15,10 @@ use testkit::cluster::{Kind, System, workspace};
 use suite::{SUITES, Suite};
 use verdict::Outcome;
 
-/// Runs the official conformance suites against the build with the fixtures (`FORGEWIRE_BIN`), which
+/// Where logs, checks and the report go, in the place of those of the run before.
+const RESULTS: &str = "results/conformance";
+
+/// Runs the official conformance suites against the build with the fixtures (`FORGEWIRE_BIN`) that
 /// deploy/conformance.sh makes.
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -29,9 +28,6 @@ struct Arguments {
     /// Only suites whose name contains this, for instance 2026.
     #[arg(long, default_value = "")]
     suite: String,
-    /// Folder for logs, checks and the report; what is in it goes.
-    #[arg(long, default_value = "results/conformance")]
-    results: PathBuf,
 }
 
 /// What one suite found on one topology.
@@ -62,7 +58,7 @@ async fn run(arguments: &Arguments) -> Result<Vec<Section>> {
         env::var_os("FORGEWIRE_BIN").is_some(),
         "FORGEWIRE_BIN has to name the build with the suite's fixtures: run `make conformance`"
     );
-    let results = workspace().join(&arguments.results);
+    let results = workspace().join(RESULTS);
     if results.exists() {
         fs::remove_dir_all(&results).with_context(|| format!("clearing {}", results.display()))?;
     }
@@ -73,7 +69,7 @@ async fn run(arguments: &Arguments) -> Result<Vec<Section>> {
         }
     }
     ensure!(!sections.is_empty(), "no such topology or suite");
-    let report: String = sections.iter().map(ToString::to_string).collect();
+    let report = report(&sections);
     let file = results.join("report.txt");
     fs::write(&file, &report).with_context(|| format!("writing {}", file.display()))?;
     print!("\n{report}");
@@ -107,24 +103,37 @@ async fn on(kind: Kind, chosen: &str, results: &Path) -> Result<Vec<Section>> {
 }
 
 impl Section {
+    fn failing(&self) -> impl Iterator<Item = &Outcome> {
+        self.outcomes.iter().filter(|one| !one.passed())
+    }
+
     fn passed(&self) -> bool {
-        self.outcomes.iter().all(Outcome::passed)
+        self.failing().next().is_none()
+    }
+
+    fn headline(&self) -> String {
+        let (kind, name, all) = (self.kind, self.suite.name, self.outcomes.len());
+        let checks: usize = self.outcomes.iter().map(|one| one.passed_checks).sum();
+        let passed = all - self.failing().count();
+        format!("{kind}, {name}: {passed} of {all} scenarios pass, {checks} checks\n")
     }
 }
 
-impl fmt::Display for Section {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let failing: Vec<&Outcome> = self.outcomes.iter().filter(|one| !one.passed()).collect();
-        let (name, all) = (self.suite.name, self.outcomes.len());
-        let checks: usize = self.outcomes.iter().map(|one| one.passed_checks).sum();
-        let passed = all - failing.len();
-        let kind = self.kind;
-        writeln!(
-            f,
-            "{kind}, {name}: {passed} of {all} scenarios pass, {checks} checks"
-        )?;
-        failing
-            .iter()
-            .try_for_each(|outcome| write!(f, "{outcome}"))
+/// What to work off: everything that failed, once.
+fn report(sections: &[Section]) -> String {
+    let mut report = String::new();
+    let mut told: Vec<(&str, Kind, String)> = Vec::new();
+    for section in sections {
+        report += &section.headline();
+        let failures: String = section.failing().map(ToString::to_string).collect();
+        let same = |(suite, _, text): &&(&str, Kind, String)| {
+            *suite == section.suite.name && *text == failures && !failures.is_empty()
+        };
+        match told.iter().find(same) {
+            Some((_, kind, _)) => report += &format!("  the same as on {kind}\n"),
+            None => report += &failures,
+        }
+        told.push((section.suite.name, section.kind, failures));
     }
+    report
 }

@@ -132,7 +132,7 @@ impl Suite {
     }
 }
 
-/// Judges each scenario as soon as its checks are there. Gives the number of scenarios announced, too.
+/// Judges each scenario as soon as its checks are there. Gives how many were announced, too.
 async fn follow(
     output: BufReader<impl tokio::io::AsyncRead + Unpin>,
     log: &mut File,
