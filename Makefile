@@ -1,10 +1,10 @@
 # A façade: every target is one line, the work is in deploy/ and .ci/.
 .DEFAULT_GOAL := help
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
-.PHONY: help demo test setup lint fmt cluster bench interop k8s-check ci
+.PHONY: help demo test setup lint fmt cluster bench conformance interop k8s-check ci
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## Build and show the whole path in one process, with a fake GitHub
 	@deploy/demo.sh
@@ -27,7 +27,10 @@ cluster: ## Start the cluster of deploy/ on this machine, until Ctrl-C
 bench: ## Measure latency, CPU and memory; prints a table and writes JSON into results/
 	@deploy/setup.sh test && cargo build --release --locked --workspace --bins && exec $(RELEASE)/bench
 
-interop: ## Use the official Python and TypeScript clients, through the balancer
+conformance: ## Run the official MCP conformance suite through the balancer
+	@deploy/conformance.sh
+
+interop: ## Use real clients in every revision that they speak, through the balancer
 	@deploy/test.sh --workspace --test interop
 
 k8s-check: ## Render the manifests, check them against Kubernetes' schemas and the code

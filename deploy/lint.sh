@@ -10,6 +10,6 @@ step "clippy"
 cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 if command -v shellcheck >/dev/null; then
     step "shellcheck"
-    shellcheck -x deploy/*.sh .ci/run
+    shellcheck -x deploy/*.sh tests/interop/*.sh .ci/run
 fi
 finish_step

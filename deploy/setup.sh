@@ -19,8 +19,8 @@ esac
 
 # Debian keeps servers in sbin, which an ordinary user does not have in the path.
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
-# The oldest that the TypeScript client runs on, and what we fetch where Debian's is older.
-node_major_at_least=20
+# The oldest that the conformance suite runs on, and what we fetch where Debian's is older.
+node_major_at_least=22
 node_fallback_version=22.23.3
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -50,6 +50,8 @@ missing_packages() {
     have redis-server || echo redis-server
     have haproxy || echo haproxy
     have kubectl || echo kubernetes-client
+    have curl || echo curl
+    have openssl || echo openssl
     [ -n "$(find_python)" ] || echo python3 python3-venv
     have node || echo nodejs
     have npm || echo npm
@@ -103,18 +105,19 @@ quietly() {
 checksum() { printf '%s\n' "$@" | sha256sum | cut -d' ' -f1; }
 is_stamped() { [ -e ".setup/$1.stamp" ] && [ "$(cat ".setup/$1.stamp")" = "$2" ]; }
 
+# set_up_python NAME REQUIREMENTS: the packages of that file in the virtual environment .setup/NAME.
 set_up_python() {
-    local python sum
+    local name=$1 requirements=$2 python sum
     python=$(find_python)
     # The folder is part of it: a venv holds absolute paths.
-    sum=$(checksum "$PWD" "$("$python" --version)" "$(cat tests/interop/requirements.txt)")
-    is_stamped python "$sum" && return
-    step "Python packages (tests/interop/requirements.txt)"
-    rm -rf .setup/venv .setup/python.stamp
-    "$python" -m venv .setup/venv
-    quietly pip .setup/venv/bin/pip install --quiet --no-input --disable-pip-version-check \
-        -r tests/interop/requirements.txt
-    echo "$sum" >.setup/python.stamp
+    sum=$(checksum "$PWD" "$("$python" --version)" "$(cat "$requirements")")
+    is_stamped "$name" "$sum" && return
+    step "Python packages ($requirements)"
+    rm -rf ".setup/$name" ".setup/$name.stamp"
+    "$python" -m venv ".setup/$name"
+    quietly "$name" ".setup/$name/bin/pip" install --quiet --no-input --disable-pip-version-check \
+        -r "$requirements"
+    echo "$sum" >".setup/$name.stamp"
 }
 
 # .setup/bin/node is a Node.js that is new enough, whoever installed it.
@@ -138,15 +141,17 @@ set_up_node() {
     fi
 }
 
+# set_up_npm_packages NAME FROM TO: the packages of the folder FROM's lock file in TO/node_modules.
 set_up_npm_packages() {
-    local sum
-    sum=$(checksum "$(cat tests/interop/package.json tests/interop/package-lock.json)")
-    is_stamped npm "$sum" && return
-    step "npm packages (tests/interop/package.json)"
-    rm -f .setup/npm.stamp
-    cp tests/interop/package.json tests/interop/package-lock.json .setup/
-    quietly npm npm ci --prefix .setup --ignore-scripts --no-audit --no-fund
-    echo "$sum" >.setup/npm.stamp
+    local name=$1 from=$2 to=$3 sum
+    sum=$(checksum "$(cat "$from/package.json" "$from/package-lock.json")")
+    is_stamped "$name" "$sum" && return
+    step "npm packages ($from/package.json)"
+    rm -f ".setup/$name.stamp"
+    mkdir -p "$to"
+    cp "$from/package.json" "$from/package-lock.json" "$to/"
+    quietly "$name" npm ci --prefix "$to" --ignore-scripts --no-audit --no-fund
+    echo "$sum" >".setup/$name.stamp"
 }
 
 mkdir -p .setup/bin
@@ -169,9 +174,12 @@ if ((${#packages[@]} > 0)); then
 fi
 
 if [ "$goal" = test ]; then
-    set_up_python
+    # The two major versions of the Python SDK have one name, so each needs a place of its own.
+    set_up_python venv tests/interop/requirements.txt
+    set_up_python venv-sdk1 tests/interop/requirements-sdk1.txt
     set_up_node
-    set_up_npm_packages
+    set_up_npm_packages npm tests/interop .setup
+    set_up_npm_packages conformance tests/conformance .setup/conformance
 fi
 finish_step
 say "ready to $goal"

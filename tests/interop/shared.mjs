@@ -1,0 +1,229 @@
+// What the TypeScript clients share: the walk of shared.py, with the same expectations, in the same
+// order. A client gives an adapter of its SDK; `main` walks it through each revision asked for and
+// prints a line of JSON per revision.
+import { createHmac, randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+
+// The packages are where deploy/setup.sh puts them, not beside this file, so that the source tree
+// stays clean.
+const packages = createRequire(new URL("../../.setup/package.json", import.meta.url));
+export const installed = (name) => import(pathToFileURL(packages.resolve(name)).href);
+
+const read = (name) => JSON.parse(readFileSync(new URL(name, import.meta.url), "utf8"));
+// Explained in shared.py.
+export const EXPECTATIONS = read("expectations.json");
+export const ISSUE_URI = EXPECTATIONS.issueUri;
+export const MODERN = "2026-07-28";
+const FIRST_WITH_ELICITATION = "2025-06-18";
+const NOTIFICATION_DEADLINE_MS = 10_000;
+// One revision; a server that accepts and then says nothing must not hang the test run.
+const RUN_DEADLINE_MS = 45_000;
+export const REQUEST_TIMEOUT_MS = 10_000;
+
+// The expectation about a tool that asks the user, if there is one and the revision knows it.
+export const asks = (revision) =>
+  revision >= FIRST_WITH_ELICITATION ? EXPECTATIONS.elicitation : null;
+
+export function withDeadline(promise, milliseconds, what) {
+  let timer;
+  const deadline = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(what())), milliseconds);
+  });
+  return Promise.race([promise, deadline]).finally(() => clearTimeout(timer));
+}
+
+// Things that have to arrive; remembers which of them have.
+export class Arrivals {
+  constructor(...names) {
+    this.pending = new Set(names);
+    this.all = new Promise((resolve) => {
+      this.complete = resolve;
+    });
+  }
+
+  arrived(name) {
+    this.pending.delete(name);
+    if (this.pending.size === 0) this.complete();
+  }
+
+  wait() {
+    return withDeadline(
+      this.all,
+      NOTIFICATION_DEADLINE_MS,
+      () => `never came: ${[...this.pending]}`,
+    );
+  }
+}
+
+// The notifications that one webhook has to cause.
+class Expected extends Arrivals {
+  constructor(revision) {
+    // The stateless era has notifications of resources only.
+    super("resources/updated", ...(revision === MODERN ? [] : ["event"]));
+    this.delivery = randomUUID();
+  }
+
+  updated(uri) {
+    if (uri === ISSUE_URI) this.arrived("resources/updated");
+  }
+
+  logged(logger, data) {
+    if (logger === EXPECTATIONS.eventLogger && data?.metadata?.delivery === this.delivery) {
+      this.arrived("event");
+    }
+  }
+}
+
+// What GitHub would send for an issue whose title is now the delivery's id.
+export async function postWebhook(options, delivery) {
+  const payload = read("issue.json");
+  payload.issue.title = delivery;
+  payload.issue.updated_at = new Date().toISOString().replace(/\.\d+Z$/, "Z");
+  const body = JSON.stringify(payload);
+  const signature = createHmac("sha256", options.secret).update(body).digest("hex");
+  const response = await fetch(options["webhook-url"], {
+    method: "POST",
+    body,
+    headers: {
+      "content-type": "application/json",
+      "user-agent": "GitHub-Hookshot/interop",
+      "x-github-event": "issues",
+      "x-github-delivery": delivery,
+      "x-hub-signature-256": `sha256=${signature}`,
+    },
+    signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`webhook refused: ${response.status} ${text}`);
+}
+
+function contains(what, text, part) {
+  if (typeof text !== "string" || !text.includes(part)) {
+    throw new Error(`${what}: ${part} is not in ${String(text).slice(0, 500)}`);
+  }
+}
+
+function lists(what, listed, wanted) {
+  const absent = wanted.filter((name) => !listed.includes(name));
+  if (absent.length > 0) throw new Error(`${what} lacks ${absent}; it has ${listed}`);
+}
+
+// Uses the server as an application would. Every client does exactly this.
+async function walk(sdk, revision, expected, options, report) {
+  report.protocol = sdk.protocol();
+  if (report.protocol !== revision) {
+    throw new Error(`asked for ${revision} and got ${report.protocol}`);
+  }
+  report.step = "tools";
+  lists("tools/list", await sdk.tools(), EXPECTATIONS.tools);
+  const { name, arguments: given } = EXPECTATIONS.call;
+  contains("tools/call", await sdk.call(name, given), "");
+
+  report.step = "resources";
+  lists("resources/list", await sdk.resources(), EXPECTATIONS.resources);
+  for (const uri of EXPECTATIONS.resources) {
+    contains(`resources/read ${uri}`, await sdk.read(uri), "{");
+  }
+
+  report.step = "prompts";
+  const prompts = EXPECTATIONS.prompts;
+  if (prompts.length > 0) {
+    lists("prompts/list", await sdk.prompts(), prompts.map((prompt) => prompt.name));
+  }
+  for (const prompt of prompts) {
+    const text = await sdk.prompt(prompt.name, prompt.arguments);
+    contains(`prompts/get ${prompt.name}`, text, prompt.text);
+  }
+
+  report.step = "elicitation";
+  const question = asks(revision);
+  if (question) {
+    const text = await sdk.call(question.name, question.arguments);
+    contains(`the result of ${question.name}`, text, question.text);
+  }
+
+  report.step = "subscribe";
+  const unsubscribe = await sdk.subscribe(ISSUE_URI);
+  report.step = "webhook";
+  const posted = performance.now();
+  await postWebhook(options, expected.delivery);
+  report.step = "notifications";
+  await expected.wait();
+  report.waited_ms = Math.round((performance.now() - posted) * 10) / 10;
+  await unsubscribe();
+  // Whoever was told of a change can read it, from whichever edge.
+  contains(`resources/read ${ISSUE_URI}`, await sdk.read(ISSUE_URI), expected.delivery);
+}
+
+// Runs `body(options, revision, report)` for each revision, reports, and ends the process.
+export async function reported(sdk, body) {
+  const { values: options } = parseArgs({
+    options: {
+      edge: { type: "string" },
+      "webhook-url": { type: "string" },
+      secret: { type: "string" },
+      transport: { type: "string", default: "http" },
+      revision: { type: "string", multiple: true },
+    },
+  });
+  for (const name of ["edge", "webhook-url", "secret", "revision"]) {
+    if (!options[name]) throw new Error(`--${name} is required`);
+  }
+  let failed = 0;
+  for (const revision of options.revision) {
+    const report = { ok: false, sdk, revision, step: "connect" };
+    try {
+      const late = () => `not finished after ${RUN_DEADLINE_MS} ms`;
+      await withDeadline(body(options, revision, report), RUN_DEADLINE_MS, late);
+      report.ok = true;
+    } catch (error) {
+      report.error = String(error);
+      console.error(error);
+      failed = 1;
+    }
+    console.log(JSON.stringify(report));
+  }
+  // Streams that a failure left open must not keep the process alive.
+  process.exit(failed);
+}
+
+// `connect(options, revision, expected)` gives an adapter: what `walk` calls, and `close`.
+export function main(name, connect) {
+  return reported(name, async (options, revision, report) => {
+    const expected = new Expected(revision);
+    const sdk = await connect(options, revision, expected);
+    try {
+      await walk(sdk, revision, expected, options, report);
+    } finally {
+      await sdk.close();
+    }
+  });
+}
+
+// The calls that both SDKs spell alike.
+export function adapter(client) {
+  return {
+    tools: async () => (await client.listTools()).tools.map((tool) => tool.name),
+    call: async (name, given) => {
+      const result = await client.callTool({ name, arguments: given });
+      if (result.isError) throw new Error(`${name}: ${JSON.stringify(result.content)}`);
+      return result.content[0]?.text;
+    },
+    resources: async () => (await client.listResources()).resources.map((one) => one.uri),
+    read: async (uri) => (await client.readResource({ uri })).contents[0]?.text,
+    prompts: async () => (await client.listPrompts()).prompts.map((prompt) => prompt.name),
+    prompt: async (name, given) => {
+      const { messages } = await client.getPrompt({ name, arguments: given });
+      return messages.map((message) => message.content.text ?? "").join(" ");
+    },
+    // In the way of the handshake era.
+    async subscribe(uri) {
+      await client.subscribeResource({ uri });
+      await this.call("subscribe_to_events", {});
+      return async () => {};
+    },
+  };
+}

@@ -1,0 +1,182 @@
+//! Clients of others, through the balancer, in every revision that each can speak: connect, list,
+//! call, read, subscribe, and the notification of a webhook that the client posts itself. Installed
+//! by `make setup`. What they expect is one list, tests/interop/expectations.json.
+
+mod rust_sdk;
+
+use std::{path::PathBuf, process::Stdio, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use testkit::cluster::{System, workspace};
+use tests::both;
+use tokio::{process::Command, time::timeout};
+
+/// A client needs a second for all its revisions; a busy machine more.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const HANDSHAKE: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
+const MODERN: &str = "2026-07-28";
+const ALL: [&str; 5] = [
+    HANDSHAKE[0],
+    HANDSHAKE[1],
+    HANDSHAKE[2],
+    HANDSHAKE[3],
+    MODERN,
+];
+
+/// A script of tests/interop and what runs it.
+struct Client {
+    program: &'static str,
+    script: &'static str,
+    /// How it speaks MCP: Streamable HTTP, or HTTP+SSE.
+    sse: bool,
+}
+
+const PYTHON_1: Client = Client {
+    program: ".setup/venv-sdk1/bin/python",
+    script: "tests/interop/python_sdk1.py",
+    sse: false,
+};
+const PYTHON_2: Client = Client {
+    program: ".setup/venv/bin/python",
+    script: "tests/interop/python_sdk2.py",
+    sse: false,
+};
+const TYPESCRIPT_1: Client = Client {
+    program: ".setup/bin/node",
+    script: "tests/interop/typescript_sdk1.mjs",
+    sse: false,
+};
+const TYPESCRIPT_2: Client = Client {
+    program: ".setup/bin/node",
+    script: "tests/interop/typescript_sdk2.mjs",
+    sse: false,
+};
+const EVENT_SOURCE: Client = Client {
+    program: ".setup/bin/node",
+    script: "tests/interop/eventsource.mjs",
+    sse: false,
+};
+const CURL: Client = Client {
+    program: "/usr/bin/env",
+    script: "tests/interop/curl.sh",
+    sse: false,
+};
+
+fn installed(path: &str) -> Result<PathBuf> {
+    let path = workspace().join(path);
+    ensure!(
+        path.exists(),
+        "{} is missing: run `make setup`",
+        path.display()
+    );
+    Ok(path)
+}
+
+impl Client {
+    /// Runs it with these revisions, one after the other, on both topologies.
+    async fn speaks(&self, revisions: &[&str]) -> Result<()> {
+        both(async |system| self.run(system, revisions).await).await
+    }
+
+    /// It prints one JSON line for each revision, and exits 0 if it got all that it wanted in each.
+    async fn run(&self, system: &System, revisions: &[&str]) -> Result<()> {
+        let script = self.script;
+        let edge = system.balancer().as_str().trim_end_matches('/');
+        let mut command = Command::new(installed(self.program)?);
+        command
+            .arg(installed(script)?)
+            .args(["--edge", edge])
+            .args([
+                "--webhook-url",
+                system.ingest_balancer().join("/webhooks/github")?.as_str(),
+            ])
+            .args(["--secret", system.secret()])
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        if self.sse {
+            command.args(["--transport", "sse"]);
+        }
+        for revision in revisions {
+            command.args(["--revision", revision]);
+        }
+        let output = timeout(PATIENCE, command.output()).await;
+        let output = output.with_context(|| format!("{script} {revisions:?} hangs"))??;
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        let passed: Vec<String> = stdout
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|report| report["ok"] == true)
+            .filter_map(|report| report["revision"].as_str().map(ToOwned::to_owned))
+            .collect();
+        ensure!(
+            output.status.success() && passed == revisions,
+            "{script}: of {revisions:?} only {passed:?} pass\n{stdout}\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_python_sdk_1_speaks_every_handshake_revision() -> Result<()> {
+    PYTHON_1.speaks(&HANDSHAKE).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_python_sdk_2_speaks_every_revision() -> Result<()> {
+    PYTHON_2.speaks(&ALL).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_typescript_sdk_1_speaks_every_handshake_revision() -> Result<()> {
+    TYPESCRIPT_1.speaks(&HANDSHAKE).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_typescript_client_2_speaks_every_revision() -> Result<()> {
+    TYPESCRIPT_2.speaks(&ALL).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rust_sdk_speaks_every_revision() -> Result<()> {
+    both(async |system| {
+        for revision in ALL {
+            let walked = rust_sdk::walk(system, revision).await;
+            walked.with_context(|| format!("rmcp in {revision}"))?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn curl_speaks_every_revision_and_follows_the_event_stream() -> Result<()> {
+    both(async |system| {
+        for revision in ALL.into_iter().chain(["events"]) {
+            CURL.run(system, &[revision]).await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browsers_event_source_resumes_where_it_was_cut_off() -> Result<()> {
+    EVENT_SOURCE.speaks(&["events"]).await
+}
+
+/// The transport of 2024-11-05 as it was: `/sse`, and the messages to whichever edge.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the edge has no /sse and /messages yet"]
+async fn the_sdks_1_speak_http_and_sse_of_2024_11_05() -> Result<()> {
+    for client in [PYTHON_1, TYPESCRIPT_1] {
+        let client = Client {
+            sse: true,
+            ..client
+        };
+        client.speaks(&HANDSHAKE[..1]).await?;
+    }
+    Ok(())
+}
