@@ -8,6 +8,7 @@ use std::{
 use axum::Router;
 use mcp::{
     Surface,
+    extension::Extensions,
     handshake::{ServerInfo, ServerProfile},
     mrtr::StateKeys,
 };
@@ -92,6 +93,8 @@ pub(crate) struct Edge {
     /// The profile's info, shared by the streams that say farewell with it.
     pub(crate) server_info: Arc<ServerInfo>,
     pub(crate) surface: Surface,
+    /// What is offered beyond the core.
+    pub(crate) extensions: Extensions,
     pub(crate) tools: Tools,
     /// Tasks that outlive their request belong to the process.
     lifecycle: OnceLock<Lifecycle>,
@@ -155,6 +158,7 @@ impl Service {
         let tasks = Tasks::new(deps.tasks, Arc::clone(&deps.bus), Arc::clone(&deps.clock));
         let state_keys = config.state_keys(&*deps.ids)?;
         let profile = protocol::profile::profile();
+        let extensions = protocol::profile::extensions();
         let edge = Edge {
             hub: Arc::new(hub),
             log: deps.log,
@@ -168,8 +172,9 @@ impl Service {
             ids: deps.ids,
             auth: deps.auth,
             server_info: Arc::new(profile.info.clone()),
+            surface: Surface::of(&profile.capabilities, &extensions),
             profile,
-            surface: Surface::default(),
+            extensions,
             tools: Tools::default(),
             lifecycle: OnceLock::new(),
             origins: Origins::new(&config.allowed_origins, config.listen.ip().is_loopback()),

@@ -53,6 +53,7 @@ impl Conversation {
             session: Some(Arc::clone(&self.session)),
             client: client.unwrap_or_default(),
             trace: self.trace,
+            since: self.edge.hub.position(),
             param_headers: HeaderMap::new(),
             asking,
             outlet,

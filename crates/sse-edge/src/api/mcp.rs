@@ -144,6 +144,7 @@ impl Serving<'_> {
             session: None,
             client: request.meta.capabilities,
             trace: request.meta.trace.or(self.trace),
+            since: self.edge.hub.position(),
             param_headers: request.param_headers,
             asking,
             outlet,

@@ -7,6 +7,7 @@ mod content;
 mod resources;
 mod schema;
 mod streaming;
+mod tasks;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
@@ -62,5 +63,6 @@ pub(crate) fn tools() -> Vec<Box<dyn Tool>> {
     let mut tools = content::tools();
     tools.extend(streaming::tools());
     tools.extend(schema::tools());
+    tools.extend(tasks::tools());
     tools
 }

@@ -9,7 +9,7 @@ use mcp::{
     answer::{Answer, CacheHint, Empty},
     dispatch::ClientCapabilities,
 };
-use model::{Session, TraceContext};
+use model::{LogPosition, Session, TraceContext};
 use serde::Serialize;
 
 use super::outlet::Outlet;
@@ -27,6 +27,8 @@ pub(crate) struct Caller {
     /// What the client can do: as it says with this request, or said for its session.
     pub(crate) client: ClientCapabilities,
     pub(crate) trace: Option<TraceContext>,
+    /// Where this edge was in the log when the request came: "from now on" is after it.
+    pub(crate) since: LogPosition,
     /// Arguments that are mirrored into headers, so that a balancer can route by them (stateless era).
     pub(crate) param_headers: HeaderMap,
     /// How the client can be asked something.

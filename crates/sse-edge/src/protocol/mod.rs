@@ -50,7 +50,8 @@ pub(crate) async fn call(
     let profile = &caller.edge.profile;
     match name {
         method::DISCOVER => {
-            let found = discover_result(caller.version, profile);
+            let extensions = &caller.edge.extensions;
+            let found = discover_result(caller.version, profile).with_extensions(extensions);
             Ok(caller.cached(id, &found, CacheHint::public(LIST_TTL_MILLIS)))
         }
         method::TOOLS_LIST => {

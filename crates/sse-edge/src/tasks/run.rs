@@ -59,6 +59,7 @@ pub(crate) async fn start(
         session: None,
         client: caller.client.clone(),
         trace: caller.trace,
+        since: caller.since,
         param_headers: http::HeaderMap::new(),
         asking: Asking::InTask(asking),
         // A task says nothing on the stream of its call: that is answered.

@@ -6,6 +6,7 @@ mod get_recent_events;
 mod manage_events;
 mod replay_events;
 mod subscribe_to_events;
+mod wait_for_events;
 
 use std::sync::Arc;
 
@@ -65,6 +66,7 @@ fn builtin() -> Vec<Box<dyn Tool>> {
         Box::new(manage_events::ManageEvents),
         Box::new(replay_events::ReplayEvents),
         Box::new(subscribe_to_events::SubscribeToEvents),
+        Box::new(wait_for_events::WaitForEvents),
     ]
 }
 

@@ -8,7 +8,7 @@ use mcp::{
     tool::{Annotations, CallParams, CallResult, ToolDescriptor},
 };
 use model::{Cursor, CursorScope, Sequence, Timestamp};
-use ports::{EventQuery, Order};
+use ports::{EventQuery, Order, QueryPage};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
@@ -26,7 +26,7 @@ const NAME: &str = "replay_events";
 const DEFAULT_LIMIT: usize = 100;
 const MAX_EVENTS: usize = 1000;
 /// Below the 60 s after which the strictest balancers cut an answer that does not come.
-const MAX_WAIT_SECONDS: u64 = 50;
+pub(super) const MAX_WAIT_SECONDS: u64 = 50;
 
 /// How often a waiting call says that it still waits, to a client that asked for progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
@@ -93,36 +93,52 @@ pub(super) async fn answer(caller: &Caller, input: Input) -> Result<CallResult, 
         order: Order::OldestFirst,
         limit: filters::limit(input.limit, DEFAULT_LIMIT, MAX_EVENTS)?,
     };
+    let mut page = wait(caller, &mut question, gone, input.wait_seconds).await?;
+    page.truncated |= gone;
+    done(&Events::of(caller, page))
+}
+
+/// What fits the question, or the first thing that comes to fit it within so many seconds. Ends early
+/// when the edge drains; the question then begins where the caller may go on.
+pub(super) async fn wait(
+    caller: &Caller,
+    question: &mut EventQuery,
+    gone: bool,
+    wait_seconds: u64,
+) -> Result<QueryPage, CallError> {
     let begun = Instant::now();
-    let until = begun + Duration::from_secs(input.wait_seconds);
-    let mut page = filters::ask(caller, &question).await?;
+    let until = begun + Duration::from_secs(wait_seconds);
+    let mut page = filters::ask(caller, question).await?;
     while page.events.is_empty() && !page.truncated && !gone && Instant::now() < until {
         question.after = page.through;
-        let published = caller.edge.hub.published_after(page.through, |event| {
-            filters::fits(caller, &question, event)
-        });
+        let published = caller
+            .edge
+            .hub
+            .published_after(page.through, |event| filters::fits(caller, question, event));
         let soon = until.min(Instant::now() + PROGRESS_INTERVAL);
         if timeout_at(soon, published).await.is_err() {
-            let (waited, all) = (begun.elapsed().as_secs_f64(), input.wait_seconds as f64);
+            let (waited, all) = (begun.elapsed().as_secs_f64(), wait_seconds as f64);
             caller
                 .outlet
                 .progress(waited, Some(all), Some("waiting for an event"))
                 .await;
             continue;
         }
-        page = filters::ask(caller, &question).await?;
+        page = filters::ask(caller, question).await?;
         if page.through == question.after {
             // Sent away: the edge drains.
             break;
         }
     }
-    page.truncated |= gone;
-    done(&Events::of(caller, page))
+    Ok(page)
 }
 
 /// The position of a cursor, and whether something after it is gone: it may be of a log that was replaced,
 /// or of a part that the log lost.
-async fn position(caller: &Caller, cursor: Option<&str>) -> Result<(Sequence, bool), CallError> {
+pub(super) async fn position(
+    caller: &Caller,
+    cursor: Option<&str>,
+) -> Result<(Sequence, bool), CallError> {
     let Some(cursor) = cursor else {
         return Ok((Sequence::START, false));
     };
