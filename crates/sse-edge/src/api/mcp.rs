@@ -22,7 +22,6 @@ use mcp::{
 };
 use model::{SessionId, StreamCursor, TraceContext};
 use ports::Classified;
-use serde_json::value::RawValue;
 use service_kit::trace::Trace;
 use tokio::time::timeout;
 
@@ -98,7 +97,7 @@ pub(crate) async fn endpoint(
 }
 
 /// Reads a body within its bounds of size and time.
-async fn read(body: Body, max_body_bytes: usize) -> Result<Bytes, Refusal> {
+pub(super) async fn read(body: Body, max_body_bytes: usize) -> Result<Bytes, Refusal> {
     let limited = Limited::new(body, max_body_bytes).collect();
     match timeout(BODY_DEADLINE, limited).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
@@ -316,7 +315,7 @@ pub(super) fn json_or_sse(accepts: Accepts, message: Bytes) -> Response {
     }
 }
 
-fn refuse(refusal: &Refusal) -> Response {
+pub(super) fn refuse(refusal: &Refusal) -> Response {
     let mut response = json(refusal.body());
     *response.status_mut() = refusal.status;
     if let Some(allow) = refusal.allow {
@@ -328,7 +327,7 @@ fn refuse(refusal: &Refusal) -> Response {
 }
 
 /// A part of us does not answer, or a bound is reached: 503 with a JSON-RPC body and Retry-After.
-fn unavailable(error: &EdgeError, id: Option<&RequestId>) -> Response {
+pub(super) fn unavailable(error: &EdgeError, id: Option<&RequestId>) -> Response {
     if let EdgeError::Denied(denied) = error {
         return json_rpc(*denied);
     }

@@ -5,6 +5,7 @@ mod conversation;
 mod events;
 mod exchange;
 mod history;
+mod http_sse;
 mod mcp;
 mod origin;
 mod parameters;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 
 use axum::{
     Router, middleware,
-    routing::{any, get},
+    routing::{any, get, post},
 };
 
 pub(crate) use origin::Origins;
@@ -31,6 +32,8 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .route("/events/recent", get(history::recent))
         .route("/events/replay/{timestamp}", get(history::replay))
         .route("/mcp", any(mcp::endpoint))
+        .route("/sse", get(http_sse::stream))
+        .route("/messages", post(http_sse::messages))
         .with_state(edge)
         .layer(middleware::from_fn_with_state(auth, authenticate::check))
         // Outside: a preflight carries no token.
