@@ -155,10 +155,6 @@ async fn the_stateless_era_runs_side_by_side_and_is_cancelled_by_a_line() {
         "params": { "requestId": 1 } }),
     );
     // Once the id is free the subscription is gone.
-    until("the subscription has ended", || async {
-        a.life.readiness().ready
-    })
-    .await;
     let mut discovered = false;
     for _ in 0..100 {
         lines.says(&modern(1, "server/discover", json!({})));
