@@ -70,6 +70,12 @@ impl LineReader {
         messages
     }
 
+    /// Whether a line has begun and not ended.
+    #[must_use]
+    pub const fn is_within_line(&self) -> bool {
+        self.skipping || !self.buffer.is_empty()
+    }
+
     /// The end of the input: what is left is the last line, if it is not blank.
     pub fn finish(&mut self) -> Option<Result<Line, Rejected>> {
         self.end_line()
@@ -146,6 +152,11 @@ mod tests {
     #[test]
     fn a_line_ends_where_it_ends() {
         assert_eq!(line(b"{}"), "{}\n");
+        let mut reader = LineReader::new(3);
+        for (part, within) in [("{", true), ("}\n", false), ("12345", true), ("6\n", false)] {
+            reader.feed(part.as_bytes());
+            assert_eq!(reader.is_within_line(), within, "{part}");
+        }
     }
 
     proptest! {

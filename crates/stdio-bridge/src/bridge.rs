@@ -51,6 +51,8 @@ pub(crate) struct Bridge {
     following: AtomicBool,
     /// Ends what would go on for ever: the session's stream, subscriptions.
     pub(crate) endless: CancellationToken,
+    /// Answers what still runs with an error.
+    abandon: CancellationToken,
     /// Ends everything.
     stop: CancellationToken,
 }
@@ -115,6 +117,7 @@ impl Bridge {
             tasks: TaskTracker::new(),
             following: AtomicBool::new(false),
             endless: stop.child_token(),
+            abandon: CancellationToken::new(),
             stop,
         }
     }
@@ -202,10 +205,16 @@ impl Bridge {
             let _permit = permit;
             let endless = call.is_listen().then(|| bridge.endless.clone());
             let ended = endless.unwrap_or_default();
-            tokio::select! {
-                () = bridge.exchange(&mut call) => {}
-                () = cancel.cancelled() => {}
-                () = ended.cancelled() => {}
+            let left = tokio::select! {
+                () = bridge.exchange(&mut call) => false,
+                () = cancel.cancelled() => false,
+                () = ended.cancelled() => false,
+                () = bridge.abandon.cancelled() => true,
+            };
+            if left {
+                for line in call.owed.fail(&Failure::InputEnded.rpc()) {
+                    bridge.out.line(line).await;
+                }
             }
             let mut running = bridge.running.lock();
             for id in &ids {
@@ -276,7 +285,9 @@ impl Bridge {
         tokio::select! {
             done = timeout(FINISH, self.tasks.wait()) => {
                 if done.is_err() {
-                    warn!("requests that still run are left behind");
+                    warn!("the input has ended; not waiting any longer for what still runs");
+                    self.abandon.cancel();
+                    let _ = timeout(FAREWELL, self.tasks.wait()).await;
                 }
             }
             () = stop.cancelled() => {}

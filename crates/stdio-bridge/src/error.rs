@@ -51,12 +51,16 @@ pub(crate) enum Failure {
     SessionLost,
     #[error("the session was lost while the request ran; it may have been carried out")]
     LostWithSession,
+    #[error("the input ended, and no answer came in time; the request may have been carried out")]
+    InputEnded,
 }
 
 impl Classified for Failure {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::Unreachable(_) | Self::Broken | Self::Late => ErrorClass::Transient,
+            Self::Unreachable(_) | Self::Broken | Self::Late | Self::InputEnded => {
+                ErrorClass::Transient
+            }
             Self::SessionLost | Self::LostWithSession => ErrorClass::Missing,
             Self::Http(_) | Self::TooLarge => ErrorClass::Permanent,
         }
@@ -73,6 +77,7 @@ impl Failure {
             Self::Http(_) => "http-error",
             Self::TooLarge => "answer-too-large",
             Self::SessionLost | Self::LostWithSession => "session-lost",
+            Self::InputEnded => "input-ended",
         }
     }
 
@@ -81,4 +86,11 @@ impl Failure {
         RpcError::new(ErrorCode::Internal, self.to_string())
             .with_data(json!({ "code": self.code() }))
     }
+}
+
+/// An error with everything that led to it, for the log.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let texts: Vec<_> = causes.map(ToString::to_string).collect();
+    texts.join(": ")
 }

@@ -17,11 +17,11 @@ use hyper_util::{
 };
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use tokio::time::{sleep, timeout};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::{
     backoff::Backoff,
-    error::{BridgeError, Failure},
+    error::{BridgeError, Failure, chain},
     limits::{
         ANSWER_SILENCE, CONNECT, MAX_ANSWER_BYTES, SEND_PAUSE, SEND_PAUSE_MAX, SEND_TRIES,
         STREAM_SILENCE,
@@ -76,7 +76,10 @@ impl Http {
             let answer = self.once(Method::POST, headers, message.clone()).await;
             let pause = match &answer {
                 Err(Failure::Unreachable(error)) => {
-                    debug!(%error, tries, "the server cannot be reached");
+                    if tries == 1 {
+                        let cause = chain(error);
+                        warn!(cause, "the server cannot be reached; trying again");
+                    }
                     backoff.pause()
                 }
                 Ok(response) => match put_off(response) {
@@ -136,7 +139,7 @@ impl Http {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) if error.is_connect() => Err(Failure::Unreachable(error)),
             Ok(Err(error)) => {
-                debug!(%error, "no answer");
+                debug!(cause = chain(&error), "no answer");
                 Err(Failure::Broken)
             }
             Err(_) => Err(Failure::Late),

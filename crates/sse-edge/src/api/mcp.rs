@@ -359,7 +359,7 @@ pub(super) fn refuse(refusal: &Refusal) -> Response {
 }
 
 /// A part of us does not answer, or a bound is reached: 503 with a JSON-RPC body and Retry-After.
-fn unavailable(error: &EdgeError, id: Option<&RequestId>) -> Response {
+pub(super) fn unavailable(error: &EdgeError, id: Option<&RequestId>) -> Response {
     if let EdgeError::Denied(denied) = error {
         return json_rpc(*denied);
     }

@@ -31,7 +31,7 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .route("/events/recent", get(history::recent))
         .route("/events/replay/{timestamp}", get(history::replay))
         .route("/mcp", any(mcp::endpoint))
-        .route("/mcp/stream", any(ndjson::endpoint))
+        .route("/mcp/stream", any(ndjson::endpoint).layer(ndjson::room()))
         .with_state(edge)
         .layer(middleware::from_fn_with_state(auth, authenticate::check))
         // Outside: a preflight carries no token.

@@ -18,6 +18,7 @@ use ::mcp::{
     sse::{Block, Parser},
 };
 use axum::{
+    Extension,
     body::Body,
     extract::{Request, State},
     response::Response,
@@ -30,17 +31,22 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use service_kit::trace::Trace;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
     authenticate::{Authenticated, json_rpc},
-    mcp::{refuse, serve},
+    mcp::{refuse, serve, unavailable},
 };
 use crate::{
     auth::{Permission, Principal},
-    limits::{LINES_IN_FLIGHT, LINES_QUEUED},
+    error::EdgeError,
+    limits::{BODY_DEADLINE, LINE_CONNECTIONS, LINES_IN_FLIGHT, LINES_QUEUED},
     service::Edge,
 };
 
@@ -54,9 +60,19 @@ const LINES: [&str; 4] = [
     "application/json",
 ];
 
+/// Room for connections.
+#[derive(Clone)]
+pub(crate) struct Room(Arc<Semaphore>);
+
+/// Room for as many connections as an edge has.
+pub(crate) fn room() -> Extension<Room> {
+    Extension(Room(Arc::new(Semaphore::new(LINE_CONNECTIONS))))
+}
+
 /// Serves a connection of lines.
 pub(crate) async fn endpoint(
     State(edge): State<Arc<Edge>>,
+    Extension(Room(room)): Extension<Room>,
     Authenticated(principal): Authenticated,
     trace: Option<Trace>,
     request: Request,
@@ -77,6 +93,10 @@ pub(crate) async fn endpoint(
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return refuse(&Refusal::new(status, error));
     }
+    let Ok(place) = room.try_acquire_owned() else {
+        let max_streams = LINE_CONNECTIONS;
+        return unavailable(&EdgeError::TooManyStreams { max_streams }, None);
+    };
     let (out, queue) = mpsc::channel(LINES_QUEUED);
     let mut known = Known::default();
     let session = parts.headers.get(headers::SESSION_ID).map(|id| Session {
@@ -98,7 +118,7 @@ pub(crate) async fn endpoint(
         out,
     };
     // Nobody waits for it: it watches the drain, the token and the client itself.
-    drop(edge.spawn(Connection::new(shared, is_open).run(input)));
+    drop(edge.spawn(Connection::new(shared, is_open, place).run(input)));
     let mut response = Response::new(Body::new(body::Lines::new(queue)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(LINES[0]));
@@ -131,14 +151,16 @@ struct Connection {
     exchanges: JoinSet<()>,
     /// The stream of the session.
     stream: JoinSet<()>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    fn new(shared: Shared, is_open: bool) -> Self {
+    fn new(shared: Shared, is_open: bool, place: OwnedSemaphorePermit) -> Self {
         let mut connection = Self {
             shared: Arc::new(shared),
             exchanges: JoinSet::new(),
             stream: JoinSet::new(),
+            _place: place,
         };
         if is_open {
             connection.open_stream();
@@ -165,18 +187,37 @@ impl Connection {
     async fn lines(&mut self, mut input: Body) {
         let draining = self.shared.edge.draining();
         let mut reader = LineReader::default();
+        let mut begun: Option<Instant> = None;
         loop {
+            let too_slow = async {
+                match begun {
+                    Some(begun) => sleep_until(begun + BODY_DEADLINE).await,
+                    None => std::future::pending().await,
+                }
+            };
             let frame = tokio::select! {
                 frame = input.frame() => frame,
                 () = draining.cancelled() => None,
+                () = too_slow => {
+                    let text = "the line took too long";
+                    let error = RpcError::new(ErrorCode::InvalidRequest, text);
+                    self.shared.error(None, &error).await;
+                    reader = LineReader::default();
+                    None
+                }
             };
             let Some(Ok(frame)) = frame else {
                 break;
             };
-            let lines = reader.feed(frame.data_ref().unwrap_or(&Bytes::new()));
-            for line in lines {
+            let bytes = frame.data_ref().cloned().unwrap_or_default();
+            for line in reader.feed(&bytes) {
                 self.take(line).await;
+                begun = None;
             }
+            begun = match reader.is_within_line() {
+                true => begun.or_else(|| Some(Instant::now())),
+                false => None,
+            };
         }
         if !draining.is_cancelled()
             && let Some(line) = reader.finish()

@@ -56,6 +56,12 @@ impl Lines {
 
     /// The next message; `None` once the edge has ended the connection.
     async fn next(&mut self) -> Option<Value> {
+        let next = timeout(SOON, self.hears_whenever()).await;
+        next.expect("something comes")
+    }
+
+    /// As [`Lines::next`], however long it takes.
+    async fn hears_whenever(&mut self) -> Option<Value> {
         loop {
             if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<_> = self.rest.drain(..=end).collect();
@@ -64,8 +70,7 @@ impl Lines {
                 }
                 return Some(serde_json::from_slice(&line).unwrap());
             }
-            let chunk = timeout(SOON, self.response.chunk()).await;
-            self.rest.extend(chunk.expect("something comes").unwrap()?);
+            self.rest.extend(self.response.chunk().await.unwrap()?);
         }
     }
 
@@ -278,6 +283,18 @@ async fn only_lines_are_taken_and_only_by_post() {
         let body: Value = answer.json().await.unwrap();
         assert_eq!(body["error"]["code"], -32600);
     }
+}
+
+#[tokio::test]
+async fn a_line_that_never_ends_is_not_waited_for() {
+    let (_world, a, _b) = World::two().await;
+    let mut lines = Lines::open(&a).await;
+    lines.says(&modern(1, "server/discover", json!({})));
+    lines.writes("{\"jsonrpc\":");
+    assert_eq!(lines.hears().await["id"], 1);
+    let told = timeout(SOON * 2, lines.hears_whenever()).await.unwrap();
+    assert_eq!(told.unwrap()["error"]["message"], "the line took too long");
+    assert_eq!(lines.next().await, None);
 }
 
 #[tokio::test]

@@ -281,7 +281,8 @@ async fn a_batch_is_one_post_and_every_request_in_it_is_answered() {
     client.says(&batch(1)).await;
     let asked = server.asked("response").await;
     assert_eq!(asked.body, batch(1));
-    let answers = json!([{ "jsonrpc": "2.0", "id": 1, "result": {} }, { "jsonrpc": "2.0", "id": 2, "result": {} }]);
+    let answer = |id| json!({ "jsonrpc": "2.0", "id": id, "result": {} });
+    let answers = json!([answer(1), answer(2)]);
     asked.json(200, &answers);
     assert_eq!(client.hears().await, answers);
     client.says(&batch(3)).await;

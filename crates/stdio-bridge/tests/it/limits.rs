@@ -93,3 +93,13 @@ async fn one_request_more_than_fits_is_refused_and_so_is_an_id_that_is_taken() {
     client.says(&call(1001)).await;
     assert_eq!(server.asked("x").await.body["id"], 1001);
 }
+
+#[tokio::test]
+async fn what_still_runs_when_the_input_has_ended_is_answered_in_a_few_seconds() {
+    let (mut server, mut client) = both().await;
+    client.says(&call(1)).await;
+    let _never_answered = server.asked("x").await;
+    let rest = client.ends().await;
+    assert_eq!((rest.len(), &rest[0]["id"]), (1, &json!(1)));
+    assert_eq!(rest[0]["error"]["data"]["code"], "input-ended");
+}

@@ -15,8 +15,8 @@ use tokio::{
 
 use crate::limits::LINE_SILENCE;
 
-/// Lines as they come, and an empty one when none came for a while. Dropping it ends the connection's
-/// work.
+/// Lines as they come, and an empty one when none came for a while. Dropping it ends the work of
+/// the connection.
 pub(super) struct Lines {
     queue: mpsc::Receiver<Bytes>,
     silence: Pin<Box<Sleep>>,
