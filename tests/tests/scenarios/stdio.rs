@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use testkit::{
-    cluster::{Applied, Node, System},
+    cluster::{Applied, Kind, Node, System},
     mcp_client::ModernClient,
 };
 use tests::{Bridge, both};
@@ -71,8 +71,8 @@ async fn the_stateless_era_listens_and_asks_at_the_same_time() -> Result<()> {
 /// Restarts every edge the hard way while events come in.
 async fn restart_all(system: &mut System) -> Result<()> {
     let edges = match system.kind() {
-        testkit::cluster::Kind::Embedded => 1,
-        testkit::cluster::Kind::Cluster => system.edges().len(),
+        Kind::Embedded => 1,
+        Kind::Cluster => system.edges().len(),
     };
     for edge in 0..edges {
         ensure!(system.kill(Node::Edge(edge))? == Applied::Done);
@@ -140,4 +140,33 @@ async fn every_edge_is_killed_and_the_subscription_goes_on() -> Result<()> {
         bridge.ends().await
     })
     .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_the_edge_forgot_is_opened_anew_with_its_subscriptions() -> Result<()> {
+    let in_memory = ("FORGEWIRE_BACKENDS__SESSIONS", "memory");
+    let system = System::start_with(Kind::Embedded, |plan| {
+        plan.with_env(in_memory.0, in_memory.1)
+    });
+    let mut system = system.await?;
+    let mut github = Github::of(&system, 75);
+    let mut bridge = Bridge::start(system.balancer())?;
+    bridge.initialize("2025-11-25").await?;
+    let events = json!({ "uri": "github://events" });
+    let subscribed = bridge.asks(1, "resources/subscribe", events).await?;
+    ensure!(subscribed["result"] == json!({}), "{subscribed}");
+    restart_all(&mut system).await?;
+    let pong = bridge.asks(2, "ping", json!({})).await?;
+    ensure!(pong["result"] == json!({}), "{pong}");
+    github.events(1).await?;
+    loop {
+        let told = bridge.hears().await?;
+        if told["method"] == "notifications/resources/updated" {
+            ensure!(told["params"]["uri"] == "github://events", "{told}");
+            break;
+        }
+        ensure!(told["params"]["logger"] == "forgewire.stdio", "{told}");
+    }
+    bridge.ends().await?;
+    system.stop().await
 }
