@@ -103,6 +103,12 @@ pub(crate) struct Edge {
 }
 
 impl Edge {
+    /// The soft stop; never, where nothing was started.
+    pub(crate) fn draining(&self) -> CancellationToken {
+        let started = self.lifecycle.get();
+        started.map(Lifecycle::draining).unwrap_or_default()
+    }
+
     /// Gives work to the process: it goes on when the request that began it is gone, and is waited for
     /// when the process drains.
     pub(crate) fn spawn<T: Send + 'static>(

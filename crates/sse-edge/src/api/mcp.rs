@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::{BufMut, Bytes, BytesMut};
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use mcp::{
     Decision, Incoming, ProtocolVersion, Refusal, RequestId, RpcError,
@@ -73,16 +73,25 @@ pub(crate) async fn endpoint(
         },
         _ => None,
     };
-    let decision = classify(
-        &edge.surface,
-        &parts.method,
-        &parts.headers,
-        body.as_deref(),
-    );
+    let trace = trace.map(|Trace(trace)| trace);
+    let (method, headers) = (&parts.method, &parts.headers);
+    serve(&edge, principal, trace, method, headers, body.as_deref()).await
+}
+
+/// Answers what is known to come from `principal`; also for messages that came another way.
+pub(super) async fn serve(
+    edge: &Arc<Edge>,
+    principal: Arc<Principal>,
+    trace: Option<TraceContext>,
+    method: &Method,
+    headers: &HeaderMap,
+    body: Option<&[u8]>,
+) -> Response {
+    let decision = classify(&edge.surface, method, headers, body);
     let serving = Serving {
-        edge: &edge,
+        edge,
         principal,
-        trace: trace.map(|Trace(trace)| trace),
+        trace,
     };
     let answer = match decision {
         Decision::Modern(request) => Ok(serving.modern(request).await),

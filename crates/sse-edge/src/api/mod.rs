@@ -7,6 +7,7 @@ mod exchange;
 mod history;
 mod http_sse;
 mod mcp;
+mod ndjson;
 mod origin;
 mod parameters;
 mod sse;
@@ -34,6 +35,7 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .route("/mcp", any(mcp::endpoint))
         .route("/sse", get(http_sse::stream))
         .route("/messages", post(http_sse::messages))
+        .route("/mcp/stream", any(ndjson::endpoint).layer(ndjson::room()))
         .with_state(edge)
         .layer(middleware::from_fn_with_state(auth, authenticate::check))
         // Outside: a preflight carries no token.

@@ -4,6 +4,7 @@
 
 mod http;
 mod listen;
+mod ndjson;
 mod principals;
 mod rest;
 mod sessions;

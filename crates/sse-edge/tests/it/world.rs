@@ -140,6 +140,11 @@ impl World {
         Node { url, life }
     }
 
+    /// How many sessions there are.
+    pub(crate) async fn sessions(&self) -> usize {
+        self.sessions.list(None, 1000).await.unwrap().sessions.len()
+    }
+
     /// Something happens to issue 7 of `octo/<repo>`; its id is given back.
     pub(crate) async fn happens(&self, repo: &str) -> String {
         let (id, hint) = self.stored(repo, 0).await;
