@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests, which clippy does not see here.
 
 mod http;
+mod http_sse;
 mod listen;
 mod ndjson;
 mod principals;
 mod rest;
 mod sessions;
 mod streams;
+mod tasks;
 mod tools;
 mod world;

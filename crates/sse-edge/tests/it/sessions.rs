@@ -26,6 +26,7 @@ async fn any_edge_serves_a_session_at_once() {
             "manage_events",
             "replay_events",
             "subscribe_to_events",
+            "wait_for_events",
         ];
         assert_eq!(names, tools);
     }
