@@ -18,6 +18,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     error::EdgeError,
+    policy::Policy,
     protocol::{CallError, Caller, rpc_error},
 };
 
@@ -26,6 +27,9 @@ use crate::{
 pub(crate) trait Tool: Send + Sync {
     /// Name, schemas, hints; asked once, at start.
     fn descriptor(&self) -> ToolDescriptor;
+
+    /// What a call needs; checked before it runs.
+    fn policy(&self) -> Policy;
 
     /// Does what the tool does. Input that does not fit is [`CallError::Input`], a failure that a model can
     /// act on is a result with `isError`. A tool that asks its client does so before it acts: in the
@@ -101,25 +105,24 @@ impl Tools {
             let arguments = call.arguments.as_deref();
             check_param_headers(&self.descriptors[tool], arguments, &caller.param_headers)?;
         }
-        let result = match self.tools[tool].call(caller, &call).await {
+        let result = match run(&*self.tools[tool], caller, &call).await {
             Ok(result) => result,
             Err(CallError::Input(error)) => input_failure(caller.version, error)?,
-            Err(CallError::Rpc(error)) => return Err(error.into()),
-            Err(CallError::Refused(refusal)) => return Err(refusal),
-            Err(CallError::Asks(question)) => {
-                return Ok(question.encode(caller.version, &caller.edge.profile.info, id));
-            }
             // The session ended under the call: no tool result can say that.
-            Err(CallError::Edge(error @ EdgeError::SessionGone)) => {
-                return Err(rpc_error(&error).into());
+            Err(CallError::Edge(error)) if !matches!(error, EdgeError::SessionGone) => {
+                // Logged in full; a model gets what it can act on.
+                let _ = rpc_error(&error);
+                CallResult::failed(error.public_text())
             }
-            Err(CallError::Edge(error)) => {
-                let logged = rpc_error(&error);
-                CallResult::failed(format!("{}: {}", logged.message, error.public_text()))
-            }
+            Err(error) => return error.answer(caller, id),
         };
         Ok(caller.answer(id, &result.for_version(caller.version)))
     }
+}
+
+async fn run(tool: &dyn Tool, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {
+    let _admitted = caller.admit(tool.policy())?;
+    tool.call(caller, call).await
 }
 
 /// A result that fits the tool's output schema.

@@ -19,7 +19,7 @@ use model::{
 };
 use ports::{
     Bus, BusError, BusEvent, BusMessage, EventHint, EventLog, ResourceError, ResourceReader,
-    ResourceState, SessionStore, Subscription, SyncStatus, Topic,
+    ResourceState, Subscription, SyncStatus, Topic,
 };
 use reqwest::Url;
 use serde_json::{Value, json};
