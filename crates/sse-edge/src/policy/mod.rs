@@ -64,3 +64,19 @@ impl Caller {
         Ok(self.edge.rates.admit(&self.principal.id, policy.rate)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{auth::Principal, error::EdgeError, protocol::rpc_error};
+
+    #[test]
+    fn a_permission_that_is_missing_is_named_to_models_and_programs() {
+        let denied = Principal::anonymous().require(Permission::Admin);
+        let error = EdgeError::from(denied.unwrap_err());
+        assert!(error.public_text().contains("\"admin\""));
+        let error = rpc_error(&error);
+        assert!(error.message.contains("\"admin\""), "{error}");
+        assert_eq!(error.data.unwrap()["code"], "permission-missing");
+    }
+}

@@ -16,7 +16,8 @@ async fn only_what_was_asked_for_comes_tagged_and_as_it_was_spelt() {
     });
     for node in [&a, &b] {
         let mut stream = client.listen(&node.url, filter.clone()).await.unwrap();
-        assert_eq!(stream.honoured(), &json!({ "resourceSubscriptions": uris }));
+        let honoured = json!({ "resourceSubscriptions": uris, "toolsListChanged": true });
+        assert_eq!(stream.honoured(), &honoured);
         for (repo, uri) in [("cat", uris[0]), ("bird", ""), ("dog", uris[1])] {
             world.happens(repo).await;
             if uri.is_empty() {

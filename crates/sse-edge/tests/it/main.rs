@@ -2,10 +2,15 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests, which clippy does not see here.
 
+mod asking;
 mod http;
 mod listen;
 mod principals;
+mod prompts;
+mod rates;
 mod rest;
+#[cfg(feature = "conformance")]
+mod rounds;
 mod sessions;
 mod streams;
 mod tools;

@@ -110,6 +110,17 @@ impl World {
         bus: Arc<dyn Bus>,
         auth: Authenticator,
     ) -> Node {
+        self.node_at(config, bus, auth, Arc::new(SystemClock)).await
+    }
+
+    /// An edge that believes another clock.
+    pub(crate) async fn node_at(
+        &self,
+        config: &Config,
+        bus: Arc<dyn Bus>,
+        auth: Authenticator,
+        clock: Arc<dyn Clock>,
+    ) -> Node {
         let deps = Deps {
             log: self.log.clone(),
             sessions: self.sessions.clone(),
@@ -117,7 +128,7 @@ impl World {
             locks: self.sessions.clone(),
             bus,
             resources: Arc::new(OneIssue),
-            clock: Arc::new(SystemClock),
+            clock,
             ids: Arc::new(RandomIds),
             auth: Arc::new(auth),
         };
@@ -311,6 +322,11 @@ impl Bus for SlowSessions {
     async fn check(&self) -> Result<(), BusError> {
         self.bus.check().await
     }
+}
+
+/// Whether a tool is one of the conformance suite, which is there with that feature alone.
+pub(crate) fn is_fixture(tool: &str) -> bool {
+    tool.starts_with("test_") || tool.starts_with("json_schema_")
 }
 
 /// Waits until a condition holds.
