@@ -182,7 +182,13 @@ impl Caller {
         }
         let mut answers = BTreeMap::new();
         for (key, request, id, stream, watch) in asked {
-            let answer = timeout_at(until, answer(calls, session, &stream, &watch)).await;
+            let answer = tokio::select! {
+                answer = timeout_at(until, answer(calls, session, &stream, &watch)) => answer,
+                () = self.outlet.unheard() => {
+                    let reason = "the client broke off before it answered a question of the call";
+                    return Err(RpcError::new(ErrorCode::InvalidRequest, reason).into());
+                }
+            };
             let Ok(answer) = answer else {
                 let reason = "no answer in time";
                 self.outlet.send(cancelled(&id, reason)).await;

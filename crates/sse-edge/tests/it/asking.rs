@@ -5,6 +5,7 @@ use reqwest::{
     header::{HeaderMap, HeaderValue},
 };
 use serde_json::{Value, json};
+use sse_edge::{Config, RateLimits};
 use testkit::sse::{self, SseStream};
 
 use super::world::*;
@@ -263,4 +264,33 @@ async fn a_cancelled_call_asks_no_more_and_changes_nothing() {
     assert!(ended(&mut stream).await.is_empty());
     peer.answer(&b, &asked, agree()).await;
     assert_eq!(peer.subscriptions(&b).await, 2);
+}
+
+#[tokio::test]
+async fn a_call_whose_client_cannot_come_back_does_not_wait_for_an_answer() {
+    let world = World::new().await;
+    let rates = RateLimits {
+        waiting_calls: 1,
+        ..RateLimits::default()
+    };
+    let config = Config {
+        rates,
+        ..Config::default()
+    };
+    let node = world.node_with(&config, world.bus.clone()).await;
+    let peer = Peer::subscribed(&node, "2025-06-18").await;
+    let list = json!({ "action": "list" });
+    let mut stream = stream(peer.unsubscribe_all(&node).await).await;
+    question(&mut stream).await;
+    let refused = peer.tool(&node, "manage_events", list.clone()).await;
+    assert!(
+        refused.is_null(),
+        "the call that asks has the only place: {refused}"
+    );
+    drop(stream);
+    until("the call has ended", || async {
+        peer.tool(&node, "manage_events", list.clone()).await["subscriptions"].is_array()
+    })
+    .await;
+    assert_eq!(peer.subscriptions(&node).await, 2);
 }
