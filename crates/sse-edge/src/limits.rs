@@ -68,6 +68,13 @@ pub(crate) const DRAIN_SECONDS: u64 = 20;
 pub(crate) const SESSION_IDLE_SECONDS: u64 = 24 * 60 * 60;
 /// Default of `edge.max_body_bytes`: what both official SDKs accept.
 pub(crate) const MAX_BODY_BYTES: usize = 4 << 20;
+/// Default of `edge.rates.memory_calls_per_second`: several times what one connection can ask.
+pub(crate) const MEMORY_CALLS_PER_SECOND: u32 = 50_000;
+/// Default of `edge.rates.store_calls_per_second`. Without tokens all clients are one principal, and all
+/// of them may read a resource when it changes.
+pub(crate) const STORE_CALLS_PER_SECOND: u32 = 20_000;
+/// Default of `edge.rates.waiting_calls`: a waiting call is a task and a connection, no thread.
+pub(crate) const WAITING_CALLS: usize = 1024;
 /// How long a call of a store or of the sync role may keep a request waiting.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
 
