@@ -160,10 +160,15 @@ fn config_check(deployment: &Value, environment: &BTreeMap<String, String>) -> R
     // Where the Secret is mounted there is a file here.
     let secrets = tempfile::tempdir()?;
     std::fs::write(secrets.path().join("secret"), "a webhook secret")?;
+    std::fs::write(
+        secrets.path().join("key"),
+        "a key of at least 32 characters, to test",
+    )?;
     let mounted = secrets.path().to_str().context("a path in UTF-8")?;
-    let environment = environment
-        .iter()
-        .map(|(key, value)| (key, value.replace("/etc/forgewire/webhook", mounted)));
+    let environment = environment.iter().map(|(key, value)| {
+        let value = value.replace("/etc/forgewire/webhook", mounted);
+        (key, value.replace("/etc/forgewire/state", mounted))
+    });
     Command::new(forgewire()?)
         .args(["config", "check"])
         .args(role)

@@ -10,6 +10,7 @@ use mcp::mrtr::{StateKey, StateKeys};
 use model::IdSource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use service_kit::config::Secret;
 use sha2::{Digest, Sha256};
 
 use crate::{BuildError, limits};
@@ -42,11 +43,13 @@ pub struct Config {
     pub session_idle_seconds: u64,
     /// Largest body of a POST, in bytes.
     pub max_body_bytes: usize,
-    /// Files with the keys that seal `requestState`, one key of at least 32 characters each, such as
-    /// `openssl rand -base64 32` prints. All edges need the same ones. The first file's key seals, all
-    /// open: to rotate, add the new file last everywhere, then move it to the front, and drop the old
-    /// one an hour later. Without any, each process makes a key of its own, and a client that has to
-    /// answer something must come back to the same edge.
+    /// Keys that seal `requestState`, of at least 32 characters each, such as `openssl rand -base64 32`
+    /// prints. All edges need the same ones. The first seals, all open: to rotate, add the new key last
+    /// everywhere, then move it to the front, and drop the old one an hour later. Without any, here or
+    /// in `state_key_files`, each process makes a key of its own, and a client that has to answer
+    /// something must come back to the same edge.
+    pub state_keys: Vec<Secret>,
+    /// Files with such keys, one key each; they come after those of `state_keys`.
     pub state_key_files: Vec<PathBuf>,
     /// How much one principal may call.
     pub rates: RateLimits,
@@ -113,6 +116,7 @@ impl Default for Config {
             drain_seconds: limits::DRAIN_SECONDS,
             session_idle_seconds: limits::SESSION_IDLE_SECONDS,
             max_body_bytes: limits::MAX_BODY_BYTES,
+            state_keys: Vec::new(),
             state_key_files: Vec::new(),
             rates: RateLimits::default(),
         }
@@ -143,14 +147,21 @@ impl Config {
     /// # Errors
     /// A file that cannot be read, holds no key, or holds one that another file holds too.
     pub(crate) fn state_keys(&self, ids: &dyn IdSource) -> Result<StateKeys, BuildError> {
-        let files = self.state_key_files.iter();
-        let mut keys: Vec<_> = files
-            .map(|path| read_key(path))
-            .collect::<Result<_, _>>()
-            .map_err(|reason| BuildError::Value {
+        let mut keys = Vec::new();
+        for key in &self.state_keys {
+            let key = check_key(key.expose()).map_err(|reason| BuildError::Value {
+                key: "edge.state_keys",
+                reason,
+            })?;
+            keys.push(key);
+        }
+        for path in &self.state_key_files {
+            let key = read_key(path).map_err(|reason| BuildError::Value {
                 key: STATE_KEY_FILES,
                 reason,
             })?;
+            keys.push(key);
+        }
         if keys.is_empty() {
             let random: String = (0..4)
                 .map(|_| format!("{:016x}", ids.random_u64()))
@@ -173,11 +184,14 @@ fn read_key(path: &Path) -> Result<StateKey, String> {
     file.take(MAX_KEY_FILE_BYTES)
         .read_to_string(&mut text)
         .map_err(|error| format!("cannot read {shown}: {error}"))?;
+    check_key(&text).map_err(|reason| format!("{shown}: {reason}"))
+}
+
+fn check_key(text: &str) -> Result<StateKey, String> {
     let text = text.trim();
     if text.len() < MIN_KEY_CHARACTERS {
         return Err(format!(
-            "{shown} holds no key of at least {MIN_KEY_CHARACTERS} characters; make one with \
-             `openssl rand -base64 32`"
+            "a key has at least {MIN_KEY_CHARACTERS} characters; make one with `openssl rand -base64 32`"
         ));
     }
     Ok(state_key(text))
