@@ -169,7 +169,6 @@ async fn a_browsers_event_source_resumes_where_it_was_cut_off() -> Result<()> {
 
 /// The transport of 2024-11-05 as it was: `/sse`, and the messages to whichever edge.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the edge has no /sse and /messages yet"]
 async fn the_sdks_1_speak_http_and_sse_of_2024_11_05() -> Result<()> {
     for client in [PYTHON_1, TYPESCRIPT_1] {
         let client = Client {
