@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use model::{
-    Epoch, PrincipalId, Sequenced, SessionId, StoredEvent, StreamId, TaskId, TraceContext,
+    Epoch, PrincipalId, Sequence, Sequenced, SessionId, StoredEvent, StreamId, TaskId, TraceContext,
 };
 
 use crate::{Classified, ErrorClass, Source};
@@ -63,6 +63,13 @@ pub enum BusMessage {
     },
     /// What can be listed is not what it was (`mcp.broadcast`): clients that asked to be told are.
     ListsChanged(ChangedLists),
+    /// Everything in the session's inbox up to here was handed to its stream's connection.
+    MessagesDelivered {
+        /// The session.
+        session: SessionId,
+        /// The last of them.
+        through: Sequence,
+    },
     /// A task changed (`mcp.broadcast`): who works on it or follows it looks.
     TaskChanged {
         /// Whose it is.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{Epoch, PrincipalId, SessionId, StreamId, TaskId};
+use model::{Epoch, PrincipalId, Sequence, SessionId, StreamId, TaskId};
 use ports::{BusMessage, ChangedLists, EventHint};
 use prost::Message;
 use v1::bus_message::Body;
@@ -41,6 +41,12 @@ pub fn encode_bus_message(message: &BusMessage) -> Vec<u8> {
             Body::RequestCancelled(v1::RequestCancelled {
                 session_id: session.to_string(),
                 request_id: request.clone(),
+            })
+        }
+        BusMessage::MessagesDelivered { session, through } => {
+            Body::MessagesDelivered(v1::MessagesDelivered {
+                session_id: session.to_string(),
+                through: through.0,
             })
         }
         BusMessage::TaskChanged { owner, task } => Body::TaskChanged(v1::TaskChanged {
@@ -92,6 +98,10 @@ pub fn decode_bus_message(bytes: bytes::Bytes) -> Result<BusMessage, DecodeError
         Body::RequestCancelled(body) => BusMessage::RequestCancelled {
             session: session(body.session_id)?,
             request: bounded(body.request_id)?,
+        },
+        Body::MessagesDelivered(body) => BusMessage::MessagesDelivered {
+            session: session(body.session_id)?,
+            through: Sequence(body.through),
         },
         Body::TaskChanged(body) => BusMessage::TaskChanged {
             owner: PrincipalId::new(&body.owner).map_err(|_| DecodeError::Field("owner"))?,

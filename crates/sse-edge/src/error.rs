@@ -32,6 +32,8 @@ pub(crate) enum EdgeError {
     TooManyCalls,
     #[error("the session has ended")]
     SessionGone,
+    #[error("there is no such session")]
+    NoSuchSession,
     #[error("the Origin header names a page that this server does not serve")]
     Origin,
     #[error(transparent)]
@@ -62,7 +64,7 @@ impl Classified for EdgeError {
                 ErrorClass::Overloaded
             }
             Self::Cursor(_) | Self::Filter(_) | Self::Parameter { .. } => ErrorClass::Caller,
-            Self::SessionGone => ErrorClass::Missing,
+            Self::SessionGone | Self::NoSuchSession => ErrorClass::Missing,
             Self::Origin | Self::Denied(_) => ErrorClass::Unauthorized,
             Self::Log(error) => error.class(),
             Self::Sessions(error) => error.class(),
@@ -87,6 +89,7 @@ impl EdgeError {
             Self::TooManyCalls => "too-many-calls",
             Self::Limited(_) => "rate-limited",
             Self::SessionGone => "session-gone",
+            Self::NoSuchSession => "session-not-found",
             Self::Origin => "origin-refused",
             Self::Denied(denied) => denied.code(),
             Self::Log(_) | Self::Timeout(_) => "event-log-unavailable",

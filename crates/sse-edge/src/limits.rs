@@ -53,6 +53,9 @@ pub(crate) const TASK_POLL_MILLIS: u64 = 1000;
 pub(crate) const TASK_LEASE: Duration = Duration::from_secs(60);
 /// Changes of tasks that wait to be told; on overflow the regular round tells them.
 pub(crate) const TASK_CHANGES: usize = 1024;
+/// Reports of messages that were handed over and wait to be passed on; on overflow a sender hears
+/// "stored", which is true as well.
+pub(crate) const DELIVERY_REPORTS: usize = 1024;
 /// How often an edge looks at the sessions whose stream it holds, whatever the bus says.
 pub(crate) const SESSION_CHECK: Duration = Duration::from_secs(15);
 /// Tries of a session's change while other edges change it too.

@@ -13,6 +13,7 @@ use mcp::{
     mrtr::StateKeys,
 };
 use model::{Clock, IdSource};
+use parking_lot::Mutex;
 use ports::{
     Bus, BusMessage, ChangedLists, EventLog, Mailbox, ResourceReader, SessionLock, SessionStore,
     TaskStore, Topic,
@@ -34,7 +35,7 @@ use crate::{
     policy::Rates,
     prompts::Prompts,
     protocol,
-    session::{SessionNews, Sessions, watch},
+    session::{Inboxes, Reports, SessionNews, Sessions, report, watch},
     tasks::{TaskNews, Tasks, watch_tasks},
     tools::Tools,
 };
@@ -168,6 +169,8 @@ pub struct Service {
     edge: Arc<Edge>,
     heartbeat: Duration,
     drain: Duration,
+    /// Until they are passed on.
+    reports: Mutex<Option<Reports>>,
 }
 
 impl Service {
@@ -185,12 +188,14 @@ impl Service {
             config.max_streams,
         );
         let idle = Duration::from_secs(config.session_idle_seconds);
+        let (inboxes, reports) = Inboxes::new(Arc::clone(&deps.mailbox));
         let sessions = Sessions::new(
             deps.sessions,
             Arc::clone(&deps.bus),
             Arc::clone(&deps.clock),
             Arc::clone(&deps.ids),
             idle,
+            inboxes,
         );
         let tasks = Tasks::new(deps.tasks, Arc::clone(&deps.bus), Arc::clone(&deps.clock));
         let state_keys = config.state_keys(&*deps.ids)?;
@@ -225,6 +230,7 @@ impl Service {
             edge: Arc::new(edge),
             heartbeat: Duration::from_secs(config.heartbeat_seconds),
             drain: Duration::from_secs(config.drain_seconds),
+            reports: Mutex::new(Some(reports)),
         })
     }
 
@@ -242,8 +248,17 @@ impl Service {
             lifecycle.closed(),
         );
         lifecycle.spawn("edge-tasks", OnExit::MayFinish, watching);
-        let (news, changes) =
-            SessionNews::new(Arc::clone(&hub), Arc::clone(&self.edge.calls), task_news);
+        if let Some(reports) = self.reports.lock().take() {
+            let sessions = Arc::clone(&self.edge.sessions);
+            let reporting = report(sessions, reports, lifecycle.closed());
+            lifecycle.spawn("edge-inboxes", OnExit::MayFinish, reporting);
+        }
+        let (news, changes) = SessionNews::new(
+            Arc::clone(&self.edge.sessions),
+            Arc::clone(&hub),
+            Arc::clone(&self.edge.calls),
+            task_news,
+        );
         let watching = watch(
             Arc::clone(&self.edge.sessions),
             Arc::clone(&hub),

@@ -60,6 +60,10 @@ pub(super) async fn every_kind_of_message_arrives_as_it_was(
             session: session_id("cancelled"),
             request: "\"é\"".to_owned(),
         },
+        BusMessage::MessagesDelivered {
+            session: session_id("written-to"),
+            through: Sequence(u64::MAX),
+        },
         BusMessage::TaskChanged {
             owner: PrincipalId::anonymous(),
             task: TaskId::new("task").expect("an id"),

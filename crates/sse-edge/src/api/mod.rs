@@ -7,6 +7,7 @@ mod exchange;
 mod history;
 mod http_sse;
 mod mcp;
+mod messages;
 mod ndjson;
 mod origin;
 mod parameters;
@@ -36,6 +37,9 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .route("/sse", get(http_sse::stream))
         .route("/messages", post(http_sse::messages))
         .route("/mcp/stream", any(ndjson::endpoint).layer(ndjson::room()))
+        .route("/mcp/sse/send", post(messages::send))
+        .route("/mcp/sse/broadcast", post(messages::broadcast))
+        .route("/mcp/sse/stats", get(messages::stats))
         .with_state(edge)
         .layer(middleware::from_fn_with_state(auth, authenticate::check))
         // Outside: a preflight carries no token.

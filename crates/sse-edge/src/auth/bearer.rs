@@ -55,6 +55,9 @@ impl Denied {
             Self::Forbidden(Permission::Read) => {
                 r#"Bearer error="insufficient_scope", scope="read""#
             }
+            Self::Forbidden(Permission::Send) => {
+                r#"Bearer error="insufficient_scope", scope="send""#
+            }
             Self::Forbidden(Permission::Admin) => {
                 r#"Bearer error="insufficient_scope", scope="admin""#
             }

@@ -11,18 +11,21 @@ use super::{Denied, Visibility};
 pub(crate) enum Permission {
     /// Read events and resources, and have sessions and streams of its own.
     Read,
-    /// Operate the edge: look at and end what belongs to others.
+    /// Send messages to sessions of its own.
+    Send,
+    /// Operate the edge: look at, write to and end what belongs to others.
     Admin,
 }
 
 impl Permission {
     /// All permissions, in the order in which we list them to users.
-    pub(crate) const ALL: [Self; 2] = [Self::Read, Self::Admin];
+    pub(crate) const ALL: [Self; 3] = [Self::Read, Self::Send, Self::Admin];
 
     /// The name in the file of tokens and in challenges.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
+            Self::Send => "send",
             Self::Admin => "admin",
         }
     }
@@ -38,6 +41,7 @@ impl Permission {
         match self {
             Self::Read => 1,
             Self::Admin => 2,
+            Self::Send => 4,
         }
     }
 }
@@ -86,9 +90,10 @@ impl Principal {
         }
     }
 
-    /// The one of `auth.mode = "none"`: reads everything, operates nothing.
+    /// The one of `auth.mode = "none"`: reads everything, writes to every session, for all are its own,
+    /// and operates nothing.
     pub(crate) fn anonymous() -> Self {
-        let read = Permissions::from_iter([Permission::Read]);
+        let read = Permissions::from_iter([Permission::Read, Permission::Send]);
         Self::new(PrincipalId::anonymous(), read, Visibility::all())
     }
 

@@ -16,8 +16,9 @@ use ports::{EventLogError, Page};
 use tracing::{debug, warn};
 
 use super::{
-    format::{Batch, Reader},
+    format::{Batch, Reader, lost_mail, mail},
     hub::Hub,
+    inbox::Inbox,
     interest::Interest,
     ring::{Entry, Window},
     streams::Stream,
@@ -58,6 +59,8 @@ pub(crate) struct StreamBody {
     log: Option<BoxFuture<'static, Result<Page, EventLogError>>>,
     /// What is left of a page of the log.
     page: Option<Rest>,
+    /// What others send to the session; only its streams have one.
+    inbox: Option<Box<Inbox>>,
     wrote_since_beat: bool,
     ended: bool,
 }
@@ -100,6 +103,7 @@ impl StreamBody {
             opening: None,
             log: None,
             page: None,
+            inbox: None,
             wrote_since_beat: false,
             ended: false,
         }
@@ -114,6 +118,30 @@ impl StreamBody {
                 .truncated(&self.interest, self.reader, position, &mut out);
         }
         self.opening = Some(out.freeze());
+    }
+
+    /// Reads the session's inbox too.
+    pub(crate) fn read_inbox(&mut self, inbox: Inbox, known: Sequence) {
+        self.reader.inbox = known;
+        self.inbox = Some(Box::new(inbox));
+    }
+
+    /// What others sent to the session.
+    fn next_mail(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
+        let inbox = self.inbox.as_mut()?;
+        let page = inbox.poll(cx, self.stream.take_mail())?;
+        let mut out = BytesMut::new();
+        if let Some(resumes_after) = page.resumes_after {
+            self.reader.inbox = resumes_after;
+            self.hub.metrics.gap(GapReason::Trimmed);
+            lost_mail(self.reader.cursor(self.position), &mut out);
+        }
+        for message in &page.messages {
+            self.reader.inbox = message.sequence;
+            mail(self.reader.cursor(self.position), &message.item, &mut out);
+        }
+        inbox.tell();
+        Some(out.freeze())
     }
 
     /// The stream as others see it.
@@ -347,6 +375,10 @@ impl StreamBody {
             }
         }
         if let Some(bytes) = self.next_events(cx) {
+            self.wrote_since_beat = true;
+            return Poll::Ready(Some(bytes));
+        }
+        if let Some(bytes) = self.next_mail(cx) {
             self.wrote_since_beat = true;
             return Poll::Ready(Some(bytes));
         }

@@ -53,6 +53,8 @@ pub(crate) enum Ending {
 pub(crate) struct Reader {
     pub(crate) epoch: Epoch,
     pub(crate) scope: CursorScope,
+    /// How far the reader is in its session's inbox.
+    pub(crate) inbox: Sequence,
 }
 
 impl Reader {
@@ -61,6 +63,7 @@ impl Reader {
             epoch: self.epoch,
             sequence,
             scope: self.scope,
+            inbox: self.inbox,
         }
     }
 }
@@ -211,6 +214,25 @@ impl Format {
             }
         }
     }
+}
+
+/// A message that was sent to the session.
+pub(crate) fn mail(cursor: Cursor, json: &[u8], out: &mut BytesMut) {
+    out.put_slice(format!("id: {cursor}\nevent: message\ndata: ").as_bytes());
+    out.put_slice(json);
+    out.put_slice(b"\n\n");
+}
+
+/// Says that messages which were sent to the session are gone.
+pub(crate) fn lost_mail(cursor: Cursor, out: &mut BytesMut) {
+    let data = r#"{"truncated":true,"detail":"messages to this session before this one are no longer kept"}"#;
+    let params = format!(r#"{{"level":"warning","logger":"forgewire.messages","data":{data}}}"#);
+    notification(
+        &format!("id: {cursor}\n"),
+        "notifications/message",
+        &params,
+        out,
+    );
 }
 
 fn plain(entry: &Entry, reader: Reader) -> Bytes {

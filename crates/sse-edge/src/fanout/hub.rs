@@ -235,6 +235,7 @@ impl Hub {
         Reader {
             epoch: self.epoch(),
             scope,
+            inbox: Sequence::START,
         }
     }
 

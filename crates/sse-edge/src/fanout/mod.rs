@@ -10,6 +10,7 @@ pub(crate) mod body;
 mod fixture;
 pub(crate) mod format;
 pub(crate) mod hub;
+pub(crate) mod inbox;
 pub(crate) mod interest;
 pub(crate) mod notices;
 pub(crate) mod ring;

@@ -39,6 +39,7 @@ pub(crate) struct Stream {
     beat: AtomicBool,
     ending: AtomicU8,
     notices: Notices,
+    mail: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -63,6 +64,7 @@ impl Stream {
             beat: AtomicBool::new(false),
             ending: AtomicU8::new(0),
             notices: Notices::new(wants),
+            mail: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         }
     }
@@ -133,6 +135,12 @@ impl Stream {
         }
     }
 
+    /// Something may have come into the session's inbox.
+    pub(crate) fn mail_came(&self) {
+        self.mail.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
     pub(crate) fn beat(&self) {
         self.beat.store(true, Ordering::Release);
         self.waker.wake();
@@ -150,6 +158,10 @@ impl Stream {
             return None;
         }
         Some(Sequence(self.pending.swap(0, Ordering::AcqRel)))
+    }
+
+    pub(crate) fn take_mail(&self) -> bool {
+        self.mail.load(Ordering::Acquire) && self.mail.swap(false, Ordering::AcqRel)
     }
 
     pub(crate) fn take_news(&self) -> Option<News> {

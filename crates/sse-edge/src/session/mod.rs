@@ -1,5 +1,6 @@
 //! Sessions of the handshake era: in the shared store before their id leaves, usable on any edge at once.
 
+mod inbox;
 mod stream;
 mod watch;
 
@@ -13,6 +14,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 use tracing::warn;
 
+pub(crate) use inbox::{Inboxes, Reports, Sent, report};
 pub(crate) use stream::{open_endpoint_stream, open_stream};
 pub(crate) use watch::{SessionNews, watch};
 
@@ -46,6 +48,7 @@ pub(crate) struct Sessions {
     ids: Arc<dyn IdSource>,
     idle: Duration,
     touched: Cache<SessionId, ()>,
+    inboxes: Inboxes,
 }
 
 impl Sessions {
@@ -55,6 +58,7 @@ impl Sessions {
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
         idle: Duration,
+        inboxes: Inboxes,
     ) -> Self {
         let touched = Cache::builder()
             .max_capacity(REMEMBERED_TOUCHES)
@@ -67,6 +71,7 @@ impl Sessions {
             ids,
             idle,
             touched,
+            inboxes,
         }
     }
 
@@ -169,6 +174,17 @@ impl Sessions {
         self.touched.invalidate(id);
         self.tell(id, BusMessage::SessionEnded(id.clone())).await;
         Ok(ended)
+    }
+
+    /// Living sessions after one, ordered by id.
+    pub(crate) async fn page(
+        &self,
+        after: Option<&SessionId>,
+        limit: usize,
+    ) -> Result<Vec<Session>, EdgeError> {
+        let page = timeout(CALL_DEADLINE, self.store.list(after, limit)).await??;
+        let sessions = page.sessions.into_iter();
+        Ok(sessions.map(|found| found.session).collect())
     }
 
     /// A session as it is, for the stream that this edge already holds.

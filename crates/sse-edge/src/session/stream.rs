@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mcp::ProtocolVersion;
-use model::{Cursor, CursorScope, SessionId};
+use model::{Cursor, CursorScope, Sequence, SessionId};
 use ports::BusMessage;
 
 use super::Sessions;
@@ -15,6 +15,7 @@ use crate::{
         body::StreamBody,
         format::{Ending, Format},
         hub::{Begin, Hub, OpenStream},
+        inbox::Start,
         interest::Interest,
         notices::Wants,
     },
@@ -70,7 +71,14 @@ async fn open(
     let primes = version.is_some_and(ProtocolVersion::has_priming);
     let scope = CursorScope::session(&principal.id, id);
     let interest = Interest::of_session(&session, 0, hub.epoch());
-    let begin = match last_event_id.map(|last| Cursor::parse(last, scope)) {
+    let last = last_event_id.map(|last| Cursor::parse(last, scope));
+    let start = match last {
+        Some(Ok(cursor)) => Start::After(cursor.inbox),
+        None if session.streamed => Start::Head,
+        // What a cursor that means nothing leaves open comes again rather than not at all.
+        Some(Err(_)) | None => Start::After(Sequence::START),
+    };
+    let begin = match last {
         Some(Ok(cursor)) => Begin::After(cursor),
         Some(Err(_)) => Begin::Unknown,
         None if session.streamed => Begin::Now,
@@ -86,7 +94,7 @@ async fn open(
         interest,
         begin,
     };
-    let body = hub
+    let mut body = hub
         .open(open, |reader, position| {
             if let Some(endpoint) = endpoint {
                 return endpoint;
@@ -100,6 +108,11 @@ async fn open(
             })
         })
         .await?;
+    let known = match start {
+        Start::After(position) => position,
+        Start::Head => Sequence::START,
+    };
+    body.read_inbox(sessions.inboxes.of(id, start), known);
     sessions
         .tell(
             id,

@@ -11,7 +11,7 @@ use tracing::{debug, warn};
 use super::Sessions;
 use crate::{
     calls::Calls,
-    fanout::{format::Ending, hub::Hub, interest::Interest},
+    fanout::{format::Ending, hub::Hub, inbox::inbox, interest::Interest},
     limits::{SESSION_CHANGES, SESSION_CHECK},
     tasks::TaskNews,
 };
@@ -19,6 +19,7 @@ use crate::{
 /// Where the follower puts what it hears. Never blocks.
 #[derive(Debug, Clone)]
 pub(crate) struct SessionNews {
+    sessions: Arc<Sessions>,
     hub: Arc<Hub>,
     calls: Arc<Calls>,
     tasks: TaskNews,
@@ -37,9 +38,15 @@ enum Changed {
 pub(crate) struct Changes(mpsc::Receiver<Changed>);
 
 impl SessionNews {
-    pub(crate) fn new(hub: Arc<Hub>, calls: Arc<Calls>, tasks: TaskNews) -> (Self, Changes) {
+    pub(crate) fn new(
+        sessions: Arc<Sessions>,
+        hub: Arc<Hub>,
+        calls: Arc<Calls>,
+        tasks: TaskNews,
+    ) -> (Self, Changes) {
         let (changed, changes) = mpsc::channel(SESSION_CHANGES);
         let news = Self {
+            sessions,
             hub,
             calls,
             tasks,
@@ -69,7 +76,16 @@ impl SessionNews {
                 }
             }
             BusMessage::MailboxChanged { session, stream } => {
-                self.calls.mail.wake(&session, &stream);
+                if stream == inbox() {
+                    if let Some(stream) = self.hub.streams.of_session(&session) {
+                        stream.mail_came();
+                    }
+                } else {
+                    self.calls.mail.wake(&session, &stream);
+                }
+            }
+            BusMessage::MessagesDelivered { session, through } => {
+                self.sessions.inboxes.delivered(&session, through);
             }
             BusMessage::RequestCancelled { session, request } => {
                 if let Ok(request) = serde_json::from_str(&request) {
@@ -85,6 +101,11 @@ impl SessionNews {
     /// Messages may have been lost.
     pub(crate) fn gap(&self) {
         self.calls.mail.wake_all();
+        for session in self.hub.streams.sessions() {
+            if let Some(stream) = self.hub.streams.of_session(&session) {
+                stream.mail_came();
+            }
+        }
         self.tasks.gap();
         self.look(Changed::Any);
     }

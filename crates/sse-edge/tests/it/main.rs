@@ -7,6 +7,7 @@ mod calls;
 mod http;
 mod http_sse;
 mod listen;
+mod messages;
 mod ndjson;
 mod principals;
 mod prompts;

@@ -203,6 +203,7 @@ fn happen(log: &GatedLog, hub: &Hub, sequence: u64, repo: &str) {
 fn after(sequence: u64) -> Begin {
     let (epoch, scope) = (fixture::EPOCH, fixture::scope());
     Begin::After(Cursor {
+        inbox: Sequence::START,
         epoch,
         sequence: Sequence(sequence),
         scope,

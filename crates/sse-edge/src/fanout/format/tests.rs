@@ -6,6 +6,7 @@ fn reader() -> Reader {
     Reader {
         epoch: fixture::EPOCH,
         scope: fixture::scope(),
+        inbox: Sequence::START,
     }
 }
 

@@ -1,0 +1,178 @@
+//! Messages to sessions: `POST /mcp/sse/send`, `POST /mcp/sse/broadcast`, and how many there are.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use futures_util::{StreamExt, stream};
+use mcp::{
+    Incoming,
+    envelope::{self, Body},
+};
+use model::{Session, SessionId};
+use ports::MailboxLimits;
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+
+use super::authenticate::Authenticated;
+use crate::{
+    auth::{Permission, Principal},
+    error::EdgeError,
+    service::Edge,
+    session::Sent,
+};
+
+/// Sessions that one look at the store brings, and messages that are on their way at once.
+const PAGE_SESSIONS: usize = 500;
+const AT_ONCE: usize = 64;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SendRequest<'a> {
+    session_id: String,
+    #[serde(borrow)]
+    message: &'a RawValue,
+    /// Whether the sender wants to know if the message was handed over; else it hears "stored" at once.
+    #[serde(default = "yes")]
+    wait: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// Sends one notification to one session, which has to be the sender's own, unless it operates the edge.
+pub(super) async fn send(
+    State(edge): State<Arc<Edge>>,
+    Authenticated(principal): Authenticated,
+    body: Bytes,
+) -> Result<Response, EdgeError> {
+    let may_all = principal.require(Permission::Admin).is_ok();
+    if !may_all {
+        principal.require(Permission::Send)?;
+    }
+    let request: SendRequest<'_> = read(&body)?;
+    let message = notification(request.message)?;
+    let id = SessionId::new(&request.session_id).map_err(|_| EdgeError::NoSuchSession)?;
+    if !may_all && edge.sessions.load(&id, &principal.id).await?.is_none() {
+        return Err(EdgeError::NoSuchSession);
+    }
+    let sent = edge.sessions.send(&id, message, request.wait).await?;
+    let sent = sent.ok_or(EdgeError::NoSuchSession)?;
+    Ok(Json(json!({ "result": sent })).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct BroadcastRequest<'a> {
+    #[serde(borrow)]
+    message: &'a RawValue,
+    #[serde(default)]
+    filter: BroadcastFilter,
+}
+
+/// All that is said has to fit.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct BroadcastFilter {
+    principal: Option<String>,
+    protocol_version: Option<String>,
+    client_name: Option<String>,
+    /// Only sessions that have a subscription to events, or none.
+    subscribed: Option<bool>,
+}
+
+impl BroadcastFilter {
+    fn fits(&self, session: &Session) -> bool {
+        let is =
+            |asked: &Option<String>, is: &str| asked.as_deref().is_none_or(|asked| asked == is);
+        let client_name = session.client_info["name"].as_str().unwrap_or_default();
+        let subscribed = !session.subscriptions.is_empty();
+        is(&self.principal, session.owner.as_str())
+            && is(&self.protocol_version, &session.protocol_version)
+            && is(&self.client_name, client_name)
+            && self.subscribed.is_none_or(|asked| asked == subscribed)
+    }
+}
+
+/// Sends one notification to every session that fits; the counts are of what happened on all edges.
+pub(super) async fn broadcast(
+    State(edge): State<Arc<Edge>>,
+    Authenticated(principal): Authenticated,
+    body: Bytes,
+) -> Result<Response, EdgeError> {
+    principal.require(Permission::Admin)?;
+    let request: BroadcastRequest<'_> = read(&body)?;
+    let message = notification(request.message)?;
+    let (mut delivered, mut stored, mut failed) = (0_u64, 0_u64, 0_u64);
+    let mut after: Option<SessionId> = None;
+    loop {
+        let page = edge.sessions.page(after.as_ref(), PAGE_SESSIONS).await?;
+        let fitting = page.iter().filter(|session| request.filter.fits(session));
+        let ids: Vec<SessionId> = fitting.map(|session| session.id.clone()).collect();
+        let sending = stream::iter(ids).map(|id| {
+            let (edge, message) = (Arc::clone(&edge), message.clone());
+            async move { edge.sessions.send(&id, message, true).await }
+        });
+        let outcomes: Vec<_> = sending.buffer_unordered(AT_ONCE).collect().await;
+        for outcome in outcomes {
+            match outcome {
+                Ok(Some(Sent::Delivered)) => delivered += 1,
+                Ok(Some(Sent::Stored)) => stored += 1,
+                // Ended meanwhile.
+                Ok(None) => {}
+                Err(_) => failed += 1,
+            }
+        }
+        match page.last() {
+            Some(last) if page.len() == PAGE_SESSIONS => after = Some(last.id.clone()),
+            _ => break,
+        }
+    }
+    let counts = json!({ "delivered": delivered, "stored": stored, "failed": failed });
+    Ok(Json(counts).into_response())
+}
+
+/// What hangs on this edge.
+pub(super) async fn stats(
+    State(edge): State<Arc<Edge>>,
+    Authenticated(principal): Authenticated,
+) -> Result<Response, EdgeError> {
+    require_operator(&principal)?;
+    let streams = edge.hub.streams.len();
+    let sessions = edge.hub.streams.sessions().len();
+    Ok(Json(json!({ "streams": streams, "sessionStreams": sessions })).into_response())
+}
+
+fn require_operator(principal: &Principal) -> Result<(), EdgeError> {
+    Ok(principal.require(Permission::Admin)?)
+}
+
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, EdgeError> {
+    serde_json::from_slice(body).map_err(|error| EdgeError::Parameter {
+        field: "body".to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+/// The message as it goes out. Requests are for the server to make, so only a notification may be sent.
+fn notification(message: &RawValue) -> Result<Bytes, EdgeError> {
+    let wrong = |reason: &str| EdgeError::Parameter {
+        field: "message".to_owned(),
+        reason: reason.to_owned(),
+    };
+    let json = message.get();
+    if json.len() > MailboxLimits::MAX_PAYLOAD_BYTES {
+        return Err(wrong("at most 1 MiB"));
+    }
+    let Ok(Body::One(Incoming::Notification(_))) = envelope::parse(json.as_bytes()) else {
+        return Err(wrong("has to be one JSON-RPC notification"));
+    };
+    // One line, as a frame needs it, whatever white space the sender used.
+    let value: Value = serde_json::from_str(json).map_err(|_| wrong("is no JSON"))?;
+    Ok(Bytes::from(value.to_string()))
+}
