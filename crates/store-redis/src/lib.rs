@@ -18,6 +18,7 @@
 //! session is gone gets a 404 and initialises anew, and resumes events from its cursor. A task that is
 //! lost is unknown to its client, who has to ask for the work again.
 
+mod bounds;
 mod config;
 mod connection;
 mod error;
