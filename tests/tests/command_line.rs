@@ -89,6 +89,17 @@ fn unsafe_combinations_are_refused_with_the_fix() -> Result<()> {
 }
 
 #[test]
+fn a_bridge_that_cannot_work_is_refused_with_what_fits() -> Result<()> {
+    let text = refusal(&["stdio", "--url", "edge:3000"], &[])?;
+    ensure!(text.contains("--url") && text.contains("http://"), "{text}");
+    let text = refusal(&["stdio", "--token-file", "/nowhere/token"], &[])?;
+    ensure!(text.contains("/nowhere/token"), "{text}");
+    let text = refusal(&["stdio"], &[("FORGEWIRE_TOKEN", "fw_tell nobody")])?;
+    ensure!(text.contains("token") && !text.contains("nobody"), "{text}");
+    Ok(())
+}
+
+#[test]
 fn secrets_are_masked_in_what_is_shown() -> Result<()> {
     let env = [
         ("WEBHOOK_SECRET", "tell-nobody"),

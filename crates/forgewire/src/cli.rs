@@ -11,6 +11,7 @@ use crate::{
     config::{Config, check},
     roles::Role,
     run,
+    stdio::{self, StdioArgs},
     tokens::{self, Wanted},
 };
 
@@ -31,6 +32,8 @@ enum Command {
     Run(RunArgs),
     /// Everything in one process with a fake GitHub, to see it work.
     Demo(DemoArgs),
+    /// Connect an MCP client that speaks over stdin and stdout to an edge.
+    Stdio(StdioArgs),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -161,6 +164,7 @@ pub(crate) fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => run_command(&args),
         Command::Demo(args) => demo_command(&args),
+        Command::Stdio(args) => stdio_command(&args),
         Command::Config(ConfigCommand::Check {
             roles,
             json,
@@ -204,6 +208,20 @@ fn demo_command(_: &DemoArgs) -> ExitCode {
         "this build has no demo, because the demo brings a fake GitHub with it; \
          build with: cargo build --release -p forgewire --features demo"
     ))
+}
+
+fn stdio_command(args: &StdioArgs) -> ExitCode {
+    let options = match args.options() {
+        Ok(options) => options,
+        Err(error) => return refuse(&error),
+    };
+    if let Err(error) = telemetry::init(&args.telemetry()) {
+        return refuse(&error.into());
+    }
+    match stdio::run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
 }
 
 /// Runs to the end: `true` is a clean stop.

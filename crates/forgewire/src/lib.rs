@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod roles;
 mod run;
+mod stdio;
 mod tokens;
 
 use std::process::ExitCode;

@@ -198,7 +198,7 @@ fn post(surface: &Surface, claims: &Claims<'_>, body: &[u8]) -> Result<Decision,
     if !headers::is_json(claims.headers) {
         return Err(Refusal::not_json());
     }
-    match envelope::parse(body).map_err(|rejected| Refusal::rejected(&rejected))? {
+    match envelope::parse(body).map_err(|rejected| Refusal::from_rejected(&rejected))? {
         Body::One(Incoming::Request(request)) => self::request(surface, claims, request),
         Body::One(Incoming::Notification(notification)) => {
             let is_modern = meta::claims_stateless(notification.params.as_deref());

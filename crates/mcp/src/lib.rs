@@ -20,6 +20,7 @@
 //! | [`extension`] | the extensions that the server declares |
 //! | [`notification`] | progress that only rises, the log filter, changes of lists |
 //! | [`sse`], [`ndjson`], [`legacy`] | frames of a stream, lines, the transport of 2024-11-05 |
+//! | [`line`] | what a message that came as a line needs to be sent over HTTP |
 //! | [`headers`] | header values, `Accept`, the base64 sentinel |
 //!
 //! What is deliberately absent: `Origin` and `Host` checks, and authorization.
@@ -34,6 +35,7 @@ pub mod handshake;
 pub mod headers;
 pub mod legacy;
 pub mod limits;
+pub mod line;
 pub mod method;
 pub mod mrtr;
 pub mod ndjson;

@@ -81,3 +81,7 @@ pub const MAX_INPUT_ERROR_BYTES: usize = 400;
 
 /// Longest line and longest event that the SSE parser holds, in bytes; more is an error.
 pub const MAX_SSE_EVENT_BYTES: usize = 8 * 1024 * 1024;
+
+/// Most tools with mirrored arguments that one who sends lines over HTTP remembers; calls of the
+/// others go without `Mcp-Param-*`, and a server that asks for them refuses.
+pub const MAX_KNOWN_TOOLS: usize = 1024;

@@ -17,6 +17,15 @@ pub fn line(json: &[u8]) -> Bytes {
     bytes.freeze()
 }
 
+/// A line that is a message, or a batch of them.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// As it came, without the white space around it.
+    pub text: Bytes,
+    /// What it says.
+    pub body: Body,
+}
+
 /// Splits bytes into lines as they come and reads each as a message. A line that is none is told
 /// (-32700 if it is not JSON) and the next is read; blank lines are skipped; so is what a line has
 /// beyond 4 MiB, and the line is told as too large.
@@ -46,7 +55,7 @@ impl LineReader {
     }
 
     /// Takes bytes, gives the messages that they complete. Holds at most one line.
-    pub fn feed(&mut self, bytes: &[u8]) -> Vec<Result<Body, Rejected>> {
+    pub fn feed(&mut self, bytes: &[u8]) -> Vec<Result<Line, Rejected>> {
         let mut messages = Vec::new();
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let (content, ended) = match part.split_last() {
@@ -61,12 +70,18 @@ impl LineReader {
         messages
     }
 
+    /// Whether a line has begun and not ended.
+    #[must_use]
+    pub const fn is_within_line(&self) -> bool {
+        self.skipping || !self.buffer.is_empty()
+    }
+
     /// The end of the input: what is left is the last line, if it is not blank.
-    pub fn finish(&mut self) -> Option<Result<Body, Rejected>> {
+    pub fn finish(&mut self) -> Option<Result<Line, Rejected>> {
         self.end_line()
     }
 
-    fn take(&mut self, content: &[u8], messages: &mut Vec<Result<Body, Rejected>>) {
+    fn take(&mut self, content: &[u8], messages: &mut Vec<Result<Line, Rejected>>) {
         if self.skipping {
             return;
         }
@@ -79,11 +94,15 @@ impl LineReader {
         }
     }
 
-    fn end_line(&mut self) -> Option<Result<Body, Rejected>> {
+    fn end_line(&mut self) -> Option<Result<Line, Rejected>> {
         self.skipping = false;
         let line = std::mem::take(&mut self.buffer);
         let line = line.trim_ascii();
-        (!line.is_empty()).then(|| envelope::parse(line))
+        (!line.is_empty()).then(|| {
+            let body = envelope::parse(line)?;
+            let text = Bytes::copy_from_slice(line);
+            Ok(Line { text, body })
+        })
     }
 }
 
@@ -102,7 +121,7 @@ mod tests {
             .flat_map(|c| reader.feed(c))
             .collect();
         messages.extend(reader.finish());
-        let code = |message: Result<Body, Rejected>| match message {
+        let code = |message: Result<Line, Rejected>| match message {
             Ok(_) => 0,
             Err(rejected) => rejected.error().code.number(),
         };
@@ -133,6 +152,11 @@ mod tests {
     #[test]
     fn a_line_ends_where_it_ends() {
         assert_eq!(line(b"{}"), "{}\n");
+        let mut reader = LineReader::new(3);
+        for (part, within) in [("{", true), ("}\n", false), ("12345", true), ("6\n", false)] {
+            reader.feed(part.as_bytes());
+            assert_eq!(reader.is_within_line(), within, "{part}");
+        }
     }
 
     proptest! {

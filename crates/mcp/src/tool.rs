@@ -14,7 +14,7 @@ mod param_header;
 mod result;
 mod schema;
 
-pub use param_header::{ParamHeader, check_param_headers};
+pub use param_header::{ParamHeader, check_param_headers, mirror_arguments};
 pub use result::{CallResult, Content};
 
 /// What a client may assume of a tool, to ask its user less or more. Hints: no promise, no

@@ -17,6 +17,8 @@ use crate::{BuildError, limits};
 const STATE_KEY_FILES: &str = "edge.state_key_files";
 /// Shorter text is a password, not a key.
 const MIN_KEY_CHARACTERS: usize = 32;
+/// Largest of `edge.rates`: beyond it a limit is none.
+const MAX_RATE: usize = 1_000_000;
 /// A file that is larger holds something else.
 const MAX_KEY_FILE_BYTES: u64 = 4096;
 
@@ -46,6 +48,59 @@ pub struct Config {
     /// one an hour later. Without any, each process makes a key of its own, and a client that has to
     /// answer something must come back to the same edge.
     pub state_key_files: Vec<PathBuf>,
+    /// How much one principal may call.
+    pub rates: RateLimits,
+}
+
+/// How much one principal may call on one edge. Without `auth` all clients are one principal. At a bound a
+/// call is refused with the time after which to try again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RateLimits {
+    /// Calls that are answered from memory, in calls per second; from 1 to 1,000,000.
+    pub memory_calls_per_second: u32,
+    /// Calls that ask a store or the sync role (most tools, prompts, `resources/read`,
+    /// `completion/complete`), in calls per second; from 1 to 1,000,000.
+    pub store_calls_per_second: u32,
+    /// Calls that run at once and may wait, as `replay_events` with `waitSeconds` does; from 1 to
+    /// 1,000,000.
+    pub waiting_calls: usize,
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self {
+            memory_calls_per_second: limits::MEMORY_CALLS_PER_SECOND,
+            store_calls_per_second: limits::STORE_CALLS_PER_SECOND,
+            waiting_calls: limits::WAITING_CALLS,
+        }
+    }
+}
+
+impl RateLimits {
+    fn check(&self) -> Result<(), BuildError> {
+        let values = [
+            (
+                "edge.rates.memory_calls_per_second",
+                self.memory_calls_per_second as usize,
+            ),
+            (
+                "edge.rates.store_calls_per_second",
+                self.store_calls_per_second as usize,
+            ),
+            ("edge.rates.waiting_calls", self.waiting_calls),
+        ];
+        let wrong = values
+            .iter()
+            .find(|(_, value)| !(1..=MAX_RATE).contains(value));
+        match wrong {
+            None => Ok(()),
+            Some((key, _)) => Err(BuildError::Value {
+                key,
+                reason: format!("must be from 1 to {MAX_RATE}"),
+            }),
+        }
+    }
 }
 
 impl Default for Config {
@@ -59,6 +114,7 @@ impl Default for Config {
             session_idle_seconds: limits::SESSION_IDLE_SECONDS,
             max_body_bytes: limits::MAX_BODY_BYTES,
             state_key_files: Vec::new(),
+            rates: RateLimits::default(),
         }
     }
 }
@@ -78,7 +134,8 @@ impl Config {
         };
         positive("edge.heartbeat_seconds", self.heartbeat_seconds)?;
         positive("edge.session_idle_seconds", self.session_idle_seconds)?;
-        positive("edge.max_body_bytes", self.max_body_bytes as u64)
+        positive("edge.max_body_bytes", self.max_body_bytes as u64)?;
+        self.rates.check()
     }
 
     /// The keys for `requestState`.
@@ -153,6 +210,27 @@ mod tests {
         };
         let keys = config.state_keys(&RandomIds);
         keys.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_rate_limit_out_of_bounds_is_named() {
+        for (set, key) in [
+            (
+                (|rates| rates.memory_calls_per_second = 0) as fn(&mut RateLimits),
+                "memory_calls",
+            ),
+            (
+                |rates| rates.store_calls_per_second = 1_000_001,
+                "store_calls",
+            ),
+            (|rates| rates.waiting_calls = 0, "waiting_calls"),
+        ] {
+            let mut config = Config::default();
+            config.check().unwrap();
+            set(&mut config.rates);
+            let wrong = config.check().unwrap_err().to_string();
+            assert!(wrong.contains(&format!("edge.rates.{key}")), "{wrong}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use service_kit::problem::Problem;
 use tokio::time::error::Elapsed;
 use tracing::warn;
 
-use crate::auth::Denied;
+use crate::{auth::Denied, policy::Limited};
 
 /// An error of the edge.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,8 @@ pub(crate) enum EdgeError {
     Origin,
     #[error(transparent)]
     Denied(#[from] Denied),
+    #[error(transparent)]
+    Limited(#[from] Limited),
     #[error("event log failed")]
     Log(#[from] EventLogError),
     #[error("session store failed")]
@@ -56,7 +58,9 @@ impl Classified for EdgeError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::NotReady | Self::Timeout(_) => ErrorClass::Transient,
-            Self::TooManyStreams { .. } | Self::Busy | Self::TooManyCalls => ErrorClass::Overloaded,
+            Self::TooManyStreams { .. } | Self::Busy | Self::TooManyCalls | Self::Limited(_) => {
+                ErrorClass::Overloaded
+            }
             Self::Cursor(_) | Self::Filter(_) | Self::Parameter { .. } => ErrorClass::Caller,
             Self::SessionGone => ErrorClass::Missing,
             Self::Origin | Self::Denied(_) => ErrorClass::Unauthorized,
@@ -81,6 +85,7 @@ impl EdgeError {
             Self::Filter(_) | Self::Parameter { .. } => "parameter-invalid",
             Self::Busy => "session-busy",
             Self::TooManyCalls => "too-many-calls",
+            Self::Limited(_) => "rate-limited",
             Self::SessionGone => "session-gone",
             Self::Origin => "origin-refused",
             Self::Denied(denied) => denied.code(),

@@ -13,6 +13,8 @@
 //! | `calls` | asking the client, cancelling, and answers that survive their connection |
 //! | `protocol` | what MCP methods answer, resources among them |
 //! | `tasks` | work that goes on after its answer |
+//! | `policy` | what a call needs before it may run: a permission, room under a rate limit |
+//! | `prompts` | what MCP clients can be filled with, one file each |
 //! | `tools` | what MCP clients can call, one file each |
 //!
 //! What is deliberately absent: a queue, channel, task or timer per stream; sticky sessions; local disk.
@@ -27,6 +29,8 @@ mod error;
 mod fanout;
 mod limits;
 mod metrics;
+mod policy;
+mod prompts;
 mod protocol;
 mod raw_events;
 mod service;
@@ -35,5 +39,5 @@ mod tasks;
 mod tools;
 
 pub use auth::{Authenticator, InvalidToken, TokenDigest, TokenFileError, check_tokens};
-pub use config::Config;
+pub use config::{Config, RateLimits};
 pub use service::{BuildError, Deps, Service};

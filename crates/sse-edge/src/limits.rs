@@ -68,5 +68,24 @@ pub(crate) const DRAIN_SECONDS: u64 = 20;
 pub(crate) const SESSION_IDLE_SECONDS: u64 = 24 * 60 * 60;
 /// Default of `edge.max_body_bytes`: what both official SDKs accept.
 pub(crate) const MAX_BODY_BYTES: usize = 4 << 20;
+/// Default of `edge.rates.memory_calls_per_second`: several times what one connection can ask.
+pub(crate) const MEMORY_CALLS_PER_SECOND: u32 = 50_000;
+/// Default of `edge.rates.store_calls_per_second`. Without tokens all clients are one principal, and all
+/// of them may read a resource when it changes.
+pub(crate) const STORE_CALLS_PER_SECOND: u32 = 20_000;
+/// Default of `edge.rates.waiting_calls`: a waiting call is a task and a connection, no thread.
+pub(crate) const WAITING_CALLS: usize = 1024;
 /// How long a call of a store or of the sync role may keep a request waiting.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
+
+/// NDJSON connections of one edge; one more is sent away with 503 and `Retry-After`. Each may hold a
+/// line of 4 MiB, which a stream does not.
+pub(crate) const LINE_CONNECTIONS: usize = 1000;
+/// Requests of one NDJSON connection that run at the same time; then its lines wait.
+pub(crate) const LINES_IN_FLIGHT: usize = 64;
+/// Answers of one NDJSON connection that wait for a client that does not read; then requests
+/// wait.
+pub(crate) const LINES_QUEUED: usize = 64;
+/// How long an NDJSON connection is silent at most: then an empty line keeps proxies from
+/// cutting it.
+pub(crate) const LINE_SILENCE: Duration = Duration::from_secs(15);

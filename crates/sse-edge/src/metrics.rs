@@ -8,6 +8,8 @@ use prometheus_client::{
 };
 use service_kit::metrics::{Registry, latency_histogram};
 
+use crate::policy::RateClass;
+
 /// The kinds of stream.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum StreamKind {
@@ -61,6 +63,12 @@ impl EncodeLabelValue for StreamKind {
     }
 }
 
+impl EncodeLabelValue for RateClass {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.as_str().encode(encoder)
+    }
+}
+
 impl EncodeLabelValue for GapReason {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
         self.as_str().encode(encoder)
@@ -77,6 +85,11 @@ struct Reason {
     reason: GapReason,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Class {
+    class: RateClass,
+}
+
 /// The edge's instruments. Cheap to clone; the per-kind ones are looked up once.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
@@ -86,6 +99,7 @@ pub(crate) struct Metrics {
     gaps: Family<Reason, Counter>,
     catch_up_reads: Counter,
     refused_streams: Counter,
+    calls_refused: [Counter; 3],
 }
 
 impl Metrics {
@@ -93,6 +107,7 @@ impl Metrics {
         let open = Family::<Kind, Gauge>::default();
         let delivered = Family::<Kind, Counter>::default();
         let by_kind = |kind| Kind { kind };
+        let refused = Family::<Class, Counter>::default();
         let metrics = Self {
             open_streams: StreamKind::ALL.map(|kind| open.get_or_create_owned(&by_kind(kind))),
             delivered_events: StreamKind::ALL
@@ -101,7 +116,14 @@ impl Metrics {
             gaps: Family::default(),
             catch_up_reads: Counter::default(),
             refused_streams: Counter::default(),
+            calls_refused: RateClass::ALL
+                .map(|class| refused.get_or_create_owned(&Class { class })),
         };
+        registry.register(
+            "forgewire_edge_calls_refused",
+            "Calls refused because their principal reached a limit of edge.rates",
+            refused,
+        );
         registry.register("forgewire_edge_open_streams", "Streams that are open", open);
         registry.register(
             "forgewire_edge_delivered_events",
@@ -152,6 +174,10 @@ impl Metrics {
 
     pub(crate) fn catch_up_read(&self) {
         self.catch_up_reads.inc();
+    }
+
+    pub(crate) fn call_refused(&self, class: RateClass) {
+        self.calls_refused[class as usize].inc();
     }
 
     pub(crate) fn refused(&self) {

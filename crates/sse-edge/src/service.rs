@@ -13,7 +13,10 @@ use mcp::{
     mrtr::StateKeys,
 };
 use model::{Clock, IdSource};
-use ports::{Bus, EventLog, Mailbox, ResourceReader, SessionLock, SessionStore, TaskStore, Topic};
+use ports::{
+    Bus, BusMessage, ChangedLists, EventLog, Mailbox, ResourceReader, SessionLock, SessionStore,
+    TaskStore, Topic,
+};
 use service_kit::{
     follow::{FollowOptions, Followed, follow},
     lifecycle::{Latch, Lifecycle, OnExit},
@@ -26,14 +29,21 @@ use crate::{
     calls::Calls,
     config::Config,
     fanout::{hub::Hub, wheel},
+    limits::CALL_DEADLINE,
     metrics::Metrics,
+    policy::Rates,
+    prompts::Prompts,
     protocol,
     session::{SessionNews, Sessions, watch},
     tasks::{TaskNews, Tasks, watch_tasks},
     tools::Tools,
 };
-use tokio::sync::{oneshot, watch};
+use tokio::{
+    sync::{oneshot, watch},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 /// What the edge stands on.
 #[derive(Debug, Clone)]
@@ -93,9 +103,11 @@ pub(crate) struct Edge {
     /// The profile's info, shared by the streams that say farewell with it.
     pub(crate) server_info: Arc<ServerInfo>,
     pub(crate) surface: Surface,
-    /// What is offered beyond the core.
+    /// What `server/discover` declares beside the profile.
     pub(crate) extensions: Extensions,
     pub(crate) tools: Tools,
+    pub(crate) prompts: Prompts,
+    pub(crate) rates: Rates,
     /// Tasks that outlive their request belong to the process.
     lifecycle: OnceLock<Lifecycle>,
     pub(crate) session_idle: Duration,
@@ -103,6 +115,12 @@ pub(crate) struct Edge {
 }
 
 impl Edge {
+    /// The soft stop; never, where nothing was started.
+    pub(crate) fn draining(&self) -> CancellationToken {
+        let started = self.lifecycle.get();
+        started.map(Lifecycle::draining).unwrap_or_default()
+    }
+
     /// Gives work to the process: it goes on when the request that began it is gone, and is waited for
     /// when the process drains.
     pub(crate) fn spawn<T: Send + 'static>(
@@ -116,6 +134,25 @@ impl Edge {
         };
         self.lifecycle().spawn("mcp-call", OnExit::MayFinish, task);
         answer
+    }
+
+    /// Says to every edge that lists are not what they were, for the clients that asked to be told. Who
+    /// does not hear it learns it when the list's time in caches is over.
+    #[cfg_attr(
+        not(feature = "conformance"),
+        expect(
+            dead_code,
+            reason = "the product's own lists do not change while it runs"
+        )
+    )]
+    pub(crate) async fn announce(&self, lists: ChangedLists) {
+        let message = BusMessage::ListsChanged(lists);
+        let published = self.bus.publish(&Topic::Broadcast, message, None);
+        match timeout(CALL_DEADLINE, published).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(%error, "other edges do not hear of a changed list"),
+            Err(_) => warn!("other edges do not hear of a changed list: the bus is slow"),
+        }
     }
 
     /// The process that the edge is a part of.
@@ -144,7 +181,7 @@ impl Service {
         let hub = Hub::new(
             Arc::clone(&deps.log),
             Arc::clone(&deps.clock),
-            metrics,
+            metrics.clone(),
             config.max_streams,
         );
         let idle = Duration::from_secs(config.session_idle_seconds);
@@ -172,10 +209,13 @@ impl Service {
             ids: deps.ids,
             auth: deps.auth,
             server_info: Arc::new(profile.info.clone()),
+            // From what is declared, so that nothing else answers and all of it does.
             surface: Surface::of(&profile.capabilities, &extensions),
             profile,
             extensions,
             tools: Tools::default(),
+            prompts: Prompts::default(),
+            rates: Rates::new(&config.rates, metrics),
             lifecycle: OnceLock::new(),
             origins: Origins::new(&config.allowed_origins, config.listen.ip().is_loopback()),
             session_idle: idle,

@@ -7,3 +7,4 @@ mod hostile;
 mod operations;
 mod sending;
 mod sessions;
+mod stdio;

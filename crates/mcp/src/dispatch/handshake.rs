@@ -166,23 +166,34 @@ pub(super) fn initialize(
     if claims.accepts.is_nothing() {
         return Err(Refusal::not_acceptable());
     }
-    let bad_params = |error: RpcError| Refusal::new(http::StatusCode::OK, error);
-    let raw = request.params.as_deref();
-    let sizes: InitializeSizes<'_> = serde_json::from_str(raw.map_or("{}", RawValue::get))
-        .map_err(|_| bad_params(RpcError::invalid_params("params have a member twice")))?;
-    let is_large =
-        |raw: Option<&RawValue>| raw.is_some_and(|r| r.get().len() > MAX_CLIENT_FACTS_BYTES);
-    if is_large(sizes.capabilities) || is_large(sizes.client_info) {
-        return Err(bad_params(RpcError::invalid_params(
-            "clientInfo and capabilities have at most 16 KiB each",
-        )));
+    InitializeRequest::read(request, claims.accepts)
+}
+
+impl InitializeRequest {
+    /// Reads the request, however it came.
+    ///
+    /// # Errors
+    /// -32602: a member is missing, of the wrong shape or too large.
+    pub fn read(request: Request, accepts: Accepts) -> Result<Self, Refusal> {
+        let bad_params = |error: RpcError| Refusal::new(http::StatusCode::OK, error);
+        let raw = request.params.as_deref();
+        let sizes: InitializeSizes<'_> = serde_json::from_str(raw.map_or("{}", RawValue::get))
+            .map_err(|_| bad_params(RpcError::invalid_params("params have a member twice")))?;
+        let is_large =
+            |raw: Option<&RawValue>| raw.is_some_and(|r| r.get().len() > MAX_CLIENT_FACTS_BYTES);
+        if is_large(sizes.capabilities) || is_large(sizes.client_info) {
+            return Err(bad_params(RpcError::invalid_params(
+                "clientInfo and capabilities have at most 16 KiB each",
+            )));
+        }
+        let params: InitializeParams =
+            params::parse(raw).map_err(|error| bad_params(error.into()))?;
+        Ok(Self {
+            id: request.id,
+            version: ProtocolVersion::negotiate(&params.protocol_version),
+            capabilities: params.capabilities,
+            client_info: Value::Object(params.client_info),
+            accepts,
+        })
     }
-    let params: InitializeParams = params::parse(raw).map_err(|error| bad_params(error.into()))?;
-    Ok(InitializeRequest {
-        id: request.id,
-        version: ProtocolVersion::negotiate(&params.protocol_version),
-        capabilities: params.capabilities,
-        client_info: Value::Object(params.client_info),
-        accepts: claims.accepts,
-    })
 }

@@ -62,7 +62,9 @@ impl Refusal {
         Self::new(status, RpcError::new(code, message))
     }
 
-    pub(super) fn rejected(rejected: &Rejected) -> Self {
+    /// 413 for a body that is too large, 400 for one that is no message.
+    #[must_use]
+    pub fn from_rejected(rejected: &Rejected) -> Self {
         let status = match rejected {
             Rejected::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             _ => StatusCode::BAD_REQUEST,
@@ -76,7 +78,7 @@ impl Refusal {
     /// 413: the body is larger than [`crate::limits::MAX_BODY_BYTES`].
     #[must_use]
     pub fn too_large() -> Self {
-        Self::rejected(&Rejected::TooLarge)
+        Self::from_rejected(&Rejected::TooLarge)
     }
 
     /// 400 with -32600.

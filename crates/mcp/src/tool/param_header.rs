@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{
     Deserializer,
     de::{Error, IgnoredAny, MapAccess, Visitor},
@@ -13,7 +13,7 @@ use serde_json::{Value, value::RawValue};
 use super::ToolDescriptor;
 use crate::{
     dispatch::Refusal,
-    headers::{PARAM_PREFIX, decode_value, single},
+    headers::{PARAM_PREFIX, decode_value, encode_value, single},
 };
 
 /// The keyword that marks a property.
@@ -49,6 +49,13 @@ impl ParamHeader {
     #[must_use]
     pub const fn name(&self) -> &HeaderName {
         &self.name
+    }
+
+    /// The marked properties of a tool of somebody else's; `None` if a mark breaks a rule, and
+    /// then the tool is not to be called.
+    #[must_use]
+    pub fn read(input_schema: &Value) -> Option<Vec<Self>> {
+        scan(input_schema).ok()
     }
 
     /// The names of the properties that lead to the argument.
@@ -184,6 +191,28 @@ fn check(
         (Some(json), Some(value)) if mirrors(json, &value) => Ok(()),
         (Some(_), Some(_)) => refuse("header and body have different values"),
     }
+}
+
+/// The headers of a `tools/call`, as a client makes them from its arguments. What is absent, null,
+/// an array or an object has none; nor has what is there twice, which the server refuses.
+#[must_use]
+pub fn mirror_arguments(marked: &[ParamHeader], arguments: Option<&RawValue>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for header in marked {
+        let Ok(Some(argument)) = at_path(arguments, &header.path) else {
+            continue;
+        };
+        let text = match argument.get() {
+            json if json.starts_with('"') => serde_json::from_str(json).ok(),
+            json if json == "null" || json.starts_with(['{', '[']) => None,
+            json => Some(json.to_owned()),
+        };
+        let value = text.and_then(|text: String| HeaderValue::from_str(&encode_value(&text)).ok());
+        if let Some(value) = value {
+            headers.insert(header.name.clone(), value);
+        }
+    }
+    headers
 }
 
 /// Whether a header value says what a JSON value says.

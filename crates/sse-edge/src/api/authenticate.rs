@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Paths where a client expects JSON-RPC, also when it is refused.
-const JSON_RPC: [&str; 1] = ["/mcp"];
+const JSON_RPC: [&str; 4] = ["/mcp", "/mcp/stream", "/sse", "/messages"];
 
 /// The principal of the request: an extractor of every handler.
 #[derive(Debug, Clone)]

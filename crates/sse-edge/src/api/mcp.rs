@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::{BufMut, Bytes, BytesMut};
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use mcp::{
     Decision, Incoming, ProtocolVersion, Refusal, RequestId, RpcError,
@@ -22,7 +22,6 @@ use mcp::{
 };
 use model::{SessionId, StreamCursor, TraceContext};
 use ports::Classified;
-use serde_json::value::RawValue;
 use service_kit::trace::Trace;
 use tokio::time::timeout;
 
@@ -74,16 +73,25 @@ pub(crate) async fn endpoint(
         },
         _ => None,
     };
-    let decision = classify(
-        &edge.surface,
-        &parts.method,
-        &parts.headers,
-        body.as_deref(),
-    );
+    let trace = trace.map(|Trace(trace)| trace);
+    let (method, headers) = (&parts.method, &parts.headers);
+    serve(&edge, principal, trace, method, headers, body.as_deref()).await
+}
+
+/// Answers what is known to come from `principal`; also for messages that came another way.
+pub(super) async fn serve(
+    edge: &Arc<Edge>,
+    principal: Arc<Principal>,
+    trace: Option<TraceContext>,
+    method: &Method,
+    headers: &HeaderMap,
+    body: Option<&[u8]>,
+) -> Response {
+    let decision = classify(&edge.surface, method, headers, body);
     let serving = Serving {
-        edge: &edge,
+        edge,
         principal,
-        trace: trace.map(|Trace(trace)| trace),
+        trace,
     };
     let answer = match decision {
         Decision::Modern(request) => Ok(serving.modern(request).await),
@@ -98,7 +106,7 @@ pub(crate) async fn endpoint(
 }
 
 /// Reads a body within its bounds of size and time.
-async fn read(body: Body, max_body_bytes: usize) -> Result<Bytes, Refusal> {
+pub(super) async fn read(body: Body, max_body_bytes: usize) -> Result<Bytes, Refusal> {
     let limited = Limited::new(body, max_body_bytes).collect();
     match timeout(BODY_DEADLINE, limited).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
@@ -316,7 +324,7 @@ pub(super) fn json_or_sse(accepts: Accepts, message: Bytes) -> Response {
     }
 }
 
-fn refuse(refusal: &Refusal) -> Response {
+pub(super) fn refuse(refusal: &Refusal) -> Response {
     let mut response = json(refusal.body());
     *response.status_mut() = refusal.status;
     if let Some(allow) = refusal.allow {
@@ -328,7 +336,7 @@ fn refuse(refusal: &Refusal) -> Response {
 }
 
 /// A part of us does not answer, or a bound is reached: 503 with a JSON-RPC body and Retry-After.
-fn unavailable(error: &EdgeError, id: Option<&RequestId>) -> Response {
+pub(super) fn unavailable(error: &EdgeError, id: Option<&RequestId>) -> Response {
     if let EdgeError::Denied(denied) = error {
         return json_rpc(*denied);
     }

@@ -5,7 +5,9 @@ mod conversation;
 mod events;
 mod exchange;
 mod history;
+mod http_sse;
 mod mcp;
+mod ndjson;
 mod origin;
 mod parameters;
 mod sse;
@@ -14,7 +16,7 @@ use std::sync::Arc;
 
 use axum::{
     Router, middleware,
-    routing::{any, get},
+    routing::{any, get, post},
 };
 
 pub(crate) use origin::Origins;
@@ -31,6 +33,9 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .route("/events/recent", get(history::recent))
         .route("/events/replay/{timestamp}", get(history::replay))
         .route("/mcp", any(mcp::endpoint))
+        .route("/sse", get(http_sse::stream))
+        .route("/messages", post(http_sse::messages))
+        .route("/mcp/stream", any(ndjson::endpoint).layer(ndjson::room()))
         .with_state(edge)
         .layer(middleware::from_fn_with_state(auth, authenticate::check))
         // Outside: a preflight carries no token.

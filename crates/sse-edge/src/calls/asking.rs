@@ -96,10 +96,6 @@ impl Caller {
     /// # Errors
     /// The client cannot be asked this, does not answer, or answers something else; in the stateless era
     /// also the question itself, which the caller hands on with `?`.
-    #[cfg_attr(
-        not(feature = "conformance"),
-        expect(dead_code, reason = "the product's own tools have nothing to ask yet")
-    )]
     pub(crate) async fn ask(
         &self,
         key: &str,
@@ -110,6 +106,11 @@ impl Caller {
             .await?;
         let answer = answers.remove(key);
         Ok(answer.expect("every question has its answer"))
+    }
+
+    /// Whether the client can be asked this: it declares it, and there is a way to it.
+    pub(crate) fn can_ask(&self, request: &ClientRequest) -> bool {
+        !matches!(self.asking, Asking::Never) && request.check(self.version, &self.client).is_ok()
     }
 
     /// Asks several questions at once.
@@ -193,7 +194,13 @@ impl Caller {
         }
         let mut answers = BTreeMap::new();
         for (key, request, id, stream, watch) in asked {
-            let answer = timeout_at(until, answer(calls, session, &stream, &watch)).await;
+            let answer = tokio::select! {
+                answer = timeout_at(until, answer(calls, session, &stream, &watch)) => answer,
+                () = self.outlet.unheard() => {
+                    let reason = "the client broke off before it answered a question of the call";
+                    return Err(RpcError::new(ErrorCode::InvalidRequest, reason).into());
+                }
+            };
             let Ok(answer) = answer else {
                 let reason = "no answer in time";
                 self.outlet.send(cancelled(&id, reason)).await;

@@ -97,7 +97,8 @@ impl Follow {
             }
             tokio::select! {
                 _ = timeout(ANSWER_POLL, self.watch.hinted()) => {}
-                () = draining.cancelled() => {
+                // A session's stream says farewell in its own time.
+                () = draining.cancelled(), if self.by == WrittenBy::Call => {
                     self.is_over = true;
                     return Some(Bytes::from(format!("retry: {RETRY_MILLIS}\n\n")));
                 }

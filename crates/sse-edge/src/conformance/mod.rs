@@ -3,21 +3,27 @@
 //!
 //! Names and texts are the suite's (npm `@modelcontextprotocol/conformance`, server scenarios).
 
+mod asking;
 mod content;
+mod lists;
+mod prompts;
 mod resources;
+mod rounds;
 mod schema;
 mod streaming;
 mod tasks;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
-use mcp::tool::{Annotations, CallParams, CallResult, ToolDescriptor};
+use mcp::tool::{Annotations, CallParams, CallResult, Content, ToolDescriptor};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub(crate) use prompts::{complete, prompts};
 pub(crate) use resources::{is_subscribable, read, resources, templates};
 
 use crate::{
+    policy::{Policy, RateClass},
     protocol::{CallError, Caller},
     tools::Tool,
 };
@@ -35,6 +41,10 @@ struct Fixture {
 impl Tool for Fixture {
     fn descriptor(&self) -> ToolDescriptor {
         self.descriptor.clone()
+    }
+
+    fn policy(&self) -> Policy {
+        Policy::read(RateClass::Memory)
     }
 
     async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {
@@ -58,11 +68,19 @@ fn fixture<Input: JsonSchema>(
     })
 }
 
+/// One text.
+fn said(text: impl Into<String>) -> CallResult {
+    CallResult::new(vec![Content::text(text)])
+}
+
 /// All tools of the suite.
 pub(crate) fn tools() -> Vec<Box<dyn Tool>> {
     let mut tools = content::tools();
     tools.extend(streaming::tools());
     tools.extend(schema::tools());
     tools.extend(tasks::tools());
+    tools.extend(asking::tools());
+    tools.extend(rounds::tools());
+    tools.extend(lists::tools());
     tools
 }

@@ -34,7 +34,7 @@ pub(super) fn tools() -> Vec<Box<dyn Tool>> {
     let hints = Annotations::read_only();
     let descriptor = ToolDescriptor::new::<Nothing>(name, name, "Takes a contact.", hints)
         .with_input_schema(schema);
-    vec![Box::new(Fixture {
+    let contact = Fixture {
         descriptor,
         call: |_, _| {
             Box::pin(async {
@@ -43,5 +43,23 @@ pub(super) fn tools() -> Vec<Box<dyn Tool>> {
                 )]))
             })
         },
-    })]
+    };
+    vec![Box::new(contact), mirrored()]
+}
+
+/// A tool whose argument a client mirrors into a header (SEP-2243).
+fn mirrored() -> Box<dyn Tool> {
+    let name = "test_param_header";
+    let schema = json!({
+        "type": "object",
+        "properties": { "region": { "type": "string", "x-mcp-header": "Region" } },
+        "required": ["region"]
+    });
+    let hints = Annotations::read_only();
+    let descriptor = ToolDescriptor::new::<Nothing>(name, name, "Takes a region.", hints)
+        .with_input_schema(schema);
+    Box::new(Fixture {
+        descriptor,
+        call: |_, _| Box::pin(async { Ok(CallResult::new(vec![Content::text("done")])) }),
+    })
 }

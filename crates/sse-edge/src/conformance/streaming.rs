@@ -2,21 +2,14 @@
 
 use std::time::Duration;
 
-use mcp::{
-    dispatch::LogLevel,
-    tool::{CallResult, Content},
-};
+use mcp::dispatch::LogLevel;
 use serde_json::json;
 
-use super::{Nothing, fixture};
+use super::{Nothing, fixture, said};
 use crate::tools::Tool;
 
 /// What the suite expects between two messages.
 const PAUSE: Duration = Duration::from_millis(50);
-
-fn done(text: &str) -> CallResult {
-    CallResult::new(vec![Content::text(text)])
-}
 
 pub(super) fn tools() -> Vec<Box<dyn Tool>> {
     vec![
@@ -37,7 +30,7 @@ pub(super) fn tools() -> Vec<Box<dyn Tool>> {
                         .outlet
                         .log(LogLevel::Info, "conformance", &last)
                         .await;
-                    Ok(done("Tool with logging executed successfully"))
+                    Ok(said("Tool with logging executed successfully"))
                 })
             },
         ),
@@ -47,9 +40,20 @@ pub(super) fn tools() -> Vec<Box<dyn Tool>> {
                     .outlet
                     .log(LogLevel::Info, "conformance", &json!("a log message"))
                     .await;
-                Ok(done("done"))
+                Ok(said("done"))
             })
         }),
+        fixture::<Nothing>(
+            "test_reconnection",
+            "Lets the client go and works on.",
+            |caller, _| {
+                Box::pin(async {
+                    caller.outlet.hang_up().await;
+                    tokio::time::sleep(2 * PAUSE).await;
+                    Ok(said("Reconnection test completed successfully"))
+                })
+            },
+        ),
         fixture::<Nothing>(
             "test_tool_with_progress",
             "Reports its progress.",
@@ -65,7 +69,7 @@ pub(super) fn tools() -> Vec<Box<dyn Tool>> {
                             .progress(progress, Some(100.0), Some(&text))
                             .await;
                     }
-                    Ok(done("done"))
+                    Ok(said("done"))
                 })
             },
         ),

@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use super::{Nothing, fixture};
 use crate::{
+    policy::{Policy, RateClass},
     protocol::{CallError, Caller},
     tools::{Runs, Tool},
 };
@@ -38,6 +39,10 @@ impl Tool for Job {
 
     async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {
         (self.call)(caller, call).await
+    }
+
+    fn policy(&self) -> Policy {
+        Policy::read(RateClass::Memory)
     }
 
     fn runs(&self) -> Runs {

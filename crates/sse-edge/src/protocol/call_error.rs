@@ -1,7 +1,9 @@
 //! Why a tool or prompt has no result.
 
-use mcp::{Refusal, RpcError, mrtr::InputRequired, params::InputError};
+use bytes::Bytes;
+use mcp::{Refusal, RequestId, RpcError, mrtr::InputRequired, params::InputError};
 
+use super::{Caller, rpc_error};
 use crate::error::EdgeError;
 
 /// Why a tool or prompt has no result.
@@ -17,6 +19,24 @@ pub(crate) enum CallError {
     Refused(Refusal),
     /// The client has to answer something first, and calls again (stateless era).
     Asks(Box<InputRequired>),
+}
+
+impl CallError {
+    /// What is answered in place of a result.
+    ///
+    /// # Errors
+    /// A JSON-RPC error, unless the answer is a question to the client.
+    pub(crate) fn answer(self, caller: &Caller, id: &RequestId) -> Result<Bytes, Refusal> {
+        match self {
+            Self::Asks(question) => {
+                Ok(question.encode(caller.version, &caller.edge.profile.info, id))
+            }
+            Self::Input(error) => Err(RpcError::from(error).into()),
+            Self::Edge(error) => Err(rpc_error(&error).into()),
+            Self::Rpc(error) => Err(error.into()),
+            Self::Refused(refusal) => Err(refusal),
+        }
+    }
 }
 
 impl From<InputError> for CallError {

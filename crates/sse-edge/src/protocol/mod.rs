@@ -5,6 +5,7 @@
 
 mod call_error;
 mod caller;
+mod completion;
 pub(crate) mod handshake;
 pub(crate) mod listen;
 pub(crate) mod outlet;
@@ -13,11 +14,11 @@ pub(crate) mod resources;
 
 use bytes::Bytes;
 use mcp::{
-    Refusal, RequestId, RpcError,
+    ErrorCode, Refusal, RequestId, RpcError,
     answer::CacheHint,
     method,
     page::{ListParams, paginate},
-    resource,
+    prompt, resource,
     stateless::discover_result,
     tool,
 };
@@ -50,8 +51,8 @@ pub(crate) async fn call(
     let profile = &caller.edge.profile;
     match name {
         method::DISCOVER => {
-            let extensions = &caller.edge.extensions;
-            let found = discover_result(caller.version, profile).with_extensions(extensions);
+            let found = discover_result(caller.version, profile);
+            let found = found.with_extensions(&caller.edge.extensions);
             Ok(caller.cached(id, &found, CacheHint::public(LIST_TTL_MILLIS)))
         }
         method::TOOLS_LIST => {
@@ -85,16 +86,52 @@ pub(crate) async fn call(
                 resource::templates_result(caller.version, page.items, page.next_cursor.as_deref());
             Ok(caller.cached(id, &list, CacheHint::public(LIST_TTL_MILLIS)))
         }
-        method::RESOURCES_READ => {
-            let read = resources::read(caller, params).await?;
-            Ok(caller.cached(id, &read, CacheHint::private(RESOURCE_TTL_MILLIS)))
+        method::RESOURCES_READ => match resources::read(caller, params).await {
+            Ok(read) => Ok(caller.cached(id, &read, CacheHint::private(RESOURCE_TTL_MILLIS))),
+            Err(error) => error.answer(caller, id),
+        },
+        method::PROMPTS_LIST => {
+            let prompts = caller.edge.prompts.descriptors();
+            let cursor = ListParams::parse(params)?.cursor;
+            let page = paginate(
+                "prompts",
+                prompts,
+                cursor.as_deref(),
+                PAGE_ITEMS,
+                |prompt| prompt.name,
+            )?;
+            let list = prompt::list_result(caller.version, page.items, page.next_cursor.as_deref());
+            Ok(caller.cached(id, &list, CacheHint::public(LIST_TTL_MILLIS)))
         }
+        method::PROMPTS_GET => match caller.edge.prompts.get(caller, params).await {
+            Ok(prompt) => Ok(caller.answer(id, &prompt.for_version(caller.version))),
+            Err(error) => error.answer(caller, id),
+        },
+        method::COMPLETION => match completion::complete(caller, params).await {
+            Ok(completion) => Ok(caller.answer(id, &completion)),
+            Err(error) => error.answer(caller, id),
+        },
         other => Err(RpcError::method_not_found(other).into()),
     }
 }
 
 /// An error of ours as JSON-RPC: the caller's mistakes in full, our troubles in a sentence.
 pub(crate) fn rpc_error(error: &EdgeError) -> RpcError {
+    match error {
+        EdgeError::Limited(limited) => {
+            let data = serde_json::json!({
+                "code": error.code(),
+                "class": limited.class.as_str(),
+                "retryAfterMillis": limited.retry_after_millis,
+            });
+            return RpcError::new(ErrorCode::Internal, limited.to_string()).with_data(data);
+        }
+        EdgeError::Denied(denied) => {
+            let data = serde_json::json!({ "code": denied.code() });
+            return RpcError::new(ErrorCode::InvalidRequest, denied.to_string()).with_data(data);
+        }
+        _ => {}
+    }
     if error.class() == ports::ErrorClass::Caller {
         return RpcError::invalid_params(error.public_text());
     }

@@ -77,6 +77,11 @@ impl Outlet {
         let _ = self.to.send(Said::Message(message)).await;
     }
 
+    /// Waits until nobody can hear of the call any more: its client has hung up and cannot come back.
+    pub(crate) async fn unheard(&self) {
+        self.to.closed().await;
+    }
+
     #[cfg_attr(
         not(feature = "conformance"),
         expect(

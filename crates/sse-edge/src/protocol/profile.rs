@@ -18,7 +18,7 @@ pub(crate) fn extensions() -> Extensions {
     Extensions::none().with(task::EXTENSION)
 }
 
-/// Tools and resources, with pushed changes; logging carries the events of subscriptions.
+/// Tools, resources and prompts, with pushed changes; logging carries the events of subscriptions.
 pub(crate) fn profile() -> ServerProfile {
     let mut info = ServerInfo::new("forgewire", env!("CARGO_PKG_VERSION"));
     info.title = Some("Forgewire".to_owned());
@@ -26,13 +26,13 @@ pub(crate) fn profile() -> ServerProfile {
     ServerProfile {
         info,
         capabilities: Capabilities {
-            tools: Some(ListChanged(false)),
+            tools: Some(ListChanged(true)),
             resources: Some(ResourceCapability {
                 subscribe: true,
-                list_changed: ListChanged(false),
+                list_changed: ListChanged(true),
             }),
-            prompts: None,
-            completions: false,
+            prompts: Some(ListChanged(true)),
+            completions: true,
             logging: true,
         },
         instructions: Some(INSTRUCTIONS.to_owned()),

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use mcp::{
-    RpcError, params,
+    params,
     resource::{
         Contents, ReadResult, ResourceDescriptor, TemplateDescriptor, UriParams, not_found,
     },
@@ -13,8 +13,14 @@ use ports::{EventQuery, Order};
 use serde_json::{json, value::RawValue};
 use tokio::time::timeout;
 
-use super::{Caller, rpc_error};
-use crate::{auth::Principal, error::EdgeError, limits::CALL_DEADLINE, raw_events::raw_events};
+use super::{CallError, Caller};
+use crate::{
+    auth::Principal,
+    error::EdgeError,
+    limits::CALL_DEADLINE,
+    policy::{Policy, RateClass},
+    raw_events::raw_events,
+};
 
 /// Events in the content of an event list.
 const LISTED_EVENTS: usize = 50;
@@ -92,41 +98,49 @@ pub(crate) fn templates() -> &'static [TemplateDescriptor] {
 /// `resources/read`.
 ///
 /// # Errors
-/// Not a resource of ours, not known yet, or a store that does not answer.
+/// Not a resource of ours, not known yet, not admitted, or a store that does not answer.
 pub(crate) async fn read(
     caller: &Caller,
     params: Option<&RawValue>,
-) -> Result<ReadResult, RpcError> {
+) -> Result<ReadResult, CallError> {
     let UriParams { uri: spelt } = params::parse(params)?;
     #[cfg(feature = "conformance")]
     if let Some(contents) = crate::conformance::read(&spelt) {
         return Ok(ReadResult::new(contents));
     }
+    let _admitted = caller.admit(Policy::read(RateClass::Store))?;
     let unknown = || not_found(caller.version, &spelt);
     let uri = ResourceUri::parse(&spelt).map_err(|_| unknown())?;
-    // What may not be seen is not there.
-    if !caller.principal.sees.allows_uri(&uri) {
-        return Err(unknown());
+    let json = content(caller, &uri).await?.ok_or_else(unknown)?;
+    Ok(ReadResult::new(Contents::json(&spelt, json)))
+}
+
+/// What is in a resource, as JSON. `None`: it is not there; what may not be seen is not there.
+///
+/// # Errors
+/// A store or the sync role does not answer.
+pub(crate) async fn content(
+    caller: &Caller,
+    uri: &ResourceUri,
+) -> Result<Option<String>, EdgeError> {
+    if !caller.principal.sees.allows_uri(uri) {
+        return Ok(None);
     }
-    let json = match &uri {
+    match uri {
         ResourceUri::Events { owner, repo } => {
             let filter = Filter {
                 owner: owner.clone(),
                 repo: repo.clone(),
                 ..Filter::default()
             };
-            events(caller, filter)
-                .await
-                .map_err(|error| rpc_error(&error))?
+            events(caller, filter).await.map(Some)
         }
         _ => {
-            let state = caller.edge.resources.get_resource(&uri, caller.trace).await;
-            let state = state.map_err(|error| rpc_error(&error.into()))?;
-            let state = state.filter(|state| !state.deleted).ok_or_else(unknown)?;
-            String::from_utf8_lossy(&state.json).into_owned()
+            let state = caller.edge.resources.get_resource(uri, caller.trace);
+            let state = state.await?.filter(|state| !state.deleted);
+            Ok(state.map(|state| String::from_utf8_lossy(&state.json).into_owned()))
         }
-    };
-    Ok(ReadResult::new(Contents::json(&spelt, json)))
+    }
 }
 
 async fn events(caller: &Caller, filter: Filter) -> Result<String, EdgeError> {

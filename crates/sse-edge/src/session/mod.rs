@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 use tracing::warn;
 
-pub(crate) use stream::open_stream;
+pub(crate) use stream::{open_endpoint_stream, open_stream};
 pub(crate) use watch::{SessionNews, watch};
 
 use crate::{

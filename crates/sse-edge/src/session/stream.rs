@@ -34,6 +34,28 @@ pub(crate) async fn open_stream(
     id: &SessionId,
     last_event_id: Option<&str>,
 ) -> Result<Option<StreamBody>, EdgeError> {
+    open(sessions, hub, principal, id, last_event_id, None).await
+}
+
+/// Opens the stream of an HTTP+SSE session, which begins with the endpoint event (2024-11-05).
+pub(crate) async fn open_endpoint_stream(
+    sessions: &Sessions,
+    hub: &Arc<Hub>,
+    principal: &Arc<Principal>,
+    id: &SessionId,
+    endpoint: Bytes,
+) -> Result<Option<StreamBody>, EdgeError> {
+    open(sessions, hub, principal, id, None, Some(endpoint)).await
+}
+
+async fn open(
+    sessions: &Sessions,
+    hub: &Arc<Hub>,
+    principal: &Arc<Principal>,
+    id: &SessionId,
+    last_event_id: Option<&str>,
+    endpoint: Option<Bytes>,
+) -> Result<Option<StreamBody>, EdgeError> {
     // Numbered by the store, not by a clock: of two streams on two edges the later one is known.
     let numbered = sessions.change(id, &principal.id, |session| {
         let before = session.clone();
@@ -66,6 +88,9 @@ pub(crate) async fn open_stream(
     };
     let body = hub
         .open(open, |reader, position| {
+            if let Some(endpoint) = endpoint {
+                return endpoint;
+            }
             let cursor = reader.cursor(position);
             let head = format!(": ok\nretry: {RETRY_MILLIS}\n");
             Bytes::from(if primes {

@@ -277,3 +277,48 @@ fn acknowledge(
     let info = &caller.edge.profile.info;
     Ok(task::acknowledgement(caller.version, info, id))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use mcp::task::{Task, TaskStatus};
+    use model::{ManualClock, SystemClock};
+    use ports::TaskRecord;
+    use store_memory::{InProcessBus, MemorySessionStore};
+
+    use super::*;
+    use crate::limits::TASK_LEASE;
+
+    #[tokio::test]
+    async fn a_task_whose_edge_is_gone_has_failed_for_whoever_looks_next() {
+        let clock = Arc::new(ManualClock::default());
+        let store = Arc::new(MemorySessionStore::new(Arc::new(SystemClock), 10));
+        let bus = Arc::new(InProcessBus::new(NonZeroUsize::MIN));
+        let tasks = Tasks::new(store.clone(), bus, clock.clone());
+        let (owner, id) = (PrincipalId::anonymous(), TaskId::new("t").unwrap());
+        let stored = Stored {
+            task: Task::new(id.clone(), clock.now(), None, None),
+            answers: std::collections::BTreeMap::new(),
+            lease_until: clock.now().plus(TASK_LEASE),
+        };
+        let record = TaskRecord {
+            id: id.clone(),
+            owner: owner.clone(),
+            state: stored.encode().unwrap(),
+            ttl: None,
+        };
+        let limits = TaskLimits::default();
+        store.create_task(&record, limits).await.unwrap();
+        let status = async || {
+            let found = tasks.load(&owner, &id).await.unwrap();
+            found.unwrap().task.status()
+        };
+        clock.advance(TASK_LEASE);
+        assert_eq!(status().await, TaskStatus::Working);
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(status().await, TaskStatus::Failed);
+        let somebody = PrincipalId::new("somebody-else").unwrap();
+        assert!(tasks.load(&somebody, &id).await.unwrap().is_none());
+    }
+}

@@ -110,7 +110,10 @@ async fn work(caller: &Caller, id: &TaskId, running: &Running, tool: &dyn Tool, 
             match ended {
                 Ok(()) => Change::Store(()),
                 // Cancelled meanwhile: what is over stays as it is.
-                Err(error) => Change::Keep(debug!(task = %id, %error, "an outcome comes too late")),
+                Err(error) => {
+                    debug!(task = %id, %error, "an outcome comes too late");
+                    Change::Keep(())
+                }
             }
         });
     if let Err(error) = ended.await {

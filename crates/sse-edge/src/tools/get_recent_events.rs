@@ -11,7 +11,10 @@ use super::{
     Tool, done,
     filters::{self, Events, FilterInput},
 };
-use crate::protocol::{CallError, Caller};
+use crate::{
+    policy::{Policy, RateClass},
+    protocol::{CallError, Caller},
+};
 
 const NAME: &str = "get_recent_events";
 const DEFAULT_LIMIT: usize = 50;
@@ -42,6 +45,10 @@ impl Tool for GetRecentEvents {
             Annotations::read_only(),
         )
         .with_output::<Events>()
+    }
+
+    fn policy(&self) -> Policy {
+        Policy::read(RateClass::Store)
     }
 
     async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {

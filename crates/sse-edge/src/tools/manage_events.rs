@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use mcp::{
+    client::{ClientRequest, ClientResult, ElicitResult, Elicitation, Field, Form, Property},
     params::InputError,
     tool::{Annotations, CallParams, CallResult, ToolDescriptor},
 };
@@ -14,9 +15,14 @@ use super::{
     Tool, done, get_recent_events::GetRecentEvents, replay_events::ReplayEvents,
     subscribe_to_events::SubscribeToEvents,
 };
-use crate::protocol::{CallError, Caller, handshake::update};
+use crate::{
+    policy::{Policy, RateClass},
+    protocol::{CallError, Caller, handshake::update},
+};
 
 const NAME: &str = "manage_events";
+/// The field of the question, and its key.
+const CONFIRM: &str = "unsubscribe";
 
 /// What to do.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
@@ -38,6 +44,9 @@ struct Input {
     /// Which one (unsubscribe).
     #[serde(default)]
     subscription_id: Option<String>,
+    /// All of them (unsubscribe); the user is asked first where the client can ask.
+    #[serde(default)]
+    all: bool,
     /// Arguments of subscribe_to_events, get_recent_events or replay_events.
     #[serde(flatten)]
     arguments: Map<String, Value>,
@@ -61,9 +70,15 @@ impl Tool for ManageEvents {
             NAME,
             "Manage GitHub events",
             "The event tools under one name: subscribe (as subscribe_to_events), get_recent (as \
-             get_recent_events), replay (as replay_events), unsubscribe by subscriptionId, list.",
+             get_recent_events), replay (as replay_events), unsubscribe by subscriptionId or \
+             all, list.",
             Annotations::additive(),
         )
+    }
+
+    fn policy(&self) -> Policy {
+        // As the dearest of the tools that it stands for.
+        Policy::read(RateClass::Wait)
     }
 
     async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {
@@ -78,6 +93,7 @@ impl Tool for ManageEvents {
             Action::Subscribe => SubscribeToEvents.call(caller, &call).await,
             Action::GetRecent => GetRecentEvents.call(caller, &call).await,
             Action::Replay => ReplayEvents.call(caller, &call).await,
+            Action::Unsubscribe if input.all => unsubscribe_all(caller).await,
             Action::Unsubscribe => unsubscribe(caller, input.subscription_id.as_deref()).await,
             Action::List => list(caller.session.as_deref()),
         }
@@ -101,6 +117,55 @@ async fn unsubscribe(caller: &Caller, id: Option<&str>) -> Result<CallResult, Ca
         true => done(&serde_json::json!({ "unsubscribed": id })),
         false => Err(missing("no such subscription of this session").into()),
     }
+}
+
+/// Ends every subscription of the session, unless the user says no.
+async fn unsubscribe_all(caller: &Caller) -> Result<CallResult, CallError> {
+    let Some(session) = caller.session.as_deref() else {
+        let reason = "this protocol version has no sessions, so no subscriptions";
+        return Err(InputError::new("all", reason).into());
+    };
+    let ids: Vec<_> = session
+        .subscriptions
+        .iter()
+        .map(|subscription| subscription.id.clone())
+        .collect();
+    if !ids.is_empty() && !confirmed(caller, ids.len()).await? {
+        return Ok(CallResult::failed(
+            "the user did not agree; every subscription is as it was",
+        ));
+    }
+    // Those that the user was asked about: a later one stays.
+    let ended = update(caller, |session| {
+        let before = session.subscriptions.len();
+        session
+            .subscriptions
+            .retain(|subscription| !ids.contains(&subscription.id));
+        before - session.subscriptions.len()
+    });
+    done(&serde_json::json!({ "unsubscribedCount": ended.await? }))
+}
+
+/// Asks the user where that can be done. Where it cannot, the client has asked as its user wants it.
+async fn confirmed(caller: &Caller, count: usize) -> Result<bool, CallError> {
+    let form = Form::new(vec![
+        Property::required(CONFIRM, Field::boolean())
+            .titled("Unsubscribe")
+            .described("Ends every subscription of this session"),
+    ]);
+    let question = ClientRequest::Elicit(Elicitation::Form {
+        message: format!("Unsubscribe from all {count} event subscriptions of this session?"),
+        form,
+    });
+    if !caller.can_ask(&question) {
+        return Ok(true);
+    }
+    Ok(match caller.ask(CONFIRM, question).await? {
+        ClientResult::Elicited(ElicitResult::Accepted(content)) => {
+            content.get(CONFIRM).and_then(Value::as_bool) == Some(true)
+        }
+        _ => false,
+    })
 }
 
 fn list(session: Option<&Session>) -> Result<CallResult, CallError> {

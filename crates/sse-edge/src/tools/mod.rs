@@ -22,6 +22,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     error::EdgeError,
+    policy::Policy,
     protocol::{CallError, Caller, rpc_error},
     tasks,
 };
@@ -31,6 +32,9 @@ use crate::{
 pub(crate) trait Tool: Send + Sync + 'static {
     /// Name, schemas, hints; asked once, at start.
     fn descriptor(&self) -> ToolDescriptor;
+
+    /// What a call needs; checked before it runs.
+    fn policy(&self) -> Policy;
 
     /// Does what the tool does. Input that does not fit is [`CallError::Input`], a failure that a model can
     /// act on is a result with `isError`. A tool that asks its client does so before it acts: in the
@@ -130,30 +134,23 @@ impl Tools {
         }
         let tool = &self.tools[tool];
         let becomes_task = becomes_task(caller, tool.runs())?;
-        let outcome = if becomes_task {
-            match tool.before_task(caller, &call).await {
-                Ok(()) => return tasks::start(caller, id, Arc::clone(tool), call).await,
-                Err(error) => Err(error),
+        let outcome = match before_task(&**tool, becomes_task, caller, &call).await {
+            Ok(()) if becomes_task => {
+                return tasks::start(caller, id, Arc::clone(tool), call).await;
             }
-        } else {
-            tool.call(caller, &call).await
+            Ok(()) => run(&**tool, caller, &call).await,
+            Err(error) => Err(error),
         };
         let result = match outcome {
             Ok(result) => result,
             Err(CallError::Input(error)) => input_failure(caller.version, error)?,
-            Err(CallError::Rpc(error)) => return Err(error.into()),
-            Err(CallError::Refused(refusal)) => return Err(refusal),
-            Err(CallError::Asks(question)) => {
-                return Ok(question.encode(caller.version, &caller.edge.profile.info, id));
-            }
             // The session ended under the call: no tool result can say that.
-            Err(CallError::Edge(error @ EdgeError::SessionGone)) => {
-                return Err(rpc_error(&error).into());
+            Err(CallError::Edge(error)) if !matches!(error, EdgeError::SessionGone) => {
+                // Logged in full; a model gets what it can act on.
+                let _ = rpc_error(&error);
+                CallResult::failed(error.public_text())
             }
-            Err(CallError::Edge(error)) => {
-                let logged = rpc_error(&error);
-                CallResult::failed(format!("{}: {}", logged.message, error.public_text()))
-            }
+            Err(error) => return error.answer(caller, id),
         };
         Ok(caller.answer(id, &result.for_version(caller.version)))
     }
@@ -173,6 +170,29 @@ fn becomes_task(caller: &Caller, runs: Runs) -> Result<bool, Refusal> {
         return Ok(true);
     }
     Ok(declared.is_ok())
+}
+
+/// What has to be asked or refused before a call becomes a task.
+async fn before_task(
+    tool: &dyn Tool,
+    becomes_task: bool,
+    caller: &Caller,
+    call: &CallParams,
+) -> Result<(), CallError> {
+    if !becomes_task {
+        return Ok(());
+    }
+    let _admitted = caller.admit(tool.policy())?;
+    tool.before_task(caller, call).await
+}
+
+/// Runs a tool for whoever may have it.
+///
+/// # Errors
+/// What the tool says, or that the caller has not the permission, or no room.
+async fn run(tool: &dyn Tool, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {
+    let _admitted = caller.admit(tool.policy())?;
+    tool.call(caller, call).await
 }
 
 /// A result that fits the tool's output schema.

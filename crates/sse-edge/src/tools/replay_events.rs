@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     fanout::hub::Begin,
+    policy::{Policy, RateClass},
     protocol::{CallError, Caller},
 };
 
@@ -72,6 +73,10 @@ impl Tool for ReplayEvents {
             Annotations::read_only(),
         )
         .with_output::<Events>()
+    }
+
+    fn policy(&self) -> Policy {
+        Policy::read(RateClass::Wait)
     }
 
     async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {

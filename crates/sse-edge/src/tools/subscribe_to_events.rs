@@ -13,7 +13,10 @@ use super::{
     Tool, done,
     filters::{self, FilterInput},
 };
-use crate::protocol::{CallError, Caller, handshake::update};
+use crate::{
+    policy::{Policy, RateClass},
+    protocol::{CallError, Caller, handshake::update},
+};
 
 const NAME: &str = "subscribe_to_events";
 /// Subscriptions of one session.
@@ -59,6 +62,10 @@ impl Tool for SubscribeToEvents {
             Annotations::additive(),
         )
         .with_output::<Output>()
+    }
+
+    fn policy(&self) -> Policy {
+        Policy::read(RateClass::Store)
     }
 
     async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     calls::asking::Asking,
+    policy::{Policy, RateClass},
     protocol::{CallError, Caller},
 };
 
@@ -63,6 +64,10 @@ impl Tool for WaitForEvents {
             Annotations::read_only(),
         )
         .with_output::<Events>()
+    }
+
+    fn policy(&self) -> Policy {
+        Policy::read(RateClass::Wait)
     }
 
     fn runs(&self) -> Runs {

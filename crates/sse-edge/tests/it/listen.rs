@@ -16,7 +16,8 @@ async fn only_what_was_asked_for_comes_tagged_and_as_it_was_spelt() {
     });
     for node in [&a, &b] {
         let mut stream = client.listen(&node.url, filter.clone()).await.unwrap();
-        assert_eq!(stream.honoured(), &json!({ "resourceSubscriptions": uris }));
+        let honoured = json!({ "resourceSubscriptions": uris, "toolsListChanged": true });
+        assert_eq!(stream.honoured(), &honoured);
         for (repo, uri) in [("cat", uris[0]), ("bird", ""), ("dog", uris[1])] {
             world.happens(repo).await;
             if uri.is_empty() {
@@ -54,4 +55,40 @@ async fn the_drain_ends_it_with_the_result() {
         .unwrap();
     assert!(stream.is_end(&end) && stream.is_mine(&end));
     assert!(stream.next(SOON).await.is_err(), "the stream has ended");
+}
+
+/// The trigger tools are fixtures of the conformance suite.
+#[cfg(feature = "conformance")]
+#[tokio::test]
+async fn a_changed_list_is_told_on_every_edge_to_who_wants_to_know() {
+    let (_world, a, b) = World::two().await;
+    let client = ModernClient::new();
+    let wants = |list: &str| json!({ list: true });
+    let mut tools = client
+        .listen(&b.url, wants("toolsListChanged"))
+        .await
+        .unwrap();
+    let mut prompts = client
+        .listen(&b.url, wants("promptsListChanged"))
+        .await
+        .unwrap();
+    let session = connect(&a).await;
+    let mut stream = session.open_stream(&b.url, None).await.unwrap();
+    let call = client.call_tool(&a.url, "test_trigger_tool_change", json!({}));
+    call.await.unwrap();
+    let told = tools.next(SOON).await.unwrap();
+    assert_eq!(told.method(), "notifications/tools/list_changed");
+    assert!(tools.is_mine(&told));
+    assert_eq!(
+        next(&mut stream).await.method(),
+        "notifications/tools/list_changed"
+    );
+    let call = client.call_tool(&a.url, "test_trigger_prompt_change", json!({}));
+    call.await.unwrap();
+    let told = prompts.next(SOON).await.unwrap();
+    assert_eq!(told.method(), "notifications/prompts/list_changed");
+    assert!(
+        tools.next(QUIET).await.is_err(),
+        "who listens to tools hears of tools"
+    );
 }

@@ -2,11 +2,20 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests, which clippy does not see here.
 
+mod asking;
+mod calls;
 mod http;
+mod http_sse;
 mod listen;
+mod ndjson;
 mod principals;
+mod prompts;
+mod rates;
 mod rest;
+#[cfg(feature = "conformance")]
+mod rounds;
 mod sessions;
 mod streams;
+mod tasks;
 mod tools;
 mod world;

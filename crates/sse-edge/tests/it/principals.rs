@@ -13,17 +13,17 @@ use testkit::sse::{self, SseStream};
 
 use super::world::*;
 
-const SEES_ALL: &str = "token-of-somebody-who-may-see-everything";
-const SEES_CATS: &str = "token-of-somebody-who-may-see-cats-only-";
+pub(crate) const SEES_ALL: &str = "token-of-somebody-who-may-see-everything";
+pub(crate) const SEES_CATS: &str = "token-of-somebody-who-may-see-cats-only-";
 
 /// A file of tokens; who is in it can be changed.
-struct Tokens {
+pub(crate) struct Tokens {
     _folder: tempfile::TempDir,
-    path: PathBuf,
+    pub(crate) path: PathBuf,
 }
 
 impl Tokens {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tokens.toml");
         let tokens = Self {
@@ -49,7 +49,7 @@ impl Tokens {
     }
 }
 
-async fn world() -> (World, Node, Tokens) {
+pub(crate) async fn world() -> (World, Node, Tokens) {
     let (world, tokens) = (World::new().await, Tokens::new());
     let auth = Authenticator::tokens(&tokens.path, Arc::new(SystemClock)).unwrap();
     let node = world
@@ -58,7 +58,7 @@ async fn world() -> (World, Node, Tokens) {
     (world, node, tokens)
 }
 
-fn headers(token: &str, session: Option<&str>) -> HeaderMap {
+pub(crate) fn headers(token: &str, session: Option<&str>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let bearer = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
     headers.insert(AUTHORIZATION, bearer);
@@ -70,7 +70,12 @@ fn headers(token: &str, session: Option<&str>) -> HeaderMap {
     headers
 }
 
-async fn post(url: &Url, headers: HeaderMap, method: &str, params: Value) -> reqwest::Response {
+pub(crate) async fn post(
+    url: &Url,
+    headers: HeaderMap,
+    method: &str,
+    params: Value,
+) -> reqwest::Response {
     let message = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
     let request = reqwest::Client::new()
         .post(url.clone())
@@ -80,7 +85,7 @@ async fn post(url: &Url, headers: HeaderMap, method: &str, params: Value) -> req
 }
 
 /// A session of `token` that is subscribed to everything that its principal may see, and its stream.
-async fn session(node: &Node, token: &str) -> (String, SseStream) {
+pub(crate) async fn session(node: &Node, token: &str) -> (String, SseStream) {
     let url = node.at("/mcp");
     let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {},
         "clientInfo": { "name": "test", "version": "1" } });

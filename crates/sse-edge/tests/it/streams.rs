@@ -75,8 +75,6 @@ async fn a_newer_stream_takes_over_on_the_same_edge_and_on_another() {
     subscribe(&client, &a, "cat").await;
     let mut older = client.open_stream(&a.url, None).await.unwrap();
     for node in [&a, &b, &a] {
-        // Tags rise with the millisecond.
-        tokio::time::sleep(Duration::from_millis(2)).await;
         let mut newer = client.open_stream(&node.url, None).await.unwrap();
         assert_eq!(ended(&mut older).await, []);
         let event = world.happens("cat").await;

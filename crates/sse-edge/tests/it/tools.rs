@@ -220,3 +220,83 @@ async fn without_a_session_a_subscription_says_what_to_listen_to() {
         "{discovered}"
     );
 }
+
+/// A value that does not fit the schema, for each kind that our schemas have.
+fn misfits(schema: &Value) -> Vec<Value> {
+    let is = |kind: &str| match &schema["type"] {
+        Value::Array(kinds) => kinds.iter().any(|other| other == kind),
+        one => one == kind,
+    };
+    let mut misfits = vec![json!({ "no": "such" })];
+    if !is("string") && schema["enum"].is_null() && schema["oneOf"].is_null() {
+        misfits.push(json!("text"));
+    }
+    if !is("integer") {
+        misfits.push(json!(7));
+    }
+    if !is("boolean") {
+        misfits.push(json!(true));
+    }
+    for (bound, beyond) in [("minimum", -1), ("maximum", 1)] {
+        if let Some(bound) = schema[bound].as_i64() {
+            misfits.push(json!(bound + beyond));
+        }
+    }
+    misfits
+}
+
+/// Arguments that fit where the schema demands some.
+fn required(schema: &Value) -> Value {
+    let mut arguments = json!({});
+    for name in schema["required"].as_array().into_iter().flatten() {
+        let name = name.as_str().unwrap();
+        arguments[name] = match name {
+            "action" => json!("list"),
+            _ => json!("text"),
+        };
+    }
+    arguments
+}
+
+#[tokio::test]
+async fn whatever_does_not_fit_a_schema_is_named_by_every_tool() {
+    let (_world, a, _b) = World::two().await;
+    let client = connect(&a).await;
+    let mut tried = 0;
+    for described in client.list_tools(&a.url).await.unwrap() {
+        let name = described["name"].as_str().unwrap();
+        // Fixtures of the conformance suite do not all read what they declare.
+        if is_fixture(name) {
+            continue;
+        }
+        let schema = &described["inputSchema"];
+        for (property, of) in schema["properties"].as_object().unwrap() {
+            let mut wrong: Vec<_> = misfits(of)
+                .into_iter()
+                .map(|value| (property.as_str(), value))
+                .collect();
+            if let Some(inner) = of["items"]["properties"].as_object() {
+                for (member, of) in inner {
+                    wrong.extend(
+                        misfits(of)
+                            .into_iter()
+                            .map(|value| (member.as_str(), json!([{ member: value }]))),
+                    );
+                }
+            }
+            for (field, value) in wrong {
+                let mut arguments = required(schema);
+                arguments[property] = value;
+                let asked = arguments.to_string();
+                let result = client.call_tool(&a.url, name, arguments).await.unwrap();
+                let text = result["content"][0]["text"].as_str().unwrap();
+                assert!(
+                    result["isError"] == true && text.contains(field),
+                    "{name} {asked} does not name {field}: {text}"
+                );
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 60, "{tried}");
+}

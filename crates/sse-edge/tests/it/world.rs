@@ -110,6 +110,17 @@ impl World {
         bus: Arc<dyn Bus>,
         auth: Authenticator,
     ) -> Node {
+        self.node_at(config, bus, auth, Arc::new(SystemClock)).await
+    }
+
+    /// An edge that believes another clock.
+    pub(crate) async fn node_at(
+        &self,
+        config: &Config,
+        bus: Arc<dyn Bus>,
+        auth: Authenticator,
+        clock: Arc<dyn Clock>,
+    ) -> Node {
         let deps = Deps {
             log: self.log.clone(),
             sessions: self.sessions.clone(),
@@ -118,7 +129,7 @@ impl World {
             locks: self.sessions.clone(),
             bus,
             resources: Arc::new(OneIssue),
-            clock: Arc::new(SystemClock),
+            clock,
             ids: Arc::new(RandomIds),
             auth: Arc::new(auth),
         };
@@ -138,6 +149,11 @@ impl World {
         life.spawn("http", OnExit::EndsProcess, serving);
         until("the edge is ready", || async { life.readiness().ready }).await;
         Node { url, life }
+    }
+
+    /// How many sessions there are.
+    pub(crate) async fn sessions(&self) -> usize {
+        self.sessions.list(None, 1000).await.unwrap().sessions.len()
     }
 
     /// Something happens to issue 7 of `octo/<repo>`; its id is given back.
@@ -312,6 +328,20 @@ impl Bus for SlowSessions {
     async fn check(&self) -> Result<(), BusError> {
         self.bus.check().await
     }
+}
+
+/// Whether a tool is one of the conformance suite, which is there with that feature alone.
+pub(crate) fn is_fixture(tool: &str) -> bool {
+    const OTHERS: [&str; 7] = [
+        "json_schema_2020_12_tool",
+        "greet",
+        "slow_compute",
+        "failing_job",
+        "protocol_error_job",
+        "confirm_delete",
+        "multi_input",
+    ];
+    tool.starts_with("test_") || OTHERS.contains(&tool)
 }
 
 /// Waits until a condition holds.

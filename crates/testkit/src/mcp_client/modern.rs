@@ -28,6 +28,7 @@ const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 pub struct ModernClient {
     http: reqwest::Client,
     next_id: AtomicU64,
+    capabilities: Value,
 }
 
 impl Default for ModernClient {
@@ -43,6 +44,16 @@ impl ModernClient {
         Self {
             http: crate::http::client(),
             next_id: AtomicU64::new(1),
+            capabilities: json!({}),
+        }
+    }
+
+    /// A client that declares these capabilities with every request.
+    #[must_use]
+    pub fn declaring(capabilities: Value) -> Self {
+        Self {
+            capabilities,
+            ..Self::new()
         }
     }
 
@@ -64,6 +75,7 @@ impl ModernClient {
         let name = match method {
             "tools/call" | "prompts/get" => message["params"]["name"].as_str(),
             "resources/read" => message["params"]["uri"].as_str(),
+            "tasks/get" | "tasks/update" | "tasks/cancel" => message["params"]["taskId"].as_str(),
             _ => None,
         };
         let fields = [
@@ -87,6 +99,7 @@ impl ModernClient {
             params = json!({});
         }
         params["_meta"] = Self::meta();
+        params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = self.capabilities.clone();
         wire::message(
             Some(self.next_id.fetch_add(1, Ordering::Relaxed)),
             method,

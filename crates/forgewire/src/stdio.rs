@@ -1,0 +1,87 @@
+//! `forgewire stdio`: the bridge between a client's pipes and an edge.
+
+use std::{fs::File, io::Read, path::PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use service_kit::{lifecycle::stop_signal, telemetry::TelemetryConfig};
+use stdio_bridge::Options;
+use tokio::io::{stdin, stdout};
+use tokio_util::sync::CancellationToken;
+
+/// Where a token may come from beside the file.
+const TOKEN_VARIABLE: &str = "FORGEWIRE_TOKEN";
+/// Most bytes that are read from the token's file.
+const MAX_TOKEN_FILE_BYTES: u64 = 8192;
+
+/// Where to.
+///
+/// One JSON-RPC message per line, both ways, every revision of MCP; logs go to stderr. Streams that
+/// break are opened again and go on where they were; a lost session is replaced. The end of stdin
+/// ends the session.
+#[derive(Debug, Args)]
+pub(crate) struct StdioArgs {
+    /// The MCP endpoint of the edge, http or https.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000/mcp")]
+    url: String,
+    /// File with the bearer token to show; without it the environment's FORGEWIRE_TOKEN, if set.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Log more.
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+impl StdioArgs {
+    /// # Errors
+    /// The URL does not fit, or the token cannot be read.
+    pub(crate) fn options(&self) -> anyhow::Result<Options> {
+        let token = match &self.token_file {
+            Some(path) => Some(read(path).with_context(|| path.display().to_string())?),
+            None => match std::env::var(TOKEN_VARIABLE) {
+                Ok(token) => Some(token).filter(|token| !token.trim().is_empty()),
+                Err(std::env::VarError::NotPresent) => None,
+                Err(_) => bail!("{TOKEN_VARIABLE} is not text"),
+            },
+        };
+        Ok(Options::new(&self.url, token.as_deref())?)
+    }
+
+    pub(crate) fn telemetry(&self) -> TelemetryConfig {
+        let filter = if self.verbose { "debug" } else { "info" };
+        TelemetryConfig {
+            filter: filter.to_owned(),
+            ..TelemetryConfig::default()
+        }
+    }
+}
+
+fn read(path: &PathBuf) -> anyhow::Result<String> {
+    let mut token = String::new();
+    let file = File::open(path)?;
+    file.take(MAX_TOKEN_FILE_BYTES).read_to_string(&mut token)?;
+    Ok(token)
+}
+
+/// Runs until stdin ends, a stop signal comes, or nobody reads stdout.
+///
+/// # Errors
+/// The bridge cannot start, or stdin breaks.
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let ended = runtime.block_on(async {
+        let stop = CancellationToken::new();
+        let on_signal = stop.clone();
+        tokio::spawn(async move {
+            stop_signal().await;
+            on_signal.cancel();
+        });
+        stdio_bridge::run(options, stdin(), stdout(), stop).await
+    });
+    // A read of stdin cannot be cancelled; waiting for it would keep us alive after the stop.
+    runtime.shutdown_background();
+    Ok(ended?)
+}

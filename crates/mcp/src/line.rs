@@ -1,0 +1,401 @@
+//! Messages that come as lines and go on over HTTP: `forgewire stdio`, and NDJSON at the edge.
+//!
+//! A line has no headers, and Streamable HTTP wants some: the revision, the method and the name in
+//! the stateless era, the session in the handshake era. [`Head::of`] makes them from the message
+//! and from what earlier answers said ([`Known`]); [`Outstanding`] tells which answers are still
+//! owed.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+
+use crate::{
+    envelope::{self, Body, Incoming, RequestId, RpcError},
+    headers::{METHOD, NAME, PROTOCOL_VERSION, SESSION_ID, encode_value},
+    limits::MAX_KNOWN_TOOLS,
+    method,
+    tool::{ParamHeader, mirror_arguments},
+};
+
+/// What the answers to earlier lines said.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    session: Option<Session>,
+    /// The last revision of the stateless era that a request named: notifications name none.
+    stateless: Option<HeaderValue>,
+    tools: BTreeMap<String, Vec<ParamHeader>>,
+}
+
+/// A session of the handshake era. Servers may do without an id.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Session {
+    /// What the server calls it.
+    pub id: Option<HeaderValue>,
+    /// The revision that was agreed on.
+    pub version: Option<HeaderValue>,
+}
+
+impl Session {
+    /// The session that an answer to `initialize` opens: `id` is the answer's `Mcp-Session-Id`,
+    /// `message` its body. `None` if the answer is no result.
+    #[must_use]
+    pub fn opened(id: Option<&HeaderValue>, message: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Answer {
+            result: Negotiated,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Negotiated {
+            protocol_version: String,
+        }
+        let Answer { result } = serde_json::from_slice(message).ok()?;
+        Some(Self {
+            id: id.cloned(),
+            version: HeaderValue::from_str(&result.protocol_version).ok(),
+        })
+    }
+
+    /// The headers of everything that belongs to the session.
+    #[must_use]
+    pub fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        put(&mut headers, SESSION_ID, self.id.clone());
+        put(&mut headers, PROTOCOL_VERSION, self.version.clone());
+        headers
+    }
+}
+
+impl Known {
+    /// The session in force.
+    #[must_use]
+    pub const fn session(&self) -> Option<&Session> {
+        self.session.as_ref()
+    }
+
+    /// From now on this session is in force, or none.
+    pub fn set_session(&mut self, session: Option<Session>) {
+        self.session = session;
+    }
+
+    /// Remembers the revision that a request of the stateless era names.
+    pub fn note(&mut self, head: &Head) {
+        if head.kind == Kind::Stateless
+            && let Some(version) = head.headers.get(PROTOCOL_VERSION)
+        {
+            self.stateless = Some(version.clone());
+        }
+    }
+
+    /// Remembers which arguments the tools of an answer to `tools/list` want mirrored. At most 1024
+    /// tools.
+    pub fn learn_tools(&mut self, message: &[u8]) {
+        #[derive(Deserialize)]
+        struct Answer {
+            result: List,
+        }
+        #[derive(Deserialize)]
+        struct List {
+            tools: Vec<Tool>,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Tool {
+            name: String,
+            #[serde(default)]
+            input_schema: Value,
+        }
+        let Ok(Answer { result }) = serde_json::from_slice(message) else {
+            return;
+        };
+        for tool in result.tools {
+            let marked = ParamHeader::read(&tool.input_schema).unwrap_or_default();
+            self.learn_tool(&tool.name, marked);
+        }
+    }
+
+    /// Remembers which arguments a tool wants mirrored.
+    pub fn learn_tool(&mut self, name: &str, marked: Vec<ParamHeader>) {
+        if marked.is_empty() {
+            self.tools.remove(name);
+        } else if self.tools.len() < MAX_KNOWN_TOOLS || self.tools.contains_key(name) {
+            self.tools.insert(name.to_owned(), marked);
+        }
+    }
+}
+
+/// Which way a line goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Says everything itself.
+    Stateless,
+    /// Opens a session.
+    Initialize,
+    /// Belongs to the session, if there is one.
+    Session,
+}
+
+/// What a line needs to become a POST, beside `Accept` and `Content-Type`.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Which way it goes.
+    pub kind: Kind,
+    /// Revision and session, or revision, method, name and mirrored arguments.
+    pub headers: HeaderMap,
+}
+
+impl Head {
+    /// Reads a line. What is wrong with it is the server's to say: here it goes without the header
+    /// that cannot be made.
+    #[must_use]
+    pub fn of(body: &Body, known: &Known) -> Self {
+        match body {
+            Body::One(Incoming::Request(request)) => {
+                let params = Params::read(request.params.as_deref());
+                if let Some(version) = params.version() {
+                    return Self::stateless(version, &request.method, &params, known);
+                }
+                if request.method == method::INITIALIZE {
+                    return Self {
+                        kind: Kind::Initialize,
+                        headers: HeaderMap::new(),
+                    };
+                }
+                Self::session(known)
+            }
+            Body::One(Incoming::Notification(notification)) => {
+                let params = Params::read(notification.params.as_deref());
+                let said = params.version();
+                let is_stateless = said.is_some() || known.session.is_none();
+                match said.flatten().or_else(|| known.stateless.clone()) {
+                    Some(version) if is_stateless => {
+                        Self::stateless(Some(version), &notification.method, &params, known)
+                    }
+                    _ => Self::session(known),
+                }
+            }
+            Body::One(Incoming::Response(_)) | Body::Batch(_) => Self::session(known),
+        }
+    }
+
+    fn session(known: &Known) -> Self {
+        let session = known.session.as_ref();
+        Self {
+            kind: Kind::Session,
+            headers: session.map(Session::headers).unwrap_or_default(),
+        }
+    }
+
+    fn stateless(
+        version: Option<HeaderValue>,
+        method: &str,
+        params: &Params<'_>,
+        known: &Known,
+    ) -> Self {
+        let name = match method {
+            method::TOOLS_CALL | method::PROMPTS_GET => text(params.name),
+            method::RESOURCES_READ => text(params.uri),
+            method::TASKS_GET | method::TASKS_UPDATE | method::TASKS_CANCEL => text(params.task_id),
+            _ => None,
+        };
+        let mut headers = match &name {
+            Some(tool) if method == method::TOOLS_CALL => known
+                .tools
+                .get(tool)
+                .map(|marked| mirror_arguments(marked, params.arguments))
+                .unwrap_or_default(),
+            _ => HeaderMap::new(),
+        };
+        put(&mut headers, PROTOCOL_VERSION, version);
+        put(&mut headers, METHOD, HeaderValue::from_str(method).ok());
+        let name = name.and_then(|name| HeaderValue::from_str(&encode_value(&name)).ok());
+        put(&mut headers, NAME, name);
+        Self {
+            kind: Kind::Stateless,
+            headers,
+        }
+    }
+}
+
+fn put(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
+    if let Some(value) = value {
+        headers.insert(name, value);
+    }
+}
+
+fn text(raw: Option<&RawValue>) -> Option<String> {
+    serde_json::from_str(raw?.get()).ok()
+}
+
+/// What headers are made from.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct Params<'a> {
+    #[serde(borrow, rename = "_meta", default)]
+    meta: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    uri: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    task_id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    arguments: Option<&'a RawValue>,
+}
+
+impl<'a> Params<'a> {
+    fn read(raw: Option<&'a RawValue>) -> Self {
+        raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
+            .unwrap_or_default()
+    }
+
+    /// `Some` if the message claims the stateless era; within, the revision if it can be a header.
+    fn version(&self) -> Option<Option<HeaderValue>> {
+        #[derive(Deserialize)]
+        struct Meta<'a> {
+            #[serde(borrow, rename = "io.modelcontextprotocol/protocolVersion")]
+            version: &'a RawValue,
+        }
+        let meta: Meta<'_> = serde_json::from_str(self.meta?.get()).ok()?;
+        let version = text(Some(meta.version));
+        Some(version.and_then(|version| HeaderValue::from_str(&version).ok()))
+    }
+}
+
+/// What a message of the server's is, as far as who passes it on has to know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Seen {
+    /// Answers a request of the line.
+    Answer(RequestId),
+    /// A request, a notification, or an answer that nobody waits for.
+    Other,
+}
+
+/// The requests of a line that have not been answered yet.
+#[derive(Clone, Debug, Default)]
+pub struct Outstanding(Vec<RequestId>);
+
+impl Outstanding {
+    /// All requests of a line: none, one, or those of a batch.
+    #[must_use]
+    pub fn of(body: &Body) -> Self {
+        let id = |message: &Incoming| match message {
+            Incoming::Request(request) => Some(request.id.clone()),
+            _ => None,
+        };
+        Self(match body {
+            Body::One(message) => id(message).into_iter().collect(),
+            Body::Batch(batch) => batch.iter().flatten().filter_map(id).collect(),
+        })
+    }
+
+    /// Those of one request.
+    #[must_use]
+    pub fn one(id: RequestId) -> Self {
+        Self(vec![id])
+    }
+
+    /// Their ids.
+    #[must_use]
+    pub fn ids(&self) -> &[RequestId] {
+        &self.0
+    }
+
+    /// Whether all have been answered.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes note of a message from the server.
+    pub fn see(&mut self, message: &[u8]) -> Seen {
+        let Some(id) = answered(message) else {
+            return Seen::Other;
+        };
+        match self.0.iter().position(|owed| *owed == id) {
+            Some(at) => Seen::Answer(self.0.swap_remove(at)),
+            None => Seen::Other,
+        }
+    }
+
+    /// Answers what is left with an error, a line each.
+    pub fn fail(&mut self, error: &RpcError) -> Vec<Bytes> {
+        let owed = std::mem::take(&mut self.0);
+        owed.iter()
+            .map(|id| envelope::error(Some(id), error))
+            .collect()
+    }
+
+    /// Takes the body of an answer that is no stream: the messages to pass on, a line each. A batch
+    /// is one line, as it was sent. An error without id belongs to the request, if there was one.
+    /// `None` if the body is nothing that JSON-RPC knows.
+    pub fn take_json(&mut self, body: &[u8]) -> Option<Bytes> {
+        let raw: &RawValue = serde_json::from_slice(body).ok()?;
+        if raw.get().starts_with('[') {
+            let messages: Vec<&RawValue> = serde_json::from_str(raw.get()).ok()?;
+            for message in messages {
+                self.see(message.get().as_bytes());
+            }
+            return Some(compact(raw.get()));
+        }
+        let peek: Peek<'_> = serde_json::from_str(raw.get()).ok()?;
+        if let (None, Some(error), [only]) = (peek.id(), peek.error, self.0.as_slice()) {
+            let text = format!(r#"{{"jsonrpc":"2.0","id":{only},"error":{error}}}"#);
+            self.0.clear();
+            return Some(compact(&text));
+        }
+        if peek.method.is_none() && peek.result.is_none() && peek.error.is_none() {
+            return None;
+        }
+        self.see(raw.get().as_bytes());
+        Some(compact(raw.get()))
+    }
+}
+
+/// The request that a message answers.
+fn answered(message: &[u8]) -> Option<RequestId> {
+    let peek: Peek<'_> = serde_json::from_slice(message).ok()?;
+    let is_answer = peek.method.is_none() && (peek.result.is_some() || peek.error.is_some());
+    is_answer.then(|| peek.id()).flatten()
+}
+
+#[derive(Deserialize)]
+struct Peek<'a> {
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    method: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    result: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+impl Peek<'_> {
+    fn id(&self) -> Option<RequestId> {
+        RequestId::from_raw(self.id?)
+    }
+}
+
+/// A result may be null.
+fn present<'de: 'a, 'a, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+/// JSON as a line can hold it. Line breaks within JSON are white space: in text they are escaped.
+#[must_use]
+pub fn compact(json: &str) -> Bytes {
+    if json.contains(['\n', '\r']) {
+        Bytes::from(json.replace(['\n', '\r'], " "))
+    } else {
+        Bytes::copy_from_slice(json.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+use http::Method;
+use serde_json::json;
+
+use super::*;
+use crate::{Decision, Surface, classify};
+
+fn body(message: &Value) -> Body {
+    envelope::parse(message.to_string().as_bytes()).unwrap()
+}
+
+fn meta() -> Value {
+    json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    })
+}
+
+/// What the dispatcher makes of a line with its head.
+fn dispatched(message: &Value, known: &Known) -> Decision {
+    let mut headers = Head::of(&body(message), known).headers;
+    headers.insert("content-type", HeaderValue::from_static("application/json"));
+    let text = message.to_string();
+    classify(
+        &Surface::new(&[
+            method::TOOLS_LIST,
+            method::TOOLS_CALL,
+            method::RESOURCES_READ,
+            method::TASKS_GET,
+        ]),
+        &Method::POST,
+        &headers,
+        Some(text.as_bytes()),
+    )
+}
+
+fn in_session() -> Known {
+    let answer =
+        json!({ "jsonrpc": "2.0", "id": 1, "result": { "protocolVersion": "2025-06-18" } });
+    let id = HeaderValue::from_static("00000000-0000-4000-8000-000000000000");
+    let mut known = Known::default();
+    known.set_session(Session::opened(Some(&id), answer.to_string().as_bytes()));
+    known
+}
+
+#[test]
+fn what_claims_the_stateless_era_gets_all_that_the_dispatcher_asks_for() {
+    for (method, params) in [
+        ("tools/list", json!({})),
+        ("tools/call", json!({ "name": "plain" })),
+        ("tools/call", json!({ "name": " größer\t" })),
+        ("resources/read", json!({ "uri": "github://issues/o/r/7" })),
+    ] {
+        let mut params = params;
+        params["_meta"] = meta();
+        let message = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        let decision = dispatched(&message, &in_session());
+        assert!(matches!(decision, Decision::Modern(_)), "{decision:?}");
+    }
+}
+
+#[test]
+fn initialize_goes_bare_and_the_rest_with_the_session_that_it_opened() {
+    let initialize = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize",
+        "params": { "protocolVersion": "2025-06-18" } });
+    let known = in_session();
+    let head = Head::of(&body(&initialize), &known);
+    assert_eq!((head.kind, head.headers.len()), (Kind::Initialize, 0));
+    for message in [
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" }),
+        json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }),
+        json!({ "jsonrpc": "2.0", "id": 1, "result": {} }),
+        json!([{ "jsonrpc": "2.0", "id": 1, "method": "ping" }]),
+    ] {
+        let decision = dispatched(&message, &known);
+        assert!(matches!(decision, Decision::Handshake(_)), "{decision:?}");
+    }
+    let refused = json!({ "jsonrpc": "2.0", "id": 1, "error": { "code": 1, "message": "no" } });
+    assert_eq!(Session::opened(None, refused.to_string().as_bytes()), None);
+}
+
+#[test]
+fn a_notification_without_a_session_is_of_the_era_of_the_requests_before_it() {
+    let cancelled = json!({ "jsonrpc": "2.0", "method": "notifications/cancelled" });
+    let mut known = Known::default();
+    assert_eq!(Head::of(&body(&cancelled), &known).kind, Kind::Session);
+    let list = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list",
+        "params": { "_meta": meta() } });
+    known.note(&Head::of(&body(&list), &known));
+    assert!(matches!(dispatched(&cancelled, &known), Decision::Accepted));
+}
+
+#[test]
+fn marked_arguments_become_headers_once_the_tool_is_known() {
+    let list = json!({ "jsonrpc": "2.0", "id": 1, "result": { "tools": [
+        { "name": "t", "inputSchema": { "type": "object", "properties": {
+            "region": { "type": "string", "x-mcp-header": "Region" },
+            "count": { "type": "integer", "x-mcp-header": "Count" },
+            "dry": { "type": "boolean", "x-mcp-header": "Dry" },
+            "gone": { "type": "string", "x-mcp-header": "Gone" },
+        } } },
+        { "name": "bad", "inputSchema": { "type": "object", "x-mcp-header": "Root" } },
+    ] } });
+    let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+        "name": "t", "_meta": meta(),
+        "arguments": { "region": "Köln", "count": 42, "dry": false, "gone": null },
+    } });
+    let mut known = Known::default();
+    let names = |known: &Known| -> Vec<_> {
+        let headers = Head::of(&body(&call), known).headers;
+        let mirrored = headers
+            .iter()
+            .filter(|(name, _)| name.as_str().starts_with("mcp-param-"));
+        let mut mirrored: Vec<_> = mirrored
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+            .collect();
+        mirrored.sort();
+        mirrored
+    };
+    assert_eq!(names(&known), [""; 0]);
+    known.learn_tools(list.to_string().as_bytes());
+    assert_eq!(
+        names(&known),
+        [
+            "mcp-param-count: 42",
+            "mcp-param-dry: false",
+            "mcp-param-region: =?base64?S8O2bG4=?="
+        ]
+    );
+    assert_eq!(known.tools.len(), 1);
+}
+
+#[test]
+fn an_answer_settles_its_request_and_nothing_else() {
+    let batch = json!([
+        { "jsonrpc": "2.0", "id": 1, "method": "ping" },
+        { "jsonrpc": "2.0", "id": "1", "method": "ping" },
+        { "jsonrpc": "2.0", "method": "n" },
+    ]);
+    let mut owed = Outstanding::of(&body(&batch));
+    for other in [
+        r#"{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage"}"#,
+        r#"{"jsonrpc":"2.0","id":2,"result":{}}"#,
+        r#"{"jsonrpc":"2.0","method":"n"}"#,
+        "nothing",
+    ] {
+        assert_eq!(owed.see(other.as_bytes()), Seen::Other, "{other}");
+    }
+    let text = RequestId::Text("1".into());
+    assert_eq!(
+        owed.see(br#"{"jsonrpc":"2.0","id":"1","result":null}"#),
+        Seen::Answer(text)
+    );
+    let left = owed.fail(&RpcError::internal());
+    assert!(left.len() == 1 && owed.is_empty(), "{left:?}");
+}
+
+#[test]
+fn an_error_without_id_gets_the_requests_and_line_breaks_go() {
+    let mut owed = Outstanding::one(RequestId::Integer(7));
+    let line = owed
+        .take_json(b"{\"jsonrpc\":\"2.0\",\r\n\"error\":{\"code\":-32001,\"message\":\"gone\"}}");
+    assert_eq!(
+        line.unwrap(),
+        r#"{"jsonrpc":"2.0","id":7,"error":{"code":-32001,"message":"gone"}}"#
+    );
+    assert!(owed.is_empty());
+    let mut owed = Outstanding::one(RequestId::Integer(7));
+    for nothing in ["<html>", "{}", "7", ""] {
+        assert_eq!(owed.take_json(nothing.as_bytes()), None, "{nothing}");
+    }
+    let line = owed
+        .take_json(b"{\"jsonrpc\":\"2.0\",\n\"id\":7,\"result\":{}}")
+        .unwrap();
+    assert!(owed.is_empty() && !line.contains(&b'\n'));
+}

@@ -1,0 +1,286 @@
+//! HTTP+SSE (MCP 2024-11-05): `GET /sse` is the session, `POST /messages` may reach any edge.
+//!
+//! The edge that takes a POST does what it asks for and puts the answer into the session's mailbox; the
+//! edge that holds the stream reads it from there. Nothing resumes: the session goes with its stream.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use futures_util::{Stream, stream::BoxStream};
+use http::{HeaderMap, StatusCode};
+use http_body::Body as _;
+use mcp::{
+    Incoming, ProtocolVersion, Refusal,
+    answer::Answer,
+    dispatch::InitializeRequest,
+    envelope::{self, Request as RpcRequest},
+    handshake::initialize_result,
+    headers::Accepts,
+    legacy, method, mrtr,
+};
+use model::{PrincipalId, Sequence, Session, SessionId, StreamId};
+use serde_json::Value;
+use service_kit::trace::Trace;
+use tracing::warn;
+
+use super::{
+    authenticate::{Authenticated, json_rpc},
+    conversation::{Call, Conversation},
+    exchange::KeptAlive,
+    mcp::{read, refuse, unavailable},
+    sse,
+};
+use crate::{
+    auth::{Permission, Principal},
+    calls::{
+        asking::Asking,
+        record::StreamName,
+        resume::{WrittenBy, follow},
+    },
+    error::EdgeError,
+    fanout::body::StreamBody,
+    protocol::{handshake, outlet::Said},
+    service::Edge,
+    session::{NewSession, open_endpoint_stream},
+};
+
+/// Where clients POST; relative, because they refuse an endpoint of another origin.
+const MESSAGES: &str = "/messages";
+/// The stream of the mailbox that holds everything which POSTs are answered with.
+const ANSWERS: &str = "answers";
+/// Tries to put an answer into the mailbox; its request is not repeated by anybody.
+const APPEND_TRIES: usize = 5;
+
+fn answers() -> StreamId {
+    StreamId::new(ANSWERS).expect("letters")
+}
+
+/// `GET /sse`: makes a session and opens its stream, whose first event says where to POST.
+pub(super) async fn stream(
+    State(edge): State<Arc<Edge>>,
+    Authenticated(principal): Authenticated,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(denied) = principal.require(Permission::Read) {
+        return json_rpc(denied);
+    }
+    if !Accepts::read(&headers).sse {
+        return refuse(&Refusal::not_acceptable());
+    }
+    open(&edge, principal)
+        .await
+        .unwrap_or_else(|error| unavailable(&error, None))
+}
+
+async fn open(edge: &Arc<Edge>, principal: Arc<Principal>) -> Result<Response, EdgeError> {
+    let new = NewSession {
+        owner: principal.id.clone(),
+        protocol_version: ProtocolVersion::V2024_11_05.as_str().to_owned(),
+        client_info: Value::Null,
+        client_capabilities: Value::Object(serde_json::Map::new()),
+        ends_with_stream: true,
+    };
+    let session = edge.sessions.create(new).await?;
+    let end = EndWithStream {
+        edge: Arc::clone(edge),
+        session: session.id.clone(),
+        principal: principal.id.clone(),
+    };
+    let endpoint = legacy::endpoint_event(MESSAGES, &session.id);
+    let (sessions, hub) = (&edge.sessions, &edge.hub);
+    let events = open_endpoint_stream(sessions, hub, &principal, &session.id, endpoint).await?;
+    let events = events.ok_or(EdgeError::SessionGone)?;
+    let name = StreamName::new(&principal.id, &session.id, answers());
+    let answers = follow(edge, name, WrittenBy::Session, Sequence::START);
+    Ok(sse::answer(KeptAlive::new(SessionStream {
+        events,
+        answers: Box::pin(answers),
+        _end: end,
+    })))
+}
+
+/// Ends the session when its stream is dropped.
+struct EndWithStream {
+    edge: Arc<Edge>,
+    session: SessionId,
+    principal: PrincipalId,
+}
+
+impl Drop for EndWithStream {
+    fn drop(&mut self) {
+        let edge = Arc::clone(&self.edge);
+        let (session, principal) = (self.session.clone(), self.principal.clone());
+        drop(self.edge.spawn(async move {
+            if let Err(error) = edge.sessions.end(&session, &principal).await {
+                warn!(%error, %session, "a session without its stream lives until it is idle");
+            }
+        }));
+    }
+}
+
+/// Events that concern the session, and what its POSTs are answered with.
+struct SessionStream {
+    events: StreamBody,
+    answers: BoxStream<'static, Bytes>,
+    _end: EndWithStream,
+}
+
+impl Stream for SessionStream {
+    type Item = Bytes;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        // The endpoint comes first, and it is the first event.
+        if let Poll::Ready(frame) = Pin::new(&mut self.events).poll_frame(cx) {
+            let data = frame.and_then(Result::ok).and_then(|f| f.into_data().ok());
+            return Poll::Ready(data);
+        }
+        self.answers.as_mut().poll_next(cx)
+    }
+}
+
+/// `POST /messages?sessionId=…`: one message, answered on the stream.
+pub(super) async fn messages(
+    State(edge): State<Arc<Edge>>,
+    Authenticated(principal): Authenticated,
+    trace: Option<Trace>,
+    request: Request,
+) -> Response {
+    if let Err(denied) = principal.require(Permission::Read) {
+        return json_rpc(denied);
+    }
+    let Some(id) = legacy::session_of(request.uri().query()) else {
+        return refuse(&Refusal::session_not_found());
+    };
+    let body: Body = request.into_body();
+    let body = match read(body, edge.max_body_bytes).await {
+        Ok(body) => body,
+        Err(refusal) => return refuse(&refusal),
+    };
+    let message = match legacy::parse_message(&body) {
+        Ok(message) => message,
+        Err(rejected) => return refuse(&Refusal::from_rejected(&rejected)),
+    };
+    let session = match edge.sessions.load(&id, &principal.id).await {
+        Ok(found) => found.map(|found| found.session),
+        Err(error) => return unavailable(&error, None),
+    };
+    let Some(session) = session.filter(|session| session.ends_with_stream) else {
+        return refuse(&Refusal::session_not_found());
+    };
+    let version = ProtocolVersion::parse(&session.protocol_version);
+    let conversation = Conversation {
+        edge,
+        principal,
+        version: version.unwrap_or(ProtocolVersion::V2024_11_05),
+        session: Arc::new(session),
+        trace: trace.map(|Trace(trace)| trace),
+    };
+    match take(&conversation, message).await {
+        Ok(()) => StatusCode::ACCEPTED.into_response(),
+        Err(error) => unavailable(&error, None),
+    }
+}
+
+async fn take(conversation: &Conversation, message: Incoming) -> Result<(), EdgeError> {
+    let (edge, session) = (&conversation.edge, &conversation.session);
+    match message {
+        Incoming::Request(request) if request.method == method::INITIALIZE => {
+            let answer = initialize(conversation, request).await?;
+            append(edge, session, answer).await
+        }
+        Incoming::Request(request) if mrtr::is_supported(&request.method) => {
+            let call = conversation.call(request, Asking::OnStream)?;
+            let relay = relay(Arc::clone(edge), Arc::clone(session), call);
+            drop(edge.spawn(relay));
+            Ok(())
+        }
+        message => match handshake::message(&conversation.silent(), message).await? {
+            Some(answer) => append(edge, session, answer).await,
+            None => Ok(()),
+        },
+    }
+}
+
+/// The session is there already; what the client says of itself is added.
+async fn initialize(conversation: &Conversation, request: RpcRequest) -> Result<Bytes, EdgeError> {
+    let edge = &conversation.edge;
+    let id = request.id.clone();
+    let everything = Accepts {
+        json: true,
+        sse: true,
+    };
+    let asked = match InitializeRequest::read(request, everything) {
+        Ok(asked) => asked,
+        Err(refusal) => return Ok(envelope::error(Some(&id), &refusal.error)),
+    };
+    let version = asked.version;
+    let capabilities = asked.capabilities.into_value();
+    let caller = conversation.silent();
+    let changed = handshake::update(&caller, |session| {
+        version.as_str().clone_into(&mut session.protocol_version);
+        session.client_info.clone_from(&asked.client_info);
+        session.client_capabilities.clone_from(&capabilities);
+    });
+    changed.await?;
+    let body = initialize_result(version, &edge.profile);
+    Ok(Answer::new(version, &edge.profile.info, &body).encode(&id))
+}
+
+/// Puts what a call says, and its answer, into the mailbox as it comes.
+async fn relay(edge: Arc<Edge>, session: Arc<Session>, mut call: Call) {
+    let mut is_open = true;
+    let answer = loop {
+        tokio::select! {
+            biased;
+            said = call.messages.recv(), if is_open => match said {
+                Some(Said::Message(message)) => keep(&edge, &session, message).await,
+                // The stream is the session: it stays.
+                Some(Said::HangUp) => {}
+                None => is_open = false,
+            },
+            answer = &mut call.work => break answer,
+        }
+    };
+    while let Ok(said) = call.messages.try_recv() {
+        if let Said::Message(message) = said {
+            keep(&edge, &session, message).await;
+        }
+    }
+    if let Some(answer) = answer {
+        keep(&edge, &session, answer.message).await;
+    }
+}
+
+async fn keep(edge: &Edge, session: &Session, message: Bytes) {
+    for _ in 0..APPEND_TRIES {
+        match append(edge, session, message.clone()).await {
+            Ok(()) => return,
+            Err(EdgeError::SessionGone) => return,
+            Err(error) => warn!(%error, session = %session.id, "an answer cannot be kept yet"),
+        }
+        tokio::time::sleep(crate::limits::CATCH_UP_PAUSE).await;
+    }
+}
+
+async fn append(edge: &Edge, session: &Session, message: Bytes) -> Result<(), EdgeError> {
+    let stream = answers();
+    let appended = edge.calls.append(&session.id, &stream, message).await;
+    match appended {
+        Ok(_) => {}
+        Err(EdgeError::Mailbox(ports::MailboxError::Missing)) => {
+            return Err(EdgeError::SessionGone);
+        }
+        Err(error) => return Err(error),
+    }
+    edge.sessions.tell_mail(&session.id, &stream).await;
+    Ok(())
+}

@@ -1,0 +1,475 @@
+//! `POST /mcp/stream`: messages as lines, both ways, on one connection.
+//!
+//! An adapter onto [`mcp`](super::mcp): each line gets the headers that it would have had as a POST
+//! of its own, and what comes back, JSON or SSE, becomes lines. The connection keeps what HTTP
+//! clients keep: the session of its `initialize`, and that session's stream. It ends when the
+//! client closes it, when its token falls and when the edge drains; a session that it opened ends
+//! with it, because nobody else knows its id.
+
+use std::{collections::HashMap, sync::Arc};
+
+use ::mcp::{
+    Incoming, Refusal, RequestId, RpcError,
+    envelope::{self, Body as Message, ErrorCode, Rejected},
+    headers::{self, single},
+    line::{Head, Kind, Known, Outstanding, Seen, Session, compact},
+    method,
+    ndjson::{Line, LineReader, line},
+    sse::{Block, Parser},
+};
+use axum::{
+    Extension,
+    body::Body,
+    extract::{Request, State},
+    response::Response,
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http_body_util::BodyExt;
+use model::TraceContext;
+use parking_lot::Mutex;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use service_kit::trace::Trace;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::{
+    authenticate::{Authenticated, json_rpc},
+    mcp::{refuse, serve, unavailable},
+};
+use crate::{
+    auth::{Permission, Principal},
+    error::EdgeError,
+    limits::{BODY_DEADLINE, LINE_CONNECTIONS, LINES_IN_FLIGHT, LINES_QUEUED},
+    service::Edge,
+};
+
+mod body;
+
+/// What the media type of lines may be called.
+const LINES: [&str; 4] = [
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/jsonl",
+    "application/json",
+];
+
+/// Room for connections.
+#[derive(Clone)]
+pub(crate) struct Room(Arc<Semaphore>);
+
+/// Room for as many connections as an edge has.
+pub(crate) fn room() -> Extension<Room> {
+    Extension(Room(Arc::new(Semaphore::new(LINE_CONNECTIONS))))
+}
+
+/// Serves a connection of lines.
+pub(crate) async fn endpoint(
+    State(edge): State<Arc<Edge>>,
+    Extension(Room(room)): Extension<Room>,
+    Authenticated(principal): Authenticated,
+    trace: Option<Trace>,
+    request: Request,
+) -> Response {
+    if let Err(denied) = principal.require(Permission::Read) {
+        return json_rpc(denied);
+    }
+    let (parts, input) = request.into_parts();
+    if parts.method != Method::POST {
+        let error = RpcError::new(ErrorCode::InvalidRequest, "lines are sent with POST");
+        let mut refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, error);
+        refusal.allow = Some("POST");
+        return refuse(&refusal);
+    }
+    if !has_lines(&parts.headers) {
+        let text = "the body has to be application/x-ndjson";
+        let error = RpcError::new(ErrorCode::InvalidRequest, text);
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        return refuse(&Refusal::new(status, error));
+    }
+    let Ok(place) = room.try_acquire_owned() else {
+        let max_streams = LINE_CONNECTIONS;
+        return unavailable(&EdgeError::TooManyStreams { max_streams }, None);
+    };
+    let (out, queue) = mpsc::channel(LINES_QUEUED);
+    let mut known = Known::default();
+    let session = parts.headers.get(headers::SESSION_ID).map(|id| Session {
+        id: Some(id.clone()),
+        version: parts.headers.get(headers::PROTOCOL_VERSION).cloned(),
+    });
+    let is_open = session.is_some();
+    known.set_session(session);
+    for tool in edge.tools.descriptors() {
+        known.learn_tool(tool.name(), tool.param_headers().to_vec());
+    }
+    let shared = Shared {
+        edge: Arc::clone(&edge),
+        principal,
+        trace: trace.map(|Trace(trace)| trace),
+        known: Mutex::new(known),
+        own: Mutex::default(),
+        running: Mutex::default(),
+        out,
+    };
+    // Nobody waits for it: it watches the drain, the token and the client itself.
+    drop(edge.spawn(Connection::new(shared, is_open, place).run(input)));
+    let mut response = Response::new(Body::new(body::Lines::new(queue)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(LINES[0]));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+fn has_lines(headers: &HeaderMap) -> bool {
+    let value = single(headers, &header::CONTENT_TYPE).ok().flatten();
+    let kind = value.unwrap_or_default().split(';').next();
+    let kind = kind.unwrap_or_default().trim();
+    LINES.iter().any(|known| known.eq_ignore_ascii_case(kind))
+}
+
+/// What the lines of a connection share.
+struct Shared {
+    edge: Arc<Edge>,
+    principal: Arc<Principal>,
+    trace: Option<TraceContext>,
+    known: Mutex<Known>,
+    /// The session that this connection opened.
+    own: Mutex<Option<Session>>,
+    running: Mutex<HashMap<RequestId, (Kind, CancellationToken)>>,
+    out: mpsc::Sender<Bytes>,
+}
+
+struct Connection {
+    shared: Arc<Shared>,
+    exchanges: JoinSet<()>,
+    /// The stream of the session.
+    stream: JoinSet<()>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    fn new(shared: Shared, is_open: bool, place: OwnedSemaphorePermit) -> Self {
+        let mut connection = Self {
+            shared: Arc::new(shared),
+            exchanges: JoinSet::new(),
+            stream: JoinSet::new(),
+            _place: place,
+        };
+        if is_open {
+            connection.open_stream();
+        }
+        connection
+    }
+
+    async fn run(mut self, input: Body) {
+        let shared = Arc::clone(&self.shared);
+        tokio::select! {
+            () = self.lines(input) => {}
+            () = shared.out.closed() => debug!("the client closed its connection of lines"),
+            () = shared.token_fell() => debug!("the token of a connection of lines fell"),
+        }
+        self.exchanges.shutdown().await;
+        self.stream.shutdown().await;
+        let own = shared.own.lock().take();
+        if let Some(own) = own {
+            shared.serve(&Method::DELETE, own.headers(), None).await;
+        }
+    }
+
+    /// Reads lines until there are no more, then waits for what still runs.
+    async fn lines(&mut self, mut input: Body) {
+        let draining = self.shared.edge.draining();
+        let mut reader = LineReader::default();
+        let mut begun: Option<Instant> = None;
+        loop {
+            let too_slow = async {
+                match begun {
+                    Some(begun) => sleep_until(begun + BODY_DEADLINE).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let frame = tokio::select! {
+                frame = input.frame() => frame,
+                () = draining.cancelled() => None,
+                () = too_slow => {
+                    let text = "the line took too long";
+                    let error = RpcError::new(ErrorCode::InvalidRequest, text);
+                    self.shared.error(None, &error).await;
+                    reader = LineReader::default();
+                    None
+                }
+            };
+            let Some(Ok(frame)) = frame else {
+                break;
+            };
+            let bytes = frame.data_ref().cloned().unwrap_or_default();
+            for line in reader.feed(&bytes) {
+                self.take(line).await;
+                begun = None;
+            }
+            begun = match reader.is_within_line() {
+                true => begun.or_else(|| Some(Instant::now())),
+                false => None,
+            };
+        }
+        if !draining.is_cancelled()
+            && let Some(line) = reader.finish()
+        {
+            self.take(line).await;
+        }
+        while self.exchanges.join_next().await.is_some() {}
+    }
+
+    /// Requests run side by side; what has to keep its place in the order is waited for.
+    async fn take(&mut self, line: Result<Line, Rejected>) {
+        let shared = &self.shared;
+        let line = match line {
+            Ok(line) => line,
+            Err(rejected) => return shared.error(rejected.id(), &rejected.error()).await,
+        };
+        if shared.cancel(&line.body) {
+            return;
+        }
+        let head = {
+            let mut known = shared.known.lock();
+            let head = Head::of(&line.body, &known);
+            known.note(&head);
+            head
+        };
+        let owed = Outstanding::of(&line.body);
+        let cancel = CancellationToken::new();
+        if !shared.book(&owed, head.kind, &cancel) {
+            let error = RpcError::new(
+                ErrorCode::InvalidRequest,
+                "a request with this id is running already",
+            );
+            return shared.error(owed.ids().first(), &error).await;
+        }
+        let is_initialized = matches!(&line.body,
+            Message::One(Incoming::Notification(n)) if n.method == method::INITIALIZED);
+        // What opens a session and what has no answer is done before the next line is looked at.
+        let in_order = head.kind == Kind::Initialize || owed.is_empty();
+        let call = Call { line, head, owed };
+        if !in_order {
+            while self.exchanges.len() >= LINES_IN_FLIGHT {
+                self.exchanges.join_next().await;
+            }
+            let shared = Arc::clone(&self.shared);
+            self.exchanges.spawn(shared.exchange(call, cancel));
+            while self.exchanges.try_join_next().is_some() {}
+            return;
+        }
+        let accepted = Arc::clone(shared).exchange(call, cancel);
+        accepted.await;
+        if is_initialized {
+            self.open_stream();
+        }
+    }
+
+    /// Opens the stream of the session that is in force, in place of an older one.
+    fn open_stream(&mut self) {
+        let Some(session) = self.shared.known.lock().session().cloned() else {
+            return;
+        };
+        self.stream.abort_all();
+        let shared = Arc::clone(&self.shared);
+        self.stream.spawn(async move {
+            let response = shared.serve(&Method::GET, session.headers(), None).await;
+            shared.forward(response, &mut Call::none()).await;
+        });
+    }
+}
+
+/// A line that was booked.
+struct Call {
+    line: Line,
+    head: Head,
+    owed: Outstanding,
+}
+
+impl Call {
+    /// Nothing was asked: what comes is only passed on.
+    fn none() -> Self {
+        Self {
+            line: Line {
+                text: Bytes::new(),
+                body: Message::Batch(Vec::new()),
+            },
+            head: Head {
+                kind: Kind::Session,
+                headers: HeaderMap::new(),
+            },
+            owed: Outstanding::default(),
+        }
+    }
+}
+
+impl Shared {
+    async fn serve(
+        &self,
+        method: &Method,
+        mut headers: HeaderMap,
+        body: Option<&[u8]>,
+    ) -> Response {
+        const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+        headers.insert(header::ACCEPT, BOTH);
+        let json = HeaderValue::from_static("application/json");
+        headers.insert(header::CONTENT_TYPE, json);
+        let principal = Arc::clone(&self.principal);
+        serve(&self.edge, principal, self.trace, method, &headers, body).await
+    }
+
+    async fn exchange(self: Arc<Self>, mut call: Call, cancel: CancellationToken) {
+        let ids = call.owed.ids().to_vec();
+        let work = async {
+            let headers = call.head.headers.clone();
+            let text = call.line.text.clone();
+            let response = self.serve(&Method::POST, headers, Some(&text)).await;
+            self.forward(response, &mut call).await;
+            for message in call.owed.fail(&RpcError::internal()) {
+                self.say(&message).await;
+            }
+        };
+        cancel.run_until_cancelled(work).await;
+        let mut running = self.running.lock();
+        for id in &ids {
+            running.remove(id);
+        }
+    }
+
+    /// Turns an answer into lines.
+    async fn forward(&self, response: Response, call: &mut Call) {
+        let (parts, body) = response.into_parts();
+        let opened = parts.headers.get(headers::SESSION_ID);
+        let kind = parts.headers.get(header::CONTENT_TYPE);
+        if kind.is_some_and(|kind| kind == "text/event-stream") {
+            return self.events(body, opened, call).await;
+        }
+        // Our own answers have a bound; what they are made of is in memory already.
+        let Ok(answer) = body
+            .collect()
+            .await
+            .map(http_body_util::Collected::to_bytes)
+        else {
+            return;
+        };
+        if parts.status == StatusCode::ACCEPTED || answer.is_empty() {
+            return;
+        }
+        if let Some(answer) = call.owed.take_json(&answer) {
+            self.learn(call, opened, &answer).await;
+            self.say(&answer).await;
+        }
+    }
+
+    async fn events(&self, mut body: Body, opened: Option<&HeaderValue>, call: &mut Call) {
+        let mut parser = Parser::default();
+        while let Some(Ok(frame)) = body.frame().await {
+            let Ok(chunk) = frame.into_data() else {
+                continue;
+            };
+            let Ok(blocks) = parser.feed(&chunk) else {
+                return;
+            };
+            for block in blocks {
+                let Block::Frame(frame) = block else {
+                    continue;
+                };
+                let Some(data) = frame.data.filter(|data| !data.is_empty()) else {
+                    continue;
+                };
+                let message = compact(&data);
+                if call.owed.see(&message) != Seen::Other {
+                    self.learn(call, opened, &message).await;
+                }
+                self.say(&message).await;
+            }
+        }
+    }
+
+    /// Takes from an answer what later lines need, before the client can send them.
+    async fn learn(&self, call: &Call, opened: Option<&HeaderValue>, answer: &[u8]) {
+        match (&call.line.body, call.head.kind) {
+            (_, Kind::Initialize) => {
+                let Some(session) = Session::opened(opened, answer) else {
+                    return;
+                };
+                self.known.lock().set_session(Some(session.clone()));
+                let before = self.own.lock().replace(session);
+                if let Some(before) = before {
+                    self.serve(&Method::DELETE, before.headers(), None).await;
+                }
+            }
+            (Message::One(Incoming::Request(request)), Kind::Stateless)
+                if request.method == method::TOOLS_LIST =>
+            {
+                self.known.lock().learn_tools(answer);
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes that requests run; `false` if one of their ids does already.
+    fn book(&self, owed: &Outstanding, kind: Kind, cancel: &CancellationToken) -> bool {
+        let mut running = self.running.lock();
+        if owed.ids().iter().any(|id| running.contains_key(id)) {
+            return false;
+        }
+        for id in owed.ids() {
+            running.insert(id.clone(), (kind, cancel.clone()));
+        }
+        true
+    }
+
+    /// In the stateless era the end of a request's stream cancels it, and a line has no stream of
+    /// its own to end: `notifications/cancelled` says it. `true` if that is what the message was.
+    fn cancel(&self, message: &Message) -> bool {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Params<'a> {
+            #[serde(borrow)]
+            request_id: &'a RawValue,
+        }
+        let Message::One(Incoming::Notification(notification)) = message else {
+            return false;
+        };
+        let params = notification.params.as_deref().map_or("", RawValue::get);
+        let named: Option<Params<'_>> = serde_json::from_str(params).ok();
+        let id = named.and_then(|params| RequestId::from_raw(params.request_id));
+        let (true, Some(id)) = (notification.method == method::CANCELLED, id) else {
+            return false;
+        };
+        match self.running.lock().get(&id) {
+            Some((Kind::Stateless, cancel)) => {
+                cancel.cancel();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    async fn error(&self, id: Option<&RequestId>, error: &RpcError) {
+        self.say(&envelope::error(id, error)).await;
+    }
+
+    /// Waits while the client does not read; once it is gone, nobody hears it.
+    async fn say(&self, message: &[u8]) {
+        let _ = self.out.send(line(message)).await;
+    }
+
+    async fn token_fell(&self) {
+        let mut revoked = self.edge.auth.revoked();
+        while self.principal.stands() {
+            if revoked.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Rate limits, a set for each principal. They are high: what they stop is a loop that has gone wrong, not
+//! an agent at work.
+
+use std::{
+    collections::HashMap,
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use governor::{
+    DefaultDirectRateLimiter, Quota,
+    clock::{Clock, DefaultClock},
+};
+use model::PrincipalId;
+use parking_lot::RwLock;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::RateClass;
+use crate::{config::RateLimits, metrics::Metrics};
+
+/// Principals whose use is counted one by one; beyond them those who come share one allowance.
+const MAX_PRINCIPALS: usize = 16_384;
+/// So many principals are kept without a look at who has been away.
+const UNSWEPT_PRINCIPALS: usize = 1024;
+/// Who asked nothing for so long has a full allowance again (they fill within a second): it need not be
+/// kept.
+const IDLE_SECONDS: u64 = 2;
+/// When to try again if too many calls wait. A guess: they end when something happens.
+const WAIT_RETRY: Duration = Duration::from_secs(1);
+
+/// A call too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "too many calls (class {}) for one principal; try again in {retry_after_millis} ms",
+    class.as_str()
+)]
+pub(crate) struct Limited {
+    /// Which limit was reached.
+    pub(crate) class: RateClass,
+    /// When there is room again, in milliseconds; at least 1.
+    pub(crate) retry_after_millis: u64,
+}
+
+/// A call that was let in; one that may wait holds its place until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+/// Who has used how much.
+#[derive(Debug)]
+pub(crate) struct Rates {
+    limits: RateLimits,
+    begun: Instant,
+    principals: RwLock<Principals>,
+    shared: Arc<Allowance>,
+    metrics: Metrics,
+}
+
+#[derive(Debug)]
+struct Principals {
+    allowances: HashMap<PrincipalId, Arc<Allowance>>,
+    sweep_at: usize,
+    /// When somebody last looked, in seconds since the edge began: a look costs time, so at most once a
+    /// second.
+    swept: u64,
+}
+
+#[derive(Debug)]
+struct Allowance {
+    memory: DefaultDirectRateLimiter,
+    store: DefaultDirectRateLimiter,
+    places: Arc<Semaphore>,
+    /// When it was last used, in seconds since the edge began.
+    used: AtomicU64,
+}
+
+impl Allowance {
+    fn new(limits: &RateLimits) -> Self {
+        // A second's worth may come at once.
+        let bucket = |calls: u32| {
+            let calls = NonZeroU32::new(calls).unwrap_or(NonZeroU32::MIN);
+            DefaultDirectRateLimiter::direct(Quota::per_second(calls))
+        };
+        Self {
+            memory: bucket(limits.memory_calls_per_second),
+            store: bucket(limits.store_calls_per_second),
+            places: Arc::new(Semaphore::new(limits.waiting_calls)),
+            used: AtomicU64::new(0),
+        }
+    }
+
+    fn admit(&self, class: RateClass) -> Result<Admitted, Limited> {
+        let bucket = match class {
+            RateClass::Memory => &self.memory,
+            RateClass::Store | RateClass::Wait => &self.store,
+        };
+        // The place first: a call that has none must not use up the bucket.
+        let place = match class {
+            RateClass::Wait => {
+                let place = Arc::clone(&self.places).try_acquire_owned();
+                Some(place.map_err(|_| limited(class, WAIT_RETRY))?)
+            }
+            _ => None,
+        };
+        bucket.check().map_err(|not_until| {
+            limited(
+                class,
+                not_until.wait_time_from(DefaultClock::default().now()),
+            )
+        })?;
+        Ok(Admitted { _place: place })
+    }
+
+    fn is_full(&self, now: u64, waiting_calls: usize) -> bool {
+        self.used.load(Ordering::Relaxed) + IDLE_SECONDS < now
+            && self.places.available_permits() == waiting_calls
+    }
+}
+
+fn limited(class: RateClass, wait: Duration) -> Limited {
+    // Rounded up: who comes then has waited long enough.
+    let millis = wait.as_micros().div_ceil(1000);
+    Limited {
+        class,
+        retry_after_millis: u64::try_from(millis).unwrap_or(u64::MAX).max(1),
+    }
+}
+
+impl Rates {
+    pub(crate) fn new(limits: &RateLimits, metrics: Metrics) -> Self {
+        Self {
+            limits: limits.clone(),
+            begun: Instant::now(),
+            principals: RwLock::new(Principals {
+                allowances: HashMap::new(),
+                sweep_at: UNSWEPT_PRINCIPALS,
+                swept: 0,
+            }),
+            shared: Arc::new(Allowance::new(limits)),
+            metrics,
+        }
+    }
+
+    /// Lets a call in.
+    ///
+    /// # Errors
+    /// The principal has used up what calls of this class may.
+    pub(crate) fn admit(
+        &self,
+        principal: &PrincipalId,
+        class: RateClass,
+    ) -> Result<Admitted, Limited> {
+        let now = self.begun.elapsed().as_secs();
+        let allowance = self.allowance(principal, now);
+        allowance.used.store(now, Ordering::Relaxed);
+        let admitted = allowance.admit(class);
+        if admitted.is_err() {
+            self.metrics.call_refused(class);
+        }
+        admitted
+    }
+
+    fn allowance(&self, principal: &PrincipalId, now: u64) -> Arc<Allowance> {
+        if let Some(known) = self.principals.read().allowances.get(principal) {
+            return Arc::clone(known);
+        }
+        let mut principals = self.principals.write();
+        if principals.allowances.len() >= principals.sweep_at && now > principals.swept {
+            principals.swept = now;
+            let waiting = self.limits.waiting_calls;
+            principals
+                .allowances
+                .retain(|_, allowance| !allowance.is_full(now, waiting));
+            principals.sweep_at =
+                (principals.allowances.len() * 2).clamp(UNSWEPT_PRINCIPALS, MAX_PRINCIPALS);
+        }
+        if principals.allowances.len() >= MAX_PRINCIPALS
+            && !principals.allowances.contains_key(principal)
+        {
+            return Arc::clone(&self.shared);
+        }
+        let entry = principals.allowances.entry(principal.clone());
+        Arc::clone(entry.or_insert_with(|| Arc::new(Allowance::new(&self.limits))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use service_kit::metrics::Registry;
+
+    fn rates(limits: &RateLimits) -> Rates {
+        Rates::new(limits, Metrics::new(&mut Registry::default()))
+    }
+
+    fn principal(name: &str) -> PrincipalId {
+        PrincipalId::new(name).unwrap()
+    }
+
+    #[test]
+    fn a_principal_that_used_up_a_class_is_told_when_and_others_go_on() {
+        let rates = rates(&RateLimits {
+            memory_calls_per_second: 2,
+            ..RateLimits::default()
+        });
+        let (one, two) = (principal("one"), principal("two"));
+        assert!(rates.admit(&one, RateClass::Memory).is_ok());
+        assert!(rates.admit(&one, RateClass::Memory).is_ok());
+        let refused = rates.admit(&one, RateClass::Memory).unwrap_err();
+        assert_eq!(refused.class, RateClass::Memory);
+        assert!((1..=500).contains(&refused.retry_after_millis), "{refused}");
+        assert!(refused.to_string().contains("class memory"), "{refused}");
+        assert!(rates.admit(&one, RateClass::Store).is_ok());
+        assert!(rates.admit(&two, RateClass::Memory).is_ok());
+        std::thread::sleep(Duration::from_millis(refused.retry_after_millis));
+        assert!(rates.admit(&one, RateClass::Memory).is_ok());
+    }
+
+    #[test]
+    fn a_call_that_waits_holds_its_place_until_it_is_done() {
+        let rates = rates(&RateLimits {
+            waiting_calls: 1,
+            ..RateLimits::default()
+        });
+        let one = principal("one");
+        let waiting = rates.admit(&one, RateClass::Wait).unwrap();
+        let refused = rates.admit(&one, RateClass::Wait).unwrap_err();
+        assert_eq!(refused.class, RateClass::Wait);
+        assert!(rates.admit(&one, RateClass::Store).is_ok());
+        drop(waiting);
+        assert!(rates.admit(&one, RateClass::Wait).is_ok());
+    }
+
+    #[test]
+    fn what_is_kept_of_principals_is_bounded() {
+        let rates = rates(&RateLimits {
+            store_calls_per_second: 1,
+            ..RateLimits::default()
+        });
+        for n in 0..MAX_PRINCIPALS {
+            assert!(
+                rates
+                    .admit(&principal(&n.to_string()), RateClass::Store)
+                    .is_ok()
+            );
+        }
+        // Nobody has been away: the next ones share an allowance, those who are known keep theirs.
+        assert!(rates.admit(&principal("late"), RateClass::Store).is_ok());
+        assert!(rates.admit(&principal("later"), RateClass::Store).is_err());
+        assert_eq!(rates.principals.read().allowances.len(), MAX_PRINCIPALS);
+        let away = |allowance: &Arc<Allowance>| allowance.is_full(IDLE_SECONDS + 1, 0);
+        assert!(!rates.principals.read().allowances.values().any(away));
+        let waiting = rates.limits.waiting_calls;
+        let full = |allowance: &Arc<Allowance>| allowance.is_full(u64::MAX, waiting);
+        assert!(rates.principals.read().allowances.values().all(full));
+    }
+}

@@ -1,0 +1,96 @@
+//! `triage_event`: what is to be done about an issue or pull request.
+
+use async_trait::async_trait;
+use mcp::{
+    params::InputError,
+    prompt::{GetParams, PromptDescriptor, PromptMessage, PromptResult},
+};
+use model::{EventFacts, ResourceType, ResourceUri};
+
+use super::{
+    Prompt,
+    activity::{DATA_NOTE, Repository, Told, resource},
+    argument, required,
+};
+use crate::{
+    policy::{Policy, RateClass},
+    protocol::{CallError, Caller, resources},
+};
+
+/// Events of the item that are told.
+const EVENTS: usize = 20;
+/// GitHub numbers both in one row.
+const KINDS: [ResourceType; 2] = [ResourceType::Issue, ResourceType::PullRequest];
+
+/// The prompt.
+pub(super) struct TriageEvent;
+
+#[async_trait]
+impl Prompt for TriageEvent {
+    fn descriptor(&self) -> PromptDescriptor {
+        PromptDescriptor {
+            name: "triage_event",
+            title: "Triage an issue or pull request",
+            description: "The item as last known and its newest events, and the question what to do about it.",
+            arguments: vec![
+                required("owner", "Login of the repository's owner"),
+                required("repo", "Name of the repository"),
+                required("number", "Number of the issue or pull request"),
+            ],
+        }
+    }
+
+    fn policy(&self) -> Policy {
+        Policy::read(RateClass::Store)
+    }
+
+    async fn get(&self, caller: &Caller, params: &GetParams) -> Result<PromptResult, CallError> {
+        let repository = Repository::read(caller, params)?;
+        let number: u64 = argument(params, "number")
+            .parse()
+            .map_err(|_| InputError::new("arguments.number", "not a whole number such as 7"))?;
+        let item = item(caller, &repository, number).await?;
+        let is_of_item = |event: &EventFacts| {
+            event.number == Some(number) && KINDS.contains(&event.resource_type)
+        };
+        let told = Told::recent(caller, &repository, None, EVENTS, &is_of_item).await?;
+        if item.is_none() && told.len() == 0 {
+            let reason = "nothing is known of an issue or pull request with this number";
+            return Err(InputError::new("arguments.number", reason).into());
+        }
+        let Repository { owner, repo } = &repository;
+        let task = format!("Triage {owner}/{repo}#{number}. {DATA_NOTE}");
+        let question = "Judging by the attached data alone, say: what this is about in one sentence; how \
+             urgent it is and why; which labels and which assignee would fit, if that shows; what is \
+             missing to act on it; and the next step. Name the events that your judgement rests on by \
+             their id.";
+        let mut messages = vec![PromptMessage::user(task)];
+        messages.extend(item);
+        messages.push(told.message(&repository));
+        messages.push(PromptMessage::user(question));
+        Ok(PromptResult {
+            description: Some(format!("Triage of {owner}/{repo}#{number}")),
+            messages,
+        })
+    }
+}
+
+/// The item as last known.
+async fn item(
+    caller: &Caller,
+    repository: &Repository,
+    number: u64,
+) -> Result<Option<PromptMessage>, CallError> {
+    for kind in KINDS {
+        let uri = ResourceUri::Numbered {
+            kind,
+            owner: repository.owner.clone(),
+            repo: repository.repo.clone(),
+            number,
+        };
+        if let Some(json) = resources::content(caller, &uri).await? {
+            return Ok(Some(resource(&uri.to_string(), json)));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,150 @@
+//! A call of the handshake era outlives its connection: any edge cancels it, any edge gives its answer.
+
+use std::time::Duration;
+
+use reqwest::{
+    Response,
+    header::{ACCEPT, HeaderMap, HeaderValue},
+};
+use serde_json::{Value, json};
+use testkit::{
+    mcp_client::McpClient,
+    sse::{self, SseError, SseStream},
+};
+
+use super::world::*;
+
+/// A call that waits for an event of octo/cat, answered as a stream.
+async fn waiting(client: &McpClient, node: &Node, id: u64) -> SseStream {
+    let answer = post(client, node, id).await;
+    SseStream::from_response(answer).await.unwrap()
+}
+
+async fn post(client: &McpClient, node: &Node, id: u64) -> Response {
+    let arguments = json!({ "filters": [{ "repo": "cat" }], "maxWaitSeconds": 50 });
+    let message = json!({
+        "jsonrpc": "2.0", "id": id, "method": "tools/call",
+        "params": { "name": "wait_for_events", "arguments": arguments },
+    });
+    let request = reqwest::Client::new().post(node.at("/mcp"));
+    let request = request.headers(client.headers()).json(&message);
+    let both = HeaderValue::from_static("application/json, text/event-stream");
+    request.header(ACCEPT, both).send().await.unwrap()
+}
+
+async fn resume(client: &McpClient, node: &Node, id: &str) -> SseStream {
+    let headers: HeaderMap = client.headers();
+    sse::resume(&node.at("/mcp"), headers, id).await.unwrap()
+}
+
+async fn message(stream: &mut SseStream) -> Value {
+    loop {
+        let frame = stream.next_event(SOON).await.unwrap();
+        if let Some(message) = frame.json() {
+            return message;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_given_on_another_edge_when_the_connection_broke() {
+    let (world, a, b) = World::two().await;
+    let client = connect(&a).await;
+    let mut stream = waiting(&client, &a, 77).await;
+    let first = stream.next_event(SOON).await.unwrap();
+    assert_eq!(
+        first.data.as_deref(),
+        Some(""),
+        "the priming event has no data"
+    );
+    let id = first.id.unwrap();
+    assert!(stream.retry().is_some());
+    drop(stream);
+    let mut resumed = resume(&client, &b, &id).await;
+    let cat = world.happens("cat").await;
+    let answer = message(&mut resumed).await;
+    assert_eq!(answer["id"], 77);
+    assert_eq!(
+        answer["result"]["structuredContent"]["events"][0]["id"],
+        cat
+    );
+    assert!(ended(&mut resumed).await.is_empty(), "the answer ends it");
+    // And again, from the same place: a client may lose the second connection too.
+    let mut again = resume(&client, &a, &id).await;
+    assert_eq!(message(&mut again).await, answer);
+}
+
+#[tokio::test]
+async fn nobody_goes_on_with_the_stream_of_another_session() {
+    let (world, a, b) = World::two().await;
+    let (mine, other) = (connect(&a).await, connect(&a).await);
+    let mut stream = waiting(&mine, &a, 1).await;
+    let id = stream.next_event(SOON).await.unwrap().id.unwrap();
+    let mut stolen = resume(&other, &b, &id).await;
+    world.happens("cat").await;
+    assert_eq!(message(&mut stream).await["id"], 1);
+    let notice = message(&mut stolen).await;
+    assert_eq!(notice["params"]["data"]["truncated"], true, "{notice}");
+    quiet(&mut stolen).await;
+}
+
+#[tokio::test]
+async fn a_cancellation_on_another_edge_ends_the_call_without_an_answer() {
+    let (world, a, b) = World::two().await;
+    for version in ["2025-06-18", "2025-11-25"] {
+        let client = McpClient::initialize(&a.url, version).await.unwrap();
+        client
+            .notify(&a.url, "notifications/initialized", json!({}))
+            .await
+            .unwrap();
+        let mut stream = waiting(&client, &a, 5).await;
+        let params = json!({ "requestId": 5, "reason": "changed my mind" });
+        for unknown in [json!({ "requestId": "5" }), json!({})] {
+            client
+                .notify(&b.url, "notifications/cancelled", unknown)
+                .await
+                .unwrap();
+        }
+        client
+            .notify(&b.url, "notifications/cancelled", params)
+            .await
+            .unwrap();
+        let frames = ended(&mut stream).await;
+        assert!(frames.is_empty(), "{frames:?}");
+        world.happens("cat").await;
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_a_session_ends_its_calls() {
+    let (_world, a, b) = World::two().await;
+    let client = connect(&a).await;
+    let mut stream = waiting(&client, &a, 5).await;
+    assert_eq!(client.end(&b.url).await.unwrap(), 204);
+    let frames = ended(&mut stream).await;
+    assert!(frames.is_empty(), "{frames:?}");
+}
+
+#[tokio::test]
+async fn the_drain_lets_clients_go_and_they_get_the_rest_elsewhere() {
+    let (_world, a, b) = World::two().await;
+    let client = connect(&a).await;
+    let mut stream = waiting(&client, &a, 9).await;
+    let id = stream.next_event(SOON).await.unwrap().id.unwrap();
+    a.life.shut_down();
+    let read = tokio::time::timeout(SOON, async {
+        loop {
+            match stream.next(Duration::from_secs(5)).await {
+                Ok(Some(_)) => {}
+                Ok(None) | Err(SseError::Transport { .. }) => return,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    });
+    read.await.unwrap();
+    // The wait ends early with the drain: an empty answer with a cursor to go on from.
+    let mut resumed = resume(&client, &b, &id).await;
+    let answer = message(&mut resumed).await;
+    assert_eq!(answer["id"], 9);
+    assert_eq!(answer["result"]["structuredContent"]["events"], json!([]));
+}

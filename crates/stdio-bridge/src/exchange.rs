@@ -1,0 +1,200 @@
+//! One line and its answer, also over a stream that breaks.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode};
+use hyper::body::Incoming as HttpBody;
+use mcp::{
+    Incoming,
+    envelope::Body,
+    headers::{LAST_EVENT_ID, SESSION_ID},
+    line::{Head, Kind, Outstanding, Seen, Session},
+    method,
+    ndjson::Line,
+};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{debug, warn};
+
+use crate::{
+    backoff::Backoff,
+    bridge::Bridge,
+    error::Failure,
+    events::Events,
+    http::{body, is_stream},
+    limits::{ANSWER_SILENCE, DELIVERY, RESUME_TRIES, STREAM_PAUSE, STREAM_PAUSE_MAX},
+};
+
+/// A line that wants an answer.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) line: Line,
+    pub(crate) head: Head,
+    pub(crate) owed: Outstanding,
+}
+
+impl Call {
+    pub(crate) const fn new(line: Line, head: Head, owed: Outstanding) -> Self {
+        Self { line, head, owed }
+    }
+
+    /// The method, unless it is a batch.
+    pub(crate) fn method(&self) -> &str {
+        match &self.line.body {
+            Body::One(Incoming::Request(request)) => &request.method,
+            _ => "",
+        }
+    }
+
+    /// Whether it subscribes, in the stateless era: then it has no end of its own.
+    pub(crate) fn is_listen(&self) -> bool {
+        self.head.kind == Kind::Stateless && self.method() == method::LISTEN
+    }
+}
+
+impl Bridge {
+    /// Runs a call to its end. Every request of the line is answered, by the server or by us.
+    pub(crate) async fn exchange(&self, call: &mut Call) {
+        let answered = match call.head.kind {
+            _ if call.is_listen() => self.listen(call).await,
+            Kind::Initialize => timeout(DELIVERY, self.answer(call))
+                .await
+                .unwrap_or(Err(Failure::Late)),
+            _ => self.answer(call).await,
+        };
+        let failure = match answered {
+            Ok(()) if call.owed.is_empty() => return,
+            Ok(()) => Failure::Broken,
+            Err(failure) => failure,
+        };
+        warn!(error = %failure, method = call.method(), "a request failed");
+        for line in call.owed.fail(&failure.rpc()) {
+            self.out.line(line).await;
+        }
+    }
+
+    async fn answer(&self, call: &mut Call) -> Result<(), Failure> {
+        let generation = *self.generation.borrow();
+        let mut response = self.http.post(&call.head.headers, &call.line.text).await?;
+        if self.is_lost(&call.head, response.status()) {
+            // The server did not look at it, so it can be sent again.
+            self.reopen(generation).await?;
+            call.head = Head::of(&call.line.body, &self.known.lock());
+            response = self.http.post(&call.head.headers, &call.line.text).await?;
+            if self.is_lost(&call.head, response.status()) {
+                return Err(Failure::SessionLost);
+            }
+        }
+        if is_stream(&response) {
+            return self.stream(call, response).await;
+        }
+        let session = response.headers().get(SESSION_ID).cloned();
+        let status = response.status();
+        let answer = body(response).await?;
+        if status == StatusCode::BAD_REQUEST && self.mirror_now(call, &answer).await {
+            let again = self.http.post(&call.head.headers, &call.line.text).await?;
+            if is_stream(&again) {
+                return self.stream(call, again).await;
+            }
+            let status = again.status();
+            return self.pass(call, status, None, &body(again).await?).await;
+        }
+        self.pass(call, status, session.as_ref(), &answer).await
+    }
+
+    /// Passes an answer on that is no stream.
+    pub(crate) async fn pass(
+        &self,
+        call: &mut Call,
+        status: StatusCode,
+        session: Option<&HeaderValue>,
+        answer: &Bytes,
+    ) -> Result<(), Failure> {
+        let line = call.owed.take_json(answer).ok_or(Failure::Http(status))?;
+        if status.is_success() {
+            self.learn(call, session, &line);
+        }
+        self.out.line(line).await;
+        Ok(())
+    }
+
+    /// Passes the messages of a stream on until the last request is answered. If it breaks, it goes
+    /// on after the last event id where there is one (MCP 2025-11-25, Transports, "Resumability").
+    async fn stream(&self, call: &mut Call, response: Response<HttpBody>) -> Result<(), Failure> {
+        let session = response.headers().get(SESSION_ID).cloned();
+        let mut events = Events::new(response);
+        let mut heard = Instant::now();
+        loop {
+            while let Some(line) = events.next(ANSWER_SILENCE).await {
+                heard = Instant::now();
+                if call.owed.see(&line) != Seen::Other {
+                    self.learn(call, session.as_ref(), &line);
+                }
+                self.out.line(line).await;
+                if call.owed.is_empty() {
+                    return Ok(());
+                }
+            }
+            let in_session = call.head.kind == Kind::Session;
+            let Some(last_id) = events.last_id().filter(|_| in_session) else {
+                return Err(Failure::Broken);
+            };
+            if heard.elapsed() > ANSWER_SILENCE {
+                return Err(Failure::Late);
+            }
+            let last_id = last_id.to_owned();
+            debug!("an answer's stream ended before the answer; resuming");
+            events = self.resume(call, last_id, &events).await?;
+        }
+    }
+
+    /// Opens a broken stream again, on whichever edge answers.
+    async fn resume(
+        &self,
+        call: &Call,
+        last_id: String,
+        broken: &Events,
+    ) -> Result<Events, Failure> {
+        let mut headers = call.head.headers.clone();
+        let value = HeaderValue::from_str(&last_id).map_err(|_| Failure::Broken)?;
+        headers.insert(LAST_EVENT_ID, value);
+        let mut backoff = Backoff::new(STREAM_PAUSE, STREAM_PAUSE_MAX);
+        let asked = broken.retry().unwrap_or_default();
+        for _ in 0..RESUME_TRIES {
+            sleep(backoff.pause().max(asked)).await;
+            let response = match self.http.get(&headers).await {
+                Ok(response) => response,
+                Err(error) => {
+                    debug!(%error, "cannot resume yet");
+                    continue;
+                }
+            };
+            let status = response.status();
+            if is_stream(&response) {
+                return Ok(Events::resumed(response, last_id, broken.retry()));
+            }
+            if self.is_lost(&call.head, status) {
+                return Err(Failure::LostWithSession);
+            }
+            if !status.is_server_error() {
+                return Err(Failure::Http(status));
+            }
+        }
+        Err(Failure::Broken)
+    }
+
+    /// Takes from an answer what later lines need. Comes before the answer is passed on: the next
+    /// line may come at once.
+    fn learn(&self, call: &Call, session: Option<&HeaderValue>, answer: &[u8]) {
+        match (call.head.kind, call.method()) {
+            (Kind::Initialize, _) => {
+                if let Some(opened) = Session::opened(session, answer) {
+                    self.known.lock().set_session(Some(opened));
+                    self.memory.lock().opened_by(call.line.text.clone());
+                    self.generation.send_modify(|generation| *generation += 1);
+                }
+            }
+            (Kind::Stateless, method::TOOLS_LIST) => self.known.lock().learn_tools(answer),
+            (Kind::Session, _) => self.memory.lock().note(&call.line, answer),
+            _ => {}
+        }
+    }
+}

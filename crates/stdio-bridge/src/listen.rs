@@ -1,0 +1,221 @@
+//! Stateless era: a subscription that outlives its stream.
+//!
+//! A listen stream has no event ids and cannot be resumed: who comes back looks again at what it
+//! cares about (MCP 2026-07-28, "Subscriptions"). The client does not see that its stream broke, so
+//! after each new acknowledgement the bridge tells it that everything may have changed.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use mcp::{
+    RequestId, envelope,
+    line::{Outstanding, Seen},
+    method,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+use tracing::{debug, info};
+
+use crate::{
+    backoff::Backoff,
+    bridge::Bridge,
+    error::Failure,
+    events::Events,
+    exchange::Call,
+    http::{body, is_stream},
+    limits::{STREAM_GOOD, STREAM_PAUSE, STREAM_PAUSE_MAX, STREAM_SILENCE},
+};
+
+const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
+
+/// What the server will tell of.
+#[derive(Deserialize, Default, Debug)]
+#[serde(rename_all = "camelCase", default)]
+struct Honoured {
+    tools_list_changed: bool,
+    prompts_list_changed: bool,
+    resources_list_changed: bool,
+    resource_subscriptions: Vec<String>,
+    #[serde(flatten)]
+    others: serde_json::Map<String, Value>,
+}
+
+impl Honoured {
+    /// Reads a message; `None` if it is no acknowledgement.
+    fn read(message: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Message {
+            method: String,
+            #[serde(default)]
+            params: Params,
+        }
+        #[derive(Deserialize, Default)]
+        #[serde(default)]
+        struct Params {
+            notifications: Honoured,
+        }
+        let message: Message = serde_json::from_slice(message).ok()?;
+        (message.method == method::LISTEN_ACKNOWLEDGED).then_some(message.params.notifications)
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.hints(&RequestId::Integer(0)).is_empty() && self.others.is_empty()
+    }
+
+    /// Everything may have changed. Tasks cannot be told so: their notification has the whole task.
+    fn hints(&self, id: &RequestId) -> Vec<Bytes> {
+        let meta = json!({ SUBSCRIPTION_ID: id });
+        let lists = [
+            (self.tools_list_changed, method::TOOLS_LIST_CHANGED),
+            (self.prompts_list_changed, method::PROMPTS_LIST_CHANGED),
+            (self.resources_list_changed, method::RESOURCES_LIST_CHANGED),
+        ];
+        let lists = lists.iter().filter(|(honoured, _)| *honoured);
+        let lists =
+            lists.map(|(_, name)| envelope::notification(name, Some(&json!({ "_meta": meta }))));
+        let resources = self.resource_subscriptions.iter().map(|uri| {
+            let params = json!({ "uri": uri, "_meta": meta });
+            envelope::notification(method::RESOURCES_UPDATED, Some(&params))
+        });
+        lists.chain(resources).collect()
+    }
+}
+
+/// How a round ended.
+enum Round {
+    /// The call is over: everything has been said.
+    Done,
+    /// The stream is gone, the subscription is to go on.
+    Again,
+}
+
+impl Bridge {
+    /// Holds a subscription until the client cancels it, or the server refuses it.
+    pub(crate) async fn listen(&self, call: &mut Call) -> Result<(), Failure> {
+        let Some(id) = call.owed.ids().first().cloned() else {
+            return Ok(());
+        };
+        let mut backoff = Backoff::new(STREAM_PAUSE, STREAM_PAUSE_MAX);
+        let mut acknowledged = false;
+        loop {
+            let began = Instant::now();
+            match self.round(call, &id, &mut acknowledged).await {
+                Ok(Round::Done) => return Ok(()),
+                Err(failure) if !acknowledged => return Err(failure),
+                Ok(Round::Again) => debug!("a subscription's stream ended; listening again"),
+                Err(failure) => debug!(error = %failure, "cannot listen again yet"),
+            }
+            if began.elapsed() > STREAM_GOOD {
+                backoff.reset();
+            }
+            call.owed = Outstanding::one(id.clone());
+            sleep(backoff.pause().max(Duration::ZERO)).await;
+        }
+    }
+
+    async fn round(
+        &self,
+        call: &mut Call,
+        id: &RequestId,
+        acknowledged: &mut bool,
+    ) -> Result<Round, Failure> {
+        let response = self.http.post(&call.head.headers, &call.line.text).await?;
+        let status = response.status();
+        if !is_stream(&response) {
+            if *acknowledged && status.is_server_error() {
+                return Err(Failure::Http(status));
+            }
+            let answer = body(response).await?;
+            self.pass(call, status, None, &answer).await?;
+            return Ok(Round::Done);
+        }
+        let mut events = Events::new(response);
+        let mut nothing = false;
+        while let Some(line) = events.next(STREAM_SILENCE).await {
+            if let Some(honoured) = Honoured::read(&line) {
+                nothing = honoured.is_nothing();
+                if std::mem::replace(acknowledged, true) {
+                    info!("a subscription goes on after a break");
+                    for hint in honoured.hints(id) {
+                        self.out.line(hint).await;
+                    }
+                } else {
+                    self.out.line(line).await;
+                }
+                continue;
+            }
+            let is_end = call.owed.see(&line) != Seen::Other;
+            if is_end && *acknowledged && !nothing && is_result(&line) {
+                // The edge drains; the next one goes on.
+                return Ok(Round::Again);
+            }
+            self.out.line(line).await;
+            if is_end {
+                return Ok(Round::Done);
+            }
+        }
+        if *acknowledged {
+            Ok(Round::Again)
+        } else {
+            Err(Failure::Broken)
+        }
+    }
+}
+
+fn is_result(message: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Message {
+        #[serde(rename = "result")]
+        _result: serde::de::IgnoredAny,
+    }
+    serde_json::from_slice::<Message>(message).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn honoured(notifications: &Value) -> Honoured {
+        let message = json!({ "jsonrpc": "2.0", "method": method::LISTEN_ACKNOWLEDGED,
+            "params": { "notifications": notifications } });
+        Honoured::read(message.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn after_a_break_everything_that_was_listened_to_may_have_changed() {
+        let all = honoured(
+            &json!({ "toolsListChanged": true, "promptsListChanged": false,
+            "resourceSubscriptions": ["github://events"] }),
+        );
+        let hints = all.hints(&RequestId::Text("7".into()));
+        let hints: Vec<Value> = hints
+            .iter()
+            .map(|hint| serde_json::from_slice(hint).unwrap())
+            .collect();
+        let named: Vec<_> = hints
+            .iter()
+            .map(|hint| (hint["method"].as_str().unwrap(), &hint["params"]["uri"]))
+            .collect();
+        let uri = json!("github://events");
+        assert_eq!(
+            named,
+            [
+                ("notifications/tools/list_changed", &Value::Null),
+                ("notifications/resources/updated", &uri)
+            ]
+        );
+        assert!(
+            hints
+                .iter()
+                .all(|hint| hint["params"]["_meta"][SUBSCRIPTION_ID] == "7")
+        );
+    }
+
+    #[test]
+    fn a_subscription_to_nothing_is_known_as_such() {
+        assert!(honoured(&json!({})).is_nothing());
+        assert!(!honoured(&json!({ "taskIds": ["t"] })).is_nothing());
+        assert!(Honoured::read(br#"{"jsonrpc":"2.0","method":"notifications/message"}"#).is_none());
+    }
+}

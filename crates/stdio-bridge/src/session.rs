@@ -1,0 +1,241 @@
+//! Handshake era: the session, its stream, and a new one when it is lost.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode};
+use mcp::{
+    Incoming,
+    envelope::{self, Body},
+    headers::{LAST_EVENT_ID, SESSION_ID},
+    line::{Head, Kind, Session},
+    method,
+    ndjson::Line,
+};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{debug, info, warn};
+
+use crate::{
+    backoff::Backoff,
+    bridge::Bridge,
+    error::Failure,
+    events::Events,
+    http::{body, is_stream},
+    limits::{
+        DELIVERY, MAX_REMEMBERED, STREAM_GOOD, STREAM_PAUSE, STREAM_PAUSE_MAX, STREAM_SILENCE,
+    },
+};
+
+/// What a new session is made from when the old one is lost: the client cannot do it again.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    initialize: Option<Bytes>,
+    set_level: Option<Bytes>,
+    /// By resource.
+    subscriptions: BTreeMap<String, Bytes>,
+}
+
+impl Memory {
+    /// The client's own `initialize`; what an earlier session had is forgotten.
+    pub(crate) fn opened_by(&mut self, initialize: Bytes) {
+        *self = Self {
+            initialize: Some(initialize),
+            ..Self::default()
+        };
+    }
+
+    /// Remembers a request that changed the session.
+    pub(crate) fn note(&mut self, line: &Line, answer: &[u8]) {
+        #[derive(Deserialize)]
+        struct Resource {
+            uri: String,
+        }
+        #[derive(Deserialize)]
+        struct Success {
+            #[serde(rename = "result")]
+            _result: serde::de::IgnoredAny,
+        }
+        let Body::One(Incoming::Request(request)) = &line.body else {
+            return;
+        };
+        let uri = || {
+            let params = request.params.as_deref()?;
+            let Resource { uri } = serde_json::from_str(params.get()).ok()?;
+            Some(uri)
+        };
+        let succeeded = || serde_json::from_slice::<Success>(answer).is_ok();
+        match request.method.as_str() {
+            method::SET_LEVEL if succeeded() => self.set_level = Some(line.text.clone()),
+            method::RESOURCES_SUBSCRIBE if succeeded() => {
+                if let Some(uri) = uri().filter(|_| self.subscriptions.len() < MAX_REMEMBERED) {
+                    self.subscriptions.insert(uri, line.text.clone());
+                }
+            }
+            method::RESOURCES_UNSUBSCRIBE => {
+                if let Some(uri) = uri() {
+                    self.subscriptions.remove(&uri);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn requests(&self) -> Vec<Bytes> {
+        let subscriptions = self.subscriptions.values();
+        self.set_level
+            .iter()
+            .chain(subscriptions)
+            .cloned()
+            .collect()
+    }
+}
+
+/// Why the session's stream is not opened again.
+enum End {
+    /// The server has none.
+    None,
+    /// The session is lost.
+    Lost,
+}
+
+impl Bridge {
+    /// Whether an answer says that the session is gone (MCP 2025-11-25, Transports, "Session
+    /// Management").
+    pub(crate) fn is_lost(&self, head: &Head, status: StatusCode) -> bool {
+        let named = head.headers.contains_key(SESSION_ID);
+        head.kind == Kind::Session && named && status == StatusCode::NOT_FOUND
+    }
+
+    /// Opens a new session in place of the one that was lost, with the client's own `initialize`,
+    /// unless somebody has done so since `generation`. Subscriptions to resources and the log level
+    /// are made again; what tools remembered in the session is gone, and the client is told.
+    pub(crate) async fn reopen(&self, generation: u64) -> Result<(), Failure> {
+        let _one_at_a_time = self.reopening.lock().await;
+        if *self.generation.borrow() != generation {
+            return Ok(());
+        }
+        warn!("the server has lost the session; opening a new one");
+        let opened = timeout(DELIVERY, self.open()).await;
+        let session = opened.unwrap_or(Err(Failure::Late)).map_err(|error| {
+            warn!(%error, "no new session");
+            Failure::SessionLost
+        })?;
+        self.known.lock().set_session(Some(session));
+        self.generation.send_modify(|generation| *generation += 1);
+        info!("a new session is open; subscriptions made by tools are to be made again");
+        let notice = json!({
+            "level": "warning",
+            "logger": "forgewire.stdio",
+            "data": "The server had lost the session and a new one was opened. Subscriptions to \
+                     resources were made again; make those again that were made by a tool.",
+        });
+        let notice = envelope::notification(method::MESSAGE, Some(&notice));
+        self.out.line(notice).await;
+        Ok(())
+    }
+
+    async fn open(&self) -> Result<Session, Failure> {
+        let initialize = self.memory.lock().initialize.clone();
+        let initialize = initialize.ok_or(Failure::SessionLost)?;
+        let response = self.http.post(&http::HeaderMap::new(), &initialize).await?;
+        let status = response.status();
+        let id = response.headers().get(SESSION_ID).cloned();
+        let answer = if is_stream(&response) {
+            let mut events = Events::new(response);
+            events.next(DELIVERY).await.ok_or(Failure::Broken)?
+        } else {
+            body(response).await?
+        };
+        let session = Session::opened(id.as_ref(), &answer).ok_or(Failure::Http(status))?;
+        let before = self
+            .known
+            .lock()
+            .session()
+            .and_then(|old| old.version.clone());
+        if session.version != before {
+            warn!("the new session speaks another revision than the client agreed on");
+        }
+        let headers = session.headers();
+        let initialized = envelope::notification::<()>(method::INITIALIZED, None);
+        self.http.post(&headers, &initialized).await?;
+        let again = self.memory.lock().requests();
+        for request in again {
+            let response = self.http.post(&headers, &request).await?;
+            if !response.status().is_success() {
+                warn!(status = %response.status(), "a subscription could not be made again");
+            }
+        }
+        Ok(session)
+    }
+
+    /// Keeps the session's stream open, for ever.
+    pub(crate) async fn follow(&self) {
+        let mut generations = self.generation.subscribe();
+        let mut backoff = Backoff::new(STREAM_PAUSE, STREAM_PAUSE_MAX);
+        loop {
+            let generation = *generations.borrow_and_update();
+            let end = tokio::select! {
+                end = self.follow_session(&mut backoff) => end,
+                _ = generations.changed() => continue,
+            };
+            match end {
+                End::None => {
+                    debug!("the server has no stream for the session");
+                    if generations.changed().await.is_err() {
+                        return;
+                    }
+                }
+                End::Lost => {
+                    if self.reopen(generation).await.is_err() {
+                        sleep(backoff.pause()).await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn follow_session(&self, backoff: &mut Backoff) -> End {
+        let session = self.known.lock().session().cloned().unwrap_or_default();
+        let head = Head {
+            kind: Kind::Session,
+            headers: session.headers(),
+        };
+        let mut last_id: Option<String> = None;
+        loop {
+            let mut headers = head.headers.clone();
+            let resumes = last_id
+                .as_deref()
+                .and_then(|id| HeaderValue::from_str(id).ok());
+            if let Some(id) = resumes {
+                headers.insert(LAST_EVENT_ID, id);
+            }
+            let mut asked = None;
+            match self.http.get(&headers).await {
+                Ok(response) if is_stream(&response) => {
+                    let began = Instant::now();
+                    let mut events = Events::resumed(response, last_id.unwrap_or_default(), None);
+                    let mut heard = false;
+                    while let Some(line) = events.next(STREAM_SILENCE).await {
+                        heard = true;
+                        self.out.line(line).await;
+                    }
+                    if heard || began.elapsed() > STREAM_GOOD {
+                        backoff.reset();
+                    }
+                    last_id = events.last_id().map(ToOwned::to_owned);
+                    asked = events.retry();
+                    debug!("the session's stream ended; opening it again");
+                }
+                Ok(response) if self.is_lost(&head, response.status()) => return End::Lost,
+                Ok(response) if response.status() == StatusCode::METHOD_NOT_ALLOWED => {
+                    return End::None;
+                }
+                Ok(response) => warn!(status = %response.status(), "no stream for the session"),
+                Err(error) => debug!(%error, "cannot open the session's stream"),
+            }
+            sleep(backoff.pause().max(asked.unwrap_or_default())).await;
+        }
+    }
+}
