@@ -14,6 +14,7 @@ mod rates;
 mod rest;
 #[cfg(feature = "conformance")]
 mod rounds;
+mod session_bounds;
 mod sessions;
 mod streams;
 mod tasks;
