@@ -6,6 +6,13 @@ use model::{
     Epoch, Filter, FilterSet, LogPosition, PrincipalId, ResourceType, Sequence, Session, SessionId,
     Subscription, SubscriptionId, Timestamp,
 };
+use ports::SessionLimits;
+
+/// Bounds that no case reaches that is not about them.
+pub(crate) const ROOMY: SessionLimits = SessionLimits {
+    max_sessions: 1_000_000,
+    max_sessions_per_owner: 1_000_000,
+};
 
 /// A position; its epoch needs all 64 bits.
 pub(crate) fn position(n: u64) -> LogPosition {

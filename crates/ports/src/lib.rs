@@ -26,7 +26,7 @@ pub use query::{EventQuery, MAX_QUERY_EVENTS, Order, QueryPage, query, query_vis
 pub use resources::{ResourceError, ResourceReader, ResourceState, SyncStatus};
 pub use session_lock::{LockError, LockGuardInfo, LockToken, Pauses, SessionLock};
 pub use session_store::{
-    Expected, Revision, SessionPage, SessionStore, SessionStoreError, Versioned,
+    Expected, Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError, Versioned,
 };
 pub use task_store::{TaskLimits, TaskRecord, TaskStore, TaskStoreError, VersionedTask};
 

@@ -23,6 +23,25 @@ pub struct Versioned {
     pub revision: Revision,
 }
 
+/// How many sessions may live at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SessionLimits {
+    /// Most living sessions in the store; beyond, a create is refused.
+    pub max_sessions: u64,
+    /// Most living sessions of one owner; beyond, a create is refused.
+    pub max_sessions_per_owner: u32,
+}
+
+/// A million, and 10,000 of one owner.
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self {
+            max_sessions: 1_000_000,
+            max_sessions_per_owner: 10_000,
+        }
+    }
+}
+
 /// A part of the list of sessions.
 #[derive(Clone, PartialEq, Debug)]
 pub struct SessionPage {
@@ -56,6 +75,12 @@ pub enum SessionStoreError {
         /// What is stored now.
         current: Revision,
     },
+    /// As many sessions live as may, of all or of the owner; nothing was changed.
+    #[error("no room for the session: {what}")]
+    Overloaded {
+        /// Which bound.
+        what: &'static str,
+    },
     /// What the store holds is not what we wrote.
     #[error("stored session cannot be read")]
     Corrupt {
@@ -65,12 +90,31 @@ pub enum SessionStoreError {
     },
 }
 
+impl SessionStoreError {
+    /// The store has [`SessionLimits::max_sessions`] living sessions.
+    #[must_use]
+    pub const fn too_many() -> Self {
+        Self::Overloaded {
+            what: "as many sessions are open as the server keeps",
+        }
+    }
+
+    /// The owner has [`SessionLimits::max_sessions_per_owner`] living sessions.
+    #[must_use]
+    pub const fn too_many_of_owner() -> Self {
+        Self::Overloaded {
+            what: "its owner has as many sessions open as one may have",
+        }
+    }
+}
+
 impl Classified for SessionStoreError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Unavailable { .. } => ErrorClass::Transient,
             Self::Missing => ErrorClass::Missing,
             Self::Exists | Self::Conflict { .. } => ErrorClass::Conflict,
+            Self::Overloaded { .. } => ErrorClass::Overloaded,
             Self::Corrupt { .. } => ErrorClass::Permanent,
         }
     }
@@ -92,14 +136,23 @@ impl Classified for SessionStoreError {
 /// - **SS-08** of several concurrent `replace` with the same revision exactly one wins.
 /// - **SS-09** (durable) what a call acknowledged is there after a reopen, ended sessions stay ended.
 /// - **SS-10** (shared) what one handle stored, another loads at once.
+/// - **SS-11** beyond `max_sessions` living sessions in the store, or `max_sessions_per_owner` of the
+///   session's owner, `create` is `Overloaded` and changes nothing: the id stays free. Nothing else is
+///   ever refused for it. The bounds are the caller's, and may change from call to call.
+/// - **SS-12** what ended or expired does not count; it makes room for the next `create`.
+/// - **SS-13** the bounds are not passed by `create`s at the same time, nor by those of other handles.
 #[async_trait]
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
-    /// Stores a new session; see SS-01, SS-02.
+    /// Stores a new session; see SS-01, SS-02, SS-11.
     ///
     /// # Errors
-    /// The id is taken, or the store is unavailable.
-    async fn create(&self, session: &Session, ttl: Duration)
-    -> Result<Revision, SessionStoreError>;
+    /// The id is taken, there is no room, or the store is unavailable.
+    async fn create(
+        &self,
+        session: &Session,
+        ttl: Duration,
+        limits: SessionLimits,
+    ) -> Result<Revision, SessionStoreError>;
 
     /// Loads a living session.
     ///

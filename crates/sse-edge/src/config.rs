@@ -4,6 +4,7 @@ use std::{
     io::Read,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use mcp::mrtr::{StateKey, StateKeys};
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use service_kit::config::Secret;
 use sha2::{Digest, Sha256};
 
-use crate::{BuildError, limits};
+use crate::{BuildError, limits, session::SessionBounds};
 
 const STATE_KEY_FILES: &str = "edge.state_key_files";
 /// Shorter text is a password, not a key.
@@ -39,8 +40,18 @@ pub struct Config {
     pub max_streams: usize,
     /// Seconds over which streams are ended when the process drains.
     pub drain_seconds: u64,
-    /// Seconds after which a session that nobody used is gone.
+    /// Seconds after which a session that nobody used is gone. A request that is refused, and an open
+    /// stream of another session, are no use of it; its own open stream is.
     pub session_idle_seconds: u64,
+    /// Seconds after which a session is gone, however much it is used; at least
+    /// `session_idle_seconds`. Its client begins another.
+    pub session_max_seconds: u64,
+    /// Most sessions that live at once, on all edges together; more get 503 with Retry-After. Edges that
+    /// share a session store should have the same. 0 refuses every session.
+    pub max_sessions: u64,
+    /// Most sessions of one principal that live at once; more get 503 with Retry-After. Without
+    /// authentication everybody is the same one, and only `max_sessions` counts.
+    pub max_sessions_per_principal: u32,
     /// Largest body of a POST, in bytes.
     pub max_body_bytes: usize,
     /// Keys that seal `requestState`, of at least 32 characters each, such as `openssl rand -base64 32`
@@ -115,6 +126,9 @@ impl Default for Config {
             max_streams: limits::MAX_STREAMS,
             drain_seconds: limits::DRAIN_SECONDS,
             session_idle_seconds: limits::SESSION_IDLE_SECONDS,
+            session_max_seconds: limits::SESSION_MAX_SECONDS,
+            max_sessions: limits::MAX_SESSIONS,
+            max_sessions_per_principal: limits::MAX_SESSIONS_PER_PRINCIPAL,
             max_body_bytes: limits::MAX_BODY_BYTES,
             state_keys: Vec::new(),
             state_key_files: Vec::new(),
@@ -139,7 +153,25 @@ impl Config {
         positive("edge.heartbeat_seconds", self.heartbeat_seconds)?;
         positive("edge.session_idle_seconds", self.session_idle_seconds)?;
         positive("edge.max_body_bytes", self.max_body_bytes as u64)?;
+        if self.session_max_seconds < self.session_idle_seconds {
+            return Err(BuildError::Value {
+                key: "edge.session_max_seconds",
+                reason: format!(
+                    "must be at least edge.session_idle_seconds, which is {}",
+                    self.session_idle_seconds
+                ),
+            });
+        }
         self.rates.check()
+    }
+
+    pub(crate) fn session_bounds(&self) -> SessionBounds {
+        SessionBounds {
+            idle: Duration::from_secs(self.session_idle_seconds),
+            lifetime: Duration::from_secs(self.session_max_seconds),
+            max_sessions: self.max_sessions,
+            max_sessions_per_principal: self.max_sessions_per_principal,
+        }
     }
 
     /// The keys for `requestState`.
@@ -245,6 +277,18 @@ mod tests {
             let wrong = config.check().unwrap_err().to_string();
             assert!(wrong.contains(&format!("edge.rates.{key}")), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_session_cannot_be_idle_for_longer_than_it_may_live() {
+        let config = |session_idle_seconds, session_max_seconds| Config {
+            session_idle_seconds,
+            session_max_seconds,
+            ..Config::default()
+        };
+        assert!(config(60, 60).check().is_ok());
+        let refused = config(60, 59).check().unwrap_err().to_string();
+        assert!(refused.contains("edge.session_max_seconds"), "{refused}");
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(crate) enum EdgeError {
     Parameter { field: String, reason: String },
     #[error("the session is being changed by too many requests at once")]
     Busy,
+    #[error("no room for another session: {what}")]
+    TooManySessions { what: &'static str },
     #[error("too many calls are running for this session, or on this server")]
     TooManyCalls,
     #[error("the session has ended")]
@@ -60,9 +62,11 @@ impl Classified for EdgeError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::NotReady | Self::Timeout(_) => ErrorClass::Transient,
-            Self::TooManyStreams { .. } | Self::Busy | Self::TooManyCalls | Self::Limited(_) => {
-                ErrorClass::Overloaded
-            }
+            Self::TooManyStreams { .. }
+            | Self::TooManySessions { .. }
+            | Self::Busy
+            | Self::TooManyCalls
+            | Self::Limited(_) => ErrorClass::Overloaded,
             Self::Cursor(_) | Self::Filter(_) | Self::Parameter { .. } => ErrorClass::Caller,
             Self::SessionGone | Self::NoSuchSession => ErrorClass::Missing,
             Self::Origin | Self::Denied(_) => ErrorClass::Unauthorized,
@@ -82,6 +86,7 @@ impl EdgeError {
         match self {
             Self::NotReady => "not-ready",
             Self::TooManyStreams { .. } => "too-many-streams",
+            Self::TooManySessions { .. } => "too-many-sessions",
             Self::Cursor(CursorError::Malformed) => "cursor-malformed",
             Self::Cursor(CursorError::Foreign) => "cursor-foreign",
             Self::Filter(_) | Self::Parameter { .. } => "parameter-invalid",

@@ -69,6 +69,17 @@ pub(crate) const HEARTBEAT_SECONDS: u64 = 15;
 pub(crate) const DRAIN_SECONDS: u64 = 20;
 /// Default of `edge.session_idle_seconds`.
 pub(crate) const SESSION_IDLE_SECONDS: u64 = 24 * 60 * 60;
+/// Default of `edge.session_max_seconds`: 7 days.
+pub(crate) const SESSION_MAX_SECONDS: u64 = 7 * 24 * 60 * 60;
+/// Default of `edge.max_sessions`.
+pub(crate) const MAX_SESSIONS: u64 = 1_000_000;
+/// Default of `edge.max_sessions_per_principal`.
+pub(crate) const MAX_SESSIONS_PER_PRINCIPAL: u32 = 10_000;
+/// Idle time of a session that goes with its stream: while that is open, its edge looks at the session
+/// every [`SESSION_CHECK`]; an edge that died looks no more.
+pub(crate) const STREAM_SESSION_IDLE: Duration = Duration::from_secs(90);
+/// Sessions that are looked at side by side.
+pub(crate) const SESSION_LOOKS: usize = 32;
 /// Default of `edge.max_body_bytes`: what both official SDKs accept.
 pub(crate) const MAX_BODY_BYTES: usize = 4 << 20;
 /// Default of `edge.rates.memory_calls_per_second`: several times what one connection can ask.

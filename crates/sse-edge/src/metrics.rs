@@ -100,6 +100,7 @@ pub(crate) struct Metrics {
     catch_up_reads: Counter,
     refused_streams: Counter,
     calls_refused: [Counter; 3],
+    refused_sessions: Counter,
 }
 
 impl Metrics {
@@ -118,6 +119,7 @@ impl Metrics {
             refused_streams: Counter::default(),
             calls_refused: RateClass::ALL
                 .map(|class| refused.get_or_create_owned(&Class { class })),
+            refused_sessions: Counter::default(),
         };
         registry.register(
             "forgewire_edge_calls_refused",
@@ -150,6 +152,11 @@ impl Metrics {
             "Streams refused because edge.max_streams was reached",
             metrics.refused_streams.clone(),
         );
+        registry.register(
+            "forgewire_edge_refused_sessions",
+            "Sessions refused because edge.max_sessions or edge.max_sessions_per_principal was reached",
+            metrics.refused_sessions.clone(),
+        );
         metrics
     }
 
@@ -178,6 +185,10 @@ impl Metrics {
 
     pub(crate) fn call_refused(&self, class: RateClass) {
         self.calls_refused[class as usize].inc();
+    }
+
+    pub(crate) fn refused_session(&self) {
+        self.refused_sessions.inc();
     }
 
     pub(crate) fn refused(&self) {

@@ -111,7 +111,6 @@ pub(crate) struct Edge {
     pub(crate) rates: Rates,
     /// Tasks that outlive their request belong to the process.
     lifecycle: OnceLock<Lifecycle>,
-    pub(crate) session_idle: Duration,
     pub(crate) max_body_bytes: usize,
 }
 
@@ -187,14 +186,14 @@ impl Service {
             metrics.clone(),
             config.max_streams,
         );
-        let idle = Duration::from_secs(config.session_idle_seconds);
         let (inboxes, reports) = Inboxes::new(Arc::clone(&deps.mailbox));
         let sessions = Sessions::new(
             deps.sessions,
             Arc::clone(&deps.bus),
             Arc::clone(&deps.clock),
             Arc::clone(&deps.ids),
-            idle,
+            config.session_bounds(),
+            metrics.clone(),
             inboxes,
         );
         let tasks = Tasks::new(deps.tasks, Arc::clone(&deps.bus), Arc::clone(&deps.clock));
@@ -223,7 +222,6 @@ impl Service {
             rates: Rates::new(&config.rates, metrics),
             lifecycle: OnceLock::new(),
             origins: Origins::new(&config.allowed_origins, config.listen.ip().is_loopback()),
-            session_idle: idle,
             max_body_bytes: config.max_body_bytes,
         };
         Ok(Self {
@@ -263,7 +261,6 @@ impl Service {
             Arc::clone(&self.edge.sessions),
             Arc::clone(&hub),
             changes,
-            self.edge.session_idle,
             lifecycle.draining(),
         );
         lifecycle.spawn("edge-sessions", OnExit::MayFinish, watching);

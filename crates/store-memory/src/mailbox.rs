@@ -266,7 +266,7 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use model::ManualClock;
-    use ports::SessionStore;
+    use ports::{SessionLimits, SessionStore};
 
     use super::*;
 
@@ -282,7 +282,10 @@ mod tests {
         let store = MemorySessionStore::new(clock.clone(), 100);
         let (ended, expired) = (contract::session(1).id, contract::session(2).id);
         for n in 1..3 {
-            store.create(&contract::session(n), MINUTE).await.unwrap();
+            store
+                .create(&contract::session(n), MINUTE, SessionLimits::default())
+                .await
+                .unwrap();
         }
         let limits = MailboxLimits {
             max_bytes: u64::MAX,
@@ -309,7 +312,10 @@ mod tests {
         store.end(&ended).await.unwrap();
         append(&expired).await.unwrap();
         clock.advance(MINUTE);
-        store.create(&contract::session(3), MINUTE).await.unwrap();
+        store
+            .create(&contract::session(3), MINUTE, SessionLimits::default())
+            .await
+            .unwrap();
         assert_eq!(store.mailbox_bytes(), 0);
     }
 }

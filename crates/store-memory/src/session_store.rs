@@ -1,7 +1,7 @@
 //! Sessions in memory; each has its mailbox with it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     ops::Bound,
     sync::Arc,
@@ -9,16 +9,17 @@ use std::{
 };
 
 use async_trait::async_trait;
-use model::{Clock, Session, SessionId, Timestamp};
+use model::{Clock, PrincipalId, Session, SessionId, Timestamp};
 use parking_lot::Mutex;
 use ports::{
-    Expected, MailboxError, Revision, SessionPage, SessionStore, SessionStoreError, Versioned,
+    Expected, MailboxError, Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError,
+    Versioned,
 };
 
 use crate::{mailbox::Letters, session_lock::Locks, task_store::Tasks};
 
-/// Sessions of one process, at most `max_sessions` living ones. At the bound `create` is refused as
-/// [`SessionStoreError::Unavailable`] until one ends or expires.
+/// Sessions of one process, at most `max_sessions` living ones, whatever `create` allows. At the bound
+/// it is refused as [`SessionStoreError::Overloaded`] until one ends or expires.
 ///
 /// Of ended sessions only the id stays, for as long as the session would have lived, and of at most
 /// `max_sessions` of them: beyond that the one that would have expired first is forgotten. Only a
@@ -37,6 +38,8 @@ struct State {
     /// Every entry by its time to go, living and ended apart.
     living: BTreeSet<(Timestamp, SessionId)>,
     ended: BTreeSet<(Timestamp, SessionId)>,
+    /// How many living ones an owner has; nobody is in it with none.
+    owners: HashMap<PrincipalId, u32>,
     /// Payloads of all mailboxes together.
     mailbox_bytes: u64,
 }
@@ -44,15 +47,13 @@ struct State {
 struct Entry {
     /// `None` once it ended.
     session: Option<Session>,
+    /// Who made it: for them it counts.
+    owner: PrincipalId,
     revision: Revision,
     expires_at: Timestamp,
     /// Empty once it ended.
     letters: Letters,
 }
-
-#[derive(Debug, thiserror::Error)]
-#[error("{0} sessions are open, which is all that this store holds")]
-struct Full(usize);
 
 impl fmt::Debug for MemorySessionStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -115,9 +116,25 @@ impl State {
                 let first = by_time.pop_first();
                 if let Some(gone) = first.and_then(|(_, id)| self.entries.remove(&id)) {
                     self.mailbox_bytes -= gone.letters.bytes();
+                    if gone.session.is_some() {
+                        lives_no_more(&mut self.owners, &gone.owner);
+                    }
                 }
             }
         }
+    }
+
+    /// Whether there is room for one more of an owner.
+    fn admit(&self, owner: &PrincipalId, limits: SessionLimits) -> Result<(), SessionStoreError> {
+        let living = u64::try_from(self.living.len()).unwrap_or(u64::MAX);
+        let theirs = self.owners.get(owner).copied().unwrap_or_default();
+        if living >= limits.max_sessions {
+            return Err(SessionStoreError::too_many());
+        }
+        if theirs >= limits.max_sessions_per_owner {
+            return Err(SessionStoreError::too_many_of_owner());
+        }
+        Ok(())
     }
 
     fn living(&mut self, id: &SessionId) -> Option<&mut Entry> {
@@ -139,17 +156,28 @@ impl State {
             return false;
         };
         entry.session = None;
+        let owner = entry.owner.clone();
         let letters = std::mem::take(&mut entry.letters);
         let key = (entry.expires_at, id.clone());
         self.mailbox_bytes -= letters.bytes();
         self.living.remove(&key);
         self.ended.insert(key);
+        lives_no_more(&mut self.owners, &owner);
         if self.ended.len() > max_ended
             && let Some((_, id)) = self.ended.pop_first()
         {
             self.entries.remove(&id);
         }
         true
+    }
+}
+
+fn lives_no_more(owners: &mut HashMap<PrincipalId, u32>, owner: &PrincipalId) {
+    if let Some(count) = owners.get_mut(owner) {
+        *count -= 1;
+        if *count == 0 {
+            owners.remove(owner);
+        }
     }
 }
 
@@ -167,27 +195,29 @@ impl SessionStore for MemorySessionStore {
         &self,
         session: &Session,
         ttl: Duration,
+        limits: SessionLimits,
     ) -> Result<Revision, SessionStoreError> {
+        let our_own = u64::try_from(self.max_sessions).unwrap_or(u64::MAX);
+        let limits = SessionLimits {
+            max_sessions: limits.max_sessions.min(our_own),
+            ..limits
+        };
         self.with_living(|state, now| {
             if state.entries.contains_key(&session.id) {
                 return Err(SessionStoreError::Exists);
             }
-            if state.living.len() >= self.max_sessions {
-                let source = Box::new(Full(self.max_sessions));
-                return Err(SessionStoreError::Unavailable {
-                    op: "create a session",
-                    source,
-                });
-            }
+            state.admit(&session.owner, limits)?;
             let (revision, expires_at) = (Revision(1), now.plus(ttl));
             let entry = Entry {
                 session: Some(session.clone()),
+                owner: session.owner.clone(),
                 revision,
                 expires_at,
                 letters: Letters::default(),
             };
             state.entries.insert(session.id.clone(), entry);
             state.living.insert((expires_at, session.id.clone()));
+            *state.owners.entry(session.owner.clone()).or_default() += 1;
             Ok(revision)
         })
     }
@@ -269,6 +299,9 @@ mod tests {
     fn kept(store: &MemorySessionStore) -> usize {
         let state = store.state.lock();
         assert_eq!(state.entries.len(), state.living.len() + state.ended.len());
+        let owned: u32 = state.owners.values().sum();
+        assert_eq!(usize::try_from(owned).unwrap(), state.living.len());
+        assert!(state.owners.values().all(|count| *count > 0));
         state.entries.len()
     }
 
@@ -278,7 +311,10 @@ mod tests {
         let store = MemorySessionStore::new(clock.clone(), 1000);
         for n in 0..500 {
             let session = contract::session(n);
-            store.create(&session, MINUTE).await.unwrap();
+            store
+                .create(&session, MINUTE, SessionLimits::default())
+                .await
+                .unwrap();
             store.touch(&session.id, MINUTE).await.unwrap();
             if n % 2 == 0 {
                 store.end(&session.id).await.unwrap();
@@ -304,16 +340,24 @@ mod tests {
     async fn at_the_bound_a_session_has_to_go_before_another_comes() {
         let store = MemorySessionStore::new(Arc::new(ManualClock::default()), 2);
         for n in 0..2 {
-            store.create(&contract::session(n), MINUTE).await.unwrap();
+            store
+                .create(&contract::session(n), MINUTE, SessionLimits::default())
+                .await
+                .unwrap();
         }
-        let refused = store.create(&contract::session(2), MINUTE).await;
+        let refused = store
+            .create(&contract::session(2), MINUTE, SessionLimits::default())
+            .await;
         assert!(
-            matches!(refused, Err(SessionStoreError::Unavailable { .. })),
+            matches!(refused, Err(SessionStoreError::Overloaded { .. })),
             "{refused:?}"
         );
         for n in 2..10 {
             assert!(store.end(&contract::session(n - 2).id).await.unwrap());
-            store.create(&contract::session(n), MINUTE).await.unwrap();
+            store
+                .create(&contract::session(n), MINUTE, SessionLimits::default())
+                .await
+                .unwrap();
         }
         assert!(kept(&store) <= 4, "two living, two ended");
     }

@@ -1,19 +1,22 @@
-//! The list of ids: a sorted set in which every member has the same score, so that it is ordered by
-//! id.
+//! The keys, and the index of sessions: three keys in one slot, which change together.
 //!
-//! It lies in another slot than the sessions and cannot change together with them, so the order
-//! counts: an id is added after its session was stored, and removed after somebody saw that the
-//! session is gone. (The other way round, a cleaner could remove the id of a session that is just
-//! being stored.) Hence:
+//! 1. `due`, a sorted set of `<id> <owner>` by the time, in milliseconds, before which the session
+//!    need not be looked at: it counts what lives, and says what may have gone.
+//! 2. `ids`, the same with one score for all, so that it is ordered by id: the list.
+//! 3. `owners`, a hash of how many an owner has.
 //!
-//! - A create that was acknowledged is in the list. An id whose session is gone may stay; nobody is
-//!   shown it, and whoever comes across it removes it.
-//! - A create that was *not* acknowledged, because we or the server died in between, may have left
-//!   a session that is not in the list. Nobody was told its id, and it goes after its time to live.
-//! - A crash of the server's machine, or a failover, that loses the last writes may lose an id and
-//!   keep its session, which then works but is not in the list.
+//! The sessions lie in other slots and cannot change together with the index, so the order counts:
 //!
-//! This needs ids that are not used again, as random ones are not: what was seen gone stays gone.
+//! - An entry is there before its session is stored, first with a time that is near: if the create
+//!   comes to nothing, because we or the server died in between, the entry goes soon.
+//! - Entries whose time is over are looked at: those whose session is gone go, the others get the
+//!   time at which their session will be, if nobody touches it. A touch that makes that time later
+//!   changes nothing here, so touches cost nothing; one that makes it earlier says so.
+//! - Whatever finds a session gone removes its entry only if the entry's time is over: otherwise the
+//!   session may just be being stored.
+//! - A crash of the server's machine, or a failover, that loses the last writes may lose an entry and
+//!   keep its session, which then works, but is not in the list and does not count.
+//!
 //! Neither KEYS nor SCAN is used; both walk over everything else that the server holds.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,21 +24,43 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use fred::{
     clients::Client,
     error::Error,
-    interfaces::{HashesInterface, SortedSetsInterface},
+    interfaces::SortedSetsInterface,
     types::sorted_sets::{ZRange, ZRangeBound, ZRangeKind},
 };
-use futures_util::{StreamExt, TryStreamExt, stream};
-use model::{LockName, SessionId, TaskId};
+use model::{LockName, PrincipalId, SessionId, TaskId};
 
-use crate::config::PIPELINED;
-
-/// One create in so many looks for sessions that expired …
+/// One create in so many looks at entries whose time is over.
 const SWEEP_EVERY: u64 = 16;
-/// … among so many ids, picked at random. Four per create: so at most about a third of the index
-/// is dead, however many sessions come and expire without anybody listing them.
-const SWEEP_IDS: i64 = 64;
 
-/// The index, and the keys of sessions.
+/// An entry of the index. No id and no owner has a space.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry(String);
+
+impl Entry {
+    pub(crate) fn new(id: &SessionId, owner: &PrincipalId) -> Self {
+        Self::of(id.as_str(), owner.as_str())
+    }
+
+    /// From what a session's hash says of its owner.
+    pub(crate) fn of(id: &str, owner: &str) -> Self {
+        Self(format!("{id} {owner}"))
+    }
+
+    /// As the server gives it.
+    pub(crate) fn read(text: String) -> Self {
+        Self(text)
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        self.0.split(' ').next().unwrap_or_default()
+    }
+
+    pub(crate) fn into_text(self) -> String {
+        self.0
+    }
+}
+
+/// The keys.
 pub(crate) struct Index {
     key_prefix: String,
     creates: AtomicU64,
@@ -75,35 +100,30 @@ impl Index {
         format!("{}lock:{name}", self.key_prefix)
     }
 
-    fn key(&self) -> String {
-        format!("{}sessions", self.key_prefix)
+    /// The keys of the index, as the scripts number them: in one slot.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let parts = ["due", "ids", "owners"];
+        let key = |part| format!("{}{{sessions}}:{part}", self.key_prefix);
+        parts.map(key).into()
     }
 
-    pub(crate) async fn add(&self, client: &Client, id: &SessionId) -> Result<(), Error> {
-        let member = (0.0, id.as_str());
-        client
-            .zadd::<(), _, _>(self.key(), None, None, false, false, member)
-            .await
+    /// Whether this create is one that sweeps.
+    pub(crate) fn is_time_to_sweep(&self) -> bool {
+        self.creates.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1
     }
 
-    pub(crate) async fn remove(&self, client: &Client, ids: Vec<String>) -> Result<(), Error> {
-        if ids.is_empty() {
-            return Ok(());
-        }
-        client.zrem(self.key(), ids).await
-    }
-
-    /// At most `limit` ids after one, in order. Some may be gone.
-    pub(crate) async fn ids_after(
+    /// At most `limit` entries after an id, in order. The sessions of some may be gone.
+    pub(crate) async fn after(
         &self,
         client: &Client,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<String>, Error> {
+    ) -> Result<Vec<Entry>, Error> {
         let from = match after {
+            // `!` comes after the space that follows the id, and before all that an id is made of.
             Some(id) => ZRange {
                 kind: ZRangeKind::Exclusive,
-                range: ZRangeBound::Lex(id.to_owned()),
+                range: ZRangeBound::Lex(format!("{id}!")),
             },
             None => ZRange {
                 kind: ZRangeKind::Inclusive,
@@ -115,33 +135,8 @@ impl Index {
             range: ZRangeBound::InfiniteLex,
         };
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        client
-            .zrangebylex(self.key(), from, to, Some((0, limit)))
-            .await
-    }
-
-    /// Now and then removes ids whose sessions expired.
-    pub(crate) async fn sweep(&self, client: &Client) -> Result<(), Error> {
-        if self.creates.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY != SWEEP_EVERY - 1 {
-            return Ok(());
-        }
-        let picked: Vec<String> = client
-            .zrandmember(self.key(), Some((SWEEP_IDS, false)))
-            .await?;
-        let mut looks = Vec::with_capacity(picked.len());
-        for id in picked {
-            looks.push(self.id_if_gone(client, id));
-        }
-        let gone: Vec<_> = stream::iter(looks)
-            .buffered(PIPELINED)
-            .try_collect()
-            .await?;
-        self.remove(client, gone.into_iter().flatten().collect())
-            .await
-    }
-
-    async fn id_if_gone(&self, client: &Client, id: String) -> Result<Option<String>, Error> {
-        let lives: bool = client.hexists(self.session_key(&id), "revision").await?;
-        Ok((!lives).then_some(id))
+        let [_, ids, _]: [String; 3] = self.keys().try_into().unwrap_or_default();
+        let found: Vec<String> = client.zrangebylex(ids, from, to, Some((0, limit))).await?;
+        Ok(found.into_iter().map(Entry::read).collect())
     }
 }

@@ -3,8 +3,8 @@
 //! A session is one hash, `{prefix}session:{<id>}` (the braces are Redis Cluster's hash tag:
 //! whatever belongs to a session lives in one slot), with the session as JSON, its revision, and
 //! the server's own expiry as its time to live. Each change is one Lua script, so it happens whole
-//! or not at all. Beside it stands one sorted set, `{prefix}sessions`, that only lists ids: what it
-//! says too much is checked against the sessions themselves.
+//! or not at all. Beside them stands an index of three keys, `{prefix}{sessions}:…`, that lists and
+//! counts them: what it says too much is checked against the sessions themselves (`index`, `bounds`).
 //!
 //! A mailbox is five more keys in the session's slot (`mailbox::scripts`), with the session's time to
 //! live. A lock is one key of its own (`session_lock`). What belongs to an owner's tasks lies in a slot
@@ -18,6 +18,7 @@
 //! session is gone gets a 404 and initialises anew, and resumes events from its cursor. A task that is
 //! lost is unknown to its client, who has to ask for the work again.
 
+mod bounds;
 mod config;
 mod connection;
 mod error;

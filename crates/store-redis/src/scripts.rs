@@ -1,47 +1,56 @@
 //! What changes a session: Lua scripts, atomic in the server. The first key is the session, the others
 //! are its mailbox (`mailbox::scripts`), which lives and goes with it.
 //!
-//! A living session is a hash with `revision` and `session`; one that ended has `ended` alone, for
-//! the rest of the session's time to live. Expiry removes either. So whoever asks for `revision`
+//! A living session is a hash with `revision`, `session` and the `owner` that it counts for; one that
+//! ended has `ended` alone, for the rest of the session's time to live. Expiry removes either. So whoever asks for `revision`
 //! asks whether the session lives.
 
 use fred::types::scripts::Script;
 
-/// `KEYS[1]` session, `ARGV` JSON, milliseconds to live. Answers 1, or 0 if the id is taken.
+/// `KEYS[1]` session, `ARGV` JSON, milliseconds to live, owner. Answers 1, or 0 if the id is taken.
 const CREATE: &str = r"
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-redis.call('HSET', KEYS[1], 'revision', '1', 'session', ARGV[1])
+redis.call('HSET', KEYS[1], 'revision', '1', 'session', ARGV[1], 'owner', ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 redis.call('UNLINK', unpack(KEYS, 2)) -- may outlive an expired session by a moment
 return 1
 ";
 
+/// What says whom the index has to hear of: the owner, if the session has less time left than it had.
+const LIVE: &str = r"
+local function live(ttl)
+  local left = redis.call('PTTL', KEYS[1])
+  for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ttl) end
+  return tonumber(ttl) < left and redis.call('HGET', KEYS[1], 'owner') or ''
+end
+";
+
 /// `KEYS[1]` session, `ARGV` expected revision, JSON, milliseconds to live. Answers the outcome (0
-/// missing, 1 conflict, 2 replaced) and the revision that is stored now.
+/// missing, 1 conflict, 2 replaced), the revision that is stored now, and what `live` does.
 const REPLACE: &str = r"
 local revision = redis.call('HGET', KEYS[1], 'revision')
-if not revision then return {0, '0'} end
-if revision ~= ARGV[1] then return {1, revision} end
+if not revision then return {0, '0', ''} end
+if revision ~= ARGV[1] then return {1, revision, ''} end
 redis.call('HSET', KEYS[1], 'session', ARGV[2])
 redis.call('HINCRBY', KEYS[1], 'revision', 1)
-for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ARGV[3]) end
-return {2, redis.call('HGET', KEYS[1], 'revision')}
+local shortened = live(ARGV[3])
+return {2, redis.call('HGET', KEYS[1], 'revision'), shortened}
 ";
 
-/// `KEYS[1]` session. Answers 1 if it lived. The time to live stays: it belongs to the key.
+/// `KEYS[1]` session. Answers 1 if it lived, and its owner. The time to live stays: it belongs to the key.
 const END: &str = r"
-if redis.call('HEXISTS', KEYS[1], 'revision') == 0 then return 0 end
+if redis.call('HEXISTS', KEYS[1], 'revision') == 0 then return {0, ''} end
+local owner = redis.call('HGET', KEYS[1], 'owner') or ''
 redis.call('HSET', KEYS[1], 'ended', '1')
-redis.call('HDEL', KEYS[1], 'revision', 'session')
+redis.call('HDEL', KEYS[1], 'revision', 'session', 'owner')
 redis.call('UNLINK', unpack(KEYS, 2))
-return 1
+return {1, owner}
 ";
 
-/// `KEYS[1]` session, `ARGV` milliseconds to live. Answers 1 if it lives.
+/// `KEYS[1]` session, `ARGV` milliseconds to live. Answers 1 if it lives, and what `live` does.
 const TOUCH: &str = r"
-if redis.call('HEXISTS', KEYS[1], 'revision') == 0 then return 0 end
-for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ARGV[1]) end
-return 1
+if redis.call('HEXISTS', KEYS[1], 'revision') == 0 then return {0, ''} end
+return {1, live(ARGV[1])}
 ";
 
 /// The scripts with their digests, computed once.
@@ -56,9 +65,9 @@ impl Scripts {
     pub(crate) fn new() -> Self {
         Self {
             create: Script::from_lua(CREATE),
-            replace: Script::from_lua(REPLACE),
+            replace: Script::from_lua(format!("{LIVE}{REPLACE}")),
             end: Script::from_lua(END),
-            touch: Script::from_lua(TOUCH),
+            touch: Script::from_lua(format!("{LIVE}{TOUCH}")),
         }
     }
 }

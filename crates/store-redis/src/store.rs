@@ -10,15 +10,18 @@ use fred::{
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use model::{Session, SessionId};
-use ports::{Expected, Revision, SessionPage, SessionStore, SessionStoreError, Source, Versioned};
+use ports::{
+    Expected, Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError, Source,
+    Versioned,
+};
 use tokio::time::{Instant, error::Elapsed, timeout};
-use tracing::debug;
 
 use crate::{
     RedisConfig, RedisError,
+    bounds::BoundScripts,
     config::{MAX_PAGE_SESSIONS, MAX_TTL, PIPELINED},
     connection::Connection,
-    index::Index,
+    index::{Entry, Index},
     mailbox::MailboxScripts,
     port_error::PortError,
     record,
@@ -31,6 +34,7 @@ use crate::{
 pub struct RedisSessionStore {
     connection: Connection,
     scripts: Scripts,
+    pub(crate) bound_scripts: BoundScripts,
     pub(crate) mailbox_scripts: MailboxScripts,
     pub(crate) lock_scripts: LockScripts,
     pub(crate) task_scripts: TaskScripts,
@@ -67,6 +71,7 @@ impl RedisSessionStore {
         Ok(Self {
             connection,
             scripts: Scripts::new(),
+            bound_scripts: BoundScripts::new(),
             mailbox_scripts: MailboxScripts::new(),
             lock_scripts: LockScripts::new(),
             task_scripts: TaskScripts::new(),
@@ -164,6 +169,13 @@ impl RedisSessionStore {
         }))
     }
 
+    /// Tells the index, if the script names the owner of a session that has less time left.
+    async fn shortened(&self, op: &'static str, id: &SessionId, owner: &str, ttl: Duration) {
+        if !owner.is_empty() {
+            self.hasten(op, Entry::of(id.as_str(), owner), ttl).await;
+        }
+    }
+
     /// Reads on in the index until the page is full or the index ends.
     async fn page(
         &self,
@@ -178,23 +190,23 @@ impl RedisSessionStore {
         loop {
             let wanted = limit - sessions.len();
             // One more than wanted: it says whether there is a next page.
-            let ids = self.index.ids_after(client, after.as_deref(), wanted + 1);
-            let ids = ids.await.map_err(|error| self.failed(OP, error))?;
-            let at_end = ids.len() <= wanted;
+            let entries = self.index.after(client, after.as_deref(), wanted + 1);
+            let entries = entries.await.map_err(|error| self.failed(OP, error))?;
+            let at_end = entries.len() <= wanted;
             let mut finds = Vec::with_capacity(wanted);
-            for id in ids.iter().take(wanted) {
-                finds.push(self.find(OP, id));
+            for entry in entries.iter().take(wanted) {
+                finds.push(self.find(OP, entry.id()));
             }
             let found: Vec<_> = stream::iter(finds)
                 .buffered(PIPELINED)
                 .try_collect()
                 .await?;
-            let gone = ids.iter().zip(&found).filter(|(_, found)| found.is_none());
-            let gone = gone.map(|(id, _)| id.clone()).collect();
-            self.index
-                .remove(client, gone)
-                .await
-                .map_err(|error| self.failed(OP, error))?;
+            let gone = entries
+                .iter()
+                .zip(&found)
+                .filter(|(_, found)| found.is_none());
+            let gone = gone.map(|(entry, _)| (entry.clone(), None));
+            self.settle(OP, gone.collect()).await?;
             sessions.extend(found.into_iter().flatten());
             if at_end {
                 return Ok(SessionPage {
@@ -208,7 +220,7 @@ impl RedisSessionStore {
                     .map(|last: &Versioned| last.session.id.clone());
                 return Ok(SessionPage { sessions, next });
             }
-            after = ids.into_iter().nth(wanted - 1);
+            after = entries.get(wanted - 1).map(|last| last.id().to_owned());
         }
     }
 }
@@ -219,26 +231,24 @@ impl SessionStore for RedisSessionStore {
         &self,
         session: &Session,
         ttl: Duration,
+        limits: SessionLimits,
     ) -> Result<Revision, SessionStoreError> {
         const OP: &str = "create a session";
-        let client = &self.connection.client();
-        let arguments = vec![record::encode(session)?, millis(ttl)];
+        let owner = session.owner.as_str();
+        let arguments = vec![record::encode(session)?, millis(ttl), owner.to_owned()];
+        let entry = Entry::new(&session.id, &session.owner);
         self.bounded(OP, async {
+            self.take_room(OP, &entry, ttl, limits).await?;
             let created: i64 = self
                 .on_session(OP, &self.scripts.create, &session.id, arguments)
                 .await?;
-            if created == 0 {
-                return Err(SessionStoreError::Exists);
+            self.sweep(OP).await;
+            // An entry that was made for nothing goes when its time is over: it may by now be that of
+            // whoever won.
+            match created {
+                0 => Err(SessionStoreError::Exists),
+                _ => Ok(Revision(1)),
             }
-            self.index
-                .add(client, &session.id)
-                .await
-                .map_err(|error| self.failed(OP, error))?;
-            if let Err(error) = self.index.sweep(client).await {
-                let error = self.connection.hide(error);
-                debug!(%error, "expired sessions stay in the index for now");
-            }
-            Ok(Revision(1))
         })
         .await
     }
@@ -261,14 +271,14 @@ impl SessionStore for RedisSessionStore {
             millis(ttl),
         ];
         self.bounded(OP, async {
-            let outcome: (i64, u64) = self
+            let (outcome, stored, owner): (i64, u64, String) = self
                 .on_session(OP, &self.scripts.replace, &session.id, arguments)
                 .await?;
+            self.shortened(OP, &session.id, &owner, ttl).await;
+            let stored = Revision(stored);
             match outcome {
-                (2, revision) => Ok(Revision(revision)),
-                (1, current) => Err(SessionStoreError::Conflict {
-                    current: Revision(current),
-                }),
+                2 => Ok(stored),
+                1 => Err(SessionStoreError::Conflict { current: stored }),
                 _ => Err(SessionStoreError::Missing),
             }
         })
@@ -278,14 +288,11 @@ impl SessionStore for RedisSessionStore {
     async fn end(&self, id: &SessionId) -> Result<bool, SessionStoreError> {
         const OP: &str = "end a session";
         self.bounded(OP, async {
-            let ended: i64 = self
+            let (ended, owner): (i64, String) = self
                 .on_session(OP, &self.scripts.end, id, Vec::new())
                 .await?;
-            let client = &self.connection.client();
-            // Whoever lists finds out anyway: that the session has ended is what counts.
-            if let Err(error) = self.index.remove(client, vec![id.to_string()]).await {
-                let error = self.connection.hide(error);
-                debug!(%error, "an ended session stays in the index for now");
+            if ended == 1 {
+                self.give_back(OP, Entry::of(id.as_str(), &owner)).await;
             }
             Ok(ended == 1)
         })
@@ -296,9 +303,10 @@ impl SessionStore for RedisSessionStore {
         const OP: &str = "touch a session";
         self.bounded(OP, async {
             let arguments = vec![millis(ttl)];
-            let touched: i64 = self
+            let (touched, owner): (i64, String) = self
                 .on_session(OP, &self.scripts.touch, id, arguments)
                 .await?;
+            self.shortened(OP, id, &owner, ttl).await;
             Ok(touched == 1)
         })
         .await

@@ -16,7 +16,7 @@ use std::{
 };
 
 use ports::{SessionStore, SessionStoreError};
-use stage::{TTL, open, recovers, say, session};
+use stage::{ROOMY, TTL, open, recovers, say, session};
 use store_redis::{RedisConfig, RedisError, RedisSessionStore};
 use testkit::servers::Redis;
 use tokio::{
@@ -67,7 +67,7 @@ async fn a_connection_that_went_silent_is_given_up_however_busy_it_is() {
     let config = RedisConfig::new(proxy.url());
     let store = Arc::new(RedisSessionStore::connect(config).await.unwrap());
     let one = session("one");
-    store.create(&one, TTL).await.unwrap();
+    store.create(&one, TTL, ROOMY).await.unwrap();
     // Somebody always asks something: the driver's own look at the connection waits for a pause.
     let callers: Vec<_> = (0..50)
         .map(|caller| {
@@ -93,7 +93,7 @@ async fn a_connection_that_went_silent_is_given_up_however_busy_it_is() {
 async fn a_server_that_wants_a_password_for_a_while_is_unavailable_for_that_while() {
     let server = Redis::start().unwrap();
     let store = open(&server).await;
-    store.create(&session("before"), TTL).await.unwrap();
+    store.create(&session("before"), TTL, ROOMY).await.unwrap();
     say(&server, "CONFIG SET requirepass changed-for-a-while");
     let kill = "AUTH changed-for-a-while\r\nCLIENT KILL TYPE normal SKIPME yes";
     say(&server, kill);
@@ -115,14 +115,14 @@ async fn a_server_that_is_read_only_for_a_while_is_unavailable_for_that_while() 
     let server = Redis::start().unwrap();
     let store = open(&server).await;
     say(&server, "REPLICAOF 127.0.0.1 1");
-    let refused = store.create(&session("one"), TTL).await;
+    let refused = store.create(&session("one"), TTL, ROOMY).await;
     assert!(
         matches!(refused, Err(SessionStoreError::Unavailable { .. })),
         "{refused:?}"
     );
     say(&server, "REPLICAOF NO ONE");
     recovers(&store, Duration::from_secs(3)).await;
-    store.create(&session("one"), TTL).await.unwrap();
+    store.create(&session("one"), TTL, ROOMY).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,7 +137,7 @@ async fn of_a_hundred_creates_over_four_connections_one_wins() {
             let store = Arc::clone(&stores[rival % stores.len()]);
             let mut session = session("one");
             session.client_info = serde_json::json!({ "rival": rival });
-            tokio::spawn(async move { (store.create(&session, TTL).await, session) })
+            tokio::spawn(async move { (store.create(&session, TTL, ROOMY).await, session) })
         })
         .collect();
     let mut winners = Vec::new();
@@ -165,7 +165,7 @@ async fn what_is_not_ours_is_corrupt_and_not_an_outage() {
         "SET forgewire:session:{one} nonsense",
     ] {
         say(&server, "FLUSHALL");
-        let revision = store.create(&one, TTL).await.unwrap();
+        let revision = store.create(&one, TTL, ROOMY).await.unwrap();
         say(&server, command);
         let loaded = store.load(&one.id).await;
         assert!(
@@ -283,7 +283,7 @@ async fn connecting_to_a_silent_server_ends_in_time_and_leaves_no_connection() {
 async fn an_ended_session_stays_as_long_as_it_would_have_lived_and_no_longer() {
     let server = Redis::start().unwrap();
     let store = open(&server).await;
-    store.create(&session("one"), TTL).await.unwrap();
+    store.create(&session("one"), TTL, ROOMY).await.unwrap();
     assert!(store.end(&session("one").id).await.unwrap());
     let left = say(&server, "PTTL forgewire:session:{one}");
     let left: u128 = left.trim().trim_start_matches(':').parse().unwrap();

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use keys::keys;
 use model::{LockName, StreamId};
 use ports::{LockError, Mailbox, MailboxError, MailboxLimits, SessionLock, SessionStore};
-use stage::{TTL, open, recovers, say, session};
+use stage::{ROOMY, TTL, open, recovers, say, session};
 use testkit::servers::Redis;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -22,7 +22,7 @@ async fn a_mailbox_has_its_sessions_slot_and_time_and_leaves_nothing() {
     let server = Redis::start().unwrap();
     let store = open(&server).await;
     let (one, stream) = (session("one"), StreamId::new("a").unwrap());
-    store.create(&one, TTL).await.unwrap();
+    store.create(&one, TTL, ROOMY).await.unwrap();
     let append = store.append(&one.id, &stream, "message".into(), MailboxLimits::default());
     append.await.unwrap();
     let times = [TTL.as_millis(), TTL.as_millis() * 2, TTL.as_millis() / 2];
@@ -70,7 +70,7 @@ async fn a_full_server_is_overloaded_and_has_room_again_after_a_trim() {
     let server = Redis::start().unwrap();
     let store = open(&server).await;
     let (one, stream) = (session("one"), StreamId::new("a").unwrap());
-    store.create(&one, TTL).await.unwrap();
+    store.create(&one, TTL, ROOMY).await.unwrap();
     let limits = MailboxLimits {
         max_bytes: u64::MAX,
         ..MailboxLimits::default()
@@ -103,7 +103,7 @@ async fn without_a_server_mailbox_and_lock_end_in_time_and_then_go_on() {
     let store = open(&server).await;
     let (one, stream) = (session("one"), StreamId::new("a").unwrap());
     let (lock, limits) = (LockName::new("one").unwrap(), MailboxLimits::default());
-    store.create(&one, TTL).await.unwrap();
+    store.create(&one, TTL, ROOMY).await.unwrap();
     server.kill();
     let started = Instant::now();
     let (appended, acquired) = tokio::join!(

@@ -10,7 +10,7 @@ mod stage;
 use std::time::{Duration, Instant};
 
 use ports::{SessionStore, SessionStoreError};
-use stage::{TTL, open, say, session};
+use stage::{ROOMY, TTL, open, say, session};
 use store_redis::{RedisConfig, RedisError, RedisSessionStore};
 use testkit::servers::Redis;
 
@@ -24,7 +24,7 @@ async fn is_unavailable_in_time(store: &RedisSessionStore) {
     let one = session("one");
     let started = Instant::now();
     let (created, loaded, touched, listed) = tokio::join!(
-        store.create(&one, TTL),
+        store.create(&one, TTL, ROOMY),
         store.load(&one.id),
         store.touch(&one.id, TTL),
         store.list(None, 10)
@@ -61,7 +61,7 @@ async fn without_a_server_every_call_ends_in_time_and_then_goes_on() {
     let mut server = Redis::start().unwrap();
     let store = open(&server).await;
     let before = session("before");
-    let revision = store.create(&before, TTL).await.unwrap();
+    let revision = store.create(&before, TTL, ROOMY).await.unwrap();
     server.kill();
     is_unavailable_in_time(&store).await;
     server.restart().unwrap();
@@ -73,7 +73,7 @@ async fn without_a_server_every_call_ends_in_time_and_then_goes_on() {
     );
     // The server has forgotten our scripts.
     assert!(store.replace(&before, revision, TTL).await.unwrap() > revision);
-    store.create(&session("after"), TTL).await.unwrap();
+    store.create(&session("after"), TTL, ROOMY).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,7 +84,7 @@ async fn a_silent_server_is_unavailable_too() {
     is_unavailable_in_time(&store).await;
     server.resume().unwrap();
     recovers(&store).await;
-    store.create(&session("after"), TTL).await.unwrap();
+    store.create(&session("after"), TTL, ROOMY).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,7 +99,7 @@ async fn a_server_that_is_killed_under_writers_keeps_what_it_acknowledged() {
             for n in 0..600 {
                 let session = session(&format!("session-{n}"));
                 // A create without an answer may have happened: its session is given up.
-                if store.create(&session, TTL).await.is_ok() {
+                if store.create(&session, TTL, ROOMY).await.is_ok() {
                     created.push(session.id);
                     acknowledged.send_replace(created.len());
                 } else {
@@ -131,11 +131,15 @@ async fn sessions_that_expire_leave_the_index_without_anybody_listing() {
     let store = open(&server).await;
     for n in 0..400 {
         store
-            .create(&session(&format!("short-{n}")), Duration::from_millis(1))
+            .create(
+                &session(&format!("short-{n}")),
+                Duration::from_millis(1),
+                ROOMY,
+            )
             .await
             .unwrap();
     }
-    let answer = say(&server, "ZCARD forgewire:sessions");
+    let answer = say(&server, "ZCARD forgewire:{sessions}:ids");
     let left: usize = answer.trim().trim_start_matches(':').parse().unwrap();
     assert!(left < 200, "{left} of 400 ids are still there");
     // The last one may have a moment to live still.

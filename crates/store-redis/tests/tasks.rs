@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use keys::keys;
 use model::{PrincipalId, TaskId};
 use ports::{Revision, SessionStore, TaskLimits, TaskRecord, TaskStore, TaskStoreError};
-use stage::{TTL, open, recovers, say, session};
+use stage::{ROOMY, TTL, open, recovers, say, session};
 use testkit::servers::Redis;
 
 const LIMITS: TaskLimits = TaskLimits {
@@ -72,7 +72,7 @@ async fn a_task_outlives_a_session_of_its_owners_name() {
     let server = Redis::start().unwrap();
     let store = open(&server).await;
     let (session, task) = (session("one"), task(1, TTL));
-    store.create(&session, TTL).await.unwrap();
+    store.create(&session, TTL, ROOMY).await.unwrap();
     store.create_task(&task, LIMITS).await.unwrap();
     assert!(store.end(&session.id).await.unwrap());
     let loaded = store.load_task(&task.owner, &task.id).await.unwrap();

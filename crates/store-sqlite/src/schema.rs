@@ -89,10 +89,56 @@ const TASKS: &str = "
     CREATE INDEX tasks_by_expiry ON tasks (expires_at);
 ";
 
+/// `living_sessions` and `session_owners` count the sessions that have a body, expired ones that are not
+/// swept yet among them, so that a create need not count a million rows. Triggers, so that no
+/// statement can forget it. Rows of which nobody can read the owner count for all together only.
+const SESSION_BOUNDS: &str = "
+    ALTER TABLE sessions ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+    UPDATE sessions SET owner = coalesce(json_extract(CAST(body AS TEXT), '$.owner'), '')
+        WHERE body IS NOT NULL AND json_valid(CAST(body AS TEXT));
+    CREATE INDEX living_sessions_by_expiry ON sessions (expires_at) WHERE body IS NOT NULL;
+    CREATE INDEX living_sessions_by_owner ON sessions (owner, expires_at) WHERE body IS NOT NULL;
+    CREATE TABLE session_owners (
+        owner TEXT PRIMARY KEY,
+        sessions INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    INSERT INTO session_owners
+        SELECT owner, count(*) FROM sessions WHERE body IS NOT NULL GROUP BY owner;
+    INSERT INTO meta (key, value)
+        SELECT 'living_sessions', count(*) FROM sessions WHERE body IS NOT NULL;
+    CREATE TRIGGER session_comes AFTER INSERT ON sessions WHEN NEW.body IS NOT NULL BEGIN
+        UPDATE meta SET value = value + 1 WHERE key = 'living_sessions';
+        INSERT INTO session_owners VALUES (NEW.owner, 1)
+            ON CONFLICT (owner) DO UPDATE SET sessions = sessions + 1;
+    END;
+    CREATE TRIGGER session_goes AFTER DELETE ON sessions WHEN OLD.body IS NOT NULL BEGIN
+        UPDATE meta SET value = value - 1 WHERE key = 'living_sessions';
+        UPDATE session_owners SET sessions = sessions - 1 WHERE owner = OLD.owner;
+        DELETE FROM session_owners WHERE owner = OLD.owner AND sessions <= 0;
+    END;
+    CREATE TRIGGER session_leaves AFTER UPDATE OF body, owner ON sessions
+    WHEN OLD.body IS NOT NULL AND (NEW.body IS NULL OR NEW.owner <> OLD.owner) BEGIN
+        UPDATE meta SET value = value - 1 WHERE key = 'living_sessions';
+        UPDATE session_owners SET sessions = sessions - 1 WHERE owner = OLD.owner;
+        DELETE FROM session_owners WHERE owner = OLD.owner AND sessions <= 0;
+    END;
+    CREATE TRIGGER session_enters AFTER UPDATE OF body, owner ON sessions
+    WHEN NEW.body IS NOT NULL AND (OLD.body IS NULL OR NEW.owner <> OLD.owner) BEGIN
+        UPDATE meta SET value = value + 1 WHERE key = 'living_sessions';
+        INSERT INTO session_owners VALUES (NEW.owner, 1)
+            ON CONFLICT (owner) DO UPDATE SET sessions = sessions + 1;
+    END;
+";
+
 /// What makes version n + 1 out of version n. A step that was released is never changed.
-const STEPS: [&str; 3] = [EVENTS_AND_SESSIONS, MAILBOXES_AND_LOCKS, TASKS];
+const STEPS: [&str; 4] = [
+    EVENTS_AND_SESSIONS,
+    MAILBOXES_AND_LOCKS,
+    TASKS,
+    SESSION_BOUNDS,
+];
 /// `PRAGMA user_version` of the newest schema that we know.
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 /// Statements that a connection keeps prepared: all that we have.
 const PREPARED_STATEMENTS: usize = 64;
 

@@ -3,8 +3,10 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use model::{Clock, Session, SessionId, Timestamp};
-use ports::{Expected, Revision, SessionPage, SessionStore, SessionStoreError, Versioned};
+use model::{Clock, PrincipalId, Session, SessionId, Timestamp};
+use ports::{
+    Expected, Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError, Versioned,
+};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{CallError, Database, database::CALL_DEADLINE};
@@ -41,6 +43,8 @@ enum Written {
     Exists,
     Missing,
     Conflict(Revision),
+    TooMany,
+    TooManyOfOwner,
 }
 
 impl Written {
@@ -50,6 +54,8 @@ impl Written {
             Self::Exists => Err(SessionStoreError::Exists),
             Self::Missing => Err(SessionStoreError::Missing),
             Self::Conflict(current) => Err(SessionStoreError::Conflict { current }),
+            Self::TooMany => Err(SessionStoreError::too_many()),
+            Self::TooManyOfOwner => Err(SessionStoreError::too_many_of_owner()),
         }
     }
 }
@@ -99,25 +105,81 @@ fn sweep(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// How many living sessions there are, of all or of an owner; expired ones count until they are swept.
+fn count(connection: &Connection, owner: Option<&str>) -> rusqlite::Result<u64> {
+    let sql = match owner {
+        None => "SELECT value FROM meta WHERE key = 'living_sessions' AND ?1 IS NULL",
+        Some(_) => "SELECT sessions FROM session_owners WHERE owner = ?1",
+    };
+    let mut statement = connection.prepare_cached(sql)?;
+    let found: Option<i64> = statement.query_row([owner], |row| row.get(0)).optional()?;
+    Ok(found.map_or(0, |count| u64::try_from(count).unwrap_or(0)))
+}
+
+/// Whether there is room for one more, of all or of an owner; at the bound what expired goes first.
+fn has_room(
+    connection: &Connection,
+    owner: Option<&str>,
+    most: u64,
+    now: Timestamp,
+) -> rusqlite::Result<bool> {
+    let sql = match owner {
+        None => {
+            "DELETE FROM sessions WHERE rowid IN (SELECT rowid FROM sessions \
+             WHERE body IS NOT NULL AND expires_at <= ?1 AND ?3 IS NULL LIMIT ?2)"
+        }
+        Some(_) => {
+            "DELETE FROM sessions WHERE rowid IN (SELECT rowid FROM sessions \
+             WHERE body IS NOT NULL AND expires_at <= ?1 AND owner = ?3 LIMIT ?2)"
+        }
+    };
+    // Each round takes as many as there are too many, up to what expired.
+    while count(connection, owner)? >= most {
+        let mut statement = connection.prepare_cached(sql)?;
+        if statement.execute(params![now.unix_millis(), SWEEP_ROWS, owner])? == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// A session that is to be.
+struct New {
+    id: SessionId,
+    owner: PrincipalId,
+    body: Vec<u8>,
+    ttl: Duration,
+}
+
 fn create(
     connection: &Connection,
-    id: &str,
-    body: &[u8],
+    new: &New,
+    limits: SessionLimits,
     now: Timestamp,
-    ttl: Duration,
 ) -> rusqlite::Result<Written> {
+    let (id, owner) = (new.id.as_str(), new.owner.as_str());
     if stored(connection, id, now)?.is_some() {
         return Ok(Written::Exists);
+    }
+    if !has_room(connection, None, limits.max_sessions, now)? {
+        return Ok(Written::TooMany);
+    }
+    let most = u64::from(limits.max_sessions_per_owner);
+    if !has_room(connection, Some(owner), most, now)? {
+        return Ok(Written::TooManyOfOwner);
     }
     // A row of that id can only be an expired one; its revision goes on, so that whoever still holds
     // it cannot replace the new session.
     drop_mailbox(connection, id)?;
-    let sql = "INSERT INTO sessions (id, revision, expires_at, body) VALUES (?1, 1, ?2, ?3) \
+    let sql = "INSERT INTO sessions (id, revision, expires_at, body, owner) \
+               VALUES (?1, 1, ?2, ?3, ?4) \
                ON CONFLICT (id) DO UPDATE SET revision = revision + 1, \
-               expires_at = excluded.expires_at, body = excluded.body RETURNING revision";
+               expires_at = excluded.expires_at, body = excluded.body, owner = excluded.owner \
+               RETURNING revision";
     let mut statement = connection.prepare_cached(sql)?;
-    let expires_at = now.plus(ttl).unix_millis();
-    let written = statement.query_row(params![id, expires_at, body], |row| row.get(0))?;
+    let expires_at = now.plus(new.ttl).unix_millis();
+    let written =
+        statement.query_row(params![id, expires_at, new.body, owner], |row| row.get(0))?;
     sweep(connection, now)?;
     Ok(Written::Yes(revision(written)))
 }
@@ -231,10 +293,16 @@ impl SessionStore for SqliteSessionStore {
         &self,
         session: &Session,
         ttl: Duration,
+        limits: SessionLimits,
     ) -> Result<Revision, SessionStoreError> {
-        let (id, body) = (session.id.clone(), encode(session)?);
-        let bytes = body.len();
-        let write = move |c: &Connection, now| create(c, id.as_str(), &body, now, ttl);
+        let new = New {
+            id: session.id.clone(),
+            owner: session.owner.clone(),
+            body: encode(session)?,
+            ttl,
+        };
+        let bytes = new.body.len();
+        let write = move |c: &Connection, now| create(c, &new, limits, now);
         self.write("create a session", bytes, write)
             .await?
             .into_result()

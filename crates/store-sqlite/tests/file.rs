@@ -15,14 +15,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use model::{LockName, ManualClock, PrincipalId, Sequence, StreamId, SystemClock, TaskId};
+use model::{LockName, ManualClock, PrincipalId, Sequence, Session, StreamId, SystemClock, TaskId};
 use ports::{
-    EventLog, EventLogError, Mailbox, MailboxLimits, Revision, SessionLock, SessionStore,
-    SessionStoreError, TaskLimits, TaskRecord, TaskStore,
+    EventLog, EventLogError, Mailbox, MailboxLimits, Revision, SessionLimits, SessionLock,
+    SessionStore, SessionStoreError, TaskLimits, TaskRecord, TaskStore,
 };
 use store_sqlite::{Database, OpenError, SqliteSessionStore};
 
 const HOUR: Duration = Duration::from_secs(3600);
+/// Bounds that no test reaches that is not about them.
+const ROOMY: SessionLimits = SessionLimits {
+    max_sessions: 1_000_000,
+    max_sessions_per_owner: 1_000_000,
+};
 
 /// Set in the child of a test: the file to work on.
 const CHILD_FILE: &str = "STORE_SQLITE_TEST_CHILD_FILE";
@@ -211,7 +216,7 @@ async fn files_that_are_not_ours_to_change_stay_as_they_are() {
             refused,
             OpenError::Newer {
                 found: 99,
-                known: 3,
+                known: 4,
                 ..
             }
         ),
@@ -270,13 +275,16 @@ async fn file_of_version_1(folder: &Path) -> PathBuf {
     database.event_log().append(events).await.unwrap();
     let store = database.session_store(Arc::new(SystemClock));
     for n in 0..3 {
-        store.create(&contract::session(n), HOUR).await.unwrap();
+        store
+            .create(&contract::session(n), HOUR, ROOMY)
+            .await
+            .unwrap();
     }
     store.end(&contract::session(2).id).await.unwrap();
     database.close().await.unwrap();
     raw(&old, VERSION_1);
     let copy = "INSERT INTO events SELECT * FROM today.events;
-                INSERT INTO sessions SELECT * FROM today.sessions;";
+                INSERT INTO sessions SELECT id, revision, expires_at, body FROM today.sessions;";
     let attach = format!("ATTACH '{}' AS today; {copy}", today.display());
     raw(&old, &attach);
     old
@@ -307,11 +315,40 @@ async fn a_file_of_version_1_opens_and_keeps_what_it_holds() {
             let loaded = store.load(&session.id).await.unwrap();
             assert_eq!(loaded.map(|loaded| loaded.session), Some(session));
         }
-        let ended = store.create(&contract::session(2), HOUR).await;
+        let ended = store.create(&contract::session(2), HOUR, ROOMY).await;
         assert!(matches!(ended, Err(SessionStoreError::Exists)), "{ended:?}");
+        what_lived_counts(&store, 50 + round).await;
         works_with_what_is_new(&store, round).await;
         database.close().await.unwrap();
     }
+}
+
+/// Sessions 0 and 1 count, each for its owner; the one that has ended does not.
+async fn what_lived_counts(store: &SqliteSessionStore, new: u64) {
+    let limits = |max_sessions, max_sessions_per_owner| SessionLimits {
+        max_sessions,
+        max_sessions_per_owner,
+    };
+    let create = async |owner: u64, limits| {
+        let session = Session {
+            owner: contract::session(owner).owner,
+            ..contract::session(new)
+        };
+        store.create(&session, HOUR, limits).await
+    };
+    for (owner, limits) in [
+        (0, limits(100, 1)),
+        (1, limits(100, 1)),
+        (2, limits(2, 100)),
+    ] {
+        let refused = create(owner, limits).await;
+        assert!(
+            matches!(refused, Err(SessionStoreError::Overloaded { .. })),
+            "{refused:?}"
+        );
+    }
+    create(2, limits(3, 1)).await.unwrap();
+    assert!(store.end(&contract::session(new).id).await.unwrap());
 }
 
 /// A mailbox for a session from before there were any, a lock, and a task.
@@ -346,15 +383,33 @@ fn task(n: u64) -> TaskRecord {
     }
 }
 
+/// Takes away what came after version 2.
+const BACK_TO_VERSION_2: &str = "
+    DROP TABLE tasks;
+    DROP TRIGGER session_comes;
+    DROP TRIGGER session_goes;
+    DROP TRIGGER session_leaves;
+    DROP TRIGGER session_enters;
+    DROP TABLE session_owners;
+    DROP INDEX living_sessions_by_expiry;
+    DROP INDEX living_sessions_by_owner;
+    ALTER TABLE sessions DROP COLUMN owner;
+    DELETE FROM meta WHERE key = 'living_sessions';
+    PRAGMA user_version = 2;
+";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_version_2_opens_and_takes_tasks() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("two.db");
     let database = Database::open(&path).unwrap();
     let store = database.session_store(Arc::new(SystemClock));
-    store.create(&contract::session(0), HOUR).await.unwrap();
+    store
+        .create(&contract::session(0), HOUR, ROOMY)
+        .await
+        .unwrap();
     database.close().await.unwrap();
-    raw(&path, "DROP TABLE tasks; PRAGMA user_version = 2");
+    raw(&path, BACK_TO_VERSION_2);
     for round in 0..2 {
         let database = Database::open(&path).unwrap();
         let store = database.session_store(Arc::new(SystemClock));
@@ -375,7 +430,7 @@ async fn what_ended_or_expired_leaves_nothing_beside_it_in_the_file() {
     let stream = StreamId::new("a").unwrap();
     for n in 0..8 {
         let session = contract::session(n);
-        store.create(&session, HOUR).await.unwrap();
+        store.create(&session, HOUR, ROOMY).await.unwrap();
         let payload = "message".into();
         let append = store.append(&session.id, &stream, payload, MailboxLimits::default());
         append.await.unwrap();
@@ -394,7 +449,10 @@ async fn what_ended_or_expired_leaves_nothing_beside_it_in_the_file() {
         );
     }
     clock.advance(HOUR);
-    store.create(&contract::session(100), HOUR).await.unwrap();
+    store
+        .create(&contract::session(100), HOUR, ROOMY)
+        .await
+        .unwrap();
     let created = store.create_task(&task(100), TaskLimits::default()).await;
     created.unwrap();
     let lock = LockName::new("last").unwrap();
@@ -414,6 +472,7 @@ async fn what_ended_or_expired_leaves_nothing_beside_it_in_the_file() {
         ("mailbox_messages", 0),
         ("locks", 1),
         ("tasks", 1),
+        ("session_owners", 1),
     ] {
         let sql = format!("SELECT count(*) FROM {table}");
         let rows: u32 = connection.query_row(&sql, [], |row| row.get(0)).unwrap();

@@ -7,7 +7,7 @@ use model::{Sequence, SessionId};
 use ports::MailboxError;
 use tokio::time::Instant;
 
-use super::stage::{LONG_TTL, WIDE, fixture, id, payload, stream};
+use super::stage::{LONG_TTL, ROOMY, WIDE, fixture, id, payload, stream};
 use crate::{Harness, SessionPorts, SessionStoreFixture, sessions::session};
 
 /// A session has to be gone this long after its time to live ended.
@@ -50,7 +50,7 @@ pub(super) async fn without_a_living_session_every_call_says_so(
     let store = &*fixture.store;
     is_missing(store, &id(7)).await?;
     let ttl = fixture.short_ttl();
-    store.create(&session(2), ttl).await?;
+    store.create(&session(2), ttl, ROOMY).await?;
     for n in 0..3 {
         store.append(&id(n), &stream("a"), payload(n), WIDE).await?;
     }
@@ -77,7 +77,7 @@ pub(super) async fn a_mailbox_lives_on_with_its_session(harness: Arc<dyn Harness
     let mut sequences = Vec::new();
     // Short-lived at first, so that what the first append brought would go with them.
     for n in 2..5 {
-        let revision = store.create(&session(n), ttl * 4).await?;
+        let revision = store.create(&session(n), ttl * 4, ROOMY).await?;
         sequences.push(store.append(&id(n), &stream("a"), payload(n), WIDE).await?);
         store.close_stream(&id(n), &stream("a")).await?;
         match n {
@@ -105,8 +105,8 @@ pub(super) async fn a_mailbox_goes_with_its_session(harness: Arc<dyn Harness>) -
     let fixture = fixture(&harness).await?;
     let store = &*fixture.store;
     let ttl = fixture.short_ttl();
-    store.create(&session(2), ttl).await?;
-    store.create(&session(3), ttl).await?;
+    store.create(&session(2), ttl, ROOMY).await?;
+    store.create(&session(3), ttl, ROOMY).await?;
     for n in 2..4 {
         for name in ["a", "b"] {
             store
@@ -121,7 +121,7 @@ pub(super) async fn a_mailbox_goes_with_its_session(harness: Arc<dyn Harness>) -
     for n in 2..4 {
         // An ended one is remembered for the rest of its time.
         let deadline = Instant::now() + EXPIRY_DEADLINE;
-        while let Err(error) = store.create(&session(n), LONG_TTL).await {
+        while let Err(error) = store.create(&session(n), LONG_TTL, ROOMY).await {
             ensure!(Instant::now() < deadline, error);
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use model::{Sequence, SessionId, StreamId};
 use ports::{MailboxLimits, MailboxPage};
 
+pub(super) use crate::sessions::ROOMY;
 use crate::{Harness, SessionPorts, SessionStoreFixture, sessions::session};
 
 /// A time to live that no case outlives.
@@ -24,7 +25,7 @@ pub(super) const WIDE: MailboxLimits = MailboxLimits {
 pub(super) async fn fixture(harness: &Arc<dyn Harness>) -> Result<SessionStoreFixture> {
     let fixture = harness.session_store().await?;
     for n in 0..2 {
-        fixture.store.create(&session(n), LONG_TTL).await?;
+        fixture.store.create(&session(n), LONG_TTL, ROOMY).await?;
     }
     Ok(fixture)
 }

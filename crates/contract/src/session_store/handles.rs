@@ -5,7 +5,9 @@ use std::sync::Arc;
 use anyhow::Result;
 use ports::SessionStoreError;
 
-use super::{LONG_TTL, changed, revisions::one_replace_wins, session};
+use super::{
+    LONG_TTL, ROOMY, bounds::exactly_the_bounds_fit, changed, revisions::one_replace_wins, session,
+};
 use crate::Harness;
 
 pub(super) async fn of_concurrent_replaces_over_handles_one_wins(
@@ -16,13 +18,21 @@ pub(super) async fn of_concurrent_replaces_over_handles_one_wins(
     one_replace_wins(&[Arc::clone(&fixture.store), second, third]).await
 }
 
+pub(super) async fn creates_at_once_over_handles_do_not_pass_the_bounds(
+    harness: Arc<dyn Harness>,
+) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    let (second, third) = (fixture.handles.peer().await?, fixture.handles.peer().await?);
+    exactly_the_bounds_fit(&[Arc::clone(&fixture.store), second, third]).await
+}
+
 pub(super) async fn what_was_acknowledged_outlives_a_reopen(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
     let mut fixture = harness.session_store().await?;
     let mut revisions = Vec::new();
     for n in 0..6 {
-        revisions.push(fixture.store.create(&session(n), LONG_TTL).await?);
+        revisions.push(fixture.store.create(&session(n), LONG_TTL, ROOMY).await?);
     }
     let replaced = fixture
         .store
@@ -43,7 +53,7 @@ pub(super) async fn what_was_acknowledged_outlives_a_reopen(
         Some((changed(&session(1), 5), replaced))
     );
     assert_eq!(load(2).await?, None, "an ended session is back");
-    let again = store.create(&session(2), LONG_TTL).await;
+    let again = store.create(&session(2), LONG_TTL, ROOMY).await;
     assert!(matches!(again, Err(SessionStoreError::Exists)), "{again:?}");
     assert_eq!(store.list(None, 100).await?.sessions.len(), 5);
     store
@@ -63,13 +73,13 @@ pub(super) async fn what_one_handle_stored_another_loads_at_once(
         } else {
             (&peer, &fixture.store)
         };
-        let revision = here.create(&session(n), LONG_TTL).await?;
+        let revision = here.create(&session(n), LONG_TTL, ROOMY).await?;
         let seen = there.load(&session(n).id).await?;
         assert_eq!(
             seen.map(|seen| (seen.session, seen.revision)),
             Some((session(n), revision))
         );
-        let again = there.create(&session(n), LONG_TTL).await;
+        let again = there.create(&session(n), LONG_TTL, ROOMY).await;
         assert!(matches!(again, Err(SessionStoreError::Exists)), "{again:?}");
         let next = changed(&session(n), n);
         let higher = there.replace(&next, revision, LONG_TTL).await?;

@@ -7,7 +7,7 @@ use model::SessionId;
 use ports::{Revision, SessionStore, SessionStoreError};
 use tokio::time::Instant;
 
-use super::{LONG_TTL, changed, session};
+use super::{LONG_TTL, ROOMY, changed, session};
 use crate::{Harness, SessionStoreFixture};
 
 /// A session has to be gone this long after its time to live ended.
@@ -18,7 +18,7 @@ const ATTEMPTS: u64 = 10;
 pub(super) async fn what_was_created_is_loaded_as_it_was(harness: Arc<dyn Harness>) -> Result<()> {
     let fixture = harness.session_store().await?;
     for n in 0..5 {
-        let revision = fixture.store.create(&session(n), LONG_TTL).await?;
+        let revision = fixture.store.create(&session(n), LONG_TTL, ROOMY).await?;
         let Some(loaded) = fixture.store.load(&session(n).id).await? else {
             bail!("a session that was created is not there");
         };
@@ -74,7 +74,7 @@ async fn is_missing(store: &dyn SessionStore, n: u64) -> Result<()> {
 pub(super) async fn an_ended_session_stays_ended(harness: Arc<dyn Harness>) -> Result<()> {
     let fixture = harness.session_store().await?;
     for n in 0..3 {
-        let revision = fixture.store.create(&session(n), LONG_TTL).await?;
+        let revision = fixture.store.create(&session(n), LONG_TTL, ROOMY).await?;
         if n == 1 {
             fixture
                 .store
@@ -86,7 +86,7 @@ pub(super) async fn an_ended_session_stays_ended(harness: Arc<dyn Harness>) -> R
             "there was something to end"
         );
         is_missing(&*fixture.store, n).await?;
-        let again = fixture.store.create(&session(n), LONG_TTL).await;
+        let again = fixture.store.create(&session(n), LONG_TTL, ROOMY).await;
         assert!(matches!(again, Err(SessionStoreError::Exists)), "{again:?}");
         is_missing(&*fixture.store, n).await?;
     }
@@ -96,7 +96,7 @@ pub(super) async fn an_ended_session_stays_ended(harness: Arc<dyn Harness>) -> R
 pub(super) async fn of_several_ends_one_ends_it(harness: Arc<dyn Harness>) -> Result<()> {
     let fixture = harness.session_store().await?;
     for n in 0..5 {
-        fixture.store.create(&session(n), LONG_TTL).await?;
+        fixture.store.create(&session(n), LONG_TTL, ROOMY).await?;
         let ends: Vec<_> = (0..8)
             .map(|_| {
                 let store = Arc::clone(&fixture.store);
@@ -129,9 +129,9 @@ pub(super) async fn an_untouched_session_goes_after_its_ttl(
 ) -> Result<()> {
     let fixture = harness.session_store().await?;
     let ttl = fixture.short_ttl();
-    fixture.store.create(&session(0), LONG_TTL).await?;
+    fixture.store.create(&session(0), LONG_TTL, ROOMY).await?;
     for n in 1..4 {
-        fixture.store.create(&session(n), ttl).await?;
+        fixture.store.create(&session(n), ttl, ROOMY).await?;
     }
     if fixture.clock.is_some() {
         fixture.pass(ttl - Duration::from_millis(1)).await;
@@ -158,7 +158,7 @@ pub(super) async fn an_expired_session_is_missing_to_every_call(
 ) -> Result<()> {
     let fixture = harness.session_store().await?;
     let ttl = fixture.short_ttl();
-    let revision = fixture.store.create(&session(1), ttl).await?;
+    let revision = fixture.store.create(&session(1), ttl, ROOMY).await?;
     fixture.pass(ttl).await;
     is_gone(&fixture, &session(1).id).await?;
     let replaced = fixture.store.replace(&session(1), revision, LONG_TTL).await;
@@ -176,7 +176,7 @@ pub(super) async fn touch_restarts_the_ttl_and_keeps_the_revision(
     let ttl = fixture.short_ttl();
     for n in 0..ATTEMPTS {
         let (started, id) = (Instant::now(), session(n).id);
-        let revision = fixture.store.create(&session(n), ttl).await?;
+        let revision = fixture.store.create(&session(n), ttl, ROOMY).await?;
         fixture.pass(ttl / 2).await;
         let lives = fixture.store.touch(&id, LONG_TTL).await?;
         if !lives && fixture.clock.is_none() && started.elapsed() >= ttl {
@@ -203,7 +203,7 @@ pub(super) async fn replace_restarts_the_ttl(harness: Arc<dyn Harness>) -> Resul
     let ttl = fixture.short_ttl();
     for n in 0..ATTEMPTS {
         let (started, id) = (Instant::now(), session(n).id);
-        let revision = fixture.store.create(&session(n), ttl).await?;
+        let revision = fixture.store.create(&session(n), ttl, ROOMY).await?;
         let replaced = fixture
             .store
             .replace(&changed(&session(n), n), revision, LONG_TTL)

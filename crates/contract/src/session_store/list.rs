@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use model::SessionId;
 use ports::SessionStore;
 
-use super::{LONG_TTL, changed, session};
+use super::{LONG_TTL, ROOMY, changed, session};
 use crate::Harness;
 
 /// All ids in the order of the pages.
@@ -43,10 +43,10 @@ pub(super) async fn every_living_session_once_in_pages_by_id(
     // Some expire (created first, so that they are gone when the others are there), some end.
     let ttl = fixture.short_ttl();
     for n in 100..105 {
-        store.create(&session(n), ttl).await?;
+        store.create(&session(n), ttl, ROOMY).await?;
     }
     for n in (0..23).rev() {
-        store.create(&session(n), LONG_TTL).await?;
+        store.create(&session(n), LONG_TTL, ROOMY).await?;
     }
     for n in [0, 7, 22] {
         store.end(&session(n).id).await?;

@@ -1,5 +1,6 @@
 //! Cases for [`ports::SessionStore`].
 
+mod bounds;
 mod handles;
 mod life;
 mod list;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use model::Session;
 
-use crate::sessions::{position, session};
+use crate::sessions::{ROOMY, position, session};
 
 crate::case::cases! {
     "SS-01" Nothing life::what_was_created_is_loaded_as_it_was;
@@ -30,6 +31,13 @@ crate::case::cases! {
     "SS-08" Shared handles::of_concurrent_replaces_over_handles_one_wins;
     "SS-09" Durable handles::what_was_acknowledged_outlives_a_reopen;
     "SS-10" Shared handles::what_one_handle_stored_another_loads_at_once;
+    "SS-11" Nothing bounds::beyond_the_stores_bound_a_session_is_refused;
+    "SS-11" Nothing bounds::beyond_its_owners_bound_a_session_is_refused;
+    "SS-12" Nothing bounds::what_ended_does_not_count;
+    "SS-12" Nothing bounds::what_expired_does_not_count;
+    "SS-12" Nothing bounds::what_was_touched_counts_for_as_long_as_it_lives;
+    "SS-13" Nothing bounds::creates_at_once_do_not_pass_the_bounds;
+    "SS-13" Shared handles::creates_at_once_over_handles_do_not_pass_the_bounds;
 }
 
 /// A time to live that no case outlives.

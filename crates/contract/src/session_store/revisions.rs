@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use ports::{Revision, SessionStoreError};
 
-use super::{LONG_TTL, changed, position, session};
+use super::{LONG_TTL, ROOMY, changed, position, session};
 use crate::{Harness, SessionPorts};
 
 /// Tasks that compete.
@@ -18,7 +18,9 @@ pub(super) async fn of_several_creates_one_wins(harness: Arc<dyn Harness>) -> Re
             .map(|rival| {
                 let store = Arc::clone(&fixture.store);
                 let session = changed(&session(round), rival);
-                tokio::spawn(async move { (store.create(&session, LONG_TTL).await, session) })
+                tokio::spawn(
+                    async move { (store.create(&session, LONG_TTL, ROOMY).await, session) },
+                )
             })
             .collect();
         let mut winners = Vec::new();
@@ -40,7 +42,7 @@ pub(super) async fn replace_with_the_current_revision_stores_a_higher_one(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
     let fixture = harness.session_store().await?;
-    let mut revision = fixture.store.create(&session(1), LONG_TTL).await?;
+    let mut revision = fixture.store.create(&session(1), LONG_TTL, ROOMY).await?;
     for mark in 0..20 {
         let next = changed(&session(1), mark);
         let higher = fixture.store.replace(&next, revision, LONG_TTL).await?;
@@ -58,7 +60,7 @@ pub(super) async fn replace_with_another_revision_changes_nothing(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
     let fixture = harness.session_store().await?;
-    let old = fixture.store.create(&session(1), LONG_TTL).await?;
+    let old = fixture.store.create(&session(1), LONG_TTL, ROOMY).await?;
     let current = fixture
         .store
         .replace(&changed(&session(1), 1), old, LONG_TTL)
@@ -89,7 +91,10 @@ pub(super) async fn a_replace_beside_an_end_brings_nothing_back(
 ) -> Result<()> {
     let fixture = harness.session_store().await?;
     for round in 0..20 {
-        let revision = fixture.store.create(&session(round), LONG_TTL).await?;
+        let revision = fixture
+            .store
+            .create(&session(round), LONG_TTL, ROOMY)
+            .await?;
         let (replacing, touching) = (Arc::clone(&fixture.store), Arc::clone(&fixture.store));
         let next = changed(&session(round), round);
         let replace =
@@ -116,7 +121,7 @@ pub(super) async fn a_replace_beside_an_end_brings_nothing_back(
 
 /// Several tasks replace the same revision of a session, over the handles in turn.
 pub(super) async fn one_replace_wins(stores: &[Arc<dyn SessionPorts>]) -> Result<()> {
-    let mut revision = stores[0].create(&session(1), LONG_TTL).await?;
+    let mut revision = stores[0].create(&session(1), LONG_TTL, ROOMY).await?;
     for round in 0..10 {
         let rivals: Vec<_> = (0..RIVALS)
             .zip(stores.iter().cycle())
@@ -158,7 +163,7 @@ pub(super) async fn of_concurrent_replaces_one_wins(harness: Arc<dyn Harness>) -
 /// Load, change, replace, and again after a conflict: every task's resource is there in the end.
 pub(super) async fn no_concurrent_change_is_lost(harness: Arc<dyn Harness>) -> Result<()> {
     let fixture = harness.session_store().await?;
-    fixture.store.create(&session(1), LONG_TTL).await?;
+    fixture.store.create(&session(1), LONG_TTL, ROOMY).await?;
     let uri = |rival: u64, n: u64| format!("github://issues/o/r/{}", rival * 100 + n);
     let rivals: Vec<_> = (0..RIVALS)
         .map(|rival| {

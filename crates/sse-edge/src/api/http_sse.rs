@@ -169,13 +169,18 @@ pub(super) async fn messages(
         Ok(message) => message,
         Err(rejected) => return refuse(&Refusal::from_rejected(&rejected)),
     };
-    let session = match edge.sessions.load(&id, &principal.id).await {
+    let session = match edge.sessions.find(&id, &principal.id).await {
         Ok(found) => found.map(|found| found.session),
         Err(error) => return unavailable(&error, None),
     };
     let Some(session) = session.filter(|session| session.ends_with_stream) else {
         return refuse(&Refusal::session_not_found());
     };
+    match edge.sessions.served(&session).await {
+        Ok(true) => {}
+        Ok(false) => return refuse(&Refusal::session_not_found()),
+        Err(error) => return unavailable(&error, None),
+    }
     let version = ProtocolVersion::parse(&session.protocol_version);
     let conversation = Conversation {
         edge,

@@ -211,7 +211,7 @@ impl Serving<'_> {
         let loaded = self
             .edge
             .sessions
-            .load(&message.session, &self.principal.id)
+            .find(&message.session, &self.principal.id)
             .await?;
         let Some(session) = loaded.map(|found| found.session) else {
             return Ok(refuse(&Refusal::session_not_found()));
@@ -221,6 +221,9 @@ impl Serving<'_> {
         };
         if let Err(refusal) = message.admit(version) {
             return Ok(refuse(&refusal));
+        }
+        if !self.edge.sessions.served(&session).await? {
+            return Ok(refuse(&Refusal::session_not_found()));
         }
         let conversation = Conversation {
             edge: Arc::clone(self.edge),

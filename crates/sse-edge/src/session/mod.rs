@@ -1,5 +1,6 @@
 //! Sessions of the handshake era: in the shared store before their id leaves, usable on any edge at once.
 
+mod bounds;
 mod inbox;
 mod stream;
 mod watch;
@@ -7,20 +8,22 @@ mod watch;
 use std::{sync::Arc, time::Duration};
 
 use mcp::RequestId;
-use model::{Clock, IdSource, PrincipalId, Session, SessionId, StreamId};
+use model::{Clock, IdSource, PrincipalId, Session, SessionId, StreamId, Timestamp};
 use moka::sync::Cache;
 use ports::{Bus, BusMessage, SessionStore, SessionStoreError, Topic, Versioned};
 use serde_json::Value;
 use tokio::time::timeout;
 use tracing::warn;
 
+pub(crate) use bounds::SessionBounds;
 pub(crate) use inbox::{Inboxes, Reports, Sent, report};
 pub(crate) use stream::{open_endpoint_stream, open_stream};
 pub(crate) use watch::{SessionNews, watch};
 
 use crate::{
     error::EdgeError,
-    limits::{CALL_DEADLINE, UPDATE_TRIES},
+    limits::{CALL_DEADLINE, SESSION_CHECK, UPDATE_TRIES},
+    metrics::Metrics,
 };
 
 /// Sessions whose last touch this edge remembers; an evicted one is touched once more than needed.
@@ -46,8 +49,10 @@ pub(crate) struct Sessions {
     bus: Arc<dyn Bus>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
-    idle: Duration,
-    touched: Cache<SessionId, ()>,
+    bounds: SessionBounds,
+    metrics: Metrics,
+    /// Until when a session need not be touched again.
+    touched: Cache<SessionId, Timestamp>,
     inboxes: Inboxes,
 }
 
@@ -57,19 +62,21 @@ impl Sessions {
         bus: Arc<dyn Bus>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn IdSource>,
-        idle: Duration,
+        bounds: SessionBounds,
+        metrics: Metrics,
         inboxes: Inboxes,
     ) -> Self {
         let touched = Cache::builder()
             .max_capacity(REMEMBERED_TOUCHES)
-            .time_to_live(idle / TOUCHES_PER_IDLE_TIME)
+            .time_to_live(bounds.idle / TOUCHES_PER_IDLE_TIME)
             .build();
         Self {
             store,
             bus,
             clock,
             ids,
-            idle,
+            bounds,
+            metrics,
             touched,
             inboxes,
         }
@@ -92,8 +99,17 @@ impl Sessions {
             stream_tag: 0,
             ends_with_stream: new.ends_with_stream,
         };
-        timeout(CALL_DEADLINE, self.store.create(&session, self.idle)).await??;
-        Ok(session)
+        let ttl = self.bounds.time_to_live(&session, session.created_at);
+        let ttl = ttl.expect("a lifetime is at least a second");
+        let limits = self.bounds.limits(&session.owner);
+        match timeout(CALL_DEADLINE, self.store.create(&session, ttl, limits)).await? {
+            Ok(_) => Ok(session),
+            Err(SessionStoreError::Overloaded { what }) => {
+                self.metrics.refused_session();
+                Err(EdgeError::TooManySessions { what })
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Loads a session for its owner and keeps it alive; `None` for anybody else.
@@ -102,17 +118,45 @@ impl Sessions {
         id: &SessionId,
         principal: &PrincipalId,
     ) -> Result<Option<Versioned>, EdgeError> {
-        let loaded = timeout(CALL_DEADLINE, self.store.load(id)).await??;
-        let Some(found) = loaded.filter(|found| found.session.owner == *principal) else {
+        let Some(found) = self.find(id, principal).await? else {
             return Ok(None);
         };
-        if !self.touched.contains_key(id) {
-            if !timeout(CALL_DEADLINE, self.store.touch(id, self.idle)).await?? {
-                return Ok(None);
-            }
-            self.touched.insert(id.clone(), ());
+        let lives = self.served(&found.session).await?;
+        Ok(lives.then_some(found))
+    }
+
+    /// Loads a session for its owner, as long as nobody knows whether the request is served: one that is
+    /// refused keeps nothing alive.
+    pub(crate) async fn find(
+        &self,
+        id: &SessionId,
+        principal: &PrincipalId,
+    ) -> Result<Option<Versioned>, EdgeError> {
+        let found = self.peek(id).await?;
+        Ok(found.filter(|found| found.session.owner == *principal))
+    }
+
+    /// Keeps a session alive of which a request is served; whether it still lives.
+    pub(crate) async fn served(&self, session: &Session) -> Result<bool, EdgeError> {
+        let now = self.clock.now();
+        let touched_until = self.touched.get(&session.id);
+        if touched_until.is_some_and(|until| now < until) {
+            return Ok(true);
         }
-        Ok(Some(found))
+        self.touch(session, now).await
+    }
+
+    async fn touch(&self, session: &Session, now: Timestamp) -> Result<bool, EdgeError> {
+        let Some(ttl) = self.bounds.time_to_live(session, now) else {
+            self.retire(&session.id).await?;
+            return Ok(false);
+        };
+        let lives = timeout(CALL_DEADLINE, self.store.touch(&session.id, ttl)).await??;
+        if lives {
+            let until = now.plus(ttl / TOUCHES_PER_IDLE_TIME);
+            self.touched.insert(session.id.clone(), until);
+        }
+        Ok(lives)
     }
 
     /// Changes a session and tells the edge that holds its stream. `change` may run several times, because
@@ -140,7 +184,11 @@ impl Sessions {
         mut change: impl FnMut(&mut Session) -> T,
     ) -> Result<Option<(T, bool)>, EdgeError> {
         for _ in 0..UPDATE_TRIES {
-            let Some(mut found) = self.load(id, principal).await? else {
+            let Some(mut found) = self.find(id, principal).await? else {
+                return Ok(None);
+            };
+            let now = self.clock.now();
+            let Some(ttl) = self.bounds.time_to_live(&found.session, now) else {
                 return Ok(None);
             };
             let before = found.session.clone();
@@ -148,9 +196,7 @@ impl Sessions {
             if found.session == before {
                 return Ok(Some((answer, false)));
             }
-            let replace = self
-                .store
-                .replace(&found.session, found.revision, self.idle);
+            let replace = self.store.replace(&found.session, found.revision, ttl);
             match timeout(CALL_DEADLINE, replace).await? {
                 Ok(_) => return Ok(Some((answer, true))),
                 Err(SessionStoreError::Conflict { .. }) => {}
@@ -167,9 +213,28 @@ impl Sessions {
         id: &SessionId,
         principal: &PrincipalId,
     ) -> Result<bool, EdgeError> {
-        if self.load(id, principal).await?.is_none() {
-            return Ok(false);
+        match self.find(id, principal).await? {
+            Some(_) => self.retire(id).await,
+            None => Ok(false),
         }
+    }
+
+    /// A session as it is, whoever asks, for instance for the stream that this edge already holds. One
+    /// whose lifetime is over ends.
+    async fn peek(&self, id: &SessionId) -> Result<Option<Versioned>, EdgeError> {
+        let Some(found) = timeout(CALL_DEADLINE, self.store.load(id)).await?? else {
+            return Ok(None);
+        };
+        let now = self.clock.now();
+        if self.bounds.time_to_live(&found.session, now).is_none() {
+            self.retire(id).await?;
+            return Ok(None);
+        }
+        Ok(Some(found))
+    }
+
+    /// Ends a session for everybody; whether there was one.
+    async fn retire(&self, id: &SessionId) -> Result<bool, EdgeError> {
         let ended = timeout(CALL_DEADLINE, self.store.end(id)).await??;
         self.touched.invalidate(id);
         self.tell(id, BusMessage::SessionEnded(id.clone())).await;
@@ -187,14 +252,13 @@ impl Sessions {
         Ok(sessions.map(|found| found.session).collect())
     }
 
-    /// A session as it is, for the stream that this edge already holds.
-    async fn peek(&self, id: &SessionId) -> Result<Option<Versioned>, EdgeError> {
-        Ok(timeout(CALL_DEADLINE, self.store.load(id)).await??)
-    }
-
-    /// Keeps a session alive whose stream is open; whether it still lives.
-    pub(crate) async fn keep_alive(&self, id: &SessionId) -> Result<bool, EdgeError> {
-        Ok(timeout(CALL_DEADLINE, self.store.touch(id, self.idle)).await??)
+    /// Keeps a session alive whose stream is open here; `None` if it is gone.
+    async fn keep_alive(&self, id: &SessionId) -> Result<Option<Versioned>, EdgeError> {
+        let Some(found) = self.peek(id).await? else {
+            return Ok(None);
+        };
+        let lives = self.touch(&found.session, self.clock.now()).await?;
+        Ok(lives.then_some(found))
     }
 
     /// Tells the edge that waits for a stream of the session's mailbox. A lost message costs time only.
@@ -216,6 +280,11 @@ impl Sessions {
         self.tell(id, message).await;
     }
 
+    /// How often an edge looks at the sessions whose stream it holds.
+    fn round(&self) -> Duration {
+        SESSION_CHECK.min(self.bounds.idle / 4)
+    }
+
     /// A lost message costs time only: the holder of the stream looks at the session now and then.
     async fn tell(&self, id: &SessionId, message: BusMessage) {
         if let Err(error) = self
@@ -224,6 +293,30 @@ impl Sessions {
             .await
         {
             warn!(%error, "other edges hear of a session's change later");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A session of everybody, as it is made.
+    pub(super) fn session() -> Session {
+        Session {
+            id: SessionId::new("one").unwrap(),
+            owner: PrincipalId::anonymous(),
+            protocol_version: "2025-11-25".to_owned(),
+            client_info: Value::Null,
+            client_capabilities: Value::Null,
+            initialized: false,
+            created_at: Timestamp::default(),
+            subscriptions: Vec::new(),
+            resource_uris: std::collections::BTreeMap::new(),
+            log_level: None,
+            streamed: false,
+            stream_tag: 0,
+            ends_with_stream: false,
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What other edges say about sessions whose stream is here.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
+use futures_util::{TryStreamExt, stream};
 use model::SessionId;
-use ports::BusMessage;
+use ports::{BusMessage, Classified, Versioned};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -12,7 +13,7 @@ use super::Sessions;
 use crate::{
     calls::Calls,
     fanout::{format::Ending, hub::Hub, inbox::inbox, interest::Interest},
-    limits::{SESSION_CHANGES, SESSION_CHECK},
+    limits::{SESSION_CHANGES, SESSION_LOOKS},
     tasks::TaskNews,
 };
 
@@ -124,10 +125,9 @@ pub(crate) async fn watch(
     sessions: Arc<Sessions>,
     hub: Arc<Hub>,
     Changes(mut changes): Changes,
-    idle: Duration,
     stop: CancellationToken,
 ) {
-    let mut rounds = tokio::time::interval(SESSION_CHECK.min(idle / 4));
+    let mut rounds = tokio::time::interval(sessions.round());
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let endless = async {
         loop {
@@ -144,33 +144,42 @@ pub(crate) async fn watch(
     stop.run_until_cancelled(endless).await;
 }
 
+/// Many side by side: one after the other, a round of all could take longer than their idle time.
 async fn look_at_all(sessions: &Sessions, hub: &Hub) {
-    for id in hub.streams.sessions() {
+    let all = stream::iter(hub.streams.sessions().into_iter().map(Ok));
+    let looking = all.try_for_each_concurrent(SESSION_LOOKS, |id| async move {
         match sessions.keep_alive(&id).await {
-            Ok(_) => look(sessions, hub, &id).await,
-            // The store is away: streams stay open, the next round tries again.
-            Err(error) => {
-                debug!(%error, "sessions cannot be looked at now");
-                return;
-            }
+            Ok(found) => tell(hub, &id, found),
+            Err(error) if error.class().is_retryable() => return Err(error),
+            Err(error) => debug!(%error, session = %id, "a session cannot be looked at"),
         }
+        Ok(())
+    });
+    // The store is away: streams stay open, the next round tries again.
+    if let Err(error) = looking.await {
+        debug!(%error, "sessions cannot be looked at now");
+    }
+}
+
+async fn look(sessions: &Sessions, hub: &Hub, id: &SessionId) {
+    if hub.streams.of_session(id).is_none() {
+        return;
+    }
+    match sessions.peek(id).await {
+        Ok(found) => tell(hub, id, found),
+        Err(error) => debug!(%error, "a session cannot be looked at now"),
     }
 }
 
 /// Gives the session's stream its present interest; ends it if the session is gone.
-async fn look(sessions: &Sessions, hub: &Hub, id: &SessionId) {
+fn tell(hub: &Hub, id: &SessionId, found: Option<Versioned>) {
     let Some(stream) = hub.streams.of_session(id) else {
         return;
     };
-    match sessions.peek(id).await {
-        Ok(Some(now)) => {
-            stream.set_interest(Interest::of_session(
-                &now.session,
-                now.revision.0,
-                hub.epoch(),
-            ));
+    match found {
+        Some(Versioned { session, revision }) => {
+            stream.set_interest(Interest::of_session(&session, revision.0, hub.epoch()));
         }
-        Ok(None) => stream.end(Ending::SessionEnded),
-        Err(error) => debug!(%error, "a session cannot be looked at now"),
+        None => stream.end(Ending::SessionEnded),
     }
 }

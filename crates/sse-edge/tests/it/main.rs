@@ -15,6 +15,7 @@ mod rates;
 mod rest;
 #[cfg(feature = "conformance")]
 mod rounds;
+mod session_bounds;
 mod sessions;
 mod streams;
 mod tasks;

@@ -64,6 +64,7 @@ pub(crate) struct World {
     pub(crate) log: Arc<MemoryEventLog>,
     pub(crate) bus: Arc<InProcessBus>,
     sessions: Arc<MemorySessionStore>,
+    clock: Arc<dyn Clock>,
     epoch: Epoch,
     count: AtomicU64,
 }
@@ -73,17 +74,27 @@ impl World {
         Self::keeping(100_000).await
     }
 
+    /// A world in which sessions live by a clock of the test's.
+    pub(crate) async fn at(clock: Arc<dyn Clock>) -> Self {
+        Self::with(100_000, clock).await
+    }
+
     /// A log that keeps so many events.
     pub(crate) async fn keeping(events: usize) -> Self {
+        Self::with(events, Arc::new(SystemClock)).await
+    }
+
+    async fn with(events: usize, clock: Arc<dyn Clock>) -> Self {
         let capacity = |count| NonZeroUsize::new(count).unwrap();
         let log = Arc::new(MemoryEventLog::new(&RandomIds, capacity(events)));
         let epoch = log.head().await.unwrap().epoch;
         let bus = Arc::new(InProcessBus::new(capacity(10_000)));
-        let sessions = Arc::new(MemorySessionStore::new(Arc::new(SystemClock), 1000));
+        let sessions = Arc::new(MemorySessionStore::new(Arc::clone(&clock), 1000));
         Self {
             log,
             bus,
             sessions,
+            clock,
             epoch,
             count: AtomicU64::new(0),
         }
@@ -110,7 +121,8 @@ impl World {
         bus: Arc<dyn Bus>,
         auth: Authenticator,
     ) -> Node {
-        self.node_at(config, bus, auth, Arc::new(SystemClock)).await
+        self.node_at(config, bus, auth, Arc::clone(&self.clock))
+            .await
     }
 
     /// An edge that believes another clock.

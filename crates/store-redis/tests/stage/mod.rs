@@ -7,12 +7,18 @@ use std::{
 };
 
 use model::{Session, SessionId};
-use ports::SessionStore;
+use ports::{SessionLimits, SessionStore};
 use store_redis::{RedisConfig, RedisSessionStore};
 use testkit::servers::Redis;
 
 /// A time to live that no test outlives.
 pub(crate) const TTL: Duration = Duration::from_secs(600);
+
+/// Bounds that no test reaches that is not about them.
+pub(crate) const ROOMY: SessionLimits = SessionLimits {
+    max_sessions: 1_000_000,
+    max_sessions_per_owner: 1_000_000,
+};
 
 pub(crate) fn session(name: &str) -> Session {
     Session {

@@ -1,0 +1,230 @@
+//! SS-11, SS-12, SS-13: how many sessions there may be.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Result, ensure};
+use model::{PrincipalId, Session};
+use ports::{SessionLimits, SessionStore, SessionStoreError};
+use tokio::time::Instant;
+
+use super::{LONG_TTL, ROOMY, changed, session};
+use crate::{Harness, SessionPorts, SessionStoreFixture};
+
+/// How long what expired may count on a clock that the suite does not move.
+const EXPIRY_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Room for three, whoever they are of.
+const THREE: SessionLimits = SessionLimits {
+    max_sessions: 3,
+    ..ROOMY
+};
+/// Room for three of one owner.
+const THREE_EACH: SessionLimits = SessionLimits {
+    max_sessions_per_owner: 3,
+    ..ROOMY
+};
+
+/// The `n`-th session of one owner of many.
+fn of(owner: u64, n: u64) -> Session {
+    // Braces and percent signs mean something to some backends.
+    let owner = PrincipalId::new(&format!("{{owner}}%{owner}")).expect("visible ASCII");
+    Session {
+        owner,
+        ..session(n)
+    }
+}
+
+async fn is_refused(
+    store: &dyn SessionStore,
+    session: &Session,
+    limits: SessionLimits,
+) -> Result<()> {
+    let refused = store.create(session, LONG_TTL, limits).await;
+    let overloaded = matches!(refused, Err(SessionStoreError::Overloaded { .. }));
+    ensure!(overloaded, "{refused:?}");
+    ensure!(store.load(&session.id).await?.is_none(), "it is there");
+    let listed = store.list(None, 1000).await?.sessions;
+    let seen = listed.iter().any(|one| one.session.id == session.id);
+    ensure!(!seen, "it is listed");
+    Ok(())
+}
+
+/// Creates a session as soon as there is room, which there has to be.
+async fn is_admitted(
+    fixture: &SessionStoreFixture,
+    session: &Session,
+    limits: SessionLimits,
+) -> Result<()> {
+    let deadline = Instant::now() + EXPIRY_DEADLINE;
+    while let Err(refused) = fixture.store.create(session, LONG_TTL, limits).await {
+        let late = fixture.clock.is_some() || Instant::now() > deadline;
+        ensure!(!late, "what is gone still counts: {refused:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}
+
+pub(super) async fn beyond_the_stores_bound_a_session_is_refused(
+    harness: Arc<dyn Harness>,
+) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    let store = &*fixture.store;
+    let first = store.create(&of(0, 0), LONG_TTL, THREE).await?;
+    for n in 1..3 {
+        store.create(&of(n, n), LONG_TTL, THREE).await?;
+    }
+    is_refused(store, &of(3, 3), THREE).await?;
+    is_refused(store, &of(0, 3), THREE).await?;
+    // Those that live go on, and are no more for it.
+    store
+        .replace(&changed(&of(0, 0), 1), first, LONG_TTL)
+        .await?;
+    ensure!(store.touch(&of(1, 1).id, LONG_TTL).await?, "it lives");
+    is_refused(store, &of(3, 3), THREE).await?;
+    // The bound is the caller's, and may change; the id has stayed free.
+    let four = SessionLimits {
+        max_sessions: 4,
+        ..THREE
+    };
+    store.create(&of(3, 3), LONG_TTL, four).await?;
+    is_refused(store, &of(4, 4), four).await?;
+    is_refused(store, &of(4, 4), THREE).await?;
+    ensure!(
+        store.list(None, 100).await?.sessions.len() == 4,
+        "four live"
+    );
+    Ok(())
+}
+
+pub(super) async fn beyond_its_owners_bound_a_session_is_refused(
+    harness: Arc<dyn Harness>,
+) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    let store = &*fixture.store;
+    let first = store.create(&of(0, 0), LONG_TTL, THREE_EACH).await?;
+    for n in 1..3 {
+        store.create(&of(0, n), LONG_TTL, THREE_EACH).await?;
+    }
+    is_refused(store, &of(0, 3), THREE_EACH).await?;
+    store
+        .replace(&changed(&of(0, 0), 1), first, LONG_TTL)
+        .await?;
+    is_refused(store, &of(0, 3), THREE_EACH).await?;
+    // Others have room.
+    for n in 3..6 {
+        store.create(&of(1, n), LONG_TTL, THREE_EACH).await?;
+    }
+    is_refused(store, &of(1, 6), THREE_EACH).await?;
+    is_refused(store, &of(0, 6), THREE_EACH).await?;
+    store.create(&of(0, 6), LONG_TTL, ROOMY).await?;
+    Ok(())
+}
+
+pub(super) async fn what_ended_does_not_count(harness: Arc<dyn Harness>) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    let store = &*fixture.store;
+    let both = SessionLimits {
+        max_sessions: 3,
+        max_sessions_per_owner: 2,
+    };
+    for (owner, n) in [(0, 0), (0, 1), (1, 2)] {
+        store.create(&of(owner, n), LONG_TTL, both).await?;
+    }
+    for n in 3..10 {
+        is_refused(store, &of(0, n), both).await?;
+        ensure!(store.end(&of(0, n - 3).id).await?, "there was one to end");
+        // Ended twice, it makes room once.
+        store.end(&of(0, n - 3).id).await?;
+        let owner = u64::from(n % 3 == 2);
+        store.create(&of(owner, n), LONG_TTL, both).await?;
+    }
+    is_refused(store, &of(7, 10), both).await
+}
+
+pub(super) async fn what_expired_does_not_count(harness: Arc<dyn Harness>) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    let (store, ttl) = (&*fixture.store, fixture.short_ttl());
+    store.create(&of(0, 0), LONG_TTL, THREE).await?;
+    let revision = store.create(&of(0, 1), LONG_TTL, THREE).await?;
+    // One is created short, one becomes it.
+    store.create(&of(0, 2), ttl, THREE).await?;
+    store.replace(&of(0, 1), revision, ttl).await?;
+    fixture.pass(ttl).await;
+    for n in 3..5 {
+        is_admitted(&fixture, &of(0, n), THREE).await?;
+    }
+    is_refused(store, &of(0, 5), THREE).await?;
+    // The same for an owner, where a touch is what shortens.
+    for n in 10..13 {
+        store.create(&of(1, n), LONG_TTL, THREE_EACH).await?;
+    }
+    for n in 10..12 {
+        ensure!(store.touch(&of(1, n).id, ttl).await?, "it lives");
+    }
+    fixture.pass(ttl).await;
+    for n in 13..15 {
+        is_admitted(&fixture, &of(1, n), THREE_EACH).await?;
+    }
+    is_refused(store, &of(1, 15), THREE_EACH).await?;
+    // An id may come again once its time is over, and counts once.
+    ensure!(store.touch(&of(1, 14).id, ttl).await?, "it lives");
+    fixture.pass(ttl).await;
+    is_admitted(&fixture, &of(1, 14), THREE_EACH).await?;
+    is_refused(store, &of(1, 15), THREE_EACH).await
+}
+
+pub(super) async fn what_was_touched_counts_for_as_long_as_it_lives(
+    harness: Arc<dyn Harness>,
+) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    let (store, ttl) = (&*fixture.store, fixture.short_ttl());
+    let mut living = 0;
+    for n in 0..3 {
+        let revision = store.create(&of(0, n), ttl, THREE).await?;
+        // A busy machine may let the time pass before that: then it is gone, and does not count.
+        living += match n {
+            0 => u64::from(store.replace(&of(0, n), revision, LONG_TTL).await.is_ok()),
+            _ => u64::from(store.touch(&of(0, n).id, LONG_TTL).await?),
+        };
+    }
+    fixture.pass(ttl * 2).await;
+    for n in 3..(6 - living) {
+        is_admitted(&fixture, &of(0, n), THREE).await?;
+    }
+    is_refused(store, &of(0, 9), THREE).await
+}
+
+/// Thirty creates at once, over the handles in turn: as many succeed as there is room for.
+pub(super) async fn exactly_the_bounds_fit(stores: &[Arc<dyn SessionPorts>]) -> Result<()> {
+    let all = SessionLimits {
+        max_sessions: 7,
+        max_sessions_per_owner: 3,
+    };
+    // Two owners have room for three each; with a third, all together have room for seven.
+    for (from, owners, fit) in [(0, 2, 6), (100, 3, 1)] {
+        let creates: Vec<_> = (0..30)
+            .zip(stores.iter().cycle())
+            .map(|(n, store)| {
+                let (store, session) = (Arc::clone(store), of(n % owners, from + n));
+                tokio::spawn(async move { store.create(&session, LONG_TTL, all).await })
+            })
+            .collect();
+        let mut created = 0;
+        for create in creates {
+            match create.await? {
+                Ok(_) => created += 1,
+                Err(SessionStoreError::Overloaded { .. }) => {}
+                Err(other) => return Err(other.into()),
+            }
+        }
+        assert_eq!(created, fit, "of {owners} owners");
+    }
+    Ok(())
+}
+
+pub(super) async fn creates_at_once_do_not_pass_the_bounds(
+    harness: Arc<dyn Harness>,
+) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    exactly_the_bounds_fit(&[fixture.store]).await
+}

@@ -1,0 +1,109 @@
+//! How many sessions there may be, and for how long.
+
+use std::time::Duration;
+
+use model::{PrincipalId, Session, Timestamp};
+use ports::SessionLimits;
+
+use crate::limits::STREAM_SESSION_IDLE;
+
+/// What the configuration says of sessions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SessionBounds {
+    /// A session that nobody used for so long is gone.
+    pub(crate) idle: Duration,
+    /// A session is gone after that, however much it is used.
+    pub(crate) lifetime: Duration,
+    pub(crate) max_sessions: u64,
+    pub(crate) max_sessions_per_principal: u32,
+}
+
+impl SessionBounds {
+    /// How long a session lives that is used now; `None` if its time is over.
+    pub(super) fn time_to_live(&self, session: &Session, now: Timestamp) -> Option<Duration> {
+        // A session that another edge made in our future, by its clock, has its whole life before it.
+        let left = self.lifetime.checked_sub(now.since(session.created_at))?;
+        let idle = match session.ends_with_stream {
+            true => self.idle.min(STREAM_SESSION_IDLE),
+            false => self.idle,
+        };
+        Some(left.min(idle)).filter(|ttl| !ttl.is_zero())
+    }
+
+    /// Without authentication everybody is the same principal, and what is there is for all of them.
+    pub(super) fn limits(&self, owner: &PrincipalId) -> SessionLimits {
+        let max_sessions_per_owner = match *owner == PrincipalId::anonymous() {
+            true => u32::MAX,
+            false => self.max_sessions_per_principal,
+        };
+        SessionLimits {
+            max_sessions: self.max_sessions,
+            max_sessions_per_owner,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn session(ends_with_stream: bool) -> Session {
+        Session {
+            created_at: Timestamp::from_unix_millis(1_000_000),
+            ends_with_stream,
+            ..crate::session::tests::session()
+        }
+    }
+
+    fn bounds(idle: u32, lifetime: u32) -> SessionBounds {
+        SessionBounds {
+            idle: SECOND * idle,
+            lifetime: SECOND * lifetime,
+            max_sessions: 9,
+            max_sessions_per_principal: 3,
+        }
+    }
+
+    #[test]
+    fn a_session_lives_for_its_idle_time_but_never_beyond_its_lifetime() {
+        let (session, bounds) = (session(false), bounds(100, 1000));
+        for (age, lives) in [
+            (0, Some(100)),
+            (900, Some(100)),
+            (950, Some(50)),
+            (999, Some(1)),
+            (1000, None),
+            (5000, None),
+        ] {
+            let now = session.created_at.plus(SECOND * age);
+            let ttl = bounds.time_to_live(&session, now);
+            assert_eq!(ttl, lives.map(|lives| SECOND * lives), "after {age} s");
+        }
+        let before = session.created_at.minus(SECOND * 60);
+        assert_eq!(bounds.time_to_live(&session, before), Some(SECOND * 100));
+    }
+
+    #[test]
+    fn a_session_that_goes_with_its_stream_is_not_kept_for_long_without_it() {
+        let session = session(true);
+        let now = session.created_at;
+        for (idle, lives) in [(86_400, 90), (60, 60)] {
+            let ttl = bounds(idle, 86_400).time_to_live(&session, now);
+            assert_eq!(ttl, Some(SECOND * lives));
+        }
+    }
+
+    #[test]
+    fn what_counts_for_a_principal_does_not_count_for_nobody_in_particular() {
+        let of = |owner| bounds(1, 1).limits(&owner);
+        let alice = of(PrincipalId::new("alice").unwrap());
+        assert_eq!((alice.max_sessions, alice.max_sessions_per_owner), (9, 3));
+        let all = of(PrincipalId::anonymous());
+        assert_eq!(
+            (all.max_sessions, all.max_sessions_per_owner),
+            (9, u32::MAX)
+        );
+    }
+}

@@ -1,0 +1,244 @@
+//! How many sessions there may be, and for how long.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use model::{Clock, ManualClock, SystemClock};
+use reqwest::{StatusCode, header::RETRY_AFTER};
+use serde_json::{Value, json};
+use sse_edge::{Authenticator, Config, TokenDigest};
+use testkit::mcp_client::McpClient;
+
+use super::world::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Of Alice and of Bob.
+const TOKENS: [&str; 2] = [
+    "token-of-alice-who-wants-them-all-------",
+    "token-of-bob-who-wants-one--------------",
+];
+
+/// An authenticator that knows both, and the folder of its file.
+fn alice_and_bob() -> (Authenticator, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokens.toml");
+    let entries = TOKENS.iter().zip(["alice", "bob"]).map(|(token, name)| {
+        let sha256 = TokenDigest::of_new(token).unwrap().to_hex();
+        format!("[[token]]\nid = \"{name}\"\nsha256 = \"{sha256}\"\nprincipal = \"{name}\"\n")
+    });
+    std::fs::write(&path, entries.collect::<String>()).unwrap();
+    let auth = Authenticator::tokens(&path, Arc::new(SystemClock)).unwrap();
+    (auth, folder)
+}
+
+/// A world whose sessions live by a clock of the test's, and an edge of that configuration.
+async fn world(config: &Config) -> (World, Node, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::at(SystemClock.now()));
+    let world = World::at(clock.clone()).await;
+    let node = world.node_with(config, world.bus.clone()).await;
+    (world, node, clock)
+}
+
+fn hello() -> Value {
+    json!({ "jsonrpc": "2.0", "id": 7, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {},
+        "clientInfo": { "name": "test", "version": "1" } } })
+}
+
+/// Says hello, with a bearer token if there is one.
+async fn initialize(node: &Node, token: Option<&str>) -> reqwest::Response {
+    let request = reqwest::Client::new()
+        .post(node.at("/mcp"))
+        .header("accept", "application/json, text/event-stream")
+        .json(&hello());
+    let request = match token {
+        Some(token) => request.bearer_auth(token),
+        None => request,
+    };
+    request.send().await.unwrap()
+}
+
+/// Says hello and is sent away, to come back later.
+async fn is_refused(node: &Node, token: Option<&str>) {
+    let refused = initialize(node, token).await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let seconds = refused.headers()[RETRY_AFTER].to_str().unwrap();
+    assert!(seconds.parse::<u32>().unwrap() > 0, "{seconds}");
+    assert!(!refused.headers().contains_key("mcp-session-id"));
+    let body: Value = refused.json().await.unwrap();
+    assert_eq!((&body["jsonrpc"], &body["id"]), (&json!("2.0"), &json!(7)));
+    let code = &body["error"]["data"]["code"];
+    assert_eq!(code, "too-many-sessions", "{body}");
+}
+
+async fn is_gone(client: &McpClient, node: &Node) {
+    let error = client.ping(&node.url).await.unwrap_err();
+    assert_eq!(error.status(), Some(404), "{error:?}");
+}
+
+#[tokio::test]
+async fn beyond_the_bound_initialize_is_refused_until_a_session_ends_or_expires() {
+    let config = Config {
+        max_sessions: 2,
+        // Without authentication everybody is the same one, and this does not apply.
+        max_sessions_per_principal: 1,
+        session_idle_seconds: 60,
+        ..Config::default()
+    };
+    let (world, a, clock) = world(&config).await;
+    let b = world.node_with(&config, world.bus.clone()).await;
+    let first = connect(&a).await;
+    let second = connect(&b).await;
+    for node in [&a, &b] {
+        is_refused(node, None).await;
+        let legacy = reqwest::Client::new().get(node.at("/sse"));
+        let legacy = legacy.header("accept", "text/event-stream").send().await;
+        assert_eq!(legacy.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+    // Those that are there go on.
+    subscribe(&second, &a, "cat").await;
+    assert_eq!(first.end(&b.url).await.unwrap(), 204);
+    let third = connect(&a).await;
+    is_refused(&b, None).await;
+    clock.advance(SECOND * 50);
+    third.ping(&b.url).await.unwrap();
+    is_refused(&a, None).await;
+    clock.advance(SECOND * 10);
+    connect(&a).await;
+    is_gone(&second, &a).await;
+    is_refused(&a, None).await;
+}
+
+#[tokio::test]
+async fn one_principal_cannot_take_the_room_of_others() {
+    let (auth, _folder) = alice_and_bob();
+    let world = World::new().await;
+    let config = Config {
+        max_sessions_per_principal: 2,
+        ..Config::default()
+    };
+    let node = world.node_for(&config, world.bus.clone(), auth).await;
+    let [alice, bob] = TOKENS.map(Some);
+    for _ in 0..2 {
+        assert_eq!(initialize(&node, alice).await.status(), StatusCode::OK);
+    }
+    is_refused(&node, alice).await;
+    assert_eq!(initialize(&node, bob).await.status(), StatusCode::OK);
+    is_refused(&node, alice).await;
+}
+
+#[tokio::test]
+async fn a_session_that_is_used_all_the_time_ends_with_its_lifetime() {
+    let config = Config {
+        session_idle_seconds: 4,
+        session_max_seconds: 10,
+        ..Config::default()
+    };
+    let (world, a, clock) = world(&config).await;
+    let b = world.node_with(&config, world.bus.clone()).await;
+    let client = connect(&a).await;
+    let mut stream = client.open_stream(&a.url, None).await.unwrap();
+    for _ in 0..3 {
+        clock.advance(SECOND * 3);
+        client.ping(&b.url).await.unwrap();
+        subscribe(&client, &a, "cat").await;
+    }
+    clock.advance(SECOND);
+    is_gone(&client, &b).await;
+    is_gone(&client, &a).await;
+    ended(&mut stream).await;
+    assert_eq!(world.sessions().await, 0);
+}
+
+/// By the real clock, because the edge's rounds go by that.
+#[tokio::test]
+async fn an_open_stream_keeps_its_session_alive_up_to_its_lifetime() {
+    let config = Config {
+        session_idle_seconds: 2,
+        session_max_seconds: 5,
+        ..Config::default()
+    };
+    let world = World::new().await;
+    let node = world.node_with(&config, world.bus.clone()).await;
+    let client = connect(&node).await;
+    let mut stream = client.open_stream(&node.url, None).await.unwrap();
+    let (begun, idle) = (Instant::now(), connect(&node).await);
+    until("what is idle is gone", || async {
+        world.sessions().await < 2
+    })
+    .await;
+    is_gone(&idle, &node).await;
+    assert_eq!(world.sessions().await, 1, "its stream is open");
+    ended(&mut stream).await;
+    assert!(begun.elapsed() > SECOND * 4, "{:?}", begun.elapsed());
+    is_gone(&client, &node).await;
+}
+
+#[tokio::test]
+async fn a_request_that_is_refused_keeps_no_session_alive() {
+    let config = Config {
+        session_idle_seconds: 100,
+        ..Config::default()
+    };
+    let (_world, node, clock) = world(&config).await;
+    let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" });
+    let headers = |client: &McpClient, version: &str| {
+        let accept = "application/json, text/event-stream";
+        let mut headers = client.headers();
+        headers.insert("mcp-protocol-version", version.parse().unwrap());
+        headers.insert("accept", accept.parse().unwrap());
+        headers
+    };
+    let refused = async |client: &McpClient, version: &str, body: &Value| {
+        let request = reqwest::Client::new().post(node.at("/mcp"));
+        let request = request.headers(headers(client, version)).json(body);
+        let status = request.send().await.unwrap().status();
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{version} {body}");
+    };
+    let idle = connect(&node).await;
+    let used = connect(&node).await;
+    clock.advance(SECOND * 60);
+    refused(&idle, "1999-01-01", &ping).await;
+    refused(&idle, "2025-11-25", &json!([ping])).await;
+    refused(&idle, "2025-11-25", &json!({ "jsonrpc": "1.0", "id": 1 })).await;
+    let legacy = format!("/messages?sessionId={}", idle.session_id().unwrap());
+    let elsewhere = reqwest::Client::new().post(node.at(&legacy)).json(&ping);
+    assert_eq!(
+        elsewhere.send().await.unwrap().status(),
+        StatusCode::NOT_FOUND
+    );
+    used.ping(&node.url).await.unwrap();
+    clock.advance(SECOND * 40);
+    is_gone(&idle, &node).await;
+    used.ping(&node.url).await.unwrap();
+}
+
+#[tokio::test]
+async fn somebody_else_keeps_no_session_alive() {
+    let config = Config {
+        session_idle_seconds: 100,
+        ..Config::default()
+    };
+    let clock = Arc::new(ManualClock::at(SystemClock.now()));
+    let world = World::at(clock.clone()).await;
+    let (auth, _folder) = alice_and_bob();
+    let node = world.node_for(&config, world.bus.clone(), auth).await;
+    let [alice, bob] = TOKENS;
+    let session = initialize(&node, Some(alice)).await;
+    let session = session.headers()["mcp-session-id"].clone();
+    let ping = async |token: &str| {
+        let request = reqwest::Client::new()
+            .post(node.at("/mcp"))
+            .header("accept", "application/json, text/event-stream")
+            .header("mcp-session-id", session.clone())
+            .json(&json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" }));
+        request.bearer_auth(token).send().await.unwrap().status()
+    };
+    clock.advance(SECOND * 60);
+    assert_eq!(ping(bob).await, StatusCode::NOT_FOUND);
+    clock.advance(SECOND * 40);
+    assert_eq!(ping(alice).await, StatusCode::NOT_FOUND);
+}
