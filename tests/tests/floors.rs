@@ -25,7 +25,7 @@ const BINARY: Place = Floor(5);
 /// The feature of the binary that may bring the test kit in (`forgewire demo`).
 const DEMO_FEATURE: &str = "demo";
 
-const HOUSE: [(&str, Place); 19] = [
+const HOUSE: [(&str, Place); 20] = [
     ("model", Floor(0)),
     ("ports", Floor(1)),
     ("proto", Floor(1)),
@@ -44,6 +44,7 @@ const HOUSE: [(&str, Place); 19] = [
     ("contract", Beside),
     ("testkit", Beside),
     ("bench", Beside),
+    ("fuzz", Beside),
     ("tests", Beside),
 ];
 
