@@ -18,8 +18,8 @@ use model::{
     Timestamp, TraceContext,
 };
 use ports::{
-    Bus, BusError, BusEvent, BusMessage, EventHint, EventLog, ResourceError, ResourceReader,
-    ResourceState, SessionStore, Subscription, SyncStatus, Topic,
+    Bus, BusError, BusEvent, BusMessage, EventHint, EventLog, Mailbox, ResourceError,
+    ResourceReader, ResourceState, SessionLock, SessionStore, Subscription, SyncStatus, Topic,
 };
 use reqwest::Url;
 use serde_json::{Value, json};
@@ -59,11 +59,35 @@ impl Drop for Node {
     }
 }
 
+/// Where sessions are, and all that belongs to them.
+#[derive(Clone)]
+pub(crate) struct SessionParts {
+    sessions: Arc<dyn SessionStore>,
+    mailbox: Arc<dyn Mailbox>,
+    locks: Arc<dyn SessionLock>,
+}
+
+impl SessionParts {
+    /// All in one store.
+    pub(crate) fn of<S: SessionStore + Mailbox + SessionLock>(store: &Arc<S>) -> Self {
+        Self {
+            sessions: Arc::clone(store) as Arc<dyn SessionStore>,
+            mailbox: Arc::clone(store) as Arc<dyn Mailbox>,
+            locks: Arc::clone(store) as Arc<dyn SessionLock>,
+        }
+    }
+
+    fn in_memory() -> Self {
+        let store = MemorySessionStore::new(Arc::new(SystemClock), 1000);
+        Self::of(&Arc::new(store))
+    }
+}
+
 /// What the edges stand on.
 pub(crate) struct World {
     pub(crate) log: Arc<MemoryEventLog>,
     pub(crate) bus: Arc<InProcessBus>,
-    sessions: Arc<MemorySessionStore>,
+    parts: SessionParts,
     epoch: Epoch,
     count: AtomicU64,
 }
@@ -73,17 +97,25 @@ impl World {
         Self::keeping(100_000).await
     }
 
+    /// With the sessions elsewhere.
+    pub(crate) async fn on(parts: SessionParts) -> Self {
+        Self::built(100_000, parts).await
+    }
+
     /// A log that keeps so many events.
     pub(crate) async fn keeping(events: usize) -> Self {
+        Self::built(events, SessionParts::in_memory()).await
+    }
+
+    async fn built(events: usize, parts: SessionParts) -> Self {
         let capacity = |count| NonZeroUsize::new(count).unwrap();
         let log = Arc::new(MemoryEventLog::new(&RandomIds, capacity(events)));
         let epoch = log.head().await.unwrap().epoch;
         let bus = Arc::new(InProcessBus::new(capacity(10_000)));
-        let sessions = Arc::new(MemorySessionStore::new(Arc::new(SystemClock), 1000));
         Self {
             log,
             bus,
-            sessions,
+            parts,
             epoch,
             count: AtomicU64::new(0),
         }
@@ -112,9 +144,9 @@ impl World {
     ) -> Node {
         let deps = Deps {
             log: self.log.clone(),
-            sessions: self.sessions.clone(),
-            mailbox: self.sessions.clone(),
-            locks: self.sessions.clone(),
+            sessions: Arc::clone(&self.parts.sessions),
+            mailbox: Arc::clone(&self.parts.mailbox),
+            locks: Arc::clone(&self.parts.locks),
             bus,
             resources: Arc::new(OneIssue),
             clock: Arc::new(SystemClock),
