@@ -139,7 +139,11 @@ impl<'a> Mutator<'a> {
             2 => {
                 let chosen = self.below(self.tokens.len());
                 let token = self.tokens[chosen];
-                let over = if self.random() % 2 == 0 { at } else { end };
+                let over = if self.random().is_multiple_of(2) {
+                    at
+                } else {
+                    end
+                };
                 input.splice(at..over, token.iter().copied());
             }
             3 => {
