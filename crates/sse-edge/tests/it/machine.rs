@@ -306,14 +306,16 @@ impl Machine {
     }
 
     /// Waits until the session's stream has what the session now asks for: when one more wish has come
-    /// true, all have.
+    /// true, all have. Until then nothing else may happen, since an event of a wish that the stream's
+    /// edge hears of late comes after what it knew to bring.
     async fn arrived(&mut self, edge: usize, session: usize) {
-        if self.sessions[session].stream.is_some() {
-            let repo = format!("wish-{}", self.events.len());
-            self.subscribe(edge, session, &repo).await;
-            self.happen(&repo).await;
-            self.mark().await;
+        if self.sessions[session].stream.is_none() {
+            return;
         }
+        let repo = format!("wish-{}", self.events.len());
+        self.subscribe(edge, session, &repo).await;
+        self.happen(&repo).await;
+        self.brings_what_is_due(session).await;
     }
 
     /// Something happens, and both edges have heard of it.
@@ -342,14 +344,18 @@ impl Machine {
     /// Every open stream brings what is due, once, in order, and nothing else before the marker.
     async fn mark(&mut self) {
         self.happen(MARKER).await;
-        let happened = self.events.len();
-        for session in self.sessions.iter_mut() {
-            let Some(stream) = &mut session.stream else {
-                continue;
-            };
+        for session in 0..self.sessions.len() {
+            self.brings_what_is_due(session).await;
+        }
+    }
+
+    async fn brings_what_is_due(&mut self, session: usize) {
+        let session = &mut self.sessions[session];
+        if let Some(stream) = &mut session.stream {
             let due = std::mem::take(&mut session.due);
             assert_eq!(next_events(stream, due.len()).await, due, "{}", session.id);
-            session.last = Some((stream.last_id().unwrap().to_owned(), happened));
+            let last = stream.last_id().unwrap().to_owned();
+            session.last = Some((last, self.events.len()));
         }
     }
 
