@@ -46,6 +46,8 @@ missing_packages() {
     compiles || echo gcc libc6-dev
     have make || echo make
     [ "$goal" = test ] || return 0
+    # libFuzzer is C++ (`make fuzz`, and `make lint`, which looks at all features).
+    have c++ || echo g++
     have nats-server || echo nats-server
     have redis-server || echo redis-server
     have haproxy || echo haproxy

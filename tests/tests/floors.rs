@@ -45,6 +45,7 @@ const HOUSE: [(&str, Place); 20] = [
     ("contract", Beside),
     ("testkit", Beside),
     ("bench", Beside),
+    ("fuzz", Beside),
     ("tests", Beside),
 ];
 

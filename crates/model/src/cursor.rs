@@ -9,9 +9,9 @@ use crate::{Epoch, PrincipalId, Sequence, SessionId, StreamId};
 
 const VERSION: u8 = 1;
 const BODY_BYTES: usize = 1 + 8 + 8 + 8;
-/// With a position in the session's inbox; only who has got something from it needs that.
-const INBOX_VERSION: u8 = 3;
-const INBOX_BODY_BYTES: usize = BODY_BYTES + 8;
+/// With what only the stream of a session needs beside the position.
+const SESSION_VERSION: u8 = 3;
+const SESSION_BODY_BYTES: usize = BODY_BYTES + 8 + 8;
 const CHECK_BYTES: usize = 4;
 
 /// Who may use a cursor: a digest of the reader, so that a cursor tells nothing about them.
@@ -76,6 +76,9 @@ pub struct Cursor {
     pub scope: CursorScope,
     /// Everything in the session's inbox up to here is known too; the start where there is none.
     pub inbox: Sequence,
+    /// The newest wish of the session that the stream knew of: what was wished later is looked for from
+    /// where the wish began, because the edge that gave the cursor may not have heard of it.
+    pub wishes: u64,
 }
 
 /// A cursor that we do not go on from.
@@ -95,16 +98,22 @@ impl Cursor {
     /// # Errors
     /// [`CursorError::Malformed`] for damaged text, [`CursorError::Foreign`] for another reader's.
     pub fn parse(text: &str, scope: CursorScope) -> Result<Self, CursorError> {
-        let mut bytes = [0; INBOX_BODY_BYTES + CHECK_BYTES];
+        let mut bytes = [0; SESSION_BODY_BYTES + CHECK_BYTES];
         let length = URL_SAFE_NO_PAD
             .decode_slice(text.trim(), &mut bytes)
             .map_err(|_| CursorError::Malformed)?;
         let (body, check) = bytes[..length]
             .split_last_chunk::<CHECK_BYTES>()
             .ok_or(CursorError::Malformed)?;
-        let inbox = match (body.len(), body.first()) {
-            (BODY_BYTES, Some(&VERSION)) => Sequence::START,
-            (INBOX_BODY_BYTES, Some(&INBOX_VERSION)) => Sequence(first_u64(&body[25..])),
+        let (inbox, wishes) = match (body.len(), body.first()) {
+            (BODY_BYTES, Some(&VERSION)) => (0, 0),
+            (SESSION_BODY_BYTES, Some(&SESSION_VERSION)) => {
+                match (first_u64(&body[25..]), first_u64(&body[33..])) {
+                    // There is one spelling of each cursor.
+                    (0, 0) => return Err(CursorError::Malformed),
+                    both => both,
+                }
+            }
             _ => return Err(CursorError::Malformed),
         };
         if Sha256::digest(body)[..CHECK_BYTES] != *check {
@@ -114,7 +123,8 @@ impl Cursor {
             epoch: Epoch(first_u64(&body[1..])),
             sequence: Sequence(first_u64(&body[9..])),
             scope: CursorScope(first_u64(&body[17..])),
-            inbox,
+            inbox: Sequence(inbox),
+            wishes,
         };
         if cursor.scope == scope {
             Ok(cursor)
@@ -126,21 +136,22 @@ impl Cursor {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let has_inbox = self.inbox != Sequence::START;
-        let (version, length) = if has_inbox {
-            (INBOX_VERSION, INBOX_BODY_BYTES)
+        let of_session = self.inbox != Sequence::START || self.wishes != 0;
+        let (version, length) = if of_session {
+            (SESSION_VERSION, SESSION_BODY_BYTES)
         } else {
             (VERSION, BODY_BYTES)
         };
-        let mut bytes = [0; INBOX_BODY_BYTES + CHECK_BYTES];
+        let mut bytes = [0; SESSION_BODY_BYTES + CHECK_BYTES];
         bytes[0] = version;
         bytes[1..9].copy_from_slice(&self.epoch.0.to_be_bytes());
         bytes[9..17].copy_from_slice(&self.sequence.0.to_be_bytes());
         bytes[17..25].copy_from_slice(&self.scope.0.to_be_bytes());
         bytes[25..33].copy_from_slice(&self.inbox.0.to_be_bytes());
+        bytes[33..41].copy_from_slice(&self.wishes.to_be_bytes());
         let check = Sha256::digest(&bytes[..length]);
         bytes[length..length + CHECK_BYTES].copy_from_slice(&check[..CHECK_BYTES]);
-        let mut text = [0; 52];
+        let mut text = [0; 60];
         let length = URL_SAFE_NO_PAD
             .encode_slice(&bytes[..length + CHECK_BYTES], &mut text)
             .map_err(|_| fmt::Error)?;
@@ -241,6 +252,7 @@ mod tests {
             sequence: Sequence(1),
             scope: scope("a"),
             inbox: Sequence::START,
+            wishes: 0,
         };
         let read = StreamCursor::parse(&of_the_log.to_string(), &alice, &one);
         assert_eq!(read, Err(CursorError::Malformed));
@@ -250,11 +262,15 @@ mod tests {
         CursorScope::events(&PrincipalId::new(name).unwrap())
     }
 
+    fn small() -> impl Strategy<Value = u64> {
+        prop_oneof![Just(0), any::<u64>()]
+    }
+
     proptest! {
         #[test]
-        fn a_cursor_survives_its_text(epoch: u64, sequence: u64, inbox in prop_oneof![Just(0), any::<u64>()]) {
+        fn a_cursor_survives_its_text(epoch: u64, sequence: u64, inbox in small(), wishes in small()) {
             let (sequence, inbox) = (Sequence(sequence), Sequence(inbox));
-            let cursor = Cursor { epoch: Epoch(epoch), sequence, scope: scope("a"), inbox };
+            let cursor = Cursor { epoch: Epoch(epoch), sequence, scope: scope("a"), inbox, wishes };
             let text = cursor.to_string();
             prop_assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
             prop_assert_eq!(Cursor::parse(&text, scope("a")), Ok(cursor));
@@ -270,7 +286,7 @@ mod tests {
 
         #[test]
         fn a_changed_character_is_noticed(position in 0_usize..38, replacement in "[A-Za-z0-9_-]") {
-            let cursor = Cursor { epoch: Epoch(7), sequence: Sequence(9), scope: scope("a"), inbox: Sequence::START };
+            let cursor = Cursor { epoch: Epoch(7), sequence: Sequence(9), scope: scope("a"), inbox: Sequence::START, wishes: 0 };
             let mut text = cursor.to_string();
             let before = text.clone();
             text.replace_range(position..=position, &replacement);

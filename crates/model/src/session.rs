@@ -18,6 +18,9 @@ pub struct Subscription {
     pub since: LogPosition,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Its number among the session's wishes.
+    #[serde(default)]
+    pub wish: u64,
 }
 
 /// An MCP session. Durable before its id leaves the server, so that any edge serves it at once.
@@ -42,6 +45,12 @@ pub struct Session {
     /// Resources that it wants `notifications/resources/updated` for, as the client spelt them, with
     /// the position after which changes count.
     pub resource_uris: BTreeMap<String, LogPosition>,
+    /// Numbers of these wishes, under the same names.
+    #[serde(default)]
+    pub resource_wishes: BTreeMap<String, u64>,
+    /// Number of the newest wish, of either kind. It only rises.
+    #[serde(default)]
+    pub wishes: u64,
     /// Lowest level of the log notifications that it wants; none means all.
     #[serde(default)]
     pub log_level: Option<String>,
@@ -54,4 +63,12 @@ pub struct Session {
     /// HTTP+SSE (2024-11-05): the session is its stream, and goes when that ends.
     #[serde(default)]
     pub ends_with_stream: bool,
+}
+
+impl Session {
+    /// The number of one more wish.
+    pub const fn next_wish(&mut self) -> u64 {
+        self.wishes += 1;
+        self.wishes
+    }
 }

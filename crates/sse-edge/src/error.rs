@@ -38,6 +38,8 @@ pub(crate) enum EdgeError {
     NoSuchSession,
     #[error("the Origin header names a page that this server does not serve")]
     Origin,
+    #[error("the Host header does not name this machine")]
+    Host,
     #[error(transparent)]
     Denied(#[from] Denied),
     #[error(transparent)]
@@ -69,7 +71,7 @@ impl Classified for EdgeError {
             | Self::Limited(_) => ErrorClass::Overloaded,
             Self::Cursor(_) | Self::Filter(_) | Self::Parameter { .. } => ErrorClass::Caller,
             Self::SessionGone | Self::NoSuchSession => ErrorClass::Missing,
-            Self::Origin | Self::Denied(_) => ErrorClass::Unauthorized,
+            Self::Origin | Self::Host | Self::Denied(_) => ErrorClass::Unauthorized,
             Self::Log(error) => error.class(),
             Self::Sessions(error) => error.class(),
             Self::Mailbox(error) => error.class(),
@@ -96,6 +98,7 @@ impl EdgeError {
             Self::SessionGone => "session-gone",
             Self::NoSuchSession => "session-not-found",
             Self::Origin => "origin-refused",
+            Self::Host => "host-refused",
             Self::Denied(denied) => denied.code(),
             Self::Log(_) | Self::Timeout(_) => "event-log-unavailable",
             Self::Sessions(_) | Self::Mailbox(_) => "session-store-unavailable",
@@ -126,7 +129,7 @@ impl IntoResponse for EdgeError {
         let problem = Problem::new(class, self.code(), "The request cannot be served")
             .detail(self.public_text());
         match self {
-            Self::Origin => problem.status(StatusCode::FORBIDDEN).into_response(),
+            Self::Origin | Self::Host => problem.status(StatusCode::FORBIDDEN).into_response(),
             Self::Denied(denied) => {
                 let mut response = problem.status(denied.status()).into_response();
                 let challenge = denied.challenge();

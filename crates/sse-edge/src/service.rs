@@ -238,17 +238,19 @@ impl Service {
         let hub = Arc::clone(&self.edge.hub);
         hub.watch_drain(lifecycle.draining());
         let _ = self.edge.lifecycle.set(lifecycle.clone());
+        // Streams get events until the last of them has said farewell.
+        let streams_ended = lifecycle.closed();
         let (task_news, changes) = TaskNews::new(Arc::clone(&hub), Arc::clone(&self.edge.tasks));
         let watching = watch_tasks(
             Arc::clone(&self.edge.tasks),
             Arc::clone(&hub),
             changes,
-            lifecycle.closed(),
+            streams_ended.clone(),
         );
         lifecycle.spawn("edge-tasks", OnExit::MayFinish, watching);
         if let Some(reports) = self.reports.lock().take() {
             let sessions = Arc::clone(&self.edge.sessions);
-            let reporting = report(sessions, reports, lifecycle.closed());
+            let reporting = report(sessions, reports, streams_ended.clone());
             lifecycle.spawn("edge-inboxes", OnExit::MayFinish, reporting);
         }
         let (news, changes) = SessionNews::new(
@@ -272,8 +274,6 @@ impl Service {
                 followed => hub.take(followed),
             }
         };
-        // Streams get events until the last of them has said farewell.
-        let streams_ended = lifecycle.closed();
         self.edge.auth.spawn(lifecycle, streams_ended.clone());
         let revoking = end_revoked(
             self.edge.auth.revoked(),

@@ -114,8 +114,8 @@ fn deeper_than(body: &[u8], limit: usize) -> bool {
 /// The members of any message; null is a value here, not an absent member.
 #[derive(Deserialize)]
 struct Wire<'a> {
-    #[serde(borrow, default)]
-    jsonrpc: Option<std::borrow::Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    jsonrpc: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     id: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
@@ -138,9 +138,8 @@ fn message(raw: &RawValue) -> Result<Incoming, Rejected> {
     if !raw.get().starts_with('{') {
         return Err(invalid("a message is a JSON object"));
     }
-    let wire: Wire<'_> = serde_json::from_str(raw.get()).map_err(|_| {
-        invalid("the message has a member twice, or a jsonrpc member that is no text")
-    })?;
+    let wire: Wire<'_> =
+        serde_json::from_str(raw.get()).map_err(|_| invalid("the message has a member twice"))?;
     let id = wire.id.and_then(RequestId::from_raw);
     let refuse = |reason| {
         Err(Rejected::Invalid {
@@ -148,7 +147,7 @@ fn message(raw: &RawValue) -> Result<Incoming, Rejected> {
             reason,
         })
     };
-    if wire.jsonrpc.as_deref() != Some("2.0") {
+    if !wire.jsonrpc.is_some_and(is_version_two) {
         return refuse("the member jsonrpc has to be \"2.0\"");
     }
     if wire.id.is_some() && id.is_none() && !is_error_without_id(&wire) {
@@ -186,6 +185,12 @@ fn message(raw: &RawValue) -> Result<Incoming, Rejected> {
         }
         _ => refuse("a message is a request, a notification, or a response with its id"),
     }
+}
+
+fn is_version_two(jsonrpc: &RawValue) -> bool {
+    // Text may be spelt with escapes; hardly anybody does.
+    let escaped = || serde_json::from_str::<String>(jsonrpc.get()).is_ok_and(|text| text == "2.0");
+    jsonrpc.get() == r#""2.0""# || escaped()
 }
 
 /// JSON-RPC 2.0 §5 answers an unreadable request with id null; some clients do.
@@ -228,6 +233,7 @@ mod tests {
         };
         assert_eq!(response.outcome.unwrap().get(), "null");
         for error in [
+            r#"{"jsonrpc":"2\u002e0","id":1,"error":{}}"#,
             r#"{"jsonrpc":"2.0","id":1,"error":{}}"#,
             r#"{"jsonrpc":"2.0","id":null,"error":{}}"#,
             r#"{"jsonrpc":"2.0","error":{}}"#,
@@ -254,6 +260,7 @@ mod tests {
             ("[]", None),
             ("{}", None),
             (r#"{"jsonrpc":"1.0","id":1,"method":"m"}"#, Some(1)),
+            (r#"{"jsonrpc":2.0,"id":1,"method":"m"}"#, Some(1)),
             (r#"{"id":1,"method":"m"}"#, Some(1)),
             (r#"{"jsonrpc":"2.0","id":null,"method":"m"}"#, None),
             (r#"{"jsonrpc":"2.0","id":1.5,"method":"m"}"#, None),

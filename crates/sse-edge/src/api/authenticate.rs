@@ -7,7 +7,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, header, request::Parts};
+use http::{HeaderValue, Uri, header, request::Parts};
 use mcp::{Refusal, RpcError, envelope::ErrorCode};
 
 use crate::{
@@ -17,6 +17,11 @@ use crate::{
 
 /// Paths where a client expects JSON-RPC, also when it is refused.
 const JSON_RPC: [&str; 4] = ["/mcp", "/mcp/stream", "/sse", "/messages"];
+
+/// Whether whoever asks for this expects JSON-RPC.
+pub(super) fn speaks_json_rpc(uri: &Uri) -> bool {
+    JSON_RPC.contains(&uri.path())
+}
 
 /// The principal of the request: an extractor of every handler.
 #[derive(Debug, Clone)]
@@ -43,7 +48,7 @@ pub(crate) async fn check(
             request.extensions_mut().insert(Authenticated(principal));
             next.run(request).await
         }
-        Err(denied) if JSON_RPC.contains(&request.uri().path()) => json_rpc(denied),
+        Err(denied) if speaks_json_rpc(request.uri()) => json_rpc(denied),
         Err(denied) => EdgeError::Denied(denied).into_response(),
     }
 }

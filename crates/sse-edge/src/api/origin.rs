@@ -1,12 +1,20 @@
 //! Which web pages may talk to us (MCP, Streamable HTTP, "Security warning": DNS rebinding).
+//!
+//! A page that was loaded from a name which now resolves to this machine sends that name as `Host`,
+//! and no `Origin` with some requests. So on loopback `Host` has to be this machine or the host of an
+//! allowed origin. Elsewhere the balancer decides on hosts.
+
+use std::net::IpAddr;
 
 use axum::{
     extract::{Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use mcp::{Refusal, RpcError, envelope::ErrorCode};
 
+use super::authenticate::speaks_json_rpc;
 use crate::error::EdgeError;
 
 /// Headers that a page may send.
@@ -38,45 +46,79 @@ impl Origins {
         self.allowed.contains(&origin) || (self.loopback && is_local(&origin))
     }
 
-    /// On loopback a foreign Host is a rebound name; elsewhere the balancer decides on hosts.
-    fn allows_host(&self, headers: &HeaderMap) -> bool {
-        let host = headers
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok());
-        let named = |host: &str| {
-            self.allowed
-                .iter()
-                .any(|origin| origin.ends_with(&format!("//{host}")))
+    /// A request that names no host at all comes from no browser.
+    fn allows_host(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        let in_uri = uri
+            .authority()
+            .map(|authority| authority.as_str().as_bytes());
+        let named = headers.get_all(header::HOST).iter();
+        let mut named = named.map(HeaderValue::as_bytes).chain(in_uri);
+        !self.loopback || named.all(|host| self.is_ours(host))
+    }
+
+    fn is_ours(&self, authority: &[u8]) -> bool {
+        let Ok(authority) = std::str::from_utf8(authority) else {
+            return false;
         };
-        !self.loopback || host.is_none_or(|host| is_local(&format!("http://{host}")) || named(host))
+        let host = host(authority).to_ascii_lowercase();
+        let is_of = |origin: &String| {
+            let authority = origin.split_once("://").map(|(_, authority)| authority);
+            authority.is_some_and(|authority| self::host(authority) == host)
+        };
+        is_this_machine(&host) || self.allowed.iter().any(is_of)
     }
 }
 
-fn is_local(origin: &str) -> bool {
-    let Some((_, authority)) = origin.split_once("://") else {
-        return false;
-    };
-    let host = match authority.rsplit_once(':') {
+/// An authority without its port.
+fn host(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
         _ => authority,
-    };
-    matches!(host, "localhost" | "127.0.0.1" | "[::1]")
+    }
 }
 
-/// Refuses foreign origins with 403, answers preflights, and adds the CORS headers for allowed ones.
+fn is_this_machine(host: &str) -> bool {
+    let address = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    let address: Option<IpAddr> = address.unwrap_or(host).parse().ok();
+    host == "localhost" || address.is_some_and(|address| address.is_loopback())
+}
+
+fn is_local(origin: &str) -> bool {
+    let authority = origin.split_once("://").map(|(_, authority)| authority);
+    authority.is_some_and(|authority| is_this_machine(host(authority)))
+}
+
+/// 403, in the words that the path's clients understand.
+fn refused(uri: &Uri, error: EdgeError) -> Response {
+    if !speaks_json_rpc(uri) {
+        return error.into_response();
+    }
+    let said = RpcError::new(ErrorCode::InvalidRequest, error.public_text());
+    let said = said.with_data(serde_json::json!({ "code": error.code() }));
+    let refusal = Refusal::new(StatusCode::FORBIDDEN, said);
+    let json = HeaderValue::from_static("application/json");
+    (
+        refusal.status,
+        [(header::CONTENT_TYPE, json)],
+        refusal.body(),
+    )
+        .into_response()
+}
+
+/// Refuses foreign hosts and origins with 403, answers preflights, and adds the CORS headers for allowed ones.
 pub(crate) async fn check(
     State(origins): State<Origins>,
     request: Request,
     next: Next,
 ) -> Response {
-    if !origins.allows_host(request.headers()) {
-        return EdgeError::Origin.into_response();
+    if !origins.allows_host(request.uri(), request.headers()) {
+        return refused(request.uri(), EdgeError::Host);
     }
     let Some(origin) = request.headers().get(header::ORIGIN).cloned() else {
         return next.run(request).await;
     };
     if !origin.to_str().is_ok_and(|origin| origins.allows(origin)) {
-        return EdgeError::Origin.into_response();
+        return refused(request.uri(), EdgeError::Origin);
     }
     let preflight = request.method() == Method::OPTIONS;
     let mut response = if preflight {
@@ -125,5 +167,48 @@ mod tests {
             assert!(!origins.allows(bad), "{bad}");
         }
         assert!(!Origins::new(&[], false).allows("http://localhost"));
+    }
+
+    #[test]
+    fn on_loopback_a_host_is_this_machine_or_that_of_a_named_page() {
+        let origins = Origins::new(&["https://App.example.com:8443/".into()], true);
+        let allows = |origins: &Origins, hosts: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for host in hosts {
+                headers.append(header::HOST, HeaderValue::from_bytes(host).unwrap());
+            }
+            origins.allows_host(&Uri::from_static("/mcp"), &headers)
+        };
+        for good in [
+            "localhost",
+            "LocalHost:3000",
+            "127.0.0.1:3000",
+            "127.8.8.8",
+            "[::1]:3000",
+            "app.example.com",
+            "APP.example.com:3000",
+        ] {
+            assert!(allows(&origins, &[good.as_bytes()]), "{good}");
+        }
+        for bad in [
+            "evil.example",
+            "localhost.evil.example",
+            "evil.example:3000",
+            "localhost:3000@evil.example",
+            "127.0.0.1.evil.example",
+            "10.0.0.1",
+            "0.0.0.0",
+            "example.com",
+            "",
+            "local\u{e9}",
+        ] {
+            assert!(!allows(&origins, &[bad.as_bytes()]), "{bad}");
+        }
+        assert!(!allows(&origins, &[b"\xff"]));
+        assert!(!allows(&origins, &[b"localhost", b"evil.example"]));
+        assert!(allows(&origins, &[]));
+        let absolute = Uri::from_static("http://evil.example/mcp");
+        assert!(!origins.allows_host(&absolute, &HeaderMap::new()));
+        assert!(allows(&Origins::new(&[], false), &[b"evil.example"]));
     }
 }

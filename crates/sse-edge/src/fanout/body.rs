@@ -153,6 +153,7 @@ impl StreamBody {
     /// looked at again, because a mark says nothing about what was wanted in between.
     fn change_interest(&mut self, interest: Arc<Interest>) {
         let before = std::mem::replace(&mut self.interest, interest);
+        self.reader.wishes = self.interest.wishes;
         self.more = true;
         let Some(since) = self.interest.earliest_added(&before) else {
             return;

@@ -70,6 +70,7 @@ pub(crate) fn interest(revision: u64, repos: &[(&str, u64)], uris: &[(&str, u64)
         filters: repo_filter(repo),
         since: at(*since),
         created_at: Timestamp::default(),
+        wish: 0,
     };
     let session = Session {
         id: SessionId::new("s").unwrap(),
@@ -84,6 +85,8 @@ pub(crate) fn interest(revision: u64, repos: &[(&str, u64)], uris: &[(&str, u64)
             .iter()
             .map(|(uri, since)| ((*uri).to_owned(), at(*since)))
             .collect(),
+        resource_wishes: std::collections::BTreeMap::new(),
+        wishes: 0,
         log_level: None,
         streamed: true,
         stream_tag: 1,

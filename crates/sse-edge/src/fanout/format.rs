@@ -55,6 +55,8 @@ pub(crate) struct Reader {
     pub(crate) scope: CursorScope,
     /// How far the reader is in its session's inbox.
     pub(crate) inbox: Sequence,
+    /// The newest wish of its session that its stream knows of.
+    pub(crate) wishes: u64,
 }
 
 impl Reader {
@@ -64,6 +66,7 @@ impl Reader {
             sequence,
             scope: self.scope,
             inbox: self.inbox,
+            wishes: self.wishes,
         }
     }
 }

@@ -236,6 +236,7 @@ impl Hub {
             epoch: self.epoch(),
             scope,
             inbox: Sequence::START,
+            wishes: 0,
         }
     }
 
@@ -251,7 +252,10 @@ impl Hub {
         if !self.started.load(Ordering::Acquire) {
             return Err(EdgeError::NotReady);
         }
-        let reader = self.reader(open.scope);
+        let reader = Reader {
+            wishes: open.interest.wishes,
+            ..self.reader(open.scope)
+        };
         let OpenStream {
             kind,
             format,

@@ -16,6 +16,8 @@ pub(crate) struct Interest {
     uris: HashMap<String, Vec<(String, Sequence)>>,
     /// The session's revision that this was made from; a newer one replaces it.
     pub(crate) revision: u64,
+    /// Number of the newest wish of the session that is in it.
+    pub(crate) wishes: u64,
     /// What the reader may see, whatever it asks for.
     visible: Visibility,
 }
@@ -39,18 +41,34 @@ impl Interest {
 
     /// What a session asked for.
     pub(crate) fn of_session(session: &Session, revision: u64, epoch: Epoch) -> Self {
+        Self::of_wishes(session, session.wishes, revision, epoch)
+    }
+
+    /// What a session had asked for when its newest wish had this number, and still does.
+    pub(crate) fn of_wishes(session: &Session, wishes: u64, revision: u64, epoch: Epoch) -> Self {
         let mut interest = Self {
             revision,
+            wishes,
             ..Self::default()
         };
         if !is_quiet(session.log_level.as_deref()) {
             let subscriptions = session.subscriptions.iter();
             interest.subscriptions = subscriptions
+                .filter(|subscription| subscription.wish <= wishes)
                 .map(|s| (s.filters.clone(), s.since.within(epoch)))
                 .collect();
         }
+        let number = |uri| {
+            session
+                .resource_wishes
+                .get(uri)
+                .copied()
+                .unwrap_or_default()
+        };
         for (uri, since) in &session.resource_uris {
-            interest.add_uri(uri, since.within(epoch));
+            if number(uri) <= wishes {
+                interest.add_uri(uri, since.within(epoch));
+            }
         }
         interest
     }
@@ -105,6 +123,7 @@ impl Interest {
     pub(crate) fn without(&self, entry: &Entry, had: &[&Self]) -> Self {
         let mut rest = Self {
             revision: self.revision,
+            wishes: self.wishes,
             visible: self.visible.clone(),
             ..Self::default()
         };

@@ -127,6 +127,8 @@ async fn subscribe(
                 return false;
             }
             session.resource_uris.insert(uri.clone(), since);
+            let wish = session.next_wish();
+            session.resource_wishes.insert(uri.clone(), wish);
         }
         true
     });
@@ -143,7 +145,10 @@ async fn unsubscribe(
     params: Option<&RawValue>,
 ) -> Result<Bytes, RpcError> {
     let UriParams { uri } = params::parse(params)?;
-    let removed = update(caller, |session| session.resource_uris.remove(&uri));
+    let removed = update(caller, |session| {
+        session.resource_wishes.remove(&uri);
+        session.resource_uris.remove(&uri)
+    });
     removed.await.map_err(|error| rpc_error(&error))?;
     Ok(caller.done(id))
 }

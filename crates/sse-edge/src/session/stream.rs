@@ -70,8 +70,13 @@ async fn open(
     let version = ProtocolVersion::parse(&session.protocol_version);
     let primes = version.is_some_and(ProtocolVersion::has_priming);
     let scope = CursorScope::session(&principal.id, id);
-    let interest = Interest::of_session(&session, 0, hub.epoch());
     let last = last_event_id.map(|last| Cursor::parse(last, scope));
+    // As the client's last stream knew it; the rest is added below, from where each wish began.
+    let known = match last {
+        Some(Ok(cursor)) => cursor.wishes,
+        _ => session.wishes,
+    };
+    let interest = Interest::of_wishes(&session, known, 0, hub.epoch());
     let start = match last {
         Some(Ok(cursor)) => Start::After(cursor.inbox),
         None if session.streamed => Start::Head,

@@ -95,11 +95,13 @@ pub(super) async fn answer(caller: &Caller, input: Input) -> Result<CallResult, 
         let room = session.subscriptions.len() < MAX_SUBSCRIPTIONS;
         if room {
             let (id, filters) = (id.clone(), filters.clone());
+            let wish = session.next_wish();
             session.subscriptions.push(Subscription {
                 id,
                 filters,
                 since,
                 created_at: now,
+                wish,
             });
         }
         room

@@ -4,9 +4,11 @@
 
 mod asking;
 mod calls;
+mod hostile;
 mod http;
 mod http_sse;
 mod listen;
+mod machine;
 mod messages;
 mod ndjson;
 mod principals;
@@ -17,6 +19,7 @@ mod rest;
 mod rounds;
 mod session_bounds;
 mod sessions;
+mod stateless;
 mod streams;
 mod tasks;
 mod tools;

@@ -218,3 +218,27 @@ async fn a_client_that_never_reads_delays_nobody() {
         assert_eq!(next_events(&mut stream, 40).await, sent, "round {round}");
     }
 }
+
+#[tokio::test]
+async fn a_wish_that_the_edge_heard_of_late_survives_a_reconnect() {
+    let world = World::new().await;
+    let slow = SlowSessions::new(&world.bus);
+    let (a, b) = (
+        world.node().await,
+        world.node_with(&Config::default(), slow.clone()).await,
+    );
+    let client = connect(&a).await;
+    let mut stream = client.open_stream(&b.url, None).await.unwrap();
+    subscribe(&client, &a, "dog").await;
+    let dog = world.happens("dog").await;
+    assert_eq!(next_events(&mut stream, 1).await, [dog]);
+    slow.hold();
+    subscribe(&client, &a, "cat").await;
+    let cat = world.happens("cat").await;
+    let dog = world.happens("dog").await;
+    assert_eq!(next_events(&mut stream, 1).await, [dog]);
+    let id = stream.last_id().unwrap().to_owned();
+    drop(stream);
+    let mut resumed = client.open_stream(&a.url, Some(&id)).await.unwrap();
+    assert_eq!(next_events(&mut resumed, 1).await, [cat]);
+}

@@ -18,8 +18,9 @@ use model::{
     Timestamp, TraceContext,
 };
 use ports::{
-    Bus, BusError, BusEvent, BusMessage, EventHint, EventLog, ResourceError, ResourceReader,
-    ResourceState, SessionStore, Subscription, SyncStatus, Topic,
+    Bus, BusError, BusEvent, BusMessage, EventHint, EventLog, Mailbox, ResourceError,
+    ResourceReader, ResourceState, SessionLock, SessionStore, Subscription, SyncStatus, TaskStore,
+    Topic,
 };
 use reqwest::Url;
 use serde_json::{Value, json};
@@ -59,11 +60,40 @@ impl Drop for Node {
     }
 }
 
+/// Where sessions are, and all that belongs to them.
+#[derive(Clone)]
+pub(crate) struct SessionParts {
+    sessions: Arc<dyn SessionStore>,
+    mailbox: Arc<dyn Mailbox>,
+    locks: Arc<dyn SessionLock>,
+    tasks: Arc<dyn TaskStore>,
+}
+
+impl SessionParts {
+    /// All in one store.
+    pub(crate) fn of<S: SessionStore + Mailbox + SessionLock>(store: &Arc<S>) -> Self {
+        Self {
+            sessions: Arc::clone(store) as Arc<dyn SessionStore>,
+            mailbox: Arc::clone(store) as Arc<dyn Mailbox>,
+            locks: Arc::clone(store) as Arc<dyn SessionLock>,
+            tasks: Arc::new(MemorySessionStore::new(Arc::new(SystemClock), 0)),
+        }
+    }
+
+    fn in_memory(clock: Arc<dyn Clock>) -> Self {
+        let store = Arc::new(MemorySessionStore::new(clock, 1000));
+        Self {
+            tasks: store.clone(),
+            ..Self::of(&store)
+        }
+    }
+}
+
 /// What the edges stand on.
 pub(crate) struct World {
     pub(crate) log: Arc<MemoryEventLog>,
     pub(crate) bus: Arc<InProcessBus>,
-    sessions: Arc<MemorySessionStore>,
+    parts: SessionParts,
     clock: Arc<dyn Clock>,
     epoch: Epoch,
     count: AtomicU64,
@@ -76,24 +106,30 @@ impl World {
 
     /// A world in which sessions live by a clock of the test's.
     pub(crate) async fn at(clock: Arc<dyn Clock>) -> Self {
-        Self::with(100_000, clock).await
+        let parts = SessionParts::in_memory(Arc::clone(&clock));
+        Self::built(100_000, parts, clock).await
+    }
+
+    /// With the sessions elsewhere.
+    pub(crate) async fn on(parts: SessionParts) -> Self {
+        Self::built(100_000, parts, Arc::new(SystemClock)).await
     }
 
     /// A log that keeps so many events.
     pub(crate) async fn keeping(events: usize) -> Self {
-        Self::with(events, Arc::new(SystemClock)).await
+        let parts = SessionParts::in_memory(Arc::new(SystemClock));
+        Self::built(events, parts, Arc::new(SystemClock)).await
     }
 
-    async fn with(events: usize, clock: Arc<dyn Clock>) -> Self {
+    async fn built(events: usize, parts: SessionParts, clock: Arc<dyn Clock>) -> Self {
         let capacity = |count| NonZeroUsize::new(count).unwrap();
         let log = Arc::new(MemoryEventLog::new(&RandomIds, capacity(events)));
         let epoch = log.head().await.unwrap().epoch;
         let bus = Arc::new(InProcessBus::new(capacity(10_000)));
-        let sessions = Arc::new(MemorySessionStore::new(Arc::clone(&clock), 1000));
         Self {
             log,
             bus,
-            sessions,
+            parts,
             clock,
             epoch,
             count: AtomicU64::new(0),
@@ -135,10 +171,10 @@ impl World {
     ) -> Node {
         let deps = Deps {
             log: self.log.clone(),
-            sessions: self.sessions.clone(),
-            mailbox: self.sessions.clone(),
-            tasks: self.sessions.clone(),
-            locks: self.sessions.clone(),
+            sessions: Arc::clone(&self.parts.sessions),
+            mailbox: Arc::clone(&self.parts.mailbox),
+            locks: Arc::clone(&self.parts.locks),
+            tasks: Arc::clone(&self.parts.tasks),
             bus,
             resources: Arc::new(OneIssue),
             clock,
@@ -165,7 +201,13 @@ impl World {
 
     /// How many sessions there are.
     pub(crate) async fn sessions(&self) -> usize {
-        self.sessions.list(None, 1000).await.unwrap().sessions.len()
+        self.parts
+            .sessions
+            .list(None, 1000)
+            .await
+            .unwrap()
+            .sessions
+            .len()
     }
 
     /// Something happens to issue 7 of `octo/<repo>`; its id is given back.

@@ -109,7 +109,7 @@ fn what_is_wrong_is_named_by_line_and_never_repeated() {
         (
             5,
             block("a", "t1", "permissions = [\"fw_secret\"]"),
-            "known: read, admin",
+            "known: read, send, admin",
         ),
         (5, block("a", "t1", "permissions = []"), "leave it out"),
         (5, block("a", "t1", "owners = []"), "leave it out"),

@@ -1,0 +1,168 @@
+//! The engine that needs no compiler flags: all seeds, then mutations of them, without coverage.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::{Duration, Instant},
+};
+
+use crate::Target;
+
+/// Longest input that mutations make, in bytes.
+const MAX_INPUT_BYTES: usize = 4096;
+/// Most mutations of one input.
+const MAX_STEPS: u64 = 6;
+
+/// An input that broke a promise.
+#[derive(Debug)]
+pub struct Failure {
+    /// The input.
+    pub input: Vec<u8>,
+    /// What the target panicked with.
+    pub message: String,
+}
+
+/// How long to go on.
+#[derive(Clone, Copy, Debug)]
+pub enum Budget {
+    /// So many mutations: the same ones for the same seed.
+    Inputs(u64),
+    /// So long.
+    Time(Duration),
+}
+
+/// Runs the seeds, then mutations of them; gives the number of inputs.
+///
+/// # Errors
+/// The first input that breaks a promise.
+pub fn run(
+    target: Target,
+    seeds: &[Vec<u8>],
+    budget: Budget,
+    random_seed: u64,
+) -> Result<u64, Failure> {
+    let started = Instant::now();
+    for seed in seeds {
+        check(target, seed)?;
+    }
+    let mut mutator = Mutator::new(seeds, random_seed);
+    let mut inputs = 0;
+    loop {
+        match budget {
+            Budget::Inputs(most) if inputs >= most => return Ok(inputs),
+            Budget::Time(most) if inputs % 64 == 0 && started.elapsed() >= most => {
+                return Ok(inputs);
+            }
+            _ => {}
+        }
+        check(target, &mutator.next_input())?;
+        inputs += 1;
+    }
+}
+
+fn check(target: Target, input: &[u8]) -> Result<(), Failure> {
+    catch_unwind(AssertUnwindSafe(|| (target.run)(input))).map_err(|panic| Failure {
+        input: input.to_vec(),
+        message: words(panic.as_ref()),
+    })
+}
+
+fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without words").to_owned()
+}
+
+/// The words of `tokens.dict`, which libFuzzer reads too: one `"word"` a line.
+fn tokens() -> impl Iterator<Item = &'static [u8]> {
+    let lines = include_str!("../tokens.dict").lines();
+    let words = lines.filter_map(|line| line.strip_prefix('"')?.strip_suffix('"'));
+    words.map(str::as_bytes)
+}
+
+struct Mutator<'a> {
+    seeds: &'a [Vec<u8>],
+    tokens: Vec<&'static [u8]>,
+    state: u64,
+}
+
+impl<'a> Mutator<'a> {
+    fn new(seeds: &'a [Vec<u8>], random_seed: u64) -> Self {
+        Self {
+            seeds,
+            tokens: tokens().collect(),
+            state: random_seed | 1,
+        }
+    }
+
+    /// xorshift64*: good enough to choose bytes.
+    fn random(&mut self) -> u64 {
+        self.state ^= self.state >> 12;
+        self.state ^= self.state << 25;
+        self.state ^= self.state >> 27;
+        self.state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        let bound = u64::try_from(bound.max(1)).unwrap_or(u64::MAX);
+        usize::try_from(self.random() % bound).unwrap_or_default()
+    }
+
+    fn byte(&mut self) -> u8 {
+        const INTERESTING: &[u8] = b"\0\n\r \"\\{}[]:,.*>=?0129-_\xff\xef\x7f\x80";
+        match self.random() % 2 {
+            0 => INTERESTING[self.below(INTERESTING.len())],
+            _ => self.random().to_le_bytes()[0],
+        }
+    }
+
+    fn next_input(&mut self) -> Vec<u8> {
+        let chosen = self.below(self.seeds.len());
+        let mut input = self.seeds.get(chosen).cloned().unwrap_or_default();
+        for _ in 0..=self.random() % MAX_STEPS {
+            self.mutate(&mut input);
+        }
+        input.truncate(MAX_INPUT_BYTES);
+        input
+    }
+
+    fn mutate(&mut self, input: &mut Vec<u8>) {
+        let at = self.below(input.len() + 1);
+        let end = (at + self.below(24)).min(input.len());
+        match self.random() % 7 {
+            0 => drop(input.drain(at..end)),
+            1 => {
+                let part = input[at..end].to_vec();
+                let to = self.below(input.len() + 1);
+                input.splice(to..to, part);
+            }
+            2 => {
+                let chosen = self.below(self.tokens.len());
+                let token = self.tokens[chosen];
+                let over = if self.random().is_multiple_of(2) {
+                    at
+                } else {
+                    end
+                };
+                input.splice(at..over, token.iter().copied());
+            }
+            3 => {
+                let other = self.below(self.seeds.len());
+                let other = self.seeds.get(other).cloned().unwrap_or_default();
+                let from = self.below(other.len() + 1);
+                input.truncate(at);
+                input.extend_from_slice(&other[from..]);
+            }
+            4 => {
+                let byte = self.byte();
+                input.insert(at, byte);
+            }
+            _ => {
+                let byte = self.byte();
+                if let Some(old) = input.get_mut(at) {
+                    *old = byte;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! JSON as another reader sees it: nothing of the code under test is used here.
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::{Value, value::RawValue};
+
+/// An object's members in the order of the text, with those that are there twice. They stay raw: a
+/// number may be larger than any that Rust has.
+pub(crate) struct Members(Vec<(String, Box<RawValue>)>);
+
+impl Members {
+    /// Reads an object; `None` for everything else.
+    pub(crate) fn read(text: &[u8]) -> Option<Self> {
+        serde_json::from_slice(text).ok()
+    }
+
+    pub(crate) fn raw(&self, name: &str) -> Option<&RawValue> {
+        let found = self.0.iter().find(|(n, _)| n == name);
+        found.map(|(_, value)| &**value)
+    }
+
+    /// The member as an object.
+    pub(crate) fn object(&self, name: &str) -> Option<Self> {
+        Self::read(self.raw(name)?.get().as_bytes())
+    }
+
+    /// The member as a value that Rust can hold.
+    pub(crate) fn get(&self, name: &str) -> Option<Value> {
+        serde_json::from_str(self.raw(name)?.get()).ok()
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        self.get(name)?.as_str().map(str::to_owned)
+    }
+
+    pub(crate) fn has_twice(&self, names: &[&str]) -> bool {
+        let count = |name: &str| self.0.iter().filter(|(n, _)| n == name).count();
+        names.iter().any(|name| count(name) > 1)
+    }
+}
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Members;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Reader)
+    }
+}
+
+/// How deep arrays and objects nest in JSON text, strings left out.
+pub(crate) fn depth(text: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut quoted) = (0_usize, 0, false);
+    let mut bytes = text.iter();
+    while let Some(byte) = bytes.next() {
+        match (byte, quoted) {
+            (b'"', _) => quoted = !quoted,
+            (b'\\', true) => drop(bytes.next()),
+            (b'[' | b'{', false) => depth += 1,
+            (b']' | b'}', false) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+/// Whether a value is what JSON-RPC and MCP allow as an id.
+pub(crate) fn is_id(value: &Value) -> bool {
+    match value {
+        Value::Number(n) => n.is_i64(),
+        Value::String(text) => text.len() <= 256,
+        _ => false,
+    }
+}
+
+/// Checks that bytes are one JSON-RPC error on one line, and gives (code, id).
+pub(crate) fn error_of(body: &[u8]) -> (i64, Value) {
+    assert!(!body.contains(&b'\n') && !body.contains(&b'\r'), "one line");
+    let body: Value = serde_json::from_slice(body).expect("a refusal has a JSON body");
+    assert_eq!(body["jsonrpc"], "2.0");
+    let error = &body["error"];
+    assert!(
+        error["message"].as_str().is_some_and(|m| !m.is_empty()),
+        "{body}"
+    );
+    let code = error["code"].as_i64().expect("an error has a code");
+    (code, body["id"].clone())
+}

@@ -1,0 +1,19 @@
+//! One file per target.
+
+pub(crate) mod bus;
+pub(crate) mod cursor;
+pub(crate) mod dispatch;
+pub(crate) mod envelope;
+pub(crate) mod header;
+pub(crate) mod lines;
+pub(crate) mod sse;
+pub(crate) mod state;
+
+/// Separates the parts of an input where text has to be possible in each: never in UTF-8.
+const SEPARATOR: u8 = 0xff;
+
+/// The parts of an input; as many as are asked for, the last with all that is left.
+fn parts<const N: usize>(data: &[u8]) -> [&[u8]; N] {
+    let mut parts = data.splitn(N, |byte| *byte == SEPARATOR);
+    std::array::from_fn(|_| parts.next().unwrap_or_default())
+}

@@ -1,0 +1,30 @@
+//! Header values: the base64 sentinel, and what a client accepts.
+
+use http::{HeaderMap, HeaderValue, header::ACCEPT};
+use mcp::headers::{Accepts, decode_value, encode_value};
+
+pub(crate) fn run(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        let encoded = encode_value(text);
+        assert!(HeaderValue::from_str(&encoded).is_ok_and(|value| value.to_str().is_ok()));
+        assert_eq!(encoded.trim(), encoded, "nothing that a proxy would trim");
+        assert_eq!(decode_value(&encoded).as_deref(), Ok(text));
+        if let Ok(decoded) = decode_value(text) {
+            assert_eq!(
+                decode_value(&encode_value(&decoded)).as_deref(),
+                Ok(&*decoded)
+            );
+        }
+    }
+    let mut headers = HeaderMap::new();
+    for value in data.split(|byte| *byte == b'\n') {
+        if let Ok(value) = HeaderValue::from_bytes(value) {
+            headers.append(ACCEPT, value);
+        }
+    }
+    let accepts = Accepts::read(&headers);
+    assert!(
+        !accepts.is_nothing() || headers.contains_key(ACCEPT),
+        "no header is all"
+    );
+}

@@ -1,0 +1,46 @@
+//! [`mcp::ndjson::LineReader`]: a size of chunks, a longest line, then lines.
+
+use mcp::{
+    envelope::{Rejected, parse},
+    ndjson::{LineReader, line},
+};
+
+pub(crate) fn run(data: &[u8]) {
+    let [chunk, max, text @ ..] = data else {
+        return;
+    };
+    let (chunk, max) = (usize::from(*chunk) + 1, usize::from(*max) + 1);
+    let mut reader = LineReader::new(max);
+    let mut messages: Vec<_> = text.chunks(chunk).flat_map(|c| reader.feed(c)).collect();
+    messages.extend(reader.finish());
+    assert!(reader.finish().is_none(), "the end comes once");
+
+    // The simplest reader: all lines at once.
+    let mut expected = Vec::new();
+    for content in text.split(|byte| *byte == b'\n') {
+        if content.len() > max {
+            expected.push(Err(Rejected::TooLarge));
+        } else if !content.trim_ascii().is_empty() {
+            expected.push(parse(content.trim_ascii()));
+        }
+    }
+    let bodies = messages
+        .iter()
+        .map(|line| line.as_ref().map(|line| &line.body));
+    let bodies: Vec<_> = bodies.collect();
+    assert_eq!(format!("{bodies:?}"), format!("{expected:?}"));
+
+    for message in messages.into_iter().flatten() {
+        if let mcp::envelope::Body::One(mcp::Incoming::Notification(n)) = message.body {
+            // White space within raw params stays, and a line break there is not a line's.
+            if n.params
+                .as_ref()
+                .is_some_and(|p| p.get().contains(['\n', '\r']))
+            {
+                continue;
+            }
+            let written = line(&mcp::envelope::notification(&n.method, n.params.as_ref()));
+            assert_eq!(LineReader::default().feed(&written).len(), 1);
+        }
+    }
+}

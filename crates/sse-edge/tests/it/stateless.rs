@@ -1,0 +1,247 @@
+//! The stateless era needs nothing that is kept per session.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use model::{LockName, Sequence, Session, SessionId, StreamId, SystemClock};
+use ports::{
+    Expected, LockError, LockGuardInfo, LockToken, Mailbox, MailboxError, MailboxLimits,
+    MailboxPage, Revision, SessionLimits, SessionLock, SessionPage, SessionStore,
+    SessionStoreError, Versioned,
+};
+use serde_json::json;
+use store_memory::MemorySessionStore;
+use testkit::mcp_client::ModernClient;
+
+use super::world::*;
+
+/// A store that counts how often anybody wants something of it.
+#[derive(Debug)]
+struct Counted {
+    store: MemorySessionStore,
+    calls: AtomicUsize,
+}
+
+impl Counted {
+    fn asked(&self) -> &MemorySessionStore {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        &self.store
+    }
+
+    fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl SessionStore for Counted {
+    async fn create(
+        &self,
+        session: &Session,
+        ttl: Duration,
+        limits: SessionLimits,
+    ) -> Result<Revision, SessionStoreError> {
+        self.asked().create(session, ttl, limits).await
+    }
+
+    async fn load(&self, id: &SessionId) -> Result<Option<Versioned>, SessionStoreError> {
+        self.asked().load(id).await
+    }
+
+    async fn replace(
+        &self,
+        session: &Session,
+        expected: Expected,
+        ttl: Duration,
+    ) -> Result<Revision, SessionStoreError> {
+        self.asked().replace(session, expected, ttl).await
+    }
+
+    async fn end(&self, id: &SessionId) -> Result<bool, SessionStoreError> {
+        self.asked().end(id).await
+    }
+
+    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, SessionStoreError> {
+        self.asked().touch(id, ttl).await
+    }
+
+    async fn list(
+        &self,
+        after: Option<&SessionId>,
+        limit: usize,
+    ) -> Result<SessionPage, SessionStoreError> {
+        self.asked().list(after, limit).await
+    }
+
+    async fn check(&self) -> Result<(), SessionStoreError> {
+        self.asked().check().await
+    }
+}
+
+#[async_trait]
+impl Mailbox for Counted {
+    async fn open_stream(
+        &self,
+        session: &SessionId,
+        stream: &StreamId,
+        limits: MailboxLimits,
+    ) -> Result<Sequence, MailboxError> {
+        self.asked().open_stream(session, stream, limits).await
+    }
+
+    async fn append(
+        &self,
+        session: &SessionId,
+        stream: &StreamId,
+        payload: Bytes,
+        limits: MailboxLimits,
+    ) -> Result<Sequence, MailboxError> {
+        self.asked().append(session, stream, payload, limits).await
+    }
+
+    async fn read_after(
+        &self,
+        session: &SessionId,
+        stream: &StreamId,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<MailboxPage, MailboxError> {
+        self.asked().read_after(session, stream, after, limit).await
+    }
+
+    async fn trim(
+        &self,
+        session: &SessionId,
+        stream: &StreamId,
+        through: Sequence,
+    ) -> Result<u64, MailboxError> {
+        self.asked().trim(session, stream, through).await
+    }
+
+    async fn close_stream(
+        &self,
+        session: &SessionId,
+        stream: &StreamId,
+    ) -> Result<(), MailboxError> {
+        self.asked().close_stream(session, stream).await
+    }
+}
+
+#[async_trait]
+impl SessionLock for Counted {
+    async fn acquire(
+        &self,
+        name: &LockName,
+        ttl: Duration,
+        wait: Duration,
+    ) -> Result<Option<LockGuardInfo>, LockError> {
+        self.asked().acquire(name, ttl, wait).await
+    }
+
+    async fn extend(
+        &self,
+        name: &LockName,
+        token: &LockToken,
+        ttl: Duration,
+    ) -> Result<bool, LockError> {
+        self.asked().extend(name, token, ttl).await
+    }
+
+    async fn release(&self, name: &LockName, token: &LockToken) -> Result<bool, LockError> {
+        self.asked().release(name, token).await
+    }
+}
+
+#[tokio::test]
+async fn no_request_of_the_stateless_era_touches_a_session_store() {
+    let store = Arc::new(Counted {
+        store: MemorySessionStore::new(Arc::new(SystemClock), 1000),
+        calls: AtomicUsize::new(0),
+    });
+    let world = World::on(SessionParts::of(&store)).await;
+    let (a, b) = (world.node().await, world.node().await);
+    world.happens("cat").await;
+    // A tool that waits becomes a task.
+    let tasks = json!({ "extensions": { "io.modelcontextprotocol/tasks": {} } });
+    let client = ModernClient::declaring(tasks);
+    client.discover(&a.url).await.unwrap();
+
+    for tool in client.list_tools(&b.url).await.unwrap() {
+        let name = tool["name"].as_str().unwrap();
+        for arguments in [
+            json!({}),
+            json!({ "action": "list" }),
+            json!({ "wrong": 1 }),
+        ] {
+            let params = json!({ "name": name, "arguments": arguments });
+            let reply = client.request(&a.url, "tools/call", params).await.unwrap();
+            assert_eq!(reply.status, 200, "{name}: {}", reply.body);
+        }
+    }
+    for (method, params, status) in [
+        ("resources/list", json!({}), 200),
+        ("resources/templates/list", json!({}), 200),
+        (
+            "resources/read",
+            json!({ "uri": "github://events/octo/cat" }),
+            200,
+        ),
+        (
+            "resources/read",
+            json!({ "uri": "github://issues/octo/cat/7" }),
+            200,
+        ),
+        ("resources/read", json!({ "uri": "github://nothing" }), 200),
+        ("tools/call", json!({ "name": "no-such-tool" }), 200),
+        (
+            "tools/call",
+            json!({ "name": "replay_events", "requestState": "forged" }),
+            200,
+        ),
+        ("tasks/get", json!({ "taskId": "t" }), 200),
+        ("tasks/cancel", json!({ "taskId": "t" }), 200),
+        ("prompts/list", json!({}), 200),
+        (
+            "prompts/get",
+            json!({ "name": "summarize_activity", "arguments": { "owner": "octo", "repo": "cat" } }),
+            200,
+        ),
+        (
+            "completion/complete",
+            json!({
+                "ref": { "type": "ref/prompt", "name": "summarize_activity" },
+                "argument": { "name": "owner", "value": "oc" },
+            }),
+            200,
+        ),
+        (
+            "resources/subscribe",
+            json!({ "uri": "github://events" }),
+            404,
+        ),
+        ("no/such", json!({}), 404),
+    ] {
+        let reply = client.request(&a.url, method, params).await.unwrap();
+        assert_eq!(reply.status, status, "{method}: {}", reply.body);
+    }
+
+    let filter = json!({ "resourceSubscriptions": ["github://events"], "toolsListChanged": true });
+    let mut stream = client.listen(&b.url, filter).await.unwrap();
+    world.happens("cat").await;
+    let told = stream.next(SOON).await.unwrap();
+    assert_eq!(told.method(), "notifications/resources/updated");
+    drop(stream);
+    a.life.shut_down();
+
+    assert_eq!(store.calls(), 0);
+    // And it does count.
+    connect(&b).await.ping(&b.url).await.unwrap();
+    assert!(store.calls() >= 2);
+}

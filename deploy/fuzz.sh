@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# `make fuzz`: every target of crates/fuzz under libFuzzer for FUZZ_SECONDS (default 60) each, or those
+# in FUZZ_TARGETS. What it learns stays in .setup/fuzz/, which git ignores, so that the next run goes on.
+#
+# The pinned stable toolchain is enough: coverage is a pass of LLVM's that rustc can run. `--target`
+# keeps it out of build scripts and macros.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source deploy/progress.sh
+
+seconds=${FUZZ_SECONDS:-60}
+read -r -a targets <<<"${FUZZ_TARGETS:-$(cd crates/fuzz/seeds && echo *)}"
+
+deploy/setup.sh test
+host=$(rustc -vV | sed -n 's/^host: //p')
+folder=${CARGO_TARGET_DIR:-target}/fuzz
+
+step "build with coverage"
+coverage="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4"
+for kind in inline-8bit-counters pc-table trace-compares; do
+    coverage+=" -Cllvm-args=-sanitizer-coverage-$kind"
+done
+RUSTFLAGS="$coverage" cargo build --locked --profile fuzz -p fuzz --features libfuzzer --bin fuzz \
+    --target "$host" --target-dir "$folder"
+
+for target in "${targets[@]}"; do
+    step "$target: $seconds s"
+    corpus=.setup/fuzz/$target
+    mkdir -p "$corpus"
+    if ! FUZZ_TARGET=$target "$folder/$host/fuzz/fuzz" -max_total_time="$seconds" -max_len=4096 -timeout=10 \
+        -rss_limit_mb=1024 -dict=crates/fuzz/tokens.dict -artifact_prefix=".setup/fuzz/$target-" \
+        -print_final_stats=1 "$corpus" "crates/fuzz/seeds/$target" >".setup/fuzz/$target.log" 2>&1; then
+        tail -n 40 ".setup/fuzz/$target.log" >&2
+        fail "$target broke a promise; the input is .setup/fuzz/$target-*. Once it is fixed, move it to
+    crates/fuzz/seeds/$target/, where cargo test -p fuzz finds it."
+    fi
+    grep -E 'DONE|number_of_executed_units' ".setup/fuzz/$target.log"
+done
+finish_step
