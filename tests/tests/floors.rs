@@ -25,7 +25,7 @@ const BINARY: Place = Floor(5);
 /// The feature of the binary that may bring the test kit in (`forgewire demo`).
 const DEMO_FEATURE: &str = "demo";
 
-const HOUSE: [(&str, Place); 20] = [
+const HOUSE: [(&str, Place); 21] = [
     ("model", Floor(0)),
     ("ports", Floor(1)),
     ("proto", Floor(1)),
