@@ -11,6 +11,7 @@ mod fixture;
 pub(crate) mod format;
 pub(crate) mod hub;
 pub(crate) mod interest;
+mod newest;
 pub(crate) mod notices;
 pub(crate) mod ring;
 pub(crate) mod streams;

@@ -11,10 +11,9 @@ use mcp::{
 use model::{CursorScope, EventFacts, Filter, FilterSet, ResourceUri, Sequence};
 use ports::{EventQuery, Order};
 use serde_json::{json, value::RawValue};
-use tokio::time::timeout;
 
 use super::{Caller, rpc_error};
-use crate::{auth::Principal, error::EdgeError, limits::CALL_DEADLINE, raw_events::raw_events};
+use crate::{auth::Principal, error::EdgeError, raw_events::raw_events};
 
 /// Events in the content of an event list.
 const LISTED_EVENTS: usize = 50;
@@ -140,8 +139,7 @@ async fn events(caller: &Caller, filter: Filter) -> Result<String, EdgeError> {
         limit: LISTED_EVENTS,
     };
     let visible = |event: &EventFacts| caller.principal.sees.allows(event);
-    let answer = ports::query_visible(&*edge.log, &question, &visible);
-    let answer = timeout(CALL_DEADLINE, answer).await??;
+    let answer = edge.hub.ask(&question, &visible).await?;
     let cursor = edge
         .hub
         .reader(CursorScope::events(&caller.principal.id))

@@ -88,6 +88,8 @@ impl Sessions {
             ends_with_stream: new.ends_with_stream,
         };
         timeout(CALL_DEADLINE, self.store.create(&session, self.idle)).await??;
+        // It has its whole idle time: the first message need not write that again.
+        self.touched.insert(session.id.clone(), ());
         Ok(session)
     }
 
