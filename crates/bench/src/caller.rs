@@ -267,6 +267,64 @@ mod tests {
         assert!(body(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\nx").is_err());
     }
 
+    /// A server that answers `{"id":…,"x":…}`, in two parts, and the wrong thing from call `wrong` on.
+    fn serve(wrong: u64) -> SocketAddr {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for socket in listener.incoming() {
+                let mut socket = socket.unwrap();
+                std::thread::spawn(move || {
+                    let mut request = [0; 1024];
+                    while let Ok(length) = socket.read(&mut request)
+                        && length > 0
+                    {
+                        let text = std::str::from_utf8(&request[..length]).unwrap();
+                        let id: u64 = text[text.len() - ID_DIGITS - 1..text.len() - 1]
+                            .parse()
+                            .unwrap();
+                        let x = u64::from(id >= wrong);
+                        let body = format!("{{\"id\":{id},\"x\":{x}}}");
+                        let head =
+                            format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+                        if socket.write_all(head.as_bytes()).is_err()
+                            || socket.write_all(body.as_bytes()).is_err()
+                        {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        address
+    }
+
+    fn callers(wrong: u64) -> Callers {
+        let request = format!("POST / HTTP/1.1\r\n\r\n{{\"id\":{FIRST_ID}}}").into_bytes();
+        let mut callers = Callers::connect(serve(wrong), vec![request; 4]).unwrap();
+        callers.expect(
+            format!("{{\"id\":{FIRST_ID},\"x\":0}}").into_bytes(),
+            FIRST_ID,
+        );
+        callers
+    }
+
+    #[test]
+    fn every_call_is_answered_flat_out_and_at_a_pace() {
+        let mut callers = callers(u64::MAX);
+        let lasting = Duration::from_millis(50);
+        assert!(callers.flat_out(lasting).unwrap().answered > 4);
+        let paced = callers.paced(1_000_000, lasting).unwrap();
+        assert_eq!(paced.answered, 50);
+        assert!(paced.seconds >= 0.049, "{}", paced.seconds);
+    }
+
+    #[test]
+    fn one_wrong_answer_makes_the_run_void() {
+        let error = callers(FIRST_ID + 20).flat_out(Duration::from_secs(5));
+        assert!(error.unwrap_err().to_string().starts_with("an answer is"));
+    }
+
     #[test]
     fn the_number_of_a_call_is_found_where_it_stands() {
         let text = format!(r#"{{"jsonrpc":"2.0","id":{FIRST_ID},"x":1}}"#);

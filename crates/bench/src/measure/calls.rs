@@ -27,6 +27,9 @@ const TOOL: &str = "get_recent_events";
 const EVENTS: u64 = 100;
 const TAIL: Duration = Duration::from_secs(10);
 
+/// Makes the request of each connection.
+type Requests = fn(SocketAddr) -> Result<Vec<Vec<u8>>>;
+
 /// A load flat out and one at half of that.
 struct Measured {
     flat_out: Called,
@@ -86,7 +89,7 @@ pub(super) fn run(plan: &Plan, topology: Topology) -> Result<Vec<Row>> {
         load::paced(&subject.ingest, EVENTS, 2_000_000)?;
         streams.expect(EVENTS, TAIL).context("filling the log")?;
     }
-    let eras: [(_, fn(SocketAddr) -> Result<Vec<Vec<u8>>>); 2] = [
+    let eras: [(_, Requests); 2] = [
         ("2025-11-25, a session a connection", in_sessions),
         ("2026-07-28, stateless", stateless),
     ];

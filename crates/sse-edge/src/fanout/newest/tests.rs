@@ -34,7 +34,8 @@ fn followed(events: u64) -> (Arc<fixture::GatedLog>, Arc<Hub>) {
 }
 
 fn push(log: &fixture::GatedLog, hub: Option<&Hub>, sequence: u64) {
-    let event = fixture::event(sequence, if sequence % 2 == 0 { "even" } else { "odd" }, 10);
+    let repo = ["even", "odd"][usize::from(sequence % 2 == 1)];
+    let event = fixture::event(sequence, repo, 10);
     log.push(event.clone());
     if let Some(hub) = hub {
         hub.take(Followed::Events(vec![event]));
