@@ -122,8 +122,8 @@ impl Plan {
             runs: 3,
             idle_streams: 10_000,
             ingest_seconds: 8,
-            calls_seconds: 1.5,
-            sessions_seconds: 2.0,
+            calls_seconds: 1.0,
+            sessions_seconds: 1.5,
         }
     }
 
