@@ -201,3 +201,29 @@ impl Floor {
         self.helper.hear(lasts * 3 + ANSWER_TIMEOUT)
     }
 }
+
+/// A process that answers every request with the same bytes.
+#[derive(Debug)]
+pub(crate) struct Answerer {
+    helper: Helper,
+    /// Its address.
+    pub(crate) address: SocketAddr,
+}
+
+impl Answerer {
+    /// Starts one whose answers have so many bytes.
+    pub(crate) fn start(body_bytes: usize) -> Result<Self> {
+        let arguments = ["answerer", "--body-bytes", &body_bytes.to_string()].map(str::to_owned);
+        let helper = Helper::start(&arguments)?;
+        let Listening { port } = helper.hear(ANSWER_TIMEOUT)?;
+        Ok(Self {
+            helper,
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+        })
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.helper.pid()
+    }
+}

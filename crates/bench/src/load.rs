@@ -4,8 +4,7 @@
 //! deliveries late, and that lateness counts (no coordinated omission).
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
@@ -17,11 +16,10 @@ use testkit::fake_github::signature;
 
 use crate::{
     clock::{now_nanos, sleep_until},
+    connection::Connection,
     frames::stamp,
 };
 
-/// How long one delivery may take; GitHub itself gives up after ten seconds.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Threads that send at a pace: so many deliveries may be under way before one has to wait.
 const PACED_SENDERS: usize = 32;
 /// Longer waits count as this, in microseconds.
@@ -92,10 +90,12 @@ fn send(
             };
             let request = delivery(address, &ingest.secret, &run, number + 1, intended);
             sleep_until(intended);
-            let status = connection.call(&request)?;
+            let answer = connection.call(&request).context("sending a delivery")?;
             ensure!(
-                status == 202,
-                "delivery {number} was answered with {status}"
+                answer.status == 202,
+                "delivery {number} was answered with {}: {}",
+                answer.status,
+                String::from_utf8_lossy(&answer.body)
             );
             acknowledged.saturating_record(now_nanos().saturating_sub(intended) / 1000);
         }
@@ -150,60 +150,4 @@ fn delivery(to: SocketAddr, secret: &str, run: &str, number: u64, intended: u64)
          Content-Length: {length}\r\n\r\n{body}"
     )
     .into_bytes()
-}
-
-/// A connection that is used again and again.
-struct Connection {
-    reader: BufReader<TcpStream>,
-}
-
-impl Connection {
-    fn open(address: SocketAddr) -> Result<Self> {
-        ensure!(
-            address.ip().is_loopback(),
-            "{address} is not on this machine"
-        );
-        let socket =
-            TcpStream::connect(address).with_context(|| format!("connecting ingest {address}"))?;
-        socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-        Ok(Self {
-            reader: BufReader::new(socket),
-        })
-    }
-
-    /// Sends a request and reads the whole answer; gives its status.
-    fn call(&mut self, request: &[u8]) -> Result<u16> {
-        self.reader
-            .get_mut()
-            .write_all(request)
-            .context("sending a delivery")?;
-        let mut line = String::new();
-        self.reader
-            .read_line(&mut line)
-            .context("waiting for an acknowledgement")?;
-        let status = line
-            .split(' ')
-            .nth(1)
-            .and_then(|status| status.parse().ok());
-        let status = status.with_context(|| format!("ingest answered {line:?}"))?;
-        let mut length = 0;
-        loop {
-            line.clear();
-            self.reader.read_line(&mut line)?;
-            let field = line.trim_end().to_ascii_lowercase();
-            if field.is_empty() {
-                break;
-            }
-            if let Some(value) = field.strip_prefix("content-length:") {
-                length = value.trim().parse()?;
-            }
-        }
-        let mut body = vec![0; length];
-        self.reader.read_exact(&mut body)?;
-        if status >= 400 {
-            eprintln!("  ingest says: {}", String::from_utf8_lossy(&body));
-        }
-        Ok(status)
-    }
 }

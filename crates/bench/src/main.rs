@@ -4,8 +4,11 @@
 //! count. A run whose events did not arrive exactly once and in order gives no figures but an error.
 //! Traffic stays on 127.0.0.0/8.
 
+mod answerer;
+mod caller;
 mod child;
 mod clock;
+mod connection;
 mod floor;
 mod frames;
 mod load;
@@ -13,6 +16,7 @@ mod machine;
 mod measure;
 mod process;
 mod receiver;
+mod sessions;
 mod subject;
 mod table;
 
@@ -31,7 +35,8 @@ use measure::{Measure, Plan};
 use subject::{BINARY_VARIABLE, Topology};
 use table::Row;
 
-/// Measures latency, CPU per delivered event, memory per stream and durable ingest of forgewire.
+/// Measures latency, CPU per delivered event, memory per stream, durable ingest, tool calls and sessions
+/// of forgewire.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 struct Arguments {
@@ -63,6 +68,9 @@ enum Helper {
     /// The bare send loop.
     #[command(hide = true)]
     Floor(floor::Args),
+    /// The bare HTTP server.
+    #[command(hide = true)]
+    Answerer(answerer::Args),
 }
 
 fn main() -> ExitCode {
@@ -70,6 +78,7 @@ fn main() -> ExitCode {
     let done = match &arguments.helper {
         Some(Helper::Client(args)) => receiver::run(args),
         Some(Helper::Floor(args)) => floor::run(args),
+        Some(Helper::Answerer(args)) => answerer::run(args),
         // The kit that starts processes would take the newest build; figures are of the release.
         None if env::var_os(BINARY_VARIABLE).is_none() => with_release_binary(),
         None => bench(&arguments),

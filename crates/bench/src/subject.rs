@@ -51,6 +51,8 @@ pub(crate) struct Subject {
     pub(crate) ingest: Ingest,
     /// Edges that streams are spread over: one when embedded, two in a cluster.
     pub(crate) edges: Vec<Edge>,
+    /// Where sessions are kept, in a cluster.
+    pub(crate) redis: Option<SocketAddr>,
     /// Taken on drop.
     system: Option<System>,
     runtime: Runtime,
@@ -98,9 +100,11 @@ impl Subject {
             addresses: ingests,
             secret: system.secret().to_owned(),
         };
+        let redis = system.cluster().port("redis");
         Ok(Self {
             ingest,
             edges,
+            redis: redis.map(|port| SocketAddr::from(([127, 0, 0, 1], port))),
             system: Some(system),
             runtime,
         })

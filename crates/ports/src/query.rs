@@ -50,15 +50,21 @@ pub struct QueryPage {
     pub truncated: bool,
 }
 
+impl EventQuery {
+    /// Whether an event is one of those that are asked for, wherever it is in the log.
+    #[must_use]
+    pub fn fits(&self, event: &EventFacts) -> bool {
+        self.from.is_none_or(|from| event.received_at >= from)
+            && self.to.is_none_or(|to| event.received_at < to)
+            && self.filters.matches(event)
+    }
+}
+
 /// What of the log the asker may see.
 type Visible<'v> = &'v (dyn Fn(&EventFacts) -> bool + Send + Sync);
 
 fn wanted(query: &EventQuery, visible: Visible<'_>, event: &StoredEvent) -> bool {
-    let received = event.facts.received_at;
-    query.from.is_none_or(|from| received >= from)
-        && query.to.is_none_or(|to| received < to)
-        && query.filters.matches(&event.facts)
-        && visible(&event.facts)
+    query.fits(&event.facts) && visible(&event.facts)
 }
 
 /// Answers a query with bounded work.

@@ -240,15 +240,16 @@ impl EventLog for SqliteEventLog {
 
     async fn head(&self) -> Result<Head, EventLogError> {
         let epoch = self.0.0.epoch;
-        self.read("read the head", move |connection| {
+        let head = move |connection: &Connection| {
             let trimmed_through = trimmed_through(connection)?;
             Ok(Head {
                 epoch,
                 trimmed_through,
                 last: last(connection)?,
             })
-        })
-        .await
+        };
+        let read = self.0.0.readers.run_short(CALL_DEADLINE, head).await;
+        read.map_err(|error| error.in_log("read the head"))
     }
 
     async fn trim(&self, time: Timestamp) -> Result<u64, EventLogError> {

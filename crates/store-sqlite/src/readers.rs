@@ -1,4 +1,4 @@
-//! Reading: a few connections, used on tokio's blocking threads.
+//! Reading: a few connections, used on tokio's blocking threads, or where a read is short at once.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -25,6 +25,19 @@ struct Borrowed {
     connection: Option<Connection>,
     idle: Arc<Mutex<Vec<Connection>>>,
     _permit: OwnedSemaphorePermit,
+}
+
+impl Borrowed {
+    fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, CallError>,
+    ) -> Result<T, CallError> {
+        let connection = self.connection.as_ref().ok_or(CallError::Closed)?;
+        let snapshot = connection.unchecked_transaction()?;
+        let answer = read(&snapshot);
+        snapshot.finish()?;
+        answer
+    }
 }
 
 impl Drop for Borrowed {
@@ -54,20 +67,8 @@ impl Readers {
         let reading = async {
             let permit = Arc::clone(&self.permits).acquire_owned().await;
             let permit = permit.map_err(|_| CallError::Closed)?;
-            let idle = Arc::clone(&self.idle);
-            let connection = idle.lock().pop();
-            let borrowed = Borrowed {
-                connection,
-                idle,
-                _permit: permit,
-            };
-            let read = task::spawn_blocking(move || {
-                let connection = borrowed.connection.as_ref().ok_or(CallError::Closed)?;
-                let snapshot = connection.unchecked_transaction()?;
-                let answer = read(&snapshot);
-                snapshot.finish()?;
-                answer
-            });
+            let borrowed = self.borrow(permit);
+            let read = task::spawn_blocking(move || borrowed.read(read));
             // The task fails only when the runtime shuts down or `read` panicked.
             read.await.unwrap_or(Err(CallError::Stopped))
         };
@@ -75,6 +76,30 @@ impl Readers {
         tokio::time::timeout(deadline, reading)
             .await
             .unwrap_or(Err(late))
+    }
+
+    /// As [`Self::run`], for a read of a few rows by key: on the caller's own thread if a connection is
+    /// free. It takes some microseconds, less than waking another thread and being woken by it.
+    pub(crate) async fn run_short<T: Send + 'static>(
+        &self,
+        deadline: Duration,
+        read: impl FnOnce(&Connection) -> Result<T, CallError> + Send + 'static,
+    ) -> Result<T, CallError> {
+        match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) => self.borrow(permit).read(read),
+            // All are busy, maybe for longer, or closed.
+            Err(_) => self.run(deadline, read).await,
+        }
+    }
+
+    fn borrow(&self, permit: OwnedSemaphorePermit) -> Borrowed {
+        let idle = Arc::clone(&self.idle);
+        let connection = idle.lock().pop();
+        Borrowed {
+            connection,
+            idle,
+            _permit: permit,
+        }
     }
 
     /// Waits for running reads, refuses new ones, and closes the connections.

@@ -309,15 +309,18 @@ impl SessionStore for SqliteSessionStore {
     }
 
     async fn load(&self, id: &SessionId) -> Result<Option<Versioned>, SessionStoreError> {
-        let id = id.clone();
-        self.read("load a session", move |connection, now| {
+        let (id, clock) = (id.clone(), Arc::clone(&self.clock));
+        let load = move |connection: &Connection| {
             let sql = "SELECT revision, body FROM sessions \
                        WHERE id = ?1 AND expires_at > ?2 AND body IS NOT NULL";
             let mut statement = connection.prepare_cached(sql)?;
-            let found = statement.query_row(params![id.as_str(), now.unix_millis()], columns);
+            let now = clock.now().unix_millis();
+            let found = statement.query_row(params![id.as_str(), now], columns);
             found.optional()?.map(versioned).transpose()
-        })
-        .await
+        };
+        let readers = &self.database.0.readers;
+        let loaded = readers.run_short(CALL_DEADLINE, load).await;
+        loaded.map_err(|error| error.in_sessions("load a session"))
     }
 
     async fn replace(

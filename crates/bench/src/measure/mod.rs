@@ -1,9 +1,11 @@
 //! The measurements. Each starts what it needs, and ends it.
 
+mod calls;
 mod deliveries;
 mod idle;
 mod ingest;
 mod latency;
+mod sessions;
 
 use std::path::PathBuf;
 
@@ -22,10 +24,21 @@ pub(crate) enum Measure {
     Idle,
     /// Durable deliveries per second.
     Ingest,
+    /// Tool calls per second, in both eras of MCP.
+    Calls,
+    /// Sessions made per second.
+    Sessions,
 }
 
 impl Measure {
-    pub(crate) const ALL: [Self; 4] = [Self::Idle, Self::Deliveries, Self::Latency, Self::Ingest];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Idle,
+        Self::Deliveries,
+        Self::Latency,
+        Self::Ingest,
+        Self::Calls,
+        Self::Sessions,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -33,13 +46,15 @@ impl Measure {
             Self::Deliveries => "deliveries",
             Self::Idle => "idle",
             Self::Ingest => "ingest",
+            Self::Calls => "calls",
+            Self::Sessions => "sessions",
         }
     }
 
     /// Whether the topology makes a difference that is worth the time.
     pub(crate) fn runs_on(self, topology: Topology) -> bool {
         match self {
-            Self::Latency | Self::Ingest => true,
+            Self::Latency | Self::Ingest | Self::Calls | Self::Sessions => true,
             // The edge is the same code, and a single process leaves more of the machine to it.
             Self::Deliveries | Self::Idle => topology == Topology::Embedded,
         }
@@ -51,6 +66,8 @@ impl Measure {
             Self::Deliveries => deliveries::run(plan, topology),
             Self::Idle => idle::run(plan, topology).map(|row| vec![row]),
             Self::Ingest => ingest::run(plan, topology).map(|row| vec![row]),
+            Self::Calls => calls::run(plan, topology),
+            Self::Sessions => sessions::run(plan, topology).map(|row| vec![row]),
         }
     }
 }
@@ -83,6 +100,9 @@ pub(crate) struct Plan {
     runs: usize,
     idle_streams: usize,
     ingest_seconds: u64,
+    /// Each load of `calls` lasts so long; there are three in each era.
+    calls_seconds: f64,
+    sessions_seconds: f64,
 }
 
 impl Plan {
@@ -102,6 +122,8 @@ impl Plan {
             runs: 3,
             idle_streams: 10_000,
             ingest_seconds: 8,
+            calls_seconds: 1.0,
+            sessions_seconds: 1.5,
         }
     }
 
@@ -119,6 +141,8 @@ impl Plan {
             runs: 1,
             idle_streams: 500,
             ingest_seconds: 1,
+            calls_seconds: 0.3,
+            sessions_seconds: 0.3,
         }
     }
 }

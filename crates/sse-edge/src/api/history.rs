@@ -10,14 +10,12 @@ use model::{Cursor, CursorScope, EventFacts, Sequence, Timestamp};
 use ports::{EventQuery, MAX_QUERY_EVENTS, Order, QueryPage};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tokio::time::timeout;
 
 use super::{authenticate::Authenticated, parameters::Parameters};
 use crate::{
     auth::{Permission, Principal},
     error::EdgeError,
     fanout::hub::Begin,
-    limits::CALL_DEADLINE,
     raw_events::raw_events,
     service::Edge,
 };
@@ -119,8 +117,7 @@ async fn list(
     question: EventQuery,
 ) -> Result<EventList, EdgeError> {
     let visible = |event: &EventFacts| principal.sees.allows(event);
-    let answer = ports::query_visible(&*edge.log, &question, &visible);
-    let answer = timeout(CALL_DEADLINE, answer).await??;
+    let answer = edge.hub.ask(&question, &visible).await?;
     let QueryPage {
         events,
         through,

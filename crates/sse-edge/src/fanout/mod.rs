@@ -12,6 +12,7 @@ pub(crate) mod format;
 pub(crate) mod hub;
 pub(crate) mod inbox;
 pub(crate) mod interest;
+mod newest;
 pub(crate) mod notices;
 pub(crate) mod ring;
 pub(crate) mod streams;

@@ -125,6 +125,28 @@ impl Ring {
         self.inner.read().head
     }
 
+    /// At most `max` events before `before`, newest first, and the position up to which the ring has
+    /// forgotten all. Fewer than `max` are all that it has. `None` if it has not come up to `reached`.
+    pub(crate) fn newest_before(
+        &self,
+        before: Sequence,
+        max: usize,
+        reached: Sequence,
+    ) -> Option<(Vec<Arc<Entry>>, Sequence)> {
+        let inner = self.inner.read();
+        if inner.head < reached {
+            return None;
+        }
+        let end = match inner.entries.back() {
+            Some(last) if last.sequence < before => inner.entries.len(),
+            _ => inner
+                .entries
+                .partition_point(|entry| entry.sequence < before),
+        };
+        let newest = inner.entries.range(..end).rev().take(max);
+        Some((newest.map(Arc::clone).collect(), inner.base))
+    }
+
     /// Shows at most `max` events after `position` to `visit`, which says whether to go on.
     pub(crate) fn read(
         &self,

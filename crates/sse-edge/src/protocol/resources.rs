@@ -11,13 +11,11 @@ use mcp::{
 use model::{CursorScope, EventFacts, Filter, FilterSet, ResourceUri, Sequence};
 use ports::{EventQuery, Order};
 use serde_json::{json, value::RawValue};
-use tokio::time::timeout;
 
 use super::{CallError, Caller};
 use crate::{
     auth::Principal,
     error::EdgeError,
-    limits::CALL_DEADLINE,
     policy::{Policy, RateClass},
     raw_events::raw_events,
 };
@@ -154,8 +152,7 @@ async fn events(caller: &Caller, filter: Filter) -> Result<String, EdgeError> {
         limit: LISTED_EVENTS,
     };
     let visible = |event: &EventFacts| caller.principal.sees.allows(event);
-    let answer = ports::query_visible(&*edge.log, &question, &visible);
-    let answer = timeout(CALL_DEADLINE, answer).await??;
+    let answer = edge.hub.ask(&question, &visible).await?;
     let cursor = edge
         .hub
         .reader(CursorScope::events(&caller.principal.id))

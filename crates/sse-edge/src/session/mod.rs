@@ -105,7 +105,12 @@ impl Sessions {
         let ttl = ttl.expect("a lifetime is at least a second");
         let limits = self.bounds.limits(&session.owner);
         match timeout(CALL_DEADLINE, self.store.create(&session, ttl, limits)).await? {
-            Ok(_) => Ok(session),
+            Ok(_) => {
+                // It has its whole idle time: the first message need not write that again.
+                let until = session.created_at.plus(ttl / TOUCHES_PER_IDLE_TIME);
+                self.touched.insert(session.id.clone(), until);
+                Ok(session)
+            }
             Err(SessionStoreError::Overloaded { what }) => {
                 self.metrics.refused_session();
                 Err(EdgeError::TooManySessions { what })

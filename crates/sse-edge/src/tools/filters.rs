@@ -6,10 +6,8 @@ use ports::{EventQuery, QueryPage};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
-use tokio::time::timeout;
 
 use crate::{
-    limits::CALL_DEADLINE,
     protocol::{CallError, Caller},
     raw_events::raw_events,
 };
@@ -107,8 +105,7 @@ pub(super) fn limit(given: Option<usize>, default: usize, max: usize) -> Result<
 /// Asks the log for what fits the question and may be seen by the caller.
 pub(super) async fn ask(caller: &Caller, question: &EventQuery) -> Result<QueryPage, CallError> {
     let visible = |event: &EventFacts| caller.principal.sees.allows(event);
-    let answer = ports::query_visible(&*caller.edge.log, question, &visible);
-    Ok(timeout(CALL_DEADLINE, answer).await??)
+    Ok(caller.edge.hub.ask(question, &visible).await?)
 }
 
 /// Whether an event fits the question and may be seen by the caller.

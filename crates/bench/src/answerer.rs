@@ -1,0 +1,68 @@
+//! The floor of a tool call: a bare axum server that reads the request and answers the same JSON each
+//! time, in a process of its own. What HTTP itself takes, no protocol on top of it can save.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::Result;
+use axum::{
+    Router,
+    body::Bytes,
+    http::{HeaderValue, header},
+    routing::post,
+};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::net::TcpListener;
+
+use crate::{floor::Listening, receiver::say};
+
+/// What a bare server is told to do.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How long each answer is.
+    #[arg(long)]
+    body_bytes: usize,
+}
+
+/// Runs until stdin ends.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let body = Bytes::from(format!("\"{}\"", "x".repeat(args.body_bytes.max(2) - 2)));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let listening = runtime.block_on(TcpListener::bind(SocketAddr::from((
+        Ipv4Addr::LOCALHOST,
+        0,
+    ))))?;
+    say(&Listening {
+        port: listening.local_addr()?.port(),
+    })?;
+    runtime.spawn(serve(listening, body));
+    std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink())?;
+    Ok(())
+}
+
+async fn serve(listener: TcpListener, body: Bytes) {
+    let answer = move |_: Bytes| {
+        let json = HeaderValue::from_static("application/json");
+        let answer = ([(header::CONTENT_TYPE, json)], body.clone());
+        async move { answer }
+    };
+    let router: Router = Router::new().route("/mcp", post(answer));
+    while let Ok((socket, _)) = listener.accept().await {
+        let _ = socket.set_nodelay(true);
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .serve_connection(
+                TokioIo::new(socket),
+                TowerToHyperService::new(router.clone()),
+            );
+        tokio::spawn(async move {
+            // A client that leaves is not worth a word.
+            let _ = connection.await;
+        });
+    }
+}

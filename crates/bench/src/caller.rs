@@ -1,0 +1,335 @@
+//! Many calls over kept-alive connections from one thread with epoll, so that the client takes as little
+//! as it can of the cores that it shares with the server.
+//!
+//! Flat out, each connection calls again when it has its answer. At a pace, each call has its moment
+//! beforehand and takes the first free connection; what it waits for one counts (no coordinated omission).
+
+use std::{
+    collections::VecDeque,
+    io::{ErrorKind, Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use hdrhistogram::Histogram;
+use rustix::event::epoll;
+use socket2::SockRef;
+
+use crate::clock::now_nanos;
+
+/// The first number of a call; all have as many digits, so that all requests are equally long.
+pub(crate) const FIRST_ID: u64 = 100_000_000;
+/// Digits of it.
+const ID_DIGITS: usize = 9;
+/// Longer waits count as this, in microseconds.
+const MAX_MICROS: u64 = 60_000_000;
+/// A server that says nothing for so long has failed.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// Connections with a call each under way, or none.
+pub(crate) struct Callers {
+    callers: Vec<Caller>,
+    epoll: rustix::fd::OwnedFd,
+    free: VecDeque<usize>,
+    next_id: u64,
+    /// The answer to expect, and where the call's number is in it.
+    expected: Option<Expected>,
+}
+
+struct Expected {
+    body: Vec<u8>,
+    id_at: Option<usize>,
+}
+
+struct Caller {
+    socket: TcpStream,
+    request: Vec<u8>,
+    id_at: usize,
+    answer: Vec<u8>,
+    begun_nanos: u64,
+}
+
+/// How a load went.
+#[derive(Debug)]
+pub(crate) struct Called {
+    /// Calls that were answered as they should be.
+    pub(crate) answered: u64,
+    /// From the first call's moment to the last answer.
+    pub(crate) seconds: f64,
+    /// From a call's moment to its whole answer, microseconds.
+    pub(crate) latency: Histogram<u64>,
+}
+
+impl Callers {
+    /// Connects; each connection sends its own request, in which the number is [`FIRST_ID`].
+    pub(crate) fn connect(target: SocketAddr, requests: Vec<Vec<u8>>) -> Result<Self> {
+        ensure!(target.ip().is_loopback(), "{target} is not on this machine");
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let mut callers = Vec::with_capacity(requests.len());
+        for (index, request) in requests.into_iter().enumerate() {
+            let socket =
+                TcpStream::connect(target).with_context(|| format!("connecting {target}"))?;
+            socket.set_nodelay(true)?;
+            socket.set_nonblocking(true)?;
+            // Closed by a reset: ports in TIME_WAIT would make the next run measure themselves.
+            SockRef::from(&socket).set_linger(Some(Duration::ZERO))?;
+            let data = epoll::EventData::new_u64(index as u64);
+            epoll::add(&epoll, &socket, data, epoll::EventFlags::IN)?;
+            let id_at = find_id(&request, FIRST_ID).context("a request has no number")?;
+            callers.push(Caller {
+                socket,
+                request,
+                id_at,
+                answer: Vec::new(),
+                begun_nanos: 0,
+            });
+        }
+        Ok(Self {
+            free: (0..callers.len()).collect(),
+            callers,
+            epoll,
+            next_id: FIRST_ID,
+            expected: None,
+        })
+    }
+
+    /// From now on every answer has to be this one, but for the call's number in place of `id`.
+    pub(crate) fn expect(&mut self, body: Vec<u8>, id: u64) {
+        let id_at = find_id(&body, id);
+        self.expected = Some(Expected { body, id_at });
+    }
+
+    /// Calls as fast as there are answers.
+    pub(crate) fn flat_out(&mut self, lasting: Duration) -> Result<Called> {
+        let end = now_nanos() + u64::try_from(lasting.as_nanos())?;
+        self.run(|_| {
+            let now = now_nanos();
+            (now < end).then_some(now)
+        })
+    }
+
+    /// Calls at a pace.
+    pub(crate) fn paced(&mut self, interval_nanos: u64, lasting: Duration) -> Result<Called> {
+        let start = now_nanos() + 1_000_000;
+        let count = u64::try_from(lasting.as_nanos())? / interval_nanos;
+        self.run(|number| (number < count).then_some(start + number * interval_nanos))
+    }
+
+    /// `moment` gives each call its time, by number from 0, or ends the load.
+    fn run(&mut self, moment: impl Fn(u64) -> Option<u64>) -> Result<Called> {
+        let mut latency = Histogram::new_with_max(MAX_MICROS, 3)?;
+        let (started, mut number) = (now_nanos(), 0);
+        let mut next = moment(0);
+        loop {
+            while let Some(intended) = next
+                && intended <= now_nanos()
+                && let Some(index) = self.free.pop_front()
+            {
+                self.begin(index, intended)?;
+                number += 1;
+                next = moment(number);
+            }
+            if next.is_none() && self.free.len() == self.callers.len() {
+                break;
+            }
+            // With no connection free only an answer can change anything.
+            let until = next.filter(|_| !self.free.is_empty());
+            self.wait(until, &mut latency)?;
+        }
+        Ok(Called {
+            answered: latency.len(),
+            seconds: Duration::from_nanos(now_nanos() - started).as_secs_f64(),
+            latency,
+        })
+    }
+
+    fn begin(&mut self, index: usize, intended: u64) -> Result<()> {
+        self.next_id += 1;
+        let caller = &mut self.callers[index];
+        let digits = self.next_id.to_string();
+        caller.request[caller.id_at..][..ID_DIGITS].copy_from_slice(digits.as_bytes());
+        caller.begun_nanos = intended;
+        // A request is far smaller than a socket's buffer, which is empty: it fits or something is wrong.
+        let sent = caller.socket.write(&caller.request);
+        ensure!(
+            sent.context("sending a call")? == caller.request.len(),
+            "a socket took a part of a request"
+        );
+        Ok(())
+    }
+
+    fn wait(&mut self, until: Option<u64>, latency: &mut Histogram<u64>) -> Result<()> {
+        let nanos = match until {
+            Some(until) => Duration::from_nanos(until.saturating_sub(now_nanos())),
+            None => SILENCE,
+        };
+        let mut events = Vec::with_capacity(256);
+        let waited = epoll::wait(
+            &self.epoll,
+            rustix::buffer::spare_capacity(&mut events),
+            Some(&nanos.try_into()?),
+        );
+        match waited {
+            Ok(0) if until.is_none() => bail!("no answer within {SILENCE:?}"),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).context("waiting for answers"),
+        }
+        for event in events {
+            let index = usize::try_from(event.data.u64())?;
+            if self.read(index)? {
+                let begun = self.callers[index].begun_nanos;
+                latency.saturating_record(now_nanos().saturating_sub(begun) / 1000);
+                self.free.push_back(index);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what is there; whether the answer is whole, and as it should be.
+    fn read(&mut self, index: usize) -> Result<bool> {
+        let caller = &mut self.callers[index];
+        let mut buffer = [0; 16 * 1024];
+        let length = match caller.socket.read(&mut buffer) {
+            Ok(0) => bail!("the server closed a connection"),
+            Ok(length) => length,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(false),
+            Err(error) => return Err(error).context("reading an answer"),
+        };
+        caller.answer.extend_from_slice(&buffer[..length]);
+        let Some(body) = body(&caller.answer)? else {
+            return Ok(false);
+        };
+        if let Some(expected) = &mut self.expected {
+            if let Some(at) = expected.id_at {
+                let id = &caller.request[caller.id_at..][..ID_DIGITS];
+                expected.body[at..][..ID_DIGITS].copy_from_slice(id);
+            }
+            ensure!(
+                *body == *expected.body,
+                "an answer is {} and not {}",
+                String::from_utf8_lossy(body),
+                String::from_utf8_lossy(&expected.body)
+            );
+        }
+        caller.answer.clear();
+        Ok(true)
+    }
+}
+
+/// The body of an answer that is whole.
+fn body(answer: &[u8]) -> Result<Option<&[u8]>> {
+    let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else {
+        return Ok(None);
+    };
+    let (head, body) = (&answer[..end], &answer[end + 4..]);
+    let text = || String::from_utf8_lossy(answer).into_owned();
+    ensure!(
+        head.starts_with(b"HTTP/1.1 200"),
+        "a call was answered with {}",
+        text()
+    );
+    let mut lengths = head.split(|byte| *byte == b'\n').filter_map(|line| {
+        let (name, value) = line.split_at_checked(b"content-length:".len())?;
+        let is_length = name.eq_ignore_ascii_case(b"content-length:");
+        let value = std::str::from_utf8(value).ok().filter(|_| is_length)?;
+        value.trim().parse::<usize>().ok()
+    });
+    let length = lengths
+        .next()
+        .with_context(|| format!("an answer without a length: {}", text()))?;
+    ensure!(body.len() <= length, "more than one answer: {}", text());
+    Ok((body.len() == length).then_some(body))
+}
+
+/// Where a number stands as the JSON-RPC id.
+fn find_id(text: &[u8], id: u64) -> Option<usize> {
+    let key = format!("\"id\":{id}");
+    let at = text
+        .windows(key.len())
+        .position(|here| here == key.as_bytes());
+    at.map(|at| at + key.len() - ID_DIGITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_whole_when_its_length_has_come() {
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\ndate: x\r\n\r\nabc";
+        for cut in 0..answer.len() {
+            assert_eq!(body(&answer[..cut]).unwrap(), None, "{cut}");
+        }
+        assert_eq!(body(answer).unwrap(), Some(&b"abc"[..]));
+        assert!(body(b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n").is_err());
+        assert!(body(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\nx").is_err());
+    }
+
+    /// A server that answers `{"id":…,"x":…}`, in two parts, and the wrong thing from call `wrong` on.
+    fn serve(wrong: u64) -> SocketAddr {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for socket in listener.incoming() {
+                let mut socket = socket.unwrap();
+                std::thread::spawn(move || {
+                    let mut request = [0; 1024];
+                    while let Ok(length) = socket.read(&mut request)
+                        && length > 0
+                    {
+                        let text = std::str::from_utf8(&request[..length]).unwrap();
+                        let id: u64 = text[text.len() - ID_DIGITS - 1..text.len() - 1]
+                            .parse()
+                            .unwrap();
+                        let x = u64::from(id >= wrong);
+                        let body = format!("{{\"id\":{id},\"x\":{x}}}");
+                        let head =
+                            format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+                        if socket.write_all(head.as_bytes()).is_err()
+                            || socket.write_all(body.as_bytes()).is_err()
+                        {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        address
+    }
+
+    fn callers(wrong: u64) -> Callers {
+        let request = format!("POST / HTTP/1.1\r\n\r\n{{\"id\":{FIRST_ID}}}").into_bytes();
+        let mut callers = Callers::connect(serve(wrong), vec![request; 4]).unwrap();
+        callers.expect(
+            format!("{{\"id\":{FIRST_ID},\"x\":0}}").into_bytes(),
+            FIRST_ID,
+        );
+        callers
+    }
+
+    #[test]
+    fn every_call_is_answered_flat_out_and_at_a_pace() {
+        let mut callers = callers(u64::MAX);
+        let lasting = Duration::from_millis(50);
+        assert!(callers.flat_out(lasting).unwrap().answered > 4);
+        let paced = callers.paced(1_000_000, lasting).unwrap();
+        assert_eq!(paced.answered, 50);
+        assert!(paced.seconds >= 0.049, "{}", paced.seconds);
+    }
+
+    #[test]
+    fn one_wrong_answer_makes_the_run_void() {
+        let error = callers(FIRST_ID + 20).flat_out(Duration::from_secs(5));
+        assert!(error.unwrap_err().to_string().starts_with("an answer is"));
+    }
+
+    #[test]
+    fn the_number_of_a_call_is_found_where_it_stands() {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":{FIRST_ID},"x":1}}"#);
+        let at = find_id(text.as_bytes(), FIRST_ID).unwrap();
+        assert_eq!(&text[at..at + ID_DIGITS], FIRST_ID.to_string());
+        assert_eq!(find_id(b"{}", FIRST_ID), None);
+    }
+}

@@ -1,0 +1,211 @@
+//! Tool calls: how many per second, and how long one takes when there are half as many.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use super::{Plan, millis};
+use crate::{
+    caller::{Called, Callers, FIRST_ID},
+    child::{Answerer, Streams},
+    connection::Connection,
+    load,
+    process::cpu_micros,
+    sessions::{Opener, call_in_session, stateless_call},
+    subject::{Edge, Subject, Topology},
+    table::Row,
+};
+
+/// Connections, each with a call under way. More bring no more calls, only longer waits.
+const CONNECTIONS: usize = 32;
+/// Calls per second, in each era.
+const TARGET: f64 = 10_000.0;
+/// A tool that answers from memory: this edge has the newest events.
+const TOOL: &str = "get_recent_events";
+/// Events that the log has by then.
+const EVENTS: u64 = 100;
+const TAIL: Duration = Duration::from_secs(10);
+
+/// Makes the request of each connection.
+type Requests = fn(SocketAddr) -> Result<Vec<Vec<u8>>>;
+
+/// A load flat out and one at half of that.
+struct Measured {
+    flat_out: Called,
+    half: Called,
+    /// Of the server, per call, flat out.
+    cpu_micros: f64,
+}
+
+impl Measured {
+    fn per_second(&self) -> f64 {
+        per_second(&self.flat_out)
+    }
+
+    fn text(&self) -> String {
+        let (all, half) = (&self.flat_out.latency, &self.half.latency);
+        let millis = |histogram: &hdrhistogram::Histogram<u64>, quantile| {
+            millis(histogram.value_at_quantile(quantile))
+        };
+        format!(
+            "{:.0}/s, p50 {} · p99 {} ms; at half p50 {} · p99 {} ms",
+            self.per_second(),
+            millis(all, 0.5),
+            millis(all, 0.99),
+            millis(half, 0.5),
+            millis(half, 0.99)
+        )
+    }
+
+    fn values(&self) -> Value {
+        json!({
+            "calls": self.flat_out.answered, "seconds": self.flat_out.seconds,
+            "per_second": self.per_second(), "cpu_micros_per_call": self.cpu_micros,
+            "p50_micros": self.flat_out.latency.value_at_quantile(0.5),
+            "p99_micros": self.flat_out.latency.value_at_quantile(0.99),
+            "half_load": {
+                "per_second": per_second(&self.half), "calls": self.half.answered,
+                "p50_micros": self.half.latency.value_at_quantile(0.5),
+                "p99_micros": self.half.latency.value_at_quantile(0.99),
+            },
+        })
+    }
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "figures for people, far below 2^52"
+)]
+fn per_second(called: &Called) -> f64 {
+    called.answered as f64 / called.seconds
+}
+
+pub(super) fn run(plan: &Plan, topology: Topology) -> Result<Vec<Row>> {
+    let subject = Subject::start(topology, &plan.scratch)?;
+    let edge = *subject.edges.first().context("there is no edge")?;
+    {
+        let mut streams = Streams::open(1, &[edge.address])?;
+        load::paced(&subject.ingest, EVENTS, 2_000_000)?;
+        streams.expect(EVENTS, TAIL).context("filling the log")?;
+    }
+    let eras: [(_, Requests); 2] = [
+        ("2025-11-25, a session a connection", in_sessions),
+        ("2026-07-28, stateless", stateless),
+    ];
+    let mut rows = Vec::new();
+    for (era, requests) in eras {
+        let requests = requests(edge.address)?;
+        let sample = sample(edge.address, &requests[0])?;
+        let bytes = sample.len();
+        let ours = measure(plan, edge, requests.clone(), Some(sample))?;
+        let floor = floor(plan, requests, bytes)?;
+        rows.push(row(topology, era, bytes, &ours, &floor));
+    }
+    Ok(rows)
+}
+
+fn row(topology: Topology, era: &str, bytes: usize, ours: &Measured, floor: &Measured) -> Row {
+    let rate = ours.per_second();
+    Row {
+        what: format!(
+            "tool calls, {}, {era}, {CONNECTIONS} at a time, {bytes} bytes",
+            topology.name()
+        ),
+        figure: ours.text(),
+        floor: Some(format!("{:.0}/s", floor.per_second())),
+        ratio: Some(rate / floor.per_second()),
+        target: Some(format!("≥ {TARGET}/s")),
+        met: Some(rate >= TARGET),
+        values: json!({
+            "topology": topology.name(), "era": era, "tool": TOOL, "connections": CONNECTIONS,
+            "answer_bytes": bytes, "ours": ours.values(), "floor": floor.values(),
+        }),
+    }
+}
+
+fn arguments() -> Value {
+    json!({ "limit": 1 })
+}
+
+/// Sessions are many, as clients are: one a connection.
+fn in_sessions(target: SocketAddr) -> Result<Vec<Vec<u8>>> {
+    let mut opener = Opener::connect(target)?;
+    let request = |_| {
+        let session = opener.session()?;
+        Ok(call_in_session(
+            target,
+            &session,
+            FIRST_ID,
+            TOOL,
+            &arguments(),
+        ))
+    };
+    (0..CONNECTIONS).map(request).collect()
+}
+
+#[allow(clippy::unnecessary_wraps, reason = "the other era can fail")]
+fn stateless(target: SocketAddr) -> Result<Vec<Vec<u8>>> {
+    let request = stateless_call(target, FIRST_ID, TOOL, &arguments());
+    Ok(vec![request; CONNECTIONS])
+}
+
+/// One answer, looked at; all later ones have to be equal to it.
+fn sample(target: SocketAddr, request: &[u8]) -> Result<Vec<u8>> {
+    let answer = Connection::open(target)?.call(request)?;
+    let text = || String::from_utf8_lossy(&answer.body).into_owned();
+    ensure!(
+        answer.status == 200,
+        "a call was answered with {}: {}",
+        answer.status,
+        text()
+    );
+    let json: Value = serde_json::from_slice(&answer.body).with_context(text)?;
+    let events = json["result"]["structuredContent"]["events"].as_array();
+    ensure!(
+        events.is_some_and(|events| events.len() == 1) && json["result"]["isError"] != true,
+        "a call was answered with {}",
+        text()
+    );
+    Ok(answer.body)
+}
+
+/// The same requests to a bare server.
+fn floor(plan: &Plan, requests: Vec<Vec<u8>>, bytes: usize) -> Result<Measured> {
+    let bare = Answerer::start(bytes)?;
+    let edge = Edge {
+        address: bare.address,
+        pid: bare.pid(),
+    };
+    measure(plan, edge, requests, None)
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "figures for people, far below 2^52"
+)]
+fn measure(
+    plan: &Plan,
+    server: Edge,
+    requests: Vec<Vec<u8>>,
+    sample: Option<Vec<u8>>,
+) -> Result<Measured> {
+    let lasting = Duration::from_secs_f64(plan.calls_seconds);
+    let mut callers = Callers::connect(server.address, requests)?;
+    if let Some(sample) = sample {
+        callers.expect(sample, FIRST_ID);
+    }
+    callers.flat_out(lasting / 3).context("warming up")?;
+    let before = cpu_micros(server.pid)?;
+    let flat_out = callers.flat_out(lasting)?;
+    let used = cpu_micros(server.pid)? - before;
+    let interval = 2e9 / per_second(&flat_out);
+    let half = callers.paced(interval as u64, lasting)?;
+    Ok(Measured {
+        cpu_micros: used as f64 / flat_out.answered.max(1) as f64,
+        flat_out,
+        half,
+    })
+}
