@@ -120,9 +120,13 @@ async fn create_or_update(
         Ok(stream) => stream,
         Err(error) => {
             return match error.kind() {
-                // Several handles may get here at once: making the same stream twice is no error.
+                // Several handles may get here at once: making the same stream twice is no error. But
+                // the answers of two that did may name two times of creation (seen with NATS 2.9), so
+                // what counts is what the server says of the stream once it is there.
                 GetStreamErrorKind::JetStream(_) => {
-                    Ok(context.create_stream(wanted).await?.cached_info().clone())
+                    context.create_stream(wanted).await?;
+                    let made = context.get_stream(&names.stream).await?;
+                    Ok(made.cached_info().clone())
                 }
                 _ => Err(error.into()),
             };
