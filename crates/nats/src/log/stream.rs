@@ -17,6 +17,8 @@ use crate::{LogConfig, NatsConnection, NatsError, config::RETRY_PAUSE};
 
 /// How long `open` tries; a server that just started needs a moment until JetStream answers.
 const SETUP_PATIENCE: Duration = Duration::from_secs(5);
+/// Pause between two looks at a stream that may be new.
+const SECOND_LOOK: Duration = Duration::from_millis(100);
 /// We use no message ids, so the server needs to remember none; it wants more than zero.
 const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
 
@@ -97,9 +99,18 @@ pub(super) async fn set_up(
     log: &LogConfig,
 ) -> Result<Epoch, NatsError> {
     let deadline = Instant::now() + SETUP_PATIENCE;
+    let mut seen = None;
     loop {
         match create_or_update(context, names, log).await {
-            Ok(info) => return Ok(names.epoch(&info)),
+            // While a server makes a stream it may tell another time of creation than the stream has
+            // in the end (seen with NATS 2.9): what counts is what it says twice.
+            Ok(info) => {
+                let epoch = names.epoch(&info);
+                if seen.replace(epoch) == Some(epoch) || Instant::now() >= deadline {
+                    return Ok(epoch);
+                }
+                sleep(SECOND_LOOK).await;
+            }
             // Refused: the server would say the same again.
             Err(Failure::Final(error)) => return Err(names.refused(error)),
             Err(Failure::Again(error)) if Instant::now() >= deadline => {
@@ -120,13 +131,9 @@ async fn create_or_update(
         Ok(stream) => stream,
         Err(error) => {
             return match error.kind() {
-                // Several handles may get here at once: making the same stream twice is no error. But
-                // the answers of two that did may name two times of creation (seen with NATS 2.9), so
-                // what counts is what the server says of the stream once it is there.
+                // Several handles may get here at once: making the same stream twice is no error.
                 GetStreamErrorKind::JetStream(_) => {
-                    context.create_stream(wanted).await?;
-                    let made = context.get_stream(&names.stream).await?;
-                    Ok(made.cached_info().clone())
+                    Ok(context.create_stream(wanted).await?.cached_info().clone())
                 }
                 _ => Err(error.into()),
             };
