@@ -34,6 +34,9 @@ pub struct Config {
     /// this machine (localhost) may when the edge listens on loopback. Requests without `Origin` (agents,
     /// curl) are not concerned.
     pub allowed_origins: Vec<String>,
+    /// Path that everything is under, for a proxy that passes it on, for instance `/forgewire`: then MCP
+    /// is at `/forgewire/mcp`. Empty for none.
+    pub base_path: String,
     /// Seconds between heartbeat comments on an idle stream; at least 1.
     pub heartbeat_seconds: u64,
     /// Most streams that are open at once; more get 503 with Retry-After. 0 refuses every stream.
@@ -122,6 +125,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 3000)),
             allowed_origins: Vec::new(),
+            base_path: String::new(),
             heartbeat_seconds: limits::HEARTBEAT_SECONDS,
             max_streams: limits::MAX_STREAMS,
             drain_seconds: limits::DRAIN_SECONDS,
@@ -150,6 +154,21 @@ impl Config {
             }),
             _ => Ok(()),
         };
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~/".contains(&b);
+        let base = &self.base_path;
+        let fits = base.is_empty()
+            || (base.starts_with('/')
+                && !base.ends_with('/')
+                && !base.contains("//")
+                && base.bytes().all(is_plain));
+        if !fits {
+            return Err(BuildError::Value {
+                key: "edge.base_path",
+                reason:
+                    "has to be empty, or like /path: no slash at the end, letters, digits and -_.~"
+                        .to_owned(),
+            });
+        }
         positive("edge.heartbeat_seconds", self.heartbeat_seconds)?;
         positive("edge.session_idle_seconds", self.session_idle_seconds)?;
         positive("edge.max_body_bytes", self.max_body_bytes as u64)?;

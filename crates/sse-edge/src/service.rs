@@ -112,6 +112,8 @@ pub(crate) struct Edge {
     /// Tasks that outlive their request belong to the process.
     lifecycle: OnceLock<Lifecycle>,
     pub(crate) max_body_bytes: usize,
+    /// Path that everything is under; empty for none.
+    pub(crate) base_path: String,
 }
 
 impl Edge {
@@ -223,6 +225,7 @@ impl Service {
             lifecycle: OnceLock::new(),
             origins: Origins::new(&config.allowed_origins, config.listen.ip().is_loopback()),
             max_body_bytes: config.max_body_bytes,
+            base_path: config.base_path.clone(),
         };
         Ok(Self {
             edge: Arc::new(edge),

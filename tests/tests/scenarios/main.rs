@@ -4,6 +4,7 @@ mod delivery;
 mod faults;
 mod handover;
 mod hostile;
+mod messages;
 mod operations;
 mod sending;
 mod sessions;

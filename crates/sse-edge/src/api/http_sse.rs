@@ -95,7 +95,8 @@ async fn open(edge: &Arc<Edge>, principal: Arc<Principal>) -> Result<Response, E
         session: session.id.clone(),
         principal: principal.id.clone(),
     };
-    let endpoint = legacy::endpoint_event(MESSAGES, &session.id);
+    let endpoint = format!("{}{MESSAGES}", edge.base_path);
+    let endpoint = legacy::endpoint_event(&endpoint, &session.id);
     let (sessions, hub) = (&edge.sessions, &edge.hub);
     let events = open_endpoint_stream(sessions, hub, &principal, &session.id, endpoint).await?;
     let events = events.ok_or(EdgeError::SessionGone)?;

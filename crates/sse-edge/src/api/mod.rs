@@ -29,7 +29,8 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
     let origins = edge.origins.clone();
     let ids = Arc::clone(&edge.ids);
     let auth = Arc::clone(&edge.auth);
-    Router::new()
+    let base_path = edge.base_path.clone();
+    let routes = Router::new()
         .route("/events/stream", get(events::stream))
         .route("/events/recent", get(history::recent))
         .route("/events/replay/{timestamp}", get(history::replay))
@@ -44,5 +45,9 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .layer(middleware::from_fn_with_state(auth, authenticate::check))
         // Outside: a preflight carries no token.
         .layer(middleware::from_fn_with_state(origins, origin::check))
-        .layer(service_kit::trace::layer(ids))
+        .layer(service_kit::trace::layer(ids));
+    if base_path.is_empty() {
+        return routes;
+    }
+    Router::new().nest(&base_path, routes)
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use model::{CursorScope, PrincipalId, SessionId, StreamCursor, StreamId};
 use reqwest::{
     Response,
     header::{ACCEPT, HeaderMap, HeaderValue},
@@ -147,4 +148,55 @@ async fn the_drain_lets_clients_go_and_they_get_the_rest_elsewhere() {
     let answer = message(&mut resumed).await;
     assert_eq!(answer["id"], 9);
     assert_eq!(answer["result"]["structuredContent"]["events"], json!([]));
+}
+
+#[tokio::test]
+async fn a_call_whose_edge_died_is_answered_by_whoever_reads_its_stream() {
+    let (world, _a, b) = World::two().await;
+    let client = connect(&b).await;
+    let session = SessionId::new(client.session_id().unwrap()).unwrap();
+    let stream = StreamId::new("of-an-edge-that-is-gone").unwrap();
+    // What an edge leaves that died in the middle: the head of the stream, and nobody with its lease.
+    let sequence = world.left_behind(&session, &stream, b"\0\"seven\"").await;
+    let scope = CursorScope::stream(&PrincipalId::anonymous(), &session, &stream);
+    let id = StreamCursor { stream, sequence }.encode(scope);
+    let mut resumed = resume(&client, &b, &id).await;
+    let answer = tokio::time::timeout(SOON * 3, async {
+        loop {
+            let frame = resumed.next_event(SOON * 3).await.unwrap();
+            if let Some(message) = frame.json() {
+                return message;
+            }
+        }
+    });
+    let answer = answer.await.unwrap();
+    assert_eq!(
+        (&answer["id"], &answer["error"]["code"]),
+        (&json!("seven"), &json!(-32603))
+    );
+    assert!(ended(&mut resumed).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_header_that_names_another_revision_is_told_the_negotiated_one() {
+    let (_world, a, _b) = World::two().await;
+    let client = McpClient::initialize(&a.url, "2025-06-18").await.unwrap();
+    let mut headers = client.headers();
+    headers.insert(
+        "mcp-protocol-version",
+        HeaderValue::from_static("2025-11-25"),
+    );
+    let ping = json!({ "jsonrpc": "2.0", "id": 3, "method": "ping" });
+    let request = reqwest::Client::new()
+        .post(a.at("/mcp"))
+        .headers(headers)
+        .json(&ping);
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 400);
+    let body: Value = answer.json().await.unwrap();
+    assert_eq!(
+        (&body["id"], &body["error"]["data"]["negotiated"]),
+        (&json!(3), &json!("2025-06-18"))
+    );
+    client.ping(&a.url).await.unwrap();
 }

@@ -28,7 +28,7 @@ impl Client {
 
     fn url(&self, node: &Node) -> Url {
         assert!(
-            self.endpoint.starts_with("/messages?sessionId="),
+            self.endpoint.contains("/messages?sessionId="),
             "{}",
             self.endpoint
         );
@@ -141,4 +141,36 @@ async fn the_drain_ends_the_stream_with_a_word() {
     a.life.shut_down();
     let frames = ended(&mut client.stream).await;
     assert!(frames.is_empty(), "{frames:?}");
+}
+
+#[tokio::test]
+async fn under_a_base_path_everything_is_there_and_nothing_elsewhere() {
+    let world = World::new().await;
+    let config = sse_edge::Config {
+        base_path: "/fw".to_owned(),
+        ..sse_edge::Config::default()
+    };
+    let node = world.node_with(&config, world.bus.clone()).await;
+    let mut stream = sse::open(&node.at("/fw/sse"), Default::default())
+        .await
+        .unwrap();
+    let first = stream.next_event(SOON).await.unwrap();
+    let endpoint = first.data.unwrap();
+    assert!(
+        endpoint.starts_with("/fw/messages?sessionId="),
+        "{endpoint}"
+    );
+    let http = reqwest::Client::new();
+    let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" });
+    let status = async |path: &str| {
+        let request = http.post(node.at(path)).json(&ping);
+        request.send().await.unwrap().status()
+    };
+    assert_eq!(status(&endpoint).await, StatusCode::ACCEPTED);
+    assert_eq!(
+        status("/fw/mcp").await,
+        StatusCode::BAD_REQUEST,
+        "no session"
+    );
+    assert_eq!(status("/mcp").await, StatusCode::NOT_FOUND);
 }

@@ -14,13 +14,13 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use model::{
     Clock, Cursor, CursorScope, Epoch, EventFacts, EventId, EventType, PrincipalId, RandomIds,
-    ResourceId, ResourceType, ResourceUri, Sequence, Sequenced, Source, StoredEvent, SystemClock,
-    Timestamp, TraceContext,
+    ResourceId, ResourceType, ResourceUri, Sequence, Sequenced, SessionId, Source, StoredEvent,
+    StreamId, SystemClock, Timestamp, TraceContext,
 };
 use ports::{
-    Bus, BusError, BusEvent, BusMessage, EventHint, EventLog, Mailbox, ResourceError,
-    ResourceReader, ResourceState, SessionLock, SessionStore, Subscription, SyncStatus, TaskStore,
-    Topic,
+    Bus, BusError, BusEvent, BusMessage, EventHint, EventLog, Mailbox, MailboxLimits,
+    ResourceError, ResourceReader, ResourceState, SessionLock, SessionStore, Subscription,
+    SyncStatus, TaskStore, Topic,
 };
 use reqwest::Url;
 use serde_json::{Value, json};
@@ -208,6 +208,22 @@ impl World {
             .unwrap()
             .sessions
             .len()
+    }
+
+    /// Puts something into a session's mailbox, as an edge would.
+    pub(crate) async fn left_behind(
+        &self,
+        session: &SessionId,
+        stream: &StreamId,
+        entry: &'static [u8],
+    ) -> Sequence {
+        let entry = bytes::Bytes::from_static(entry);
+        let limits = MailboxLimits::default();
+        let mailbox = &self.parts.mailbox;
+        mailbox
+            .append(session, stream, entry, limits)
+            .await
+            .unwrap()
     }
 
     /// Something happens to issue 7 of `octo/<repo>`; its id is given back.
