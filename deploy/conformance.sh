@@ -12,6 +12,10 @@ step "build of the binaries (some minutes the first time)"
 cargo build --locked --workspace --bins --features forgewire/demo
 cargo build --locked --workspace --bin forgewire-conformance \
     --features forgewire/demo,forgewire/conformance
+# What no tool of the product asks for can be shown with the fixtures alone.
+step "our own tests of the fixtures"
+cargo test --locked --workspace --features forgewire/demo,forgewire/conformance --test it \
+    -- rounds:: a_changed_list
 step "official conformance suite"
 bin=${CARGO_TARGET_DIR:-target}/debug
 FORGEWIRE_BIN=$(realpath "$bin/forgewire-conformance") "$bin/conformance" "$@"

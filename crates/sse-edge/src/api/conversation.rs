@@ -11,12 +11,15 @@ use mcp::{
     headers::Accepts,
     mrtr,
 };
-use model::{Session, StreamId, TraceContext};
+use model::{Session, TraceContext};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{exchange, mcp::json_or_sse};
+use super::{
+    exchange,
+    mcp::{json_or_sse, unavailable},
+};
 use crate::{
     auth::Principal,
     calls::{
@@ -83,7 +86,10 @@ impl Conversation {
         } else {
             Asking::Never
         };
-        let call = self.call(request, asking)?;
+        let call = match self.call(request, asking) {
+            Ok(call) => call,
+            Err(error) => return Ok(unavailable(&error, Some(&id))),
+        };
         if accepts.sse && self.version.has_priming() {
             return Ok(self.recorded(accepts, id, call).await);
         }
@@ -94,10 +100,9 @@ impl Conversation {
     }
 
     async fn recorded(&self, accepts: Accepts, request: RequestId, call: Call) -> Response {
-        let stream = StreamId::new(&self.edge.ids.uuid()).expect("a UUID fits a stream id");
         let recorded = Recorded {
             edge: Arc::clone(&self.edge),
-            name: StreamName::new(&self.principal.id, &self.session.id, stream),
+            name: StreamName::of_call(&self.principal.id, &self.session.id, &*self.edge.ids),
             request,
             messages: call.messages,
             work: call.work,

@@ -20,8 +20,8 @@ use mcp::{
     headers::Accepts,
     method, mrtr,
 };
-use model::{SessionId, StreamCursor, TraceContext};
-use ports::Classified;
+use model::{Sequence, SessionId, StreamCursor, TraceContext};
+use ports::{Classified, ErrorClass};
 use service_kit::trace::Trace;
 use tokio::time::timeout;
 
@@ -250,8 +250,9 @@ impl Serving<'_> {
     async fn stream(&self, session: &SessionId, resume: &Resume) -> Result<Response, EdgeError> {
         if let Resume::After(id) = resume
             && let Ok(cursor) = StreamCursor::parse(id, &self.principal.id, session)
+            && let Some(name) = StreamName::resumed(&self.principal.id, session, cursor.stream)
         {
-            return self.resume_call(session, cursor).await;
+            return self.resume_call(name, cursor.sequence).await;
         }
         let last = match resume {
             Resume::Fresh => None,
@@ -267,17 +268,17 @@ impl Serving<'_> {
     }
 
     /// Goes on with the answer to a POST, wherever that is worked on.
-    async fn resume_call(
-        &self,
-        session: &SessionId,
-        cursor: StreamCursor,
-    ) -> Result<Response, EdgeError> {
+    async fn resume_call(&self, name: StreamName, after: Sequence) -> Result<Response, EdgeError> {
         let (edge, principal) = (self.edge, &self.principal.id);
-        if edge.sessions.load(session, principal).await?.is_none() {
+        if edge
+            .sessions
+            .load(&name.session, principal)
+            .await?
+            .is_none()
+        {
             return Ok(refuse(&Refusal::session_not_found()));
         }
-        let name = StreamName::new(principal, session, cursor.stream);
-        let frames = follow(edge, name, WrittenBy::Call, cursor.sequence);
+        let frames = follow(edge, name, WrittenBy::Call, after);
         Ok(sse::answer(KeptAlive::new(frames)))
     }
 
@@ -347,10 +348,10 @@ pub(super) fn unavailable(error: &EdgeError, id: Option<&RequestId>) -> Response
         return refuse(&Refusal::session_not_found());
     }
     let mut response = json(envelope::error(id, &rpc_error(error)));
-    *response.status_mut() = if error.class().is_retryable() {
-        StatusCode::SERVICE_UNAVAILABLE
-    } else {
-        StatusCode::INTERNAL_SERVER_ERROR
+    *response.status_mut() = match error.class() {
+        class if class.is_retryable() => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorClass::Caller => StatusCode::BAD_REQUEST,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
     if error.class().is_retryable() {
         let seconds = HeaderValue::from_static(RETRY_AFTER_SECONDS);

@@ -50,8 +50,16 @@ pub(crate) enum Asking {
 #[derive(Debug)]
 pub(crate) struct Brought {
     retry: Retry,
-    binding: Binding,
+    method: String,
+    params: Option<Box<RawValue>>,
     settled: Settled,
+}
+
+impl Brought {
+    /// What a state is sealed for. A digest of all params, so only calls that ask pay for it.
+    fn binding(&self, principal: &PrincipalId) -> Result<Binding, RpcError> {
+        Binding::new(principal, &self.method, self.params.as_deref())
+    }
 }
 
 impl Asking {
@@ -73,20 +81,18 @@ impl Asking {
         method: &str,
         params: Option<&RawValue>,
     ) -> Result<Self, RpcError> {
-        let retry = Retry::parse(params)?;
-        let binding = Binding::new(principal, method, params)?;
-        let settled = match retry.state() {
-            Some(sealed) => {
-                let opened = edge.state_keys.open(&binding, sealed, edge.clock.now())?;
-                Settled::decode(&opened)?
-            }
-            None => Settled::default(),
+        let mut brought = Brought {
+            retry: Retry::parse(params)?,
+            method: method.to_owned(),
+            params: params.map(ToOwned::to_owned),
+            settled: Settled::default(),
         };
-        Ok(Self::ByRetry(Mutex::new(Brought {
-            retry,
-            binding,
-            settled,
-        })))
+        if let Some(sealed) = brought.retry.state() {
+            let binding = brought.binding(principal)?;
+            let opened = edge.state_keys.open(&binding, sealed, edge.clock.now())?;
+            brought.settled = Settled::decode(&opened)?;
+        }
+        Ok(Self::ByRetry(Mutex::new(brought)))
     }
 }
 
@@ -165,9 +171,10 @@ impl Caller {
         let until =
             Timestamp::from_unix_millis(edge.clock.now().unix_millis() + STATE_LIFETIME_MILLIS);
         let state = brought.settled.encode();
+        let binding = brought.binding(&self.principal.id)?;
         let sealed = edge
             .state_keys
-            .seal(&brought.binding, &state, until, &*edge.ids)
+            .seal(&binding, &state, until, &*edge.ids)
             .map_err(|error| EdgeError::Parameter {
                 field: "inputResponses".to_owned(),
                 reason: error.to_string(),

@@ -9,7 +9,9 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use mcp::{RequestId, RpcError, envelope, sse::Field};
-use model::{CursorScope, LockName, PrincipalId, Sequence, SessionId, StreamCursor, StreamId};
+use model::{
+    CursorScope, IdSource, LockName, PrincipalId, Sequence, SessionId, StreamCursor, StreamId,
+};
 use ports::LockToken;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -36,6 +38,9 @@ pub(crate) enum Begun {
     Cancelled,
 }
 
+/// What the names of our streams begin with; a position in anything else in the mailbox is not one of ours.
+const CALL: &str = "call-";
+
 /// Names a stream of a session, and writes the ids of its events.
 #[derive(Debug, Clone)]
 pub(crate) struct StreamName {
@@ -45,6 +50,27 @@ pub(crate) struct StreamName {
 }
 
 impl StreamName {
+    /// Of a new call.
+    pub(crate) fn of_call(
+        principal: &PrincipalId,
+        session: &SessionId,
+        ids: &dyn IdSource,
+    ) -> Self {
+        let name = format!("{CALL}{}", ids.uuid());
+        let stream = StreamId::new(&name).expect("a UUID fits a stream id");
+        Self::new(principal, session, stream)
+    }
+
+    /// Of the call that a client goes on with; `None` if it names something else of its session.
+    pub(crate) fn resumed(
+        principal: &PrincipalId,
+        session: &SessionId,
+        stream: StreamId,
+    ) -> Option<Self> {
+        let is_call = stream.as_str().starts_with(CALL);
+        is_call.then(|| Self::new(principal, session, stream))
+    }
+
     pub(crate) fn new(principal: &PrincipalId, session: &SessionId, stream: StreamId) -> Self {
         Self {
             scope: CursorScope::stream(principal, session, &stream),

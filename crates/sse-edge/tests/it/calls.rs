@@ -155,7 +155,7 @@ async fn a_call_whose_edge_died_is_answered_by_whoever_reads_its_stream() {
     let (world, _a, b) = World::two().await;
     let client = connect(&b).await;
     let session = SessionId::new(client.session_id().unwrap()).unwrap();
-    let stream = StreamId::new("of-an-edge-that-is-gone").unwrap();
+    let stream = StreamId::new("call-of-an-edge-that-is-gone").unwrap();
     // What an edge leaves that died in the middle: the head of the stream, and nobody with its lease.
     let sequence = world.left_behind(&session, &stream, b"\0\"seven\"").await;
     let scope = CursorScope::stream(&PrincipalId::anonymous(), &session, &stream);
@@ -199,4 +199,29 @@ async fn a_header_that_names_another_revision_is_told_the_negotiated_one() {
         (&json!(3), &json!("2025-06-18"))
     );
     client.ping(&a.url).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_id_that_is_still_running_is_refused_and_an_id_of_the_inbox_is_no_call() {
+    let (world, a, b) = World::two().await;
+    let client = connect(&a).await;
+    let mut running = waiting(&client, &a, 5).await;
+    let again = post(&client, &a, 5).await;
+    assert_eq!(again.status().as_u16(), 400);
+    let body: Value = again.json().await.unwrap();
+    assert_eq!(
+        (&body["id"], &body["error"]["code"]),
+        (&json!(5), &json!(-32602))
+    );
+    world.happens("cat").await;
+    assert_eq!(message(&mut running).await["id"], 5);
+    // Made up by the client itself, out of what it knows.
+    let session = SessionId::new(client.session_id().unwrap()).unwrap();
+    let stream = StreamId::new("inbox").unwrap();
+    let scope = CursorScope::stream(&PrincipalId::anonymous(), &session, &stream);
+    let sequence = model::Sequence::START;
+    let id = StreamCursor { stream, sequence }.encode(scope);
+    let mut stream = resume(&client, &b, &id).await;
+    let notice = message(&mut stream).await;
+    assert_eq!(notice["params"]["data"]["truncated"], true, "{notice}");
 }
