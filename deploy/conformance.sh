@@ -15,7 +15,7 @@ cargo build --locked --workspace --bin forgewire-conformance \
 # What no tool of the product asks for can be shown with the fixtures alone.
 step "our own tests of the fixtures"
 cargo test --locked --workspace --features forgewire/demo,forgewire/conformance --test it \
-    -- rounds:: a_changed_list
+    -- rounds:: a_changed_list a_user_is_sent_to_a_page
 step "official conformance suite"
 bin=${CARGO_TARGET_DIR:-target}/debug
 FORGEWIRE_BIN=$(realpath "$bin/forgewire-conformance") "$bin/conformance" "$@"

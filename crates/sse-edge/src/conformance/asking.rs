@@ -1,8 +1,11 @@
 //! Tools that ask the client, one question at a time.
 
-use mcp::client::{
-    Choices, ClientRequest, ClientResult, CreateMessage, ElicitResult, Elicitation, Field, Form,
-    Property,
+use mcp::{
+    Era,
+    client::{
+        Choices, ClientRequest, ClientResult, CreateMessage, ElicitResult, Elicitation, Field,
+        Form, Property, elicitation_complete,
+    },
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -176,6 +179,25 @@ pub(super) fn tools() -> Vec<Box<dyn Tool>> {
             |caller, _| {
                 Box::pin(async {
                     let answer = caller.ask("form", form("Please choose", choices())).await?;
+                    Ok(said(format!("Elicitation completed: {}", outcome(answer))))
+                })
+            },
+        ),
+        fixture::<Nothing>(
+            "test_elicitation_url",
+            "Sends the user to a page.",
+            |caller, _| {
+                Box::pin(async {
+                    let id = caller.edge.ids.uuid();
+                    let page = Elicitation::Url {
+                        message: "Please agree".to_owned(),
+                        url: "https://example.org/agree".to_owned(),
+                        id: id.clone(),
+                    };
+                    let answer = caller.ask("page", ClientRequest::Elicit(page)).await?;
+                    if caller.version.era() == Era::Handshake {
+                        caller.outlet.send(elicitation_complete(&id)).await;
+                    }
                     Ok(said(format!("Elicitation completed: {}", outcome(answer))))
                 })
             },

@@ -294,3 +294,37 @@ async fn a_call_whose_client_cannot_come_back_does_not_wait_for_an_answer() {
     .await;
     assert_eq!(peer.subscriptions(&node).await, 2);
 }
+
+/// A tool that sends its user to a page is a fixture of the conformance suite.
+#[cfg(feature = "conformance")]
+#[tokio::test]
+async fn a_user_is_sent_to_a_page_and_the_client_hears_when_that_is_done() {
+    let (_world, a, b) = World::two().await;
+    let params = json!({ "name": "test_elicitation_url", "arguments": {} });
+    let call = request(CALL, "tools/call", &params);
+    let capable = json!({ "elicitation": { "form": {}, "url": {} } });
+    let peer = Peer::connect(&a, "2025-11-25", capable).await;
+    let mut answers = stream(peer.post(&a, &call).await).await;
+    let asked = question(&mut answers).await;
+    let params = &asked["params"];
+    assert_eq!(
+        (&params["mode"], &params["url"]),
+        (&json!("url"), &json!("https://example.org/agree"))
+    );
+    peer.answer(&b, &asked, json!({ "action": "accept" })).await;
+    let done = next(&mut answers).await;
+    assert_eq!(done.method(), "notifications/elicitation/complete");
+    assert_eq!(done.params()["elicitationId"], params["elicitationId"]);
+    let result = result(&mut answers).await;
+    assert!(
+        result["content"][0]["text"]
+            .as_str()
+            .unwrap()
+            .contains("accept"),
+        "{result}"
+    );
+    // A client that shows forms alone is not asked, and is told why.
+    let peer = Peer::connect(&a, "2025-11-25", json!({ "elicitation": {} })).await;
+    let refused: Value = peer.post(&a, &call).await.json().await.unwrap();
+    assert_eq!(refused["error"]["code"], -32600, "{refused}");
+}
