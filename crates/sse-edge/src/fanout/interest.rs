@@ -1,10 +1,13 @@
 //! What a stream wants.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use model::{Epoch, FilterSet, ResourceUri, Sequence, Session};
 
-use super::ring::Entry;
+use super::{
+    index::{self, Key},
+    ring::Entry,
+};
 use crate::auth::{Principal, Visibility};
 
 /// Which events concern a stream, and from which position on.
@@ -112,6 +115,19 @@ impl Interest {
             .flatten()
             .filter(|(_, since)| entry.sequence > *since)
             .map(|(spelt, _)| spelt.as_str())
+    }
+
+    /// What the stream is found by ([`Index`](super::index::Index)).
+    pub(crate) fn keys(&self) -> BTreeSet<Key> {
+        let sets = self
+            .subscriptions
+            .iter()
+            .map(|(filters, _)| filters.filters());
+        let filters = sets.flat_map(|filters| match filters {
+            [] => vec![Key::Everything],
+            some => some.iter().map(Key::of).collect(),
+        });
+        index::keys(filters.chain(self.uris.keys().cloned().map(Key::Uri)))
     }
 
     /// Anything goes out.

@@ -11,6 +11,7 @@ mod fixture;
 pub(crate) mod format;
 pub(crate) mod hub;
 pub(crate) mod inbox;
+pub(crate) mod index;
 pub(crate) mod interest;
 mod newest;
 pub(crate) mod notices;

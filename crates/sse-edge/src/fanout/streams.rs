@@ -11,12 +11,13 @@ use std::{
 use futures_util::task::AtomicWaker;
 use mcp::{stateless::Tagged, task::TaskId};
 use model::{PrincipalId, Sequence, SessionId};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use ports::ChangedLists;
 use slab::Slab;
 
 use super::{
     format::{Ending, Format},
+    index::Index,
     interest::Interest,
     notices::{News, Notices, Wants},
     ring::Entry,
@@ -33,6 +34,8 @@ pub(crate) struct Stream {
     /// Who reads. Whatever the stream is asked to carry, it carries only what this principal may see.
     principal: Arc<Principal>,
     interest: RwLock<Arc<Interest>>,
+    /// Where the stream is among the open ones, while it is.
+    place: Mutex<Option<Place>>,
     interest_changed: AtomicBool,
     /// First sequence that has to be looked at; 0 while there is none.
     pending: AtomicU64,
@@ -59,6 +62,7 @@ impl Stream {
             session,
             principal,
             interest: RwLock::new(Arc::new(interest)),
+            place: Mutex::new(None),
             interest_changed: AtomicBool::new(false),
             pending: AtomicU64::new(0),
             beat: AtomicBool::new(false),
@@ -87,13 +91,45 @@ impl Stream {
     /// What the stream wants from now on; an older revision than the present one is ignored.
     pub(crate) fn set_interest(&self, interest: Interest) {
         let interest = interest.seen_by(&self.principal);
-        let mut current = self.interest.write();
-        if interest.revision > current.revision {
+        // One change at a time, and none of a stream that leaves.
+        let place = self.place.lock();
+        let old = self.interest();
+        if interest.revision <= old.revision {
+            return;
+        }
+        let (before, after) = (old.keys(), interest.keys());
+        // Found under the new keys before it wants anything new, and under the old ones until it does not
+        // want that any more: an event in between is compared with either.
+        if let Some(place) = &*place {
+            place
+                .index
+                .add(place.slot, after.difference(&before).cloned());
+        }
+        {
+            let mut current = self.interest.write();
             *current = Arc::new(interest);
             // Under the lock: whoever sees that an event was compared with this interest sees the flag too.
             self.interest_changed.store(true, Ordering::Release);
-            drop(current);
-            self.waker.wake();
+        }
+        if let Some(place) = &*place {
+            place.index.remove(place.slot, before.difference(&after));
+        }
+        drop(place);
+        self.waker.wake();
+    }
+
+    fn take_place(&self, index: &Arc<Index>, slot: usize) {
+        let mut place = self.place.lock();
+        index.add(slot, self.interest().keys());
+        *place = Some(Place {
+            index: Arc::clone(index),
+            slot,
+        });
+    }
+
+    fn leave_place(&self) {
+        if let Some(place) = self.place.lock().take() {
+            place.index.remove(place.slot, &self.interest().keys());
         }
     }
 
@@ -194,10 +230,18 @@ impl Stream {
     }
 }
 
+/// Where a stream is among the open ones.
+#[derive(Debug)]
+struct Place {
+    index: Arc<Index>,
+    slot: usize,
+}
+
 /// All of them, and who holds the stream of which session.
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
     slab: RwLock<Slab<Arc<Stream>>>,
+    index: Arc<Index>,
     /// The streams themselves, not their slots: a slot is given to somebody else at any moment.
     by_session: RwLock<HashMap<SessionId, Arc<Stream>>>,
     /// Who follows which task.
@@ -220,6 +264,7 @@ impl Streams {
             }
             slab.insert(Arc::clone(stream))
         };
+        stream.take_place(&self.index, slot);
         for task in stream.notices.wanted_tasks() {
             let mut by_task = self.by_task.write();
             let followers = by_task.entry(task.clone()).or_default();
@@ -238,6 +283,11 @@ impl Streams {
     }
 
     pub(crate) fn remove(&self, slot: usize) {
+        let leaving = self.slab.read().get(slot).cloned();
+        // Before the slot is given to somebody else.
+        if let Some(stream) = leaving {
+            stream.leave_place();
+        }
         let Some(stream) = self.slab.write().try_remove(slot) else {
             return;
         };
@@ -264,12 +314,15 @@ impl Streams {
     /// Wakes every stream that wants the event; returns how many.
     pub(crate) fn mark(&self, entry: &Entry) -> usize {
         let slab = self.slab.read();
-        let wanting = slab
-            .iter()
-            .filter(|(_, stream)| stream.interest.read().wants(entry));
-        let marked = wanting
-            .map(|(_, stream)| stream.mark(entry.sequence))
-            .count();
+        let mut marked = 0;
+        self.index.visit(entry, |slot| {
+            if let Some(stream) = slab.get(slot)
+                && stream.interest.read().wants(entry)
+            {
+                stream.mark(entry.sequence);
+                marked += 1;
+            }
+        });
         self.marked_through
             .store(entry.sequence.0, Ordering::Release);
         marked

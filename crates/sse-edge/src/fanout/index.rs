@@ -1,0 +1,183 @@
+//! Which streams an event may concern, without a look at every stream: by the most telling thing that each
+//! filter names. What is found is asked again ([`Interest::wants`](super::interest::Interest::wants)), so
+//! a stream too many costs a comparison; a stream too few would be a hole, and there is none.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use indexmap::IndexSet;
+use parking_lot::RwLock;
+
+use super::ring::Entry;
+
+/// What a stream is found by. Names are in lower case, as GitHub compares them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Key {
+    /// Every event.
+    Everything,
+    /// Events of an owner.
+    Owner(String),
+    /// Events of a repository, `owner/repo`.
+    Repository(String),
+    /// Events of repositories of this name, whoever owns them.
+    RepositoryName(String),
+    /// Events of one resource, by node id.
+    Resource(String),
+    /// Changes of a resource, by its canonical URI.
+    Uri(String),
+}
+
+impl Key {
+    /// Of a filter.
+    pub(crate) fn of(filter: &model::Filter) -> Self {
+        match (&filter.owner, &filter.repo, &filter.resource_id) {
+            (_, _, Some(id)) => Self::Resource(id.as_str().to_owned()),
+            (Some(owner), Some(repo), _) => Self::repository(owner, repo),
+            (Some(owner), None, _) => Self::Owner(owner.to_ascii_lowercase()),
+            (None, Some(repo), _) => Self::RepositoryName(repo.to_ascii_lowercase()),
+            (None, None, None) => Self::Everything,
+        }
+    }
+
+    fn repository(owner: &str, repo: &str) -> Self {
+        Self::Repository(format!("{owner}/{repo}").to_ascii_lowercase())
+    }
+}
+
+/// Everything that an event can be found by.
+fn keys_of(entry: &Entry) -> Vec<Key> {
+    let facts = &entry.event.facts;
+    let (owner, repo) = (facts.owner.as_deref(), facts.repo.as_deref());
+    let mut keys = vec![
+        Key::Everything,
+        Key::Resource(facts.resource_id.as_str().to_owned()),
+    ];
+    keys.extend(owner.map(|owner| Key::Owner(owner.to_ascii_lowercase())));
+    keys.extend(repo.map(|repo| Key::RepositoryName(repo.to_ascii_lowercase())));
+    if let (Some(owner), Some(repo)) = (owner, repo) {
+        keys.push(Key::repository(owner, repo));
+    }
+    keys.extend(entry.uris().iter().map(|uri| Key::Uri(uri.clone())));
+    keys
+}
+
+/// The slots of streams under their keys.
+#[derive(Debug, Default)]
+pub(crate) struct Index(RwLock<HashMap<Key, IndexSet<usize>>>);
+
+impl Index {
+    pub(crate) fn add(&self, slot: usize, keys: impl IntoIterator<Item = Key>) {
+        let mut buckets = self.0.write();
+        for key in keys {
+            buckets.entry(key).or_default().insert(slot);
+        }
+    }
+
+    pub(crate) fn remove<'k>(&self, slot: usize, keys: impl IntoIterator<Item = &'k Key>) {
+        let mut buckets = self.0.write();
+        for key in keys {
+            if let Some(slots) = buckets.get_mut(key) {
+                slots.swap_remove(&slot);
+                if slots.is_empty() {
+                    buckets.remove(key);
+                }
+            }
+        }
+    }
+
+    /// Visits each stream once that may want the event.
+    pub(crate) fn visit(&self, entry: &Entry, mut visit: impl FnMut(usize)) {
+        let buckets = self.0.read();
+        let found: Vec<_> = keys_of(entry)
+            .iter()
+            .filter_map(|key| buckets.get(key))
+            .collect();
+        match found.as_slice() {
+            [] => {}
+            [one] => one.iter().copied().for_each(visit),
+            several => {
+                let mut seen = HashSet::new();
+                for slot in several.iter().copied().flatten() {
+                    if seen.insert(*slot) {
+                        visit(*slot);
+                    }
+                }
+            }
+        }
+    }
+
+    #[cfg(test)]
+    fn is_empty(&self) -> bool {
+        self.0.read().is_empty()
+    }
+}
+
+/// The keys of several filters: one that wants everything makes the others idle.
+pub(crate) fn keys(filters: impl IntoIterator<Item = Key>) -> BTreeSet<Key> {
+    let keys: BTreeSet<Key> = filters.into_iter().collect();
+    if keys.contains(&Key::Everything) {
+        return BTreeSet::from([Key::Everything]);
+    }
+    keys
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fanout::fixture;
+
+    const URIS: [&str; 3] = [
+        "github://events",
+        "github://events/octo/cat",
+        "github://issues/OCTO/dog/7",
+    ];
+
+    proptest! {
+        #[test]
+        fn who_wants_an_event_is_found_and_nobody_twice(
+            wishes in proptest::collection::vec((0_usize..4, 0_usize..4), 0..30),
+            repo in 0_usize..3,
+        ) {
+            let repos = ["cat", "DOG", "bird"];
+            let index = Index::default();
+            let interests: Vec<_> = wishes
+                .iter()
+                .map(|(repo, uri)| {
+                    let repo = repos.get(*repo).map(|repo| (*repo, 0));
+                    let uri = URIS.get(*uri).map(|uri| (*uri, 0));
+                    fixture::interest(1, repo.as_slice(), uri.as_slice())
+                })
+                .collect();
+            for (slot, interest) in interests.iter().enumerate() {
+                index.add(slot, interest.keys());
+            }
+            let entry = Entry::new(fixture::event(1, ["cat", "dog", "bird"][repo], 0));
+            let mut found = Vec::new();
+            index.visit(&entry, |slot| found.push(slot));
+            let different: BTreeSet<_> = found.iter().copied().collect();
+            prop_assert_eq!(different.len(), found.len(), "nobody twice");
+            for (slot, interest) in interests.iter().enumerate() {
+                prop_assert!(!interest.wants(&entry) || different.contains(&slot), "{slot} is missing");
+            }
+            for (slot, interest) in interests.iter().enumerate() {
+                index.remove(slot, &interest.keys());
+            }
+            prop_assert!(index.is_empty(), "nothing is left behind");
+        }
+    }
+
+    #[test]
+    fn of_ten_thousand_streams_three_are_looked_at() {
+        let index = Index::default();
+        for slot in 0..10_000 {
+            let repo = format!("repo-{}", slot / 3);
+            index.add(slot, fixture::interest(1, &[(&repo, 0)], &[]).keys());
+        }
+        let entry = Entry::new(fixture::event(1, "repo-7", 0));
+        let mut found = Vec::new();
+        index.visit(&entry, |slot| found.push(slot));
+        found.sort_unstable();
+        assert_eq!(found, [21, 22, 23]);
+    }
+}
