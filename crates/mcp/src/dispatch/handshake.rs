@@ -51,21 +51,16 @@ pub struct HandshakeMessage {
 }
 
 impl HandshakeMessage {
-    /// Checks what only the session knows: the revision that the header names is the negotiated one (MCP
-    /// 2025-06-18, Transports, "Protocol Version Header"), and batches exist under 2025-03-26 alone (MCP
-    /// 2025-06-18, changelog 1).
+    /// Checks what only the session knows: batches exist under 2025-03-26 alone (MCP 2025-06-18,
+    /// changelog 1).
+    ///
+    /// A version header that names another handshake revision than the negotiated one is let pass:
+    /// the spec refuses only revisions that the server does not speak, the session's own counts, and
+    /// the official conformance suite (0.1.16) itself sends such requests.
     ///
     /// # Errors
-    /// 400: another revision, with the negotiated one in the error's data; or a batch in a revision that has
-    /// none.
+    /// A batch in another revision.
     pub fn admit(&self, negotiated: ProtocolVersion) -> Result<(), Refusal> {
-        if self.version.is_some_and(|version| version != negotiated) {
-            let refusal = Refusal::other_version(negotiated);
-            return Err(match &self.body {
-                HandshakeBody::One(Incoming::Request(request)) => refusal.for_request(&request.id),
-                _ => refusal,
-            });
-        }
         match self.body {
             HandshakeBody::Batch(_) if !negotiated.has_batches() => Err(no_batch()),
             _ => Ok(()),

@@ -138,14 +138,6 @@ impl Refusal {
         )
     }
 
-    /// 400: the header names another revision than the session settled on.
-    pub(super) fn other_version(negotiated: ProtocolVersion) -> Self {
-        let message = "MCP-Protocol-Version is not the revision that the session settled on";
-        let error = RpcError::new(ErrorCode::InvalidRequest, message);
-        let data = json!({"negotiated": negotiated.as_str()});
-        Self::new(StatusCode::BAD_REQUEST, error.with_data(data))
-    }
-
     /// 400 with -32020: a header is missing, illegal, or says something else than the body.
     #[must_use]
     pub fn header_mismatch(message: impl Into<Cow<'static, str>>) -> Self {
