@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    body::Bytes,
-    extract::State,
+    extract::{Request, State},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use mcp::{
     Incoming,
@@ -49,12 +49,13 @@ const fn yes() -> bool {
 pub(super) async fn send(
     State(edge): State<Arc<Edge>>,
     Authenticated(principal): Authenticated,
-    body: Bytes,
+    request: Request,
 ) -> Result<Response, EdgeError> {
     let may_all = principal.require(Permission::Admin).is_ok();
     if !may_all {
         principal.require(Permission::Send)?;
     }
+    let body = body(&edge, request).await?;
     let request: SendRequest<'_> = read(&body)?;
     let message = notification(request.message)?;
     let id = SessionId::new(&request.session_id).map_err(|_| EdgeError::NoSuchSession)?;
@@ -103,9 +104,10 @@ impl BroadcastFilter {
 pub(super) async fn broadcast(
     State(edge): State<Arc<Edge>>,
     Authenticated(principal): Authenticated,
-    body: Bytes,
+    request: Request,
 ) -> Result<Response, EdgeError> {
     principal.require(Permission::Admin)?;
+    let body = body(&edge, request).await?;
     let request: BroadcastRequest<'_> = read(&body)?;
     let message = notification(request.message)?;
     let (mut delivered, mut stored, mut failed) = (0_u64, 0_u64, 0_u64);
@@ -150,6 +152,15 @@ pub(super) async fn stats(
 
 fn require_operator(principal: &Principal) -> Result<(), EdgeError> {
     Ok(principal.require(Permission::Admin)?)
+}
+
+/// The body, within the bounds of size and time that MCP requests have.
+async fn body(edge: &Edge, request: Request) -> Result<Bytes, EdgeError> {
+    let read = super::mcp::read(request.into_body(), edge.max_body_bytes).await;
+    read.map_err(|refusal| EdgeError::Parameter {
+        field: "body".to_owned(),
+        reason: refusal.error.message.into_owned(),
+    })
 }
 
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, EdgeError> {

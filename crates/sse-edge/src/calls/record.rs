@@ -194,7 +194,7 @@ impl Writer {
         let lifecycle = self.edge.lifecycle();
         let (draining, closed) = (lifecycle.draining(), lifecycle.closed());
         let mut extend = interval_at(Instant::now() + CALL_LEASE / 3, CALL_LEASE / 3);
-        let mut is_open = true;
+        let (mut is_open, mut is_draining) = (true, false);
         let answer = loop {
             tokio::select! {
                 biased;
@@ -204,7 +204,10 @@ impl Writer {
                 },
                 answer = &mut call.work => break answer,
                 () = closed.cancelled() => break Some(stopped(&call.request)),
-                () = draining.cancelled(), if self.live.is_some() => self.hang_up(),
+                () = draining.cancelled(), if !is_draining => {
+                    is_draining = true;
+                    self.hang_up();
+                }
                 _ = extend.tick() => self.extend_lease().await,
             }
         };

@@ -202,3 +202,25 @@ async fn who_may_only_read_sends_nothing_and_who_may_send_writes_to_its_own() {
         assert_eq!(counts["delivered"].as_u64(), expected, "{counts}");
     }
 }
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_by_name() {
+    let world = World::new().await;
+    let config = Config {
+        max_body_bytes: 1000,
+        ..Config::default()
+    };
+    let node = world.node_with(&config, world.bus.clone()).await;
+    let client = connect(&node).await;
+    let session = client.session_id().unwrap();
+    let message = json!({ "jsonrpc": "2.0", "method": "n", "params": { "x": "x".repeat(2000) } });
+    let body = json!({ "sessionId": session, "message": message });
+    let request = reqwest::Client::new().post(node.at("/mcp/sse/send"));
+    let answer = request.json(&body).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    let problem: Value = answer.json().await.unwrap();
+    assert!(
+        problem["detail"].as_str().unwrap().starts_with("body: "),
+        "{problem}"
+    );
+}
