@@ -1,9 +1,12 @@
 //! Progress and log messages of one request: they go out on the request's own stream, before its answer.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use bytes::Bytes;
-use mcp::{RequestId, answer, dispatch::LogLevel, handshake};
+use mcp::{
+    RequestId,
+    dispatch::LogLevel,
+    notification::{LogFilter, Progress},
+};
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -23,11 +26,9 @@ pub(crate) enum Said {
 #[derive(Debug)]
 pub(crate) struct Outlet {
     to: mpsc::Sender<Said>,
-    progress_token: Option<RequestId>,
-    /// Bits of the last progress: it has to rise (MCP 2025-11-25, Utilities, "Progress").
-    progress: AtomicU64,
-    /// Lowest level that the client wants; none means that it wants no log messages.
-    log_level: Option<LogLevel>,
+    /// None where the client did not ask for it.
+    progress: Option<Mutex<Progress>>,
+    log: LogFilter,
 }
 
 impl Outlet {
@@ -37,27 +38,19 @@ impl Outlet {
         log_level: Option<LogLevel>,
     ) -> (Self, mpsc::Receiver<Said>) {
         let (to, messages) = mpsc::channel(WAITING_MESSAGES);
-        let progress = AtomicU64::new(f64::NEG_INFINITY.to_bits());
-        (
-            Self {
-                to,
-                progress_token,
-                progress,
-                log_level,
-            },
-            messages,
-        )
+        let outlet = Self {
+            to,
+            progress: progress_token.map(|token| Mutex::new(Progress::new(token))),
+            log: LogFilter::new(log_level),
+        };
+        (outlet, messages)
     }
 
     /// Says how far the call is, if the client asked for it. What does not rise is left out.
     pub(crate) async fn progress(&self, progress: f64, total: Option<f64>, message: Option<&str>) {
-        let Some(token) = &self.progress_token else {
-            return;
-        };
-        let last = f64::from_bits(self.progress.swap(progress.to_bits(), Ordering::Relaxed));
-        if progress > last {
-            self.send(answer::progress(token, progress, total, message))
-                .await;
+        let report = |known: &Mutex<Progress>| known.lock().report(progress, total, message);
+        if let Some(message) = self.progress.as_ref().and_then(report) {
+            self.send(message).await;
         }
     }
 
@@ -67,8 +60,8 @@ impl Outlet {
     )]
     /// Says something about the call, if the client wants messages of this level.
     pub(crate) async fn log(&self, level: LogLevel, logger: &str, data: &Value) {
-        if self.log_level.is_some_and(|lowest| level >= lowest) {
-            self.send(handshake::log_message(level, logger, data)).await;
+        if let Some(message) = self.log.message(level, logger, data) {
+            self.send(message).await;
         }
     }
 
@@ -93,5 +86,25 @@ impl Outlet {
     /// that cannot come back stays.
     pub(crate) async fn hang_up(&self) {
         let _ = self.to.send(Said::HangUp).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_falls_back_is_left_out_and_lowers_nothing() {
+        let (outlet, mut messages) = Outlet::new(Some(RequestId::Integer(1)), None);
+        for progress in [50.0, 20.0, 30.0, f64::NAN, 60.0] {
+            outlet.progress(progress, None, None).await;
+        }
+        drop(outlet);
+        let mut told = Vec::new();
+        while let Some(Said::Message(message)) = messages.recv().await {
+            let message: Value = serde_json::from_slice(&message).unwrap();
+            told.push(message["params"]["progress"].as_f64().unwrap());
+        }
+        assert_eq!(told, [50.0, 60.0]);
     }
 }
