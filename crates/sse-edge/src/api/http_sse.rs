@@ -10,7 +10,6 @@ use std::{
 };
 
 use axum::{
-    body::Body,
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
@@ -161,8 +160,7 @@ pub(super) async fn messages(
     let Some(id) = legacy::session_of(request.uri().query()) else {
         return refuse(&Refusal::session_not_found());
     };
-    let body: Body = request.into_body();
-    let body = match read(body, edge.max_body_bytes).await {
+    let body = match read(request.into_body(), edge.max_body_bytes).await {
         Ok(body) => body,
         Err(refusal) => return refuse(&refusal),
     };
@@ -279,14 +277,7 @@ async fn keep(edge: &Edge, session: &Session, message: Bytes) {
 
 async fn append(edge: &Edge, session: &Session, message: Bytes) -> Result<(), EdgeError> {
     let stream = answers();
-    let appended = edge.calls.append(&session.id, &stream, message).await;
-    match appended {
-        Ok(_) => {}
-        Err(EdgeError::Mailbox(ports::MailboxError::Missing)) => {
-            return Err(EdgeError::SessionGone);
-        }
-        Err(error) => return Err(error),
-    }
+    edge.calls.append(&session.id, &stream, message).await?;
     edge.sessions.tell_mail(&session.id, &stream).await;
     Ok(())
 }

@@ -78,7 +78,12 @@ impl Calls {
         let append = self.mailbox.append(session, stream, message, limits);
         let appended = timeout(CALL_DEADLINE, append).await?;
         self.mail.wake(session, stream);
-        Ok(appended?)
+        match appended {
+            Ok(sequence) => Ok(sequence),
+            // With the session its mailbox is gone.
+            Err(MailboxError::Missing) => Err(EdgeError::SessionGone),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Closes a stream of a session's mailbox, within a deadline.
