@@ -43,8 +43,8 @@ pub(crate) const CALL_LEASE: Duration = Duration::from_secs(30);
 pub(crate) const ASK_DEADLINE: Duration = Duration::from_secs(600);
 /// How often a mailbox is looked at without a hint: the most that a lost hint costs.
 pub(crate) const ANSWER_POLL: Duration = Duration::from_secs(2);
-/// How long a client may take to call again with its answers, in milliseconds.
-pub(crate) const STATE_LIFETIME_MILLIS: i64 = 3_600_000;
+/// How long a client may take to call again with its answers.
+pub(crate) const STATE_LIFETIME: Duration = Duration::from_secs(3600);
 /// How long a task lives from the call on, and may be worked on.
 pub(crate) const TASK_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often a client should ask for a task, in milliseconds.

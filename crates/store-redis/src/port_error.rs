@@ -37,65 +37,30 @@ impl PortError for SessionStoreError {
     }
 }
 
-impl PortError for MailboxError {
-    fn unavailable(op: &'static str, source: Source) -> Self {
-        Self::Unavailable { op, source }
-    }
+// Three enums with the same variants; a function cannot name them.
+macro_rules! port_error {
+    ($($error:ty),+) => {$(
+        impl PortError for $error {
+            fn unavailable(op: &'static str, source: Source) -> Self {
+                Self::Unavailable { op, source }
+            }
 
-    fn corrupt(op: &'static str, source: Source) -> Self {
-        Self::Corrupt { op, source }
-    }
+            fn corrupt(op: &'static str, source: Source) -> Self {
+                Self::Corrupt { op, source }
+            }
 
-    fn full(_op: &'static str, _source: Source) -> Self {
-        Self::Overloaded { what: FULL }
-    }
+            fn full(_op: &'static str, _source: Source) -> Self {
+                Self::Overloaded { what: FULL }
+            }
 
-    fn unavailability(&self) -> Option<&Source> {
-        match self {
-            Self::Unavailable { source, .. } => Some(source),
-            _ => None,
+            fn unavailability(&self) -> Option<&Source> {
+                match self {
+                    Self::Unavailable { source, .. } => Some(source),
+                    _ => None,
+                }
+            }
         }
-    }
+    )+};
 }
 
-impl PortError for LockError {
-    fn unavailable(op: &'static str, source: Source) -> Self {
-        Self::Unavailable { op, source }
-    }
-
-    fn corrupt(op: &'static str, source: Source) -> Self {
-        Self::Corrupt { op, source }
-    }
-
-    fn full(_op: &'static str, _source: Source) -> Self {
-        Self::Overloaded { what: FULL }
-    }
-
-    fn unavailability(&self) -> Option<&Source> {
-        match self {
-            Self::Unavailable { source, .. } => Some(source),
-            _ => None,
-        }
-    }
-}
-
-impl PortError for TaskStoreError {
-    fn unavailable(op: &'static str, source: Source) -> Self {
-        Self::Unavailable { op, source }
-    }
-
-    fn corrupt(op: &'static str, source: Source) -> Self {
-        Self::Corrupt { op, source }
-    }
-
-    fn full(_op: &'static str, _source: Source) -> Self {
-        Self::Overloaded { what: FULL }
-    }
-
-    fn unavailability(&self) -> Option<&Source> {
-        match self {
-            Self::Unavailable { source, .. } => Some(source),
-            _ => None,
-        }
-    }
-}
+port_error!(MailboxError, LockError, TaskStoreError);

@@ -15,7 +15,7 @@ use mcp::{
     mrtr::{Binding, InputRequests, InputRequired, Retry, Settled},
     notification::cancelled,
 };
-use model::{PrincipalId, Sequence, SessionId, StreamId, Timestamp};
+use model::{PrincipalId, Sequence, SessionId, StreamId};
 use parking_lot::Mutex;
 use ports::MailboxError;
 use serde_json::value::RawValue;
@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::Calls;
 use crate::{
     error::EdgeError,
-    limits::{ANSWER_POLL, ASK_DEADLINE, CALL_DEADLINE, STATE_LIFETIME_MILLIS},
+    limits::{ANSWER_POLL, ASK_DEADLINE, CALL_DEADLINE, STATE_LIFETIME},
     protocol::{CallError, Caller},
     service::Edge,
     tasks::TaskAsking,
@@ -168,8 +168,7 @@ impl Caller {
             return Ok(collected.answers);
         };
         let edge = &self.edge;
-        let until =
-            Timestamp::from_unix_millis(edge.clock.now().unix_millis() + STATE_LIFETIME_MILLIS);
+        let until = edge.clock.now().plus(STATE_LIFETIME);
         let state = brought.settled.encode();
         let binding = brought.binding(&self.principal.id)?;
         let sealed = edge

@@ -31,10 +31,19 @@ impl CallError {
             Self::Asks(question) => {
                 Ok(question.encode(caller.version, &caller.edge.profile.info, id))
             }
-            Self::Input(error) => Err(RpcError::from(error).into()),
-            Self::Edge(error) => Err(rpc_error(&error).into()),
-            Self::Rpc(error) => Err(error.into()),
             Self::Refused(refusal) => Err(refusal),
+            error => Err(error.into_rpc().into()),
+        }
+    }
+
+    /// As the error of a task, which has no HTTP status, and asks in other ways.
+    pub(crate) fn into_rpc(self) -> RpcError {
+        match self {
+            Self::Input(error) => error.into(),
+            Self::Edge(error) => rpc_error(&error),
+            Self::Rpc(error) => error,
+            Self::Refused(refusal) => refusal.error,
+            Self::Asks(_) => RpcError::internal(),
         }
     }
 }

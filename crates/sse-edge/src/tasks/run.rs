@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use mcp::{
-    Refusal, RequestId, RpcError,
+    Refusal, RequestId,
     task::{self, Task},
-    tool::{CallParams, CallResult, input_failure},
+    tool::CallParams,
 };
 use model::{TaskId, Timestamp};
 use ports::{TaskLimits, TaskRecord};
@@ -19,7 +19,7 @@ use crate::{
     error::EdgeError,
     limits::{CALL_DEADLINE, TASK_LEASE, TASK_POLL_MILLIS, TASK_TTL},
     protocol::{CallError, Caller, outlet::Outlet, rpc_error},
-    tools::Tool,
+    tools::{Tool, as_result},
 };
 
 /// Makes a task of a call: it is in the store when the answer leaves.
@@ -86,7 +86,8 @@ async fn store(caller: &Caller, id: &TaskId, stored: &Stored) -> Result<(), Edge
     Ok(())
 }
 
-/// Works until there is an outcome, or nobody wants it, or the edge has to stop.
+/// Works until there is an outcome, or nobody wants it, or the edge has to stop. A tool that failed
+/// completes its task; a protocol error fails it (SEP-2663, "Errors").
 async fn work(caller: &Caller, id: &TaskId, running: &Running, tool: &dyn Tool, call: &CallParams) {
     let closed = caller.edge.lifecycle().closed();
     let outcome = tokio::select! {
@@ -95,7 +96,7 @@ async fn work(caller: &Caller, id: &TaskId, running: &Running, tool: &dyn Tool, 
         () = closed.cancelled() => Err(record::abandoned().into()),
         () = sleep(TASK_TTL) => Err(record::abandoned().into()),
     };
-    let end = end(caller, outcome);
+    let end = as_result(caller, outcome).map_err(CallError::into_rpc);
     let now = caller.edge.clock.now();
     let ended = caller
         .edge
@@ -118,22 +119,6 @@ async fn work(caller: &Caller, id: &TaskId, running: &Running, tool: &dyn Tool, 
         });
     if let Err(error) = ended.await {
         warn!(%error, task = %id, "the outcome of a task is lost; its lease will end");
-    }
-}
-
-/// A tool that failed completes its task; a protocol error fails it (SEP-2663, "Errors").
-fn end(caller: &Caller, outcome: Result<CallResult, CallError>) -> Result<CallResult, RpcError> {
-    match outcome {
-        Ok(result) => Ok(result),
-        Err(CallError::Input(error)) => input_failure(caller.version, error),
-        Err(CallError::Rpc(error)) => Err(error),
-        Err(CallError::Refused(refusal)) => Err(refusal.error),
-        Err(CallError::Edge(error)) => {
-            let logged = rpc_error(&error);
-            let text = format!("{}: {}", logged.message, error.public_text());
-            Ok(CallResult::failed(text))
-        }
-        Err(CallError::Asks(_)) => Err(RpcError::internal()),
     }
 }
 

@@ -133,26 +133,35 @@ impl Tools {
             check_param_headers(&self.descriptors[tool], arguments, &caller.param_headers)?;
         }
         let tool = &self.tools[tool];
-        let becomes_task = becomes_task(caller, tool.runs())?;
-        let outcome = match before_task(&**tool, becomes_task, caller, &call).await {
-            Ok(()) if becomes_task => {
-                return tasks::start(caller, id, Arc::clone(tool), call).await;
+        let outcome = if becomes_task(caller, tool.runs())? {
+            match before_task(&**tool, caller, &call).await {
+                Ok(()) => return tasks::start(caller, id, Arc::clone(tool), call).await,
+                Err(error) => Err(error),
             }
-            Ok(()) => run(&**tool, caller, &call).await,
-            Err(error) => Err(error),
+        } else {
+            run(&**tool, caller, &call).await
         };
-        let result = match outcome {
-            Ok(result) => result,
-            Err(CallError::Input(error)) => input_failure(caller.version, error)?,
-            // The session ended under the call: no tool result can say that.
-            Err(CallError::Edge(error)) if !matches!(error, EdgeError::SessionGone) => {
-                // Logged in full; a model gets what it can act on.
-                let _ = rpc_error(&error);
-                CallResult::failed(error.public_text())
-            }
-            Err(error) => return error.answer(caller, id),
-        };
-        Ok(caller.answer(id, &result.for_version(caller.version)))
+        match as_result(caller, outcome) {
+            Ok(result) => Ok(caller.answer(id, &result.for_version(caller.version))),
+            Err(error) => error.answer(caller, id),
+        }
+    }
+}
+
+/// A failure that a model can act on is a result; the others stay errors.
+pub(crate) fn as_result(
+    caller: &Caller,
+    outcome: Result<CallResult, CallError>,
+) -> Result<CallResult, CallError> {
+    match outcome {
+        Err(CallError::Input(error)) => Ok(input_failure(caller.version, error)?),
+        // The session ended under the call: no tool result can say that.
+        Err(CallError::Edge(error)) if !matches!(error, EdgeError::SessionGone) => {
+            // Logged in full; a model gets what it can act on.
+            let _ = rpc_error(&error);
+            Ok(CallResult::failed(error.public_text()))
+        }
+        other => other,
     }
 }
 
@@ -173,15 +182,7 @@ fn becomes_task(caller: &Caller, runs: Runs) -> Result<bool, Refusal> {
 }
 
 /// What has to be asked or refused before a call becomes a task.
-async fn before_task(
-    tool: &dyn Tool,
-    becomes_task: bool,
-    caller: &Caller,
-    call: &CallParams,
-) -> Result<(), CallError> {
-    if !becomes_task {
-        return Ok(());
-    }
+async fn before_task(tool: &dyn Tool, caller: &Caller, call: &CallParams) -> Result<(), CallError> {
     let _admitted = caller.admit(tool.policy())?;
     tool.before_task(caller, call).await
 }

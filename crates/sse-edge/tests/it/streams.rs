@@ -1,8 +1,9 @@
 //! The stream of a session: what it asked for, exactly, wherever it hangs.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sse_edge::Config;
+use testkit::{mcp_client::McpClient, sse::SseStream};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use super::world::*;
@@ -22,8 +23,18 @@ async fn a_subscription_made_on_one_edge_reaches_the_stream_on_the_other() {
     quiet(&mut stream).await;
 }
 
-#[tokio::test]
-async fn events_before_an_edge_hears_of_the_subscription_are_not_missed() {
+/// A session whose stream hangs on an edge that hears late: it knows of dogs, and not yet of cats.
+struct Late {
+    world: World,
+    slow: Arc<SlowSessions>,
+    a: Node,
+    /// Serves as long as the stage is there.
+    _b: Node,
+    client: McpClient,
+    stream: SseStream,
+}
+
+async fn late() -> Late {
     let world = World::new().await;
     let slow = SlowSessions::new(&world.bus);
     let (a, b) = (
@@ -37,17 +48,30 @@ async fn events_before_an_edge_hears_of_the_subscription_are_not_missed() {
     assert_eq!(next_events(&mut stream, 1).await, [dog]);
     slow.hold();
     subscribe(&client, &a, "cat").await;
-    let first = world.happens("cat").await;
-    let dog = world.happens("dog").await;
-    let second = world.happens_unheard("cat").await;
+    Late {
+        world,
+        slow,
+        a,
+        _b: b,
+        client,
+        stream,
+    }
+}
+
+#[tokio::test]
+async fn events_before_an_edge_hears_of_the_subscription_are_not_missed() {
+    let mut late = late().await;
+    let first = late.world.happens("cat").await;
+    let dog = late.world.happens("dog").await;
+    let second = late.world.happens_unheard("cat").await;
     assert_eq!(
-        next_events(&mut stream, 1).await,
+        next_events(&mut late.stream, 1).await,
         [dog],
         "what it knows of goes on"
     );
-    slow.flow();
-    assert_eq!(next_events(&mut stream, 2).await, [first, second]);
-    quiet(&mut stream).await;
+    late.slow.flow();
+    assert_eq!(next_events(&mut late.stream, 2).await, [first, second]);
+    quiet(&mut late.stream).await;
 }
 
 #[tokio::test]
@@ -221,24 +245,16 @@ async fn a_client_that_never_reads_delays_nobody() {
 
 #[tokio::test]
 async fn a_wish_that_the_edge_heard_of_late_survives_a_reconnect() {
-    let world = World::new().await;
-    let slow = SlowSessions::new(&world.bus);
-    let (a, b) = (
-        world.node().await,
-        world.node_with(&Config::default(), slow.clone()).await,
-    );
-    let client = connect(&a).await;
-    let mut stream = client.open_stream(&b.url, None).await.unwrap();
-    subscribe(&client, &a, "dog").await;
-    let dog = world.happens("dog").await;
-    assert_eq!(next_events(&mut stream, 1).await, [dog]);
-    slow.hold();
-    subscribe(&client, &a, "cat").await;
-    let cat = world.happens("cat").await;
-    let dog = world.happens("dog").await;
-    assert_eq!(next_events(&mut stream, 1).await, [dog]);
-    let id = stream.last_id().unwrap().to_owned();
-    drop(stream);
-    let mut resumed = client.open_stream(&a.url, Some(&id)).await.unwrap();
+    let mut late = late().await;
+    let cat = late.world.happens("cat").await;
+    let dog = late.world.happens("dog").await;
+    assert_eq!(next_events(&mut late.stream, 1).await, [dog]);
+    let id = late.stream.last_id().unwrap().to_owned();
+    drop(late.stream);
+    let mut resumed = late
+        .client
+        .open_stream(&late.a.url, Some(&id))
+        .await
+        .unwrap();
     assert_eq!(next_events(&mut resumed, 1).await, [cat]);
 }
