@@ -8,35 +8,27 @@
 //! idle keep-alive connections close, and a connection with a request in flight closes after its
 //! response; one with a streaming body lives until the body ends, so bodies watch
 //! [`Lifecycle::draining`]. At the hard stop what is left is dropped.
+//!
+//! A response that brings a [`Handover`](stream_driver::Handover) leaves hyper with its socket, if the
+//! listener has threads for that ([`HttpLimits::stream_threads`]).
 
-use std::{
-    convert::Infallible,
-    io,
-    net::SocketAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+mod connection;
 
-use axum::{Router, routing::future::RouteFuture};
-use http::{Request, Response};
-use hyper::{
-    body::Incoming,
-    server::conn::http1::{Builder, Connection},
-};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::Router;
+use hyper::server::conn::http1::Builder;
+use hyper_util::rt::TokioTimer;
 use socket2::{Domain, Protocol, Socket, Type};
+use stream_driver::Reactors;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::sleep,
 };
-use tokio_util::{
-    sync::{CancellationToken, WaitForCancellationFutureOwned},
-    task::TaskTracker,
-};
+use tokio_util::task::TaskTracker;
 
+use self::connection::{Driven, Terms};
 use crate::lifecycle::Lifecycle;
 
 /// Connections that the kernel holds for us until we accept them.
@@ -68,6 +60,12 @@ pub struct HttpLimits {
     /// Size of a request's head in bytes; a larger one is answered with 431. Hyper's two buffers
     /// per connection grow up to it (and to 8192 at least).
     pub max_header_bytes: usize,
+    /// How long what hyper has written for a client may wait for it to be taken; over it the connection is
+    /// cut. Streams that a reactor drives decide themselves
+    /// ([`Source::gives_up`](stream_driver::Source::gives_up)).
+    pub unread_timeout: Duration,
+    /// Threads that own the sockets of streams; 0 leaves streams to hyper.
+    pub stream_threads: usize,
 }
 
 impl Default for HttpLimits {
@@ -76,6 +74,8 @@ impl Default for HttpLimits {
             max_connections: 100_000,
             header_timeout: Duration::from_secs(30),
             max_header_bytes: 16 * 1024,
+            unread_timeout: Duration::from_secs(300),
+            stream_threads: 0,
         }
     }
 }
@@ -116,11 +116,26 @@ pub async fn serve(
     limits: HttpLimits,
     lifecycle: Lifecycle,
 ) {
+    let reactors = match limits.stream_threads {
+        0 => None,
+        threads => match Reactors::start(threads) {
+            Ok(reactors) => Some(Arc::new(reactors)),
+            Err(error) => {
+                tracing::warn!(%error, threads, "no threads for streams: each costs more memory");
+                None
+            }
+        },
+    };
+    let closed = lifecycle.closed();
     let server = Server {
-        router,
-        builder: builder(limits),
-        draining: lifecycle.draining(),
-        closed: lifecycle.closed(),
+        terms: Terms {
+            router,
+            builder: builder(limits),
+            draining: lifecycle.draining(),
+            closed: closed.clone(),
+            unread_timeout: limits.unread_timeout,
+            reactors: reactors.clone(),
+        },
         connections: TaskTracker::new(),
     };
     let permits = limits.max_connections.min(Semaphore::MAX_PERMITS);
@@ -128,11 +143,23 @@ pub async fn serve(
     tokio::select! {
         () = server.accept_forever(&listener, &permits) => {},
         () = lifecycle.stop_accepting().cancelled_owned() => {},
+        () = failed(reactors.as_deref()) => tracing::error!("a thread that sends streams has ended"),
     }
     drop(listener);
     server.connections.close();
     // Bounded by the life: each connection drops itself at the hard stop.
     server.connections.wait().await;
+    if let Some(reactors) = reactors {
+        closed.run_until_cancelled(reactors.finish()).await;
+    }
+}
+
+/// Never, where there are no threads.
+async fn failed(reactors: Option<&Reactors>) {
+    match reactors {
+        Some(reactors) => reactors.failed().await,
+        None => std::future::pending().await,
+    }
 }
 
 fn builder(limits: HttpLimits) -> Builder {
@@ -152,10 +179,7 @@ fn builder(limits: HttpLimits) -> Builder {
 }
 
 struct Server {
-    router: Router,
-    builder: Builder,
-    draining: CancellationToken,
-    closed: CancellationToken,
+    terms: Terms,
     connections: TaskTracker,
 }
 
@@ -188,17 +212,8 @@ impl Server {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY");
         }
-        let routed = Routed {
-            router: self.router.clone(),
-            remote: RemoteAddr(remote),
-        };
-        let connection = self.builder.serve_connection(TokioIo::new(stream), routed);
-        self.connections.spawn(Driven {
-            connection,
-            stop: Box::pin(self.draining.clone().cancelled_owned()),
-            closed: Some(self.closed.clone()),
-            _permit: permit,
-        });
+        let driven = Driven::new(&self.terms, stream, RemoteAddr(remote), permit);
+        self.connections.spawn(driven);
     }
 }
 
@@ -208,53 +223,6 @@ fn is_clients_fault(error: &io::Error) -> bool {
         error.kind(),
         ConnectionAborted | ConnectionReset | Interrupted
     )
-}
-
-/// A router behind hyper's own service trait: no boxed future and no adapter around it.
-struct Routed {
-    router: Router,
-    remote: RemoteAddr,
-}
-
-impl hyper::service::Service<Request<Incoming>> for Routed {
-    type Response = Response<axum::body::Body>;
-    type Error = Infallible;
-    type Future = RouteFuture<Infallible>;
-
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(self.remote);
-        // A router is always ready, and its clone is a counter.
-        tower::Service::call(&mut self.router.clone(), request)
-    }
-}
-
-/// A connection until its end. Written out as a future, because an `async` block would hold the
-/// connection twice: 1.3 KiB per stream instead of 0.6.
-struct Driven {
-    connection: Connection<TokioIo<TcpStream>, Routed>,
-    /// The soft stop; then the hard stop.
-    stop: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// The hard stop, until we wait for it.
-    closed: Option<CancellationToken>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Future for Driven {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        while self.stop.as_mut().poll(cx).is_ready() {
-            let Some(closed) = self.closed.take() else {
-                return Poll::Ready(());
-            };
-            Pin::new(&mut self.connection).graceful_shutdown();
-            self.stop.set(closed.cancelled_owned());
-        }
-        if let Err(error) = ready!(Pin::new(&mut self.connection).poll(cx)) {
-            tracing::debug!(%error, "connection ended");
-        }
-        Poll::Ready(())
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,319 @@
+//! One connection: hyper's, until a response brings a stream that a reactor can drive.
+//!
+//! Hyper has no way to give a socket up in the middle of a response, but it can be let go of when nothing
+//! of ours is left in it: the response's body is exchanged for one that yields the stream's first frames
+//! and then nothing, and hyper flushes its I/O only once its own buffer is empty. From then on the socket
+//! is all that there is. (hyper 1.12, `proto/h1/io.rs`; `tests/handover.rs` shows that it still holds.)
+
+use std::{
+    convert::Infallible,
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::{Router, body::Body, routing::future::RouteFuture};
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, Version, header};
+use http_body::Frame;
+use hyper::{
+    body::Incoming,
+    rt::{Read, ReadBufCursor, Write},
+    server::conn::http1::{Builder, Connection},
+};
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use stream_driver::{Handover, Reactors, Source};
+use tokio::{
+    net::TcpStream,
+    sync::OwnedSemaphorePermit,
+    time::{Sleep, sleep},
+};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use super::RemoteAddr;
+
+/// What the parts of a connection tell each other.
+#[derive(Default)]
+struct Handing {
+    step: AtomicU8,
+    source: Mutex<Option<Box<dyn Source>>>,
+}
+
+/// Nothing is handed over.
+const KEPT: u8 = 0;
+/// Hyper has the first frames in its buffer.
+const BUFFERED: u8 = 1;
+/// The socket has them.
+const FLUSHED: u8 = 2;
+
+impl Handing {
+    fn step(&self, from: u8, to: u8) {
+        let _ = self
+            .step
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.step.load(Ordering::Acquire) == FLUSHED
+    }
+}
+
+/// A router behind hyper's own service trait: no boxed future and no adapter around it.
+struct Routed {
+    router: Router,
+    remote: RemoteAddr,
+    /// `None`: hyper drives everything.
+    handing: Option<Arc<Handing>>,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Routed {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Routing;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.remote);
+        // Chunks need HTTP/1.1, and the answer to HEAD has no body.
+        let can_stream = request.version() == Version::HTTP_11 && request.method() != Method::HEAD;
+        Routing {
+            // A router is always ready, and its clone is a counter.
+            answer: tower::Service::call(&mut self.router.clone(), request),
+            handing: self.handing.clone().filter(|_| can_stream),
+        }
+    }
+}
+
+/// An answer on its way out of the router.
+struct Routing {
+    answer: RouteFuture<Infallible>,
+    handing: Option<Arc<Handing>>,
+}
+
+impl Future for Routing {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut response = ready!(Pin::new(&mut self.answer).poll(cx))?;
+        if let Some(handing) = self.handing.take()
+            && let Some(handover) = response.extensions_mut().remove::<Handover>()
+            && let Some((first, source)) = handover.take()
+        {
+            *handing.source.lock() = Some(source);
+            // The connection ends with the stream: a client does not wait for another answer on it.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+            *response.body_mut() = Body::new(FirstFrames {
+                first: Some(first).filter(|first| !first.is_empty()),
+                handing,
+            });
+        }
+        Poll::Ready(Ok(response))
+    }
+}
+
+/// The part of a stream that goes out with the response's head.
+struct FirstFrames {
+    first: Option<Bytes>,
+    handing: Arc<Handing>,
+}
+
+impl http_body::Body for FirstFrames {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.handing.step(KEPT, BUFFERED);
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
+            None => Poll::Pending,
+        }
+    }
+}
+
+/// A socket that knows when everything is written, and how long nothing could be.
+struct Io {
+    socket: TokioIo<TcpStream>,
+    handing: Option<Arc<Handing>>,
+    unread_timeout: Duration,
+    /// While the socket takes nothing.
+    unread: Option<Pin<Box<Sleep>>>,
+}
+
+impl Io {
+    /// Hyper asks nothing of a body whose frames are stuck, so the wait ends here.
+    fn watch(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            return written;
+        }
+        let timeout = self.unread_timeout;
+        let unread = self.unread.get_or_insert_with(|| Box::pin(sleep(timeout)));
+        match unread.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl Read for Io {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(cx, buf)
+    }
+}
+
+impl Write for Io {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write(cx, buf);
+        self.watch(cx, written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Hyper's buffer is empty.
+        self.unread = None;
+        if let Some(handing) = &self.handing {
+            handing.step(BUFFERED, FLUSHED);
+        }
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+/// What all connections of a listener have in common.
+pub(super) struct Terms {
+    pub(super) router: Router,
+    pub(super) builder: Builder,
+    pub(super) draining: CancellationToken,
+    pub(super) closed: CancellationToken,
+    pub(super) unread_timeout: Duration,
+    pub(super) reactors: Option<Arc<Reactors>>,
+}
+
+/// A connection until its end. Written out as a future, because an `async` block would hold the
+/// connection twice: 1.3 KiB per stream instead of 0.6.
+pub(super) struct Driven {
+    /// Until it is handed over.
+    connection: Option<Connection<Io, Routed>>,
+    /// The soft stop; then the hard stop.
+    stop: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// The hard stop, until we wait for it.
+    closed: Option<CancellationToken>,
+    handing: Option<(Arc<Handing>, Arc<Reactors>)>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Driven {
+    pub(super) fn new(
+        terms: &Terms,
+        socket: TcpStream,
+        remote: RemoteAddr,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        let reactors = terms.reactors.clone();
+        let handing = reactors.map(|reactors| (Arc::<Handing>::default(), reactors));
+        let shared = handing.as_ref().map(|(handing, _)| Arc::clone(handing));
+        let io = Io {
+            socket: TokioIo::new(socket),
+            handing: shared.clone(),
+            unread_timeout: terms.unread_timeout,
+            unread: None,
+        };
+        let routed = Routed {
+            router: terms.router.clone(),
+            remote,
+            handing: shared,
+        };
+        Self {
+            connection: Some(terms.builder.serve_connection(io, routed)),
+            stop: Box::pin(terms.draining.clone().cancelled_owned()),
+            closed: Some(terms.closed.clone()),
+            handing,
+            permit: Some(permit),
+        }
+    }
+
+    /// Takes the socket from hyper and gives it to a reactor, once nothing of ours is left in hyper.
+    fn hand_over(&mut self) -> Option<()> {
+        let (handing, reactors) = self.handing.as_ref()?;
+        if !handing.is_flushed() {
+            return None;
+        }
+        let source = handing.source.lock().take()?;
+        // What the client sent after its request is in hyper's read buffer, and goes with it.
+        let io = self.connection.take()?.into_parts().io;
+        match io.socket.into_inner().into_std() {
+            Ok(socket) => reactors.adopt(socket, source, self.permit.take()?),
+            Err(error) => tracing::warn!(%error, "a stream is closed: it cannot be handed over"),
+        }
+        Some(())
+    }
+}
+
+impl Future for Driven {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        while this.stop.as_mut().poll(cx).is_ready() {
+            let Some(closed) = this.closed.take() else {
+                return Poll::Ready(());
+            };
+            if let Some(connection) = &mut this.connection {
+                Pin::new(connection).graceful_shutdown();
+            }
+            this.stop.set(closed.cancelled_owned());
+        }
+        let Some(connection) = &mut this.connection else {
+            return Poll::Ready(());
+        };
+        match Pin::new(connection).poll(cx) {
+            Poll::Pending => match this.hand_over() {
+                Some(()) => Poll::Ready(()),
+                None => Poll::Pending,
+            },
+            Poll::Ready(ended) => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "connection ended");
+                }
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_costs_one_copy_of_itself() {
+        let connection = size_of::<Connection<Io, Routed>>();
+        assert!(
+            size_of::<Driven>() <= connection + 64,
+            "{} {connection}",
+            size_of::<Driven>()
+        );
+    }
+}

@@ -1,0 +1,67 @@
+//! The driver that hyper polls.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::Frame;
+
+use crate::{Fill, Outgoing, Source, outgoing::Framing};
+
+/// A source as the body of an answer. Dropping it closes the stream.
+pub struct StreamBody {
+    source: Option<Box<dyn Source>>,
+}
+
+impl StreamBody {
+    /// A body that ends when the source does.
+    #[must_use]
+    pub fn new(source: Box<dyn Source>) -> Self {
+        Self {
+            source: Some(source),
+        }
+    }
+
+    /// What comes next. Hyper has room when it asks, and keeps what it gets.
+    pub(crate) fn poll_next(source: &mut dyn Source, cx: &mut Context<'_>) -> Poll<(Bytes, Fill)> {
+        let mut out = Outgoing::new(Framing::Plain);
+        source.poll_fill(cx, &mut out).map(|fill| {
+            if let Some(progress) = out.took(out.len()).progress {
+                source.taken(progress);
+            }
+            (out.take(), fill)
+        })
+    }
+}
+
+impl http_body::Body for StreamBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(source) = self.source.as_deref_mut() else {
+            return Poll::Ready(None);
+        };
+        Self::poll_next(source, cx).map(|(bytes, fill)| {
+            debug_assert!(fill == Fill::Last || !bytes.is_empty(), "frames have bytes");
+            if fill == Fill::Last {
+                self.source = None;
+            }
+            (!bytes.is_empty()).then_some(Ok(Frame::data(bytes)))
+        })
+    }
+}
+
+impl std::fmt::Debug for StreamBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamBody")
+            .field("open", &self.source.is_some())
+            .finish()
+    }
+}

@@ -1,0 +1,216 @@
+//! One stream on one socket, without a thread: what a reactor does with it.
+
+use std::{
+    io,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+use crate::{Fill, Outgoing, Source, outgoing::Framing};
+
+/// Buffers that one stream gets in a turn before others have theirs.
+const TURN_FILLS: usize = 2;
+/// What a client may send after its request. Nothing is expected of it, so this much is an attack.
+const MAX_DISCARDED_BYTES: usize = 64 << 10;
+
+/// What a line writes to. Calls never wait.
+pub trait Socket {
+    /// Sends a part of `bytes`; [`io::ErrorKind::WouldBlock`] when there is no room, after which the
+    /// reactor is told when there is.
+    fn send(&mut self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Reads what the client sent, and forgets it. `Ok(0)`: the client is gone.
+    fn discard(&mut self) -> io::Result<usize>;
+
+    /// Sends no more.
+    fn finish(&mut self);
+}
+
+/// Why a line is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// The source ended, and its client has everything.
+    Ended,
+    /// The client went away.
+    Gone,
+    /// The source gave its client up: that one reads too slowly, or may read no more.
+    GivenUp,
+    /// The client talks where it should listen.
+    Talks,
+}
+
+/// What a turn came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Nothing to do until the source wakes it or the socket has room.
+    Idle,
+    /// There is more, and it is somebody else's turn.
+    More,
+    /// It is over; drop it.
+    Closed(Closed),
+}
+
+/// A stream: its source, its socket, and the end of a frame that did not fit.
+pub struct Line<S> {
+    source: Box<dyn Source>,
+    socket: S,
+    waker: Waker,
+    /// What is left of a frame; the rest of the stream is a position in its source.
+    rest: Bytes,
+    discarded_bytes: usize,
+    /// Rounds of the sweep since the client did not take everything; 0 when it has everything.
+    behind_sweeps: u32,
+    is_blocked: bool,
+    is_behind: bool,
+    is_last: bool,
+}
+
+/// A buffer for all lines of a thread.
+#[derive(Debug)]
+pub struct Scratch(Outgoing);
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self(Outgoing::new(Framing::Chunked))
+    }
+}
+
+impl<S: Socket> Line<S> {
+    /// A stream whose head is out; `waker` is woken when the line needs a turn.
+    pub fn new(source: Box<dyn Source>, socket: S, waker: Waker) -> Self {
+        Self {
+            source,
+            socket,
+            waker,
+            rest: Bytes::new(),
+            discarded_bytes: 0,
+            behind_sweeps: 0,
+            is_blocked: false,
+            is_behind: false,
+            is_last: false,
+        }
+    }
+
+    /// Whether its client has not taken everything that it could have.
+    pub fn is_behind(&self) -> bool {
+        self.is_behind
+    }
+
+    /// Sends what there is, as far as the socket takes it.
+    pub fn turn(&mut self, scratch: &mut Scratch, sweep: Duration) -> Turn {
+        if self.is_blocked {
+            // Woken, and cannot say anything: it may be that nothing should be said any more.
+            return self.look_at_patience(sweep);
+        }
+        for _ in 0..TURN_FILLS {
+            if !self.rest.is_empty() {
+                match self.send_rest() {
+                    Ok(()) if self.is_blocked => return Turn::Idle,
+                    Ok(()) => {}
+                    Err(_) => return Turn::Closed(Closed::Gone),
+                }
+            }
+            if self.is_last {
+                self.socket.finish();
+                return Turn::Closed(Closed::Ended);
+            }
+            let out = &mut scratch.0;
+            out.clear();
+            let mut cx = Context::from_waker(&self.waker);
+            match self.source.poll_fill(&mut cx, out) {
+                Poll::Pending => {
+                    self.is_behind = false;
+                    self.behind_sweeps = 0;
+                    return Turn::Idle;
+                }
+                Poll::Ready(Fill::Frames) => {}
+                Poll::Ready(Fill::Last) => {
+                    out.end();
+                    self.is_last = true;
+                }
+            }
+            if self.offer(out).is_err() {
+                return Turn::Closed(Closed::Gone);
+            }
+            if self.is_blocked {
+                return Turn::Idle;
+            }
+        }
+        Turn::More
+    }
+
+    /// The socket has room; whether the line waited for it, and needs a turn.
+    pub fn writable(&mut self) -> bool {
+        std::mem::take(&mut self.is_blocked)
+    }
+
+    /// The client sent something, or went away.
+    pub fn readable(&mut self) -> Option<Closed> {
+        while self.discarded_bytes <= MAX_DISCARDED_BYTES {
+            match self.socket.discard() {
+                Ok(0) => return Some(Closed::Gone),
+                Ok(bytes) => self.discarded_bytes += bytes,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(_) => return Some(Closed::Gone),
+            }
+        }
+        Some(Closed::Talks)
+    }
+
+    /// Another `sweep` has gone by.
+    pub fn sweep(&mut self, sweep: Duration) -> Turn {
+        if self.is_behind {
+            self.behind_sweeps = self.behind_sweeps.saturating_add(1);
+        }
+        match self.is_blocked {
+            true => self.look_at_patience(sweep),
+            false => Turn::Idle,
+        }
+    }
+
+    fn look_at_patience(&self, sweep: Duration) -> Turn {
+        match self.source.gives_up(sweep * self.behind_sweeps) {
+            true => Turn::Closed(Closed::GivenUp),
+            false => Turn::Idle,
+        }
+    }
+
+    fn offer(&mut self, out: &Outgoing) -> io::Result<()> {
+        let sent = self.send(out.bytes())?;
+        let taken = out.took(sent);
+        if let Some(progress) = taken.progress {
+            self.source.taken(progress);
+        }
+        self.rest = taken.rest;
+        Ok(())
+    }
+
+    fn send_rest(&mut self) -> io::Result<()> {
+        let rest = std::mem::take(&mut self.rest);
+        let sent = self.send(&rest)?;
+        self.rest = rest.slice(sent..);
+        Ok(())
+    }
+
+    /// Sends until all is gone or the socket is full.
+    fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut sent = 0;
+        while sent < bytes.len() {
+            match self.socket.send(&bytes[sent..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(more) => sent += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.is_blocked = true;
+                    self.is_behind = true;
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(sent)
+    }
+}

@@ -1,0 +1,144 @@
+//! The reactors of a listener.
+
+use std::{
+    fmt, io,
+    net::TcpStream,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use mio::{Poll, Waker};
+use parking_lot::Mutex;
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, watch},
+};
+use tracing::error;
+
+use crate::{
+    Source,
+    reactor::{Adopted, Phase, Reactor, Shared, WAKE},
+    ready::Ready,
+};
+
+/// Threads that own the sockets of streams. Dropping it closes them all.
+pub struct Reactors {
+    reactors: Vec<Arc<Shared>>,
+    /// Each thread has a receiver until its end.
+    running: watch::Sender<()>,
+}
+
+impl Reactors {
+    /// Starts `threads` threads; sources are polled on them, inside the present runtime.
+    ///
+    /// # Errors
+    /// Out of descriptors or threads.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn start(threads: usize) -> io::Result<Self> {
+        let mut reactors = Self {
+            reactors: Vec::with_capacity(threads),
+            running: watch::Sender::new(()),
+        };
+        for index in 0..threads {
+            reactors.start_one(index)?;
+        }
+        Ok(reactors)
+    }
+
+    fn start_one(&mut self, index: usize) -> io::Result<()> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), WAKE)?;
+        let wake = move || {
+            if let Err(error) = waker.wake() {
+                error!(%error, "a reactor cannot be woken");
+            }
+        };
+        let shared = Arc::new(Shared {
+            ready: Arc::new(Ready::new(wake)),
+            adopted: Mutex::default(),
+            streams: AtomicUsize::new(0),
+            phase: AtomicU8::new(Phase::Runs as u8),
+        });
+        let reactor = Reactor::new(poll, Arc::clone(&shared));
+        let (runtime, runs) = (Handle::current(), self.running.subscribe());
+        let run = move || {
+            // Dropped at the thread's end, however it comes.
+            let _runs = runs;
+            let _entered = runtime.enter();
+            reactor.run();
+        };
+        thread::Builder::new()
+            .name(format!("streams-{index}"))
+            .spawn(run)?;
+        self.reactors.push(shared);
+        Ok(())
+    }
+
+    /// Gives a stream to the thread that has the fewest. The head and what came before are sent; `permit`
+    /// goes with the stream.
+    pub fn adopt(&self, socket: TcpStream, source: Box<dyn Source>, permit: OwnedSemaphorePermit) {
+        let streams = |reactor: &&Arc<Shared>| reactor.streams.load(Ordering::Relaxed);
+        let Some(reactor) = self.reactors.iter().min_by_key(streams) else {
+            return;
+        };
+        reactor.streams.fetch_add(1, Ordering::Relaxed);
+        reactor.adopted.lock().push(Adopted {
+            socket,
+            source,
+            permit,
+        });
+        reactor.ready.rouse();
+    }
+
+    /// Streams that they have.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        let streams = |reactor: &Arc<Shared>| reactor.streams.load(Ordering::Relaxed);
+        self.reactors.iter().map(streams).sum()
+    }
+
+    /// Resolves when a thread has ended that was not told to.
+    pub async fn failed(&self) {
+        let all = self.reactors.len();
+        loop {
+            if self.running.receiver_count() < all {
+                return;
+            }
+            // Checked in between: the end of one of several threads tells nobody.
+            tokio::time::sleep(CHECK).await;
+        }
+    }
+
+    /// Waits until the last stream has ended. No stream may be given from now on.
+    pub async fn finish(&self) {
+        for reactor in &self.reactors {
+            reactor.enter(Phase::Finishes);
+        }
+        self.running.closed().await;
+    }
+}
+
+/// How often it is looked whether all threads live.
+const CHECK: std::time::Duration = std::time::Duration::from_secs(1);
+
+impl Drop for Reactors {
+    fn drop(&mut self) {
+        for reactor in &self.reactors {
+            reactor.enter(Phase::Stops);
+        }
+    }
+}
+
+impl fmt::Debug for Reactors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reactors")
+            .field("threads", &self.reactors.len())
+            .field("streams", &self.streams())
+            .finish()
+    }
+}

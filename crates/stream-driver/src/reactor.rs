@@ -1,0 +1,318 @@
+//! A thread that owns sockets.
+
+use std::{
+    collections::VecDeque,
+    io::{self, Read, Write},
+    net::Shutdown,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicUsize, Ordering},
+    },
+    task::Waker,
+    time::{Duration, Instant},
+};
+
+use mio::{Events, Interest, Poll, Token, net::TcpStream};
+use parking_lot::Mutex;
+use slab::Slab;
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::{debug, error, warn};
+
+use crate::{
+    Source,
+    line::{Closed, Line, Scratch, Socket, Turn},
+    ready::{LineWaker, Ready},
+};
+
+/// How often lines that are behind are looked at.
+const SWEEP: Duration = Duration::from_secs(1);
+/// Lines with much to send that have a turn before new events are looked for.
+const LATER_TURNS: usize = 8;
+/// Readiness events that one look at the kernel brings.
+const EVENTS: usize = 1024;
+/// What is read at once of what a client should not send.
+const DISCARD_BYTES: usize = 4096;
+/// The token of the wake-up; no line has it, because slots are smaller.
+pub(crate) const WAKE: Token = Token(usize::MAX);
+
+/// A stream that hyper gave up.
+pub(crate) struct Adopted {
+    pub(crate) socket: std::net::TcpStream,
+    pub(crate) source: Box<dyn Source>,
+    /// The place among the listener's connections that the stream still takes.
+    pub(crate) permit: OwnedSemaphorePermit,
+}
+
+/// What others tell a reactor.
+pub(crate) struct Shared {
+    pub(crate) ready: Arc<Ready>,
+    pub(crate) adopted: Mutex<Vec<Adopted>>,
+    /// Streams that it has, or will have.
+    pub(crate) streams: AtomicUsize,
+    /// A [`Phase`].
+    pub(crate) phase: AtomicU8,
+}
+
+/// How long a reactor lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// Until further notice.
+    Runs,
+    /// As long as it has streams.
+    Finishes,
+    /// No longer.
+    Stops,
+}
+
+impl Shared {
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.phase.fetch_max(phase as u8, Ordering::SeqCst);
+        self.ready.rouse();
+    }
+
+    fn is(&self, phase: Phase) -> bool {
+        self.phase.load(Ordering::SeqCst) >= phase as u8
+    }
+}
+
+impl Socket for TcpStream {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write(bytes)
+    }
+
+    fn discard(&mut self) -> io::Result<usize> {
+        self.read(&mut [0; DISCARD_BYTES])
+    }
+
+    fn finish(&mut self) {
+        // What the client sent and nobody read would turn the end into a reset, and the farewell would be
+        // lost with it.
+        while matches!(self.discard(), Ok(1..)) {}
+        if let Err(error) = self.shutdown(Shutdown::Write) {
+            debug!(%error, "a stream's socket cannot be shut down");
+        }
+    }
+}
+
+struct Entry {
+    line: Line<TcpStream>,
+    waker: Arc<LineWaker>,
+    generation: u32,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// The thread's own part.
+pub(crate) struct Reactor {
+    poll: Poll,
+    shared: Arc<Shared>,
+    lines: Slab<Entry>,
+    /// Rises with each stream: a wake-up for a slot's former stream is not one for its present stream.
+    generation: u32,
+    /// Lines that have more to send after their turn.
+    later: VecDeque<usize>,
+    behind: usize,
+    scratch: Scratch,
+}
+
+impl Reactor {
+    pub(crate) fn new(poll: Poll, shared: Arc<Shared>) -> Self {
+        Self {
+            poll,
+            shared,
+            lines: Slab::new(),
+            generation: 0,
+            later: VecDeque::new(),
+            behind: 0,
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Serves streams until told to end.
+    pub(crate) fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS);
+        let (mut ready, mut adopted) = (Vec::new(), Vec::new());
+        let mut swept = Instant::now();
+        loop {
+            if let Err(error) = self.wait(&mut events, swept) {
+                error!(%error, "a reactor cannot wait for its sockets");
+                return;
+            }
+            for event in &events {
+                if event.token() != WAKE {
+                    self.happened(event);
+                }
+            }
+            std::mem::swap(&mut *self.shared.adopted.lock(), &mut adopted);
+            for stream in adopted.drain(..) {
+                self.adopt(stream);
+            }
+            self.shared.ready.take(&mut ready);
+            for key in ready.drain(..) {
+                self.turn(key);
+            }
+            for _ in 0..LATER_TURNS.min(self.later.len()) {
+                if let Some(key) = self.later.pop_front() {
+                    self.turn(key);
+                }
+            }
+            if self.behind > 0 && swept.elapsed() >= SWEEP {
+                swept = Instant::now();
+                self.sweep();
+            }
+            if self.ends() {
+                return;
+            }
+        }
+    }
+
+    fn ends(&self) -> bool {
+        let is_empty = || self.lines.is_empty() && self.shared.adopted.lock().is_empty();
+        self.shared.is(Phase::Stops) || (self.shared.is(Phase::Finishes) && is_empty())
+    }
+
+    fn wait(&mut self, events: &mut Events, swept: Instant) -> io::Result<()> {
+        let may_sleep = self.later.is_empty()
+            && self.shared.ready.may_sleep()
+            && self.shared.adopted.lock().is_empty()
+            && !self.ends();
+        let timeout = match (may_sleep, self.behind) {
+            (false, _) => Some(Duration::ZERO),
+            (true, 0) => None,
+            (true, _) => Some(SWEEP.saturating_sub(swept.elapsed())),
+        };
+        let waited = self.poll.poll(events, timeout);
+        self.shared.ready.awake();
+        match waited {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            waited => waited,
+        }
+    }
+
+    fn adopt(&mut self, adopted: Adopted) {
+        let Adopted {
+            socket,
+            source,
+            permit,
+        } = adopted;
+        self.generation = self.generation.wrapping_add(1);
+        let slot = self.lines.vacant_entry();
+        let key = key(slot.key(), self.generation);
+        let waker = LineWaker::new(Arc::clone(&self.shared.ready), key);
+        let mut socket = TcpStream::from_std(socket);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registered = self.poll.registry();
+        if let Err(error) = registered.register(&mut socket, Token(key), interest) {
+            warn!(%error, "a stream is closed: its socket cannot be watched");
+            self.shared.streams.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        slot.insert(Entry {
+            line: Line::new(source, socket, Waker::from(Arc::clone(&waker))),
+            waker,
+            generation: self.generation,
+            _permit: permit,
+        });
+        self.turn(key);
+    }
+
+    fn entry(&mut self, key: usize) -> Option<&mut Entry> {
+        let (slot, generation) = slot(key);
+        let entry = self.lines.get_mut(slot);
+        entry.filter(|entry| entry.generation == generation)
+    }
+
+    fn happened(&mut self, event: &mio::event::Event) {
+        let key = event.token().0;
+        let Some(entry) = self.entry(key) else {
+            return;
+        };
+        let closed = if event.is_error() || event.is_write_closed() {
+            Some(Closed::Gone)
+        } else if event.is_readable() || event.is_read_closed() {
+            entry.line.readable()
+        } else {
+            None
+        };
+        if let Some(closed) = closed {
+            self.close(key, closed);
+        } else if event.is_writable() && entry.line.writable() {
+            self.turn(key);
+        }
+    }
+
+    fn turn(&mut self, key: usize) {
+        let scratch = &mut self.scratch;
+        let (slot, generation) = slot(key);
+        let entry = self.lines.get_mut(slot);
+        let Some(entry) = entry.filter(|entry| entry.generation == generation) else {
+            return;
+        };
+        let was_behind = entry.line.is_behind();
+        entry.waker.begin_turn();
+        // One bad stream ends; its thread, and the others on it, live.
+        let turn = catch_unwind(AssertUnwindSafe(|| entry.line.turn(scratch, SWEEP)));
+        let is_behind = entry.line.is_behind();
+        self.behind = self.behind + usize::from(is_behind) - usize::from(was_behind);
+        match turn {
+            Ok(Turn::Idle) => {}
+            Ok(Turn::More) => self.later.push_back(key),
+            Ok(Turn::Closed(closed)) => self.close(key, closed),
+            Err(_) => {
+                error!("a stream panicked and is closed");
+                self.close(key, Closed::GivenUp);
+            }
+        }
+    }
+
+    /// Lines that are blocked hear nothing of what goes on: they are asked from time to time.
+    fn sweep(&mut self) {
+        let mut closed = Vec::new();
+        for (slot, entry) in &mut self.lines {
+            if let Turn::Closed(why) = entry.line.sweep(SWEEP) {
+                closed.push((key(slot, entry.generation), why));
+            }
+        }
+        for (key, why) in closed {
+            self.close(key, why);
+        }
+    }
+
+    fn close(&mut self, key: usize, closed: Closed) {
+        let (slot, generation) = slot(key);
+        if self.entry(key).is_none() {
+            return;
+        }
+        debug!(slot, generation, ?closed, "stream closed");
+        let entry = self.lines.remove(slot);
+        self.behind -= usize::from(entry.line.is_behind());
+        self.shared.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+const SLOT_BITS: u32 = 32;
+
+fn key(slot: usize, generation: u32) -> usize {
+    // Descriptors are far fewer than slots that fit, and the wake-up's token is none of these: a slot
+    // with all bits set does not exist.
+    slot | (generation as usize) << SLOT_BITS
+}
+
+fn slot(key: usize) -> (usize, u32) {
+    let slot = key & ((1 << SLOT_BITS) - 1);
+    let generation = u32::try_from(key >> SLOT_BITS).expect("the upper half");
+    (slot, generation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_its_slot_and_its_generation() {
+        for (of_slot, generation) in [(0, 0), (7, 1), (19_999, u32::MAX)] {
+            assert_eq!(slot(key(of_slot, generation)), (of_slot, generation));
+        }
+    }
+}
