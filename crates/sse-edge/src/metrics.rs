@@ -86,6 +86,11 @@ struct Reason {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct CutReason {
+    reason: &'static str,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct Class {
     class: RateClass,
 }
@@ -98,7 +103,9 @@ pub(crate) struct Metrics {
     latency: Histogram,
     gaps: Family<Reason, Counter>,
     catch_up_reads: Counter,
+    catch_up_pages: Counter,
     refused_streams: Counter,
+    cut_streams: Family<CutReason, Counter>,
     calls_refused: [Counter; 3],
     refused_sessions: Counter,
 }
@@ -116,7 +123,9 @@ impl Metrics {
             latency: latency_histogram(),
             gaps: Family::default(),
             catch_up_reads: Counter::default(),
+            catch_up_pages: Counter::default(),
             refused_streams: Counter::default(),
+            cut_streams: Family::default(),
             calls_refused: RateClass::ALL
                 .map(|class| refused.get_or_create_owned(&Class { class })),
             refused_sessions: Counter::default(),
@@ -146,6 +155,16 @@ impl Metrics {
             "forgewire_edge_catch_up_reads",
             "Reads of the log for streams that are behind the ring",
             metrics.catch_up_reads.clone(),
+        );
+        registry.register(
+            "forgewire_edge_cut_streams",
+            "Streams cut because their client did not read: for too long, too far behind, or may not read any more",
+            metrics.cut_streams.clone(),
+        );
+        registry.register(
+            "forgewire_edge_catch_up_pages",
+            "Pages of the log given to streams that are behind the ring; many share one read",
+            metrics.catch_up_pages.clone(),
         );
         registry.register(
             "forgewire_edge_refused_streams",
@@ -183,12 +202,20 @@ impl Metrics {
         self.catch_up_reads.inc();
     }
 
+    pub(crate) fn catch_up_page(&self) {
+        self.catch_up_pages.inc();
+    }
+
     pub(crate) fn call_refused(&self, class: RateClass) {
         self.calls_refused[class as usize].inc();
     }
 
     pub(crate) fn refused_session(&self) {
         self.refused_sessions.inc();
+    }
+
+    pub(crate) fn cut(&self, reason: &'static str) {
+        self.cut_streams.get_or_create(&CutReason { reason }).inc();
     }
 
     pub(crate) fn refused(&self) {

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use http_body::Frame;
 
-use crate::{Fill, Outgoing, Source, outgoing::Framing};
+use crate::{Fill, Outgoing, Source};
 
 /// A source as the body of an answer. Dropping it closes the stream.
 pub struct StreamBody {
@@ -27,7 +27,7 @@ impl StreamBody {
 
     /// What comes next. Hyper has room when it asks, and keeps what it gets.
     pub(crate) fn poll_next(source: &mut dyn Source, cx: &mut Context<'_>) -> Poll<(Bytes, Fill)> {
-        let mut out = Outgoing::new(Framing::Plain);
+        let mut out = Outgoing::plain();
         source.poll_fill(cx, &mut out).map(|fill| {
             if let Some(progress) = out.took(out.len()).progress {
                 source.taken(progress);

@@ -118,6 +118,12 @@ pub(crate) struct Taken {
 }
 
 impl Outgoing {
+    /// A buffer for frames as they are, without chunks: for a driver that does not frame.
+    #[must_use]
+    pub fn plain() -> Self {
+        Self::new(Framing::Plain)
+    }
+
     pub(crate) fn new(framing: Framing) -> Self {
         Self {
             framing,
@@ -202,8 +208,10 @@ impl Outgoing {
         self.shared.as_deref().unwrap_or(&self.buffer)
     }
 
-    /// Takes the bytes out, for a driver that keeps them.
-    pub(crate) fn take(&mut self) -> Bytes {
+    /// Takes everything out, for a driver that keeps what it gets.
+    pub fn take(&mut self) -> Bytes {
+        self.marks.clear();
+        self.through = None;
         match self.shared.take() {
             Some(shared) => shared,
             None => self.buffer.split().freeze(),

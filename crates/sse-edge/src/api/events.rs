@@ -59,14 +59,14 @@ pub(crate) async fn stream(
         principal,
         begin,
     };
-    let body = edge.hub.open(open, |reader, position| {
+    let feed = edge.hub.open(open, |reader, position| {
         let cursor = reader.cursor(position).to_string();
         let data = json!({ "connectionId": connection, "clientId": client, "cursor": cursor });
         Bytes::from(format!(
             ": ok\nretry: {RETRY_MILLIS}\nid: {cursor}\nevent: connected\ndata: {data}\n\n"
         ))
     });
-    Ok(sse::answer(body.await?))
+    Ok(sse::stream(feed.await?))
 }
 
 async fn begin(

@@ -46,7 +46,6 @@ use crate::{
         resume::{WrittenBy, follow},
     },
     error::EdgeError,
-    fanout::body::StreamBody,
     protocol::{handshake, outlet::Said},
     service::Edge,
     session::{NewSession, open_endpoint_stream},
@@ -102,7 +101,7 @@ async fn open(edge: &Arc<Edge>, principal: Arc<Principal>) -> Result<Response, E
     let name = StreamName::new(&principal.id, &session.id, answers());
     let answers = follow(edge, name, WrittenBy::Session, Sequence::START);
     Ok(sse::answer(KeptAlive::new(SessionStream {
-        events,
+        events: stream_driver::StreamBody::new(Box::new(events)),
         answers: Box::pin(answers),
         _end: end,
     })))
@@ -129,7 +128,7 @@ impl Drop for EndWithStream {
 
 /// Events that concern the session, and what its POSTs are answered with.
 struct SessionStream {
-    events: StreamBody,
+    events: stream_driver::StreamBody,
     answers: BoxStream<'static, Bytes>,
     _end: EndWithStream,
 }

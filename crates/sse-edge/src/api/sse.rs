@@ -6,6 +6,17 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{HeaderValue, header};
+use stream_driver::Handover;
+
+use crate::fanout::feed::Feed;
+
+/// A stream that goes on for hours, for the driver that the connection has.
+pub(crate) fn stream(feed: Feed) -> Response {
+    let handover = Handover::new(Box::new(feed));
+    let mut response = with_head(Body::new(handover.body()));
+    response.extensions_mut().insert(handover);
+    response
+}
 
 /// An SSE answer that no cache keeps and no proxy buffers.
 pub(crate) fn answer(

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use mcp::{
     ProtocolVersion, RequestId,
     handshake::ServerInfo,
     stateless::{SUBSCRIPTION_ID, listen_result},
 };
 use model::{Cursor, CursorScope, Epoch, Sequence};
+use stream_driver::{Chunk, Outgoing};
 
 use super::{interest::Interest, notices::News, ring::Entry};
 
@@ -71,47 +72,6 @@ impl Reader {
     }
 }
 
-/// Frames that go out together: one shared frame without a copy, several in one buffer.
-#[derive(Debug, Default)]
-pub(crate) struct Batch {
-    shared: Option<Bytes>,
-    buffer: BytesMut,
-    /// Events in it.
-    pub(crate) events: usize,
-}
-
-impl Batch {
-    pub(crate) fn len(&self) -> usize {
-        self.buffer.len() + self.shared.as_ref().map_or(0, Bytes::len)
-    }
-
-    /// The bytes, `None` if there are none.
-    pub(crate) fn take(&mut self) -> Option<Bytes> {
-        self.events = 0;
-        match self.shared.take() {
-            Some(shared) => Some(shared),
-            None if self.buffer.is_empty() => None,
-            None => Some(std::mem::take(&mut self.buffer).freeze()),
-        }
-    }
-
-    fn push_shared(&mut self, frame: &Bytes) {
-        if self.len() == 0 {
-            self.shared = Some(frame.clone());
-        } else {
-            self.own().extend_from_slice(frame);
-        }
-    }
-
-    /// The buffer to write into; what was shared is copied in first.
-    pub(crate) fn own(&mut self) -> &mut BytesMut {
-        if let Some(shared) = self.shared.take() {
-            self.buffer.extend_from_slice(&shared);
-        }
-        &mut self.buffer
-    }
-}
-
 impl Format {
     /// Adds the frames of one event.
     pub(crate) fn event(
@@ -119,24 +79,27 @@ impl Format {
         interest: &Interest,
         entry: &Entry,
         reader: Reader,
-        batch: &mut Batch,
+        out: &mut Outgoing,
     ) {
+        let position = entry.sequence.0;
         match self {
-            Self::Events => match entry
-                .frame
-                .get_or_init(|| (reader.scope, plain(entry, reader)))
-            {
-                (scope, frame) if *scope == reader.scope => batch.push_shared(frame),
-                _ => batch.own().extend_from_slice(&plain(entry, reader)),
-            },
-            Self::Session => session(interest, entry, reader, batch.own()),
-            Self::Listen { tag, .. } => {
-                for uri in interest.wanted_uris(entry) {
-                    updated(uri, Some(tag), batch.own());
+            Self::Events => {
+                let encode = || {
+                    let size_hint = entry.event.json.len() + 80;
+                    Chunk::new(size_hint, |out| plain(entry, reader, out))
+                };
+                match entry.frame.get_or_init(|| (reader.scope, encode())) {
+                    (scope, frame) if *scope == reader.scope => out.shared(position, frame),
+                    _ => out.event(position, |out| plain(entry, reader, out)),
                 }
             }
+            Self::Session => out.event(position, |out| session(interest, entry, reader, out)),
+            Self::Listen { tag, .. } => out.event(position, |out| {
+                for uri in interest.wanted_uris(entry) {
+                    updated(uri, Some(tag), out);
+                }
+            }),
         }
-        batch.events += 1;
     }
 
     /// Says that what came between the reader's cursor and `resumes_after` is gone.
@@ -238,19 +201,11 @@ pub(crate) fn lost_mail(cursor: Cursor, out: &mut BytesMut) {
     );
 }
 
-fn plain(entry: &Entry, reader: Reader) -> Bytes {
-    let json = &entry.event.json;
-    let mut out = BytesMut::with_capacity(json.len() + 80);
-    out.put_slice(
-        format!(
-            "id: {}\nevent: event\ndata: ",
-            reader.cursor(entry.sequence)
-        )
-        .as_bytes(),
-    );
-    out.put_slice(json);
+fn plain(entry: &Entry, reader: Reader, out: &mut BytesMut) {
+    let id = reader.cursor(entry.sequence);
+    out.put_slice(format!("id: {id}\nevent: event\ndata: ").as_bytes());
+    out.put_slice(&entry.event.json);
     out.put_slice(b"\n\n");
-    out.freeze()
 }
 
 /// The id stands on the event's last frame only: whoever breaks off in between gets the event again.

@@ -9,28 +9,27 @@ use bytes::Bytes;
 use model::{
     Clock, Cursor, CursorScope, Epoch, EventFacts, LogPosition, Sequence, Sequenced, StoredEvent,
 };
-use ports::{ChangedLists, EventLog, EventLogError, Page};
+use ports::{ChangedLists, EventLog};
 use service_kit::follow::Followed;
-use tokio::{
-    sync::{Semaphore, watch},
-    time::timeout,
-};
+use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    body::StreamBody,
+    feed::Feed,
     format::{Ending, Format, Reader},
     interest::Interest,
     newest::LogEnd,
     notices::Wants,
+    pages::{PageResult, Pages},
+    patience::Patience,
     ring::{Entry, Ring, Window},
     streams::{Stream, Streams},
 };
 use crate::{
     auth::{Denied, Principal},
     error::EdgeError,
-    limits::{CALL_DEADLINE, CATCH_UP_EVENTS, CATCH_UP_READS, RING_BYTES, RING_EVENTS},
+    limits::{CALL_DEADLINE, RING_BYTES, RING_EVENTS},
     metrics::{GapReason, Metrics, StreamKind},
 };
 
@@ -43,9 +42,10 @@ pub(crate) struct Hub {
     pub(crate) clock: Arc<dyn Clock>,
     pub(super) log: Arc<dyn EventLog>,
     pub(super) log_end: LogEnd,
-    catch_up: Semaphore,
+    pub(super) pages: Arc<Pages>,
     epoch: AtomicU64,
     started: AtomicBool,
+    pub(super) patience: Patience,
     /// Rises with each event; for requests that wait for one.
     pub(super) published: watch::Sender<Sequence>,
     draining: OnceLock<CancellationToken>,
@@ -104,14 +104,15 @@ impl Hub {
     ) -> Self {
         Self {
             ring,
+            pages: Pages::new(Arc::clone(&log), metrics.clone()),
             streams: Streams::default(),
             metrics,
             clock,
             log,
             log_end: LogEnd::default(),
-            catch_up: Semaphore::new(CATCH_UP_READS),
             epoch: AtomicU64::new(0),
             started: AtomicBool::new(false),
+            patience: Patience::default(),
             published: watch::Sender::new(Sequence::START),
             draining: OnceLock::new(),
             max_streams,
@@ -145,6 +146,7 @@ impl Hub {
         let replaced = self.started.load(Ordering::Acquire);
         self.streams.restart(position);
         self.ring.restart(position);
+        self.pages.clear();
         // Last: who sees the new epoch sees positions of the new log only.
         self.epoch.store(epoch.0, Ordering::Release);
         if replaced {
@@ -251,7 +253,7 @@ impl Hub {
         self: &Arc<Self>,
         open: OpenStream,
         opening: impl FnOnce(Reader, Sequence) -> Bytes,
-    ) -> Result<StreamBody, EdgeError> {
+    ) -> Result<Feed, EdgeError> {
         if !self.started.load(Ordering::Acquire) {
             return Err(EdgeError::NotReady);
         }
@@ -282,7 +284,7 @@ impl Hub {
                 }
             })?;
         let may_read = stream.may_read();
-        let mut body = StreamBody::new(Arc::clone(self), stream, slot, reader);
+        let mut feed = Feed::new(Arc::clone(self), stream, slot, reader);
         if !may_read {
             // Revoked while it was being opened, and maybe too early to be ended by that.
             return Err(EdgeError::Denied(Denied::Unknown));
@@ -292,8 +294,8 @@ impl Hub {
             return Err(EdgeError::NotReady);
         }
         let (position, truncated) = self.resolve(begin).await?;
-        body.begin(position, truncated, opening(reader, position));
-        Ok(body)
+        feed.begin(position, truncated, opening(reader, position));
+        Ok(feed)
     }
 
     /// The position to begin with, and whether something that was asked for is gone.
@@ -327,17 +329,12 @@ impl Hub {
         Ok((position, false))
     }
 
-    /// Reads the log for a stream that fell off the ring; waits for its turn.
-    pub(crate) async fn read_log(self: Arc<Self>, after: Sequence) -> Result<Page, EventLogError> {
-        let permit = self.catch_up.acquire().await;
-        self.metrics.catch_up_read();
-        let page = timeout(CALL_DEADLINE, self.log.read_after(after, CATCH_UP_EVENTS)).await;
-        drop(permit);
-        page.unwrap_or_else(|elapsed| {
-            Err(EventLogError::Unavailable {
-                op: "read",
-                source: elapsed.into(),
-            })
-        })
+    /// What the log has after `position`, for a stream that fell off the ring: one read serves all streams
+    /// that ask for about the same. See [`Pages::after`].
+    ///
+    /// # Errors
+    /// The log cannot be read now, or was replaced meanwhile.
+    pub(crate) async fn page_after(&self, position: Sequence) -> PageResult {
+        self.pages.after(position).await
     }
 }

@@ -1,11 +1,11 @@
 //! One event to every stream that wants it.
 //!
 //! Recent events sit once, encoded, in a bounded [`ring`]. A stream is a position in it (a slab entry in
-//! [`streams`] and a [`body`] that hyper polls): no queue, channel, task or timer of its own. The [`hub`]
-//! puts events in and wakes whom they concern; the [`body`] writes what lies between the stream's
-//! position and the head, and reads the log when it has fallen off the ring.
+//! [`streams`] and a [`feed`] that a driver asks): no queue, channel, task or timer of its own. The [`hub`]
+//! puts events in and wakes whom they concern; the [`feed`] says what lies between the stream's position
+//! and the head, and reads the log when it has fallen off the ring.
 
-pub(crate) mod body;
+pub(crate) mod feed;
 #[cfg(test)]
 mod fixture;
 pub(crate) mod format;
@@ -15,6 +15,8 @@ pub(crate) mod index;
 pub(crate) mod interest;
 mod newest;
 pub(crate) mod notices;
+pub(crate) mod pages;
+pub(crate) mod patience;
 pub(crate) mod ring;
 pub(crate) mod streams;
 pub(crate) mod wheel;

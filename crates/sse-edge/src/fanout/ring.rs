@@ -5,9 +5,9 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use bytes::Bytes;
 use model::{CursorScope, Sequence, Sequenced, StoredEvent};
 use parking_lot::RwLock;
+use stream_driver::Chunk;
 
 /// An event in the ring, with the encoded forms that streams share.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(crate) struct Entry {
     pub(crate) event: StoredEvent,
     uris: OnceLock<Vec<String>>,
     /// The whole frame for the first reader scope that asked: with one principal, that is everybody.
-    pub(crate) frame: OnceLock<(CursorScope, Bytes)>,
+    pub(crate) frame: OnceLock<(CursorScope, Chunk)>,
 }
 
 impl Entry {
@@ -45,7 +45,8 @@ impl Entry {
         })
     }
 
-    fn bytes(&self) -> usize {
+    /// Bytes in memory, about, without the frame.
+    pub(super) fn bytes(&self) -> usize {
         self.event.json.len() + 512
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     auth::Principal,
     error::EdgeError,
     fanout::{
-        body::StreamBody,
+        feed::Feed,
         format::Format,
         hub::{Begin, OpenStream},
         interest::Interest,
@@ -31,7 +31,7 @@ use crate::{
 /// What a listen request comes to.
 pub(crate) enum Listening {
     /// A stream.
-    Stream(StreamBody),
+    Stream(Feed),
     /// Nothing that was asked for is honoured: the acknowledgement and the result, and the end.
     Nothing(Bytes),
 }
@@ -90,7 +90,7 @@ pub(crate) async fn listen(
         interest: Interest::resources(honoured.resource_subscriptions),
         begin: Begin::Now,
     };
-    let body = edge
+    let feed = edge
         .hub
         .open(open, |_, _| acknowledged)
         .await
@@ -99,7 +99,7 @@ pub(crate) async fn listen(
     for task in &tasks {
         tell(&edge.tasks, &edge.hub, &principal.id, task).await;
     }
-    Ok(Listening::Stream(body))
+    Ok(Listening::Stream(feed))
 }
 
 /// Those of the tasks that are this principal's; somebody else's is not there.

@@ -12,7 +12,7 @@ use crate::{
     auth::Principal,
     error::EdgeError,
     fanout::{
-        body::StreamBody,
+        feed::Feed,
         format::{Ending, Format},
         hub::{Begin, Hub, OpenStream},
         inbox::Start,
@@ -34,7 +34,7 @@ pub(crate) async fn open_stream(
     principal: &Arc<Principal>,
     id: &SessionId,
     last_event_id: Option<&str>,
-) -> Result<Option<StreamBody>, EdgeError> {
+) -> Result<Option<Feed>, EdgeError> {
     open(sessions, hub, principal, id, last_event_id, None).await
 }
 
@@ -45,7 +45,7 @@ pub(crate) async fn open_endpoint_stream(
     principal: &Arc<Principal>,
     id: &SessionId,
     endpoint: Bytes,
-) -> Result<Option<StreamBody>, EdgeError> {
+) -> Result<Option<Feed>, EdgeError> {
     open(sessions, hub, principal, id, None, Some(endpoint)).await
 }
 
@@ -56,7 +56,7 @@ async fn open(
     id: &SessionId,
     last_event_id: Option<&str>,
     endpoint: Option<Bytes>,
-) -> Result<Option<StreamBody>, EdgeError> {
+) -> Result<Option<Feed>, EdgeError> {
     // Numbered by the store, not by a clock: of two streams on two edges the later one is known.
     let numbered = sessions.change(id, &principal.id, |session| {
         let before = session.clone();
@@ -99,7 +99,7 @@ async fn open(
         interest,
         begin,
     };
-    let mut body = hub
+    let mut feed = hub
         .open(open, |reader, position| {
             if let Some(endpoint) = endpoint {
                 return endpoint;
@@ -117,7 +117,7 @@ async fn open(
         Start::After(position) => position,
         Start::Head => Sequence::START,
     };
-    body.read_inbox(sessions.inboxes.of(id, start), known);
+    feed.read_inbox(sessions.inboxes.of(id, start), known);
     sessions
         .tell(
             id,
@@ -131,11 +131,11 @@ async fn open(
     match sessions.peek(id).await? {
         Some(now) => {
             if now.session.stream_tag > tag {
-                body.stream().end(Ending::TakenOver);
+                feed.stream().end(Ending::TakenOver);
             }
             let interest = Interest::of_session(&now.session, now.revision.0, hub.epoch());
-            body.stream().set_interest(interest);
-            Ok(Some(body))
+            feed.stream().set_interest(interest);
+            Ok(Some(feed))
         }
         None => Ok(None),
     }

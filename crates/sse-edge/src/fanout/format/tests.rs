@@ -67,12 +67,12 @@ fn frames(bytes: &[u8]) -> Vec<Frame> {
 }
 
 fn written(format: &Format, interest: &Interest, entries: &[Entry]) -> Vec<Frame> {
-    let mut batch = Batch::default();
+    let mut out = Outgoing::plain();
     entries
         .iter()
-        .for_each(|entry| format.event(interest, entry, reader(), &mut batch));
-    assert_eq!(batch.events, entries.len());
-    frames(&batch.take().unwrap())
+        .for_each(|entry| format.event(interest, entry, reader(), &mut out));
+    assert_eq!(out.events(), entries.len());
+    frames(&out.take())
 }
 
 /// An event whose title tries everything that could break out of a line.
@@ -217,24 +217,20 @@ fn a_gap_is_told_in_every_format() {
 fn one_frame_is_shared_and_several_go_out_in_order() {
     let all = Interest::events(model::FilterSet::all());
     let (first, second) = (entry(7), entry(8));
-    let mut batch = Batch::default();
-    Format::Events.event(&all, &first, reader(), &mut batch);
-    let alone = batch.take().unwrap();
-    Format::Events.event(&all, &first, reader(), &mut batch);
-    assert_eq!(
-        batch.take().unwrap().as_ptr(),
-        alone.as_ptr(),
-        "encoded once"
-    );
-    assert!(batch.take().is_none());
+    let mut out = Outgoing::plain();
+    Format::Events.event(&all, &first, reader(), &mut out);
+    let alone = out.take();
+    Format::Events.event(&all, &first, reader(), &mut out);
+    assert_eq!(out.take().as_ptr(), alone.as_ptr(), "encoded once");
+    assert!(out.take().is_empty());
     // Another reader's cursor is its own.
     let other = model::PrincipalId::new("somebody").unwrap();
     let other = Reader {
         scope: CursorScope::events(&other),
         ..reader()
     };
-    Format::Events.event(&all, &first, other, &mut batch);
-    let theirs = frames(&batch.take().unwrap());
+    Format::Events.event(&all, &first, other, &mut out);
+    let theirs = frames(&out.take());
     assert_eq!(theirs[0].id, Some(other.cursor(Sequence(7)).to_string()));
     let ids: Vec<_> = written(&Format::Events, &all, &[first, second])
         .into_iter()

@@ -45,6 +45,11 @@ enum Move {
     FailRead,
     /// Time passes, for retries.
     Wait,
+    /// The client's socket takes so many bytes more.
+    Room(usize),
+    /// The connection breaks, in the middle of a frame if need be, and the client comes back with the
+    /// last id that it has.
+    Break,
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
@@ -61,6 +66,8 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         3 => Just(Move::LetRead),
         1 => Just(Move::FailRead),
         1 => Just(Move::Wait),
+        4 => (1..3000_usize).prop_map(Move::Room),
+        1 => Just(Move::Break),
     ];
     prop::collection::vec(one, 0..160)
 }
@@ -86,6 +93,7 @@ impl Happened {
 }
 
 struct World {
+    over: Over,
     log: Arc<GatedLog>,
     hub: Arc<Hub>,
     client: Client,
@@ -110,7 +118,7 @@ fn pairs(wishes: &[Wish]) -> Vec<(&'static str, u64)> {
 
 impl World {
     /// Ten events are there before; the ring knows none of them.
-    async fn new(ring_events: usize, page_events: usize, begin: u64) -> Self {
+    async fn new(over: Over, ring_events: usize, page_events: usize, begin: u64) -> Self {
         let log = GatedLog::new(page_events);
         let hub = fixture::hub(&log, Ring::new(ring_events, 1 << 20), 10);
         let mut all = Vec::new();
@@ -122,6 +130,7 @@ impl World {
         hub.take(fixture::started(fixture::EPOCH, 10));
         let repos = vec![wish("a", 0)];
         let client = Client::open(
+            over,
             &hub,
             fixture::interest(0, &pairs(&repos), &[]),
             after(begin),
@@ -130,6 +139,7 @@ impl World {
         let unpublished = VecDeque::new();
         let (uris, revision, removed, changed) = (Vec::new(), 0, false, false);
         Self {
+            over,
             log,
             hub,
             client,
@@ -185,7 +195,7 @@ impl World {
         self.revision += 1;
         self.changed = true;
         let interest = fixture::interest(self.revision, &pairs(&self.repos), &pairs(&self.uris));
-        self.client.body.stream().set_interest(interest);
+        self.client.stream.set_interest(interest);
     }
 
     async fn apply(&mut self, a_move: Move) {
@@ -227,9 +237,11 @@ impl World {
                 }
             }
             Move::Trim(count) => self.log.trim_front(count),
-            Move::Beat => self.client.body.stream().beat(),
+            Move::Beat => self.client.stream.beat(),
             Move::LetRead => self.log.let_reads(1),
             Move::FailRead => self.log.fail_next(),
+            Move::Room(bytes) => self.client.make_room(bytes),
+            Move::Break => self.come_back().await,
             Move::Wait => tokio::time::sleep(crate::limits::CATCH_UP_PAUSE).await,
         }
         tokio::task::yield_now().await;
@@ -240,7 +252,28 @@ impl World {
             self.publish();
         }
         self.log.let_reads(100_000);
+        self.client.make_room(usize::MAX);
         self.client.drain().await;
+    }
+
+    /// What a session asks for is told by its cursor, which is tested with sessions; here, only a stream
+    /// that asks for what it did at first comes back.
+    async fn come_back(&mut self) {
+        if self.changed {
+            return;
+        }
+        let last = self.client.seen.iter().rev().find_map(|seen| match seen {
+            Seen::Event { sequence, .. } => Some(*sequence),
+            Seen::Truncated { cursor } => Some(*cursor),
+            _ => None,
+        });
+        let begin = after(last.unwrap_or(self.begin));
+        let wishes = fixture::interest(0, &pairs(&self.repos), &[]);
+        // It takes what the log lets it: opening asks where the log ends if the cursor is ahead.
+        self.log.let_reads(1);
+        let client = Client::open(self.over, &self.hub, wishes, begin).await;
+        let before = std::mem::replace(&mut self.client, client);
+        self.client.seen = before.seen;
     }
 
     /// Everything up to here may be missing: the client was told.
@@ -330,7 +363,8 @@ impl World {
         let other = fixture::hub(&self.log, Ring::new(4, 1 << 20), 10);
         other.take(fixture::started(fixture::EPOCH, self.log.last().0));
         let wishes = fixture::interest(0, &pairs(&self.repos), &pairs(&self.uris));
-        let mut client = Client::open(&other, wishes, after(from)).await;
+        let over = Over::Socket { room: usize::MAX };
+        let mut client = Client::open(over, &other, wishes, after(from)).await;
         client.drain().await;
         let trimmed = self.log.trimmed_through().0;
         let rest = self.all.iter().filter(|event| {
@@ -364,9 +398,13 @@ proptest! {
         page_events in 1..5_usize,
         begin in 0..11_u64,
         resume_at: usize,
+        over in prop_oneof![
+            Just(Over::Body),
+            (0..4000_usize).prop_map(|room| Over::Socket { room }),
+        ],
     ) {
         paused().block_on(async {
-            let mut world = World::new(ring_events, page_events, begin).await;
+            let mut world = World::new(over, ring_events, page_events, begin).await;
             for a_move in moves {
                 world.apply(a_move).await;
             }
@@ -374,7 +412,7 @@ proptest! {
             world.check()?;
             world.resumes_elsewhere(resume_at).await?;
             // Nothing outlives the end, and the end comes at once.
-            world.client.body.stream().end(Ending::Drain);
+            world.client.stream.end(Ending::Drain);
             world.client.poll();
             prop_assert_eq!(world.client.seen.last(), Some(&Seen::Farewell));
             world.client.poll();

@@ -1,0 +1,251 @@
+//! What an open stream has to say next: a position in the ring, and the log when it has fallen off.
+//!
+//! A feed is driven by hyper's body or by a reactor ([`stream_driver`]), and does not know by which. Its
+//! position is what the client's socket took, so what a slow client has not got is not kept for it.
+
+mod reading;
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{BufMut, Bytes};
+use futures_util::future::BoxFuture;
+use model::{Sequence, Timestamp};
+use stream_driver::{Fill, Outgoing, Progress, Source};
+use tracing::info;
+
+use super::{
+    format::{Ending, Reader, lost_mail, mail},
+    hub::Hub,
+    inbox::Inbox,
+    interest::Interest,
+    pages::{LogPage, PageResult},
+    streams::Stream,
+};
+use crate::{limits::RETRY_MILLIS, metrics::GapReason};
+
+/// Changes of interest that led back and are remembered until the stream is back where it was. A session
+/// that changes faster gets some events twice, never none.
+const MAX_REWINDS: usize = 8;
+
+/// A comment: keeps proxies from cutting an idle stream (MCP 2026-07-28, Streamable HTTP).
+const HEARTBEAT: &[u8] = b":\n\n";
+
+/// An open stream as its driver sees it. Dropping it closes the stream.
+pub(crate) struct Feed {
+    hub: Arc<Hub>,
+    stream: Arc<Stream>,
+    slot: usize,
+    reader: Reader,
+    /// Everything up to here that the stream wants has been taken by the client's socket.
+    position: Sequence,
+    interest: Arc<Interest>,
+    /// Empty but for the short time after a change of interest that led back.
+    rewinds: Vec<Rewind>,
+    /// More lies between the position and the head, whatever the marks say.
+    more: bool,
+    opening: Option<Bytes>,
+    log: Option<BoxFuture<'static, PageResult>>,
+    /// Where a stream that is behind the ring reads on.
+    page: Option<Arc<LogPage>>,
+    /// What others send to the session; only its streams have one.
+    inbox: Option<Box<Inbox>>,
+    /// When the newest of the events that are being sent was received, where that is measured.
+    newest: Option<Timestamp>,
+    wrote_since_beat: bool,
+}
+
+/// A session asked for more while its stream was open, so the stream went back. What it wanted before it
+/// has had already.
+struct Rewind {
+    before: Arc<Interest>,
+    /// The position that it went back from.
+    until: Sequence,
+}
+
+impl Feed {
+    pub(crate) fn new(hub: Arc<Hub>, stream: Arc<Stream>, slot: usize, reader: Reader) -> Self {
+        hub.metrics.opened(stream.kind);
+        Self {
+            interest: stream.interest(),
+            hub,
+            stream,
+            slot,
+            reader,
+            position: Sequence::START,
+            rewinds: Vec::new(),
+            more: true,
+            opening: None,
+            log: None,
+            page: None,
+            inbox: None,
+            newest: None,
+            wrote_since_beat: false,
+        }
+    }
+
+    pub(crate) fn begin(&mut self, position: Sequence, truncated: bool, opening: Bytes) {
+        self.position = position;
+        let mut out = bytes::BytesMut::from(opening);
+        if truncated {
+            self.stream
+                .format
+                .truncated(&self.interest, self.reader, position, &mut out);
+        }
+        self.opening = Some(out.freeze()).filter(|opening| !opening.is_empty());
+    }
+
+    /// Reads the session's inbox too.
+    pub(crate) fn read_inbox(&mut self, inbox: Inbox, known: Sequence) {
+        self.reader.inbox = known;
+        self.inbox = Some(Box::new(inbox));
+    }
+
+    /// What others sent to the session; whether there was something.
+    fn fill_mail(&mut self, cx: &mut Context<'_>, out: &mut Outgoing) -> bool {
+        let Some(inbox) = self.inbox.as_mut() else {
+            return false;
+        };
+        let Some(page) = inbox.poll(cx, self.stream.take_mail()) else {
+            return false;
+        };
+        out.keep(|out| {
+            if let Some(resumes_after) = page.resumes_after {
+                self.reader.inbox = resumes_after;
+                self.hub.metrics.gap(GapReason::Trimmed);
+                lost_mail(self.reader.cursor(self.position), out);
+            }
+            for message in &page.messages {
+                self.reader.inbox = message.sequence;
+                mail(self.reader.cursor(self.position), &message.item, out);
+            }
+        });
+        inbox.tell();
+        true
+    }
+
+    /// The stream as others see it.
+    pub(crate) fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// The session asked for something else: goes back to where what was added begins. What follows is
+    /// looked at again, because a mark says nothing about what was wanted in between.
+    fn change_interest(&mut self, interest: Arc<Interest>) {
+        let before = std::mem::replace(&mut self.interest, interest);
+        self.reader.wishes = self.interest.wishes;
+        self.more = true;
+        let Some(since) = self.interest.earliest_added(&before) else {
+            return;
+        };
+        if since < self.position {
+            if self.rewinds.len() == MAX_REWINDS {
+                self.rewinds.remove(0);
+            }
+            self.rewinds.push(Rewind {
+                before,
+                until: self.position,
+            });
+            self.position = since;
+        }
+    }
+
+    /// Goes on to a position, never back.
+    fn move_to(&mut self, position: Sequence) {
+        self.position = self.position.max(position);
+        if !self.rewinds.is_empty() {
+            self.rewinds.retain(|rewind| rewind.until > self.position);
+        }
+    }
+
+    /// What is told beside events; whether there was something.
+    fn fill_news(&mut self, out: &mut Outgoing) -> bool {
+        let Some(news) = self.stream.take_news() else {
+            return false;
+        };
+        out.keep(|out| self.stream.format.news(&news, out));
+        !out.is_empty()
+    }
+
+    fn fill(&mut self, cx: &mut Context<'_>, out: &mut Outgoing) -> bool {
+        if let Some(opening) = self.opening.take() {
+            out.keep(|out| out.put_slice(&opening));
+            return true;
+        }
+        let said = self.fill_news(out) || self.fill_events(cx, out) || self.fill_mail(cx, out);
+        if said {
+            self.wrote_since_beat = true;
+            return true;
+        }
+        if self.stream.take_beat() && !std::mem::take(&mut self.wrote_since_beat) {
+            out.keep(|out| out.put_slice(HEARTBEAT));
+            return true;
+        }
+        false
+    }
+}
+
+impl Source for Feed {
+    fn poll_fill(&mut self, cx: &mut Context<'_>, out: &mut Outgoing) -> Poll<Fill> {
+        self.stream.register(cx.waker());
+        if self.opening.is_none()
+            && let Some(ending) = self.stream.ending()
+        {
+            out.keep(|out| self.stream.format.farewell(ending, RETRY_MILLIS, out));
+            return Poll::Ready(Fill::Last);
+        }
+        match self.fill(cx, out) {
+            true => Poll::Ready(Fill::Frames),
+            false => Poll::Pending,
+        }
+    }
+
+    fn taken(&mut self, progress: Progress) {
+        if let Some(position) = progress.position {
+            self.move_to(Sequence(position));
+        }
+        let late = self.newest.take().filter(|_| progress.is_all);
+        let late = late.map(|received| self.hub.clock.now().since(received));
+        let metrics = &self.hub.metrics;
+        metrics.delivered(self.stream.kind, progress.events, late);
+        if !progress.is_all {
+            self.more = true;
+            // Whoever does not read holds nothing meanwhile, and finds the page again.
+            self.page = None;
+        }
+    }
+
+    fn gives_up(&self, behind: Duration) -> bool {
+        // Who may read no more gets no time to read on; the others may still take their farewell.
+        let is_over = !matches!(self.stream.ending(), None | Some(Ending::Drain));
+        let why = match () {
+            () if is_over => "ended",
+            () if self.hub.patience.is_over(behind) => "time",
+            () if self.hub.patience.is_far(self.events_behind()) => "lag",
+            () => return false,
+        };
+        let cursor = self.reader.cursor(self.position);
+        info!(
+            %cursor,
+            kind = self.stream.kind.as_str(),
+            why,
+            behind_seconds = behind.as_secs(),
+            "stream cut: its client does not read"
+        );
+        self.hub.metrics.cut(why);
+        true
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.hub.streams.remove(self.slot);
+        self.hub.metrics.closed(self.stream.kind);
+    }
+}
+
+#[cfg(test)]
+mod tests;

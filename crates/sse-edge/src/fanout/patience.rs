@@ -1,0 +1,45 @@
+//! How long an edge waits for a client that does not read.
+
+use std::time::Duration;
+
+/// The bounds that the operator chose; without any, a slow stream goes on from the log for ever.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Patience {
+    time: Option<Duration>,
+    events: Option<u64>,
+}
+
+impl Patience {
+    /// 0 is no bound.
+    pub(crate) fn new(max_behind_seconds: u64, max_behind_events: u64) -> Self {
+        Self {
+            time: (max_behind_seconds > 0).then(|| Duration::from_secs(max_behind_seconds)),
+            events: (max_behind_events > 0).then_some(max_behind_events),
+        }
+    }
+
+    /// Whether a client has been behind for too long.
+    pub(crate) fn is_over(self, behind: Duration) -> bool {
+        self.time.is_some_and(|time| behind >= time)
+    }
+
+    /// Whether a client is too many events behind.
+    pub(crate) fn is_far(self, events: u64) -> bool {
+        self.events.is_some_and(|most| events > most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_bound_holds_alone_and_none_is_none() {
+        let minute = Duration::from_secs(60);
+        let (none, time) = (Patience::new(0, 0), Patience::new(60, 0));
+        let events = Patience::new(0, 100);
+        assert!(!none.is_over(Duration::MAX) && !none.is_far(u64::MAX));
+        assert!(time.is_over(minute) && !time.is_over(minute / 2) && !time.is_far(u64::MAX));
+        assert!(events.is_far(101) && !events.is_far(100) && !events.is_over(Duration::MAX));
+    }
+}
