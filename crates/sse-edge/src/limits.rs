@@ -14,8 +14,13 @@ pub(crate) const BATCH_BYTES: usize = 64 << 10;
 pub(crate) const BATCH_EVENTS: usize = 256;
 /// Events that one read of the log brings to a stream that is behind.
 pub(crate) const CATCH_UP_EVENTS: usize = 256;
-/// Streams that read the log at the same time; the others wait for their turn.
+/// Reads of the log at the same time; the others wait for their turn.
 pub(crate) const CATCH_UP_READS: usize = 32;
+/// Bytes of the pages that streams share, with the frames that are made of them; then those go first
+/// that were asked for longest ago.
+pub(crate) const CATCH_UP_PAGE_BYTES: u64 = 32 << 20;
+/// How long a page is kept for other streams: clients of an edge that went away come back within seconds.
+pub(crate) const CATCH_UP_PAGE_LIFETIME: Duration = Duration::from_secs(10);
 /// Pause before a read of the log that failed is tried again.
 pub(crate) const CATCH_UP_PAUSE: Duration = Duration::from_secs(1);
 /// Parts that the open streams are divided into for heartbeats and drain, so that the work is spread.

@@ -98,6 +98,7 @@ pub(crate) struct Metrics {
     latency: Histogram,
     gaps: Family<Reason, Counter>,
     catch_up_reads: Counter,
+    catch_up_pages: Counter,
     refused_streams: Counter,
     calls_refused: [Counter; 3],
     refused_sessions: Counter,
@@ -116,6 +117,7 @@ impl Metrics {
             latency: latency_histogram(),
             gaps: Family::default(),
             catch_up_reads: Counter::default(),
+            catch_up_pages: Counter::default(),
             refused_streams: Counter::default(),
             calls_refused: RateClass::ALL
                 .map(|class| refused.get_or_create_owned(&Class { class })),
@@ -146,6 +148,11 @@ impl Metrics {
             "forgewire_edge_catch_up_reads",
             "Reads of the log for streams that are behind the ring",
             metrics.catch_up_reads.clone(),
+        );
+        registry.register(
+            "forgewire_edge_catch_up_pages",
+            "Pages of the log given to streams that are behind the ring; many share one read",
+            metrics.catch_up_pages.clone(),
         );
         registry.register(
             "forgewire_edge_refused_streams",
@@ -181,6 +188,10 @@ impl Metrics {
 
     pub(crate) fn catch_up_read(&self) {
         self.catch_up_reads.inc();
+    }
+
+    pub(crate) fn catch_up_page(&self) {
+        self.catch_up_pages.inc();
     }
 
     pub(crate) fn call_refused(&self, class: RateClass) {

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use async_trait::async_trait;
@@ -127,6 +127,7 @@ pub(crate) struct GatedLog {
     state: Mutex<State>,
     reads: Semaphore,
     fails: AtomicBool,
+    begun: AtomicUsize,
     page_events: usize,
 }
 
@@ -152,6 +153,7 @@ impl GatedLog {
             state,
             reads: Semaphore::new(0),
             fails,
+            begun: AtomicUsize::new(0),
             page_events,
         })
     }
@@ -165,6 +167,11 @@ impl GatedLog {
 
     pub(crate) fn let_reads(&self, count: usize) {
         self.reads.add_permits(count);
+    }
+
+    /// Reads that have begun so far.
+    pub(crate) fn begun(&self) -> usize {
+        self.begun.load(Ordering::SeqCst)
     }
 
     async fn answer(&self, op: &'static str) -> Result<(), EventLogError> {
@@ -184,6 +191,14 @@ impl GatedLog {
 
     pub(crate) fn push(&self, event: Sequenced<StoredEvent>) {
         self.state.lock().events.push(event);
+    }
+
+    /// Another log is in the place of this one.
+    pub(crate) fn replace(&self, events: Vec<Sequenced<StoredEvent>>) {
+        *self.state.lock() = State {
+            events,
+            trimmed_through: Sequence::START,
+        };
     }
 
     pub(crate) fn last(&self) -> Sequence {
@@ -211,6 +226,7 @@ impl EventLog for GatedLog {
     }
 
     async fn read_after(&self, after: Sequence, limit: usize) -> Result<Page, EventLogError> {
+        self.begun.fetch_add(1, Ordering::SeqCst);
         self.answer("read").await?;
         let state = self.state.lock();
         let resumes_after = (after < state.trimmed_through).then_some(state.trimmed_through);

@@ -11,10 +11,7 @@ use model::{
 };
 use ports::{ChangedLists, EventLog, EventLogError, Page};
 use service_kit::follow::Followed;
-use tokio::{
-    sync::{Semaphore, watch},
-    time::timeout,
-};
+use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -24,13 +21,14 @@ use super::{
     interest::Interest,
     newest::LogEnd,
     notices::Wants,
+    pages::{PageResult, Pages},
     ring::{Entry, Ring, Window},
     streams::{Stream, Streams},
 };
 use crate::{
     auth::{Denied, Principal},
     error::EdgeError,
-    limits::{CALL_DEADLINE, CATCH_UP_EVENTS, CATCH_UP_READS, RING_BYTES, RING_EVENTS},
+    limits::{CALL_DEADLINE, RING_BYTES, RING_EVENTS},
     metrics::{GapReason, Metrics, StreamKind},
 };
 
@@ -43,7 +41,7 @@ pub(crate) struct Hub {
     pub(crate) clock: Arc<dyn Clock>,
     pub(super) log: Arc<dyn EventLog>,
     pub(super) log_end: LogEnd,
-    catch_up: Semaphore,
+    pub(super) pages: Arc<Pages>,
     epoch: AtomicU64,
     started: AtomicBool,
     /// Rises with each event; for requests that wait for one.
@@ -104,12 +102,12 @@ impl Hub {
     ) -> Self {
         Self {
             ring,
+            pages: Pages::new(Arc::clone(&log), metrics.clone()),
             streams: Streams::default(),
             metrics,
             clock,
             log,
             log_end: LogEnd::default(),
-            catch_up: Semaphore::new(CATCH_UP_READS),
             epoch: AtomicU64::new(0),
             started: AtomicBool::new(false),
             published: watch::Sender::new(Sequence::START),
@@ -145,6 +143,7 @@ impl Hub {
         let replaced = self.started.load(Ordering::Acquire);
         self.streams.restart(position);
         self.ring.restart(position);
+        self.pages.clear();
         // Last: who sees the new epoch sees positions of the new log only.
         self.epoch.store(epoch.0, Ordering::Release);
         if replaced {
@@ -329,15 +328,19 @@ impl Hub {
 
     /// Reads the log for a stream that fell off the ring; waits for its turn.
     pub(crate) async fn read_log(self: Arc<Self>, after: Sequence) -> Result<Page, EventLogError> {
-        let permit = self.catch_up.acquire().await;
-        self.metrics.catch_up_read();
-        let page = timeout(CALL_DEADLINE, self.log.read_after(after, CATCH_UP_EVENTS)).await;
-        drop(permit);
-        page.unwrap_or_else(|elapsed| {
-            Err(EventLogError::Unavailable {
-                op: "read",
-                source: elapsed.into(),
-            })
-        })
+        self.pages.read(after).await
+    }
+
+    /// What the log has after `position`, for a stream that fell off the ring: one read serves all streams
+    /// that ask for about the same. See [`Pages::after`].
+    ///
+    /// # Errors
+    /// The log cannot be read now, or was replaced meanwhile.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "streams still read pages of their own")
+    )]
+    pub(crate) async fn page_after(&self, position: Sequence) -> PageResult {
+        self.pages.after(position).await
     }
 }

@@ -15,6 +15,11 @@ pub(crate) mod index;
 pub(crate) mod interest;
 mod newest;
 pub(crate) mod notices;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "streams still read pages of their own")
+)]
+pub(crate) mod pages;
 pub(crate) mod ring;
 pub(crate) mod streams;
 pub(crate) mod wheel;

@@ -45,7 +45,8 @@ impl Entry {
         })
     }
 
-    fn bytes(&self) -> usize {
+    /// Bytes in memory, about, without the frame.
+    pub(super) fn bytes(&self) -> usize {
         self.event.json.len() + 512
     }
 }

@@ -27,6 +27,7 @@ pub(crate) async fn turn(
         loop {
             ticks.tick().await;
             hub.streams.for_slice(slice, WHEEL_SLICES, Stream::beat);
+            hub.pages.tidy();
             slice = (slice + 1) % WHEEL_SLICES;
         }
     };

@@ -1,0 +1,351 @@
+//! Pages of the log that many readers share.
+//!
+//! Clients that come back at once read the same range of the log: one read serves them all. A reader's
+//! position is aligned down, so that readers at slightly different positions ask for the same page; while
+//! a page is being read everybody who asks for it waits for that read; and what was read stays for a
+//! short time in a cache that is bounded in bytes.
+
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared, WeakShared},
+};
+use model::Sequence;
+use moka::{policy::EvictionPolicy, sync::Cache};
+use parking_lot::Mutex;
+use ports::{EventLog, EventLogError, Page};
+use tokio::{sync::Semaphore, time::timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::ring::{Entry, Window};
+use crate::{
+    limits::{
+        CALL_DEADLINE, CATCH_UP_EVENTS, CATCH_UP_PAGE_BYTES, CATCH_UP_PAGE_LIFETIME, CATCH_UP_READS,
+    },
+    metrics::Metrics,
+};
+
+/// A page, or why it could not be read. All who waited for one read get the same.
+pub(crate) type PageResult = Result<Arc<LogPage>, Arc<EventLogError>>;
+
+/// A part of the log. It does not change; what its readers encode, they share.
+#[derive(Debug)]
+pub(crate) struct LogPage {
+    entries: Box<[Entry]>,
+    /// It was read after this position.
+    from: Sequence,
+    through: Sequence,
+    at_head: bool,
+    /// The log had nothing between `from` and this position any more.
+    resumes_after: Option<Sequence>,
+}
+
+impl LogPage {
+    fn new(from: Sequence, page: Page) -> Self {
+        Self {
+            entries: page.events.into_iter().map(Entry::new).collect(),
+            from,
+            through: page.through,
+            at_head: page.at_head,
+            resumes_after: page.resumes_after,
+        }
+    }
+
+    /// The page is complete up to here: a reader at or after this position finds nothing in it.
+    pub(crate) fn through(&self) -> Sequence {
+        self.through
+    }
+
+    /// The position up to which everything is gone, if a reader at `position` misses something by that. It
+    /// has to be told, and goes on from there.
+    pub(crate) fn gone(&self, position: Sequence) -> Option<Sequence> {
+        self.resumes_after.filter(|gone| *gone > position)
+    }
+
+    /// Shows at most `max` events after `position` to `visit`, which says whether to go on. `more` tells
+    /// of this page only. [`Window::Behind`] if the page begins after the position, which
+    /// [`Pages::after`] never gives.
+    pub(crate) fn read(
+        &self,
+        position: Sequence,
+        max: usize,
+        mut visit: impl FnMut(&Entry) -> bool,
+    ) -> Window {
+        if position < self.from {
+            return Window::Behind;
+        }
+        let start = self
+            .entries
+            .partition_point(|entry| entry.sequence <= position);
+        let mut through = position;
+        for (seen, entry) in self.entries[start..].iter().enumerate() {
+            if seen == max {
+                let more = true;
+                return Window::Read { through, more };
+            }
+            through = entry.sequence;
+            if !visit(entry) {
+                let more = through < self.through;
+                return Window::Read { through, more };
+            }
+        }
+        Window::Read {
+            through: position.max(self.through),
+            more: false,
+        }
+    }
+
+    /// Bytes in memory, about: the JSON of each event and the frame that its first reader makes of it.
+    fn bytes(&self) -> u32 {
+        let bytes: usize = self.entries.iter().map(|entry| 2 * entry.bytes()).sum();
+        u32::try_from(bytes).unwrap_or(u32::MAX)
+    }
+
+    /// Nothing in it for a reader at `position`, but there may be by now.
+    fn is_stale(&self, position: Sequence) -> bool {
+        self.through <= position && (self.at_head || self.from == position)
+    }
+}
+
+/// Which page. A page of a log that was replaced is never asked for again, because its generation is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    generation: u64,
+    from: Sequence,
+}
+
+/// A read on its way. It goes on while anybody waits for it, whoever began it.
+type Flight = Shared<BoxFuture<'static, PageResult>>;
+
+#[derive(Default)]
+struct State {
+    /// Rises when the log is replaced.
+    generation: u64,
+    /// The log has nothing up to here any more.
+    trimmed_through: Sequence,
+    /// At most one for each reader that waits.
+    flights: HashMap<Key, (u64, WeakShared<BoxFuture<'static, PageResult>>)>,
+    next_flight: u64,
+}
+
+/// Sizes of [`Pages`].
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    /// Events of a page; positions are aligned to it.
+    events: usize,
+    /// Bytes of all pages that are kept.
+    bytes: u64,
+    /// How long a page is kept.
+    lifetime: Duration,
+}
+
+/// The pages that are kept, and the reads on their way.
+///
+/// moka's own single flight is not used: there the read belongs to one of those who wait for it, begins
+/// again when that one leaves, and panics in the others once 200 have left, as happens when a store hangs
+/// and a balancer hangs up on all.
+pub(crate) struct Pages {
+    log: Arc<dyn EventLog>,
+    metrics: Metrics,
+    bounds: Bounds,
+    turns: Semaphore,
+    kept: Cache<Key, Arc<LogPage>>,
+    state: Mutex<State>,
+}
+
+impl Pages {
+    pub(crate) fn new(log: Arc<dyn EventLog>, metrics: Metrics) -> Arc<Self> {
+        let bounds = Bounds {
+            events: CATCH_UP_EVENTS,
+            bytes: CATCH_UP_PAGE_BYTES,
+            lifetime: CATCH_UP_PAGE_LIFETIME,
+        };
+        Self::bounded(log, metrics, bounds)
+    }
+
+    fn bounded(log: Arc<dyn EventLog>, metrics: Metrics, bounds: Bounds) -> Arc<Self> {
+        let kept = Cache::builder()
+            .max_capacity(bounds.bytes)
+            .weigher(|_, page: &Arc<LogPage>| page.bytes())
+            .time_to_live(bounds.lifetime)
+            // The default refuses what is new while the old is more popular: readers that go on through
+            // the log would share nothing once the cache is full.
+            .eviction_policy(EvictionPolicy::lru())
+            .build();
+        Arc::new(Self {
+            log,
+            metrics,
+            bounds,
+            turns: Semaphore::new(CATCH_UP_READS),
+            kept,
+            state: Mutex::default(),
+        })
+    }
+
+    /// A page with what comes after `position`. If it brings nothing (`through() <= position`), the log had
+    /// nothing there just now: pause before asking again.
+    ///
+    /// Has to be polled within a tokio runtime, on any thread; the reading is done by a worker. A caller
+    /// that holds the page for long keeps its memory beyond the bound of [`CATCH_UP_PAGE_BYTES`].
+    ///
+    /// # Errors
+    /// The log cannot be read within [`CALL_DEADLINE`], or was replaced meanwhile.
+    pub(crate) async fn after(self: &Arc<Self>, position: Sequence) -> PageResult {
+        let shared = self.shared_key(position);
+        let exact = Key {
+            from: position,
+            ..shared
+        };
+        let mut page = self.page(shared, position).await?;
+        if page.through <= position && !page.is_stale(position) {
+            // Full before it comes to the position: numbers are not as dense, or pages not as long, as the
+            // alignment takes them to be.
+            page = self.page(exact, position).await?;
+        }
+        if self.state.lock().generation != shared.generation {
+            return Err(Arc::new(unavailable("the log was replaced".into())));
+        }
+        self.metrics.catch_up_page();
+        Ok(page)
+    }
+
+    /// The page that readers around `position` share.
+    fn shared_key(&self, position: Sequence) -> Key {
+        let state = self.state.lock();
+        let generation = state.generation;
+        let from = if position < state.trimmed_through {
+            // Whatever these readers missed, all of them go on with the oldest that is there.
+            Sequence::START
+        } else {
+            Sequence(position.0 - position.0 % self.bounds.events as u64)
+        };
+        Key { generation, from }
+    }
+
+    async fn page(self: &Arc<Self>, key: Key, position: Sequence) -> PageResult {
+        let flight = {
+            let mut state = self.state.lock();
+            // A page that came to the log's head stays until a reader wants what came later.
+            let kept = self.kept.get(&key);
+            if let Some(page) = kept.filter(|page| !page.is_stale(position)) {
+                return Ok(page);
+            }
+            let flight = state.flights.get(&key);
+            match flight.and_then(|(_, flight)| flight.upgrade()) {
+                Some(flight) => flight,
+                None => self.begin(key, &mut state),
+            }
+        };
+        flight.await
+    }
+
+    fn begin(self: &Arc<Self>, key: Key, state: &mut State) -> Flight {
+        let number = state.next_flight;
+        state.next_flight += 1;
+        let landing = Landing {
+            pages: Arc::clone(self),
+            key,
+            number,
+        };
+        let read = AbortOnDropHandle::new(tokio::spawn(landing.read()));
+        let flight = read
+            .map(|read| read.unwrap_or_else(|error| Err(Arc::new(unavailable(error.into())))))
+            .boxed()
+            .shared();
+        if let Some(weak) = flight.downgrade() {
+            state.flights.insert(key, (number, weak));
+        }
+        flight
+    }
+
+    /// Reads the log when it is its turn; at most [`CATCH_UP_READS`] reads run at once.
+    ///
+    /// # Errors
+    /// The log does not answer within [`CALL_DEADLINE`], or cannot be read.
+    pub(super) async fn read(&self, after: Sequence) -> Result<Page, EventLogError> {
+        let permit = self.turns.acquire().await;
+        self.metrics.catch_up_read();
+        let read = self.log.read_after(after, self.bounds.events);
+        let page = timeout(CALL_DEADLINE, read).await;
+        drop(permit);
+        page.unwrap_or_else(|elapsed| Err(unavailable(elapsed.into())))
+    }
+
+    /// Forgets everything: the log is another one. Who waits for a page of the old log gets an error.
+    pub(super) fn clear(&self) {
+        let mut state = self.state.lock();
+        state.generation += 1;
+        state.trimmed_through = Sequence::START;
+        state.flights.clear();
+        self.kept.invalidate_all();
+    }
+
+    /// Gives back the memory of pages whose time is over. Without it they stay until the next read.
+    pub(super) fn tidy(&self) {
+        if self.kept.entry_count() > 0 {
+            self.kept.run_pending_tasks();
+        }
+    }
+}
+
+impl fmt::Debug for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pages")
+            .field("kept", &self.kept.entry_count())
+            .field("reads", &self.state.lock().flights.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn unavailable(source: ports::Source) -> EventLogError {
+    EventLogError::Unavailable { op: "read", source }
+}
+
+/// The end of a read, however it ends.
+struct Landing {
+    pages: Arc<Pages>,
+    key: Key,
+    number: u64,
+}
+
+impl Landing {
+    async fn read(self) -> PageResult {
+        let page = self.pages.read(self.key.from).await.map_err(Arc::new)?;
+        let page = Arc::new(LogPage::new(self.key.from, page));
+        self.keep(&page);
+        Ok(page)
+    }
+
+    fn keep(&self, page: &Arc<LogPage>) {
+        let Pages { state, kept, .. } = &*self.pages;
+        {
+            let mut state = state.lock();
+            if state.generation != self.key.generation {
+                return;
+            }
+            let trimmed_through = page.resumes_after.unwrap_or_default();
+            state.trimmed_through = state.trimmed_through.max(trimmed_through);
+        }
+        kept.insert(self.key, Arc::clone(page));
+        // The bound holds now, not some inserts later.
+        kept.run_pending_tasks();
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        let mut state = self.pages.state.lock();
+        // A read that was given up may end after the next one of the same page has begun.
+        let flights = &mut state.flights;
+        if flights
+            .get(&self.key)
+            .is_some_and(|flight| flight.0 == self.number)
+        {
+            flights.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
