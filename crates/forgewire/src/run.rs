@@ -198,6 +198,7 @@ pub(crate) async fn start(config: &Config, roles: &BTreeSet<Role>) -> anyhow::Re
         OnExit::EndsProcess,
         listeners.admin,
         admin.router(),
+        HttpLimits::default(),
         &lifecycle,
     );
     if config.backends.events != EventsBackend::Jetstream {
@@ -220,9 +221,10 @@ fn serve(
     on_exit: OnExit,
     listener: TcpListener,
     router: axum::Router,
+    limits: HttpLimits,
     lifecycle: &Lifecycle,
 ) {
-    let serving = http::serve(listener, router, HttpLimits::default(), lifecycle.clone());
+    let serving = http::serve(listener, router, limits, lifecycle.clone());
     lifecycle.spawn(name, on_exit, serving);
 }
 
@@ -270,6 +272,7 @@ fn start_ingest(
         OnExit::EndsProcess,
         listener,
         service.router(),
+        HttpLimits::default(),
         lifecycle,
     );
     Ok(())
@@ -305,6 +308,7 @@ fn start_edge(
         OnExit::EndsProcess,
         listener,
         service.router(),
+        service.http_limits(),
         lifecycle,
     );
     Ok(())

@@ -70,6 +70,10 @@ pub(crate) const UPDATE_TRIES: usize = 16;
 pub(crate) const MAX_STREAMS: usize = 15_000;
 /// Default of `edge.heartbeat_seconds`: below the 45 s after which the first balancers cut.
 pub(crate) const HEARTBEAT_SECONDS: u64 = 15;
+/// Default of `edge.max_behind_seconds`.
+pub(crate) const MAX_BEHIND_SECONDS: u64 = 300;
+/// Largest of `edge.stream_threads`: more than the cores of any machine that this runs on.
+pub(crate) const MAX_STREAM_THREADS: usize = 1024;
 /// Default of `edge.drain_seconds`.
 pub(crate) const DRAIN_SECONDS: u64 = 20;
 /// Default of `edge.session_idle_seconds`.

@@ -20,6 +20,7 @@ use ports::{
 };
 use service_kit::{
     follow::{FollowOptions, Followed, follow},
+    http::HttpLimits,
     lifecycle::{Latch, Lifecycle, OnExit},
     metrics::Registry,
 };
@@ -170,6 +171,8 @@ pub struct Service {
     edge: Arc<Edge>,
     heartbeat: Duration,
     drain: Duration,
+    unread_timeout: Duration,
+    stream_threads: usize,
     /// Until they are passed on.
     reports: Mutex<Option<Reports>>,
 }
@@ -187,6 +190,7 @@ impl Service {
             Arc::clone(&deps.clock),
             metrics.clone(),
             config.max_streams,
+            config.patience(),
         );
         let (inboxes, reports) = Inboxes::new(Arc::clone(&deps.mailbox));
         let sessions = Sessions::new(
@@ -231,6 +235,11 @@ impl Service {
             edge: Arc::new(edge),
             heartbeat: Duration::from_secs(config.heartbeat_seconds),
             drain: Duration::from_secs(config.drain_seconds),
+            unread_timeout: match config.max_behind_seconds {
+                0 => Duration::MAX,
+                seconds => Duration::from_secs(seconds),
+            },
+            stream_threads: config.stream_threads(),
             reports: Mutex::new(Some(reports)),
         })
     }
@@ -301,6 +310,16 @@ impl Service {
             streams_ended,
         );
         lifecycle.spawn("edge-wheel", OnExit::MayFinish, wheel);
+    }
+
+    /// Bounds of the listener that the routes are served on.
+    #[must_use]
+    pub fn http_limits(&self) -> HttpLimits {
+        HttpLimits {
+            unread_timeout: self.unread_timeout,
+            stream_threads: self.stream_threads,
+            ..HttpLimits::default()
+        }
     }
 
     /// The routes.

@@ -220,9 +220,8 @@ impl Source for Feed {
 
     fn gives_up(&self, behind: Duration) -> bool {
         // Who may read no more gets no time to read on; the others may still take their farewell.
-        let is_over = !matches!(self.stream.ending(), None | Some(Ending::Drain));
         let why = match () {
-            () if is_over => "ended",
+            () if self.stream.ending() == Some(Ending::Revoked) => "revoked",
             () if self.hub.patience.is_over(behind) => "time",
             () if self.hub.patience.is_far(self.events_behind()) => "lag",
             () => return false,

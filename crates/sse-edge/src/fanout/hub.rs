@@ -84,14 +84,16 @@ impl Hub {
         clock: Arc<dyn Clock>,
         metrics: Metrics,
         max_streams: usize,
+        patience: Patience,
     ) -> Self {
-        Self::with_ring(
+        let hub = Self::with_ring(
             Ring::new(RING_EVENTS, RING_BYTES),
             log,
             clock,
             metrics,
             max_streams,
-        )
+        );
+        Self { patience, ..hub }
     }
 
     /// As [`Hub::new`] with a ring of another size.
