@@ -9,3 +9,4 @@ mod operations;
 mod sending;
 mod sessions;
 mod stdio;
+mod storms;

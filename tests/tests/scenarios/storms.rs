@@ -1,0 +1,117 @@
+//! Many clients that come back at once.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use reqwest::{Url, header::HeaderMap};
+use testkit::{
+    cluster::{Applied, Node, System},
+    sse::{self, SseStream},
+};
+use tests::both;
+use tokio::task::JoinSet;
+
+use crate::sending::Github;
+
+/// Events that are in the log when the clients come back.
+const EVENTS: usize = 700;
+/// Clients that come back at once.
+const CLIENTS: usize = 300;
+/// Where the cursors lie: 550 to 650 events back.
+const CURSORS: std::ops::Range<usize> = 50..150;
+/// Events that come while they are back.
+const LIVE: usize = 5;
+/// How long a client waits for its next frame.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Reads of the log that the storm may cost. Its range lies in three or four pages; the head's page is read
+/// again for what is new, and all of them once more when the storm lasts longer than they are kept.
+const READS: u64 = 20;
+
+/// An event as a client gets it, not parsed: there are 180,000 of them.
+#[derive(Debug, Clone, PartialEq)]
+struct Seen {
+    event: String,
+    cursor: String,
+}
+
+/// Reads on until `count` events have come.
+async fn read(stream: &mut SseStream, count: usize) -> Result<Vec<Seen>> {
+    let mut seen = Vec::new();
+    while seen.len() < count {
+        let frame = stream.next_event(PATIENCE).await;
+        let frame = frame.with_context(|| format!("after {} of {count} events", seen.len()))?;
+        if frame.event.as_deref() != Some("event") {
+            ensure!(
+                frame.event.as_deref() != Some("truncated"),
+                "nothing is gone: {frame:?}"
+            );
+            continue;
+        }
+        let (Some(event), Some(cursor)) = (frame.data, frame.id) else {
+            bail!("an event without an id");
+        };
+        seen.push(Seen { event, cursor });
+    }
+    Ok(seen)
+}
+
+/// A counter of an edge.
+async fn counter(system: &System, node: Node, name: &str) -> Result<u64> {
+    let url = system.admin(node)?.join("/metrics")?;
+    let metrics = reqwest::get(url).await?.text().await?;
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+    let value = line.with_context(|| format!("{name} is missing"))?;
+    Ok(value.trim().parse()?)
+}
+
+/// All clients come back at once; each reads what it missed and then what comes.
+async fn storm(edge: &Url, all: &[Seen]) -> Result<JoinSet<Result<(usize, Vec<Seen>)>>> {
+    let (url, mut clients) = (edge.join("/events/stream")?, JoinSet::new());
+    for client in 0..CLIENTS {
+        let at = CURSORS.start + client % CURSORS.len();
+        let (url, cursor) = (url.clone(), all[at].cursor.clone());
+        clients.spawn(async move {
+            let mut stream = sse::resume(&url, HeaderMap::new(), &cursor).await?;
+            let seen = read(&mut stream, EVENTS + LIVE - at - 1).await?;
+            Ok((at, seen))
+        });
+    }
+    Ok(clients)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "until streams read shared pages"]
+async fn many_clients_that_come_back_at_once_are_served_by_few_reads_of_the_log() -> Result<()> {
+    both(async |system| {
+        let mut github = Github::of(system, 61);
+        let url = system.edges()[0].join("/events/stream")?;
+        let mut witness = sse::open(&url, HeaderMap::new()).await?;
+        github.events(EVENTS).await?;
+        let mut all = read(&mut witness, EVENTS).await?;
+        drop(witness);
+        // What the edge remembers goes with it: everything that was missed comes from the log.
+        ensure!(system.terminate(Node::Edge(0)).await? == Applied::Done);
+        ensure!(system.restart(Node::Edge(0)).await? == Applied::Done);
+
+        let last = all[EVENTS - 1].cursor.clone();
+        let mut witness = sse::resume(&url, HeaderMap::new(), &last).await?;
+        let mut clients = storm(&system.edges()[0], &all).await?;
+        github.events(LIVE).await?;
+        all.extend(read(&mut witness, LIVE).await?);
+        while let Some(client) = clients.join_next().await {
+            let (at, seen) = client??;
+            ensure!(seen == all[at + 1..], "not what came after event {at}");
+        }
+
+        let edge = Node::Edge(0);
+        let reads = counter(system, edge, "forgewire_edge_catch_up_reads_total ").await?;
+        let pages = counter(system, edge, "forgewire_edge_catch_up_pages_total ").await?;
+        ensure!(reads <= READS, "{reads} reads for {pages} pages");
+        ensure!(
+            pages >= 3 * CLIENTS as u64,
+            "{pages} pages of {reads} reads"
+        );
+        Ok(())
+    })
+    .await
+}
