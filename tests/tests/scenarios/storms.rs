@@ -9,7 +9,7 @@ use testkit::{
     sse::{self, SseStream},
 };
 use tests::both;
-use tokio::{task::JoinSet, time::Instant};
+use tokio::task::JoinSet;
 
 use crate::sending::Github;
 
@@ -21,13 +21,13 @@ const CLIENTS: usize = 300;
 const CURSORS: std::ops::Range<usize> = 50..150;
 /// Events that come while they are back.
 const LIVE: usize = 5;
-/// How long a client waits for the next frame, and the whole storm may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a client waits for its next frame.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Reads of the log that the storm may cost. Its range lies in three or four pages; the head's page is read
 /// again for what is new, and all of them once more when the storm lasts longer than they are kept.
 const READS: u64 = 20;
 
-/// An event as a client remembers it.
+/// An event as a client gets it, not parsed: there are 180,000 of them.
 #[derive(Debug, Clone, PartialEq)]
 struct Seen {
     event: String,
@@ -36,11 +36,9 @@ struct Seen {
 
 /// Reads on until `count` events have come.
 async fn read(stream: &mut SseStream, count: usize) -> Result<Vec<Seen>> {
-    let deadline = Instant::now() + PATIENCE;
     let mut seen = Vec::new();
     while seen.len() < count {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let frame = stream.next_event(left).await;
+        let frame = stream.next_event(PATIENCE).await;
         let frame = frame.with_context(|| format!("after {} of {count} events", seen.len()))?;
         if frame.event.as_deref() != Some("event") {
             ensure!(
@@ -49,11 +47,8 @@ async fn read(stream: &mut SseStream, count: usize) -> Result<Vec<Seen>> {
             );
             continue;
         }
-        let event = frame
-            .json()
-            .and_then(|json| Some(json["id"].as_str()?.to_owned()));
-        let (Some(event), Some(cursor)) = (event, frame.id.clone()) else {
-            bail!("an event without an id: {frame:?}");
+        let (Some(event), Some(cursor)) = (frame.data, frame.id) else {
+            bail!("an event without an id");
         };
         seen.push(Seen { event, cursor });
     }
