@@ -51,6 +51,7 @@ pub(crate) async fn stream(
     let connection = edge.ids.uuid();
     let open = OpenStream {
         wants: Wants::default(),
+        ages: true,
         kind: StreamKind::Events,
         format: Format::Events,
         scope,
@@ -66,7 +67,7 @@ pub(crate) async fn stream(
             ": ok\nretry: {RETRY_MILLIS}\nid: {cursor}\nevent: connected\ndata: {data}\n\n"
         ))
     });
-    Ok(sse::answer(body.await?))
+    Ok(sse::stream(body.await?))
 }
 
 async fn begin(

@@ -178,7 +178,7 @@ impl Serving<'_> {
             params,
         );
         match listening.await {
-            Ok(Listening::Stream(body)) => sse::answer(body),
+            Ok(Listening::Stream(body)) => sse::stream(body),
             Ok(Listening::Nothing(frames)) => sse::whole(frames),
             Err(NotListening::Refused(refusal)) => refuse(&refusal.for_request(id)),
             Err(NotListening::Edge(error)) => unavailable(&error, Some(id)),
@@ -262,7 +262,7 @@ impl Serving<'_> {
         let (sessions, hub) = (&self.edge.sessions, &self.edge.hub);
         let body = open_stream(sessions, hub, &self.principal, session, last).await?;
         Ok(match body {
-            Some(body) => sse::answer(body),
+            Some(body) => sse::stream(body),
             None => refuse(&Refusal::session_not_found()),
         })
     }

@@ -14,6 +14,17 @@ pub(crate) fn answer(
     with_head(Body::new(body))
 }
 
+/// The answer of a stream that ends when it is old: its connection ends with it, so that the client's next
+/// one is an edge's of the balancer's choice and not this one's again.
+pub(crate) fn stream(
+    body: impl http_body::Body<Data = Bytes, Error = std::convert::Infallible> + Send + 'static,
+) -> Response {
+    let mut response = answer(body);
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
+}
+
 /// An SSE answer whose frames are all known.
 pub(crate) fn whole(frames: Bytes) -> Response {
     with_head(Body::from(frames))

@@ -6,6 +6,7 @@
 //! position and the head, and reads the log when it has fallen off the ring.
 
 pub(crate) mod body;
+pub(crate) mod bounds;
 #[cfg(test)]
 mod fixture;
 pub(crate) mod format;

@@ -128,6 +128,7 @@ impl Client {
             principal: Arc::new(Principal::anonymous()),
             interest,
             begin,
+            ages: true,
         };
         let body = hub.open(open, |_, _| Bytes::new()).await?;
         Ok(Self {
