@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use testkit::{
-    cluster::{Kind, System},
+    cluster::{Kind, Plan, System},
     ledger::Ledger,
 };
 use tokio::{sync::Mutex, time::Instant};
@@ -20,9 +20,20 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// # Errors
 /// What the scenario says, with the topology's name.
 pub async fn both(scenario: impl AsyncFn(&mut System) -> Result<()>) -> Result<()> {
+    both_with(|plan| plan, scenario).await
+}
+
+/// As [`both`], with adjusted plans.
+///
+/// # Errors
+/// What the scenario says, with the topology's name.
+pub async fn both_with(
+    adjust: impl Fn(Plan) -> Plan,
+    scenario: impl AsyncFn(&mut System) -> Result<()>,
+) -> Result<()> {
     for kind in Kind::ALL {
         let _turn = TURN.lock().await;
-        let mut system = System::start(kind).await?;
+        let mut system = System::start_with(kind, &adjust).await?;
         if let Err(error) = scenario(&mut system).await {
             let lines = system.cluster().last_lines();
             return Err(error.context(format!("on the {kind} topology; last lines:\n{lines}")));

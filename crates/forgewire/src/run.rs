@@ -9,6 +9,7 @@ use ports::ResourceReader;
 use serde::Serialize;
 use service_kit::{
     admin::Admin,
+    descriptors::Descriptors,
     http::{self, HttpLimits},
     lifecycle::{Lifecycle, OnExit, Outcome, stop_signals},
     metrics::Registry,
@@ -156,6 +157,7 @@ impl Running {
 /// An unsafe configuration, a taken port, a store that does not answer.
 pub(crate) async fn start(config: &Config, roles: &BTreeSet<Role>) -> anyhow::Result<Running> {
     check(config, roles)?;
+    let descriptors = Descriptors::raise();
     let listeners = Listeners::bind(config, roles)?;
     let addresses = listeners.addresses()?;
     let drain = Duration::from_secs(config.edge.drain_seconds);
@@ -183,6 +185,7 @@ pub(crate) async fn start(config: &Config, roles: &BTreeSet<Role>) -> anyhow::Re
             config,
             &backends,
             resources,
+            descriptors,
             &mut registry,
             &lifecycle,
             listener,
@@ -282,6 +285,7 @@ fn start_edge(
     config: &Config,
     backends: &Backends,
     resources: Arc<dyn ResourceReader>,
+    descriptors: Descriptors,
     registry: &mut Registry,
     lifecycle: &Lifecycle,
     listener: TcpListener,
@@ -300,6 +304,7 @@ fn start_edge(
         clock: Arc::clone(&backends.clock),
         ids: Arc::clone(&backends.ids),
         auth: Arc::new(auth),
+        descriptors,
     };
     let service = sse_edge::Service::build(&config.edge, deps, registry)?;
     service.spawn(lifecycle);

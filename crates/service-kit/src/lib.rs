@@ -10,6 +10,7 @@
 //! | [`trace`] | W3C trace context in and out of requests |
 //! | [`metrics`] | the registry, latency buckets, OpenMetrics text |
 //! | [`admin`] | `/livez`, `/readyz`, `/health`, `/metrics` |
+//! | [`descriptors`] | the limit of file descriptors, raised at start and divided |
 //! | [`telemetry`] | log lines on stderr, panics among them |
 //! | [`follow`] | the event log as an ordered stream without gaps |
 //!
@@ -20,6 +21,7 @@
 
 pub mod admin;
 pub mod config;
+pub mod descriptors;
 pub mod follow;
 pub mod grpc;
 pub mod http;

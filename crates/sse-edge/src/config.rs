@@ -12,10 +12,18 @@ use mcp::mrtr::{StateKey, StateKeys};
 use model::IdSource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use service_kit::config::Secret;
+use service_kit::{config::Secret, descriptors::Descriptors};
 use sha2::{Digest, Sha256};
 
-use crate::{BuildError, fanout::patience::Patience, limits, session::SessionBounds};
+use crate::{
+    BuildError,
+    fanout::{
+        bounds::{MaxAge, StreamBounds},
+        patience::Patience,
+    },
+    limits,
+    session::SessionBounds,
+};
 
 const STATE_KEY_FILES: &str = "edge.state_key_files";
 /// Shorter text is a password, not a key.
@@ -40,7 +48,9 @@ pub struct Config {
     pub base_path: String,
     /// Seconds between heartbeat comments on an idle stream; at least 1.
     pub heartbeat_seconds: u64,
-    /// Most streams that are open at once; more get 503 with Retry-After. 0 refuses every stream.
+    /// Most streams that are open at once; more get 503 with Retry-After. 0 refuses every stream. The
+    /// process's limit of file descriptors bounds them too, less a reserve of 64 to 1,024: the log and
+    /// the metric `forgewire_edge_max_streams` say which bound holds.
     pub max_streams: usize,
     /// Whether streams on plain HTTP/1.1 leave the HTTP server with their socket and are served by threads
     /// of their own: a stream then costs about 1 KiB instead of 11, and less CPU. Streams over HTTP/1.0
@@ -54,6 +64,12 @@ pub struct Config {
     pub max_behind_seconds: u64,
     /// Events that a client which does not read may be behind before its stream is cut; 0 for any number.
     pub max_behind_events: u64,
+    /// Seconds after which a stream ends and its client comes back, to any edge, and goes on where it was:
+    /// without that, edges which are started because the others are full would get none of their streams.
+    /// Each ends at a random point between three quarters of this and all of it. At least 8 times
+    /// `heartbeat_seconds`; 0 for never. Streams of `/sse` stay, because their session would end with
+    /// them.
+    pub max_stream_seconds: u32,
     /// Seconds over which streams are ended when the process drains.
     pub drain_seconds: u64,
     /// Seconds after which a session that nobody used is gone. A request that is refused, and an open
@@ -145,6 +161,7 @@ impl Default for Config {
             stream_threads: 0,
             max_behind_seconds: limits::MAX_BEHIND_SECONDS,
             max_behind_events: 0,
+            max_stream_seconds: limits::MAX_STREAM_SECONDS,
             drain_seconds: limits::DRAIN_SECONDS,
             session_idle_seconds: limits::SESSION_IDLE_SECONDS,
             session_max_seconds: limits::SESSION_MAX_SECONDS,
@@ -196,6 +213,18 @@ impl Config {
                 ),
             });
         }
+        let least = self
+            .heartbeat_seconds
+            .saturating_mul(limits::MIN_STREAM_HEARTBEATS);
+        if self.max_stream_seconds > 0 && u64::from(self.max_stream_seconds) < least {
+            return Err(BuildError::Value {
+                key: "edge.max_stream_seconds",
+                reason: format!(
+                    "must be at least {least}, which is {} times edge.heartbeat_seconds, or 0 for never",
+                    limits::MIN_STREAM_HEARTBEATS
+                ),
+            });
+        }
         positive("edge.session_idle_seconds", self.session_idle_seconds)?;
         positive("edge.max_body_bytes", self.max_body_bytes as u64)?;
         if self.session_max_seconds < self.session_idle_seconds {
@@ -210,8 +239,10 @@ impl Config {
         self.rates.check()
     }
 
-    pub(crate) fn patience(&self) -> Patience {
-        Patience::new(self.max_behind_seconds, self.max_behind_events)
+    pub(crate) fn stream_bounds(&self, descriptors: Descriptors) -> StreamBounds {
+        let age = MaxAge::new(self.max_stream_seconds, self.heartbeat_seconds);
+        let patience = Patience::new(self.max_behind_seconds, self.max_behind_events);
+        StreamBounds::new(self.max_streams, descriptors, age, patience)
     }
 
     /// Threads that own the sockets of streams.
@@ -334,6 +365,22 @@ mod tests {
             set(&mut config.rates);
             let wrong = config.check().unwrap_err().to_string();
             assert!(wrong.contains(&format!("edge.rates.{key}")), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_stream_lives_for_some_heartbeats_or_for_ever() {
+        let config = |heartbeat_seconds, max_stream_seconds| Config {
+            heartbeat_seconds,
+            max_stream_seconds,
+            ..Config::default()
+        };
+        assert!(config(15, 120).check().is_ok());
+        assert!(config(15, 0).check().is_ok());
+        assert!(config(u64::MAX, 0).check().is_ok());
+        for wrong in [config(15, 119), config(15, 1), config(u64::MAX, 3600)] {
+            let refused = wrong.check().unwrap_err().to_string();
+            assert!(refused.contains("edge.max_stream_seconds"), "{refused}");
         }
     }
 

@@ -11,15 +11,18 @@ use service_kit::problem::Problem;
 use tokio::time::error::Elapsed;
 use tracing::warn;
 
-use crate::{auth::Denied, policy::Limited};
+use crate::{auth::Denied, fanout::bounds::StreamBound, policy::Limited};
 
 /// An error of the edge.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EdgeError {
     #[error("the edge has not reached the event log yet")]
     NotReady,
-    #[error("this edge serves at most {max_streams} streams")]
-    TooManyStreams { max_streams: usize },
+    #[error("this edge serves at most {max_streams} {bound}")]
+    TooManyStreams {
+        max_streams: usize,
+        bound: StreamBound,
+    },
     #[error("{0}")]
     Cursor(#[from] CursorError),
     #[error("{0}")]

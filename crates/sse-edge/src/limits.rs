@@ -25,6 +25,8 @@ pub(crate) const CATCH_UP_PAGE_LIFETIME: Duration = Duration::from_secs(10);
 pub(crate) const CATCH_UP_PAUSE: Duration = Duration::from_secs(1);
 /// Parts that the open streams are divided into for heartbeats and drain, so that the work is spread.
 pub(crate) const WHEEL_SLICES: usize = 64;
+/// Streams that are taken from the list of all under one lock, to be woken without it.
+pub(crate) const VISITED_AT_ONCE: usize = 256;
 /// What a client is told to wait before it comes back after a close of ours, in milliseconds.
 pub(crate) const RETRY_MILLIS: u64 = 1000;
 /// Session changes that wait to be looked at; on overflow all sessions with a stream are looked at.
@@ -68,6 +70,10 @@ pub(crate) const UPDATE_TRIES: usize = 16;
 
 /// Default of `edge.max_streams`.
 pub(crate) const MAX_STREAMS: usize = 15_000;
+/// Default of `edge.max_stream_seconds`: what a new edge waits at most for its share.
+pub(crate) const MAX_STREAM_SECONDS: u32 = 3600;
+/// Smallest of `edge.max_stream_seconds`, in heartbeats: ages are looked at with them.
+pub(crate) const MIN_STREAM_HEARTBEATS: u64 = 8;
 /// Default of `edge.heartbeat_seconds`: below the 45 s after which the first balancers cut.
 pub(crate) const HEARTBEAT_SECONDS: u64 = 15;
 /// Default of `edge.max_behind_seconds`.

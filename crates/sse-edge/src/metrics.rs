@@ -8,7 +8,13 @@ use prometheus_client::{
 };
 use service_kit::metrics::{Registry, latency_histogram};
 
-use crate::policy::RateClass;
+use crate::{
+    fanout::{
+        bounds::{StreamBound, StreamBounds},
+        format::Ending,
+    },
+    policy::RateClass,
+};
 
 /// The kinds of stream.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -75,6 +81,18 @@ impl EncodeLabelValue for GapReason {
     }
 }
 
+impl EncodeLabelValue for Ending {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.as_str().encode(encoder)
+    }
+}
+
+impl EncodeLabelValue for StreamBound {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.as_str().encode(encoder)
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct Kind {
     kind: StreamKind,
@@ -95,6 +113,26 @@ struct Class {
     class: RateClass,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Ended {
+    reason: Ending,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Bound {
+    bound: StreamBound,
+}
+
+/// Counts the streams that ended by our doing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EndedStreams([Counter; Ending::ALL.len()]);
+
+impl EndedStreams {
+    pub(crate) fn count(&self, ending: Ending) {
+        self.0[ending as usize].inc();
+    }
+}
+
 /// The edge's instruments. Cheap to clone; the per-kind ones are looked up once.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
@@ -104,6 +142,8 @@ pub(crate) struct Metrics {
     gaps: Family<Reason, Counter>,
     catch_up_reads: Counter,
     catch_up_pages: Counter,
+    pub(crate) ended_streams: EndedStreams,
+    max_streams: Family<Bound, Gauge>,
     refused_streams: Counter,
     cut_streams: Family<CutReason, Counter>,
     calls_refused: [Counter; 3],
@@ -116,6 +156,8 @@ impl Metrics {
         let delivered = Family::<Kind, Counter>::default();
         let by_kind = |kind| Kind { kind };
         let refused = Family::<Class, Counter>::default();
+        let ended = Family::<Ended, Counter>::default();
+        let by_reason = |reason| Ended { reason };
         let metrics = Self {
             open_streams: StreamKind::ALL.map(|kind| open.get_or_create_owned(&by_kind(kind))),
             delivered_events: StreamKind::ALL
@@ -124,6 +166,10 @@ impl Metrics {
             gaps: Family::default(),
             catch_up_reads: Counter::default(),
             catch_up_pages: Counter::default(),
+            ended_streams: EndedStreams(
+                Ending::ALL.map(|reason| ended.get_or_create_owned(&by_reason(reason))),
+            ),
+            max_streams: Family::default(),
             refused_streams: Counter::default(),
             cut_streams: Family::default(),
             calls_refused: RateClass::ALL
@@ -168,8 +214,18 @@ impl Metrics {
         );
         registry.register(
             "forgewire_edge_refused_streams",
-            "Streams refused because edge.max_streams was reached",
+            "Streams refused because forgewire_edge_max_streams were open",
             metrics.refused_streams.clone(),
+        );
+        registry.register(
+            "forgewire_edge_max_streams",
+            "Most streams at once, by what decides it: the setting edge.max_streams, or the limit of file descriptors (raise the hard limit: ulimit -Hn, LimitNOFILE=)",
+            metrics.max_streams.clone(),
+        );
+        registry.register(
+            "forgewire_edge_ended_streams",
+            "Streams that ended by the edge's doing, by reason",
+            ended,
         );
         registry.register(
             "forgewire_edge_refused_sessions",
@@ -177,6 +233,15 @@ impl Metrics {
             metrics.refused_sessions.clone(),
         );
         metrics
+    }
+
+    /// Says how many streams there may be.
+    pub(crate) fn bounded(&self, bounds: StreamBounds) {
+        let bound = Bound {
+            bound: bounds.bound,
+        };
+        let max = i64::try_from(bounds.max_streams).unwrap_or(i64::MAX);
+        self.max_streams.get_or_create(&bound).set(max);
     }
 
     pub(crate) fn opened(&self, kind: StreamKind) {

@@ -19,6 +19,7 @@ use ports::{
     TaskStore, Topic,
 };
 use service_kit::{
+    descriptors::Descriptors,
     follow::{FollowOptions, Followed, follow},
     http::HttpLimits,
     lifecycle::{Latch, Lifecycle, OnExit},
@@ -70,6 +71,8 @@ pub struct Deps {
     pub ids: Arc<dyn IdSource>,
     /// Who may use the edge.
     pub auth: Arc<Authenticator>,
+    /// How many connections the process may have.
+    pub descriptors: Descriptors,
 }
 
 /// A configuration that the edge cannot run with.
@@ -171,6 +174,7 @@ pub struct Service {
     edge: Arc<Edge>,
     heartbeat: Duration,
     drain: Duration,
+    descriptors: Descriptors,
     unread_timeout: Duration,
     stream_threads: usize,
     /// Until they are passed on.
@@ -188,9 +192,9 @@ impl Service {
         let hub = Hub::new(
             Arc::clone(&deps.log),
             Arc::clone(&deps.clock),
+            Arc::clone(&deps.ids),
             metrics.clone(),
-            config.max_streams,
-            config.patience(),
+            config.stream_bounds(deps.descriptors),
         );
         let (inboxes, reports) = Inboxes::new(Arc::clone(&deps.mailbox));
         let sessions = Sessions::new(
@@ -235,6 +239,7 @@ impl Service {
             edge: Arc::new(edge),
             heartbeat: Duration::from_secs(config.heartbeat_seconds),
             drain: Duration::from_secs(config.drain_seconds),
+            descriptors: deps.descriptors,
             unread_timeout: match config.max_behind_seconds {
                 0 => Duration::MAX,
                 seconds => Duration::from_secs(seconds),
@@ -248,6 +253,7 @@ impl Service {
     pub fn spawn(&self, lifecycle: &Lifecycle) {
         let latch = lifecycle.latch("edge follows the event log");
         let hub = Arc::clone(&self.edge.hub);
+        hub.bounds.log(self.descriptors);
         hub.watch_drain(lifecycle.draining());
         let _ = self.edge.lifecycle.set(lifecycle.clone());
         // Streams get events until the last of them has said farewell.
@@ -312,13 +318,17 @@ impl Service {
         lifecycle.spawn("edge-wheel", OnExit::MayFinish, wheel);
     }
 
-    /// Bounds of the listener that the routes are served on.
+    /// Bounds of the listener that the routes are served on: there is room for the answer to a stream too
+    /// many, and none for a connection that the process has no descriptor for.
     #[must_use]
     pub fn http_limits(&self) -> HttpLimits {
+        let limits = HttpLimits::default();
+        let possible = self.descriptors.max_connections();
         HttpLimits {
+            max_connections: limits.max_connections.min(possible),
             unread_timeout: self.unread_timeout,
             stream_threads: self.stream_threads,
-            ..HttpLimits::default()
+            ..limits
         }
     }
 

@@ -27,7 +27,7 @@ const SLACK_KIB: u64 = 4096;
 /// How many are open at once.
 const AT_ONCE: usize = 48;
 
-async fn raw(edge: &Url, request: &str) -> Result<TcpStream> {
+pub(crate) async fn raw(edge: &Url, request: &str) -> Result<TcpStream> {
     let address = edge
         .socket_addrs(|| None)?
         .into_iter()
@@ -125,7 +125,7 @@ async fn clients_that_never_finish_or_never_read_delay_nobody() -> Result<()> {
 }
 
 /// Streams that are open on an edge, of every kind.
-async fn open_streams(system: &System) -> Result<u64> {
+pub(crate) async fn open_streams(system: &System) -> Result<u64> {
     let url = system.admin(Node::Edge(0))?.join("/metrics")?;
     let text = reqwest::get(url).await?.text().await?;
     let gauges = text

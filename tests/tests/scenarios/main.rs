@@ -1,6 +1,7 @@
 //! Whole-system scenarios: each promise on both topologies, embedded and as a cluster of real processes.
 
 mod delivery;
+mod descriptors;
 mod faults;
 mod handover;
 mod hostile;

@@ -51,6 +51,7 @@ pub(crate) async fn stream(
     let connection = edge.ids.uuid();
     let open = OpenStream {
         wants: Wants::default(),
+        ages: true,
         kind: StreamKind::Events,
         format: Format::Events,
         scope,

@@ -46,6 +46,7 @@ use super::{
 use crate::{
     auth::{Permission, Principal},
     error::EdgeError,
+    fanout::bounds::StreamBound,
     limits::{BODY_DEADLINE, LINE_CONNECTIONS, LINES_IN_FLIGHT, LINES_QUEUED},
     service::Edge,
 };
@@ -94,8 +95,11 @@ pub(crate) async fn endpoint(
         return refuse(&Refusal::new(status, error));
     }
     let Ok(place) = room.try_acquire_owned() else {
-        let max_streams = LINE_CONNECTIONS;
-        return unavailable(&EdgeError::TooManyStreams { max_streams }, None);
+        let full = EdgeError::TooManyStreams {
+            max_streams: LINE_CONNECTIONS,
+            bound: StreamBound::Lines,
+        };
+        return unavailable(&full, None);
     };
     let (out, queue) = mpsc::channel(LINES_QUEUED);
     let mut known = Known::default();

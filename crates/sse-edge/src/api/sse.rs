@@ -10,10 +10,13 @@ use stream_driver::Handover;
 
 use crate::fanout::feed::Feed;
 
-/// A stream that goes on for hours, for the driver that the connection has.
+/// A stream that goes on for hours, for the driver that the connection has. The connection ends with it, so
+/// that the client's next one is an edge's of the balancer's choice and not this one's again.
 pub(crate) fn stream(feed: Feed) -> Response {
     let handover = Handover::new(Box::new(feed));
     let mut response = with_head(Body::new(handover.body()));
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
     response.extensions_mut().insert(handover);
     response
 }

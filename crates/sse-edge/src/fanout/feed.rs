@@ -222,8 +222,8 @@ impl Source for Feed {
         // Who may read no more gets no time to read on; the others may still take their farewell.
         let why = match () {
             () if self.stream.ending() == Some(Ending::Revoked) => "revoked",
-            () if self.hub.patience.is_over(behind) => "time",
-            () if self.hub.patience.is_far(self.events_behind()) => "lag",
+            () if self.hub.bounds.patience.is_over(behind) => "time",
+            () if self.hub.bounds.patience.is_far(self.events_behind()) => "lag",
             () => return false,
         };
         let cursor = self.reader.cursor(self.position);

@@ -8,15 +8,21 @@ use std::sync::{
 use async_trait::async_trait;
 use model::{
     CursorScope, Epoch, EventFacts, EventId, EventType, Filter, FilterSet, LogPosition,
-    PrincipalId, ResourceId, ResourceType, Sequence, Sequenced, Session, SessionId, Source,
-    StoredEvent, Subscription, SubscriptionId, SystemClock, Timestamp,
+    PrincipalId, RandomIds, ResourceId, ResourceType, Sequence, Sequenced, Session, SessionId,
+    Source, StoredEvent, Subscription, SubscriptionId, SystemClock, Timestamp,
 };
 use parking_lot::Mutex;
 use ports::{Appended, EventLog, EventLogError, Head, Page};
 use service_kit::{follow::Followed, metrics::Registry};
 use tokio::sync::Semaphore;
 
-use super::{hub::Hub, interest::Interest, ring::Ring};
+use super::{
+    bounds::{MaxAge, StreamBound, StreamBounds},
+    hub::Hub,
+    interest::Interest,
+    patience::Patience,
+    ring::Ring,
+};
 use crate::metrics::Metrics;
 
 pub(crate) const EPOCH: Epoch = Epoch(7);
@@ -101,14 +107,39 @@ pub(crate) fn scope() -> CursorScope {
 
 /// A hub that follows `log` from its head on.
 pub(crate) fn hub(log: &Arc<GatedLog>, ring: Ring, max_streams: usize) -> Arc<Hub> {
+    hub_with_age(log, ring, max_streams, MaxAge::new(0, 15))
+}
+
+/// Nothing but a number of streams.
+pub(crate) fn bounds(max_streams: usize) -> StreamBounds {
+    StreamBounds {
+        max_streams,
+        bound: StreamBound::Configured,
+        age: MaxAge::new(0, 15),
+        patience: Patience::default(),
+    }
+}
+
+/// As [`hub`], with streams that become so old.
+pub(crate) fn hub_with_age(
+    log: &Arc<GatedLog>,
+    ring: Ring,
+    max_streams: usize,
+    age: MaxAge,
+) -> Arc<Hub> {
+    let bounds = StreamBounds {
+        age,
+        ..bounds(max_streams)
+    };
     let metrics = Metrics::new(&mut Registry::default());
     let log: Arc<dyn EventLog> = Arc::<GatedLog>::clone(log);
     Arc::new(Hub::with_ring(
         ring,
         log,
         Arc::new(SystemClock),
+        Arc::new(RandomIds),
         metrics,
-        max_streams,
+        bounds,
     ))
 }
 

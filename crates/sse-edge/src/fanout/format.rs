@@ -35,7 +35,7 @@ pub(crate) enum Format {
 }
 
 /// Why a stream ends by our doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Ending {
     /// The edge drains: come back, any edge serves you.
     Drain,
@@ -47,6 +47,30 @@ pub(crate) enum Ending {
     LogReplaced,
     /// The token that opened the stream is no longer good.
     Revoked,
+    /// The stream is as old as one may become: come back, any edge serves you.
+    MaxAge,
+}
+
+impl Ending {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Drain,
+        Self::TakenOver,
+        Self::SessionEnded,
+        Self::LogReplaced,
+        Self::Revoked,
+        Self::MaxAge,
+    ];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Drain => "drain",
+            Self::TakenOver => "taken_over",
+            Self::SessionEnded => "session_ended",
+            Self::LogReplaced => "log_replaced",
+            Self::Revoked => "revoked",
+            Self::MaxAge => "max_age",
+        }
+    }
 }
 
 /// Who reads, and in which log: what a cursor is made of.
@@ -175,6 +199,7 @@ impl Format {
                     Ending::SessionEnded => "the session ended",
                     Ending::LogReplaced => "the event log was replaced",
                     Ending::Revoked => "the token is no longer good",
+                    Ending::MaxAge => "come back now, any edge goes on from your last id",
                 };
                 out.put_slice(format!(": {why}\nretry: {retry_millis}\n\n").as_bytes());
             }

@@ -7,22 +7,26 @@ use std::sync::{
 
 use bytes::Bytes;
 use model::{
-    Clock, Cursor, CursorScope, Epoch, EventFacts, LogPosition, Sequence, Sequenced, StoredEvent,
+    Clock, Cursor, CursorScope, Epoch, EventFacts, IdSource, LogPosition, Sequence, Sequenced,
+    StoredEvent,
 };
 use ports::{ChangedLists, EventLog};
 use service_kit::follow::Followed;
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
+    bounds::{MaxAge, StreamBounds},
     feed::Feed,
     format::{Ending, Format, Reader},
     interest::Interest,
     newest::LogEnd,
     notices::Wants,
     pages::{PageResult, Pages},
-    patience::Patience,
     ring::{Entry, Ring, Window},
     streams::{Stream, Streams},
 };
@@ -45,11 +49,12 @@ pub(crate) struct Hub {
     pub(super) pages: Arc<Pages>,
     epoch: AtomicU64,
     started: AtomicBool,
-    pub(super) patience: Patience,
     /// Rises with each event; for requests that wait for one.
     pub(super) published: watch::Sender<Sequence>,
     draining: OnceLock<CancellationToken>,
-    max_streams: usize,
+    pub(crate) bounds: StreamBounds,
+    ids: Arc<dyn IdSource>,
+    began: Instant,
 }
 
 /// What a new stream begins with.
@@ -76,24 +81,26 @@ pub(crate) struct OpenStream {
     pub(crate) interest: Interest,
     pub(crate) begin: Begin,
     pub(crate) wants: Wants,
+    /// Whether it ends when it is old. Not where its end is more than a reconnect.
+    pub(crate) ages: bool,
 }
 
 impl Hub {
     pub(crate) fn new(
         log: Arc<dyn EventLog>,
         clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
         metrics: Metrics,
-        max_streams: usize,
-        patience: Patience,
+        bounds: StreamBounds,
     ) -> Self {
-        let hub = Self::with_ring(
+        Self::with_ring(
             Ring::new(RING_EVENTS, RING_BYTES),
             log,
             clock,
+            ids,
             metrics,
-            max_streams,
-        );
-        Self { patience, ..hub }
+            bounds,
+        )
     }
 
     /// As [`Hub::new`] with a ring of another size.
@@ -101,23 +108,26 @@ impl Hub {
         ring: Ring,
         log: Arc<dyn EventLog>,
         clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
         metrics: Metrics,
-        max_streams: usize,
+        bounds: StreamBounds,
     ) -> Self {
+        metrics.bounded(bounds);
         Self {
             ring,
             pages: Pages::new(Arc::clone(&log), metrics.clone()),
-            streams: Streams::default(),
+            streams: Streams::new(metrics.ended_streams.clone()),
             metrics,
             clock,
             log,
             log_end: LogEnd::default(),
             epoch: AtomicU64::new(0),
             started: AtomicBool::new(false),
-            patience: Patience::default(),
             published: watch::Sender::new(Sequence::START),
             draining: OnceLock::new(),
-            max_streams,
+            bounds,
+            ids,
+            began: Instant::now(),
         }
     }
 
@@ -142,6 +152,11 @@ impl Hub {
             | Followed::Other(_)
             | Followed::OtherGap => {}
         }
+    }
+
+    /// Seconds since the hub began: what the ages of streams are counted in.
+    pub(crate) fn second(&self) -> u32 {
+        u32::try_from(self.began.elapsed().as_secs()).unwrap_or(u32::MAX)
     }
 
     fn start(&self, epoch: Epoch, position: Sequence) {
@@ -271,18 +286,25 @@ impl Hub {
             interest,
             begin,
             wants,
+            ages,
             ..
         } = open;
-        let stream = Stream::new(kind, format, session, principal, interest, wants);
+        let age = self.bounds.age;
+        let ends_at = match ages {
+            true => age.end(self.second(), || self.ids.random_u64()),
+            false => MaxAge::NEVER,
+        };
+        let stream = Stream::new(kind, format, session, principal, interest, wants, ends_at);
         let stream = Arc::new(stream);
         // In the slab before its position is taken: nothing falls in between.
         let slot = self
             .streams
-            .insert(&stream, self.max_streams)
+            .insert(&stream, self.bounds.max_streams)
             .map_err(|_| {
                 self.metrics.refused();
                 EdgeError::TooManyStreams {
-                    max_streams: self.max_streams,
+                    max_streams: self.bounds.max_streams,
+                    bound: self.bounds.bound,
                 }
             })?;
         let may_read = stream.may_read();

@@ -5,6 +5,7 @@
 //! puts events in and wakes whom they concern; the [`feed`] says what lies between the stream's position
 //! and the head, and reads the log when it has fallen off the ring.
 
+pub(crate) mod bounds;
 pub(crate) mod feed;
 #[cfg(test)]
 mod fixture;

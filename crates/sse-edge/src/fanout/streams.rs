@@ -22,7 +22,11 @@ use super::{
     notices::{News, Notices, Wants},
     ring::Entry,
 };
-use crate::{auth::Principal, metrics::StreamKind};
+use crate::{
+    auth::Principal,
+    limits::VISITED_AT_ONCE,
+    metrics::{EndedStreams, StreamKind},
+};
 
 /// One open stream. Its position lives in the body that hyper polls; here is what others tell it.
 #[derive(Debug)]
@@ -41,6 +45,8 @@ pub(crate) struct Stream {
     pending: AtomicU64,
     beat: AtomicBool,
     ending: AtomicU8,
+    /// When the stream is too old, in seconds of its hub.
+    ends_at: u32,
     notices: Notices,
     mail: AtomicBool,
     waker: AtomicWaker,
@@ -54,6 +60,7 @@ impl Stream {
         principal: Arc<Principal>,
         interest: Interest,
         wants: Wants,
+        ends_at: u32,
     ) -> Self {
         let interest = interest.seen_by(&principal);
         Self {
@@ -67,6 +74,7 @@ impl Stream {
             pending: AtomicU64::new(0),
             beat: AtomicBool::new(false),
             ending: AtomicU8::new(0),
+            ends_at,
             notices: Notices::new(wants),
             mail: AtomicBool::new(false),
             waker: AtomicWaker::new(),
@@ -133,18 +141,23 @@ impl Stream {
         }
     }
 
+    /// Tells the stream to end; the first reason stays.
     pub(crate) fn end(&self, ending: Ending) {
-        let code = match ending {
-            Ending::Drain => 1,
-            Ending::TakenOver => 2,
-            Ending::SessionEnded => 3,
-            Ending::LogReplaced => 4,
-            Ending::Revoked => 5,
-        };
-        let _ = self
-            .ending
-            .compare_exchange(0, code, Ordering::AcqRel, Ordering::Relaxed);
-        self.waker.wake();
+        let first =
+            self.ending
+                .compare_exchange(0, ending as u8 + 1, Ordering::AcqRel, Ordering::Relaxed);
+        if first.is_ok() {
+            self.waker.wake();
+        }
+    }
+
+    /// The wheel has come by at this second of the hub: a heartbeat, or the end of a stream that is old.
+    pub(crate) fn turn(&self, second: u32) {
+        if second < self.ends_at {
+            self.beat();
+        } else {
+            self.end(Ending::MaxAge);
+        }
     }
 
     /// Who reads.
@@ -219,14 +232,8 @@ impl Stream {
     }
 
     pub(crate) fn ending(&self) -> Option<Ending> {
-        match self.ending.load(Ordering::Acquire) {
-            0 => None,
-            1 => Some(Ending::Drain),
-            2 => Some(Ending::TakenOver),
-            3 => Some(Ending::SessionEnded),
-            4 => Some(Ending::LogReplaced),
-            _ => Some(Ending::Revoked),
-        }
+        let code = usize::from(self.ending.load(Ordering::Acquire));
+        Ending::ALL.get(code.checked_sub(1)?).copied()
     }
 }
 
@@ -248,6 +255,7 @@ pub(crate) struct Streams {
     by_task: RwLock<HashMap<TaskId, Vec<Arc<Stream>>>>,
     /// Every event up to here has been compared with every stream.
     marked_through: AtomicU64,
+    ended: EndedStreams,
 }
 
 /// No place for another stream.
@@ -255,6 +263,14 @@ pub(crate) struct Streams {
 pub(crate) struct Full;
 
 impl Streams {
+    /// None yet; those that end by our doing are counted there.
+    pub(crate) fn new(ended: EndedStreams) -> Self {
+        Self {
+            ended,
+            ..Self::default()
+        }
+    }
+
     /// Adds a stream; an older one of the same session on this edge ends.
     pub(crate) fn insert(&self, stream: &Arc<Stream>, max_streams: usize) -> Result<usize, Full> {
         let slot = {
@@ -291,6 +307,9 @@ impl Streams {
         let Some(stream) = self.slab.write().try_remove(slot) else {
             return;
         };
+        if let Some(ending) = stream.ending() {
+            self.ended.count(ending);
+        }
         for task in stream.notices.wanted_tasks() {
             let mut by_task = self.by_task.write();
             if let Some(followers) = by_task.get_mut(task) {
@@ -366,11 +385,32 @@ impl Streams {
         self.by_session.read().keys().cloned().collect()
     }
 
-    /// Visits the streams whose slot falls into slice `slice` of `slices`.
+    /// Visits the streams whose slot falls into slice `slice` of `slices`; one that is open all the while
+    /// is visited once.
+    ///
+    /// No lock is held while a stream is visited: waking thousands takes milliseconds, and whoever opens
+    /// one would wait for them, with all events behind that.
     pub(crate) fn for_slice(&self, slice: usize, slices: usize, visit: impl Fn(&Stream)) {
-        let slab = self.slab.read();
-        let in_slice = slab.iter().filter(|(slot, _)| slot % slices == slice);
-        in_slice.for_each(|(_, stream)| visit(stream));
+        let mut taken = Vec::new();
+        let mut next = slice;
+        loop {
+            let last = {
+                let slab = self.slab.read();
+                // The slots that were ever used, and at most as many again.
+                let end = slab.capacity();
+                while next < end && taken.len() < VISITED_AT_ONCE {
+                    taken.extend(slab.get(next).cloned());
+                    next += slices;
+                }
+                next >= end
+            };
+            taken
+                .drain(..)
+                .for_each(|stream: Arc<Stream>| visit(&stream));
+            if last {
+                return;
+            }
+        }
     }
 
     pub(crate) fn end_all(&self, ending: Ending) {
@@ -379,5 +419,87 @@ impl Streams {
 
     pub(crate) fn len(&self) -> usize {
         self.slab.read().len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    fn stream() -> Arc<Stream> {
+        Arc::new(Stream::new(
+            StreamKind::Events,
+            Format::Events,
+            None,
+            Arc::new(Principal::anonymous()),
+            Interest::events(model::FilterSet::default()),
+            Wants::default(),
+            u32::MAX,
+        ))
+    }
+
+    #[test]
+    fn every_stream_falls_into_one_slice_also_where_others_have_left_holes() {
+        let streams = Streams::default();
+        let all: Vec<_> = (0..2000).map(|_| stream()).collect();
+        for stream in &all {
+            streams.insert(stream, 2000).unwrap();
+        }
+        for slot in (0..2000).filter(|slot| slot % 3 == 0 || *slot > 1500) {
+            streams.remove(slot);
+        }
+        for slices in [1, 64] {
+            let visits = Mutex::new(HashMap::<*const Stream, usize>::new());
+            for slice in 0..slices {
+                let visit = |stream: &Stream| {
+                    *visits.lock().entry(std::ptr::from_ref(stream)).or_default() += 1;
+                };
+                streams.for_slice(slice, slices, visit);
+            }
+            let visits = visits.into_inner();
+            assert_eq!(visits.len(), 1000);
+            assert!(visits.values().all(|count| *count == 1));
+        }
+    }
+
+    #[test]
+    fn while_streams_are_visited_others_come_and_go() {
+        let streams = Streams::default();
+        for _ in 0..2 * VISITED_AT_ONCE {
+            streams.insert(&stream(), usize::MAX).unwrap();
+        }
+        streams.for_slice(0, 1, |_| {
+            // Would wait for ever for a lock that is held here.
+            let slot = streams.insert(&stream(), usize::MAX).unwrap();
+            streams.remove(slot);
+        });
+        assert_eq!(streams.len(), 2 * VISITED_AT_ONCE);
+    }
+
+    #[test]
+    fn the_first_reason_to_end_is_the_one_that_counts() {
+        let mut registry = service_kit::metrics::Registry::default();
+        let metrics = crate::metrics::Metrics::new(&mut registry);
+        let streams = Streams::new(metrics.ended_streams.clone());
+        for ending in Ending::ALL {
+            let stream = stream();
+            let slot = streams.insert(&stream, 10).unwrap();
+            stream.end(ending);
+            stream.end(Ending::Drain);
+            assert_eq!(stream.ending(), Some(ending));
+            streams.remove(slot);
+        }
+        let slot = streams.insert(&stream(), 10).unwrap();
+        streams.remove(slot);
+        let text = service_kit::metrics::encode(&registry).unwrap();
+        for ending in Ending::ALL {
+            let line = format!(
+                "forgewire_edge_ended_streams_total{{reason=\"{}\"}} 1\n",
+                ending.as_str()
+            );
+            assert!(text.contains(&line), "{line} is missing in:\n{text}");
+        }
     }
 }

@@ -89,6 +89,7 @@ pub(crate) async fn listen(
         principal: Arc::clone(principal),
         interest: Interest::resources(honoured.resource_subscriptions),
         begin: Begin::Now,
+        ages: true,
     };
     let feed = edge
         .hub

@@ -98,6 +98,8 @@ async fn open(
         principal: Arc::clone(principal),
         interest,
         begin,
+        // Where the stream is the session, its end would end that.
+        ages: !session.ends_with_stream,
     };
     let mut feed = hub
         .open(open, |reader, position| {

@@ -2,6 +2,7 @@
 
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
+use service_kit::descriptors::Descriptors;
 use sse_edge::Config;
 use testkit::{mcp_client::ModernClient, sse};
 
@@ -84,12 +85,21 @@ async fn a_preflight_says_what_a_page_may_send_and_read() {
 
 #[tokio::test]
 async fn one_stream_too_many_is_sent_away_with_retry_after() {
-    let world = World::new().await;
-    let config = Config {
+    let configured = Config {
         max_streams: 1,
         ..Config::default()
     };
-    let a = world.node_with(&config, world.bus.clone()).await;
+    one_too_many(&configured, Descriptors::UNLIMITED, "edge.max_streams").await;
+    // Of so many descriptors all but one are kept for other things.
+    let few = Descriptors::of(65);
+    one_too_many(&Config::default(), few, "limit of file descriptors").await;
+}
+
+/// The edge has room for one stream; the second is told why.
+async fn one_too_many(config: &Config, descriptors: Descriptors, why: &str) {
+    let mut world = World::new().await;
+    world.descriptors = descriptors;
+    let a = world.node_with(config, world.bus.clone()).await;
     let client = connect(&a).await;
     let first = sse::open(&a.at("/events/stream"), HeaderMap::new())
         .await
@@ -104,6 +114,11 @@ async fn one_stream_too_many_is_sent_away_with_retry_after() {
         let refused = request.send().await.unwrap();
         assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(refused.headers()["retry-after"], "1");
+        let text = refused.text().await.unwrap();
+        assert!(
+            text.contains("at most 1 streams") && text.contains(why),
+            "{text}"
+        );
     }
     let filter = json!({ "resourceSubscriptions": ["github://events"] });
     let refused = ModernClient::new()

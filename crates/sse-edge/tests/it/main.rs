@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests, which clippy does not see here.
 
+mod ages;
 mod asking;
 mod calls;
 mod hostile;

@@ -25,7 +25,8 @@ use ports::{
 use reqwest::Url;
 use serde_json::{Value, json};
 use service_kit::{
-    http::{HttpLimits, bind, serve},
+    descriptors::Descriptors,
+    http::{bind, serve},
     lifecycle::{Lifecycle, OnExit},
     metrics::Registry,
 };
@@ -95,6 +96,8 @@ pub(crate) struct World {
     pub(crate) bus: Arc<InProcessBus>,
     parts: SessionParts,
     clock: Arc<dyn Clock>,
+    /// What edges that are started from now on believe to have.
+    pub(crate) descriptors: Descriptors,
     epoch: Epoch,
     count: AtomicU64,
 }
@@ -131,6 +134,7 @@ impl World {
             bus,
             parts,
             clock,
+            descriptors: Descriptors::UNLIMITED,
             epoch,
             count: AtomicU64::new(0),
         }
@@ -180,6 +184,7 @@ impl World {
             clock,
             ids: Arc::new(RandomIds),
             auth: Arc::new(auth),
+            descriptors: self.descriptors,
         };
         let service = Service::build(config, deps, &mut Registry::default()).unwrap();
         let life = Lifecycle::new(Duration::from_secs(config.drain_seconds));
@@ -191,7 +196,7 @@ impl World {
         let serving = serve(
             listener,
             service.router(),
-            HttpLimits::default(),
+            service.http_limits(),
             life.clone(),
         );
         life.spawn("http", OnExit::EndsProcess, serving);

@@ -141,6 +141,11 @@ impl Cluster {
             command.push(self.filler.fill(&part, name)?);
         }
         ensure!(!command.is_empty(), "{name}: the command is empty");
+        if let Some(limit) = plan.descriptors.filter(|_| spec.is_forgewire()) {
+            // Both limits: with the soft one alone the process would help itself.
+            let within = format!("ulimit -n {limit} && exec \"$0\" \"$@\"");
+            command.splice(0..0, ["sh".to_owned(), "-c".to_owned(), within]);
+        }
         let shared = if spec.is_forgewire() {
             plan.file.env.clone()
         } else {

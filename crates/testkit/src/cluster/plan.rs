@@ -26,6 +26,9 @@ pub struct Plan {
     pub secret: String,
     /// More environment for every process that runs forgewire; wins over the file's.
     pub env: BTreeMap<String, String>,
+    /// The limit of file descriptors, soft and hard, of every process that runs forgewire; none leaves
+    /// them ours.
+    pub descriptors: Option<u32>,
     /// Whether Ctrl-C on the terminal reaches only us, so that we stop the processes in order.
     pub own_groups: bool,
     /// How long one process may take until it is ready.
@@ -67,6 +70,7 @@ impl Plan {
             dir: None,
             secret: format!("secret-{}", uuid::Uuid::new_v4()),
             env: BTreeMap::new(),
+            descriptors: None,
             own_groups: false,
             start_deadline: Duration::from_secs(START_SECONDS),
         })
@@ -76,6 +80,13 @@ impl Plan {
     #[must_use]
     pub fn with_env(mut self, name: &str, value: &str) -> Self {
         self.env.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// With so many file descriptors for every process that runs forgewire.
+    #[must_use]
+    pub fn with_descriptors(mut self, limit: u32) -> Self {
+        self.descriptors = Some(limit);
         self
     }
 

@@ -100,6 +100,7 @@ impl Stage {
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
             auth: Arc::new(auth),
+            descriptors: service_kit::descriptors::Descriptors::UNLIMITED,
         };
         let service = Service::build(&Config::default(), deps, &mut Registry::default()).unwrap();
         let life = Lifecycle::new(Duration::from_secs(1));

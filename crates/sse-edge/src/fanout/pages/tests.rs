@@ -80,8 +80,9 @@ async fn a_thousand_readers_of_one_range_cost_one_read_per_page() {
         Ring::new(10, 1 << 20),
         Arc::<GatedLog>::clone(&log),
         Arc::new(model::SystemClock),
+        Arc::new(model::RandomIds),
         Metrics::new(&mut registry),
-        10,
+        fixture::bounds(10),
     ));
     // All within the second page, and on through the third and fourth.
     let readers = (0..1000).map(|reader| {

@@ -261,6 +261,7 @@ pub(super) async fn feed(
         principal: Arc::new(Principal::anonymous()),
         interest,
         begin,
+        ages: true,
     };
     hub.open(open, |_, _| Bytes::new()).await
 }

@@ -163,7 +163,7 @@ async fn one_stream_too_many_is_refused_and_a_place_is_free_again(over: Over) {
     let third = Client::try_open(over, &hub, None, only_a(), Begin::Now).await;
     assert!(matches!(
         third,
-        Err(EdgeError::TooManyStreams { max_streams: 2 })
+        Err(EdgeError::TooManyStreams { max_streams: 2, .. })
     ));
     drop(first);
     Client::open(over, &hub, only_a(), Begin::Now).await;

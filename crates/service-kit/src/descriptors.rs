@@ -1,0 +1,114 @@
+//! File descriptors: every connection is one, and the system gives a process only so many.
+//!
+//! A process without any left cannot even accept the connection that it would refuse. So the limit is
+//! read when the process starts, raised as far as the process may by itself, and what lives long is
+//! refused while there is still room for an answer.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tracing::{info, warn};
+
+/// One descriptor in so many is kept for what is no stream.
+const RESERVE_SHARE: u64 = 20;
+/// What is kept at least: [`LEAST_OWN`], and some short requests.
+const LEAST_RESERVE: u64 = 64;
+/// Beyond this more requests at once than a core serves would be waiting.
+const MOST_RESERVE: u64 = 1024;
+/// What no connection of the listener of streams takes: files, listeners, stores and wakers (27 with all
+/// roles and SQLite), and connections of other listeners.
+const LEAST_OWN: u64 = 40;
+
+/// How many file descriptors this process may have open, and how they are divided.
+///
+/// Of a limit of 1,024 there are 960 for streams, 24 for other requests of the same listener, and 40 for
+/// everything else; of 100,000 there are 98,976, 512 and 512.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Descriptors {
+    limit: u64,
+}
+
+impl Descriptors {
+    /// No limit, or none that is known.
+    pub const UNLIMITED: Self = Self { limit: u64::MAX };
+
+    /// A limit that is known, for instance to a test.
+    #[must_use]
+    pub const fn of(limit: u64) -> Self {
+        Self { limit }
+    }
+
+    /// Raises this process's soft limit to the hard one and reads what is in force then; logged. For the
+    /// start of a process, before it divides what it has.
+    ///
+    /// A limit that cannot be raised stays as it is: that costs streams, not the start.
+    #[must_use]
+    pub fn raise() -> Self {
+        let found = getrlimit(Resource::Nofile);
+        if found.current != found.maximum {
+            let raised = Rlimit {
+                current: found.maximum,
+                ..found
+            };
+            if let Err(error) = setrlimit(Resource::Nofile, raised) {
+                warn!(%error, "the soft limit of file descriptors cannot be raised to the hard one");
+            }
+        }
+        let limit = getrlimit(Resource::Nofile).current;
+        info!(limit, was = found.current, "file descriptors");
+        limit.map_or(Self::UNLIMITED, Self::of)
+    }
+
+    /// The limit; `u64::MAX` for none.
+    #[must_use]
+    pub const fn limit(self) -> u64 {
+        self.limit
+    }
+
+    /// What is kept for everything but streams: a twentieth of the limit, from 64 to 1,024.
+    #[must_use]
+    pub fn reserve(self) -> u64 {
+        (self.limit / RESERVE_SHARE).clamp(LEAST_RESERVE, MOST_RESERVE)
+    }
+
+    /// How many connections may stay for long, as streams do; at least 1.
+    #[must_use]
+    pub fn max_streams(self) -> usize {
+        size(self.limit.saturating_sub(self.reserve())).max(1)
+    }
+
+    /// How many connections the listener of streams may have open: all streams and about half of the
+    /// reserve, so that one who is a stream too many can be answered; at least 2.
+    #[must_use]
+    pub fn max_connections(self) -> usize {
+        let all = size(self.limit.saturating_sub(LEAST_OWN.max(self.reserve() / 2)));
+        all.max(self.max_streams().saturating_add(1))
+    }
+}
+
+fn size(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_leave_a_reserve_and_one_too_many_can_be_answered() {
+        for (limit, streams, connections) in [
+            (0, 1, 2),
+            (64, 1, 24),
+            (65, 1, 25),
+            (256, 192, 216),
+            (1024, 960, 984),
+            (10_000, 9_500, 9_750),
+            (100_000, 98_976, 99_488),
+            (1_048_576, 1_047_552, 1_048_064),
+        ] {
+            let descriptors = Descriptors::of(limit);
+            assert_eq!(descriptors.max_streams(), streams, "of {limit}");
+            assert_eq!(descriptors.max_connections(), connections, "of {limit}");
+        }
+        assert!(Descriptors::UNLIMITED.max_streams() > 1 << 40);
+        assert!(Descriptors::UNLIMITED.max_connections() > Descriptors::UNLIMITED.max_streams());
+    }
+}

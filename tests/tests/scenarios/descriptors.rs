@@ -1,0 +1,143 @@
+//! Processes that may open few files: they say so while they still can.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, bail, ensure};
+use reqwest::Url;
+use testkit::{
+    cluster::{Node, System},
+    mcp_client::McpClient,
+};
+use tests::{Reader, ReaderKind, both_with, log_lines, settle, until};
+use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
+
+use crate::{
+    hostile::{open_streams, raw},
+    sending::Github,
+};
+
+/// Soft and hard limit of each process.
+const LIMIT: u32 = 256;
+/// What it keeps for everything but streams.
+const RESERVE: usize = 64;
+const SOON: Duration = Duration::from_secs(10);
+
+/// A stream, or the whole answer of an edge that has no place for it.
+async fn open(edge: &Url) -> Result<Result<TcpStream, String>> {
+    let request = "GET /events/stream HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut stream = raw(edge, request).await?;
+    let mut head = String::new();
+    let answered = async {
+        while !head.contains("\r\n\r\n") {
+            let mut bytes = [0; 4096];
+            let count = stream.read(&mut bytes).await?;
+            ensure!(count > 0, "closed after {head:?}");
+            head.push_str(std::str::from_utf8(&bytes[..count])?);
+        }
+        Ok(())
+    };
+    timeout(SOON, answered).await.context("no answer")??;
+    Ok(match head.starts_with("HTTP/1.1 200") {
+        true => Ok(stream),
+        false => Err(head),
+    })
+}
+
+/// Opens streams until one is refused.
+async fn fill(edge: &Url) -> Result<(Vec<TcpStream>, String)> {
+    let mut streams = Vec::new();
+    for _ in 0..LIMIT {
+        match open(edge).await? {
+            Ok(stream) => streams.push(stream),
+            Err(refusal) => return Ok((streams, refusal)),
+        }
+    }
+    bail!("as many streams as descriptors")
+}
+
+/// Reads until three events have come.
+async fn three_events(stream: &mut TcpStream) -> Result<()> {
+    let mut text = Vec::new();
+    let reading = async {
+        while String::from_utf8_lossy(&text)
+            .matches("event: event\n")
+            .count()
+            < 3
+        {
+            ensure!(stream.read_buf(&mut text).await? > 0, "closed");
+        }
+        Ok(())
+    };
+    timeout(SOON, reading).await.context("no events")?
+}
+
+/// Connections that ask for nothing, more than there are descriptors for.
+async fn idle(edge: &Url) -> Result<Vec<TcpStream>> {
+    let mut idle = Vec::new();
+    for _ in 0..RESERVE {
+        idle.push(raw(edge, "").await?);
+    }
+    Ok(idle)
+}
+
+async fn metrics(system: &System) -> Result<String> {
+    let url = system.admin(Node::Edge(0))?.join("/metrics")?;
+    Ok(reqwest::get(url).await?.text().await?)
+}
+
+/// A request that is no stream.
+async fn ping(edge: &Url) -> Result<()> {
+    let pinging = async { McpClient::connect(edge).await?.ping(edge).await };
+    Ok(timeout(SOON, pinging).await.context("no answer")??)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edge_with_few_descriptors_sends_streams_away_before_it_has_none() -> Result<()> {
+    let few = |plan: testkit::cluster::Plan| plan.with_descriptors(LIMIT);
+    both_with(few, async |system| {
+        let edge = system.edges()[0].clone();
+        let mut github = Github::of(system, 52);
+        let ledger = Arc::clone(&github.ledger);
+        let edges = std::slice::from_ref(&edge);
+        let reader = Reader::start("r", ReaderKind::Events, edges, 0, None, &ledger).await?;
+        let (mut streams, refusal) = fill(&edge).await?;
+        ensure!(refusal.starts_with("HTTP/1.1 503"), "{refusal}");
+        ensure!(refusal.contains("retry-after: 1"), "{refusal}");
+        ensure!(refusal.contains("limit of file descriptors"), "{refusal}");
+        let max = LIMIT as usize - RESERVE;
+        ensure!(streams.len() + 1 == max, "{} streams", streams.len());
+        let said = format!("forgewire_edge_max_streams{{bound=\"descriptors\"}} {max}\n");
+        let metrics = metrics(system).await?;
+        ensure!(metrics.contains(&said), "{said} is missing in:\n{metrics}");
+
+        // Nobody lost a stream, and everything else is served.
+        ping(&edge).await?;
+        github.events(3).await?;
+        settle(&ledger, &["r"]).await?;
+        for stream in &mut streams {
+            three_events(stream).await?;
+        }
+
+        // Connections that ask for nothing take no descriptor that is needed.
+        let idle = idle(&edge).await?;
+        github.events(3).await?;
+        settle(&ledger, &["r"]).await?;
+        drop(idle);
+        ping(&edge).await?;
+        ensure!(open_streams(system).await? == max as u64);
+        ensure!(reader.opens() == 1, "its stream stayed open");
+
+        // Who hangs up makes room.
+        streams.truncate(max / 2);
+        until("there is room again", async || {
+            matches!(open(&edge).await, Ok(Ok(_)))
+        })
+        .await?;
+        let lines = log_lines(system.cluster().dir());
+        let has = |text: &str| lines.iter().any(|line| line.contains(text));
+        ensure!(has("fewer streams than edge.max_streams"), "{lines:?}");
+        ensure!(!has("cannot accept connections"), "out of descriptors");
+        Ok(())
+    })
+    .await
+}
