@@ -16,9 +16,9 @@ use ports::{EventLogError, Page};
 use tracing::{debug, warn};
 
 use super::{
-    format::{Batch, Reader, lost_mail, mail},
+    format::{Batch, Ending, Reader, lost_mail, mail},
     hub::Hub,
-    inbox::Inbox,
+    inbox::{Inbox, MailStream, Mailed, answers},
     interest::Interest,
     ring::{Entry, Window},
     streams::Stream,
@@ -59,7 +59,7 @@ pub(crate) struct StreamBody {
     log: Option<BoxFuture<'static, Result<Page, EventLogError>>>,
     /// What is left of a page of the log.
     page: Option<Rest>,
-    /// What others send to the session; only its streams have one.
+    /// What the mailbox has for the session; only its streams have one.
     inbox: Option<Box<Inbox>>,
     wrote_since_beat: bool,
     ended: bool,
@@ -120,20 +120,33 @@ impl StreamBody {
         self.opening = Some(out.freeze());
     }
 
-    /// Reads the session's inbox too.
+    /// Reads the session's mailbox too; of the inbox the client has everything up to `known`.
     pub(crate) fn read_inbox(&mut self, inbox: Inbox, known: Sequence) {
+        if inbox.has_answers() {
+            self.hub.streams.carry_answers(self.slot);
+        }
         self.reader.inbox = known;
         self.inbox = Some(Box::new(inbox));
     }
 
-    /// What others sent to the session.
+    /// What the mailbox has for the session.
     fn next_mail(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
         let inbox = self.inbox.as_mut()?;
-        let page = inbox.poll(cx, self.stream.take_mail())?;
+        let Mailed::Page(of, page) = inbox.poll(cx, self.stream.take_mail())? else {
+            // Wakes this body, which then says farewell.
+            self.stream.end(Ending::SessionEnded);
+            return None;
+        };
+        if page.resumes_after.is_some() {
+            self.hub.metrics.gap(GapReason::Trimmed);
+        }
         let mut out = BytesMut::new();
+        if of == MailStream::Answers {
+            answers(&page, &mut out);
+            return Some(out.freeze());
+        }
         if let Some(resumes_after) = page.resumes_after {
             self.reader.inbox = resumes_after;
-            self.hub.metrics.gap(GapReason::Trimmed);
             lost_mail(self.reader.cursor(self.position), &mut out);
         }
         for message in &page.messages {
@@ -375,11 +388,12 @@ impl StreamBody {
                 return Poll::Ready(Some(out.freeze()));
             }
         }
-        if let Some(bytes) = self.next_events(cx) {
+        // Before the events: answers are few, and the events of a stream that is behind are many.
+        if let Some(bytes) = self.next_mail(cx) {
             self.wrote_since_beat = true;
             return Poll::Ready(Some(bytes));
         }
-        if let Some(bytes) = self.next_mail(cx) {
+        if let Some(bytes) = self.next_events(cx) {
             self.wrote_since_beat = true;
             return Poll::Ready(Some(bytes));
         }
