@@ -50,6 +50,8 @@ pub(crate) const CALL_LEASE: Duration = Duration::from_secs(30);
 pub(crate) const ASK_DEADLINE: Duration = Duration::from_secs(600);
 /// How often a mailbox is looked at without a hint: the most that a lost hint costs.
 pub(crate) const ANSWER_POLL: Duration = Duration::from_secs(2);
+/// Parts that the streams which carry answers are divided into for that look.
+pub(crate) const ANSWER_SLICES: usize = 8;
 /// How long a client may take to call again with its answers.
 pub(crate) const STATE_LIFETIME: Duration = Duration::from_secs(3600);
 /// How long a task lives from the call on, and may be worked on.

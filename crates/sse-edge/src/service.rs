@@ -37,7 +37,7 @@ use crate::{
     policy::Rates,
     prompts::Prompts,
     protocol,
-    session::{Inboxes, Reports, SessionNews, Sessions, report, watch},
+    session::{Inboxes, Reports, SessionNews, Sessions, look_for_answers, report, watch},
     tasks::{TaskNews, Tasks, watch_tasks},
     tools::Tools,
 };
@@ -284,6 +284,8 @@ impl Service {
             lifecycle.draining(),
         );
         lifecycle.spawn("edge-sessions", OnExit::MayFinish, watching);
+        let looking = look_for_answers(Arc::clone(&hub), streams_ended.clone());
+        lifecycle.spawn("edge-answers", OnExit::MayFinish, looking);
         let sink = move |followed: Followed| {
             tell(&latch, &followed);
             match followed {

@@ -3,20 +3,14 @@
 //! The edge that takes a POST does what it asks for and puts the answer into the session's mailbox; the
 //! edge that holds the stream reads it from there. Nothing resumes: the session goes with its stream.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use futures_util::{Stream, stream::BoxStream};
 use http::{HeaderMap, StatusCode};
-use http_body::Body as _;
 use mcp::{
     Incoming, ProtocolVersion, Refusal,
     answer::Answer,
@@ -26,7 +20,7 @@ use mcp::{
     headers::Accepts,
     legacy, method, mrtr,
 };
-use model::{PrincipalId, Sequence, Session, SessionId, StreamId};
+use model::{Session, SessionId};
 use serde_json::Value;
 use service_kit::trace::Trace;
 use tracing::warn;
@@ -34,33 +28,23 @@ use tracing::warn;
 use super::{
     authenticate::{Authenticated, json_rpc},
     conversation::{Call, Conversation},
-    exchange::KeptAlive,
     mcp::{read, refuse, unavailable},
     sse,
 };
 use crate::{
     auth::{Permission, Principal},
-    calls::{
-        asking::Asking,
-        record::StreamName,
-        resume::{WrittenBy, follow},
-    },
+    calls::asking::Asking,
     error::EdgeError,
+    fanout::inbox::MailStream,
     protocol::{handshake, outlet::Said},
     service::Edge,
-    session::{NewSession, open_endpoint_stream},
+    session::{Legacy, NewSession, open_legacy_stream},
 };
 
 /// Where clients POST; relative, because they refuse an endpoint of another origin.
 const MESSAGES: &str = "/messages";
-/// The stream of the mailbox that holds everything which POSTs are answered with.
-const ANSWERS: &str = "answers";
 /// Tries to put an answer into the mailbox; its request is not repeated by anybody.
 const APPEND_TRIES: usize = 5;
-
-fn answers() -> StreamId {
-    StreamId::new(ANSWERS).expect("letters")
-}
 
 /// `GET /sse`: makes a session and opens its stream, whose first event says where to POST.
 pub(super) async fn stream(
@@ -91,58 +75,34 @@ async fn open(edge: &Arc<Edge>, principal: Arc<Principal>) -> Result<Response, E
     let end = EndWithStream {
         edge: Arc::clone(edge),
         session: session.id.clone(),
-        principal: principal.id.clone(),
+        principal: Arc::clone(&principal),
     };
     let endpoint = format!("{}{MESSAGES}", edge.base_path);
-    let endpoint = legacy::endpoint_event(&endpoint, &session.id);
+    let legacy = Legacy {
+        endpoint: legacy::endpoint_event(&endpoint, &session.id),
+        on_close: Box::new(end),
+    };
     let (sessions, hub) = (&edge.sessions, &edge.hub);
-    let events = open_endpoint_stream(sessions, hub, &principal, &session.id, endpoint).await?;
-    let events = events.ok_or(EdgeError::SessionGone)?;
-    let name = StreamName::new(&principal.id, &session.id, answers());
-    let answers = follow(edge, name, WrittenBy::Session, Sequence::START);
-    Ok(sse::answer(KeptAlive::new(SessionStream {
-        events: stream_driver::StreamBody::new(Box::new(events)),
-        answers: Box::pin(answers),
-        _end: end,
-    })))
+    let feed = open_legacy_stream(sessions, hub, &principal, &session.id, legacy).await?;
+    Ok(sse::stream(feed.ok_or(EdgeError::SessionGone)?))
 }
 
 /// Ends the session when its stream is dropped.
 struct EndWithStream {
     edge: Arc<Edge>,
     session: SessionId,
-    principal: PrincipalId,
+    principal: Arc<Principal>,
 }
 
 impl Drop for EndWithStream {
     fn drop(&mut self) {
         let edge = Arc::clone(&self.edge);
-        let (session, principal) = (self.session.clone(), self.principal.clone());
+        let (session, principal) = (self.session.clone(), Arc::clone(&self.principal));
         drop(self.edge.spawn(async move {
-            if let Err(error) = edge.sessions.end(&session, &principal).await {
+            if let Err(error) = edge.sessions.end(&session, &principal.id).await {
                 warn!(%error, %session, "a session without its stream lives until it is idle");
             }
         }));
-    }
-}
-
-/// Events that concern the session, and what its POSTs are answered with.
-struct SessionStream {
-    events: stream_driver::StreamBody,
-    answers: BoxStream<'static, Bytes>,
-    _end: EndWithStream,
-}
-
-impl Stream for SessionStream {
-    type Item = Bytes;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        // The endpoint comes first, and it is the first event.
-        if let Poll::Ready(frame) = Pin::new(&mut self.events).poll_frame(cx) {
-            let data = frame.and_then(Result::ok).and_then(|f| f.into_data().ok());
-            return Poll::Ready(data);
-        }
-        self.answers.as_mut().poll_next(cx)
     }
 }
 
@@ -275,8 +235,12 @@ async fn keep(edge: &Edge, session: &Session, message: Bytes) {
 }
 
 async fn append(edge: &Edge, session: &Session, message: Bytes) -> Result<(), EdgeError> {
-    let stream = answers();
-    edge.calls.append(&session.id, &stream, message).await?;
-    edge.sessions.tell_mail(&session.id, &stream).await;
+    let name = MailStream::Answers.name();
+    edge.calls.append(&session.id, &name, message).await?;
+    match edge.hub.streams.of_session(&session.id) {
+        Some(stream) => stream.mail_came(MailStream::Answers),
+        // The session has one stream, and it is on another edge.
+        None => edge.sessions.tell_mail(&session.id, &name).await,
+    }
     Ok(())
 }

@@ -33,12 +33,7 @@ use super::{
 };
 use crate::{
     auth::{Permission, Principal},
-    calls::{
-        Answered,
-        asking::Asking,
-        record::StreamName,
-        resume::{WrittenBy, follow},
-    },
+    calls::{Answered, asking::Asking, record::StreamName, resume::follow},
     error::EdgeError,
     limits::BODY_DEADLINE,
     protocol::{
@@ -278,7 +273,7 @@ impl Serving<'_> {
         {
             return Ok(refuse(&Refusal::session_not_found()));
         }
-        let frames = follow(edge, name, WrittenBy::Call, after);
+        let frames = follow(edge, name, after);
         Ok(sse::answer(KeptAlive::new(frames)))
     }
 

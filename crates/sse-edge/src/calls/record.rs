@@ -71,7 +71,7 @@ impl StreamName {
         is_call.then(|| Self::new(principal, session, stream))
     }
 
-    pub(crate) fn new(principal: &PrincipalId, session: &SessionId, stream: StreamId) -> Self {
+    fn new(principal: &PrincipalId, session: &SessionId, stream: StreamId) -> Self {
         Self {
             scope: CursorScope::stream(principal, session, &stream),
             session: session.clone(),

@@ -1,19 +1,18 @@
-//! The stream of a call, or of a whole HTTP+SSE session, read from the mailbox: on any edge, from any
-//! position.
+//! The stream of a call, read from the mailbox: on any edge, from any position.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{Stream, stream};
-use mcp::{RequestId, dispatch::LogLevel, handshake::log_message};
+use mcp::RequestId;
 use model::Sequence;
 use ports::{MailboxError, MailboxPage};
-use serde_json::json;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use super::{mail::Watch, record::StreamName, record::stopped};
 use crate::{
+    fanout::inbox::lost_notice,
     limits::{ANSWER_POLL, CALL_DEADLINE, CALL_LEASE, RETRY_MILLIS},
     service::Edge,
 };
@@ -37,20 +36,9 @@ fn request_of(entry: &[u8]) -> Option<RequestId> {
     serde_json::from_slice(entry.strip_prefix(&[HEAD_MARK])?).ok()
 }
 
-/// Who writes the stream.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum WrittenBy {
-    /// One call, on one edge. When that is gone the reader answers in its place.
-    Call,
-    /// Every edge that gets a POST of the session (HTTP+SSE): it ends with the session. What was read
-    /// is removed, because nobody comes back.
-    Session,
-}
-
 struct Follow {
     edge: Arc<Edge>,
     name: StreamName,
-    by: WrittenBy,
     position: Sequence,
     ready: VecDeque<Bytes>,
     watch: Watch,
@@ -59,17 +47,16 @@ struct Follow {
 }
 
 /// The frames of the stream after `position`, until it is closed, the session ends or the edge drains.
+/// When the edge that runs the call is gone the reader answers in its place.
 pub(crate) fn follow(
     edge: &Arc<Edge>,
     name: StreamName,
-    by: WrittenBy,
     position: Sequence,
 ) -> impl Stream<Item = Bytes> + Send + 'static {
     let watch = edge.calls.mail.watch(&name.session, &name.stream);
     let follow = Follow {
         edge: Arc::clone(edge),
         name,
-        by,
         position,
         ready: VecDeque::new(),
         watch,
@@ -97,13 +84,12 @@ impl Follow {
             }
             tokio::select! {
                 _ = timeout(ANSWER_POLL, self.watch.hinted()) => {}
-                // A session's stream says farewell in its own time.
-                () = draining.cancelled(), if self.by == WrittenBy::Call => {
+                () = draining.cancelled() => {
                     self.is_over = true;
                     return Some(Bytes::from(format!("retry: {RETRY_MILLIS}\n\n")));
                 }
             }
-            if self.by == WrittenBy::Call && self.last_news.elapsed() > SILENCE {
+            if self.last_news.elapsed() > SILENCE {
                 self.answer_in_place_of_a_lost_edge().await;
             }
         }
@@ -115,7 +101,7 @@ impl Follow {
         let mailbox = &self.edge.calls.mailbox;
         let read = mailbox.read_after(session, stream, self.position, PAGE_MESSAGES);
         match timeout(CALL_DEADLINE, read).await {
-            Ok(Ok(page)) => self.take(page).await,
+            Ok(Ok(page)) => self.take(&page),
             Ok(Err(MailboxError::Missing)) => {
                 self.is_over = true;
                 true
@@ -129,7 +115,7 @@ impl Follow {
         }
     }
 
-    async fn take(&mut self, page: MailboxPage) -> bool {
+    fn take(&mut self, page: &MailboxPage) -> bool {
         if let Some(resumes_after) = page.resumes_after {
             let notice = lost_notice();
             self.ready
@@ -137,10 +123,7 @@ impl Follow {
         }
         for message in &page.messages {
             if message.item.first() != Some(&HEAD_MARK) {
-                let frame = match self.by {
-                    WrittenBy::Call => self.name.frame(message.sequence, &message.item),
-                    WrittenBy::Session => mcp::sse::message(None, &message.item),
-                };
+                let frame = self.name.frame(message.sequence, &message.item);
                 self.ready.push_back(frame);
             }
         }
@@ -148,18 +131,9 @@ impl Follow {
         self.position = self.position.max(page.through);
         if moved {
             self.last_news = Instant::now();
-            if self.by == WrittenBy::Session {
-                self.trim().await;
-            }
         }
         self.is_over = page.closed && page.at_head;
         moved || self.is_over || !self.ready.is_empty()
-    }
-
-    async fn trim(&self) {
-        let (session, stream) = (&self.name.session, &self.name.stream);
-        let mailbox = &self.edge.calls.mailbox;
-        let _ = timeout(CALL_DEADLINE, mailbox.trim(session, stream, self.position)).await;
     }
 
     /// The edge that runs a call holds a lease. If it is gone nothing more would ever come.
@@ -188,13 +162,4 @@ impl Follow {
         }
         let _ = timeout(CALL_DEADLINE, calls.locks.release(&lock, &lease.token)).await;
     }
-}
-
-/// Says that something which came before is gone.
-fn lost_notice() -> Bytes {
-    let data = json!({
-        "type": "gap",
-        "message": "messages of this stream before this one are no longer kept",
-    });
-    log_message(LogLevel::Warning, "forgewire.gap", &data)
 }

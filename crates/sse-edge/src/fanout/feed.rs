@@ -20,7 +20,7 @@ use tracing::info;
 use super::{
     format::{Ending, Reader, lost_mail, mail},
     hub::Hub,
-    inbox::Inbox,
+    inbox::{Inbox, MailStream, Mailed, answers},
     interest::Interest,
     pages::{LogPage, PageResult},
     streams::Stream,
@@ -51,7 +51,7 @@ pub(crate) struct Feed {
     log: Option<BoxFuture<'static, PageResult>>,
     /// Where a stream that is behind the ring reads on.
     page: Option<Arc<LogPage>>,
-    /// What others send to the session; only its streams have one.
+    /// What the mailbox has for the session; only its streams have one.
     inbox: Option<Box<Inbox>>,
     /// When the newest of the events that are being sent was received, where that is measured.
     newest: Option<Timestamp>,
@@ -98,29 +98,45 @@ impl Feed {
         self.opening = Some(out.freeze()).filter(|opening| !opening.is_empty());
     }
 
-    /// Reads the session's inbox too.
+    /// Reads the session's mailbox too; of the inbox the client has everything up to `known`.
     pub(crate) fn read_inbox(&mut self, inbox: Inbox, known: Sequence) {
+        if inbox.has_answers() {
+            self.hub.streams.carry_answers(self.slot);
+        }
         self.reader.inbox = known;
         self.inbox = Some(Box::new(inbox));
     }
 
-    /// What others sent to the session; whether there was something.
+    /// What the mailbox has for the session; whether there was something.
     fn fill_mail(&mut self, cx: &mut Context<'_>, out: &mut Outgoing) -> bool {
         let Some(inbox) = self.inbox.as_mut() else {
             return false;
         };
-        let Some(page) = inbox.poll(cx, self.stream.take_mail()) else {
-            return false;
+        let (of, page) = match inbox.poll(cx, self.stream.take_mail()) {
+            None => return false,
+            Some(Mailed::Page(of, page)) => (of, page),
+            Some(Mailed::Gone) => {
+                // Wakes this stream, which then says farewell.
+                self.stream.end(Ending::SessionEnded);
+                return false;
+            }
         };
+        if page.resumes_after.is_some() {
+            self.hub.metrics.gap(GapReason::Trimmed);
+        }
+        if of == MailStream::Answers {
+            out.keep(|out| answers(&page, out));
+            return true;
+        }
+        let reader = &mut self.reader;
         out.keep(|out| {
             if let Some(resumes_after) = page.resumes_after {
-                self.reader.inbox = resumes_after;
-                self.hub.metrics.gap(GapReason::Trimmed);
-                lost_mail(self.reader.cursor(self.position), out);
+                reader.inbox = resumes_after;
+                lost_mail(reader.cursor(self.position), out);
             }
             for message in &page.messages {
-                self.reader.inbox = message.sequence;
-                mail(self.reader.cursor(self.position), &message.item, out);
+                reader.inbox = message.sequence;
+                mail(reader.cursor(self.position), &message.item, out);
             }
         });
         inbox.tell();
@@ -175,7 +191,8 @@ impl Feed {
             out.keep(|out| out.put_slice(&opening));
             return true;
         }
-        let said = self.fill_news(out) || self.fill_events(cx, out) || self.fill_mail(cx, out);
+        // Mail before the events: it is little, and the events of a stream that is behind are many.
+        let said = self.fill_news(out) || self.fill_mail(cx, out) || self.fill_events(cx, out);
         if said {
             self.wrote_since_beat = true;
             return true;

@@ -65,6 +65,27 @@ pub(crate) fn repo_filter(repo: &str) -> FilterSet {
     .unwrap()
 }
 
+/// A session that asks for nothing.
+pub(crate) fn session() -> Session {
+    Session {
+        id: SessionId::new("s").unwrap(),
+        owner: PrincipalId::anonymous(),
+        protocol_version: "2025-11-25".to_owned(),
+        client_info: serde_json::Value::Null,
+        client_capabilities: serde_json::Value::Null,
+        initialized: true,
+        created_at: Timestamp::default(),
+        subscriptions: Vec::new(),
+        resource_uris: std::collections::BTreeMap::new(),
+        resource_wishes: std::collections::BTreeMap::new(),
+        wishes: 0,
+        log_level: None,
+        streamed: true,
+        stream_tag: 1,
+        ends_with_stream: false,
+    }
+}
+
 /// What a session asks for: whole events by repository, and changes of resources, each after a position.
 pub(crate) fn interest(revision: u64, repos: &[(&str, u64)], uris: &[(&str, u64)]) -> Interest {
     let at = |since: u64| LogPosition {
@@ -79,24 +100,12 @@ pub(crate) fn interest(revision: u64, repos: &[(&str, u64)], uris: &[(&str, u64)
         wish: 0,
     };
     let session = Session {
-        id: SessionId::new("s").unwrap(),
-        owner: PrincipalId::anonymous(),
-        protocol_version: "2025-11-25".to_owned(),
-        client_info: serde_json::Value::Null,
-        client_capabilities: serde_json::Value::Null,
-        initialized: true,
-        created_at: Timestamp::default(),
         subscriptions: repos.iter().map(subscription).collect(),
         resource_uris: uris
             .iter()
             .map(|(uri, since)| ((*uri).to_owned(), at(*since)))
             .collect(),
-        resource_wishes: std::collections::BTreeMap::new(),
-        wishes: 0,
-        log_level: None,
-        streamed: true,
-        stream_tag: 1,
-        ends_with_stream: false,
+        ..session()
     };
     Interest::of_session(&session, revision, EPOCH)
 }

@@ -1,7 +1,7 @@
 //! The open streams of this edge: a slab entry each.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
@@ -17,6 +17,7 @@ use slab::Slab;
 
 use super::{
     format::{Ending, Format},
+    inbox::{Came, MailStream},
     index::Index,
     interest::Interest,
     notices::{News, Notices, Wants},
@@ -48,7 +49,8 @@ pub(crate) struct Stream {
     /// When the stream is too old, in seconds of its hub.
     ends_at: u32,
     notices: Notices,
-    mail: AtomicBool,
+    /// A [`Came`].
+    mail: AtomicU8,
     waker: AtomicWaker,
 }
 
@@ -76,7 +78,7 @@ impl Stream {
             ending: AtomicU8::new(0),
             ends_at,
             notices: Notices::new(wants),
-            mail: AtomicBool::new(false),
+            mail: AtomicU8::new(0),
             waker: AtomicWaker::new(),
         }
     }
@@ -184,9 +186,9 @@ impl Stream {
         }
     }
 
-    /// Something may have come into the session's inbox.
-    pub(crate) fn mail_came(&self) {
-        self.mail.store(true, Ordering::Release);
+    /// Something may have come into a stream of the session's mailbox.
+    pub(crate) fn mail_came(&self, mail: MailStream) {
+        self.mail.fetch_or(mail.bit(), Ordering::AcqRel);
         self.waker.wake();
     }
 
@@ -209,8 +211,11 @@ impl Stream {
         Some(Sequence(self.pending.swap(0, Ordering::AcqRel)))
     }
 
-    pub(crate) fn take_mail(&self) -> bool {
-        self.mail.load(Ordering::Acquire) && self.mail.swap(false, Ordering::AcqRel)
+    pub(crate) fn take_mail(&self) -> Came {
+        Came(match self.mail.load(Ordering::Acquire) {
+            0 => 0,
+            _ => self.mail.swap(0, Ordering::AcqRel),
+        })
     }
 
     pub(crate) fn take_news(&self) -> Option<News> {
@@ -253,6 +258,8 @@ pub(crate) struct Streams {
     by_session: RwLock<HashMap<SessionId, Arc<Stream>>>,
     /// Who follows which task.
     by_task: RwLock<HashMap<TaskId, Vec<Arc<Stream>>>>,
+    /// Slots of the streams that carry answers: they look for them without a hint too.
+    answering: Mutex<HashSet<usize>>,
     /// Every event up to here has been compared with every stream.
     marked_through: AtomicU64,
     ended: EndedStreams,
@@ -299,6 +306,7 @@ impl Streams {
     }
 
     pub(crate) fn remove(&self, slot: usize) {
+        self.answering.lock().remove(&slot);
         let leaving = self.slab.read().get(slot).cloned();
         // Before the slot is given to somebody else.
         if let Some(stream) = leaving {
@@ -411,6 +419,21 @@ impl Streams {
                 return;
             }
         }
+    }
+
+    /// The stream in this slot carries what POSTs are answered with, until it is removed.
+    pub(crate) fn carry_answers(&self, slot: usize) {
+        self.answering.lock().insert(slot);
+    }
+
+    /// Makes the streams that carry answers, and whose slot falls into slice `slice` of `slices`, look
+    /// for them.
+    pub(crate) fn look_for_answers(&self, slice: usize, slices: usize) {
+        let answering = self.answering.lock();
+        let in_slice = answering.iter().filter(|slot| *slot % slices == slice);
+        let slab = self.slab.read();
+        let streams = in_slice.filter_map(|slot| slab.get(*slot));
+        streams.for_each(|stream| stream.mail_came(MailStream::Answers));
     }
 
     pub(crate) fn end_all(&self, ending: Ending) {

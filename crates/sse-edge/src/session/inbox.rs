@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::Sessions;
 use crate::{
     error::EdgeError,
-    fanout::inbox::{Inbox, Start, Told, inbox},
+    fanout::inbox::{Inbox, MailStream, Start, Told},
     limits::{CALL_DEADLINE, DELIVERY_REPORTS},
 };
 
@@ -100,7 +100,7 @@ impl Sessions {
         message: Bytes,
         wait: bool,
     ) -> Result<Option<Sent>, EdgeError> {
-        let stream = inbox();
+        let stream = MailStream::Inbox.name();
         let waiting = self.inboxes.wait_for(session);
         let mut delivered = waiting.subscribe();
         let limits = MailboxLimits::default();

@@ -17,8 +17,8 @@ use tracing::warn;
 
 pub(crate) use bounds::SessionBounds;
 pub(crate) use inbox::{Inboxes, Reports, Sent, report};
-pub(crate) use stream::{open_endpoint_stream, open_stream};
-pub(crate) use watch::{SessionNews, watch};
+pub(crate) use stream::{Legacy, open_legacy_stream, open_stream};
+pub(crate) use watch::{SessionNews, look_for_answers, watch};
 
 use crate::{
     error::EdgeError,

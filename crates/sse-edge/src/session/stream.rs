@@ -15,7 +15,7 @@ use crate::{
         feed::Feed,
         format::{Ending, Format},
         hub::{Begin, Hub, OpenStream},
-        inbox::Start,
+        inbox::{OnClose, Start},
         interest::Interest,
         notices::Wants,
     },
@@ -38,15 +38,24 @@ pub(crate) async fn open_stream(
     open(sessions, hub, principal, id, last_event_id, None).await
 }
 
-/// Opens the stream of an HTTP+SSE session, which begins with the endpoint event (2024-11-05).
-pub(crate) async fn open_endpoint_stream(
+/// What makes a stream one of HTTP+SSE (2024-11-05).
+pub(crate) struct Legacy {
+    /// The first event, which says where to POST.
+    pub(crate) endpoint: Bytes,
+    /// Dropped with the stream, or when none comes to be.
+    pub(crate) on_close: OnClose,
+}
+
+/// Opens the stream of an HTTP+SSE session: it begins with the endpoint event, and carries what POSTs
+/// are answered with.
+pub(crate) async fn open_legacy_stream(
     sessions: &Sessions,
     hub: &Arc<Hub>,
     principal: &Arc<Principal>,
     id: &SessionId,
-    endpoint: Bytes,
+    legacy: Legacy,
 ) -> Result<Option<Feed>, EdgeError> {
-    open(sessions, hub, principal, id, None, Some(endpoint)).await
+    open(sessions, hub, principal, id, None, Some(legacy)).await
 }
 
 async fn open(
@@ -55,7 +64,7 @@ async fn open(
     principal: &Arc<Principal>,
     id: &SessionId,
     last_event_id: Option<&str>,
-    endpoint: Option<Bytes>,
+    legacy: Option<Legacy>,
 ) -> Result<Option<Feed>, EdgeError> {
     // Numbered by the store, not by a clock: of two streams on two edges the later one is known.
     let numbered = sessions.change(id, &principal.id, |session| {
@@ -101,6 +110,7 @@ async fn open(
         // Where the stream is the session, its end would end that.
         ages: !session.ends_with_stream,
     };
+    let (endpoint, on_close) = legacy.map(|new| (new.endpoint, new.on_close)).unzip();
     let mut feed = hub
         .open(open, |reader, position| {
             if let Some(endpoint) = endpoint {
@@ -119,7 +129,12 @@ async fn open(
         Start::After(position) => position,
         Start::Head => Sequence::START,
     };
-    feed.read_inbox(sessions.inboxes.of(id, start), known);
+    let inbox = sessions.inboxes.of(id, start);
+    let inbox = match on_close {
+        Some(on_close) => inbox.with_answers(on_close),
+        None => inbox,
+    };
+    feed.read_inbox(inbox, known);
     sessions
         .tell(
             id,

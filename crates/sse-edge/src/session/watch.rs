@@ -12,8 +12,8 @@ use tracing::{debug, warn};
 use super::Sessions;
 use crate::{
     calls::Calls,
-    fanout::{format::Ending, hub::Hub, inbox::inbox, interest::Interest},
-    limits::{SESSION_CHANGES, SESSION_LOOKS},
+    fanout::{format::Ending, hub::Hub, inbox::MailStream, interest::Interest},
+    limits::{ANSWER_POLL, ANSWER_SLICES, SESSION_CHANGES, SESSION_LOOKS},
     tasks::TaskNews,
 };
 
@@ -76,15 +76,14 @@ impl SessionNews {
                     self.look(Changed::One(id));
                 }
             }
-            BusMessage::MailboxChanged { session, stream } => {
-                if stream == inbox() {
+            BusMessage::MailboxChanged { session, stream } => match MailStream::named(&stream) {
+                Some(mail) => {
                     if let Some(stream) = self.hub.streams.of_session(&session) {
-                        stream.mail_came();
+                        stream.mail_came(mail);
                     }
-                } else {
-                    self.calls.mail.wake(&session, &stream);
                 }
-            }
+                None => self.calls.mail.wake(&session, &stream),
+            },
             BusMessage::MessagesDelivered { session, through } => {
                 self.sessions.inboxes.delivered(&session, through);
             }
@@ -104,7 +103,8 @@ impl SessionNews {
         self.calls.mail.wake_all();
         for session in self.hub.streams.sessions() {
             if let Some(stream) = self.hub.streams.of_session(&session) {
-                stream.mail_came();
+                stream.mail_came(MailStream::Inbox);
+                stream.mail_came(MailStream::Answers);
             }
         }
         self.tasks.gap();
@@ -139,6 +139,22 @@ pub(crate) async fn watch(
                 },
                 _ = rounds.tick() => look_at_all(&sessions, &hub).await,
             }
+        }
+    };
+    stop.run_until_cancelled(endless).await;
+}
+
+/// Makes every stream that carries answers look for them once per [`ANSWER_POLL`], which bounds what a
+/// lost hint costs; spread over slices, so that the store does not get all reads at once. Runs until
+/// `stop`.
+pub(crate) async fn look_for_answers(hub: Arc<Hub>, stop: CancellationToken) {
+    let slices = u32::try_from(ANSWER_SLICES).expect("a small constant");
+    let mut ticks = tokio::time::interval(ANSWER_POLL / slices);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let endless = async {
+        for slice in (0..ANSWER_SLICES).cycle() {
+            ticks.tick().await;
+            hub.streams.look_for_answers(slice, ANSWER_SLICES);
         }
     };
     stop.run_until_cancelled(endless).await;

@@ -1,7 +1,11 @@
 //! HTTP+SSE of 2024-11-05: the stream on one edge, each POST on whichever edge the balancer takes.
 
+use std::time::Duration;
+
+use model::{SessionId, StreamId};
 use reqwest::{StatusCode, Url};
 use serde_json::{Value, json};
+use sse_edge::Config;
 use testkit::sse::{self, SseStream};
 
 use super::world::*;
@@ -33,6 +37,11 @@ impl Client {
             self.endpoint
         );
         node.at(&self.endpoint)
+    }
+
+    fn session(&self) -> SessionId {
+        let (_, id) = self.endpoint.split_once("sessionId=").unwrap();
+        SessionId::new(id).unwrap()
     }
 
     async fn post(&self, node: &Node, message: &Value) -> StatusCode {
@@ -97,6 +106,143 @@ async fn answers_come_in_the_order_of_their_requests_from_both_edges() {
 }
 
 #[tokio::test]
+async fn an_answer_waits_for_no_regular_look() {
+    let (_world, a, b) = World::two().await;
+    let mut client = Client::connected(&a, &b).await;
+    let calls = async {
+        for id in 10..40 {
+            let node = if id % 2 == 0 { &a } else { &b };
+            client.call(node, id, "ping", json!({})).await;
+        }
+    };
+    // Half a minute, if each waited for its turn.
+    let soon = tokio::time::timeout(SOON, calls).await;
+    assert!(soon.is_ok(), "hints do not reach the stream");
+}
+
+#[tokio::test]
+async fn answers_events_and_what_others_send_come_on_one_stream_each_in_its_order() {
+    let (world, a, b) = World::two().await;
+    let mut client = Client::connected(&a, &b).await;
+    let arguments = json!({ "filters": [{ "repo": "cat" }] });
+    let call = json!({ "name": "subscribe_to_events", "arguments": arguments });
+    let subscribed = client.call(&b, 2, "tools/call", call).await;
+    assert_ne!(subscribed["isError"], true, "{subscribed}");
+    let mut happened = Vec::new();
+    for n in 100..130_u64 {
+        let node = if n % 2 == 0 { &a } else { &b };
+        let ping = json!({ "jsonrpc": "2.0", "id": n, "method": "ping" });
+        assert_eq!(client.post(node, &ping).await, StatusCode::ACCEPTED);
+        happened.push(world.happens_at_length("cat", 10_000).await);
+        let note =
+            json!({ "jsonrpc": "2.0", "method": "notifications/test", "params": { "n": n } });
+        let body = json!({ "sessionId": client.session(), "message": note, "wait": false });
+        let send = client.http.post(node.at("/mcp/sse/send")).json(&body);
+        assert_eq!(send.send().await.unwrap().status(), StatusCode::OK);
+    }
+    let (mut answers, mut events, mut sent) = (Vec::new(), Vec::new(), Vec::new());
+    while answers.len() + events.len() + sent.len() < 90 {
+        let frame = client.stream.next_event(SOON).await.unwrap();
+        let message = frame.json().unwrap();
+        match message["method"].as_str() {
+            None => {
+                // Nothing resumes on this transport.
+                assert_eq!((frame.id, frame.event), (None, None));
+                answers.push(message["id"].as_u64().unwrap());
+            }
+            Some("notifications/test") => sent.push(message["params"]["n"].as_u64().unwrap()),
+            Some(_) => {
+                let id = message["params"]["data"]["id"].as_str();
+                events.push(id.unwrap().to_owned());
+            }
+        }
+    }
+    let numbers: Vec<_> = (100..130).collect();
+    assert_eq!((answers, sent), (numbers.clone(), numbers));
+    assert_eq!(events, happened);
+    quiet(&mut client.stream).await;
+}
+
+/// A client whose stream hangs on an edge that hears nothing of sessions any more, and another edge.
+async fn unheard() -> (World, Node, Node, Client) {
+    let world = World::new().await;
+    let slow = SlowSessions::new(&world.bus);
+    let a = world.node_with(&Config::default(), slow.clone()).await;
+    let b = world.node().await;
+    let client = Client::connected(&a, &b).await;
+    slow.hold();
+    (world, a, b, client)
+}
+
+#[tokio::test]
+async fn a_lost_hint_costs_an_answer_time_only() {
+    let (_world, _a, b, mut client) = unheard().await;
+    for id in 10..13 {
+        client.call(&b, id, "ping", json!({})).await;
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_ended_unheard_ends_its_stream_soon() {
+    let (_world, a, b, mut client) = unheard().await;
+    let delete = client.http.delete(b.at("/mcp"));
+    let delete = delete.header("mcp-session-id", client.session().as_str());
+    assert_eq!(delete.send().await.unwrap().status(), 204);
+    // Well before the edge looks at its sessions.
+    let soon = tokio::time::timeout(Duration::from_secs(8), ended(&mut client.stream));
+    assert_eq!(soon.await.expect("the stream ends"), []);
+    let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" });
+    assert_eq!(client.post(&a, &ping).await, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn what_was_answered_is_not_kept() {
+    let (world, a, b) = World::two().await;
+    let mut client = Client::connected(&a, &b).await;
+    client.call(&b, 2, "tools/list", json!({})).await;
+    let answers = StreamId::new("answers").unwrap();
+    until("the mailbox is empty", || async {
+        world.kept(&client.session(), &answers).await == 0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_silent_stream_beats_like_every_other() {
+    let world = World::new().await;
+    let config = Config {
+        heartbeat_seconds: 1,
+        ..Config::default()
+    };
+    let node = world.node_with(&config, world.bus.clone()).await;
+    let mut client = Client::open(&node).await;
+    for _ in 0..2 {
+        let frame = client.stream.next(SOON).await.unwrap();
+        assert!(frame.unwrap().is_comment());
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_refused_leaves_no_session_behind() {
+    let world = World::new().await;
+    let config = Config {
+        max_streams: 1,
+        ..Config::default()
+    };
+    let node = world.node_with(&config, world.bus.clone()).await;
+    let _one = Client::open(&node).await;
+    assert!(
+        sse::open(&node.at("/sse"), Default::default())
+            .await
+            .is_err()
+    );
+    until("only the first has a session", || async {
+        world.sessions().await == 1
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_session_goes_with_its_stream() {
     let (_world, a, b) = World::two().await;
     let client = Client::connected(&a, &b).await;
@@ -146,9 +292,9 @@ async fn the_drain_ends_the_stream_with_a_word() {
 #[tokio::test]
 async fn under_a_base_path_everything_is_there_and_nothing_elsewhere() {
     let world = World::new().await;
-    let config = sse_edge::Config {
+    let config = Config {
         base_path: "/fw".to_owned(),
-        ..sse_edge::Config::default()
+        ..Config::default()
     };
     let node = world.node_with(&config, world.bus.clone()).await;
     let mut stream = sse::open(&node.at("/fw/sse"), Default::default())

@@ -231,6 +231,13 @@ impl World {
             .unwrap()
     }
 
+    /// How many messages a stream of a session's mailbox holds.
+    pub(crate) async fn kept(&self, session: &SessionId, stream: &StreamId) -> usize {
+        let mailbox = &self.parts.mailbox;
+        let page = mailbox.read_after(session, stream, Sequence::START, 1000);
+        page.await.unwrap().messages.len()
+    }
+
     /// Something happens to issue 7 of `octo/<repo>`; its id is given back.
     pub(crate) async fn happens(&self, repo: &str) -> String {
         let (id, hint) = self.stored(repo, 0).await;
