@@ -25,10 +25,11 @@ const BINARY: Place = Floor(5);
 /// The feature of the binary that may bring the test kit in (`forgewire demo`).
 const DEMO_FEATURE: &str = "demo";
 
-const HOUSE: [(&str, Place); 21] = [
+const HOUSE: [(&str, Place); 22] = [
     ("model", Floor(0)),
     ("ports", Floor(1)),
     ("proto", Floor(1)),
+    ("stream-driver", Floor(1)),
     ("store-memory", ADAPTERS),
     ("store-sqlite", ADAPTERS),
     ("store-redis", ADAPTERS),

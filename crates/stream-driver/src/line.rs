@@ -214,3 +214,6 @@ impl<S: Socket> Line<S> {
         Ok(sent)
     }
 }
+
+#[cfg(test)]
+mod tests;

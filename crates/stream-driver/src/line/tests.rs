@@ -1,0 +1,167 @@
+//! One line, its socket and its source both played by the test.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use bytes::BufMut;
+use parking_lot::Mutex;
+
+use super::*;
+use crate::Progress;
+
+const SWEEP: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+struct World {
+    /// Frames that the source has; a position each, from 1 on.
+    frames: Vec<&'static str>,
+    position: u64,
+    events: usize,
+    ends: bool,
+    patience: Option<Duration>,
+    room: usize,
+    sent: Vec<u8>,
+    client_sends: VecDeque<io::Result<usize>>,
+    finished: bool,
+}
+
+#[derive(Clone, Default)]
+struct Played(Arc<Mutex<World>>);
+
+impl Source for Played {
+    fn poll_fill(&mut self, _: &mut Context<'_>, out: &mut Outgoing) -> Poll<Fill> {
+        let world = self.0.lock();
+        let rest = world.frames.iter().zip(1..);
+        for (frame, position) in rest.filter(|(_, position)| *position > world.position) {
+            out.event(position, |buffer| buffer.put_slice(frame.as_bytes()));
+        }
+        match (out.is_empty(), world.ends) {
+            (false, _) => Poll::Ready(Fill::Frames),
+            (true, true) => Poll::Ready(Fill::Last),
+            (true, false) => Poll::Pending,
+        }
+    }
+
+    fn taken(&mut self, progress: Progress) {
+        let mut world = self.0.lock();
+        world.position = progress.position.unwrap_or(world.position);
+        world.events += progress.events;
+    }
+
+    fn gives_up(&self, behind: Duration) -> bool {
+        self.0.lock().patience.is_some_and(|most| behind >= most)
+    }
+}
+
+impl Socket for Played {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut world = self.0.lock();
+        let sent = bytes.len().min(world.room);
+        if sent == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        world.room -= sent;
+        world.sent.extend_from_slice(&bytes[..sent]);
+        Ok(sent)
+    }
+
+    fn discard(&mut self) -> io::Result<usize> {
+        let next = self.0.lock().client_sends.pop_front();
+        next.unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
+    }
+
+    fn finish(&mut self) {
+        self.0.lock().finished = true;
+    }
+}
+
+fn line(frames: &[&'static str], room: usize) -> (Line<Played>, Played) {
+    let world = Played::default();
+    world.0.lock().frames = frames.to_vec();
+    world.0.lock().room = room;
+    let waker = Waker::noop().clone();
+    let line = Line::new(Box::new(world.clone()), world.clone(), waker);
+    (line, world)
+}
+
+#[test]
+fn what_a_socket_does_not_take_is_offered_again_and_nothing_is_kept_but_a_frames_end() {
+    let (mut line, world) = line(&["one", "two", "three"], 10);
+    let scratch = &mut Scratch::default();
+    assert_eq!(line.turn(scratch, SWEEP), Turn::Idle);
+    // "3\r\none\r\n" are 8 bytes: the second frame has begun, and counts.
+    assert_eq!((world.0.lock().position, world.0.lock().events), (2, 2));
+    assert_eq!(line.rest, "\ntwo\r\n"[..].as_bytes());
+    world.0.lock().room = usize::MAX;
+    assert!(line.writable() && !line.writable());
+    assert_eq!(line.turn(scratch, SWEEP), Turn::Idle);
+    let world = world.0.lock();
+    assert_eq!(world.sent, b"3\r\none\r\n3\r\ntwo\r\n5\r\nthree\r\n");
+    assert_eq!((world.position, world.events), (3, 3));
+    assert!(line.rest.is_empty() && !line.is_behind());
+}
+
+#[test]
+fn a_stream_that_ends_says_so_and_closes_when_all_is_out() {
+    let (mut line, world) = line(&["bye"], 9);
+    world.0.lock().ends = true;
+    let scratch = &mut Scratch::default();
+    assert_eq!(line.turn(scratch, SWEEP), Turn::Idle);
+    assert!(!world.0.lock().finished, "the last chunk is not out yet");
+    world.0.lock().room = 100;
+    assert!(line.writable());
+    assert_eq!(line.turn(scratch, SWEEP), Turn::Closed(Closed::Ended));
+    assert!(world.0.lock().finished);
+    assert_eq!(world.0.lock().sent, b"3\r\nbye\r\n0\r\n\r\n");
+}
+
+#[test]
+fn patience_counts_from_the_first_frame_that_did_not_fit_and_begins_anew_when_all_is_out() {
+    let (mut line, world) = line(&["one"], 0);
+    world.0.lock().patience = Some(3 * SWEEP);
+    let scratch = &mut Scratch::default();
+    assert_eq!(line.sweep(SWEEP), Turn::Idle);
+    assert_eq!(line.turn(scratch, SWEEP), Turn::Idle);
+    assert!(line.is_behind());
+    assert_eq!(line.sweep(SWEEP), Turn::Idle);
+    assert_eq!(line.sweep(SWEEP), Turn::Idle);
+    // A little is taken now and then: that is no catching up.
+    world.0.lock().room = 1;
+    assert!(line.writable());
+    assert_eq!(line.turn(scratch, SWEEP), Turn::Idle);
+    assert_eq!(line.sweep(SWEEP), Turn::Closed(Closed::GivenUp));
+    world.0.lock().room = 100;
+    assert!(line.writable());
+    assert_eq!(line.turn(scratch, SWEEP), Turn::Idle);
+    assert!(!line.is_behind());
+    assert_eq!(line.sweep(SWEEP), Turn::Idle);
+}
+
+#[test]
+fn a_blocked_stream_that_is_woken_is_asked_whether_it_gives_up() {
+    let (mut line, world) = line(&["one"], 0);
+    let scratch = &mut Scratch::default();
+    assert_eq!(line.turn(scratch, SWEEP), Turn::Idle);
+    assert_eq!(line.turn(scratch, SWEEP), Turn::Idle);
+    world.0.lock().patience = Some(Duration::ZERO);
+    assert_eq!(line.turn(scratch, SWEEP), Turn::Closed(Closed::GivenUp));
+}
+
+#[test]
+fn what_a_client_sends_is_dropped_until_it_is_too_much() {
+    let (mut line, world) = line(&[], 100);
+    let (some, nothing) = (|| Ok(4096), || Err(io::ErrorKind::WouldBlock.into()));
+    world.0.lock().client_sends = VecDeque::from([some(), nothing()]);
+    assert_eq!(line.readable(), None);
+    world.0.lock().client_sends = VecDeque::from([Ok(0)]);
+    assert_eq!(line.readable(), Some(Closed::Gone));
+    world.0.lock().client_sends = (0..20).map(|_| some()).collect();
+    assert_eq!(line.readable(), Some(Closed::Talks));
+}
+
+#[test]
+fn a_client_that_reset_the_connection_is_gone() {
+    let (mut line, world) = line(&[], 100);
+    let reset = || Err(io::ErrorKind::ConnectionReset.into());
+    world.0.lock().client_sends = VecDeque::from([reset()]);
+    assert_eq!(line.readable(), Some(Closed::Gone));
+}
