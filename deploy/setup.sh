@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Prepares a Debian machine: `deploy/setup.sh build` for building, `deploy/setup.sh test` for the tests too.
+# Prepares a Debian machine: `deploy/setup.sh build` for building, `deploy/setup.sh test` for the tests too,
+# `deploy/setup.sh bench-peers` also for the comparison with nginx and nchan.
 #
 # Installs missing Debian packages (as root; otherwise it prints the command and stops), and for the
 # tests what PyPI and npm have for us, into .setup/, which git ignores. Safe to run again: what is
@@ -10,9 +11,9 @@ source deploy/progress.sh
 
 goal=${1:-test}
 case $goal in
-build | test) ;;
+build | test | bench-peers) ;;
 *)
-    echo "usage: deploy/setup.sh [build|test]" >&2
+    echo "usage: deploy/setup.sh [build|test|bench-peers]" >&2
     exit 2
     ;;
 esac
@@ -22,6 +23,9 @@ export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 # The oldest that the conformance suite runs on, and what we fetch where Debian's is older.
 node_major_at_least=22
 node_fallback_version=22.23.3
+
+# Where Debian's nginx looks for modules.
+nchan_module=/usr/lib/nginx/modules/ngx_nchan_module.so
 
 have() { command -v "$1" >/dev/null 2>&1; }
 compiles() { have cc && printf '#include <stdio.h>\nint main(void){return 0;}\n' | cc -x c -o /dev/null - 2>/dev/null; }
@@ -45,7 +49,11 @@ find_python() {
 missing_packages() {
     compiles || echo gcc libc6-dev
     have make || echo make
-    [ "$goal" = test ] || return 0
+    [ "$goal" != build ] || return 0
+    if [ "$goal" = bench-peers ]; then
+        have nginx || echo nginx-light
+        [ -e "$nchan_module" ] || echo libnginx-mod-nchan
+    fi
     # libFuzzer is C++ (`make fuzz`, and `make lint`, which looks at all features).
     have c++ || echo g++
     have nats-server || echo nats-server
@@ -85,7 +93,8 @@ install_packages() {
     if have systemctl; then
         for package in "$@"; do
             case $package in
-            nats-server | redis-server | haproxy)
+            nats-server | redis-server | haproxy | nginx*)
+                package=${package%-light}
                 systemctl disable --quiet "$package" >>.setup/apt.log 2>&1 || true
                 ;;
             esac
@@ -175,7 +184,7 @@ if ((${#packages[@]} > 0)); then
     ((${#packages[@]} == 0)) || fail "still missing after the installation: ${packages[*]}"
 fi
 
-if [ "$goal" = test ]; then
+if [ "$goal" != build ]; then
     # The two major versions of the Python SDK have one name, so each needs a place of its own.
     set_up_python venv tests/interop/requirements.txt
     set_up_python venv-sdk1 tests/interop/requirements-sdk1.txt

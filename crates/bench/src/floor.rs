@@ -13,7 +13,8 @@ use socket2::{Domain, Socket, Type};
 
 use crate::{
     clock::{now_nanos, sleep_until},
-    frames::stamp,
+    frames::{stamp, with_stamp},
+    opening::Repositories,
     receiver::say,
 };
 
@@ -21,6 +22,8 @@ use crate::{
 const BACKLOG: i32 = 4096;
 /// How long a receiver may take to send its request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a receiver may leave its socket full in a burst.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
     Transfer-Encoding: chunked\r\n\r\n1d\r\nevent: connected\ndata: \"ok\"\n\n\r\n";
@@ -45,8 +48,10 @@ pub(crate) struct Listening {
 pub(crate) struct Send {
     /// How many events to every stream.
     pub(crate) rounds: u64,
-    /// From one event to the next.
+    /// From one event to the next; 0 sends flat out, and then waits for full sockets.
     pub(crate) interval_nanos: u64,
+    /// Events concern one of so many repositories in turn, and go to the streams that asked for it.
+    pub(crate) repositories: u64,
     /// The event as the server under test sends it.
     pub(crate) sample: String,
 }
@@ -59,6 +64,9 @@ pub(crate) struct Sent {
     /// Frames that a full socket did not take, or not whole.
     pub(crate) refused: u64,
 }
+
+/// A stream and the number of the repository that it asked for.
+type Open = (TcpStream, u64);
 
 /// Runs until stdin ends.
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -86,7 +94,7 @@ fn listen() -> std::io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-fn open(mut socket: TcpStream) -> Result<TcpStream> {
+fn open(mut socket: TcpStream) -> Result<Open> {
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(REQUEST_TIMEOUT))?;
     let (mut request, mut buffer) = (Vec::new(), [0; 1024]);
@@ -97,24 +105,51 @@ fn open(mut socket: TcpStream) -> Result<TcpStream> {
     }
     socket.write_all(HEAD)?;
     socket.set_nonblocking(true)?;
-    Ok(socket)
+    Ok((socket, asked_for(&request)))
 }
 
-fn rounds(sockets: &mut [TcpStream], send: &Send) -> Result<Sent> {
+/// The number at the end of the repository's name; 0 where none is asked for.
+fn asked_for(request: &[u8]) -> u64 {
+    let text = String::from_utf8_lossy(request);
+    let path = text.split(' ').nth(1).unwrap_or_default();
+    let number = path.rsplit_once("&repo=").and_then(|(_, name)| {
+        let (_, number) = name.rsplit_once('-')?;
+        number.parse().ok()
+    });
+    number.unwrap_or(0)
+}
+
+fn rounds(streams: &mut [Open], send: &Send) -> Result<Sent> {
     let mut sent = Sent {
         frames: 0,
         refused: 0,
     };
+    let repositories = Repositories::of("", send.repositories);
     let start = now_nanos() + send.interval_nanos;
-    for round in 0..send.rounds {
-        let intended = start + round * send.interval_nanos;
-        let frame = chunk(&with_stamp(&send.sample, &stamp(round + 1, intended))?);
+    for number in 1..=send.rounds {
+        let intended = start + (number - 1) * send.interval_nanos;
+        let frame = chunk(&with_stamp(&send.sample, &stamp(number, intended))?);
+        let repository = repositories.of_event(number);
         sleep_until(intended);
-        for socket in &mut *sockets {
+        for (socket, wants) in &mut *streams {
+            if *wants != repository {
+                continue;
+            }
             match socket.write(&frame) {
                 Ok(length) if length == frame.len() => sent.frames += 1,
+                Ok(length) if send.interval_nanos == 0 => {
+                    wait_and_write(socket, &frame[length..])?;
+                    sent.frames += 1;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if send.interval_nanos == 0 {
+                        wait_and_write(socket, &frame)?;
+                        sent.frames += 1;
+                    } else {
+                        sent.refused += 1;
+                    }
+                }
                 Ok(_) => bail!("a socket took a part of a frame: its receiver does not keep up"),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => sent.refused += 1,
                 Err(error) => return Err(error).context("sending a frame"),
             }
         }
@@ -122,19 +157,15 @@ fn rounds(sockets: &mut [TcpStream], send: &Send) -> Result<Sent> {
     Ok(sent)
 }
 
-fn chunk(text: &str) -> Vec<u8> {
-    format!("{:x}\r\n{text}\r\n", text.len()).into_bytes()
+fn wait_and_write(socket: &mut TcpStream, rest: &[u8]) -> Result<()> {
+    socket.set_nonblocking(false)?;
+    socket.set_write_timeout(Some(WRITE_TIMEOUT))?;
+    socket.write_all(rest).context("sending the rest")?;
+    Ok(socket.set_nonblocking(true)?)
 }
 
-/// The sample with another stamp in place of each of its own.
-fn with_stamp(sample: &str, stamp: &str) -> Result<String> {
-    let start = sample
-        .find("bench-at:")
-        .context("the sample has no stamp")?;
-    let old = sample
-        .get(start..start + stamp.len())
-        .context("the sample's stamp is cut off")?;
-    Ok(sample.replace(old, stamp))
+fn chunk(text: &str) -> Vec<u8> {
+    format!("{:x}\r\n{text}\r\n", text.len()).into_bytes()
 }
 
 #[cfg(test)]
@@ -152,11 +183,18 @@ mod tests {
         let (mut frames, mut arrived) = (Frames::new(), Vec::new());
         frames.feed(HEAD, &mut |one| arrived.push(one)).unwrap();
         frames.feed(&frame, &mut |one| arrived.push(one)).unwrap();
-        let event = Arrived::Event(Some(Stamp {
+        let event = Arrived::Event(Stamp {
             number: 8,
             intended_nanos: 9,
-        }));
-        assert_eq!(arrived, [Arrived::Connected, event]);
+        });
+        assert_eq!(arrived, [Arrived::Opened, event]);
         assert_eq!(frame.len(), chunk(&sample).len());
+    }
+
+    #[test]
+    fn a_stream_says_which_repository_it_wants() {
+        let asked = |path: &str| asked_for(format!("GET {path} HTTP/1.1\r\n\r\n").as_bytes());
+        assert_eq!(asked("/events/stream?owner=forgewire&repo=bench-00042"), 42);
+        assert_eq!(asked("/events/stream"), 0);
     }
 }

@@ -1,7 +1,7 @@
 //! Reads one event stream off the wire: HTTP/1.1 head, chunks, SSE lines. Counts each event exactly
 //! once, wherever reads happen to be cut, and allocates nothing while they are cut between lines.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 /// Longest response head that is looked at, in bytes.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
@@ -30,18 +30,30 @@ pub(crate) fn spread(number: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
-/// The sum that a stream has which got the events 1 to `events`, each once.
-pub(crate) fn whole_set(events: u64) -> u64 {
-    (1..=events).map(spread).fold(0, u64::wrapping_add)
+/// The sample with another stamp in place of each of its own; it stays as long as it was.
+pub(crate) fn with_stamp(sample: &str, stamp: &str) -> Result<String> {
+    let start = sample
+        .find("bench-at:")
+        .context("the sample has no stamp")?;
+    let old = sample
+        .get(start..start + stamp.len())
+        .context("the sample's stamp is cut off")?;
+    Ok(sample.replace(old, stamp))
 }
 
 /// What came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrived {
-    /// The stream is open (`event: connected`).
-    Connected,
-    /// An event; without a stamp it is somebody else's.
-    Event(Option<Stamp>),
+    /// The stream is open: its first frame is whole, whatever the kind of stream begins with.
+    Opened,
+    /// An event of ours, whole.
+    Event(Stamp),
+    /// That a resource has changed; which event did it is not said.
+    Told,
+    /// An answer to a request that came on this stream, and whether it is a good one.
+    Answer(bool),
+    /// A comment on the open stream.
+    Heartbeat,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -53,15 +65,22 @@ enum Part {
     Data(usize),
     /// So many bytes of the line end after the data are still to come.
     DataEnd(usize),
+    /// The body has no chunks: it ends with the connection.
+    Raw,
     Ended,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Other,
-    Connected,
+    /// `event: event`, as `/events/stream` has it.
     Event,
+    /// `event: message`, or none, which means the same: JSON-RPC.
+    Message,
 }
+
+/// The method of a told change.
+const TOLD: &[u8] = b"\"notifications/resources/updated\"";
 
 /// One stream's parser.
 #[derive(Debug)]
@@ -70,7 +89,9 @@ pub(crate) struct Frames {
     /// What is known of a line, or of the head, that has not ended yet.
     rest: Vec<u8>,
     kind: Kind,
-    stamp: Option<Stamp>,
+    /// What the frame says that has not ended yet.
+    said: Option<Arrived>,
+    open: bool,
     /// The lines of one event as they came, once somebody wants a sample.
     sample: Option<String>,
 }
@@ -80,8 +101,9 @@ impl Frames {
         Self {
             part: Part::Head,
             rest: Vec::new(),
-            kind: Kind::Other,
-            stamp: None,
+            kind: Kind::Message,
+            said: None,
+            open: false,
             sample: None,
         }
     }
@@ -126,6 +148,10 @@ impl Frames {
                         Part::DataEnd(left - 1)
                     };
                 }
+                Part::Raw => {
+                    self.text(input, arrived);
+                    return Ok(());
+                }
                 Part::Ended => return Ok(()),
             }
         }
@@ -140,6 +166,11 @@ impl Frames {
     /// Keeps the lines of one event from here on; see [`Self::sample`].
     pub(crate) fn keep_sample(&mut self) {
         self.sample = Some(String::new());
+    }
+
+    /// Keeps none any more, and gives the last one.
+    pub(crate) fn take_sample(&mut self) -> Option<String> {
+        self.sample.take().filter(|sample| sample.ends_with("\n\n"))
     }
 
     /// The lines of the last event, line ends included.
@@ -165,11 +196,15 @@ impl Frames {
                 String::from_utf8_lossy(&self.rest)
             );
         }
-        if !head.contains("transfer-encoding: chunked") {
-            bail!("stream is not chunked: {head}");
+        if !head.contains("content-type: text/event-stream") {
+            bail!("no event stream: {head}");
         }
         self.rest = Vec::new();
-        self.part = Part::ChunkSize(0);
+        self.part = if head.contains("transfer-encoding: chunked") {
+            Part::ChunkSize(0)
+        } else {
+            Part::Raw
+        };
         Ok(&input[end + 4 - known..])
     }
 
@@ -189,29 +224,62 @@ impl Frames {
         self.rest.extend_from_slice(data);
     }
 
-    fn line(&mut self, line: &[u8], arrived: &mut impl FnMut(Arrived)) {
-        if let Some(sample) = &mut self.sample {
-            if sample.ends_with("\n\n") || line.first() == Some(&b':') {
-                sample.clear();
+    /// Comments, and the empty lines after them, are no frames: they leave the last one as it is.
+    fn add_to_sample(&mut self, line: &[u8]) {
+        let Some(sample) = &mut self.sample else {
+            return;
+        };
+        if sample.is_empty() || sample.ends_with("\n\n") {
+            if line.is_empty() || line.first() == Some(&b':') {
+                return;
             }
-            sample.push_str(&String::from_utf8_lossy(line));
-            sample.push('\n');
+            sample.clear();
         }
+        sample.push_str(&String::from_utf8_lossy(line));
+        sample.push('\n');
+    }
+
+    fn line(&mut self, line: &[u8], arrived: &mut impl FnMut(Arrived)) {
+        self.add_to_sample(line);
         if line.is_empty() {
-            match std::mem::replace(&mut self.kind, Kind::Other) {
-                Kind::Other => {}
-                Kind::Connected => arrived(Arrived::Connected),
-                Kind::Event => arrived(Arrived::Event(self.stamp.take())),
+            self.kind = Kind::Message;
+            if !std::mem::replace(&mut self.open, true) {
+                arrived(Arrived::Opened);
+            }
+            if let Some(said) = self.said.take() {
+                arrived(said);
             }
         } else if let Some(name) = line.strip_prefix(b"event:") {
             self.kind = match name.trim_ascii() {
                 b"event" => Kind::Event,
-                b"connected" => Kind::Connected,
+                b"message" => Kind::Message,
                 _ => Kind::Other,
             };
         } else if let Some(data) = line.strip_prefix(b"data:") {
-            self.stamp = find_stamp(data);
+            self.said = match self.kind {
+                Kind::Other => None,
+                Kind::Event => find_stamp(data).map(Arrived::Event),
+                Kind::Message => message(data.trim_ascii()),
+            };
+        } else if line.first() == Some(&b':') && self.open {
+            arrived(Arrived::Heartbeat);
         }
+    }
+}
+
+/// What a JSON-RPC message says, as far as it is counted.
+fn message(json: &[u8]) -> Option<Arrived> {
+    let has = |text: &[u8]| json.windows(text.len()).any(|here| here == text);
+    if let Some(stamp) = find_stamp(json) {
+        Some(Arrived::Event(stamp))
+    } else if has(TOLD) {
+        Some(Arrived::Told)
+    } else if json.is_empty() || has(b"\"method\":") {
+        None
+    } else {
+        Some(Arrived::Answer(
+            has(b"\"result\":") && !has(b"\"isError\":true"),
+        ))
     }
 }
 
@@ -243,7 +311,8 @@ fn find_stamp(data: &[u8]) -> Option<Stamp> {
 mod tests {
     use super::*;
 
-    const HEAD: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+        Transfer-Encoding: chunked\r\n\r\n";
 
     fn chunk(text: &str) -> String {
         format!("{:x}\r\n{text}\r\n", text.len())
@@ -274,12 +343,18 @@ mod tests {
     fn where_reads_are_cut_makes_no_difference() {
         let wire = wire();
         let event = |number| {
-            Arrived::Event(Some(Stamp {
+            Arrived::Event(Stamp {
                 number,
                 intended_nanos: 7,
-            }))
+            })
         };
-        let expected = [Arrived::Connected, event(1), event(2), event(3)];
+        let expected = [
+            Arrived::Opened,
+            event(1),
+            Arrived::Heartbeat,
+            event(2),
+            event(3),
+        ];
         for step in 1..wire.len() {
             let mut frames = Frames::new();
             let mut arrived = Vec::new();
@@ -291,11 +366,74 @@ mod tests {
         }
     }
 
+    fn read(wire: &str) -> Vec<Arrived> {
+        let (mut frames, mut arrived) = (Frames::new(), Vec::new());
+        frames
+            .feed(wire.as_bytes(), &mut |one| arrived.push(one))
+            .unwrap();
+        arrived
+    }
+
+    /// A body without chunks, as nginx sends it.
+    #[test]
+    fn a_stream_that_ends_with_its_connection_is_read_too() {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\r\n";
+        let event = format!("event: event\nid: 1:0\ndata: {}\n\n", stamp(4, 5));
+        let stamp = Stamp {
+            number: 4,
+            intended_nanos: 5,
+        };
+        assert_eq!(
+            read(&format!("{head}: hi\n\n{event}")),
+            [Arrived::Opened, Arrived::Event(stamp)]
+        );
+    }
+
+    #[test]
+    fn messages_of_the_protocol_are_told_apart() {
+        let message = |json: &str| chunk(&format!("event: message\ndata: {json}\n\n"));
+        let rpc = r#"{"jsonrpc":"2.0","#;
+        let event = format!(
+            r#"{rpc}"method":"notifications/message","params":{{"t":"{}"}}}}"#,
+            stamp(6, 7)
+        );
+        let wire = [
+            HEAD.to_owned(),
+            chunk("event: endpoint\ndata: /messages?sessionId=a\n\n"),
+            chunk("id: c\ndata: \n\n"),
+            chunk(&format!("data: {rpc}\"id\":1,\"result\":{{}}}}\n\n")),
+            message(&format!(r#"{rpc}"id":2,"error":{{}}}}"#)),
+            message(&format!(
+                r#"{rpc}"method":"notifications/tools/list_changed"}}"#
+            )),
+            message(&format!(
+                r#"{rpc}"method":"notifications/resources/updated","params":{{}}}}"#
+            )),
+            message(&event),
+        ];
+        let stamp = Stamp {
+            number: 6,
+            intended_nanos: 7,
+        };
+        assert_eq!(
+            read(&wire.concat()),
+            [
+                Arrived::Opened,
+                Arrived::Answer(true),
+                Arrived::Answer(false),
+                Arrived::Told,
+                Arrived::Event(stamp)
+            ]
+        );
+    }
+
     #[test]
     fn the_sample_is_one_whole_event() {
         let mut frames = Frames::new();
         frames.keep_sample();
         frames.feed(wire().as_bytes(), &mut |_| {}).unwrap();
+        let heartbeat = chunk(": heartbeat\n\n");
+        frames.feed(heartbeat.as_bytes(), &mut |_| {}).unwrap();
         let sample = frames.sample().unwrap();
         assert!(
             sample.starts_with("id: c3\nevent: event\ndata: "),

@@ -18,10 +18,13 @@ use crate::{
     clock::{now_nanos, sleep_until},
     connection::Connection,
     frames::stamp,
+    opening::{OWNER, Repositories},
 };
 
 /// Threads that send at a pace: so many deliveries may be under way before one has to wait.
 const PACED_SENDERS: usize = 32;
+/// From the call to the first delivery.
+const LEAD_NANOS: u64 = 50_000_000;
 /// Longer waits count as this, in microseconds.
 const MAX_MICROS: u64 = 60_000_000;
 /// Fills the issue so that its event is about 1 KiB on the wire.
@@ -39,7 +42,7 @@ pub(crate) struct Ingest {
 /// How the deliveries of one load went.
 #[derive(Debug)]
 pub(crate) struct Sent {
-    /// Acknowledged with 202.
+    /// Acknowledged.
     pub(crate) accepted: u64,
     /// From the first send to the last acknowledgement.
     pub(crate) seconds: f64,
@@ -48,39 +51,109 @@ pub(crate) struct Sent {
     pub(crate) acknowledged: Histogram<u64>,
 }
 
-/// Sends `count` deliveries, one each `interval_nanos`. Their events carry the numbers 1 to `count`.
+/// What is sent, and where to.
+pub(crate) trait Source: Sync {
+    /// Servers, taken in turn, one per sender.
+    fn addresses(&self) -> &[SocketAddr];
+    /// The request with a number, from 1, and its moment.
+    fn request(&self, to: SocketAddr, number: u64, intended: u64) -> Vec<u8>;
+    /// Whether an answer with this status takes it.
+    fn is_accepted(&self, status: u16) -> bool;
+}
+
+/// Sends `count` deliveries about one repository, one each `interval_nanos`. Their events carry the
+/// numbers 1 to `count`. With an interval of 0 they go as fast as ingest takes them.
 pub(crate) fn paced(ingest: &Ingest, count: u64, interval_nanos: u64) -> Result<Sent> {
-    let start = now_nanos() + 50_000_000;
-    let senders = PACED_SENDERS.min(usize::try_from(count)?);
-    send(ingest, senders, |number| {
-        let intended = start + number * interval_nanos;
-        (number < count).then_some(intended)
-    })
+    paced_over(&Repositories::one(), ingest, count, interval_nanos)
+}
+
+/// The same over several repositories in turn.
+pub(crate) fn paced_over(
+    repositories: &Repositories,
+    ingest: &Ingest,
+    count: u64,
+    interval_nanos: u64,
+) -> Result<Sent> {
+    paced_from(&Webhooks::new(ingest, repositories), count, interval_nanos)
+}
+
+/// The same from another source.
+pub(crate) fn paced_from(source: &dyn Source, count: u64, interval_nanos: u64) -> Result<Sent> {
+    let start = now_nanos() + LEAD_NANOS;
+    send(
+        source,
+        PACED_SENDERS.min(usize::try_from(count)?),
+        |number| (number <= count).then_some(start + (number - 1) * interval_nanos),
+    )
+}
+
+/// A pace that somebody ends.
+#[derive(Debug)]
+pub(crate) struct Until {
+    start: u64,
+    interval_nanos: u64,
+    /// The last number.
+    last: AtomicU64,
+}
+
+impl Until {
+    /// Begins now.
+    pub(crate) fn new(interval_nanos: u64) -> Self {
+        Self {
+            start: now_nanos() + LEAD_NANOS,
+            interval_nanos,
+            last: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    fn moment(&self, number: u64) -> Option<u64> {
+        let intended = self.start + (number - 1) * self.interval_nanos;
+        // Nobody decides earlier than this: what is under way at the end has been decided by then.
+        sleep_until(intended.saturating_sub(self.interval_nanos));
+        (number <= self.last.load(Ordering::SeqCst)).then_some(intended)
+    }
+
+    /// Ends it, a few deliveries later: above all that may be under way, so that no number is left out.
+    pub(crate) fn end(&self) {
+        let elapsed = now_nanos().saturating_sub(self.start);
+        self.last
+            .store(elapsed / self.interval_nanos + 3, Ordering::SeqCst);
+    }
+}
+
+/// Sends deliveries about one repository until the pace ends.
+pub(crate) fn paced_until(
+    until: &Until,
+    repositories: &Repositories,
+    ingest: &Ingest,
+) -> Result<Sent> {
+    let source = Webhooks::new(ingest, repositories);
+    send(&source, PACED_SENDERS, |number| until.moment(number))
 }
 
 /// Sends as fast as `senders` at a time get their acknowledgements, for `lasting`.
 pub(crate) fn flat_out(ingest: &Ingest, senders: usize, lasting: Duration) -> Result<Sent> {
     let end = now_nanos() + u64::try_from(lasting.as_nanos())?;
-    send(ingest, senders, |_| {
-        let now = now_nanos();
-        (now < end).then_some(now)
-    })
+    send(
+        &Webhooks::new(ingest, &Repositories::one()),
+        senders,
+        |_| {
+            let now = now_nanos();
+            (now < end).then_some(now)
+        },
+    )
 }
 
-/// `moment` gives each delivery its time, by number from 0, or ends the load.
+/// `moment` gives each delivery its time, by number from 1, or ends the load.
 fn send(
-    ingest: &Ingest,
+    source: &dyn Source,
     senders: usize,
     moment: impl Fn(u64) -> Option<u64> + Sync,
 ) -> Result<Sent> {
-    let run = format!(
-        "{:08x}-{:04x}",
-        now_nanos() >> 20 & 0xffff_ffff,
-        std::process::id() & 0xffff
-    );
-    let (next, started) = (AtomicU64::new(0), now_nanos());
+    let (next, started) = (AtomicU64::new(1), now_nanos());
     let worker = |index: usize| -> Result<Histogram<u64>> {
-        let address = ingest.addresses[index % ingest.addresses.len()];
+        let addresses = source.addresses();
+        let address = addresses[index % addresses.len()];
         let mut connection = Connection::open(address)?;
         let mut acknowledged = Histogram::new_with_max(MAX_MICROS, 3)?;
         loop {
@@ -88,11 +161,11 @@ fn send(
             let Some(intended) = moment(number) else {
                 return Ok(acknowledged);
             };
-            let request = delivery(address, &ingest.secret, &run, number + 1, intended);
+            let request = source.request(address, number, intended);
             sleep_until(intended);
             let answer = connection.call(&request).context("sending a delivery")?;
             ensure!(
-                answer.status == 202,
+                source.is_accepted(answer.status),
                 "delivery {number} was answered with {}: {}",
                 answer.status,
                 String::from_utf8_lossy(&answer.body)
@@ -122,32 +195,72 @@ fn send(
     })
 }
 
-/// An `issues.edited` delivery whose title carries the stamp.
-fn delivery(to: SocketAddr, secret: &str, run: &str, number: u64, intended: u64) -> Vec<u8> {
-    let repository = json!({
-        "id": 1, "node_id": "R_bench", "name": "bench", "full_name": "forgewire/bench",
-        "private": false, "owner": { "login": "forgewire", "id": 2, "node_id": "O_bench" },
-    });
+/// Signed deliveries of GitHub.
+struct Webhooks<'a> {
+    ingest: &'a Ingest,
+    repositories: &'a Repositories,
+    /// Makes the deliveries' ids unique.
+    run: String,
+}
+
+/// Loads so far: two may begin in the same moment.
+static LOADS: AtomicU64 = AtomicU64::new(0);
+
+impl<'a> Webhooks<'a> {
+    fn new(ingest: &'a Ingest, repositories: &'a Repositories) -> Self {
+        let (moment, load) = (now_nanos() >> 20, LOADS.fetch_add(1, Ordering::Relaxed));
+        Self {
+            ingest,
+            repositories,
+            run: format!("{:08x}-{:04x}", moment & 0xffff_ffff, load & 0xffff),
+        }
+    }
+}
+
+impl Source for Webhooks<'_> {
+    fn addresses(&self) -> &[SocketAddr] {
+        &self.ingest.addresses
+    }
+
+    fn request(&self, to: SocketAddr, number: u64, intended: u64) -> Vec<u8> {
+        let index = self.repositories.of_event(number);
+        let repository = self.repositories.name(index);
+        let body = edited(&repository, index, number, intended);
+        let (length, signed) = (body.len(), signature(&self.ingest.secret, body.as_bytes()));
+        let run = &self.run;
+        format!(
+            "POST /webhooks/github HTTP/1.1\r\nHost: {to}\r\nContent-Type: application/json\r\n\
+             User-Agent: GitHub-Hookshot/bench\r\nX-GitHub-Event: issues\r\nX-GitHub-Hook-ID: 1\r\n\
+             X-GitHub-Delivery: {run}-{number:012}\r\nX-Hub-Signature-256: {signed}\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        )
+        .into_bytes()
+    }
+
+    fn is_accepted(&self, status: u16) -> bool {
+        status == 202
+    }
+}
+
+/// The body of an `issues.edited` delivery whose title carries the stamp.
+fn edited(repository: &str, index: u64, number: u64, intended: u64) -> String {
+    let full_name = format!("{OWNER}/{repository}");
     let body = json!({
         "action": "edited",
         "issue": {
-            "id": 3, "node_id": "I_bench", "number": 7, "state": "open",
+            "id": 3 + index, "node_id": format!("I_bench{index:05}"), "number": 7, "state": "open",
             "title": stamp(number, intended), "labels": [],
-            "html_url": "https://github.com/forgewire/bench/issues/7",
+            "html_url": format!("https://github.com/{full_name}/issues/7"),
             "created_at": "2026-11-20T10:00:00Z", "updated_at": "2026-11-20T10:00:00Z",
             "body": BODY,
         },
-        "repository": repository,
-        "organization": { "login": "forgewire", "id": 2, "node_id": "O_bench" },
+        "repository": {
+            "id": 1 + index, "node_id": format!("R_bench{index:05}"), "name": repository,
+            "full_name": full_name, "private": false,
+            "owner": { "login": OWNER, "id": 2, "node_id": "O_bench" },
+        },
+        "organization": { "login": OWNER, "id": 2, "node_id": "O_bench" },
         "sender": { "login": "bench", "id": 4, "node_id": "U_bench" },
     });
-    let body = body.to_string();
-    let (length, signed) = (body.len(), signature(secret, body.as_bytes()));
-    format!(
-        "POST /webhooks/github HTTP/1.1\r\nHost: {to}\r\nContent-Type: application/json\r\n\
-         User-Agent: GitHub-Hookshot/bench\r\nX-GitHub-Event: issues\r\nX-GitHub-Hook-ID: 1\r\n\
-         X-GitHub-Delivery: {run}-{number:012}\r\nX-Hub-Signature-256: {signed}\r\n\
-         Content-Length: {length}\r\n\r\n{body}"
-    )
-    .into_bytes()
+    body.to_string()
 }

@@ -11,14 +11,19 @@ mod clock;
 mod connection;
 mod floor;
 mod frames;
+mod kernel;
 mod load;
 mod machine;
 mod measure;
+mod opening;
+mod peer;
+mod plot;
 mod process;
 mod receiver;
 mod sessions;
 mod subject;
 mod table;
+mod tally;
 
 use std::{
     env, fs,
@@ -35,8 +40,7 @@ use measure::{Measure, Plan};
 use subject::{BINARY_VARIABLE, Topology};
 use table::Row;
 
-/// Measures latency, CPU per delivered event, memory per stream, durable ingest, tool calls and sessions
-/// of forgewire.
+/// Measures what streams, events, ingest, tool calls and sessions of forgewire cost.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 struct Arguments {
@@ -51,6 +55,15 @@ struct Arguments {
     /// Only on these.
     #[arg(long, value_enum, value_delimiter = ',')]
     topology: Vec<Topology>,
+    /// Only the comparison with nginx and nchan (`make bench-peers`).
+    #[arg(long, conflicts_with = "only")]
+    peers: bool,
+    /// Where the plot of `growth` goes as well.
+    #[arg(long)]
+    plot: Option<PathBuf>,
+    /// Only these kinds of stream in `idle`.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    kind: Vec<opening::Kind>,
     /// JSON instead of the table on stdout.
     #[arg(long)]
     json: bool,
@@ -64,7 +77,7 @@ struct Arguments {
 enum Helper {
     /// Holds streams and counts what comes.
     #[command(hide = true)]
-    Client(receiver::Args),
+    Client(opening::Opening),
     /// The bare send loop.
     #[command(hide = true)]
     Floor(floor::Args),
@@ -114,7 +127,8 @@ fn bench(arguments: &Arguments) -> Result<()> {
         Plan::full
     };
     // The subject runs in a folder of its own, so its paths must not be relative.
-    let plan = make(fs::canonicalize(scratch.path())?);
+    let mut plan = make(fs::canonicalize(scratch.path())?);
+    plan.idle_kinds.retain(|kind| chosen(&arguments.kind, kind));
     let started = Instant::now();
     let (rows, failed) = run_all(arguments, &plan);
     let unix = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
@@ -124,6 +138,13 @@ fn bench(arguments: &Arguments) -> Result<()> {
     });
     let path = results.join(format!("bench-{unix}.json"));
     fs::write(&path, serde_json::to_vec_pretty(&report)?)?;
+    if let Some(svg) = plot::growth(&rows) {
+        let path = results.join(format!("growth-{unix}.svg"));
+        for path in [Some(&path), arguments.plot.as_ref()].into_iter().flatten() {
+            fs::write(path, &svg).with_context(|| format!("writing {}", path.display()))?;
+            eprintln!("{}", path.display());
+        }
+    }
     if arguments.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
@@ -146,20 +167,25 @@ fn run_all(arguments: &Arguments, plan: &Plan) -> (Vec<Row>, Vec<String>) {
         .into_iter()
         .filter(|one| chosen(&arguments.topology, one))
     {
-        let wanted = |one: &Measure| chosen(&arguments.only, one) && one.runs_on(topology);
+        let wanted = |one: &Measure| is_wanted(arguments, *one) && one.runs_on(topology);
         for measure in Measure::ALL.into_iter().filter(wanted) {
             eprintln!("{} on {}", measure.name(), topology.name());
-            match measure.run(plan, topology) {
-                Ok(more) => rows.extend(more),
-                Err(error) => {
-                    let what = format!("{} on {}: {error:#}", measure.name(), topology.name());
-                    eprintln!("  {what}");
-                    failed.push(what);
-                }
+            if let Err(error) = measure.run(plan, topology, &mut rows) {
+                let what = format!("{} on {}: {error:#}", measure.name(), topology.name());
+                eprintln!("  {what}");
+                failed.push(what);
             }
         }
     }
     (rows, failed)
+}
+
+fn is_wanted(arguments: &Arguments, measure: Measure) -> bool {
+    if arguments.peers {
+        return measure == Measure::Peers;
+    }
+    // It needs programs that nothing else needs, so it runs only when it is named.
+    chosen(&arguments.only, &measure) && (measure != Measure::Peers || !arguments.only.is_empty())
 }
 
 fn chosen<T: PartialEq>(given: &[T], one: &T) -> bool {

@@ -1,6 +1,6 @@
 //! What the kernel says of a process.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use anyhow::{Context, Result};
 
@@ -30,6 +30,44 @@ pub(crate) fn rss_kib(pid: u32) -> Result<u64> {
     Ok(kib.context("VmRSS is missing")?.parse()?)
 }
 
+/// A process and its children, as they are now.
+pub(crate) fn family(pid: u32) -> Result<Vec<u32>> {
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    let children = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+    let children = children.split_ascii_whitespace().map(str::parse);
+    std::iter::once(Ok(pid))
+        .chain(children.map(|child| child.context("a child's id")))
+        .collect()
+}
+
+/// [`cpu_micros`] of several.
+pub(crate) fn cpu_micros_of(pids: &[u32]) -> Result<u64> {
+    pids.iter().map(|pid| cpu_micros(*pid)).sum()
+}
+
+/// [`rss_kib`] of several; pages that they share count for each.
+pub(crate) fn rss_kib_of(pids: &[u32]) -> Result<u64> {
+    pids.iter().map(|pid| rss_kib(*pid)).sum()
+}
+
+/// How long [`steady_rss_kib`] looks for a change.
+const STEADY: Duration = Duration::from_secs(1);
+const STEADY_LOOKS: usize = 10;
+
+/// Resident memory of several once it has stood still for a second, or after ten whatever it does.
+pub(crate) fn steady_rss_kib(pids: &[u32]) -> Result<u64> {
+    let mut last = rss_kib_of(pids)?;
+    for _ in 0..STEADY_LOOKS {
+        std::thread::sleep(STEADY);
+        let now = rss_kib_of(pids)?;
+        if now.abs_diff(last) * 200 <= last {
+            return Ok(now);
+        }
+        last = now;
+    }
+    Ok(last)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,8 +77,12 @@ mod tests {
         let pid = std::process::id();
         assert!(rss_kib(pid).unwrap() > 100);
         let before = cpu_micros(pid).unwrap();
-        let end = crate::clock::now_nanos() + 60_000_000;
-        while crate::clock::now_nanos() < end {}
-        assert!(cpu_micros(pid).unwrap() > before);
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        // A busy machine may give us little of a core: only CPU that was had counts.
+        while cpu_micros(pid).unwrap() <= before {
+            assert!(std::time::Instant::now() < deadline);
+        }
+        let family = family(pid).unwrap();
+        assert_eq!(family[0], pid);
     }
 }

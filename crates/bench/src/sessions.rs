@@ -1,16 +1,26 @@
 //! Requests of MCP as bytes, and sessions of the handshake era over plain sockets.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::connection::Connection;
+use crate::{
+    connection::Connection,
+    opening::{OWNER, Repositories},
+};
 
 /// The newest revision with sessions.
 const HANDSHAKE: &str = "2025-11-25";
 /// The revision without.
 const STATELESS: &str = "2026-07-28";
+/// The tool that subscribes.
+const SUBSCRIBE: &str = "subscribe_to_events";
+/// Connections that make sessions side by side.
+const CLIENTS: usize = 64;
 
 /// Makes sessions on one connection.
 pub(crate) struct Opener {
@@ -57,7 +67,8 @@ impl Opener {
     }
 }
 
-fn fields_of(session: &str) -> String {
+/// Header fields of a request within a session.
+pub(crate) fn fields_of(session: &str) -> String {
     format!("Mcp-Session-Id: {session}\r\nMCP-Protocol-Version: {HANDSHAKE}\r\n")
 }
 
@@ -83,28 +94,123 @@ pub(crate) fn stateless_call(
     tool: &str,
     arguments: &Value,
 ) -> Vec<u8> {
-    let call = json!({
-        "jsonrpc": "2.0", "id": id, "method": "tools/call",
-        "params": {
-            "name": tool, "arguments": arguments,
-            "_meta": {
-                "io.modelcontextprotocol/protocolVersion": STATELESS,
-                "io.modelcontextprotocol/clientCapabilities": {},
-                "io.modelcontextprotocol/clientInfo": { "name": "bench", "version": "1" },
-            },
-        },
+    let params = json!({ "name": tool, "arguments": arguments });
+    stateless(
+        target,
+        id,
+        "tools/call",
+        &format!("Mcp-Name: {tool}\r\n"),
+        params,
+    )
+}
+
+/// A request that stands for itself; `fields` are those of its method.
+pub(crate) fn stateless(
+    target: SocketAddr,
+    id: u64,
+    method: &str,
+    fields: &str,
+    mut params: Value,
+) -> Vec<u8> {
+    params["_meta"] = json!({
+        "io.modelcontextprotocol/protocolVersion": STATELESS,
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": { "name": "bench", "version": "1" },
     });
-    let fields = format!(
-        "MCP-Protocol-Version: {STATELESS}\r\nMcp-Method: tools/call\r\nMcp-Name: {tool}\r\n"
-    );
+    let call = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+    let fields = format!("MCP-Protocol-Version: {STATELESS}\r\nMcp-Method: {method}\r\n{fields}");
     post(target, &fields, &call)
 }
 
+/// Makes so many sessions, each with one subscription: to the events of the repository that events are
+/// about. The work of [`CLIENTS`] connections.
+pub(crate) fn subscribed(target: SocketAddr, count: usize) -> Result<Vec<String>> {
+    let arguments = subscription();
+    by_many(count, || {
+        let mut opener = Opener::connect(target)?;
+        let arguments = arguments.clone();
+        Ok(move |_| {
+            let session = opener.session()?;
+            let call = call_in_session(target, &session, 1, SUBSCRIBE, &arguments);
+            let answer = opener.connection.call(&call)?;
+            let text = String::from_utf8_lossy(&answer.body);
+            ensure!(
+                answer.status == 200 && !text.contains("\"isError\":true"),
+                "subscribing was answered with {}: {text}",
+                answer.status
+            );
+            Ok(session)
+        })
+    })
+}
+
+/// Subscribes each session of HTTP+SSE (`endpoints`: where it takes requests). The answers come on the
+/// sessions' streams.
+pub(crate) fn subscribe_endpoints(endpoints: &[(SocketAddr, String)]) -> Result<()> {
+    let (target, _) = endpoints.first().context("there are no streams")?;
+    let call = json!({
+        "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": { "name": SUBSCRIBE, "arguments": subscription() },
+    });
+    let done = by_many(endpoints.len(), || {
+        let mut connection = Connection::open(*target)?;
+        let call = &call;
+        Ok(move |index: usize| {
+            let (_, path) = &endpoints[index];
+            let answer = connection.call(&post_to(*target, path, "", call))?;
+            let status = answer.status;
+            ensure!(status == 202, "subscribing was answered with {status}");
+            Ok(())
+        })
+    });
+    done.map(drop)
+}
+
+fn subscription() -> Value {
+    let repository = Repositories::one().name(0);
+    json!({ "filters": [{ "owner": OWNER, "repo": repository }] })
+}
+
+/// Does `count` pieces of work, many at a time; `client` makes one who works on them one after the other.
+fn by_many<T: Send, W: FnMut(usize) -> Result<T>>(
+    count: usize,
+    client: impl Fn() -> Result<W> + Sync,
+) -> Result<Vec<T>> {
+    let next = AtomicUsize::new(0);
+    let worker = || -> Result<Vec<T>> {
+        let (mut work, mut done) = (client()?, Vec::new());
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            if index >= count {
+                return Ok(done);
+            }
+            done.push(work(index)?);
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..CLIENTS.min(count))
+            .map(|_| scope.spawn(worker))
+            .collect();
+        let mut all = Vec::with_capacity(count);
+        for thread in threads {
+            match thread.join() {
+                Ok(done) => all.extend(done?),
+                Err(_) => bail!("a client panicked"),
+            }
+        }
+        Ok(all)
+    })
+}
+
 fn post(target: SocketAddr, fields: &str, body: &Value) -> Vec<u8> {
+    post_to(target, "/mcp", fields, body)
+}
+
+fn post_to(target: SocketAddr, path: &str, fields: &str, body: &Value) -> Vec<u8> {
     let body = body.to_string();
     let length = body.len();
     format!(
-        "POST /mcp HTTP/1.1\r\nHost: {target}\r\nContent-Type: application/json\r\n\
+        "POST {path} HTTP/1.1\r\nHost: {target}\r\nContent-Type: application/json\r\n\
          Accept: application/json, text/event-stream\r\n{fields}Content-Length: {length}\r\n\r\n{body}"
     )
     .into_bytes()

@@ -73,7 +73,9 @@ impl Subject {
         let starting = System::start_with(kind, |mut plan| {
             plan.dir = Some(folder);
             plan.own_groups = true;
-            plan.with_env("FORGEWIRE_EDGE__MAX_STREAMS", MAX_STREAMS)
+            // A third edge would only take CPU away.
+            plan.with_replicas("edge", EDGES)
+                .with_env("FORGEWIRE_EDGE__MAX_STREAMS", MAX_STREAMS)
                 .with_env("RUST_LOG", "warn")
         });
         let mut system = runtime.block_on(starting)?;

@@ -46,7 +46,7 @@ impl Helper {
     }
 
     fn report(&mut self) -> Value {
-        self.say("report");
+        self.say(&format!("report {ROUNDS}"));
         self.hear()
     }
 }
@@ -69,7 +69,7 @@ fn every_stream_gets_every_event_once_and_in_one_order() {
 
     let sample =
         "id: x\nevent: event\ndata: {\"t\":\"bench-at:0000000001:00000000000000000002\"}\n\n";
-    let send = json!({ "rounds": ROUNDS, "interval_nanos": 2_000_000, "sample": sample });
+    let send = json!({ "rounds": ROUNDS, "interval_nanos": 2_000_000, "repositories": 1, "sample": sample });
     floor.say(&send.to_string());
     assert_eq!(
         floor.hear(),
@@ -78,7 +78,7 @@ fn every_stream_gets_every_event_once_and_in_one_order() {
 
     let deadline = Instant::now() + Duration::from_secs(10);
     let mut report = client.report();
-    while report["fewest"] != ROUNDS && Instant::now() < deadline {
+    while report["waiting"] != 0 && Instant::now() < deadline {
         report = client.report();
     }
     assert_eq!(report["frames"], STREAMS * ROUNDS, "{report}");
@@ -87,14 +87,12 @@ fn every_stream_gets_every_event_once_and_in_one_order() {
         (&json!(ROUNDS), &json!(ROUNDS))
     );
     assert_eq!(
-        (&report["orders"], &report["ended"]),
-        (&json!(1), &json!(0))
+        (&report["orders"], &report["wrong"], &report["ended"]),
+        (&json!(1), &json!(0), &json!(0))
     );
-    assert!(report["set"].is_u64(), "{report}");
-    assert!(
-        report["p50_micros"].as_u64().unwrap() < 2_000_000,
-        "{report}"
-    );
+    let (late, last) = (&report["latency"], &report["last_client"]);
+    assert!(late["p50"].as_u64().unwrap() < 2_000_000, "{report}");
+    assert!(last["p50"].as_u64() >= late["p50"].as_u64(), "{report}");
     assert!(
         report["sample"]
             .as_str()
@@ -106,4 +104,34 @@ fn every_stream_gets_every_event_once_and_in_one_order() {
     client.say("reset");
     client.hear();
     assert_eq!(client.report()["frames"], 0);
+}
+
+/// Each stream asks for one of several repositories, and the floor sends it only what concerns that.
+#[test]
+fn streams_with_filters_get_their_part() {
+    let streams = STREAMS.to_string();
+    let mut floor = Helper::start(&["floor", "--streams", &streams]);
+    let address = format!("127.0.0.1:{}", floor.hear()["port"]);
+    let arguments = ["client", "--streams", &streams, "--targets", &address];
+    let mut client = Helper::start(&[&arguments[..], &["--filters", "4"]].concat());
+    assert_eq!(client.hear()["opened"], STREAMS);
+    let sample = "event: event\ndata: bench-at:0000000001:00000000000000000002\n\n";
+    let send =
+        json!({ "rounds": ROUNDS, "interval_nanos": 0, "repositories": 4, "sample": sample });
+    floor.say(&send.to_string());
+    // Every event goes to a quarter of the streams.
+    assert_eq!(floor.hear()["frames"], STREAMS / 4 * ROUNDS);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let mut report = client.report();
+    while report["waiting"] != 0 && Instant::now() < deadline {
+        report = client.report();
+    }
+    assert_eq!(
+        (&report["wrong"], &report["orders"]),
+        (&json!(0), &json!(1))
+    );
+    assert_eq!(
+        (&report["fewest"], &report["most"]),
+        (&json!(ROUNDS / 4), &json!(ROUNDS / 4 + 1))
+    );
 }

@@ -5,12 +5,13 @@ use std::{net::SocketAddr, time::Duration};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::{Plan, millis};
+use super::{Plan, TAIL, millis};
 use crate::{
     caller::{Called, Callers, FIRST_ID},
     child::{Answerer, Streams},
     connection::Connection,
     load,
+    opening::Opening,
     process::cpu_micros,
     sessions::{Opener, call_in_session, stateless_call},
     subject::{Edge, Subject, Topology},
@@ -25,7 +26,6 @@ const TARGET: f64 = 10_000.0;
 const TOOL: &str = "get_recent_events";
 /// Events that the log has by then.
 const EVENTS: u64 = 100;
-const TAIL: Duration = Duration::from_secs(10);
 
 /// Makes the request of each connection.
 type Requests = fn(SocketAddr) -> Result<Vec<Vec<u8>>>;
@@ -81,11 +81,11 @@ fn per_second(called: &Called) -> f64 {
     called.answered as f64 / called.seconds
 }
 
-pub(super) fn run(plan: &Plan, topology: Topology) -> Result<Vec<Row>> {
+pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
     let subject = Subject::start(topology, &plan.scratch)?;
     let edge = *subject.edges.first().context("there is no edge")?;
     {
-        let mut streams = Streams::open(1, &[edge.address])?;
+        let mut streams = Streams::open(&Opening::events(1, &[edge.address]))?;
         load::paced(&subject.ingest, EVENTS, 2_000_000)?;
         streams.expect(EVENTS, TAIL).context("filling the log")?;
     }
@@ -93,7 +93,6 @@ pub(super) fn run(plan: &Plan, topology: Topology) -> Result<Vec<Row>> {
         ("2025-11-25, a session a connection", in_sessions),
         ("2026-07-28, stateless", stateless),
     ];
-    let mut rows = Vec::new();
     for (era, requests) in eras {
         let requests = requests(edge.address)?;
         let sample = sample(edge.address, &requests[0])?;
@@ -102,7 +101,7 @@ pub(super) fn run(plan: &Plan, topology: Topology) -> Result<Vec<Row>> {
         let floor = floor(plan, requests, bytes)?;
         rows.push(row(topology, era, bytes, &ours, &floor));
     }
-    Ok(rows)
+    Ok(())
 }
 
 fn row(topology: Topology, era: &str, bytes: usize, ours: &Measured, floor: &Measured) -> Row {

@@ -1,76 +1,107 @@
-//! Resident memory of an edge per stream that waits.
+//! Resident memory of an edge per stream that waits, for each kind of stream: with its session, its
+//! subscription and its ids, and once more after a burst has gone through all of them.
 
-use std::time::Duration;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::Plan;
+use super::{BURST_TAIL, Plan, warm_up};
 use crate::{
     child::Streams,
     load,
-    process::rss_kib,
-    subject::{Subject, Topology},
+    opening::{Kind, Opening},
+    process::steady_rss_kib,
+    sessions,
+    subject::{Edge, Subject, Topology},
     table::Row,
 };
 
-const TAIL: Duration = Duration::from_secs(10);
-/// Streams and events before the first look, so that pools and caches have their size.
-const WARM_UP: (usize, u64) = (100, 20);
-/// The memory is looked at until it stands still for so long.
-const STEADY: Duration = Duration::from_secs(1);
-const STEADY_LOOKS: usize = 10;
+/// Events of the burst.
+const BURST: u64 = 50;
 /// The most that a stream may take, in KiB.
-const TARGET_KIB: f64 = 16.0;
+const TARGET_KIB: f64 = 2.0;
 
-pub(super) fn run(plan: &Plan, topology: Topology) -> Result<Row> {
+/// Resident memory in KiB, in the order in which it is looked at.
+struct Looks {
+    before: u64,
+    /// With the sessions and their subscriptions, for the kind that makes them first.
+    sessions: Option<u64>,
+    idle: u64,
+    after_burst: u64,
+}
+
+pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
+    // A single process also holds the store's pages: there the simplest kind has to do.
+    let fits = |kind: &Kind| topology == Topology::Cluster || *kind == Kind::Events;
+    for kind in plan.idle_kinds.iter().filter(|kind| fits(kind)) {
+        let looks = one(plan, topology, *kind).with_context(|| kind.name())?;
+        rows.push(row(plan.idle_streams, topology, *kind, &looks));
+    }
+    Ok(())
+}
+
+/// Each kind has a server of its own: what another left behind would count.
+fn one(plan: &Plan, topology: Topology, kind: Kind) -> Result<Looks> {
     let subject = Subject::start(topology, &plan.scratch)?;
     let edge = *subject.edges.first().context("there is no edge")?;
-    {
-        let mut streams = Streams::open(WARM_UP.0, &[edge.address])?;
-        load::paced(&subject.ingest, WARM_UP.1, 10_000_000)?;
-        streams.expect(WARM_UP.1, TAIL).context("warming up")?;
+    let rss = || steady_rss_kib(&[edge.pid]);
+    warm_up(&subject, edge)?;
+    let before = rss()?;
+    let mut opening = Opening::of_kind(kind, plan.idle_streams, &[edge.address]);
+    let mut with_sessions = None;
+    if kind == Kind::Session {
+        let file = make_sessions(&plan.scratch, edge, plan.idle_streams)?;
+        opening = opening.with_sessions(&file);
+        with_sessions = Some(rss()?);
     }
-    let before = steady(edge.pid)?;
-    let streams = Streams::open(plan.idle_streams, &[edge.address])?;
-    let after = steady(edge.pid)?;
-    drop(streams);
-    Ok(row(plan.idle_streams, topology, before, after))
+    let mut streams = Streams::open(&opening)?;
+    let idle = rss()?;
+    streams.reset()?;
+    load::paced(&subject.ingest, BURST, 0)?;
+    streams.expect(BURST, BURST_TAIL).context("in the burst")?;
+    Ok(Looks {
+        before,
+        sessions: with_sessions,
+        idle,
+        after_burst: rss()?,
+    })
+}
+
+fn make_sessions(scratch: &Path, edge: Edge, count: usize) -> Result<PathBuf> {
+    let ids = sessions::subscribed(edge.address, count).context("making sessions")?;
+    let file = scratch.join("sessions");
+    fs::write(&file, ids.join("\n")).with_context(|| format!("writing {}", file.display()))?;
+    Ok(file)
 }
 
 #[allow(
     clippy::cast_precision_loss,
     reason = "figures for people, far below 2^52"
 )]
-fn row(streams: usize, topology: Topology, before: u64, after: u64) -> Row {
-    let each = after.saturating_sub(before) as f64 / streams as f64;
+fn row(streams: usize, topology: Topology, kind: Kind, looks: &Looks) -> Row {
+    let each = |rss: u64| rss.saturating_sub(looks.before) as f64 / streams as f64;
+    let (idle, after) = (each(looks.idle), each(looks.after_burst));
     Row {
         what: format!(
-            "RSS per idle stream, {}, {streams} streams",
-            topology.name()
+            "RSS per stream, {}, {} × {streams}: idle · after {BURST} events",
+            topology.name(),
+            kind.name()
         ),
-        figure: format!("{each:.2} KiB"),
+        figure: format!("{idle:.2} · {after:.2} KiB"),
         floor: None,
         ratio: None,
         target: Some(format!("≤ {TARGET_KIB} KiB")),
-        met: Some(each <= TARGET_KIB),
+        met: Some(idle.max(after) <= TARGET_KIB),
         values: json!({
-            "topology": topology.name(), "streams": streams, "kib_per_stream": each,
-            "rss_before_kib": before, "rss_after_kib": after,
+            "topology": topology.name(), "kind": kind.name(), "streams": streams,
+            "kib_per_stream": idle, "kib_per_stream_after_burst": after,
+            "kib_per_session": looks.sessions.map(each), "burst_events": BURST,
+            "rss_before_kib": looks.before, "rss_idle_kib": looks.idle,
+            "rss_after_burst_kib": looks.after_burst,
         }),
     }
-}
-
-/// The memory once it has stood still, or after some seconds whatever it does.
-fn steady(pid: u32) -> Result<u64> {
-    let mut last = rss_kib(pid)?;
-    for _ in 0..STEADY_LOOKS {
-        std::thread::sleep(STEADY);
-        let now = rss_kib(pid)?;
-        if now.abs_diff(last) * 200 <= last {
-            return Ok(now);
-        }
-        last = now;
-    }
-    Ok(last)
 }

@@ -1,153 +1,169 @@
 //! The measurements. Each starts what it needs, and ends it.
 
+mod burst;
 mod calls;
 mod deliveries;
+mod growth;
+mod heartbeats;
 mod idle;
 mod ingest;
 mod latency;
+mod opens;
+mod peers;
+mod plan;
+mod resume;
 mod sessions;
 
-use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use crate::{subject::Topology, table::Row};
+use crate::{
+    child::Streams,
+    load,
+    opening::Opening,
+    subject::{Edge, Subject, Topology},
+    table::Row,
+};
+
+pub(crate) use plan::Plan;
 
 /// What to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Measure {
+    /// Memory per idle stream of each kind, before and after a burst.
+    Idle,
+    /// CPU per delivered event, and how late the last client has it, against the floor.
+    Deliveries,
+    /// CPU per delivered event where events come faster than they can be written.
+    Burst,
     /// Webhook to SSE.
     Latency,
-    /// CPU per delivered event, against the floor.
-    Deliveries,
-    /// Memory per idle stream.
-    Idle,
+    /// Streams opened per second.
+    Opens,
+    /// CPU of idle streams.
+    Heartbeats,
+    /// Many clients that come back at once, and what the others feel of it.
+    Resume,
+    /// What streams and events cost as streams become more, the kernel's part included.
+    Growth,
     /// Durable deliveries per second.
     Ingest,
     /// Tool calls per second, in both eras of MCP.
     Calls,
     /// Sessions made per second.
     Sessions,
+    /// The same load on nginx with nchan (`make bench-peers`); only when it is named.
+    Peers,
 }
 
 impl Measure {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Idle,
         Self::Deliveries,
+        Self::Burst,
         Self::Latency,
+        Self::Opens,
+        Self::Heartbeats,
+        Self::Resume,
+        Self::Growth,
         Self::Ingest,
         Self::Calls,
         Self::Sessions,
+        Self::Peers,
     ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Latency => "latency",
-            Self::Deliveries => "deliveries",
             Self::Idle => "idle",
+            Self::Deliveries => "deliveries",
+            Self::Burst => "burst",
+            Self::Latency => "latency",
+            Self::Opens => "opens",
+            Self::Heartbeats => "heartbeats",
+            Self::Resume => "resume",
+            Self::Growth => "growth",
             Self::Ingest => "ingest",
             Self::Calls => "calls",
             Self::Sessions => "sessions",
+            Self::Peers => "peers",
         }
     }
 
     /// Whether the topology makes a difference that is worth the time.
     pub(crate) fn runs_on(self, topology: Topology) -> bool {
         match self {
-            Self::Latency | Self::Ingest | Self::Calls | Self::Sessions => true,
-            // The edge is the same code, and a single process leaves more of the machine to it.
-            Self::Deliveries | Self::Idle => topology == Topology::Embedded,
+            // Here the edge has to be a process of its own, or there have to be two.
+            Self::Opens | Self::Heartbeats | Self::Growth | Self::Peers => {
+                topology == Topology::Cluster
+            }
+            _ => true,
         }
     }
 
-    pub(crate) fn run(self, plan: &Plan, topology: Topology) -> Result<Vec<Row>> {
+    /// Adds rows as they come, so that those stay which were there before something failed.
+    pub(crate) fn run(self, plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
         match self {
-            Self::Latency => latency::run(plan, topology),
-            Self::Deliveries => deliveries::run(plan, topology),
-            Self::Idle => idle::run(plan, topology).map(|row| vec![row]),
-            Self::Ingest => ingest::run(plan, topology).map(|row| vec![row]),
-            Self::Calls => calls::run(plan, topology),
-            Self::Sessions => sessions::run(plan, topology).map(|row| vec![row]),
+            Self::Idle => idle::run(plan, topology, rows),
+            Self::Deliveries => deliveries::run(plan, topology, rows),
+            Self::Burst => burst::run(plan, topology, rows),
+            Self::Latency => latency::run(plan, topology, rows),
+            Self::Opens => opens::run(plan, topology, rows),
+            Self::Heartbeats => heartbeats::run(plan, topology).map(|row| rows.push(row)),
+            Self::Resume => resume::run(plan, topology, rows),
+            Self::Growth => growth::run(plan, topology, rows),
+            Self::Ingest => ingest::run(plan, topology).map(|row| rows.push(row)),
+            Self::Calls => calls::run(plan, topology, rows),
+            Self::Sessions => sessions::run(plan, topology).map(|row| rows.push(row)),
+            Self::Peers => peers::run(plan, topology, rows),
         }
     }
 }
 
-/// A number of streams and a pace.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Pace {
-    pub(crate) streams: usize,
-    pub(crate) events_per_second: u64,
-    pub(crate) seconds: u64,
+/// How long the last events may take after the last send.
+const TAIL: Duration = Duration::from_secs(10);
+/// The same where hundreds of thousands are under way.
+const BURST_TAIL: Duration = Duration::from_secs(60);
+/// Streams and events before the first look at memory, so that pools and caches have their size.
+const WARM_UP: (usize, u64) = (100, 20);
+
+/// Brings an edge's pools and caches to their size.
+fn warm_up(subject: &Subject, edge: Edge) -> Result<()> {
+    let mut streams = Streams::open(&Opening::events(WARM_UP.0, &[edge.address]))?;
+    load::paced(&subject.ingest, WARM_UP.1, 10_000_000)?;
+    streams.expect(WARM_UP.1, TAIL).context("warming up")?;
+    Ok(())
 }
 
-impl Pace {
-    fn events(self) -> u64 {
-        self.events_per_second * self.seconds
-    }
-
-    fn interval_nanos(self) -> u64 {
-        1_000_000_000 / self.events_per_second
-    }
+/// What the floor is to send: one event as it came from an edge.
+fn sample(streams: &mut Streams, events: u64) -> Result<String> {
+    let report = streams.expect(events, TAIL).context("warming up")?;
+    report.sample.context("no event was kept as a sample")
 }
 
-/// How much to do.
-#[derive(Debug)]
-pub(crate) struct Plan {
-    pub(crate) scratch: PathBuf,
-    latency: Vec<Pace>,
-    deliveries: Vec<Pace>,
-    /// Each pace of `deliveries` so many times; the median counts.
-    runs: usize,
-    idle_streams: usize,
-    ingest_seconds: u64,
-    /// Each load of `calls` lasts so long; there are three in each era.
-    calls_seconds: f64,
-    sessions_seconds: f64,
-}
-
-impl Plan {
-    /// The figures that the project states.
-    pub(crate) fn full(scratch: PathBuf) -> Self {
-        let pace = |streams, events_per_second, seconds| Pace {
-            streams,
-            events_per_second,
-            seconds,
-        };
-        Self {
-            scratch,
-            // 1,000 streams get 20/s: 20,000 events/s in all, about half of what two cores that also
-            // hold the receiver can do. Above that the queue is measured, not the path.
-            latency: vec![pace(1, 200, 10), pace(100, 200, 10), pace(1000, 20, 10)],
-            deliveries: vec![pace(1000, 20, 5), pace(10_000, 2, 6)],
-            runs: 3,
-            idle_streams: 10_000,
-            ingest_seconds: 8,
-            calls_seconds: 1.0,
-            sessions_seconds: 1.5,
-        }
-    }
-
-    /// Some seconds, to see that everything works; the figures are worth nothing.
-    pub(crate) fn quick(scratch: PathBuf) -> Self {
-        let pace = |streams, events_per_second, seconds| Pace {
-            streams,
-            events_per_second,
-            seconds,
-        };
-        Self {
-            scratch,
-            latency: vec![pace(1, 50, 1), pace(50, 50, 1)],
-            deliveries: vec![pace(200, 20, 1)],
-            runs: 1,
-            idle_streams: 500,
-            ingest_seconds: 1,
-            calls_seconds: 0.3,
-            sessions_seconds: 0.3,
-        }
+/// The middle of what several runs gave.
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    match values.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => values[n / 2],
+        n => f64::midpoint(values[n / 2 - 1], values[n / 2]),
     }
 }
 
 /// Milliseconds with two places, for people.
 fn millis(micros: u64) -> String {
     format!("{}.{:02}", micros / 1000, micros % 1000 / 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle() {
+        assert!((median([3.0, 1.0, 2.0].into_iter()) - 2.0).abs() < 1e-9);
+        assert!((median([4.0, 1.0, 2.0, 3.0].into_iter()) - 2.5).abs() < 1e-9);
+    }
 }

@@ -1,0 +1,120 @@
+//! CPU per delivered event where events come faster than they can be written: as fast as ingest takes them
+//! over many connections, to streams that all want them. The floor has all of them at hand.
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use super::{
+    BURST_TAIL, Plan,
+    deliveries::{measured, open},
+    plan::Pace,
+};
+use crate::{
+    child::{Floor, Streams},
+    floor::Send,
+    load,
+    opening::Opening,
+    subject::{Edge, Subject, Topology},
+    table::Row,
+};
+
+/// Events of one burst.
+const EVENTS: u64 = 50;
+/// The most that a delivered event may take, in microseconds.
+const TARGET_MICROS: f64 = 2.0;
+
+pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
+    let subject = Subject::start(topology, &plan.scratch)?;
+    let edge = *subject.edges.first().context("there is no edge")?;
+    for (streams, bursts) in &plan.bursts {
+        rows.push(one(&subject, edge, *streams, *bursts, topology)?);
+    }
+    Ok(())
+}
+
+/// CPU in microseconds and events, over all bursts: one alone is only a few ticks of the kernel's clock.
+#[derive(Default)]
+struct Sum {
+    cpu: u64,
+    events_per_second: Vec<f64>,
+}
+
+impl Sum {
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "figures for people, far below 2^52"
+    )]
+    fn micros(&self, streams: usize, bursts: u64) -> f64 {
+        self.cpu as f64 / (streams as u64 * bursts * EVENTS) as f64
+    }
+
+    fn rate(&self) -> f64 {
+        super::median(self.events_per_second.iter().copied())
+    }
+}
+
+fn one(
+    subject: &Subject,
+    edge: Edge,
+    streams: usize,
+    bursts: u64,
+    topology: Topology,
+) -> Result<Row> {
+    let pace = Pace {
+        streams,
+        ..Pace::small()
+    };
+    let (mut ours, sample) = open(subject, edge, pace)?;
+    let mut floor = Floor::start(streams)?;
+    let mut bare = Streams::open(&Opening::events(streams, &[floor.address]))?;
+    let send = Send {
+        rounds: EVENTS,
+        interval_nanos: 0,
+        repositories: 1,
+        sample,
+    };
+    let (mut edges, mut floors) = (Sum::default(), Sum::default());
+    for _ in 0..bursts {
+        ours.reset()?;
+        let run = measured(&[edge.pid], || {
+            load::paced(&subject.ingest, EVENTS, 0)?;
+            ours.expect(EVENTS, BURST_TAIL)
+        })?;
+        edges.cpu += run.cpu_micros;
+        edges.events_per_second.push(run.events_per_second);
+        bare.reset()?;
+        let run = measured(&[floor.pid()], || {
+            floor.send(&send)?;
+            bare.expect(EVENTS, BURST_TAIL)
+        })?;
+        floors.cpu += run.cpu_micros;
+        floors.events_per_second.push(run.events_per_second);
+    }
+    Ok(row(streams, bursts, topology, &edges, &floors))
+}
+
+fn row(streams: usize, bursts: u64, topology: Topology, edges: &Sum, floors: &Sum) -> Row {
+    let (edge, floor) = (
+        edges.micros(streams, bursts),
+        floors.micros(streams, bursts),
+    );
+    Row {
+        what: format!(
+            "CPU per event in bursts of {EVENTS}, {streams} streams, {}",
+            match topology {
+                Topology::Embedded => "embedded (ingest included)",
+                Topology::Cluster => "the edge alone",
+            }
+        ),
+        figure: format!("{edge:.2} µs at {:.0} events/s", edges.rate()),
+        floor: Some(format!("{floor:.2} µs")),
+        ratio: Some(edge / floor),
+        target: Some(format!("≤ {TARGET_MICROS} µs")),
+        met: Some(edge <= TARGET_MICROS),
+        values: json!({
+            "topology": topology.name(), "streams": streams, "bursts": bursts, "events": EVENTS,
+            "edge_micros": edge, "floor_micros": floor,
+            "edge_events_per_second": edges.rate(), "floor_events_per_second": floors.rate(),
+        }),
+    }
+}

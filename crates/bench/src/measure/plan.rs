@@ -1,0 +1,166 @@
+//! How much of everything is done.
+
+use std::path::PathBuf;
+
+use crate::opening::Kind;
+
+/// A number of streams and a pace.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    pub(crate) streams: usize,
+    pub(crate) events_per_second: u64,
+    pub(crate) seconds: u64,
+    /// Each event concerns the streams of one of so many repositories.
+    pub(crate) repositories: u64,
+}
+
+impl Pace {
+    /// Every event concerns all streams.
+    const fn all(streams: usize, events_per_second: u64, seconds: u64) -> Self {
+        Self {
+            streams,
+            events_per_second,
+            seconds,
+            repositories: 1,
+        }
+    }
+
+    /// A few streams and events, to see what an event looks like.
+    pub(super) const fn small() -> Self {
+        Self::all(10, 20, 1)
+    }
+
+    /// Each concerns the streams of one repository.
+    const fn some(self, repositories: u64) -> Self {
+        Self {
+            repositories,
+            ..self
+        }
+    }
+
+    pub(super) fn events(self) -> u64 {
+        self.events_per_second * self.seconds
+    }
+
+    pub(super) fn interval_nanos(self) -> u64 {
+        1_000_000_000 / self.events_per_second
+    }
+
+    /// Streams that an event concerns.
+    pub(super) fn concerned(self) -> u64 {
+        self.streams as u64 / self.repositories
+    }
+}
+
+/// Clients that come back, and the others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Storm {
+    pub(super) clients: usize,
+    /// What each has missed.
+    pub(super) events: u64,
+    /// Those who were there all the time, the pace of what they get, and how long before the storm.
+    pub(super) live: Pace,
+}
+
+/// How much to do.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) scratch: PathBuf,
+    /// What varies much is done so many times; the median counts.
+    pub(super) runs: usize,
+    pub(super) idle_streams: usize,
+    pub(crate) idle_kinds: Vec<Kind>,
+    pub(super) deliveries: Vec<Pace>,
+    /// Streams, and bursts to them.
+    pub(super) bursts: Vec<(usize, u64)>,
+    pub(super) latency: Vec<Pace>,
+    pub(super) opens: usize,
+    pub(super) heartbeats: (usize, u64),
+    pub(super) storm: Storm,
+    /// More than one process of clients can hold are spread over edges.
+    pub(super) growth: Vec<Pace>,
+    pub(super) matching: Vec<Pace>,
+    pub(super) ingest_seconds: u64,
+    /// Each load of `calls` lasts so long; there are three in each era.
+    pub(super) calls_seconds: f64,
+    pub(super) sessions_seconds: f64,
+    pub(super) peers: Vec<Pace>,
+    pub(super) peer_idle_streams: usize,
+}
+
+impl Plan {
+    /// The figures that the project states; below 12 minutes on two cores.
+    pub(crate) fn full(scratch: PathBuf) -> Self {
+        Self {
+            scratch,
+            runs: 3,
+            idle_streams: 15_000,
+            idle_kinds: Kind::OURS.to_vec(),
+            deliveries: vec![Pace::all(1000, 20, 5), Pace::all(10_000, 2, 6)],
+            bursts: vec![(1000, 12), (10_000, 3)],
+            // 20,000 events/s in all, about half of what two cores that also hold the receiver can
+            // do. Above that the queue is measured, not the path.
+            latency: vec![
+                Pace::all(1, 200, 3),
+                Pace::all(100, 200, 3),
+                Pace::all(1000, 20, 8),
+                Pace::all(1000, 200, 8).some(10),
+            ],
+            opens: 5000,
+            // Two rounds of the default of 15 s.
+            heartbeats: (10_000, 30),
+            storm: Storm {
+                clients: 2000,
+                events: 200,
+                live: Pace::all(100, 20, 4),
+            },
+            growth: vec![
+                Pace::all(1000, 20, 5),
+                Pace::all(5000, 4, 5),
+                Pace::all(15_000, 1, 6),
+                Pace::all(30_000, 1, 6),
+            ],
+            matching: vec![
+                Pace::all(10_000, 1000, 3).some(10_000),
+                Pace::all(10_000, 200, 3).some(100),
+                Pace::all(10_000, 2, 6),
+            ],
+            ingest_seconds: 8,
+            calls_seconds: 1.0,
+            sessions_seconds: 1.5,
+            peers: vec![Pace::all(1000, 20, 5), Pace::all(10_000, 2, 6)],
+            peer_idle_streams: 10_000,
+        }
+    }
+
+    /// Some seconds each, to see that everything works; the figures are worth nothing.
+    pub(crate) fn quick(scratch: PathBuf) -> Self {
+        Self {
+            scratch,
+            runs: 1,
+            idle_streams: 300,
+            idle_kinds: Kind::OURS.to_vec(),
+            deliveries: vec![Pace::all(200, 20, 1)],
+            bursts: vec![(100, 2)],
+            latency: vec![Pace::all(1, 50, 1), Pace::all(50, 50, 1).some(10)],
+            opens: 300,
+            heartbeats: (200, 2),
+            storm: Storm {
+                clients: 50,
+                events: 40,
+                live: Pace::all(20, 20, 1),
+            },
+            growth: vec![Pace::all(100, 10, 1), Pace::all(400, 5, 1)],
+            matching: vec![
+                Pace::all(200, 50, 1).some(200),
+                Pace::all(200, 50, 1).some(20),
+                Pace::all(200, 10, 1),
+            ],
+            ingest_seconds: 1,
+            calls_seconds: 0.3,
+            sessions_seconds: 0.3,
+            peers: vec![Pace::all(100, 20, 1)],
+            peer_idle_streams: 300,
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! What streams there are, and the request that opens each.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+
+use crate::sessions::{fields_of, stateless};
+
+/// The owner of every repository here.
+pub(crate) const OWNER: &str = "forgewire";
+/// Streams that are being opened at a time, unless it is said otherwise.
+const IN_FLIGHT: usize = 64;
+/// The same where each opening writes to the store of sessions.
+const IN_FLIGHT_STORED: usize = 16;
+
+/// A kind of stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Kind {
+    /// `GET /events/stream`.
+    #[default]
+    Events,
+    /// The GET stream of a session of the handshake era, with one subscription.
+    Session,
+    /// `subscriptions/listen`, naming one resource.
+    Listen,
+    /// HTTP+SSE of 2024-11-05, with one subscription.
+    Sse,
+    /// `GET /sub` of nginx with nchan.
+    Peer,
+}
+
+impl Kind {
+    /// The kinds that an edge serves.
+    pub(crate) const OURS: [Self; 4] = [Self::Events, Self::Session, Self::Listen, Self::Sse];
+
+    /// The word for it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Session => "session",
+            Self::Listen => "listen",
+            Self::Sse => "sse",
+            Self::Peer => "peer",
+        }
+    }
+
+    /// Whether its frames hold the event. Otherwise they tell that a resource changed, and are counted.
+    pub(crate) fn has_stamps(self) -> bool {
+        self != Self::Listen
+    }
+}
+
+/// Repositories that events are about in turn: event 1 concerns the first, and so on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Repositories {
+    /// Their names begin with it.
+    pub(crate) prefix: String,
+    /// How many; at least 1, at most 99,999.
+    pub(crate) count: u64,
+}
+
+impl Repositories {
+    /// The one repository of most measurements.
+    pub(crate) fn one() -> Self {
+        Self::of("bench", 1)
+    }
+
+    pub(crate) fn of(prefix: &str, count: u64) -> Self {
+        Self {
+            prefix: prefix.to_owned(),
+            count: count.max(1),
+        }
+    }
+
+    /// The one that an event concerns; events are numbered from 1.
+    pub(crate) fn of_event(&self, number: u64) -> u64 {
+        (number - 1) % self.count
+    }
+
+    /// The events among 1 to `events` that concern the repository `index`.
+    pub(crate) fn events_of(&self, index: u64, events: u64) -> impl Iterator<Item = u64> {
+        (index + 1..=events).step_by(usize::try_from(self.count).unwrap_or(usize::MAX))
+    }
+
+    /// All names are equally long, and so are the events.
+    pub(crate) fn name(&self, index: u64) -> String {
+        format!("{}-{index:05}", self.prefix)
+    }
+}
+
+/// Streams of one kind; as arguments, what a receiver is told.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Opening {
+    /// How many streams.
+    #[arg(long)]
+    pub(crate) streams: usize,
+    /// Servers, taken in turn.
+    #[arg(long, value_delimiter = ',', required = true)]
+    pub(crate) targets: Vec<SocketAddr>,
+    /// Which kind.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) kind: Kind,
+    /// Beginning of the names of the repositories.
+    #[arg(long, default_value = "bench")]
+    prefix: String,
+    /// Streams want events of one repository each, taken in turn; 0: of all.
+    #[arg(long, default_value_t = 0)]
+    filters: u64,
+    /// How many are being opened at a time.
+    #[arg(long, default_value_t = IN_FLIGHT)]
+    pub(crate) in_flight: usize,
+    /// The cursor after which they begin.
+    #[arg(long)]
+    after: Option<String>,
+    /// File with the ids of sessions, a line each.
+    #[arg(long)]
+    sessions: Option<PathBuf>,
+}
+
+impl Opening {
+    /// `/events/stream` without a filter.
+    pub(crate) fn events(streams: usize, targets: &[SocketAddr]) -> Self {
+        Self::of_kind(Kind::Events, streams, targets)
+    }
+
+    /// Of this kind; sessions need [`Self::with_sessions`].
+    pub(crate) fn of_kind(kind: Kind, streams: usize, targets: &[SocketAddr]) -> Self {
+        Self {
+            streams,
+            targets: targets.to_vec(),
+            kind,
+            prefix: Repositories::one().prefix,
+            filters: 0,
+            in_flight: match kind {
+                Kind::Session | Kind::Sse => IN_FLIGHT_STORED,
+                Kind::Events | Kind::Listen | Kind::Peer => IN_FLIGHT,
+            },
+            after: None,
+            sessions: None,
+        }
+    }
+
+    /// Each wants the events of one of these repositories.
+    pub(crate) fn filtered(self, repositories: &Repositories) -> Self {
+        Self {
+            prefix: repositories.prefix.clone(),
+            filters: repositories.count,
+            ..self
+        }
+    }
+
+    /// They come back with this cursor, all at once.
+    pub(crate) fn resuming(self, cursor: &str) -> Self {
+        Self {
+            in_flight: self.streams,
+            after: Some(cursor.to_owned()),
+            ..self
+        }
+    }
+
+    /// The sessions of this file.
+    pub(crate) fn with_sessions(self, file: &Path) -> Self {
+        Self {
+            sessions: Some(file.to_owned()),
+            ..self
+        }
+    }
+
+    /// The command line that says this.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let targets: Vec<_> = self.targets.iter().map(ToString::to_string).collect();
+        let mut arguments = vec![
+            format!("--streams={}", self.streams),
+            format!("--targets={}", targets.join(",")),
+            format!("--kind={}", self.kind.name()),
+            format!("--prefix={}", self.prefix),
+            format!("--filters={}", self.filters),
+            format!("--in-flight={}", self.in_flight),
+        ];
+        if let Some(cursor) = &self.after {
+            arguments.push(format!("--after={cursor}"));
+        }
+        if let Some(file) = &self.sessions {
+            arguments.push(format!("--sessions={}", file.display()));
+        }
+        arguments
+    }
+
+    /// The repositories that streams are divided over; one where all get all.
+    pub(crate) fn repositories(&self) -> Repositories {
+        Repositories::of(&self.prefix, self.filters)
+    }
+
+    /// The repository of a stream: each has streams on every server.
+    pub(crate) fn repository(&self, index: usize) -> u64 {
+        (index / self.targets.len()) as u64 % self.repositories().count
+    }
+
+    /// Its server.
+    pub(crate) fn target(&self, index: usize) -> SocketAddr {
+        self.targets[index % self.targets.len()]
+    }
+
+    /// The sessions, one a stream, none for kinds without.
+    pub(crate) fn read_sessions(&self) -> Result<Vec<String>> {
+        if self.kind != Kind::Session {
+            return Ok(Vec::new());
+        }
+        let file = self.sessions.as_ref().context("no sessions are given")?;
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+        let ids: Vec<_> = text.lines().map(str::to_owned).collect();
+        let (has, needs) = (ids.len(), self.streams);
+        ensure!(has >= needs, "{has} sessions for {needs} streams");
+        Ok(ids)
+    }
+
+    /// What opens a stream.
+    pub(crate) fn request(&self, index: usize, sessions: &[String]) -> Vec<u8> {
+        let target = self.target(index);
+        let get = |path: &str, fields: &str| {
+            format!(
+                "GET {path} HTTP/1.1\r\nHost: {target}\r\nAccept: text/event-stream\r\n{fields}\r\n"
+            )
+            .into_bytes()
+        };
+        match self.kind {
+            Kind::Events => {
+                let filter = match self.filters {
+                    0 => String::new(),
+                    _ => {
+                        let repository = self.repositories().name(self.repository(index));
+                        format!("?owner={OWNER}&repo={repository}")
+                    }
+                };
+                let after = self.after.as_ref();
+                let after = after.map(|cursor| format!("Last-Event-ID: {cursor}\r\n"));
+                get(
+                    &format!("/events/stream{filter}"),
+                    &after.unwrap_or_default(),
+                )
+            }
+            Kind::Session => get("/mcp", &fields_of(&sessions[index])),
+            Kind::Listen => {
+                let repository = self.repositories().name(self.repository(index));
+                let uri = format!("github://issues/{OWNER}/{repository}/7");
+                let params = json!({ "notifications": { "resourceSubscriptions": [uri] } });
+                stateless(target, index as u64, "subscriptions/listen", "", params)
+            }
+            Kind::Sse => get("/sse", ""),
+            Kind::Peer => get("/sub", ""),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_event_concerns_one_repository_and_each_repository_has_streams_on_every_server() {
+        let repositories = Repositories::of("x", 3);
+        let events = |index| repositories.events_of(index, 7).collect::<Vec<_>>();
+        assert_eq!(
+            [events(0), events(1), events(2)],
+            [vec![1, 4, 7], vec![2, 5], vec![3, 6]]
+        );
+        for number in 1..=7 {
+            let index = repositories.of_event(number);
+            assert!(events(index).contains(&number));
+        }
+        let servers = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let opening = Opening::events(12, &servers).filtered(&repositories);
+        for server in servers {
+            let of_server = (0..12).filter(|index| opening.target(*index) == server);
+            let repositories: Vec<_> = of_server.map(|index| opening.repository(index)).collect();
+            assert_eq!(repositories, [0, 1, 2, 0, 1, 2]);
+        }
+    }
+}
