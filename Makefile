@@ -1,7 +1,7 @@
 # A façade: every target is one line, the work is in deploy/ and .ci/.
 .DEFAULT_GOAL := help
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
-.PHONY: help demo test setup lint fmt cluster bench conformance interop fuzz k8s-check ci
+.PHONY: help demo test setup lint fmt cluster bench soak conformance interop fuzz k8s-check ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ cluster: ## Start the cluster of deploy/ on this machine, until Ctrl-C
 
 bench: ## Measure latency, CPU and memory; prints a table and writes JSON into results/
 	@deploy/setup.sh test && cargo build --release --locked --workspace --bins && exec $(RELEASE)/bench
+
+soak: ## Hold 5,000 streams for 15 minutes under churn, kills and abuse; SOAK="--seconds 60 --streams 500"
+	@deploy/setup.sh test && cargo build --release --locked --workspace --bins && exec $(RELEASE)/soak $(SOAK)
 
 conformance: ## Run the official MCP conformance suite through the balancer
 	@deploy/conformance.sh
