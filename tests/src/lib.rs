@@ -1,7 +1,9 @@
-//! What the whole-system scenarios share: readers that behave like agents, and one system at a time.
+//! What the whole-system scenarios share: readers that behave like agents, and one system at a time; and
+//! the soak.
 
 mod bridge;
 mod reader;
+pub mod soak;
 mod systems;
 
 pub use bridge::Bridge;

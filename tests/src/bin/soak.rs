@@ -1,0 +1,30 @@
+//! `make soak`: streams for long, under churn, faults and abuse. Its exit code says whether every promise
+//! held; see [`tests::soak`].
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use tests::soak::{Options, run};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match soak(&Options::parse()).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn soak(options: &Options) -> Result<bool> {
+    let report = run(options).await?;
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print!("{report}");
+    }
+    Ok(report.is_good())
+}

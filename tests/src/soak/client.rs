@@ -1,0 +1,221 @@
+//! One stream as its client sees it: what it asks for, what it makes of the frames, where it goes on.
+
+use model::{Cursor, CursorScope, PrincipalId, SessionId};
+use serde_json::json;
+use testkit::mcp_client::{HANDSHAKE_VERSION, MODERN_VERSION, ModernClient};
+
+use super::{
+    faults::Fault,
+    ledger::{Account, Ledger},
+    wire::{Frame, Name},
+    world::{Mark, Wanted},
+};
+
+/// Which kind of stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// `GET /events/stream`.
+    Events,
+    /// The GET stream of a session that is subscribed to what is wanted; its id.
+    Session(String),
+    /// `subscriptions/listen`: says only that something changed, and cannot be resumed.
+    Listen,
+}
+
+/// What a frame was to the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Took {
+    /// The stream is open.
+    Opening,
+    /// An event.
+    Event(Mark),
+    /// A change on a listen stream.
+    Update,
+    /// Nothing that counts.
+    Other,
+}
+
+/// A stream over all its connections.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) kind: Kind,
+    pub(crate) account: Account,
+    name: u64,
+    scope: CursorScope,
+    /// Where to go on; empty before the first frame.
+    last_id: Vec<u8>,
+    /// Updates since the stream was opened (listen).
+    updates: u64,
+    /// What had been sent when it was opened, per wanted repository (listen).
+    sent_before: Vec<u32>,
+}
+
+impl Client {
+    /// A client that has no connection yet.
+    pub(crate) fn new(name: u64, kind: Kind, wanted: Wanted) -> Self {
+        let principal = PrincipalId::anonymous();
+        let scope = match &kind {
+            Kind::Session(id) => SessionId::new(id)
+                .map(|id| CursorScope::session(&principal, &id))
+                .unwrap_or(CursorScope::events(&principal)),
+            Kind::Events | Kind::Listen => CursorScope::events(&principal),
+        };
+        Self {
+            kind,
+            account: Account::new(name, wanted),
+            name,
+            scope,
+            last_id: Vec::new(),
+            updates: 0,
+            sent_before: Vec::new(),
+        }
+    }
+
+    /// The request that opens the stream, or resumes it.
+    pub(crate) fn request(&self) -> String {
+        let resume = match std::str::from_utf8(&self.last_id) {
+            Ok(id) if !id.is_empty() => format!("Last-Event-ID: {id}\r\n"),
+            _ => String::new(),
+        };
+        let get = "Host: localhost\r\nAccept: text/event-stream\r\n";
+        match &self.kind {
+            Kind::Events => {
+                let query = self.account.wanted.query();
+                format!("GET /events/stream{query} HTTP/1.1\r\n{get}{resume}\r\n")
+            }
+            Kind::Session(id) => format!(
+                "GET /mcp HTTP/1.1\r\n{get}Mcp-Session-Id: {id}\r\n\
+                 Mcp-Protocol-Version: {HANDSHAKE_VERSION}\r\n{resume}\r\n"
+            ),
+            Kind::Listen => {
+                let params = json!({
+                    "notifications": { "resourceSubscriptions": [self.account.wanted.uri()] },
+                    "_meta": ModernClient::meta(),
+                });
+                let body = json!({ "jsonrpc": "2.0", "id": self.name,
+                    "method": "subscriptions/listen", "params": params })
+                .to_string();
+                format!(
+                    "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+                     Accept: application/json, text/event-stream\r\n\
+                     Mcp-Protocol-Version: {MODERN_VERSION}\r\nMcp-Method: subscriptions/listen\r\n\
+                     Content-Length: {}\r\n\r\n{body}",
+                    body.len()
+                )
+            }
+        }
+    }
+
+    /// Takes a frame to the books.
+    pub(crate) fn take(&mut self, frame: &Frame, ledger: &mut Ledger) -> Took {
+        let took = match self.kind {
+            Kind::Listen => return self.take_change(frame, ledger),
+            Kind::Events => match frame.name {
+                Name::Connected => self.take_opening(frame, ledger),
+                Name::Event => self.take_event(frame, ledger),
+                Name::Truncated => self.bad(Fault::Truncated, frame, ledger),
+                _ => self.bad(Fault::BadFrame, frame, ledger),
+            },
+            Kind::Session(_) => match frame.name {
+                Name::None if frame.data.is_empty() && frame.mark.is_none() => {
+                    self.take_opening(frame, ledger)
+                }
+                Name::Message if frame.mark.is_some() => self.take_event(frame, ledger),
+                Name::Message if contains(&frame.data, b"\"truncated\":true") => {
+                    self.bad(Fault::Truncated, frame, ledger)
+                }
+                Name::Message => Took::Other,
+                _ => self.bad(Fault::BadFrame, frame, ledger),
+            },
+        };
+        if !frame.id.is_empty() {
+            self.last_id.clear();
+            self.last_id.extend_from_slice(&frame.id);
+        }
+        took
+    }
+
+    /// The place in the log that a frame's id names.
+    fn place(&self, frame: &Frame) -> Option<u64> {
+        let text = std::str::from_utf8(&frame.id).ok()?;
+        let cursor = Cursor::parse(text, self.scope).ok()?;
+        Some(cursor.sequence.0)
+    }
+
+    fn take_opening(&mut self, frame: &Frame, ledger: &mut Ledger) -> Took {
+        let Some(place) = self.place(frame) else {
+            return self.bad(Fault::BadFrame, frame, ledger);
+        };
+        self.account.connected(ledger, place);
+        Took::Opening
+    }
+
+    fn take_event(&mut self, frame: &Frame, ledger: &mut Ledger) -> Took {
+        let (Some(place), Some(mark)) = (self.place(frame), frame.mark) else {
+            return self.bad(Fault::BadFrame, frame, ledger);
+        };
+        self.account.event(ledger, place, mark);
+        Took::Event(mark)
+    }
+
+    fn bad(&self, fault: Fault, frame: &Frame, ledger: &mut Ledger) -> Took {
+        let (name, kind) = (self.name, &self.kind);
+        ledger.faults.add(fault, || {
+            let (id, data) = (
+                String::from_utf8_lossy(&frame.id),
+                String::from_utf8_lossy(&frame.data),
+            );
+            let (event, mark) = (frame.name, frame.mark);
+            format!("stream {name} ({kind:?}) got {event:?}, id {id:?}, mark {mark:?}, data {data}")
+        });
+        Took::Other
+    }
+
+    fn take_change(&mut self, frame: &Frame, ledger: &mut Ledger) -> Took {
+        let wanted = self.account.wanted;
+        if contains(&frame.data, b"subscriptions/acknowledged") {
+            let sent = wanted.repositories().map(|at| ledger.books.newest_sent(at));
+            self.sent_before = sent.collect();
+            self.updates = 0;
+            return Took::Opening;
+        }
+        if !contains(&frame.data, b"notifications/resources/updated") {
+            // The result with which an edge that drains ends the stream, for instance.
+            return Took::Other;
+        }
+        let uri = format!("\"uri\":\"{}\"", wanted.uri());
+        if !contains(&frame.data, uri.as_bytes()) {
+            return self.bad(Fault::Foreign, frame, ledger);
+        }
+        self.updates += 1;
+        Took::Update
+    }
+
+    /// Whether it has everything that it is owed by now.
+    pub(crate) fn is_settled(&self, ledger: &Ledger) -> bool {
+        if self.kind != Kind::Listen {
+            return self.account.is_settled(ledger);
+        }
+        let wanted = self.account.wanted;
+        let owed = wanted
+            .repositories()
+            .zip(&self.sent_before)
+            .map(|(repository, before)| {
+                let now = wanted.count(ledger.books.newest_acknowledged(repository));
+                u64::from(now.saturating_sub(wanted.count(*before)))
+            });
+        !self.sent_before.is_empty() && self.updates >= owed.sum()
+    }
+
+    /// An event that it is owed since before `millis` (of the run) and does not have.
+    pub(crate) fn overdue(&self, ledger: &Ledger, millis: u32) -> Option<(usize, u32)> {
+        match self.kind {
+            Kind::Listen => None,
+            _ => self.account.overdue(ledger, millis),
+        }
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|here| here == part)
+}

@@ -1,0 +1,407 @@
+//! What each stream got, against the books.
+//!
+//! Every event carries its repository and its number there, and the frame's cursor says its place in the
+//! log. A stream's account is the place that it is at and the last number of each repository that it
+//! wants: the next one has to be the next wanted number, at a later place. That is enough to tell every
+//! loss, duplicate, disorder and stranger, in a few bytes per stream.
+
+use std::sync::Arc;
+
+use super::{
+    books::Books,
+    faults::{Fault, Faults},
+    world::{Mark, REPOSITORIES, Wanted},
+};
+
+/// What is known of the log by what streams got.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    /// What was sent and acknowledged.
+    pub(crate) books: Arc<Books>,
+    /// What was found so far.
+    pub(crate) faults: Faults,
+    /// Per repository, the place in the log of each number; 0 for not seen yet.
+    places: Vec<Vec<u64>>,
+    /// Beginnings that cannot be judged yet: the stream began after this place, and the event before its
+    /// first one must not be later.
+    beginnings: Vec<(Mark, u64)>,
+}
+
+impl Ledger {
+    /// An empty ledger over the books.
+    pub(crate) fn new(books: Arc<Books>) -> Self {
+        Self {
+            books,
+            faults: Faults::default(),
+            places: vec![Vec::new(); REPOSITORIES],
+            beginnings: Vec::new(),
+        }
+    }
+
+    /// The place of an event; none if no stream has had it yet.
+    fn place(&self, repository: usize, number: u32) -> Option<u64> {
+        let index = number.checked_sub(1)? as usize;
+        let place = self.places[repository].get(index).copied();
+        place.filter(|place| *place != 0)
+    }
+
+    /// Books the place of an event; all streams have to see it at the same one, and a repository's events
+    /// are there in the order of their numbers.
+    fn book_place(&mut self, mark: Mark, place: u64) {
+        let index = (mark.number - 1) as usize;
+        let places = &mut self.places[mark.repository];
+        if places.len() <= index {
+            places.resize(index + 1, 0);
+        }
+        if places[index] == place {
+            return;
+        }
+        let before = places[..index].iter().rev().find(|place| **place != 0);
+        let after = places[index + 1..].iter().find(|place| **place != 0);
+        let is_between =
+            before.is_none_or(|before| *before < place) && after.is_none_or(|after| *after > place);
+        if places[index] == 0 && is_between {
+            places[index] = place;
+        } else {
+            let known = places[index];
+            self.faults.add(Fault::Moved, || {
+                format!("{mark} at place {place}, known at {known}")
+            });
+        }
+    }
+
+    /// Judges the beginnings that were left open: by now every event was seen by somebody.
+    pub(crate) fn close(&mut self) {
+        for (before, began) in std::mem::take(&mut self.beginnings) {
+            if self
+                .place(before.repository, before.number)
+                .is_none_or(|place| place > began)
+            {
+                self.faults.add(Fault::Lost, || {
+                    format!("{before}: a stream that began at place {began} started behind it")
+                });
+            }
+        }
+    }
+}
+
+/// The account of one stream, over all its connections.
+#[derive(Debug)]
+pub(crate) struct Account {
+    /// What it wants.
+    pub(crate) wanted: Wanted,
+    /// For messages.
+    name: u64,
+    /// Where it began; none before its first connection.
+    began: Option<u64>,
+    /// The place of the last thing that it had.
+    at: u64,
+    /// The last number of each wanted repository; 0 for none yet.
+    last: Box<[u32]>,
+}
+
+impl Account {
+    /// A stream that is not open yet; `name` is for messages.
+    pub(crate) fn new(name: u64, wanted: Wanted) -> Self {
+        Self {
+            wanted,
+            name,
+            began: None,
+            at: 0,
+            last: vec![0; wanted.repositories().len()].into(),
+        }
+    }
+
+    /// It is open, and says where it goes on from.
+    pub(crate) fn connected(&mut self, ledger: &mut Ledger, place: u64) {
+        if self.began.is_none() {
+            (self.began, self.at) = (Some(place), place);
+        } else if place != self.at {
+            let (name, at) = (self.name, self.at);
+            ledger.faults.add(Fault::ResumedElsewhere, || {
+                format!("stream {name} was at place {at} and goes on from {place}")
+            });
+        }
+    }
+
+    /// An event came, at this place of the log.
+    pub(crate) fn event(&mut self, ledger: &mut Ledger, place: u64, mark: Mark) {
+        let (name, repository) = (self.name, mark.repository);
+        if mark.number == 0 || mark.number > ledger.books.newest_sent(repository) {
+            let what = || format!("stream {name} got {mark}");
+            return ledger.faults.add(Fault::Invented, what);
+        }
+        if !self.wanted.wants(mark) {
+            let wanted = self.wanted;
+            let what = || format!("stream {name} wants {wanted:?} and got {mark}");
+            return ledger.faults.add(Fault::Foreign, what);
+        }
+        ledger.book_place(mark, place);
+        let last = self.last[repository - self.wanted.repositories().start];
+        let (at, step) = (self.at, self.wanted.step());
+        if place <= at || mark.number <= last {
+            let fault = if mark.number <= last && place <= at {
+                Fault::Duplicate
+            } else {
+                Fault::Disorder
+            };
+            ledger.faults.add(fault, || {
+                format!("stream {name} got {mark} at place {place}; it was at {at}, number {last}")
+            });
+            // What came late has come: it is not missing as well.
+            let index = repository - self.wanted.repositories().start;
+            self.last[index] = last.max(mark.number);
+            return;
+        }
+        let previous = mark.number.saturating_sub(step);
+        if last == 0 {
+            self.begin_repository(ledger, mark, previous);
+        } else if previous != last {
+            let missing = (previous - last) / step;
+            ledger.faults.add(Fault::Lost, || {
+                format!("stream {name} misses {missing} between number {last} and {mark}")
+            });
+        }
+        self.last[repository - self.wanted.repositories().start] = mark.number;
+        self.at = place;
+    }
+
+    /// The first event of a repository: the one before it has to be from before the stream began.
+    fn begin_repository(&mut self, ledger: &mut Ledger, mark: Mark, previous: u32) {
+        let (Some(began), 1..) = (self.began, previous) else {
+            return;
+        };
+        match ledger.place(mark.repository, previous) {
+            Some(place) if place <= began => {}
+            Some(place) => {
+                let name = self.name;
+                ledger.faults.add(Fault::Lost, || {
+                    format!(
+                        "stream {name} began at place {began} and got {mark} first, not number \
+                         {previous} at place {place}"
+                    )
+                });
+            }
+            None => {
+                let before = Mark {
+                    number: previous,
+                    ..mark
+                };
+                ledger.beginnings.push((before, began));
+            }
+        }
+    }
+
+    /// An event of a repository, up to `newest`, that it is owed and does not have. One that nobody had yet
+    /// counts as owed: somebody else may be owed it, and will get it.
+    fn owed(&self, ledger: &Ledger, repository: usize, newest: u32) -> Option<u32> {
+        let newest = self.wanted.newest(newest);
+        let last = self.last[repository - self.wanted.repositories().start];
+        if newest <= last {
+            return None;
+        }
+        if last > 0 {
+            return Some(last + self.wanted.step());
+        }
+        let is_later = ledger
+            .place(repository, newest)
+            .is_none_or(|place| self.began.is_none_or(|began| place > began));
+        is_later.then_some(newest)
+    }
+
+    /// Whether it has everything that it is owed by now.
+    pub(crate) fn is_settled(&self, ledger: &Ledger) -> bool {
+        let newest = |at| ledger.books.newest_acknowledged(at);
+        let mut repositories = self.wanted.repositories();
+        self.began.is_some() && repositories.all(|at| self.owed(ledger, at, newest(at)).is_none())
+    }
+
+    /// An event, by repository and number, that it is owed since before `millis` (of the run) and does not
+    /// have.
+    pub(crate) fn overdue(&self, ledger: &Ledger, millis: u32) -> Option<(usize, u32)> {
+        self.began?;
+        self.wanted.repositories().find_map(|repository| {
+            let newest = ledger.books.acknowledged_before(repository, millis);
+            let number = self.owed(ledger, repository, newest)?;
+            Some((repository, number))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A world in which repositories 0 and 1 take turns: number n of repository r is at place 2n + r.
+    struct Fixture {
+        ledger: Ledger,
+    }
+
+    fn mark(repository: usize, number: u32) -> Mark {
+        Mark {
+            repository,
+            number,
+            sent_millis: 0,
+        }
+    }
+
+    fn place(mark: Mark) -> u64 {
+        u64::from(mark.number) * 2 + mark.repository as u64
+    }
+
+    impl Fixture {
+        fn new(events: u32) -> Self {
+            let books = Arc::new(Books::new());
+            for repository in 0..2 {
+                for _ in 0..events {
+                    let number = books.sending(repository);
+                    books.acknowledged(repository, number);
+                }
+            }
+            Self {
+                ledger: Ledger::new(books),
+            }
+        }
+
+        fn stream(&mut self, wanted: Wanted, began: u64) -> Account {
+            let mut account = Account::new(1, wanted);
+            account.connected(&mut self.ledger, began);
+            account
+        }
+
+        fn got(&mut self, account: &mut Account, mark: Mark) {
+            account.event(&mut self.ledger, place(mark), mark);
+        }
+
+        fn all(&mut self, account: &mut Account, numbers: impl IntoIterator<Item = u32>) {
+            for number in numbers {
+                for repository in 0..2 {
+                    if account.wanted.wants(mark(repository, number)) {
+                        self.got(account, mark(repository, number));
+                    }
+                }
+            }
+        }
+
+        fn found(&mut self) -> Vec<(Fault, u64)> {
+            self.ledger.close();
+            self.ledger.faults.counts.clone().into_iter().collect()
+        }
+    }
+
+    fn two() -> Wanted {
+        Wanted::EVERYTHING
+    }
+
+    #[test]
+    fn books_balance_when_every_stream_has_what_it_wants_from_where_it_began() {
+        let mut world = Fixture::new(30);
+        let mut everything = world.stream(two(), 0);
+        assert!(!everything.is_settled(&world.ledger));
+        world.all(&mut everything, 1..=30);
+        let mut late = world.stream(two(), 21);
+        world.all(&mut late, 11..=30);
+        let mut issue = world.stream(Wanted::issue(1, 3), 0);
+        world.all(&mut issue, 1..=30);
+        // Began behind the last event that it wants, so it is owed nothing.
+        let idle = world.stream(Wanted::issue(0, 3), 46);
+        for account in [&everything, &late, &issue, &idle] {
+            assert!(account.is_settled(&world.ledger), "{account:?}");
+            assert_eq!(account.overdue(&world.ledger, u32::MAX), None);
+        }
+        assert_eq!(world.found(), []);
+    }
+
+    #[test]
+    fn a_loss_in_the_middle_is_found_by_what_comes_after_it() {
+        let mut world = Fixture::new(30);
+        let mut stream = world.stream(Wanted::repository(0), 0);
+        world.all(&mut stream, (1..=10).chain(14..=30));
+        let mut issue = world.stream(Wanted::issue(1, 3), 0);
+        world.all(&mut issue, [3, 23]);
+        assert_eq!(world.found(), [(Fault::Lost, 2)]);
+        assert!(world.ledger.faults.examples[0].contains("misses 3 between number 10"));
+        assert!(world.ledger.faults.examples[1].contains("misses 1 between number 3"));
+    }
+
+    #[test]
+    fn a_loss_at_the_beginning_is_found_at_once_or_when_the_event_is_known() {
+        let mut world = Fixture::new(10);
+        let mut early = world.stream(Wanted::repository(0), 2);
+        world.all(&mut early, 5..=10);
+        assert_eq!(world.ledger.faults.total(), 0, "number 4 is not known yet");
+        let mut witness = world.stream(two(), 0);
+        world.all(&mut witness, 1..=10);
+        let mut late = world.stream(Wanted::repository(0), 2);
+        world.all(&mut late, 3..=10);
+        assert_eq!(world.ledger.faults.total(), 1, "number 2 is at place 4");
+        assert_eq!(world.found(), [(Fault::Lost, 2)]);
+    }
+
+    #[test]
+    fn a_loss_at_the_end_is_still_owed_and_becomes_overdue() {
+        let mut world = Fixture::new(10);
+        let mut stream = world.stream(two(), 0);
+        world.all(&mut stream, 1..=9);
+        world.got(&mut stream, mark(0, 10));
+        assert!(!stream.is_settled(&world.ledger));
+        assert_eq!(stream.overdue(&world.ledger, u32::MAX), Some((1, 10)));
+        assert_eq!(stream.overdue(&world.ledger, 0), None);
+        world.got(&mut stream, mark(1, 10));
+        assert!(stream.is_settled(&world.ledger));
+        // One that never had an event is owed too.
+        let silent = world.stream(Wanted::repository(1), 20);
+        assert!(!silent.is_settled(&world.ledger));
+        assert!(
+            !Account::new(2, two()).is_settled(&world.ledger),
+            "never open"
+        );
+    }
+
+    #[test]
+    fn duplicates_are_found_also_after_a_resume() {
+        let mut world = Fixture::new(10);
+        let mut stream = world.stream(two(), 0);
+        world.all(&mut stream, 1..=5);
+        world.got(&mut stream, mark(1, 5));
+        stream.connected(&mut world.ledger, place(mark(1, 5)));
+        world.got(&mut stream, mark(0, 4));
+        world.all(&mut stream, 6..=10);
+        assert!(stream.is_settled(&world.ledger));
+        assert_eq!(world.found(), [(Fault::Duplicate, 2)]);
+    }
+
+    #[test]
+    fn disorder_over_repositories_is_found_by_the_place_in_the_log() {
+        let mut world = Fixture::new(10);
+        let mut stream = world.stream(two(), 0);
+        world.all(&mut stream, 1..=4);
+        world.got(&mut stream, mark(1, 5));
+        world.got(&mut stream, mark(0, 5));
+        assert_eq!(world.found(), [(Fault::Disorder, 1)]);
+    }
+
+    #[test]
+    fn strangers_and_inventions_are_found() {
+        let mut world = Fixture::new(10);
+        let mut stream = world.stream(Wanted::repository(0), 0);
+        world.got(&mut stream, mark(1, 1));
+        world.got(&mut stream, mark(0, 11));
+        let mut issue = world.stream(Wanted::issue(0, 3), 0);
+        world.got(&mut issue, mark(0, 4));
+        let expected = [(Fault::Foreign, 2), (Fault::Invented, 1)];
+        assert_eq!(world.found(), expected);
+    }
+
+    #[test]
+    fn an_event_at_two_places_and_a_resume_elsewhere_are_found() {
+        let mut world = Fixture::new(10);
+        let mut one = world.stream(two(), 0);
+        world.all(&mut one, 1..=2);
+        let mut other = world.stream(Wanted::repository(0), 0);
+        other.event(&mut world.ledger, 3, mark(0, 1));
+        one.connected(&mut world.ledger, 4);
+        let expected = [(Fault::Moved, 1), (Fault::ResumedElsewhere, 1)];
+        assert_eq!(world.found(), expected);
+    }
+}

@@ -1,0 +1,74 @@
+//! One connection of a stream.
+
+use std::{
+    io::Write,
+    net::{SocketAddrV4, TcpStream},
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::epoll,
+    fd::OwnedFd,
+    io::Errno,
+    net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt},
+};
+
+use crate::soak::wire::Wire;
+
+/// A connection that is being made, or carries an answer.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) socket: TcpStream,
+    pub(super) wire: Wire,
+    /// When it was begun.
+    pub(super) began: Instant,
+    /// When the stream's first frame came.
+    pub(super) opened: Option<Instant>,
+    /// When anything came last.
+    pub(super) heard: Instant,
+    asked: bool,
+}
+
+impl Connection {
+    /// Begins to connect; what happens to it is reported by the epoll with this mark.
+    pub(super) fn open(to: SocketAddrV4, epoll: &OwnedFd, mark: u64) -> Result<Self, Errno> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
+        match connect(&socket, &to) {
+            Ok(()) | Err(Errno::INPROGRESS) => {}
+            Err(error) => return Err(error),
+        }
+        let flags = epoll::EventFlags::IN
+            | epoll::EventFlags::OUT
+            | epoll::EventFlags::RDHUP
+            | epoll::EventFlags::ET;
+        epoll::add(epoll, &socket, epoll::EventData::new_u64(mark), flags)?;
+        let now = Instant::now();
+        Ok(Self {
+            socket: TcpStream::from(socket),
+            wire: Wire::new(),
+            began: now,
+            opened: None,
+            heard: now,
+            asked: false,
+        })
+    }
+
+    /// Sends the request if that has not been done. Whether the connection is good.
+    pub(super) fn ask(&mut self, request: impl FnOnce() -> String) -> bool {
+        if self.asked {
+            return true;
+        }
+        self.asked = true;
+        let request = request();
+        // An empty socket buffer takes any of our requests at once.
+        let sent = self.socket.write(request.as_bytes());
+        sent.is_ok_and(|sent| sent == request.len())
+    }
+
+    /// Closes it with a reset.
+    pub(super) fn reset(self) {
+        // Without it the close is an orderly one, which is fine too.
+        let _ = sockopt::set_socket_linger(&self.socket, Some(Duration::ZERO));
+    }
+}

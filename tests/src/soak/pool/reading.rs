@@ -1,0 +1,148 @@
+//! What the sockets say.
+
+use std::{
+    io::{ErrorKind, Read},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use rustix::event::epoll;
+
+use super::{
+    connection::Connection,
+    streams::{Slot, Streams},
+};
+use crate::soak::{client::Took, faults::Fault, wire::Broken};
+
+/// A stream that has been open for so long is not catching up any more: its delays are counted.
+const LIVE_AFTER: Duration = Duration::from_secs(5);
+/// How long the thread waits for sockets before it looks at everything else.
+const TURN: rustix::time::Timespec = rustix::time::Timespec {
+    tv_sec: 0,
+    tv_nsec: 5_000_000,
+};
+
+impl Streams {
+    /// Reads what is there, or waits a moment for it.
+    pub(super) fn turn(&mut self) -> Result<()> {
+        let mut events = Vec::with_capacity(1024);
+        let spare = rustix::buffer::spare_capacity(&mut events);
+        match epoll::wait(&self.epoll, spare, Some(&TURN)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).context("waiting for sockets"),
+        }
+        for event in events {
+            let (flags, data) = (event.flags, event.data.u64());
+            let (slot, serial) = ((data & 0xffff_ffff) as usize, (data >> 32) as u32);
+            if self.slots[slot].serial != serial {
+                continue;
+            }
+            if flags.contains(epoll::EventFlags::OUT) && !self.ask(slot) {
+                self.come_back(slot);
+                continue;
+            }
+            let rest = epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::HUP;
+            if flags.intersects(rest | epoll::EventFlags::ERR) {
+                self.read(slot);
+            }
+        }
+        Ok(())
+    }
+
+    /// The connection is there: sends the request, once. Whether that went well.
+    fn ask(&mut self, slot: usize) -> bool {
+        let Slot {
+            client: Some(client),
+            connection: Some(connection),
+            ..
+        } = &mut self.slots[slot]
+        else {
+            return false;
+        };
+        connection.ask(|| client.request())
+    }
+
+    /// Reads one socket until it is empty: registered edge-triggered, it would not be reported again.
+    fn read(&mut self, slot: usize) {
+        loop {
+            let Some(connection) = &mut self.slots[slot].connection else {
+                return;
+            };
+            match connection.socket.read(&mut self.buffer) {
+                Ok(0) => return self.broke(slot),
+                Ok(length) => {
+                    if let Err(broken) = self.feed(slot, length) {
+                        return self.refused(slot, broken);
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return self.broke(slot),
+            }
+            let ended = |connection: &Connection| connection.wire.has_ended();
+            if self.slots[slot].connection.as_ref().is_some_and(ended) {
+                return self.broke(slot);
+            }
+        }
+    }
+
+    fn feed(&mut self, slot: usize, length: usize) -> Result<(), Broken> {
+        let Slot {
+            client: Some(client),
+            connection: Some(connection),
+            was_open,
+            ..
+        } = &mut self.slots[slot]
+        else {
+            return Ok(());
+        };
+        let Connection {
+            wire,
+            opened,
+            heard,
+            ..
+        } = connection;
+        let now = Instant::now();
+        *heard = now;
+        let (ledger, figures) = (&mut self.ledger, &mut self.figures);
+        figures.bytes += length as u64;
+        let now_millis = ledger.books.now_millis();
+        wire.feed(
+            &self.buffer[..length],
+            &mut |frame| match client.take(frame, ledger) {
+                Took::Opening => {
+                    *opened = Some(now);
+                    figures.opened += 1;
+                    figures.resumed += u64::from(std::mem::replace(was_open, true));
+                }
+                Took::Event(mark) => {
+                    figures.events += 1;
+                    if opened.is_some_and(|opened| now - opened > LIVE_AFTER) {
+                        let delay = now_millis.saturating_sub(mark.sent_millis);
+                        figures.delays.add(delay);
+                    }
+                }
+                Took::Update => figures.updates += 1,
+                Took::Other => {}
+            },
+        )
+    }
+
+    fn broke(&mut self, slot: usize) {
+        self.figures.broken += 1;
+        self.come_back(slot);
+    }
+
+    fn refused(&mut self, slot: usize, broken: Broken) {
+        let client = &self.slots[slot].client;
+        match broken {
+            // The edge behind the balancer has just died, or there is none for the moment.
+            Broken::Status(500..) => self.figures.unavailable += 1,
+            _ => self
+                .ledger
+                .faults
+                .add(Fault::Refused, || format!("{broken:?} for {client:?}")),
+        }
+        self.come_back(slot);
+    }
+}

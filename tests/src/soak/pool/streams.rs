@@ -1,0 +1,347 @@
+//! The places of all streams: who takes them, when they connect, whom to look after.
+
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    net::SocketAddrV4,
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use rustix::event::epoll;
+
+use super::{Figures, Order, connection::Connection};
+use crate::soak::{
+    books::Books,
+    client::{Client, Kind},
+    faults::{Fault, Faults},
+    ledger::Ledger,
+    options::Options,
+    sessions::{Made, Wish},
+    world::Wanted,
+};
+
+/// How long an answer may take to begin with its first frame; then the client tries again.
+const OPEN_DEADLINE: Duration = Duration::from_secs(15);
+/// What an event may take on an open stream before that is a fault, in milliseconds.
+const OVERDUE_MILLIS: u32 = 30_000;
+/// A client that lost its stream comes back after up to this long.
+const RETURN_WITHIN_MILLIS: u64 = 2000;
+/// Pace at which the first streams are opened, per second.
+const FIRST_OPENS_PER_SECOND: u64 = 1000;
+/// How often a part of the streams is looked after, and how large it is: all of them in about a second.
+const CARE_EVERY: Duration = Duration::from_millis(20);
+const CARE_PARTS: usize = 50;
+/// How often the figures are written down for others.
+const PUBLISH_EVERY: Duration = Duration::from_millis(250);
+
+/// A place for a stream; when it is closed on purpose, another one takes it.
+#[derive(Debug)]
+pub(super) struct Slot {
+    /// None while its session is being made.
+    pub(super) client: Option<Client>,
+    pub(super) connection: Option<Connection>,
+    /// Counts connections: what is said of an older one is no news.
+    pub(super) serial: u32,
+    /// Whether this client was ever open.
+    pub(super) was_open: bool,
+}
+
+#[derive(Debug, Default)]
+struct Churn {
+    per_second: u32,
+    since: Option<Instant>,
+    done: u64,
+}
+
+/// All streams.
+pub(super) struct Streams {
+    pub(super) slots: Vec<Slot>,
+    pub(super) epoll: rustix::fd::OwnedFd,
+    /// When which slot opens its next connection, if its serial is still this.
+    due: BinaryHeap<Reverse<(Instant, usize, u32)>>,
+    balancer: SocketAddrV4,
+    pub(super) ledger: Ledger,
+    rng: StdRng,
+    wishes: tokio::sync::mpsc::UnboundedSender<Wish>,
+    made: mpsc::Receiver<Made>,
+    pub(super) buffer: Vec<u8>,
+    pub(super) figures: Figures,
+    /// Clients so far: the last one's name.
+    named: u64,
+    churn: Churn,
+    /// The slot that is looked after next.
+    cared: usize,
+    cared_at: Instant,
+    settling: bool,
+    /// What counts as dead.
+    silence: Duration,
+}
+
+impl Streams {
+    /// The places of all streams; the first connections are due.
+    pub(super) fn new(
+        options: &Options,
+        balancer: SocketAddrV4,
+        books: Arc<Books>,
+        wishes: tokio::sync::mpsc::UnboundedSender<Wish>,
+        made: mpsc::Receiver<Made>,
+    ) -> Result<Self> {
+        let mut streams = Self {
+            slots: Vec::new(),
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC).context("making an epoll")?,
+            due: BinaryHeap::new(),
+            balancer,
+            ledger: Ledger::new(books),
+            rng: StdRng::seed_from_u64(options.seed),
+            wishes,
+            made,
+            buffer: vec![0; 64 * 1024],
+            figures: Figures::default(),
+            named: 0,
+            churn: Churn::default(),
+            cared: 0,
+            cared_at: Instant::now(),
+            settling: false,
+            silence: options.silence(),
+        };
+        streams.populate(options.streams);
+        Ok(streams)
+    }
+
+    fn populate(&mut self, count: usize) {
+        let start = Instant::now();
+        for slot in 0..count {
+            self.slots.push(Slot {
+                client: None,
+                connection: None,
+                serial: 0,
+                was_open: false,
+            });
+            let after = Duration::from_micros(slot as u64 * 1_000_000 / FIRST_OPENS_PER_SECOND);
+            self.occupy(slot, start + after, None);
+        }
+    }
+
+    /// A new client takes the slot; of twenty one has a session and one listens.
+    fn occupy(&mut self, slot: usize, at: Instant, leaves: Option<String>) {
+        // The first wants everything and stays: so every event is seen by somebody.
+        let wanted = match slot {
+            0 => Wanted::EVERYTHING,
+            _ => Wanted::pick(&mut self.rng),
+        };
+        self.named += 1;
+        let place = &mut self.slots[slot];
+        place.was_open = false;
+        place.serial += 1;
+        let kind = match slot % 20 {
+            9 => {
+                let serial = place.serial;
+                let wish = Wish {
+                    slot,
+                    serial,
+                    wanted,
+                    leaves,
+                };
+                // Nobody makes sessions any more: the run is at its end.
+                let _ = self.wishes.send(wish);
+                return;
+            }
+            19 => Kind::Listen,
+            _ => Kind::Events,
+        };
+        place.client = Some(Client::new(self.named, kind, wanted));
+        self.due.push(Reverse((at, slot, place.serial)));
+    }
+
+    /// Holds the streams until it is told to close.
+    pub(super) fn run(
+        mut self,
+        orders: &mpsc::Receiver<Order>,
+        shared: &Mutex<Figures>,
+    ) -> Result<Faults> {
+        let mut published = Instant::now();
+        loop {
+            match orders.try_recv() {
+                Ok(Order::Churn(per_second)) => {
+                    self.churn = Churn {
+                        per_second,
+                        since: Some(Instant::now()),
+                        done: 0,
+                    };
+                }
+                Ok(Order::Settle) => self.settling = true,
+                Ok(Order::Close) | Err(mpsc::TryRecvError::Disconnected) => break,
+                Err(mpsc::TryRecvError::Empty) => {}
+            }
+            self.take_sessions();
+            self.open_due();
+            self.turn_over();
+            self.look_after();
+            self.turn()?;
+            if published.elapsed() >= PUBLISH_EVERY {
+                published = Instant::now();
+                self.publish(shared);
+            }
+        }
+        self.slots.clear();
+        self.ledger.close();
+        Ok(self.ledger.faults)
+    }
+
+    fn publish(&mut self, shared: &Mutex<Figures>) {
+        let slots = self.slots.iter();
+        let is_open = |slot: &&Slot| slot.connection.as_ref().is_some_and(|c| c.opened.is_some());
+        self.figures.open = slots.filter(is_open).count();
+        self.figures.witnessed = self.slots.first().is_some_and(|slot| slot.was_open);
+        self.figures.faults = self.ledger.faults.total();
+        self.figures.unsettled = self.settling.then(|| {
+            let client = |slot: &Slot| slot.client.as_ref().map(|c| c.is_settled(&self.ledger));
+            let settled = self.slots.iter().map(client);
+            settled.filter(|settled| *settled != Some(true)).count()
+        });
+        *shared.lock().unwrap_or_else(PoisonError::into_inner) = self.figures.clone();
+    }
+
+    fn take_sessions(&mut self) {
+        while let Ok(made) = self.made.try_recv() {
+            let place = &mut self.slots[made.slot];
+            if place.serial != made.serial {
+                continue;
+            }
+            match made.session {
+                Ok(id) => {
+                    self.named += 1;
+                    let client = Client::new(self.named, Kind::Session(id), made.wanted);
+                    place.client = Some(client);
+                    self.due
+                        .push(Reverse((Instant::now(), made.slot, made.serial)));
+                }
+                Err(why) => {
+                    self.ledger.faults.add(Fault::NoSession, || why);
+                    let again = Instant::now() + Duration::from_secs(1);
+                    self.occupy(made.slot, again, None);
+                }
+            }
+        }
+    }
+
+    /// Opens the connections whose time has come.
+    fn open_due(&mut self) {
+        let now = Instant::now();
+        while let Some(Reverse((at, slot, serial))) = self.due.peek().copied() {
+            if at > now {
+                break;
+            }
+            self.due.pop();
+            if self.slots[slot].serial == serial {
+                self.open(slot);
+            }
+        }
+    }
+
+    fn open(&mut self, slot: usize) {
+        let place = &mut self.slots[slot];
+        place.serial += 1;
+        self.figures.connects += 1;
+        let mark = (u64::from(place.serial) << 32) | slot as u64;
+        match Connection::open(self.balancer, &self.epoll, mark) {
+            Ok(connection) => place.connection = Some(connection),
+            Err(_) => self.come_back(slot),
+        }
+    }
+
+    /// The connection is gone, or there was none: another one, a little later.
+    pub(super) fn come_back(&mut self, slot: usize) {
+        let place = &mut self.slots[slot];
+        place.connection = None;
+        place.serial += 1;
+        let pause = Duration::from_millis(self.rng.random_range(0..RETURN_WITHIN_MILLIS));
+        let again = Reverse((Instant::now() + pause, slot, place.serial));
+        self.due.push(again);
+    }
+
+    /// Closes as many streams as the clock says, and opens others in their place.
+    fn turn_over(&mut self) {
+        let Some(since) = self.churn.since else {
+            return;
+        };
+        let owed = since.elapsed().as_millis() as u64 * u64::from(self.churn.per_second) / 1000;
+        while self.churn.done < owed && self.slots.len() > 1 {
+            self.churn.done += 1;
+            let slot = self.rng.random_range(1..self.slots.len());
+            let overdue = self.ledger.books.now_millis();
+            self.judge_delay(slot, overdue.saturating_sub(OVERDUE_MILLIS));
+            let place = &mut self.slots[slot];
+            let Some(client) = place.client.take() else {
+                continue;
+            };
+            if let Some(connection) = place.connection.take()
+                && self.rng.random_bool(0.5)
+            {
+                connection.reset();
+            }
+            self.figures.churned += 1;
+            let leaves = match client.kind {
+                Kind::Session(id) => Some(id),
+                Kind::Events | Kind::Listen => None,
+            };
+            self.occupy(slot, Instant::now(), leaves);
+        }
+    }
+
+    /// Looks after some connections: those that do not open, and those that are silent or late.
+    fn look_after(&mut self) {
+        if self.cared_at.elapsed() < CARE_EVERY {
+            return;
+        }
+        self.cared_at = Instant::now();
+        let late = self.ledger.books.now_millis();
+        let late = late.saturating_sub(OVERDUE_MILLIS);
+        for _ in 0..self.slots.len().div_ceil(CARE_PARTS) {
+            self.cared = (self.cared + 1) % self.slots.len();
+            let slot = self.cared;
+            let Some(connection) = &self.slots[slot].connection else {
+                continue;
+            };
+            if connection.opened.is_none() {
+                if connection.began.elapsed() > OPEN_DEADLINE {
+                    self.figures.slow_opens += 1;
+                    self.come_back(slot);
+                }
+            } else if connection.heard.elapsed() > self.silence {
+                let (client, silence) = (&self.slots[slot].client, self.silence);
+                let what = || format!("for {silence:?}: {client:?}");
+                self.ledger.faults.add(Fault::Silent, what);
+                self.come_back(slot);
+            } else if self.judge_delay(slot, late) {
+                // It begins anew, so that one delay is one fault.
+                self.come_back(slot);
+            }
+        }
+    }
+
+    /// Whether a stream that has been open all the time misses something that was acknowledged before
+    /// `late`.
+    fn judge_delay(&mut self, slot: usize, late: u32) -> bool {
+        let place = &self.slots[slot];
+        let (Some(client), Some(connection)) = (&place.client, &place.connection) else {
+            return false;
+        };
+        let overdue = Duration::from_millis(u64::from(OVERDUE_MILLIS));
+        if connection
+            .opened
+            .is_none_or(|opened| opened.elapsed() < overdue)
+        {
+            return false;
+        }
+        let Some((repository, number)) = client.overdue(&self.ledger, late) else {
+            return false;
+        };
+        let what = || format!("number {number} of repository {repository}: {client:?}");
+        self.ledger.faults.add(Fault::Overdue, what);
+        true
+    }
+}

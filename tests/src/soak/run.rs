@@ -1,0 +1,389 @@
+//! The whole run, from the start of the cluster to the report.
+
+use std::{
+    net::{SocketAddr, SocketAddrV4},
+    sync::{Arc, mpsc},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use reqwest::Url;
+use testkit::cluster::{Applied, Kind, Node, Plan, System};
+
+use super::{
+    Options, Report,
+    books::Books,
+    faults::{Fault, Faults},
+    hostile::{Hostile, Tallies},
+    pool::{Order, Pool},
+    processes::{Comparison, Edge, Sample, compare, compare_idle, descriptors},
+    sender::Senders,
+    sessions,
+    world::Hook,
+};
+
+/// Edges of the cluster.
+const EDGES: usize = 3;
+/// How long the streams may take to open, beside a second for each of this many.
+const OPEN_SECONDS: u64 = 60;
+const OPENS_PER_SECOND: u64 = 200;
+/// How long an edge that was killed stays away.
+const AWAY: Duration = Duration::from_secs(5);
+/// How often a line is printed and the edges are looked at.
+const PROGRESS: Duration = Duration::from_secs(10);
+/// How often the clock is looked at.
+const TICK: Duration = Duration::from_millis(50);
+/// How long it may take, once nothing more is sent, until every stream has everything.
+const SETTLE: Duration = Duration::from_secs(60);
+/// How long the answer of an admin listener may take.
+const METRICS_SECONDS: u64 = 5;
+/// What holding a stream that nobody reads may take beyond its bound: how often it is looked at.
+const HELD_SLACK_SECONDS: u64 = 10;
+
+/// Runs the soak; progress goes to standard error.
+///
+/// # Errors
+/// It could not be run. Promises that were broken are in the report.
+pub async fn run(options: &Options) -> Result<Report> {
+    options.check()?;
+    let heartbeat = options.heartbeat_seconds.to_string();
+    let adjust = |plan: Plan| plan.with_env("FORGEWIRE_EDGE__HEARTBEAT_SECONDS", &heartbeat);
+    let mut system = System::start_with(Kind::Cluster, adjust).await?;
+    match Soak::over(options, &mut system).await {
+        Ok(report) => {
+            system.stop().await?;
+            Ok(report)
+        }
+        Err(error) => {
+            let lines = system.cluster().last_lines();
+            Err(error.context(format!("last lines:\n{lines}")))
+        }
+    }
+}
+
+struct Soak<'a> {
+    options: &'a Options,
+    system: &'a mut System,
+    began: Instant,
+    http: reqwest::Client,
+    /// When each edge was started.
+    since: [Instant; EDGES],
+    /// Edges that are away, and when they come back.
+    away: [Option<Instant>; EDGES],
+    rng: StdRng,
+    books: Arc<Books>,
+    samples: Vec<Sample>,
+    faults: Faults,
+    kills: u64,
+}
+
+impl<'a> Soak<'a> {
+    async fn over(options: &'a Options, system: &'a mut System) -> Result<Report> {
+        let began = Instant::now();
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .pool_max_idle_per_host(0)
+            .timeout(Duration::from_secs(METRICS_SECONDS))
+            .build()?;
+        let mut soak = Self {
+            options,
+            system,
+            began,
+            http,
+            since: [began; EDGES],
+            away: [None; EDGES],
+            rng: StdRng::seed_from_u64(options.seed ^ 0x6b69_6c6c),
+            books: Arc::new(Books::new()),
+            samples: Vec::new(),
+            faults: Faults::default(),
+            kills: 0,
+        };
+        soak.say("the cluster runs");
+        let idle = soak.idle_descriptors().await?;
+        soak.all(idle).await
+    }
+
+    /// What is done by now, for whoever waits.
+    fn say(&self, what: &str) {
+        let seconds = self.books.now_millis() / 1000;
+        eprintln!("{what}, {seconds} s after the start");
+    }
+
+    async fn all(mut self, idle: Vec<(String, u64)>) -> Result<Report> {
+        let balancer = self.system.balancer().clone();
+        let (wishes, wished) = tokio::sync::mpsc::unbounded_channel();
+        let (making, made) = mpsc::channel();
+        let making = sessions::make(balancer.clone(), wished, making);
+        let books = Arc::clone(&self.books);
+        let pool = Pool::start(self.options, address(&balancer)?, books, wishes, made)?;
+        let witnessed = |pool: &Pool| pool.figures().witnessed;
+        self.await_streams(&pool, "the first stream is", witnessed)
+            .await?;
+        let hook = Hook::new(self.options.seed, self.system.secret());
+        let (ingest, rate) = (
+            self.system.ingest_balancer(),
+            self.options.events_per_second,
+        );
+        let senders = Senders::start(ingest, &hook, &self.books, rate);
+        let streams = self.options.streams;
+        let opened = |pool: &Pool| pool.figures().open >= streams;
+        self.await_streams(&pool, "all streams are", opened).await?;
+        self.say("all streams are open");
+
+        let edges = self.system.edges().iter().map(address);
+        let edges: Vec<_> = edges
+            .map(|edge| edge.map(SocketAddr::V4))
+            .collect::<Result<_>>()?;
+        let hostile = Hostile::start(self.options.hostile, &edges, self.options.seed);
+        self.hold(&pool, &hostile).await?;
+        self.say("the run is over");
+        pool.order(Order::Churn(0));
+        self.faults.append(senders.stop().await);
+        let settled_seconds = self.settle(&pool).await?;
+        self.say("every stream is settled or given up");
+        let mut streams = pool.figures();
+        let tallies = hostile.stop().await;
+        // The thread ends its turn, a few milliseconds.
+        self.faults.append(pool.close()?);
+        making.abort();
+        streams.faults = self.faults.total();
+
+        let mut comparisons = compare(&self.samples, self.options.seconds);
+        comparisons.extend(self.released(&idle).await?);
+        self.say("descriptors are back or given up");
+        self.judge(&comparisons, &tallies);
+        let (sent, acknowledged) = self.books.totals();
+        Ok(Report {
+            seconds: self.options.seconds,
+            sent,
+            acknowledged,
+            kills: self.kills,
+            settled_seconds,
+            streams,
+            hostile: tallies,
+            samples: self.samples,
+            comparisons,
+            faults: self.faults,
+        })
+    }
+
+    /// Waits until streams are open.
+    async fn await_streams(
+        &self,
+        pool: &Pool,
+        what: &str,
+        opened: impl Fn(&Pool) -> bool,
+    ) -> Result<()> {
+        let within = OPEN_SECONDS + self.options.streams as u64 / OPENS_PER_SECOND;
+        let deadline = Instant::now() + Duration::from_secs(within);
+        while !opened(pool) {
+            ensure!(pool.is_running(), "the streams' thread has ended");
+            let figures = pool.figures();
+            ensure!(
+                Instant::now() < deadline,
+                "not after {within} s: {what} open: {figures:?}"
+            );
+            tokio::time::sleep(TICK).await;
+        }
+        Ok(())
+    }
+
+    /// The run itself: churn, kills, restarts, samples.
+    async fn hold(&mut self, pool: &Pool, hostile: &Hostile) -> Result<()> {
+        let (start, lasting) = (Instant::now(), self.options.lasting());
+        // From here on samples count, and their thirds are those of the run.
+        self.began = start;
+        pool.order(Order::Churn(self.options.churn_per_second));
+        let every = Duration::from_secs(self.options.kill_every_seconds);
+        let (mut next_kill, mut next_line) = (start + every, start + PROGRESS);
+        while start.elapsed() < lasting {
+            ensure!(pool.is_running(), "the streams' thread has ended");
+            let now = Instant::now();
+            if !every.is_zero() && now >= next_kill {
+                next_kill += every;
+                let edge = self.rng.random_range(0..EDGES);
+                self.kill(edge)?;
+            }
+            for edge in 0..EDGES {
+                if self.away[edge].is_some_and(|until| now >= until) {
+                    self.bring_back(edge).await?;
+                }
+            }
+            if now >= next_line {
+                next_line += PROGRESS;
+                self.look(pool, hostile).await;
+            }
+            tokio::time::sleep(TICK).await;
+        }
+        for edge in 0..EDGES {
+            if self.away[edge].is_some() {
+                self.bring_back(edge).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn kill(&mut self, edge: usize) -> Result<()> {
+        if self.away[edge].is_some() {
+            return Ok(());
+        }
+        ensure!(self.system.kill(Node::Edge(edge))? == Applied::Done);
+        self.away[edge] = Some(Instant::now() + AWAY);
+        self.kills += 1;
+        Ok(())
+    }
+
+    async fn bring_back(&mut self, edge: usize) -> Result<()> {
+        self.since[edge] = Instant::now();
+        ensure!(self.system.restart(Node::Edge(edge)).await? == Applied::Done);
+        self.away[edge] = None;
+        Ok(())
+    }
+
+    /// Looks at the edges, and prints a line.
+    async fn look(&mut self, pool: &Pool, hostile: &Hostile) {
+        let mut memory = Vec::new();
+        for edge in 0..EDGES {
+            if self.away[edge].is_some() {
+                memory.push("away".to_owned());
+                continue;
+            }
+            match self.sample(edge).await {
+                Ok(sample) => {
+                    let (kib, fds, streams) = (sample.rss_kib, sample.descriptors, sample.streams);
+                    memory.push(format!("{} MiB {streams}/{fds}", kib / 1024));
+                    self.samples.push(sample);
+                }
+                // Busy beyond its deadline: no sample, and if it stays so, streams will tell.
+                Err(error) => memory.push(format!("{error}")),
+            }
+        }
+        let (figures, (sent, _)) = (pool.figures(), self.books.totals());
+        let held = hostile
+            .tallies()
+            .into_iter()
+            .filter(|(manner, _)| manner.is_bounded());
+        let held = held
+            .map(|(_, tally)| tally.longest_seconds)
+            .max()
+            .unwrap_or(0);
+        eprintln!(
+            "[{:4} s] {} open, {sent} sent, {} came (p99 < {} ms), {} resumed, {} churned, {} kills, {} \
+             faults, held {held} s; edges (streams/descriptors): {}",
+            self.began.elapsed().as_secs(),
+            figures.open,
+            figures.events,
+            figures.delays.below_millis(990),
+            figures.resumed,
+            figures.churned,
+            self.kills,
+            figures.faults + self.faults.total(),
+            memory.join(", ")
+        );
+    }
+
+    fn pid(&mut self, name: &str) -> Result<u32> {
+        let process = self.system.cluster().process(name)?;
+        process.id().with_context(|| format!("{name} does not run"))
+    }
+
+    async fn sample(&mut self, number: usize) -> Result<Sample> {
+        let edge = Edge {
+            number,
+            pid: self.pid(&Node::Edge(number).to_string())?,
+            admin: self.system.admin(Node::Edge(number))?,
+            since: self.since[number],
+        };
+        edge.sample(&self.http, self.began).await
+    }
+
+    /// Waits until every stream has everything; gives the seconds that it took.
+    async fn settle(&mut self, pool: &Pool) -> Result<f64> {
+        let start = Instant::now();
+        pool.order(Order::Settle);
+        loop {
+            ensure!(pool.is_running(), "the streams' thread has ended");
+            match pool.figures().unsettled {
+                Some(0) => break,
+                Some(left) if start.elapsed() > SETTLE => {
+                    let what = || format!("{left} streams miss something after {SETTLE:?}");
+                    self.faults.add(Fault::Unfinished, what);
+                    break;
+                }
+                _ => tokio::time::sleep(TICK).await,
+            }
+        }
+        Ok(start.elapsed().as_secs_f64())
+    }
+
+    /// The processes whose descriptors have to come back, and how many they have now.
+    fn descriptors_now(&mut self) -> Result<Vec<(String, u64)>> {
+        let edges = (0..EDGES).map(|edge| Node::Edge(edge).to_string());
+        let others = ["ingest-1", "ingest-2"].map(str::to_owned);
+        edges
+            .chain(others)
+            .map(|name| Ok((name.clone(), descriptors(self.pid(&name)?)?)))
+            .collect()
+    }
+
+    /// Descriptors when nobody is there, once they do not change any more.
+    async fn idle_descriptors(&mut self) -> Result<Vec<(String, u64)>> {
+        let deadline = Instant::now() + self.options.release();
+        let mut before = self.descriptors_now()?;
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let now = self.descriptors_now()?;
+            if now == before || Instant::now() > deadline {
+                return Ok(now);
+            }
+            before = now;
+        }
+    }
+
+    /// Waits until descriptors are as when idle.
+    async fn released(&mut self, idle: &[(String, u64)]) -> Result<Vec<Comparison>> {
+        let deadline = Instant::now() + self.options.release();
+        loop {
+            let now = self.descriptors_now()?;
+            let pairs = idle.iter().zip(&now);
+            let compared =
+                pairs.map(|((name, before), (_, after))| compare_idle(name, *before, *after));
+            let compared: Vec<_> = compared.collect();
+            if compared.iter().all(Comparison::is_flat) || Instant::now() > deadline {
+                return Ok(compared);
+            }
+            tokio::time::sleep(TICK).await;
+        }
+    }
+
+    fn judge(&mut self, comparisons: &[Comparison], tallies: &Tallies) {
+        for one in comparisons.iter().filter(|one| !one.is_flat()) {
+            self.faults.add(one.fault, || {
+                format!(
+                    "{}: {} → {}, at most {}",
+                    one.what, one.first, one.last, one.most
+                )
+            });
+        }
+        let bound = self.options.max_held_seconds;
+        for (manner, tally) in tallies.iter().filter(|(manner, _)| manner.is_bounded()) {
+            let held = tally.longest_seconds;
+            if bound > 0 && held > bound + HELD_SLACK_SECONDS {
+                let what = || format!("{manner:?} was held for {held} s, at most {bound}");
+                self.faults.add(Fault::Held, what);
+            }
+        }
+    }
+}
+
+fn address(url: &Url) -> Result<SocketAddrV4> {
+    let found = url
+        .socket_addrs(|| None)?
+        .into_iter()
+        .find_map(|address| match address {
+            SocketAddr::V4(address) => Some(address),
+            SocketAddr::V6(_) => None,
+        });
+    found.with_context(|| format!("{url} has no IPv4 address"))
+}

@@ -1,0 +1,118 @@
+//! Signed deliveries at a pace, over real HTTP. Those of one repository go one after the other, so that
+//! their order in the log is known; the repositories side by side.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use reqwest::Url;
+use testkit::fake_github::WebhookSender;
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior},
+};
+
+use super::{
+    books::Books,
+    faults::{Fault, Faults},
+    world::{Hook, Mark, REPOSITORIES},
+};
+
+/// How long a delivery is sent again until an ingest takes it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// All senders; they stop when `stop` says so, each with its last delivery acknowledged.
+#[derive(Debug)]
+pub(crate) struct Senders {
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+    faults: Arc<Mutex<Faults>>,
+}
+
+impl Senders {
+    /// Begins to send.
+    pub(crate) fn start(
+        ingest: &Url,
+        hook: &Hook,
+        books: &Arc<Books>,
+        events_per_second: u32,
+    ) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let faults = Arc::new(Mutex::new(Faults::default()));
+        let mut tasks = JoinSet::new();
+        let every = Duration::from_secs(1) * REPOSITORIES as u32 / events_per_second;
+        let (begin, sender) = (Instant::now(), WebhookSender::new());
+        for repository in 0..REPOSITORIES {
+            let sending = Sending {
+                repository,
+                ingest: ingest.clone(),
+                hook: hook.clone(),
+                books: Arc::clone(books),
+                sender: sender.clone(),
+                faults: Arc::clone(&faults),
+            };
+            // Spread over the interval, so that they come evenly.
+            let first = begin + every * repository as u32 / REPOSITORIES as u32;
+            tasks.spawn(sending.run(first, every, stopped.clone()));
+        }
+        Self {
+            stop,
+            tasks,
+            faults,
+        }
+    }
+
+    /// Stops, and waits until everything that was sent is acknowledged.
+    pub(crate) async fn stop(mut self) -> Faults {
+        self.stop.send_replace(true);
+        while self.tasks.join_next().await.is_some() {}
+        let faults = self.faults.lock();
+        faults.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+struct Sending {
+    repository: usize,
+    ingest: Url,
+    hook: Hook,
+    books: Arc<Books>,
+    sender: WebhookSender,
+    faults: Arc<Mutex<Faults>>,
+}
+
+impl Sending {
+    async fn run(self, first: Instant, every: Duration, mut stopped: watch::Receiver<bool>) {
+        let mut ticks = tokio::time::interval_at(first, every);
+        // A system that stalls gets what was planned afterwards, as from a GitHub that catches up.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        loop {
+            tokio::select! {
+                _ = stopped.wait_for(|stopped| *stopped) => return,
+                _ = ticks.tick() => {}
+            }
+            let number = self.books.sending(self.repository);
+            let mark = Mark {
+                repository: self.repository,
+                number,
+                sent_millis: self.books.now_millis(),
+            };
+            let delivery = self.hook.delivery(mark);
+            let to = std::slice::from_ref(&self.ingest);
+            match self
+                .sender
+                .send_until_accepted(to, &delivery, PATIENCE)
+                .await
+            {
+                Ok(_) => self.books.acknowledged(self.repository, number),
+                Err(error) => {
+                    let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+                    faults.add(Fault::NotTaken, || error.to_string());
+                    // Whether it is in the log is unknown, and so would be all that follows.
+                    return;
+                }
+            }
+        }
+    }
+}
