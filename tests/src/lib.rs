@@ -8,4 +8,4 @@ mod systems;
 
 pub use bridge::Bridge;
 pub use reader::{Reader, ReaderKind};
-pub use systems::{both, both_with, log_lines, settle, until};
+pub use systems::{both, both_and_kept_sockets, both_with, log_lines, settle, until};

@@ -32,15 +32,37 @@ pub async fn both_with(
     scenario: impl AsyncFn(&mut System) -> Result<()>,
 ) -> Result<()> {
     for kind in Kind::ALL {
-        let _turn = TURN.lock().await;
-        let mut system = System::start_with(kind, &adjust).await?;
-        if let Err(error) = scenario(&mut system).await {
-            let lines = system.cluster().last_lines();
-            return Err(error.context(format!("on the {kind} topology; last lines:\n{lines}")));
-        }
-        system.stop().await?;
+        one(kind, &adjust, &scenario).await?;
     }
     Ok(())
+}
+
+/// As [`both`], and then on the embedded topology with streams that stay with the HTTP server: for what
+/// streams promise, whoever drives them.
+///
+/// # Errors
+/// What the scenario says, with the topology's name.
+pub async fn both_and_kept_sockets(
+    scenario: impl AsyncFn(&mut System) -> Result<()>,
+) -> Result<()> {
+    both(&scenario).await?;
+    let keeps = |plan: Plan| plan.with_env("FORGEWIRE_EDGE__TAKE_OVER_SOCKETS", "false");
+    let kept = one(Kind::Embedded, keeps, &scenario).await;
+    kept.map_err(|error| error.context("sockets are not taken over"))
+}
+
+async fn one(
+    kind: Kind,
+    adjust: impl Fn(Plan) -> Plan,
+    scenario: impl AsyncFn(&mut System) -> Result<()>,
+) -> Result<()> {
+    let _turn = TURN.lock().await;
+    let mut system = System::start_with(kind, adjust).await?;
+    if let Err(error) = scenario(&mut system).await {
+        let lines = system.cluster().last_lines();
+        return Err(error.context(format!("on the {kind} topology; last lines:\n{lines}")));
+    }
+    system.stop().await
 }
 
 /// Waits until a condition holds.

@@ -19,7 +19,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use axum::Router;
 use hyper::server::conn::http1::Builder;
 use hyper_util::rt::TokioTimer;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use stream_driver::Reactors;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -37,10 +37,9 @@ const BACKLOG: i32 = 4096;
 /// Unsent bytes that the kernel takes per connection before it says "full". Without this a client
 /// that never reads holds megabytes in the kernel, and a slow one is noticed late.
 const NOTSENT_LOWAT_BYTES: u32 = 16 * 1024;
-/// How long a client may leave what we sent unacknowledged, or its window shut, before its connection is
-/// cut: one that stopped reading without hanging up holds a stream no longer than this.
-#[cfg(any(target_os = "android", target_os = "linux"))]
-const UNREAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a client may leave what we sent unacknowledged, or its window shut, before the kernel cuts its
+/// connection: the least of [`HttpLimits::silent_timeout`] that makes sense beside retransmissions.
+pub const SILENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long we accept nothing after the system had no file descriptor or memory for a connection.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
@@ -61,9 +60,14 @@ pub struct HttpLimits {
     /// per connection grow up to it (and to 8192 at least).
     pub max_header_bytes: usize,
     /// How long what hyper has written for a client may wait for it to be taken; over it the connection is
-    /// cut. Streams that a reactor drives decide themselves
-    /// ([`Source::gives_up`](stream_driver::Source::gives_up)).
+    /// cut. Streams decide themselves ([`Source::gives_up`](stream_driver::Source::gives_up)), whoever
+    /// drives them.
     pub unread_timeout: Duration,
+    /// How long a client may acknowledge nothing, or keep its window shut, before the kernel cuts its
+    /// connection (`TCP_USER_TIMEOUT`; it does not tell the two apart). `None`: a client that is gone is
+    /// noticed when the kernel stops to retransmit, and one that does not read never. It has to be longer
+    /// than streams wait for their clients, or the kernel is quicker.
+    pub silent_timeout: Option<Duration>,
     /// Threads that own the sockets of streams; 0 leaves streams to hyper.
     pub stream_threads: usize,
 }
@@ -75,6 +79,7 @@ impl Default for HttpLimits {
             header_timeout: Duration::from_secs(30),
             max_header_bytes: 16 * 1024,
             unread_timeout: Duration::from_secs(300),
+            silent_timeout: Some(SILENT_TIMEOUT),
             stream_threads: 0,
         }
     }
@@ -96,10 +101,7 @@ pub fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     #[cfg(any(target_os = "android", target_os = "linux"))]
-    {
-        socket.set_tcp_notsent_lowat(NOTSENT_LOWAT_BYTES)?;
-        socket.set_tcp_user_timeout(Some(UNREAD_TIMEOUT))?;
-    }
+    socket.set_tcp_notsent_lowat(NOTSENT_LOWAT_BYTES)?;
     socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
     socket.listen(BACKLOG)?;
@@ -126,6 +128,7 @@ pub async fn serve(
             }
         },
     };
+    set_silent_timeout(&listener, limits.silent_timeout);
     let closed = lifecycle.closed();
     let server = Server {
         terms: Terms {
@@ -151,6 +154,14 @@ pub async fn serve(
     server.connections.wait().await;
     if let Some(reactors) = reactors {
         closed.run_until_cancelled(reactors.finish()).await;
+    }
+}
+
+/// Accepted connections inherit it.
+fn set_silent_timeout(listener: &TcpListener, timeout: Option<Duration>) {
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    if let Err(error) = SockRef::from(listener).set_tcp_user_timeout(timeout) {
+        tracing::warn!(%error, "clients that are gone will be noticed late");
     }
 }
 

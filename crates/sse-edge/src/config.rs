@@ -62,7 +62,8 @@ pub struct Config {
     /// caught up since. Nothing is lost: it comes back with its cursor. 0 for never; then what such a
     /// client has not got is read from the log, however late.
     pub max_behind_seconds: u64,
-    /// Events that a client which does not read may be behind before its stream is cut; 0 for any number.
+    /// Events that a client which does not read may be behind before its stream is cut, not counting those
+    /// that it had missed when it came; 0 for any number.
     pub max_behind_events: u64,
     /// Seconds after which a stream ends and its client comes back, to any edge, and goes on where it was:
     /// without that, edges which are started because the others are full would get none of their streams.

@@ -27,6 +27,13 @@ pub(crate) const CATCH_UP_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) const WHEEL_SLICES: usize = 64;
 /// Streams that are taken from the list of all under one lock, to be woken without it.
 pub(crate) const VISITED_AT_ONCE: usize = 256;
+/// Nobody is cut for the events that came while it was behind for less than this.
+pub(crate) const BURST_PATIENCE: Duration = Duration::from_secs(1);
+/// A client that has been behind for so long when its stream ends gets no farewell if it takes nothing: it
+/// would keep the stream open for as long as it likes.
+pub(crate) const FAREWELL_PATIENCE: Duration = Duration::from_secs(60);
+/// How much later than the edge the kernel cuts a client that does not read.
+pub(crate) const KERNEL_LATER: Duration = Duration::from_secs(10);
 /// What a client is told to wait before it comes back after a close of ours, in milliseconds.
 pub(crate) const RETRY_MILLIS: u64 = 1000;
 /// Session changes that wait to be looked at; on overflow all sessions with a stream are looked at.

@@ -204,7 +204,7 @@ impl Metrics {
         );
         registry.register(
             "forgewire_edge_cut_streams",
-            "Streams cut because their client did not read: for too long, too far behind, or may not read any more",
+            "Streams cut because their client did not read: for too long (time), too far behind (lag), it may not any more (revoked), or the stream had ended (ended)",
             metrics.cut_streams.clone(),
         );
         registry.register(

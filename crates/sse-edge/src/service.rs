@@ -21,7 +21,7 @@ use ports::{
 use service_kit::{
     descriptors::Descriptors,
     follow::{FollowOptions, Followed, follow},
-    http::HttpLimits,
+    http::{HttpLimits, SILENT_TIMEOUT},
     lifecycle::{Latch, Lifecycle, OnExit},
     metrics::Registry,
 };
@@ -32,7 +32,7 @@ use crate::{
     calls::Calls,
     config::Config,
     fanout::{hub::Hub, wheel},
-    limits::CALL_DEADLINE,
+    limits::{CALL_DEADLINE, KERNEL_LATER},
     metrics::Metrics,
     policy::Rates,
     prompts::Prompts,
@@ -175,7 +175,8 @@ pub struct Service {
     heartbeat: Duration,
     drain: Duration,
     descriptors: Descriptors,
-    unread_timeout: Duration,
+    /// `None`: clients may be behind for ever.
+    max_behind: Option<Duration>,
     stream_threads: usize,
     /// Until they are passed on.
     reports: Mutex<Option<Reports>>,
@@ -240,10 +241,9 @@ impl Service {
             heartbeat: Duration::from_secs(config.heartbeat_seconds),
             drain: Duration::from_secs(config.drain_seconds),
             descriptors: deps.descriptors,
-            unread_timeout: match config.max_behind_seconds {
-                0 => Duration::MAX,
-                seconds => Duration::from_secs(seconds),
-            },
+            max_behind: Some(config.max_behind_seconds)
+                .filter(|seconds| *seconds > 0)
+                .map(Duration::from_secs),
             stream_threads: config.stream_threads(),
             reports: Mutex::new(Some(reports)),
         })
@@ -328,7 +328,11 @@ impl Service {
         let possible = self.descriptors.max_connections();
         HttpLimits {
             max_connections: limits.max_connections.min(possible),
-            unread_timeout: self.unread_timeout,
+            unread_timeout: self.max_behind.unwrap_or(limits.unread_timeout),
+            // The edge's own cut comes first, and says why.
+            silent_timeout: self
+                .max_behind
+                .map(|max| SILENT_TIMEOUT.max(max.saturating_add(KERNEL_LATER))),
             stream_threads: self.stream_threads,
             ..limits
         }

@@ -37,6 +37,23 @@ impl StreamBody {
     }
 }
 
+/// The next frame of a body; the source goes when it has ended.
+pub(crate) fn poll_frame_of(
+    place: &mut Option<Box<dyn Source>>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    let Some(source) = place.as_deref_mut() else {
+        return Poll::Ready(None);
+    };
+    StreamBody::poll_next(source, cx).map(|(bytes, fill)| {
+        debug_assert!(fill == Fill::Last || !bytes.is_empty(), "frames have bytes");
+        if fill == Fill::Last {
+            *place = None;
+        }
+        (!bytes.is_empty()).then_some(Ok(Frame::data(bytes)))
+    })
+}
+
 impl http_body::Body for StreamBody {
     type Data = Bytes;
     type Error = Infallible;
@@ -45,16 +62,7 @@ impl http_body::Body for StreamBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let Some(source) = self.source.as_deref_mut() else {
-            return Poll::Ready(None);
-        };
-        Self::poll_next(source, cx).map(|(bytes, fill)| {
-            debug_assert!(fill == Fill::Last || !bytes.is_empty(), "frames have bytes");
-            if fill == Fill::Last {
-                self.source = None;
-            }
-            (!bytes.is_empty()).then_some(Ok(Frame::data(bytes)))
-        })
+        poll_frame_of(&mut self.source, cx)
     }
 }
 

@@ -13,27 +13,35 @@ use bytes::Bytes;
 use http_body::Frame;
 use parking_lot::Mutex;
 
-use crate::{Fill, Outgoing, Progress, Source, StreamBody};
+use crate::{Fill, Outgoing, Progress, Source, StreamBody, body::poll_frame_of};
 
 /// The source of a response, in its extensions and in its body: the HTTP server takes it out for a reactor,
-/// or leaves it to the body. Clones are the same source.
+/// or leaves it to the body and asks here whether the client is still worth waiting for. Clones are the
+/// same source.
 #[derive(Clone)]
-pub struct Handover(Arc<Mutex<Option<Box<dyn Source>>>>);
+pub struct Handover(Arc<Mutex<Place>>);
+
+struct Place {
+    /// `None` once it was taken, or has ended.
+    source: Option<Box<dyn Source>>,
+    /// The body may have more at once.
+    has_more: bool,
+}
 
 impl Handover {
     /// Makes one of a source.
     #[must_use]
     pub fn new(source: Box<dyn Source>) -> Self {
-        Self(Arc::new(Mutex::new(Some(source))))
+        Self(Arc::new(Mutex::new(Place {
+            source: Some(source),
+            has_more: true,
+        })))
     }
 
     /// The body for the case that nobody takes the source.
     #[must_use]
     pub fn body(&self) -> HandoverBody {
-        HandoverBody {
-            handover: Some(self.clone()),
-            body: None,
-        }
+        HandoverBody(self.clone())
     }
 
     /// Takes the source, with its first frames: they go out with the response's head. `None` if somebody
@@ -41,16 +49,32 @@ impl Handover {
     #[must_use]
     pub fn take(&self) -> Option<(Bytes, Box<dyn Source>)> {
         let mut place = self.0.lock();
-        let mut source = place.take()?;
+        let mut source = place.source.take()?;
         let mut cx = Context::from_waker(Waker::noop());
         match StreamBody::poll_next(&mut *source, &mut cx) {
             Poll::Pending => Some((Bytes::new(), source)),
             Poll::Ready((first, Fill::Frames)) => Some((first, source)),
             Poll::Ready((first, Fill::Last)) => {
-                *place = Some(Box::new(Ended(first)));
+                place.source = Some(Box::new(Ended(first)));
                 None
             }
         }
+    }
+
+    /// Whether the source gives up a client that has been behind for so long and takes nothing now
+    /// ([`Source::gives_up`]). `None` if the source is not here.
+    #[must_use]
+    pub fn gives_up(&self, behind: Duration) -> Option<bool> {
+        let place = self.0.lock();
+        place.source.as_ref().map(|source| source.gives_up(behind))
+    }
+
+    /// Whether the body did not get to the source's end when it was polled last: its client is behind, even
+    /// if it has taken all that was written.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        let place = self.0.lock();
+        place.source.is_some() && place.has_more
     }
 }
 
@@ -76,27 +100,29 @@ impl Source for Ended {
     }
 }
 
-/// The source of a [`Handover`] as a body, if it is still there at the first poll.
+/// The source of a [`Handover`] as a body, as long as nobody takes it. Dropping it closes the stream.
 #[derive(Debug)]
-pub struct HandoverBody {
-    handover: Option<Handover>,
-    body: Option<StreamBody>,
-}
+pub struct HandoverBody(Handover);
 
 impl http_body::Body for HandoverBody {
     type Data = Bytes;
     type Error = Infallible;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if let Some(handover) = self.handover.take() {
-            self.body = handover.0.lock().take().map(StreamBody::new);
-        }
-        match &mut self.body {
-            Some(body) => Pin::new(body).poll_frame(cx),
-            None => Poll::Ready(None),
-        }
+        let mut place = self.0.0.lock();
+        let polled = poll_frame_of(&mut place.source, cx);
+        place.has_more = polled.is_ready();
+        polled
+    }
+}
+
+impl Drop for HandoverBody {
+    fn drop(&mut self) {
+        // Outside the lock: a source that is dropped has a life of its own.
+        let source = self.0.0.lock().source.take();
+        drop(source);
     }
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use testkit::{fake_github::WebhookSender, ledger::Ledger};
-use tests::{Reader, ReaderKind, both, settle, until};
+use tests::{Reader, ReaderKind, both, both_and_kept_sockets, settle, until};
 
 use crate::sending::Github;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_reaches_every_client_of_every_edge_once_and_in_order() -> Result<()> {
-    both(async |system| {
+    both_and_kept_sockets(async |system| {
         let mut github = Github::of(system, 1);
         let mut readers = Vec::new();
         for (at, edge) in system.edges().iter().enumerate() {
@@ -39,7 +39,7 @@ async fn a_delivery_reaches_every_client_of_every_edge_once_and_in_order() -> Re
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_was_away_gets_exactly_what_it_missed_on_another_edge_and_then_live()
 -> Result<()> {
-    both(async |system| {
+    both_and_kept_sockets(async |system| {
         let edges = system.edges().to_vec();
         let mut github = Github::of(system, 2);
         let session = ReaderKind::session(&edges[0]).await?;
@@ -123,7 +123,7 @@ async fn recent_and_replay_answer_the_same_on_every_edge() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_trace_leads_from_the_post_to_the_sse_write() -> Result<()> {
-    both(async |system| {
+    both_and_kept_sockets(async |system| {
         let mut github = Github::of(system, 5);
         let ledger: Arc<Ledger> = Arc::clone(&github.ledger);
         let edges = system.edges();

@@ -8,7 +8,7 @@ use testkit::{
     fake_github::{FakeGithub, WebhookSender},
     ledger::Ledger,
 };
-use tests::{Reader, ReaderKind, both, settle};
+use tests::{Reader, ReaderKind, both_and_kept_sockets, settle};
 use tokio::{sync::Semaphore, task::JoinSet, time::MissedTickBehavior};
 
 use crate::sending::Github;
@@ -54,7 +54,7 @@ async fn send_at_one_khz(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sender_at_one_khz_during_a_hundred_reconnects_equals_the_readers_log() -> Result<()> {
-    both(async |system| {
+    both_and_kept_sockets(async |system| {
         let ledger = Arc::new(Ledger::new());
         let edges = system.edges().to_vec();
         let session = ReaderKind::session(&edges[0]).await?;
@@ -84,7 +84,7 @@ async fn a_sender_at_one_khz_during_a_hundred_reconnects_equals_the_readers_log(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_triple_of_edges_delivers_once_and_in_order() -> Result<()> {
-    both(async |system| {
+    both_and_kept_sockets(async |system| {
         let edges = system.edges().to_vec();
         let mut github = Github::of(system, 42);
         let mut readers = Vec::new();

@@ -10,7 +10,7 @@ use testkit::{
     mcp_client::{McpClient, ModernClient},
     sse::{self, SseStream},
 };
-use tests::{both, until};
+use tests::{both, both_and_kept_sockets, until};
 use tokio::task::JoinSet;
 
 use crate::sending::Github;
@@ -42,7 +42,7 @@ async fn take(stream: &mut SseStream, count: usize) -> Result<(Vec<u64>, String)
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_from_every_edge_come_once_also_those_of_the_time_away() -> Result<()> {
-    both(async |system| {
+    both_and_kept_sockets(async |system| {
         let edges = system.edges().to_vec();
         let http = reqwest::Client::new();
         let client = McpClient::connect(&edges[0]).await?;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use testkit::cluster::{Applied, Kind, Node};
-use tests::{Reader, ReaderKind, both, settle, until};
+use tests::{Reader, ReaderKind, both, both_and_kept_sockets, settle, until};
 
 use crate::sending::Github;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drained_edge_sends_its_clients_on_and_they_miss_nothing() -> Result<()> {
-    both(async |system| {
+    both_and_kept_sockets(async |system| {
         let edges = system.edges().to_vec();
         let mut github = Github::of(system, 31);
         let ledger = Arc::clone(&github.ledger);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use serde_json::json;
 use testkit::mcp_client::{McpClient, ModernClient};
-use tests::{Reader, ReaderKind, both, settle, until};
+use tests::{Reader, ReaderKind, both, both_and_kept_sockets, settle, until};
 
 use crate::sending::Github;
 
@@ -26,7 +26,7 @@ async fn a_session_works_on_another_edge_the_moment_its_id_is_known() -> Result<
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_ends_on_one_edge_ends_on_all() -> Result<()> {
-    both(async |system| {
+    both_and_kept_sockets(async |system| {
         let edges = system.edges();
         let client = McpClient::connect(&edges[0]).await?;
         let mut stream = client.open_stream(&edges[1], None).await?;
@@ -44,7 +44,7 @@ async fn a_session_that_ends_on_one_edge_ends_on_all() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscription_made_on_one_edge_reaches_the_stream_on_another() -> Result<()> {
-    both(async |system| {
+    both_and_kept_sockets(async |system| {
         let edges = system.edges();
         let mut github = Github::of(system, 21);
         let client = McpClient::connect(&edges[0]).await?;
@@ -67,7 +67,7 @@ async fn a_subscription_made_on_one_edge_reaches_the_stream_on_another() -> Resu
 
 #[tokio::test(flavor = "multi_thread")]
 async fn listeners_on_every_edge_hear_of_a_resource_and_read_it_over_grpc() -> Result<()> {
-    both(async |system| {
+    both_and_kept_sockets(async |system| {
         let edges = system.edges();
         let mut github = Github::of(system, 22);
         let delivery = github.fake.about_one_issue(1).remove(0);
@@ -104,7 +104,7 @@ async fn listeners_on_every_edge_hear_of_a_resource_and_read_it_over_grpc() -> R
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_eras_interleave_through_the_balancer() -> Result<()> {
-    both(async |system| {
+    both_and_kept_sockets(async |system| {
         let balancer = system.balancer();
         let mut github = Github::of(system, 23);
         github.events(3).await?;

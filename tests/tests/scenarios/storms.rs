@@ -8,7 +8,7 @@ use testkit::{
     cluster::{Applied, Node, System},
     sse::{self, SseStream},
 };
-use tests::both;
+use tests::both_and_kept_sockets;
 use tokio::task::JoinSet;
 
 use crate::sending::Github;
@@ -81,7 +81,7 @@ async fn storm(edge: &Url, all: &[Seen]) -> Result<JoinSet<Result<(usize, Vec<Se
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_clients_that_come_back_at_once_are_served_by_few_reads_of_the_log() -> Result<()> {
-    both(async |system| {
+    both_and_kept_sockets(async |system| {
         let mut github = Github::of(system, 61);
         let url = system.edges()[0].join("/events/stream")?;
         let mut witness = sse::open(&url, HeaderMap::new()).await?;

@@ -32,7 +32,7 @@ use stream_driver::{Handover, Reactors, Source};
 use tokio::{
     net::TcpStream,
     sync::OwnedSemaphorePermit,
-    time::{Sleep, sleep},
+    time::{Instant, Sleep, sleep},
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
@@ -42,7 +42,19 @@ use super::RemoteAddr;
 #[derive(Default)]
 struct Handing {
     step: AtomicU8,
-    source: Mutex<Option<Box<dyn Source>>>,
+    stream: Mutex<Streaming>,
+}
+
+/// The stream that a connection carries.
+#[derive(Default)]
+enum Streaming {
+    /// None, or one that is no source.
+    #[default]
+    Nothing,
+    /// A reactor's, once the socket has its first frames.
+    Leaving(Box<dyn Source>),
+    /// Hyper's.
+    Staying(Handover),
 }
 
 /// Nothing is handed over.
@@ -62,14 +74,37 @@ impl Handing {
     fn is_flushed(&self) -> bool {
         self.step.load(Ordering::Acquire) == FLUSHED
     }
+
+    /// The source of a stream that leaves hyper.
+    fn take_source(&self) -> Option<Box<dyn Source>> {
+        match std::mem::take(&mut *self.stream.lock()) {
+            Streaming::Leaving(source) => Some(source),
+            Streaming::Nothing | Streaming::Staying(_) => None,
+        }
+    }
+
+    /// What a stream says about a client that takes nothing; `None` without a stream.
+    fn gives_up(&self, behind: Duration) -> Option<bool> {
+        match &*self.stream.lock() {
+            Streaming::Nothing => None,
+            Streaming::Leaving(source) => Some(source.gives_up(behind)),
+            Streaming::Staying(handover) => handover.gives_up(behind),
+        }
+    }
+
+    /// Whether a stream has more for its client at once.
+    fn has_more(&self) -> bool {
+        matches!(&*self.stream.lock(), Streaming::Staying(handover) if handover.has_more())
+    }
 }
 
 /// A router behind hyper's own service trait: no boxed future and no adapter around it.
 struct Routed {
     router: Router,
     remote: RemoteAddr,
-    /// `None`: hyper drives everything.
-    handing: Option<Arc<Handing>>,
+    handing: Arc<Handing>,
+    /// Whether streams may leave hyper.
+    hands_over: bool,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Routed {
@@ -84,7 +119,8 @@ impl hyper::service::Service<Request<Incoming>> for Routed {
         Routing {
             // A router is always ready, and its clone is a counter.
             answer: tower::Service::call(&mut self.router.clone(), request),
-            handing: self.handing.clone().filter(|_| can_stream),
+            handing: Arc::clone(&self.handing),
+            hands_over: self.hands_over && can_stream,
         }
     }
 }
@@ -92,7 +128,8 @@ impl hyper::service::Service<Request<Incoming>> for Routed {
 /// An answer on its way out of the router.
 struct Routing {
     answer: RouteFuture<Infallible>,
-    handing: Option<Arc<Handing>>,
+    handing: Arc<Handing>,
+    hands_over: bool,
 }
 
 impl Future for Routing {
@@ -100,20 +137,30 @@ impl Future for Routing {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut response = ready!(Pin::new(&mut self.answer).poll(cx))?;
-        if let Some(handing) = self.handing.take()
-            && let Some(handover) = response.extensions_mut().remove::<Handover>()
-            && let Some((first, source)) = handover.take()
-        {
-            *handing.source.lock() = Some(source);
-            // The connection ends with the stream: a client does not wait for another answer on it.
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(header::CONNECTION, close);
-            *response.body_mut() = Body::new(FirstFrames {
-                first: Some(first).filter(|first| !first.is_empty()),
-                handing,
-            });
+        if let Some(handover) = response.extensions_mut().remove::<Handover>() {
+            let taken = self.hands_over.then(|| handover.take()).flatten();
+            *self.handing.stream.lock() = match taken {
+                None => Streaming::Staying(handover),
+                Some((first, source)) => {
+                    self.leave(&mut response, first);
+                    Streaming::Leaving(source)
+                }
+            };
         }
         Poll::Ready(Ok(response))
+    }
+}
+
+impl Routing {
+    /// Leaves hyper the head and the first frames of a stream.
+    fn leave(&self, response: &mut Response<Body>, first: Bytes) {
+        // The connection ends with the stream: a client does not wait for another answer on it.
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+        *response.body_mut() = Body::new(FirstFrames {
+            first: Some(first).filter(|first| !first.is_empty()),
+            handing: Arc::clone(&self.handing),
+        });
     }
 }
 
@@ -139,13 +186,23 @@ impl http_body::Body for FirstFrames {
     }
 }
 
-/// A socket that knows when everything is written, and how long nothing could be.
+/// How often a client that takes nothing is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A socket that knows when everything is written, and how long something could not be.
 struct Io {
     socket: TokioIo<TcpStream>,
-    handing: Option<Arc<Handing>>,
+    handing: Arc<Handing>,
     unread_timeout: Duration,
-    /// While the socket takes nothing.
-    unread: Option<Pin<Box<Sleep>>>,
+    /// While the client is behind.
+    unread: Option<Box<Unread>>,
+}
+
+/// A client that did not take everything, and has not caught up since.
+struct Unread {
+    since: Instant,
+    /// The next look.
+    look: Pin<Box<Sleep>>,
 }
 
 impl Io {
@@ -158,11 +215,21 @@ impl Io {
         if written.is_ready() {
             return written;
         }
-        let timeout = self.unread_timeout;
-        let unread = self.unread.get_or_insert_with(|| Box::pin(sleep(timeout)));
-        match unread.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            Poll::Pending => Poll::Pending,
+        let unread = self.unread.get_or_insert_with(|| {
+            Box::new(Unread {
+                since: Instant::now(),
+                look: Box::pin(sleep(LOOK)),
+            })
+        });
+        loop {
+            // Also when the stream was woken meanwhile: its client may read no more.
+            let behind = unread.since.elapsed();
+            let gives_up = self.handing.gives_up(behind);
+            if gives_up.unwrap_or(behind >= self.unread_timeout) {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            ready!(unread.look.as_mut().poll(cx));
+            unread.look.as_mut().reset(Instant::now() + LOOK);
         }
     }
 }
@@ -188,11 +255,12 @@ impl Write for Io {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Hyper's buffer is empty.
-        self.unread = None;
-        if let Some(handing) = &self.handing {
-            handing.step(BUFFERED, FLUSHED);
+        // Hyper's buffer is empty. A client that takes a little from time to time empties it too, and
+        // has not caught up by that.
+        if self.unread.is_some() && !self.handing.has_more() {
+            self.unread = None;
         }
+        self.handing.step(BUFFERED, FLUSHED);
         Pin::new(&mut self.socket).poll_flush(cx)
     }
 
@@ -220,7 +288,8 @@ pub(super) struct Driven {
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
     /// The hard stop, until we wait for it.
     closed: Option<CancellationToken>,
-    handing: Option<(Arc<Handing>, Arc<Reactors>)>,
+    handing: Arc<Handing>,
+    reactors: Option<Arc<Reactors>>,
     permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -231,36 +300,36 @@ impl Driven {
         remote: RemoteAddr,
         permit: OwnedSemaphorePermit,
     ) -> Self {
-        let reactors = terms.reactors.clone();
-        let handing = reactors.map(|reactors| (Arc::<Handing>::default(), reactors));
-        let shared = handing.as_ref().map(|(handing, _)| Arc::clone(handing));
+        let (handing, reactors) = (Arc::<Handing>::default(), terms.reactors.clone());
         let io = Io {
             socket: TokioIo::new(socket),
-            handing: shared.clone(),
+            handing: Arc::clone(&handing),
             unread_timeout: terms.unread_timeout,
             unread: None,
         };
         let routed = Routed {
             router: terms.router.clone(),
             remote,
-            handing: shared,
+            handing: Arc::clone(&handing),
+            hands_over: reactors.is_some(),
         };
         Self {
             connection: Some(terms.builder.serve_connection(io, routed)),
             stop: Box::pin(terms.draining.clone().cancelled_owned()),
             closed: Some(terms.closed.clone()),
             handing,
+            reactors,
             permit: Some(permit),
         }
     }
 
     /// Takes the socket from hyper and gives it to a reactor, once nothing of ours is left in hyper.
     fn hand_over(&mut self) -> Option<()> {
-        let (handing, reactors) = self.handing.as_ref()?;
-        if !handing.is_flushed() {
+        let reactors = self.reactors.as_ref()?;
+        if !self.handing.is_flushed() {
             return None;
         }
-        let source = handing.source.lock().take()?;
+        let source = self.handing.take_source()?;
         // What the client sent after its request is in hyper's read buffer, and goes with it.
         let io = self.connection.take()?.into_parts().io;
         match io.socket.into_inner().into_std() {

@@ -226,13 +226,16 @@ async fn over_the_bound_nothing_is_accepted_until_a_connection_ends() {
 #[tokio::test]
 async fn accepted_connections_inherit_what_the_listener_sets() {
     let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    let connecting = TcpStream::connect(listener.local_addr().unwrap());
-    let (client, accepted) = tokio::join!(connecting, listener.accept());
-    let (accepted, _) = accepted.unwrap();
-    let accepted = socket2::SockRef::from(&accepted);
-    assert_eq!(accepted.tcp_notsent_lowat().unwrap(), NOTSENT_LOWAT_BYTES);
-    assert_eq!(accepted.tcp_user_timeout().unwrap(), Some(UNREAD_TIMEOUT));
-    drop(client);
+    for timeout in [Some(SILENT_TIMEOUT), None] {
+        set_silent_timeout(&listener, timeout);
+        let connecting = TcpStream::connect(listener.local_addr().unwrap());
+        let (client, accepted) = tokio::join!(connecting, listener.accept());
+        let (accepted, _) = accepted.unwrap();
+        let accepted = SockRef::from(&accepted);
+        assert_eq!(accepted.tcp_notsent_lowat().unwrap(), NOTSENT_LOWAT_BYTES);
+        assert_eq!(accepted.tcp_user_timeout().unwrap(), timeout);
+        drop(client);
+    }
 }
 
 #[tokio::test]

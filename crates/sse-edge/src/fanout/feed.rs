@@ -25,7 +25,10 @@ use super::{
     pages::{LogPage, PageResult},
     streams::Stream,
 };
-use crate::{limits::RETRY_MILLIS, metrics::GapReason};
+use crate::{
+    limits::{FAREWELL_PATIENCE, RETRY_MILLIS},
+    metrics::GapReason,
+};
 
 /// Changes of interest that led back and are remembered until the stream is back where it was. A session
 /// that changes faster gets some events twice, never none.
@@ -42,6 +45,8 @@ pub(crate) struct Feed {
     reader: Reader,
     /// Everything up to here that the stream wants has been taken by the client's socket.
     position: Sequence,
+    /// Where the edge was when the stream began: what its client had missed before does not count as lag.
+    began_at: Sequence,
     interest: Arc<Interest>,
     /// Empty but for the short time after a change of interest that led back.
     rewinds: Vec<Rewind>,
@@ -76,6 +81,7 @@ impl Feed {
             slot,
             reader,
             position: Sequence::START,
+            began_at: Sequence::START,
             rewinds: Vec::new(),
             more: true,
             opening: None,
@@ -89,6 +95,7 @@ impl Feed {
 
     pub(crate) fn begin(&mut self, position: Sequence, truncated: bool, opening: Bytes) {
         self.position = position;
+        self.began_at = self.hub.ring.head();
         let mut out = bytes::BytesMut::from(opening);
         if truncated {
             self.stream
@@ -240,7 +247,15 @@ impl Source for Feed {
         let why = match () {
             () if self.stream.ending() == Some(Ending::Revoked) => "revoked",
             () if self.hub.bounds.patience.is_over(behind) => "time",
-            () if self.hub.bounds.patience.is_far(self.events_behind()) => "lag",
+            () if self
+                .hub
+                .bounds
+                .patience
+                .is_far(self.events_behind(), behind) =>
+            {
+                "lag"
+            }
+            () if self.stream.ending().is_some() && behind >= FAREWELL_PATIENCE => "ended",
             () => return false,
         };
         let cursor = self.reader.cursor(self.position);

@@ -140,6 +140,11 @@ pub(crate) fn hub_with_age(
         age,
         ..bounds(max_streams)
     };
+    hub_with(log, ring, bounds)
+}
+
+/// As [`hub`], with bounds of its own.
+pub(crate) fn hub_with(log: &Arc<GatedLog>, ring: Ring, bounds: StreamBounds) -> Arc<Hub> {
     let metrics = Metrics::new(&mut Registry::default());
     let log: Arc<dyn EventLog> = Arc::<GatedLog>::clone(log);
     Arc::new(Hub::with_ring(

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::limits::BURST_PATIENCE;
+
 /// The bounds that the operator chose; without any, a slow stream goes on from the log for ever.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Patience {
@@ -23,9 +25,10 @@ impl Patience {
         self.time.is_some_and(|time| behind >= time)
     }
 
-    /// Whether a client is too many events behind.
-    pub(crate) fn is_far(self, events: u64) -> bool {
-        self.events.is_some_and(|most| events > most)
+    /// Whether a client is too many events behind. One that was still on time a moment ago reads: a burst
+    /// of events fills every socket.
+    pub(crate) fn is_far(self, events: u64, behind: Duration) -> bool {
+        behind >= BURST_PATIENCE && self.events.is_some_and(|most| events > most)
     }
 }
 
@@ -38,8 +41,10 @@ mod tests {
         let minute = Duration::from_secs(60);
         let (none, time) = (Patience::new(0, 0), Patience::new(60, 0));
         let events = Patience::new(0, 100);
-        assert!(!none.is_over(Duration::MAX) && !none.is_far(u64::MAX));
-        assert!(time.is_over(minute) && !time.is_over(minute / 2) && !time.is_far(u64::MAX));
-        assert!(events.is_far(101) && !events.is_far(100) && !events.is_over(Duration::MAX));
+        assert!(!none.is_over(Duration::MAX) && !none.is_far(u64::MAX, minute));
+        assert!(time.is_over(minute) && !time.is_over(minute / 2));
+        assert!(!time.is_far(u64::MAX, minute) && !events.is_over(Duration::MAX));
+        assert!(events.is_far(101, minute) && !events.is_far(100, minute));
+        assert!(!events.is_far(101, Duration::ZERO));
     }
 }

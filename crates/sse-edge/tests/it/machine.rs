@@ -5,6 +5,7 @@
 //! it asked for since when; an event reaches its stream if somebody asked for it before. Before each
 //! change of what a stream gets, a marker event is awaited on it, so nothing depends on time.
 
+#[path = "machine/ops.rs"] // `tests/it_hyper` includes this file from elsewhere.
 mod ops;
 
 use std::{sync::Arc, time::Duration};

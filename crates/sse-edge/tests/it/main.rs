@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests, which clippy does not see here.
 
+/// Streams leave hyper with their socket, as they do by default. `tests/it_hyper` is the other half.
+const TAKES_OVER_SOCKETS: bool = true;
+
 mod ages;
 mod asking;
 mod calls;
+mod connections;
 mod hostile;
 mod http;
 mod http_sse;
@@ -15,11 +19,13 @@ mod ndjson;
 mod principals;
 mod prompts;
 mod rates;
+mod raw;
 mod rest;
 #[cfg(feature = "conformance")]
 mod rounds;
 mod session_bounds;
 mod sessions;
+mod slow;
 mod stateless;
 mod streams;
 mod tasks;

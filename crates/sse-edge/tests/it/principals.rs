@@ -37,7 +37,7 @@ impl Tokens {
         tokens
     }
 
-    fn write(&self, entries: &[(&str, &str, &str)]) {
+    pub(crate) fn write(&self, entries: &[(&str, &str, &str)]) {
         let entry = |(token, name, more): &(&str, &str, &str)| {
             let sha256 = TokenDigest::of_new(token).unwrap().to_hex();
             format!(

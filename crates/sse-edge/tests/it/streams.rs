@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use sse_edge::Config;
 use testkit::{mcp_client::McpClient, sse::SseStream};
-use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use super::world::*;
 
@@ -215,32 +214,6 @@ async fn a_resource_that_changes_is_told_as_the_client_spelt_it() {
     world.happens("cat").await;
     let dog = world.happens("dog").await;
     assert_eq!(next_events(&mut stream, 1).await, [dog]);
-}
-
-#[tokio::test]
-async fn a_client_that_never_reads_delays_nobody() {
-    let (world, a, _b) = World::two().await;
-    let address = (a.url.host_str().unwrap(), a.url.port().unwrap());
-    let mut deaf = Vec::new();
-    for _ in 0..20 {
-        let mut socket = TcpStream::connect(address).await.unwrap();
-        socket
-            .write_all(b"GET /events/stream HTTP/1.1\r\nhost: localhost\r\n\r\n")
-            .await
-            .unwrap();
-        deaf.push(socket);
-    }
-    let client = connect(&a).await;
-    subscribe(&client, &a, "cat").await;
-    let mut stream = client.open_stream(&a.url, None).await.unwrap();
-    // More than all socket buffers and the ring hold.
-    for round in 0..50 {
-        let mut sent = Vec::new();
-        for _ in 0..40 {
-            sent.push(world.happens_at_length("cat", 50_000).await);
-        }
-        assert_eq!(next_events(&mut stream, 40).await, sent, "round {round}");
-    }
 }
 
 #[tokio::test]

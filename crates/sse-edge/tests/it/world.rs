@@ -28,7 +28,7 @@ use service_kit::{
     descriptors::Descriptors,
     http::{bind, serve},
     lifecycle::{Lifecycle, OnExit},
-    metrics::Registry,
+    metrics::{Registry, encode},
 };
 use sse_edge::{Authenticator, Config, Deps, Service};
 use store_memory::{InProcessBus, MemoryEventLog, MemorySessionStore};
@@ -47,9 +47,35 @@ pub(crate) const QUIET: Duration = Duration::from_millis(150);
 pub(crate) struct Node {
     pub(crate) url: Url,
     pub(crate) life: Lifecycle,
+    registry: Registry,
 }
 
 impl Node {
+    /// All metrics, as text.
+    pub(crate) fn metrics(&self) -> String {
+        encode(&self.registry).unwrap()
+    }
+
+    /// The value of a metric with all its labels; 0 as long as it is not there.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let text = self.metrics();
+        let mut lines = text.lines().filter_map(|line| line.rsplit_once(' '));
+        let value = lines.find(|(of, _)| *of == name);
+        value.map_or(0, |(_, value)| value.parse().unwrap())
+    }
+
+    /// How many streams of a kind are open.
+    pub(crate) fn open_streams(&self, kind: &str) -> u64 {
+        self.metric(&format!("forgewire_edge_open_streams{{kind=\"{kind}\"}}"))
+    }
+
+    /// How many streams were cut because their client did not read, and this was the reason.
+    pub(crate) fn cut_streams(&self, reason: &str) -> u64 {
+        self.metric(&format!(
+            "forgewire_edge_cut_streams_total{{reason=\"{reason}\"}}"
+        ))
+    }
+
     pub(crate) fn at(&self, path: &str) -> Url {
         self.url.join(path).unwrap()
     }
@@ -186,7 +212,12 @@ impl World {
             auth: Arc::new(auth),
             descriptors: self.descriptors,
         };
-        let service = Service::build(config, deps, &mut Registry::default()).unwrap();
+        let config = &Config {
+            take_over_sockets: config.take_over_sockets && crate::TAKES_OVER_SOCKETS,
+            ..config.clone()
+        };
+        let mut registry = Registry::default();
+        let service = Service::build(config, deps, &mut registry).unwrap();
         let life = Lifecycle::new(Duration::from_secs(config.drain_seconds));
         service.spawn(&life);
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -201,7 +232,11 @@ impl World {
         );
         life.spawn("http", OnExit::EndsProcess, serving);
         until("the edge is ready", || async { life.readiness().ready }).await;
-        Node { url, life }
+        Node {
+            url,
+            life,
+            registry,
+        }
     }
 
     /// How many sessions there are.
@@ -256,6 +291,26 @@ impl World {
             .await
             .unwrap();
         id
+    }
+
+    /// So many events of about so many bytes happen at once; their ids.
+    pub(crate) async fn happen(&self, repo: &str, count: u64, bytes: usize) -> Vec<String> {
+        let first = self.count.fetch_add(count, Ordering::SeqCst) + 1;
+        let all = (first..first + count).map(|n| event(n, repo, bytes));
+        let all: Vec<_> = all.collect();
+        let appended = self.log.append(all.clone()).await.unwrap();
+        let sequenced = appended.iter().zip(all).map(|(appended, item)| Sequenced {
+            sequence: appended.sequence,
+            item,
+        });
+        let hint = EventHint {
+            epoch: self.epoch,
+            events: sequenced.collect(),
+        };
+        let hint = BusMessage::Events(Arc::new(hint));
+        let told = self.bus.publish(&Topic::Broadcast, hint, None).await;
+        told.unwrap();
+        (first..first + count).map(|n| format!("e{n}")).collect()
     }
 
     /// As [`World::happens`], but whoever stored it died before it told the bus.

@@ -59,9 +59,10 @@ impl Feed {
         }
     }
 
-    /// How far the position is behind what this edge knows, in events.
+    /// How far the position is behind what this edge knows, in events that came since the stream began.
     pub(super) fn events_behind(&self) -> u64 {
-        self.hub.ring.head().0.saturating_sub(self.position.0)
+        let from = self.position.max(self.began_at);
+        self.hub.ring.head().0.saturating_sub(from.0)
     }
 
     /// Takes what others told the stream; whether there is anything to look at.

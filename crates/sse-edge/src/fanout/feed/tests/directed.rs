@@ -3,10 +3,10 @@
 use model::{Epoch, Lost};
 use ports::Classified;
 use service_kit::follow::Followed;
-use stream_driver::StreamBody;
+use stream_driver::{Source, StreamBody};
 
 use super::{
-    super::super::{format::Ending, ring::Ring},
+    super::super::{bounds::StreamBounds, format::Ending, patience::Patience, ring::Ring},
     client::{feed, over_both},
     *,
 };
@@ -301,4 +301,35 @@ fn no_wake_up_is_lost_between_threads() {
     sequences.sort_unstable();
     let wanted: Vec<u64> = (1..=EVENTS).filter(|n| repo(*n) != "d").collect();
     assert_eq!(sequences, wanted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_came_since_a_stream_began_makes_its_client_too_slow() {
+    let log = GatedLog::open();
+    (1..=5).for_each(|sequence| log.push(fixture::event(sequence, "a", 0)));
+    let bounds = StreamBounds {
+        patience: Patience::new(0, 3),
+        ..fixture::bounds(2)
+    };
+    let hub = fixture::hub_with(&log, Ring::new(100, 1 << 20), bounds);
+    hub.take(fixture::started(fixture::EPOCH, 5));
+    let begin = Begin::Position(Sequence::START);
+    let feed = feed(&hub, None, only_a(), begin).await.unwrap();
+    let second = Duration::from_secs(1);
+    assert!(!feed.gives_up(second), "five events behind when it came");
+    (6..=8).for_each(|sequence| happen(&log, &hub, sequence, "a"));
+    assert!(!feed.gives_up(second));
+    happen(&log, &hub, 9, "a");
+    assert!(!feed.gives_up(second / 2), "a burst");
+    assert!(feed.gives_up(second));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_nothing_for_a_minute_when_the_stream_has_ended_gets_no_farewell() {
+    let hub = five(&GatedLog::open(), 100);
+    let feed = feed(&hub, None, only_a(), Begin::Now).await.unwrap();
+    let minute = Duration::from_secs(60);
+    assert!(!feed.gives_up(Duration::MAX), "no bounds");
+    feed.stream().end(Ending::MaxAge);
+    assert!(!feed.gives_up(minute / 2) && feed.gives_up(minute));
 }
