@@ -1,7 +1,7 @@
 # A façade: every target is one line, the work is in deploy/ and .ci/.
 .DEFAULT_GOAL := help
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
-.PHONY: help demo test setup lint fmt cluster bench bench-peers soak conformance interop fuzz k8s-check ci
+.PHONY: help demo test setup lint fmt cluster bench bench-peers soak conformance interop fuzz model k8s-check ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ interop: ## Use real clients in every revision that they speak, through the bala
 
 fuzz: ## Fuzz what reads strangers' bytes; FUZZ_SECONDS per target (60), FUZZ_TARGETS="sse cursor"
 	@deploy/fuzz.sh
+
+model: ## Try interleavings of publishers, ring and reactors; MODEL_SECONDS per test (3)
+	@deploy/model.sh
 
 k8s-check: ## Render the manifests, check them against Kubernetes' schemas and the code
 	@deploy/test.sh --workspace --test kubernetes

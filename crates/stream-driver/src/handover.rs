@@ -11,9 +11,8 @@ use std::{
 
 use bytes::Bytes;
 use http_body::Frame;
-use parking_lot::Mutex;
 
-use crate::{Fill, Outgoing, Progress, Source, StreamBody, body::poll_frame_of};
+use crate::{Fill, Outgoing, Progress, Source, StreamBody, body::poll_frame_of, sync::Mutex};
 
 /// The source of a response, in its extensions and in its body: the HTTP server takes it out for a reactor,
 /// or leaves it to the body and asks here whether the client is still worth waiting for. Clones are the

@@ -11,12 +11,18 @@
 
 mod body;
 mod handover;
+mod kernel;
 mod line;
+#[cfg(feature = "shuttle")]
+#[doc(hidden)]
+pub mod model;
 mod outgoing;
 mod pool;
 mod reactor;
 mod ready;
 mod source;
+#[doc(hidden)]
+pub mod sync;
 
 pub use body::StreamBody;
 pub use handover::Handover;

@@ -3,15 +3,9 @@
 use std::{
     fmt, io,
     net::TcpStream,
-    sync::{
-        Arc,
-        atomic::{AtomicU8, AtomicUsize, Ordering},
-    },
-    thread,
+    sync::{Arc, atomic::Ordering},
 };
 
-use mio::{Poll, Waker};
-use parking_lot::Mutex;
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, watch},
@@ -20,8 +14,10 @@ use tracing::error;
 
 use crate::{
     Source,
+    kernel::{self, Poll, Waker},
     reactor::{Adopted, Phase, Reactor, Shared, WAKE},
     ready::Ready,
+    sync::{AtomicU8, AtomicUsize, Builder, Mutex},
 };
 
 /// Threads that own the sockets of streams. Dropping it closes them all.
@@ -72,9 +68,7 @@ impl Reactors {
             let _entered = runtime.enter();
             reactor.run();
         };
-        thread::Builder::new()
-            .name(format!("streams-{index}"))
-            .spawn(run)?;
+        Builder::new().name(format!("streams-{index}")).spawn(run)?;
         self.reactors.push(shared);
         Ok(())
     }
@@ -82,6 +76,15 @@ impl Reactors {
     /// Gives a stream to the thread that has the fewest. The head and what came before are sent; `permit`
     /// goes with the stream.
     pub fn adopt(&self, socket: TcpStream, source: Box<dyn Source>, permit: OwnedSemaphorePermit) {
+        self.give(kernel::TcpStream::from_std(socket), source, permit);
+    }
+
+    pub(crate) fn give(
+        &self,
+        socket: kernel::TcpStream,
+        source: Box<dyn Source>,
+        permit: OwnedSemaphorePermit,
+    ) {
         let streams = |reactor: &&Arc<Shared>| reactor.streams.load(Ordering::Relaxed);
         let Some(reactor) = self.reactors.iter().min_by_key(streams) else {
             return;

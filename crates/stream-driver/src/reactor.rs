@@ -5,24 +5,21 @@ use std::{
     io::{self, Read, Write},
     net::Shutdown,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicU8, AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     task::Waker,
     time::{Duration, Instant},
 };
 
-use mio::{Events, Interest, Poll, Token, net::TcpStream};
-use parking_lot::Mutex;
 use slab::Slab;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{debug, error, warn};
 
 use crate::{
     Source,
+    kernel::{Event, Events, Interest, Poll, TcpStream, Token},
     line::{Closed, Line, Scratch, Socket, Turn},
     ready::{LineWaker, Ready},
+    sync::{AtomicU8, AtomicUsize, Mutex},
 };
 
 /// How often lines that are behind are looked at.
@@ -38,7 +35,7 @@ pub(crate) const WAKE: Token = Token(usize::MAX);
 
 /// A stream that hyper gave up.
 pub(crate) struct Adopted {
-    pub(crate) socket: std::net::TcpStream,
+    pub(crate) socket: TcpStream,
     pub(crate) source: Box<dyn Source>,
     /// The place among the listener's connections that the stream still takes.
     pub(crate) permit: OwnedSemaphorePermit,
@@ -192,7 +189,7 @@ impl Reactor {
 
     fn adopt(&mut self, adopted: Adopted) {
         let Adopted {
-            socket,
+            mut socket,
             source,
             permit,
         } = adopted;
@@ -200,7 +197,6 @@ impl Reactor {
         let slot = self.lines.vacant_entry();
         let key = key(slot.key(), self.generation);
         let waker = LineWaker::new(Arc::clone(&self.shared.ready), key);
-        let mut socket = TcpStream::from_std(socket);
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registered = self.poll.registry();
         if let Err(error) = registered.register(&mut socket, Token(key), interest) {
@@ -223,7 +219,7 @@ impl Reactor {
         entry.filter(|entry| entry.generation == generation)
     }
 
-    fn happened(&mut self, event: &mio::event::Event) {
+    fn happened(&mut self, event: &Event) {
         let key = event.token().0;
         let Some(entry) = self.entry(key) else {
             return;

@@ -1,14 +1,11 @@
 //! How streams that have something to send come to the thread that sends it.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     task::Wake,
 };
 
-use parking_lot::Mutex;
+use crate::sync::{AtomicBool, Mutex};
 
 /// Lines that want a turn, each at most once, and whether their thread sleeps.
 ///

@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use indexmap::IndexSet;
-use parking_lot::RwLock;
+use stream_driver::sync::RwLock;
 
 use super::ring::Entry;
 

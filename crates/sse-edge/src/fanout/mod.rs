@@ -14,6 +14,9 @@ pub(crate) mod hub;
 pub(crate) mod inbox;
 pub(crate) mod index;
 pub(crate) mod interest;
+#[cfg(test)]
+#[cfg(feature = "shuttle")]
+mod model;
 mod newest;
 pub(crate) mod notices;
 pub(crate) mod pages;

@@ -3,12 +3,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::atomic::{AtomicU8, Ordering},
+    sync::atomic::Ordering,
 };
 
 use mcp::{notification::List, stateless::Tagged, task::TaskId};
-use parking_lot::Mutex;
 use ports::ChangedLists;
+use stream_driver::sync::{AtomicU8, Mutex};
 
 /// What a stream wants to be told.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -6,8 +6,7 @@ use std::{
 };
 
 use model::{CursorScope, Sequence, Sequenced, StoredEvent};
-use parking_lot::RwLock;
-use stream_driver::Chunk;
+use stream_driver::{Chunk, sync::RwLock};
 
 /// An event in the ring, with the encoded forms that streams share.
 #[derive(Debug)]

@@ -2,18 +2,14 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
-use futures_util::task::AtomicWaker;
 use mcp::{stateless::Tagged, task::TaskId};
 use model::{PrincipalId, Sequence, SessionId};
-use parking_lot::{Mutex, RwLock};
 use ports::ChangedLists;
 use slab::Slab;
+use stream_driver::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicWaker, Mutex, RwLock};
 
 use super::{
     format::{Ending, Format},

@@ -1,0 +1,7 @@
+//! What a reactor has of the kernel: readiness of sockets, and a wake-up from other threads.
+
+#[cfg(not(feature = "shuttle"))]
+pub(crate) use mio::{Events, Interest, Poll, Token, Waker, event::Event, net::TcpStream};
+
+#[cfg(feature = "shuttle")]
+pub(crate) use crate::model::{Event, Events, Interest, Poll, TcpStream, Token, Waker};
