@@ -44,6 +44,9 @@ pub const SILENT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long we accept nothing after the system had no file descriptor or memory for a connection.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
+/// Connections that are accepted before other tasks have their turn.
+const ACCEPTED_AT_ONCE: usize = 16;
+
 /// The smallest buffer that hyper works with.
 const MIN_BUFFER_BYTES: usize = 8192;
 
@@ -197,12 +200,18 @@ struct Server {
 impl Server {
     async fn accept_forever(&self, listener: &TcpListener, permits: &Arc<Semaphore>) {
         let mut failing = false;
+        let mut accepted = 0_usize;
         // We never close the semaphore, so this loop ends only from outside.
         while let Ok(permit) = Arc::clone(permits).acquire_owned().await {
             match listener.accept().await {
                 Ok((stream, remote)) => {
                     failing = false;
                     self.start(stream, remote, permit);
+                    // Thousands that come at once wait in the backlog, not before everybody else's tasks.
+                    accepted += 1;
+                    if accepted.is_multiple_of(ACCEPTED_AT_ONCE) {
+                        tokio::task::yield_now().await;
+                    }
                 }
                 // The client went away before we took it: nobody's loss.
                 Err(error) if is_clients_fault(&error) => {}

@@ -55,10 +55,13 @@ pub(crate) const WAITING_FRAMES: usize = 64;
 pub(crate) const CALL_LEASE: Duration = Duration::from_secs(30);
 /// How long a call waits for the client's answer to a question: a person may have to think.
 pub(crate) const ASK_DEADLINE: Duration = Duration::from_secs(600);
-/// How often a mailbox is looked at without a hint: the most that a lost hint costs.
+/// How often a mailbox is looked at without a hint while a call waits: the most that a lost hint costs.
 pub(crate) const ANSWER_POLL: Duration = Duration::from_secs(2);
+/// How often HTTP+SSE streams look for answers without a hint. Each look is a read of the store, and a bus
+/// that loses hints says so, so this is the last resort.
+pub(crate) const ANSWER_LOOK: Duration = Duration::from_secs(15);
 /// Parts that the streams which carry answers are divided into for that look.
-pub(crate) const ANSWER_SLICES: usize = 8;
+pub(crate) const ANSWER_SLICES: usize = 64;
 /// How long a client may take to call again with its answers.
 pub(crate) const STATE_LIFETIME: Duration = Duration::from_secs(3600);
 /// How long a task lives from the call on, and may be worked on.
@@ -86,7 +89,7 @@ pub(crate) const MIN_STREAM_HEARTBEATS: u64 = 8;
 /// Default of `edge.heartbeat_seconds`: below the 45 s after which the first balancers cut.
 pub(crate) const HEARTBEAT_SECONDS: u64 = 15;
 /// Default of `edge.max_behind_seconds`.
-pub(crate) const MAX_BEHIND_SECONDS: u64 = 300;
+pub(crate) const MAX_BEHIND_SECONDS: u64 = 60;
 /// Largest of `edge.stream_threads`: more than the cores of any machine that this runs on.
 pub(crate) const MAX_STREAM_THREADS: usize = 1024;
 /// Default of `edge.drain_seconds`.

@@ -98,6 +98,11 @@ impl<S: Socket> Line<S> {
         self.is_behind
     }
 
+    /// Whether others go first.
+    pub fn is_catching_up(&self) -> bool {
+        self.source.is_catching_up()
+    }
+
     /// Sends what there is, as far as the socket takes it.
     pub fn turn(&mut self, scratch: &mut Scratch, sweep: Duration) -> Turn {
         if self.is_blocked {

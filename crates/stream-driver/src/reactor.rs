@@ -25,7 +25,7 @@ use crate::{
 /// How often lines that are behind are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
 /// Lines with much to send that have a turn before new events are looked for.
-const LATER_TURNS: usize = 8;
+const LATER_TURNS: usize = 4;
 /// Readiness events that one look at the kernel brings.
 const EVENTS: usize = 1024;
 /// What is read at once of what a client should not send.
@@ -107,7 +107,8 @@ pub(crate) struct Reactor {
     lines: Slab<Entry>,
     /// Rises with each stream: a wake-up for a slot's former stream is not one for its present stream.
     generation: u32,
-    /// Lines that have more to send after their turn.
+    /// Lines that catch up or have more to send after their turn, and new ones: thousands of them must not
+    /// delay an event that happens now.
     later: VecDeque<usize>,
     behind: usize,
     scratch: Scratch,
@@ -147,7 +148,10 @@ impl Reactor {
             }
             self.shared.ready.take(&mut ready);
             for key in ready.drain(..) {
-                self.turn(key);
+                match self.entry(key) {
+                    Some(entry) if entry.line.is_catching_up() => self.later.push_back(key),
+                    _ => self.turn(key),
+                }
             }
             for _ in 0..LATER_TURNS.min(self.later.len()) {
                 if let Some(key) = self.later.pop_front() {
@@ -210,7 +214,7 @@ impl Reactor {
             generation: self.generation,
             _permit: permit,
         });
-        self.turn(key);
+        self.later.push_back(key);
     }
 
     fn entry(&mut self, key: usize) -> Option<&mut Entry> {

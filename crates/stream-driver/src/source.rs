@@ -38,6 +38,12 @@ pub trait Source: Send {
     /// has to be offered again.
     fn taken(&mut self, progress: Progress);
 
+    /// Whether what comes next is old: a stream that catches up lets those go first that are told what
+    /// happens now.
+    fn is_catching_up(&self) -> bool {
+        false
+    }
+
     /// The client has been behind for so long, and takes nothing now: whether to cut it off. Also asked
     /// when the source woke its stream meanwhile, since it may have ended.
     fn gives_up(&self, behind: Duration) -> bool;

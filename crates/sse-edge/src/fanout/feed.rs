@@ -242,6 +242,10 @@ impl Source for Feed {
         }
     }
 
+    fn is_catching_up(&self) -> bool {
+        self.log.is_some() || self.page.is_some()
+    }
+
     fn gives_up(&self, behind: Duration) -> bool {
         // Who may read no more gets no time to read on; the others may still take their farewell.
         let why = match () {

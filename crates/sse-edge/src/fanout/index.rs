@@ -1,6 +1,7 @@
 //! Which streams an event may concern, without a look at every stream: by the most telling thing that each
-//! filter names. What is found is asked again ([`Interest::wants`](super::interest::Interest::wants)), so
-//! a stream too many costs a comparison; a stream too few would be a hole, and there is none.
+//! filter names. Where that is all that the filter names, the stream is found for sure; the others are asked
+//! again ([`Interest::wants`](super::interest::Interest::wants)), so a stream too many costs a comparison; a
+//! stream too few would be a hole, and there is none.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -38,6 +39,27 @@ impl Key {
         }
     }
 
+    /// Whether a filter asks for nothing but its key.
+    pub(crate) fn is_all_of(filter: &model::Filter) -> bool {
+        let model::Filter {
+            resource_type,
+            event_type,
+            resource_id,
+            owner,
+            repo,
+            actor,
+            source,
+            tags,
+        } = filter;
+        let is_narrowed = resource_type.is_some()
+            || event_type.is_some()
+            || actor.is_some()
+            || source.is_some()
+            || !tags.is_empty()
+            || (resource_id.is_some() && (owner.is_some() || repo.is_some()));
+        !is_narrowed
+    }
+
     fn repository(owner: &str, repo: &str) -> Self {
         Self::Repository(format!("{owner}/{repo}").to_ascii_lowercase())
     }
@@ -60,21 +82,48 @@ fn keys_of(entry: &Entry) -> Vec<Key> {
     keys
 }
 
+/// A key, and what it says of the stream that is found by it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Term {
+    pub(crate) key: Key,
+    /// Whoever is found by it wants the event: no other condition, no position to wait for, and everything
+    /// may be seen.
+    pub(crate) is_sure: bool,
+}
+
+type Buckets = HashMap<Key, IndexSet<usize>>;
+
 /// The slots of streams under their keys.
 #[derive(Debug, Default)]
-pub(crate) struct Index(RwLock<HashMap<Key, IndexSet<usize>>>);
+pub(crate) struct Index(RwLock<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    sure: Buckets,
+    maybe: Buckets,
+}
+
+impl Inner {
+    fn buckets(&mut self, is_sure: bool) -> &mut Buckets {
+        match is_sure {
+            true => &mut self.sure,
+            false => &mut self.maybe,
+        }
+    }
+}
 
 impl Index {
-    pub(crate) fn add(&self, slot: usize, keys: impl IntoIterator<Item = Key>) {
-        let mut buckets = self.0.write();
-        for key in keys {
-            buckets.entry(key).or_default().insert(slot);
+    pub(crate) fn add(&self, slot: usize, terms: impl IntoIterator<Item = Term>) {
+        let mut inner = self.0.write();
+        for Term { key, is_sure } in terms {
+            inner.buckets(is_sure).entry(key).or_default().insert(slot);
         }
     }
 
-    pub(crate) fn remove<'k>(&self, slot: usize, keys: impl IntoIterator<Item = &'k Key>) {
-        let mut buckets = self.0.write();
-        for key in keys {
+    pub(crate) fn remove<'t>(&self, slot: usize, terms: impl IntoIterator<Item = &'t Term>) {
+        let mut inner = self.0.write();
+        for Term { key, is_sure } in terms {
+            let buckets = inner.buckets(*is_sure);
             if let Some(slots) = buckets.get_mut(key) {
                 slots.swap_remove(&slot);
                 if slots.is_empty() {
@@ -84,22 +133,22 @@ impl Index {
         }
     }
 
-    /// Visits each stream once that may want the event.
-    pub(crate) fn visit(&self, entry: &Entry, mut visit: impl FnMut(usize)) {
-        let buckets = self.0.read();
-        let found: Vec<_> = keys_of(entry)
-            .iter()
-            .filter_map(|key| buckets.get(key))
-            .collect();
-        match found.as_slice() {
-            [] => {}
-            [one] => one.iter().copied().for_each(visit),
-            several => {
-                let mut seen = HashSet::new();
-                for slot in several.iter().copied().flatten() {
-                    if seen.insert(*slot) {
-                        visit(*slot);
-                    }
+    /// Visits each stream once that may want the event, and says whether it does for sure.
+    pub(crate) fn visit(&self, entry: &Entry, mut visit: impl FnMut(usize, bool)) {
+        let inner = self.0.read();
+        let keys = keys_of(entry);
+        let sure = keys.iter().filter_map(|key| inner.sure.get(key));
+        let maybe = keys.iter().filter_map(|key| inner.maybe.get(key));
+        let sure = sure.map(|slots| (slots, true));
+        let found: Vec<_> = sure.chain(maybe.map(|slots| (slots, false))).collect();
+        if let [(slots, is_sure)] = found.as_slice() {
+            return slots.iter().for_each(|slot| visit(*slot, *is_sure));
+        }
+        let mut seen = HashSet::new();
+        for (slots, is_sure) in found {
+            for slot in slots {
+                if seen.insert(*slot) {
+                    visit(*slot, is_sure);
                 }
             }
         }
@@ -107,17 +156,18 @@ impl Index {
 
     #[cfg(test)]
     fn is_empty(&self) -> bool {
-        self.0.read().is_empty()
+        let inner = self.0.read();
+        inner.sure.is_empty() && inner.maybe.is_empty()
     }
 }
 
-/// The keys of several filters: one that wants everything makes the others idle.
-pub(crate) fn keys(filters: impl IntoIterator<Item = Key>) -> BTreeSet<Key> {
-    let keys: BTreeSet<Key> = filters.into_iter().collect();
-    if keys.contains(&Key::Everything) {
-        return BTreeSet::from([Key::Everything]);
+/// The terms of several filters: one that finds everything makes the others idle.
+pub(crate) fn terms(filters: impl IntoIterator<Item = Term>) -> BTreeSet<Term> {
+    let mut terms: BTreeSet<Term> = filters.into_iter().collect();
+    if terms.iter().any(|term| term.key == Key::Everything) {
+        terms.retain(|term| term.key == Key::Everything);
     }
-    keys
+    terms
 }
 
 #[cfg(test)]
@@ -150,18 +200,21 @@ mod tests {
                 })
                 .collect();
             for (slot, interest) in interests.iter().enumerate() {
-                index.add(slot, interest.keys());
+                index.add(slot, interest.terms());
             }
             let entry = Entry::new(fixture::event(1, ["cat", "dog", "bird"][repo], 0));
             let mut found = Vec::new();
-            index.visit(&entry, |slot| found.push(slot));
+            index.visit(&entry, |slot, is_sure| {
+                assert!(!is_sure || interests[slot].wants(&entry), "{slot} is not sure");
+                found.push(slot);
+            });
             let different: BTreeSet<_> = found.iter().copied().collect();
             prop_assert_eq!(different.len(), found.len(), "nobody twice");
             for (slot, interest) in interests.iter().enumerate() {
                 prop_assert!(!interest.wants(&entry) || different.contains(&slot), "{slot} is missing");
             }
             for (slot, interest) in interests.iter().enumerate() {
-                index.remove(slot, &interest.keys());
+                index.remove(slot, &interest.terms());
             }
             prop_assert!(index.is_empty(), "nothing is left behind");
         }
@@ -172,11 +225,14 @@ mod tests {
         let index = Index::default();
         for slot in 0..10_000 {
             let repo = format!("repo-{}", slot / 3);
-            index.add(slot, fixture::interest(1, &[(&repo, 0)], &[]).keys());
+            index.add(slot, fixture::interest(1, &[(&repo, 0)], &[]).terms());
         }
         let entry = Entry::new(fixture::event(1, "repo-7", 0));
         let mut found = Vec::new();
-        index.visit(&entry, |slot| found.push(slot));
+        index.visit(&entry, |slot, is_sure| {
+            assert!(is_sure, "no comparison is needed");
+            found.push(slot);
+        });
         found.sort_unstable();
         assert_eq!(found, [21, 22, 23]);
     }

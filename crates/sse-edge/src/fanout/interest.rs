@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use model::{Epoch, FilterSet, ResourceUri, Sequence, Session};
 
 use super::{
-    index::{self, Key},
+    index::{self, Key, Term},
     ring::Entry,
 };
 use crate::auth::{Principal, Visibility};
@@ -21,6 +21,9 @@ pub(crate) struct Interest {
     pub(crate) revision: u64,
     /// Number of the newest wish of the session that is in it.
     pub(crate) wishes: u64,
+    /// The client wants no events for now. Its subscriptions stay what they are, so that nothing of the
+    /// time before comes again when it wants them again.
+    is_quiet: bool,
     /// What the reader may see, whatever it asks for.
     visible: Visibility,
 }
@@ -52,15 +55,14 @@ impl Interest {
         let mut interest = Self {
             revision,
             wishes,
+            is_quiet: is_quiet(session.log_level.as_deref()),
             ..Self::default()
         };
-        if !is_quiet(session.log_level.as_deref()) {
-            let subscriptions = session.subscriptions.iter();
-            interest.subscriptions = subscriptions
-                .filter(|subscription| subscription.wish <= wishes)
-                .map(|s| (s.filters.clone(), s.since.within(epoch)))
-                .collect();
-        }
+        let subscriptions = session.subscriptions.iter();
+        interest.subscriptions = subscriptions
+            .filter(|subscription| subscription.wish <= wishes)
+            .map(|s| (s.filters.clone(), s.since.within(epoch)))
+            .collect();
         let number = |uri| {
             session
                 .resource_wishes
@@ -96,9 +98,11 @@ impl Interest {
     /// The whole event goes out.
     pub(crate) fn wants_event(&self, entry: &Entry) -> bool {
         let facts = &entry.event.facts;
-        self.subscriptions
-            .iter()
-            .any(|(filters, since)| entry.sequence > *since && filters.matches(facts))
+        !self.is_quiet
+            && self
+                .subscriptions
+                .iter()
+                .any(|(filters, since)| entry.sequence > *since && filters.matches(facts))
             && self.visible.allows(facts)
     }
 
@@ -118,16 +122,28 @@ impl Interest {
     }
 
     /// What the stream is found by ([`Index`](super::index::Index)).
-    pub(crate) fn keys(&self) -> BTreeSet<Key> {
-        let sets = self
-            .subscriptions
-            .iter()
-            .map(|(filters, _)| filters.filters());
-        let filters = sets.flat_map(|filters| match filters {
-            [] => vec![Key::Everything],
-            some => some.iter().map(Key::of).collect(),
+    pub(crate) fn terms(&self) -> BTreeSet<Term> {
+        let sees_all = self.visible == Visibility::all();
+        let subscriptions = self.subscriptions.iter().filter(|_| !self.is_quiet);
+        let filters = subscriptions.flat_map(|(filters, since)| {
+            let has_begun = *since == Sequence::START;
+            let term = move |key, is_all| Term {
+                key,
+                is_sure: is_all && has_begun && sees_all,
+            };
+            match filters.filters() {
+                [] => vec![term(Key::Everything, true)],
+                some => some
+                    .iter()
+                    .map(|filter| term(Key::of(filter), Key::is_all_of(filter)))
+                    .collect(),
+            }
         });
-        index::keys(filters.chain(self.uris.keys().cloned().map(Key::Uri)))
+        let uris = self.uris.keys().map(|uri| Term {
+            key: Key::Uri(uri.clone()),
+            is_sure: false,
+        });
+        index::terms(filters.chain(uris))
     }
 
     /// Anything goes out.
@@ -180,8 +196,9 @@ impl Interest {
 
     /// The earliest position that this asks for; `None` if it asks for nothing.
     pub(crate) fn earliest(&self) -> Option<Sequence> {
-        let subscriptions = self.subscriptions.iter().map(|(_, since)| *since);
+        let subscriptions = self.subscriptions.iter().filter(|_| !self.is_quiet);
         subscriptions
+            .map(|(_, since)| *since)
             .chain(self.uris.values().flatten().map(|(_, since)| *since))
             .min()
     }

@@ -38,7 +38,7 @@ pub(crate) struct Stream {
     /// Where the stream is among the open ones, while it is.
     place: Mutex<Option<Place>>,
     interest_changed: AtomicBool,
-    /// First sequence that has to be looked at; 0 while there is none.
+    /// First sequence that has to be looked at, perhaps with [`UNSURE`]; 0 while there is none.
     pending: AtomicU64,
     beat: AtomicBool,
     ending: AtomicU8,
@@ -48,6 +48,17 @@ pub(crate) struct Stream {
     /// A [`Came`].
     mail: AtomicU8,
     waker: AtomicWaker,
+}
+
+/// In a mark: nobody has compared the event with the stream. Sequences never come so far.
+const UNSURE: u64 = 1 << 63;
+
+/// Where a stream has to begin to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pending {
+    pub(crate) first: Sequence,
+    /// The first event was compared with the stream's interest, and is wanted.
+    pub(crate) is_sure: bool,
 }
 
 impl Stream {
@@ -81,14 +92,14 @@ impl Stream {
 
     /// Everything after `position` has to be looked at.
     pub(crate) fn look_after(&self, position: Sequence) {
-        self.mark(position.next());
+        self.mark(position.next().0 | UNSURE);
     }
 
-    fn mark(&self, sequence: Sequence) {
+    fn mark(&self, mark: u64) {
         // Already marked means already woken: whatever came first is where the stream begins to look.
-        let marked =
-            self.pending
-                .compare_exchange(0, sequence.0, Ordering::AcqRel, Ordering::Relaxed);
+        let marked = self
+            .pending
+            .compare_exchange(0, mark, Ordering::AcqRel, Ordering::Relaxed);
         if marked.is_ok() {
             self.waker.wake();
         }
@@ -103,7 +114,7 @@ impl Stream {
         if interest.revision <= old.revision {
             return;
         }
-        let (before, after) = (old.keys(), interest.keys());
+        let (before, after) = (old.terms(), interest.terms());
         // Found under the new keys before it wants anything new, and under the old ones until it does not
         // want that any more: an event in between is compared with either.
         if let Some(place) = &*place {
@@ -126,7 +137,7 @@ impl Stream {
 
     fn take_place(&self, index: &Arc<Index>, slot: usize) {
         let mut place = self.place.lock();
-        index.add(slot, self.interest().keys());
+        index.add(slot, self.interest().terms());
         *place = Some(Place {
             index: Arc::clone(index),
             slot,
@@ -135,7 +146,7 @@ impl Stream {
 
     fn leave_place(&self) {
         if let Some(place) = self.place.lock().take() {
-            place.index.remove(place.slot, &self.interest().keys());
+            place.index.remove(place.slot, &self.interest().terms());
         }
     }
 
@@ -199,12 +210,16 @@ impl Stream {
         self.waker.register(waker);
     }
 
-    pub(crate) fn take_pending(&self) -> Option<Sequence> {
+    pub(crate) fn take_pending(&self) -> Option<Pending> {
         // A plain load first: an idle poll (heartbeat) writes nothing.
         if self.pending.load(Ordering::Acquire) == 0 {
             return None;
         }
-        Some(Sequence(self.pending.swap(0, Ordering::AcqRel)))
+        let mark = self.pending.swap(0, Ordering::AcqRel);
+        Some(Pending {
+            first: Sequence(mark & !UNSURE),
+            is_sure: mark & UNSURE == 0,
+        })
     }
 
     pub(crate) fn take_mail(&self) -> Came {
@@ -338,11 +353,11 @@ impl Streams {
     pub(crate) fn mark(&self, entry: &Entry) -> usize {
         let slab = self.slab.read();
         let mut marked = 0;
-        self.index.visit(entry, |slot| {
+        self.index.visit(entry, |slot, is_sure| {
             if let Some(stream) = slab.get(slot)
-                && stream.interest.read().wants(entry)
+                && (is_sure || stream.interest.read().wants(entry))
             {
-                stream.mark(entry.sequence);
+                stream.mark(entry.sequence.0);
                 marked += 1;
             }
         });

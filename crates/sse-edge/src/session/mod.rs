@@ -3,13 +3,13 @@
 mod bounds;
 mod inbox;
 mod stream;
+mod touches;
 mod watch;
 
 use std::{sync::Arc, time::Duration};
 
 use mcp::RequestId;
 use model::{Clock, IdSource, PrincipalId, Session, SessionId, StreamId, Timestamp};
-use moka::sync::Cache;
 use ports::{Bus, BusMessage, SessionStore, SessionStoreError, Topic, Versioned};
 use serde_json::Value;
 use tokio::time::timeout;
@@ -20,14 +20,13 @@ pub(crate) use inbox::{Inboxes, Reports, Sent, report};
 pub(crate) use stream::{Legacy, open_legacy_stream, open_stream};
 pub(crate) use watch::{SessionNews, look_for_answers, watch};
 
+use self::touches::Touches;
 use crate::{
     error::EdgeError,
     limits::{CALL_DEADLINE, SESSION_CHECK, UPDATE_TRIES},
     metrics::Metrics,
 };
 
-/// Sessions whose last touch this edge remembers; an evicted one is touched once more than needed.
-const REMEMBERED_TOUCHES: u64 = 100_000;
 /// A session is touched at most once in this part of its idle time.
 const TOUCHES_PER_IDLE_TIME: u32 = 20;
 
@@ -51,8 +50,7 @@ pub(crate) struct Sessions {
     ids: Arc<dyn IdSource>,
     bounds: SessionBounds,
     metrics: Metrics,
-    /// Until when a session need not be touched again.
-    touched: Cache<SessionId, Timestamp>,
+    touches: Touches,
     inboxes: Inboxes,
 }
 
@@ -66,10 +64,6 @@ impl Sessions {
         metrics: Metrics,
         inboxes: Inboxes,
     ) -> Self {
-        let touched = Cache::builder()
-            .max_capacity(REMEMBERED_TOUCHES)
-            .time_to_live(bounds.idle / TOUCHES_PER_IDLE_TIME)
-            .build();
         Self {
             store,
             bus,
@@ -77,7 +71,7 @@ impl Sessions {
             ids,
             bounds,
             metrics,
-            touched,
+            touches: Touches::default(),
             inboxes,
         }
     }
@@ -108,7 +102,7 @@ impl Sessions {
             Ok(_) => {
                 // It has its whole idle time: the first message need not write that again.
                 let until = session.created_at.plus(ttl / TOUCHES_PER_IDLE_TIME);
-                self.touched.insert(session.id.clone(), until);
+                self.touches.touched(&session.id, session.created_at, until);
                 Ok(session)
             }
             Err(SessionStoreError::Overloaded { what }) => {
@@ -146,8 +140,7 @@ impl Sessions {
     /// Keeps a session alive of which a request is served; whether it still lives.
     pub(crate) async fn served(&self, session: &Session) -> Result<bool, EdgeError> {
         let now = self.clock.now();
-        let touched_until = self.touched.get(&session.id);
-        if touched_until.is_some_and(|until| now < until) {
+        if self.touches.is_fresh(&session.id, now) {
             return Ok(true);
         }
         self.touch(session, now).await
@@ -161,7 +154,7 @@ impl Sessions {
         let lives = timeout(CALL_DEADLINE, self.store.touch(&session.id, ttl)).await??;
         if lives {
             let until = now.plus(ttl / TOUCHES_PER_IDLE_TIME);
-            self.touched.insert(session.id.clone(), until);
+            self.touches.touched(&session.id, now, until);
         }
         Ok(lives)
     }
@@ -243,7 +236,7 @@ impl Sessions {
     /// Ends a session for everybody; whether there was one.
     async fn retire(&self, id: &SessionId) -> Result<bool, EdgeError> {
         let ended = timeout(CALL_DEADLINE, self.store.end(id)).await??;
-        self.touched.invalidate(id);
+        self.touches.forget(id);
         self.tell(id, BusMessage::SessionEnded(id.clone())).await;
         Ok(ended)
     }

@@ -13,7 +13,7 @@ use super::Sessions;
 use crate::{
     calls::Calls,
     fanout::{format::Ending, hub::Hub, inbox::MailStream, interest::Interest},
-    limits::{ANSWER_POLL, ANSWER_SLICES, SESSION_CHANGES, SESSION_LOOKS},
+    limits::{ANSWER_LOOK, ANSWER_SLICES, SESSION_CHANGES, SESSION_LOOKS},
     tasks::TaskNews,
 };
 
@@ -144,12 +144,12 @@ pub(crate) async fn watch(
     stop.run_until_cancelled(endless).await;
 }
 
-/// Makes every stream that carries answers look for them once per [`ANSWER_POLL`], which bounds what a
+/// Makes every stream that carries answers look for them once per [`ANSWER_LOOK`], which bounds what a
 /// lost hint costs; spread over slices, so that the store does not get all reads at once. Runs until
 /// `stop`.
 pub(crate) async fn look_for_answers(hub: Arc<Hub>, stop: CancellationToken) {
     let slices = u32::try_from(ANSWER_SLICES).expect("a small constant");
-    let mut ticks = tokio::time::interval(ANSWER_POLL / slices);
+    let mut ticks = tokio::time::interval(ANSWER_LOOK / slices);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let endless = async {
         for slice in (0..ANSWER_SLICES).cycle() {

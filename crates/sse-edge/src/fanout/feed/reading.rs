@@ -9,7 +9,7 @@ use tracing::{debug, warn};
 use super::{Feed, Rewind};
 use crate::{
     fanout::{
-        format::Reader,
+        format::{Format, Reader},
         interest::Interest,
         pages::PageResult,
         ring::{Entry, Window},
@@ -33,6 +33,12 @@ enum Turn {
     ReadsLog,
     /// Nothing now; whoever has something wakes the stream.
     Idle,
+}
+
+/// What there is to look at.
+struct Look {
+    /// An event that is known to be wanted.
+    wanted: Option<Sequence>,
 }
 
 impl Feed {
@@ -65,31 +71,36 @@ impl Feed {
         self.hub.ring.head().0.saturating_sub(from.0)
     }
 
-    /// Takes what others told the stream; whether there is anything to look at.
-    fn take_news(&mut self) -> bool {
+    /// Takes what others told the stream; `None` if there is nothing to look at.
+    fn take_news(&mut self) -> Option<Look> {
         // Loaded before the mark is taken: what is not marked by then did not concern this stream.
         let marked_through = self.hub.streams.marked_through();
         let pending = self.stream.take_pending();
         if let Some(interest) = self.stream.take_changed_interest() {
             self.change_interest(interest);
         } else if !self.more {
-            let first = pending.map(|pending| Sequence(pending.0 - 1));
-            self.move_to(first.unwrap_or(marked_through));
+            let before = pending.map(|pending| Sequence(pending.first.0 - 1));
+            self.move_to(before.unwrap_or(marked_through));
         }
-        self.more || pending.is_some()
+        // What an events stream wants never changes: the comparison that marked it holds.
+        let sure = pending.filter(|p| p.is_sure && matches!(self.stream.format, Format::Events));
+        (self.more || pending.is_some()).then_some(Look {
+            wanted: sure.map(|pending| pending.first),
+        })
     }
 
     /// Looks at what the ring has after the position.
     fn read_ring(&mut self, out: &mut Outgoing) -> Turn {
         for _ in 0..TURNS {
-            if !self.take_news() {
+            let Some(look) = self.take_news() else {
                 return Turn::Idle;
-            }
+            };
             let how = (&*self.interest, &*self.rewinds, self.reader);
             let measures = self.slot.is_multiple_of(LATENCY_SAMPLE);
             let newest = &mut self.newest;
             let window = self.hub.ring.read(self.position, BATCH_EVENTS, |entry| {
-                let is_wanted = visit(&self.stream, how, entry, out);
+                let is_sure = look.wanted == Some(entry.sequence);
+                let is_wanted = visit(&self.stream, how, entry, is_sure, out);
                 if is_wanted && measures {
                     *newest = Some(entry.event.facts.received_at);
                 }
@@ -123,7 +134,7 @@ impl Feed {
         };
         let how = (&*self.interest, &*self.rewinds, self.reader);
         let window = page.read(self.position, BATCH_EVENTS, |entry| {
-            visit(&self.stream, how, entry, out);
+            visit(&self.stream, how, entry, false, out);
             out.len() < BATCH_BYTES
         });
         match window {
@@ -182,9 +193,10 @@ fn visit(
     stream: &Stream,
     (interest, rewinds, reader): (&Interest, &[Rewind], Reader),
     entry: &Entry,
+    is_sure: bool,
     out: &mut Outgoing,
 ) -> bool {
-    if !interest.wants(entry) {
+    if !is_sure && !interest.wants(entry) {
         return false;
     }
     let had = rewinds
