@@ -23,7 +23,7 @@ use super::{
     inbox::{Inbox, MailStream, Mailed, answers},
     interest::Interest,
     pages::{LogPage, PageResult},
-    streams::Stream,
+    stream::Stream,
 };
 use crate::{
     limits::{FAREWELL_PATIENCE, RETRY_MILLIS},

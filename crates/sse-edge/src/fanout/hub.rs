@@ -28,7 +28,8 @@ use super::{
     notices::Wants,
     pages::{PageResult, Pages},
     ring::{Entry, Ring, Window},
-    streams::{Stream, Streams},
+    stream::Stream,
+    streams::Streams,
 };
 use crate::{
     auth::{Denied, Principal},

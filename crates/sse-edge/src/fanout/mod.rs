@@ -22,5 +22,6 @@ pub(crate) mod notices;
 pub(crate) mod pages;
 pub(crate) mod patience;
 pub(crate) mod ring;
+pub(crate) mod stream;
 pub(crate) mod streams;
 pub(crate) mod wheel;

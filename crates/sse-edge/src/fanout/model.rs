@@ -28,7 +28,7 @@ use super::{
     interest::Interest,
     notices::Wants,
     ring::Ring,
-    streams::Stream,
+    stream::Stream,
 };
 use crate::{auth::Principal, metrics::StreamKind};
 

@@ -6,7 +6,7 @@ use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::{format::Ending, hub::Hub, streams::Stream};
+use super::{format::Ending, hub::Hub, stream::Stream};
 use crate::limits::WHEEL_SLICES;
 
 /// Beats every stream once per `heartbeat`, or ends it if it is old by then; when the drain begins, ends

@@ -13,7 +13,7 @@ use crate::{
         interest::Interest,
         pages::PageResult,
         ring::{Entry, Window},
-        streams::Stream,
+        stream::Stream,
     },
     limits::{BATCH_BYTES, BATCH_EVENTS, CATCH_UP_PAUSE},
     metrics::GapReason,

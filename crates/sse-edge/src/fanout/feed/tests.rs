@@ -26,7 +26,7 @@ use super::super::{
     hub::{Begin, Hub, OpenStream},
     interest::Interest,
     notices::Wants,
-    streams::Stream,
+    stream::Stream,
 };
 use crate::{auth::Principal, error::EdgeError, metrics::StreamKind};
 
