@@ -59,7 +59,7 @@ pub(crate) const ASK_DEADLINE: Duration = Duration::from_secs(600);
 pub(crate) const ANSWER_POLL: Duration = Duration::from_secs(2);
 /// How often HTTP+SSE streams look for answers without a hint. Each look is a read of the store, and a bus
 /// that loses hints says so, so this is the last resort.
-pub(crate) const ANSWER_LOOK: Duration = Duration::from_secs(15);
+pub(crate) const ANSWER_LOOK: Duration = Duration::from_secs(5);
 /// Parts that the streams which carry answers are divided into for that look.
 pub(crate) const ANSWER_SLICES: usize = 64;
 /// How long a client may take to call again with its answers.
