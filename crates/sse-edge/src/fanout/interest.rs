@@ -244,4 +244,20 @@ mod tests {
         let other = reader(Visibility::only(["acme"], []).unwrap());
         assert_eq!(gets(&other, "cat"), (false, vec![]));
     }
+
+    #[test]
+    fn silence_is_no_change_of_what_was_asked_for() {
+        let loud = fixture::interest(1, &[("cat", 3)], &[("github://events", 3)]);
+        let quiet = Interest {
+            is_quiet: true,
+            revision: 2,
+            ..loud.clone()
+        };
+        let entry = Entry::new(fixture::event(7, "cat", 0));
+        assert!(loud.wants_event(&entry) && !quiet.wants_event(&entry));
+        assert!(quiet.wanted_uris(&entry).next().is_some());
+        // Neither way leads back: what was not sent in between is not sent later, and nothing twice.
+        assert_eq!(quiet.earliest_added(&loud), None);
+        assert_eq!(loud.earliest_added(&quiet), None);
+    }
 }
