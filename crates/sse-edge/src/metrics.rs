@@ -75,6 +75,36 @@ impl EncodeLabelValue for RateClass {
     }
 }
 
+/// Why a client that takes nothing is not waited for any more.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum CutReason {
+    /// It may read no more.
+    Revoked,
+    /// It has been behind for too long.
+    Time,
+    /// It is too many events behind.
+    Lag,
+    /// Its stream has ended, and the farewell does not go out.
+    Ended,
+}
+
+impl CutReason {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Revoked => "revoked",
+            Self::Time => "time",
+            Self::Lag => "lag",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+impl EncodeLabelValue for CutReason {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.as_str().encode(encoder)
+    }
+}
+
 impl EncodeLabelValue for GapReason {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
         self.as_str().encode(encoder)
@@ -104,8 +134,8 @@ struct Reason {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
-struct CutReason {
-    reason: &'static str,
+struct Cut {
+    reason: CutReason,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
@@ -145,7 +175,7 @@ pub(crate) struct Metrics {
     pub(crate) ended_streams: EndedStreams,
     max_streams: Family<Bound, Gauge>,
     refused_streams: Counter,
-    cut_streams: Family<CutReason, Counter>,
+    cut_streams: Family<Cut, Counter>,
     calls_refused: [Counter; 3],
     refused_sessions: Counter,
 }
@@ -279,8 +309,8 @@ impl Metrics {
         self.refused_sessions.inc();
     }
 
-    pub(crate) fn cut(&self, reason: &'static str) {
-        self.cut_streams.get_or_create(&CutReason { reason }).inc();
+    pub(crate) fn cut(&self, reason: CutReason) {
+        self.cut_streams.get_or_create(&Cut { reason }).inc();
     }
 
     pub(crate) fn refused(&self) {

@@ -26,7 +26,7 @@ pub mod sync;
 
 pub use body::StreamBody;
 pub use handover::Handover;
-pub use line::{Closed, Line, Scratch, Socket, Turn};
+pub use line::{Closed, Line, SWEEP, Scratch, Socket, Turn};
 pub use outgoing::{Chunk, Outgoing};
 pub use pool::Reactors;
 pub use source::{Fill, Progress, Source};

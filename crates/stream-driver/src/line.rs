@@ -10,6 +10,8 @@ use bytes::Bytes;
 
 use crate::{Fill, Outgoing, Source, outgoing::Framing};
 
+/// How often a line that is behind is looked at ([`Line::sweep`]).
+pub const SWEEP: Duration = Duration::from_secs(1);
 /// Buffers that one stream gets in a turn before others have theirs.
 const TURN_FILLS: usize = 2;
 /// What a client may send after its request. Nothing is expected of it, so this much is an attack.
@@ -104,10 +106,10 @@ impl<S: Socket> Line<S> {
     }
 
     /// Sends what there is, as far as the socket takes it.
-    pub fn turn(&mut self, scratch: &mut Scratch, sweep: Duration) -> Turn {
+    pub fn turn(&mut self, scratch: &mut Scratch) -> Turn {
         if self.is_blocked {
             // Woken, and cannot say anything: it may be that nothing should be said any more.
-            return self.look_at_patience(sweep);
+            return self.look_at_patience();
         }
         for _ in 0..TURN_FILLS {
             if !self.rest.is_empty() {
@@ -165,19 +167,19 @@ impl<S: Socket> Line<S> {
         Some(Closed::Talks)
     }
 
-    /// Another `sweep` has gone by.
-    pub fn sweep(&mut self, sweep: Duration) -> Turn {
+    /// Another [`SWEEP`] has gone by.
+    pub fn sweep(&mut self) -> Turn {
         if self.is_behind {
             self.behind_sweeps = self.behind_sweeps.saturating_add(1);
         }
         match self.is_blocked {
-            true => self.look_at_patience(sweep),
+            true => self.look_at_patience(),
             false => Turn::Idle,
         }
     }
 
-    fn look_at_patience(&self, sweep: Duration) -> Turn {
-        match self.source.gives_up(sweep * self.behind_sweeps) {
+    fn look_at_patience(&self) -> Turn {
+        match self.source.gives_up(SWEEP * self.behind_sweeps) {
             true => Turn::Closed(Closed::GivenUp),
             false => Turn::Idle,
         }

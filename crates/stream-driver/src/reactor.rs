@@ -17,13 +17,11 @@ use tracing::{debug, error, warn};
 use crate::{
     Source,
     kernel::{Event, Events, Interest, Poll, TcpStream, Token},
-    line::{Closed, Line, Scratch, Socket, Turn},
+    line::{Closed, Line, SWEEP, Scratch, Socket, Turn},
     ready::{LineWaker, Ready},
     sync::{AtomicU8, AtomicUsize, Mutex},
 };
 
-/// How often lines that are behind are looked at.
-const SWEEP: Duration = Duration::from_secs(1);
 /// Lines with much to send that have a turn before new events are looked for.
 const LATER_TURNS: usize = 4;
 /// Readiness events that one look at the kernel brings.
@@ -148,7 +146,7 @@ impl Reactor {
             }
             self.shared.ready.take(&mut ready);
             for key in ready.drain(..) {
-                match self.entry(key) {
+                match entry(&mut self.lines, key) {
                     Some(entry) if entry.line.is_catching_up() => self.later.push_back(key),
                     _ => self.turn(key),
                 }
@@ -217,15 +215,9 @@ impl Reactor {
         self.later.push_back(key);
     }
 
-    fn entry(&mut self, key: usize) -> Option<&mut Entry> {
-        let (slot, generation) = slot(key);
-        let entry = self.lines.get_mut(slot);
-        entry.filter(|entry| entry.generation == generation)
-    }
-
     fn happened(&mut self, event: &Event) {
         let key = event.token().0;
-        let Some(entry) = self.entry(key) else {
+        let Some(entry) = entry(&mut self.lines, key) else {
             return;
         };
         let closed = if event.is_error() || event.is_write_closed() {
@@ -244,15 +236,13 @@ impl Reactor {
 
     fn turn(&mut self, key: usize) {
         let scratch = &mut self.scratch;
-        let (slot, generation) = slot(key);
-        let entry = self.lines.get_mut(slot);
-        let Some(entry) = entry.filter(|entry| entry.generation == generation) else {
+        let Some(entry) = entry(&mut self.lines, key) else {
             return;
         };
         let was_behind = entry.line.is_behind();
         entry.waker.begin_turn();
         // One bad stream ends; its thread, and the others on it, live.
-        let turn = catch_unwind(AssertUnwindSafe(|| entry.line.turn(scratch, SWEEP)));
+        let turn = catch_unwind(AssertUnwindSafe(|| entry.line.turn(scratch)));
         let is_behind = entry.line.is_behind();
         self.behind = self.behind + usize::from(is_behind) - usize::from(was_behind);
         match turn {
@@ -270,7 +260,7 @@ impl Reactor {
     fn sweep(&mut self) {
         let mut closed = Vec::new();
         for (slot, entry) in &mut self.lines {
-            if let Turn::Closed(why) = entry.line.sweep(SWEEP) {
+            if let Turn::Closed(why) = entry.line.sweep() {
                 closed.push((key(slot, entry.generation), why));
             }
         }
@@ -280,15 +270,22 @@ impl Reactor {
     }
 
     fn close(&mut self, key: usize, closed: Closed) {
-        let (slot, generation) = slot(key);
-        if self.entry(key).is_none() {
+        if entry(&mut self.lines, key).is_none() {
             return;
         }
+        let (slot, generation) = slot(key);
         debug!(slot, generation, ?closed, "stream closed");
         let entry = self.lines.remove(slot);
         self.behind -= usize::from(entry.line.is_behind());
         self.shared.streams.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// The stream that a key is of; `None` once it is closed, whoever has its slot now.
+fn entry(lines: &mut Slab<Entry>, key: usize) -> Option<&mut Entry> {
+    let (slot, generation) = slot(key);
+    let entry = lines.get_mut(slot);
+    entry.filter(|entry| entry.generation == generation)
 }
 
 const SLOT_BITS: u32 = 32;

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     limits::{FAREWELL_PATIENCE, RETRY_MILLIS},
-    metrics::GapReason,
+    metrics::{CutReason, GapReason},
 };
 
 /// Changes of interest that led back and are remembered until the stream is back where it was. A session
@@ -184,6 +184,23 @@ impl Feed {
         }
     }
 
+    /// Why a client that takes nothing, and has been behind for so long, is not waited for any more.
+    fn impatience(&self, behind: Duration) -> Option<CutReason> {
+        let (ending, patience) = (self.stream.ending(), self.hub.bounds.patience);
+        // Who may read no more gets no time to read on; the others may still take their farewell.
+        if ending == Some(Ending::Revoked) {
+            Some(CutReason::Revoked)
+        } else if patience.is_over(behind) {
+            Some(CutReason::Time)
+        } else if patience.is_far(self.events_behind(), behind) {
+            Some(CutReason::Lag)
+        } else if ending.is_some() && behind >= FAREWELL_PATIENCE {
+            Some(CutReason::Ended)
+        } else {
+            None
+        }
+    }
+
     /// What is told beside events; whether there was something.
     fn fill_news(&mut self, out: &mut Outgoing) -> bool {
         let Some(news) = self.stream.take_news() else {
@@ -247,26 +264,14 @@ impl Source for Feed {
     }
 
     fn gives_up(&self, behind: Duration) -> bool {
-        // Who may read no more gets no time to read on; the others may still take their farewell.
-        let why = match () {
-            () if self.stream.ending() == Some(Ending::Revoked) => "revoked",
-            () if self.hub.bounds.patience.is_over(behind) => "time",
-            () if self
-                .hub
-                .bounds
-                .patience
-                .is_far(self.events_behind(), behind) =>
-            {
-                "lag"
-            }
-            () if self.stream.ending().is_some() && behind >= FAREWELL_PATIENCE => "ended",
-            () => return false,
+        let Some(why) = self.impatience(behind) else {
+            return false;
         };
         let cursor = self.reader.cursor(self.position);
         info!(
             %cursor,
             kind = self.stream.kind.as_str(),
-            why,
+            why = why.as_str(),
             behind_seconds = behind.as_secs(),
             "stream cut: its client does not read"
         );

@@ -8,8 +8,6 @@ use parking_lot::Mutex;
 use super::*;
 use crate::Progress;
 
-const SWEEP: Duration = Duration::from_secs(1);
-
 #[derive(Default)]
 struct World {
     /// Frames that the source has; a position each, from 1 on.
@@ -87,14 +85,14 @@ fn line(frames: &[&'static str], room: usize) -> (Line<Played>, Played) {
 fn what_a_socket_does_not_take_is_offered_again_and_nothing_is_kept_but_a_frames_end() {
     let (mut line, world) = line(&["one", "two", "three"], 10);
     let scratch = &mut Scratch::default();
-    assert_eq!(line.turn(scratch, SWEEP), Turn::Idle);
+    assert_eq!(line.turn(scratch), Turn::Idle);
     // "3\r\none\r\n" are 8 bytes: the second frame has begun, and counts.
     let moved = |world: &World| (world.position, world.events);
     assert_eq!(moved(&world.0.lock()), (2, 2));
     assert_eq!(line.rest, "\ntwo\r\n"[..].as_bytes());
     world.0.lock().room = usize::MAX;
     assert!(line.writable() && !line.writable());
-    assert_eq!(line.turn(scratch, SWEEP), Turn::Idle);
+    assert_eq!(line.turn(scratch), Turn::Idle);
     let world = world.0.lock();
     assert_eq!(world.sent, b"3\r\none\r\n3\r\ntwo\r\n5\r\nthree\r\n");
     assert_eq!(moved(&world), (3, 3));
@@ -106,11 +104,11 @@ fn a_stream_that_ends_says_so_and_closes_when_all_is_out() {
     let (mut line, world) = line(&["bye"], 9);
     world.0.lock().ends = true;
     let scratch = &mut Scratch::default();
-    assert_eq!(line.turn(scratch, SWEEP), Turn::Idle);
+    assert_eq!(line.turn(scratch), Turn::Idle);
     assert!(!world.0.lock().finished, "the last chunk is not out yet");
     world.0.lock().room = 100;
     assert!(line.writable());
-    assert_eq!(line.turn(scratch, SWEEP), Turn::Closed(Closed::Ended));
+    assert_eq!(line.turn(scratch), Turn::Closed(Closed::Ended));
     assert!(world.0.lock().finished);
     assert_eq!(world.0.lock().sent, b"3\r\nbye\r\n0\r\n\r\n");
 }
@@ -120,31 +118,31 @@ fn patience_counts_from_the_first_frame_that_did_not_fit_and_begins_anew_when_al
     let (mut line, world) = line(&["one"], 0);
     world.0.lock().patience = Some(3 * SWEEP);
     let scratch = &mut Scratch::default();
-    assert_eq!(line.sweep(SWEEP), Turn::Idle);
-    assert_eq!(line.turn(scratch, SWEEP), Turn::Idle);
+    assert_eq!(line.sweep(), Turn::Idle);
+    assert_eq!(line.turn(scratch), Turn::Idle);
     assert!(line.is_behind());
-    assert_eq!(line.sweep(SWEEP), Turn::Idle);
-    assert_eq!(line.sweep(SWEEP), Turn::Idle);
+    assert_eq!(line.sweep(), Turn::Idle);
+    assert_eq!(line.sweep(), Turn::Idle);
     // A little is taken now and then: that is no catching up.
     world.0.lock().room = 1;
     assert!(line.writable());
-    assert_eq!(line.turn(scratch, SWEEP), Turn::Idle);
-    assert_eq!(line.sweep(SWEEP), Turn::Closed(Closed::GivenUp));
+    assert_eq!(line.turn(scratch), Turn::Idle);
+    assert_eq!(line.sweep(), Turn::Closed(Closed::GivenUp));
     world.0.lock().room = 100;
     assert!(line.writable());
-    assert_eq!(line.turn(scratch, SWEEP), Turn::Idle);
+    assert_eq!(line.turn(scratch), Turn::Idle);
     assert!(!line.is_behind());
-    assert_eq!(line.sweep(SWEEP), Turn::Idle);
+    assert_eq!(line.sweep(), Turn::Idle);
 }
 
 #[test]
 fn a_blocked_stream_that_is_woken_is_asked_whether_it_gives_up() {
     let (mut line, world) = line(&["one"], 0);
     let scratch = &mut Scratch::default();
-    assert_eq!(line.turn(scratch, SWEEP), Turn::Idle);
-    assert_eq!(line.turn(scratch, SWEEP), Turn::Idle);
+    assert_eq!(line.turn(scratch), Turn::Idle);
+    assert_eq!(line.turn(scratch), Turn::Idle);
     world.0.lock().patience = Some(Duration::ZERO);
-    assert_eq!(line.turn(scratch, SWEEP), Turn::Closed(Closed::GivenUp));
+    assert_eq!(line.turn(scratch), Turn::Closed(Closed::GivenUp));
 }
 
 #[test]

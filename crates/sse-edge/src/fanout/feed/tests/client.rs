@@ -203,7 +203,7 @@ impl Client {
                 socket,
                 scratch,
             }) => {
-                match line.turn(scratch, Duration::from_secs(1)) {
+                match line.turn(scratch) {
                     Turn::Idle => self.polled_at = polled_at,
                     Turn::More => self.polled_at = None,
                     Turn::Closed(_) => self.ended = true,
