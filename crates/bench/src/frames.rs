@@ -1,10 +1,10 @@
-//! Reads one event stream off the wire: HTTP/1.1 head, chunks, SSE lines. Counts each event exactly
-//! once, wherever reads happen to be cut, and allocates nothing while they are cut between lines.
+//! Reads one event stream off the wire, and counts each event exactly once.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
+use testkit::wire::{AnswerLines, Piece};
 
-/// Longest response head that is looked at, in bytes.
-const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// Longest line that is put together: above any event that we send.
+const MAX_LINE_BYTES: usize = 16 << 20;
 
 /// Marks the counter and the intended send time inside an event; see [`stamp`].
 const MARK: &[u8] = b"bench-at:";
@@ -56,20 +56,6 @@ pub(crate) enum Arrived {
     Heartbeat,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Part {
-    Head,
-    ChunkSize(usize),
-    /// Past the digits, before the line end.
-    ChunkExtension(usize),
-    Data(usize),
-    /// So many bytes of the line end after the data are still to come.
-    DataEnd(usize),
-    /// The body has no chunks: it ends with the connection.
-    Raw,
-    Ended,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Other,
@@ -85,11 +71,15 @@ const TOLD: &[u8] = b"\"notifications/resources/updated\"";
 /// One stream's parser.
 #[derive(Debug)]
 pub(crate) struct Frames {
-    part: Part,
-    /// What is known of a line, or of the head, that has not ended yet.
-    rest: Vec<u8>,
+    lines: AnswerLines,
+    frame: Frame,
+}
+
+/// What is known of the frame that has not ended yet.
+#[derive(Debug)]
+struct Frame {
     kind: Kind,
-    /// What the frame says that has not ended yet.
+    /// What the frame says.
     said: Option<Arrived>,
     open: bool,
     /// The lines of one event as they came, once somebody wants a sample.
@@ -99,131 +89,65 @@ pub(crate) struct Frames {
 impl Frames {
     pub(crate) fn new() -> Self {
         Self {
-            part: Part::Head,
-            rest: Vec::new(),
-            kind: Kind::Message,
-            said: None,
-            open: false,
-            sample: None,
+            lines: AnswerLines::new(MAX_LINE_BYTES),
+            frame: Frame {
+                kind: Kind::Message,
+                said: None,
+                open: false,
+                sample: None,
+            },
         }
     }
 
     /// Takes in bytes and says what they complete.
-    pub(crate) fn feed(
-        &mut self,
-        mut input: &[u8],
-        arrived: &mut impl FnMut(Arrived),
-    ) -> Result<()> {
-        while let Some(&first) = input.first() {
-            match self.part {
-                Part::Head => input = self.head(input)?,
-                Part::ChunkSize(size) => {
-                    input = &input[1..];
-                    self.part = match char::from(first).to_digit(16) {
-                        Some(digit) => Part::ChunkSize(size * 16 + digit as usize),
-                        None if first == b'\n' => begin_data(size),
-                        None => Part::ChunkExtension(size),
-                    };
-                }
-                Part::ChunkExtension(size) => {
-                    input = &input[1..];
-                    if first == b'\n' {
-                        self.part = begin_data(size);
-                    }
-                }
-                Part::Data(left) => {
-                    let (data, after) = input.split_at(left.min(input.len()));
-                    self.text(data, arrived);
-                    input = after;
-                    self.part = match left - data.len() {
-                        0 => Part::DataEnd(2),
-                        left => Part::Data(left),
-                    };
-                }
-                Part::DataEnd(left) => {
-                    input = &input[1..];
-                    self.part = if left == 1 {
-                        Part::ChunkSize(0)
-                    } else {
-                        Part::DataEnd(left - 1)
-                    };
-                }
-                Part::Raw => {
-                    self.text(input, arrived);
-                    return Ok(());
-                }
-                Part::Ended => return Ok(()),
+    pub(crate) fn feed(&mut self, input: &[u8], arrived: &mut impl FnMut(Arrived)) -> Result<()> {
+        let frame = &mut self.frame;
+        self.lines.feed(input, &mut |piece| match piece {
+            Piece::Head { head, read } => check(head, read),
+            Piece::Line(line) => {
+                frame.line(line, arrived);
+                Ok(())
             }
-        }
-        Ok(())
+        })
     }
 
     /// The server said that there is no more.
     pub(crate) fn has_ended(&self) -> bool {
-        matches!(self.part, Part::Ended)
+        self.lines.has_ended()
     }
 
     /// Keeps the lines of one event from here on; see [`Self::sample`].
     pub(crate) fn keep_sample(&mut self) {
-        self.sample = Some(String::new());
+        self.frame.sample = Some(String::new());
     }
 
     /// Keeps none any more, and gives the last one.
     pub(crate) fn take_sample(&mut self) -> Option<String> {
-        self.sample.take().filter(|sample| sample.ends_with("\n\n"))
+        let sample = self.frame.sample.take();
+        sample.filter(|sample| sample.ends_with("\n\n"))
     }
 
     /// The lines of the last event, line ends included.
     pub(crate) fn sample(&self) -> Option<&str> {
-        self.sample
-            .as_deref()
-            .filter(|sample| sample.ends_with("\n\n"))
+        let sample = self.frame.sample.as_deref();
+        sample.filter(|sample| sample.ends_with("\n\n"))
     }
+}
 
-    fn head<'a>(&mut self, input: &'a [u8]) -> Result<&'a [u8]> {
-        let known = self.rest.len();
-        self.rest.extend_from_slice(input);
-        let Some(end) = self.rest.windows(4).position(|four| four == b"\r\n\r\n") else {
-            if self.rest.len() > MAX_HEAD_BYTES {
-                bail!("response head is longer than {MAX_HEAD_BYTES} bytes");
-            }
-            return Ok(&[]);
-        };
-        let head = String::from_utf8_lossy(&self.rest[..end]).to_ascii_lowercase();
-        if !head.starts_with("http/1.1 200") {
-            bail!(
-                "stream was not opened: {}",
-                String::from_utf8_lossy(&self.rest)
-            );
-        }
-        if !head.contains("content-type: text/event-stream") {
-            bail!("no event stream: {head}");
-        }
-        self.rest = Vec::new();
-        self.part = if head.contains("transfer-encoding: chunked") {
-            Part::ChunkSize(0)
-        } else {
-            Part::Raw
-        };
-        Ok(&input[end + 4 - known..])
-    }
+fn check(head: &str, read: &[u8]) -> Result<()> {
+    ensure!(
+        head.starts_with("http/1.1 200"),
+        "stream was not opened: {}",
+        String::from_utf8_lossy(read)
+    );
+    ensure!(
+        head.contains("content-type: text/event-stream"),
+        "no event stream: {head}"
+    );
+    Ok(())
+}
 
-    fn text(&mut self, mut data: &[u8], arrived: &mut impl FnMut(Arrived)) {
-        while let Some(end) = data.iter().position(|byte| *byte == b'\n') {
-            if self.rest.is_empty() {
-                self.line(&data[..end], arrived);
-            } else {
-                let mut line = std::mem::take(&mut self.rest);
-                line.extend_from_slice(&data[..end]);
-                self.line(&line, arrived);
-                line.clear();
-                self.rest = line;
-            }
-            data = &data[end + 1..];
-        }
-        self.rest.extend_from_slice(data);
-    }
-
+impl Frame {
     /// Comments, and the empty lines after them, are no frames: they leave the last one as it is.
     fn add_to_sample(&mut self, line: &[u8]) {
         let Some(sample) = &mut self.sample else {
@@ -280,14 +204,6 @@ fn message(json: &[u8]) -> Option<Arrived> {
         Some(Arrived::Answer(
             has(b"\"result\":") && !has(b"\"isError\":true"),
         ))
-    }
-}
-
-fn begin_data(size: usize) -> Part {
-    if size == 0 {
-        Part::Ended
-    } else {
-        Part::Data(size)
     }
 }
 

@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`fake_github`] | signed deliveries that tell a plausible story, and a sender over real HTTP |
 //! | [`sse`] | a parser of event streams and a client that resumes |
+//! | [`wire`] | HTTP answers off a socket, for thousands of streams on one thread |
 //! | [`mcp_client`] | a small MCP client of both eras that can hop between edges |
 //! | [`ledger`] | acknowledged = delivered, once, in order per resource; else a readable reason |
 //! | `process` | a child process: logs in files, ready line, SIGTERM, `kill -9`, restart |
@@ -19,6 +20,7 @@ mod http;
 pub mod ledger;
 pub mod mcp_client;
 pub mod sse;
+pub mod wire;
 
 #[cfg(feature = "cluster")]
 pub mod cluster;

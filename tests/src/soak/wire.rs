@@ -1,10 +1,10 @@
-//! One answer off a socket: HTTP/1.1 head, chunks, SSE frames. Keeps of an event only its cursor and its
+//! SSE frames off a socket. Keeps of an event only its cursor and its
 //! mark, so that thousands of streams can be read on a part of a core.
+
+use testkit::wire::{AnswerLines, Piece, WireError};
 
 use super::world::Mark;
 
-/// Longest response head.
-const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// Longest line that is put together when reads cut it: above the largest event of the soak.
 const MAX_LINE_BYTES: usize = 64 * 1024;
 /// Of data without a mark so much is kept: opening frames and updates are shorter.
@@ -17,6 +17,12 @@ pub(crate) enum Broken {
     Status(u16),
     /// Not HTTP/1.1, not chunked, or longer than anything that we are sent.
     Malformed,
+}
+
+impl From<WireError> for Broken {
+    fn from(_: WireError) -> Self {
+        Self::Malformed
+    }
 }
 
 /// The `event:` line of a frame.
@@ -58,6 +64,17 @@ impl Frame {
         (self.name, self.mark, self.has_data) = (Name::None, None, false);
     }
 
+    /// Takes a line; an empty one ends the frame.
+    fn take(&mut self, line: &[u8], arrived: &mut impl FnMut(&Self)) {
+        if !line.is_empty() && line != b"\r" {
+            return self.line(line);
+        }
+        if self.has_data || !self.id.is_empty() {
+            arrived(self);
+        }
+        self.clear();
+    }
+
     fn line(&mut self, line: &[u8]) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let colon = line.iter().position(|byte| *byte == b':');
@@ -90,24 +107,10 @@ impl Frame {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Head,
-    ChunkSize(usize),
-    /// Past the digits, before the line end.
-    ChunkExtension(usize),
-    Data(usize),
-    /// So many bytes of the line end after the data are still to come.
-    DataEnd(usize),
-    Ended,
-}
-
 /// One answer's parser.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    part: Part,
-    /// What is known of a line, or of the head, that has not ended yet.
-    rest: Vec<u8>,
+    lines: AnswerLines,
     frame: Frame,
 }
 
@@ -115,15 +118,14 @@ impl Wire {
     /// Before the first byte.
     pub(crate) fn new() -> Self {
         Self {
-            part: Part::Head,
-            rest: Vec::new(),
+            lines: AnswerLines::new(MAX_LINE_BYTES),
             frame: Frame::default(),
         }
     }
 
     /// The server said that there is no more.
     pub(crate) fn has_ended(&self) -> bool {
-        self.part == Part::Ended
+        self.lines.has_ended()
     }
 
     /// Takes in bytes, and hands out the frames that they complete.
@@ -132,109 +134,27 @@ impl Wire {
     /// The answer is no stream.
     pub(crate) fn feed(
         &mut self,
-        mut input: &[u8],
+        input: &[u8],
         arrived: &mut impl FnMut(&Frame),
     ) -> Result<(), Broken> {
-        while let Some(&first) = input.first() {
-            match self.part {
-                Part::Head => input = self.head(input)?,
-                Part::ChunkSize(size) => {
-                    input = &input[1..];
-                    self.part = match char::from(first).to_digit(16) {
-                        Some(_) if size > usize::MAX >> 8 => return Err(Broken::Malformed),
-                        Some(digit) => Part::ChunkSize(size * 16 + digit as usize),
-                        None if first == b'\n' => begin_data(size),
-                        None => Part::ChunkExtension(size),
-                    };
-                }
-                Part::ChunkExtension(size) => {
-                    input = &input[1..];
-                    if first == b'\n' {
-                        self.part = begin_data(size);
-                    }
-                }
-                Part::Data(left) => {
-                    let (data, after) = input.split_at(left.min(input.len()));
-                    self.text(data, arrived)?;
-                    input = after;
-                    self.part = match left - data.len() {
-                        0 => Part::DataEnd(2),
-                        left => Part::Data(left),
-                    };
-                }
-                Part::DataEnd(left) => {
-                    input = &input[1..];
-                    self.part = match left {
-                        1 => Part::ChunkSize(0),
-                        left => Part::DataEnd(left - 1),
-                    };
-                }
-                Part::Ended => return Ok(()),
+        let frame = &mut self.frame;
+        self.lines.feed(input, &mut |piece| match piece {
+            Piece::Head { head, .. } => check(head),
+            Piece::Line(line) => {
+                frame.take(line, arrived);
+                Ok(())
             }
-        }
-        Ok(())
-    }
-
-    fn head<'a>(&mut self, input: &'a [u8]) -> Result<&'a [u8], Broken> {
-        let known = self.rest.len();
-        self.rest.extend_from_slice(input);
-        let Some(end) = self.rest.windows(4).position(|four| four == b"\r\n\r\n") else {
-            let is_too_long = self.rest.len() > MAX_HEAD_BYTES;
-            return if is_too_long {
-                Err(Broken::Malformed)
-            } else {
-                Ok(&[])
-            };
-        };
-        let head = String::from_utf8_lossy(&self.rest[..end]).to_ascii_lowercase();
-        let status = head
-            .strip_prefix("http/1.1 ")
-            .and_then(|rest| rest.get(..3));
-        match status.and_then(|status| status.parse().ok()) {
-            Some(200) if head.contains("transfer-encoding: chunked") => {}
-            Some(200) | None => return Err(Broken::Malformed),
-            Some(status) => return Err(Broken::Status(status)),
-        }
-        self.rest = Vec::new();
-        self.part = Part::ChunkSize(0);
-        Ok(&input[end + 4 - known..])
-    }
-
-    fn text(&mut self, mut data: &[u8], arrived: &mut impl FnMut(&Frame)) -> Result<(), Broken> {
-        while let Some(end) = data.iter().position(|byte| *byte == b'\n') {
-            if self.rest.is_empty() {
-                self.line(&data[..end], arrived);
-            } else {
-                let mut line = std::mem::take(&mut self.rest);
-                line.extend_from_slice(&data[..end]);
-                self.line(&line, arrived);
-            }
-            data = &data[end + 1..];
-        }
-        self.rest.extend_from_slice(data);
-        let is_too_long = self.rest.len() > MAX_LINE_BYTES;
-        if is_too_long {
-            Err(Broken::Malformed)
-        } else {
-            Ok(())
-        }
-    }
-
-    fn line(&mut self, line: &[u8], arrived: &mut impl FnMut(&Frame)) {
-        if !line.is_empty() && line != b"\r" {
-            return self.frame.line(line);
-        }
-        if self.frame.has_data || !self.frame.id.is_empty() {
-            arrived(&self.frame);
-        }
-        self.frame.clear();
+        })
     }
 }
 
-fn begin_data(size: usize) -> Part {
-    match size {
-        0 => Part::Ended,
-        size => Part::Data(size),
+fn check(head: &str) -> Result<(), Broken> {
+    let status = head.strip_prefix("http/1.1 ");
+    let status = status.and_then(|rest| rest.get(..3)?.parse().ok());
+    match status {
+        Some(200) if head.contains("transfer-encoding: chunked") => Ok(()),
+        Some(200) | None => Err(Broken::Malformed),
+        Some(status) => Err(Broken::Status(status)),
     }
 }
 

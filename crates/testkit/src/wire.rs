@@ -1,0 +1,230 @@
+//! HTTP/1.1 answers off a socket, line by line, wherever reads happen to be cut: for programs that hold
+//! thousands of streams on one thread. Allocates nothing while reads are cut between lines.
+
+/// Longest response head.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+
+/// What is no HTTP/1.1 answer that can be read on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// A head of more than 16 KiB.
+    #[error("the response head is longer than {MAX_HEAD_BYTES} bytes")]
+    HeadTooLong,
+    /// A line longer than the reader allows.
+    #[error("a line is longer than {0} bytes")]
+    LineTooLong(usize),
+    /// A chunk whose size does not fit.
+    #[error("a chunk of impossible size")]
+    ChunkTooLong,
+}
+
+/// A part of an answer that is whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// The head, once.
+    Head {
+        /// In lower case, without the empty line.
+        head: &'a str,
+        /// All that was read so far, as it came: of an answer that is refused also the reason.
+        read: &'a [u8],
+    },
+    /// A line of the body, without its line feed.
+    Line(&'a [u8]),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Head,
+    ChunkSize(usize),
+    /// Past the digits, before the line end.
+    ChunkExtension(usize),
+    Data(usize),
+    /// So many bytes of the line end after the data are still to come.
+    DataEnd(usize),
+    /// The body has no chunks: it ends with the connection.
+    Raw,
+    Ended,
+}
+
+/// Reads one answer.
+#[derive(Debug)]
+pub struct AnswerLines {
+    part: Part,
+    max_line_bytes: usize,
+    /// What is known of a line, or of the head, that has not ended yet.
+    rest: Vec<u8>,
+}
+
+impl AnswerLines {
+    /// Before the first byte.
+    #[must_use]
+    pub fn new(max_line_bytes: usize) -> Self {
+        Self {
+            part: Part::Head,
+            max_line_bytes,
+            rest: Vec::new(),
+        }
+    }
+
+    /// The server said that there is no more.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.part == Part::Ended
+    }
+
+    /// Takes in bytes, and hands out what they complete.
+    ///
+    /// # Errors
+    /// It is no answer ([`WireError`]), or `take` does not want to go on.
+    pub fn feed<E: From<WireError>>(
+        &mut self,
+        mut input: &[u8],
+        take: &mut impl FnMut(Piece<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        while let Some(&first) = input.first() {
+            match self.part {
+                Part::Head => input = self.head(input, take)?,
+                Part::ChunkSize(size) => {
+                    input = &input[1..];
+                    self.part = match char::from(first).to_digit(16) {
+                        Some(_) if size > usize::MAX >> 8 => {
+                            return Err(WireError::ChunkTooLong.into());
+                        }
+                        Some(digit) => Part::ChunkSize(size * 16 + digit as usize),
+                        None if first == b'\n' => begin_data(size),
+                        None => Part::ChunkExtension(size),
+                    };
+                }
+                Part::ChunkExtension(size) => {
+                    input = &input[1..];
+                    if first == b'\n' {
+                        self.part = begin_data(size);
+                    }
+                }
+                Part::Data(left) => {
+                    let (data, after) = input.split_at(left.min(input.len()));
+                    self.text(data, take)?;
+                    input = after;
+                    self.part = match left - data.len() {
+                        0 => Part::DataEnd(2),
+                        left => Part::Data(left),
+                    };
+                }
+                Part::DataEnd(left) => {
+                    input = &input[1..];
+                    self.part = match left {
+                        1 => Part::ChunkSize(0),
+                        left => Part::DataEnd(left - 1),
+                    };
+                }
+                Part::Raw => return self.text(input, take),
+                Part::Ended => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    fn head<'a, E: From<WireError>>(
+        &mut self,
+        input: &'a [u8],
+        take: &mut impl FnMut(Piece<'_>) -> Result<(), E>,
+    ) -> Result<&'a [u8], E> {
+        let known = self.rest.len();
+        self.rest.extend_from_slice(input);
+        let Some(end) = self.rest.windows(4).position(|four| four == b"\r\n\r\n") else {
+            return match self.rest.len() > MAX_HEAD_BYTES {
+                true => Err(WireError::HeadTooLong.into()),
+                false => Ok(&[]),
+            };
+        };
+        let head = String::from_utf8_lossy(&self.rest[..end]).to_ascii_lowercase();
+        take(Piece::Head {
+            head: &head,
+            read: &self.rest,
+        })?;
+        self.rest = Vec::new();
+        self.part = match head.contains("transfer-encoding: chunked") {
+            true => Part::ChunkSize(0),
+            false => Part::Raw,
+        };
+        Ok(&input[end + 4 - known..])
+    }
+
+    fn text<E: From<WireError>>(
+        &mut self,
+        mut data: &[u8],
+        take: &mut impl FnMut(Piece<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        while let Some(end) = data.iter().position(|byte| *byte == b'\n') {
+            if self.rest.is_empty() {
+                take(Piece::Line(&data[..end]))?;
+            } else {
+                self.rest.extend_from_slice(&data[..end]);
+                take(Piece::Line(&self.rest))?;
+                self.rest.clear();
+            }
+            data = &data[end + 1..];
+        }
+        self.rest.extend_from_slice(data);
+        match self.rest.len() > self.max_line_bytes {
+            true => Err(WireError::LineTooLong(self.max_line_bytes).into()),
+            false => Ok(()),
+        }
+    }
+}
+
+fn begin_data(size: usize) -> Part {
+    match size {
+        0 => Part::Ended,
+        size => Part::Data(size),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(wire: &[u8], step: usize) -> Result<(Vec<String>, bool), WireError> {
+        let (mut lines, mut got) = (AnswerLines::new(64), Vec::new());
+        for part in wire.chunks(step) {
+            lines.feed(part, &mut |piece| {
+                got.push(match piece {
+                    Piece::Head { head, .. } => head.to_owned(),
+                    Piece::Line(line) => String::from_utf8_lossy(line).into_owned(),
+                });
+                Ok::<_, WireError>(())
+            })?;
+        }
+        Ok((got, lines.has_ended()))
+    }
+
+    #[test]
+    fn chunks_and_reads_may_be_cut_anywhere() {
+        let head = "http/1.1 200 ok\r\ntransfer-encoding: chunked";
+        let wire = format!("{head}\r\n\r\n3\r\na\nb\r\n5;x=y\r\nc\n\nde\r\n1\r\n\n\r\n0\r\n\r\n");
+        for step in 1..wire.len() {
+            let got = read(wire.as_bytes(), step).unwrap();
+            let lines = [head, "a", "bc", "", "de"].map(ToOwned::to_owned);
+            assert_eq!(got, (lines.to_vec(), true), "in steps of {step}");
+        }
+        let raw = read(b"HTTP/1.1 200 OK\r\n\r\na\nb\n", 1).unwrap();
+        let lines = ["http/1.1 200 ok", "a", "b"].map(ToOwned::to_owned);
+        assert_eq!(raw, (lines.to_vec(), false));
+    }
+
+    #[test]
+    fn what_is_too_long_is_refused() {
+        let endless = "x".repeat(MAX_HEAD_BYTES + 1);
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        for (wire, error) in [
+            (endless, WireError::HeadTooLong),
+            (format!("{head}{}", "f".repeat(17)), WireError::ChunkTooLong),
+            (
+                format!("{head}ff\r\n{}", "x".repeat(65)),
+                WireError::LineTooLong(64),
+            ),
+        ] {
+            assert_eq!(read(wire.as_bytes(), usize::MAX), Err(error));
+        }
+    }
+}
