@@ -9,6 +9,7 @@ mod event;
 mod facts;
 mod filter;
 mod ids;
+mod name;
 mod ordered;
 mod resource;
 mod sequence;
@@ -20,7 +21,7 @@ pub use clock::{Clock, IdSource, ManualClock, RandomIds, SystemClock};
 pub use cursor::{Cursor, CursorError, CursorScope, StreamCursor};
 pub use event::{EventMetadata, EventType, ResourceEvent, ResourceRef, Source};
 pub use facts::{EventFacts, StoredEvent};
-pub use filter::{Filter, FilterError, FilterSet};
+pub use filter::{Filter, FilterError, FilterRequest, FilterSet};
 pub use ids::{
     DeliveryId, EventId, InvalidId, LockName, PrincipalId, ResourceId, SessionId, StreamId,
     SubscriptionId, TaskId,

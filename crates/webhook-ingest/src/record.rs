@@ -77,7 +77,7 @@ impl Recorder {
             })
             .collect();
         for event in &new {
-            self.metrics.event(event.item.facts.resource_type);
+            self.metrics.event(&event.item.facts.resource_type);
         }
         let hint = (!new.is_empty()).then_some(EventHint { epoch, events: new });
         Recorded { ids, hint }

@@ -1,5 +1,6 @@
 //! Whole-system scenarios: each promise on both topologies, embedded and as a cluster of real processes.
 
+mod builds;
 mod delivery;
 mod descriptors;
 mod faults;

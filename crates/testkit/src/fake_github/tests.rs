@@ -1,4 +1,4 @@
-//! The promises of the fake GitHub.
+//! Tests of the fake GitHub's guarantees.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +20,7 @@ fn payload(delivery: &Delivery) -> Value {
     serde_json::from_slice(&delivery.body).unwrap()
 }
 
-/// The resource as a reader of GitHub's documentation would find it in the payload.
+/// The resource, read from the payload according to GitHub's documentation.
 fn resource(delivery: &Delivery) -> (ResourceType, String) {
     let body = payload(delivery);
     let id = |object: &str| {
@@ -30,15 +30,15 @@ fn resource(delivery: &Delivery) -> (ResourceType, String) {
             .to_owned()
     };
     match delivery.event {
-        "issues" => (ResourceType::Issue, id("issue")),
-        "pull_request" => (ResourceType::PullRequest, id("pull_request")),
-        "milestone" => (ResourceType::Milestone, id("milestone")),
-        "projects_v2" => (ResourceType::Project, id("projects_v2")),
+        "issues" => (ResourceType::ISSUE, id("issue")),
+        "pull_request" => (ResourceType::PULL_REQUEST, id("pull_request")),
+        "milestone" => (ResourceType::MILESTONE, id("milestone")),
+        "projects_v2" => (ResourceType::PROJECT, id("projects_v2")),
         "projects_v2_item" => {
             let item = &body["projects_v2_item"];
             let kind = match item["content_type"].as_str().unwrap() {
-                "Issue" => ResourceType::Issue,
-                "DraftIssue" => ResourceType::DraftIssue,
+                "Issue" => ResourceType::ISSUE,
+                "DraftIssue" => ResourceType::DRAFT_ISSUE,
                 other => panic!("unexpected content {other}"),
             };
             (kind, item["content_node_id"].as_str().unwrap().to_owned())
@@ -79,7 +79,7 @@ fn a_story_touches_all_five_kinds_and_says_what_to_expect() {
         let (body, expected) = (payload(delivery), delivery.expected.as_ref().unwrap());
         assert_eq!(
             resource(delivery),
-            (expected.resource_type, expected.resource_id.clone())
+            (expected.resource_type.clone(), expected.resource_id.clone())
         );
         assert_eq!(body["action"], expected.action);
         assert_eq!(
@@ -111,8 +111,8 @@ fn the_issue_on_the_board_is_the_issue_of_the_story() {
         of(Step::IssueOpened).resource_id,
         of(Step::IssueClosed).resource_id
     );
-    assert_eq!(of(Step::IssueOpened).event_type, Some(EventType::Created));
-    assert_eq!(of(Step::PullMerged).event_type, Some(EventType::Closed));
+    assert_eq!(of(Step::IssueOpened).event_type, Some(EventType::CREATED));
+    assert_eq!(of(Step::PullMerged).event_type, Some(EventType::CLOSED));
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_long_life_keeps_ids_unique_states_plausible_and_memory_bounded() {
     let (mut guids, mut open) = (BTreeSet::new(), BTreeMap::new());
     for _ in 0..5_000 {
         let delivery = github.next_delivery();
-        assert!(guids.insert(delivery.guid.clone()), "a GUID came twice");
+        assert!(guids.insert(delivery.guid.clone()), "a GUID occurred twice");
         let expected = delivery.expected.clone().unwrap();
         assert_eq!(resource(&delivery).1, expected.resource_id);
         if matches!(delivery.event, "issues" | "pull_request") {
@@ -144,7 +144,7 @@ fn one_issue_gets_its_changes_in_a_row() {
     assert_eq!((burst.len(), ids.len()), (50, 1));
 }
 
-/// The event that ingest makes of a delivery, near enough to weigh it.
+/// Approximately the event that ingest makes of a delivery, to measure its size.
 fn event_bytes(delivery: &Delivery) -> usize {
     let (body, expected) = (payload(delivery), delivery.expected.clone().unwrap());
     let id = ResourceId::new(&expected.resource_id).unwrap();
@@ -163,7 +163,7 @@ fn event_bytes(delivery: &Delivery) -> usize {
     let text = |name: &str| data[name].as_str().map(str::to_owned);
     let event = ResourceEvent {
         id: delivery.guid.event(0),
-        event_type: EventType::Updated,
+        event_type: EventType::UPDATED,
         action: expected.action.to_owned(),
         resource_type: expected.resource_type,
         resource_id: id.clone(),
@@ -178,7 +178,7 @@ fn event_bytes(delivery: &Delivery) -> usize {
         },
         timestamp: STORY_START,
         received_at: STORY_START,
-        source: Source::Webhook,
+        source: Source::WEBHOOK,
         actor: body["sender"]["login"].as_str().map(str::to_owned),
         metadata: EventMetadata {
             event: Some(delivery.event.into()),
@@ -213,7 +213,7 @@ fn size_classes_hold_what_they_say() {
 
 type Seen = Arc<Mutex<Vec<String>>>;
 
-/// A receiver that checks what a receiver must check, and dedupes by GUID.
+/// A receiver that verifies all that a receiver must verify, and deduplicates by GUID.
 async fn receive(State(seen): State<Seen>, headers: HeaderMap, body: Body) -> (StatusCode, String) {
     let header = |name: &str| {
         headers
