@@ -65,9 +65,9 @@ pub enum NotPossible {
     Revision(ProtocolVersion),
 }
 
-impl ports::Classified for NotPossible {
-    fn class(&self) -> ports::ErrorClass {
-        ports::ErrorClass::Caller
+impl model::Classified for NotPossible {
+    fn class(&self) -> model::ErrorClass {
+        model::ErrorClass::Caller
     }
 }
 

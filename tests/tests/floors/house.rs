@@ -78,8 +78,6 @@ const COMING: &[&str] = &[
 const SAME_FLOOR: &[(&str, &str)] = &[
     // Messages on the bus and over gRPC are those of the ports.
     ("proto", "ports"),
-    // The class of its errors.
-    ("mcp", "ports"),
     // Reading history asks what a principal may see.
     ("event-flow", "access"),
     // Watching the file of tokens is a part that starts and ends with the process.
