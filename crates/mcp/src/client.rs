@@ -11,7 +11,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{
     answer::Empty,
-    dispatch::ClientCapabilities,
+    capability::ClientCapabilities,
     envelope::{self, RequestId},
     method,
     params::InputError,

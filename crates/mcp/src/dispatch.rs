@@ -13,23 +13,23 @@ use http::{HeaderMap, Method};
 use model::SessionId;
 
 use crate::{
+    capability::Capabilities,
     envelope::{self, Body, Incoming, Request},
     extension::Extensions,
-    handshake::Capabilities,
     headers::{self, Accepts, single},
     limits::MAX_EVENT_ID_BYTES,
-    method, task,
+    method,
+    refusal::Refusal,
+    task,
     version::{Era, ProtocolVersion},
 };
 
 mod handshake;
 mod meta;
-mod refusal;
 mod stateless;
 
 pub use handshake::{HandshakeBody, HandshakeMessage, InitializeRequest};
-pub use meta::{ClientCapabilities, LogLevel, RequestMeta};
-pub use refusal::Refusal;
+pub use meta::RequestMeta;
 pub use stateless::ModernRequest;
 
 /// What a request is.

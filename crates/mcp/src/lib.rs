@@ -7,6 +7,7 @@
 //!
 //! | module | job |
 //! | --- | --- |
+//! | [`capability`], [`profile`], [`refusal`], [`log`] | words of both eras: what each side can do, what the server is, errors as HTTP, severities |
 //! | [`dispatch`] | (method, headers, body) → what it is, or the refusal that the spec demands |
 //! | [`envelope`] | JSON-RPC: ids, messages, batches, errors; bodies stay raw |
 //! | [`version`] | revisions, negotiation, what each can do |
@@ -18,7 +19,7 @@
 //! | [`mrtr`] | the same questions within a result, and the sealed state of the stateless era |
 //! | [`task`] | work that goes on after the answer (extension) |
 //! | [`extension`] | the extensions that the server declares |
-//! | [`notification`] | progress that only rises, the log filter, changes of lists |
+//! | [`notification`], [`tagged`] | progress that only rises, the log filter, changes of lists; what listen streams share |
 //! | [`sse`], [`ndjson`], [`legacy`] | frames of a stream, lines, the transport of 2024-11-05 |
 //! | [`line`] | what a message that came as a line needs to be sent over HTTP |
 //! | [`headers`] | header values, `Accept`, the base64 sentinel |
@@ -26,6 +27,7 @@
 //! What is deliberately absent: `Origin` and `Host` checks, and authorization.
 
 pub mod answer;
+pub mod capability;
 pub mod client;
 pub mod completion;
 pub mod dispatch;
@@ -36,20 +38,25 @@ pub mod headers;
 pub mod legacy;
 pub mod limits;
 pub mod line;
+pub mod log;
 pub mod method;
 pub mod mrtr;
 pub mod ndjson;
 pub mod notification;
 pub mod page;
 pub mod params;
+pub mod profile;
 pub mod prompt;
+pub mod refusal;
 pub mod resource;
 pub mod sse;
 pub mod stateless;
+pub mod tagged;
 pub mod task;
 pub mod tool;
 pub mod version;
 
-pub use dispatch::{Decision, Refusal, Surface, classify};
+pub use dispatch::{Decision, Surface, classify};
 pub use envelope::{ErrorCode, Incoming, RequestId, RpcError};
+pub use refusal::Refusal;
 pub use version::{Era, ProtocolVersion};

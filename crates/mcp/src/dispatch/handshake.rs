@@ -4,12 +4,14 @@ use model::SessionId;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use super::{Claims, ClientCapabilities, Decision, Refusal, VersionClaim};
+use super::{Claims, Decision, VersionClaim};
 use crate::{
+    capability::ClientCapabilities,
     envelope::{Incoming, Rejected, Request, RequestId, RpcError},
     headers::Accepts,
     limits::MAX_CLIENT_FACTS_BYTES,
     method, params,
+    refusal::Refusal,
     version::{Era, ProtocolVersion},
 };
 

@@ -3,11 +3,13 @@
 use http::{HeaderMap, HeaderName};
 use serde_json::value::RawValue;
 
-use super::{Claims, Refusal, RequestMeta, Surface, VersionClaim, meta::Parts};
+use super::{Claims, RequestMeta, Surface, VersionClaim, meta::Parts};
 use crate::{
     envelope::RequestId,
     headers::{self, Accepts, decode_value, single},
-    method, task,
+    method,
+    refusal::Refusal,
+    task,
     version::{Era, ProtocolVersion},
 };
 

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::json;
 
-use super::ClientCapabilities;
 use crate::{
+    capability::ClientCapabilities,
     envelope::{self, ErrorCode, Rejected, RequestId, RpcError},
     version::ProtocolVersion,
 };
@@ -88,7 +88,7 @@ impl Refusal {
     }
 
     /// 415.
-    pub(super) fn not_json() -> Self {
+    pub(crate) fn not_json() -> Self {
         Self::plain(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ErrorCode::InvalidRequest,
@@ -131,7 +131,7 @@ impl Refusal {
     }
 
     /// 400: traffic of the handshake era without a session.
-    pub(super) fn session_missing() -> Self {
+    pub(crate) fn session_missing() -> Self {
         Self::invalid_request(
             "Mcp-Session-Id is missing; start a session with initialize, or say everything in \
              _meta (2026-07-28)",
