@@ -1,68 +1,32 @@
 //! From stdin to requests: what runs, how it is cancelled, how it ends.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, atomic::AtomicBool},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use mcp::{
     ErrorCode, Incoming, RequestId, RpcError,
     envelope::{self, Body, Rejected},
-    line::{Head, Kind, Known, Outstanding},
+    line::{Head, Kind, Outstanding},
     method,
     ndjson::{Line, LineReader},
 };
-use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
-    sync::{Semaphore, watch},
     time::timeout,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
+    bridge::{Bridge, Running},
+    call::Call,
     error::{BridgeError, Failure},
-    exchange::Call,
     http::Http,
     limits::{DELIVERY, FAREWELL, FINISH, MAX_IN_FLIGHT, READ_BYTES},
     options::Options,
     output::Output,
-    session::Memory,
 };
-
-/// Everything that lines share.
-#[derive(Debug)]
-pub(crate) struct Bridge {
-    pub(crate) http: Http,
-    pub(crate) out: Output,
-    pub(crate) known: Mutex<Known>,
-    /// What a new session is made from.
-    pub(crate) memory: Mutex<Memory>,
-    /// One who opens a new session at a time.
-    pub(crate) reopening: tokio::sync::Mutex<()>,
-    /// Counts sessions: who lost one sees whether somebody has opened the next already.
-    pub(crate) generation: watch::Sender<u64>,
-    running: Mutex<HashMap<RequestId, Running>>,
-    permits: Arc<Semaphore>,
-    tasks: TaskTracker,
-    following: AtomicBool,
-    /// Ends what would go on for ever: the session's stream, subscriptions.
-    pub(crate) endless: CancellationToken,
-    /// Answers what still runs with an error.
-    abandon: CancellationToken,
-    /// Ends everything.
-    stop: CancellationToken,
-}
-
-/// A request that runs.
-#[derive(Debug, Clone)]
-struct Running {
-    kind: Kind,
-    cancel: CancellationToken,
-}
 
 /// Reads lines from `input` and writes lines to `output` until the input ends, `stop` is cancelled,
 /// or nobody reads the output any more. Then what runs has five seconds to finish (none after
@@ -103,25 +67,6 @@ where
 }
 
 impl Bridge {
-    fn new(http: Http, out: Output) -> Self {
-        let stop = CancellationToken::new();
-        Self {
-            http,
-            out,
-            known: Mutex::default(),
-            memory: Mutex::default(),
-            reopening: tokio::sync::Mutex::default(),
-            generation: watch::Sender::new(0),
-            running: Mutex::default(),
-            permits: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
-            tasks: TaskTracker::new(),
-            following: AtomicBool::new(false),
-            endless: stop.child_token(),
-            abandon: CancellationToken::new(),
-            stop,
-        }
-    }
-
     async fn read<R: AsyncRead + Unpin>(self: &Arc<Self>, mut input: R) -> Result<(), BridgeError> {
         let mut lines = LineReader::default();
         let mut buffer = vec![0; READ_BYTES];
@@ -267,7 +212,6 @@ impl Bridge {
 
     /// Opens the session's stream, the first time that it is asked.
     fn follow_once(self: &Arc<Self>) {
-        use std::sync::atomic::Ordering;
         if self.known.lock().session().is_none() || self.following.swap(true, Ordering::Relaxed) {
             return;
         }

@@ -25,7 +25,6 @@ use crate::{
 const CIRCLES: &[(&str, usize)] = &[
     ("forgewire", 4),
     ("sse-edge", 68),
-    ("stdio-bridge", 3),
     ("store-memory", 4),
     ("store-redis", 4),
     ("store-sqlite", 3),

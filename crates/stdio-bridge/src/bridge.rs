@@ -1,0 +1,68 @@
+//! What all lines of a bridge share.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use mcp::{
+    RequestId,
+    line::{Kind, Known},
+};
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{http::Http, limits::MAX_IN_FLIGHT, memory::Memory, output::Output};
+
+/// Everything that lines share.
+#[derive(Debug)]
+pub(crate) struct Bridge {
+    pub(crate) http: Http,
+    pub(crate) out: Output,
+    pub(crate) known: Mutex<Known>,
+    /// What a new session is made from.
+    pub(crate) memory: Mutex<Memory>,
+    /// One who opens a new session at a time.
+    pub(crate) reopening: tokio::sync::Mutex<()>,
+    /// Counts sessions: who lost one sees whether somebody has opened the next already.
+    pub(crate) generation: watch::Sender<u64>,
+    pub(crate) running: Mutex<HashMap<RequestId, Running>>,
+    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) following: AtomicBool,
+    /// Ends what would go on for ever: the session's stream, subscriptions.
+    pub(crate) endless: CancellationToken,
+    /// Answers what still runs with an error.
+    pub(crate) abandon: CancellationToken,
+    /// Ends everything.
+    pub(crate) stop: CancellationToken,
+}
+
+/// A request that runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Running {
+    pub(crate) kind: Kind,
+    pub(crate) cancel: CancellationToken,
+}
+
+impl Bridge {
+    pub(crate) fn new(http: Http, out: Output) -> Self {
+        let stop = CancellationToken::new();
+        Self {
+            http,
+            out,
+            known: Mutex::default(),
+            memory: Mutex::default(),
+            reopening: tokio::sync::Mutex::default(),
+            generation: watch::Sender::new(0),
+            running: Mutex::default(),
+            permits: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
+            tasks: TaskTracker::new(),
+            following: AtomicBool::new(false),
+            endless: stop.child_token(),
+            abandon: CancellationToken::new(),
+            stop,
+        }
+    }
+}
