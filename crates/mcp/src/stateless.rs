@@ -76,8 +76,10 @@ pub struct ListenFilter {
     pub task_ids: BTreeSet<String>,
 }
 
-// Serde's skip_serializing_if hands over a reference.
-#[allow(clippy::trivially_copy_pass_by_ref)]
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde's skip_serializing_if passes a reference"
+)]
 fn is_off(flag: &bool) -> bool {
     !*flag
 }
