@@ -1,17 +1,17 @@
-//! What a client and a server declare that they can do.
+//! The capabilities that clients and servers declare.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::version::ProtocolVersion;
 
-/// What a client can do, as declared on one request or at `initialize`.
+/// The capabilities of a client, as declared on one request or at `initialize`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ClientCapabilities(Map<String, Value>);
 
 impl ClientCapabilities {
-    /// Takes a capabilities object; `None` for anything else.
+    /// Wraps a capabilities object; `None` for any other JSON value.
     #[must_use]
     pub fn from_value(value: Value) -> Option<Self> {
         match value {
@@ -39,8 +39,8 @@ impl ClientCapabilities {
         current.is_some_and(Value::is_object)
     }
 
-    /// The capabilities object that declares one nested capability and nothing else, as
-    /// [`crate::Refusal::missing_capability`] wants it.
+    /// The capabilities object that declares only this nested capability, as
+    /// [`crate::Refusal::missing_capability`] expects it.
     #[must_use]
     pub fn only(path: &[&str]) -> Self {
         let mut value = Value::Object(Map::new());
@@ -63,15 +63,15 @@ impl ClientCapabilities {
     }
 }
 
-/// What the server can do. It has to agree with what really answers: clients and the conformance
-/// suite take a capability at its word, and its absence too.
+/// The capabilities of the server. They have to agree with the methods that are served: clients and
+/// the conformance suite rely on a declared capability, and on the absence of one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Capabilities {
-    /// `tools/*`; the value says whether changes of the list are announced.
+    /// `tools/*`, and whether changes of the list are announced.
     pub tools: Option<ListChanged>,
     /// `resources/*`.
     pub resources: Option<ResourceCapability>,
-    /// `prompts/*`.
+    /// `prompts/*`, and whether changes of the list are announced.
     pub prompts: Option<ListChanged>,
     /// `completion/complete`.
     pub completions: bool,
@@ -83,10 +83,10 @@ pub struct Capabilities {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ListChanged(pub bool);
 
-/// What resources can do.
+/// The features of resources.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ResourceCapability {
-    /// Whether a client can ask for `notifications/resources/updated`.
+    /// Whether a client can subscribe to `notifications/resources/updated`.
     pub subscribe: bool,
     /// Whether changes of the list are announced.
     pub list_changed: ListChanged,
@@ -109,7 +109,7 @@ impl Capabilities {
         if let Some(prompts) = self.prompts {
             all.insert("prompts".into(), list(prompts));
         }
-        // `completions` came with 2025-03-26, together with annotations.
+        // `completions` was introduced in 2025-03-26, together with annotations.
         if self.completions && version.has_annotations() {
             all.insert("completions".into(), json!({}));
         }

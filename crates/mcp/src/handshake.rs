@@ -1,5 +1,5 @@
-//! What only the handshake era has: the answer to `initialize`, and small parameters of session
-//! methods.
+//! Messages that exist only in the handshake era: the answer to `initialize`, and small parameters
+//! of session methods.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -34,7 +34,7 @@ pub fn initialize_result(
 /// Params of `logging/setLevel`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 pub struct SetLevelParams {
-    /// This and everything above.
+    /// The lowest severity that the client receives.
     pub level: LogLevel,
 }
 
@@ -42,9 +42,9 @@ pub struct SetLevelParams {
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CancelledParams {
-    /// The request that is not wanted any more.
+    /// The request that the client cancels.
     pub request_id: RequestId,
-    /// Why, for the log.
+    /// The reason, for the log.
     #[serde(default)]
     pub reason: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Log messages for the client, and how severe they are.
+//! Log messages for the client, and their severities.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -10,21 +10,21 @@ use crate::{envelope, method};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
-    /// Detail for developers.
+    /// Details for developers.
     Debug,
-    /// Progress.
+    /// Normal operation.
     Info,
-    /// Noteworthy.
+    /// Normal but noteworthy.
     Notice,
-    /// May become a problem.
+    /// A condition that may become a problem.
     Warning,
-    /// Failed.
+    /// An operation failed.
     Error,
     /// A component failed.
     Critical,
-    /// Act now.
+    /// Immediate action is needed.
     Alert,
-    /// Unusable.
+    /// The system is unusable.
     Emergency,
 }
 

@@ -1,26 +1,26 @@
-//! What the server says of itself, in `initialize`, `server/discover` and results.
+//! The server's description of itself, in `initialize`, `server/discover` and results.
 
 use serde_json::{Map, Value};
 
 use crate::{capability::Capabilities, version::ProtocolVersion};
 
-/// What the server is.
+/// The identity of the server (`Implementation`).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ServerInfo {
-    /// For programs.
+    /// The name for programs.
     pub name: String,
-    /// For humans, where the revision has titles.
+    /// The name for humans, in revisions that have titles.
     pub title: Option<String>,
-    /// Of the software.
+    /// The version of the software.
     pub version: String,
     /// One sentence, from 2025-11-25 on.
     pub description: Option<String>,
-    /// From 2025-11-25 on.
+    /// The address of the project's site, from 2025-11-25 on.
     pub website_url: Option<String>,
 }
 
 impl ServerInfo {
-    /// Name and version alone.
+    /// An identity of name and version only.
     #[must_use]
     pub fn new(name: &str, version: &str) -> Self {
         Self {
@@ -32,7 +32,7 @@ impl ServerInfo {
         }
     }
 
-    /// The `Implementation` of a revision.
+    /// The `Implementation` in the form of a revision.
     #[must_use]
     pub fn describe(&self, version: ProtocolVersion) -> Value {
         let mut info = Map::new();
@@ -54,13 +54,13 @@ impl ServerInfo {
     }
 }
 
-/// What `initialize` and `server/discover` tell.
+/// The content of the answers to `initialize` and `server/discover`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ServerProfile {
-    /// What the server is.
+    /// The identity of the server.
     pub info: ServerInfo,
-    /// What it can do.
+    /// The capabilities of the server.
     pub capabilities: Capabilities,
-    /// How a model should use it.
+    /// Instructions to a model on how to use the server.
     pub instructions: Option<String>,
 }

@@ -1,4 +1,5 @@
-//! What only the stateless era has: `server/discover` and `subscriptions/listen` (MCP 2026-07-28).
+//! Methods that exist only in the stateless era: `server/discover` and `subscriptions/listen` (MCP
+//! 2026-07-28).
 
 use std::collections::BTreeSet;
 
@@ -32,8 +33,8 @@ pub struct DiscoverResult<'a> {
     instructions: Option<&'a str>,
 }
 
-/// Builds the answer to `server/discover`. It lists the stateless revisions only: the others are
-/// reached through `initialize`, and -32022 has to list a subset of what is here.
+/// Builds the answer to `server/discover`. It lists only the stateless revisions: clients reach the
+/// others through `initialize`, and the list of -32022 has to be a subset of this one.
 #[must_use]
 pub fn discover_result(version: ProtocolVersion, profile: &ServerProfile) -> DiscoverResult<'_> {
     DiscoverResult {
@@ -44,7 +45,7 @@ pub fn discover_result(version: ProtocolVersion, profile: &ServerProfile) -> Dis
 }
 
 impl DiscoverResult<'_> {
-    /// Declares the extensions too. Without any nothing is added.
+    /// Declares the extensions as well; without extensions the member is absent.
     #[must_use]
     pub fn with_extensions(mut self, extensions: &Extensions) -> Self {
         if !extensions.is_empty() {
@@ -54,7 +55,8 @@ impl DiscoverResult<'_> {
     }
 }
 
-/// What a listen stream carries; as asked for, or as honoured.
+/// The notifications of a listen stream: those that the client requested, or those that the server
+/// honours.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ListenFilter {
@@ -67,11 +69,11 @@ pub struct ListenFilter {
     /// `notifications/resources/list_changed`.
     #[serde(skip_serializing_if = "is_off")]
     pub resources_list_changed: bool,
-    /// `notifications/resources/updated` for exactly these URIs, as the client spelt them; at most
+    /// `notifications/resources/updated` for exactly these URIs, as the client spelt them; up to
     /// 256.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub resource_subscriptions: BTreeSet<String>,
-    /// `notifications/tasks` for these tasks (tasks extension); at most 256.
+    /// `notifications/tasks` for these tasks (tasks extension); up to 256.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub task_ids: BTreeSet<String>,
 }
@@ -89,7 +91,8 @@ struct ListenParams {
     notifications: ListenWire,
 }
 
-/// Unknown members are extensions that we do not honour; they are left out of the acknowledgement.
+/// Unknown members are extensions that this server does not support; the acknowledgement omits
+/// them.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[derive(Default)]
@@ -136,10 +139,11 @@ impl ListenFilter {
         })
     }
 
-    /// Checks that the client declared what it asks for (SEP-2663, "Task Status Notifications").
+    /// Checks that the client declared the extensions of the notifications that it requests
+    /// (SEP-2663, "Task Status Notifications").
     ///
     /// # Errors
-    /// 400 with -32021: it asks for tasks and does not declare the tasks extension.
+    /// 400 with -32021: the client requests tasks and does not declare the tasks extension.
     pub fn check_declared(&self, client: &ClientCapabilities) -> Result<(), Refusal> {
         if self.task_ids.is_empty() {
             return Ok(());
@@ -147,8 +151,8 @@ impl ListenFilter {
         task::require_extension(client)
     }
 
-    /// The subset that we honour: what `server/discover` declares, and URIs that name something
-    /// here. Tasks are not among it; [`Self::with_tasks`] adds them.
+    /// The subset that the server honours: lists that `server/discover` declares, and URIs of known
+    /// resources. It has no tasks; [`Self::with_tasks`] adds them.
     #[must_use]
     pub fn honoured(&self, can: &Capabilities, is_known: impl Fn(&str) -> bool) -> Self {
         let announced = |list: Option<ListChanged>| list.is_some_and(|ListChanged(yes)| yes);
@@ -169,7 +173,7 @@ impl ListenFilter {
         }
     }
 
-    /// The honoured subset with those tasks of `asked` that are this principal's.
+    /// The honoured subset with the tasks of `asked` that belong to this principal.
     #[must_use]
     pub fn with_tasks(mut self, asked: &Self, is_own: impl Fn(&str) -> bool) -> Self {
         let own = asked.task_ids.iter().filter(|id| is_own(id));
@@ -177,14 +181,15 @@ impl ListenFilter {
         self
     }
 
-    /// Whether there is nothing to wait for: then the stream is acknowledged and ended at once.
+    /// Whether the filter selects no notification: the stream is then acknowledged and ended at
+    /// once.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// The first message of a listen stream; nothing may precede it.
+/// The first message of a listen stream; no other message may precede it.
 #[must_use]
 pub fn acknowledged(id: &RequestId, honoured: &ListenFilter) -> Bytes {
     #[derive(Serialize)]

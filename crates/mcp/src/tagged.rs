@@ -1,27 +1,27 @@
-//! Notifications of listen streams, tagged with the request that each stream answers.
+//! Notifications of listen streams, tagged with the id of the request that opened the stream.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Serialize;
 
 use crate::envelope::RequestId;
 
-/// `_meta` key on everything that a listen stream carries.
+/// The `_meta` key that every message of a listen stream carries.
 pub const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 
-/// A notification that many listen streams share: encoded once with a hole for the id of each.
+/// A notification that many listen streams share: encoded once, with a hole for each stream's id.
 ///
-/// A frame is `head`, the stream's id as JSON ([`RequestId`]'s `Display`), `tail`; three slices
-/// that a vectored write takes without copying what is shared.
+/// A frame is the head, the stream's id as JSON ([`RequestId`]'s `Display`) and the tail: three
+/// slices for a vectored write that does not copy the shared bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Tagged {
     frame_head: Bytes,
 }
 
-/// What goes before the JSON in a frame.
+/// The bytes before the JSON in a frame.
 const FRAME_PREFIX: &[u8] = b"data: ";
-/// What goes after the id in a message.
+/// The bytes after the id in a message.
 const MESSAGE_TAIL: &[u8] = b"}}}";
-/// What goes after the id in a frame.
+/// The bytes after the id in a frame.
 const FRAME_TAIL: &[u8] = b"}}}\n\n";
 
 impl Tagged {
@@ -41,13 +41,13 @@ impl Tagged {
         }
     }
 
-    /// What goes before the id in an SSE frame.
+    /// The bytes before the id in an SSE frame.
     #[must_use]
     pub fn frame_head(&self) -> &Bytes {
         &self.frame_head
     }
 
-    /// What goes after the id in an SSE frame.
+    /// The bytes after the id in an SSE frame.
     #[must_use]
     pub const fn frame_tail() -> &'static [u8] {
         FRAME_TAIL

@@ -15,22 +15,22 @@ use crate::{
 pub(super) const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
-/// What the request says beside its parameters.
+/// The `_meta` of a request.
 #[derive(Clone, Debug)]
 pub struct RequestMeta {
-    /// What the client can do, for this request only.
+    /// The capabilities of the client, for this request only.
     pub capabilities: ClientCapabilities,
-    /// What the client says it is; unverified, for logs only, often absent.
+    /// The client's description of itself; unverified, for logs only, often absent.
     pub client_info: Option<Value>,
     /// Opts in to `notifications/message` at this level and above.
     pub log_level: Option<LogLevel>,
     /// Opts in to progress, under this token.
     pub progress_token: Option<RequestId>,
-    /// The trace that the request belongs to (SEP-414); an unreadable one is none.
+    /// The trace that the request belongs to (SEP-414); `None` also if it is unreadable.
     pub trace: Option<TraceContext>,
 }
 
-/// The members of params that the dispatcher looks at.
+/// The members of params that the dispatcher reads.
 #[derive(Deserialize, Default)]
 pub(super) struct Parts<'a> {
     #[serde(borrow, default, rename = "_meta")]
@@ -66,7 +66,7 @@ struct Wire<'a> {
     traceparent: Option<&'a RawValue>,
 }
 
-/// Null is a value: it claims the era, wrongly.
+/// Null counts as present: it claims the stateless era with an invalid value.
 fn present<'de: 'a, 'a, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<&'a RawValue>, D::Error> {
@@ -78,7 +78,7 @@ pub(super) fn missing(key: &'static str) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, RpcError::invalid_params(message))
 }
 
-/// A malformed member that is not required: an ordinary -32602, on HTTP 200.
+/// The refusal of a malformed optional member: an ordinary -32602 on HTTP 200.
 fn malformed(message: &'static str) -> Refusal {
     Refusal::new(StatusCode::OK, RpcError::invalid_params(message))
 }
@@ -88,7 +88,7 @@ fn read<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
 }
 
 impl<'a> Parts<'a> {
-    /// Reads params, which the envelope knows to be an object.
+    /// Reads params; the envelope has checked that they are an object.
     pub(super) fn read(params: Option<&'a RawValue>) -> Result<Self, &'static str> {
         let Some(params) = params else {
             return Ok(Self::default());
