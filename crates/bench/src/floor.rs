@@ -14,8 +14,8 @@ use socket2::{Domain, Socket, Type};
 use crate::{
     clock::{now_nanos, sleep_until},
     frames::{stamp, with_stamp},
-    opening::Repositories,
     receiver::say,
+    repositories::Repositories,
 };
 
 /// Connections that may wait to be accepted.

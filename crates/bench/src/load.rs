@@ -18,7 +18,7 @@ use crate::{
     clock::{now_nanos, sleep_until},
     connection::Connection,
     frames::stamp,
-    opening::{OWNER, Repositories},
+    repositories::{OWNER, Repositories},
 };
 
 /// Threads that send at a pace: so many deliveries may be under way before one has to wait.

@@ -6,8 +6,8 @@ use std::{
 };
 
 use github_sync::client;
-use model::{EventType, TraceContext};
-use ports::{Classified, ErrorClass, ResourceError};
+use model::{Classified, ErrorClass, EventType, TraceContext};
+use ports::ResourceError;
 use proto::v1::{
     GetResourceRequest, GetResourceResponse, StatusRequest, StatusResponse,
     sync_client::SyncClient,
