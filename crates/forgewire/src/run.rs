@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
+use access::Authenticator;
 use anyhow::Context;
 use futures_util::Stream;
 use github_sync::client;
@@ -14,7 +15,6 @@ use service_kit::{
     lifecycle::{Lifecycle, OnExit, Outcome, stop_signals},
     metrics::Registry,
 };
-use sse_edge::Authenticator;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};

@@ -2,11 +2,11 @@
 
 use std::io::Read;
 
+use access::{TokenDigest, TokenFileError, check_tokens};
 use anyhow::{Context, anyhow};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::Args;
 use serde::Serialize;
-use sse_edge::{TokenDigest, TokenFileError, check_tokens};
 
 /// What a token of ours begins with: people and secret scanners recognise it.
 const PREFIX: &str = "fw_";

@@ -2,13 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use event_flow::follow::{FollowOptions, Followed, Start, follow};
 use model::IdSource;
 use ports::{Bus, EventLog, ResourceReader};
 use prometheus_client::registry::Registry;
-use service_kit::{
-    follow::{FollowOptions, Followed, Start, follow},
-    lifecycle::{Latch, Lifecycle, OnExit},
-};
+use service_kit::lifecycle::{Latch, Lifecycle, OnExit};
 use tokio::{
     net::TcpListener,
     time::{MissedTickBehavior, interval, timeout},

@@ -46,3 +46,19 @@ pub trait Classified: std::error::Error {
     /// The class.
     fn class(&self) -> ErrorClass;
 }
+
+/// An error that a client may read.
+pub trait PublicError: Classified {
+    /// The stable code, for programs.
+    fn code(&self) -> &'static str;
+
+    /// What the user reads: the caller's mistakes and bounds in full, troubles of ours in a sentence.
+    fn public_text(&self) -> String {
+        match self.class() {
+            ErrorClass::Caller | ErrorClass::Overloaded | ErrorClass::Unauthorized => {
+                self.to_string()
+            }
+            _ => "a part of the server does not answer now; try again in a moment".to_owned(),
+        }
+    }
+}

@@ -10,7 +10,7 @@ use crate::{
 
 open_name! {
     /// What happened, in five words that hold for every kind of resource.
-    EventType, "eventType" {
+    EventType {
         /// It came into being.
         CREATED = "created",
         /// Something about it changed.
@@ -26,7 +26,7 @@ open_name! {
 
 open_name! {
     /// Where an event came from.
-    Source, "source" {
+    Source {
         /// A webhook delivery.
         WEBHOOK = "webhook",
         /// A call of GitHub's API that we made.

@@ -178,28 +178,40 @@ impl FilterRequest {
         let resource_id = self.resource_id.as_deref().map(ResourceId::new);
         Ok(Filter {
             resource_type: known(
+                "resourceType",
                 self.resource_type,
                 ResourceType::parse,
-                ResourceType::unknown,
+                ResourceType::known_names,
             )?,
-            event_type: known(self.event_type, EventType::parse, EventType::unknown)?,
+            event_type: known(
+                "eventType",
+                self.event_type,
+                EventType::parse,
+                EventType::known_names,
+            )?,
             resource_id: resource_id
                 .transpose()
                 .map_err(|error| FilterError::ResourceId { error })?,
             owner: self.owner,
             repo: self.repo,
             actor: self.actor,
-            source: known(self.source, Source::parse, Source::unknown)?,
+            source: known("source", self.source, Source::parse, Source::known_names)?,
             tags: self.tags,
         })
     }
 }
 
 fn known<T>(
+    field: &'static str,
     name: Option<String>,
     parse: fn(&str) -> Option<T>,
-    unknown: fn(String) -> FilterError,
+    known_names: fn() -> String,
 ) -> Result<Option<T>, FilterError> {
+    let unknown = |given| FilterError::Unknown {
+        field,
+        given,
+        known: known_names(),
+    };
     let read = |name: String| parse(&name).ok_or_else(|| unknown(name));
     name.map(read).transpose()
 }

@@ -18,7 +18,7 @@ mod session;
 mod timestamp;
 mod trace;
 
-pub use class::{Classified, ErrorClass};
+pub use class::{Classified, ErrorClass, PublicError};
 pub use clock::{Clock, IdSource, ManualClock, RandomIds, SystemClock};
 pub use cursor::{Cursor, CursorError, CursorScope, StreamCursor};
 pub use event::{EventMetadata, EventType, ResourceEvent, ResourceRef, Source};

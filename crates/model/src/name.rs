@@ -50,7 +50,7 @@ pub(crate) fn find(known: &[&'static str], name: &str) -> Option<&'static str> {
 // One shape for all open names; a function cannot define types.
 macro_rules! open_name {
     (
-        $(#[$doc:meta])* $type:ident, $field:literal {
+        $(#[$doc:meta])* $type:ident {
             $($(#[$constant_doc:meta])* $constant:ident = $name:literal,)+
         }
     ) => {
@@ -94,13 +94,10 @@ macro_rules! open_name {
                 self.0.as_str()
             }
 
-            /// The error for a user who named something else.
-            pub(crate) fn unknown(given: String) -> $crate::FilterError {
-                $crate::FilterError::Unknown {
-                    field: $field,
-                    given,
-                    known: Self::NAMES.join(", "),
-                }
+            /// All names that this build knows, as a list for people.
+            #[must_use]
+            pub fn known_names() -> String {
+                Self::NAMES.join(", ")
             }
         }
 

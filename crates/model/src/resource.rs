@@ -6,7 +6,7 @@ use crate::name::open_name;
 
 open_name! {
     /// A kind of GitHub resource.
-    ResourceType, "resourceType" {
+    ResourceType {
         /// An issue.
         ISSUE = "issue",
         /// A pull request.

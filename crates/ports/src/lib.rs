@@ -11,7 +11,6 @@
 mod bus;
 mod event_log;
 mod mailbox;
-mod query;
 mod resources;
 mod session_lock;
 mod session_store;
@@ -20,7 +19,6 @@ mod task_store;
 pub use bus::{Bus, BusError, BusEvent, BusMessage, ChangedLists, EventHint, Subscription, Topic};
 pub use event_log::{Appended, EventLog, EventLogError, Head, Page};
 pub use mailbox::{Mailbox, MailboxError, MailboxLimits, MailboxPage};
-pub use query::{EventQuery, MAX_QUERY_EVENTS, Order, QueryPage, query, query_visible};
 pub use resources::{ResourceError, ResourceReader, ResourceState, SyncStatus};
 pub use session_lock::{LockError, LockGuardInfo, LockToken, Pauses, SessionLock};
 pub use session_store::{

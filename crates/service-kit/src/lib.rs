@@ -12,7 +12,6 @@
 //! | [`admin`] | `/livez`, `/readyz`, `/health`, `/metrics` |
 //! | [`descriptors`] | the limit of file descriptors, raised at start and divided |
 //! | [`telemetry`] | log lines on stderr, panics among them |
-//! | [`follow`] | the event log as an ordered stream without gaps |
 //!
 //! The binary puts them together: load the configuration, start telemetry, make a
 //! [`lifecycle::Lifecycle`], build services (they take their latches and spawn their tasks), serve,
@@ -22,7 +21,6 @@
 pub mod admin;
 pub mod config;
 pub mod descriptors;
-pub mod follow;
 pub mod grpc;
 pub mod http;
 pub mod lifecycle;

@@ -8,7 +8,8 @@ use service_kit::problem::Problem;
 use tokio::time::error::Elapsed;
 use tracing::warn;
 
-use crate::{auth::Denied, fanout::bounds::StreamBound, policy::Limited};
+use crate::{fanout::bounds::StreamBound, policy::Limited};
+use access::Denied;
 
 /// An error of the edge.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,6 @@
 //! | folder | idea |
 //! | --- | --- |
 //! | `api` | routes, extraction, answers: the only place that knows axum |
-//! | `auth` | who asks, and what they may do and see |
 //! | `fanout` | one event to every stream that wants it: ring, streams, body |
 //! | `session` | sessions of the handshake era, usable on any edge |
 //! | `calls` | asking the client, cancelling, and answers that survive their connection |
@@ -20,7 +19,6 @@
 //! What is deliberately absent: a queue, channel, task or timer per stream; sticky sessions; local disk.
 
 mod api;
-mod auth;
 mod calls;
 mod config;
 #[cfg(feature = "conformance")]
@@ -32,12 +30,10 @@ mod metrics;
 mod policy;
 mod prompts;
 mod protocol;
-mod raw_events;
 mod service;
 mod session;
 mod tasks;
 mod tools;
 
-pub use auth::{Authenticator, InvalidToken, TokenDigest, TokenFileError, check_tokens};
 pub use config::{Config, RateLimits};
 pub use service::{BuildError, Deps, Service};

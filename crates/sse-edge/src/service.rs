@@ -6,6 +6,7 @@ use std::{
 };
 
 use axum::Router;
+use event_flow::follow::{FollowOptions, Followed, follow};
 use mcp::{
     Surface,
     extension::Extensions,
@@ -20,7 +21,6 @@ use ports::{
 };
 use service_kit::{
     descriptors::Descriptors,
-    follow::{FollowOptions, Followed, follow},
     http::{HttpLimits, SILENT_TIMEOUT},
     lifecycle::{Latch, Lifecycle, OnExit},
     metrics::Registry,
@@ -28,7 +28,6 @@ use service_kit::{
 
 use crate::{
     api::{self, Origins},
-    auth::Authenticator,
     calls::Calls,
     config::Config,
     fanout::{hub::Hub, wheel},
@@ -41,6 +40,7 @@ use crate::{
     tasks::{TaskNews, Tasks, watch_tasks},
     tools::Tools,
 };
+use access::Authenticator;
 use tokio::{
     sync::{oneshot, watch},
     time::timeout,

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
+use event_flow::record::{AppendError, Recorder};
 use model::{Clock, TraceContext};
 use ports::EventHint;
 use tokio::{sync::oneshot, task::spawn_blocking};
@@ -14,7 +15,6 @@ use crate::{
     examine::{About, Examined, examine},
     limits,
     metrics::Metrics,
-    record::Recorder,
     signature::Verifier,
 };
 
@@ -98,7 +98,7 @@ impl Deliveries {
                 (Answer::Accepted(recorded.ids), recorded.hint)
             }
             Ok(recorded) => (Answer::Deduplicated(recorded.ids), None),
-            Err(refusal) => (Answer::Refused(refusal), None),
+            Err(error) => (Answer::Refused(refusal(&error)), None),
         }
     }
 
@@ -117,5 +117,13 @@ impl Deliveries {
             micros = u64::try_from(context.started.elapsed().as_micros()).unwrap_or(u64::MAX),
             "webhook delivery"
         );
+    }
+}
+
+/// What the sender reads of an append that failed.
+pub(crate) const fn refusal(error: &AppendError) -> Refusal {
+    match error {
+        AppendError::Log(_) | AppendError::Timeout(_) => Refusal::LogUnavailable,
+        AppendError::ContractBroken { .. } => Refusal::Internal,
     }
 }

@@ -1,5 +1,6 @@
 //! From a body to events: signature, headers, JSON, normalising. Pure; no waiting.
 
+use github_events::{Envelope, Skip};
 use http::HeaderMap;
 use model::{DeliveryId, ResourceEvent, StoredEvent, Timestamp, TraceContext};
 use serde_json::Value;
@@ -7,7 +8,6 @@ use serde_json::Value;
 use crate::{
     error::Refusal,
     limits::MAX_HEADER_TEXT_BYTES,
-    normalise::{self, Envelope, Skip},
     signature::{SIGNATURE_HEADER, Verifier},
 };
 
@@ -72,7 +72,7 @@ pub(crate) fn examine(
     })?;
     let action = payload.get("action").and_then(Value::as_str);
     let action = action.filter(|action| is_name(action)).map(str::to_owned);
-    let events = match normalise::normalise(&envelope, &payload) {
+    let events = match github_events::normalise(&envelope, &payload) {
         Ok(events) => Ok(encode(events, trace)?),
         Err(skip) => Err(skip),
     };
@@ -80,7 +80,7 @@ pub(crate) fn examine(
 }
 
 fn encode(events: Vec<ResourceEvent>, trace: TraceContext) -> Result<Vec<StoredEvent>, Refusal> {
-    let encode = |event| normalise::encode(event, trace);
+    let encode = |event| github_events::encode(event, trace);
     let encoded: Result<_, serde_json::Error> = events.into_iter().map(encode).collect();
     encoded.map_err(|error| {
         tracing::error!(%error, "an event that was just parsed cannot be encoded");

@@ -1,8 +1,8 @@
 //! Receives GitHub's webhooks: verifies, normalises, appends durably, then answers.
 //!
 //! The way of a delivery: `api` takes the body in within its bounds, `examine` verifies the
-//! signature over the raw bytes and only then parses, [`normalise`] makes resource events (pure,
-//! one file per kind of webhook), `record` appends them and tells the bus, `delivery` holds these
+//! signature over the raw bytes and only then parses, [`github_events`] makes resource events of it,
+//! [`event_flow`] appends them and sends the hint, `delivery` holds these
 //! steps together in a task that a sender who hangs up cannot interrupt.
 //!
 //! What is deliberately absent: calls of GitHub's API (the sync role does that) and anything that
@@ -16,8 +16,6 @@ mod error;
 mod examine;
 pub mod limits;
 mod metrics;
-pub mod normalise;
-mod record;
 mod service;
 pub mod signature;
 

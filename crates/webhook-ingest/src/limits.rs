@@ -24,17 +24,6 @@ pub const MIN_DELIVERY_BYTES: usize = 16 * 1024;
 /// tens of milliseconds that a runtime thread owes to other connections.
 pub const INLINE_BODY_BYTES: usize = 256 * 1024;
 
-/// Largest encoded event. The bus and every log carry it: NATS refuses messages above 1 MiB by
-/// default, and envelope and headers need room. A larger event goes without `data`, see
-/// [`crate::normalise`].
-pub const MAX_EVENT_BYTES: usize = 512 * 1024;
-/// Longest text field that we take out of a payload (name, title, URL); a longer one counts as
-/// absent. GitHub's longest is a title of 256 characters, which is at most 1 KiB.
-pub const MAX_TEXT_BYTES: usize = 1024;
-/// Most labels that become tags: GitHub allows 100 per issue.
-pub const MAX_TAGS: usize = 100;
-/// Longest label that becomes a tag; GitHub allows 50 characters, which is at most 200 bytes.
-pub const MAX_TAG_BYTES: usize = 256;
 /// Longest `X-GitHub-Event` and `X-GitHub-Hook-ID`; GitHub's longest event name has 38 characters.
 pub const MAX_HEADER_TEXT_BYTES: usize = 100;
 
@@ -45,9 +34,6 @@ pub const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
 
 /// Longest wait for the event log: the answer has to be out before GitHub's 10 s are over.
 pub const APPEND_TIMEOUT: Duration = Duration::from_secs(8);
-/// Longest wait for the bus to take a hint; after that the edges find the event with their slow
-/// poll.
-pub const HINT_TIMEOUT: Duration = Duration::from_secs(2);
 /// `Retry-After` of answers that a moment of patience improves, in seconds.
 pub const RETRY_AFTER_SECONDS: u32 = 5;
 /// Pause between two tries to reach the event log at start.

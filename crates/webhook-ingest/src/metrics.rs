@@ -1,8 +1,9 @@
 //! What the ingest role counts.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
-use model::ResourceType;
+use event_flow::record::RecordObserver;
+use model::{EventFacts, ResourceType};
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::{counter::Counter, family::Family, histogram::Histogram},
@@ -36,9 +37,9 @@ pub(crate) struct Metrics {
     deliveries: Family<OutcomeLabel, Counter>,
     events: Family<ResourceLabel, Counter>,
     /// Time that the event log took for an append, successful or not.
-    pub(crate) append_seconds: Histogram,
+    append_seconds: Histogram,
     /// Hints that the bus did not take; the events are in the log all the same.
-    pub(crate) hint_failures: Counter,
+    hint_failures: Counter,
 }
 
 impl Metrics {
@@ -78,11 +79,21 @@ impl Metrics {
             .get_or_create(&OutcomeLabel { outcome })
             .inc();
     }
+}
 
-    pub(crate) fn event(&self, kind: &ResourceType) {
-        let resource_type = KindLabel(kind.clone());
+impl RecordObserver for Metrics {
+    fn appended(&self, took: Duration) {
+        self.append_seconds.observe(took.as_secs_f64());
+    }
+
+    fn recorded(&self, event: &EventFacts) {
+        let resource_type = KindLabel(event.resource_type.clone());
         self.events
             .get_or_create(&ResourceLabel { resource_type })
             .inc();
+    }
+
+    fn hint_failed(&self) {
+        self.hint_failures.inc();
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use event_flow::record::Recorder;
 use model::{Clock, IdSource};
 use ports::{Bus, EventLog};
 use service_kit::{
@@ -15,11 +16,10 @@ use tokio_util::task::TaskTracker;
 use crate::{
     api::{self, Admission, Api},
     config::Config,
-    delivery::Deliveries,
+    delivery::{Deliveries, refusal},
     error::BuildError,
     limits,
     metrics::Metrics,
-    record::Recorder,
     signature::Verifier,
 };
 
@@ -55,7 +55,12 @@ impl Service {
         let metrics = Metrics::new(registry);
         let deliveries = Deliveries {
             verifier,
-            recorder: Recorder::new(deps.log, deps.bus, metrics.clone()),
+            recorder: Recorder::new(
+                deps.log,
+                deps.bus,
+                Arc::new(metrics.clone()),
+                limits::APPEND_TIMEOUT,
+            ),
             clock: deps.clock,
             metrics,
             under_way: TaskTracker::new(),
@@ -109,8 +114,8 @@ impl Service {
 
 /// Tries until the event log has said which log it is.
 async fn reach_log(deliveries: &Deliveries, latch: &Latch) {
-    while let Err(refusal) = deliveries.recorder.epoch().await {
-        latch.not_ready(refusal.code());
+    while let Err(error) = deliveries.recorder.epoch().await {
+        latch.not_ready(refusal(&error).code());
         sleep(limits::READY_RETRY).await;
     }
     latch.ready();

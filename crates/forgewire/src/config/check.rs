@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeSet, net::SocketAddr};
 
+use access::Authenticator;
 use anyhow::{Context, bail};
-use sse_edge::Authenticator;
 
 use super::{
     Config,

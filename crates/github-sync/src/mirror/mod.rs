@@ -12,10 +12,10 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
+use event_flow::follow::Followed;
 use model::{Epoch, ResourceUri, Sequence, Sequenced, StoredEvent, TraceContext};
 use parking_lot::Mutex;
 use ports::{ResourceError, ResourceReader, ResourceState, SyncStatus};
-use service_kit::follow::Followed;
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 

@@ -10,10 +10,8 @@ use axum::{
 use http::{HeaderValue, Uri, header, request::Parts};
 use mcp::{Refusal, RpcError, envelope::ErrorCode};
 
-use crate::{
-    auth::{Authenticator, Denied, Principal},
-    error::EdgeError,
-};
+use crate::error::EdgeError;
+use access::{Authenticator, Denied, Principal};
 
 /// Paths where a client expects JSON-RPC, also when it is refused.
 const JSON_RPC: [&str; 4] = ["/mcp", "/mcp/stream", "/sse", "/messages"];

@@ -22,7 +22,6 @@ use super::{
     mcp::{json_or_sse, unavailable},
 };
 use crate::{
-    auth::Principal,
     calls::{
         Answered,
         asking::Asking,
@@ -37,6 +36,7 @@ use crate::{
     },
     service::Edge,
 };
+use access::Principal;
 
 /// A session, and who speaks in it.
 pub(super) struct Conversation {

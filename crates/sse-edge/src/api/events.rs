@@ -15,7 +15,6 @@ use tokio::time::timeout;
 
 use super::{authenticate::Authenticated, parameters::Parameters, sse};
 use crate::{
-    auth::Permission,
     error::EdgeError,
     fanout::{
         format::Format,
@@ -27,6 +26,7 @@ use crate::{
     metrics::StreamKind,
     service::Edge,
 };
+use access::Permission;
 
 /// The names besides the filter's; `clientId` is echoed for clients that send it.
 const OWN: [&str; 2] = ["clientId", "lastEventId"];

@@ -6,19 +6,16 @@ use axum::{
     Json,
     extract::{Path, Query, State},
 };
+use event_flow::query::{EventQuery, MAX_QUERY_EVENTS, Order, QueryPage};
 use model::{Cursor, CursorScope, EventFacts, Sequence, Timestamp};
-use ports::{EventQuery, MAX_QUERY_EVENTS, Order, QueryPage};
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{authenticate::Authenticated, parameters::Parameters};
-use crate::{
-    auth::{Permission, Principal},
-    error::EdgeError,
-    fanout::hub::Begin,
-    raw_events::raw_events,
-    service::Edge,
-};
+use crate::{error::EdgeError, fanout::hub::Begin, service::Edge};
+use access::{Permission, Principal};
+use event_flow::raw_events::raw_events;
 
 /// Default of `limit` for `recent`.
 const RECENT_EVENTS: usize = 100;

@@ -32,7 +32,6 @@ use super::{
     sse,
 };
 use crate::{
-    auth::{Permission, Principal},
     calls::asking::Asking,
     error::EdgeError,
     fanout::inbox::MailStream,
@@ -40,6 +39,7 @@ use crate::{
     service::Edge,
     session::{Legacy, NewSession, open_legacy_stream},
 };
+use access::{Permission, Principal};
 
 /// Where clients POST; relative, because they refuse an endpoint of another origin.
 const MESSAGES: &str = "/messages";

@@ -31,7 +31,6 @@ use super::{
     sse,
 };
 use crate::{
-    auth::{Permission, Principal},
     calls::{Answered, asking::Asking, record::StreamName, resume::follow},
     error::EdgeError,
     limits::BODY_DEADLINE,
@@ -44,6 +43,7 @@ use crate::{
     service::Edge,
     session::{NewSession, open_stream},
 };
+use access::{Permission, Principal};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 /// Seconds after which a client may try again.

@@ -19,12 +19,8 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use super::authenticate::Authenticated;
-use crate::{
-    auth::{Permission, Principal},
-    error::EdgeError,
-    service::Edge,
-    session::Sent,
-};
+use crate::{error::EdgeError, service::Edge, session::Sent};
+use access::{Permission, Principal};
 
 /// Sessions that one look at the store brings, and messages that are on their way at once.
 const PAGE_SESSIONS: usize = 500;

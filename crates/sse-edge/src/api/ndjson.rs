@@ -44,12 +44,12 @@ use super::{
     mcp::{refuse, serve, unavailable},
 };
 use crate::{
-    auth::{Permission, Principal},
     error::EdgeError,
     fanout::bounds::StreamBound,
     limits::{BODY_DEADLINE, LINE_CONNECTIONS, LINES_IN_FLIGHT, LINES_QUEUED},
     service::Edge,
 };
+use access::{Permission, Principal};
 
 mod body;
 

@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
+use event_flow::follow::Followed;
 use model::{
     CursorScope, Epoch, EventFacts, EventId, EventType, Filter, FilterSet, LogPosition,
     PrincipalId, RandomIds, ResourceId, ResourceType, Sequence, Sequenced, Session, SessionId,
@@ -13,7 +14,7 @@ use model::{
 };
 use parking_lot::Mutex;
 use ports::{Appended, EventLog, EventLogError, Head, Page};
-use service_kit::{follow::Followed, metrics::Registry};
+use service_kit::metrics::Registry;
 use tokio::sync::Semaphore;
 
 use super::{

@@ -6,12 +6,12 @@ use std::sync::{
 };
 
 use bytes::Bytes;
+use event_flow::follow::Followed;
 use model::{
     Clock, Cursor, CursorScope, Epoch, EventFacts, IdSource, LogPosition, Sequence, Sequenced,
     StoredEvent,
 };
 use ports::{ChangedLists, EventLog};
-use service_kit::follow::Followed;
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
@@ -32,11 +32,11 @@ use super::{
     streams::Streams,
 };
 use crate::{
-    auth::{Denied, Principal},
     error::EdgeError,
     limits::{CALL_DEADLINE, RING_BYTES, RING_EVENTS},
     metrics::{GapReason, Metrics, StreamKind},
 };
+use access::{Denied, Principal};
 
 /// The fan-out of one edge.
 #[derive(Debug)]

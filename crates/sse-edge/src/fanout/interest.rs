@@ -4,11 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use model::{Epoch, FilterSet, ResourceUri, Sequence, Session};
 
-use super::{
-    index::{self, Key, Term},
-    ring::Entry,
-};
-use crate::auth::{Principal, Visibility};
+use event_flow::matching::{self, MatchKey, MatchTerm};
+
+use super::ring::Entry;
+use access::{Principal, Visibility};
 
 /// Which events concern a stream, and from which position on.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -122,28 +121,28 @@ impl Interest {
     }
 
     /// What the stream is found by ([`Index`](super::index::Index)).
-    pub(crate) fn terms(&self) -> BTreeSet<Term> {
+    pub(crate) fn terms(&self) -> BTreeSet<MatchTerm> {
         let sees_all = self.visible == Visibility::all();
         let subscriptions = self.subscriptions.iter().filter(|_| !self.is_quiet);
         let filters = subscriptions.flat_map(|(filters, since)| {
             let has_begun = *since == Sequence::START;
-            let term = move |key, is_all| Term {
+            let term = move |key, is_all| MatchTerm {
                 key,
                 is_sure: is_all && has_begun && sees_all,
             };
             match filters.filters() {
-                [] => vec![term(Key::Everything, true)],
+                [] => vec![term(MatchKey::Everything, true)],
                 some => some
                     .iter()
-                    .map(|filter| term(Key::of(filter), Key::is_all_of(filter)))
+                    .map(|filter| term(MatchKey::of(filter), MatchKey::is_all_of(filter)))
                     .collect(),
             }
         });
-        let uris = self.uris.keys().map(|uri| Term {
-            key: Key::Uri(uri.clone()),
+        let uris = self.uris.keys().map(|uri| MatchTerm {
+            key: MatchKey::Uri(uri.clone()),
             is_sure: false,
         });
-        index::terms(filters.chain(uris))
+        matching::terms(filters.chain(uris))
     }
 
     /// Anything goes out.
@@ -216,7 +215,8 @@ mod tests {
     use model::PrincipalId;
 
     use super::*;
-    use crate::{auth::Permissions, fanout::fixture};
+    use crate::fanout::fixture;
+    use access::Permissions;
 
     /// What a stream of `octo/cat` and of changes everywhere gets of an event in `octo/<repo>`.
     fn gets(reader: &Principal, repo: &str) -> (bool, Vec<String>) {

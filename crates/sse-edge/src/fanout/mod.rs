@@ -12,7 +12,8 @@ mod fixture;
 pub(crate) mod format;
 pub(crate) mod hub;
 pub(crate) mod inbox;
-pub(crate) mod index;
+#[cfg(test)]
+mod index_tests;
 pub(crate) mod interest;
 #[cfg(test)]
 #[cfg(feature = "shuttle")]

@@ -7,11 +7,11 @@
 use std::{future::poll_fn, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
+use event_flow::follow::Followed;
 use futures_util::FutureExt;
 use http_body::Body;
 use model::{Sequence, SessionId};
 use ports::ChangedLists;
-use service_kit::follow::Followed;
 use stream_driver::{
     Handover, Reactors, StreamBody,
     model::{
@@ -30,7 +30,8 @@ use super::{
     ring::Ring,
     stream::Stream,
 };
-use crate::{auth::Principal, metrics::StreamKind};
+use crate::metrics::StreamKind;
+use access::Principal;
 
 /// Places at which the order is turned on purpose: a race of three parties needs two or three.
 const DEPTH: usize = 4;

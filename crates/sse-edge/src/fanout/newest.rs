@@ -12,8 +12,9 @@ use std::{
     time::Duration,
 };
 
+use event_flow::query::{EventQuery, MAX_QUERY_EVENTS, Order, QueryPage};
 use model::{EventFacts, Sequence, Sequenced};
-use ports::{EventLog, EventLogError, EventQuery, Head, MAX_QUERY_EVENTS, Order, QueryPage};
+use ports::{EventLog, EventLogError, Head};
 use tokio::{
     sync::Mutex,
     time::{error::Elapsed, timeout},
@@ -61,7 +62,7 @@ impl LogEnd {
 type Visible<'v> = &'v (dyn Fn(&EventFacts) -> bool + Send + Sync);
 
 impl Hub {
-    /// Answers a question as the log does ([`ports::query_visible`]), with less work for "what is new".
+    /// Answers a question as the log does ([`event_flow::query::query_visible`]), with less work for "what is new".
     ///
     /// # Errors
     /// The log does not answer in time, or holds something unreadable.
@@ -81,7 +82,7 @@ impl Hub {
                     return Ok(page);
                 }
             }
-            ports::query_visible(&*self.log, question, visible).await
+            event_flow::query::query_visible(&*self.log, question, visible).await
         };
         let answered: Result<Result<_, EventLogError>, Elapsed> =
             timeout(CALL_DEADLINE, answer).await;

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
+use event_flow::matching::MatchIndex;
 use mcp::{tagged::Tagged, task::TaskId};
 use model::{Sequence, SessionId};
 use ports::ChangedLists;
@@ -10,11 +11,11 @@ use stream_driver::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicWaker, Mutex, R
 use super::{
     format::{Ending, Format},
     inbox::{Came, MailStream},
-    index::Index,
     interest::Interest,
     notices::{News, Notices, Wants},
 };
-use crate::{auth::Principal, metrics::StreamKind};
+use crate::metrics::StreamKind;
+use access::Principal;
 
 /// One open stream. Its position lives in its feed; here is what others tell it.
 #[derive(Debug)]
@@ -126,7 +127,7 @@ impl Stream {
         self.waker.wake();
     }
 
-    pub(super) fn take_place(&self, index: &Arc<Index>, slot: usize) {
+    pub(super) fn take_place(&self, index: &Arc<MatchIndex<usize>>, slot: usize) {
         let mut place = self.place.lock();
         index.add(slot, self.interest().terms());
         *place = Some(Place {
@@ -247,6 +248,6 @@ impl Stream {
 /// Where a stream is among the open ones.
 #[derive(Debug)]
 struct Place {
-    index: Arc<Index>,
+    index: Arc<MatchIndex<usize>>,
     slot: usize,
 }

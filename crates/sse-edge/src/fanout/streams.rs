@@ -5,19 +5,20 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
+use event_flow::matching::MatchIndex;
 use mcp::task::TaskId;
 use model::{PrincipalId, Sequence, SessionId};
 use slab::Slab;
 use stream_driver::sync::{AtomicU64, Mutex, RwLock};
 
-use super::{format::Ending, inbox::MailStream, index::Index, ring::Entry, stream::Stream};
+use super::{format::Ending, inbox::MailStream, ring::Entry, stream::Stream};
 use crate::{limits::VISITED_AT_ONCE, metrics::EndedStreams};
 
 /// All of them, and who holds the stream of which session.
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
     slab: RwLock<Slab<Arc<Stream>>>,
-    index: Arc<Index>,
+    index: Arc<MatchIndex<usize>>,
     /// The streams themselves, not their slots: a slot is given to somebody else at any moment.
     by_session: RwLock<HashMap<SessionId, Arc<Stream>>>,
     /// Who follows which task.
@@ -106,7 +107,8 @@ impl Streams {
     pub(crate) fn mark(&self, entry: &Entry) -> usize {
         let slab = self.slab.read();
         let mut marked = 0;
-        self.index.visit(entry, |slot, is_sure| {
+        let facts = &entry.event.facts;
+        self.index.visit(facts, entry.uris(), |slot, is_sure| {
             if let Some(stream) = slab.get(slot)
                 && (is_sure || stream.interest.read().wants(entry))
             {
@@ -217,7 +219,8 @@ mod tests {
         super::{format::Format, interest::Interest, notices::Wants},
         *,
     };
-    use crate::{auth::Principal, metrics::StreamKind};
+    use crate::metrics::StreamKind;
+    use access::Principal;
 
     fn stream() -> Arc<Stream> {
         Arc::new(Stream::new(

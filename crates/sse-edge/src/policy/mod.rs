@@ -5,10 +5,8 @@ mod rates;
 
 pub(crate) use rates::{Admitted, Limited, Rates};
 
-use crate::{
-    auth::Permission,
-    protocol::{CallError, Caller},
-};
+use crate::protocol::{CallError, Caller};
+use access::Permission;
 
 /// What a call costs, and by that which limit of `edge.rates` it is under.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -68,7 +66,8 @@ impl Caller {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{auth::Principal, error::EdgeError, protocol::rpc_error};
+    use crate::{error::EdgeError, protocol::rpc_error};
+    use access::Principal;
 
     #[test]
     fn a_permission_that_is_missing_is_named_to_models_and_programs() {

@@ -1,5 +1,6 @@
 //! What happened in a repository, as data in a prompt.
 
+use event_flow::query::{EventQuery, Order};
 use mcp::{
     params::InputError,
     prompt::{GetParams, PromptMessage, Role},
@@ -7,7 +8,7 @@ use mcp::{
     tool::Content,
 };
 use model::{EventFacts, Filter, FilterSet, ResourceUri, Sequence, Timestamp};
-use ports::{EventQuery, Order};
+
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
@@ -109,7 +110,7 @@ impl Told {
             limit: limit + 1,
         };
         let visible = |event: &EventFacts| caller.principal.sees.allows(event) && fits(event);
-        let page = ports::query_visible(&*caller.edge.log, &question, &visible);
+        let page = event_flow::query::query_visible(&*caller.edge.log, &question, &visible);
         let page = timeout(CALL_DEADLINE, page)
             .await
             .map_err(EdgeError::from)?;

@@ -13,7 +13,8 @@ use model::{LogPosition, Session, TraceContext};
 use serde::Serialize;
 
 use super::outlet::Outlet;
-use crate::{auth::Principal, calls::asking::Asking, service::Edge};
+use crate::{calls::asking::Asking, service::Edge};
+use access::Principal;
 
 /// Everything that a method may know of the request that it serves. Owned, because a call of the
 /// handshake era outlives its connection.

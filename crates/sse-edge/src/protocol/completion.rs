@@ -3,12 +3,13 @@
 
 use std::collections::HashSet;
 
+use event_flow::query::{EventQuery, Order};
 use mcp::{
     completion::{CompleteParams, CompleteResult, Reference},
     params::InputError,
 };
 use model::{EventFacts, Filter, FilterSet, ResourceType, Sequence};
-use ports::{EventQuery, Order};
+
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
@@ -124,7 +125,7 @@ async fn newest(
         caller.principal.sees.allows(event)
             && (name != "number" || of.kinds.contains(&event.resource_type))
     };
-    let answer = ports::query_visible(&*caller.edge.log, &question, &visible);
+    let answer = event_flow::query::query_visible(&*caller.edge.log, &question, &visible);
     let answer = timeout(CALL_DEADLINE, answer)
         .await
         .map_err(EdgeError::from)?;

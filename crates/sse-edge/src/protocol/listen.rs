@@ -14,7 +14,6 @@ use serde_json::value::RawValue;
 
 use super::resources;
 use crate::{
-    auth::Principal,
     error::EdgeError,
     fanout::{
         feed::Feed,
@@ -27,6 +26,7 @@ use crate::{
     service::Edge,
     tasks::tell,
 };
+use access::Principal;
 
 /// What a listen request comes to.
 pub(crate) enum Listening {

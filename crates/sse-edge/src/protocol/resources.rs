@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use event_flow::query::{EventQuery, Order};
 use mcp::{
     params,
     resource::{
@@ -9,16 +10,16 @@ use mcp::{
     },
 };
 use model::{CursorScope, EventFacts, Filter, FilterSet, ResourceUri, Sequence};
-use ports::{EventQuery, Order};
+
 use serde_json::{json, value::RawValue};
 
 use super::{CallError, Caller};
 use crate::{
-    auth::Principal,
     error::EdgeError,
     policy::{Policy, RateClass},
-    raw_events::raw_events,
 };
+use access::Principal;
+use event_flow::raw_events::raw_events;
 
 /// Events in the content of an event list.
 const LISTED_EVENTS: usize = 50;

@@ -9,7 +9,6 @@ use ports::BusMessage;
 
 use super::Sessions;
 use crate::{
-    auth::Principal,
     error::EdgeError,
     fanout::{
         feed::Feed,
@@ -22,6 +21,7 @@ use crate::{
     limits::RETRY_MILLIS,
     metrics::StreamKind,
 };
+use access::Principal;
 
 /// Opens the stream, with a priming event where the session's revision knows it (2025-11-25 on); an older
 /// one of the session ends, wherever it is. `None` if the session is not this principal's, or gone.

@@ -1,16 +1,15 @@
 //! Filters and events as tools take and give them.
 
+use event_flow::query::{EventQuery, QueryPage};
 use mcp::params::InputError;
 use model::{CursorScope, EventFacts, Filter, FilterRequest, FilterSet};
-use ports::{EventQuery, QueryPage};
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
 
-use crate::{
-    protocol::{CallError, Caller},
-    raw_events::raw_events,
-};
+use crate::protocol::{CallError, Caller};
+use event_flow::raw_events::raw_events;
 
 /// Which events: all fields that are given have to fit. Names are read in any case.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -97,7 +96,7 @@ pub(super) struct Events {
 }
 
 impl Events {
-    pub(super) fn of(caller: &Caller, page: ports::QueryPage) -> Self {
+    pub(super) fn of(caller: &Caller, page: event_flow::query::QueryPage) -> Self {
         let reader = caller
             .edge
             .hub

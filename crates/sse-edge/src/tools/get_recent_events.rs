@@ -1,9 +1,10 @@
 //! `get_recent_events`: what is new, newest first.
 
 use async_trait::async_trait;
+use event_flow::query::{EventQuery, MAX_QUERY_EVENTS, Order};
 use mcp::tool::{Annotations, CallParams, CallResult, ToolDescriptor};
 use model::Sequence;
-use ports::{EventQuery, MAX_QUERY_EVENTS, Order};
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use event_flow::query::{EventQuery, Order, QueryPage};
 use mcp::{
     params::InputError,
     tool::{Annotations, CallParams, CallResult, ToolDescriptor},
 };
 use model::{Cursor, CursorScope, Sequence, Timestamp};
-use ports::{EventQuery, Order, QueryPage};
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};

@@ -2,12 +2,13 @@
 //! day and the client may go away meanwhile; for others as long as a request may last.
 
 use async_trait::async_trait;
+use event_flow::query::{EventQuery, Order};
 use mcp::{
     Era,
     params::InputError,
     tool::{Annotations, CallParams, CallResult, ToolDescriptor},
 };
-use ports::{EventQuery, Order};
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 

@@ -10,12 +10,13 @@ mod ops;
 
 use std::{sync::Arc, time::Duration};
 
+use access::{Authenticator, TokenDigest};
 use model::{Clock, Cursor, CursorScope, ManualClock, PrincipalId, SystemClock};
 use ports::EventLog;
 use proptest::{prelude::*, test_runner::RngSeed};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
-use sse_edge::{Authenticator, Config, TokenDigest};
+use sse_edge::Config;
 use store_memory::MemorySessionStore;
 use store_sqlite::Database;
 use testkit::sse::{self, SseError, SseStream};

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use access::{Authenticator, TokenDigest};
 use model::SystemClock;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use sse_edge::{Authenticator, Config, TokenDigest};
+use sse_edge::Config;
 use testkit::{mcp_client::McpClient, sse::SseStream};
 
 use super::{principals, world::*};

@@ -2,11 +2,12 @@
 
 use std::{convert::Infallible, path::PathBuf, sync::Arc};
 
+use access::{Authenticator, TokenDigest};
 use futures_util::stream;
 use model::SystemClock;
 use reqwest::{Body, Method, StatusCode};
 use serde_json::{Value, json};
-use sse_edge::{Authenticator, Config, TokenDigest};
+use sse_edge::Config;
 use tokio::{sync::mpsc, time::timeout};
 
 use super::world::*;

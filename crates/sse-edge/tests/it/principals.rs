@@ -2,13 +2,14 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use access::{Authenticator, TokenDigest};
 use model::SystemClock;
 use reqwest::{
     StatusCode, Url,
     header::{AUTHORIZATION, HeaderMap, HeaderValue},
 };
 use serde_json::{Value, json};
-use sse_edge::{Authenticator, Config, TokenDigest};
+use sse_edge::Config;
 use testkit::sse::{self, SseStream};
 
 use super::world::*;

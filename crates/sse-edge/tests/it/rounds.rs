@@ -3,10 +3,11 @@
 
 use std::{io::Write, sync::Arc, time::Duration};
 
+use access::Authenticator;
 use model::{Clock, SystemClock, Timestamp};
 use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
-use sse_edge::{Authenticator, Config};
+use sse_edge::Config;
 use testkit::mcp_client::{ModernClient, Reply};
 
 use super::{

@@ -5,10 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use access::{Authenticator, TokenDigest};
 use model::{Clock, ManualClock, SystemClock};
 use reqwest::{StatusCode, header::RETRY_AFTER};
 use serde_json::{Value, json};
-use sse_edge::{Authenticator, Config, TokenDigest};
+use sse_edge::Config;
 use testkit::mcp_client::McpClient;
 
 use super::world::*;

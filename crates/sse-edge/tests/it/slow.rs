@@ -7,10 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use access::Authenticator;
 use model::SystemClock;
 use parking_lot::Mutex;
 use reqwest::header::HeaderMap;
-use sse_edge::{Authenticator, Config};
+use sse_edge::Config;
 use testkit::sse::{self, SseStream};
 use tokio::{sync::watch, task::JoinHandle};
 

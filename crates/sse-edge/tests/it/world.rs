@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use access::Authenticator;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use model::{
@@ -30,7 +31,7 @@ use service_kit::{
     lifecycle::{Lifecycle, OnExit},
     metrics::{Registry, encode},
 };
-use sse_edge::{Authenticator, Config, Deps, Service};
+use sse_edge::{Config, Deps, Service};
 use store_memory::{InProcessBus, MemoryEventLog, MemorySessionStore};
 use testkit::{
     mcp_client::{McpClient, Notification},

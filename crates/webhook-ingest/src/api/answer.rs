@@ -8,7 +8,9 @@ use http::StatusCode;
 use model::EventId;
 use serde_json::json;
 
-use crate::{error::Refusal, normalise::Skip};
+use github_events::Skip;
+
+use crate::error::Refusal;
 
 /// The answer to one delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]

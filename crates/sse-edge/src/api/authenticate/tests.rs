@@ -19,7 +19,9 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 use super::*;
-use crate::{Config, Deps, Service, TokenDigest};
+use access::TokenDigest;
+
+use crate::{Config, Deps, Service};
 
 const SOON: Duration = Duration::from_secs(10);
 const NOON: &str = "2026-11-20T12:00:00Z";

@@ -28,7 +28,8 @@ use super::super::{
     notices::Wants,
     stream::Stream,
 };
-use crate::{auth::Principal, error::EdgeError, metrics::StreamKind};
+use crate::{error::EdgeError, metrics::StreamKind};
+use access::Principal;
 
 /// What a client sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +97,7 @@ fn read(bytes: &[u8]) -> Vec<Seen> {
 fn happen(log: &GatedLog, hub: &Hub, sequence: u64, repo: &str) {
     let event = fixture::event(sequence, repo, 0);
     log.push(event.clone());
-    hub.take(service_kit::follow::Followed::Events(vec![event]));
+    hub.take(event_flow::follow::Followed::Events(vec![event]));
 }
 
 fn after(sequence: u64) -> Begin {

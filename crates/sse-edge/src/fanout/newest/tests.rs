@@ -1,8 +1,8 @@
 use std::num::NonZeroUsize;
 
+use event_flow::follow::Followed;
 use model::{Epoch, RandomIds, StoredEvent};
 use proptest::prelude::*;
-use service_kit::follow::Followed;
 use store_memory::MemoryEventLog;
 
 use super::{super::fixture, *};
@@ -168,7 +168,7 @@ async fn as_the_log(case: Case) -> Result<(), TestCaseError> {
     let hidden = case.hidden.map(|repo| repo.to_string());
     let visible = |event: &EventFacts| hidden.is_none() || event.repo != hidden;
     let head = log.head().await.unwrap();
-    let expected = ports::query_visible(&log, &case.question, &visible).await;
+    let expected = event_flow::query::query_visible(&log, &case.question, &visible).await;
     let found = newest(&ring, head, &case.question, &visible);
     let reach = case
         .repos

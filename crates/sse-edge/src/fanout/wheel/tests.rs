@@ -5,7 +5,6 @@ use tokio::{task::JoinHandle, time::sleep};
 
 use super::*;
 use crate::{
-    auth::Principal,
     fanout::{
         bounds::MaxAge,
         feed::Feed,
@@ -18,6 +17,7 @@ use crate::{
     },
     metrics::StreamKind,
 };
+use access::Principal;
 
 const STREAMS: usize = 10_000;
 const HEARTBEAT: Duration = Duration::from_secs(15);

@@ -1,8 +1,8 @@
 //! Single moments that the property test meets too seldom, or not at all.
 
+use event_flow::follow::Followed;
 use model::Classified;
 use model::{Epoch, Lost};
-use service_kit::follow::Followed;
 use stream_driver::{Source, StreamBody};
 
 use super::{

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
+use event_flow::follow::Followed;
 use proptest::prelude::*;
-use service_kit::follow::Followed;
 
 use super::{
     super::super::{format::Ending, ring::Ring},

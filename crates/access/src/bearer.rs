@@ -1,0 +1,155 @@
+//! The `Authorization` header, and how a request without rights is refused (RFC 6750).
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::{Permission, TokenDigest};
+
+/// Why a request is refused. The texts are for the client; none repeats what it sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// No `Authorization: Bearer`.
+    #[error("send a token: Authorization: Bearer <token>")]
+    NoToken,
+    /// The header is given twice, or holds no token.
+    #[error("the Authorization header is not one well-formed Bearer <token>")]
+    Malformed,
+    /// Never issued, or revoked.
+    #[error("the token is unknown or revoked")]
+    Unknown,
+    /// Its time is over.
+    #[error("the token has expired")]
+    Expired,
+    /// The principal is known and may not.
+    #[error("this needs the permission {:?}", .0.as_str())]
+    Forbidden(Permission),
+}
+
+impl Denied {
+    /// The HTTP status: 401 where a (better) token helps, 403 where it does not (RFC 6750 §3.1).
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            _ => StatusCode::UNAUTHORIZED,
+        }
+    }
+
+    /// The stable code.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::NoToken => "token-missing",
+            Self::Malformed => "token-malformed",
+            Self::Unknown => "token-unknown",
+            Self::Expired => "token-expired",
+            Self::Forbidden(_) => "permission-missing",
+        }
+    }
+
+    /// The `WWW-Authenticate` header. Who sent no token gets no error code (RFC 6750 §3.1).
+    pub const fn challenge(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::NoToken => "Bearer",
+            Self::Malformed | Self::Unknown => r#"Bearer error="invalid_token""#,
+            Self::Expired => {
+                r#"Bearer error="invalid_token", error_description="the token has expired""#
+            }
+            Self::Forbidden(Permission::Read) => {
+                r#"Bearer error="insufficient_scope", scope="read""#
+            }
+            Self::Forbidden(Permission::Send) => {
+                r#"Bearer error="insufficient_scope", scope="send""#
+            }
+            Self::Forbidden(Permission::Admin) => {
+                r#"Bearer error="insufficient_scope", scope="admin""#
+            }
+        })
+    }
+}
+
+/// The digest of the token in the header. Other schemes count as no token: the challenge says which
+/// one is spoken here.
+pub(super) fn token(headers: &HeaderMap) -> Result<TokenDigest, Denied> {
+    let mut given = headers.get_all(header::AUTHORIZATION).iter();
+    let value = given.next().ok_or(Denied::NoToken)?;
+    if given.next().is_some() {
+        return Err(Denied::Malformed);
+    }
+    let text = value.to_str().map_err(|_| Denied::Malformed)?;
+    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Denied::NoToken);
+    }
+    TokenDigest::of(token.trim_matches(' ')).map_err(|_| Denied::Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(values: &[&str]) -> Result<TokenDigest, Denied> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(
+                header::AUTHORIZATION,
+                HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+            );
+        }
+        token(&headers)
+    }
+
+    #[test]
+    fn one_bearer_token_is_read_whatever_the_case_of_the_scheme() {
+        let digest = TokenDigest::of("fw_abc").unwrap();
+        for good in ["Bearer fw_abc", "bearer fw_abc", "BEARER  fw_abc"] {
+            assert_eq!(read(&[good]), Ok(digest), "{good}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused_and_says_whether_a_token_was_there() {
+        for none in [&[][..], &["Basic YTpi"], &["fw_abc"], &[""]] {
+            assert_eq!(read(none), Err(Denied::NoToken), "{none:?}");
+        }
+        for bad in [
+            &["Bearer"][..],
+            &["Bearer "],
+            &["Bearer a b"],
+            &["Bearer a,b"],
+            &["Bearer \u{e9}"],
+            &["Bearer a", "Bearer a"],
+        ] {
+            assert_eq!(read(bad), Err(Denied::Malformed), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn only_who_showed_a_token_is_told_that_it_is_bad() {
+        assert_eq!(Denied::NoToken.challenge(), "Bearer");
+        for bad in [Denied::Malformed, Denied::Unknown, Denied::Expired] {
+            assert_eq!(bad.status(), StatusCode::UNAUTHORIZED);
+            assert!(
+                bad.challenge()
+                    .to_str()
+                    .unwrap()
+                    .starts_with(r#"Bearer error="invalid_token""#)
+            );
+        }
+        for permission in Permission::ALL {
+            let denied = Denied::Forbidden(permission);
+            assert_eq!(denied.status(), StatusCode::FORBIDDEN);
+            let scope = format!(r#"scope="{}""#, permission.as_str());
+            assert!(denied.challenge().to_str().unwrap().contains(&scope));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            if let Ok(value) = HeaderValue::from_bytes(&bytes) {
+                let mut headers = HeaderMap::new();
+                headers.insert(header::AUTHORIZATION, value);
+                let _ = token(&headers);
+            }
+        }
+    }
+}

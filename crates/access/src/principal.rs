@@ -1,0 +1,159 @@
+//! Who a request acts for.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use model::PrincipalId;
+
+use super::{Denied, Visibility};
+
+/// Something that a principal may be allowed to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Permission {
+    /// Read events and resources, and have sessions and streams of its own.
+    Read,
+    /// Send messages to sessions of its own.
+    Send,
+    /// Operate the edge: look at, write to and end what belongs to others.
+    Admin,
+}
+
+impl Permission {
+    /// All permissions, in the order in which we list them to users.
+    pub const ALL: [Self; 3] = [Self::Read, Self::Send, Self::Admin];
+
+    /// The name in the file of tokens and in challenges.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Send => "send",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// Reads a name.
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|permission| permission.as_str() == name)
+    }
+
+    const fn bit(self) -> u8 {
+        match self {
+            Self::Read => 1,
+            Self::Admin => 2,
+            Self::Send => 4,
+        }
+    }
+}
+
+/// A set of permissions. None includes another: an operator's token need not read events.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Permissions(u8);
+
+impl Permissions {
+    /// Whether `permission` is in the set.
+    pub const fn has(self, permission: Permission) -> bool {
+        self.0 & permission.bit() != 0
+    }
+}
+
+impl FromIterator<Permission> for Permissions {
+    fn from_iter<I: IntoIterator<Item = Permission>>(permissions: I) -> Self {
+        Self(
+            permissions
+                .into_iter()
+                .fold(0, |set, permission| set | permission.bit()),
+        )
+    }
+}
+
+/// Who a request acts for, with what rights. Shared by everything that the token opened.
+#[derive(Debug)]
+pub struct Principal {
+    /// What sessions, cursors and tasks belong to.
+    pub id: PrincipalId,
+    /// What it may do.
+    pub permissions: Permissions,
+    /// What it may see.
+    pub sees: Visibility,
+    fallen: AtomicBool,
+}
+
+impl Principal {
+    /// A principal in good standing.
+    pub const fn new(id: PrincipalId, permissions: Permissions, sees: Visibility) -> Self {
+        Self {
+            id,
+            permissions,
+            sees,
+            fallen: AtomicBool::new(false),
+        }
+    }
+
+    /// The one of `auth.mode = "none"`: reads everything, writes to every session, for all are its own,
+    /// and operates nothing.
+    pub fn anonymous() -> Self {
+        let read = Permissions::from_iter([Permission::Read, Permission::Send]);
+        Self::new(PrincipalId::anonymous(), read, Visibility::all())
+    }
+
+    /// Refuses who does not have `permission`.
+    ///
+    /// # Errors
+    /// [`Denied::Forbidden`].
+    pub const fn require(&self, permission: Permission) -> Result<(), Denied> {
+        if self.permissions.has(permission) {
+            Ok(())
+        } else {
+            Err(Denied::Forbidden(permission))
+        }
+    }
+
+    /// Whether the token is still good. Once false, false for good: what is open under it ends.
+    /// Cheap; a stream asks after it is registered (a token may fall while it opens), and when
+    /// [`super::Authenticator::revoked`] says that some token fell.
+    pub fn stands(&self) -> bool {
+        !self.fallen.load(Ordering::Acquire)
+    }
+
+    /// Ends its standing; `true` if it stood until now.
+    pub(super) fn fall(&self) -> bool {
+        !self.fallen.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether `other` has the same name and rights.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.id == other.id && self.permissions == other.permissions && self.sees == other.sees
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_has_what_was_put_in_and_nothing_else() {
+        for put in [
+            &[][..],
+            &[Permission::Read],
+            &[Permission::Admin],
+            &Permission::ALL,
+        ] {
+            let set: Permissions = put.iter().copied().collect();
+            for permission in Permission::ALL {
+                assert_eq!(set.has(permission), put.contains(&permission));
+                assert_eq!(Permission::parse(permission.as_str()), Some(permission));
+            }
+        }
+        assert_eq!(Permission::parse("admin:all"), None);
+    }
+
+    #[test]
+    fn everybody_reads_and_nobody_operates_without_authentication() {
+        let anonymous = Principal::anonymous();
+        assert_eq!(anonymous.require(Permission::Read), Ok(()));
+        let denied = Denied::Forbidden(Permission::Admin);
+        assert_eq!(anonymous.require(Permission::Admin), Err(denied));
+        assert!(anonymous.stands());
+    }
+}

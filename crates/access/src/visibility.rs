@@ -1,0 +1,151 @@
+//! Which owners and repositories a principal may see.
+
+use std::{cmp::Ordering, sync::Arc};
+
+use model::{EventFacts, ResourceUri};
+
+/// Most owners and repositories of one principal.
+const MAX_NAMES: usize = 256;
+/// Longest name of an owner or a repository, in bytes; GitHub's own bound for repositories is 100.
+const MAX_NAME_BYTES: usize = 100;
+
+/// What a principal may see: everything, or what belongs to some owners and repositories. Names compare
+/// without case, as GitHub does. Cloning is cheap.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Visibility(Option<Arc<Only>>);
+
+/// Both lists are sorted and in lower case, so that a look takes a few comparisons and no memory.
+#[derive(PartialEq, Eq, Debug)]
+struct Only {
+    owners: Box<[Box<str>]>,
+    repositories: Box<[(Box<str>, Box<str>)]>,
+}
+
+/// Names that make no visibility. Says which rule, never the name: it comes from a file beside secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum VisibilityError {
+    /// Not an owner's name.
+    #[error("an owner is a login: letters, digits, - and _; a repository goes into repositories")]
+    Owner,
+    /// Not `owner/repo`.
+    #[error("a repository is owner/repo: letters, digits, -, _ and . on both sides of one /")]
+    Repository,
+    /// Too many.
+    #[error("at most {MAX_NAMES} owners and repositories")]
+    TooMany,
+}
+
+impl Visibility {
+    /// Everything.
+    pub const fn all() -> Self {
+        Self(None)
+    }
+
+    /// What belongs to one of `owners`, or to one of `repositories` (`owner/repo`). No names at all:
+    /// nothing.
+    ///
+    /// # Errors
+    /// A name that GitHub would not give, or more than 256.
+    pub fn only<'n>(
+        owners: impl IntoIterator<Item = &'n str>,
+        repositories: impl IntoIterator<Item = &'n str>,
+    ) -> Result<Self, VisibilityError> {
+        let owner = |owner| name(owner, "-_").ok_or(VisibilityError::Owner);
+        let repository = |both: &str| {
+            let (owner, repo) = both.split_once('/')?;
+            Some((name(owner, "-_")?, name(repo, "-_.")?))
+        };
+        let repository = |both| repository(both).ok_or(VisibilityError::Repository);
+        let mut owners = owners
+            .into_iter()
+            .map(owner)
+            .collect::<Result<Vec<_>, _>>()?;
+        let repositories = repositories.into_iter().map(repository);
+        let mut repositories = repositories.collect::<Result<Vec<_>, _>>()?;
+        if owners.len() + repositories.len() > MAX_NAMES {
+            return Err(VisibilityError::TooMany);
+        }
+        owners.sort();
+        owners.dedup();
+        repositories.sort();
+        repositories.dedup();
+        let only = Only {
+            owners: owners.into(),
+            repositories: repositories.into(),
+        };
+        Ok(Self(Some(Arc::new(only))))
+    }
+
+    /// Whether the event may be seen. An event of no owner is for those who see everything; one of an
+    /// owner's project, which is in no repository, for those who see the owner.
+    pub fn allows(&self, event: &EventFacts) -> bool {
+        let Some(only) = self.0.as_deref() else {
+            return true;
+        };
+        let Some(owner) = event.owner.as_deref() else {
+            return false;
+        };
+        only.sees(owner, event.repo.as_deref())
+    }
+
+    /// Whether the resource may be read and subscribed to. Lists of events may as soon as something in
+    /// them may; whoever reads one gets the events that [`Visibility::allows`].
+    // Used as soon as resources are read and subscribed to for a principal.
+    pub fn allows_uri(&self, uri: &ResourceUri) -> bool {
+        let Some(only) = self.0.as_deref() else {
+            return true;
+        };
+        match uri {
+            ResourceUri::Events { owner: None, .. } => true,
+            ResourceUri::Events {
+                owner: Some(owner),
+                repo: None,
+            } => only.sees(owner, None) || only.sees_some_repository_of(owner),
+            ResourceUri::Events {
+                owner: Some(owner),
+                repo: Some(repo),
+            }
+            | ResourceUri::Numbered { owner, repo, .. } => only.sees(owner, Some(repo)),
+            ResourceUri::Project { owner, .. } => only.sees(owner, None),
+        }
+    }
+}
+
+impl Only {
+    fn sees(&self, owner: &str, repo: Option<&str>) -> bool {
+        let in_repository = |repo: &str| {
+            let found = self
+                .repositories
+                .binary_search_by(|(known_owner, known_repo)| {
+                    without_case(known_owner, owner).then_with(|| without_case(known_repo, repo))
+                });
+            found.is_ok()
+        };
+        let found = self
+            .owners
+            .binary_search_by(|known| without_case(known, owner));
+        found.is_ok() || repo.is_some_and(in_repository)
+    }
+
+    fn sees_some_repository_of(&self, owner: &str) -> bool {
+        let by_owner = |(known, _): &(Box<str>, Box<str>)| without_case(known, owner);
+        self.repositories.binary_search_by(by_owner).is_ok()
+    }
+}
+
+/// Compares a name in lower case with one in any.
+fn without_case(known: &str, given: &str) -> Ordering {
+    known
+        .bytes()
+        .cmp(given.bytes().map(|b| b.to_ascii_lowercase()))
+}
+
+/// A name in lower case; `None` if GitHub would not give it.
+fn name(text: &str, marks: &str) -> Option<Box<str>> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || marks.contains(c);
+    let good = (1..=MAX_NAME_BYTES).contains(&text.len()) && text.chars().all(allowed);
+    good.then(|| text.to_ascii_lowercase().into())
+}
+
+#[cfg(test)]
+mod tests;

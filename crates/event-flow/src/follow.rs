@@ -1,0 +1,450 @@
+//! Follows the event log: hints, pages and a slow poll in; ordered, gap-free events out.
+//!
+//! The decisions are those of [`model::Ordered`]; this is its driver. A follower owns one subscription
+//! of the bus and reads the log only where a hint is missing. It outlives every outage: while the log
+//! does not answer, it says so ([`Followed::Stalled`]) and tries again with growing pauses.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, future::BoxFuture};
+use model::{Epoch, LogPosition, Lost, Missing, Ordered, Sequence, Sequenced, Step, StoredEvent};
+use ports::{
+    Bus, BusEvent, BusMessage, EventHint, EventLog, EventLogError, Head, Page, Subscription, Topic,
+};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+/// Shortest and longest pause between two tries of a store that does not answer.
+const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// Where to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// With what comes next.
+    Head,
+    /// With everything that the log still has.
+    Beginning,
+    /// After a position that was stored, for instance with a cursor. If the log is another one by now, or
+    /// ends before the position, delivery begins with everything that the log still has: the sink sees the
+    /// epoch and position of [`Followed::Started`] and knows that they are not the ones it asked for.
+    After(LogPosition),
+}
+
+/// The bounds of a follower.
+#[derive(Clone, Copy, Debug)]
+pub struct FollowOptions {
+    /// Where to begin.
+    pub start: Start,
+    /// How often the log's head is looked at without any hint: the most that a lost hint costs.
+    pub poll: Duration,
+    /// How long a hint that came early waits for the one before it until the log is read.
+    pub grace: Duration,
+    /// Most events that one read asks for.
+    pub page_events: usize,
+    /// Most early hints that are kept; what comes on top is read from the log.
+    pub max_early: usize,
+}
+
+impl Default for FollowOptions {
+    fn default() -> Self {
+        Self {
+            start: Start::Head,
+            poll: Duration::from_millis(500),
+            grace: Duration::from_millis(3),
+            page_events: 500,
+            max_early: 1024,
+        }
+    }
+}
+
+/// What a follower passes on, in order.
+#[derive(Debug)]
+pub enum Followed {
+    /// It knows the log; everything up to `position` counts as delivered. Comes again, with another
+    /// epoch, when the log was replaced by a new one.
+    Started {
+        /// The log.
+        epoch: Epoch,
+        /// Delivery goes on after this.
+        position: Sequence,
+        /// The log's head at this moment.
+        head: Sequence,
+    },
+    /// The next events, ascending.
+    Events(Vec<Sequenced<StoredEvent>>),
+    /// The log trimmed events before they were read.
+    Lost(Lost),
+    /// Everything up to the head that was last seen has been passed on.
+    CaughtUp,
+    /// The log or the bus does not answer; events are late but not lost.
+    Stalled,
+    /// It answers again.
+    Recovered,
+    /// A bus message that is no event hint.
+    Other(BusMessage),
+    /// Such messages may have been lost.
+    OtherGap,
+}
+
+/// Follows `log` until `stop`; `sink` gets everything in order and must not block.
+///
+/// `also` is subscribed besides the broadcast: its messages reach the sink as [`Followed::Other`].
+pub async fn follow(
+    log: Arc<dyn EventLog>,
+    bus: Arc<dyn Bus>,
+    also: Option<Topic>,
+    options: FollowOptions,
+    stop: CancellationToken,
+    mut sink: impl FnMut(Followed) + Send,
+) {
+    let mut driver = Driver {
+        log,
+        bus,
+        options,
+        stalled: false,
+    };
+    let endless = async {
+        let mut state = None;
+        loop {
+            // Subscribed before the head is read: what is appended in between comes as a hint.
+            let broadcast = driver.subscribe(Topic::Broadcast, &mut sink).await;
+            let also = match also.clone() {
+                Some(topic) => Some(driver.subscribe(topic, &mut sink).await),
+                None => None,
+            };
+            let mut running = match state.take() {
+                Some(running) => driver.resume(running, &mut sink),
+                None => driver.begin(&mut sink).await,
+            };
+            driver.run(&mut running, broadcast, also, &mut sink).await;
+            state = Some(running);
+        }
+    };
+    stop.run_until_cancelled(endless).await;
+}
+
+struct Driver {
+    log: Arc<dyn EventLog>,
+    bus: Arc<dyn Bus>,
+    options: FollowOptions,
+    stalled: bool,
+}
+
+/// A read under way; answers with the page, or with the head first when only that was asked for.
+type Read = BoxFuture<'static, Result<Answer, EventLogError>>;
+
+enum Answer {
+    Page(Page),
+    Head(Head),
+}
+
+/// What one follower is in the middle of.
+struct State {
+    epoch: Epoch,
+    machine: Ordered<StoredEvent>,
+    read: Option<Read>,
+    /// A page read waits for this moment (grace).
+    read_at: Option<Instant>,
+    poll_at: Instant,
+    /// Nothing is read before the head, at `poll_at`, has told whether this still is the same log.
+    looks_first: bool,
+    failures: u32,
+}
+
+impl State {
+    fn look_first_at(&mut self, at: Instant) {
+        (self.looks_first, self.poll_at, self.read_at) = (true, at, None);
+    }
+}
+
+impl Driver {
+    async fn subscribe(&mut self, topic: Topic, sink: &mut impl FnMut(Followed)) -> Subscription {
+        let mut failures = 0;
+        loop {
+            match timeout(self.log.deadline(), self.bus.subscribe(&topic)).await {
+                Ok(Ok(subscription)) => return subscription,
+                Ok(Err(error)) => warn!(%error, "bus cannot be subscribed, trying again"),
+                Err(_) => warn!("bus did not answer in time, trying again"),
+            }
+            self.stall(sink);
+            failures += 1;
+            tokio::time::sleep(pause(failures)).await;
+        }
+    }
+
+    fn stall(&mut self, sink: &mut impl FnMut(Followed)) {
+        if !std::mem::replace(&mut self.stalled, true) {
+            sink(Followed::Stalled);
+        }
+    }
+
+    fn recover(&mut self, sink: &mut impl FnMut(Followed)) {
+        if std::mem::replace(&mut self.stalled, false) {
+            sink(Followed::Recovered);
+        }
+    }
+
+    async fn first_head(&mut self, sink: &mut impl FnMut(Followed)) -> Head {
+        let mut failures = 0;
+        loop {
+            match timeout(self.log.deadline(), self.log.head()).await {
+                Ok(Ok(head)) => return head,
+                Ok(Err(error)) => warn!(%error, "event log has no answer yet, trying again"),
+                Err(_) => warn!("event log did not answer in time, trying again"),
+            }
+            self.stall(sink);
+            failures += 1;
+            tokio::time::sleep(pause(failures)).await;
+        }
+    }
+
+    async fn begin(&mut self, sink: &mut impl FnMut(Followed)) -> State {
+        let head = self.first_head(sink).await;
+        let position = match self.options.start {
+            Start::Head => head.last,
+            Start::Beginning => head.trimmed_through,
+            Start::After(stored) if stored.epoch == head.epoch && stored.sequence <= head.last => {
+                stored.sequence
+            }
+            Start::After(stored) => {
+                warn!(
+                    epoch = stored.epoch.0,
+                    position = stored.sequence.0,
+                    "the stored position is not in this event log, beginning with all that it has"
+                );
+                head.trimmed_through
+            }
+        };
+        let state = self.start(head, position, sink);
+        self.recover(sink);
+        state
+    }
+
+    /// Goes on after the bus was closed and subscribed again: only the log knows what came meanwhile.
+    fn resume(&self, mut state: State, sink: &mut impl FnMut(Followed)) -> State {
+        sink(Followed::OtherGap);
+        state.look_first_at(Instant::now());
+        let step = state.machine.gap();
+        self.take(&mut state, step, sink);
+        state
+    }
+
+    fn start(&self, head: Head, position: Sequence, sink: &mut impl FnMut(Followed)) -> State {
+        sink(Followed::Started {
+            epoch: head.epoch,
+            position,
+            head: head.last,
+        });
+        if position == head.last {
+            sink(Followed::CaughtUp);
+        }
+        info!(
+            epoch = head.epoch.0,
+            position = position.0,
+            "following the event log"
+        );
+        let mut machine = Ordered::new(position, self.options.max_early);
+        let first = machine.head(head.last);
+        let mut state = State {
+            epoch: head.epoch,
+            machine,
+            read: None,
+            read_at: None,
+            poll_at: Instant::now() + self.options.poll,
+            looks_first: false,
+            failures: 0,
+        };
+        self.take(&mut state, first, sink);
+        state
+    }
+
+    /// Runs until the bus closes a subscription; then the caller subscribes again.
+    async fn run(
+        &mut self,
+        state: &mut State,
+        mut broadcast: Subscription,
+        mut also: Option<Subscription>,
+        sink: &mut impl FnMut(Followed),
+    ) {
+        loop {
+            let read_at = state.read_at.unwrap_or(state.poll_at);
+            tokio::select! {
+                biased;
+                // First: there is one at a time, and what it brings is late already. A flood of hints
+                // must not keep it waiting.
+                answer = answer_of(&mut state.read) => {
+                    state.read = None;
+                    self.on_answer(state, answer, sink);
+                },
+                event = broadcast.0.next() => match event {
+                    Some(event) => self.on_bus(state, event, sink),
+                    None => return,
+                },
+                event = next_of(&mut also) => match event {
+                    Some(BusEvent::Message(message, _)) => sink(Followed::Other(message)),
+                    Some(BusEvent::Gap) => sink(Followed::OtherGap),
+                    None => return,
+                },
+                () = sleep_until(read_at), if state.read_at.is_some() && state.read.is_none() => {
+                    state.read_at = None;
+                    let step = state.machine.grace_over();
+                    self.take(state, step, sink);
+                },
+                () = sleep_until(state.poll_at), if state.read.is_none() => self.poll_head(state),
+            }
+        }
+    }
+
+    fn on_bus(&self, state: &mut State, event: BusEvent, sink: &mut impl FnMut(Followed)) {
+        match event {
+            BusEvent::Message(BusMessage::Events(hint), _) => self.on_hint(state, &hint, sink),
+            BusEvent::Message(other, _) => sink(Followed::Other(other)),
+            BusEvent::Gap => {
+                debug!("bus may have lost messages, reading the log");
+                let step = state.machine.gap();
+                self.take(state, step, sink);
+            }
+        }
+    }
+
+    fn on_hint(&self, state: &mut State, hint: &EventHint, sink: &mut impl FnMut(Followed)) {
+        if hint.epoch != state.epoch {
+            // Another log: either it was replaced, or somebody else's hint. The head tells.
+            state.look_first_at(Instant::now());
+            return;
+        }
+        for event in &hint.events {
+            let step = state.machine.hint(event.sequence, event.item.clone());
+            self.take(state, step, sink);
+        }
+    }
+
+    fn on_answer(
+        &mut self,
+        state: &mut State,
+        answer: Result<Answer, EventLogError>,
+        sink: &mut impl FnMut(Followed),
+    ) {
+        let step = match answer {
+            Ok(Answer::Page(page)) => {
+                state.failures = 0;
+                self.recover(sink);
+                let at_head = page.at_head;
+                let step =
+                    state
+                        .machine
+                        .page(page.events, page.through, at_head, page.resumes_after);
+                let caught_up = at_head && step.missing == Missing::Nothing;
+                self.take(state, step, sink);
+                if caught_up {
+                    sink(Followed::CaughtUp);
+                }
+                return;
+            }
+            Ok(Answer::Head(head)) if head.epoch != state.epoch => {
+                warn!(
+                    epoch = head.epoch.0,
+                    "the event log was replaced by a new one"
+                );
+                *state = self.start(head, head.trimmed_through, sink);
+                self.recover(sink);
+                return;
+            }
+            Ok(Answer::Head(head)) => {
+                state.looks_first = false;
+                let step = state.machine.head(head.last);
+                if step.missing == Missing::Nothing {
+                    // Else the page that is due has to work, too.
+                    state.failures = 0;
+                    self.recover(sink);
+                }
+                step
+            }
+            Err(error) => {
+                warn!(%error, "event log cannot be read, trying again");
+                state.failures += 1;
+                self.stall(sink);
+                state.look_first_at(Instant::now() + pause(state.failures));
+                state.machine.read_failed()
+            }
+        };
+        self.take(state, step, sink);
+    }
+
+    /// Passes on what a step delivers and starts or plans the read that it asks for.
+    fn take(&self, state: &mut State, step: Step<StoredEvent>, sink: &mut impl FnMut(Followed)) {
+        if let Some(lost) = step.lost {
+            sink(Followed::Lost(lost));
+        }
+        if !step.deliver.is_empty() {
+            sink(Followed::Events(step.deliver));
+        }
+        match step.missing {
+            Missing::Nothing => state.read_at = None,
+            Missing::Soon => {
+                state
+                    .read_at
+                    .get_or_insert_with(|| Instant::now() + self.options.grace);
+            }
+            Missing::Now if state.looks_first => state.read_at = None,
+            Missing::Now => {
+                state.read_at = None;
+                let after = state.machine.start_reading();
+                let (log, limit) = (Arc::clone(&self.log), self.options.page_events);
+                state.read = Some(Box::pin(async move {
+                    within(&*log, "read", log.read_after(after, limit))
+                        .await
+                        .map(Answer::Page)
+                }));
+            }
+        }
+    }
+
+    fn poll_head(&self, state: &mut State) {
+        state.poll_at = Instant::now() + self.options.poll;
+        let log = Arc::clone(&self.log);
+        state.read = Some(Box::pin(async move {
+            within(&*log, "look", log.head()).await.map(Answer::Head)
+        }));
+    }
+}
+
+async fn within<T>(
+    log: &dyn EventLog,
+    op: &'static str,
+    call: impl Future<Output = Result<T, EventLogError>>,
+) -> Result<T, EventLogError> {
+    timeout(log.deadline(), call)
+        .await
+        .unwrap_or_else(|elapsed| {
+            Err(EventLogError::Unavailable {
+                op,
+                source: elapsed.into(),
+            })
+        })
+}
+
+async fn next_of(subscription: &mut Option<Subscription>) -> Option<BusEvent> {
+    match subscription {
+        Some(subscription) => subscription.0.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn answer_of(read: &mut Option<Read>) -> Result<Answer, EventLogError> {
+    match read {
+        Some(read) => read.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn pause(failures: u32) -> Duration {
+    let (shortest, longest) = RETRY_PAUSE;
+    shortest
+        .saturating_mul(2_u32.saturating_pow(failures.min(16)))
+        .min(longest)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! Past events as one principal may see them. This is the one door: whoever answers a client asks here,
+//! so that no surface can forget the visibility.
+
+use std::{fmt, sync::Arc};
+
+use access::Principal;
+use async_trait::async_trait;
+use model::{Classified, ErrorClass, EventFacts, PublicError};
+use ports::{EventLog, EventLogError};
+use tokio::time::{error::Elapsed, timeout};
+
+use crate::{
+    limits::QUERY_DEADLINE,
+    query::{EventQuery, QueryPage, Visible, query_visible},
+};
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum HistoryError {
+    /// The log cannot be read.
+    #[error("event log failed")]
+    Log(#[from] EventLogError),
+    /// The log did not answer in time.
+    #[error("the event log did not answer in time")]
+    Timeout(#[from] Elapsed),
+}
+
+impl Classified for HistoryError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Log(error) => error.class(),
+            Self::Timeout(_) => ErrorClass::Transient,
+        }
+    }
+}
+
+impl PublicError for HistoryError {
+    fn code(&self) -> &'static str {
+        "event-log-unavailable"
+    }
+}
+
+/// Answers questions over the event log: the log itself, or something in front of it that gives the same
+/// answers with less work.
+#[async_trait]
+pub trait EventSource: fmt::Debug + Send + Sync {
+    /// What matches the question and is visible; what is not visible does not count towards the limit.
+    ///
+    /// # Errors
+    /// The log does not answer in time, or holds something unreadable.
+    async fn query(
+        &self,
+        question: &EventQuery,
+        visible: Visible<'_>,
+    ) -> Result<QueryPage, HistoryError>;
+}
+
+/// The log alone as a source, for roles that hold no events in memory.
+#[derive(Debug)]
+pub struct LogSource(pub Arc<dyn EventLog>);
+
+#[async_trait]
+impl EventSource for LogSource {
+    async fn query(
+        &self,
+        question: &EventQuery,
+        visible: Visible<'_>,
+    ) -> Result<QueryPage, HistoryError> {
+        let answer = query_visible(&*self.0, question, visible);
+        Ok(timeout(QUERY_DEADLINE, answer).await??)
+    }
+}
+
+/// The past events of a source. Cheap to clone; it answers only for a principal ([`Self::of`]).
+#[derive(Debug, Clone)]
+pub struct EventHistory(Arc<dyn EventSource>);
+
+impl EventHistory {
+    /// The history that `source` knows.
+    #[must_use]
+    pub fn new(source: Arc<dyn EventSource>) -> Self {
+        Self(source)
+    }
+
+    /// The history as `principal` sees it.
+    #[must_use]
+    pub fn of<'h>(&'h self, principal: &'h Principal) -> History<'h> {
+        History {
+            source: &*self.0,
+            principal,
+        }
+    }
+}
+
+/// The events that one principal may see.
+#[derive(Debug, Clone, Copy)]
+pub struct History<'h> {
+    source: &'h dyn EventSource,
+    principal: &'h Principal,
+}
+
+impl History<'_> {
+    /// Answers a question.
+    ///
+    /// # Errors
+    /// The log does not answer in time, or holds something unreadable.
+    pub async fn query(&self, question: &EventQuery) -> Result<QueryPage, HistoryError> {
+        self.query_where(question, &|_| true).await
+    }
+
+    /// As [`Self::query`], with a condition that no filter can say.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub async fn query_where(
+        &self,
+        question: &EventQuery,
+        also: Visible<'_>,
+    ) -> Result<QueryPage, HistoryError> {
+        let visible = |event: &EventFacts| self.principal.sees.allows(event) && also(event);
+        self.source.query(question, &visible).await
+    }
+
+    /// Whether an event matches the question's filters and may be seen.
+    #[must_use]
+    pub fn shows(&self, question: &EventQuery, event: &EventFacts) -> bool {
+        question.filters.matches(event) && self.principal.sees.allows(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use access::{Permissions, Visibility};
+    use model::{
+        EventId, EventType, FilterSet, PrincipalId, RandomIds, ResourceId, ResourceType, Sequence,
+        Source, StoredEvent, Timestamp,
+    };
+    use store_memory::MemoryEventLog;
+
+    use super::*;
+    use crate::query::Order;
+
+    fn event(n: u64, owner: &str) -> StoredEvent {
+        let facts = EventFacts {
+            id: EventId::new(&n.to_string()).unwrap(),
+            event_type: EventType::UPDATED,
+            resource_type: ResourceType::ISSUE,
+            resource_id: ResourceId::new("I_1").unwrap(),
+            owner: Some(owner.to_owned()),
+            repo: Some("repo".to_owned()),
+            number: Some(n),
+            actor: None,
+            source: Source::WEBHOOK,
+            tags: Vec::new(),
+            timestamp: Timestamp::default(),
+            received_at: Timestamp::default(),
+        };
+        StoredEvent {
+            facts,
+            json: "{}".into(),
+            trace: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_principal_may_not_see_is_not_there_and_takes_no_place() {
+        let log = MemoryEventLog::new(&RandomIds, std::num::NonZeroUsize::new(100).unwrap());
+        let owners = ["mine", "theirs", "mine", "theirs", "mine"];
+        let events = (0..)
+            .zip(owners)
+            .map(|(n, owner)| event(n, owner))
+            .collect();
+        log.append(events).await.unwrap();
+        let history = EventHistory::new(Arc::new(LogSource(Arc::new(log))));
+        let principal = Principal::new(
+            PrincipalId::new("me").unwrap(),
+            Permissions::default(),
+            Visibility::only(["mine"], []).unwrap(),
+        );
+        for order in [Order::OldestFirst, Order::NewestFirst] {
+            let question = EventQuery {
+                filters: FilterSet::all(),
+                after: Sequence::START,
+                from: None,
+                to: None,
+                order,
+                limit: 3,
+            };
+            let history = history.of(&principal);
+            let page = history.query(&question).await.unwrap();
+            let mine = |event: &model::Sequenced<StoredEvent>| {
+                event.item.facts.owner.as_deref() == Some("mine")
+            };
+            assert!(page.events.len() == 3 && page.events.iter().all(mine));
+            let last = |event: &EventFacts| event.number == Some(4);
+            let page = history.query_where(&question, &last).await.unwrap();
+            assert_eq!(page.events.len(), 1);
+            assert!(!history.shows(&question, &event(1, "theirs").facts));
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! An event as the log keeps it, within a bound.
+
+use model::{ResourceEvent, StoredEvent, TraceContext};
+use serde_json::Value;
+
+use crate::limits::MAX_EVENT_BYTES;
+
+/// Encodes an event for the log, in at most [`MAX_EVENT_BYTES`].
+///
+/// An event above that loses GitHub's object (`data` is null, `metadata.dataOmitted` is true) and,
+/// if that is not enough, `metadata.changes`, which may quote whole texts. What is left has bounded
+/// parts only. So the bus and every log can carry every event, and who needs the object fetches it
+/// from GitHub.
+///
+/// # Errors
+/// None in practice: JSON that came in can go out.
+pub fn encode(
+    mut event: ResourceEvent,
+    trace: TraceContext,
+) -> Result<StoredEvent, serde_json::Error> {
+    let stored = event.store(trace)?;
+    if stored.json.len() <= MAX_EVENT_BYTES {
+        return Ok(stored);
+    }
+    event.data = Value::Null;
+    event.metadata.data_omitted = true;
+    let stored = event.store(trace)?;
+    if stored.json.len() <= MAX_EVENT_BYTES {
+        return Ok(stored);
+    }
+    event.metadata.changes = Value::Null;
+    event.store(trace)
+}
