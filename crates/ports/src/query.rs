@@ -1,29 +1,30 @@
-//! Asking the log: one implementation over the port, so that every adapter and replica answers alike.
+//! Queries over the log: one implementation over the port, so that every adapter and replica gives the
+//! same answer.
 
 use model::{EventFacts, FilterSet, Sequence, Sequenced, StoredEvent, Timestamp};
 
 use crate::{EventLog, EventLogError};
 
-/// Most events that one query answers.
+/// Maximum number of events that one query returns.
 pub const MAX_QUERY_EVENTS: usize = 1000;
-/// Events read at a time.
+/// Number of events that are read at a time.
 const PAGE_EVENTS: usize = 500;
-/// Most events that one query looks at; the answer then says where to go on.
+/// Maximum number of events that one query scans; the answer then says where to continue.
 const MAX_SCANNED_EVENTS: usize = 50_000;
 
-/// Which end of the log to begin at.
+/// The end of the log at which a query begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Order {
-    /// Oldest first, after `after`: for going on from a cursor.
+    /// Oldest first, after `after`: for continuing from a cursor.
     OldestFirst,
     /// Newest first, before the head: for "what is new".
     NewestFirst,
 }
 
-/// A question to the log.
+/// A query over the log.
 #[derive(Clone, PartialEq, Debug)]
 pub struct EventQuery {
-    /// Which events.
+    /// The filters that select the events.
     pub filters: FilterSet,
     /// Only events after this position.
     pub after: Sequence,
@@ -31,27 +32,27 @@ pub struct EventQuery {
     pub from: Option<Timestamp>,
     /// Only events received before this time.
     pub to: Option<Timestamp>,
-    /// Which end to begin at.
+    /// The end at which to begin.
     pub order: Order,
-    /// At most so many, at most [`MAX_QUERY_EVENTS`].
+    /// Maximum number of events to return, from 1 to [`MAX_QUERY_EVENTS`].
     pub limit: usize,
 }
 
-/// The answer.
+/// The answer to a query.
 #[derive(Clone, PartialEq, Debug)]
 pub struct QueryPage {
-    /// Events in the order that was asked for.
+    /// Events in the requested order.
     pub events: Vec<Sequenced<StoredEvent>>,
-    /// Going on after this position misses nothing that the query would match.
+    /// Continuing after this position misses no event that the query would match.
     pub through: Sequence,
-    /// There may be more beyond `through` (oldest first only).
+    /// Whether there may be more beyond `through` (oldest first only).
     pub has_more: bool,
-    /// Some of what was asked for has been trimmed from the log.
+    /// Whether a part of the requested range has been trimmed from the log.
     pub truncated: bool,
 }
 
 impl EventQuery {
-    /// Whether an event is one of those that are asked for, wherever it is in the log.
+    /// Whether an event matches the query, whatever its position in the log.
     #[must_use]
     pub fn fits(&self, event: &EventFacts) -> bool {
         self.from.is_none_or(|from| event.received_at >= from)
@@ -60,7 +61,7 @@ impl EventQuery {
     }
 }
 
-/// What of the log the asker may see.
+/// Decides whether the caller may see an event.
 type Visible<'v> = &'v (dyn Fn(&EventFacts) -> bool + Send + Sync);
 
 fn wanted(query: &EventQuery, visible: Visible<'_>, event: &StoredEvent) -> bool {
@@ -70,13 +71,13 @@ fn wanted(query: &EventQuery, visible: Visible<'_>, event: &StoredEvent) -> bool
 /// Answers a query with bounded work.
 ///
 /// # Errors
-/// The log is unavailable, or holds something unreadable.
+/// The log is unavailable, or holds unreadable data.
 pub async fn query(log: &dyn EventLog, query: &EventQuery) -> Result<QueryPage, EventLogError> {
     query_visible(log, query, &|_| true).await
 }
 
-/// As [`query`], for somebody who may not see every event: what is not visible is not there, and does
-/// not count towards the limit.
+/// As [`query`], for a caller that may not see every event: an event that is not visible is treated as
+/// absent and does not count towards the limit.
 ///
 /// # Errors
 /// As [`query`].
