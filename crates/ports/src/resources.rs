@@ -11,7 +11,7 @@ use crate::{Classified, ErrorClass, Source};
 /// The last known state of a resource.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ResourceState {
-    /// Which resource.
+    /// The resource.
     pub uri: ResourceUri,
     /// GitHub's object as JSON, as the event carried it.
     pub json: Bytes,

@@ -37,8 +37,9 @@ const BACKLOG: i32 = 4096;
 /// Unsent bytes that the kernel accepts per connection before it reports the socket as full. Without
 /// this limit a client that never reads holds megabytes in the kernel, and a slow one is noticed late.
 const NOTSENT_LOWAT_BYTES: u32 = 16 * 1024;
-/// How long a client may leave sent data unacknowledged, or its window closed, before the kernel cuts
-/// its connection: the smallest [`HttpLimits::silent_timeout`] that leaves time for retransmissions.
+/// Maximum time for which a client may leave sent data unacknowledged, or its window closed,
+/// before the kernel cuts its connection: the smallest [`HttpLimits::silent_timeout`] that
+/// leaves time for retransmissions.
 pub const SILENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Pause before the next accept after the system had no file descriptor or memory for a connection.
@@ -56,20 +57,21 @@ pub struct HttpLimits {
     /// Maximum number of open connections. At the limit nothing is accepted until one ends: clients wait
     /// in the kernel's backlog, and a balancer sees a slow connect and chooses another server.
     pub max_connections: usize,
-    /// How long a client may take for a request's head, and how long an idle keep-alive connection stays
-    /// open. After that the connection closes without an answer.
+    /// Maximum time for a request's head, and for which an idle keep-alive connection stays open. After
+    /// that the connection closes without an answer.
     pub header_timeout: Duration,
     /// Maximum size of a request's head in bytes; a larger one is answered with 431. Hyper's two buffers
     /// per connection grow up to it (and to 8192 at least).
     pub max_header_bytes: usize,
-    /// How long data that hyper writes may wait for a client that does not take it; after that the
-    /// connection is cut. Streams decide themselves
+    /// Maximum time for which data that hyper writes waits for a client that does not take it; after
+    /// that the connection is cut. Streams decide themselves
     /// ([`Source::gives_up`](stream_driver::Source::gives_up)), whichever driver serves them.
     pub unread_timeout: Duration,
-    /// How long a client may acknowledge nothing, or keep its window closed, before the kernel cuts its
-    /// connection (`TCP_USER_TIMEOUT`, which does not distinguish the two). `None`: a client that is
-    /// gone is noticed when the kernel stops retransmitting, and one that does not read is never
-    /// noticed. It must be longer than streams wait for their clients; otherwise the kernel cuts first.
+    /// Maximum time for which a client may acknowledge nothing, or keep its window closed, before the
+    /// kernel cuts its connection (`TCP_USER_TIMEOUT`, which does not distinguish the two). `None`: a
+    /// client that is gone is noticed when the kernel stops retransmitting, and one that does not read
+    /// is never noticed. It must be longer than streams wait for their clients; otherwise the kernel
+    /// cuts first.
     pub silent_timeout: Option<Duration>,
     /// Number of threads that own the sockets of streams; 0 leaves streams to hyper.
     pub stream_threads: usize,

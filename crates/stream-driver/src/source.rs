@@ -16,7 +16,7 @@ pub enum Fill {
     Last,
 }
 
-/// How much of the offered frames a socket took.
+/// The part of the offered frames that a socket took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// The new position of the stream; `None` if it is unchanged.

@@ -11,7 +11,7 @@ pub struct Invalid {
     pub key: String,
     /// The origin of the value: a file's path, an environment variable's name, or a flag.
     pub origin: String,
-    /// What is wrong, and what would be valid. Never the value itself: it may be a secret.
+    /// The problem, and what would be valid. Never the value itself: it may be a secret.
     pub what: String,
 }
 
