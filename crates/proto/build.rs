@@ -1,4 +1,5 @@
-//! Generates the messages and gRPC stubs from `proto/` with a protobuf compiler in Rust: no protoc needed.
+//! Generates the messages and gRPC stubs from `proto/` with a protobuf compiler written in Rust: protoc
+//! is not needed.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = "../../proto";

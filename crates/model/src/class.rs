@@ -1,21 +1,21 @@
-//! What went wrong, in the seven ways in which a caller can react.
+//! Error classes: the seven ways in which a caller can react to an error.
 
-/// The class of an error: maps once to HTTP, once to gRPC, once to a metric label.
+/// The class of an error: it maps once to HTTP, once to gRPC, once to a metric label.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ErrorClass {
     /// The input is wrong; the same input stays wrong.
     Caller,
-    /// Nobody proved who they are, or they may not.
+    /// The caller is not authenticated, or not permitted.
     Unauthorized,
-    /// It is not there, or not for this caller.
+    /// It does not exist, or not for this caller.
     Missing,
-    /// Somebody else changed it first.
+    /// Another caller changed it first.
     Conflict,
-    /// A bound is reached; waiting helps.
+    /// A limit is reached; waiting helps.
     Overloaded,
-    /// A part that we need does not answer now; trying again helps.
+    /// A required component does not answer now; retrying helps.
     Transient,
-    /// Trying again does not help; an operator has to look.
+    /// Retrying does not help; an operator has to intervene.
     Permanent,
 }
 
@@ -34,7 +34,7 @@ impl ErrorClass {
         }
     }
 
-    /// Whether the same call may work a moment later.
+    /// Whether the same call may succeed a moment later.
     #[must_use]
     pub const fn is_retryable(self) -> bool {
         matches!(self, Self::Overloaded | Self::Transient)

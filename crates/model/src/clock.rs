@@ -1,4 +1,4 @@
-//! Time and randomness are injected, so that tests decide both.
+//! Time and randomness are injected, so that tests control both.
 
 use std::{
     fmt,
@@ -10,13 +10,13 @@ use uuid::Uuid;
 
 use crate::Timestamp;
 
-/// What time it is.
+/// A source of the current time.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// Now.
+    /// The current time.
     fn now(&self) -> Timestamp;
 }
 
-/// Where ids come from.
+/// A source of ids and random numbers.
 pub trait IdSource: fmt::Debug + Send + Sync + 'static {
     /// 64 unguessable bits.
     fn random_u64(&self) -> u64;
@@ -44,7 +44,7 @@ pub struct RandomIds;
 
 impl IdSource for RandomIds {
     fn random_u64(&self) -> u64 {
-        // Turned so that the bits that version and variant fix do not meet.
+        // Rotated so that the bits fixed by version and variant do not overlap.
         Uuid::new_v4().as_u64_pair().0 ^ Uuid::new_v4().as_u64_pair().1.rotate_left(20)
     }
 
@@ -53,7 +53,7 @@ impl IdSource for RandomIds {
     }
 }
 
-/// A clock and an id source that a test moves by hand.
+/// A clock and an id source that a test controls.
 #[derive(Debug, Default)]
 pub struct ManualClock {
     millis: AtomicI64,
@@ -70,7 +70,7 @@ impl ManualClock {
         }
     }
 
-    /// Moves time on.
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         self.millis.fetch_add(by, Ordering::SeqCst);

@@ -9,12 +9,12 @@ use crate::{Epoch, PrincipalId, Sequence, SessionId, StreamId};
 
 const VERSION: u8 = 1;
 const BODY_BYTES: usize = 1 + 8 + 8 + 8;
-/// With what only the stream of a session needs beside the position.
+/// Version of a cursor with the fields that only the stream of a session needs beside the position.
 const SESSION_VERSION: u8 = 3;
 const SESSION_BODY_BYTES: usize = BODY_BYTES + 8 + 8;
 const CHECK_BYTES: usize = 4;
 
-/// Who may use a cursor: a digest of the reader, so that a cursor tells nothing about them.
+/// The reader that may use a cursor, as a digest, so that a cursor reveals nothing about the reader.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct CursorScope(u64);
 
@@ -62,29 +62,31 @@ fn first_u64(bytes: &[u8]) -> u64 {
     u64::from_be_bytes(first)
 }
 
-/// A position in the event log that a reader goes on from. Opaque text on the wire.
+/// A position in the event log from which a reader continues. Opaque text on the wire.
 ///
-/// The scope binds it to its reader; the check bytes catch damage, they are no signature. A forged
-/// cursor gains nothing: the reader's own filter and rights are applied to whatever is read after it.
+/// The scope binds it to its reader; the check bytes detect damage and are not a signature. A forged cursor
+/// gains nothing: the reader's own filters and permissions apply to everything that is read after it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Cursor {
-    /// The log that gave the position.
+    /// The log that assigned the position.
     pub epoch: Epoch,
-    /// Everything up to here is known to the reader.
+    /// The reader has everything up to and including this position.
     pub sequence: Sequence,
-    /// Whose it is.
+    /// The reader that the cursor was issued to.
     pub scope: CursorScope,
-    /// Everything in the session's inbox up to here is known too; the start where there is none.
+    /// The reader also has everything in the session's inbox up to this position; the start for a stream
+    /// without an inbox.
     pub inbox: Sequence,
-    /// The newest wish of the session that the stream knew of: what was wished later is looked for from
-    /// where the wish began, because the edge that gave the cursor may not have heard of it.
+    /// Number of the newest subscription of the session that the stream knew of. Events of a later
+    /// subscription are searched from the position at which that subscription began, because the edge
+    /// that issued the cursor may not have known about it.
     pub wishes: u64,
 }
 
-/// A cursor that we do not go on from.
+/// The reason why a cursor is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CursorError {
-    /// Not text that we gave out.
+    /// Damaged, or not issued by this server.
     #[error("the cursor is damaged or was not issued by this server")]
     Malformed,
     /// Issued to another principal or session.
@@ -93,7 +95,7 @@ pub enum CursorError {
 }
 
 impl Cursor {
-    /// Reads a cursor and checks that it belongs to `scope`.
+    /// Parses a cursor and checks that it belongs to `scope`.
     ///
     /// # Errors
     /// [`CursorError::Malformed`] for damaged text, [`CursorError::Foreign`] for another reader's.
@@ -109,7 +111,7 @@ impl Cursor {
             (BODY_BYTES, Some(&VERSION)) => (0, 0),
             (SESSION_BODY_BYTES, Some(&SESSION_VERSION)) => {
                 match (first_u64(&body[25..]), first_u64(&body[33..])) {
-                    // There is one spelling of each cursor.
+                    // Each cursor has exactly one encoding.
                     (0, 0) => return Err(CursorError::Malformed),
                     both => both,
                 }
@@ -159,13 +161,13 @@ impl fmt::Display for Cursor {
     }
 }
 
-/// A position in the answer to one POST of a session (MCP 2025-11-25, Streamable HTTP,
-/// "Resumability and Redelivery"). Opaque text on the wire, like [`Cursor`], and never taken for one.
+/// A position in the answer to one POST of a session (MCP 2025-11-25, Streamable HTTP, "Resumability and
+/// Redelivery"). Opaque text on the wire, like [`Cursor`], and never mistaken for one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StreamCursor {
-    /// The stream, which is named in the mailbox of the session.
+    /// The stream, by its name in the mailbox of the session.
     pub stream: StreamId,
-    /// Everything up to here is known to the reader.
+    /// The reader has everything up to and including this position.
     pub sequence: Sequence,
 }
 
@@ -173,11 +175,11 @@ const STREAM_VERSION: u8 = 2;
 const STREAM_HEAD_BYTES: usize = 1 + 8 + 8;
 
 impl StreamCursor {
-    /// Reads a position and checks that it is of this session, and this principal's.
+    /// Parses a position and checks that it belongs to this session and this principal.
     ///
     /// # Errors
-    /// [`CursorError::Malformed`] for other text, a [`Cursor`] for instance, and
-    /// [`CursorError::Foreign`] for another session's or principal's.
+    /// [`CursorError::Malformed`] for any other text, for instance a [`Cursor`], and
+    /// [`CursorError::Foreign`] for a position of another session or principal.
     pub fn parse(
         text: &str,
         principal: &PrincipalId,
@@ -203,7 +205,7 @@ impl StreamCursor {
         Ok(Self { stream, sequence })
     }
 
-    /// The text for an event's id; `scope` is [`CursorScope::stream`] of whoever reads the stream.
+    /// The text of an event id; `scope` is [`CursorScope::stream`] of the stream's reader.
     #[must_use]
     pub fn encode(&self, scope: CursorScope) -> String {
         let stream = self.stream.as_str().as_bytes();

@@ -1,4 +1,5 @@
-//! What filters and indexes look at, kept beside the encoded event so that nobody parses JSON on the hot path.
+//! The fields of an event that filters and indexes compare, kept beside the encoded event so that the
+//! hot path never parses JSON.
 
 use bytes::Bytes;
 
@@ -11,7 +12,7 @@ use crate::{
 pub struct EventFacts {
     /// The event's id.
     pub id: EventId,
-    /// What happened.
+    /// The kind of change.
     pub event_type: EventType,
     /// The kind of the resource.
     pub resource_type: ResourceType,
@@ -23,9 +24,9 @@ pub struct EventFacts {
     pub repo: Option<String>,
     /// The resource's number.
     pub number: Option<u64>,
-    /// Login of who did it.
+    /// Login of the user or app that caused the event.
     pub actor: Option<String>,
-    /// Who told us.
+    /// The source that reported the event.
     pub source: Source,
     /// Labels.
     pub tags: Vec<String>,
@@ -43,7 +44,7 @@ impl EventFacts {
         ResourceUri::numbered(&self.resource_type, owner, repo, self.number?)
     }
 
-    /// Every URI whose content this event changes: the resource, and the event lists that hold it.
+    /// Every URI whose content this event changes: the resource, and the event lists that contain the event.
     #[must_use]
     pub fn touched_uris(&self) -> Vec<ResourceUri> {
         let mut uris = vec![ResourceUri::Events {
@@ -67,11 +68,11 @@ impl EventFacts {
     }
 }
 
-/// An event as the log keeps it. `json` is the resource event of design §5, encoded once at ingest and
-/// passed on as it is.
+/// An event as the log stores it. `json` is the resource event of design §5, encoded once at ingest and
+/// passed on unchanged.
 #[derive(Clone, PartialEq, Debug)]
 pub struct StoredEvent {
-    /// What filters look at.
+    /// The fields that filters compare.
     pub facts: EventFacts,
     /// The encoded event.
     pub json: Bytes,

@@ -4,33 +4,33 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-/// Longest id that we accept from outside, in bytes, where a kind has no tighter bound. GitHub's node
-/// ids stay below 100.
+/// Maximum length in bytes of an id from outside, unless its kind has a tighter bound. GitHub's node ids
+/// stay below 100.
 const MAX_ID_BYTES: usize = 256;
 
-/// An id from outside that we do not accept.
+/// The reason why an id from outside is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidId {
     /// The id has no characters.
     #[error("{kind} is empty")]
     Empty {
-        /// Which id it is.
+        /// The kind of id.
         kind: &'static str,
     },
     /// The id is longer than its kind may be.
     #[error("{kind} is longer than {max_bytes} bytes")]
     TooLong {
-        /// Which id it is.
+        /// The kind of id.
         kind: &'static str,
-        /// How long it may be.
+        /// The maximum length in bytes.
         max_bytes: usize,
     },
     /// The id has a character that this kind of id does not allow.
     #[error("{kind} has a character that is not allowed; use {allowed}")]
     Character {
-        /// Which id it is.
+        /// The kind of id.
         kind: &'static str,
-        /// What is allowed, in words.
+        /// The allowed characters, in words.
         allowed: &'static str,
     },
 }
@@ -70,10 +70,10 @@ macro_rules! id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Longest id of this kind, in bytes.
+            /// Maximum length of an id of this kind, in bytes.
             pub const MAX_BYTES: usize = $max;
 
-            /// Takes an id from outside.
+            /// Validates an id from outside.
             ///
             /// # Errors
             /// Empty, longer than [`Self::MAX_BYTES`], or with a character that this kind does not allow.
@@ -133,33 +133,33 @@ id!(
     DeliveryId, "X-GitHub-Delivery", token, "letters, digits, '-' and '_'"
 );
 id!(
-    /// GitHub's node id of a resource: one resource has one, whichever webhook spoke of it.
+    /// GitHub's node id of a resource: it is the same in every webhook that mentions the resource.
     ResourceId, "resource id", visible, "visible ASCII"
 );
 id!(
-    /// An MCP session's id. It goes into NATS subjects and Redis keys, so its alphabet is narrow.
+    /// An MCP session's id. It becomes part of NATS subjects and Redis keys, so its alphabet is narrow.
     SessionId, "session id", token, "letters, digits, '-' and '_'"
 );
 id!(
-    /// A subscription of one session.
+    /// The id of a subscription, within one session.
     SubscriptionId, "subscription id", token, "letters, digits, '-' and '_'"
 );
 id!(
-    /// One stream of a session: the answer to one POST, or what a GET opened. Unique within the
-    /// session, and part of event ids and keys, so its alphabet is narrow.
+    /// The id of one stream of a session: the answer to one POST, or a stream that a GET opened. It is
+    /// unique within the session and part of event ids and keys, so its alphabet is narrow.
     StreamId, "stream id", token, "letters, digits, '-' and '_'"
 );
 id!(
-    /// An MCP task's id, unguessable; the task is bound to its principal all the same. It goes into
-    /// subjects, keys and headers, so its alphabet is narrow and it is short.
+    /// An MCP task's id. It is unguessable, and the task is bound to its principal as well. It becomes
+    /// part of subjects, keys and headers, so its alphabet is narrow and it is short.
     TaskId, "task id", token, "letters, digits, '-' and '_'", 128
 );
 id!(
-    /// The name of a lock: what it protects.
+    /// The name of a lock, which says what the lock protects.
     LockName, "lock name", visible, "visible ASCII"
 );
 id!(
-    /// Who a request acts for.
+    /// The principal that a request acts for.
     PrincipalId, "principal", visible, "visible ASCII"
 );
 

@@ -1,7 +1,7 @@
 //! Ids, events, filters, cursors, sessions, time and classes of errors: data without I/O.
 //!
-//! Everything above depends on this crate, so it stays small: no tokio, no sockets, no features.
-//! What is deliberately absent: anything that talks (see `ports`) and anything that knows MCP (see `mcp`).
+//! Every other crate depends on this one, so it stays small: no tokio, no sockets, no features.
+//! Deliberately absent: anything that does I/O (see `ports`) and anything specific to MCP (see `mcp`).
 
 mod class;
 mod clock;

@@ -1,63 +1,65 @@
 //! Hints, pages and gaps in; one ordered, gap-free sequence out. No I/O, no clock.
 //!
-//! The log is the truth and the bus is a hint (design §2.1). A hint that directly follows what was
-//! delivered is passed on at once. One that comes early waits for the missing part: the driver gives
-//! it a moment (two publishers overtake each other all the time), then reads the log. A lost, late,
-//! doubled or reordered hint therefore costs latency, never an event.
+//! The log is the truth and the bus is a hint (design §2.1). A hint that directly follows the last
+//! delivered entry is passed on at once. An early hint is held back until the missing part arrives: the
+//! driver waits a moment (two publishers overtake each other all the time), then reads the log. A lost,
+//! late, duplicated or reordered hint therefore costs latency, never an event.
 
 use std::collections::BTreeMap;
 
 use crate::{Sequence, Sequenced};
 
-/// What a driver has to do after an input.
+/// The actions that a driver has to take after an input.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Step<T> {
-    /// Pass these on, in this order.
+    /// Entries to pass on, in this order.
     pub deliver: Vec<Sequenced<T>>,
-    /// The log no longer has what came after the position: tell the readers, then go on.
+    /// Set if the log no longer has the entries after the position: report the loss to the readers,
+    /// then continue.
     pub lost: Option<Lost>,
-    /// What to do about entries that are known to exist but not here.
+    /// Whether to read entries that are known to exist but have not arrived.
     pub missing: Missing,
 }
 
 /// Entries that the log trimmed before they were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lost {
-    /// Everything up to here was delivered.
+    /// Everything up to and including this position was delivered.
     pub after: Sequence,
-    /// Delivery goes on after this position.
+    /// Delivery continues after this position.
     pub resumes_after: Sequence,
 }
 
 /// Whether entries are missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
-    /// Nothing is known to be missing, or a read is under way.
+    /// Nothing is known to be missing, or a read is in progress.
     Nothing,
-    /// A hint came early: read the log after a short grace, unless the missing one comes first.
+    /// A hint arrived early: read the log after a short grace period, unless the missing hint arrives first.
     Soon,
     /// Read the log now.
     Now,
 }
 
-/// The machine. Holds a position, and the hints that came too early (bounded).
+/// The state machine. Holds a position and a bounded number of early hints.
 #[derive(Debug)]
 pub struct Ordered<T> {
     position: Sequence,
     early: BTreeMap<Sequence, T>,
     max_early: usize,
-    /// Highest sequence that somebody claimed to exist.
+    /// Highest sequence that a hint or a head claimed to exist.
     known: Sequence,
-    /// `known` when the read under way began: what the log does not have by its end was never there.
+    /// The value of `known` when the current read began: an entry up to it that the log does not have
+    /// when the read ends never existed.
     known_at_read: Sequence,
-    /// The bus may have dropped something: only a read can tell.
+    /// The bus may have dropped a message; only a read can tell.
     suspicious: bool,
     reading: bool,
 }
 
 impl<T> Ordered<T> {
-    /// Everything up to `position` counts as delivered; at most `max_early` early hints are kept, what
-    /// comes on top is read from the log.
+    /// Everything up to `position` counts as delivered. Up to `max_early` early hints are kept; entries
+    /// beyond that are read from the log.
     #[must_use]
     pub fn new(position: Sequence, max_early: usize) -> Self {
         Self {
@@ -71,13 +73,13 @@ impl<T> Ordered<T> {
         }
     }
 
-    /// Everything up to here was delivered.
+    /// Everything up to and including this position was delivered.
     #[must_use]
     pub fn position(&self) -> Sequence {
         self.position
     }
 
-    /// A hint with its payload.
+    /// Takes a hint with its payload.
     pub fn hint(&mut self, sequence: Sequence, item: T) -> Step<T> {
         self.known = self.known.max(sequence);
         let mut deliver = Vec::new();
@@ -91,25 +93,25 @@ impl<T> Ordered<T> {
         self.step(deliver, None, Missing::Soon)
     }
 
-    /// The log's head was seen at `sequence`, without payload.
+    /// Takes the position of the log's head, without payload.
     pub fn head(&mut self, sequence: Sequence) -> Step<T> {
         self.known = self.known.max(sequence);
         self.step(Vec::new(), None, Missing::Now)
     }
 
-    /// The bus lost messages, or may have: only the log can tell.
+    /// The bus lost messages, or may have; only the log can tell.
     pub fn gap(&mut self) -> Step<T> {
         self.suspicious = true;
         self.step(Vec::new(), None, Missing::Now)
     }
 
-    /// The grace for early hints is over.
+    /// The grace period for early hints is over.
     pub fn grace_over(&mut self) -> Step<T> {
         self.step(Vec::new(), None, Missing::Now)
     }
 
     /// The driver starts to read; returns the position to read after. Until [`Self::page`] or
-    /// [`Self::read_failed`] no further read is asked for.
+    /// [`Self::read_failed`] no further read is requested.
     pub fn start_reading(&mut self) -> Sequence {
         self.reading = true;
         self.suspicious = false;
@@ -119,7 +121,7 @@ impl<T> Ordered<T> {
 
     /// A page of the log: `items` ascending, complete up to and including `through`. `at_head` says that
     /// the log had nothing beyond; `resumes_after` is the position that the log still reaches back to,
-    /// if that is later than what was asked for.
+    /// if that is later than the requested position.
     pub fn page(
         &mut self,
         items: Vec<Sequenced<T>>,
@@ -148,14 +150,14 @@ impl<T> Ordered<T> {
         self.early = self.early.split_off(&self.position.next());
         self.drain_early(&mut deliver);
         if at_head && self.known == self.known_at_read {
-            // A claim beyond the head that is older than the read was false: believe the log.
+            // A claim beyond the head that is older than the read was false: the log is right.
             self.known = self.position;
             self.early.clear();
         }
         self.step(deliver, lost, Missing::Now)
     }
 
-    /// A read did not work; the driver tries again after its own back-off.
+    /// A read failed; the driver retries after its own back-off.
     pub fn read_failed(&mut self) -> Step<T> {
         self.reading = false;
         self.suspicious = true;
@@ -170,7 +172,7 @@ impl<T> Ordered<T> {
                 item,
             });
         }
-        // Duplicates of what has been delivered meanwhile would sit here for ever.
+        // Duplicates of entries that have been delivered meanwhile would stay here for ever.
         while let Some(first) = self
             .early
             .first_entry()
@@ -200,10 +202,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What the outside may do to the machine, in any order.
+    /// Inputs of the machine, which may occur in any order.
     #[derive(Debug, Clone)]
     enum Move {
-        /// The log grows by one entry, after leaving out `skipped` numbers; its hint goes on the bus.
+        /// The log grows by one entry, after skipping `skipped` numbers; its hint is published on the bus.
         Append { skipped: u64 },
         /// The bus delivers the hint at this place among those in flight.
         Deliver(usize),
@@ -211,15 +213,15 @@ mod tests {
         Duplicate(usize),
         /// The bus loses it.
         Drop(usize),
-        /// The bus says that it may have lost something.
+        /// The bus reports that it may have lost a message.
         Gap,
-        /// The grace for early hints ends.
+        /// The grace period for early hints ends.
         Grace,
-        /// A read under way returns a page of at most this many entries.
+        /// The current read returns a page of up to this many entries.
         Page(usize),
-        /// A read under way fails.
+        /// The current read fails.
         Fail,
-        /// Somebody claims an entry that is not there.
+        /// A head claims an entry that does not exist.
         Forge(u64),
     }
 
@@ -242,7 +244,7 @@ mod tests {
     struct World {
         log: Vec<Sequence>,
         in_flight: Vec<Sequence>,
-        /// The position of the read under way.
+        /// The position of the current read.
         read_after: Option<Sequence>,
         delivered: Vec<Sequence>,
     }
@@ -335,7 +337,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the bus does, what comes out is the log: in order, once each, nothing left out.
+        /// Whatever the bus does, the output is the log: in order, each entry once, none left out.
         #[test]
         fn what_comes_out_is_the_log(moves in moves(), max_early in 0..6_usize) {
             let mut machine = Ordered::new(Sequence::START, max_early);
@@ -344,7 +346,7 @@ mod tests {
                 world.apply(&mut machine, &a_move);
                 prop_assert!(world.log.starts_with(&world.delivered), "{world:?}");
             }
-            // The slow poll of the head, which every driver does, finishes the job in bounded steps.
+            // The slow poll of the head, which every driver does, completes the delivery in bounded steps.
             let head = world.log.last().copied().unwrap_or_default();
             let step = machine.head(head);
             world.take(&mut machine, step);

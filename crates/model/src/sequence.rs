@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A position in one stream. Rises strictly with each entry; numbers may be left out.
-/// Zero is the position before the first entry.
+/// A position in one stream. It rises strictly with each entry; numbers may be skipped. Zero is the
+/// position before the first entry.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Sequence(pub u64);
@@ -33,13 +33,13 @@ impl fmt::Debug for Sequence {
     }
 }
 
-/// Identity of a log. A log that is wiped and made again starts its sequences again, so a position
-/// means something only together with the epoch that it was given in.
+/// Identity of a log. A log that is wiped and recreated restarts its sequences, so a position is
+/// meaningful only together with the epoch in which it was assigned.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(pub u64);
 
-/// A position together with the log that it is a position in.
+/// A position together with the log that it belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct LogPosition {
     /// The log.
@@ -49,7 +49,7 @@ pub struct LogPosition {
 }
 
 impl LogPosition {
-    /// The position in the log `epoch`; the start if it was taken in another log.
+    /// The position in the log `epoch`; the start if the position belongs to another log.
     #[must_use]
     pub fn within(self, epoch: Epoch) -> Sequence {
         if self.epoch == epoch {
@@ -60,11 +60,11 @@ impl LogPosition {
     }
 }
 
-/// Something with its place in a stream.
+/// An item with its position in a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sequenced<T> {
-    /// Its place.
+    /// The item's position.
     pub sequence: Sequence,
-    /// The thing itself.
+    /// The item.
     pub item: T,
 }

@@ -1,4 +1,4 @@
-//! A session of the handshake era: everything that any edge needs to serve it.
+//! A session of the handshake era, with everything that an edge needs to serve it.
 
 use std::collections::BTreeMap;
 
@@ -7,18 +7,19 @@ use serde_json::Value;
 
 use crate::{FilterSet, LogPosition, PrincipalId, SessionId, SubscriptionId, Timestamp};
 
-/// Events that a session asked for with `subscribe_to_events`.
+/// A subscription that a session made with `subscribe_to_events`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Subscription {
     /// Its id, unique within the session.
     pub id: SubscriptionId,
-    /// Which events.
+    /// The filters that select its events.
     pub filters: FilterSet,
-    /// Events after this position. An edge that hears of the subscription late goes back to it.
+    /// It covers the events after this position. An edge that learns of the subscription late reads
+    /// from here.
     pub since: LogPosition,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// Its number among the session's wishes.
+    /// Its number among the session's subscriptions to events and resources.
     #[serde(default)]
     pub wish: u64,
 }
@@ -28,45 +29,45 @@ pub struct Subscription {
 pub struct Session {
     /// Its id, unguessable.
     pub id: SessionId,
-    /// Who may use it.
+    /// The principal that may use it.
     pub owner: PrincipalId,
-    /// The revision that was negotiated.
+    /// The protocol revision that was negotiated.
     pub protocol_version: String,
-    /// What the client said of itself.
+    /// The client's description of itself.
     pub client_info: Value,
-    /// What the client can do.
+    /// The client's capabilities.
     pub client_capabilities: Value,
-    /// Whether `notifications/initialized` has come.
+    /// Whether `notifications/initialized` has arrived.
     pub initialized: bool,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// Events that it wants as notifications.
+    /// Subscriptions whose events it gets as notifications.
     pub subscriptions: Vec<Subscription>,
-    /// Resources that it wants `notifications/resources/updated` for, as the client spelt them, with
-    /// the position after which changes count.
+    /// Resources for which it gets `notifications/resources/updated`, as the client spelt them, each
+    /// with the position after which changes count.
     pub resource_uris: BTreeMap<String, LogPosition>,
-    /// Numbers of these wishes, under the same names.
+    /// Subscription numbers of these resources, under the same keys.
     #[serde(default)]
     pub resource_wishes: BTreeMap<String, u64>,
-    /// Number of the newest wish, of either kind. It only rises.
+    /// Number of the newest subscription, to events or to a resource. It only rises.
     #[serde(default)]
     pub wishes: u64,
-    /// Lowest level of the log notifications that it wants; none means all.
+    /// Lowest level of the log notifications that it gets; `None` means all.
     #[serde(default)]
     pub log_level: Option<String>,
-    /// A GET stream has been opened. The first one begins with the subscriptions' own positions, a later
-    /// one that names no event begins with what comes next.
+    /// Whether a GET stream has been opened. The first one begins at the subscriptions' own positions; a
+    /// later one that names no event begins with the next event.
     pub streamed: bool,
-    /// Tag of its newest stream: rises with each, so that the newest is known without clocks.
+    /// Tag of its newest stream. It rises with each stream, so that the newest one is known without clocks.
     #[serde(default)]
     pub stream_tag: u64,
-    /// HTTP+SSE (2024-11-05): the session is its stream, and goes when that ends.
+    /// Whether the session ends with its stream, as in HTTP+SSE (2024-11-05), where a session is one stream.
     #[serde(default)]
     pub ends_with_stream: bool,
 }
 
 impl Session {
-    /// The number of one more wish.
+    /// Allocates the number of one more subscription.
     pub const fn next_wish(&mut self) -> u64 {
         self.wishes += 1;
         self.wishes

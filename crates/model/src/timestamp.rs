@@ -22,7 +22,7 @@ impl Timestamp {
         self.0
     }
 
-    /// From RFC 3339 text, for instance `2026-11-20T10:00:00Z`; `None` if it is not that.
+    /// From RFC 3339 text, for instance `2026-11-20T10:00:00Z`; `None` for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let parsed = OffsetDateTime::parse(text, &Rfc3339).ok()?;
@@ -49,7 +49,7 @@ impl Timestamp {
         )
     }
 
-    /// How long ago `earlier` was; zero if it lies ahead.
+    /// The time that has passed since `earlier`; zero if `earlier` is the later of the two.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

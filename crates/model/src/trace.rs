@@ -6,22 +6,22 @@ use std::fmt;
 
 use crate::clock::IdSource;
 
-/// 16 bytes, not all zero.
+/// The id of a trace: 16 bytes, not all zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceId(u128);
 
-/// 8 bytes, not all zero.
+/// The id of a span: 8 bytes, not all zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SpanId(u64);
 
-/// Which trace a piece of work belongs to, and the span that caused it.
+/// The trace that a piece of work belongs to, and the span that caused it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TraceContext {
     /// The trace.
     pub trace: TraceId,
     /// The span that caused the work.
     pub span: SpanId,
-    /// Whether whoever started the trace records it.
+    /// Whether the caller that started the trace records it.
     pub sampled: bool,
 }
 
@@ -38,7 +38,7 @@ impl TraceContext {
         }
     }
 
-    /// The same trace with a span of its own.
+    /// The same trace with a new span.
     #[must_use]
     pub fn child(self, ids: &dyn IdSource) -> Self {
         Self {
@@ -47,8 +47,8 @@ impl TraceContext {
         }
     }
 
-    /// Reads a `traceparent` header; `None` if it does not follow version 00 or is all zero.
-    /// A header that we cannot read starts a new trace (W3C §4.3), it is never an error.
+    /// Reads a `traceparent` header; `None` if it does not follow version 00 or is all zero. A header
+    /// that we cannot read starts a new trace (W3C §4.3); it is never an error.
     #[must_use]
     pub fn parse(header: &str) -> Option<Self> {
         let mut parts = header.trim().split('-');

@@ -1,4 +1,4 @@
-//! The bus: hints, nothing that must survive.
+//! The bus: it carries hints, and nothing that must survive.
 
 use std::{fmt, sync::Arc};
 
@@ -11,28 +11,28 @@ use model::{
 
 use crate::Source;
 
-/// Where a message goes.
+/// The destination of a message.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Topic {
     /// Every edge and the sync role (`mcp.broadcast`).
     Broadcast,
-    /// Whoever holds a stream of this session (`mcp.session.<id>`).
+    /// The edges that hold a stream of this session (`mcp.session.<id>`).
     Session(SessionId),
     /// All sessions: for subscribing only (`mcp.session.*`). An edge holds one such subscription instead
     /// of one per stream, so that connects and disconnects cost the bus nothing.
     AllSessions,
 }
 
-/// "The log has these": with the payload, so that the fast path needs no read.
+/// Announces events that the log has, with their payload, so that the fast path needs no read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EventHint {
-    /// The log that gave the sequences; a hint from another log is ignored.
+    /// The log that assigned the sequences; a hint from another log is ignored.
     pub epoch: Epoch,
     /// The events of one append, ascending.
     pub events: Vec<Sequenced<StoredEvent>>,
 }
 
-/// What travels on the bus.
+/// A message on the bus.
 #[derive(Clone, Debug, PartialEq)]
 pub enum BusMessage {
     /// Events were appended.
@@ -41,46 +41,47 @@ pub enum BusMessage {
     SessionChanged(SessionId),
     /// A session ended: close its streams.
     SessionEnded(SessionId),
-    /// A newer stream of this session was opened: the older one, which has another tag, closes.
+    /// A newer stream of this session was opened: the older stream, which has another tag, closes.
     StreamTakenOver {
         /// The session.
         session: SessionId,
-        /// Tag of the stream that stays.
+        /// Tag of the stream that stays open.
         stays: u64,
     },
-    /// A stream of the session's mailbox has more, or was closed: whoever waits for it reads on.
+    /// A stream of the session's mailbox has more messages or was closed: its waiting readers continue
+    /// to read.
     MailboxChanged {
         /// The session.
         session: SessionId,
         /// The stream.
         stream: StreamId,
     },
-    /// The client does not want the answer to a request of this session any more.
+    /// The client cancelled a request of this session and no longer wants its answer.
     RequestCancelled {
         /// The session.
         session: SessionId,
         /// The JSON-RPC id of the request, as JSON text.
         request: String,
     },
-    /// What can be listed is not what it was (`mcp.broadcast`): clients that asked to be told are.
+    /// One or more lists changed (`mcp.broadcast`): clients that asked for it are notified.
     ListsChanged(ChangedLists),
-    /// Everything in the session's inbox up to here was handed to its stream's connection.
+    /// Every message in the session's inbox up to a position was handed to the connection of its stream.
     MessagesDelivered {
         /// The session.
         session: SessionId,
-        /// The last of them.
+        /// The position of the last of them.
         through: Sequence,
     },
-    /// A task changed (`mcp.broadcast`): who works on it or follows it looks.
+    /// A task changed (`mcp.broadcast`): edges that run or follow it load it again.
     TaskChanged {
-        /// Whose it is.
+        /// The owner of the task.
         owner: PrincipalId,
-        /// Which.
+        /// The task.
         task: TaskId,
     },
 }
 
-/// Which lists changed.
+/// The lists that changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChangedLists {
     /// `tools/list`.
@@ -91,16 +92,17 @@ pub struct ChangedLists {
     pub resources: bool,
 }
 
-/// What a subscriber gets.
+/// An item that a subscriber gets.
 #[derive(Clone, Debug, PartialEq)]
 pub enum BusEvent {
     /// A message, with the trace that it belongs to.
     Message(BusMessage, Option<TraceContext>),
-    /// Messages may have been lost here (overflow, reconnect): look at the store.
+    /// Messages may have been lost at this point (overflow, reconnect): read the store.
     Gap,
 }
 
-/// The receiving end; dropping it ends the subscription. The stream ends only when the bus is closed.
+/// The receiving end of a subscription; dropping it ends the subscription. The stream ends only when the
+/// bus is closed.
 pub struct Subscription(pub BoxStream<'static, BusEvent>);
 
 impl fmt::Debug for Subscription {
@@ -109,28 +111,28 @@ impl fmt::Debug for Subscription {
     }
 }
 
-/// What can go wrong with a bus.
+/// Errors of a bus.
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
     /// The bus does not answer.
     #[error("bus cannot {op} now")]
     Unavailable {
-        /// What we were doing.
+        /// The operation that failed.
         op: &'static str,
-        /// What the driver said.
+        /// The driver's error.
         #[source]
         source: Source,
     },
     /// The message is larger than the bus carries.
     #[error("message of {bytes} bytes is larger than the bus carries ({max_bytes})")]
     TooLarge {
-        /// Its size.
+        /// Its size in bytes.
         bytes: usize,
-        /// The bound.
+        /// The limit in bytes.
         max_bytes: usize,
     },
-    /// [`Topic::AllSessions`] is for subscribing.
-    #[error("a message needs one topic to go to")]
+    /// Messages cannot be published to [`Topic::AllSessions`], which is for subscribing only.
+    #[error("a message cannot be published to all sessions at once")]
     NoSuchTopic,
 }
 
@@ -143,29 +145,30 @@ impl Classified for BusError {
     }
 }
 
-/// Says "there is something new" to whoever listens, at most once, without waiting for anybody.
+/// Notifies all current subscribers that there is something new, at most once, without waiting for
+/// any of them.
 ///
 /// # Contract
 /// - **BU-01** a message published after `subscribe` returned reaches the subscriber, with its trace.
-/// - **BU-02** messages of one publisher on one topic arrive in the order of publishing.
-/// - **BU-03** a topic's subscriber gets nothing of another topic; [`Topic::AllSessions`] gets every
-///   session's messages and no broadcast.
+/// - **BU-02** messages of one publisher on one topic arrive in the order in which they were published.
+/// - **BU-03** a subscriber of one topic gets no messages of another topic; [`Topic::AllSessions`] gets
+///   every session's messages and no broadcast.
 /// - **BU-04** every subscriber of a topic gets every message.
-/// - **BU-05** a subscriber that does not read gets [`BusEvent::Gap`] in place of what it lost, and never
-///   makes a publisher or another subscriber wait.
-/// - **BU-06** dropping a subscription ends it; publishing to nobody is no error.
-/// - **BU-07** (reconnecting) after the connection was lost and came back, subscribers get a
+/// - **BU-05** a subscriber that does not read gets [`BusEvent::Gap`] in place of the messages that it
+///   lost, and never delays a publisher or another subscriber.
+/// - **BU-06** dropping a subscription ends it; publishing without subscribers is not an error.
+/// - **BU-07** (reconnecting) after the connection was lost and restored, subscribers get a
 ///   [`BusEvent::Gap`] and then messages again.
-/// - **BU-08** a message that is not ours (bytes that do not decode) is dropped and counted, and the
-///   subscription lives on.
+/// - **BU-08** a foreign message (bytes that cannot be decoded) is dropped and counted, and the
+///   subscription continues.
 /// - **BU-09** (shared) a message published through one handle reaches subscribers of another.
 /// - **BU-10** publishing to [`Topic::AllSessions`] is refused.
 #[async_trait]
 pub trait Bus: fmt::Debug + Send + Sync + 'static {
-    /// Publishes; returns once the message is handed to the bus, not once it arrived.
+    /// Publishes a message; returns once the bus has taken it, not once it has arrived.
     ///
     /// # Errors
-    /// The bus is unavailable, or the message too large.
+    /// The bus is unavailable, the message is too large, or the topic is for subscribing only.
     async fn publish(
         &self,
         topic: &Topic,
@@ -173,15 +176,15 @@ pub trait Bus: fmt::Debug + Send + Sync + 'static {
         trace: Option<TraceContext>,
     ) -> Result<(), BusError>;
 
-    /// Subscribes; what is published after this returned arrives.
+    /// Subscribes to a topic; messages that are published after this returned arrive.
     ///
     /// # Errors
     /// The bus is unavailable.
     async fn subscribe(&self, topic: &Topic) -> Result<Subscription, BusError>;
 
-    /// Whether the bus answers now; readiness asks this.
+    /// Checks whether the bus answers now; used for readiness.
     ///
     /// # Errors
-    /// It does not.
+    /// The bus does not answer.
     async fn check(&self) -> Result<(), BusError>;
 }

@@ -1,4 +1,4 @@
-//! The event log: the truth.
+//! The event log: the source of truth.
 
 use std::time::Duration;
 
@@ -7,67 +7,67 @@ use model::{Classified, Epoch, ErrorClass, EventId, Sequence, Sequenced, StoredE
 
 use crate::Source;
 
-/// Where one event of an append ended up.
+/// The result of an append for one event.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Appended {
     /// The event.
     pub id: EventId,
-    /// Its place.
+    /// Its position in the log.
     pub sequence: Sequence,
-    /// It was there before this append.
+    /// Whether the log had it before this append.
     pub duplicate: bool,
 }
 
-/// How far the log reaches.
+/// The range of positions that the log holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Head {
-    /// Which log this is; sequences mean something only within it.
+    /// The identity of the log; sequences are meaningful only within it.
     pub epoch: Epoch,
-    /// Everything up to here has been trimmed: the first event that can be read comes after it.
-    /// [`Sequence::START`] if nothing was trimmed.
+    /// Everything up to and including this position has been trimmed: the first readable event comes
+    /// after it. [`Sequence::START`] if nothing was trimmed.
     pub trimmed_through: Sequence,
-    /// The last event's place; equal to `trimmed_through` when the log holds nothing.
+    /// The last event's position; equal to `trimmed_through` when the log is empty.
     pub last: Sequence,
 }
 
-/// A part of the log.
+/// A page of the log.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Page {
     /// Events, ascending by sequence.
     pub events: Vec<Sequenced<StoredEvent>>,
     /// The page is complete up to and including this position; read on after it.
     pub through: Sequence,
-    /// There was nothing beyond `through` when the page was read.
+    /// Whether the log had nothing beyond `through` when the page was read.
     pub at_head: bool,
-    /// Set when the log no longer has what came directly after the position that was asked for: the
-    /// page begins after this position instead.
+    /// Set when the log no longer has the events directly after the requested position: the page begins
+    /// after this position instead.
     pub resumes_after: Option<Sequence>,
 }
 
-/// What can go wrong with an event log.
+/// Errors of an event log.
 #[derive(Debug, thiserror::Error)]
 pub enum EventLogError {
-    /// The store does not answer, or not in time. Nothing is known about an append.
+    /// The store does not answer, or answers too late. The outcome of an append is unknown.
     #[error("event log cannot {op} now")]
     Unavailable {
-        /// What we were doing.
+        /// The operation that failed.
         op: &'static str,
-        /// What the driver said.
+        /// The driver's error.
         #[source]
         source: Source,
     },
-    /// A bound is reached.
+    /// A limit is reached.
     #[error("event log is full: {what}")]
     Overloaded {
-        /// Which bound.
+        /// The limit that was reached.
         what: &'static str,
     },
-    /// What the store holds is not what we wrote.
+    /// The stored data is not what was written.
     #[error("event log has an entry that cannot be read while trying to {op}")]
     Corrupt {
-        /// What we were doing.
+        /// The operation that failed.
         op: &'static str,
-        /// What is wrong with it.
+        /// The reason why it cannot be read.
         #[source]
         source: Source,
     },
@@ -83,32 +83,33 @@ impl Classified for EventLogError {
     }
 }
 
-/// A log of events, written once and read by everybody.
+/// A log of events, each written once and read by every edge and the sync role.
 ///
 /// # Contract
-/// - **EL-01** `append` answers one [`Appended`] per event, in the order given; new events get
-///   sequences that rise strictly in that order.
-/// - **EL-02** `append` is idempotent by event id: an id that the log holds keeps its place and is
-///   reported as `duplicate`, whichever handle wrote it, also within one batch and after a reopen.
+/// - **EL-01** `append` returns one [`Appended`] per event, in the order given; new events get sequences
+///   that rise strictly in that order.
+/// - **EL-02** `append` is idempotent by event id: an id that the log already holds keeps its position
+///   and is reported as `duplicate`, whichever handle wrote it, also within one batch and after a reopen.
 /// - **EL-03** after `append` returned `Ok`, every event of the batch can be read; after an error any
-///   part of it may be there, and appending the same batch again completes it.
-/// - **EL-04** `read_after` gives events strictly after the position, ascending, at most `limit`, with
-///   nothing left out up to `through`; `at_head` says whether more was there.
+///   part of the batch may have been stored, and appending the same batch again completes it.
+/// - **EL-04** `read_after` returns up to `limit` events strictly after the position, ascending, with
+///   none left out up to `through`; `at_head` says whether these were the last.
 /// - **EL-05** no reader ever sees an event while one with a lower sequence can still appear.
-/// - **EL-06** `read_after` of a position that has been trimmed says so in `resumes_after`; it never
-///   skips silently.
-/// - **EL-07** `head` gives an epoch that stays the same for the life of the log, over handles and
-///   reopens, and differs between two logs; `last` is at least what a finished `append` reported.
-/// - **EL-08** `read_before` gives the events strictly before a position, newest first, at most `limit`.
-/// - **EL-09** `seek` gives the position after which every event that was received at or after a time
-///   can be read (it may lie earlier, never later).
-/// - **EL-10** `trim` removes events received before a time, from the front only, and leaves the rest;
-///   the sequences of a log that was trimmed empty go on rising.
-/// - **EL-11** (durable) what `append` acknowledged is there after a reopen.
-/// - **EL-12** (shared) what one handle appended, another reads at once.
-/// - **EL-13** an `append` that is dropped half-way leaves the log in order: each event is there once or
-///   not at all.
-/// - **EL-14** an event comes back as it was stored: facts, JSON bytes and trace.
+/// - **EL-06** `read_after` from a position that has been trimmed reports this in `resumes_after`; it
+///   never skips silently.
+/// - **EL-07** `head` returns an epoch that stays the same for the life of the log, across handles
+///   and reopens, and differs between two logs; `last` is at least the sequence that any finished
+///   `append` reported.
+/// - **EL-08** `read_before` returns up to `limit` events strictly before a position, newest first.
+/// - **EL-09** `seek` returns a position after which every event that was received at or after a time
+///   can be read (it may be earlier than necessary, never later).
+/// - **EL-10** `trim` removes events received before a time, from the front only, and keeps the rest;
+///   the sequences of a log that was trimmed empty keep rising.
+/// - **EL-11** (durable) events that `append` acknowledged are still there after a reopen.
+/// - **EL-12** (shared) events that one handle appended can be read through another at once.
+/// - **EL-13** an `append` that is dropped half-way leaves the log consistent: each event is stored once
+///   or not at all.
+/// - **EL-14** an event is read exactly as it was stored: facts, JSON bytes and trace.
 #[async_trait]
 pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// Stores events durably; see EL-01…03.
@@ -117,41 +118,41 @@ pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// The store is unavailable or full.
     async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>, EventLogError>;
 
-    /// Reads at most `limit` events after a position; see EL-04…06. `limit` is at least 1.
+    /// Reads up to `limit` events after a position; see EL-04…06. `limit` is at least 1.
     ///
     /// # Errors
-    /// The store is unavailable, or holds something unreadable.
+    /// The store is unavailable, or holds unreadable data.
     async fn read_after(&self, after: Sequence, limit: usize) -> Result<Page, EventLogError>;
 
-    /// Reads at most `limit` events before a position, newest first; see EL-08.
+    /// Reads up to `limit` events before a position, newest first; see EL-08.
     ///
     /// # Errors
-    /// The store is unavailable, or holds something unreadable.
+    /// The store is unavailable, or holds unreadable data.
     async fn read_before(
         &self,
         before: Sequence,
         limit: usize,
     ) -> Result<Vec<Sequenced<StoredEvent>>, EventLogError>;
 
-    /// The position from which to read everything received at or after `time`; see EL-09.
+    /// The position after which to read everything received at or after `time`; see EL-09.
     ///
     /// # Errors
     /// The store is unavailable.
     async fn seek(&self, time: Timestamp) -> Result<Sequence, EventLogError>;
 
-    /// How far the log reaches; see EL-07.
+    /// The range of positions that the log holds; see EL-07.
     ///
     /// # Errors
     /// The store is unavailable.
     async fn head(&self) -> Result<Head, EventLogError>;
 
-    /// Removes events received before `time`; returns how many; see EL-10.
+    /// Removes events received before `time` and returns their number; see EL-10.
     ///
     /// # Errors
     /// The store is unavailable.
     async fn trim(&self, time: Timestamp) -> Result<u64, EventLogError>;
 
-    /// How long one call may take before it counts as [`EventLogError::Unavailable`].
+    /// Maximum duration of one call, after which it counts as [`EventLogError::Unavailable`].
     fn deadline(&self) -> Duration {
         Duration::from_secs(5)
     }

@@ -1,12 +1,13 @@
 //! The traits that services see, with numbered contracts.
 //!
-//! Adapters implement them (floor 2), services use them (floor 4), and one suite (crate `contract`) runs
-//! every numbered clause against every adapter. Errors carry a class, so that nobody matches on text.
+//! Adapters implement them, services use them, and one suite (crate `contract`) runs every numbered
+//! clause against every adapter. Errors carry a class, so that no caller matches on text.
 //!
-//! Why these ports: the log is the truth and the bus is a hint. `EventLog` keeps what must survive,
-//! `Bus` says that there is something new, `SessionStore` keeps who and what, `Mailbox` what one session
-//! has still to read, `SessionLock` lets one at a time change what has no revision. `TaskStore` keeps
-//! work that goes on after its answer. `ResourceReader` is the sync role as its callers see it.
+//! Why these ports: the log is the truth and the bus is a hint. `EventLog` keeps the events, which must
+//! survive; `Bus` announces that there is something new; `SessionStore` keeps sessions with their owners
+//! and subscriptions; `Mailbox` keeps the messages that one session has not read yet; `SessionLock`
+//! admits one holder at a time to state that has no revision. `TaskStore` keeps work that continues
+//! after its first answer. `ResourceReader` is the sync role as its callers see it.
 
 mod bus;
 mod event_log;
@@ -26,5 +27,5 @@ pub use session_store::{
 };
 pub use task_store::{TaskLimits, TaskRecord, TaskStore, TaskStoreError, VersionedTask};
 
-/// What a boxed source of an error looks like.
+/// The boxed source of an error.
 pub type Source = Box<dyn std::error::Error + Send + Sync + 'static>;

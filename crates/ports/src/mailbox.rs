@@ -1,4 +1,4 @@
-//! What is addressed to one session, until its client has read it.
+//! Messages addressed to one session, kept until its client has read them.
 
 use std::{fmt, time::Duration};
 
@@ -8,23 +8,23 @@ use model::{Classified, ErrorClass, Sequence, Sequenced, SessionId, StreamId};
 
 use crate::Source;
 
-/// How much a mailbox keeps for one session. What is beyond goes, the oldest first, whichever stream
-/// it is of; a reader that missed it is told.
+/// Limits on what a mailbox keeps for one session. Messages beyond a limit are removed, the oldest
+/// first, whatever their stream; the loss is reported to a reader that missed them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MailboxLimits {
-    /// Most messages of one session.
+    /// Maximum number of messages of one session.
     pub max_messages: u32,
-    /// Most bytes of payload of one session: many large messages are not many small ones.
+    /// Maximum payload of one session in bytes: a limit on the number alone would not bound large messages.
     pub max_bytes: u64,
-    /// Streams that are remembered. Beyond, closed ones are forgotten first, then the one that has
-    /// been silent longest.
+    /// Maximum number of streams that are remembered. Beyond it, closed streams are forgotten first,
+    /// then the one that has been idle longest.
     pub max_streams: u32,
-    /// Messages that are older go with the next append.
+    /// Maximum age of a message; older ones are removed with the next append.
     pub max_age: Duration,
 }
 
 impl MailboxLimits {
-    /// Longest payload of one message: 1 MiB.
+    /// Maximum payload of one message in bytes: 1 MiB.
     pub const MAX_PAYLOAD_BYTES: usize = 1 << 20;
 }
 
@@ -40,42 +40,41 @@ impl Default for MailboxLimits {
     }
 }
 
-/// A part of one stream.
+/// A page of one stream.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MailboxPage {
     /// Messages of the stream, ascending by sequence.
     pub messages: Vec<Sequenced<Bytes>>,
     /// The page is complete up to and including this position; read on after it.
     pub through: Sequence,
-    /// The stream held nothing beyond `through` when the page was read.
+    /// Whether the stream held nothing beyond `through` when the page was read.
     pub at_head: bool,
-    /// Set when something that came after the position that was asked for is gone: the page begins
-    /// after this position instead.
+    /// Set when messages after the requested position are gone: the page begins after this position instead.
     pub resumes_after: Option<Sequence>,
-    /// Nothing will be appended to the stream any more. Together with `at_head`: this is its end.
+    /// Whether the stream is closed: nothing more will be appended. Together with `at_head`: this is its end.
     pub closed: bool,
 }
 
 impl MailboxPage {
-    /// Most messages of one page, whatever limit was asked for.
+    /// Maximum number of messages in one page, whatever limit was requested.
     pub const MAX_MESSAGES: usize = 1000;
-    /// A page ends before it has more bytes of payload than this; its first message always fits.
+    /// A page ends before its payload exceeds this number of bytes; its first message always fits.
     pub const MAX_BYTES: usize = 4 << 20;
 }
 
-/// What can go wrong with a mailbox.
+/// Errors of a mailbox.
 #[derive(Debug, thiserror::Error)]
 pub enum MailboxError {
-    /// The store does not answer, or not in time. Nothing is known about an append.
+    /// The store does not answer, or answers too late. The outcome of an append is unknown.
     #[error("mailbox cannot {op} now")]
     Unavailable {
-        /// What we were doing.
+        /// The operation that failed.
         op: &'static str,
-        /// What the driver said.
+        /// The driver's error.
         #[source]
         source: Source,
     },
-    /// No such session, or it expired or ended.
+    /// The session does not exist, has expired or has ended.
     #[error("no such session")]
     Missing,
     /// The stream was closed: nothing can be appended.
@@ -87,28 +86,28 @@ pub enum MailboxError {
         MailboxLimits::MAX_PAYLOAD_BYTES
     )]
     TooLarge {
-        /// How long it is.
+        /// Its length in bytes.
         bytes: usize,
     },
     /// The store as a whole is full; nothing was appended.
     #[error("the mailboxes are full: {what}")]
     Overloaded {
-        /// Which bound.
+        /// The limit that was reached.
         what: &'static str,
     },
-    /// What the store holds is not what we wrote.
+    /// The stored data is not what was written.
     #[error("mailbox has an entry that cannot be read while trying to {op}")]
     Corrupt {
-        /// What we were doing.
+        /// The operation that failed.
         op: &'static str,
-        /// What is wrong with it.
+        /// The reason why it cannot be read.
         #[source]
         source: Source,
     },
 }
 
 impl MailboxError {
-    /// Refuses a payload that is too long, before anything is sent anywhere.
+    /// Refuses a payload that is too long, before anything is sent to the store.
     ///
     /// # Errors
     /// [`MailboxError::TooLarge`].
@@ -134,43 +133,42 @@ impl Classified for MailboxError {
     }
 }
 
-/// What is addressed to one session and must survive until its client has read it: messages of a
-/// resumable stream, requests of the server, progress. A session has several streams; they share one
-/// row of sequences and one set of limits.
+/// Messages that are addressed to one session and must survive until its client has read them: messages
+/// of a resumable stream, requests of the server, progress. A session has several streams; they share
+/// one series of sequences and one set of limits.
 ///
-/// A stream comes into being with [`open_stream`](Self::open_stream) or the first append. Who opens one
-/// reads after the position that `open_stream` gives: from there on it is known exactly what was lost.
+/// A stream is created by [`open_stream`](Self::open_stream) or by the first append. A reader that opens
+/// one reads after the position that `open_stream` returns: from there on, every loss is reported exactly.
 ///
 /// # Contract
-/// - **MB-01** `append` answers a sequence that rises strictly with each append to the session, over all
-///   of its streams and whatever was removed meanwhile; `read_after` gives the payload byte for byte.
+/// - **MB-01** `append` returns a sequence that rises strictly with each append to the session, across all
+///   of its streams and whatever was removed meanwhile; `read_after` returns the payload byte for byte.
 /// - **MB-02** concurrent appends get distinct sequences, and no reader ever sees a message while one of
 ///   the same session with a lower sequence can still appear.
-/// - **MB-03** a session that is not there, expired or ended is `Missing` to every call.
+/// - **MB-03** a session that does not exist, has expired or has ended is `Missing` to every call.
 /// - **MB-04** a payload longer than 1 MiB is `TooLarge` and changes nothing.
-/// - **MB-05** `read_after` gives the messages of that stream alone, strictly after the position,
-///   ascending, at most `limit`, with nothing left out up to `through`; `at_head` says whether there
-///   was more.
-/// - **MB-06** `append` keeps the session within its limits of messages, bytes and age: the oldest go
-///   first, over all streams. The message just appended stays.
-/// - **MB-07** a reader of a stream that lost a message after the reader's position is told by
-///   `resumes_after`, and the page has what remains; a reader that missed nothing is not told.
-/// - **MB-08** `trim` removes the messages of one stream up to a position, says how many, and leaves
+/// - **MB-05** `read_after` returns up to `limit` messages of that stream alone, strictly after the
+///   position, ascending, with none left out up to `through`; `at_head` says whether these were the last.
+/// - **MB-06** `append` keeps the session within its limits of messages, bytes and age: the oldest are
+///   removed first, across all streams. The message just appended stays.
+/// - **MB-07** if a stream lost a message after the reader's position, the page reports it in
+///   `resumes_after` and has the messages that remain; a reader that missed nothing gets no such report.
+/// - **MB-08** `trim` removes the messages of one stream up to a position, returns how many, and keeps
 ///   those of other streams.
-/// - **MB-09** after `close_stream` an append to the stream is `Closed`, its pages say `closed`, and
-///   what it holds can be read. Closing again is fine.
-/// - **MB-10** beyond `max_streams` a stream is forgotten with what it holds: closed ones first, then
-///   the one that has been silent longest. To a reader it is closed, and a position before its end is
-///   told a loss. A stream opened later is not told of losses before its opening.
-/// - **MB-11** `open_stream` gives a position before every message of the stream and after everything
-///   appended earlier; opening again gives the same one, and `Closed` if it was closed.
-/// - **MB-12** a mailbox lives as long as its session, over `touch` and `replace`, and goes with its end
-///   or expiry: a session created later under the same id has an empty one.
-/// - **MB-13** (durable) what a call acknowledged is there after a reopen; sequences go on rising.
-/// - **MB-14** (shared) what one handle appended, closed or trimmed, another sees at once.
+/// - **MB-09** after `close_stream` an append to the stream is `Closed`, its pages say `closed`, and its
+///   messages can still be read. Closing it again is not an error.
+/// - **MB-10** beyond `max_streams` a stream is forgotten with its messages: closed streams first, then
+///   the one that has been idle longest. To a reader it is closed, and a read from a position before its
+///   end reports a loss. A stream opened later reports no losses from before its opening.
+/// - **MB-11** `open_stream` returns a position before every message of the stream and after everything
+///   appended earlier; opening it again returns the same position, or `Closed` if it was closed.
+/// - **MB-12** a mailbox lives as long as its session, across `touch` and `replace`, and is removed at
+///   its end or expiry: a session created later under the same id has an empty one.
+/// - **MB-13** (durable) every acknowledged change is still there after a reopen; sequences keep rising.
+/// - **MB-14** (shared) an append, close or trim through one handle is visible through another at once.
 #[async_trait]
 pub trait Mailbox: fmt::Debug + Send + Sync + 'static {
-    /// Opens a stream of a session and gives its position; see MB-10, MB-11.
+    /// Opens a stream of a session and returns its position; see MB-10, MB-11.
     ///
     /// # Errors
     /// `Missing`, `Closed`, or the store is unavailable.
@@ -181,11 +179,11 @@ pub trait Mailbox: fmt::Debug + Send + Sync + 'static {
         limits: MailboxLimits,
     ) -> Result<Sequence, MailboxError>;
 
-    /// Adds a message to a stream, which comes into being if need be; see MB-01 to MB-06.
+    /// Appends a message to a stream, which is created if necessary; see MB-01 to MB-06.
     ///
     /// # Errors
-    /// `Missing`, `Closed`, `TooLarge`, `Overloaded`, or the store is unavailable: then the message
-    /// may be there or not.
+    /// `Missing`, `Closed`, `TooLarge`, `Overloaded`, or the store is unavailable: then the message may
+    /// or may not have been stored.
     async fn append(
         &self,
         session: &SessionId,
@@ -194,10 +192,10 @@ pub trait Mailbox: fmt::Debug + Send + Sync + 'static {
         limits: MailboxLimits,
     ) -> Result<Sequence, MailboxError>;
 
-    /// Reads on in a stream; see MB-05, MB-07. A stream that never was is empty and open.
+    /// Reads a page of a stream; see MB-05, MB-07. A stream that was never created is empty and open.
     ///
     /// # Errors
-    /// `Missing`, or the store is unavailable or holds something unreadable.
+    /// `Missing`, or the store is unavailable or holds unreadable data.
     async fn read_after(
         &self,
         session: &SessionId,
@@ -206,7 +204,7 @@ pub trait Mailbox: fmt::Debug + Send + Sync + 'static {
         limit: usize,
     ) -> Result<MailboxPage, MailboxError>;
 
-    /// Removes what the client has read; see MB-08.
+    /// Removes the messages that the client has read; see MB-08.
     ///
     /// # Errors
     /// `Missing`, or the store is unavailable.
@@ -217,7 +215,8 @@ pub trait Mailbox: fmt::Debug + Send + Sync + 'static {
         through: Sequence,
     ) -> Result<u64, MailboxError>;
 
-    /// Says that nothing more will come on a stream; see MB-09. A stream that never was stays so.
+    /// Closes a stream: nothing more will be appended to it; see MB-09. A stream that was never created
+    /// is not created by this.
     ///
     /// # Errors
     /// `Missing`, or the store is unavailable.

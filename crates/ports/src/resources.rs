@@ -11,49 +11,49 @@ use crate::Source;
 /// The last known state of a resource.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ResourceState {
-    /// Which resource.
+    /// The resource.
     pub uri: ResourceUri,
     /// GitHub's object as JSON, as the event carried it.
     pub json: Bytes,
-    /// The event that told us.
+    /// The event that reported this state.
     pub event_id: EventId,
-    /// The event's place in the log.
+    /// The event's position in the log.
     pub sequence: Sequence,
-    /// When GitHub says that it changed.
+    /// The time of the change, according to GitHub.
     pub updated_at: Timestamp,
-    /// It was deleted on GitHub.
+    /// Whether it was deleted on GitHub.
     pub deleted: bool,
 }
 
-/// How the sync role is doing.
+/// The progress of the sync role.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SyncStatus {
-    /// Everything in the log up to here has been taken in.
+    /// Everything in the log up to and including this position has been applied.
     pub position: Sequence,
-    /// The log's last sequence, as last seen.
+    /// The log's last sequence, as the sync role last saw it.
     pub head: Sequence,
-    /// How many resources it knows.
+    /// The number of resources that it knows.
     pub resources: u64,
-    /// It has caught up with the log since it started.
+    /// Whether it has caught up with the log since it started.
     pub caught_up: bool,
 }
 
-/// What can go wrong with the sync role.
+/// Errors of calls to the sync role.
 #[derive(Debug, thiserror::Error)]
 pub enum ResourceError {
     /// The sync role does not answer, or not within the deadline.
     #[error("the sync role cannot {op} now")]
     Unavailable {
-        /// What we were doing.
+        /// The operation that failed.
         op: &'static str,
-        /// What the transport said.
+        /// The transport's error.
         #[source]
         source: Source,
     },
-    /// What it answered is not what we understand.
+    /// Its answer cannot be read.
     #[error("the sync role's answer cannot be read")]
     Malformed {
-        /// What is wrong with it.
+        /// The reason why it cannot be read.
         #[source]
         source: Source,
     },
@@ -71,7 +71,7 @@ impl Classified for ResourceError {
 /// Reads the last known state of resources.
 #[async_trait]
 pub trait ResourceReader: fmt::Debug + Send + Sync + 'static {
-    /// The last known state, `None` if no event spoke of it yet.
+    /// The last known state, `None` if no event has mentioned the resource yet.
     ///
     /// # Errors
     /// The sync role does not answer within its deadline.
@@ -81,7 +81,7 @@ pub trait ResourceReader: fmt::Debug + Send + Sync + 'static {
         trace: Option<TraceContext>,
     ) -> Result<Option<ResourceState>, ResourceError>;
 
-    /// How it is doing.
+    /// The progress of the sync role.
     ///
     /// # Errors
     /// The sync role does not answer within its deadline.

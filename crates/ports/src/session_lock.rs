@@ -1,4 +1,4 @@
-//! One at a time.
+//! Locks: one holder at a time.
 
 use std::{fmt, time::Duration};
 
@@ -7,7 +7,7 @@ use model::{Classified, ErrorClass, LockName};
 
 use crate::Source;
 
-/// Proves that a lock is held. Whoever knows it can release the lock, so it is not shown.
+/// Proof that a lock is held. It is enough to release the lock, so it is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LockToken(String);
 
@@ -31,40 +31,40 @@ impl fmt::Debug for LockToken {
     }
 }
 
-/// A lock that was acquired.
+/// An acquired lock.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LockGuardInfo {
-    /// What extends and releases it.
+    /// The token that extends and releases it.
     pub token: LockToken,
-    /// Higher than that of everybody who held this name before. Sent along with a write, it lets the
-    /// receiver refuse a holder that was paused and outlived its lock.
+    /// The fencing number: higher than that of every earlier holder of this name. Sent along with a
+    /// write, it lets the receiver refuse a holder that was paused until its lock had expired.
     pub fence: u64,
 }
 
-/// What can go wrong with a lock.
+/// Errors of a lock store.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// The store does not answer, or not in time. The name may be taken now, for its `ttl` at most.
+    /// The store does not answer, or answers too late. The name may be taken now, for up to its `ttl`.
     #[error("lock store cannot {op} now")]
     Unavailable {
-        /// What we were doing.
+        /// The operation that failed.
         op: &'static str,
-        /// What the driver said.
+        /// The driver's error.
         #[source]
         source: Source,
     },
-    /// The store holds as many locks as it can.
+    /// The store has reached its limit of locks.
     #[error("lock store is full: {what}")]
     Overloaded {
-        /// Which bound.
+        /// The limit that was reached.
         what: &'static str,
     },
-    /// What the store holds is not what we wrote.
+    /// The stored data is not what was written.
     #[error("stored lock cannot be read while trying to {op}")]
     Corrupt {
-        /// What we were doing.
+        /// The operation that failed.
         op: &'static str,
-        /// What is wrong with it.
+        /// The reason why it cannot be read.
         #[source]
         source: Source,
     },
@@ -80,26 +80,28 @@ impl Classified for LockError {
     }
 }
 
-/// Locks that several processes share. A lock is a promise with an end: a holder that was paused for
-/// longer than `ttl` has lost it without knowing, and only the fencing number tells others.
+/// Locks that several processes share. A lock expires: a holder that was paused for longer than `ttl`
+/// has lost it without knowing, and only the fencing number reveals this to others.
 ///
 /// # Contract
-/// - **LK-01** of all who ask for a free name at once, one gets it; while it is held, nobody else does.
-/// - **LK-02** `acquire` of a taken name answers `None` once `wait` is over, and not before; a lock that
-///   comes free meanwhile is given to somebody who waits.
-/// - **LK-03** `extend` restarts the `ttl`, `release` frees the name at once; both say whether they did,
-///   and do nothing without the token of the present holder.
-/// - **LK-04** a lock ends `ttl` after it was acquired or last extended, whatever became of its holder
-///   (also of one that gave up `acquire` half-way); the old token is worth nothing from then on.
+/// - **LK-01** of several concurrent calls of `acquire` for a free name exactly one succeeds; while the
+///   lock is held, no other does.
+/// - **LK-02** `acquire` of a taken name returns `None` once `wait` is over, and not before; a lock that
+///   becomes free meanwhile is given to a waiting caller.
+/// - **LK-03** `extend` restarts the `ttl`, `release` frees the name at once; both return whether they
+///   did, and do nothing without the token of the current holder.
+/// - **LK-04** a lock expires `ttl` after it was acquired or last extended, whatever happened to its
+///   holder (even if it gave up `acquire` half-way); the old token is invalid from then on.
 /// - **LK-05** fencing numbers of a name rise strictly over the life of the store, also after release
 ///   and expiry.
-/// - **LK-06** whoever changes something only while holding a lock loses no change, however many do.
-/// - **LK-07** two names are two locks.
-/// - **LK-08** (durable) a lock that is held stays held over a reopen, and fencing numbers go on rising.
-/// - **LK-09** (shared) all of this holds over handles.
+/// - **LK-06** callers that change something only while they hold its lock lose no change, however many
+///   there are.
+/// - **LK-07** locks of different names are independent.
+/// - **LK-08** (durable) a lock that is held stays held across a reopen, and fencing numbers keep rising.
+/// - **LK-09** (shared) all of this holds across handles.
 #[async_trait]
 pub trait SessionLock: fmt::Debug + Send + Sync + 'static {
-    /// Takes a name for `ttl` (at least a millisecond), waiting for it for up to `wait`.
+    /// Acquires a name for `ttl` (at least a millisecond), waiting for it for up to `wait`.
     ///
     /// # Errors
     /// The store is unavailable or full.
@@ -110,7 +112,7 @@ pub trait SessionLock: fmt::Debug + Send + Sync + 'static {
         wait: Duration,
     ) -> Result<Option<LockGuardInfo>, LockError>;
 
-    /// Restarts the `ttl`; false if the lock is no longer the token's.
+    /// Restarts the `ttl`; false if the token no longer holds the lock.
     ///
     /// # Errors
     /// The store is unavailable.
@@ -121,15 +123,15 @@ pub trait SessionLock: fmt::Debug + Send + Sync + 'static {
         ttl: Duration,
     ) -> Result<bool, LockError>;
 
-    /// Frees the name; false if the lock is no longer the token's.
+    /// Frees the name; false if the token no longer holds the lock.
     ///
     /// # Errors
     /// The store is unavailable.
     async fn release(&self, name: &LockName, token: &LockToken) -> Result<bool, LockError>;
 }
 
-/// When to look again for a lock that is taken: soon at first, then less often, and never at the same
-/// moment as all others.
+/// Pauses between attempts to acquire a taken lock: short at first, then longer, and randomised so that
+/// waiting callers do not all retry at the same moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Pauses {
     wait: Duration,
@@ -140,7 +142,7 @@ impl Pauses {
     const FIRST: Duration = Duration::from_millis(2);
     const LONGEST: Duration = Duration::from_millis(50);
 
-    /// Pauses of a wait that ends after `wait`.
+    /// Pauses for a wait that ends after `wait`.
     #[must_use]
     pub fn within(wait: Duration) -> Self {
         Self {
@@ -149,8 +151,8 @@ impl Pauses {
         }
     }
 
-    /// The next pause: `waited` has passed so far, `random` decides where between a half and the whole
-    /// it lies. `None` when the wait is over; the last pause ends with it.
+    /// The next pause: `waited` has passed so far; `random` selects a length between a half and the
+    /// whole of the current maximum. `None` when the wait is over; the last pause ends with the wait.
     pub fn next(&mut self, waited: Duration, random: u64) -> Option<Duration> {
         let left = self
             .wait

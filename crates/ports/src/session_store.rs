@@ -1,4 +1,4 @@
-//! Who, and what they asked for.
+//! Sessions, with their owners and subscriptions.
 
 use std::{fmt, time::Duration};
 
@@ -7,11 +7,11 @@ use model::{Classified, ErrorClass, Session, SessionId};
 
 use crate::Source;
 
-/// A version of a stored session; rises with each change.
+/// A version of a stored record; it rises with each change.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Revision(pub u64);
 
-/// What a replace expects to find.
+/// The revision that a replace expects to find.
 pub type Expected = Revision;
 
 /// A session with its revision.
@@ -23,16 +23,16 @@ pub struct Versioned {
     pub revision: Revision,
 }
 
-/// How many sessions may live at once.
+/// Limits on the number of live sessions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SessionLimits {
-    /// Most living sessions in the store; beyond, a create is refused.
+    /// Maximum number of live sessions in the store; at the limit, a create is refused.
     pub max_sessions: u64,
-    /// Most living sessions of one owner; beyond, a create is refused.
+    /// Maximum number of live sessions of one owner; at the limit, a create is refused.
     pub max_sessions_per_owner: u32,
 }
 
-/// A million, and 10,000 of one owner.
+/// One million in all, 10,000 per owner.
 impl Default for SessionLimits {
     fn default() -> Self {
         Self {
@@ -42,68 +42,68 @@ impl Default for SessionLimits {
     }
 }
 
-/// A part of the list of sessions.
+/// A page of the list of sessions.
 #[derive(Clone, PartialEq, Debug)]
 pub struct SessionPage {
     /// Sessions, ordered by id.
     pub sessions: Vec<Versioned>,
-    /// List on after this one; `None` at the end.
+    /// Continue the list after this id; `None` at the end.
     pub next: Option<SessionId>,
 }
 
-/// What can go wrong with a session store.
+/// Errors of a session store.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionStoreError {
-    /// The store does not answer, or not in time.
+    /// The store does not answer, or answers too late.
     #[error("session store cannot {op} now")]
     Unavailable {
-        /// What we were doing.
+        /// The operation that failed.
         op: &'static str,
-        /// What the driver said.
+        /// The driver's error.
         #[source]
         source: Source,
     },
-    /// No such session, or it expired or ended.
+    /// The session does not exist, has expired or has ended.
     #[error("no such session")]
     Missing,
-    /// The id is taken (also by a session that has ended).
+    /// The id is taken, possibly by a session that has ended.
     #[error("the session exists already")]
     Exists,
-    /// Somebody changed it first.
+    /// Another caller changed it first.
     #[error("the session was changed meanwhile; its revision is {}", current.0)]
     Conflict {
-        /// What is stored now.
+        /// The revision that is stored now.
         current: Revision,
     },
-    /// As many sessions live as may, of all or of the owner; nothing was changed.
+    /// The limit of live sessions is reached, in the store or for the owner; nothing was changed.
     #[error("no room for the session: {what}")]
     Overloaded {
-        /// Which bound.
+        /// The limit that was reached.
         what: &'static str,
     },
-    /// What the store holds is not what we wrote.
+    /// The stored data is not what was written.
     #[error("stored session cannot be read")]
     Corrupt {
-        /// What is wrong with it.
+        /// The reason why it cannot be read.
         #[source]
         source: Source,
     },
 }
 
 impl SessionStoreError {
-    /// The store has [`SessionLimits::max_sessions`] living sessions.
+    /// The store has [`SessionLimits::max_sessions`] live sessions.
     #[must_use]
     pub const fn too_many() -> Self {
         Self::Overloaded {
-            what: "as many sessions are open as the server keeps",
+            what: "the server has reached its limit of open sessions",
         }
     }
 
-    /// The owner has [`SessionLimits::max_sessions_per_owner`] living sessions.
+    /// The owner has [`SessionLimits::max_sessions_per_owner`] live sessions.
     #[must_use]
     pub const fn too_many_of_owner() -> Self {
         Self::Overloaded {
-            what: "its owner has as many sessions open as one may have",
+            what: "its owner has reached the limit of open sessions",
         }
     }
 }
@@ -123,24 +123,27 @@ impl Classified for SessionStoreError {
 /// Sessions of the handshake era, shared by all edges.
 ///
 /// # Contract
-/// - **SS-01** `create` stores a session for `ttl`; `load` gives it back as it was, with its revision.
-/// - **SS-02** of several `create` of one id exactly one wins, the others get `Exists`.
-/// - **SS-03** `replace` with the current revision stores and gives a higher revision; with any other it
-///   is refused with `Conflict` and the current one, and changes nothing.
+/// - **SS-01** `create` stores a session for `ttl`; `load` returns it unchanged, with its revision.
+/// - **SS-02** of several `create` calls for one id exactly one succeeds; the others get `Exists`.
+/// - **SS-03** `replace` with the current revision stores the session and returns a higher revision; with
+///   any other revision it is refused with `Conflict`, which carries the current one, and changes nothing.
 /// - **SS-04** `end` is sticky: afterwards the session is `Missing` to every call, and `create`,
-///   `replace` and `touch` cannot bring it back while it would still have lived. `end` says whether
-///   there was anything to end.
+///   `replace` and `touch` cannot revive it for as long as it would have lived. `end` returns whether
+///   there was a session to end.
 /// - **SS-05** a session that was not touched for its `ttl` is `Missing`; `replace` cannot revive it.
-/// - **SS-06** `touch` restarts the `ttl` without changing the revision, and says whether the session lives.
-/// - **SS-07** `list` gives every living session once, in pages of at most `limit`, ordered by id.
-/// - **SS-08** of several concurrent `replace` with the same revision exactly one wins.
-/// - **SS-09** (durable) what a call acknowledged is there after a reopen, ended sessions stay ended.
-/// - **SS-10** (shared) what one handle stored, another loads at once.
-/// - **SS-11** beyond `max_sessions` living sessions in the store, or `max_sessions_per_owner` of the
-///   session's owner, `create` is `Overloaded` and changes nothing: the id stays free. Nothing else is
-///   ever refused for it. The bounds are the caller's, and may change from call to call.
-/// - **SS-12** what ended or expired does not count; it makes room for the next `create`.
-/// - **SS-13** the bounds are not passed by `create`s at the same time, nor by those of other handles.
+/// - **SS-06** `touch` restarts the `ttl` without changing the revision, and returns whether the session
+///   is live.
+/// - **SS-07** `list` returns every live session once, in pages of up to `limit`, ordered by id.
+/// - **SS-08** of several concurrent `replace` calls with the same revision exactly one succeeds.
+/// - **SS-09** (durable) every acknowledged change is still there after a reopen, and ended sessions
+///   stay ended.
+/// - **SS-10** (shared) a session that one handle stored can be loaded through another at once.
+/// - **SS-11** when the store has `max_sessions` live sessions, or the session's owner has
+///   `max_sessions_per_owner`, `create` is `Overloaded` and changes nothing: the id stays free. No other
+///   call is ever refused because of these limits. The caller passes the limits, and they may change
+///   from call to call.
+/// - **SS-12** ended and expired sessions do not count; they make room for the next `create`.
+/// - **SS-13** concurrent `create` calls do not exceed the limits, even through different handles.
 #[async_trait]
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Stores a new session; see SS-01, SS-02, SS-11.
@@ -154,10 +157,10 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         limits: SessionLimits,
     ) -> Result<Revision, SessionStoreError>;
 
-    /// Loads a living session.
+    /// Loads a live session.
     ///
     /// # Errors
-    /// The store is unavailable or holds something unreadable. A session that is not there is `None`.
+    /// The store is unavailable or holds unreadable data. A session that does not exist is `None`.
     async fn load(&self, id: &SessionId) -> Result<Option<Versioned>, SessionStoreError>;
 
     /// Stores a changed session and restarts its `ttl`; see SS-03, SS-08.
@@ -183,19 +186,19 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// The store is unavailable.
     async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, SessionStoreError>;
 
-    /// Lists living sessions after an id; see SS-07.
+    /// Lists live sessions after an id; see SS-07.
     ///
     /// # Errors
-    /// The store is unavailable or holds something unreadable.
+    /// The store is unavailable or holds unreadable data.
     async fn list(
         &self,
         after: Option<&SessionId>,
         limit: usize,
     ) -> Result<SessionPage, SessionStoreError>;
 
-    /// Whether the store answers now; readiness asks this.
+    /// Checks whether the store answers now; used for readiness.
     ///
     /// # Errors
-    /// It does not.
+    /// The store does not answer.
     async fn check(&self) -> Result<(), SessionStoreError>;
 }

@@ -1,4 +1,4 @@
-//! Work that goes on after its answer, so that any edge can say how it is.
+//! Work that continues after its first answer, stored so that any edge can report its state.
 
 use std::{fmt, time::Duration};
 
@@ -8,12 +8,12 @@ use model::{Classified, ErrorClass, PrincipalId, TaskId};
 
 use crate::{Expected, Revision, Source};
 
-/// How many tasks are kept, and for how long at most.
+/// Limits on the number of tasks and on their time to live.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TaskLimits {
-    /// Most living tasks of one owner; beyond, a create is refused.
+    /// Maximum number of live tasks of one owner; at the limit, a create is refused.
     pub max_tasks_per_owner: u32,
-    /// No task lives longer without a change, whatever was asked for.
+    /// Maximum time that a task lives without a change, whatever was requested.
     pub max_ttl: Duration,
 }
 
@@ -28,10 +28,10 @@ impl Default for TaskLimits {
 }
 
 impl TaskLimits {
-    /// Longest state of one task: 1 MiB.
+    /// Maximum state of one task in bytes: 1 MiB.
     pub const MAX_STATE_BYTES: usize = 1 << 20;
 
-    /// How long a task lives for which that `ttl` was asked: at least 1 ms, at most `max_ttl`.
+    /// The time to live of a task for which `ttl` was requested: at least 1 ms, at most `max_ttl`.
     #[must_use]
     pub fn time_to_live(&self, ttl: Option<Duration>) -> Duration {
         let asked = ttl.unwrap_or(self.max_ttl);
@@ -42,16 +42,15 @@ impl TaskLimits {
 /// A task as it is stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TaskRecord {
-    /// Its id, unguessable and not used again.
+    /// Its id, unguessable and never reused.
     pub id: TaskId,
-    /// Whose it is. Nobody else finds it.
+    /// Its owner. No other principal can find it.
     pub owner: PrincipalId,
-    /// Everything else; the store does not look into it. At most
-    /// [`TaskLimits::MAX_STATE_BYTES`].
+    /// Everything else, opaque to the store; up to [`TaskLimits::MAX_STATE_BYTES`].
     pub state: Bytes,
-    /// How much longer it lives, counted from the create or replace that it goes into, or from the
-    /// load that it comes from. `None`: no end was asked for. So a loaded record that goes into a
-    /// replace keeps its end.
+    /// The remaining time to live, counted from the create or replace to which the record is passed, or
+    /// from the load that returned it. `None`: no end was requested. A loaded record that is passed to a
+    /// replace therefore keeps its end.
     pub ttl: Option<Duration>,
 }
 
@@ -64,28 +63,28 @@ pub struct VersionedTask {
     pub revision: Revision,
 }
 
-/// What can go wrong with a task store.
+/// Errors of a task store.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskStoreError {
-    /// The store does not answer, or not in time. Nothing is known about a change.
+    /// The store does not answer, or answers too late. The outcome of a change is unknown.
     #[error("task store cannot {op} now")]
     Unavailable {
-        /// What we were doing.
+        /// The operation that failed.
         op: &'static str,
-        /// What the driver said.
+        /// The driver's error.
         #[source]
         source: Source,
     },
-    /// Its owner has no such task, or its time is over.
+    /// The owner has no such task, or it has expired.
     #[error("no such task")]
     Missing,
-    /// Its owner has a task of that id.
+    /// The owner already has a task with this id.
     #[error("the task exists already")]
     Exists,
-    /// Somebody changed it first.
+    /// Another caller changed it first.
     #[error("the task was changed meanwhile; its revision is {}", current.0)]
     Conflict {
-        /// What is stored now.
+        /// The revision that is stored now.
         current: Revision,
     },
     /// The state is longer than [`TaskLimits::MAX_STATE_BYTES`].
@@ -94,36 +93,36 @@ pub enum TaskStoreError {
         TaskLimits::MAX_STATE_BYTES
     )]
     TooLarge {
-        /// How long it is.
+        /// Its length in bytes.
         bytes: usize,
     },
-    /// The owner has as many tasks as one may have, or the store is full; nothing was changed.
+    /// The owner has reached the limit of live tasks, or the store is full; nothing was changed.
     #[error("no room for the task: {what}")]
     Overloaded {
-        /// Which bound.
+        /// The limit that was reached.
         what: &'static str,
     },
-    /// What the store holds is not what we wrote.
+    /// The stored data is not what was written.
     #[error("task store has an entry that cannot be read while trying to {op}")]
     Corrupt {
-        /// What we were doing.
+        /// The operation that failed.
         op: &'static str,
-        /// What is wrong with it.
+        /// The reason why it cannot be read.
         #[source]
         source: Source,
     },
 }
 
 impl TaskStoreError {
-    /// The owner has [`TaskLimits::max_tasks_per_owner`] living tasks.
+    /// The owner has [`TaskLimits::max_tasks_per_owner`] live tasks.
     #[must_use]
     pub const fn too_many() -> Self {
         Self::Overloaded {
-            what: "its owner has as many tasks as one may have",
+            what: "its owner has reached the limit of tasks",
         }
     }
 
-    /// Refuses a state that is too long, before anything is sent anywhere.
+    /// Refuses a state that is too long, before anything is sent to the store.
     ///
     /// # Errors
     /// [`TaskStoreError::TooLarge`].
@@ -149,48 +148,48 @@ impl Classified for TaskStoreError {
     }
 }
 
-/// Tasks of the stateless era, shared by all edges. A task is named by its owner and its id
-/// together, so a caller cannot forget to ask whose it is. What a task may become, for instance
-/// that one which is over stays so, is the caller's: it looks before it replaces.
+/// Tasks of the stateless era, shared by all edges. A task is identified by its owner and its id
+/// together, so a caller cannot forget to check the owner. The allowed changes of state are up to the
+/// caller, for instance that a finished task stays finished: it checks before it replaces.
 ///
 /// # Contract
-/// - **TS-01** `create_task` stores a task; `load_task` gives its state back byte for byte, with
-///   its revision, also with no bytes at all.
-/// - **TS-02** of several `create_task` of one id of one owner exactly one wins, the others get
-///   `Exists` and change nothing.
-/// - **TS-03** a task is its owner's alone: to any other owner it is not there, and the id is free.
-/// - **TS-04** `replace_task` with the current revision stores and gives a higher revision; with
-///   any other it is refused with `Conflict` and the current one, and changes nothing; a task that
-///   is not there is `Missing`.
-/// - **TS-05** of several concurrent `replace_task` with the same revision exactly one wins.
-/// - **TS-06** each create and replace sets the `ttl` anew, and a load says what is left of it.
-///   When it is over the task is not there to any call, and `replace_task` cannot revive it.
-/// - **TS-07** a task without `ttl`, or with a longer one, lives for the limits' `max_ttl` after
-///   its last change. A load of one without `ttl` says none.
+/// - **TS-01** `create_task` stores a task; `load_task` returns its state byte for byte, with its
+///   revision, even if the state is empty.
+/// - **TS-02** of several `create_task` calls for one id of one owner exactly one succeeds; the others
+///   get `Exists` and change nothing.
+/// - **TS-03** a task belongs to its owner alone: for any other owner it does not exist, and the id is free.
+/// - **TS-04** `replace_task` with the current revision stores the task and returns a higher revision;
+///   with any other revision it is refused with `Conflict`, which carries the current one, and changes
+///   nothing; a task that does not exist is `Missing`.
+/// - **TS-05** of several concurrent `replace_task` calls with the same revision exactly one succeeds.
+/// - **TS-06** each create and replace sets the `ttl` anew, and a load returns the remaining time. When
+///   it is over, the task does not exist for any call, and `replace_task` cannot revive it.
+/// - **TS-07** a task without `ttl`, or with a longer one, lives for the limits' `max_ttl` after its
+///   last change. A load of a task without `ttl` returns none.
 /// - **TS-08** a state longer than 1 MiB is `TooLarge` and changes nothing; one of 1 MiB fits.
-/// - **TS-09** a create that would be one more than `max_tasks_per_owner` living tasks of its owner
-///   is `Overloaded` and changes nothing, also beside others. Those that expired do not count, nor
-///   do other owners', and what is there can be replaced all the same.
-/// - **TS-10** (durable) what a call acknowledged is there after a reopen.
-/// - **TS-11** (shared) what one handle stored, another loads at once; the bound and the one winner
-///   hold over all handles.
+/// - **TS-09** a create that would exceed `max_tasks_per_owner` live tasks of its owner is `Overloaded`
+///   and changes nothing, even if several run concurrently. Expired tasks and tasks of other owners do
+///   not count, and existing tasks can still be replaced.
+/// - **TS-10** (durable) every acknowledged change is still there after a reopen.
+/// - **TS-11** (shared) a task that one handle stored can be loaded through another at once; the limit
+///   and the single success hold across all handles.
 #[async_trait]
 pub trait TaskStore: fmt::Debug + Send + Sync + 'static {
     /// Stores a new task; see TS-01, TS-02, TS-09. It is durable when this returns.
     ///
     /// # Errors
-    /// `Exists`, `TooLarge`, `Overloaded`, or the store is unavailable: then the task may be there
-    /// or not.
+    /// `Exists`, `TooLarge`, `Overloaded`, or the store is unavailable: then the task may or may not
+    /// have been stored.
     async fn create_task(
         &self,
         task: &TaskRecord,
         limits: TaskLimits,
     ) -> Result<Revision, TaskStoreError>;
 
-    /// Loads a living task of an owner.
+    /// Loads a live task of an owner.
     ///
     /// # Errors
-    /// The store is unavailable or holds something unreadable. A task that is not there is `None`.
+    /// The store is unavailable or holds unreadable data. A task that does not exist is `None`.
     async fn load_task(
         &self,
         owner: &PrincipalId,
@@ -200,8 +199,8 @@ pub trait TaskStore: fmt::Debug + Send + Sync + 'static {
     /// Stores a changed task with a new `ttl`; see TS-04 to TS-07.
     ///
     /// # Errors
-    /// `Missing`, `Conflict`, `TooLarge`, `Overloaded` when the store as a whole is full, or the
-    /// store is unavailable: then the change may have happened or not.
+    /// `Missing`, `Conflict`, `TooLarge`, `Overloaded` when the store as a whole is full, or the store
+    /// is unavailable: then the change may or may not have been stored.
     async fn replace_task(
         &self,
         task: &TaskRecord,

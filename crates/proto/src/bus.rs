@@ -1,4 +1,4 @@
-//! Bus messages: `ports` on one side, protobuf on the other.
+//! Conversion of bus messages between `ports` and protobuf.
 
 use std::sync::Arc;
 
@@ -69,7 +69,7 @@ pub fn encode_bus_message(message: &BusMessage) -> Vec<u8> {
 /// Decodes a message from the bus.
 ///
 /// # Errors
-/// The bytes are not a message of ours, or a field has no meaning.
+/// The bytes are not a message of this kind, or a field is missing or invalid.
 pub fn decode_bus_message(bytes: bytes::Bytes) -> Result<BusMessage, DecodeError> {
     let wire = v1::BusMessage::decode(bytes)?;
     if wire.version != VERSION {
@@ -115,7 +115,7 @@ pub fn decode_bus_message(bytes: bytes::Bytes) -> Result<BusMessage, DecodeError
     })
 }
 
-/// An id of JSON-RPC has 256 bytes at most; as JSON text every one of them may be escaped.
+/// A JSON-RPC id has up to 256 bytes; in JSON text every one of them may be escaped.
 fn bounded(request_id: String) -> Result<String, DecodeError> {
     const MAX_BYTES: usize = 256 * 6 + 2;
     if request_id.len() > MAX_BYTES {

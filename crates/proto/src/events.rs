@@ -1,4 +1,4 @@
-//! Events: `model` on one side, protobuf on the other.
+//! Conversion of events between `model` and protobuf.
 
 use model::{
     EventFacts, EventId, EventType, ResourceId, ResourceType, Sequence, Sequenced, Source,
@@ -56,16 +56,16 @@ pub(crate) fn from_wire(wire: v1::StoredEvent) -> Result<StoredEvent, DecodeErro
     })
 }
 
-/// Encodes an event as logs keep it.
+/// Encodes an event as logs store it.
 #[must_use]
 pub fn encode_event(event: &StoredEvent) -> Vec<u8> {
     to_wire(event).encode_to_vec()
 }
 
-/// Decodes an event that a log kept.
+/// Decodes an event that a log stored.
 ///
 /// # Errors
-/// The bytes are not an event, or a field has no meaning.
+/// The bytes are not an event, or a field is missing or invalid.
 pub fn decode_event(bytes: bytes::Bytes) -> Result<StoredEvent, DecodeError> {
     from_wire(v1::StoredEvent::decode(bytes)?)
 }

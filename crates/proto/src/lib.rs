@@ -1,7 +1,7 @@
 //! Messages on the bus and over gRPC, and their conversions.
 //!
-//! `v1` is generated from `proto/forgewire/v1/*.proto`. What comes in is checked here, once: a message
-//! from the wire becomes a type of `model`, or an error that names the field.
+//! `v1` is generated from `proto/forgewire/v1/*.proto`. Incoming messages are checked here, once: a
+//! message from the wire becomes a type of `model`, or an error that names the field.
 
 mod bus;
 mod events;
@@ -21,16 +21,16 @@ pub mod v1 {
     tonic::include_proto!("forgewire.v1");
 }
 
-/// A message that is not ours, or damaged.
+/// The reason why a message cannot be decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// Not protobuf of this shape.
+    /// Not a protobuf message of this kind.
     #[error("not a protobuf message of this kind")]
     Protobuf(#[from] prost::DecodeError),
-    /// A version that we do not know.
+    /// A version that this build does not know.
     #[error("message version {0} is not known; this build knows 1")]
     Version(u32),
-    /// A field that is missing or has no meaning.
-    #[error("field {0} is missing or has no meaning")]
+    /// A field that is missing or invalid.
+    #[error("field {0} is missing or invalid")]
     Field(&'static str),
 }

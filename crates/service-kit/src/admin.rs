@@ -1,6 +1,6 @@
 //! The admin listener's routes: `/livez`, `/readyz`, `/health`, `/metrics`.
 //!
-//! It listens on loopback by default and has no authentication: what it shows is for operators.
+//! It listens on loopback by default and has no authentication: its content is meant for operators.
 
 use std::{fmt, sync::Arc, time::Instant};
 
@@ -20,10 +20,10 @@ use crate::{
     problem::Problem,
 };
 
-/// A part's own view of its health; must not wait: it reads what the part keeps at hand.
+/// A component's own view of its health. It must not wait: it reads state that the component keeps at hand.
 pub type Detail = Arc<dyn Fn() -> Value + Send + Sync>;
 
-/// What the admin routes show.
+/// The data that the admin routes show.
 #[derive(Clone)]
 pub struct Admin {
     lifecycle: Lifecycle,
@@ -34,7 +34,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Shows this life and these metrics; uptime counts from here.
+    /// Shows this lifecycle and these metrics; uptime counts from this call.
     #[must_use]
     pub fn new(lifecycle: Lifecycle, registry: Arc<Registry>, version: &'static str) -> Self {
         Self {
@@ -72,7 +72,7 @@ impl fmt::Debug for Admin {
     }
 }
 
-/// Alive means that the event loop turns. Nothing else belongs here: a restart repairs no store.
+/// Alive means that the event loop runs. Nothing else belongs here: a restart does not repair a store.
 async fn livez() -> &'static str {
     "ok\n"
 }

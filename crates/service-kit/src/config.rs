@@ -1,25 +1,23 @@
-//! Configuration in layers, each above the one before:
+//! Configuration in layers, each overriding the one before:
 //!
-//! 1. defaults: what `#[serde(default)]` of the caller's structs says,
+//! 1. defaults: the values of `#[serde(default)]` in the caller's structs,
 //! 2. TOML files, in the order given,
 //! 3. older environment names, through the caller's table of [`OlderName`],
 //! 4. the environment, `FORGEWIRE_<SECTION>__<KEY>`,
 //! 5. flags of the command line ([`Override`]).
 //!
-//! Tables merge key by key; anything else, lists too, is replaced as a whole. A key that does not
-//! exist or a value that does not fit stops the start: [`ConfigError::Invalid`] lists every such
-//! key with the file, variable or flag that it came from, and never with its value, which may be a
-//! secret.
+//! Tables merge key by key; any other value, lists included, is replaced as a whole. An unknown key or
+//! an invalid value prevents the start: [`ConfigError::Invalid`] lists every such key with the file,
+//! variable or flag that it came from, but never with its value, which may be a secret.
 //!
-//! The root struct and each section need `#[serde(default, deny_unknown_fields)]`. Defaults are not
-//! a figment layer on purpose: that layer is made by serializing, and a [`Secret`] serializes as
-//! `***`.
+//! The root struct and each section need `#[serde(default, deny_unknown_fields)]`. Defaults are deliberately
+//! not a figment layer: such a layer is made by serializing, and a [`Secret`] serializes as `***`.
 //!
 //! # Text of the environment
-//! A variable's text becomes what the field wants: a number for a number, `true`/`false`/`1`/`0`
-//! for a bool, `a,b` or `[a, b]` for a list (quote an item that holds a comma), `{a = 1}` for a
-//! table. A string field takes the text as it is, also `12345`. Empty text is no value for an
-//! optional field and an empty list for a list.
+//! The text of a variable is converted to the type of its field: a number for a number,
+//! `true`/`false`/`1`/`0` for a bool, `a,b` or `[a, b]` for a list (quote an item that contains a
+//! comma), `{a = 1}` for a table. A string field takes the text unchanged, even `12345`. An empty text
+//! means no value for an optional field and an empty list for a list.
 
 mod env;
 mod error;
@@ -40,24 +38,24 @@ pub use error::{ConfigError, Invalid};
 pub use figment::value::Value;
 pub use secret::Secret;
 
-/// What the names of our environment variables begin with.
+/// The prefix of Forgewire's environment variables.
 pub const ENV_PREFIX: &str = "FORGEWIRE_";
 
-/// Most problems that one error lists; repairing these shows the rest.
+/// Maximum number of problems that one error lists; fixing these reveals the rest.
 const MAX_PROBLEMS: usize = 20;
 
-/// An environment name of before, still honoured. `FORGEWIRE_` names win over it.
+/// An older environment variable that is still honoured. `FORGEWIRE_` variables take precedence over it.
 #[derive(Debug, Clone, Copy)]
 pub struct OlderName {
     /// The variable.
     pub name: &'static str,
     /// The key that it sets, for instance `sync.interval_seconds`.
     pub key: &'static str,
-    /// Turns its text into the key's value; the error says what is expected, without the text.
+    /// Converts its text to the key's value; the error says what is expected, without the text.
     pub convert: fn(&str) -> Result<Value, String>,
 }
 
-/// A value that a flag of the command line gives.
+/// A value from a command-line flag.
 #[derive(Debug, Clone)]
 pub struct Override {
     /// The flag as the user wrote it, for instance `--skip-sync`.
@@ -80,19 +78,19 @@ impl Override {
     }
 }
 
-/// What stands beside files, environment and flags.
+/// Environment variables that need special treatment.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Names<'a> {
     /// Older environment names.
     pub older: &'a [OlderName],
-    /// Variables that begin with `FORGEWIRE_`, are read elsewhere, and name no key.
+    /// Variables that begin with `FORGEWIRE_` but are read elsewhere and name no key.
     pub ignored: &'a [&'a str],
 }
 
 /// Loads a configuration; `env` is for instance `std::env::vars_os()`.
 ///
 /// # Errors
-/// A file cannot be read or is not TOML; a key does not exist; a value does not fit.
+/// A file cannot be read or is not TOML; a key is unknown; a value is invalid.
 pub fn load<T: DeserializeOwned>(
     files: &[PathBuf],
     env: impl IntoIterator<Item = (impl Into<OsString>, impl Into<OsString>)>,
@@ -135,17 +133,17 @@ pub fn load_with<T: DeserializeOwned>(
     }
 }
 
-/// Values from one place. One variable or flag is one layer: so each value knows exactly where it
-/// is from.
+/// Values from one origin. Each variable or flag is a layer of its own, so that the origin of each value
+/// is known exactly.
 struct Layer {
     origin: String,
-    /// Its values are text that has yet to become what the field wants.
+    /// Whether its values are text that has yet to be converted to the types of their fields.
     text: bool,
     values: Dict,
 }
 
 impl Layer {
-    /// `key` has dots between its parts.
+    /// The parts of `key` are separated by dots.
     fn new(origin: String, key: &str, value: Value) -> Self {
         let values = nest(key, value).into_dict().unwrap_or_default();
         Self {

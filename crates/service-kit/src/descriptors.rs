@@ -1,45 +1,46 @@
-//! File descriptors: every connection is one, and the system gives a process only so many.
+//! File descriptors: every connection uses one, and the system limits their number per process.
 //!
-//! A process without any left cannot even accept the connection that it would refuse. So the limit is
-//! read when the process starts, raised as far as the process may by itself, and what lives long is
-//! refused while there is still room for an answer.
+//! A process without a free descriptor cannot even accept the connection that it would refuse. So the
+//! limit is read when the process starts and raised as far as the process may raise it, and long-lived
+//! connections are refused while there is still room for an answer.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{info, warn};
 
-/// One descriptor in so many is kept for what is no stream.
+/// One descriptor in this many is reserved for uses other than streams.
 const RESERVE_SHARE: u64 = 20;
-/// What is kept at least: [`LEAST_OWN`], and some short requests.
+/// The smallest reserve: [`LEAST_OWN`] and some short requests.
 const LEAST_RESERVE: u64 = 64;
-/// Beyond this more requests at once than a core serves would be waiting.
+/// The largest reserve: beyond it, more requests would wait at once than a core serves.
 const MOST_RESERVE: u64 = 1024;
-/// What no connection of the listener of streams takes: files, listeners, stores and wakers (27 with all
-/// roles and SQLite), and connections of other listeners.
+/// Descriptors that connections of the listener of streams never use: files, listeners, stores and
+/// wakers (27 with all roles and SQLite), and connections of other listeners.
 const LEAST_OWN: u64 = 40;
 
-/// How many file descriptors this process may have open, and how they are divided.
+/// The number of file descriptors that this process may have open, and how they are divided.
 ///
-/// Of a limit of 1,024 there are 960 for streams, 24 for other requests of the same listener, and 40 for
-/// everything else; of 100,000 there are 98,976, 512 and 512.
+/// With a limit of 1,024, 960 are for streams, 24 for other requests of the same listener, and 40 for
+/// everything else; with 100,000 the numbers are 98,976, 512 and 512.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Descriptors {
     limit: u64,
 }
 
 impl Descriptors {
-    /// No limit, or none that is known.
+    /// No limit, or no known limit.
     pub const UNLIMITED: Self = Self { limit: u64::MAX };
 
-    /// A limit that is known, for instance to a test.
+    /// A known limit, for instance in a test.
     #[must_use]
     pub const fn of(limit: u64) -> Self {
         Self { limit }
     }
 
-    /// Raises this process's soft limit to the hard one and reads what is in force then; logged. For the
-    /// start of a process, before it divides what it has.
+    /// Raises this process's soft limit to the hard limit, and reads and logs the limit that is then in
+    /// force. To be called at the start of a process, before it divides its descriptors.
     ///
-    /// A limit that cannot be raised stays as it is: that costs streams, not the start.
+    /// A limit that cannot be raised stays as it is: the process starts nevertheless, with room for
+    /// fewer streams.
     #[must_use]
     pub fn raise() -> Self {
         let found = getrlimit(Resource::Nofile);
@@ -63,20 +64,20 @@ impl Descriptors {
         self.limit
     }
 
-    /// What is kept for everything but streams: a twentieth of the limit, from 64 to 1,024.
+    /// The reserve for everything but streams: a twentieth of the limit, from 64 to 1,024.
     #[must_use]
     pub fn reserve(self) -> u64 {
         (self.limit / RESERVE_SHARE).clamp(LEAST_RESERVE, MOST_RESERVE)
     }
 
-    /// How many connections may stay for long, as streams do; at least 1.
+    /// Maximum number of long-lived connections such as streams; at least 1.
     #[must_use]
     pub fn max_streams(self) -> usize {
         size(self.limit.saturating_sub(self.reserve())).max(1)
     }
 
-    /// How many connections the listener of streams may have open: all streams and about half of the
-    /// reserve, so that one who is a stream too many can be answered; at least 2.
+    /// Maximum number of connections that the listener of streams may have open: all streams and about
+    /// half of the reserve, so that a request for one stream too many can be answered; at least 2.
     #[must_use]
     pub fn max_connections(self) -> usize {
         let all = size(self.limit.saturating_sub(LEAST_OWN.max(self.reserve() / 2)));

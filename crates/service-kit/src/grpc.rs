@@ -16,25 +16,26 @@ use tonic::{
 
 use crate::{lifecycle::Lifecycle, problem, trace::TRACEPARENT};
 
-/// How often a silent connection is asked whether it still lives. A peer that is gone without a FIN
-/// (power, network) is noticed after this and [`KEEPALIVE_TIMEOUT`].
+/// Interval of keep-alive pings on a silent connection. A peer that is gone without a FIN (power,
+/// network) is noticed after this interval and [`KEEPALIVE_TIMEOUT`].
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long the answer to that may take.
+/// Maximum time to the answer of a keep-alive ping.
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Calls in flight on one connection; on top of that, clients wait (HTTP/2 flow control).
+/// Maximum number of calls in flight on one connection; further calls wait at the client (HTTP/2
+/// flow control).
 pub const MAX_CALLS_PER_CONNECTION: u32 = 1024;
 
-/// What can be wrong before the first call.
+/// Errors before the first call.
 #[derive(Debug, thiserror::Error)]
 pub enum GrpcError {
-    /// Not an address.
-    #[error("`{endpoint}` is no gRPC address, for instance http://sync:3002")]
+    /// The endpoint is not an address.
+    #[error("`{endpoint}` is not a gRPC address, for instance http://sync:3002")]
     Endpoint {
-        /// What was given.
+        /// The endpoint as it was given.
         endpoint: String,
-        /// What is wrong with it; `None` if only its scheme.
+        /// The reason; `None` if only the scheme is wrong.
         #[source]
         source: Option<tonic::transport::Error>,
     },
@@ -46,7 +47,7 @@ impl Classified for GrpcError {
     }
 }
 
-/// The code of an error class.
+/// The gRPC code of an error class.
 #[must_use]
 pub const fn code_of(class: ErrorClass) -> Code {
     match class {
@@ -60,8 +61,8 @@ pub const fn code_of(class: ErrorClass) -> Code {
     }
 }
 
-/// The class of a code. `Unknown` counts as transient: a connection that breaks under a call looks
-/// so.
+/// The error class of a gRPC code. `Unknown` counts as transient: a connection that breaks during a call
+/// is reported as `Unknown`.
 #[must_use]
 pub const fn class_of(code: Code) -> ErrorClass {
     match code {
@@ -77,8 +78,7 @@ pub const fn class_of(code: Code) -> ErrorClass {
     }
 }
 
-/// The status that an error is to the caller, who reads `text`; the log gets the error with its
-/// sources.
+/// Converts an error to a status with `text` for the caller; the error with its sources is logged.
 #[must_use]
 pub fn status(error: &(impl Classified + ?Sized), code: &'static str, text: &str) -> Status {
     problem::log(error, error.class(), code);
@@ -93,7 +93,7 @@ pub fn inject(metadata: &mut MetadataMap, trace: Option<TraceContext>) {
     }
 }
 
-/// The trace that a call's metadata speaks of; `None` without a readable `traceparent`.
+/// The trace context of a call's metadata; `None` without a readable `traceparent`.
 #[must_use]
 pub fn extract(metadata: &MetadataMap) -> Option<TraceContext> {
     metadata
@@ -103,13 +103,13 @@ pub fn extract(metadata: &MetadataMap) -> Option<TraceContext> {
         .and_then(TraceContext::parse)
 }
 
-/// The trace of a call that came in: a child of the caller's, or a new one.
+/// The trace of an incoming call: a child of the caller's, or a new one.
 #[must_use]
 pub fn trace_of<T>(request: &Request<T>, ids: &dyn IdSource) -> TraceContext {
     extract(request.metadata()).map_or_else(|| TraceContext::start(ids), |caller| caller.child(ids))
 }
 
-/// A call with its trace and a deadline that the server sees too.
+/// A request with its trace and a deadline that the server also sees.
 #[must_use]
 pub fn request<T>(message: T, trace: Option<TraceContext>, deadline: Duration) -> Request<T> {
     let mut request = Request::new(message);
@@ -118,8 +118,8 @@ pub fn request<T>(message: T, trace: Option<TraceContext>, deadline: Duration) -
     request
 }
 
-/// A channel that connects with its first call and again after each loss; making it never waits.
-/// While the peer is away, a call fails within `connect_timeout` or `deadline`.
+/// A channel that connects on its first call and reconnects after each loss; making it never waits.
+/// While the peer is unreachable, a call fails within `connect_timeout` or `deadline`.
 ///
 /// # Errors
 /// The endpoint is not an `http://` address: there is no TLS between roles yet.
@@ -150,7 +150,7 @@ pub fn channel(
     Ok(channel)
 }
 
-/// A server on which no call takes longer than `deadline` to its response's head.
+/// A server that allows each call up to `deadline` until its response's head.
 #[must_use]
 pub fn server(deadline: Duration) -> Server {
     Server::builder()
@@ -160,7 +160,7 @@ pub fn server(deadline: Duration) -> Server {
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
 }
 
-/// Serves until the life drains: then calls in flight finish and connections close. At the hard
+/// Serves until the lifecycle drains: then calls in flight finish and connections close. At the hard
 /// stop it returns at once. The listener comes from [`crate::http::bind`].
 pub async fn serve(listener: TcpListener, router: Router, lifecycle: Lifecycle) {
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));

@@ -1,16 +1,16 @@
-//! HTTP/1.1 on an own accept loop over hyper.
+//! HTTP/1.1 with its own accept loop over hyper.
 //!
-//! Not `axum::serve`: that one sniffs the protocol, which reserves the read buffer twice, and hides
-//! the limits. Here a connection is one small future with one copy of everything; what remains are
-//! hyper's buffers.
+//! `axum::serve` is not used: it detects the protocol, which reserves the read buffer twice, and it
+//! hides the limits. Here a connection is one small future that holds everything once; the rest of its
+//! memory is hyper's buffers.
 //!
-//! The life of a listener: it accepts until [`Lifecycle::stop_accepting`]. From the soft stop on,
-//! idle keep-alive connections close, and a connection with a request in flight closes after its
-//! response; one with a streaming body lives until the body ends, so bodies watch
-//! [`Lifecycle::draining`]. At the hard stop what is left is dropped.
+//! A listener accepts until [`Lifecycle::stop_accepting`]. From the soft stop on, idle keep-alive
+//! connections close, and a connection with a request in flight closes after its response; one with a
+//! streaming body stays open until the body ends, so bodies watch [`Lifecycle::draining`]. At the hard
+//! stop the remaining connections are dropped.
 //!
-//! A response that brings a [`Handover`](stream_driver::Handover) leaves hyper with its socket, if the
-//! listener has threads for that ([`HttpLimits::stream_threads`]).
+//! A response that carries a [`Handover`](stream_driver::Handover) leaves hyper together with its
+//! socket, if the listener has threads for that ([`HttpLimits::stream_threads`]).
 
 mod connection;
 
@@ -31,47 +31,49 @@ use tokio_util::task::TaskTracker;
 use self::connection::{Driven, Terms};
 use crate::lifecycle::Lifecycle;
 
-/// Connections that the kernel holds for us until we accept them.
+/// Maximum number of connections that the kernel queues until they are accepted.
 const BACKLOG: i32 = 4096;
 
-/// Unsent bytes that the kernel takes per connection before it says "full". Without this a client
-/// that never reads holds megabytes in the kernel, and a slow one is noticed late.
+/// Unsent bytes that the kernel accepts per connection before it reports the socket as full. Without
+/// this limit a client that never reads holds megabytes in the kernel, and a slow one is noticed late.
 const NOTSENT_LOWAT_BYTES: u32 = 16 * 1024;
-/// How long a client may leave what we sent unacknowledged, or its window shut, before the kernel cuts its
-/// connection: the least of [`HttpLimits::silent_timeout`] that makes sense beside retransmissions.
+/// Maximum time for which a client may leave sent data unacknowledged, or its window closed,
+/// before the kernel cuts its connection: the smallest [`HttpLimits::silent_timeout`] that
+/// leaves time for retransmissions.
 pub const SILENT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long we accept nothing after the system had no file descriptor or memory for a connection.
+/// Pause before the next accept after the system had no file descriptor or memory for a connection.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
-/// Connections that are accepted before other tasks have their turn.
+/// Number of connections that are accepted before other tasks run.
 const ACCEPTED_AT_ONCE: usize = 16;
 
-/// The smallest buffer that hyper works with.
+/// The smallest buffer size that hyper accepts.
 const MIN_BUFFER_BYTES: usize = 8192;
 
-/// Bounds of one listener.
+/// Limits of one listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HttpLimits {
-    /// Open connections. At the bound nothing is accepted until one ends: clients wait in the
-    /// kernel's backlog, and a balancer sees a slow connect and goes elsewhere.
+    /// Maximum number of open connections. At the limit nothing is accepted until one ends: clients wait
+    /// in the kernel's backlog, and a balancer sees a slow connect and chooses another server.
     pub max_connections: usize,
-    /// How long a client may take for a request's head, and how long an idle keep-alive connection
-    /// stays. Over it the connection closes without an answer.
+    /// Maximum time for a request's head, and for which an idle keep-alive connection stays open. After
+    /// that the connection closes without an answer.
     pub header_timeout: Duration,
-    /// Size of a request's head in bytes; a larger one is answered with 431. Hyper's two buffers
+    /// Maximum size of a request's head in bytes; a larger one is answered with 431. Hyper's two buffers
     /// per connection grow up to it (and to 8192 at least).
     pub max_header_bytes: usize,
-    /// How long what hyper has written for a client may wait for it to be taken; over it the connection is
-    /// cut. Streams decide themselves ([`Source::gives_up`](stream_driver::Source::gives_up)), whoever
-    /// drives them.
+    /// Maximum time for which data that hyper writes waits for a client that does not take it; after
+    /// that the connection is cut. Streams decide themselves
+    /// ([`Source::gives_up`](stream_driver::Source::gives_up)), whichever driver serves them.
     pub unread_timeout: Duration,
-    /// How long a client may acknowledge nothing, or keep its window shut, before the kernel cuts its
-    /// connection (`TCP_USER_TIMEOUT`; it does not tell the two apart). `None`: a client that is gone is
-    /// noticed when the kernel stops to retransmit, and one that does not read never. It has to be longer
-    /// than streams wait for their clients, or the kernel is quicker.
+    /// Maximum time for which a client may acknowledge nothing, or keep its window closed, before the
+    /// kernel cuts its connection (`TCP_USER_TIMEOUT`, which does not distinguish the two). `None`: a
+    /// client that is gone is noticed when the kernel stops retransmitting, and one that does not read
+    /// is never noticed. It must be longer than streams wait for their clients; otherwise the kernel
+    /// cuts first.
     pub silent_timeout: Option<Duration>,
-    /// Threads that own the sockets of streams; 0 leaves streams to hyper.
+    /// Number of threads that own the sockets of streams; 0 leaves streams to hyper.
     pub stream_threads: usize,
 }
 
@@ -88,15 +90,14 @@ impl Default for HttpLimits {
     }
 }
 
-/// The address that a request came from: the balancer's where there is one. In each request's
-/// extensions.
+/// The address that a request came from: the balancer's if there is one. It is in each request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RemoteAddr(pub SocketAddr);
 
-/// Opens a listener; port 0 picks a free port. What is set here, accepted connections inherit.
+/// Opens a listener; port 0 picks a free port. Accepted connections inherit the options that are set here.
 ///
 /// # Errors
-/// The address is taken or not ours, or we are out of file descriptors.
+/// The address is in use or not local, or the process is out of file descriptors.
 ///
 /// # Panics
 /// Outside a tokio runtime.
@@ -111,10 +112,9 @@ pub fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Serves the router until the life drains, and returns once every connection has ended.
+/// Serves the router until the lifecycle drains, and returns once every connection has ended.
 ///
-/// Spawn it as a task of the life, with
-/// [`OnExit::EndsProcess`](crate::lifecycle::OnExit::EndsProcess).
+/// Spawn it as a task of the lifecycle, with [`OnExit::EndsProcess`](crate::lifecycle::OnExit::EndsProcess).
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -126,7 +126,7 @@ pub async fn serve(
         threads => match Reactors::start(threads) {
             Ok(reactors) => Some(Arc::new(reactors)),
             Err(error) => {
-                tracing::warn!(%error, threads, "no threads for streams: each costs more memory");
+                tracing::warn!(%error, threads, "no stream threads: each stream costs more memory");
                 None
             }
         },
@@ -149,26 +149,26 @@ pub async fn serve(
     tokio::select! {
         () = server.accept_forever(&listener, &permits) => {},
         () = lifecycle.stop_accepting().cancelled_owned() => {},
-        () = failed(reactors.as_deref()) => tracing::error!("a thread that sends streams has ended"),
+        () = failed(reactors.as_deref()) => tracing::error!("a stream thread has ended"),
     }
     drop(listener);
     server.connections.close();
-    // Bounded by the life: each connection drops itself at the hard stop.
+    // Bounded by the lifecycle: each connection ends itself at the hard stop.
     server.connections.wait().await;
     if let Some(reactors) = reactors {
         closed.run_until_cancelled(reactors.finish()).await;
     }
 }
 
-/// Accepted connections inherit it.
+/// Sets the option on the listener; accepted connections inherit it.
 fn set_silent_timeout(listener: &TcpListener, timeout: Option<Duration>) {
     #[cfg(any(target_os = "android", target_os = "linux"))]
     if let Err(error) = SockRef::from(listener).set_tcp_user_timeout(timeout) {
-        tracing::warn!(%error, "clients that are gone will be noticed late");
+        tracing::warn!(%error, "no TCP_USER_TIMEOUT: lost clients are noticed late");
     }
 }
 
-/// Never, where there are no threads.
+/// Resolves when a thread for streams has failed; never if there are none.
 async fn failed(reactors: Option<&Reactors>) {
     match reactors {
         Some(reactors) => reactors.failed().await,
@@ -201,25 +201,26 @@ impl Server {
     async fn accept_forever(&self, listener: &TcpListener, permits: &Arc<Semaphore>) {
         let mut failing = false;
         let mut accepted = 0_usize;
-        // We never close the semaphore, so this loop ends only from outside.
+        // The semaphore is never closed, so this loop ends only when it is cancelled.
         while let Ok(permit) = Arc::clone(permits).acquire_owned().await {
             match listener.accept().await {
                 Ok((stream, remote)) => {
                     failing = false;
                     self.start(stream, remote, permit);
-                    // Thousands that come at once wait in the backlog, not before everybody else's tasks.
+                    // A burst of thousands of connections waits in the backlog and does not hold up all
+                    // other tasks.
                     accepted += 1;
                     if accepted.is_multiple_of(ACCEPTED_AT_ONCE) {
                         tokio::task::yield_now().await;
                     }
                 }
-                // The client went away before we took it: nobody's loss.
+                // The client disconnected before it was accepted: nothing is lost.
                 Err(error) if is_clients_fault(&error) => {}
                 Err(error) => {
-                    // Logged once per run of failures: out of descriptors, this comes 20 times a
-                    // second.
+                    // Logged once per series of failures: without free descriptors this happens 20 times
+                    // a second.
                     if !failing {
-                        tracing::warn!(%error, "cannot accept connections; trying again");
+                        tracing::warn!(%error, "cannot accept connections; retrying");
                     }
                     failing = true;
                     sleep(ACCEPT_BACKOFF).await;

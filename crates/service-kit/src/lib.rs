@@ -1,4 +1,4 @@
-//! What every service of Forgewire needs around its own work.
+//! The plumbing that every service of Forgewire needs around its own work.
 //!
 //! | module | gives |
 //! | --- | --- |
@@ -13,10 +13,9 @@
 //! | [`descriptors`] | the limit of file descriptors, raised at start and divided |
 //! | [`telemetry`] | log lines on stderr, panics among them |
 //!
-//! The binary puts them together: load the configuration, start telemetry, make a
-//! [`lifecycle::Lifecycle`], build services (they take their latches and spawn their tasks), serve,
-//! and
-//! `run_until(stop_signals())`. Nothing here knows a service or an adapter.
+//! The binary combines them: load the configuration, start telemetry, make a [`lifecycle::Lifecycle`],
+//! build services (they take their latches and spawn their tasks), serve, and
+//! `run_until(stop_signals())`. Nothing here depends on a service or an adapter.
 
 pub mod admin;
 pub mod config;

@@ -1,14 +1,12 @@
 //! From start to stop: readiness, tracked tasks, drain, hard stop.
 //!
 //! ```text
-//! Starting ──all latches ready──▶ Ready ──signal, or a task that must not end──▶ Draining ──▶
-//! Closed
+//! Starting ──all latches ready──▶ Ready ──signal, or a task that must not end──▶ Draining ──▶ Closed
 //! ```
 //!
 //! - *Draining* is the soft stop: readiness is false, no new work begins, streams end spread over
 //!   the drain window. It ends early when every tracked task has finished.
-//! - *Closed* is the hard stop: everything ends now. What does not end within [`HARD_STOP`] is
-//!   dropped.
+//! - *Closed* is the hard stop: everything ends now. Tasks that do not end within [`HARD_STOP`] are dropped.
 //! - A second stop signal, or the end of the drain window, leads to the hard stop.
 
 use std::{
@@ -30,10 +28,10 @@ use serde::Serialize;
 use tokio::time::{sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How long tasks have to end by themselves after the hard stop, before they are dropped.
+/// The time in which tasks can end by themselves after the hard stop, before they are dropped.
 pub const HARD_STOP: Duration = Duration::from_secs(1);
 
-/// Where a process is in its life.
+/// The phase in the life of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
@@ -47,10 +45,10 @@ pub enum Phase {
     Closed,
 }
 
-/// What to do when a task ends before the drain.
+/// The reaction to a task that ends before the drain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnExit {
-    /// Nothing: it may. A panic is logged.
+    /// None: the task may finish. A panic is logged.
     MayFinish,
     /// The process cannot work without it: drain and exit with a failure.
     EndsProcess,
@@ -59,24 +57,24 @@ pub enum OnExit {
 /// Whether the process can take work now, and if not, why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Readiness {
-    /// It can.
+    /// Whether it can.
     pub ready: bool,
     /// The phase.
     pub phase: Phase,
-    /// Latches that are not ready, with the reason.
+    /// Latches that are not ready, each with the reason.
     pub waiting_for: Vec<(&'static str, String)>,
 }
 
-/// How the process ended.
+/// The outcome of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
-    /// Nothing failed, and every task ended within the drain window.
+    /// Whether nothing failed and every task ended within the drain window.
     pub clean: bool,
     /// The task whose end or panic stopped the process.
     pub failed_task: Option<&'static str>,
 }
 
-/// The life of one process, shared by everything in it. Cloning is cheap and gives the same life.
+/// The lifecycle of one process, shared by all its components. Cloning is cheap and gives the same lifecycle.
 #[derive(Clone)]
 pub struct Lifecycle {
     inner: Arc<Inner>,
@@ -98,20 +96,20 @@ struct Inner {
 
 struct LatchState {
     name: &'static str,
-    /// Why it is not ready; `None` when it is.
+    /// The reason why it is not ready; `None` when it is.
     waiting: Option<String>,
 }
 
 impl Lifecycle {
-    /// A life whose soft stop lasts at most `drain`.
+    /// A lifecycle whose soft stop lasts up to `drain`.
     #[must_use]
     pub fn new(drain: Duration) -> Self {
         Self::with_keep_accepting(drain, Duration::ZERO)
     }
 
-    /// As [`Lifecycle::new`], and listeners accept for `keep_accepting` more (at most the drain
-    /// window) after readiness went false: behind a balancer the news takes a moment, and a
-    /// connection that is refused meanwhile is an error to somebody.
+    /// As [`Lifecycle::new`], but listeners continue to accept for `keep_accepting` (up to the drain
+    /// window) after readiness became false: a balancer takes a moment to notice, and a connection that
+    /// is refused meanwhile is an error for its client.
     #[must_use]
     pub fn with_keep_accepting(drain: Duration, keep_accepting: Duration) -> Self {
         let inner = Inner {
@@ -132,8 +130,8 @@ impl Lifecycle {
         }
     }
 
-    /// A condition of readiness, not ready at first. Take all latches before the admin listener
-    /// opens: a life without latches is ready.
+    /// Adds a condition of readiness, which is not ready at first. Take all latches before the admin
+    /// listener opens: a lifecycle without latches is ready.
     pub fn latch(&self, name: &'static str) -> Latch {
         let mut latches = self.inner.latches.lock();
         latches.push(LatchState {
@@ -182,33 +180,33 @@ impl Lifecycle {
         }
     }
 
-    /// The soft stop. Each call makes a token (cancelling it stops nobody else): call it once per
-    /// task and clone, not once per stream.
+    /// A token that is cancelled at the soft stop. Each call makes a new one (cancelling it affects no
+    /// other task): call this once per task and clone the token, not once per stream.
     #[must_use]
     pub fn draining(&self) -> CancellationToken {
         self.inner.draining.child_token()
     }
 
-    /// When listeners stop accepting: with the soft stop or a little later
+    /// A token that is cancelled when listeners stop accepting: at the soft stop or a little later
     /// (see [`Lifecycle::with_keep_accepting`]).
     #[must_use]
     pub fn stop_accepting(&self) -> CancellationToken {
         self.inner.stop_accepting.child_token()
     }
 
-    /// The hard stop: everything ends now.
+    /// A token that is cancelled at the hard stop: everything ends now.
     #[must_use]
     pub fn closed(&self) -> CancellationToken {
         self.inner.closed.child_token()
     }
 
-    /// How long the soft stop lasts at most.
+    /// The maximum duration of the soft stop.
     #[must_use]
     pub fn drain_window(&self) -> Duration {
         self.inner.drain_window
     }
 
-    /// Starts a task that this life owns: the drain waits for it, the hard stop ends it.
+    /// Starts a task that this lifecycle owns: the drain waits for it, the hard stop ends it.
     ///
     /// The task watches [`Lifecycle::draining`] and [`Lifecycle::closed`] itself; one that does not
     /// is dropped [`HARD_STOP`] after the hard stop.
@@ -225,8 +223,7 @@ impl Lifecycle {
         let life = self.clone();
         let dropped = self.inner.dropped.clone();
         self.inner.tasks.spawn(async move {
-            // The lock of nothing is held over the task, so that a panic leaves no broken state of
-            // ours.
+            // No lock is held while the task runs, so that a panic leaves no broken state behind.
             let task = AssertUnwindSafe(task).catch_unwind();
             let ended = tokio::select! {
                 ended = task => Some(ended.is_ok()),
@@ -236,7 +233,7 @@ impl Lifecycle {
         });
     }
 
-    /// Names of the tasks that run, with how many of each.
+    /// Names of the running tasks, with the number of each.
     #[must_use]
     pub fn running_tasks(&self) -> BTreeMap<&'static str, usize> {
         self.inner.running.lock().clone()
@@ -250,25 +247,25 @@ impl Lifecycle {
         }
     }
 
-    /// Ends the drain at once; begins the hard stop.
+    /// Ends the drain at once and begins the hard stop.
     pub fn hard_stop(&self) {
         self.shut_down();
         self.inner.stop_accepting.cancel();
         self.inner.closed.cancel();
     }
 
-    /// Lives until `stop_signal` (or [`Lifecycle::shut_down`], or the end of a task that must not
-    /// end), then drains, stops hard and returns. It takes at most the drain window and
-    /// [`HARD_STOP`].
+    /// Runs until `stop_signal` (or [`Lifecycle::shut_down`], or the end of a task that must not end),
+    /// then drains, stops hard and returns. The stop takes up to the drain window and [`HARD_STOP`].
     ///
-    /// Use [`Lifecycle::run_until`] with [`stop_signals`] where a second signal shall stop at once.
+    /// Use [`Lifecycle::run_until`] with [`stop_signals`] where a second signal should stop the process
+    /// at once.
     pub async fn run(&self, stop_signal: impl Future<Output = ()>) -> Outcome {
         self.run_until(stream::once(stop_signal)).await
     }
 
     /// As [`Lifecycle::run`]; the second signal during the drain leads to the hard stop at once.
     pub async fn run_until(&self, stop_signals: impl Stream<Item = ()>) -> Outcome {
-        // A stream that ends gives no more signals: it must not look like one.
+        // A stream that ends gives no more signals: its end must not be taken for one.
         let mut signals = pin!(stop_signals.chain(stream::pending()).fuse());
         let draining = self.draining();
         tokio::select! {
@@ -306,7 +303,8 @@ impl Lifecycle {
         }
     }
 
-    /// `ended`: `Some(true)` it returned, `Some(false)` it panicked, `None` we dropped it.
+    /// `ended` is `Some(true)` if the task returned, `Some(false)` if it panicked, and `None` if it
+    /// was dropped.
     fn ended(&self, name: &'static str, on_exit: OnExit, ended: Option<bool>) {
         let mut running = self.inner.running.lock();
         if let Some(count) = running.get_mut(name) {
@@ -344,9 +342,9 @@ impl fmt::Debug for Lifecycle {
     }
 }
 
-/// A condition of readiness. Dropping it changes nothing: what was not ready stays so.
+/// A condition of readiness. Dropping it changes nothing: a latch that was not ready stays not ready.
 #[derive(Clone)]
-#[must_use = "a latch that nobody sets keeps the process from being ready"]
+#[must_use = "a latch that is never set keeps the process from being ready"]
 pub struct Latch {
     inner: Arc<Inner>,
     index: usize,
@@ -371,7 +369,7 @@ impl Latch {
             .waiting
             .replace(why.to_owned());
         if before.as_deref() != Some(why) {
-            // While everything still starts, "not ready" is the normal course of things.
+            // While the process is starting, "not ready" is normal.
             if self.inner.been_ready.load(Ordering::Relaxed) {
                 tracing::warn!(latch = self.name, why, "not ready");
             } else {
@@ -389,14 +387,14 @@ impl fmt::Debug for Latch {
     }
 }
 
-/// Resolves with the first SIGTERM or SIGINT. Where the process should also stop hard on the second
-/// one, use [`stop_signals`].
+/// Resolves at the first SIGTERM or SIGINT. Where the process should also stop hard on the second one,
+/// use [`stop_signals`].
 pub async fn stop_signal() {
     pin!(stop_signals()).next().await;
 }
 
-/// One item per SIGTERM or SIGINT, from the first poll on. Never ends; if the operating system
-/// refuses the handlers, that is logged and no signal comes.
+/// One item per SIGTERM or SIGINT, from the first poll on. Never ends; if the operating system refuses
+/// the handlers, that is logged and the stream yields nothing.
 pub fn stop_signals() -> impl Stream<Item = ()> + Send {
     use tokio::signal::unix::{SignalKind, signal};
     stream::once(async {

@@ -12,7 +12,7 @@ use prometheus_client::{
     metrics::histogram::Histogram,
 };
 
-/// Where a process keeps its metrics.
+/// The registry of a process's metrics.
 pub type Registry = prometheus_client::registry::Registry;
 
 /// Buckets for latencies in seconds: 100 µs to 10 s, in steps of 1, 2.5 and 5.
@@ -21,7 +21,7 @@ pub const LATENCY_BUCKETS_SECONDS: [f64; 16] = [
     5.0, 10.0,
 ];
 
-/// The media type of what [`encode`] gives (OpenMetrics 1.0).
+/// The media type of the text that [`encode`] returns (OpenMetrics 1.0).
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// A histogram of latencies in seconds; also the constructor for a `Family`.

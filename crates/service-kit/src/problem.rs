@@ -1,7 +1,7 @@
 //! Errors outside MCP: RFC 9457 problem+json, and the one mapping of error classes to HTTP.
 //!
-//! What the user reads and what the log gets are different texts: [`Problem::from_error`] logs the
-//! error with all its sources and gives the caller only what helps the caller.
+//! The caller and the log get different texts: [`Problem::from_error`] logs the error with all its
+//! sources and gives the caller only information that helps the caller.
 
 use std::{error::Error, fmt};
 
@@ -10,16 +10,16 @@ use http::{HeaderValue, StatusCode, header};
 use model::{Classified, ErrorClass};
 use serde_json::{Map, Value};
 
-/// What a client waits by default when waiting helps, in seconds.
+/// Default wait before a retry where waiting helps, in seconds.
 pub const DEFAULT_RETRY_AFTER_SECONDS: u32 = 1;
 
 /// The media type of a problem (RFC 9457 §3).
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
-/// The members that RFC 9457 and we define; [`Problem::with`] cannot replace them.
+/// The members that RFC 9457 and Forgewire define; [`Problem::with`] cannot replace them.
 const RESERVED: [&str; 5] = ["type", "title", "status", "detail", "code"];
 
-/// The HTTP status of an error class: the only place that says so.
+/// The HTTP status of an error class: the only place that defines it.
 #[must_use]
 pub const fn status_of(class: ErrorClass) -> StatusCode {
     match class {
@@ -62,11 +62,10 @@ impl Problem {
         }
     }
 
-    /// The problem that an error is to the caller; the log gets the error with its sources.
+    /// Converts an error to the problem that the caller reads; the error with its sources is logged.
     ///
-    /// The error's own text becomes the detail only where the caller can act on it (caller,
-    /// missing, conflict). Otherwise it may speak of our insides, and the caller gets code and
-    /// title only.
+    /// The error's own text becomes the detail only where the caller can act on it (caller, missing,
+    /// conflict). Otherwise it may reveal internals, and the caller gets code and title only.
     #[must_use]
     pub fn from_error(
         error: &(impl Classified + ?Sized),
@@ -84,28 +83,28 @@ impl Problem {
         }
     }
 
-    /// Another status than that of the class, for instance 413 or 415.
+    /// Sets a status other than that of the class, for instance 413 or 415.
     #[must_use]
     pub fn status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
     }
 
-    /// What is wrong with this very request, in words that the caller may read.
+    /// Sets the detail: what is wrong with this particular request, in words that the caller may read.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
-    /// When to come back, in seconds.
+    /// Sets the wait before a retry, in seconds.
     #[must_use]
     pub fn retry_after_seconds(mut self, seconds: u32) -> Self {
         self.retry_after_seconds = Some(seconds);
         self
     }
 
-    /// A member of its own (RFC 9457 §3.2). Names that the standard or we define are ignored.
+    /// Adds an extension member (RFC 9457 §3.2). Names that the standard or Forgewire defines are ignored.
     #[must_use]
     pub fn with(mut self, key: &'static str, value: Value) -> Self {
         if !RESERVED.contains(&key) {
@@ -157,7 +156,8 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Logs an error with its sources: what an operator must see is louder than a caller's mistake.
+/// Logs an error with its sources: an error that an operator must see has a higher level than a
+/// caller's mistake.
 pub(crate) fn log(error: &(impl Classified + ?Sized), class: ErrorClass, code: &'static str) {
     let causes = Causes(error.source());
     match class {
@@ -171,8 +171,7 @@ pub(crate) fn log(error: &(impl Classified + ?Sized), class: ErrorClass, code: &
     }
 }
 
-/// The sources of an error, outermost first. Errors of ours never repeat their source in their own
-/// text.
+/// The sources of an error, outermost first. Our errors never repeat their source in their own text.
 struct Causes<'a>(Option<&'a (dyn Error + 'static)>);
 
 impl fmt::Display for Causes<'_> {

@@ -17,14 +17,14 @@ use serde::{Deserialize, Serialize};
 use tracing::Subscriber;
 use tracing_subscriber::{EnvFilter, fmt, util::SubscriberInitExt};
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
     /// For people; in colour on a terminal.
     #[default]
     Text,
-    /// One JSON object a line, for machines.
+    /// One JSON object per line, for machines.
     Json,
 }
 
@@ -32,9 +32,9 @@ pub enum LogFormat {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetryConfig {
-    /// How log lines look: `text` or `json`.
+    /// Format of log lines: `text` or `json`.
     pub format: LogFormat,
-    /// What is logged: a level, and levels by crate, for instance `info,sse_edge=debug`.
+    /// Filter of log lines: a level, and levels per crate, for instance `info,sse_edge=debug`.
     pub filter: String,
 }
 
@@ -47,15 +47,15 @@ impl Default for TelemetryConfig {
     }
 }
 
-/// What can be wrong with telemetry.
+/// Errors in the section `[telemetry]`.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The filter cannot be read.
-    #[error("telemetry.filter: `{filter}` is no filter such as `info,sse_edge=debug`")]
+    #[error("telemetry.filter: `{filter}` is not a filter such as `info,sse_edge=debug`")]
     Filter {
-        /// What was given.
+        /// The filter as it was given.
         filter: String,
-        /// What is wrong with it.
+        /// The parser's error.
         #[source]
         source: tracing_subscriber::filter::ParseError,
     },
@@ -67,8 +67,8 @@ impl Classified for TelemetryError {
     }
 }
 
-/// Starts logging for the whole process, panics included. The first call decides; a later one, for
-/// instance of the next test in the same process, only checks its filter.
+/// Starts logging for the whole process, panics included. The first call takes effect; a later one, for
+/// instance by the next test in the same process, only checks its filter.
 ///
 /// # Errors
 /// The filter cannot be read.
@@ -80,7 +80,7 @@ pub fn init(config: &TelemetryConfig) -> Result<(), TelemetryError> {
     Ok(())
 }
 
-/// A subscriber behind one type, whichever format it has.
+/// A subscriber behind one type, whatever its format.
 type AnySubscriber = Box<dyn Subscriber + Send + Sync>;
 
 fn subscriber<W>(
@@ -108,8 +108,8 @@ where
     })
 }
 
-/// A panic is a log line like any other, so that it is found where one looks, with the trace it
-/// hit.
+/// Logs a panic like any other event, so that it is found among the log lines, with the trace in which
+/// it occurred.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let payload = panic.payload();
     let what = payload

@@ -1,10 +1,10 @@
 //! Trace context over HTTP: one trace from the webhook's POST to the SSE write.
 //!
-//! [`layer`] reads `traceparent` (W3C Trace Context) or starts a trace, and puts the
-//! [`TraceContext`] of this request, a child of the caller's, into the request's extensions;
-//! handlers take it with [`Trace`]. Log lines of a handler are inside a span `request` with
-//! `trace_id`, method and path. The path has no query: a token may be there. The span ends with the
-//! response's head: a long stream is not one span.
+//! [`layer`] reads `traceparent` (W3C Trace Context) or starts a trace, and puts the [`TraceContext`] of
+//! this request, a child of the caller's, into the request's extensions; handlers extract it with
+//! [`Trace`]. Log lines of a handler are inside a span `request` with `trace_id`, method and path. The
+//! path is logged without its query, which may hold a token. The span ends with the response's head: a
+//! long stream is not one span.
 
 use std::{
     convert::Infallible,
@@ -24,13 +24,13 @@ use crate::problem::Problem;
 /// The header, and the key of gRPC metadata and of bus headers.
 pub const TRACEPARENT: &str = "traceparent";
 
-/// The middleware; `ids` gives span and trace ids.
+/// The middleware; `ids` provides span and trace ids.
 #[must_use]
 pub fn layer(ids: Arc<dyn IdSource>) -> TraceLayer {
     TraceLayer { ids }
 }
 
-/// The trace that a header map speaks of; `None` without a readable `traceparent`.
+/// The trace context of a header map; `None` without a readable `traceparent`.
 #[must_use]
 pub fn from_headers(headers: &HeaderMap) -> Option<TraceContext> {
     headers
@@ -40,7 +40,7 @@ pub fn from_headers(headers: &HeaderMap) -> Option<TraceContext> {
         .and_then(TraceContext::parse)
 }
 
-/// Made by [`layer`].
+/// The layer that [`layer`] returns.
 #[derive(Debug, Clone)]
 pub struct TraceLayer {
     ids: Arc<dyn IdSource>,
@@ -57,7 +57,7 @@ impl<S> Layer<S> for TraceLayer {
     }
 }
 
-/// Made by [`TraceLayer`].
+/// The service that [`TraceLayer`] builds.
 #[derive(Debug, Clone)]
 pub struct TraceService<S> {
     inner: S,
@@ -89,7 +89,7 @@ where
     }
 }
 
-/// The trace of this request, for handlers.
+/// Extracts the trace of the request, for handlers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trace(pub TraceContext);
 
@@ -98,7 +98,7 @@ impl<S: Sync> FromRequestParts<S> for Trace {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         parts.extensions.get().copied().map(Self).ok_or_else(|| {
-            tracing::error!("a route that wants its trace lacks the trace layer");
+            tracing::error!("a route extracts its trace but has no trace layer");
             Problem::new(ErrorClass::Permanent, "internal", "Internal error")
         })
     }

@@ -77,7 +77,7 @@ async fn out_of_descriptors_the_listener_says_so_once_and_goes_on_when_there_are
         while log.warnings() == 0 {
             sleep(Duration::from_millis(5)).await;
         }
-        // Some more tries that fail.
+        // A few more attempts that fail.
         sleep(Duration::from_millis(200)).await;
     };
     timeout(DEADLINE, warned)

@@ -31,10 +31,10 @@ use tokio::{
     time::timeout,
 };
 
-/// More than anything here takes, so that a broken promise is a failure and no hang.
+/// Longer than anything here takes, so that a broken promise is a failure and not a hang.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// What a test says to the streams that it opened.
+/// The commands of a test to the streams that it opened.
 #[derive(Default)]
 struct Script {
     frames: Mutex<VecDeque<String>>,
@@ -272,7 +272,7 @@ async fn what_a_client_sends_after_its_request_is_dropped_and_too_much_ends_the_
             .await
             .contains("hello")
     );
-    // It may be cut while it still talks.
+    // The connection may be cut while the client is still sending.
     let _ = client.write_all(&[b'x'; 1 << 20]).await;
     server.closed().await;
 }

@@ -25,7 +25,7 @@ impl StreamBody {
         }
     }
 
-    /// What comes next. Hyper has room when it asks, and keeps what it gets.
+    /// Polls the next frames. Hyper has room when it polls, and keeps what it gets.
     pub(crate) fn poll_next(source: &mut dyn Source, cx: &mut Context<'_>) -> Poll<(Bytes, Fill)> {
         let mut out = Outgoing::plain();
         source.poll_fill(cx, &mut out).map(|fill| {
@@ -37,7 +37,7 @@ impl StreamBody {
     }
 }
 
-/// The next frame of a body; the source goes when it has ended.
+/// The next frame of a body; the source is dropped when it has ended.
 pub(crate) fn poll_frame_of(
     place: &mut Option<Box<dyn Source>>,
     cx: &mut Context<'_>,

@@ -1,4 +1,4 @@
-//! A source that travels with its response, for whoever drives it.
+//! A source that travels with its response to its driver.
 
 use std::{
     convert::Infallible,
@@ -14,21 +14,21 @@ use http_body::Frame;
 
 use crate::{Fill, Outgoing, Progress, Source, StreamBody, body::poll_frame_of, sync::Mutex};
 
-/// The source of a response, in its extensions and in its body: the HTTP server takes it out for a reactor,
-/// or leaves it to the body and asks here whether the client is still worth waiting for. Clones are the
-/// same source.
+/// The source of a response, in its extensions and in its body: the HTTP server takes it out for a
+/// reactor, or leaves it to the body and asks here whether the client is still worth waiting for. Clones
+/// share the same source.
 #[derive(Clone)]
 pub struct Handover(Arc<Mutex<Place>>);
 
 struct Place {
-    /// `None` once it was taken, or has ended.
+    /// `None` once it has been taken or has ended.
     source: Option<Box<dyn Source>>,
-    /// The body may have more at once.
+    /// Whether the body may have more at once.
     has_more: bool,
 }
 
 impl Handover {
-    /// Makes one of a source.
+    /// Wraps a source.
     #[must_use]
     pub fn new(source: Box<dyn Source>) -> Self {
         Self(Arc::new(Mutex::new(Place {
@@ -37,14 +37,14 @@ impl Handover {
         })))
     }
 
-    /// The body for the case that nobody takes the source.
+    /// The body, for the case that the source is not taken.
     #[must_use]
     pub fn body(&self) -> HandoverBody {
         HandoverBody(self.clone())
     }
 
-    /// Takes the source, with its first frames: they go out with the response's head. `None` if somebody
-    /// has it already, or if it ended with its first frames (then they are left to the body).
+    /// Takes the source with its first frames, which are sent with the response's head. `None` if it has
+    /// been taken already, or if it ended with its first frames (then they are left to the body).
     #[must_use]
     pub fn take(&self) -> Option<(Bytes, Box<dyn Source>)> {
         let mut place = self.0.lock();
@@ -60,15 +60,15 @@ impl Handover {
         }
     }
 
-    /// Whether the source gives up a client that has been behind for so long and takes nothing now
-    /// ([`Source::gives_up`]). `None` if the source is not here.
+    /// Whether the source gives up a client that has been behind for this long and takes nothing now
+    /// ([`Source::gives_up`]). `None` if the source has been taken or has ended.
     #[must_use]
     pub fn gives_up(&self, behind: Duration) -> Option<bool> {
         let place = self.0.lock();
         place.source.as_ref().map(|source| source.gives_up(behind))
     }
 
-    /// Whether the body did not get to the source's end when it was polled last: its client is behind, even
+    /// Whether the last poll of the body still found something to send: then its client is behind, even
     /// if it has taken all that was written.
     #[must_use]
     pub fn has_more(&self) -> bool {
@@ -83,7 +83,7 @@ impl fmt::Debug for Handover {
     }
 }
 
-/// What is left of a source that has ended.
+/// The remaining frames of a source that has ended.
 struct Ended(Bytes);
 
 impl Source for Ended {
@@ -99,7 +99,7 @@ impl Source for Ended {
     }
 }
 
-/// The source of a [`Handover`] as a body, as long as nobody takes it. Dropping it closes the stream.
+/// The source of a [`Handover`] as a body, as long as it is not taken. Dropping it closes the stream.
 #[derive(Debug)]
 pub struct HandoverBody(Handover);
 
@@ -120,7 +120,7 @@ impl http_body::Body for HandoverBody {
 
 impl Drop for HandoverBody {
     fn drop(&mut self) {
-        // Outside the lock: a source that is dropped has a life of its own.
+        // Outside the lock: dropping a source runs code of its own.
         let source = self.0.0.lock().source.take();
         drop(source);
     }

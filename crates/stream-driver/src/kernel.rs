@@ -1,4 +1,4 @@
-//! What a reactor has of the kernel: readiness of sockets, and a wake-up from other threads.
+//! The parts of the kernel that a reactor uses: readiness of sockets, and a wake-up from other threads.
 
 #[cfg(not(feature = "shuttle"))]
 pub(crate) use mio::{Events, Interest, Poll, Token, Waker, event::Event, net::TcpStream};

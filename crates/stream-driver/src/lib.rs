@@ -1,13 +1,14 @@
-//! Two drivers for an answer that goes on for hours, and what they drive.
+//! Two drivers for an answer that lasts for hours, and the sources that they drive.
 //!
-//! A [`Source`] knows what its client is still to get, and has no queue: it is asked when there is room,
-//! writes into a buffer that all streams share ([`Outgoing`]), and hears how much of it the socket took.
+//! A [`Source`] knows what its client has still to get, and has no queue: it is polled when there is
+//! room, writes into a buffer that all streams share ([`Outgoing`]), and is then given how much of it
+//! the socket took.
 //!
 //! - [`StreamBody`] is a source as a body that hyper polls: HTTP/1.0, HTTP/2 and TLS.
 //! - [`Reactors`] are threads that own sockets: plain HTTP/1.1, once hyper has written the head and the
 //!   first frame. A stream is then a slab entry: no task, no timer, no buffer.
 //!
-//! An HTTP server lets a response choose: the source travels with it as a [`Handover`].
+//! In an HTTP server the response chooses between them: the source travels with it as a [`Handover`].
 
 mod body;
 mod handover;

@@ -1,4 +1,4 @@
-//! One stream on one socket, without a thread: what a reactor does with it.
+//! One stream on one socket, without a thread: the logic that a reactor applies to it.
 
 use std::{
     io,
@@ -10,47 +10,48 @@ use bytes::Bytes;
 
 use crate::{Fill, Outgoing, Source, outgoing::Framing};
 
-/// How often a line that is behind is looked at ([`Line::sweep`]).
+/// Interval at which a line that is behind is checked ([`Line::sweep`]).
 pub const SWEEP: Duration = Duration::from_secs(1);
-/// Buffers that one stream gets in a turn before others have theirs.
+/// Number of buffers that one stream fills in a turn before others have theirs.
 const TURN_FILLS: usize = 2;
-/// What a client may send after its request. Nothing is expected of it, so this much is an attack.
+/// Number of bytes that a client may send after its request. It is not expected to send any, so more is
+/// an attack.
 const MAX_DISCARDED_BYTES: usize = 64 << 10;
 
-/// What a line writes to. Calls never wait.
+/// The socket that a line writes to. Calls never wait.
 pub trait Socket {
     /// Sends a part of `bytes`; [`io::ErrorKind::WouldBlock`] when there is no room, after which the
-    /// reactor is told when there is.
+    /// reactor gets an event when there is.
     fn send(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Reads what the client sent, and forgets it. `Ok(0)`: the client is gone.
+    /// Reads what the client sent and discards it. `Ok(0)`: the client is gone.
     fn discard(&mut self) -> io::Result<usize>;
 
-    /// Sends no more.
+    /// Ends the sending side.
     fn finish(&mut self);
 }
 
-/// Why a line is closed.
+/// The reason why a line is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closed {
     /// The source ended, and its client has everything.
     Ended,
-    /// The client went away.
+    /// The client disconnected.
     Gone,
-    /// The source gave its client up: that one reads too slowly, or may read no more.
+    /// The source gave up its client, which reads too slowly or may no longer read.
     GivenUp,
-    /// The client talks where it should listen.
+    /// The client sends data although it should only read.
     Talks,
 }
 
-/// What a turn came to.
+/// The result of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
     /// Nothing to do until the source wakes it or the socket has room.
     Idle,
-    /// There is more, and it is somebody else's turn.
+    /// There is more to send, after the turns of other lines.
     More,
-    /// It is over; drop it.
+    /// The line is closed; drop it.
     Closed(Closed),
 }
 
@@ -59,10 +60,10 @@ pub struct Line<S> {
     source: Box<dyn Source>,
     socket: S,
     waker: Waker,
-    /// What is left of a frame; the rest of the stream is a position in its source.
+    /// The rest of a frame; the rest of the stream is a position in its source.
     rest: Bytes,
     discarded_bytes: usize,
-    /// Rounds of the sweep since the client did not take everything; 0 when it has everything.
+    /// Number of sweeps since the client did not take everything; 0 when it has everything.
     behind_sweeps: u32,
     is_blocked: bool,
     is_behind: bool,
@@ -80,7 +81,7 @@ impl Default for Scratch {
 }
 
 impl<S: Socket> Line<S> {
-    /// A stream whose head is out; `waker` is woken when the line needs a turn.
+    /// A stream whose response head has been sent; `waker` is woken when the line needs a turn.
     pub fn new(source: Box<dyn Source>, socket: S, waker: Waker) -> Self {
         Self {
             source,
@@ -100,15 +101,15 @@ impl<S: Socket> Line<S> {
         self.is_behind
     }
 
-    /// Whether others go first.
+    /// Whether other lines have their turn first.
     pub fn is_catching_up(&self) -> bool {
         self.source.is_catching_up()
     }
 
-    /// Sends what there is, as far as the socket takes it.
+    /// Sends what the source has, as far as the socket takes it.
     pub fn turn(&mut self, scratch: &mut Scratch) -> Turn {
         if self.is_blocked {
-            // Woken, and cannot say anything: it may be that nothing should be said any more.
+            // The line was woken but cannot send: its source may want to end it.
             return self.look_at_patience();
         }
         for _ in 0..TURN_FILLS {
@@ -148,12 +149,12 @@ impl<S: Socket> Line<S> {
         Turn::More
     }
 
-    /// The socket has room; whether the line waited for it, and needs a turn.
+    /// The socket has room. Returns whether the line waited for it and needs a turn.
     pub fn writable(&mut self) -> bool {
         std::mem::take(&mut self.is_blocked)
     }
 
-    /// The client sent something, or went away.
+    /// The client sent something or disconnected.
     pub fn readable(&mut self) -> Option<Closed> {
         while self.discarded_bytes <= MAX_DISCARDED_BYTES {
             match self.socket.discard() {
@@ -167,7 +168,7 @@ impl<S: Socket> Line<S> {
         Some(Closed::Talks)
     }
 
-    /// Another [`SWEEP`] has gone by.
+    /// Another [`SWEEP`] has passed.
     pub fn sweep(&mut self) -> Turn {
         if self.is_behind {
             self.behind_sweeps = self.behind_sweeps.saturating_add(1);
@@ -202,7 +203,7 @@ impl<S: Socket> Line<S> {
         Ok(())
     }
 
-    /// Sends until all is gone or the socket is full.
+    /// Sends until everything is sent or the socket is full.
     fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut sent = 0;
         while sent < bytes.len() {

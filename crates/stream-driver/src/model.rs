@@ -1,9 +1,9 @@
 //! A kernel for model checks: sockets and readiness under the scheduler of `shuttle`, so that
 //! [`Reactors`] run on it as they are.
 //!
-//! It gives no more than the real one does. Readiness is told on an edge: of room after a write that found
-//! none, of a client that left, once. Time stands still: who waits with a timeout waits for ever, so what
-//! only the sweep would find counts as lost.
+//! It guarantees no more than the real one does. Readiness is reported on an edge: of room after a write
+//! that found none, of a client that left, once. Time stands still: a wait with a timeout never times
+//! out, so what only the sweep would find counts as lost.
 
 use std::{
     collections::VecDeque,
@@ -27,7 +27,7 @@ fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Token(pub(crate) usize);
 
-/// Everything is watched for everything.
+/// Every socket is watched for all kinds of readiness.
 pub(crate) struct Interest;
 
 impl Interest {
@@ -93,7 +93,7 @@ impl<'e> IntoIterator for &'e Events {
     }
 }
 
-/// Events that nobody has fetched.
+/// Events that have not been fetched.
 #[derive(Default)]
 struct Queue {
     events: Mutex<VecDeque<Event>>,
@@ -115,7 +115,7 @@ impl Queue {
     }
 }
 
-/// Tells who watches of a socket.
+/// Registers the sockets that a poll watches.
 #[derive(Clone, Default)]
 pub(crate) struct Registry(Arc<Queue>);
 
@@ -193,14 +193,14 @@ impl Waker {
 }
 
 struct Pipe {
-    /// Bytes that the socket takes now.
+    /// Number of bytes that the socket takes now.
     room: usize,
-    /// Nobody is told of room unless a write found none.
+    /// Room is reported only after a write that found none.
     found_no_room: bool,
     bytes: Vec<u8>,
     watcher: Option<(Registry, Token)>,
     client_left: bool,
-    /// The server ended it in good order.
+    /// The server ended it regularly.
     is_finished: bool,
     is_closed: bool,
 }
@@ -265,15 +265,15 @@ impl Drop for TcpStream {
     }
 }
 
-/// The client's end of a connection. Dropping it is going away.
+/// The client's end of a connection. Dropping it disconnects.
 pub struct Client(Arc<Wire>);
 
 impl Client {
-    /// Waits for bytes and takes them, which makes room for as many; `None` when the server closed the
-    /// connection, and whether in good order.
+    /// Waits for bytes and takes them, which makes room for as many; `None` when the server ended the
+    /// connection regularly.
     ///
     /// # Errors
-    /// The end came without order.
+    /// The server closed the connection without a regular end.
     pub fn read(&self) -> Result<Option<Vec<u8>>, Cut> {
         let mut pipe = locked(&self.0.pipe);
         while pipe.bytes.is_empty() && !pipe.is_closed && !pipe.is_finished {
@@ -318,11 +318,11 @@ impl Drop for Client {
     }
 }
 
-/// The server closed a connection without ending what it was saying.
+/// The server closed a connection without a regular end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cut;
 
-/// A connection whose socket holds so many bytes that the client has not read.
+/// A connection whose socket holds up to `room` bytes that the client has not read.
 #[must_use]
 pub fn connection(room: usize) -> (TcpStream, Client) {
     let pipe = Pipe {
@@ -345,7 +345,7 @@ impl Reactors {
     /// As [`Reactors::adopt`], with a socket of the model.
     ///
     /// # Panics
-    /// Never: the permit is of a semaphore of its own.
+    /// Never: the permit is from a semaphore of its own.
     pub fn adopt_modelled(&self, socket: TcpStream, source: Box<dyn Source>) {
         let permit = Arc::new(Semaphore::new(1)).try_acquire_owned();
         self.give(socket, source, permit.expect("it has one"));
@@ -353,9 +353,10 @@ impl Reactors {
 }
 
 /// Tries interleavings of `run`: half of the time at random, half by priorities that change at `depth`
-/// places (PCT). What panics or waits for ever in one of them fails, and its schedule is printed.
+/// places (PCT). An interleaving that panics or waits for ever fails, and its schedule is printed.
 ///
-/// The environment's `MODEL_SECONDS` says how long, 3 by default. The choice differs from run to run.
+/// The environment variable `MODEL_SECONDS` sets the duration, 3 by default. The schedules differ from
+/// run to run.
 ///
 /// # Panics
 /// An interleaving fails.
@@ -366,7 +367,7 @@ pub fn explore(depth: usize, run: impl Fn() + Send + Sync + 'static) {
     let mut config = shuttle::Config::new();
     config.stack_size = STACK_BYTES;
     config.silence_warnings = true;
-    // Reactors have one; nothing runs on it.
+    // Reactors need a runtime; nothing runs on it.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
@@ -388,7 +389,7 @@ pub fn explore(depth: usize, run: impl Fn() + Send + Sync + 'static) {
     println!("{tried} schedules");
 }
 
-/// Of one of the scheduler's threads: builds without optimization need much.
+/// Stack of one of the scheduler's threads: builds without optimization need much.
 const STACK_BYTES: usize = 512 << 10;
-/// Schedules that are tried between two looks at the clock.
+/// Number of schedules that are tried between two checks of the clock.
 const BATCH: usize = 100;

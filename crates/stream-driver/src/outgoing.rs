@@ -1,19 +1,19 @@
-//! Frames on their way to a socket.
+//! Frames that are offered to a socket.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::Progress;
 
-/// The longest head of a chunk: sixteen digits and the line's end.
+/// Maximum length of a chunk's head: sixteen digits and the line's end.
 const MAX_HEAD_BYTES: usize = 18;
 const LINE_END: &[u8] = b"\r\n";
 /// The chunk that ends a body (RFC 9112, section 7.1), without trailers.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-/// How frames look on the wire.
+/// The framing on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// As they are: somebody else frames them.
+    /// Unchanged: another layer frames them.
     Plain,
     /// Each as a chunk (RFC 9112, section 7.1).
     Chunked,
@@ -27,7 +27,7 @@ pub struct Chunk {
 }
 
 impl Chunk {
-    /// Encodes what `write` writes; `size_hint` is about its length in bytes.
+    /// Encodes what `write` writes; `size_hint` is its approximate length in bytes.
     pub fn new(size_hint: usize, write: impl FnOnce(&mut BytesMut)) -> Self {
         let mut buffer = BytesMut::with_capacity(size_hint + MAX_HEAD_BYTES + LINE_END.len());
         let head_bytes = chunk(&mut buffer, write);
@@ -54,8 +54,8 @@ impl Chunk {
     }
 }
 
-/// Adds what `write` writes as a chunk; nothing if it writes nothing, since an empty chunk is the end.
-/// Returns the length of the chunk's head.
+/// Adds what `write` writes as a chunk; nothing if it writes nothing, since an empty chunk would end the
+/// body. Returns the length of the chunk's head.
 fn chunk(buffer: &mut BytesMut, write: impl FnOnce(&mut BytesMut)) -> usize {
     let begin = buffer.len();
     write(buffer);
@@ -63,8 +63,8 @@ fn chunk(buffer: &mut BytesMut, write: impl FnOnce(&mut BytesMut)) -> usize {
     if bytes == 0 {
         return 0;
     }
-    // The head comes before what is known only now: moving some hundred bytes is cheaper than writing
-    // them twice.
+    // The head precedes the payload, whose length is known only now: moving some hundred bytes is
+    // cheaper than writing them twice.
     let mut digits = [0; MAX_HEAD_BYTES];
     let head = head(bytes, &mut digits);
     buffer.put_bytes(0, head.len());
@@ -89,31 +89,31 @@ fn head(bytes: usize, digits: &mut [u8; MAX_HEAD_BYTES]) -> &[u8] {
     }
 }
 
-/// Where a frame that can be offered again ends.
+/// The end of a frame that can be offered again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Mark {
     end: usize,
     position: u64,
 }
 
-/// What a stream offers to its socket: one buffer for all streams of a driver.
+/// The frames that a stream offers to its socket: one buffer for all streams of a driver.
 #[derive(Debug)]
 pub struct Outgoing {
     framing: Framing,
-    /// The only frame, which is not copied.
+    /// The frame, if it is the only one and shared: it is not copied.
     shared: Option<Bytes>,
     buffer: BytesMut,
     marks: Vec<Mark>,
-    /// Where the stream stands when all is taken.
+    /// The stream's position when everything is taken.
     through: Option<u64>,
 }
 
-/// What it means that a socket took so many bytes.
+/// The consequence of a socket having taken a number of bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Taken {
     /// For the source, if frames were offered.
     pub(crate) progress: Option<Progress>,
-    /// What is left of the last frame that counts as taken.
+    /// The rest of the last frame that counts as taken.
     pub(crate) rest: Bytes,
 }
 
@@ -154,31 +154,32 @@ impl Outgoing {
         self.mark(position);
     }
 
-    /// Adds what is no event, and cannot be offered again: it goes out, whenever that is.
+    /// Adds bytes that are not an event and cannot be offered again: they will be sent, however long
+    /// that takes.
     pub fn keep(&mut self, write: impl FnOnce(&mut BytesMut)) {
         debug_assert!(self.marks.is_empty(), "either offered or kept");
         self.unshare();
         self.write(write);
     }
 
-    /// When all is taken, the stream stands here.
+    /// Sets the stream's position when everything is taken.
     pub fn through(&mut self, position: u64) {
         self.through = Some(position);
     }
 
-    /// Bytes in it.
+    /// Number of bytes in the buffer.
     #[must_use]
     pub fn len(&self) -> usize {
         self.bytes().len()
     }
 
-    /// Whether nothing is in it.
+    /// Whether the buffer is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Events in it.
+    /// Number of events in the buffer.
     #[must_use]
     pub fn events(&self) -> usize {
         self.marks.len()
@@ -192,7 +193,7 @@ impl Outgoing {
         }
     }
 
-    /// Empties it. The buffer stays, unless it has become large.
+    /// Empties the buffer. Its memory is kept, unless it has become large.
     pub(crate) fn clear(&mut self) {
         self.shared = None;
         self.marks.clear();
@@ -218,7 +219,7 @@ impl Outgoing {
         }
     }
 
-    /// What it means that a socket took `sent` bytes.
+    /// The consequence of a socket having taken `sent` bytes.
     pub(crate) fn took(&self, sent: usize) -> Taken {
         let is_offer = !self.marks.is_empty() || self.through.is_some();
         if !is_offer {
@@ -276,7 +277,7 @@ impl Outgoing {
     }
 }
 
-/// A buffer that grew beyond this is given back after use.
+/// A buffer that grew beyond this number of bytes is freed after use.
 const KEPT_CAPACITY: usize = 256 << 10;
 
 #[cfg(test)]

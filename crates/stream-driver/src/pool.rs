@@ -20,18 +20,18 @@ use crate::{
     sync::{AtomicU8, AtomicUsize, Builder, Mutex},
 };
 
-/// Threads that own the sockets of streams. Dropping it closes them all.
+/// Threads that own the sockets of streams. Dropping it closes all of them.
 pub struct Reactors {
     reactors: Vec<Arc<Shared>>,
-    /// Each thread has a receiver until its end.
+    /// Each thread holds a receiver until its end.
     running: watch::Sender<()>,
 }
 
 impl Reactors {
-    /// Starts `threads` threads; sources are polled on them, inside the present runtime.
+    /// Starts `threads` threads; sources are polled on them, inside the current runtime.
     ///
     /// # Errors
-    /// Out of descriptors or threads.
+    /// The process is out of descriptors or threads.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -63,7 +63,7 @@ impl Reactors {
         let reactor = Reactor::new(poll, Arc::clone(&shared));
         let (runtime, runs) = (Handle::current(), self.running.subscribe());
         let run = move || {
-            // Dropped at the thread's end, however it comes.
+            // Dropped at the thread's end, even after a panic.
             let _runs = runs;
             let _entered = runtime.enter();
             reactor.run();
@@ -73,8 +73,8 @@ impl Reactors {
         Ok(())
     }
 
-    /// Gives a stream to the thread that has the fewest. The head and what came before are sent; `permit`
-    /// goes with the stream.
+    /// Gives a stream to the thread that has the fewest. The head and all earlier frames must have been
+    /// sent; `permit` is released with the stream.
     pub fn adopt(&self, socket: TcpStream, source: Box<dyn Source>, permit: OwnedSemaphorePermit) {
         self.give(kernel::TcpStream::from_std(socket), source, permit);
     }
@@ -98,26 +98,26 @@ impl Reactors {
         reactor.ready.rouse();
     }
 
-    /// Streams that they have.
+    /// Number of streams that the threads have.
     #[must_use]
     pub fn streams(&self) -> usize {
         let streams = |reactor: &Arc<Shared>| reactor.streams.load(Ordering::Relaxed);
         self.reactors.iter().map(streams).sum()
     }
 
-    /// Resolves when a thread has ended that was not told to.
+    /// Resolves when a thread has ended unexpectedly.
     pub async fn failed(&self) {
         let all = self.reactors.len();
         loop {
             if self.running.receiver_count() < all {
                 return;
             }
-            // Checked in between: the end of one of several threads tells nobody.
+            // Checked periodically: the end of one of several threads sends no notification.
             tokio::time::sleep(CHECK).await;
         }
     }
 
-    /// Waits until the last stream has ended. No stream may be given from now on.
+    /// Waits until the last stream has ended. No stream may be added from now on.
     pub async fn finish(&self) {
         for reactor in &self.reactors {
             reactor.enter(Phase::Finishes);
@@ -126,7 +126,7 @@ impl Reactors {
     }
 }
 
-/// How often it is looked whether all threads live.
+/// Interval at which all threads are checked.
 const CHECK: std::time::Duration = std::time::Duration::from_secs(1);
 
 impl Drop for Reactors {

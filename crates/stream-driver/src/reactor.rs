@@ -22,42 +22,42 @@ use crate::{
     sync::{AtomicU8, AtomicUsize, Mutex},
 };
 
-/// Lines with much to send that have a turn before new events are looked for.
+/// Number of lines with much to send that have a turn before the next poll for events.
 const LATER_TURNS: usize = 4;
-/// Readiness events that one look at the kernel brings.
+/// Maximum number of readiness events per poll of the kernel.
 const EVENTS: usize = 1024;
-/// What is read at once of what a client should not send.
+/// Number of bytes that are read at once of data that a client should not send.
 const DISCARD_BYTES: usize = 4096;
 /// The token of the wake-up; no line has it, because slots are smaller.
 pub(crate) const WAKE: Token = Token(usize::MAX);
 
-/// A stream that hyper gave up.
+/// A stream that was taken from hyper.
 pub(crate) struct Adopted {
     pub(crate) socket: TcpStream,
     pub(crate) source: Box<dyn Source>,
-    /// The place among the listener's connections that the stream still takes.
+    /// The stream's permit: it still counts as one of the listener's connections.
     pub(crate) permit: OwnedSemaphorePermit,
 }
 
-/// What others tell a reactor.
+/// State that a reactor shares with other threads.
 pub(crate) struct Shared {
     pub(crate) ready: Arc<Ready>,
     pub(crate) adopted: Mutex<Vec<Adopted>>,
-    /// Streams that it has, or will have.
+    /// Number of streams that it has or is about to adopt.
     pub(crate) streams: AtomicUsize,
     /// A [`Phase`].
     pub(crate) phase: AtomicU8,
 }
 
-/// How long a reactor lives.
+/// The phase of a reactor's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
 #[repr(u8)]
 pub(crate) enum Phase {
-    /// Until further notice.
+    /// It runs until another phase begins.
     Runs,
-    /// As long as it has streams.
+    /// It runs as long as it has streams.
     Finishes,
-    /// No longer.
+    /// It ends at once.
     Stops,
 }
 
@@ -82,8 +82,8 @@ impl Socket for TcpStream {
     }
 
     fn finish(&mut self) {
-        // What the client sent and nobody read would turn the end into a reset, and the farewell would be
-        // lost with it.
+        // Unread data from the client would turn the end into a reset, and the last frames would be lost
+        // with it.
         while matches!(self.discard(), Ok(1..)) {}
         if let Err(error) = self.shutdown(Shutdown::Write) {
             debug!(%error, "a stream's socket cannot be shut down");
@@ -98,15 +98,16 @@ struct Entry {
     _permit: OwnedSemaphorePermit,
 }
 
-/// The thread's own part.
+/// The state that only the thread uses.
 pub(crate) struct Reactor {
     poll: Poll,
     shared: Arc<Shared>,
     lines: Slab<Entry>,
-    /// Rises with each stream: a wake-up for a slot's former stream is not one for its present stream.
+    /// Rises with each stream, so that a wake-up for a slot's former stream is not taken for one of its
+    /// current stream.
     generation: u32,
-    /// Lines that catch up or have more to send after their turn, and new ones: thousands of them must not
-    /// delay an event that happens now.
+    /// Lines that are catching up or have more to send after their turn, and new lines: thousands of
+    /// them must not delay a current event.
     later: VecDeque<usize>,
     behind: usize,
     scratch: Scratch,
@@ -125,7 +126,7 @@ impl Reactor {
         }
     }
 
-    /// Serves streams until told to end.
+    /// Serves streams until its phase ends it.
     pub(crate) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
         let (mut ready, mut adopted) = (Vec::new(), Vec::new());
@@ -241,7 +242,7 @@ impl Reactor {
         };
         let was_behind = entry.line.is_behind();
         entry.waker.begin_turn();
-        // One bad stream ends; its thread, and the others on it, live.
+        // A stream that panics is closed; its thread and the other streams on it continue.
         let turn = catch_unwind(AssertUnwindSafe(|| entry.line.turn(scratch)));
         let is_behind = entry.line.is_behind();
         self.behind = self.behind + usize::from(is_behind) - usize::from(was_behind);
@@ -256,7 +257,7 @@ impl Reactor {
         }
     }
 
-    /// Lines that are blocked hear nothing of what goes on: they are asked from time to time.
+    /// Blocked lines are not notified of anything, so they are checked from time to time.
     fn sweep(&mut self) {
         let mut closed = Vec::new();
         for (slot, entry) in &mut self.lines {
@@ -281,7 +282,7 @@ impl Reactor {
     }
 }
 
-/// The stream that a key is of; `None` once it is closed, whoever has its slot now.
+/// The entry of the stream with this key; `None` once it is closed, even if another stream has its slot now.
 fn entry(lines: &mut Slab<Entry>, key: usize) -> Option<&mut Entry> {
     let (slot, generation) = slot(key);
     let entry = lines.get_mut(slot);
@@ -291,7 +292,7 @@ fn entry(lines: &mut Slab<Entry>, key: usize) -> Option<&mut Entry> {
 const SLOT_BITS: u32 = 32;
 
 fn key(slot: usize, generation: u32) -> usize {
-    // Descriptors are far fewer than slots that fit, and the wake-up's token is none of these: a slot
+    // There are far fewer descriptors than possible slots, and no key equals the wake-up's token: a slot
     // with all bits set does not exist.
     slot | (generation as usize) << SLOT_BITS
 }

@@ -1,4 +1,4 @@
-//! How streams that have something to send come to the thread that sends it.
+//! The queue of streams that have something to send, for the thread that sends it.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -7,10 +7,10 @@ use std::{
 
 use crate::sync::{AtomicBool, Mutex};
 
-/// Lines that want a turn, each at most once, and whether their thread sleeps.
+/// Lines that need a turn, each queued at most once, and whether their thread sleeps.
 ///
-/// The thread says that it sleeps before it looks a last time; who adds something looks whether it sleeps
-/// after adding. One of the two sees the other.
+/// The thread sets its flag for sleeping before it checks the queue a last time; a producer checks the
+/// flag after it has added a line. So at least one of the two sees the other.
 pub(crate) struct Ready {
     lines: Mutex<Vec<usize>>,
     is_asleep: AtomicBool,
@@ -34,13 +34,13 @@ impl Ready {
 
     /// Ends the thread's sleep, if it sleeps.
     pub(crate) fn rouse(&self) {
-        // Mostly it is awake: a load leaves the flag's cache line where it is.
+        // The thread is mostly awake: a plain load leaves the flag's cache line where it is.
         if self.is_asleep.load(Ordering::SeqCst) && self.is_asleep.swap(false, Ordering::SeqCst) {
             (self.wake)();
         }
     }
 
-    /// Whether the thread may sleep: from here on it is woken.
+    /// Whether the thread may sleep; from here on, a new line wakes it.
     pub(crate) fn may_sleep(&self) -> bool {
         self.is_asleep.store(true, Ordering::SeqCst);
         let nothing = self.lines.lock().is_empty();
@@ -50,12 +50,12 @@ impl Ready {
         nothing
     }
 
-    /// The thread is awake.
+    /// Marks the thread as awake.
     pub(crate) fn awake(&self) {
         self.is_asleep.store(false, Ordering::SeqCst);
     }
 
-    /// Exchanges the lines that want a turn for an empty list.
+    /// Exchanges the lines that need a turn for an empty list.
     pub(crate) fn take(&self, into: &mut Vec<usize>) {
         into.clear();
         std::mem::swap(&mut *self.lines.lock(), into);
@@ -78,7 +78,7 @@ impl LineWaker {
         })
     }
 
-    /// The line has its turn now: what comes from here on wakes it again.
+    /// Begins the line's turn: anything that happens from here on wakes it again.
     pub(crate) fn begin_turn(&self) {
         self.is_queued.store(false, Ordering::SeqCst);
     }

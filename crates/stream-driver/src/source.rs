@@ -1,4 +1,4 @@
-//! What a driver drives.
+//! The interface between a stream's content and its driver.
 
 use std::{
     task::{Context, Poll},
@@ -7,44 +7,43 @@ use std::{
 
 use crate::Outgoing;
 
-/// What [`Source::poll_fill`] has put into the buffer.
+/// The kind of content that [`Source::poll_fill`] has put into the buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fill {
-    /// Frames; ask again when they are gone.
+    /// Frames; poll again when they are sent.
     Frames,
-    /// The last frames of the stream, or none: it ends well.
+    /// The last frames of the stream, or none: it ends regularly.
     Last,
 }
 
-/// How far a socket took what was offered.
+/// The part of the offered frames that a socket took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Where the stream stands now; `None` if it is where it was.
+    /// The new position of the stream; `None` if it is unchanged.
     pub position: Option<u64>,
-    /// Events that count as sent. The last of them may still be on its way.
+    /// Number of events that count as sent. The last of them may be sent only in part so far.
     pub events: usize,
     /// Whether that is all that was offered.
     pub is_all: bool,
 }
 
-/// A stream's content. It is asked when its client can take something, and wakes the waker of the last
-/// question when there is something after all.
+/// A stream's content. It is polled when its client can take something; after a poll that found nothing,
+/// it wakes the waker of that poll when there is something.
 pub trait Source: Send {
-    /// Puts what comes next into `out`, which is empty. One answer holds either frames that can be offered
-    /// again ([`Outgoing::event`], [`Outgoing::shared`]) or what cannot ([`Outgoing::keep`]), not both.
+    /// Puts the next frames into `out`, which is empty. One poll adds either frames that can be offered again
+    /// ([`Outgoing::event`], [`Outgoing::shared`]) or bytes that cannot ([`Outgoing::keep`]), not both.
     fn poll_fill(&mut self, cx: &mut Context<'_>, out: &mut Outgoing) -> Poll<Fill>;
 
-    /// How much of the frames that were offered last the client's socket took. The rest is forgotten, and
+    /// Reports how much of the last offered frames the client's socket took. The rest is discarded and
     /// has to be offered again.
     fn taken(&mut self, progress: Progress);
 
-    /// Whether what comes next is old: a stream that catches up lets those go first that are told what
-    /// happens now.
+    /// Whether the next frames are old: a stream that is catching up yields to streams with current events.
     fn is_catching_up(&self) -> bool {
         false
     }
 
-    /// The client has been behind for so long, and takes nothing now: whether to cut it off. Also asked
-    /// when the source woke its stream meanwhile, since it may have ended.
+    /// Whether to cut off a client that has been behind for this long and takes nothing now. Also called
+    /// when the source woke its stream meanwhile, since the source may have ended.
     fn gives_up(&self, behind: Duration) -> bool;
 }

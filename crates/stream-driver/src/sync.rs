@@ -1,8 +1,8 @@
-//! The locks, atomics and wakers of what threads hand over to each other.
+//! The locks, atomics and wakers of the hand-over between threads.
 //!
-//! Everything that takes part in the hand-over between publishers and reactors has them from here, so that
-//! the feature `shuttle` can put a scheduler under all of it that tries interleavings. That one knows no
-//! memory order: every access is sequentially consistent for it.
+//! Everything that takes part in the hand-over between publishers and reactors uses them from here, so
+//! that the feature `shuttle` can run all of it under a scheduler that tries interleavings. The
+//! scheduler does not model memory orders: it treats every access as sequentially consistent.
 
 #[cfg(not(feature = "shuttle"))]
 mod real {
@@ -33,12 +33,12 @@ mod modelled {
     pub struct Mutex<T>(shuttle::sync::Mutex<T>);
 
     impl<T> Mutex<T> {
-        /// Around a value.
+        /// Creates a lock around a value.
         pub const fn new(value: T) -> Self {
             Self(shuttle::sync::Mutex::new(value))
         }
 
-        /// Waits for it.
+        /// Waits for the lock.
         pub fn lock(&self) -> MutexGuard<'_, T> {
             self.0.lock().unwrap_or_else(PoisonError::into_inner)
         }
@@ -49,41 +49,41 @@ mod modelled {
     pub struct RwLock<T>(shuttle::sync::RwLock<T>);
 
     impl<T> RwLock<T> {
-        /// Around a value.
+        /// Creates a lock around a value.
         pub const fn new(value: T) -> Self {
             Self(shuttle::sync::RwLock::new(value))
         }
 
-        /// Waits for it, beside other readers.
+        /// Waits for the lock, shared with other readers.
         pub fn read(&self) -> RwLockReadGuard<'_, T> {
             self.0.read().unwrap_or_else(PoisonError::into_inner)
         }
 
-        /// Waits for it, alone.
+        /// Waits for the lock, exclusively.
         pub fn write(&self) -> RwLockWriteGuard<'_, T> {
             self.0.write().unwrap_or_else(PoisonError::into_inner)
         }
     }
 
-    /// Stands for the one of `futures-util`, which has no lock and is not under the scheduler. It keeps the
-    /// same promise and no more: who wakes takes the waker out, so what comes between that and the next
-    /// `register` wakes nobody; a wake-up during `register` counts as one after it, for there the other
-    /// one lets whoever registers wake itself.
+    /// Replaces the one of `futures-util`, which has no lock and does not run under the scheduler. It
+    /// gives the same guarantee and no more: a wake-up takes the waker out, so another one before the
+    /// next `register` has no effect; a wake-up during `register` counts as one after it, because there
+    /// the original lets the registering task wake itself.
     #[derive(Debug, Default)]
     pub struct AtomicWaker(Mutex<Option<Waker>>);
 
     impl AtomicWaker {
-        /// Wakes nobody yet.
+        /// Creates one without a waker.
         pub const fn new() -> Self {
             Self(Mutex::new(None))
         }
 
-        /// Who is woken by the next [`AtomicWaker::wake`].
+        /// Sets the waker that the next [`AtomicWaker::wake`] wakes.
         pub fn register(&self, waker: &Waker) {
             *self.0.lock() = Some(waker.clone());
         }
 
-        /// Wakes whoever registered last, once.
+        /// Wakes the waker that was registered last, once.
         pub fn wake(&self) {
             let waker = self.0.lock().take();
             if let Some(waker) = waker {

@@ -1,8 +1,8 @@
-//! Whatever the order in which threads come to act: a stream on a reactor is never forgotten, and never
-//! says anything twice.
+//! Whatever the order in which threads run, a stream on a reactor is never forgotten and never sends
+//! anything twice.
 //!
-//! The reactors are the real ones, on a kernel and under a scheduler of the model: whoever waits for
-//! something that never comes is found as a deadlock.
+//! The reactors are the real ones, on a kernel and under a scheduler of the model: a wait for something
+//! that never happens is found as a deadlock.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{
@@ -21,10 +21,10 @@ use stream_driver::{
     sync::{AtomicBool, AtomicU64, AtomicWaker},
 };
 
-/// Places at which the order is turned on purpose; most races need one or two.
+/// Number of places at which the order is changed on purpose; most races need one or two.
 const DEPTH: usize = 3;
 
-/// What others tell a stream that counts.
+/// The commands to a stream that counts.
 #[derive(Default)]
 struct Told {
     last: AtomicU64,
@@ -44,7 +44,7 @@ impl Told {
     }
 }
 
-/// Counts to where it is told to.
+/// Counts to the number that it was given.
 struct Counter {
     told: Arc<Told>,
     position: u64,
@@ -86,7 +86,7 @@ fn counter() -> (Arc<Told>, Box<Counter>) {
     (told, Box::new(source))
 }
 
-/// The numbers that came whole; the framing of the chunks has none.
+/// The numbers that arrived whole; the framing of the chunks contains none.
 fn numbers(bytes: &[u8]) -> Vec<u64> {
     let text = std::str::from_utf8(bytes).unwrap();
     let frames = text.split('<').skip(1);
@@ -94,14 +94,14 @@ fn numbers(bytes: &[u8]) -> Vec<u64> {
     whole.map(|(number, _)| number.parse().unwrap()).collect()
 }
 
-/// Reads until `count` numbers have come.
+/// Reads until `count` numbers have arrived.
 fn read_numbers(client: &Client, bytes: &mut Vec<u8>, count: u64) {
     while numbers(bytes).len() < usize::try_from(count).unwrap() {
         bytes.extend(client.read().unwrap().expect("it has not ended"));
     }
 }
 
-/// Reads to the end that the server made.
+/// Reads until the server ends the connection.
 fn read_to_end(client: &Client, bytes: &mut Vec<u8>) {
     while let Some(more) = client.read().unwrap() {
         bytes.extend(more);
@@ -146,7 +146,7 @@ fn streams_that_come_while_others_speak_or_go_have_their_turn() {
             .map(|_| {
                 let reactors = Arc::clone(&reactors);
                 thread::spawn(move || {
-                    // Slots are used again: what woke the first stream may not reach the second.
+                    // Slots are reused: a wake-up of the first stream must not reach the second.
                     for leaves in [true, false] {
                         let (told, source) = counter();
                         let (socket, client) = connection(1000);
@@ -155,7 +155,7 @@ fn streams_that_come_while_others_speak_or_go_have_their_turn() {
                             let told = Arc::clone(&told);
                             thread::spawn(move || told.count())
                         };
-                        // As the server does it: the first frames go out with the head.
+                        // As the server does it: the first frames are sent with the head.
                         let (first, source) = handover.take().unwrap();
                         let mut bytes = first.to_vec();
                         reactors.adopt_modelled(socket, source);
@@ -185,7 +185,8 @@ fn streams_that_come_while_others_speak_or_go_have_their_turn() {
 fn reactors_that_finish_serve_what_they_were_given_and_then_end() {
     explore(DEPTH, || {
         let reactors = Reactors::start(1).unwrap();
-        // One that ends at once: the reactor has none for a moment, and the other is on its way.
+        // A stream that ends at once: the reactor has none for a moment, while the other is being
+        // handed over.
         let (told, source) = counter();
         told.end();
         let (socket, short) = connection(1000);

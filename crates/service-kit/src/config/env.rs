@@ -1,15 +1,15 @@
-//! Environment variables become layers, one per variable.
+//! Converts environment variables to layers, one per variable.
 
 use std::{collections::BTreeMap, ffi::OsString};
 
 use super::{ENV_PREFIX, Invalid, Layer, Names};
 
-/// The layers of older names, then those of `FORGEWIRE_` names, and what is wrong with either.
+/// The layers of older names, then those of `FORGEWIRE_` names, and the problems of either.
 pub(super) fn layers(
     env: impl Iterator<Item = (OsString, OsString)>,
     names: Names<'_>,
 ) -> (Vec<Layer>, Vec<Invalid>) {
-    // Sorted, so that the same environment always gives the same answer.
+    // Sorted, so that the same environment always gives the same result.
     let env: BTreeMap<String, OsString> = env
         .filter_map(|(name, text)| Some((name.into_string().ok()?, text)))
         .collect();
@@ -45,10 +45,10 @@ fn ours(name: &str, text: &OsString) -> Result<Layer, Invalid> {
     if parts.len() < 2 || parts.contains(&"") {
         let text = text.to_string_lossy();
         let what = if is_service_link(rest, &text) {
-            "Kubernetes set this variable for a Service, it is no key of ours; set \
+            "Kubernetes set this variable for a Service, it is not a configuration key; set \
              `enableServiceLinks: false` in the pod's spec"
         } else {
-            "not a key: our variables are FORGEWIRE_<SECTION>__<KEY> with two underscores between, \
+            "not a key: Forgewire's variables are FORGEWIRE_<SECTION>__<KEY> with two underscores, \
              for instance FORGEWIRE_EDGE__LISTEN"
         };
         return Err(invalid(String::new(), name, what.to_owned()));
@@ -79,10 +79,10 @@ fn invalid(key: String, name: &str, what: String) -> Invalid {
     }
 }
 
-/// Kubernetes gives every pod, for each Service `forgewire-x` of its namespace,
-/// `FORGEWIRE_X_SERVICE_HOST`,
-/// `…_SERVICE_PORT[_<NAME>]`, `…_PORT=tcp://…` and `…_PORT_<number>_TCP[_ADDR|_PORT|_PROTO]`.
-/// Source: Kubernetes documentation, "Accessing the Service", environment variables.
+/// Kubernetes sets in every pod, for each Service `forgewire-x` of its namespace,
+/// `FORGEWIRE_X_SERVICE_HOST`, `…_SERVICE_PORT[_<NAME>]`, `…_PORT=tcp://…` and
+/// `…_PORT_<number>_TCP[_ADDR|_PORT|_PROTO]`. Source: Kubernetes documentation, "Accessing the Service",
+/// environment variables.
 fn is_service_link(rest: &str, text: &str) -> bool {
     let url = ["tcp://", "udp://", "sctp://"]
         .iter()

@@ -1,21 +1,21 @@
-//! What can be wrong with a configuration, said so that it can be repaired.
+//! Problems of a configuration, described so that they can be fixed.
 
 use std::{fmt, io, path::PathBuf};
 
 use model::{Classified, ErrorClass};
 
-/// One thing that is wrong.
+/// One problem of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid {
     /// The key's path, for instance `edge.max_streams`; empty where a variable names no key.
     pub key: String,
-    /// Where it came from: a file's path, an environment variable's name, or a flag.
+    /// The origin of the value: a file's path, an environment variable's name, or a flag.
     pub origin: String,
-    /// What is wrong, and what would be right. Never the value itself: it may be a secret.
+    /// The problem, and what would be valid. Never the value itself: it may be a secret.
     pub what: String,
 }
 
-/// Why a configuration cannot be used.
+/// Errors of loading a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file cannot be read.
@@ -23,11 +23,11 @@ pub enum ConfigError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// A file is not TOML. The text around the place is not shown: it may be a secret.
+    /// A file is not TOML. The text at this position is not shown: it may be a secret.
     #[error("file {} is not TOML: line {line}, column {column}: {what}", path.display())]
     Syntax {
         /// The file.
@@ -39,7 +39,7 @@ pub enum ConfigError {
         /// What the parser expected.
         what: String,
     },
-    /// Keys that do not exist or values that do not fit.
+    /// Unknown keys or invalid values.
     #[error("the configuration cannot be used:{}", Listed(.0))]
     Invalid(Vec<Invalid>),
 }

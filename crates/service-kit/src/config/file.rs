@@ -1,4 +1,4 @@
-//! TOML files. Read here and not by figment, whose error shows the line: it may hold a secret.
+//! TOML files. They are read here and not by figment, whose errors show the line, which may hold a secret.
 
 use std::{fs, path::Path};
 
@@ -6,7 +6,7 @@ use figment::value::{Dict, Value};
 
 use super::{ConfigError, Layer};
 
-/// Reads a file; one that is not there is an error, since somebody named it.
+/// Reads a file; a missing file is an error, because the user named it.
 pub(super) fn read(path: &Path) -> Result<Layer, ConfigError> {
     let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
         path: path.to_owned(),
@@ -43,7 +43,7 @@ pub(super) fn to_value(value: toml::Value) -> Value {
         toml::Value::Integer(number) => number.into(),
         toml::Value::Float(number) => number.into(),
         toml::Value::Boolean(yes) => yes.into(),
-        // Our times are RFC 3339 text.
+        // Times in the configuration are RFC 3339 text.
         toml::Value::Datetime(time) => time.to_string().into(),
         toml::Value::Array(items) => items.into_iter().map(to_value).collect::<Vec<_>>().into(),
         toml::Value::Table(table) => to_dict(table).into(),

@@ -1,17 +1,15 @@
-//! A value that never shows.
+//! A value that is never shown.
 
 use std::{borrow::Cow, fmt};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What shows instead of a secret.
+/// The text that is shown instead of a secret.
 const MASK: &str = "***";
 
-/// A password, token or key from the configuration. `Debug`, `Display` and `Serialize` show `***`;
-/// only
-/// [`Secret::expose`] gives the text. There is no `PartialEq`: secrets are compared in constant
-/// time.
+/// A password, token or key from the configuration. `Debug`, `Display` and `Serialize` show `***`; only
+/// [`Secret::expose`] returns the text. There is no `PartialEq`: secrets are compared in constant time.
 #[derive(Clone)]
 pub struct Secret(String);
 
@@ -22,7 +20,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself. Do not log it, do not put it into an error.
+    /// The text itself. Do not log it or put it into an error.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

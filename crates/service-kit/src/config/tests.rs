@@ -61,7 +61,7 @@ enum Kind {
     InProcess,
 }
 
-/// A file of its own that goes with the test.
+/// A file that is removed at the end of the test.
 struct File(PathBuf);
 
 impl File {
@@ -194,7 +194,10 @@ fn an_unknown_key_in_a_file_is_named_with_the_file_and_the_known_keys() {
             "{key}"
         );
         assert_eq!(*origin, format!("file {}", file.0.display()));
-        assert!(what.starts_with("unknown key; known here are "), "{what}");
+        assert!(
+            what.starts_with("unknown key; the known keys here are "),
+            "{what}"
+        );
     }
     assert!(
         found
@@ -244,7 +247,7 @@ fn a_value_of_the_wrong_type_is_named_but_not_shown() {
     assert_eq!(what("ingest.token"), "expected a string, found integer");
     assert_eq!(
         what("store.kind"),
-        "unknown value; known are memory, in-process"
+        "unknown value; the known values are memory, in-process"
     );
 
     let found = problems(from_env([

@@ -1,6 +1,5 @@
-//! Merged values become the caller's structs. Values from the environment are text: what a text
-//! means is decided by the type of the field that it goes to, so that a secret `12345` stays a
-//! string.
+//! Deserializes merged values into the caller's structs. Values from the environment are text: the type
+//! of the target field decides how a text is read, so that a secret `12345` stays a string.
 
 use std::fmt::Display;
 
@@ -19,8 +18,8 @@ use serde::{
 
 use super::{Invalid, MAX_PROBLEMS, TEXT, file};
 
-/// The configuration, or what is wrong with it. Goes on after a problem without the key that had
-/// it, so that one start shows all of them.
+/// Returns the configuration, or adds its problems to `problems`. After a problem it continues without
+/// the key in question, so that one start shows all problems.
 pub(super) fn extract<T: DeserializeOwned>(
     figment: &Figment,
     problems: &mut Vec<Invalid>,
@@ -47,7 +46,7 @@ pub(super) fn extract<T: DeserializeOwned>(
     None
 }
 
-/// Removes what the path leads to, or the list in which it lies.
+/// Removes the value at the path, or the list that contains it.
 fn remove(values: &mut Dict, path: &[String]) -> bool {
     let Some((key, rest)) = path.split_first() else {
         return false;
@@ -58,7 +57,7 @@ fn remove(values: &mut Dict, path: &[String]) -> bool {
     }
 }
 
-/// What is wrong with one value. Its texts never hold a string from the configuration.
+/// The problem of one value. Its texts never contain a string from the configuration.
 #[derive(Debug)]
 struct Failure {
     path: Vec<String>,
@@ -110,7 +109,7 @@ impl de::Error for Failure {
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        // A number that is too large is no secret, and seeing it helps.
+        // A number that is too large is not a secret, and seeing it helps.
         Self::new(match found {
             Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_) => {
                 format!("expected {expected}, found {found}")
@@ -120,22 +119,25 @@ impl de::Error for Failure {
     }
 
     fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(format!("unknown value; known are {}", expected.join(", ")))
+        Self::new(format!(
+            "unknown value; the known values are {}",
+            expected.join(", ")
+        ))
     }
 
     fn unknown_field(_: &str, expected: &'static [&'static str]) -> Self {
         Self::new(match expected {
             [] => "unknown key; there are none here".to_owned(),
-            known => format!("unknown key; known here are {}", known.join(", ")),
+            known => format!("unknown key; the known keys here are {}", known.join(", ")),
         })
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::new("it has to be set".to_owned()).at(field.to_owned(), || None)
+        Self::new("it must be set".to_owned()).at(field.to_owned(), || None)
     }
 }
 
-/// The kind of a value in words of a configuration, without the value.
+/// The kind of a value in the terms of a configuration, without the value.
 fn kind(found: &Unexpected<'_>) -> &'static str {
     match found {
         Unexpected::Bool(_) => "bool",
@@ -149,13 +151,13 @@ fn kind(found: &Unexpected<'_>) -> &'static str {
     }
 }
 
-/// A value on its way into a field.
+/// A value that is being deserialized into a field.
 struct Typed<'f> {
     figment: &'f Figment,
     value: Value,
-    /// Where it is from: its own tag, or that of the text that it was cut out of.
+    /// The origin: its own tag, or that of the text that it was cut out of.
     tag: Tag,
-    /// A string in it is text that has yet to become what the field wants.
+    /// Whether a string in it is text that has yet to be converted to the type of the field.
     text: bool,
 }
 
@@ -194,7 +196,7 @@ impl<'f> Typed<'f> {
         }
     }
 
-    /// The text, if this is one.
+    /// The text, if the value is one.
     fn as_text(&self) -> Option<&str> {
         self.value.as_str().filter(|_| self.text).map(str::trim)
     }
@@ -217,14 +219,14 @@ impl<'f> Typed<'f> {
     }
 }
 
-/// The name of the place that a tag speaks of.
+/// The name of the origin that a tag refers to.
 fn origin(figment: &Figment, tag: Tag) -> Option<String> {
     figment
         .get_metadata(tag)
         .map(|metadata| metadata.name.clone().into_owned())
 }
 
-/// The origin of a value; of a table that is merged from several places, that of its first leaf.
+/// The origin of a value; for a table that is merged from several origins, that of its first leaf.
 fn leaf_origin(figment: &Figment, value: &Value, tag: Tag) -> Option<String> {
     match value {
         Value::Dict(_, inner) if !inner.is_empty() => inner
@@ -234,8 +236,8 @@ fn leaf_origin(figment: &Figment, value: &Value, tag: Tag) -> Option<String> {
     }
 }
 
-/// `a,b` or `[a, b]`; an item in quotes may hold commas. `None` if it holds tables, which TOML
-/// reads.
+/// Splits `a,b` or `[a, b]` into items; an item in quotes may contain commas. A list that contains
+/// tables is not split here but read as TOML.
 fn split(text: &str) -> Vec<String> {
     let bracketed = text
         .strip_prefix('[')
@@ -260,7 +262,7 @@ fn split(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// What TOML makes of a text that is one of its values.
+/// The value of a text that is a TOML value; `None` for any other text.
 fn as_toml(text: &str) -> Option<Value> {
     let mut table = format!("value = {text}").parse::<toml::Table>().ok()?;
     table.remove("value").map(file::to_value)
@@ -336,7 +338,7 @@ impl<'de> Deserializer<'de> for Typed<'_> {
             return self.deserialize_any(visitor);
         };
         let items = match as_toml(text).and_then(Value::into_array) {
-            // Tables and lists inside a list are for TOML; anything else stays text until its field
+            // Tables and lists inside a list are read as TOML; anything else stays text until its field
             // is known.
             Some(values)
                 if values
@@ -440,7 +442,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Failure> {
         let Some((key, value)) = self.next.take() else {
-            return Err(de::Error::custom("a value was asked for before its key"));
+            return Err(de::Error::custom("a value was requested before its key"));
         };
         let (figment, tag) = (value.figment, value.tag);
         seed.deserialize(value)

@@ -11,7 +11,7 @@ use crate::{http::bind, lifecycle::OnExit};
 const DEADLINE: Duration = Duration::from_secs(10);
 const SHORT: Duration = Duration::from_millis(200);
 
-/// What the server saw of the last call's trace.
+/// The trace of the last call, as the server saw it.
 type Seen = Arc<Mutex<Option<TraceContext>>>;
 
 /// The standard health service on the address.
@@ -72,7 +72,7 @@ async fn a_channel_connects_late_carries_the_trace_and_connects_again() {
 
 #[tokio::test]
 async fn a_peer_that_never_answers_costs_no_more_than_the_deadline() {
-    // The kernel takes the connection, nobody ever reads from it.
+    // The kernel accepts the connection, but nothing ever reads from it.
     let silent = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
     let channel = channel(&endpoint, SHORT, SHORT).unwrap();

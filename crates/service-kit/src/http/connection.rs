@@ -1,9 +1,9 @@
-//! One connection: hyper's, until a response brings a stream that a reactor can drive.
+//! One connection: hyper drives it until a response carries a stream that a reactor can drive.
 //!
-//! Hyper has no way to give a socket up in the middle of a response, but it can be let go of when nothing
-//! of ours is left in it: the response's body is exchanged for one that yields the stream's first frames
-//! and then nothing, and hyper flushes its I/O only once its own buffer is empty. From then on the socket
-//! is all that there is. (hyper 1.12, `proto/h1/io.rs`; `tests/handover.rs` shows that it still holds.)
+//! Hyper cannot release a socket in the middle of a response, but it can be dropped once it holds none
+//! of our data: the response's body is replaced by one that yields the stream's first frames and then
+//! nothing, and hyper flushes its I/O only once its own buffer is empty. From then on only the socket is
+//! needed. (hyper 1.12, `proto/h1/io.rs`; `tests/handover.rs` shows that it still holds.)
 
 use std::{
     convert::Infallible,
@@ -38,7 +38,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::RemoteAddr;
 
-/// What the parts of a connection tell each other.
+/// State that the parts of a connection share.
 #[derive(Default)]
 struct Handing {
     step: AtomicU8,
@@ -48,12 +48,12 @@ struct Handing {
 /// The stream that a connection carries.
 #[derive(Default)]
 enum Streaming {
-    /// None, or one that is no source.
+    /// None, or one that is not a source.
     #[default]
     Nothing,
-    /// A reactor's, once the socket has its first frames.
+    /// One that a reactor takes over, once the socket has its first frames.
     Leaving(Box<dyn Source>),
-    /// Hyper's.
+    /// One that hyper drives.
     Staying(Handover),
 }
 
@@ -83,7 +83,7 @@ impl Handing {
         }
     }
 
-    /// What a stream says about a client that takes nothing; `None` without a stream.
+    /// Whether the stream gives up a client that takes nothing; `None` without a stream.
     fn gives_up(&self, behind: Duration) -> Option<bool> {
         match &*self.stream.lock() {
             Streaming::Nothing => None,
@@ -92,7 +92,7 @@ impl Handing {
         }
     }
 
-    /// Whether a stream has more for its client at once.
+    /// Whether the stream has more for its client at once.
     fn has_more(&self) -> bool {
         matches!(&*self.stream.lock(), Streaming::Staying(handover) if handover.has_more())
     }
@@ -117,7 +117,7 @@ impl hyper::service::Service<Request<Incoming>> for Routed {
         // Chunks need HTTP/1.1, and the answer to HEAD has no body.
         let can_stream = request.version() == Version::HTTP_11 && request.method() != Method::HEAD;
         Routing {
-            // A router is always ready, and its clone is a counter.
+            // A router is always ready, and cloning it increments a counter.
             answer: tower::Service::call(&mut self.router.clone(), request),
             handing: Arc::clone(&self.handing),
             hands_over: self.hands_over && can_stream,
@@ -125,7 +125,7 @@ impl hyper::service::Service<Request<Incoming>> for Routed {
     }
 }
 
-/// An answer on its way out of the router.
+/// The future of a router's answer.
 struct Routing {
     answer: RouteFuture<Infallible>,
     handing: Arc<Handing>,
@@ -152,9 +152,9 @@ impl Future for Routing {
 }
 
 impl Routing {
-    /// Leaves hyper the head and the first frames of a stream.
+    /// Leaves the head and the first frames of a stream to hyper.
     fn leave(&self, response: &mut Response<Body>, first: Bytes) {
-        // The connection ends with the stream: a client does not wait for another answer on it.
+        // The connection ends with the stream, so that the client does not wait for another answer on it.
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
         *response.body_mut() = Body::new(FirstFrames {
@@ -164,7 +164,7 @@ impl Routing {
     }
 }
 
-/// The part of a stream that goes out with the response's head.
+/// The part of a stream that is sent with the response's head.
 struct FirstFrames {
     first: Option<Bytes>,
     handing: Arc<Handing>,
@@ -186,27 +186,27 @@ impl http_body::Body for FirstFrames {
     }
 }
 
-/// How often a client that takes nothing is looked at.
+/// Interval at which a client that takes nothing is checked.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A socket that knows when everything is written, and how long something could not be.
+/// A socket that records when everything is written, and for how long something could not be written.
 struct Io {
     socket: TokioIo<TcpStream>,
     handing: Arc<Handing>,
     unread_timeout: Duration,
-    /// While the client is behind.
+    /// Set while the client is behind.
     unread: Option<Box<Unread>>,
 }
 
-/// A client that did not take everything, and has not caught up since.
+/// The state of a client that did not take everything and has not caught up since.
 struct Unread {
     since: Instant,
-    /// The next look.
+    /// The next check.
     look: Pin<Box<Sleep>>,
 }
 
 impl Io {
-    /// Hyper asks nothing of a body whose frames are stuck, so the wait ends here.
+    /// Hyper does not poll a body whose frames cannot be written, so the wait is limited here.
     fn watch(
         &mut self,
         cx: &mut Context<'_>,
@@ -222,7 +222,7 @@ impl Io {
             })
         });
         loop {
-            // Also when the stream was woken meanwhile: its client may read no more.
+            // Also checked when the stream was woken meanwhile: its client may no longer be allowed to read.
             let behind = unread.since.elapsed();
             let gives_up = self.handing.gives_up(behind);
             if gives_up.unwrap_or(behind >= self.unread_timeout) {
@@ -255,8 +255,8 @@ impl Write for Io {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Hyper's buffer is empty. A client that takes a little from time to time empties it too, and
-        // has not caught up by that.
+        // Hyper's buffer is empty. A client that takes a little from time to time empties it too, but
+        // has not caught up.
         if self.unread.is_some() && !self.handing.has_more() {
             self.unread = None;
         }
@@ -269,7 +269,7 @@ impl Write for Io {
     }
 }
 
-/// What all connections of a listener have in common.
+/// The settings that all connections of a listener share.
 pub(super) struct Terms {
     pub(super) router: Router,
     pub(super) builder: Builder,
@@ -279,14 +279,14 @@ pub(super) struct Terms {
     pub(super) reactors: Option<Arc<Reactors>>,
 }
 
-/// A connection until its end. Written out as a future, because an `async` block would hold the
-/// connection twice: 1.3 KiB per stream instead of 0.6.
+/// A connection from its start to its end. Written out as a future, because an `async` block would hold
+/// the connection twice: 1.3 KiB per stream instead of 0.6.
 pub(super) struct Driven {
-    /// Until it is handed over.
+    /// `None` once it is handed over.
     connection: Option<Connection<Io, Routed>>,
-    /// The soft stop; then the hard stop.
+    /// Resolves at the soft stop; then replaced by the hard stop.
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// The hard stop, until we wait for it.
+    /// The hard stop, until `stop` waits for it.
     closed: Option<CancellationToken>,
     handing: Arc<Handing>,
     reactors: Option<Arc<Reactors>>,
@@ -323,14 +323,14 @@ impl Driven {
         }
     }
 
-    /// Takes the socket from hyper and gives it to a reactor, once nothing of ours is left in hyper.
+    /// Takes the socket from hyper and gives it to a reactor, once hyper holds none of our data.
     fn hand_over(&mut self) -> Option<()> {
         let reactors = self.reactors.as_ref()?;
         if !self.handing.is_flushed() {
             return None;
         }
         let source = self.handing.take_source()?;
-        // What the client sent after its request is in hyper's read buffer, and goes with it.
+        // Data that the client sent after its request is in hyper's read buffer and is dropped with it.
         let io = self.connection.take()?.into_parts().io;
         match io.socket.into_inner().into_std() {
             Ok(socket) => reactors.adopt(socket, source, self.permit.take()?),

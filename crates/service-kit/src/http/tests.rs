@@ -10,7 +10,7 @@ use tokio::{
 use super::*;
 use crate::lifecycle::{OnExit, Outcome};
 
-/// More than anything here takes, so that a broken promise is a failure and no hang.
+/// Longer than anything here takes, so that a broken promise is a failure and not a hang.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 struct Running {
@@ -49,7 +49,7 @@ async fn send(stream: &mut TcpStream, path: &str) {
         .unwrap();
 }
 
-/// Reads until the text is there.
+/// Reads until the text has arrived.
 async fn read_until(stream: &mut TcpStream, wanted: &str) -> String {
     let mut got = Vec::new();
     let reading = async {
@@ -215,7 +215,7 @@ async fn over_the_bound_nothing_is_accepted_until_a_connection_ends() {
     let mut first = server.ask("/").await;
     read_until(&mut first, "hello").await;
     let mut second = server.ask("/").await;
-    // What the first connection still gets answered came after the second one's request.
+    // The first connection is still answered, though its request came after the second one's.
     send(&mut first, "/").await;
     read_until(&mut first, "hello").await;
     assert!(second.read_u8().now_or_never().is_none());

@@ -123,7 +123,7 @@ fn patience_counts_from_the_first_frame_that_did_not_fit_and_begins_anew_when_al
     assert!(line.is_behind());
     assert_eq!(line.sweep(), Turn::Idle);
     assert_eq!(line.sweep(), Turn::Idle);
-    // A little is taken now and then: that is no catching up.
+    // The client takes a little now and then, which is not catching up.
     world.0.lock().room = 1;
     assert!(line.writable());
     assert_eq!(line.turn(scratch), Turn::Idle);
