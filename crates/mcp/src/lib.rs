@@ -1,29 +1,29 @@
 //! MCP envelopes and state machines of every revision, without I/O.
 //!
 //! One endpoint speaks five revisions in two eras. The handshake era (2024-11-05 … 2025-11-25)
-//! opens a session with `initialize`; the stateless era (2026-07-28) says everything in every
-//! request. What is here decides, parses and encodes; sockets, stores and clocks stay with the
+//! opens a session with `initialize`; in the stateless era (2026-07-28) every request carries all
+//! it needs. This crate decides, parses and encodes; sockets, stores and clocks stay with the
 //! caller.
 //!
 //! | module | job |
 //! | --- | --- |
-//! | [`dispatch`] | (method, headers, body) → what it is, or the refusal that the spec demands |
+//! | [`dispatch`] | (method, headers, body) → a decision, or the refusal that the spec demands |
 //! | [`envelope`] | JSON-RPC: ids, messages, batches, errors; bodies stay raw |
-//! | [`version`] | revisions, negotiation, what each can do |
+//! | [`version`] | revisions, negotiation, features of each |
 //! | [`method`] | the names of methods and notifications |
-//! | [`answer`] | one result, shaped for the revision that asked |
-//! | [`handshake`], [`stateless`] | what only one of the eras has |
+//! | [`answer`] | one result, shaped for the revision of the request |
+//! | [`handshake`], [`stateless`] | messages that only one of the eras has |
 //! | [`tool`], [`resource`], [`prompt`], [`completion`], [`page`] | the features |
-//! | [`client`] | what a server asks of a client: forms, URLs, its model, its roots |
-//! | [`mrtr`] | the same questions within a result, and the sealed state of the stateless era |
-//! | [`task`] | work that goes on after the answer (extension) |
+//! | [`client`] | requests from the server to the client: forms, URLs, its model, its roots |
+//! | [`mrtr`] | the same requests within a result, and the sealed state of the stateless era |
+//! | [`task`] | work that continues after the response (extension) |
 //! | [`extension`] | the extensions that the server declares |
-//! | [`notification`] | progress that only rises, the log filter, changes of lists |
+//! | [`notification`] | progress that never decreases, the log filter, list changes |
 //! | [`sse`], [`ndjson`], [`legacy`] | frames of a stream, lines, the transport of 2024-11-05 |
-//! | [`line`] | what a message that came as a line needs to be sent over HTTP |
+//! | [`line`] | the HTTP headers for a message that arrived as a line |
 //! | [`headers`] | header values, `Accept`, the base64 sentinel |
 //!
-//! What is deliberately absent: `Origin` and `Host` checks, and authorization.
+//! Deliberately absent: `Origin` and `Host` checks, and authorization.
 
 pub mod answer;
 pub mod client;
