@@ -1,4 +1,4 @@
-//! From stdin to requests: what runs, how it is cancelled, how it ends.
+//! From stdin to requests: starting, cancelling and finishing them.
 
 use std::{
     collections::HashMap,
@@ -33,31 +33,32 @@ use crate::{
     session::Memory,
 };
 
-/// Everything that lines share.
+/// State shared by all lines.
 #[derive(Debug)]
 pub(crate) struct Bridge {
     pub(crate) http: Http,
     pub(crate) out: Output,
     pub(crate) known: Mutex<Known>,
-    /// What a new session is made from.
+    /// The facts needed to open a new session.
     pub(crate) memory: Mutex<Memory>,
-    /// One who opens a new session at a time.
+    /// Allows one task at a time to open a new session.
     pub(crate) reopening: tokio::sync::Mutex<()>,
-    /// Counts sessions: who lost one sees whether somebody has opened the next already.
+    /// Number of the current session: a task that lost a session sees whether another has already
+    /// opened the next one.
     pub(crate) generation: watch::Sender<u64>,
     running: Mutex<HashMap<RequestId, Running>>,
     permits: Arc<Semaphore>,
     tasks: TaskTracker,
     following: AtomicBool,
-    /// Ends what would go on for ever: the session's stream, subscriptions.
+    /// Ends the tasks without an end of their own: the session's stream, subscriptions.
     pub(crate) endless: CancellationToken,
-    /// Answers what still runs with an error.
+    /// Answers the running requests with an error.
     abandon: CancellationToken,
     /// Ends everything.
     stop: CancellationToken,
 }
 
-/// A request that runs.
+/// A running request.
 #[derive(Debug, Clone)]
 struct Running {
     kind: Kind,
@@ -65,11 +66,11 @@ struct Running {
 }
 
 /// Reads lines from `input` and writes lines to `output` until the input ends, `stop` is cancelled,
-/// or nobody reads the output any more. Then what runs has five seconds to finish (none after
-/// `stop`), the session is ended with DELETE, and what is left of the output is written.
+/// or the reader of the output is gone. Then running requests have five seconds to finish (none
+/// after `stop`), the session is ended with DELETE, and the remaining output is written.
 ///
 /// # Errors
-/// The system has no certificates, or the input breaks.
+/// The system has no certificates, or reading the input fails.
 pub async fn run<R, W>(
     options: &Options,
     input: R,
@@ -81,7 +82,7 @@ where
     W: AsyncWrite + Unpin + Send + 'static,
 {
     if options.shows_token_in_clear() {
-        warn!("the token goes over http in the clear; use https");
+        warn!("the token is sent unencrypted over http; use https");
     }
     let http = Http::new(options)?;
     let (out, mut writing) = Output::start(output);
@@ -140,7 +141,7 @@ impl Bridge {
         Ok(())
     }
 
-    /// Requests run side by side; what has to keep its place in the order is waited for.
+    /// Requests run concurrently; messages whose order matters are awaited.
     async fn take(self: &Arc<Self>, line: Result<Line, Rejected>) {
         let line = match line {
             Ok(line) => line,
@@ -175,7 +176,7 @@ impl Bridge {
         }
     }
 
-    /// Runs a request; the lines that refuse it if it cannot run.
+    /// Runs a request; returns the lines that refuse it if it cannot run.
     async fn start(self: &Arc<Self>, mut call: Call, opens: bool) -> Option<Vec<bytes::Bytes>> {
         let ids = call.owed.ids().to_vec();
         let cancel = self.stop.child_token();
@@ -222,7 +223,7 @@ impl Bridge {
             }
         };
         if opens {
-            // The next line belongs to the session that this one opens.
+            // The next line belongs to the session that this request opens.
             exchange.await;
         } else {
             self.tasks.spawn(exchange);
@@ -230,9 +231,9 @@ impl Bridge {
         None
     }
 
-    /// In the stateless era closing the request's stream cancels it (MCP 2026-07-28, Streamable
-    /// HTTP, "Cancellation"); in the handshake era the server has to be told. Either way the client
-    /// hears no more of it.
+    /// In the stateless era, closing the request's stream cancels it (MCP 2026-07-28, Streamable
+    /// HTTP, "Cancellation"); in the handshake era the server needs a notification. Either way the
+    /// client receives nothing more for this request.
     async fn cancel(&self, id: &RequestId, line: Line) {
         let running = self.running.lock().get(id).cloned();
         let kind = running.as_ref().map(|running| running.kind);
@@ -245,8 +246,8 @@ impl Bridge {
         }
     }
 
-    /// Sends what wants no answer. A new session is opened if the server has lost ours, but what
-    /// was meant for the lost one is not said again.
+    /// Sends a message that has no response. If the server has lost the session, a new one is
+    /// opened, but the message for the lost session is not sent again.
     async fn deliver(&self, line: &Line, head: &Head) {
         let generation = *self.generation.borrow();
         let sending = async {
@@ -265,7 +266,7 @@ impl Bridge {
         }
     }
 
-    /// Opens the session's stream, the first time that it is asked.
+    /// Opens the session's stream, on the first call only.
     fn follow_once(self: &Arc<Self>) {
         use std::sync::atomic::Ordering;
         if self.known.lock().session().is_none() || self.following.swap(true, Ordering::Relaxed) {
@@ -278,7 +279,7 @@ impl Bridge {
         });
     }
 
-    /// The input has ended: what runs may finish.
+    /// After the end of the input: lets running requests finish.
     async fn finish(&self, stop: &CancellationToken) {
         self.endless.cancel();
         self.tasks.close();
@@ -295,11 +296,11 @@ impl Bridge {
         }
     }
 
-    /// Ends everything, and the session.
+    /// Ends all tasks, and the session.
     async fn close(&self) {
         self.stop.cancel();
         self.tasks.close();
-        // They end at their next await; nothing of them blocks.
+        // The tasks end at their next await; none of them blocks.
         let _ = timeout(FAREWELL, self.tasks.wait()).await;
         let session = self.known.lock().session().cloned();
         let Some(session) = session.filter(|session| session.id.is_some()) else {
