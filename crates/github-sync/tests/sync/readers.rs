@@ -1,4 +1,4 @@
-//! What every reader promises, in process and over gRPC: each test runs on both.
+//! The guarantees of every reader, in process and over gRPC: each test runs on both.
 
 use model::{EventType, ResourceUri};
 use serde_json::json;
@@ -66,7 +66,7 @@ async fn an_older_state_that_comes_later_changes_nothing() {
 async fn a_deleted_resource_stays_as_deleted() {
     let world = World::running(10).await;
     let deleted = issue(7, "deleted", EventType::Deleted, TEN);
-    // Within one second GitHub's times do not tell which came first.
+    // Within one second GitHub's timestamps do not show the order.
     let straggler = issue(7, "straggler", EventType::Updated, TEN);
     world
         .tell([issue(7, "a", EventType::Created, NINE), deleted, straggler])
