@@ -1,13 +1,13 @@
 //! Receives GitHub's webhooks: verifies, normalises, appends durably, then answers.
 //!
-//! The way of a delivery: `api` takes the body in within its bounds, `examine` verifies the
-//! signature over the raw bytes and only then parses, [`normalise`] makes resource events (pure,
-//! one file per kind of webhook), `record` appends them and tells the bus, `delivery` holds these
-//! steps together in a task that a sender who hangs up cannot interrupt.
+//! The path of a delivery: `api` reads the body within its bounds, `examine` verifies the signature
+//! over the raw bytes and only then parses, [`normalise`] makes resource events (pure, one file per
+//! kind of webhook), `record` appends them and publishes the hint, and `delivery` runs these steps
+//! in a task that a disconnecting sender cannot interrupt.
 //!
-//! What is deliberately absent: calls of GitHub's API (the sync role does that) and anything that
-//! talks to clients (the edge). The role keeps nothing: every replica takes every delivery, and the
-//! event log tells which are duplicates.
+//! Deliberately absent: calls of GitHub's API (a job of the sync role) and everything for clients
+//! (a job of the edge). The role keeps no state: every replica accepts every delivery, and the
+//! event log recognises duplicates.
 
 mod api;
 mod config;

@@ -1,4 +1,4 @@
-//! What the ingest role counts.
+//! Metrics of the ingest role.
 
 use model::ResourceType;
 use prometheus_client::{
@@ -19,14 +19,14 @@ struct ResourceLabel {
     resource_type: &'static str,
 }
 
-/// The counters; clones count together.
+/// The counters; clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
     deliveries: Family<OutcomeLabel, Counter>,
     events: Family<ResourceLabel, Counter>,
-    /// Time that the event log took for an append, successful or not.
+    /// Duration of an append to the event log, successful or not.
     pub(crate) append_seconds: Histogram,
-    /// Hints that the bus did not take; the events are in the log all the same.
+    /// Hints that the bus did not accept; the events are in the log nevertheless.
     pub(crate) hint_failures: Counter,
 }
 
@@ -41,22 +41,22 @@ impl Metrics {
         // The encoder adds `_total` to the names of counters.
         registry.register(
             "forgewire_ingest_deliveries",
-            "Webhook deliveries by outcome",
+            "Webhook deliveries, by outcome",
             metrics.deliveries.clone(),
         );
         registry.register(
             "forgewire_ingest_events",
-            "New events in the log by kind of resource",
+            "New events in the log, by kind of resource",
             metrics.events.clone(),
         );
         registry.register(
             "forgewire_ingest_append_seconds",
-            "Time of one append to the event log",
+            "Duration of one append to the event log",
             metrics.append_seconds.clone(),
         );
         registry.register(
             "forgewire_ingest_hint_failures",
-            "Hints that the bus did not take; the events are in the log",
+            "Hints that the bus did not accept; the events are in the log",
             metrics.hint_failures.clone(),
         );
         metrics
