@@ -18,7 +18,7 @@
 //! | [`mrtr`] | the same requests within a result, and the sealed state of the stateless era |
 //! | [`task`] | work that continues after the response (extension) |
 //! | [`extension`] | the extensions that the server declares |
-//! | [`notification`] | progress that never decreases, the log filter, list changes |
+//! | [`notification`] | progress that only increases, the log filter, list changes |
 //! | [`sse`], [`ndjson`], [`legacy`] | frames of a stream, lines, the transport of 2024-11-05 |
 //! | [`line`] | the HTTP headers for a message that arrived as a line |
 //! | [`headers`] | header values, `Accept`, the base64 sentinel |
