@@ -1,4 +1,4 @@
-//! The sync role over gRPC, as the other roles see it.
+//! The sync role over gRPC, as the other roles use it.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -12,10 +12,11 @@ use tonic::{Code, Response, Status, transport::Channel};
 
 use crate::{ConnectError, limits::MAX_ANSWER_BYTES};
 
-/// A reader that asks the sync role at `endpoint` (for instance `http://sync:3002`).
+/// A reader that queries the sync role at `endpoint` (for instance `http://sync:3002`).
 ///
-/// Nothing is connected yet: the first call connects, and a call after a lost connection connects
-/// again. Each call, connecting included, takes at most `deadline`. Has to be called within a runtime.
+/// This call does not connect: the first query connects, and a query after a lost connection
+/// reconnects. Each query, including the connect, takes up to `deadline`. Must be called within a
+/// tokio runtime.
 ///
 /// # Errors
 /// `endpoint` is not a URI.
@@ -47,7 +48,8 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// The transport's own timeout does not cover connecting, so there is one around everything.
+    /// Limits the time of a whole call, because the transport's own timeout does not cover
+    /// connecting.
     async fn within<T>(
         &self,
         op: &'static str,
@@ -73,7 +75,7 @@ impl ResourceReader for Client {
         if matches!(uri, ResourceUri::Events { .. }) {
             return Ok(None);
         }
-        const OP: &str = "give a resource";
+        const OP: &str = "read a resource";
         let message = GetResourceRequest {
             uri: uri.to_string(),
         };
@@ -87,7 +89,7 @@ impl ResourceReader for Client {
     }
 
     async fn status(&self, trace: Option<TraceContext>) -> Result<SyncStatus, ResourceError> {
-        const OP: &str = "give its status";
+        const OP: &str = "report its status";
         let request = grpc::request(StatusRequest {}, trace, self.deadline);
         let mut client = self.client.clone();
         let answer = self.within(OP, client.status(request)).await?;
@@ -118,7 +120,8 @@ fn from_wire(
     })
 }
 
-/// A status that trying again may cure is "unavailable"; any other says "another version, or a defect".
+/// A status that a retry may cure becomes `Unavailable`; any other means a different version or a
+/// defect.
 fn error(op: &'static str, status: Status) -> ResourceError {
     if grpc::class_of(status.code()).is_retryable() {
         ResourceError::Unavailable {

@@ -19,8 +19,8 @@ use crate::{
 pub struct Config {
     /// Address of the gRPC server; port 0 picks a free one.
     pub listen: SocketAddr,
-    /// Where the other roles find the sync role, for instance `http://sync:3002`. Without it they use
-    /// the one in their own process.
+    /// Where the other roles reach the sync role, for instance `http://sync:3002`. Without it they
+    /// use the one in their own process.
     pub endpoint: Option<String>,
     /// Repositories to mirror, as `owner/name`. Accepted now; used once sync calls GitHub's API.
     pub repositories: Vec<String>,
@@ -30,12 +30,13 @@ pub struct Config {
     pub resources: Vec<String>,
     /// Seconds between two comparisons with GitHub. Accepted now; used once sync calls GitHub's API.
     pub interval_seconds: u64,
-    /// Seconds that the first comparison may take. Accepted now; used once sync calls GitHub's API.
+    /// Time limit in seconds for the first comparison. Accepted now; used once sync calls GitHub's
+    /// API.
     pub initial_timeout_seconds: u64,
-    /// Most resources whose state is kept (from 1). At the bound the least recently used go, and are
-    /// "not found" until an event speaks of them again.
+    /// Most resources whose state is kept (from 1). At the bound the least recently used are
+    /// evicted, and are "not found" until an event mentions them again.
     pub max_resources: usize,
-    /// Seconds that one call of the sync role may take, connecting included (1 to 60).
+    /// Time limit in seconds for one call of the sync role, including the connect (1 to 60).
     pub deadline_seconds: u64,
 }
 
@@ -56,16 +57,16 @@ impl Default for Config {
 }
 
 impl Config {
-    /// How long one call may take.
+    /// The time limit of one call.
     #[must_use]
     pub fn deadline(&self) -> Duration {
         Duration::from_secs(self.deadline_seconds)
     }
 
-    /// Refuses values that make no sense.
+    /// Refuses values out of range.
     ///
     /// # Errors
-    /// A value out of bounds; the text names the key.
+    /// A value is out of range; the text names the key.
     pub fn check(&self) -> Result<(), BuildError> {
         within(
             "max_resources",

@@ -1,26 +1,26 @@
-//! What can go wrong with the sync role.
+//! Errors of the sync role.
 
 use model::{Classified, ErrorClass};
 
-/// The configuration makes no sense.
+/// The reason why the configuration is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// A bound that would keep nothing.
+    /// A value out of range.
     #[error("sync.{key} is {given}, it has to be between {least} and {most}")]
     OutOfRange {
-        /// Which key.
+        /// The key.
         key: &'static str,
-        /// What was given.
+        /// The configured value.
         given: u64,
         /// The smallest value.
         least: u64,
         /// The largest value.
         most: u64,
     },
-    /// Not `owner/name`.
+    /// A repository that is not written as `owner/name`.
     #[error("sync.repositories has {given:?}, which is not owner/name")]
     Repository {
-        /// What was given.
+        /// The configured value.
         given: String,
     },
 }
@@ -31,7 +31,7 @@ impl Classified for BuildError {
     }
 }
 
-/// The client cannot be made.
+/// The reason why the client cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// Not an address like `http://sync:3002`.
@@ -45,11 +45,11 @@ impl Classified for ConnectError {
     }
 }
 
-/// The gRPC server ended on its own.
+/// The gRPC server ended unexpectedly.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The transport gave up.
-    #[error("gRPC server cannot go on")]
+    /// The transport failed.
+    #[error("the gRPC server failed")]
     Transport(#[source] tonic::transport::Error),
 }
 

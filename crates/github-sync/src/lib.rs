@@ -1,10 +1,12 @@
 //! The sync role: keeps the last known state of each GitHub resource and serves it.
 //!
-//! It reads the event log from its start and keeps, for each resource, the newest object that an event
-//! carried. There is no store of its own: a restart reads the log again. Callers get it as
-//! [`ports::ResourceReader`], in the same process ([`Service::reader`]) or over gRPC ([`client::connect`]).
+//! It reads the event log from its start and keeps, for each resource, the newest object in an
+//! event. It has no store of its own: after a restart it reads the log again. Callers query it as
+//! [`ports::ResourceReader`], in the same process ([`Service::reader`]) or over gRPC
+//! ([`client::connect`]).
 //!
-//! What is deliberately absent: calls of GitHub's API, and connections from agents (they talk to an edge).
+//! Deliberately absent: calls of GitHub's API, and connections from agents (they connect to an
+//! edge).
 
 mod api;
 pub mod client;

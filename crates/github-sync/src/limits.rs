@@ -2,25 +2,26 @@
 
 use std::time::Duration;
 
-/// Default of `sync.max_resources`. With 8 KiB for a typical issue that is 160 MiB; at the bound the
-/// least recently used states go, and a later `GetResource` for one of them answers "not found".
+/// Default of `sync.max_resources`. With 8 KiB for a typical issue that is 160 MiB; at the bound
+/// the least recently used states are evicted, and a later `GetResource` for one of them answers
+/// "not found".
 pub(crate) const DEFAULT_MAX_RESOURCES: usize = 20_000;
 
-/// Most bytes of JSON that the states hold together; the same happens at this bound. A pull request may
-/// have hundreds of KiB, so that a count alone does not bound the memory.
+/// Most bytes of JSON that all states hold together; states are evicted at this bound too. A pull
+/// request may have hundreds of KiB, so a count alone would not bound the memory.
 pub(crate) const MAX_STATE_BYTES: usize = 256 * 1024 * 1024;
 
 /// Default of `sync.deadline_seconds`, for one call from end to end. An agent waits for the answer.
 pub(crate) const DEFAULT_DEADLINE_SECONDS: u64 = 2;
 
-/// Longest `sync.deadline_seconds`: whoever waits longer has a user who has gone.
+/// Longest `sync.deadline_seconds`: after that time the user has stopped waiting.
 pub(crate) const MAX_DEADLINE_SECONDS: u64 = 60;
 
-/// Largest answer that the client reads. A state is at most what a webhook carries, 25 MB.
+/// Largest response that the client reads. A state is no larger than a webhook's payload, 25 MB.
 pub(crate) const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 
-/// Largest request that the server reads: a URI has at most 256 bytes.
+/// Largest request that the server reads: a URI has up to 256 bytes.
 pub(crate) const MAX_REQUEST_BYTES: usize = 4 * 1024;
 
-/// How often the log's head is looked at for the lag, in case that the follower hangs.
+/// How often the log's head is read for the lag, in case the follower hangs.
 pub(crate) const HEAD_INTERVAL: Duration = Duration::from_secs(2);

@@ -1,4 +1,4 @@
-//! What the sync role counts.
+//! Metrics of the sync role.
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue},
@@ -6,7 +6,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-/// What was asked.
+/// The method of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[allow(non_camel_case_types, reason = "the names are the label values")]
 pub(crate) enum Method {
@@ -14,7 +14,7 @@ pub(crate) enum Method {
     status,
 }
 
-/// How it ended.
+/// The outcome of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[allow(non_camel_case_types, reason = "the names are the label values")]
 pub(crate) enum Outcome {
@@ -33,9 +33,9 @@ struct RequestLabels {
 pub(crate) struct Metrics {
     pub(crate) resources: Gauge,
     pub(crate) lag_events: Gauge,
-    /// States that went at the bound.
+    /// States evicted at a bound.
     pub(crate) evicted: Counter,
-    /// Events whose state was older than the one known.
+    /// Events with an older state than the known one.
     pub(crate) outdated: Counter,
     requests: Family<RequestLabels, Counter>,
 }
@@ -51,17 +51,17 @@ impl Metrics {
         );
         sync.register(
             "lag_events",
-            "Positions between the log's head and what has been taken in",
+            "Positions between the log's head and the last one processed",
             metrics.lag_events.clone(),
         );
         sync.register(
             "evicted",
-            "States that went at the bound",
+            "States evicted at a bound",
             metrics.evicted.clone(),
         );
         sync.register(
             "outdated",
-            "Events that told of an older state than the one known",
+            "Events with an older state than the known one",
             metrics.outdated.clone(),
         );
         sync.register(

@@ -1,4 +1,4 @@
-//! Builds the sync role and gives it its tasks.
+//! Builds the sync role and starts its tasks.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,12 +19,12 @@ use crate::{
     mirror::Mirror,
 };
 
-/// What the sync role needs of others.
+/// The dependencies of the sync role.
 #[derive(Debug, Clone)]
 pub struct Deps {
-    /// The events.
+    /// The event log.
     pub log: Arc<dyn EventLog>,
-    /// Says when there are new ones.
+    /// Announces new events.
     pub bus: Arc<dyn Bus>,
     /// Span ids for callers' traces.
     pub ids: Arc<dyn IdSource>,
@@ -39,10 +39,10 @@ pub struct Service {
 }
 
 impl Service {
-    /// Checks the configuration and registers the metrics; nothing runs yet.
+    /// Checks the configuration and registers the metrics; starts nothing yet.
     ///
     /// # Errors
-    /// A value of the configuration makes no sense.
+    /// A value of the configuration is out of range.
     pub fn build(config: &Config, deps: Deps, registry: &mut Registry) -> Result<Self, BuildError> {
         config.check()?;
         let metrics = Metrics::register(registry);
@@ -54,8 +54,9 @@ impl Service {
         })
     }
 
-    /// Starts to read the log from its start. Readiness (`sync`) waits until it has caught up, and is
-    /// lost while log or bus do not answer; what is known is served all the same.
+    /// Starts to read the log from its start. Readiness (`sync`) is granted once the role has
+    /// caught up with the log, and is withdrawn while the log or the bus does not answer; known
+    /// states are served all the same.
     pub fn spawn(&self, lifecycle: &Lifecycle) {
         let latch = lifecycle.latch("sync");
         latch.not_ready("reading the event log from its start");
@@ -80,7 +81,7 @@ impl Service {
         lifecycle.spawn("sync-head", OnExit::EndsProcess, watching);
     }
 
-    /// Readers in the same process; no network between.
+    /// A reader in the same process, without the network.
     #[must_use]
     pub fn reader(&self) -> Arc<dyn ResourceReader> {
         mirror::reader(&self.mirror)
@@ -90,7 +91,7 @@ impl Service {
     /// status is SERVING once the log's head has been reached, and NOT_SERVING from the drain on.
     ///
     /// # Errors
-    /// The transport gave up.
+    /// The transport failed.
     pub async fn serve_grpc(
         &self,
         listener: TcpListener,
@@ -105,12 +106,12 @@ fn show(latch: &Latch, followed: &Followed) {
     match followed {
         Followed::CaughtUp => latch.ready(),
         Followed::Stalled => latch.not_ready("the event log or the bus does not answer"),
-        // After a stall the follower reads up to the head and says `CaughtUp` again.
+        // After a stall the follower reads up to the head and reports `CaughtUp` again.
         _ => {}
     }
 }
 
-/// Looks at the head now and then, so that the lag is honest even if the follower hangs.
+/// Reads the log's head at intervals, so that the lag is right even if the follower hangs.
 async fn watch_head(mirror: Arc<Mirror>, log: Arc<dyn EventLog>, stop: CancellationToken) {
     let mut ticks = interval(HEAD_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -119,8 +120,8 @@ async fn watch_head(mirror: Arc<Mirror>, log: Arc<dyn EventLog>, stop: Cancellat
         match head.await {
             None => return,
             Some(Ok(Ok(head))) => mirror.saw_head(head.last),
-            Some(Ok(Err(error))) => debug!(%error, "head is unknown"),
-            Some(Err(_)) => debug!("head is unknown, no answer in time"),
+            Some(Ok(Err(error))) => debug!(%error, "cannot read the log's head"),
+            Some(Err(_)) => debug!("cannot read the log's head in time"),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! One result, shaped for the revision that asked, so that a handler is written once for both eras.
+//! One result, shaped for the revision of the request, so that a handler is written once for both
+//! eras.
 
 use bytes::Bytes;
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -13,30 +14,30 @@ use crate::{
 /// `_meta` key of the server's name and version.
 const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 
-/// For whom a result may be kept (MCP 2026-07-28, Utilities, "Caching").
+/// Who may reuse a cached result (MCP 2026-07-28, Utilities, "Caching").
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CacheScope {
-    /// For everybody; only what does not depend on the principal.
+    /// Any client; only for results that do not depend on the principal.
     Public,
-    /// For the same principal.
+    /// The same principal only.
     Private,
 }
 
-/// How long, and for whom, a result may be kept. Required on server/discover, tools/list,
+/// How long a result may be cached, and by whom. Required on server/discover, tools/list,
 /// prompts/list, resources/list, resources/templates/list and resources/read in the stateless era,
-/// the same on all pages of a list; older revisions do not have it and it is left out there.
+/// and the same on all pages of a list; older revisions do not have it, and it is left out there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CacheHint {
-    /// Milliseconds; 0 means always ask again.
+    /// Lifetime in milliseconds; 0 means that the client always asks again.
     pub ttl_ms: u64,
-    /// For whom.
+    /// Who may reuse it.
     pub cache_scope: CacheScope,
 }
 
 impl CacheHint {
-    /// For everybody, this many milliseconds.
+    /// Any client may reuse the result, for this many milliseconds.
     #[must_use]
     pub const fn public(ttl_ms: u64) -> Self {
         Self {
@@ -45,7 +46,7 @@ impl CacheHint {
         }
     }
 
-    /// For the same principal, this many milliseconds.
+    /// Only the same principal may reuse the result, for this many milliseconds.
     #[must_use]
     pub const fn private(ttl_ms: u64) -> Self {
         Self {
@@ -55,20 +56,20 @@ impl CacheHint {
     }
 }
 
-/// What kind of result it is, in the stateless era (MCP 2026-07-28, Base Protocol, "Results").
+/// The kind of a result in the stateless era (MCP 2026-07-28, Base Protocol, "Results").
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResultType {
     /// The request is done.
     #[default]
     Complete,
-    /// The client has to answer questions and ask again ([`crate::mrtr`]).
+    /// The client has to answer questions and send the request again ([`crate::mrtr`]).
     InputRequired,
-    /// The work goes on as a task ([`crate::task`]).
+    /// The work continues as a task ([`crate::task`]).
     Task,
 }
 
-/// A result. In the stateless era it gets `resultType`, its cache hint and `serverInfo` in
+/// A result. In the stateless era it carries `resultType`, its cache hint and `serverInfo` in
 /// `_meta` (MCP 2026-07-28, Base Protocol, "Results"); in the handshake era it is the body alone.
 #[derive(Debug)]
 pub struct Answer<'a, T> {
@@ -80,7 +81,8 @@ pub struct Answer<'a, T> {
 }
 
 impl<'a, T: Serialize> Answer<'a, T> {
-    /// `body` has to be a JSON object without `_meta`, `resultType`, `ttlMs` and `cacheScope`.
+    /// A result with this body, which must be a JSON object without `_meta`, `resultType`, `ttlMs`
+    /// and `cacheScope`.
     #[must_use]
     pub fn new(version: ProtocolVersion, server: &ServerInfo, body: &'a T) -> Self {
         let mut meta = Map::new();
@@ -96,28 +98,28 @@ impl<'a, T: Serialize> Answer<'a, T> {
         }
     }
 
-    /// With a cache hint.
+    /// Adds a cache hint.
     #[must_use]
     pub fn cached(mut self, hint: CacheHint) -> Self {
         self.cache = Some(hint);
         self
     }
 
-    /// Of this kind. Only a complete result has a cache hint.
+    /// Sets the kind of the result. Only a complete result has a cache hint.
     #[must_use]
     pub fn of_type(mut self, result_type: ResultType) -> Self {
         self.result_type = result_type;
         self
     }
 
-    /// With another member of `_meta`.
+    /// Adds another member to `_meta`.
     #[must_use]
     pub fn with_meta(mut self, key: &str, value: Value) -> Self {
         self.meta.insert(key.into(), value);
         self
     }
 
-    /// The JSON-RPC message.
+    /// Encodes the JSON-RPC message.
     #[must_use]
     pub fn encode(&self, id: &RequestId) -> Bytes {
         envelope::result(id, self)
@@ -162,7 +164,7 @@ impl<T: Serialize> Serialize for Answer<'_, T> {
     }
 }
 
-/// A result that says nothing: `{}` and what the era adds.
+/// An empty result: `{}` plus the members that the era adds.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Empty;
 
@@ -172,8 +174,8 @@ impl Serialize for Empty {
     }
 }
 
-/// A `notifications/progress` for the request's own stream, in any revision; `progress` has to rise
-/// from one to the next.
+/// A `notifications/progress` for the request's own stream, in any revision; `progress` must
+/// increase from one notification to the next.
 #[must_use]
 pub fn progress(
     token: &RequestId,

@@ -1,8 +1,9 @@
-//! What a server asks of a client: the user's input, the client's model, the client's roots.
+//! Requests from a server to its client: for the user's input, the client's model, the client's
+//! roots.
 //!
-//! In the handshake era it is a JSON-RPC request of the server's, on the stream of the request that
-//! it belongs to, and the answer is a POST that may land anywhere (MCP 2025-11-25, Client
-//! Features). In the stateless era it stands in a result, and the answer comes with the next
+//! In the handshake era this is a JSON-RPC request from the server, on the stream of the request
+//! that it belongs to, and the answer is a POST that may reach any edge (MCP 2025-11-25, Client
+//! Features). In the stateless era it is part of a result, and the answer arrives with the next
 //! attempt ([`crate::mrtr`]). The questions and answers are the same.
 
 use bytes::Bytes;
@@ -46,15 +47,15 @@ pub enum ClientRequest {
 /// The answer to a [`ClientRequest`].
 #[derive(Clone, PartialEq, Debug)]
 pub enum ClientResult {
-    /// What the user said.
+    /// The user's answer.
     Elicited(ElicitResult),
-    /// What the model said.
+    /// The model's answer.
     Sampled(CreateMessageResult),
-    /// The folders.
+    /// The client's folders.
     Roots(Roots),
 }
 
-/// Why a question cannot be put to this client.
+/// The reason why this client cannot be asked a question.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum NotPossible {
     /// The client did not declare this capability.
@@ -72,7 +73,8 @@ impl model::Classified for NotPossible {
 }
 
 impl NotPossible {
-    /// The capabilities object that the client would have to declare, if that would help.
+    /// The capabilities that the client would have to declare; `None` if declaring more would not
+    /// help.
     #[must_use]
     pub fn required(self) -> Option<ClientCapabilities> {
         match self {
@@ -83,7 +85,7 @@ impl NotPossible {
 }
 
 impl ClientRequest {
-    /// The method.
+    /// The JSON-RPC method.
     #[must_use]
     pub const fn method(&self) -> &'static str {
         match self {
@@ -93,11 +95,11 @@ impl ClientRequest {
         }
     }
 
-    /// Checks that this client can be asked this. An empty `elicitation` capability means forms
-    /// alone (MCP 2025-11-25, Elicitation, "Capabilities").
+    /// Checks that this client can be asked this question. An empty `elicitation` capability means
+    /// forms only (MCP 2025-11-25, Elicitation, "Capabilities").
     ///
     /// # Errors
-    /// It cannot: the revision has no such question, or the capability is not declared.
+    /// The revision has no such question, or the client does not declare the capability.
     pub fn check(
         &self,
         version: ProtocolVersion,
@@ -123,7 +125,7 @@ impl ClientRequest {
         }
     }
 
-    /// The params, as a revision knows them. [`Self::check`] comes before.
+    /// The params in the form that a revision knows. The caller runs [`Self::check`] first.
     #[must_use]
     pub fn params(&self, version: ProtocolVersion) -> Box<RawValue> {
         match self {
@@ -133,13 +135,13 @@ impl ClientRequest {
         }
     }
 
-    /// The JSON-RPC request with an id of ours (handshake era only).
+    /// Encodes the JSON-RPC request under one of the server's ids (handshake era only).
     #[must_use]
     pub fn encode(&self, id: &RequestId, version: ProtocolVersion) -> Bytes {
         encode(id, self.method(), &self.params(version))
     }
 
-    /// Reads the bare result.
+    /// Reads a bare result.
     ///
     /// # Errors
     /// It does not fit the question; the error names the field.
@@ -161,8 +163,8 @@ impl ClientRequest {
     }
 }
 
-/// `ping` with an id of ours (handshake era only). Any response will do, an error too: somebody
-/// answered.
+/// `ping` under one of the server's ids (handshake era only). Any response counts, even an error:
+/// it proves that the client is alive.
 #[must_use]
 pub fn ping(id: &RequestId) -> Bytes {
     encode(id, method::PING, &raw(&Empty))

@@ -1,4 +1,4 @@
-//! Completing an argument while it is typed (MCP, Server Features, "Completion").
+//! Completion of an argument while the user types it (MCP, Server Features, "Completion").
 
 use std::collections::BTreeMap;
 
@@ -15,24 +15,24 @@ use crate::{
 /// Params of `completion/complete`.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct CompleteParams {
-    /// Of what an argument is completed.
+    /// The prompt or resource that the argument belongs to.
     #[serde(rename = "ref")]
     pub reference: Reference,
-    /// Which argument, and what is typed so far.
+    /// The argument and the text typed so far.
     pub argument: Argument,
-    /// What is settled already.
+    /// The arguments that already have a value.
     #[serde(default)]
     pub context: Context,
 }
 
-/// What has arguments.
+/// A prompt or resource, which has arguments to complete.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(tag = "type")]
 pub enum Reference {
     /// A prompt.
     #[serde(rename = "ref/prompt")]
     Prompt {
-        /// Its name.
+        /// The prompt's name.
         name: String,
     },
     /// A resource template, or a resource.
@@ -43,19 +43,19 @@ pub enum Reference {
     },
 }
 
-/// The argument that is typed.
+/// The argument being typed.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct Argument {
-    /// Which.
+    /// The name of the argument.
     pub name: String,
-    /// So far; may be empty.
+    /// The text typed so far; may be empty.
     pub value: String,
 }
 
-/// Arguments that are settled already (from 2025-06-18 on).
+/// Arguments that already have a value (from 2025-06-18 on).
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 pub struct Context {
-    /// Name to value.
+    /// Names and their values.
     #[serde(default)]
     pub arguments: BTreeMap<String, String>,
 }
@@ -64,8 +64,8 @@ impl CompleteParams {
     /// Reads the params.
     ///
     /// # Errors
-    /// -32602: a member is missing or of the wrong shape, a text is longer than 64 KiB, or there
-    /// are more than 64 settled arguments.
+    /// -32602: a member is missing or has the wrong shape, a text is longer than 64 KiB, or there
+    /// are more than 64 arguments in the context.
     pub fn parse(params: Option<&RawValue>) -> Result<Self, RpcError> {
         let parsed: Self = params::parse(params)?;
         if parsed.argument.value.len() > MAX_ARGUMENT_BYTES {
@@ -92,15 +92,15 @@ struct Values {
 }
 
 impl CompleteResult {
-    /// All candidates, best first; the first 100 are told, and how many there are.
+    /// A result from all candidates, best first: it lists the first 100 and gives the total.
     #[must_use]
     pub fn of(candidates: Vec<String>) -> Self {
         let total = Some(candidates.len());
         Self::part(candidates, total, false)
     }
 
-    /// Some candidates, best first, of which the first 100 are told. `total` is how many there are,
-    /// if that is known; `has_more` whether there are others than these.
+    /// A result from some of the candidates, best first; it lists the first 100. `total` is the
+    /// number of all candidates, if known; `has_more` says whether there are more than these.
     #[must_use]
     pub fn part(mut candidates: Vec<String>, total: Option<usize>, has_more: bool) -> Self {
         let has_more = has_more || candidates.len() > MAX_COMPLETION_VALUES;

@@ -1,7 +1,7 @@
-//! JSON-RPC 2.0 as MCP uses it: ids, messages, errors. Bodies that we only pass on stay raw.
+//! JSON-RPC 2.0 as MCP uses it: ids, messages, errors. Bodies that are only passed on stay raw.
 //!
 //! MCP 2026-07-28, Base Protocol, "Messages": ids are strings or integers, never null; `params` is
-//! an object. A member that is there twice is refused, because two readers could see two values.
+//! an object. A duplicate member is refused, because two readers could see two different values.
 
 use std::{borrow::Cow, fmt};
 
@@ -15,18 +15,18 @@ mod parse;
 
 pub use parse::{Body, Rejected, parse};
 
-/// The id of a request; keeps its JSON type, 7 is not "7".
+/// The id of a request. It keeps its JSON type: 7 is not "7".
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum RequestId {
-    /// An integer of 64 bits.
+    /// A 64-bit integer.
     Integer(i64),
-    /// Text of at most 256 bytes.
+    /// Text of up to 256 bytes.
     Text(Box<str>),
 }
 
 impl RequestId {
-    /// Reads an id; `None` for null, fractions, other types, integers beyond 64 bits and text that
-    /// is longer than 256 bytes.
+    /// Reads an id; `None` for null, fractions, other types, integers beyond 64 bits and text
+    /// longer than 256 bytes.
     #[must_use]
     pub fn from_raw(raw: &RawValue) -> Option<Self> {
         serde_json::from_str(raw.get()).ok()
@@ -72,7 +72,7 @@ impl<'de> Deserialize<'de> for RequestId {
     }
 }
 
-/// The id as JSON, for logs and for frames that are put together from parts.
+/// The id as JSON, for logs and for frames that are assembled from parts.
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -82,37 +82,38 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// Something that wants an answer.
+/// A message that requires a response.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Echoed in the answer.
+    /// The id, repeated in the response.
     pub id: RequestId,
-    /// At most 128 bytes.
+    /// The method's name, up to 128 bytes.
     pub method: String,
-    /// An object, not looked at yet.
+    /// An object, not parsed yet.
     pub params: Option<Box<RawValue>>,
 }
 
-/// Something that wants none.
+/// A message without a response.
 #[derive(Clone, Debug)]
 pub struct Notification {
-    /// At most 128 bytes.
+    /// The method's name, up to 128 bytes.
     pub method: String,
-    /// An object, not looked at yet.
+    /// An object, not parsed yet.
     pub params: Option<Box<RawValue>>,
 }
 
-/// The client's answer to a request of ours (handshake era only).
+/// The client's response to a request from the server (handshake era only).
 #[derive(Clone, Debug)]
 pub struct Response {
-    /// Which request it answers; an error may come without.
+    /// The id of the request; an error may lack it.
     pub id: Option<RequestId>,
     /// The result, or the error object.
     pub outcome: Result<Box<RawValue>, Box<RawValue>>,
 }
 
 impl Response {
-    /// The message, for another process to read: an answer may arrive where nobody waits for it.
+    /// Encodes the message for another process: the response may arrive at a different edge from
+    /// the one that waits for it.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         #[derive(Serialize)]
@@ -139,39 +140,40 @@ impl Response {
 /// One message from a client.
 #[derive(Clone, Debug)]
 pub enum Incoming {
-    /// Wants an answer.
+    /// A message that requires a response.
     Request(Request),
-    /// Wants none.
+    /// A message without a response.
     Notification(Notification),
-    /// Answers a request of ours.
+    /// A response to a request from the server.
     Response(Response),
 }
 
-/// The error codes that we emit. -32000 … -32019 is frozen legacy space; -32020 … -32099 belongs to
-/// the spec (MCP 2026-07-28, Base Protocol, "Error codes").
+/// The error codes that this server sends. -32000 … -32019 is frozen legacy space; -32020 … -32099
+/// belongs to the spec (MCP 2026-07-28, Base Protocol, "Error codes").
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ErrorCode {
     /// Not JSON.
     Parse,
-    /// JSON, but not a message that may come here.
+    /// JSON, but not a message that is valid here.
     InvalidRequest,
     /// No such method.
     MethodNotFound,
     /// The method does not take these parameters.
     InvalidParams,
-    /// Our fault.
+    /// A fault in the server.
     Internal,
-    /// Handshake era: the session does not exist (any more). SDK habit; goes with 404.
+    /// Handshake era: the session does not exist, or no longer exists. An SDK convention; sent with
+    /// 404.
     SessionNotFound,
     /// Handshake era: no such resource.
     ResourceNotFound,
-    /// 2025-11-25 alone: the user has to go to a page first.
+    /// 2025-11-25 only: the user has to visit a page first.
     UrlElicitationRequired,
-    /// Stateless era: a header is missing, illegal, or says something else than the body.
+    /// Stateless era: a header is missing, illegal, or contradicts the body.
     HeaderMismatch,
     /// Stateless era: the request did not declare a capability that it needs.
     MissingCapability,
-    /// Stateless era: we do not speak this revision.
+    /// Stateless era: the server does not support this revision.
     UnsupportedVersion,
 }
 
@@ -201,16 +203,16 @@ impl Serialize for ErrorCode {
     }
 }
 
-/// A JSON-RPC error object. The message is for the client: it must not tell what only the log may
-/// know.
+/// A JSON-RPC error object. The message is for the client and must not reveal internal details,
+/// which belong in the log.
 #[derive(Clone, PartialEq, Debug, Serialize, thiserror::Error)]
 #[error("{message} ({})", code.number())]
 pub struct RpcError {
-    /// What kind.
+    /// The kind of error.
     pub code: ErrorCode,
     /// One sentence for the client's developer.
     pub message: Cow<'static, str>,
-    /// What a program can use.
+    /// Details for programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
 }
@@ -239,7 +241,7 @@ impl RpcError {
         )
     }
 
-    /// -32603; says nothing, the log knows more.
+    /// -32603, without details; those are in the log.
     #[must_use]
     pub fn internal() -> Self {
         Self::new(ErrorCode::Internal, "internal error")
@@ -297,8 +299,8 @@ impl<T: Serialize> Outgoing<'_, T> {
     }
 }
 
-/// Encodes a result. A value that cannot be JSON (a map with keys that are no text) becomes -32603,
-/// so that the client is answered in any case.
+/// Encodes a result. A value that cannot be JSON (a map whose keys are not text) becomes -32603, so
+/// that the client always gets a response.
 pub fn result<T: Serialize + ?Sized>(id: &RequestId, value: &T) -> Bytes {
     let message = Outgoing {
         id: Some(id),
@@ -310,7 +312,7 @@ pub fn result<T: Serialize + ?Sized>(id: &RequestId, value: &T) -> Bytes {
         .unwrap_or_else(|| error(Some(id), &RpcError::internal()))
 }
 
-/// Encodes an error. Without an id only when the request's could not be read: the member is left
+/// Encodes an error. `id` is `None` only if the request's id could not be read: the member is left
 /// out then, because MCP ids are never null.
 #[must_use]
 pub fn error(id: Option<&RequestId>, error: &RpcError) -> Bytes {
@@ -324,7 +326,8 @@ pub fn error(id: Option<&RequestId>, error: &RpcError) -> Bytes {
         .expect("an error object is text, a number and a JSON value")
 }
 
-/// Encodes a notification. Parameters that cannot be JSON are left out; ours always can.
+/// Encodes a notification. Parameters that cannot be JSON are left out; those of this crate always
+/// can.
 pub fn notification<T: Serialize + ?Sized>(method: &str, params: Option<&T>) -> Bytes {
     let message = Outgoing {
         method: Some(method),
@@ -339,7 +342,7 @@ pub fn notification<T: Serialize + ?Sized>(method: &str, params: Option<&T>) -> 
     bytes.expect("a method name is text")
 }
 
-/// Encodes a request of ours to the client (handshake era only).
+/// Encodes a request from the server to the client (handshake era only).
 pub fn request<T: Serialize + ?Sized>(id: &RequestId, method: &str, params: &T) -> Option<Bytes> {
     let message = Outgoing {
         id: Some(id),

@@ -4,32 +4,32 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-/// `capabilities.extensions` of `server/discover`: id to settings. An extension without settings
-/// has an empty object.
+/// `capabilities.extensions` of `server/discover`: ids and their settings. An extension without
+/// settings has an empty object.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Extensions(BTreeMap<&'static str, Map<String, Value>>);
 
 impl Extensions {
-    /// None.
+    /// No extensions.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// With an extension that has no settings.
+    /// Adds an extension that has no settings.
     #[must_use]
     pub fn with(self, id: &'static str) -> Self {
         self.with_settings(id, Map::new())
     }
 
-    /// With an extension and its settings.
+    /// Adds an extension with its settings.
     #[must_use]
     pub fn with_settings(mut self, id: &'static str, settings: Map<String, Value>) -> Self {
         self.0.insert(id, settings);
         self
     }
 
-    /// Whether it is declared.
+    /// Whether the extension is declared.
     #[must_use]
     pub fn has(&self, id: &str) -> bool {
         self.0.contains_key(id)
@@ -41,7 +41,7 @@ impl Extensions {
         self.0.is_empty()
     }
 
-    /// As JSON.
+    /// The extensions as JSON.
     #[must_use]
     pub fn describe(&self) -> Value {
         let entries = self.0.iter();

@@ -8,23 +8,23 @@ use http::{
     header::{ACCEPT, CONTENT_TYPE},
 };
 
-/// The session of the handshake era.
+/// The session id of the handshake era.
 pub const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
-/// The revision.
+/// The protocol revision.
 pub const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 /// The method, in the stateless era.
 pub const METHOD: HeaderName = HeaderName::from_static("mcp-method");
-/// The tool, prompt, resource or task, in the stateless era.
+/// The name of the tool, prompt, resource or task, in the stateless era.
 pub const NAME: HeaderName = HeaderName::from_static("mcp-name");
-/// What every header begins with that mirrors an argument of `tools/call`.
+/// Prefix of all headers that mirror an argument of `tools/call`.
 pub const PARAM_PREFIX: &str = "mcp-param-";
-/// The position to resume after, in the handshake era.
+/// The position to resume from, in the handshake era.
 pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// A header value that cannot be what the spec asks for: there twice, not ASCII, or a sentinel
-/// around what is not base64 of UTF-8.
+/// A header that does not follow the spec: it occurs twice, is not ASCII, or has a base64 sentinel
+/// around something that is not base64 of UTF-8.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the header is there twice, or its value is illegal")]
+#[error("the header is duplicated, or its value is illegal")]
 pub struct IllegalHeader;
 
 impl model::Classified for IllegalHeader {
@@ -33,10 +33,10 @@ impl model::Classified for IllegalHeader {
     }
 }
 
-/// The one value of a header without the white space around it (RFC 9110 §5.6.3); `None` if absent.
+/// The only value of a header, without surrounding white space (RFC 9110 §5.6.3); `None` if absent.
 ///
 /// # Errors
-/// The header is there twice or has bytes other than visible ASCII, space and tab.
+/// The header occurs twice or has bytes other than visible ASCII, space and tab.
 pub fn single<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -52,12 +52,12 @@ pub fn single<'a>(
     Ok(Some(text.trim_matches([' ', '\t'])))
 }
 
-/// Undoes the encoding of `Mcp-Name` and `Mcp-Param-*` (MCP 2026-07-28, Streamable HTTP, "Value
-/// Encoding"): `=?base64?` + base64 of UTF-8 + `?=`, markers in lower case; anything else is
-/// itself.
+/// Decodes a value of `Mcp-Name` or `Mcp-Param-*` (MCP 2026-07-28, Streamable HTTP, "Value
+/// Encoding"): `=?base64?` + base64 of UTF-8 + `?=`, with lower-case markers; any other value
+/// stands for itself.
 ///
 /// # Errors
-/// A sentinel around what is not base64 with padding, or not UTF-8.
+/// The text inside the sentinel is not padded base64, or not UTF-8.
 pub fn decode_value(value: &str) -> Result<Cow<'_, str>, IllegalHeader> {
     let inner = value
         .strip_prefix("=?base64?")
@@ -71,7 +71,7 @@ pub fn decode_value(value: &str) -> Result<Cow<'_, str>, IllegalHeader> {
         .map_err(|_| IllegalHeader)
 }
 
-/// Encodes a value so that it can be a header: plain where possible, else with the sentinel.
+/// Encodes a value as a header: plain if possible, otherwise in the base64 sentinel.
 #[must_use]
 pub fn encode_value(value: &str) -> Cow<'_, str> {
     let plain = value.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
@@ -84,7 +84,7 @@ pub fn encode_value(value: &str) -> Cow<'_, str> {
     }
 }
 
-/// What kinds of answer a client takes.
+/// The response content types that a client accepts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Accepts {
     /// `application/json`.
@@ -94,9 +94,9 @@ pub struct Accepts {
 }
 
 impl Accepts {
-    /// Reads `Accept`. No header at all means everything (RFC 9110 §12.5.1); `*/*`, `application/*`
-    /// and `text/*` count; `q=0` takes back. The spec wants clients to list both kinds and names no
-    /// status for those that do not: we answer in the kind that they take.
+    /// Reads `Accept`. A missing header means any type (RFC 9110 §12.5.1); `*/*`, `application/*`
+    /// and `text/*` count; `q=0` excludes a type. The spec wants clients to list both types and
+    /// names no status for those that do not: the server answers in the type that they accept.
     #[must_use]
     pub fn read(headers: &HeaderMap) -> Self {
         let mut values = headers.get_all(ACCEPT).iter().peekable();
@@ -121,7 +121,7 @@ impl Accepts {
         }
     }
 
-    /// Whether there is nothing that we could answer with.
+    /// Whether the client accepts neither type.
     #[must_use]
     pub const fn is_nothing(self) -> bool {
         !self.json && !self.sse
@@ -157,7 +157,7 @@ fn is_zero_quality(parameter: &str) -> bool {
     quality.is_some_and(|(_, value)| value.trim().parse::<f32>().is_ok_and(|q| q <= 0.0))
 }
 
-/// Whether the body claims to be JSON.
+/// Whether `Content-Type` is JSON.
 #[must_use]
 pub fn is_json(headers: &HeaderMap) -> bool {
     let value = single(headers, &CONTENT_TYPE).ok().flatten();

@@ -1,7 +1,7 @@
 //! HTTP+SSE with two paths (MCP 2024-11-05, Transports, "HTTP with SSE").
 //!
-//! A GET opens the stream, whose first event says where to POST; each POST carries one message, and
-//! is answered on the stream.
+//! A GET opens the stream, whose first event names the URI for POSTs; each POST carries one message
+//! and is answered on the stream.
 
 use bytes::Bytes;
 use model::SessionId;
@@ -14,24 +14,24 @@ use crate::{
 /// The parameter that names the session in the URI to POST to.
 const SESSION: &str = "sessionId";
 
-/// The first event of the stream: the URI to POST to, relative because clients refuse one of
-/// another origin. `path` is an absolute path such as `/messages`; the session's alphabet needs no
-/// escaping.
+/// The first event of the stream: the URI for POSTs, relative because clients refuse a URI of
+/// another origin. `path` is an absolute path such as `/messages`; the alphabet of session ids
+/// needs no escaping.
 ///
 /// # Panics
-/// `path` is no absolute path of visible ASCII without query: a mistake in the program.
+/// `path` is not an absolute path of visible ASCII without query: a mistake in the program.
 #[must_use]
 pub fn endpoint_event(path: &str, session: &SessionId) -> Bytes {
     let is_path = path.starts_with('/') && !path.starts_with("//");
     let is_plain = path
         .bytes()
         .all(|b| b.is_ascii_graphic() && b != b'?' && b != b'#');
-    assert!(is_path && is_plain, "{path:?} is no path to POST to");
+    assert!(is_path && is_plain, "{path:?} is not a path for POSTs");
     Frame::endpoint(&format!("{path}?{SESSION}={session}")).encode()
 }
 
-/// The session that the query of a POST names; `None` if there is none, more than one, or one that
-/// cannot be ours. Whose it is the store says.
+/// The session in the query of a POST; `None` if there is none, more than one, or one that this
+/// server cannot have issued. The store checks the owner.
 #[must_use]
 pub fn session_of(query: Option<&str>) -> Option<SessionId> {
     let mut named = query?.split('&').filter_map(|pair| {
@@ -45,7 +45,7 @@ pub fn session_of(query: Option<&str>) -> Option<SessionId> {
 /// Reads the body of a POST: one message.
 ///
 /// # Errors
-/// It is none, or a batch.
+/// The body is not a message, or is a batch.
 pub fn parse_message(body: &[u8]) -> Result<Incoming, Rejected> {
     match envelope::parse(body)? {
         Body::One(message) => Ok(message),
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "no path to POST to")]
+    #[should_panic(expected = "is not a path for POSTs")]
     fn another_origin_is_a_mistake() {
         let _ = endpoint_event("//evil.example/messages", &session());
     }

@@ -1,7 +1,7 @@
-//! Every bound of this crate, with its unit and what happens there.
+//! Every bound of this crate, with its unit and its effect.
 
-/// Longest HTTP body that is looked at, in bytes; more is refused with 413.
-/// 4 MiB is what the official SDKs take by default.
+/// Largest HTTP body, in bytes; more is refused with 413. 4 MiB is the default of the official
+/// SDKs.
 pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
 /// Deepest nesting of arrays and objects in a body; deeper is refused with -32600 before anything
@@ -17,7 +17,8 @@ pub const MAX_REQUEST_ID_BYTES: usize = 256;
 /// Longest method name, in bytes; longer is refused with -32600.
 pub const MAX_METHOD_BYTES: usize = 128;
 
-/// Longest `Last-Event-ID` that can be one of ours, in bytes; longer cannot be resumed from.
+/// Longest `Last-Event-ID` that this server can have issued, in bytes; a longer one cannot be
+/// resumed from.
 pub const MAX_EVENT_ID_BYTES: usize = 512;
 
 /// Largest `clientInfo` or `capabilities` that a session keeps, in bytes each; more is refused
@@ -30,58 +31,59 @@ pub const MAX_LISTEN_URIS: usize = 256;
 /// Most `taskIds` of one listen stream; more is refused with -32602.
 pub const MAX_LISTEN_TASKS: usize = 256;
 
-/// Longest task id, in bytes; longer names no task of ours.
+/// Longest task id, in bytes; a longer one names no task of this server.
 pub const MAX_TASK_ID_BYTES: usize = model::TaskId::MAX_BYTES;
 
-/// Most questions that one task asks its client over its life; then it cannot ask any more, because
-/// the keys of all have to be remembered.
+/// Most questions that one task may ask its client over its lifetime; further questions fail,
+/// because the keys of all questions have to be remembered.
 pub const MAX_TASK_INPUTS: usize = 256;
 
 /// Most `inputResponses` of one request; more is refused with -32602.
 pub const MAX_INPUT_RESPONSES: usize = 64;
 
-/// Largest state that is sealed into a `requestState`, in bytes; more is an error of the server's,
-/// because every client would carry it back and forth.
+/// Largest state that is sealed into a `requestState`, in bytes; more is a server error, because
+/// every client would carry it back and forth.
 pub const MAX_STATE_BYTES: usize = 16 * 1024;
 
-/// Longest `requestState` that is looked at, in bytes: the base64 of a sealed state of 16 KiB fits.
-/// Longer cannot be one of ours.
+/// Longest `requestState` that is decoded, in bytes: the base64 of a sealed state of 16 KiB fits.
+/// This server issues none longer.
 pub const MAX_REQUEST_STATE_BYTES: usize = 24 * 1024;
 
-/// Most values of one completion (MCP, Utilities, "Completion"); the rest is cut and `hasMore` says
-/// so.
+/// Most values in one completion (MCP, Utilities, "Completion"); the rest is cut and `hasMore` is
+/// set.
 pub const MAX_COMPLETION_VALUES: usize = 100;
 
-/// Longest text that is completed and longest name or value of a prompt's argument, in bytes;
-/// longer is refused with -32602.
+/// Longest text to complete, and longest name or value of a prompt's argument, in bytes; longer is
+/// refused with -32602.
 pub const MAX_ARGUMENT_BYTES: usize = 64 * 1024;
 
 /// Most arguments of one `prompts/get` or completion context; more is refused with -32602.
 pub const MAX_PROMPT_ARGUMENTS: usize = 64;
 
-/// Most roots that are taken from a client; more is a malformed answer.
+/// Most roots that are accepted from a client; more is a malformed answer.
 pub const MAX_ROOTS: usize = 256;
 
-/// Longest reason in a `notifications/cancelled` that we pass on, in bytes; the rest is cut.
+/// Longest reason in a `notifications/cancelled` from the server, in bytes; the rest is cut.
 pub const MAX_REASON_BYTES: usize = 400;
 
-/// Longest line of NDJSON, in bytes; a longer one is skipped up to its end and answered -32600.
+/// Longest line of NDJSON, in bytes; a longer one is skipped up to its end and answered with
+/// -32600.
 pub const MAX_LINE_BYTES: usize = MAX_BODY_BYTES;
 
-/// Longest resource URI that is looked at, in bytes; longer names no resource of ours.
+/// Longest resource URI that is looked up, in bytes; a longer one names no resource of this server.
 pub const MAX_URI_BYTES: usize = 2048;
 
-/// Longest page cursor that is looked at, in bytes: the base64 of a URI of 2048 bytes fits. Longer
-/// is refused with -32602.
+/// Longest page cursor that is decoded, in bytes: the base64 of a URI of 2048 bytes fits. Longer is
+/// refused with -32602.
 pub const MAX_PAGE_CURSOR_BYTES: usize = 4096;
 
-/// Longest message about an input that does not fit, in bytes; the rest is cut, because the message
-/// quotes what the client sent.
+/// Longest message about invalid input, in bytes; the rest is cut, because the message quotes the
+/// client's own text.
 pub const MAX_INPUT_ERROR_BYTES: usize = 400;
 
-/// Longest line and longest event that the SSE parser holds, in bytes; more is an error.
+/// Longest line and longest event that the SSE parser buffers, in bytes; more is an error.
 pub const MAX_SSE_EVENT_BYTES: usize = 8 * 1024 * 1024;
 
-/// Most tools with mirrored arguments that one who sends lines over HTTP remembers; calls of the
-/// others go without `Mcp-Param-*`, and a server that asks for them refuses.
+/// Most tools with mirrored arguments that a sender of lines over HTTP remembers; calls of other
+/// tools carry no `Mcp-Param-*`, and a server that requires these headers refuses the call.
 pub const MAX_KNOWN_TOOLS: usize = 1024;

@@ -1,9 +1,9 @@
-//! Messages that come as lines and go on over HTTP: `forgewire stdio`, and NDJSON at the edge.
+//! Messages that arrive as lines and continue over HTTP: `forgewire stdio`, and NDJSON at the edge.
 //!
-//! A line has no headers, and Streamable HTTP wants some: the revision, the method and the name in
-//! the stateless era, the session in the handshake era. [`Head::of`] makes them from the message
-//! and from what earlier answers said ([`Known`]); [`Outstanding`] tells which answers are still
-//! owed.
+//! A line has no headers, and Streamable HTTP requires some: the revision, the method and the name
+//! in the stateless era, the session in the handshake era. [`Head::of`] makes them from the message
+//! and from earlier responses ([`Known`]); [`Outstanding`] tracks the requests that have no
+//! response yet.
 
 use std::collections::BTreeMap;
 
@@ -20,27 +20,27 @@ use crate::{
     tool::{ParamHeader, mirror_arguments},
 };
 
-/// What the answers to earlier lines said.
+/// The facts learned from responses to earlier lines.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     session: Option<Session>,
-    /// The last revision of the stateless era that a request named: notifications name none.
+    /// The last revision of the stateless era that a request named: notifications do not name one.
     stateless: Option<HeaderValue>,
     tools: BTreeMap<String, Vec<ParamHeader>>,
 }
 
-/// A session of the handshake era. Servers may do without an id.
+/// A session of the handshake era. Servers may omit the id.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Session {
-    /// What the server calls it.
+    /// The server's session id.
     pub id: Option<HeaderValue>,
-    /// The revision that was agreed on.
+    /// The negotiated revision.
     pub version: Option<HeaderValue>,
 }
 
 impl Session {
-    /// The session that an answer to `initialize` opens: `id` is the answer's `Mcp-Session-Id`,
-    /// `message` its body. `None` if the answer is no result.
+    /// The session that a response to `initialize` opens: `id` is the response's `Mcp-Session-Id`,
+    /// `message` its body. `None` if the response is not a result.
     #[must_use]
     pub fn opened(id: Option<&HeaderValue>, message: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
@@ -59,7 +59,7 @@ impl Session {
         })
     }
 
-    /// The headers of everything that belongs to the session.
+    /// The headers of all messages within the session.
     #[must_use]
     pub fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -70,13 +70,13 @@ impl Session {
 }
 
 impl Known {
-    /// The session in force.
+    /// The current session.
     #[must_use]
     pub const fn session(&self) -> Option<&Session> {
         self.session.as_ref()
     }
 
-    /// From now on this session is in force, or none.
+    /// Replaces the current session, or ends it with `None`.
     pub fn set_session(&mut self, session: Option<Session>) {
         self.session = session;
     }
@@ -90,8 +90,8 @@ impl Known {
         }
     }
 
-    /// Remembers which arguments the tools of an answer to `tools/list` want mirrored. At most 1024
-    /// tools.
+    /// Remembers which arguments must be mirrored for the tools in a response to `tools/list`. Up
+    /// to 1024 tools.
     pub fn learn_tools(&mut self, message: &[u8]) {
         #[derive(Deserialize)]
         struct Answer {
@@ -117,7 +117,7 @@ impl Known {
         }
     }
 
-    /// Remembers which arguments a tool wants mirrored.
+    /// Remembers which arguments must be mirrored for a tool.
     pub fn learn_tool(&mut self, name: &str, marked: Vec<ParamHeader>) {
         if marked.is_empty() {
             self.tools.remove(name);
@@ -127,29 +127,29 @@ impl Known {
     }
 }
 
-/// Which way a line goes.
+/// How a line is sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// Says everything itself.
+    /// The message carries everything itself.
     Stateless,
-    /// Opens a session.
+    /// The message opens a session.
     Initialize,
-    /// Belongs to the session, if there is one.
+    /// The message belongs to the session, if there is one.
     Session,
 }
 
-/// What a line needs to become a POST, beside `Accept` and `Content-Type`.
+/// The headers that turn a line into a POST, beside `Accept` and `Content-Type`.
 #[derive(Clone, Debug)]
 pub struct Head {
-    /// Which way it goes.
+    /// How the line is sent.
     pub kind: Kind,
     /// Revision and session, or revision, method, name and mirrored arguments.
     pub headers: HeaderMap,
 }
 
 impl Head {
-    /// Reads a line. What is wrong with it is the server's to say: here it goes without the header
-    /// that cannot be made.
+    /// Reads a line. Judging the message is left to the server: a header that cannot be made is
+    /// simply missing.
     #[must_use]
     pub fn of(body: &Body, known: &Known) -> Self {
         match body {
@@ -230,7 +230,7 @@ fn text(raw: Option<&RawValue>) -> Option<String> {
     serde_json::from_str(raw?.get()).ok()
 }
 
-/// What headers are made from.
+/// The members that headers are made from.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
 struct Params<'a> {
@@ -252,7 +252,8 @@ impl<'a> Params<'a> {
             .unwrap_or_default()
     }
 
-    /// `Some` if the message claims the stateless era; within, the revision if it can be a header.
+    /// `Some` if the message belongs to the stateless era; the inner value is the revision, if it
+    /// can be a header.
     fn version(&self) -> Option<Option<HeaderValue>> {
         #[derive(Deserialize)]
         struct Meta<'a> {
@@ -265,16 +266,16 @@ impl<'a> Params<'a> {
     }
 }
 
-/// What a message of the server's is, as far as who passes it on has to know.
+/// The kind of a message from the server, as far as a proxy needs to know.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Seen {
-    /// Answers a request of the line.
+    /// Response to a request of the line.
     Answer(RequestId),
-    /// A request, a notification, or an answer that nobody waits for.
+    /// A request, a notification, or a response without a pending request.
     Other,
 }
 
-/// The requests of a line that have not been answered yet.
+/// The requests of a line that have no response yet.
 #[derive(Clone, Debug, Default)]
 pub struct Outstanding(Vec<RequestId>);
 
@@ -292,25 +293,25 @@ impl Outstanding {
         })
     }
 
-    /// Those of one request.
+    /// A single request.
     #[must_use]
     pub fn one(id: RequestId) -> Self {
         Self(vec![id])
     }
 
-    /// Their ids.
+    /// The ids of these requests.
     #[must_use]
     pub fn ids(&self) -> &[RequestId] {
         &self.0
     }
 
-    /// Whether all have been answered.
+    /// Whether all have a response.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Takes note of a message from the server.
+    /// Registers a message from the server.
     pub fn see(&mut self, message: &[u8]) -> Seen {
         let Some(id) = answered(message) else {
             return Seen::Other;
@@ -321,7 +322,7 @@ impl Outstanding {
         }
     }
 
-    /// Answers what is left with an error, a line each.
+    /// Answers the remaining requests with an error, one line each.
     pub fn fail(&mut self, error: &RpcError) -> Vec<Bytes> {
         let owed = std::mem::take(&mut self.0);
         owed.iter()
@@ -329,9 +330,9 @@ impl Outstanding {
             .collect()
     }
 
-    /// Takes the body of an answer that is no stream: the messages to pass on, a line each. A batch
-    /// is one line, as it was sent. An error without id belongs to the request, if there was one.
-    /// `None` if the body is nothing that JSON-RPC knows.
+    /// Registers the body of a response that is not a stream, and returns the messages to pass on,
+    /// one line each. A batch stays one line, as it was sent. An error without id belongs to the
+    /// only open request, if there is exactly one. `None` if the body is not JSON-RPC.
     pub fn take_json(&mut self, body: &[u8]) -> Option<Bytes> {
         let raw: &RawValue = serde_json::from_slice(body).ok()?;
         if raw.get().starts_with('[') {
@@ -355,7 +356,7 @@ impl Outstanding {
     }
 }
 
-/// The request that a message answers.
+/// The id of the request that a message answers.
 fn answered(message: &[u8]) -> Option<RequestId> {
     let peek: Peek<'_> = serde_json::from_slice(message).ok()?;
     let is_answer = peek.method.is_none() && (peek.result.is_some() || peek.error.is_some());
@@ -380,14 +381,14 @@ impl Peek<'_> {
     }
 }
 
-/// A result may be null.
+/// Keeps a null result distinct from an absent one.
 fn present<'de: 'a, 'a, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<&'a RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
-/// JSON as a line can hold it. Line breaks within JSON are white space: in text they are escaped.
+/// JSON on one line. Line breaks in JSON are white space, because those within strings are escaped.
 #[must_use]
 pub fn compact(json: &str) -> Bytes {
     if json.contains(['\n', '\r']) {

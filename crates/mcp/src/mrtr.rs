@@ -1,9 +1,9 @@
-//! Questions within a result: the stateless era asks the client this way (MCP 2026-07-28, Patterns,
-//! "Multi Round-Trip Requests").
+//! Questions within a result: how the server asks the client in the stateless era (MCP 2026-07-28,
+//! Patterns, "Multi Round-Trip Requests").
 //!
 //! `tools/call`, `prompts/get` and `resources/read` may answer `input_required` with questions
-//! ([`InputRequests`]) and a state that the client carries back ([`StateKeys`]). The client asks
-//! again with the answers ([`Retry`]), at any edge, or never.
+//! ([`InputRequests`]) and a state that the client returns ([`StateKeys`]). The client sends the
+//! request again with the answers ([`Retry`]), to any edge, or never.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ mod seal;
 pub use binding::Binding;
 pub use seal::{BadState, KeyError, SealError, StateKey, StateKeys};
 
-/// Whether a method may answer `input_required` ("Supported Requests"); no other may.
+/// Whether a method may answer `input_required` ("Supported Requests"). No other method may.
 #[must_use]
 pub fn is_supported(method: &str) -> bool {
     [
@@ -41,7 +41,7 @@ pub fn is_supported(method: &str) -> bool {
     .contains(&method)
 }
 
-/// Questions under keys of ours.
+/// Questions under keys that the server chooses.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct InputRequests(BTreeMap<String, ClientRequest>);
 
@@ -50,48 +50,49 @@ pub struct InputRequests(BTreeMap<String, ClientRequest>);
 pub struct DescribedRequest {
     /// One of `elicitation/create`, `sampling/createMessage` and `roots/list`.
     pub method: String,
-    /// Its params.
+    /// The params of the question.
     pub params: Box<RawValue>,
 }
 
-/// The answers to questions, as far as they came.
+/// The answers received so far.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Collected {
-    /// What is answered.
+    /// The answers, by key.
     pub answers: BTreeMap<String, ClientResult>,
-    /// What has to be asked again; empty if all is answered.
+    /// The questions to ask again; empty if all are answered.
     pub missing: InputRequests,
 }
 
 impl InputRequests {
-    /// No question.
+    /// No questions.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// With another question; one under the same key is replaced.
+    /// Adds a question; it replaces one under the same key.
     #[must_use]
     pub fn with(mut self, key: impl Into<String>, request: ClientRequest) -> Self {
         self.0.insert(key.into(), request);
         self
     }
 
-    /// Whether there is none.
+    /// Whether there are no questions.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Keys and questions.
+    /// The keys and their questions.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &ClientRequest)> {
         self.0.iter().map(|(key, request)| (key.as_str(), request))
     }
 
-    /// Checks that this client can be asked all of it: the request has to declare what it needs.
+    /// Checks that this client can be asked all questions: the request must declare the
+    /// capabilities.
     ///
     /// # Errors
-    /// 400 with -32021 and the first capability that is missing.
+    /// 400 with -32021 and the first missing capability.
     pub fn check(
         &self,
         version: ProtocolVersion,
@@ -103,7 +104,7 @@ impl InputRequests {
             .map_err(|reason| Refusal::missing_capability(reason.required().unwrap_or_default()))
     }
 
-    /// Only the questions that this client can be asked.
+    /// Keeps only the questions that this client can be asked.
     #[must_use]
     pub fn possible(self, version: ProtocolVersion, client: &ClientCapabilities) -> Self {
         let possible = self.0.into_iter();
@@ -111,7 +112,7 @@ impl InputRequests {
         Self(possible.collect())
     }
 
-    /// As the client sees them.
+    /// The questions as the client sees them.
     #[must_use]
     pub fn describe(&self, version: ProtocolVersion) -> BTreeMap<String, DescribedRequest> {
         let described = self.0.iter().map(|(key, request)| {
@@ -124,8 +125,8 @@ impl InputRequests {
         described.collect()
     }
 
-    /// Takes the answers that a retry brought. What is missing has to be asked again, not refused
-    /// ("Error Handling"); answers that nobody asked for are ignored.
+    /// Takes the answers from a retry. Missing answers are asked for again and not refused ("Error
+    /// Handling"); unexpected answers are ignored.
     ///
     /// # Errors
     /// An answer does not fit its question; the error names it.
@@ -145,7 +146,7 @@ impl InputRequests {
     }
 }
 
-/// `InputRequiredResult`: always with questions or a state.
+/// `InputRequiredResult`: always has questions or a state.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InputRequired {
@@ -156,7 +157,8 @@ pub struct InputRequired {
 }
 
 impl InputRequired {
-    /// Asks; `None` if there is no question. The caller has checked that the client can be asked.
+    /// Asks these questions; `None` if there are none. The caller has checked that the client can
+    /// be asked.
     #[must_use]
     pub fn ask(version: ProtocolVersion, requests: &InputRequests) -> Option<Self> {
         (!requests.is_empty()).then(|| Self {
@@ -165,7 +167,7 @@ impl InputRequired {
         })
     }
 
-    /// Asks nothing: the client may try again at once, with this state.
+    /// Asks nothing: the client may retry at once with this state.
     #[must_use]
     pub fn retry(state: String) -> Self {
         Self {
@@ -174,14 +176,14 @@ impl InputRequired {
         }
     }
 
-    /// With a sealed state, which the client brings back.
+    /// Adds a sealed state, which the client returns.
     #[must_use]
     pub fn with_state(mut self, state: String) -> Self {
         self.request_state = Some(state);
         self
     }
 
-    /// The JSON-RPC message.
+    /// Encodes the JSON-RPC message.
     #[must_use]
     pub fn encode(&self, version: ProtocolVersion, server: &ServerInfo, id: &RequestId) -> Bytes {
         Answer::new(version, server, self)
@@ -190,7 +192,7 @@ impl InputRequired {
     }
 }
 
-/// What a retry adds to the params of the first attempt. Both are attacker-controlled.
+/// The members that a retry adds to the params of the first attempt. Both are attacker-controlled.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Retry {
@@ -200,13 +202,13 @@ pub struct Retry {
     request_state: Option<String>,
 }
 
-/// Null is no state.
+/// Refuses null, which is not a state.
 fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     String::deserialize(deserializer).map(Some)
 }
 
 impl Retry {
-    /// One that brings these answers: those of a task (`tasks/update`).
+    /// A retry with these answers, as for a task (`tasks/update`).
     #[must_use]
     pub fn of(input_responses: BTreeMap<String, Box<RawValue>>) -> Self {
         Self {
@@ -219,8 +221,8 @@ impl Retry {
     /// attempt have neither answers nor state.
     ///
     /// # Errors
-    /// -32602: `inputResponses` is no object or has more than 64 members, or `requestState` is no
-    /// text or longer than 24 KiB.
+    /// -32602: `inputResponses` is not an object or has more than 64 members, or `requestState` is
+    /// not text or is longer than 24 KiB.
     pub fn parse(params: Option<&RawValue>) -> Result<Self, RpcError> {
         let retry: Self = params::parse(params)?;
         if retry.input_responses.len() > MAX_INPUT_RESPONSES {
@@ -233,13 +235,13 @@ impl Retry {
         Ok(retry)
     }
 
-    /// The state as it came back, to be opened with [`StateKeys::open`].
+    /// The state as the client returned it, to be opened with [`StateKeys::open`].
     #[must_use]
     pub fn state(&self) -> Option<&str> {
         self.request_state.as_deref()
     }
 
-    /// Whether it is one; the answer to one must not be cached.
+    /// Whether this is a retry; its result must not be cached.
     #[must_use]
     pub fn is_retry(&self) -> bool {
         self.request_state.is_some() || !self.input_responses.is_empty()
@@ -248,7 +250,7 @@ impl Retry {
     /// The answer to a question; `None` if there is none under this key.
     ///
     /// # Errors
-    /// It does not fit the question.
+    /// The answer does not fit the question.
     pub fn answer(
         &self,
         key: &str,
@@ -263,28 +265,29 @@ impl Retry {
     }
 }
 
-/// Answers of earlier rounds: what the server seals into `requestState`, so that a question which was
-/// answered once is not asked again, and its answer cannot be changed later.
+/// Answers of earlier rounds, which the server seals into `requestState`, so that a question is not
+/// asked again once answered, and its answer cannot be changed later.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Settled(BTreeMap<String, Box<RawValue>>);
 
 impl Settled {
-    /// Reads what was sealed.
+    /// Reads an unsealed state.
     ///
     /// # Errors
-    /// It was sealed by a server that writes something else.
+    /// A server with another format sealed it.
     pub fn decode(state: &[u8]) -> Result<Self, BadState> {
         serde_json::from_slice(state).map_err(|_| BadState)
     }
 
-    /// What is to be sealed.
+    /// The bytes to seal.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("keys are text and values JSON")
     }
 
-    /// Takes the answers to these questions: those of earlier rounds first, then what the retry brought.
+    /// Takes the answers to these questions: those of earlier rounds first, then those of the
+    /// retry.
     ///
     /// # Errors
     /// As [`InputRequests::collect`].
@@ -298,7 +301,7 @@ impl Settled {
         requests.collect(&all)
     }
 
-    /// Keeps the answer that a retry brought to a question of this round.
+    /// Keeps a retry's answer to a question of this round.
     pub fn settle(&mut self, key: &str, retry: &Retry) {
         if let Some(answer) = retry.input_responses.get(key)
             && !self.0.contains_key(key)

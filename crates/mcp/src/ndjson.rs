@@ -7,7 +7,7 @@ use crate::{
     limits::MAX_LINE_BYTES,
 };
 
-/// A JSON-RPC message as a line. `json` has no line breaks, as everything in [`crate::envelope`].
+/// A JSON-RPC message as a line. `json` has no line breaks, like all output of [`crate::envelope`].
 #[must_use]
 pub fn line(json: &[u8]) -> Bytes {
     debug_assert!(!json.contains(&b'\n') && !json.contains(&b'\r'));
@@ -17,23 +17,23 @@ pub fn line(json: &[u8]) -> Bytes {
     bytes.freeze()
 }
 
-/// A line that is a message, or a batch of them.
+/// A line that holds a message or a batch.
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// As it came, without the white space around it.
+    /// The text as received, without surrounding white space.
     pub text: Bytes,
-    /// What it says.
+    /// The parsed content.
     pub body: Body,
 }
 
-/// Splits bytes into lines as they come and reads each as a message. A line that is none is told
-/// (-32700 if it is not JSON) and the next is read; blank lines are skipped; so is what a line has
-/// beyond 4 MiB, and the line is told as too large.
+/// Splits incoming bytes into lines and reads each as a message. An invalid line is reported
+/// (-32700 if it is not JSON) and reading continues with the next; blank lines are skipped; the
+/// part of a line beyond 4 MiB is skipped and the line is reported as too large.
 #[derive(Debug)]
 pub struct LineReader {
     buffer: Vec<u8>,
     max: usize,
-    /// Within a line that is too long and has been told.
+    /// Within a line that is too long and has been reported.
     skipping: bool,
 }
 
@@ -44,7 +44,7 @@ impl Default for LineReader {
 }
 
 impl LineReader {
-    /// With lines of at most `max` bytes, the line break not counted.
+    /// A reader for lines of up to `max` bytes, the line break not counted.
     #[must_use]
     pub const fn new(max: usize) -> Self {
         Self {
@@ -54,7 +54,7 @@ impl LineReader {
         }
     }
 
-    /// Takes bytes, gives the messages that they complete. Holds at most one line.
+    /// Accepts bytes and returns the messages that they complete. Buffers up to one line.
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<Result<Line, Rejected>> {
         let mut messages = Vec::new();
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -76,7 +76,7 @@ impl LineReader {
         self.skipping || !self.buffer.is_empty()
     }
 
-    /// The end of the input: what is left is the last line, if it is not blank.
+    /// Ends the input: the rest is the last line, unless it is blank.
     pub fn finish(&mut self) -> Option<Result<Line, Rejected>> {
         self.end_line()
     }

@@ -1,5 +1,5 @@
-//! Notifications that a handler sends while it works, and those about lists (MCP, Base Protocol,
-//! "Utilities"; 2026-07-28, Patterns).
+//! Notifications that a handler sends while it works, and notifications of changed lists (MCP, Base
+//! Protocol, "Utilities"; 2026-07-28, Patterns).
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -15,7 +15,7 @@ use crate::{
     tagged::Tagged,
 };
 
-/// Progress of one request. It only ever rises ("Progress": the value MUST increase with each
+/// Progress of one request. It only increases ("Progress": the value MUST increase with each
 /// notification), whatever the handler reports.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Progress {
@@ -24,14 +24,14 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// For a request that opted in under this token.
+    /// Progress for a request that opted in with this token.
     #[must_use]
     pub const fn new(token: RequestId) -> Self {
         Self { token, last: None }
     }
 
-    /// The notification for the request's own stream; `None`, to be skipped, if `progress` is not
-    /// higher than before or is no finite number. A total that is not finite is left out.
+    /// The notification for the request's own stream. `None`, to be skipped, if `progress` is not
+    /// higher than before or is not finite. A total that is not finite is left out.
     #[must_use]
     pub fn report(
         &mut self,
@@ -49,32 +49,32 @@ impl Progress {
     }
 }
 
-/// Which log messages a client gets ("Logging"). In the handshake era the session sets the level;
-/// in the stateless era each request does, and gets none if it does not.
+/// The log messages that a client receives ("Logging"). In the handshake era the session sets the
+/// level; in the stateless era each request does, and without a level it receives none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct LogFilter(Option<LogLevel>);
 
 impl LogFilter {
-    /// This level and everything above; `None` is silence.
+    /// Admits this level and everything above; `None` admits nothing.
     #[must_use]
     pub const fn new(level: Option<LogLevel>) -> Self {
         Self(level)
     }
 
-    /// Whether a message of this level goes out.
+    /// Whether a message of this level is sent.
     #[must_use]
     pub fn admits(self, level: LogLevel) -> bool {
         self.0.is_some_and(|lowest| level >= lowest)
     }
 
-    /// The `notifications/message`, if the client wants it.
+    /// The `notifications/message`; `None` if the filter does not admit the level.
     #[must_use]
     pub fn message(self, level: LogLevel, logger: &str, data: &Value) -> Option<Bytes> {
         self.admits(level).then(|| log_message(level, logger, data))
     }
 }
 
-/// `notifications/cancelled` for a request of ours whose answer we do not wait for any more
+/// `notifications/cancelled` for a request from the server that no longer waits for its response
 /// (handshake era). The reason is cut at 400 bytes.
 #[must_use]
 pub fn cancelled(request: &RequestId, reason: &str) -> Bytes {
@@ -104,7 +104,7 @@ pub enum List {
 }
 
 impl List {
-    /// All.
+    /// All lists.
     pub const ALL: [Self; 3] = [Self::Tools, Self::Prompts, Self::Resources];
 
     /// The method of the notification.

@@ -1,7 +1,7 @@
 //! Pages of a list (MCP, Server Utilities, "Pagination").
 //!
-//! A cursor names the last item of the page before, not a number: when the list changes between two
-//! pages, nothing is skipped and nothing comes twice. Any edge understands it.
+//! A cursor names the last item of the previous page, not a number: if the list changes between two
+//! pages, nothing is skipped and nothing is repeated. Any edge can read it.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
@@ -9,10 +9,10 @@ use serde_json::value::RawValue;
 
 use crate::{envelope::RpcError, limits::MAX_PAGE_CURSOR_BYTES, params};
 
-/// Params of every list.
+/// Params of all list requests.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 pub struct ListParams {
-    /// Where the page starts; absent is the first.
+    /// The start of the page; absent for the first page.
     #[serde(default)]
     pub cursor: Option<String>,
 }
@@ -21,27 +21,27 @@ impl ListParams {
     /// Reads the params.
     ///
     /// # Errors
-    /// -32602: the cursor is no text.
+    /// -32602: the cursor is not text.
     pub fn parse(params: Option<&RawValue>) -> Result<Self, RpcError> {
         Ok(params::parse(params)?)
     }
 }
 
-/// A part of a list.
+/// One page of a list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Page<'a, T> {
     /// The items, in the order of the list.
     pub items: &'a [T],
-    /// Where the next page starts; absent at the end.
+    /// The cursor of the next page; absent at the end.
     pub next_cursor: Option<String>,
 }
 
-/// Cuts a page of at most `size` items (at least one) out of `items`, which are sorted by `key` and
-/// have each key once. `list` is the name of the list, so that a cursor of one does not open
+/// Cuts a page of up to `size` items (at least one) out of `items`, which are sorted by `key` and
+/// have unique keys. `list` is the name of the list, so that a cursor of one list is refused by
 /// another.
 ///
 /// # Errors
-/// -32602: the cursor is not one of this list.
+/// -32602: the cursor does not belong to this list.
 pub fn paginate<'a, T>(
     list: &str,
     items: &'a [T],
@@ -57,7 +57,7 @@ pub fn paginate<'a, T>(
         None => 0,
         Some(cursor) => {
             let after = decode(list, cursor)
-                .ok_or_else(|| RpcError::invalid_params("cursor: not one of this list"))?;
+                .ok_or_else(|| RpcError::invalid_params("cursor: does not belong to this list"))?;
             items.partition_point(|item| key(item) <= after.as_str())
         }
     };

@@ -1,12 +1,12 @@
-//! Parameters and tool arguments: parsed into types; what does not fit is named.
+//! Parameters and tool arguments, parsed into types; errors name the field.
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::{envelope::RpcError, limits::MAX_INPUT_ERROR_BYTES};
 
-/// Input that does not fit, in words that a client's developer or a model can act on. Quotes only
-/// what the client sent, at most 400 bytes.
+/// Input that does not fit, with a message that a client's developer or a model can act on. It
+/// quotes only what the client sent, up to 400 bytes.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct InputError {
@@ -14,7 +14,7 @@ pub struct InputError {
 }
 
 impl InputError {
-    /// Input that is well-formed but does not hold: `field` is a path such as `filters[0].owner`.
+    /// Input that is well-formed but not valid: `field` is a path such as `filters[0].owner`.
     #[must_use]
     pub fn new(field: &str, reason: &str) -> Self {
         Self {
@@ -25,12 +25,12 @@ impl InputError {
     fn from_serde(error: serde_path_to_error::Error<serde_json::Error>) -> Self {
         let path = error.path().to_string();
         let cause = error.into_inner().to_string();
-        // The position counts from a place that the client cannot see.
+        // serde's line and column count from a place that the client cannot see.
         let reason = cause.split(" at line ").next().unwrap_or_default();
         Self {
             message: match path.as_str() {
                 "." => shortened(reason.to_owned()),
-                // An unknown field is in the path and in the words.
+                // An unknown field is both in the path and in the message.
                 _ if reason.contains(&format!("`{path}`")) => shortened(reason.to_owned()),
                 _ => shortened(format!("{path}: {reason}")),
             },
@@ -58,7 +58,7 @@ fn shortened(mut text: String) -> String {
     text
 }
 
-/// Reads params or arguments; absent ones are an empty object.
+/// Reads params or arguments; absent ones count as an empty object.
 ///
 /// # Errors
 /// They do not fit `T`; the error names the field.

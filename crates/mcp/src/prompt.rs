@@ -16,17 +16,17 @@ use crate::{
 /// A prompt in `prompts/list`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PromptDescriptor {
-    /// What `prompts/get` names.
+    /// The name for `prompts/get`.
     pub name: &'static str,
     /// For humans, where the revision has titles.
     pub title: &'static str,
     /// For models and humans.
     pub description: &'static str,
-    /// What it takes, in this order.
+    /// The arguments, in this order.
     pub arguments: Vec<PromptArgument>,
 }
 
-/// What a prompt takes; always text.
+/// An argument of a prompt; always text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PromptArgument {
     /// The key in `arguments`.
@@ -101,9 +101,9 @@ pub fn list_result<'a>(
 /// Params of `prompts/get`.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct GetParams {
-    /// Which prompt.
+    /// The name of the prompt.
     pub name: String,
-    /// What it is filled with.
+    /// The values of its arguments, by name.
     #[serde(default)]
     pub arguments: BTreeMap<String, String>,
 }
@@ -112,7 +112,7 @@ impl GetParams {
     /// Reads the params.
     ///
     /// # Errors
-    /// -32602: there is no name, an argument is no text, there are more than 64 arguments, or one
+    /// -32602: there is no name, an argument is not text, there are more than 64 arguments, or one
     /// is longer than 64 KiB.
     pub fn parse(params: Option<&RawValue>) -> Result<Self, RpcError> {
         let parsed: Self = params::parse(params)?;
@@ -123,7 +123,7 @@ impl GetParams {
     /// Checks the arguments against the prompt. Unknown ones are ignored.
     ///
     /// # Errors
-    /// -32602 with the name of a required argument that is missing.
+    /// -32602 with the name of the missing required argument.
     pub fn check(&self, prompt: &PromptDescriptor) -> Result<(), RpcError> {
         let missing = prompt
             .arguments
@@ -133,7 +133,7 @@ impl GetParams {
             None => Ok(()),
             Some(argument) => {
                 let field = format!("arguments.{}", argument.name);
-                Err(InputError::new(&field, "the prompt needs it").into())
+                Err(InputError::new(&field, "the prompt requires it").into())
             }
         }
     }
@@ -146,7 +146,7 @@ impl GetParams {
     }
 }
 
-/// Bounds of named texts from outside.
+/// Checks the bounds of named texts from a client.
 pub(crate) fn check_arguments(
     field: &str,
     arguments: &BTreeMap<String, String>,
@@ -164,11 +164,11 @@ pub(crate) fn check_arguments(
     Ok(())
 }
 
-/// Who says something.
+/// The author of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// The human.
+    /// The user.
     User,
     /// The model.
     Assistant,
@@ -177,14 +177,14 @@ pub enum Role {
 /// A message of a prompt.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PromptMessage {
-    /// Who says it.
+    /// The author of the message.
     pub role: Role,
-    /// What is said.
+    /// The content of the message.
     pub content: Content,
 }
 
 impl PromptMessage {
-    /// The human says this text.
+    /// A text from the user.
     #[must_use]
     pub fn user(text: impl Into<String>) -> Self {
         Self {
@@ -197,7 +197,7 @@ impl PromptMessage {
 /// Result of `prompts/get`, in terms of the newest revision.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PromptResult {
-    /// What the prompt is for.
+    /// The purpose of the prompt.
     pub description: Option<String>,
     /// The messages, in order.
     pub messages: Vec<PromptMessage>,
@@ -290,7 +290,7 @@ mod tests {
         }
         let missing = get(&json!({"name": "review", "arguments": {"branch": "b"}})).unwrap();
         let error = missing.check(&review()).unwrap_err();
-        assert_eq!(error.message, "arguments.repo: the prompt needs it");
+        assert_eq!(error.message, "arguments.repo: the prompt requires it");
         let full = get(&json!({"name": "review", "arguments": {"repo": "r", "x": "y"}})).unwrap();
         assert_eq!(full.check(&review()), Ok(()));
         assert_eq!(full.unknown_prompt().code.number(), -32602);

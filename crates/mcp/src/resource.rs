@@ -14,7 +14,7 @@ use crate::{
 /// A resource in `resources/list`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ResourceDescriptor {
-    /// What clients read.
+    /// The URI to read.
     pub uri: String,
     /// For programs.
     pub name: String,
@@ -22,7 +22,7 @@ pub struct ResourceDescriptor {
     pub title: Option<String>,
     /// For models.
     pub description: Option<String>,
-    /// Of the contents.
+    /// Media type of the contents.
     pub mime_type: Option<String>,
 }
 
@@ -37,7 +37,7 @@ pub struct TemplateDescriptor {
     pub title: Option<String>,
     /// For models.
     pub description: Option<String>,
-    /// Of the contents, if all have the same.
+    /// Media type of the contents, if all have the same.
     pub mime_type: Option<String>,
 }
 
@@ -124,17 +124,17 @@ pub fn templates_result<'a>(
 /// Params of `resources/read`, `resources/subscribe` and `resources/unsubscribe`.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct UriParams {
-    /// Which resource.
+    /// The resource's URI.
     pub uri: String,
 }
 
-/// What is in a resource.
+/// The contents of a resource.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Contents {
-    /// Which resource.
+    /// The resource's URI.
     pub uri: String,
-    /// Of the payload.
+    /// Media type of the payload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mime_type: Option<String>,
     /// The payload.
@@ -164,15 +164,14 @@ impl Contents {
     }
 }
 
-/// Result of `resources/read`. Never without contents: a resource that is not there is
-/// [`not_found`].
+/// Result of `resources/read`. It always has contents: a missing resource is [`not_found`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ReadResult {
     contents: Vec<Contents>,
 }
 
 impl ReadResult {
-    /// One resource.
+    /// The contents of one resource.
     #[must_use]
     pub fn new(contents: Contents) -> Self {
         Self {
@@ -181,8 +180,8 @@ impl ReadResult {
     }
 }
 
-/// The error for a resource that is not there, or not for this principal: -32002 with a handshake,
-/// -32602 in the stateless era, both on HTTP 200.
+/// The error for a resource that does not exist, or is not visible to this principal: -32002 with a
+/// handshake, -32602 in the stateless era, both on HTTP 200.
 #[must_use]
 pub fn not_found(version: ProtocolVersion, uri: &str) -> RpcError {
     RpcError::new(version.resource_not_found(), "no such resource").with_data(json!({"uri": uri}))

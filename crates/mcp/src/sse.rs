@@ -1,7 +1,7 @@
 //! Frames of an event stream (HTML, "Server-sent events"), and a parser of them for tests.
 //!
-//! MCP wants `X-Accel-Buffering: no` on every stream, and comments as keep-alive: [`HEADERS`] and
-//! [`KEEP_ALIVE`]. Events carry no `event` line, because `message` is what its absence means.
+//! MCP requires `X-Accel-Buffering: no` on every stream, and comments as keep-alive: [`HEADERS`]
+//! and [`KEEP_ALIVE`]. Events have no `event` line, because its absence already means `message`.
 
 use std::fmt::Write as _;
 
@@ -11,17 +11,17 @@ mod parser;
 
 pub use parser::{Block, ParseError, ParsedFrame, Parser};
 
-/// Headers of every stream beside the status line.
+/// Headers of every stream.
 pub const HEADERS: [(&str, &str); 3] = [
     ("content-type", "text/event-stream"),
     ("cache-control", "no-cache"),
     ("x-accel-buffering", "no"),
 ];
 
-/// A comment that says nothing; keeps proxies from cutting an idle stream.
+/// An empty comment; it keeps proxies from closing an idle stream.
 pub const KEEP_ALIVE: &[u8] = b":\n\n";
 
-/// A value that cannot stand in an `id` or `event` line: it would end the line, or (NUL in an id)
+/// A value that is not allowed in an `id` or `event` line: it would end the line, or (NUL in an id)
 /// make clients drop it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("an id or event name has a line break or NUL")]
@@ -38,10 +38,10 @@ impl model::Classified for BadField {
 pub struct Field<'a>(&'a str);
 
 impl<'a> Field<'a> {
-    /// Takes a value.
+    /// Checks a value.
     ///
     /// # Errors
-    /// It has CR, LF or NUL.
+    /// It contains CR, LF or NUL.
     pub fn new(text: &'a str) -> Result<Self, BadField> {
         if text.bytes().any(|b| matches!(b, b'\r' | b'\n' | 0)) {
             Err(BadField)
@@ -51,23 +51,24 @@ impl<'a> Field<'a> {
     }
 }
 
-/// One event. Without data it sets only the id or the reconnection time; clients dispatch nothing.
+/// One event. An event without data sets only the id or the reconnection time; clients dispatch
+/// nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Frame<'a> {
-    /// What the client sends as `Last-Event-ID` when it comes back.
+    /// The id that the client sends as `Last-Event-ID` when it reconnects.
     pub id: Option<Field<'a>>,
-    /// The kind; absent means `message`.
+    /// The event's type; absent means `message`.
     pub event: Option<Field<'a>>,
-    /// How long the client waits before it comes back, in milliseconds.
+    /// The reconnection delay, in milliseconds.
     pub retry_ms: Option<u64>,
     /// The payload; CR LF, CR and LF all arrive as LF.
     pub data: Option<&'a str>,
 }
 
 impl<'a> Frame<'a> {
-    /// The priming event: an id and empty data, so that a client can resume before anything
-    /// happened (MCP 2025-11-25, Transports, "Sending Messages to the Server"; SEP-1699). Only
-    /// where [`crate::ProtocolVersion::has_priming`]: older clients fail on empty data.
+    /// The priming event: an id and empty data, so that a client can resume before anything has
+    /// happened (MCP 2025-11-25, Transports, "Sending Messages to the Server"; SEP-1699). Only if
+    /// [`crate::ProtocolVersion::has_priming`]: older clients fail on empty data.
     #[must_use]
     pub const fn priming(id: Field<'a>, retry_ms: Option<u64>) -> Self {
         Self {
@@ -78,7 +79,7 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// How long to wait before coming back; goes before a close by the server.
+    /// The reconnection delay, sent before the server closes the stream.
     #[must_use]
     pub const fn retry(retry_ms: u64) -> Self {
         Self {
@@ -89,8 +90,8 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// The first event of HTTP+SSE: where to POST (MCP 2024-11-05, Transports, "HTTP with SSE"). A
-    /// relative URI, because clients refuse another origin.
+    /// The first event of HTTP+SSE: the URI for POSTs (MCP 2024-11-05, Transports, "HTTP with
+    /// SSE"). It is relative, because clients refuse another origin.
     #[must_use]
     pub const fn endpoint(uri: &'a str) -> Self {
         Self {
@@ -101,7 +102,7 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// The bytes on the wire, blank line included.
+    /// The bytes on the wire, including the blank line.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let mut text = String::with_capacity(64 + self.data.map_or(0, str::len));
@@ -123,7 +124,8 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// A JSON-RPC message as an event. `json` has no line breaks, as everything in [`crate::envelope`].
+/// A JSON-RPC message as an event. `json` has no line breaks, like all output of
+/// [`crate::envelope`].
 #[must_use]
 pub fn message(id: Option<Field<'_>>, json: &[u8]) -> Bytes {
     debug_assert!(!json.contains(&b'\n') && !json.contains(&b'\r'));
@@ -140,7 +142,7 @@ pub fn message(id: Option<Field<'_>>, json: &[u8]) -> Bytes {
     bytes.freeze()
 }
 
-/// A comment, which clients skip; line breaks in it start further comment lines.
+/// A comment, which clients skip; line breaks start further comment lines.
 #[must_use]
 pub fn comment(text: &str) -> Bytes {
     let mut bytes = String::with_capacity(text.len() + 4);

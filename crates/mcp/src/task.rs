@@ -1,9 +1,10 @@
-//! Work that goes on after the answer: the tasks extension (SEP-2663; stateless era).
+//! Work that continues after the response: the tasks extension (SEP-2663; stateless era).
 //!
 //! The server decides: a `tools/call` of a client that declares the extension may be answered with
-//! a task ([`create_result`]), once the task is stored so that any edge finds it. The client asks
-//! how it is with `tasks/get`, answers questions with `tasks/update`, ends it with `tasks/cancel`,
-//! or listens. [`Task`] is the state machine; what is stored, and whose it is, is the caller's.
+//! a task ([`create_result`]), once the task is stored so that any edge finds it. The client reads
+//! its state with `tasks/get`, answers questions with `tasks/update`, cancels it with
+//! `tasks/cancel`, or listens. [`Task`] is the state machine; storage and ownership are left to the
+//! caller.
 
 use std::collections::BTreeMap;
 
@@ -32,11 +33,11 @@ pub use model::TaskId;
 /// The extension's id.
 pub const EXTENSION: &str = "io.modelcontextprotocol/tasks";
 
-/// Checks that the request declares the extension. Also for a tool that cannot answer without a
+/// Checks that the request declares the extension. Also for a tool that can only answer with a
 /// task.
 ///
 /// # Errors
-/// 400 with -32021 and the extension as what is required.
+/// 400 with -32021 and the extension as the required capability.
 pub fn require_extension(client: &ClientCapabilities) -> Result<(), Refusal> {
     const PATH: [&str; 2] = ["extensions", EXTENSION];
     if client.declares(&PATH) {
@@ -46,7 +47,7 @@ pub fn require_extension(client: &ClientCapabilities) -> Result<(), Refusal> {
     }
 }
 
-/// -32602: there is no such task, or not for this principal, or it has expired.
+/// -32602: the task does not exist, belongs to another principal, or has expired.
 #[must_use]
 pub fn unknown_task() -> RpcError {
     RpcError::invalid_params("no such task")
@@ -61,7 +62,7 @@ struct Wire {
 /// Reads the params of `tasks/get` and `tasks/cancel`.
 ///
 /// # Errors
-/// -32602: there is no `taskId`, or it cannot be one of ours.
+/// -32602: there is no `taskId`, or this server cannot have issued it.
 pub fn parse_id(params: Option<&RawValue>) -> Result<TaskId, RpcError> {
     let Wire { task_id } = params::parse(params)?;
     TaskId::new(&task_id).map_err(|_| unknown_task())
@@ -70,9 +71,9 @@ pub fn parse_id(params: Option<&RawValue>) -> Result<TaskId, RpcError> {
 /// Params of `tasks/update`.
 #[derive(Clone, Debug)]
 pub struct UpdateParams {
-    /// Which task.
+    /// The id of the task.
     pub id: TaskId,
-    /// Bare results under the keys of their questions; at most 64, not looked at yet.
+    /// Bare results, under the keys of their questions; up to 64, not parsed yet.
     pub responses: BTreeMap<String, Box<RawValue>>,
 }
 
@@ -87,8 +88,8 @@ impl UpdateParams {
     /// Reads the params.
     ///
     /// # Errors
-    /// -32602: a member is missing or of the wrong shape, there are more than 64 answers, or the id
-    /// cannot be one of ours.
+    /// -32602: a member is missing or has the wrong shape, there are more than 64 answers, or this
+    /// server cannot have issued the id.
     pub fn parse(params: Option<&RawValue>) -> Result<Self, RpcError> {
         let wire: UpdateWire = params::parse(params)?;
         if wire.input_responses.len() > MAX_INPUT_RESPONSES {
@@ -101,8 +102,8 @@ impl UpdateParams {
     }
 }
 
-/// `CreateTaskResult`, as the answer to the request that became a task. Only after the task is
-/// stored, and only where [`require_extension`] agrees.
+/// `CreateTaskResult`, the response to the request that became a task. Only after the task is
+/// stored, and only if [`require_extension`] succeeds.
 #[must_use]
 pub fn create_result(
     version: ProtocolVersion,
@@ -115,7 +116,7 @@ pub fn create_result(
         .encode(id)
 }
 
-/// The answer to `tasks/get`: the task with its outcome or its open questions.
+/// The response to `tasks/get`: the task with its outcome or its open questions.
 #[must_use]
 pub fn get_result(
     version: ProtocolVersion,
@@ -126,13 +127,13 @@ pub fn get_result(
     Answer::new(version, server, &task.describe()).encode(id)
 }
 
-/// The answer to `tasks/update` and `tasks/cancel`: received, no more.
+/// The response to `tasks/update` and `tasks/cancel`: an acknowledgement only.
 #[must_use]
 pub fn acknowledgement(version: ProtocolVersion, server: &ServerInfo, id: &RequestId) -> Bytes {
     Answer::new(version, server, &Empty).encode(id)
 }
 
-/// `notifications/tasks` for listen streams: the same as `tasks/get` at this moment.
+/// `notifications/tasks` for listen streams: the same content as a `tasks/get` at this moment.
 #[must_use]
 pub fn changed(task: &Task) -> Tagged {
     Tagged::new(method::TASKS_CHANGED, &task.describe())

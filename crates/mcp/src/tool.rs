@@ -17,23 +17,23 @@ mod schema;
 pub use param_header::{ParamHeader, check_param_headers, mirror_arguments};
 pub use result::{CallResult, Content};
 
-/// What a client may assume of a tool, to ask its user less or more. Hints: no promise, no
-/// protection.
+/// Hints about a tool's behaviour, which a client may use to ask its user for consent less or more
+/// often. Hints are neither a promise nor a protection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Annotations {
-    /// Changes nothing.
+    /// The tool changes nothing.
     pub read_only_hint: bool,
-    /// May destroy something; means nothing on a tool that changes nothing.
+    /// The tool may destroy something; meaningless for a tool that changes nothing.
     pub destructive_hint: bool,
-    /// Calling it again with the same arguments changes nothing more.
+    /// A repeated call with the same arguments changes nothing more.
     pub idempotent_hint: bool,
-    /// Reaches beyond this server.
+    /// The tool reaches beyond this server.
     pub open_world_hint: bool,
 }
 
 impl Annotations {
-    /// Looks at something and changes nothing.
+    /// A tool that only reads.
     #[must_use]
     pub const fn read_only() -> Self {
         Self {
@@ -44,7 +44,7 @@ impl Annotations {
         }
     }
 
-    /// Changes something of this session alone, and destroys nothing.
+    /// A tool that changes only this session, and destroys nothing.
     #[must_use]
     pub const fn additive() -> Self {
         Self {
@@ -73,9 +73,9 @@ impl ToolDescriptor {
     /// their descriptions.
     ///
     /// # Panics
-    /// `Input` is no struct or map, the name is not 1 to 64 of `A-Z a-z 0-9 _ . / -`, or an
-    /// `x-mcp-header` breaks a rule of [`ParamHeader`]: a mistake in the program that shows at
-    /// start.
+    /// `Input` is not a struct or map, the name is not 1 to 64 characters of `A-Z a-z 0-9 _ . / -`,
+    /// or an `x-mcp-header` breaks a rule of [`ParamHeader`]: a mistake in the program that shows
+    /// at start.
     #[must_use]
     pub fn new<Input: JsonSchema>(
         name: &'static str,
@@ -85,7 +85,7 @@ impl ToolDescriptor {
     ) -> Self {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_./-".contains(&b);
         let is_name = (1..=64).contains(&name.len()) && name.bytes().all(allowed);
-        assert!(is_name, "{name:?} is no name of a tool");
+        assert!(is_name, "{name:?} is not a valid tool name");
         let input_schema = schema::of_input::<Input>(name);
         Self {
             name,
@@ -98,17 +98,17 @@ impl ToolDescriptor {
         }
     }
 
-    /// With the schema of `structuredContent`.
+    /// Adds the schema of `structuredContent`.
     ///
     /// # Panics
-    /// `Output` is no struct or map, which revisions before 2026-07-28 require.
+    /// `Output` is not a struct or map, which revisions before 2026-07-28 require.
     #[must_use]
     pub fn with_output<Output: JsonSchema>(mut self) -> Self {
         self.output_schema = Some(schema::of_output::<Output>(self.name));
         self
     }
 
-    /// With an input schema that is made elsewhere; it has to be of type object.
+    /// Replaces the input schema; it must be of type object.
     ///
     /// # Panics
     /// An `x-mcp-header` in it breaks a rule of [`ParamHeader`].
@@ -119,7 +119,7 @@ impl ToolDescriptor {
         self
     }
 
-    /// What `tools/call` names.
+    /// The name for `tools/call`.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
@@ -131,11 +131,11 @@ impl ToolDescriptor {
         &self.param_headers
     }
 
-    /// As a revision knows it.
+    /// The tool as a revision knows it.
     fn describe(&self, version: ProtocolVersion) -> Described<'_> {
         let titled = version.has_titles();
         let annotations = version.has_annotations().then_some(DescribedAnnotations {
-            // 2025-03-26 had the title here; later it moved beside the name.
+            // 2025-03-26 had the title here; later revisions have it beside the name.
             title: (!titled).then_some(self.title),
             hints: self.annotations,
         });
@@ -198,9 +198,9 @@ pub fn list_result<'a>(
 /// Params of `tools/call`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct CallParams {
-    /// Which tool.
+    /// The name of the tool.
     pub name: String,
-    /// Its input, not looked at yet; absent is an empty object.
+    /// The tool's input, not parsed yet; absent counts as an empty object.
     #[serde(default)]
     pub arguments: Option<Box<RawValue>>,
 }
@@ -209,7 +209,7 @@ impl CallParams {
     /// Reads the params.
     ///
     /// # Errors
-    /// -32602: there is no name, or it is no text.
+    /// -32602: there is no name, or it is not text.
     pub fn parse(params: Option<&RawValue>) -> Result<Self, RpcError> {
         Ok(params::parse(params)?)
     }
@@ -217,7 +217,8 @@ impl CallParams {
     /// Reads the arguments.
     ///
     /// # Errors
-    /// They do not fit; the error names the field. [`input_failure`] makes the answer of it.
+    /// The arguments do not fit; the error names the field. [`input_failure`] turns it into a
+    /// response.
     pub fn arguments<T: DeserializeOwned>(&self) -> Result<T, InputError> {
         params::parse(self.arguments.as_deref())
     }
@@ -230,8 +231,8 @@ impl CallParams {
     }
 }
 
-/// The answer to input that does not fit a tool: from 2025-11-25 on a tool result with `isError`,
-/// so that the model sees it and tries again (SEP-1303); before, a protocol error.
+/// The response to input that does not fit a tool: from 2025-11-25 on a tool result with `isError`,
+/// so that the model sees it and can try again (SEP-1303); before, a protocol error.
 ///
 /// # Errors
 /// -32602, in revisions before 2025-11-25.

@@ -1,19 +1,19 @@
-//! The revisions of MCP, how one is chosen, and what each can do.
+//! The revisions of MCP: their negotiation and their features.
 
 use std::fmt;
 
 use crate::envelope::ErrorCode;
 
-/// How a client says who it is.
+/// The two ways in which a client identifies itself.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Era {
-    /// 2024-11-05 … 2025-11-25: `initialize` opens a session, later calls name it.
+    /// 2024-11-05 … 2025-11-25: `initialize` opens a session, later requests name it.
     Handshake,
     /// 2026-07-28: every request carries everything; no sessions.
     Stateless,
 }
 
-/// A revision that we speak. Ordered by age, so that `version >= V2025_06_18` reads as it should.
+/// A supported revision. Ordered by age, so that `version >= V2025_06_18` means "since 2025-06-18".
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum ProtocolVersion {
     /// HTTP+SSE with two paths.
@@ -29,7 +29,7 @@ pub enum ProtocolVersion {
 }
 
 impl ProtocolVersion {
-    /// All, oldest first.
+    /// All revisions, oldest first.
     pub const ALL: [Self; 5] = [
         Self::V2024_11_05,
         Self::V2025_03_26,
@@ -38,11 +38,12 @@ impl ProtocolVersion {
         Self::V2026_07_28,
     ];
 
-    /// What `server/discover` and -32022 list: only what a request can name by itself, because the
-    /// older ones are reached through `initialize`. (Unsettled in the spec; the safer reading.)
+    /// The revisions in `server/discover` and -32022: only those that a request can name by itself,
+    /// because the older ones are reached through `initialize`. (The spec leaves this open; this is
+    /// the safer reading.)
     pub const STATELESS: [Self; 1] = [Self::V2026_07_28];
 
-    /// The newest that `initialize` can settle on.
+    /// The newest revision that `initialize` can negotiate.
     pub const NEWEST_HANDSHAKE: Self = Self::V2025_11_25;
 
     /// The name on the wire.
@@ -57,13 +58,13 @@ impl ProtocolVersion {
         }
     }
 
-    /// Reads a name exactly; `None` for a revision that we do not speak.
+    /// Parses an exact name; `None` for an unsupported revision.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|v| v.as_str() == name)
     }
 
-    /// The era.
+    /// The era of this revision.
     #[must_use]
     pub const fn era(self) -> Era {
         match self {
@@ -72,8 +73,9 @@ impl ProtocolVersion {
         }
     }
 
-    /// Answers `initialize`: the requested revision if it has a handshake and we speak it,
-    /// otherwise our newest that has one (MCP 2025-11-25, Lifecycle, "Version Negotiation").
+    /// Answers `initialize`: the requested revision if it is supported and has a handshake,
+    /// otherwise the newest one with a handshake (MCP 2025-11-25, Lifecycle, "Version
+    /// Negotiation").
     #[must_use]
     pub fn negotiate(requested: &str) -> Self {
         Self::parse(requested)
@@ -81,59 +83,60 @@ impl ProtocolVersion {
             .unwrap_or(Self::NEWEST_HANDSHAKE)
     }
 
-    /// JSON-RPC batches: 2025-03-26 only.
+    /// Whether it has JSON-RPC batches: 2025-03-26 only.
     #[must_use]
     pub fn has_batches(self) -> bool {
         self == Self::V2025_03_26
     }
 
-    /// `outputSchema`, `structuredContent`, `resource_link`.
+    /// Whether it has `outputSchema`, `structuredContent` and `resource_link`.
     #[must_use]
     pub fn has_structured_output(self) -> bool {
         self >= Self::V2025_06_18
     }
 
-    /// `title` beside `name` on tools, resources and the server itself.
+    /// Whether it has `title` beside `name` on tools, resources and the server itself.
     #[must_use]
     pub fn has_titles(self) -> bool {
         self >= Self::V2025_06_18
     }
 
-    /// Tool annotations, audio content, the `completions` capability.
+    /// Whether it has tool annotations, audio content and the `completions` capability.
     #[must_use]
     pub fn has_annotations(self) -> bool {
         self >= Self::V2025_03_26
     }
 
-    /// Description and web site in `serverInfo`.
+    /// Whether it has a description and a web site in `serverInfo`.
     #[must_use]
     pub fn has_server_description(self) -> bool {
         self >= Self::V2025_11_25
     }
 
-    /// Event ids on streams of Streamable HTTP, and resuming by `Last-Event-ID`. The stateless era
-    /// has none. A client that settles on 2024-11-05 over Streamable HTTP gets them too: an `id`
-    /// line harms nobody. (The stream of the separate `/sse` path resumes nothing.)
+    /// Whether streams of Streamable HTTP have event ids and resume by `Last-Event-ID`. The
+    /// stateless era has neither. A client that negotiates 2024-11-05 over Streamable HTTP gets
+    /// them too: an `id` line does no harm. (The stream of the separate `/sse` path does not
+    /// resume.)
     #[must_use]
     pub fn has_resumption(self) -> bool {
         self.era() == Era::Handshake
     }
 
-    /// Priming event, `retry` and a close by the server before the response (SEP-1699). Older
-    /// clients fail on empty data.
+    /// Whether it has priming events, `retry` and a close by the server before the response
+    /// (SEP-1699). Older clients fail on empty data.
     #[must_use]
     pub fn has_priming(self) -> bool {
         self == Self::V2025_11_25
     }
 
-    /// Input that does not fit a tool's schema is a tool result with `isError` (SEP-1303), so that
-    /// the model can correct itself; before, a protocol error.
+    /// Whether input that does not fit a tool's schema becomes a tool result with `isError`
+    /// (SEP-1303), so that the model can correct itself; before, it is a protocol error.
     #[must_use]
     pub fn input_errors_are_results(self) -> bool {
         self >= Self::V2025_11_25
     }
 
-    /// The code for a resource that is not there: -32002 with a handshake, -32602 without.
+    /// The error code for a missing resource: -32002 with a handshake, -32602 without.
     #[must_use]
     pub fn resource_not_found(self) -> ErrorCode {
         match self.era() {

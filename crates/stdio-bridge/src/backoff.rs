@@ -1,8 +1,8 @@
-//! Pauses that grow, and differ between clients that fail at the same moment.
+//! Pauses that grow between attempts and differ between clients that fail at the same moment.
 
 use std::time::Duration;
 
-/// Doubling pauses with full jitter between a half and the whole.
+/// Doubling pauses with jitter between half and full length.
 #[derive(Debug, Clone)]
 pub(crate) struct Backoff {
     first: Duration,
@@ -31,7 +31,8 @@ impl Backoff {
     }
 }
 
-/// Between a half and the whole of `pause`; the whole where the system has no randomness.
+/// A random length between half of `pause` and all of it; all of it if the system has no
+/// randomness.
 fn jittered(pause: Duration) -> Duration {
     let random = getrandom::u32().unwrap_or(u32::MAX);
     pause.mul_f64(0.5 + f64::from(random) / f64::from(u32::MAX) / 2.0)

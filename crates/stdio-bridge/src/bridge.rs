@@ -15,17 +15,18 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{http::Http, limits::MAX_IN_FLIGHT, memory::Memory, output::Output};
 
-/// Everything that lines share.
+/// State shared by all lines.
 #[derive(Debug)]
 pub(crate) struct Bridge {
     pub(crate) http: Http,
     pub(crate) out: Output,
     pub(crate) known: Mutex<Known>,
-    /// What a new session is made from.
+    /// The facts needed to open a new session.
     pub(crate) memory: Mutex<Memory>,
-    /// One who opens a new session at a time.
+    /// Allows one task at a time to open a new session.
     pub(crate) reopening: tokio::sync::Mutex<()>,
-    /// Counts sessions: who lost one sees whether somebody has opened the next already.
+    /// Number of the current session: a task that lost a session sees whether another has already
+    /// opened the next one.
     pub(crate) generation: watch::Sender<u64>,
     pub(crate) running: Mutex<HashMap<RequestId, Running>>,
     pub(crate) permits: Arc<Semaphore>,
@@ -39,7 +40,7 @@ pub(crate) struct Bridge {
     pub(crate) stop: CancellationToken,
 }
 
-/// A request that runs.
+/// A running request.
 #[derive(Debug, Clone)]
 pub(crate) struct Running {
     pub(crate) kind: Kind,

@@ -1,26 +1,26 @@
-//! What can go wrong: before anything runs, and with one request.
+//! Errors: of the bridge as a whole, and of one request.
 
 use http::StatusCode;
 use mcp::{ErrorCode, RpcError};
 use model::{Classified, ErrorClass};
 use serde_json::json;
 
-/// Why the bridge does not start, or stopped.
+/// The reason why the bridge does not start, or has stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum BridgeError {
-    /// The URL is not one that can be posted to.
+    /// The URL does not name an endpoint for POSTs.
     #[error("--url: {reason}")]
     Url {
-        /// What is wrong and what fits.
+        /// The problem, and the fix.
         reason: &'static str,
     },
-    /// The token cannot be a header.
-    #[error("the token is empty, too long, or has characters that no token has")]
+    /// The token cannot be sent in a header.
+    #[error("the token is empty, too long, or has characters that a token cannot have")]
     Token,
-    /// The system has no certificates to check the server's with.
+    /// The system has no certificates to verify the server's certificate with.
     #[error("cannot read the system's certificates, which https needs")]
     Certificates(#[source] std::io::Error),
-    /// Stdin broke.
+    /// Reading stdin failed.
     #[error("cannot read stdin")]
     Input(#[source] std::io::Error),
 }
@@ -34,24 +34,29 @@ impl Classified for BridgeError {
     }
 }
 
-/// Why a request has no answer from the server.
+/// The reason why a request has no response from the server.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("the server cannot be reached")]
     Unreachable(#[source] hyper_util::client::legacy::Error),
-    #[error("the connection broke before the answer; the request may have been carried out")]
+    #[error("the connection broke before the response; the request may have been carried out")]
     Broken,
-    #[error("no answer in time; the request may have been carried out")]
+    #[error("no response in time; the request may have been carried out")]
     Late,
-    #[error("the server answered HTTP {0} without a JSON-RPC answer")]
+    #[error("the server answered with HTTP {0} and no JSON-RPC response")]
     Http(StatusCode),
-    #[error("the answer is larger than {} bytes", crate::limits::MAX_ANSWER_BYTES)]
+    #[error(
+        "the response is larger than {} bytes",
+        crate::limits::MAX_ANSWER_BYTES
+    )]
     TooLarge,
     #[error("the session was lost, and no new one could be opened")]
     SessionLost,
     #[error("the session was lost while the request ran; it may have been carried out")]
     LostWithSession,
-    #[error("the input ended, and no answer came in time; the request may have been carried out")]
+    #[error(
+        "the input ended, and no response arrived in time; the request may have been carried out"
+    )]
     InputEnded,
 }
 
@@ -68,7 +73,7 @@ impl Classified for Failure {
 }
 
 impl Failure {
-    /// The stable name, for programs.
+    /// The stable code, for programs.
     const fn code(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "unreachable",
@@ -81,14 +86,14 @@ impl Failure {
         }
     }
 
-    /// What the client gets instead of an answer.
+    /// The error that the client receives in place of a response.
     pub(crate) fn rpc(&self) -> RpcError {
         RpcError::new(ErrorCode::Internal, self.to_string())
             .with_data(json!({ "code": self.code() }))
     }
 }
 
-/// An error with everything that led to it, for the log.
+/// An error with all its sources, for the log.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     let texts: Vec<_> = causes.map(ToString::to_string).collect();

@@ -1,4 +1,4 @@
-//! An answer that is a stream of events, message by message.
+//! A response that is a stream of events, message by message.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -15,7 +15,7 @@ use tracing::debug;
 
 use crate::limits::RETRY_MAX;
 
-/// An open stream. Dropping it hangs up.
+/// An open stream. Dropping it closes the connection.
 #[derive(Debug)]
 pub(crate) struct Events {
     body: Incoming,
@@ -36,8 +36,8 @@ impl Events {
         }
     }
 
-    /// A stream that goes on after `last_id`: where it ends before it says anything, that is still
-    /// the place.
+    /// A stream that continues after `last_id`: if it ends before its first event id, `last_id` is
+    /// still the position to resume from.
     pub(crate) fn resumed(
         response: Response<Incoming>,
         last_id: String,
@@ -50,8 +50,8 @@ impl Events {
         }
     }
 
-    /// The next message as a line; `None` once the stream has ended or broken, or was silent for
-    /// `silence`. Not to be asked again after that.
+    /// The next message as a line; `None` once the stream has ended, has broken, or was silent for
+    /// `silence`. Must not be called again after that.
     pub(crate) async fn next(&mut self, silence: Duration) -> Option<Bytes> {
         loop {
             while let Some(frame) = self.ready.pop_front() {
@@ -66,19 +66,19 @@ impl Events {
             match self.parser.feed(&chunk) {
                 Ok(blocks) => self.ready.extend(blocks.into_iter().filter_map(frame_of)),
                 Err(error) => {
-                    debug!(%error, "the stream cannot be read");
+                    debug!(%error, "cannot read the stream");
                     return None;
                 }
             }
         }
     }
 
-    /// What to resume after.
+    /// The position to resume from.
     pub(crate) fn last_id(&self) -> Option<&str> {
         self.last_id.as_deref().filter(|id| !id.is_empty())
     }
 
-    /// How long the server asks us to wait before we come back.
+    /// The reconnection delay that the server asks for.
     pub(crate) const fn retry(&self) -> Option<Duration> {
         self.retry
     }

@@ -1,4 +1,4 @@
-//! One line and its answer, also over a stream that breaks.
+//! One line and its response, even over a stream that breaks.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
@@ -22,7 +22,8 @@ use crate::{
 };
 
 impl Bridge {
-    /// Runs a call to its end. Every request of the line is answered, by the server or by us.
+    /// Runs a call to its end. Every request of the line is answered, either by the server or by
+    /// the bridge.
     pub(crate) async fn exchange(&self, call: &mut Call) {
         let answered = match call.head.kind {
             _ if call.is_listen() => self.listen(call).await,
@@ -46,7 +47,7 @@ impl Bridge {
         let generation = *self.generation.borrow();
         let mut response = self.http.post(&call.head.headers, &call.line.text).await?;
         if self.is_lost(&call.head, response.status()) {
-            // The server did not look at it, so it can be sent again.
+            // The server did not process it, so sending it again is safe.
             self.reopen(generation).await?;
             call.head = Head::of(&call.line.body, &self.known.lock());
             response = self.http.post(&call.head.headers, &call.line.text).await?;
@@ -71,7 +72,7 @@ impl Bridge {
         self.pass(call, status, session.as_ref(), &answer).await
     }
 
-    /// Passes an answer on that is no stream.
+    /// Passes on a response that is not a stream.
     pub(crate) async fn pass(
         &self,
         call: &mut Call,
@@ -87,8 +88,9 @@ impl Bridge {
         Ok(())
     }
 
-    /// Passes the messages of a stream on until the last request is answered. If it breaks, it goes
-    /// on after the last event id where there is one (MCP 2025-11-25, Transports, "Resumability").
+    /// Passes on the messages of a stream until the last request is answered. If the stream breaks,
+    /// it is resumed after the last event id, if there is one (MCP 2025-11-25, Transports,
+    /// "Resumability").
     async fn stream(&self, call: &mut Call, response: Response<HttpBody>) -> Result<(), Failure> {
         let session = response.headers().get(SESSION_ID).cloned();
         let mut events = Events::new(response);
@@ -112,12 +114,12 @@ impl Bridge {
                 return Err(Failure::Late);
             }
             let last_id = last_id.to_owned();
-            debug!("an answer's stream ended before the answer; resuming");
+            debug!("the stream ended before the response; resuming");
             events = self.resume(call, last_id, &events).await?;
         }
     }
 
-    /// Opens a broken stream again, on whichever edge answers.
+    /// Reopens a broken stream, on any edge that answers.
     async fn resume(
         &self,
         call: &Call,
@@ -152,8 +154,8 @@ impl Bridge {
         Err(Failure::Broken)
     }
 
-    /// Takes from an answer what later lines need. Comes before the answer is passed on: the next
-    /// line may come at once.
+    /// Remembers the facts in a response that later lines need. Runs before the response is passed
+    /// on, because the next line may follow immediately.
     fn learn(&self, call: &Call, session: Option<&HeaderValue>, answer: &[u8]) {
         match (call.head.kind, call.method()) {
             (Kind::Initialize, _) => {

@@ -1,4 +1,4 @@
-//! One server over HTTP/1.1: POST, GET and DELETE of the one endpoint.
+//! One server over HTTP/1.1: POST, GET and DELETE of a single endpoint.
 
 use std::time::Duration;
 
@@ -29,10 +29,10 @@ use crate::{
     options::{Authorization, Options},
 };
 
-/// How long an idle connection is kept for the next request: below what balancers allow.
+/// Lifetime of an idle connection: shorter than load balancers allow.
 const POOL_IDLE: Duration = Duration::from_secs(30);
 
-/// The server.
+/// The remote server.
 #[derive(Debug)]
 pub(crate) struct Http {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
@@ -63,8 +63,8 @@ impl Http {
         })
     }
 
-    /// POSTs a message. What did not get out is sent again a few times, and so is what was put off
-    /// with 503 and `Retry-After`; nothing else, because it may have been carried out.
+    /// POSTs a message. A request that was not sent is retried a few times, and so is one that was
+    /// postponed with 503 and `Retry-After`; nothing else, because it may have been carried out.
     pub(crate) async fn post(
         &self,
         headers: &HeaderMap,
@@ -96,7 +96,7 @@ impl Http {
         }
     }
 
-    /// GETs a stream; tried once.
+    /// GETs a stream, without retries.
     pub(crate) async fn get(&self, headers: &HeaderMap) -> Result<Response<Incoming>, Failure> {
         let answer = self.once(Method::GET, headers, Bytes::new());
         timeout(STREAM_SILENCE, answer)
@@ -139,7 +139,7 @@ impl Http {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) if error.is_connect() => Err(Failure::Unreachable(error)),
             Ok(Err(error)) => {
-                debug!(cause = chain(&error), "no answer");
+                debug!(cause = chain(&error), "no response");
                 Err(Failure::Broken)
             }
             Err(_) => Err(Failure::Late),
@@ -147,7 +147,7 @@ impl Http {
     }
 }
 
-/// Certificates are read only where they are needed.
+/// Reads certificates only if they are needed.
 fn tls(url: &Uri) -> Result<ClientConfig, BridgeError> {
     let builder = ClientConfig::builder_with_provider(ring::default_provider().into())
         .with_safe_default_protocol_versions()
@@ -162,7 +162,7 @@ fn tls(url: &Uri) -> Result<ClientConfig, BridgeError> {
     Ok(builder.with_no_client_auth())
 }
 
-/// How long a server that did nothing yet asks us to wait.
+/// The delay that a server asks for when it has not carried out the request.
 fn put_off(response: &Response<Incoming>) -> Option<Duration> {
     if response.status() != StatusCode::SERVICE_UNAVAILABLE {
         return None;
@@ -171,7 +171,7 @@ fn put_off(response: &Response<Incoming>) -> Option<Duration> {
     seconds.trim().parse().ok().map(Duration::from_secs)
 }
 
-/// Whether the answer is a stream of events.
+/// Whether the response is a stream of events.
 pub(crate) fn is_stream(response: &Response<Incoming>) -> bool {
     let kind = response.headers().get(CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
@@ -179,7 +179,7 @@ pub(crate) fn is_stream(response: &Response<Incoming>) -> bool {
     response.status().is_success() && kind.eq_ignore_ascii_case("text/event-stream")
 }
 
-/// The whole body of an answer that is no stream.
+/// The whole body of a response that is not a stream.
 pub(crate) async fn body(response: Response<Incoming>) -> Result<Bytes, Failure> {
     let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES);
     match timeout(ANSWER_SILENCE, body.collect()).await {

@@ -1,9 +1,9 @@
-//! A stdio MCP client at one end, a remote edge at the other (MCP, Transports, "stdio" and
-//! "Streamable HTTP"; every revision).
+//! Connects a stdio MCP client to a remote edge (MCP, Transports, "stdio" and "Streamable HTTP";
+//! every revision).
 //!
-//! A client that can only start a program and speak in lines gets what one that speaks HTTP has:
-//! sessions, streams that are resumed, answers that come after an edge died. It cannot do any of
-//! that itself, so the bridge does, and says on stderr what it did.
+//! A client that can only start a program and exchange lines gets the features of one that speaks
+//! HTTP: sessions, resumed streams, responses that arrive although an edge died. The client cannot
+//! do any of that itself, so the bridge does it, and reports on stderr what it did.
 //!
 //! | module | job |
 //! | --- | --- |
@@ -12,7 +12,7 @@
 //! | `exchange` | one line and its answer, also over a stream that breaks |
 //! | `session` | handshake era: the session, its stream, and a new one when it is lost |
 //! | `listen` | stateless era: a subscription that outlives its stream |
-//! | `tools` | stateless era: what a tool wants mirrored, looked up when it is missed |
+//! | `tools` | stateless era: the arguments that a tool wants mirrored, looked up on demand |
 //! | `http`, `events`, `output` | the two ends |
 
 mod backoff;

@@ -1,8 +1,9 @@
 //! Stateless era: a subscription that outlives its stream.
 //!
-//! A listen stream has no event ids and cannot be resumed: who comes back looks again at what it
-//! cares about (MCP 2026-07-28, "Subscriptions"). The client does not see that its stream broke, so
-//! after each new acknowledgement the bridge tells it that everything may have changed.
+//! A listen stream has no event ids and cannot be resumed: after a reconnect, a client reads again
+//! the things that it cares about (MCP 2026-07-28, "Subscriptions"). The client does not see that
+//! its stream broke, so after each further acknowledgement the bridge notifies it that everything
+//! may have changed.
 
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ use crate::{
 
 const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 
-/// What the server will tell of.
+/// The notifications that the server has agreed to send.
 #[derive(Deserialize, Default, Debug)]
 #[serde(rename_all = "camelCase", default)]
 struct Honoured {
@@ -42,7 +43,7 @@ struct Honoured {
 }
 
 impl Honoured {
-    /// Reads a message; `None` if it is no acknowledgement.
+    /// Reads a message; `None` if it is not an acknowledgement.
     fn read(message: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
         struct Message {
@@ -63,7 +64,8 @@ impl Honoured {
         self.hints(&RequestId::Integer(0)).is_empty() && self.others.is_empty()
     }
 
-    /// Everything may have changed. Tasks cannot be told so: their notification has the whole task.
+    /// Notifications that everything may have changed. There is none for tasks: their notification
+    /// contains the whole task.
     fn hints(&self, id: &RequestId) -> Vec<Bytes> {
         let meta = json!({ SUBSCRIPTION_ID: id });
         let lists = [
@@ -82,16 +84,16 @@ impl Honoured {
     }
 }
 
-/// How a round ended.
+/// The outcome of one stream.
 enum Round {
-    /// The call is over: everything has been said.
+    /// The call is finished: all responses have been passed on.
     Done,
-    /// The stream is gone, the subscription is to go on.
+    /// The stream has ended, and the subscription should continue.
     Again,
 }
 
 impl Bridge {
-    /// Holds a subscription until the client cancels it, or the server refuses it.
+    /// Keeps a subscription open until the client cancels it or the server refuses it.
     pub(crate) async fn listen(&self, call: &mut Call) -> Result<(), Failure> {
         let Some(id) = call.owed.ids().first().cloned() else {
             return Ok(());
@@ -136,7 +138,7 @@ impl Bridge {
             if let Some(honoured) = Honoured::read(&line) {
                 nothing = honoured.is_nothing();
                 if std::mem::replace(acknowledged, true) {
-                    info!("a subscription goes on after a break");
+                    info!("a subscription continues after an interruption");
                     for hint in honoured.hints(id) {
                         self.out.line(hint).await;
                     }
@@ -147,7 +149,7 @@ impl Bridge {
             }
             let is_end = call.owed.see(&line) != Seen::Other;
             if is_end && *acknowledged && !nothing && is_result(&line) {
-                // The edge drains; the next one goes on.
+                // The edge is draining; another edge continues the subscription.
                 return Ok(Round::Again);
             }
             self.out.line(line).await;

@@ -1,4 +1,4 @@
-//! Where the bridge leads, and who asks.
+//! The bridge's endpoint and credentials.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use http::{HeaderValue, Uri, uri::Scheme};
 
 use crate::{error::BridgeError, limits::MAX_TOKEN_BYTES};
 
-/// Where the bridge leads, and who asks.
+/// The bridge's endpoint and credentials.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub(crate) url: Uri,
@@ -24,15 +24,16 @@ impl fmt::Debug for Authorization {
 }
 
 impl Options {
-    /// The MCP endpoint (`http://` or `https://`, with its path), and the bearer token to show if
-    /// there is one; white space around the token is not part of it.
+    /// Takes the URL of the MCP endpoint (`http://` or `https://`, with its path) and the bearer
+    /// token, if there is one; white space around the token is ignored.
     ///
     /// # Errors
-    /// The URL has another scheme, no host, or a password in it; the token cannot be a header.
+    /// The URL has another scheme, no host, or contains a user or password; or the token cannot be
+    /// sent in a header.
     pub fn new(url: &str, token: Option<&str>) -> Result<Self, BridgeError> {
         let refuse = |reason| Err(BridgeError::Url { reason });
         let Ok(url) = url.parse::<Uri>() else {
-            return refuse("it is no URL; one such as http://127.0.0.1:3000/mcp fits");
+            return refuse("it is not a URL; use one such as http://127.0.0.1:3000/mcp");
         };
         match (url.scheme(), url.authority()) {
             (_, Some(authority)) if authority.as_str().contains('@') => {
@@ -45,7 +46,7 @@ impl Options {
         Ok(Self { url, authorization })
     }
 
-    /// Whether a token would go over the network in the clear.
+    /// Whether a token would be sent over the network unencrypted.
     #[must_use]
     pub fn shows_token_in_clear(&self) -> bool {
         let host = self.url.host().unwrap_or_default();

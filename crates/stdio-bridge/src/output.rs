@@ -1,4 +1,4 @@
-//! Stdout: one task writes whole lines, whoever has one hands it over.
+//! Stdout: one task writes whole lines that the other tasks hand over.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use tokio::{
@@ -10,13 +10,13 @@ use tracing::debug;
 
 use crate::limits::OUTPUT_LINES;
 
-/// Where lines go.
+/// The queue of lines for stdout.
 #[derive(Debug, Clone)]
 pub(crate) struct Output(mpsc::Sender<Bytes>);
 
 impl Output {
-    /// Starts the task. It ends when every clone of the output is gone, or when nobody reads
-    /// stdout any more.
+    /// Starts the task. It ends when all clones of the output are dropped, or when the reader of
+    /// stdout is gone.
     pub(crate) fn start<W>(writer: W) -> (Self, JoinHandle<()>)
     where
         W: AsyncWrite + Unpin + Send + 'static,
@@ -25,13 +25,13 @@ impl Output {
         (Self(lines), tokio::spawn(write(writer, queue)))
     }
 
-    /// Hands a message over; waits while the client does not read. Once it has hung up, what comes
-    /// goes nowhere.
+    /// Queues a message; waits while the client does not read. Messages for a client that is gone
+    /// are dropped.
     pub(crate) async fn line(&self, message: Bytes) {
         let _ = self.0.send(message).await;
     }
 
-    /// Waits until nobody reads any more.
+    /// Waits until the reader of stdout is gone.
     pub(crate) async fn closed(&self) {
         self.0.closed().await;
     }
@@ -50,7 +50,7 @@ async fn write<W: AsyncWrite + Unpin>(mut writer: W, mut queue: mpsc::Receiver<B
             Err(error) => Err(error),
         };
         if let Err(error) = written {
-            debug!(%error, "the client reads no more");
+            debug!(%error, "the client has stopped reading");
             return;
         }
     }

@@ -22,23 +22,23 @@ use crate::{
 
 /// Why the session's stream is not opened again.
 enum End {
-    /// The server has none.
+    /// The server does not offer a stream.
     None,
     /// The session is lost.
     Lost,
 }
 
 impl Bridge {
-    /// Whether an answer says that the session is gone (MCP 2025-11-25, Transports, "Session
+    /// Whether a response means that the session is gone (MCP 2025-11-25, Transports, "Session
     /// Management").
     pub(crate) fn is_lost(&self, head: &Head, status: StatusCode) -> bool {
         let named = head.headers.contains_key(SESSION_ID);
         head.kind == Kind::Session && named && status == StatusCode::NOT_FOUND
     }
 
-    /// Opens a new session in place of the one that was lost, with the client's own `initialize`,
-    /// unless somebody has done so since `generation`. Subscriptions to resources and the log level
-    /// are made again; what tools remembered in the session is gone, and the client is told.
+    /// Opens a new session in place of a lost one, with the client's own `initialize`, unless
+    /// another task has done so since `generation`. Resource subscriptions and the log level are
+    /// restored; state that tools kept in the session is gone, and the client is informed of that.
     pub(crate) async fn reopen(&self, generation: u64) -> Result<(), Failure> {
         let _one_at_a_time = self.reopening.lock().await;
         if *self.generation.borrow() != generation {
@@ -47,17 +47,17 @@ impl Bridge {
         warn!("the server has lost the session; opening a new one");
         let opened = timeout(DELIVERY, self.open()).await;
         let session = opened.unwrap_or(Err(Failure::Late)).map_err(|error| {
-            warn!(%error, "no new session");
+            warn!(%error, "cannot open a new session");
             Failure::SessionLost
         })?;
         self.known.lock().set_session(Some(session));
         self.generation.send_modify(|generation| *generation += 1);
-        info!("a new session is open; subscriptions made by tools are to be made again");
+        info!("a new session is open; subscriptions made by tools have to be repeated");
         let notice = json!({
             "level": "warning",
             "logger": "forgewire.stdio",
-            "data": "The server had lost the session and a new one was opened. Subscriptions to \
-                     resources were made again; make those again that were made by a tool.",
+            "data": "The server had lost the session and a new one was opened. Resource \
+                     subscriptions were restored; repeat those that were made through a tool.",
         });
         let notice = envelope::notification(method::MESSAGE, Some(&notice));
         self.out.line(notice).await;
@@ -83,7 +83,7 @@ impl Bridge {
             .session()
             .and_then(|old| old.version.clone());
         if session.version != before {
-            warn!("the new session speaks another revision than the client agreed on");
+            warn!("the new session has another revision than the client negotiated");
         }
         let headers = session.headers();
         let initialized = envelope::notification::<()>(method::INITIALIZED, None);
@@ -92,13 +92,13 @@ impl Bridge {
         for request in again {
             let response = self.http.post(&headers, &request).await?;
             if !response.status().is_success() {
-                warn!(status = %response.status(), "a subscription could not be made again");
+                warn!(status = %response.status(), "a subscription could not be restored");
             }
         }
         Ok(session)
     }
 
-    /// Keeps the session's stream open, for ever.
+    /// Keeps the session's stream open indefinitely.
     pub(crate) async fn follow(&self) {
         let mut generations = self.generation.subscribe();
         let mut backoff = Backoff::new(STREAM_PAUSE, STREAM_PAUSE_MAX);
@@ -154,13 +154,13 @@ impl Bridge {
                     }
                     last_id = events.last_id().map(ToOwned::to_owned);
                     asked = events.retry();
-                    debug!("the session's stream ended; opening it again");
+                    debug!("the session's stream ended; reopening it");
                 }
                 Ok(response) if self.is_lost(&head, response.status()) => return End::Lost,
                 Ok(response) if response.status() == StatusCode::METHOD_NOT_ALLOWED => {
                     return End::None;
                 }
-                Ok(response) => warn!(status = %response.status(), "no stream for the session"),
+                Ok(response) => warn!(status = %response.status(), "the stream was refused"),
                 Err(error) => debug!(%error, "cannot open the session's stream"),
             }
             sleep(backoff.pause().max(asked.unwrap_or_default())).await;

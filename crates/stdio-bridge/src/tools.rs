@@ -1,9 +1,9 @@
-//! Stateless era: what a tool wants mirrored, looked up when it is missed.
+//! Stateless era: the arguments that a tool wants mirrored, looked up on demand.
 //!
-//! A client of the stateless era lists the tools before it calls one and mirrors what their schemas
-//! mark (MCP 2026-07-28, Streamable HTTP, "Custom Headers from Tool Parameters"). Over stdio there
-//! are no headers, so a client may call without listing; then the server says -32020, and the
-//! bridge lists.
+//! A client of the stateless era lists the tools before it calls one and mirrors the arguments that
+//! their schemas mark (MCP 2026-07-28, Streamable HTTP, "Custom Headers from Tool Parameters").
+//! Over stdio there are no headers, so a client may call without listing; then the server answers
+//! -32020, and the bridge lists the tools.
 
 use bytes::Bytes;
 use mcp::{
@@ -32,8 +32,8 @@ struct Cursor {
 }
 
 impl Bridge {
-    /// After a refusal for its headers: lists the tools; whether the call has other headers now and
-    /// is to be sent again.
+    /// After a refusal because of headers: lists the tools, and returns whether the call now has
+    /// other headers and should be sent again.
     pub(crate) async fn mirror_now(&self, call: &mut Call, refusal: &[u8]) -> bool {
         let is_call = call.head.kind == Kind::Stateless && call.method() == method::TOOLS_CALL;
         if !is_call || !is_header_mismatch(refusal) {
@@ -84,7 +84,7 @@ impl Bridge {
             Err(error) => Err(error),
         };
         answer
-            .inspect_err(|error| debug!(%error, "the tools cannot be listed"))
+            .inspect_err(|error| debug!(%error, "cannot list the tools"))
             .ok()
     }
 }
@@ -94,7 +94,7 @@ fn is_header_mismatch(refusal: &[u8]) -> bool {
     message["error"]["code"] == ErrorCode::HeaderMismatch.number()
 }
 
-/// What the call says of its revision and its client.
+/// The revision and the client in the call's `_meta`.
 fn meta(body: &Body) -> Option<Box<RawValue>> {
     #[derive(Deserialize)]
     struct Params {

@@ -12,20 +12,20 @@ use service_kit::config::Secret;
 
 use crate::{error::BuildError, limits};
 
-/// How the ingest role listens and what it trusts.
+/// The ingest role: its listener and the secrets that it trusts.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Address for GitHub's `POST /webhooks/github`; port 0 picks a free one.
     pub listen: SocketAddr,
-    /// Secrets of the webhooks; a delivery is good if any of them signed it. At most 16 together
-    /// with those in files.
+    /// Secrets of the webhooks; a delivery is accepted if any of them signed it. Up to 16,
+    /// including those in files.
     pub webhook_secrets: Vec<Secret>,
     /// Files with such secrets, one per line; read once at start.
     pub webhook_secret_files: Vec<PathBuf>,
-    /// Largest body in bytes, 1 to 67108864; GitHub's own cap is 25 MB.
+    /// Largest body in bytes, 1 to 67108864; GitHub sends up to 25 MB.
     pub max_body_bytes: usize,
-    /// Time for reading one body in seconds, 1 to 60.
+    /// Time limit for reading one body, in seconds, 1 to 60.
     pub body_timeout_seconds: u64,
 }
 
@@ -42,10 +42,10 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Refuses values that we cannot keep. Secrets are not looked at.
+    /// Refuses values out of range. Secrets are checked later.
     ///
     /// # Errors
-    /// A value out of bounds; the text names the key.
+    /// A value is out of range; the text names the key.
     pub fn check(&self) -> Result<(), BuildError> {
         let range = |key, value: u64, highest: u64| {
             if (1..=highest).contains(&value) {
@@ -70,7 +70,7 @@ impl Config {
         )
     }
 
-    /// All webhook secrets, those in files included. Fails closed: none at all is an error.
+    /// All webhook secrets, including those in files. Fails closed: having no secret is an error.
     pub(crate) fn secrets(&self) -> Result<Vec<Secret>, BuildError> {
         let mut secrets = self.webhook_secrets.clone();
         if let Some(index) = secrets.iter().position(|s| s.expose().trim().is_empty()) {
@@ -87,7 +87,7 @@ impl Config {
     }
 }
 
-/// One secret per line, trimmed; blank lines separate, they are no secrets.
+/// One secret per line, trimmed; blank lines are skipped.
 fn read_secrets(path: &Path) -> Result<Vec<Secret>, BuildError> {
     let unreadable = |source| BuildError::SecretFile {
         path: path.to_owned(),

@@ -1,4 +1,4 @@
-//! One delivery from its body to its answer.
+//! One delivery, from its body to its answer.
 
 use std::{sync::Arc, time::Instant};
 
@@ -18,18 +18,18 @@ use crate::{
     signature::Verifier,
 };
 
-/// Works off deliveries.
+/// Processes deliveries.
 #[derive(Debug)]
 pub(crate) struct Deliveries {
     pub(crate) verifier: Verifier,
     pub(crate) recorder: Recorder,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Metrics,
-    /// Deliveries under way, for the drain.
+    /// Deliveries in progress, for the drain.
     pub(crate) under_way: TaskTracker,
 }
 
-/// What we know of a request beside its content.
+/// The facts about a request that are not its content.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
     pub(crate) about: About,
@@ -38,17 +38,18 @@ pub(crate) struct Context {
 }
 
 impl Deliveries {
-    /// Works a delivery off and gives its answer as soon as its events are durable.
+    /// Processes a delivery and answers as soon as its events are durable.
     ///
-    /// The work is a task of its own: a sender that hangs up drops the handler, and that must not
-    /// cut the way from the append to the hint in two. The bus is told after the answer has been
-    /// handed over, so that a slow bus delays no answer. What the tasks hold is bounded by their
-    /// share of the memory for bodies, which they keep to the end.
+    /// The work runs in a task of its own: a sender that disconnects drops the handler, and that
+    /// must not interrupt the work between the append and the hint. The hint is published after the
+    /// answer has been handed over, so that a slow bus does not delay the answer. The memory of
+    /// these tasks is bounded by their share of the budget for bodies, which they keep until they
+    /// end.
     pub(crate) async fn take(self: &Arc<Self>, admitted: Admitted, context: Context) -> Answer {
         let (tell, answer) = oneshot::channel();
         let work = Arc::clone(self).work(admitted, context, tell);
         self.under_way.spawn(work.in_current_span());
-        // The task ends without an answer only if the runtime goes down under it.
+        // The task ends without an answer only if the runtime shuts down.
         answer.await.unwrap_or(Answer::Refused(Refusal::Internal))
     }
 
@@ -80,7 +81,8 @@ impl Deliveries {
             Err(refusal) => (Answer::Refused(refusal), None),
         };
         self.report(&answer, &context);
-        // An error means that the sender hung up; the events are stored, and a redelivery says so.
+        // An error means that the sender has disconnected; the events are stored, and a redelivery
+        // is answered as a duplicate.
         let _ = tell.send(answer);
         if let Some(hint) = hint {
             self.recorder.hint(hint, trace).await;
@@ -102,7 +104,7 @@ impl Deliveries {
         }
     }
 
-    /// Counts a delivery and writes its one line: never its body, never its signature.
+    /// Counts a delivery and logs one line for it, which never contains its body or its signature.
     pub(crate) fn report(&self, answer: &Answer, context: &Context) {
         let (outcome, about) = (answer.outcome(), &context.about);
         self.metrics.delivery(outcome);

@@ -1,4 +1,4 @@
-//! What can go wrong: at start ([`BuildError`]) and with one delivery ([`Refusal`]).
+//! Errors at start ([`BuildError`]) and of one delivery ([`Refusal`]).
 
 use std::path::PathBuf;
 
@@ -9,63 +9,63 @@ use service_kit::problem::Problem;
 
 use crate::{limits, signature::SignatureError};
 
-/// Why the ingest role does not start. Names the key; never shows a secret.
+/// The reason why the ingest role does not start. The text names the key and never shows a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// Without a secret anybody could send us events.
+    /// Without a secret anyone could send events.
     #[error(
         "no webhook secret: set ingest.webhook_secrets or ingest.webhook_secret_files to the \
          secret that the webhook has on GitHub"
     )]
     NoSecret,
-    /// An empty secret would accept what anybody signs.
+    /// Anyone could sign with an empty secret.
     #[error("ingest.webhook_secrets[{index}] is empty: remove it or give it a value")]
     EmptySecret {
-        /// Its place in the list.
+        /// Index in the list, from 0.
         index: usize,
     },
-    /// Each secret costs every delivery an HMAC.
+    /// Too many secrets: each costs every delivery an HMAC.
     #[error(
         "{count} webhook secrets in ingest.webhook_secrets and ingest.webhook_secret_files: use at \
          most {max}",
         max = limits::MAX_SECRETS
     )]
     TooManySecrets {
-        /// How many there are.
+        /// The number of secrets.
         count: usize,
     },
     /// A file of secrets cannot be read.
     #[error("ingest.webhook_secret_files: cannot read {}", path.display())]
     SecretFile {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         #[source]
         source: std::io::Error,
     },
-    /// A file of secrets has none.
+    /// A file of secrets contains none.
     #[error("ingest.webhook_secret_files: {} holds no secret", path.display())]
     SecretFileEmpty {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
     },
-    /// A file of secrets is something else.
+    /// A file is too large to be a file of secrets.
     #[error(
-        "ingest.webhook_secret_files: {} is larger than {max} bytes, that is no file of secrets",
+        "ingest.webhook_secret_files: {} is larger than {max} bytes: not a file of secrets",
         path.display(), max = limits::MAX_SECRET_FILE_BYTES
     )]
     SecretFileTooLarge {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
     },
-    /// A value that we cannot keep.
+    /// A value out of range.
     #[error("{key} = {value} is out of range: use 1 to {highest}")]
     OutOfRange {
-        /// Which key.
+        /// The key.
         key: &'static str,
-        /// What it says.
+        /// The configured value.
         value: u64,
-        /// The highest value that it may have.
+        /// The largest allowed value.
         highest: u64,
     },
 }
@@ -76,83 +76,84 @@ impl Classified for BuildError {
     }
 }
 
-/// Why a request is refused: every error answer of the ingest role, each with a stable code.
+/// The reason why a request is refused: every error answer of the ingest role, each with a stable
+/// code.
 ///
-/// The text is what the sender reads (GitHub shows it in the list of deliveries), so it names the
-/// fix and nothing of our inside.
+/// The sender reads this text (GitHub shows it in the list of deliveries), so it names the fix and
+/// reveals nothing internal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// 404 `no_such_route`: only `/webhooks/github` is here.
+    /// 404 `no_such_route`: only `/webhooks/github` exists.
     #[error("this listener has one route: POST /webhooks/github")]
     NoSuchRoute,
-    /// 405 `method_not_allowed`: deliveries are POSTed.
-    #[error("deliveries are sent with POST")]
+    /// 405 `method_not_allowed`: deliveries use POST.
+    #[error("send deliveries with POST")]
     MethodNotAllowed,
-    /// 415 `form_content_type`: the hook is set to send forms.
+    /// 415 `form_content_type`: the webhook is set to send forms.
     #[error(
         "the webhook sends application/x-www-form-urlencoded: set its \"Content type\" on GitHub \
          to application/json"
     )]
     FormContentType,
-    /// 415 `unsupported_content_type`: anything else that is not JSON.
+    /// 415 `unsupported_content_type`: any other type that is not JSON.
     #[error("send the delivery with Content-Type: application/json")]
     UnsupportedContentType,
     /// 413 `body_too_large`: above `ingest.max_body_bytes`.
     #[error("the body is larger than {max_bytes} bytes (ingest.max_body_bytes)")]
     BodyTooLarge {
-        /// The bound.
+        /// The bound in bytes.
         max_bytes: usize,
     },
     /// 408 `body_timeout`: the body did not arrive within `ingest.body_timeout_seconds`.
     #[error("the body did not arrive within {seconds} s (ingest.body_timeout_seconds)")]
     BodyTimeout {
-        /// The bound.
+        /// The bound in seconds.
         seconds: u64,
     },
-    /// 400 `body_incomplete`: the connection broke off, or the body's framing is wrong.
+    /// 400 `body_incomplete`: the connection broke, or the body's framing is wrong.
     #[error("the body ended early")]
     BodyIncomplete,
-    /// 503 `overloaded`: bodies under way fill the memory that they may use.
-    #[error("too many deliveries at this moment: send it again")]
+    /// 503 `overloaded`: the bodies in progress use up their memory budget.
+    #[error("too many deliveries at the moment: send it again")]
     Overloaded,
-    /// 401 `signature_missing`: the hook has no secret.
+    /// 401 `signature_missing`: the webhook has no secret.
     #[error("X-Hub-Signature-256 is missing: give the webhook a secret on GitHub")]
     SignatureMissing,
     /// 401 `signature_malformed`: the header is not `sha256=` and 64 hexadecimal digits.
     #[error("X-Hub-Signature-256 is not sha256= and 64 hexadecimal digits")]
     SignatureMalformed,
-    /// 401 `signature_invalid`: none of our secrets signed this body.
+    /// 401 `signature_invalid`: none of the configured secrets signed this body.
     #[error(
-        "the signature does not fit the body: the webhook's secret on GitHub is not one of ours"
+        "the signature does not match the body: this server does not know the webhook's secret"
     )]
     SignatureInvalid,
     /// 400 `header_missing`: names the header.
     #[error("{name} is missing")]
     HeaderMissing {
-        /// The header.
+        /// Name of the header.
         name: &'static str,
     },
     /// 400 `header_invalid`: names the header.
     #[error("{name} is not what GitHub sends: use {expected}")]
     HeaderInvalid {
-        /// The header.
+        /// Name of the header.
         name: &'static str,
-        /// What it should be, in words.
+        /// The expected value, in words.
         expected: &'static str,
     },
     /// 400 `invalid_json`: the signed body is not JSON.
     #[error("the body is not JSON (line {line}, column {column})")]
     InvalidJson {
-        /// Where it stops being JSON, from 1.
+        /// Line of the syntax error, from 1.
         line: usize,
-        /// Likewise.
+        /// Column of the syntax error, from 1.
         column: usize,
     },
-    /// 503 `event_log_unavailable`: the event is not known to be stored. Sending it again is safe:
-    /// the delivery id makes it one event.
+    /// 503 `event_log_unavailable`: the event may not be stored. Sending the delivery again is
+    /// safe: its id makes it one event.
     #[error("the event could not be stored: send the delivery again, it will not be stored twice")]
     LogUnavailable,
-    /// 500 `internal`: a fault of ours.
+    /// 500 `internal`: a fault in the server.
     #[error("the delivery could not be processed because of a fault in the server")]
     Internal,
 }

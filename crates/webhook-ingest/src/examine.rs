@@ -1,4 +1,4 @@
-//! From a body to events: signature, headers, JSON, normalising. Pure; no waiting.
+//! From a body to events: signature, headers, JSON, normalising. Pure; nothing waits.
 
 use github_events::{Envelope, Skip};
 use http::HeaderMap;
@@ -15,13 +15,13 @@ const EVENT_HEADER: &str = "X-GitHub-Event";
 const DELIVERY_HEADER: &str = "X-GitHub-Delivery";
 const HOOK_ID_HEADER: &str = "X-GitHub-Hook-ID";
 
-/// What the log line says of a delivery. Taken from headers that nobody has verified, so it is for
-/// people who look for a delivery, and only what has the right shape.
+/// The description of a delivery for its log line. It is taken from unverified headers, so it
+/// serves only people who search for a delivery, and contains only values of the right form.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct About {
     pub(crate) delivery: Option<DeliveryId>,
     pub(crate) event: Option<String>,
-    /// Known once the payload is.
+    /// Set once the payload has been parsed.
     pub(crate) action: Option<String>,
 }
 
@@ -35,16 +35,16 @@ impl About {
     }
 }
 
-/// What a delivery with a good signature holds.
+/// The result of a delivery with a valid signature.
 #[derive(Debug)]
 pub(crate) struct Examined {
     /// GitHub's action, if the payload has one.
     pub(crate) action: Option<String>,
-    /// Events to append, or why there are none.
+    /// The events to append, or the reason why there are none.
     pub(crate) events: Result<Vec<StoredEvent>, Skip>,
 }
 
-/// Verifies before it looks at anything else.
+/// Examines a delivery; verifies the signature before anything else.
 pub(crate) fn examine(
     verifier: &Verifier,
     headers: &HeaderMap,
@@ -112,13 +112,15 @@ fn hook_id(headers: &HeaderMap) -> Option<String> {
     fits.then(|| text.to_owned())
 }
 
-/// Names of GitHub's events and actions: short, of letters, digits, '_' and '-'.
+/// Whether a text has the form of GitHub's event and action names: short, of letters, digits, '_'
+/// and '-'.
 fn is_name(text: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
     (1..=MAX_HEADER_TEXT_BYTES).contains(&text.len()) && text.bytes().all(allowed)
 }
 
-/// A header's text; one that is not visible ASCII counts as empty, so that its check refuses it.
+/// A header's text; a value that is not visible ASCII counts as empty, so that the caller's check
+/// refuses it.
 fn required<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, Refusal> {
     let value = headers.get(name).ok_or(Refusal::HeaderMissing { name })?;
     Ok(value.to_str().unwrap_or_default())

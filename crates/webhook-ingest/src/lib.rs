@@ -5,9 +5,9 @@
 //! [`event_flow`] appends them and sends the hint, `delivery` holds these
 //! steps together in a task that a sender who hangs up cannot interrupt.
 //!
-//! What is deliberately absent: calls of GitHub's API (the sync role does that) and anything that
-//! talks to clients (the edge). The role keeps nothing: every replica takes every delivery, and the
-//! event log tells which are duplicates.
+//! Deliberately absent: calls of GitHub's API (a job of the sync role) and everything for clients
+//! (a job of the edge). The role keeps no state: every replica accepts every delivery, and the
+//! event log recognises duplicates.
 
 mod api;
 mod config;

@@ -1,4 +1,4 @@
-//! What the ingest role counts.
+//! Metrics of the ingest role.
 
 use std::{fmt, time::Duration};
 
@@ -31,7 +31,7 @@ impl EncodeLabelValue for KindLabel {
     }
 }
 
-/// The counters; clones count together.
+/// The counters; clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
     deliveries: Family<OutcomeLabel, Counter>,
@@ -53,22 +53,22 @@ impl Metrics {
         // The encoder adds `_total` to the names of counters.
         registry.register(
             "forgewire_ingest_deliveries",
-            "Webhook deliveries by outcome",
+            "Webhook deliveries, by outcome",
             metrics.deliveries.clone(),
         );
         registry.register(
             "forgewire_ingest_events",
-            "New events in the log by kind of resource",
+            "New events in the log, by kind of resource",
             metrics.events.clone(),
         );
         registry.register(
             "forgewire_ingest_append_seconds",
-            "Time of one append to the event log",
+            "Duration of one append to the event log",
             metrics.append_seconds.clone(),
         );
         registry.register(
             "forgewire_ingest_hint_failures",
-            "Hints that the bus did not take; the events are in the log",
+            "Hints that the bus did not accept; the events are in the log",
             metrics.hint_failures.clone(),
         );
         metrics

@@ -1,4 +1,4 @@
-//! Puts the role together.
+//! Builds the ingest role.
 
 use std::sync::Arc;
 
@@ -23,21 +23,21 @@ use crate::{
     signature::Verifier,
 };
 
-/// What the role needs of its surroundings.
+/// The dependencies of the role.
 #[derive(Debug, Clone)]
 pub struct Deps {
-    /// Where events become durable.
+    /// Stores the events durably.
     pub log: Arc<dyn EventLog>,
-    /// Where edges hear of them.
+    /// Announces new events to the edges.
     pub bus: Arc<dyn Bus>,
-    /// What time it is.
+    /// The current time.
     pub clock: Arc<dyn Clock>,
-    /// Where trace and span ids come from.
+    /// The source of trace and span ids.
     pub ids: Arc<dyn IdSource>,
 }
 
-/// The ingest role: [`Service::router`] serves, [`Service::spawn`] ties it to the life of the
-/// process.
+/// The ingest role: [`Service::router`] serves requests, [`Service::spawn`] ties it to the
+/// lifecycle of the process.
 #[derive(Debug)]
 pub struct Service {
     api: Api,
@@ -45,10 +45,11 @@ pub struct Service {
 }
 
 impl Service {
-    /// Builds the role. Reads files of secrets; talks to nobody yet.
+    /// Builds the role. Reads files of secrets; makes no network calls yet.
     ///
     /// # Errors
-    /// No webhook secret, one that cannot be read, or a value out of range. Names the key.
+    /// There is no webhook secret, one cannot be read, or a value is out of range. The error names
+    /// the key.
     pub fn build(config: &Config, deps: Deps, registry: &mut Registry) -> Result<Self, BuildError> {
         config.check()?;
         let verifier = Verifier::new(&config.secrets()?);
@@ -72,12 +73,12 @@ impl Service {
         Ok(Self { api, ids: deps.ids })
     }
 
-    /// `POST /webhooks/github`; everything else is a problem.
+    /// `POST /webhooks/github`; any other request is answered with a problem document.
     pub fn router(&self) -> Router {
         api::router(self.api.clone(), Arc::clone(&self.ids))
     }
 
-    /// Makes readiness wait for the event log, and the drain for deliveries under way.
+    /// Makes readiness wait for the event log, and the drain for deliveries in progress.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -112,7 +113,7 @@ impl Service {
     }
 }
 
-/// Tries until the event log has said which log it is.
+/// Retries until the event log answers with its epoch.
 async fn reach_log(deliveries: &Deliveries, latch: &Latch) {
     while let Err(error) = deliveries.recorder.epoch().await {
         latch.not_ready(refusal(&error).code());

@@ -1,7 +1,7 @@
 //! `X-Hub-Signature-256`: HMAC-SHA256 over the raw body.
 //!
-//! Source: GitHub, "Validating webhook deliveries". A hook has one secret, so rotating it means
-//! that for a while two are right: a delivery is good if any of ours signed it.
+//! Source: GitHub, "Validating webhook deliveries". A webhook has one secret, so while it is
+//! rotated two secrets are valid: a delivery is accepted if any configured secret signed it.
 
 use std::fmt;
 
@@ -16,18 +16,18 @@ pub const SIGNATURE_HEADER: &str = "x-hub-signature-256";
 const DIGEST_BYTES: usize = 32;
 const PREFIX: &str = "sha256=";
 
-/// Why a signature is not good.
+/// The reason why a signature is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// The header is not `sha256=` and 64 hexadecimal digits.
     #[error("X-Hub-Signature-256 is not sha256= and 64 hexadecimal digits")]
     Malformed,
-    /// None of our secrets made it over this body.
-    #[error("no configured webhook secret made this signature over this body")]
+    /// None of the configured secrets made it for this body.
+    #[error("none of the configured webhook secrets made this signature for this body")]
     Wrong,
 }
 
-/// Reads the header: `sha256=` (in lower case, as GitHub writes it) and exactly 64 hexadecimal
+/// Parses the header: `sha256=` (in lower case, as GitHub writes it) and exactly 64 hexadecimal
 /// digits.
 ///
 /// # Errors
@@ -56,14 +56,14 @@ fn nibble(digit: u8) -> Result<u8, SignatureError> {
     }
 }
 
-/// Checks signatures against every secret that is in use.
+/// Checks signatures against all secrets in use.
 #[derive(Clone)]
 pub struct Verifier {
     keys: Vec<Hmac<Sha256>>,
 }
 
 impl Verifier {
-    /// Takes the secrets. Without any, every signature is wrong.
+    /// Takes the secrets. Without any, every signature is refused.
     ///
     /// # Panics
     /// Never: HMAC takes keys of any length.
@@ -77,11 +77,11 @@ impl Verifier {
         }
     }
 
-    /// Whether one of the secrets signed `body`. Takes the same time whichever one it was, and
-    /// wherever a wrong signature differs.
+    /// Checks that one of the secrets signed `body`. Takes the same time whichever secret it was,
+    /// and wherever a wrong signature differs.
     ///
     /// # Errors
-    /// The header is malformed, or the signature wrong.
+    /// The header is malformed, or the signature is wrong.
     pub fn verify(&self, header: &str, body: &[u8]) -> Result<(), SignatureError> {
         let given = parse(header)?;
         let mut good = Choice::from(0);

@@ -1,4 +1,4 @@
-//! What a sender sees, what the log holds, and what the bus is told.
+//! The answers to the sender, the content of the log, and the hints on the bus.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -61,7 +61,7 @@ async fn a_redelivery_is_one_event_also_when_many_arrive_at_once() {
     }
     assert_eq!(ingest.log.all().await.len(), 1);
     assert_eq!(hints.next().await.len(), 1);
-    // The next hint is another delivery's: the duplicates were not told again.
+    // The next hint is for another delivery: the duplicates caused no hint.
     ingest.post("issues", "another", &issue(8, "opened")).await;
     assert_eq!(hints.next().await[0].item.facts.id.as_str(), "another");
 }
@@ -321,7 +321,7 @@ async fn readiness_waits_for_the_log_and_the_drain_for_deliveries() {
     assert_eq!(ingest.log.all().await.len(), 1);
 }
 
-/// Over a real socket: one exchange, returned as text.
+/// One exchange over a real socket, returned as text.
 fn exchange(address: std::net::SocketAddr, parts: &[&str]) -> String {
     let mut socket = TcpStream::connect(address).unwrap();
     socket.set_read_timeout(Some(harness::PATIENCE)).unwrap();

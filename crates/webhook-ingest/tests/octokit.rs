@@ -10,7 +10,7 @@ use harness::Ingest;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What the examples say about one webhook.
+/// The published examples of one webhook.
 #[derive(Deserialize)]
 struct Webhook {
     name: String,
@@ -33,7 +33,7 @@ fn published() -> Vec<Webhook> {
     serde_json::from_str(&text).unwrap()
 }
 
-/// What the published examples lack, see `payloads/README.md`.
+/// Examples missing from the published ones, see `payloads/README.md`.
 fn our_own() -> Vec<Webhook> {
     [
         include_str!("payloads/projects_v2.json"),
@@ -43,7 +43,8 @@ fn our_own() -> Vec<Webhook> {
     .into()
 }
 
-/// The kind and id that an event of this payload must have, worked out apart from the normaliser.
+/// The kind and id that an event of this payload must have, computed independently of the
+/// normaliser.
 fn expected(webhook: &str, payload: &Value) -> Option<(&'static str, String)> {
     let (kind, id) = match webhook {
         "issues" if payload["issue"]["pull_request"].is_object() => {
@@ -68,7 +69,7 @@ fn expected(webhook: &str, payload: &Value) -> Option<(&'static str, String)> {
     Some((kind, id.as_str().unwrap().to_owned()))
 }
 
-/// Posts all examples; gives the number of events by webhook.
+/// Posts all examples; returns the number of events by webhook.
 async fn post_all(webhooks: Vec<Webhook>) -> BTreeMap<String, usize> {
     let ingest = Ingest::new();
     let mut events = BTreeMap::new();

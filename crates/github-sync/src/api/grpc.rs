@@ -19,7 +19,7 @@ use crate::{ServeError, limits::MAX_REQUEST_BYTES, mirror::Mirror};
 /// `grpc.health.v1` knows the whole server as "" and each service by its full name.
 const HEALTH_NAMES: [&str; 2] = ["", "forgewire.v1.Sync"];
 
-/// Serves until the listeners stop; calls under way then get as long as a call may take.
+/// Serves until the listeners stop; calls in progress then get the time limit of a call to finish.
 pub(crate) async fn serve(
     listener: TcpListener,
     mirror: Arc<Mirror>,
@@ -47,7 +47,7 @@ pub(crate) async fn serve(
             stop.clone().cancelled_owned(),
         );
     let late = async {
-        // A health watch never ends by itself and would hold the drain up.
+        // A health watch never ends by itself and would block the drain.
         stop.cancelled().await;
         sleep(deadline.min(lifecycle.drain_window())).await;
     };
@@ -65,7 +65,7 @@ async fn report(reporter: &HealthReporter, status: ServingStatus) {
     }
 }
 
-/// Serving once the mirror has caught up with the log, until the drain.
+/// Reports SERVING once the mirror has caught up with the log, until the drain.
 async fn follow_health(
     reporter: &HealthReporter,
     mut caught_up: watch::Receiver<bool>,
@@ -122,7 +122,7 @@ impl SyncRpc for Rpc {
             .await
             .map_err(|error| unexpected(&error))?;
         let state =
-            state.ok_or_else(|| Status::not_found("no event spoke of this resource yet"))?;
+            state.ok_or_else(|| Status::not_found("no event has mentioned this resource yet"))?;
         Ok(Response::new(GetResourceResponse {
             json: state.json,
             event_id: state.event_id.to_string(),
@@ -152,5 +152,9 @@ impl SyncRpc for Rpc {
 }
 
 fn unexpected(error: &ports::ResourceError) -> Status {
-    grpc::status(error, "sync-state", "the state cannot be read now")
+    grpc::status(
+        error,
+        "sync-state",
+        "the state cannot be read at the moment",
+    )
 }

@@ -1,4 +1,4 @@
-//! The wire: the only place that knows the server side of tonic.
+//! The network side: the only place that uses the server side of tonic.
 
 mod grpc;
 

@@ -1,7 +1,7 @@
-//! The mirror: what the events tell of each resource's state.
+//! The mirror: the state of each resource, as learned from the events.
 //!
-//! `reading` decides what one event tells, `table` keeps the newest of it per resource within bounds,
-//! and this module drives both from the follower and answers readers.
+//! `reading` extracts the state from one event, `table` keeps the newest state per resource within
+//! bounds, and this module feeds both from the follower and answers readers.
 
 mod reading;
 mod table;
@@ -49,12 +49,12 @@ impl Mirror {
         }
     }
 
-    /// Whether it has caught up with the log since it started, and when that changes.
+    /// Whether the mirror has caught up with the log since its start, and a signal of changes.
     pub(crate) fn caught_up(&self) -> watch::Receiver<bool> {
         self.caught_up.subscribe()
     }
 
-    /// Takes in what the follower says.
+    /// Applies a report from the follower.
     pub(crate) fn take(&self, followed: Followed) {
         match followed {
             Followed::Started {
@@ -84,7 +84,7 @@ impl Mirror {
         self.show_lag();
     }
 
-    /// The log's head was seen at `last`.
+    /// Records that the log's head was seen at `last`.
     pub(crate) fn saw_head(&self, last: Sequence) {
         self.head.fetch_max(last.0, Ordering::Relaxed);
         self.show_lag();
@@ -93,7 +93,7 @@ impl Mirror {
     fn start(&self, epoch: Epoch, position: Sequence, head: Sequence) {
         let before = self.epoch.lock().replace(epoch);
         if before.is_some_and(|before| before != epoch) {
-            // Another log: its sequences say nothing about the states of the old one.
+            // A new log: its sequences say nothing about the states of the old one.
             self.table.lock().clear();
             self.metrics.resources.set(0);
             self.caught_up.send_replace(false);
@@ -120,8 +120,9 @@ impl Mirror {
             Ok(Reading::Nothing) => return,
             Ok(reading) => reading,
             Err(error) => {
-                // One unreadable event must not stop the rest; the log's owner has to look.
-                warn!(%error, event = %event.item.facts.id, "event cannot be read, left out");
+                // One unreadable event must not block the others; the log's owner has to
+                // investigate.
+                warn!(%error, event = %event.item.facts.id, "skipping an unreadable event");
                 return;
             }
         };
@@ -151,7 +152,7 @@ impl Mirror {
         self.table.lock().get(uri)
     }
 
-    /// A URI that names no single resource was asked for.
+    /// Counts a request for a URI that names no single resource.
     pub(crate) fn refuse(&self) {
         self.metrics.request(Method::get_resource, Outcome::caller);
     }

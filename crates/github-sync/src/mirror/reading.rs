@@ -1,36 +1,37 @@
-//! What one event tells of its resource's state.
+//! The state of a resource, as one event shows it.
 //!
-//! Many webhooks speak of an issue, few carry the issue. The rules, in this order:
+//! Many webhooks mention an issue, few contain the issue itself. The rules, in this order:
 //! 1. `projects_v2_item` deliveries are about a card on a board, not about the issue on it.
-//! 2. Without an object in `data` (it was too large, or there is none) only a deletion tells something.
-//! 3. An object with another `node_id` is another thing (a comment, a review).
-//! 4. A pull request that comes as an issue (comments do that) is a partial view: it never replaces the
-//!    pull request's own object.
+//! 2. Without an object in `data` (it was too large, or there is none) only a deletion is
+//!    informative.
+//! 3. An object with another `node_id` is a different thing (a comment, a review).
+//! 4. A pull request in the form of an issue (as comments have it) is a partial view: it never
+//!    replaces the pull request's own object.
 
 use bytes::Bytes;
 use model::{EventType, ResourceType, StoredEvent, Timestamp};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-/// What an event tells.
+/// The content of an event, as far as the mirror is concerned.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Reading {
     /// The resource's object.
     State {
-        /// GitHub's object, a copy: a slice would keep the whole event alive.
+        /// GitHub's object, as a copy: a slice would keep the whole event in memory.
         json: Bytes,
-        /// GitHub's time of the object; the event's if the object has none.
+        /// GitHub's timestamp of the object; the event's if the object has none.
         updated_at: Timestamp,
-        /// It is the resource's own object, no partial view of it.
+        /// Whether it is the resource's own object, not a partial view of it.
         whole: bool,
     },
-    /// Only that the resource is gone.
+    /// The resource was deleted; the event has no object.
     Gone,
     /// Nothing about the resource's own state.
     Nothing,
 }
 
-/// The two members of the event that matter here; `data` stays text.
+/// The two members of the event that matter here; `data` stays raw.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow)]

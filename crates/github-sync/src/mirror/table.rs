@@ -1,7 +1,7 @@
 //! The newest known state per resource, within bounds.
 //!
-//! Own code instead of a cache crate: both bounds hold exactly after every insert, nothing is refused
-//! admission, and one lock makes compare-and-replace one step.
+//! Our own code instead of a cache crate: both bounds hold exactly after every insert, nothing is
+//! refused admission, and a single lock makes compare-and-replace atomic.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,10 +14,11 @@ use ports::ResourceState;
 
 use super::reading::Reading;
 
-/// What decides which of two states stays; the greater one does, whatever the order of arrival.
+/// The order of states: the greater one is kept, regardless of the order of arrival.
 ///
-/// A whole object beats a partial view. Then GitHub's own time counts. Of two with the same second a
-/// deletion stays, since GitHub never gives a number twice; else the later place in the log.
+/// A whole object beats a partial view. Then GitHub's own timestamp decides. Of two states with the
+/// same second a deletion wins, because GitHub never reuses a number; otherwise the later position
+/// in the log wins.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Version {
     whole: bool,
@@ -33,12 +34,12 @@ struct Entry {
     last_use: u64,
 }
 
-/// What became of a reading.
+/// The effect of a reading.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Applied {
-    /// It is the state now.
+    /// It is the current state now.
     Newer {
-        /// So many others had to go.
+        /// The number of other states that were evicted for it.
         evicted: u64,
     },
     /// A newer state is known.
@@ -48,7 +49,7 @@ pub(super) enum Applied {
 #[derive(Debug)]
 pub(super) struct Table {
     entries: HashMap<Arc<ResourceUri>, Entry>,
-    /// By last use, oldest first.
+    /// The keys in order of last use, oldest first.
     by_use: BTreeMap<u64, Arc<ResourceUri>>,
     uses: u64,
     bytes: usize,
@@ -57,8 +58,9 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Keeps at most `max_resources` states with at most `max_bytes` of JSON together; at either bound
-    /// the least recently read or written go. The newest one stays even if it alone is too large.
+    /// Keeps up to `max_resources` states with up to `max_bytes` of JSON together; at either bound
+    /// the least recently read or written are evicted. The newest state stays even if it alone is
+    /// too large.
     pub(super) fn new(max_resources: usize, max_bytes: usize) -> Self {
         Self {
             entries: HashMap::new(),
@@ -78,7 +80,7 @@ impl Table {
         *self = Self::new(self.max_resources, self.max_bytes);
     }
 
-    /// The state; counts as a use.
+    /// The state of a resource; counts as a use.
     pub(super) fn get(&mut self, uri: &ResourceUri) -> Option<ResourceState> {
         self.uses += 1;
         let entry = self.entries.get_mut(uri)?;
@@ -89,7 +91,7 @@ impl Table {
         Some(entry.state.clone())
     }
 
-    /// Takes in what an event told, unless something newer is known.
+    /// Applies the state from an event, unless a newer one is known.
     pub(super) fn apply(
         &mut self,
         uri: ResourceUri,
@@ -106,7 +108,7 @@ impl Table {
                 updated_at,
                 whole,
             } => (json, updated_at, whole),
-            // What it was before it went is the best that we can show.
+            // The last state before the deletion is the best that we can show.
             Reading::Gone => (
                 known.map_or(Bytes::from_static(b"null"), |known| {
                     known.state.json.clone()
@@ -260,7 +262,7 @@ mod tests {
     }
 
     proptest! {
-        /// In whatever order events are taken in, also twice, the newest state is the one that stays.
+        /// In whatever order events are applied, even twice, the newest state is kept.
         #[test]
         fn the_newest_state_stays_whatever_the_order(
             (told, order) in told().prop_flat_map(|told| {

@@ -47,7 +47,7 @@ async fn codes_say_what_is_wrong() {
             "{uri}"
         );
     }
-    // Larger than any URI: refused while it is read.
+    // Larger than any URI: refused while the server reads it.
     let request = GetResourceRequest {
         uri: "x".repeat(100_000),
     };
@@ -141,12 +141,12 @@ async fn nobody_there_is_an_error_within_the_deadline_and_later_it_works() {
     };
     timeout(PATIENCE, answers)
         .await
-        .expect("the client connects again by itself");
+        .expect("the client reconnects by itself");
 }
 
 #[tokio::test]
 async fn a_server_that_says_nothing_costs_the_deadline_and_no_more() {
-    // Accepts and never answers: the backlog of a listener that nobody accepts from.
+    // Accepts connections in the backlog but never answers: nothing calls accept on the listener.
     let (_listener, address) = free_port().await;
     let deadline = Duration::from_millis(200);
     let reader = client::connect(&format!("http://{address}"), deadline).unwrap();
@@ -169,7 +169,7 @@ async fn what_is_no_endpoint_is_refused_at_once() {
     assert!(error.to_string().contains("sync.endpoint"));
 }
 
-/// Tells which metadata came.
+/// Sends the metadata of each call to the test.
 struct Recorder(mpsc::UnboundedSender<tonic::metadata::MetadataMap>);
 
 #[tonic::async_trait]

@@ -1,4 +1,4 @@
-//! The sync role as its callers see it: in process and over a real socket.
+//! The sync role from its callers' side: in process and over a real socket.
 
 #![allow(clippy::unwrap_used, reason = "a test panics where something is wrong")]
 

@@ -1,4 +1,4 @@
-//! What every reader promises, in process and over gRPC: each test runs on both.
+//! The guarantees of every reader, in process and over gRPC: each test runs on both.
 
 use model::{EventType, ResourceUri};
 use serde_json::json;

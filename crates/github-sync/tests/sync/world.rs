@@ -1,4 +1,4 @@
-//! A sync role on a log and bus in memory, with a gRPC server on a free port.
+//! A sync role on an in-memory log and bus, with a gRPC server on a free port.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -22,7 +22,7 @@ use store_memory::{InProcessBus, MemoryEventLog};
 use tokio::{net::TcpListener, time::timeout};
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
-/// The longest that a test waits for what has to come.
+/// Longest time that a test waits for an expected effect.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) struct World {
@@ -35,7 +35,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Nothing runs yet.
+    /// Builds the role without starting it.
     pub(crate) fn new(max_resources: usize) -> Self {
         let ids = Arc::new(ManualClock::default());
         let capacity = NonZeroUsize::new(10_000).unwrap();
@@ -53,7 +53,7 @@ impl World {
             ..Config::default()
         };
         let service = Service::build(&config, deps, &mut registry).unwrap();
-        // Listeners stay for the whole drain, so that tests can look at it.
+        // The listeners stay open for the whole drain, so that tests can observe it.
         let lifecycle = Lifecycle::with_keep_accepting(PATIENCE, PATIENCE);
         Self {
             log,
@@ -65,7 +65,7 @@ impl World {
         }
     }
 
-    /// Follows the log, and has caught up with it.
+    /// Starts the role and waits until it has caught up with the log.
     pub(crate) async fn running(max_resources: usize) -> Self {
         let world = Self::new(max_resources);
         world.service.spawn(&world.lifecycle);
@@ -73,7 +73,7 @@ impl World {
         world
     }
 
-    /// Waits until all that is in the log has been taken in.
+    /// Waits until all events in the log have been processed.
     pub(crate) async fn caught_up(&self) {
         let head = self.log.head().await.unwrap().last;
         let reader = self.service.reader();
@@ -89,7 +89,7 @@ impl World {
         timeout(PATIENCE, caught_up).await.expect("sync catches up");
     }
 
-    /// Appends the events in this order, with the hints that a writer gives.
+    /// Appends the events in this order and publishes the hints, as a writer does.
     pub(crate) async fn tell(&self, events: impl IntoIterator<Item = ResourceEvent>) {
         let trace = TraceContext::start(&*self.ids);
         let events: Vec<_> = events
@@ -121,14 +121,14 @@ impl World {
         });
     }
 
-    /// Serves gRPC on a free port; gives the endpoint.
+    /// Serves gRPC on a free port and returns the endpoint.
     pub(crate) async fn serve_anywhere(&self) -> String {
         let (listener, address) = free_port().await;
         self.serve(listener);
         format!("http://{address}")
     }
 
-    /// The same state as callers in this process and callers over the network see it.
+    /// Two readers of the same state: one in this process and one over the network.
     pub(crate) async fn readers(&self) -> [Arc<dyn ResourceReader>; 2] {
         let endpoint = self.serve_anywhere().await;
         [
@@ -152,7 +152,7 @@ pub(crate) fn time(text: &str) -> Timestamp {
     Timestamp::parse(text).unwrap()
 }
 
-/// An event of the issue `Octo/Repo#number` with the issue as it was at this time.
+/// An event of the issue `Octo/Repo#number`, with the issue's state at this time.
 pub(crate) fn issue(number: u64, id: &str, event_type: EventType, at: &str) -> ResourceEvent {
     let node_id = format!("I_{number}");
     ResourceEvent {

@@ -12,23 +12,24 @@ use crate::{
     version::{Era, ProtocolVersion},
 };
 
-/// A question to the user. Never for secrets in a form: those go through a URL.
+/// A question to the user. Secrets never go through a form, only through a URL.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Elicitation {
     /// The client shows a form.
     Form {
-        /// Why we ask.
+        /// The reason for the question, shown to the user.
         message: String,
-        /// What is asked.
+        /// The fields to fill in.
         form: Form,
     },
     /// The client sends the user to a page (from 2025-11-25 on).
     Url {
-        /// Why we ask.
+        /// The reason for the visit, shown to the user.
         message: String,
-        /// The page. It must not be a way in for somebody else: the page has to find out who comes.
+        /// The URL of the page. It must not let another person in: the page has to authenticate its
+        /// visitor.
         url: String,
-        /// Names the question in [`elicitation_complete`]; the stateless era has none.
+        /// The id of the question in [`elicitation_complete`]; the stateless era does not send it.
         id: String,
     },
 }
@@ -48,7 +49,7 @@ pub(super) struct Described<'a> {
 }
 
 impl Elicitation {
-    /// Whether a revision has this question.
+    /// Whether a revision has this kind of question.
     pub(super) fn is_in(&self, version: ProtocolVersion) -> bool {
         match self {
             Self::Form { form, .. } => {
@@ -60,7 +61,7 @@ impl Elicitation {
     }
 
     pub(super) fn for_version(&self, version: ProtocolVersion) -> Described<'_> {
-        // 2025-06-18 had forms alone and no word for it.
+        // 2025-06-18 had only forms and no `mode`.
         let has_modes = version >= ProtocolVersion::V2025_11_25;
         match self {
             Self::Form { message, form } => Described {
@@ -80,7 +81,7 @@ impl Elicitation {
         }
     }
 
-    /// Reads the answer; what was accepted is checked against the form.
+    /// Reads the answer and checks accepted fields against the form.
     pub(super) fn read(&self, result: &RawValue) -> Result<ElicitResult, InputError> {
         let Wire { action, content } = params::parse(Some(result))?;
         Ok(match (action, self) {
@@ -109,20 +110,20 @@ enum Action {
     Cancel,
 }
 
-/// What the user said.
+/// The user's answer.
 #[derive(Clone, PartialEq, Debug)]
 pub enum ElicitResult {
-    /// Yes: the fields of the form that were filled, checked; empty for a URL, where it means only
-    /// that the user went there.
+    /// Accepted: the fields that were filled in, checked against the form; empty for a URL, where
+    /// it means only that the user agreed to visit the page.
     Accepted(Map<String, Value>),
-    /// No.
+    /// Declined.
     Declined,
-    /// Nothing; the window was closed.
+    /// Dismissed without a choice, for instance by closing the window.
     Cancelled,
 }
 
-/// `notifications/elicitation/complete`: what the user does on the page of a URL elicitation is
-/// done (2025-11-25 alone).
+/// `notifications/elicitation/complete`: the user has finished on the page of a URL elicitation
+/// (2025-11-25 only).
 #[must_use]
 pub fn elicitation_complete(id: &str) -> Bytes {
     #[derive(Serialize)]
@@ -134,9 +135,9 @@ pub fn elicitation_complete(id: &str) -> Bytes {
     envelope::notification(method::ELICITATION_COMPLETE, Some(&params))
 }
 
-/// The error that asks a client to send its user to these pages and then to try again (2025-11-25,
-/// Elicitation, "URL Elicitation Required Error"). `None` in other revisions, and where no page is
-/// among them.
+/// The error that asks a client to send its user to these pages and then to retry (2025-11-25,
+/// Elicitation, "URL Elicitation Required Error"). `None` in other revisions, and if there is no
+/// URL among the elicitations.
 #[must_use]
 pub fn url_required(version: ProtocolVersion, elicitations: &[Elicitation]) -> Option<RpcError> {
     let urls = elicitations

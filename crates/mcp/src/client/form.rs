@@ -28,7 +28,7 @@ pub struct Property {
 }
 
 impl Property {
-    /// A field that has to be filled.
+    /// A field that must be filled in.
     #[must_use]
     pub const fn required(name: &'static str, field: Field) -> Self {
         Self {
@@ -48,14 +48,14 @@ impl Property {
         property
     }
 
-    /// With a label.
+    /// Sets the label.
     #[must_use]
     pub const fn titled(mut self, title: &'static str) -> Self {
         self.title = Some(title);
         self
     }
 
-    /// With an explanation.
+    /// Sets the explanation.
     #[must_use]
     pub const fn described(mut self, description: &'static str) -> Self {
         self.description = Some(description);
@@ -64,11 +64,11 @@ impl Property {
 }
 
 impl Form {
-    /// A form.
+    /// Builds a form.
     ///
     /// # Panics
-    /// Two properties have one name, or a choice has no values or a default that is none of them: a
-    /// mistake in the program.
+    /// Two properties have the same name, or a choice has no values or a default that is not among
+    /// them: a mistake in the program.
     #[must_use]
     pub fn new(properties: Vec<Property>) -> Self {
         for (index, property) in properties.iter().enumerate() {
@@ -83,7 +83,7 @@ impl Form {
         Self { properties }
     }
 
-    /// Whether a choice takes several values; 2025-06-18 has none such.
+    /// Whether a choice accepts several values; 2025-06-18 has no such field.
     pub(super) fn has_several_choices(&self) -> bool {
         let mut fields = self.properties.iter().map(|property| &property.field);
         fields.any(|field| matches!(field, Field::Several { .. }))
@@ -96,8 +96,9 @@ impl Form {
         }
     }
 
-    /// Checks what the user filled in, because clients differ in what they check. Gives back the
-    /// fields of the form; others are dropped. Formats such as `email` are not checked.
+    /// Checks the values that the user filled in, because clients differ in how much they check.
+    /// Returns the fields of the form and drops all others. Formats such as `email` are not
+    /// checked.
     ///
     /// # Errors
     /// A required field is missing, or a value does not fit; the error names the field.
@@ -107,7 +108,7 @@ impl Form {
             let field = format!("content.{}", property.name);
             match content.remove(property.name) {
                 None | Some(Value::Null) if property.required => {
-                    return Err(InputError::new(&field, "has to be filled"));
+                    return Err(InputError::new(&field, "has to be filled in"));
                 }
                 None | Some(Value::Null) => {}
                 Some(value) => {
@@ -121,7 +122,7 @@ impl Form {
     }
 }
 
-/// `requestedSchema` of a revision.
+/// `requestedSchema` as a revision knows it.
 pub(super) struct DescribedForm<'a> {
     form: &'a Form,
     version: ProtocolVersion,
@@ -142,7 +143,7 @@ impl Serialize for DescribedForm<'_> {
     }
 }
 
-/// The properties in their order.
+/// The properties in the form's order.
 struct Properties<'a>(&'a DescribedForm<'a>);
 
 impl Serialize for Properties<'_> {

@@ -1,4 +1,4 @@
-//! The response of a client to a request of ours.
+//! The client's response to a request from the server.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -8,18 +8,18 @@ use crate::{
     params::{self, InputError},
 };
 
-/// Longest message of a client's error that is kept, in bytes.
+/// Longest message of a client's error that is kept, in bytes; the rest is cut.
 const MAX_MESSAGE_BYTES: usize = 400;
 
-/// Why there is no result from the client.
+/// The reason why the client gave no result.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum ReplyError {
     /// The client answered with an error.
     #[error("the client refused ({code}): {message}")]
     Refused {
-        /// JSON-RPC error code; 0 where there is none.
+        /// JSON-RPC error code; 0 if there is none.
         code: i64,
-        /// What the client says, at most 400 bytes.
+        /// The client's message, up to 400 bytes.
         message: String,
     },
     /// The client's result does not fit the question.

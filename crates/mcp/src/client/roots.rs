@@ -11,16 +11,16 @@ use crate::{
 /// The folders that a client works in.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct Roots {
-    /// At most 256.
+    /// Up to 256 roots.
     pub roots: Vec<Root>,
 }
 
-/// One of them.
+/// A folder.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct Root {
-    /// `file://…`; not checked.
+    /// A `file://…` URI; not checked.
     pub uri: String,
-    /// For humans.
+    /// Label for humans.
     #[serde(default)]
     pub name: Option<String>,
 }

@@ -1,5 +1,5 @@
 //! `sampling/createMessage` (MCP, Client Features, "Sampling"; deprecated by SEP-2577, removal not
-//! before 2027). Without tools: we ask a model for words, not for calls.
+//! before 2027). Without tools: the server asks a model for text, not for tool calls.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, value::RawValue};
@@ -16,24 +16,24 @@ use crate::{
 pub struct CreateMessage {
     /// The conversation so far.
     pub messages: Vec<SamplingMessage>,
-    /// Which model would do; the client decides.
+    /// The preferred models; the client decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_preferences: Option<ModelPreferences>,
-    /// What the model is told first; the client may change it.
+    /// The system prompt; the client may change it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system_prompt: Option<String>,
-    /// How varied the answer is.
+    /// The sampling temperature: higher values give more varied answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// Longest answer, in tokens.
+    /// Maximum length of the answer, in tokens.
     pub max_tokens: u32,
-    /// What ends the answer early.
+    /// Texts that end the answer early.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stop_sequences: Vec<String>,
 }
 
 impl CreateMessage {
-    /// One text from the user.
+    /// A question that consists of one text from the user.
     #[must_use]
     pub fn ask(text: impl Into<String>, max_tokens: u32) -> Self {
         let content = SamplingContent::Text { text: text.into() };
@@ -50,7 +50,7 @@ impl CreateMessage {
         }
     }
 
-    /// As a revision knows it: sound came with 2025-03-26.
+    /// The question as a revision knows it: audio was added in 2025-03-26.
     pub(super) fn for_version(&self, version: ProtocolVersion) -> Self {
         let mut known = self.clone();
         if !version.has_annotations() {
@@ -65,20 +65,20 @@ impl CreateMessage {
     }
 }
 
-/// Which model would do. Priorities are from 0 to 1.
+/// The preferred models. Priorities range from 0 to 1.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelPreferences {
-    /// Parts of model names, best first.
+    /// Parts of model names, in order of preference.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<ModelHint>,
-    /// How much it matters that the model is cheap.
+    /// How much a low price matters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_priority: Option<f64>,
-    /// How much it matters that the model is fast.
+    /// How much speed matters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub speed_priority: Option<f64>,
-    /// How much it matters that the model is able.
+    /// How much capability matters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub intelligence_priority: Option<f64>,
 }
@@ -86,20 +86,20 @@ pub struct ModelPreferences {
 /// A part of a model's name.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ModelHint {
-    /// Such as `sonnet`.
+    /// The part, for instance `sonnet`.
     pub name: String,
 }
 
 /// A message of the conversation.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct SamplingMessage {
-    /// Who says it.
+    /// The author of the message.
     pub role: Role,
-    /// What is said.
+    /// The content of the message.
     pub content: SamplingContent,
 }
 
-/// What is said.
+/// One part of a message.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(
     tag = "type",
@@ -112,34 +112,34 @@ pub enum SamplingContent {
         /// The text.
         text: String,
     },
-    /// A picture.
+    /// An image.
     Image {
-        /// In base64.
+        /// The image in base64.
         data: String,
-        /// Such as `image/png`.
+        /// For instance `image/png`.
         mime_type: String,
     },
-    /// A sound.
+    /// Audio.
     Audio {
-        /// In base64.
+        /// The audio in base64.
         data: String,
-        /// Such as `audio/wav`.
+        /// For instance `audio/wav`.
         mime_type: String,
     },
 }
 
-/// What the model said.
+/// The model's answer.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateMessageResult {
-    /// As a rule the assistant.
+    /// Usually the assistant.
     pub role: Role,
-    /// In order; from 2025-11-25 on it may be several parts.
+    /// The parts of the answer, in order; from 2025-11-25 on there may be several.
     #[serde(deserialize_with = "one_or_more")]
     pub content: Vec<SamplingContent>,
-    /// Which model it was.
+    /// The name of the model that answered.
     pub model: String,
-    /// Why it ended; `endTurn`, `stopSequence`, `maxTokens` or what the model's maker says.
+    /// The reason for the end: `endTurn`, `stopSequence`, `maxTokens` or a vendor's own value.
     #[serde(default)]
     pub stop_reason: Option<String>,
 }
@@ -149,7 +149,7 @@ impl CreateMessageResult {
         params::parse(Some(result))
     }
 
-    /// All text of it.
+    /// The text of all text parts.
     #[must_use]
     pub fn text(&self) -> String {
         let texts = self.content.iter().filter_map(|part| match part {

@@ -186,7 +186,7 @@ fn a_url_has_an_id_with_a_handshake_and_none_without() {
     assert_eq!(done["params"], json!({"elicitationId": "e1"}));
 }
 
-/// What is missing: nothing, a capability, or ("revision") nothing that a client could declare.
+/// The missing capability: none, its path, or "revision" if no declaration would help.
 fn missing(
     request: &ClientRequest,
     version: ProtocolVersion,
@@ -299,8 +299,8 @@ fn what_the_user_filled_in_is_checked_and_the_field_is_named() {
     let surplus = accepted(&request, &json!({"name": "ab", "x": 1, "age": null})).unwrap();
     assert_eq!(Value::Object(surplus), json!({"name": "ab"}));
     for (bad, message) in [
-        (json!({}), "content.name: has to be filled"),
-        (json!({"name": null}), "content.name: has to be filled"),
+        (json!({}), "content.name: has to be filled in"),
+        (json!({"name": null}), "content.name: has to be filled in"),
         (json!({"name": 7}), "content.name: has to be text"),
         (json!({"name": "a"}), "content.name: is too short"),
         (json!({"name": "abcd"}), "content.name: is too long"),
@@ -322,7 +322,7 @@ fn what_the_user_filled_in_is_checked_and_the_field_is_named() {
         ),
         (
             json!({"name": "ab", "color": "Red"}),
-            "content.color: is none of the choices",
+            "content.color: is not one of the choices",
         ),
         (
             json!({"name": "ab", "colors": []}),
@@ -330,7 +330,7 @@ fn what_the_user_filled_in_is_checked_and_the_field_is_named() {
         ),
         (
             json!({"name": "ab", "colors": ["b"]}),
-            "content.colors: is none of the choices",
+            "content.colors: is not one of the choices",
         ),
     ] {
         assert_eq!(accepted(&request, &bad), Err(message.to_owned()));

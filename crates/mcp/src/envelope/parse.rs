@@ -1,4 +1,4 @@
-//! From bytes to messages, bounded in size and depth before anything is built.
+//! From bytes to messages; size and depth are checked before anything is built.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -6,16 +6,17 @@ use serde_json::value::RawValue;
 use super::{ErrorCode, Incoming, Notification, Request, RequestId, Response, RpcError};
 use crate::limits::{MAX_BATCH, MAX_BODY_BYTES, MAX_DEPTH, MAX_METHOD_BYTES};
 
-/// What an HTTP body holds.
+/// The content of an HTTP body.
 #[derive(Clone, Debug)]
 pub enum Body {
     /// One message.
     One(Incoming),
-    /// A batch of 1 to 64 (legal only under 2025-03-26); each message stands for itself.
+    /// A batch of 1 to 64 messages (legal only under 2025-03-26); each message is valid or rejected
+    /// on its own.
     Batch(Vec<Result<Incoming, Rejected>>),
 }
 
-/// Bytes that are no message.
+/// Bytes that are not a valid message.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum Rejected {
     /// More than 4 MiB.
@@ -24,12 +25,12 @@ pub enum Rejected {
     /// Not JSON: -32700.
     #[error("the body is not JSON")]
     NotJson,
-    /// JSON that is no message: -32600.
+    /// JSON that is not a message: -32600.
     #[error("{reason}")]
     Invalid {
-        /// The request's id, where it could be read.
+        /// The request's id, if it could be read.
         id: Option<RequestId>,
-        /// What is wrong with it.
+        /// The problem.
         reason: &'static str,
     },
 }
@@ -45,7 +46,7 @@ impl Rejected {
         RpcError::new(code, self.to_string())
     }
 
-    /// The request's id, where it could be read.
+    /// The request's id, if it could be read.
     #[must_use]
     pub fn id(&self) -> Option<&RequestId> {
         match self {
@@ -61,12 +62,12 @@ impl model::Classified for Rejected {
     }
 }
 
-/// Reads an HTTP body. Params, results and errors stay raw, but are well-formed and at most 64
-/// deep.
+/// Reads an HTTP body. Params, results and errors stay raw, but are well-formed and nested up to 64
+/// levels deep.
 ///
 /// # Errors
-/// Too large, too deep, not JSON, or no JSON-RPC 2.0 message; a batch is refused as a whole only
-/// when it is empty or has more than 64 messages.
+/// Too large, too deep, not JSON, or not a JSON-RPC 2.0 message; a batch is refused as a whole only
+/// if it is empty or has more than 64 messages.
 pub fn parse(body: &[u8]) -> Result<Body, Rejected> {
     if body.len() > MAX_BODY_BYTES {
         return Err(Rejected::TooLarge);
@@ -90,8 +91,8 @@ const fn invalid(reason: &'static str) -> Rejected {
     Rejected::Invalid { id: None, reason }
 }
 
-/// Whether arrays and objects nest deeper than `limit`. Looks only at brackets outside of strings,
-/// so it is right for every text that is JSON; what is not JSON is found by the parser afterwards.
+/// Whether arrays and objects nest deeper than `limit`. It counts only brackets outside of strings,
+/// so it is right for every valid JSON text; the parser rejects invalid ones afterwards.
 fn deeper_than(body: &[u8], limit: usize) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in body {
@@ -111,7 +112,7 @@ fn deeper_than(body: &[u8], limit: usize) -> bool {
     false
 }
 
-/// The members of any message; null is a value here, not an absent member.
+/// The members of any message. Null is a value here, not an absent member.
 #[derive(Deserialize)]
 struct Wire<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
@@ -138,8 +139,8 @@ fn message(raw: &RawValue) -> Result<Incoming, Rejected> {
     if !raw.get().starts_with('{') {
         return Err(invalid("a message is a JSON object"));
     }
-    let wire: Wire<'_> =
-        serde_json::from_str(raw.get()).map_err(|_| invalid("the message has a member twice"))?;
+    let wire: Wire<'_> = serde_json::from_str(raw.get())
+        .map_err(|_| invalid("the message has a duplicate member"))?;
     let id = wire.id.and_then(RequestId::from_raw);
     let refuse = |reason| {
         Err(Rejected::Invalid {
@@ -188,12 +189,12 @@ fn message(raw: &RawValue) -> Result<Incoming, Rejected> {
 }
 
 fn is_version_two(jsonrpc: &RawValue) -> bool {
-    // Text may be spelt with escapes; hardly anybody does.
+    // Text may be written with escapes; few clients do.
     let escaped = || serde_json::from_str::<String>(jsonrpc.get()).is_ok_and(|text| text == "2.0");
     jsonrpc.get() == r#""2.0""# || escaped()
 }
 
-/// JSON-RPC 2.0 §5 answers an unreadable request with id null; some clients do.
+/// JSON-RPC 2.0 §5 answers an unreadable request with id null, and some clients do the same.
 fn is_error_without_id(wire: &Wire<'_>) -> bool {
     wire.error.is_some() && wire.method.is_none() && wire.id.is_some_and(|id| id.get() == "null")
 }

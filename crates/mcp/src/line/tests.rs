@@ -15,7 +15,7 @@ fn meta() -> Value {
     })
 }
 
-/// What the dispatcher makes of a line with its head.
+/// The dispatcher's decision about a line with its headers.
 fn dispatched(message: &Value, known: &Known) -> Decision {
     let mut headers = Head::of(&body(message), known).headers;
     headers.insert("content-type", HeaderValue::from_static("application/json"));

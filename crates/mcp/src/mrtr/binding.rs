@@ -1,4 +1,4 @@
-//! What a sealed state belongs to: who asked, and what.
+//! The request that a sealed state belongs to: its principal and its content.
 
 use std::fmt;
 
@@ -12,19 +12,20 @@ use crate::{envelope::RpcError, params};
 const NOT_SALIENT: [&str; 3] = ["_meta", "inputResponses", "requestState"];
 
 /// The principal, the method and a digest of the params without `_meta`, answers and state. A state
-/// that is sealed for one binding opens under no other (MCP 2026-07-28, Multi Round-Trip Requests,
-/// "Server Requirements").
+/// that is sealed for one binding cannot be opened under another (MCP 2026-07-28, Multi Round-Trip
+/// Requests, "Server Requirements").
 #[derive(Clone, PartialEq, Eq)]
 pub struct Binding {
     bytes: Vec<u8>,
 }
 
 impl Binding {
-    /// Of a request. Two spellings of the same JSON (order of members, white space, `1.0` for `1`)
-    /// have the same binding, because a client may write its params anew for the retry.
+    /// The binding of a request. Two spellings of the same JSON (order of members, white space,
+    /// `1.0` for `1`) have the same binding, because a client may serialize its params again for
+    /// the retry.
     ///
     /// # Errors
-    /// -32602: the params are no object.
+    /// -32602: the params are not an object.
     pub fn new(
         principal: &PrincipalId,
         method: &str,
@@ -38,7 +39,7 @@ impl Binding {
         feed_object(&mut digest, &params);
         let mut bytes = Vec::with_capacity(64 + method.len() + principal.as_str().len());
         for part in [principal.as_str().as_bytes(), method.as_bytes()] {
-            // With its length before it, no part can run into the next.
+            // Each part is prefixed with its length, so that no part can run into the next.
             bytes.extend_from_slice(&length(part.len()));
             bytes.extend_from_slice(part);
         }
@@ -61,8 +62,8 @@ fn length(bytes: usize) -> [u8; 8] {
     u64::try_from(bytes).unwrap_or(u64::MAX).to_be_bytes()
 }
 
-/// Every value starts with a byte for its kind and has a length where its end is not fixed: no two
-/// values feed the same bytes.
+/// Every value starts with a byte for its kind and has a length where its end is not fixed:
+/// different values never feed the same bytes.
 fn feed(digest: &mut Context, value: &Value) {
     match value {
         Value::Null => digest.update(b"n"),
@@ -96,7 +97,7 @@ fn feed_text(digest: &mut Context, kind: u8, text: &str) {
     digest.update(text.as_bytes());
 }
 
-/// `1.0` and `1` are one number, and JavaScript writes the first as the second.
+/// `1.0` and `1` are the same number, and JavaScript writes the first as the second.
 fn canonical(number: &serde_json::Number) -> String {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match number.as_f64() {

@@ -1,13 +1,14 @@
-//! `requestState`: the server's state in the client's hands, sealed so that the client can neither
-//! read it nor change it nor use it elsewhere.
+//! `requestState`: the server's state, kept by the client and sealed so that the client can neither
+//! read it, nor change it, nor use it elsewhere.
 //!
 //! A sealed state is the base64url of: format (1 byte), key id (4), salt (24), ciphertext, tag
 //! (16). The cipher is ChaCha20-Poly1305 under a key that HKDF-SHA256 derives from the shared key
-//! and the salt, so that edges can seal with one key for as long as they like without counting:
-//! what has to be unique is the salt of 192 random bits. The plaintext is the expiry (8 bytes,
-//! milliseconds since 1970) and the state. The associated data are format, key id and [`Binding`].
+//! and the salt. Edges can therefore seal with one key indefinitely and without a counter: only the
+//! salt of 192 random bits has to be unique. The plaintext is the expiry (8 bytes, milliseconds
+//! since 1970) and the state. The associated data are format, key id and [`Binding`].
 //!
-//! Sealing does not give single use: what must happen once needs a record of the server's.
+//! Sealing does not guarantee single use: an action that must happen only once needs a record on
+//! the server.
 
 use std::fmt;
 
@@ -25,9 +26,9 @@ use crate::{
     limits::{MAX_REQUEST_STATE_BYTES, MAX_STATE_BYTES},
 };
 
-/// The format that we write, and the only one that we read.
+/// The format that this crate writes, and the only one that it reads.
 const FORMAT: u8 = 1;
-/// What the derived keys are for.
+/// The purpose of the derived keys.
 const PURPOSE: &[u8] = b"mcp requestState 1";
 const SALT_BYTES: usize = 24;
 const HEAD_BYTES: usize = 1 + 4 + SALT_BYTES;
@@ -36,7 +37,7 @@ const EXPIRY_BYTES: usize = 8;
 /// A key that all edges share.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StateKey {
-    /// Names the key in sealed states; not secret.
+    /// The id of the key in sealed states; not secret.
     pub id: u32,
     /// 32 random bytes.
     pub secret: [u8; 32],
@@ -49,13 +50,13 @@ impl fmt::Debug for StateKey {
     }
 }
 
-/// Keys that are no keys.
+/// The reason why a set of keys is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum KeyError {
-    /// There is none to seal with.
+    /// There is no key to seal with.
     #[error("there is no key for requestState")]
     None,
-    /// Two have this id.
+    /// Two keys have this id.
     #[error("two keys for requestState have the id {0}")]
     Twice(u32),
 }
@@ -66,13 +67,13 @@ impl model::Classified for KeyError {
     }
 }
 
-/// A state that cannot be sealed.
+/// The reason why a state cannot be sealed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SealError {
     /// More than 16 KiB.
     #[error("the state of a request has {0} bytes, more than {MAX_STATE_BYTES}")]
     TooLarge(usize),
-    /// The cipher failed; it does not.
+    /// The cipher failed, which is not expected to happen.
     #[error("sealing the state of a request")]
     Cipher,
 }
@@ -83,8 +84,9 @@ impl model::Classified for SealError {
     }
 }
 
-/// A `requestState` that is not ours, not this principal's, not for this request, expired, or of a
-/// key that is gone. One answer for all: which it is helps only who tries.
+/// A `requestState` that this server did not issue, or that belongs to another principal or another
+/// request, has expired, or was sealed with a key that is gone. One error for all cases: the
+/// distinction would help only an attacker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("requestState does not fit this request, or has expired; start again without it")]
 pub struct BadState;
@@ -102,13 +104,13 @@ impl From<BadState> for RpcError {
 }
 
 /// Seals with the first key and opens with any. To rotate: add the new key at the end everywhere,
-/// then put it first everywhere, then drop the old one when its last state has expired.
+/// then put it first everywhere, then drop the old one after its last state has expired.
 #[derive(Clone)]
 pub struct StateKeys {
     keys: Vec<StateKey>,
 }
 
-/// Only the ids.
+/// Shows only the ids.
 impl fmt::Debug for StateKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(&self.keys).finish()
@@ -116,10 +118,10 @@ impl fmt::Debug for StateKeys {
 }
 
 impl StateKeys {
-    /// Takes the keys, the sealing one first.
+    /// Accepts the keys, the sealing one first.
     ///
     /// # Errors
-    /// There is none, or two have the same id.
+    /// There are no keys, or two have the same id.
     pub fn new(keys: Vec<StateKey>) -> Result<Self, KeyError> {
         if keys.is_empty() {
             return Err(KeyError::None);
@@ -132,7 +134,7 @@ impl StateKeys {
         Ok(Self { keys })
     }
 
-    /// Seals a state until `expires_at`, for this binding alone. `ids` has to be unguessable.
+    /// Seals a state until `expires_at`, for this binding only. `ids` must be unguessable.
     ///
     /// # Errors
     /// The state has more than 16 KiB.
@@ -164,10 +166,10 @@ impl StateKeys {
         Ok(URL_SAFE_NO_PAD.encode(sealed))
     }
 
-    /// Opens a state that came back.
+    /// Opens a state that the client returned.
     ///
     /// # Errors
-    /// It is not one of ours for this binding, or `now` is not before its expiry.
+    /// It was not sealed by one of these keys for this binding, or `now` is not before its expiry.
     pub fn open(
         &self,
         binding: &Binding,
@@ -197,14 +199,14 @@ impl StateKeys {
     }
 }
 
-/// The key of one sealed state.
+/// The cipher for one sealed state.
 fn cipher(key: &StateKey, salt: &[u8]) -> Option<LessSafeKey> {
     let pseudo_random = Salt::new(HKDF_SHA256, salt).extract(&key.secret);
     let derived = pseudo_random.expand(&[PURPOSE], &CHACHA20_POLY1305).ok()?;
     Some(LessSafeKey::new(UnboundKey::from(derived)))
 }
 
-/// Always the same: every key is used for one state.
+/// Always the same, because every key seals a single state.
 fn nonce() -> Nonce {
     Nonce::assume_unique_for_key([0; NONCE_LEN])
 }

@@ -1,8 +1,8 @@
-//! An incremental parser of event streams, for tests and for the bridge to stdio.
+//! An incremental parser of event streams, for tests and for the stdio bridge.
 
 use crate::limits::MAX_SSE_EVENT_BYTES;
 
-/// An event as it was sent.
+/// An event as the server sent it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ParsedFrame {
     /// The `id` of this event (not that of an earlier one).
@@ -15,7 +15,7 @@ pub struct ParsedFrame {
     pub data: Option<String>,
 }
 
-/// What a stream consists of.
+/// A part of a stream.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Block {
     /// An event.
@@ -24,7 +24,7 @@ pub enum Block {
     Comment(String),
 }
 
-/// A stream that the parser gives up on.
+/// The reason why the parser cannot continue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ParseError {
     /// Not UTF-8.
@@ -41,7 +41,7 @@ impl model::Classified for ParseError {
     }
 }
 
-/// Takes chunks as they come, cut anywhere. An event counts once its blank line has come.
+/// Parses chunks that may be cut anywhere. An event counts once its blank line has arrived.
 #[derive(Debug, Default)]
 pub struct Parser {
     line: Vec<u8>,
@@ -53,10 +53,10 @@ pub struct Parser {
 }
 
 impl Parser {
-    /// What the chunk completes.
+    /// Returns the events and comments that the chunk completes.
     ///
     /// # Errors
-    /// Not UTF-8, or too large; feeding on is useless then.
+    /// Not UTF-8, or too large; the parser cannot continue after that.
     pub fn feed(&mut self, chunk: &[u8]) -> Result<Vec<Block>, ParseError> {
         let mut blocks = Vec::new();
         for byte in chunk {
@@ -75,7 +75,7 @@ impl Parser {
         Ok(blocks)
     }
 
-    /// What a client would send as `Last-Event-ID` now.
+    /// The `Last-Event-ID` that a client would send now.
     #[must_use]
     pub fn last_event_id(&self) -> Option<&str> {
         self.last_event_id.as_deref().filter(|id| !id.is_empty())

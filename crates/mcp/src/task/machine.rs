@@ -1,4 +1,4 @@
-//! The states of a task and how it gets from one to the next.
+//! The states of a task and the transitions between them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,24 +15,24 @@ use crate::{
     version::ProtocolVersion,
 };
 
-/// How a task is (SEP-2663, "Task Status").
+/// The status of a task (SEP-2663, "Task Status").
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskStatus {
-    /// Goes on.
+    /// In progress.
     Working,
-    /// Waits for answers of the client.
+    /// Waiting for the client's answers.
     InputRequired,
-    /// Done; a tool that failed is done too.
+    /// Finished; also if the tool failed.
     Completed,
     /// Ended by a JSON-RPC error.
     Failed,
-    /// Ended because the client wanted it.
+    /// Cancelled by the client.
     Cancelled,
 }
 
 impl TaskStatus {
-    /// All.
+    /// All statuses.
     pub const ALL: [Self; 5] = [
         Self::Working,
         Self::InputRequired,
@@ -41,37 +41,37 @@ impl TaskStatus {
         Self::Cancelled,
     ];
 
-    /// Whether nothing comes after.
+    /// Whether this status is final.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
     }
 
-    /// Whether `next` may follow. A terminal status is never left, not even for itself.
+    /// Whether `next` may follow. A terminal status never changes, not even to itself.
     #[must_use]
     pub const fn may_become(self, _next: Self) -> bool {
         !self.is_terminal()
     }
 }
 
-/// A status with what belongs to it. The payloads are JSON that is passed on.
+/// A status with its payload, which is JSON to pass on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskState {
-    /// Goes on.
+    /// In progress.
     Working,
-    /// Waits for the answers to these questions; never empty.
+    /// Waiting for the answers to these questions; never empty.
     InputRequired(BTreeMap<String, DescribedRequest>),
-    /// What the request would have been answered with.
+    /// The result that the request would have had.
     Completed(Box<RawValue>),
-    /// The JSON-RPC error that the request would have been answered with.
+    /// The JSON-RPC error that the request would have had.
     Failed(Box<RawValue>),
-    /// Ended early.
+    /// Cancelled by the client.
     Cancelled,
 }
 
 impl TaskState {
-    /// The status alone.
+    /// The status without its payload.
     #[must_use]
     pub const fn status(&self) -> TaskStatus {
         match self {
@@ -84,20 +84,20 @@ impl TaskState {
     }
 }
 
-/// A change that a task does not make.
+/// A change that a task does not allow.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum IllegalChange {
-    /// It is over.
-    #[error("the task is over")]
+    /// The task has ended.
+    #[error("the task has ended")]
     Over,
-    /// A key names one question over the whole life of a task.
-    #[error("the task has asked under the key {0} before")]
+    /// The key was used before; it identifies one question over the whole lifetime of a task.
+    #[error("the task has used the key {0} for an earlier question")]
     KeyUsed(String),
-    /// It has asked 256 questions.
-    #[error("a task asks at most {MAX_TASK_INPUTS} questions")]
+    /// The task has asked 256 questions.
+    #[error("a task may ask up to {MAX_TASK_INPUTS} questions")]
     TooManyInputs,
     /// The outcome cannot be JSON.
-    #[error("the outcome of the task is no JSON")]
+    #[error("the outcome of the task cannot be JSON")]
     NotJson,
 }
 
@@ -107,7 +107,7 @@ impl model::Classified for IllegalChange {
     }
 }
 
-/// A task. Serialized it is the record for a store; what clients see is [`Self::describe`].
+/// A task. Its serialized form is the record in a store; clients see [`Self::describe`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Task {
     id: TaskId,
@@ -117,13 +117,13 @@ pub struct Task {
     poll_interval_ms: Option<u64>,
     message: Option<String>,
     state: TaskState,
-    /// Every key that was ever asked under.
+    /// All keys of questions asked so far.
     asked: BTreeSet<String>,
 }
 
 impl Task {
-    /// A task that works. `ttl_ms` counts from now, in milliseconds; `None` is for ever.
-    /// `poll_interval_ms` is how often a client should ask, in milliseconds.
+    /// A task in progress. `ttl_ms` counts from now, in milliseconds; `None` means no expiry.
+    /// `poll_interval_ms` is the interval at which a client should poll, in milliseconds.
     #[must_use]
     pub const fn new(
         id: TaskId,
@@ -143,45 +143,46 @@ impl Task {
         }
     }
 
-    /// Its id.
+    /// The task's id.
     #[must_use]
     pub const fn id(&self) -> &TaskId {
         &self.id
     }
 
-    /// How it is.
+    /// The task's state.
     #[must_use]
     pub const fn state(&self) -> &TaskState {
         &self.state
     }
 
-    /// How it is, in a word.
+    /// The task's status.
     #[must_use]
     pub const fn status(&self) -> TaskStatus {
         self.state.status()
     }
 
-    /// Whether its time is over: it may be forgotten, and is unknown from then on.
+    /// Whether the task has expired: it may be deleted, and is unknown from then on.
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.ttl_ms
             .is_some_and(|ttl| now >= self.created_at.plus(Duration::from_millis(ttl)))
     }
 
-    /// Says how it goes; the client may show it to the user or the model.
+    /// Sets a status message, which the client may show to the user or the model.
     ///
     /// # Errors
-    /// It is over.
+    /// The task has ended.
     pub fn say(&mut self, message: &str, now: Timestamp) -> Result<(), IllegalChange> {
         self.change(self.state.clone(), now)?;
         self.message = Some(message.to_owned());
         Ok(())
     }
 
-    /// Asks the client; questions that are open stay open.
+    /// Asks the client; open questions stay open.
     ///
     /// # Errors
-    /// It is over, a key was used before, or there are more than 256 questions in its life.
+    /// The task has ended, a key was used before, or there would be more than 256 questions in its
+    /// lifetime.
     pub fn ask(
         &mut self,
         requests: &InputRequests,
@@ -206,8 +207,8 @@ impl Task {
         Ok(())
     }
 
-    /// Takes answers; gives back those to open questions. Others are ignored: they come late,
-    /// twice, or out of nowhere. With the last open question the task works again.
+    /// Accepts answers and returns those to open questions. Others are ignored: they are late,
+    /// duplicates, or unexpected. With the last open question the task is in progress again.
     pub fn answer(
         &mut self,
         mut responses: BTreeMap<String, Box<RawValue>>,
@@ -219,16 +220,16 @@ impl Task {
         let mut open = open.clone();
         responses.retain(|key, _| open.remove(key).is_some());
         if !responses.is_empty() {
-            // A task that waits is not over.
+            // A waiting task has not ended, so this succeeds.
             let _ = self.change(waiting_for(open), now);
         }
         responses
     }
 
-    /// Ends with what the request would have been answered with.
+    /// Ends the task with the result that the request would have had.
     ///
     /// # Errors
-    /// It is over, or the result cannot be JSON.
+    /// The task has ended, or the result cannot be JSON.
     pub fn complete(
         &mut self,
         result: &impl Serialize,
@@ -238,20 +239,20 @@ impl Task {
         self.change(TaskState::Completed(result), now)
     }
 
-    /// Ends with the JSON-RPC error that the request would have been answered with. A tool that
-    /// failed does not fail its task.
+    /// Ends the task with the JSON-RPC error that the request would have had. A tool that failed
+    /// does not fail its task.
     ///
     /// # Errors
-    /// It is over.
+    /// The task has ended.
     pub fn fail(&mut self, error: &RpcError, now: Timestamp) -> Result<(), IllegalChange> {
         let error = to_raw_value(error).map_err(|_| IllegalChange::NotJson)?;
         self.change(TaskState::Failed(error), now)
     }
 
-    /// Ends because the client wanted it.
+    /// Ends the task at the client's request.
     ///
     /// # Errors
-    /// It is over.
+    /// The task has ended.
     pub fn cancel(&mut self, now: Timestamp) -> Result<(), IllegalChange> {
         self.change(TaskState::Cancelled, now)
     }
@@ -301,7 +302,7 @@ impl Task {
     }
 }
 
-/// Without open questions a task works.
+/// A task without open questions is in progress.
 fn waiting_for(open: BTreeMap<String, DescribedRequest>) -> TaskState {
     if open.is_empty() {
         TaskState::Working
@@ -319,7 +320,7 @@ struct Described<'a> {
     status_message: Option<&'a str>,
     created_at: Timestamp,
     last_updated_at: Timestamp,
-    /// Null is for ever, and has to be there.
+    /// Null means no expiry; the member is required.
     ttl_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     poll_interval_ms: Option<u64>,

@@ -211,7 +211,7 @@ fn the_extension_has_to_be_declared_on_the_request() {
     }
 }
 
-/// What may happen to a task.
+/// An operation on a task.
 #[derive(Clone, Debug)]
 enum Step {
     Say,

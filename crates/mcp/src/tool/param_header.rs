@@ -1,5 +1,5 @@
-//! Arguments that a client mirrors into `Mcp-Param-*` headers, so that what stands between can
-//! route by them (MCP 2026-07-28, Streamable HTTP, "Custom Headers from Tool Parameters").
+//! Arguments that a client mirrors into `Mcp-Param-*` headers, so that intermediaries can route by
+//! them (MCP 2026-07-28, Streamable HTTP, "Custom Headers from Tool Parameters").
 
 use std::{borrow::Cow, fmt};
 
@@ -19,7 +19,7 @@ use crate::{
 /// The keyword that marks a property.
 const ANNOTATION: &str = "x-mcp-header";
 
-/// Keywords whose values are data: what looks like an annotation in them is none.
+/// Keywords whose values are data: a look-alike of the annotation in them does not count.
 const DATA: [&str; 5] = ["const", "default", "enum", "examples", ANNOTATION];
 
 /// Keywords whose values map names to schemas.
@@ -35,9 +35,9 @@ const NAMED_SCHEMAS: [&str; 5] = [
 const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
 
 /// A property that is marked `x-mcp-header` in a tool's input schema. The mark is a token of RFC
-/// 9110, there once whatever the case, on a property of the one type string, integer or boolean
-/// (not `number`, not nullable), that is reached from the root through `properties` alone. Clients
-/// drop a tool that breaks this from their list, so it does not get past the start.
+/// 9110, unique regardless of case, on a property whose only type is string, integer or boolean
+/// (not `number`, not nullable), and which is reached from the root through `properties` alone.
+/// Clients drop a tool that breaks these rules from their list, so such a tool is refused at start.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ParamHeader {
     name: HeaderName,
@@ -45,14 +45,14 @@ pub struct ParamHeader {
 }
 
 impl ParamHeader {
-    /// The whole name of the header, in lower case.
+    /// The full name of the header, in lower case.
     #[must_use]
     pub const fn name(&self) -> &HeaderName {
         &self.name
     }
 
-    /// The marked properties of a tool of somebody else's; `None` if a mark breaks a rule, and
-    /// then the tool is not to be called.
+    /// The marked properties of a tool of another server; `None` if a mark breaks a rule, in which
+    /// case the tool must not be called.
     #[must_use]
     pub fn read(input_schema: &Value) -> Option<Vec<Self>> {
         scan(input_schema).ok()
@@ -65,7 +65,7 @@ impl ParamHeader {
     }
 }
 
-/// The marked properties of a tool.
+/// The marked properties of one of this server's tools.
 ///
 /// # Panics
 /// A mark breaks a rule.
@@ -102,7 +102,7 @@ fn visit(
         }
         let header = header(mark, schema.get("type"), path)?;
         if found.iter().any(|other| other.name == header.name) {
-            return Err(format!("{mark} is there twice"));
+            return Err(format!("{mark} is used twice"));
         }
         found.push(header);
     }
@@ -129,7 +129,7 @@ fn header(mark: &Value, kind: Option<&Value>, path: &[String]) -> Result<ParamHe
     let token = mark.as_str().unwrap_or_default();
     let is_tchar = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if token.is_empty() || !token.bytes().all(is_tchar) {
-        return Err(format!("{mark} is no token of RFC 9110"));
+        return Err(format!("{mark} is not a token of RFC 9110"));
     }
     let kind = kind.and_then(Value::as_str).unwrap_or_default();
     if !["string", "integer", "boolean"].contains(&kind) {
@@ -145,13 +145,14 @@ fn header(mark: &Value, kind: Option<&Value>, path: &[String]) -> Result<ParamHe
 }
 
 /// Checks the headers of a `tools/call` against its arguments ("Server Behavior for Custom
-/// Headers"). An argument that is absent or null has no header; one that is there has it, with the
-/// same value after the base64 sentinel is undone; integers compare as numbers. Headers that no
-/// property of the tool asks for are ignored. An argument that is an array or an object cannot be
-/// mirrored: that it does not fit the schema is told later, by name.
+/// Headers"). An absent or null argument has no header; a present one has a header with the same
+/// value once the base64 sentinel is decoded; integers compare as numbers. Headers that no property
+/// of the tool asks for are ignored. An argument that is an array or an object cannot be mirrored;
+/// the later check against the schema refuses it by name.
 ///
-/// The spec says only that the header of an absent argument is not expected. If it is there all the
-/// same it is refused: what routed the request by it saw something that the body does not say.
+/// The spec says only that a header for an absent argument is not expected. If it is present, the
+/// request is refused: an intermediary may have routed it by a value that the body does not
+/// contain.
 ///
 /// # Errors
 /// 400 with -32020, without the id of the request.
@@ -172,7 +173,7 @@ fn check(
 ) -> Result<(), Refusal> {
     let refuse = |what: &str| Err(Refusal::header_mismatch(format!("{}: {what}", header.name)));
     let Ok(argument) = at_path(arguments, &header.path) else {
-        return refuse("the argument is there twice");
+        return refuse("the argument is duplicated");
     };
     let argument = argument.map(RawValue::get).filter(|json| *json != "null");
     let value = match single(headers, &header.name) {
@@ -193,8 +194,9 @@ fn check(
     }
 }
 
-/// The headers of a `tools/call`, as a client makes them from its arguments. What is absent, null,
-/// an array or an object has none; nor has what is there twice, which the server refuses.
+/// The headers of a `tools/call`, as a client makes them from its arguments. An absent or null
+/// argument, an array or an object has no header; nor has a duplicate argument, which the server
+/// refuses.
 #[must_use]
 pub fn mirror_arguments(marked: &[ParamHeader], arguments: Option<&RawValue>) -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -215,7 +217,7 @@ pub fn mirror_arguments(marked: &[ParamHeader], arguments: Option<&RawValue>) ->
     headers
 }
 
-/// Whether a header value says what a JSON value says.
+/// Whether a header value equals a JSON value.
 fn mirrors(json: &str, header: &str) -> bool {
     match json.as_bytes().first() {
         Some(b'"') => serde_json::from_str::<String>(json).is_ok_and(|text| text == header),
@@ -224,7 +226,8 @@ fn mirrors(json: &str, header: &str) -> bool {
             (Some(body), Some(header)) => {
                 body == header && body.unsigned_abs() <= MAX_SAFE_INTEGER.unsigned_abs()
             }
-            // No integer: the tool refuses it; until then only the same spelling is the same.
+            // Not an integer: the tool refuses it later; until then only the same spelling counts
+            // as equal.
             (None, None) => json == header,
             _ => false,
         },
@@ -232,8 +235,8 @@ fn mirrors(json: &str, header: &str) -> bool {
     }
 }
 
-/// The value of a JSON number that is an integer, however it is spelt (`42`, `42.0`, `4.2e1`).
-/// Exact; `None` for everything else and beyond 64 bits.
+/// The value of a JSON number that is an integer, in any spelling (`42`, `42.0`, `4.2e1`). Exact;
+/// `None` for everything else and beyond 64 bits.
 fn integer(text: &str) -> Option<i64> {
     text.starts_with(|c: char| c == '-' || c.is_ascii_digit())
         .then_some(())?;
@@ -254,7 +257,7 @@ fn integer(text: &str) -> Option<i64> {
     }
 }
 
-/// A member that is there twice: two readers could see two values.
+/// A duplicate member: two readers could see two different values.
 struct Twice;
 
 fn at_path<'a>(
@@ -289,7 +292,7 @@ impl<'de> Visitor<'de> for Member<'_> {
             if name != self.0 {
                 map.next_value::<IgnoredAny>()?;
             } else if found.replace(map.next_value()?).is_some() {
-                return Err(A::Error::custom("a member is there twice"));
+                return Err(A::Error::custom("a member is duplicated"));
             }
         }
         Ok(found)

@@ -1,4 +1,4 @@
-//! What a tool gives back.
+//! The results of a tool.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -18,18 +18,18 @@ pub enum Content {
         /// The text.
         text: String,
     },
-    /// A picture.
+    /// An image.
     Image {
-        /// In base64.
+        /// The image in base64.
         data: String,
-        /// Such as `image/png`.
+        /// For instance `image/png`.
         mime_type: String,
     },
-    /// A sound (from 2025-03-26 on).
+    /// Audio (from 2025-03-26 on).
     Audio {
-        /// In base64.
+        /// The audio in base64.
         data: String,
-        /// Such as `audio/wav`.
+        /// For instance `audio/wav`.
         mime_type: String,
     },
     /// A resource with its contents.
@@ -37,9 +37,9 @@ pub enum Content {
         /// The contents.
         resource: Contents,
     },
-    /// A resource to be read (from 2025-06-18 on).
+    /// A link to a resource (from 2025-06-18 on).
     ResourceLink {
-        /// Which.
+        /// The resource's URI.
         uri: String,
         /// For programs.
         name: String,
@@ -47,13 +47,13 @@ pub enum Content {
 }
 
 impl Content {
-    /// Text.
+    /// A part that is text.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text { text: text.into() }
     }
 
-    /// What a revision that does not know this kind gets instead.
+    /// The part, or its replacement in a revision that does not know this kind.
     pub(crate) fn for_version(&self, version: ProtocolVersion) -> std::borrow::Cow<'_, Self> {
         use std::borrow::Cow;
         match self {
@@ -77,7 +77,7 @@ pub struct CallResult {
 }
 
 impl CallResult {
-    /// These parts.
+    /// A result of these parts.
     #[must_use]
     pub const fn new(content: Vec<Content>) -> Self {
         Self {
@@ -87,8 +87,8 @@ impl CallResult {
         }
     }
 
-    /// Data that fits the tool's output schema; as text too, for clients and revisions that know
-    /// only text.
+    /// Data that conforms to the tool's output schema; repeated as text, for clients and revisions
+    /// that know only text.
     ///
     /// # Errors
     /// The data cannot be JSON.
@@ -101,7 +101,7 @@ impl CallResult {
         })
     }
 
-    /// The tool failed, in words that a model can act on.
+    /// A failure of the tool, with a message that a model can act on.
     #[must_use]
     pub fn failed(message: impl Into<String>) -> Self {
         Self {

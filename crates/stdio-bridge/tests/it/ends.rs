@@ -1,4 +1,4 @@
-//! The two ends.
+//! The two ends of the bridge: a client and a server that follow the test.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -20,12 +20,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long anything may take that has to happen.
+/// Longest time for an expected effect.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
-/// How long nothing has to happen for us to believe that it does not.
+/// Silence after which a test concludes that nothing more will happen.
 pub(crate) const QUIET: Duration = Duration::from_millis(150);
 
-/// A request that the server got and has not answered.
+/// A request that has reached the server and has no response yet.
 pub(crate) struct Asked {
     pub(crate) what: String,
     pub(crate) headers: HeaderMap,
@@ -44,7 +44,7 @@ impl Asked {
         for (name, value) in headers {
             response = response.header(*name, *value);
         }
-        // A client that has hung up does not hear it.
+        // The client may have disconnected, which is fine.
         let _ = self.reply.send(response.body(body.into()).unwrap());
     }
 
@@ -62,7 +62,7 @@ impl Asked {
         self.answer(202, &[], Body::empty());
     }
 
-    /// A stream of events, as long as the sender lives.
+    /// Answers with a stream of events that is open as long as the returned sender.
     pub(crate) fn stream(self) -> Events {
         let (events, queue) = mpsc::unbounded_channel::<String>();
         let body = stream::unfold(queue, |mut queue| async {
@@ -92,23 +92,23 @@ impl Events {
         self.raw(&format!("{id}data: {message}\n\n"));
     }
 
-    /// Waits until the client has hung up.
+    /// Waits until the client has disconnected.
     pub(crate) async fn left(&self) {
         timeout(SOON, self.0.closed())
             .await
-            .expect("the client hangs up");
+            .expect("the client disconnects");
     }
 }
 
-/// The server.
+/// The fake server.
 pub(crate) struct Server {
     asked: mpsc::UnboundedReceiver<Asked>,
     passed: VecDeque<Asked>,
 }
 
 impl Server {
-    /// The next request of a kind: `GET`, `DELETE`, the JSON-RPC method, or `response`. Others wait
-    /// for their turn.
+    /// The next request of a kind: `GET`, `DELETE`, the JSON-RPC method, or `response`. Requests of
+    /// other kinds stay queued.
     pub(crate) async fn asked(&mut self, what: &str) -> Asked {
         if let Some(at) = self.passed.iter().position(|asked| asked.what == what) {
             return self.passed.remove(at).unwrap();
@@ -126,7 +126,7 @@ impl Server {
         found.unwrap_or_else(|_| panic!("no {what} came"))
     }
 
-    /// Nothing of a kind comes for a while.
+    /// Checks that no request of a kind arrives for a while.
     pub(crate) async fn quiet(&mut self, what: &str) {
         let found = timeout(QUIET, async {
             while let Some(asked) = self.asked.recv().await {
@@ -140,7 +140,7 @@ impl Server {
     }
 }
 
-/// The client.
+/// The fake client.
 pub(crate) struct Client {
     input: DuplexStream,
     output: Lines<BufReader<DuplexStream>>,
@@ -162,7 +162,7 @@ impl Client {
         line.expect("a line comes")
     }
 
-    /// As [`Client::hears`], however long it takes.
+    /// Like [`Client::hears`], without a time limit.
     pub(crate) async fn hears_whenever(&mut self) -> Value {
         let line = self.output.next_line().await.unwrap();
         serde_json::from_str(&line.expect("stdout is open")).unwrap()
@@ -173,7 +173,7 @@ impl Client {
         assert!(line.is_err(), "{line:?}");
     }
 
-    /// Closes stdin, and waits for the bridge's end.
+    /// Closes stdin and waits for the end of the bridge.
     pub(crate) async fn ends(self) -> Vec<Value> {
         let Self {
             input,
@@ -192,7 +192,7 @@ impl Client {
     }
 }
 
-/// A bridge between the two.
+/// Starts a bridge between a fake server and a fake client.
 pub(crate) async fn both() -> (Server, Client) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());

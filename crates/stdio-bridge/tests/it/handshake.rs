@@ -1,4 +1,4 @@
-//! Sessions: kept, resumed, and opened anew.
+//! Sessions: kept, resumed, and reopened.
 
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ fn open(asked: Asked, session: &str) {
     asked.answer(200, &headers, body.to_string());
 }
 
-/// A session named `one` whose stream is open.
+/// A session named `one` with an open stream.
 async fn connected() -> (Server, Client, Events) {
     let (mut server, mut client) = both().await;
     client.says(&initialize()).await;
@@ -113,7 +113,7 @@ async fn an_answer_whose_stream_breaks_is_fetched_until_it_comes() {
     drop(stream);
     let again = server.asked("GET").await;
     assert_eq!(again.header("last-event-id"), "s2");
-    // It polls: nothing yet.
+    // The client polls: nothing yet.
     drop(again.stream());
     let again = server.asked("GET").await;
     assert_eq!(again.header("last-event-id"), "s2");
@@ -196,7 +196,7 @@ async fn a_lost_session_is_opened_anew_and_what_found_it_lost_is_asked_again() {
     ];
     ids.sort_unstable();
     assert_eq!(ids, [Some(2), Some(3)]);
-    // The stream moves to the new session, from its beginning.
+    // The bridge opens the new session's stream, from its beginning.
     stream.left().await;
     let asked = server.asked("GET").await;
     assert_eq!(

@@ -1,4 +1,4 @@
-//! What does not fit, does not parse or does not arrive is answered, and life goes on.
+//! Messages that do not fit, do not parse or do not arrive are answered, and the bridge continues.
 
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
-//! The bridge between two ends that do what the test says: a client that speaks in lines, and a
-//! server over a real socket that breaks off, loses sessions and puts off. What a real edge does is
-//! in the whole-system scenarios.
+//! The bridge between two fakes that follow the test: a client that speaks in lines, and a server
+//! over a real socket that breaks connections, loses sessions and postpones requests. The
+//! whole-system scenarios cover the behaviour of a real edge.
 
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests, which clippy does not see here.
 

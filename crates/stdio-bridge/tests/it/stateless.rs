@@ -1,4 +1,5 @@
-//! The stateless era: headers from messages, cancellation by hanging up, subscriptions that last.
+//! The stateless era: headers from messages, cancellation by disconnecting, subscriptions that
+//! last.
 
 use serde_json::{Value, json};
 
@@ -85,7 +86,7 @@ async fn a_subscription_outlives_its_stream_and_says_that_something_may_have_cha
     drop(stream);
     let stream = server.asked("subscriptions/listen").await.stream();
     stream.message("", &acknowledged());
-    // The hint in place of the acknowledgement.
+    // A hint in place of the acknowledgement.
     assert_eq!(client.hears().await, updated);
     let end = json!({ "jsonrpc": "2.0", "id": 1, "result": { "resultType": "complete" } });
     stream.message("", &end);
@@ -156,6 +157,6 @@ async fn a_missing_header_of_an_argument_is_looked_up_and_sent() {
         ("eu", &call)
     );
     again.json(400, &refusal);
-    // Once is enough.
+    // One attempt is enough.
     assert_eq!(client.hears().await, refusal);
 }

@@ -1,4 +1,4 @@
-//! Takes a request in: everything that is checked before the signature.
+//! Admits a request: all checks before the signature.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,11 +18,11 @@ use crate::{config::Config, error::Refusal, limits};
 pub(crate) struct Admitted {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// Its share of the memory for bodies, given back on drop.
+    /// Its share of the memory budget for bodies, released on drop.
     pub(crate) share: OwnedSemaphorePermit,
 }
 
-/// The bounds on bodies.
+/// The bounds of bodies.
 #[derive(Debug, Clone)]
 pub(crate) struct Admission {
     max_bytes: usize,
@@ -40,7 +40,7 @@ impl Admission {
         }
     }
 
-    /// Reads the body of a request that may have one.
+    /// Reads the body of a request after checking its headers.
     pub(crate) async fn admit(&self, request: Request<Body>) -> Result<Admitted, Refusal> {
         let (parts, body) = request.into_parts();
         check_content_type(&parts.headers)?;
@@ -72,7 +72,7 @@ impl Admission {
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| Refusal::BodyIncomplete)?;
             let Ok(data) = frame.into_data() else {
-                continue; // Trailers say nothing to us.
+                continue; // Trailers are ignored.
             };
             let total = bytes.len().saturating_add(data.len());
             if total > self.max_bytes {

@@ -1,4 +1,4 @@
-//! What the sender gets.
+//! The answers to the sender.
 
 use axum::{
     Json,
@@ -19,9 +19,9 @@ pub(crate) enum Answer {
     Accepted(Vec<EventId>),
     /// 200: these events were durable before.
     Deduplicated(Vec<EventId>),
-    /// 202: fine, and nothing for us.
+    /// 202: valid, but there is nothing to store.
     Skipped(Skip),
-    /// A problem.
+    /// An error, as a problem document.
     Refused(Refusal),
 }
 
@@ -36,7 +36,7 @@ impl Answer {
         }
     }
 
-    /// How many events the delivery has in the log.
+    /// The number of events that the delivery has in the log.
     pub(crate) fn events(&self) -> usize {
         match self {
             Self::Accepted(events) | Self::Deduplicated(events) => events.len(),
@@ -44,7 +44,7 @@ impl Answer {
         }
     }
 
-    /// Why there are no events.
+    /// The reason why there are no events.
     pub(crate) fn reason(&self) -> Option<String> {
         match self {
             Self::Accepted(_) | Self::Deduplicated(_) => None,

@@ -1,8 +1,8 @@
-//! The HTTP side: the only place that knows axum.
+//! The HTTP side: the only place that uses axum.
 //!
-//! What is checked, in this order: method and route, content type, announced size, body (size,
-//! time, memory), signature, GitHub's headers, JSON. Nothing is parsed or looked up before the
-//! signature is known to be good, so a stranger learns nothing about deliveries that we have seen.
+//! The checks, in this order: method and route, content type, announced size, body (size, time,
+//! memory), signature, GitHub's headers, JSON. Nothing is parsed or looked up before the signature
+//! is verified, so a stranger learns nothing about known deliveries.
 
 mod admit;
 mod answer;
@@ -29,10 +29,10 @@ use crate::{
     examine::About,
 };
 
-/// GitHub's webhooks go here.
+/// The path for GitHub's webhooks.
 pub const WEBHOOK_PATH: &str = "/webhooks/github";
 
-/// What the handlers share.
+/// State shared by the handlers.
 #[derive(Debug, Clone)]
 pub(crate) struct Api {
     pub(crate) admission: Admission,

@@ -1,4 +1,4 @@
-//! The real service on the in-memory log and bus, with a log in between that a test can hold or
+//! The real service on the in-memory log and bus, with a log in between that a test can block or
 //! break.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
@@ -34,7 +34,7 @@ use webhook_ingest::{Config, Deps, Service, WEBHOOK_PATH};
 pub(crate) const SECRET: &str = "test secret";
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A log whose appends a test can hold, break, or count.
+/// A log whose appends a test can block, break, or count.
 #[derive(Debug)]
 pub(crate) struct Gate {
     log: MemoryEventLog,
@@ -53,7 +53,7 @@ impl Gate {
         Ok(())
     }
 
-    /// Everything that it holds.
+    /// The whole content of the log.
     pub(crate) async fn all(&self) -> Vec<Sequenced<StoredEvent>> {
         self.log
             .read_after(Sequence::START, 100_000)
@@ -109,13 +109,13 @@ impl Ingest {
         )
     }
 
-    /// `open`: how many appends pass before the gate closes.
+    /// `open`: the number of appends that pass before the gate closes.
     pub(crate) fn with(config: &Value, open: usize) -> Self {
         let bus = InProcessBus::new(NonZeroUsize::new(1000).unwrap());
         Self::on(config, open, Arc::new(bus))
     }
 
-    /// On a bus of the test's own.
+    /// Like `with`, on the test's own bus.
     pub(crate) fn on(config: &Value, open: usize, bus: Arc<dyn Bus>) -> Self {
         let config: Config = serde_json::from_value(config.clone()).unwrap();
         let log = Arc::new(Gate {
@@ -175,7 +175,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Checks that it is a problem with this status and code, and gives its detail.
+    /// Checks that the answer is a problem with this status and code, and returns its detail.
     #[track_caller]
     pub(crate) fn problem(&self, status: u16, code: &str) -> String {
         assert_eq!(self.status, status, "{self:?}");
@@ -185,7 +185,7 @@ impl Answer {
     }
 }
 
-/// A bus that never takes a message.
+/// A bus that never accepts a message.
 #[derive(Debug)]
 pub(crate) struct StuckBus;
 
@@ -210,7 +210,7 @@ impl Bus for StuckBus {
 pub(crate) struct Hints(Subscription);
 
 impl Hints {
-    /// The next hint's events.
+    /// The events of the next hint.
     pub(crate) async fn next(&mut self) -> Vec<Sequenced<StoredEvent>> {
         let next = tokio::time::timeout(PATIENCE, self.0.0.next()).await;
         match next.expect("a hint arrives in time").unwrap() {
@@ -228,7 +228,7 @@ pub(crate) fn signature(secret: &str, body: &[u8]) -> String {
     format!("sha256={digits}")
 }
 
-/// A delivery as GitHub sends it, still to be given a body.
+/// A delivery as GitHub sends it, still without a body.
 pub(crate) fn delivery(event: &str, delivery: &str, body: &str) -> Builder {
     Request::post(WEBHOOK_PATH)
         .header("content-type", "application/json")
@@ -259,7 +259,7 @@ pub(crate) fn issue(number: u64, action: &str) -> Value {
     })
 }
 
-/// Waits for a condition, at most [`PATIENCE`].
+/// Waits for a condition, up to [`PATIENCE`].
 pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let waited = tokio::time::timeout(PATIENCE, async {
         while !holds().await {

@@ -1,68 +1,68 @@
-//! The kinds of field, their schema in each revision, and what fits them.
+//! The kinds of field: their schema in each revision and the check of their values.
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::version::ProtocolVersion;
 
-/// What a field takes. A default is what the client fills in beforehand.
+/// A kind of field. A default is filled in by the client in advance.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Field {
     /// Text.
     Text {
-        /// In characters.
+        /// Minimum length in characters.
         min_length: Option<u32>,
-        /// In characters.
+        /// Maximum length in characters.
         max_length: Option<u32>,
-        /// Helps the client to show the right input.
+        /// A hint for the client's input control.
         format: Option<TextFormat>,
-        /// Filled in beforehand.
+        /// Text filled in by default.
         default: Option<String>,
     },
     /// A number.
     Number {
-        /// Smallest.
+        /// Smallest value.
         minimum: Option<f64>,
-        /// Largest.
+        /// Largest value.
         maximum: Option<f64>,
-        /// Filled in beforehand.
+        /// Number filled in by default.
         default: Option<f64>,
     },
     /// A whole number.
     Integer {
-        /// Smallest.
+        /// Smallest value.
         minimum: Option<i64>,
-        /// Largest.
+        /// Largest value.
         maximum: Option<i64>,
-        /// Filled in beforehand.
+        /// Number filled in by default.
         default: Option<i64>,
     },
     /// Yes or no.
     Boolean {
-        /// Filled in beforehand.
+        /// Value filled in by default.
         default: Option<bool>,
     },
-    /// One of some values.
+    /// One of several values.
     One {
-        /// The values.
+        /// The available values.
         choices: Choices,
-        /// Chosen beforehand.
+        /// Value chosen by default.
         default: Option<String>,
     },
-    /// Several of some values (from 2025-11-25 on).
+    /// Any number of several values (from 2025-11-25 on).
     Several {
-        /// The values; titles of the old kind are shown as new ones.
+        /// The available values; old-style titles are shown in the new style.
         choices: Choices,
-        /// Fewest.
+        /// Fewest choices.
         min_items: Option<u32>,
-        /// Most.
+        /// Most choices.
         max_items: Option<u32>,
-        /// Chosen beforehand.
+        /// Values chosen by default.
         default: Vec<String>,
     },
 }
 
-/// What helps a client to show the right input.
+/// The format of a text, a hint for the client's input control.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TextFormat {
@@ -70,9 +70,9 @@ pub enum TextFormat {
     Email,
     /// A URI.
     Uri,
-    /// A day.
+    /// A date.
     Date,
-    /// A day with a time.
+    /// A date with a time.
     DateTime,
 }
 
@@ -81,7 +81,7 @@ pub enum TextFormat {
 pub enum Choices {
     /// Values that are shown as they are.
     Plain(Vec<String>),
-    /// Values with a title each.
+    /// Values and their titles.
     Titled(Vec<(String, String)>),
     /// The same in the spelling of 2025-06-18, `enumNames`, for clients that know no other.
     TitledOldStyle(Vec<(String, String)>),
@@ -193,13 +193,13 @@ impl Field {
         }
     }
 
-    /// Yes or no, with nothing filled in.
+    /// Yes or no, without a default.
     #[must_use]
     pub const fn boolean() -> Self {
         Self::Boolean { default: None }
     }
 
-    /// One of these values, with nothing chosen.
+    /// One of these values, without a default.
     #[must_use]
     pub const fn one_of(choices: Choices) -> Self {
         Self::One {
@@ -208,7 +208,7 @@ impl Field {
         }
     }
 
-    /// Whether there is anything to choose and the default can be chosen.
+    /// Whether there are values to choose from and the default is among them.
     pub(super) fn is_sound(&self) -> bool {
         let sound = |choices: &Choices, defaults: &[String]| {
             let values = choices.values();
@@ -224,7 +224,7 @@ impl Field {
         }
     }
 
-    /// Defaults of other kinds than boolean, and titles of the new kind, came with 2025-11-25.
+    /// Defaults of kinds other than boolean, and titles in the new style, were added in 2025-11-25.
     pub(super) fn for_version(&self, version: ProtocolVersion) -> DescribedField<'_> {
         let new_style = version >= ProtocolVersion::V2025_11_25;
         let mut out = DescribedField::default();
@@ -285,7 +285,7 @@ impl Field {
         out
     }
 
-    /// Whether a value fits; says why not.
+    /// Checks that a value fits; the error is the reason.
     pub(super) fn check(&self, value: &Value) -> Result<(), &'static str> {
         match self {
             Self::Text {
@@ -347,7 +347,7 @@ fn is_choice(choices: &Choices, value: &Value) -> Result<(), &'static str> {
     let is_one = value
         .as_str()
         .is_some_and(|text| choices.values().contains(&text));
-    is_one.then_some(()).ok_or("is none of the choices")
+    is_one.then_some(()).ok_or("is not one of the choices")
 }
 
 fn within(count: usize, min: Option<u32>, max: Option<u32>) -> Result<(), &'static str> {

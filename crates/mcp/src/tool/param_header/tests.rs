@@ -27,7 +27,7 @@ fn tool() -> ToolDescriptor {
     ToolDescriptor::new::<Input>("t", "T", "t", Annotations::read_only())
 }
 
-/// The code of the refusal, 0 for none.
+/// The code of the refusal, 0 if there is none.
 fn outcome(arguments: &str, headers: &[(&'static str, &str)]) -> i32 {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
@@ -87,12 +87,12 @@ fn every_header_has_to_say_what_the_body_says() {
         ),
         (r#"{"region":""}"#, &[(REGION, "=?base64??=")], 0),
         (r#"{"region":"\u0065u"}"#, &[(REGION, "eu")], 0),
-        // Absent and null are the same, and have no header.
+        // Absent and null are equivalent, and have no header.
         ("{}", &[], 0),
         (r#"{"region":null}"#, &[], 0),
         (r#"{"region":null}"#, &[(REGION, "eu")], -32020),
         ("{}", &[(REGION, "eu")], -32020),
-        // Integers are numbers, not texts.
+        // Integers compare as numbers, not as text.
         (r#"{"shard":42}"#, &[(SHARD, "42")], 0),
         (r#"{"shard":42}"#, &[(SHARD, "42.0")], 0),
         (r#"{"shard":42.0}"#, &[(SHARD, "42")], 0),
@@ -129,10 +129,10 @@ fn every_header_has_to_say_what_the_body_says() {
         (r#"{"nested":{"dry_run":false}}"#, &[], -32020),
         (r#"{"nested":null}"#, &[], 0),
         (r#"{"nested":7}"#, &[], 0),
-        // What cannot be mirrored is the business of the schema.
+        // The schema check handles values that cannot be mirrored.
         (r#"{"region":["eu"]}"#, &[], 0),
         (r#"{"region":["eu"]}"#, &[(REGION, "eu")], -32020),
-        // Nobody asked for it.
+        // No property asks for this header.
         (
             r#"{"region":"eu"}"#,
             &[(REGION, "eu"), ("mcp-param-other", "x")],
