@@ -1,7 +1,8 @@
-//! Which streams an event may concern, without a look at every stream: by the most telling thing that each
-//! filter names. Where that is all that the filter names, the stream is found for sure; the others are asked
-//! again ([`Interest::wants`](super::interest::Interest::wants)), so a stream too many costs a comparison; a
-//! stream too few would be a hole, and there is none.
+//! Finds candidate streams for an event without scanning all of them: each filter is indexed by its
+//! most selective field. If that field is the filter's only condition, the match is certain;
+//! otherwise the stream compares the event itself
+//! ([`Interest::wants`](super::interest::Interest::wants)). A candidate too many costs a
+//! comparison; a candidate too few would lose an event, and the index never leaves one out.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -10,7 +11,8 @@ use stream_driver::sync::RwLock;
 
 use super::ring::Entry;
 
-/// What a stream is found by. Names are in lower case, as GitHub compares them.
+/// The key under which a stream is indexed. Names are in lower case, because GitHub compares them
+/// without case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Key {
     /// Every event.
@@ -19,7 +21,7 @@ pub(crate) enum Key {
     Owner(String),
     /// Events of a repository, `owner/repo`.
     Repository(String),
-    /// Events of repositories of this name, whoever owns them.
+    /// Events of all repositories with this name, regardless of owner.
     RepositoryName(String),
     /// Events of one resource, by node id.
     Resource(String),
@@ -28,7 +30,7 @@ pub(crate) enum Key {
 }
 
 impl Key {
-    /// Of a filter.
+    /// The key of a filter.
     pub(crate) fn of(filter: &model::Filter) -> Self {
         match (&filter.owner, &filter.repo, &filter.resource_id) {
             (_, _, Some(id)) => Self::Resource(id.as_str().to_owned()),
@@ -39,7 +41,7 @@ impl Key {
         }
     }
 
-    /// Whether a filter asks for nothing but its key.
+    /// Whether a filter has no condition but its key.
     pub(crate) fn is_all_of(filter: &model::Filter) -> bool {
         let model::Filter {
             resource_type,
@@ -65,7 +67,7 @@ impl Key {
     }
 }
 
-/// Everything that an event can be found by.
+/// All keys that match an event.
 fn keys_of(entry: &Entry) -> Vec<Key> {
     let facts = &entry.event.facts;
     let (owner, repo) = (facts.owner.as_deref(), facts.repo.as_deref());
@@ -82,12 +84,12 @@ fn keys_of(entry: &Entry) -> Vec<Key> {
     keys
 }
 
-/// A key, and what it says of the stream that is found by it.
+/// A key, and how certain a match by it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Term {
     pub(crate) key: Key,
-    /// Whoever is found by it wants the event: no other condition, no position to wait for, and everything
-    /// may be seen.
+    /// Every stream found by this term wants the event: no other condition, no position to wait
+    /// for, and its reader may see everything.
     pub(crate) is_sure: bool,
 }
 
@@ -133,7 +135,7 @@ impl Index {
         }
     }
 
-    /// Visits each stream once that may want the event, and says whether it does for sure.
+    /// Visits each candidate stream once, with whether it certainly wants the event.
     pub(crate) fn visit(&self, entry: &Entry, mut visit: impl FnMut(usize, bool)) {
         let inner = self.0.read();
         let keys = keys_of(entry);
@@ -161,7 +163,7 @@ impl Index {
     }
 }
 
-/// The terms of several filters: one that finds everything makes the others idle.
+/// The terms of several filters: a term that matches everything makes the others redundant.
 pub(crate) fn terms(filters: impl IntoIterator<Item = Term>) -> BTreeSet<Term> {
     let mut terms: BTreeSet<Term> = filters.into_iter().collect();
     if terms.iter().any(|term| term.key == Key::Everything) {
@@ -209,7 +211,7 @@ mod tests {
                 found.push(slot);
             });
             let different: BTreeSet<_> = found.iter().copied().collect();
-            prop_assert_eq!(different.len(), found.len(), "nobody twice");
+            prop_assert_eq!(different.len(), found.len(), "no stream twice");
             for (slot, interest) in interests.iter().enumerate() {
                 prop_assert!(!interest.wants(&entry) || different.contains(&slot), "{slot} is missing");
             }
