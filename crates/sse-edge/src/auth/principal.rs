@@ -1,4 +1,4 @@
-//! Who a request acts for.
+//! The principal for which a request acts.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,22 +6,22 @@ use model::PrincipalId;
 
 use super::{Denied, Visibility};
 
-/// Something that a principal may be allowed to do.
+/// A permission of a principal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Permission {
-    /// Read events and resources, and have sessions and streams of its own.
+    /// Read events and resources, and have its own sessions and streams.
     Read,
-    /// Send messages to sessions of its own.
+    /// Send messages to its own sessions.
     Send,
-    /// Operate the edge: look at, write to and end what belongs to others.
+    /// Operate the edge: inspect, write to and end sessions of other principals.
     Admin,
 }
 
 impl Permission {
-    /// All permissions, in the order in which we list them to users.
+    /// All permissions, in the order in which users see them.
     pub(crate) const ALL: [Self; 3] = [Self::Read, Self::Send, Self::Admin];
 
-    /// The name in the file of tokens and in challenges.
+    /// The name in the token file and in challenges.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -46,7 +46,7 @@ impl Permission {
     }
 }
 
-/// A set of permissions. None includes another: an operator's token need not read events.
+/// A set of permissions. None includes another: an operator's token need not allow reading events.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Permissions(u8);
 
@@ -67,10 +67,11 @@ impl FromIterator<Permission> for Permissions {
     }
 }
 
-/// Who a request acts for, with what rights. Shared by everything that the token opened.
+/// The principal for which a request acts, with its rights. Shared by everything that was opened
+/// with the token.
 #[derive(Debug)]
 pub(crate) struct Principal {
-    /// What sessions, cursors and tasks belong to.
+    /// The owner of sessions, cursors and tasks.
     pub(crate) id: PrincipalId,
     /// What it may do.
     pub(crate) permissions: Permissions,
@@ -80,7 +81,7 @@ pub(crate) struct Principal {
 }
 
 impl Principal {
-    /// A principal in good standing.
+    /// A principal whose token is valid.
     pub(crate) const fn new(id: PrincipalId, permissions: Permissions, sees: Visibility) -> Self {
         Self {
             id,
@@ -90,14 +91,14 @@ impl Principal {
         }
     }
 
-    /// The one of `auth.mode = "none"`: reads everything, writes to every session, for all are its own,
-    /// and operates nothing.
+    /// The principal of `auth.mode = "none"`: reads everything, writes to every session, because
+    /// all sessions are its own, and cannot operate the edge.
     pub(crate) fn anonymous() -> Self {
         let read = Permissions::from_iter([Permission::Read, Permission::Send]);
         Self::new(PrincipalId::anonymous(), read, Visibility::all())
     }
 
-    /// Refuses who does not have `permission`.
+    /// Refuses a principal without `permission`.
     ///
     /// # Errors
     /// [`Denied::Forbidden`].
@@ -109,14 +110,14 @@ impl Principal {
         }
     }
 
-    /// Whether the token is still good. Once false, false for good: what is open under it ends.
-    /// Cheap; a stream asks after it is registered (a token may fall while it opens), and when
-    /// [`super::Authenticator::revoked`] says that some token fell.
+    /// Whether the token is still valid. Once false, it stays false: everything opened under it
+    /// ends. Cheap; a stream checks it after its registration (a token may be revoked while the
+    /// stream opens), and whenever [`super::Authenticator::revoked`] signals a revocation.
     pub(crate) fn stands(&self) -> bool {
         !self.fallen.load(Ordering::Acquire)
     }
 
-    /// Ends its standing; `true` if it stood until now.
+    /// Revokes the token; `true` if it was valid until now.
     pub(super) fn fall(&self) -> bool {
         !self.fallen.swap(true, Ordering::AcqRel)
     }
