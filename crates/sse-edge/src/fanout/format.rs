@@ -195,9 +195,7 @@ impl Format {
             }
             Self::Events | Self::Session => {
                 let why = match ending {
-                    Ending::Drain => {
-                        "this edge is shutting down; any other edge resumes from your last id"
-                    }
+                    Ending::Drain => "this edge is draining, any other resumes from your last id",
                     Ending::TakenOver => "a newer stream of this session took its place",
                     Ending::SessionEnded => "the session ended",
                     Ending::LogReplaced => "the event log was replaced",

@@ -185,11 +185,7 @@ async fn streams_that_came_together_grow_old_one_after_the_other() {
         assert_eq!(why, Some(Ending::MaxAge));
         ended.push(count);
     }
-    assert_eq!(
-        feeds.len(),
-        0,
-        "no stream is older than the bound: {ended:?}"
-    );
+    assert_eq!(feeds.len(), 0, "none is older than the bound: {ended:?}");
     let (least, most) = range(&ended);
     assert!(least > 800 && most < 1400, "spread evenly: {ended:?}");
     sleep(Duration::from_secs(3600)).await;
