@@ -73,9 +73,9 @@ impl FromIterator<Permission> for Permissions {
 pub(crate) struct Principal {
     /// The owner of sessions, cursors and tasks.
     pub(crate) id: PrincipalId,
-    /// What it may do.
+    /// Its permissions.
     pub(crate) permissions: Permissions,
-    /// What it may see.
+    /// The owners and repositories that it may see.
     pub(crate) sees: Visibility,
     fallen: AtomicBool,
 }

@@ -55,7 +55,7 @@ pub enum TokenFileError {
     Line {
         /// The line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The error in that line.
         reason: String,
     },
 }

@@ -83,7 +83,7 @@ struct Greet {
 
 #[derive(Deserialize, JsonSchema)]
 struct SlowCompute {
-    /// How long the job takes.
+    /// Duration of the job.
     seconds: f64,
     /// Returned in the result.
     #[serde(default)]

@@ -24,7 +24,7 @@ pub(crate) struct Interest {
     /// The client wants no events for now. Its subscriptions stay unchanged, so that events of the
     /// muted time are not sent when it unmutes them.
     is_quiet: bool,
-    /// What the reader may see, regardless of what it asks for.
+    /// The limits of what the reader may see; they apply to everything that it asks for.
     visible: Visibility,
 }
 

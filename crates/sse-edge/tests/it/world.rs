@@ -116,7 +116,7 @@ impl SessionParts {
     }
 }
 
-/// What the edges share.
+/// The components that the edges share.
 pub(crate) struct World {
     pub(crate) log: Arc<MemoryEventLog>,
     pub(crate) bus: Arc<InProcessBus>,

@@ -36,7 +36,7 @@ enum Turn {
     Idle,
 }
 
-/// What to examine next.
+/// The next part to examine.
 struct Look {
     /// An event that is known to be wanted.
     wanted: Option<Sequence>,

@@ -30,7 +30,7 @@ use super::super::{
 };
 use crate::{auth::Principal, error::EdgeError, metrics::StreamKind};
 
-/// What a client receives.
+/// A frame as the client sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Seen {
     /// The frames of one event: the notified resources, and whether the whole event was sent.

@@ -39,7 +39,7 @@ fn fill(log: &GatedLog, sequences: std::ops::RangeInclusive<u64>, bytes: usize) 
     sequences.for_each(|sequence| log.push(fixture::event(sequence, "a", bytes)));
 }
 
-/// What a reader at `position` finds in a page.
+/// The events that a reader at `position` finds in a page.
 fn found(page: &LogPage, position: u64) -> Vec<u64> {
     let mut found = Vec::new();
     page.read(Sequence(position), usize::MAX, |entry| {

@@ -10,7 +10,7 @@ fn push(ring: &Ring, sequence: u64, bytes: usize) {
     ring.push(Arc::new(Entry::new(fixture::event(sequence, "a", bytes))));
 }
 
-/// What a reader at `position` sees, `None` when it has fallen off.
+/// The events that a reader at `position` sees; `None` once it has fallen off the ring.
 fn seen(ring: &Ring, position: u64) -> Option<Vec<u64>> {
     let mut seen = Vec::new();
     let window = ring.read(Sequence(position), usize::MAX, |entry| {
