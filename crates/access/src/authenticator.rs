@@ -1,4 +1,4 @@
-//! Finds the principal of a request.
+//! Determines the principal of a request.
 
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 
@@ -20,12 +20,14 @@ use super::{
     token_file::{self, TokenFile},
 };
 
-/// How often the file of tokens is looked at, and tokens that expired end what is open under them.
+/// Interval at which the token file is checked, and at which expired tokens end the sessions and
+/// streams opened under them.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
-/// How long a look at the file may take; a disk that answers later is looked at again.
+/// Time that one check of the token file may take; if a disk takes longer, the file is checked
+/// again later.
 const LOOK_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Finds the principal of a request; see the folder's description.
+/// Determines the principal of a request; see the folder's description.
 #[derive(Debug)]
 pub struct Authenticator(Mode);
 
@@ -39,7 +41,7 @@ enum Mode {
 }
 
 impl Authenticator {
-    /// `auth.mode = "none"`: everybody is the same principal and reads everything.
+    /// `auth.mode = "none"`: every request has the same principal, which reads everything.
     #[must_use]
     pub fn none() -> Self {
         let everybody = Arc::new(Principal::anonymous());
@@ -49,10 +51,11 @@ impl Authenticator {
         })
     }
 
-    /// `auth.mode = "tokens"`: reads the file; it is looked at again while the edge runs. Blocks.
+    /// `auth.mode = "tokens"`: reads the token file, and checks it again while the edge runs.
+    /// Blocks.
     ///
     /// # Errors
-    /// The file cannot be read, or does not say what a file of tokens says.
+    /// The file cannot be read, or is not a valid token file.
     pub fn tokens(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, TokenFileError> {
         let (file, table) = TokenFile::open(path)?;
         tell(&table, path);
@@ -64,7 +67,7 @@ impl Authenticator {
         }))))
     }
 
-    /// Checks a file of tokens as the start of the edge would. Blocks.
+    /// Validates a token file as the edge does when it starts. Blocks.
     ///
     /// # Errors
     /// As [`Authenticator::tokens`].
@@ -72,7 +75,7 @@ impl Authenticator {
         check_tokens(&token_file::read(path)?)
     }
 
-    /// Who asks.
+    /// The principal of the request.
     ///
     /// # Errors
     /// No token, or none that is good now.
@@ -100,7 +103,7 @@ impl Authenticator {
     pub fn spawn(&self, lifecycle: &Lifecycle, stop: CancellationToken) {
         if let Mode::Tokens(tokens) = &self.0 {
             let watching = watch_file(Arc::clone(tokens), stop);
-            // Without it a revoked token would stay good.
+            // Without it a revoked token would stay valid.
             lifecycle.spawn("edge-tokens", OnExit::EndsProcess, watching);
         }
     }
@@ -108,10 +111,10 @@ impl Authenticator {
 
 struct Tokens {
     table: RwLock<TokenTable>,
-    /// Held during a look: a second one while a disk hangs goes away at once.
+    /// Held during a check: while a disk hangs, a second check returns at once.
     file: Mutex<TokenFile>,
     clock: Arc<dyn Clock>,
-    /// How often something was revoked.
+    /// Number of revocations so far.
     revoked: watch::Sender<u64>,
 }
 
@@ -134,12 +137,12 @@ impl Tokens {
             Err(error) => {
                 let source = std::error::Error::source(&error).map(ToString::to_string);
                 let path = file.path().display();
-                error!(%path, %error, source, "the tokens of before stay in force");
+                error!(%path, %error, source, "the previous tokens stay in force");
             }
         }
     }
 
-    /// Ends what was open under tokens whose time is over.
+    /// Ends the sessions and streams opened under expired tokens.
     fn expire(&self) {
         let fallen = self.table.read().expire(self.clock.now());
         self.fell(&fallen, "expired");
@@ -165,7 +168,7 @@ impl fmt::Debug for Tokens {
 fn tell(table: &TokenTable, path: &Path) {
     let (tokens, path) = (table.len(), path.display());
     if tokens == 0 {
-        warn!(%path, "the file of tokens holds none: nobody may use the edge");
+        warn!(%path, "the token file holds no tokens: every request is refused");
     } else {
         info!(%path, tokens, "tokens read");
     }
@@ -181,8 +184,8 @@ async fn watch_file(tokens: Arc<Tokens>, stop: CancellationToken) {
         match stop.run_until_cancelled(look).await {
             None => return,
             Some(Ok(Ok(()))) => {}
-            Some(Ok(Err(error))) => error!(%error, "the look at the file of tokens panicked"),
-            Some(Err(_)) => warn!("the file of tokens cannot be looked at in time"),
+            Some(Ok(Err(error))) => error!(%error, "the check of the token file panicked"),
+            Some(Err(_)) => warn!("the token file could not be checked in time"),
         }
     }
 }

@@ -1,25 +1,25 @@
-//! The `Authorization` header, and how a request without rights is refused (RFC 6750).
+//! The `Authorization` header, and the refusal of a request without rights (RFC 6750).
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::{Permission, TokenDigest};
 
-/// Why a request is refused. The texts are for the client; none repeats what it sent.
+/// The reason for a refusal. The texts are for the client; none repeats what it sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// No `Authorization: Bearer`.
     #[error("send a token: Authorization: Bearer <token>")]
     NoToken,
-    /// The header is given twice, or holds no token.
+    /// The header occurs twice, or contains no token.
     #[error("the Authorization header is not one well-formed Bearer <token>")]
     Malformed,
     /// Never issued, or revoked.
     #[error("the token is unknown or revoked")]
     Unknown,
-    /// Its time is over.
+    /// The token has expired.
     #[error("the token has expired")]
     Expired,
-    /// The principal is known and may not.
+    /// The principal is known and lacks the permission.
     #[error("this needs the permission {:?}", .0.as_str())]
     Forbidden(Permission),
 }
@@ -65,8 +65,8 @@ impl Denied {
     }
 }
 
-/// The digest of the token in the header. Other schemes count as no token: the challenge says which
-/// one is spoken here.
+/// The digest of the token in the header. Other schemes count as no token: the challenge names the
+/// supported one.
 pub(super) fn token(headers: &HeaderMap) -> Result<TokenDigest, Denied> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     let value = given.next().ok_or(Denied::NoToken)?;

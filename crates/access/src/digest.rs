@@ -1,4 +1,4 @@
-//! Tokens are kept as digests.
+//! Digests of tokens: tokens themselves are never stored.
 
 use std::{
     fmt,
@@ -8,16 +8,16 @@ use std::{
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// Shortest token that is given a digest, in characters. The digest has no salt, so a token has to be
-/// too random to be guessed.
+/// Minimum length of a token that is given a digest, in characters. The digest has no salt, so a
+/// token has to be too random to be guessed.
 const MIN_TOKEN_CHARACTERS: usize = 32;
-/// Longest token that is looked at, in characters.
+/// Maximum length of a token that is examined, in characters.
 const MAX_TOKEN_CHARACTERS: usize = 512;
 
-/// A text that cannot be a token; says nothing of the text.
+/// A text that cannot be a token; the error repeats nothing of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidToken {
-    /// Longer than 512 characters, empty, or with other characters than RFC 6750 §2.1 allows.
+    /// Longer than 512 characters, empty, or with characters that RFC 6750 §2.1 does not allow.
     #[error(
         "a token is 1 to {MAX_TOKEN_CHARACTERS} letters, digits and -._~+/, maybe with = at the end"
     )]
@@ -32,8 +32,8 @@ pub enum InvalidToken {
 
 /// The SHA-256 of a token.
 ///
-/// Equality takes the same time wherever two digests differ. What a lookup's time may still tell is a
-/// property of the digest, and nobody can choose tokens by digest.
+/// Comparison takes the same time wherever two digests differ. The time of a look-up may still
+/// depend on the digest, but an attacker cannot choose tokens by their digest.
 #[derive(Clone, Copy)]
 pub struct TokenDigest([u8; 32]);
 
@@ -41,7 +41,7 @@ impl TokenDigest {
     /// The digest of a new token.
     ///
     /// # Errors
-    /// The text is no token, or too short to be one that nobody guesses.
+    /// The text is not a token, or is short enough to be guessed.
     pub fn of_new(token: &str) -> Result<Self, InvalidToken> {
         let digest = Self::of(token)?;
         if token.len() < MIN_TOKEN_CHARACTERS {
@@ -73,8 +73,8 @@ impl TokenDigest {
         Some(Self(bytes))
     }
 
-    /// 64 hexadecimal digits, for the file of tokens. There is no `Display`, so that none gets into a
-    /// log by accident.
+    /// 64 hexadecimal digits, for the token file. There is no `Display`, so that no digest gets
+    /// into a log by accident.
     #[must_use]
     pub fn to_hex(&self) -> String {
         use fmt::Write;

@@ -1,15 +1,17 @@
-//! Who asks, what they may do and what they may see.
+//! Authentication and authorization: the principal of a request, its permissions and what it may
+//! see.
 //!
-//! Every request has a [`Principal`]. With `auth.mode = "none"` everybody is the same one; with
-//! `auth.mode = "tokens"` the bearer token says who it is (RFC 6750, the header form only: a URL ends
-//! up in logs and histories, so a token in a query string is not looked at).
+//! Every request has a [`Principal`]. With `auth.mode = "none"` all requests have the same one;
+//! with `auth.mode = "tokens"` it is determined by the bearer token (RFC 6750, the header form
+//! only: URLs end up in logs and histories, so a token in a query string is ignored).
 //!
-//! - The file of tokens holds digests, never tokens. Whoever reads it cannot ask with it.
-//! - What belongs to a principal (sessions, cursors) belongs to its name, not to the token: a token is
+//! - The token file holds digests, never tokens. Reading it does not allow a request to be made
+//!   with it.
+//! - Sessions and cursors belong to the name of a principal, not to its token: a token can be
 //!   replaced without losing them. Several tokens may have one name and different rights.
-//! - A token that leaves the file, expires, or changes its rights ends at once: requests are refused,
-//!   and [`Principal::stands`] turns false for good, so that what is open under it can be ended.
-//!   [`Authenticator::revoked`] says when to look.
+//! - A token that is removed from the file, expires, or changes its rights is revoked at once:
+//!   requests are refused, and [`Principal::stands`] becomes false permanently, so that what was
+//!   opened under it can be ended. [`Authenticator::revoked`] signals when to check.
 
 mod authenticator;
 mod bearer;

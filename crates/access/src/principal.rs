@@ -1,4 +1,4 @@
-//! Who a request acts for.
+//! The principal for which a request acts.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,14 +6,14 @@ use model::PrincipalId;
 
 use super::{Denied, Visibility};
 
-/// Something that a principal may be allowed to do.
+/// A permission of a principal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Permission {
     /// Read events and resources, and have sessions and streams of its own.
     Read,
-    /// Send messages to sessions of its own.
+    /// Send messages to its own sessions.
     Send,
-    /// Operate the edge: look at, write to and end what belongs to others.
+    /// Operate the edge: inspect, write to and end sessions of other principals.
     Admin,
 }
 
@@ -46,7 +46,7 @@ impl Permission {
     }
 }
 
-/// A set of permissions. None includes another: an operator's token need not read events.
+/// A set of permissions. None includes another: an operator's token need not allow reading events.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Permissions(u8);
 
@@ -67,7 +67,8 @@ impl FromIterator<Permission> for Permissions {
     }
 }
 
-/// Who a request acts for, with what rights. Shared by everything that the token opened.
+/// The principal for which a request acts, with its rights. Shared by everything that was opened
+/// with the token.
 #[derive(Debug)]
 pub struct Principal {
     /// What sessions, cursors and tasks belong to.
@@ -97,7 +98,7 @@ impl Principal {
         Self::new(PrincipalId::anonymous(), read, Visibility::all())
     }
 
-    /// Refuses who does not have `permission`.
+    /// Refuses a principal without `permission`.
     ///
     /// # Errors
     /// [`Denied::Forbidden`].
@@ -116,7 +117,7 @@ impl Principal {
         !self.fallen.load(Ordering::Acquire)
     }
 
-    /// Ends its standing; `true` if it stood until now.
+    /// Revokes the token; `true` if it was valid until now.
     pub(super) fn fall(&self) -> bool {
         !self.fallen.swap(true, Ordering::AcqRel)
     }

@@ -1,4 +1,4 @@
-//! The tokens of a file, by digest.
+//! The tokens of a token file, by digest.
 //!
 //! ```toml
 //! [[token]]
@@ -11,7 +11,8 @@
 //! expires_at = 2027-01-01T00:00:00Z
 //! ```
 //!
-//! Errors name the line and never repeat a value: somebody may have put the token itself there.
+//! Errors name the line and never repeat a value: the token itself may have been written there by
+//! mistake.
 
 mod entry;
 
@@ -28,19 +29,19 @@ use toml::Spanned;
 use super::{Denied, Principal, TokenDigest};
 use entry::Fields;
 
-/// Most tokens in one file.
+/// Maximum number of tokens in one file.
 const MAX_TOKENS: usize = 10_000;
 
-/// A file of tokens that cannot be used.
+/// A token file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenFileError {
     /// It cannot be read.
     #[error("cannot read the file")]
     Read(#[source] io::Error),
-    /// A folder, a pipe, or something else that has no end.
+    /// A folder, a pipe, or something else without an end.
     #[error("not a file")]
     NotAFile,
-    /// Larger than we read.
+    /// Larger than the bound.
     #[error("larger than {max_bytes} bytes")]
     TooLarge {
         /// The bound.
@@ -49,27 +50,27 @@ pub enum TokenFileError {
     /// Not UTF-8.
     #[error("not text in UTF-8")]
     NotText,
-    /// Not what a file of tokens looks like.
+    /// Not in the format of a token file.
     #[error("line {line}: {reason}")]
     Line {
         /// The line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The error in that line.
         reason: String,
     },
 }
 
-/// Checks what a file of tokens says.
+/// Checks the content of a token file.
 ///
 /// # Errors
-/// What [`TokenFileError`] says, with the line.
+/// See [`TokenFileError`], with the line.
 pub fn check_tokens(text: &str) -> Result<(), TokenFileError> {
     TokenTable::parse(text).map(drop)
 }
 
-/// What one token gives.
+/// The rights of one token.
 struct Grant {
-    /// The name of the token, for people and logs.
+    /// The name of the token, for operators and logs.
     name: Box<str>,
     principal: Arc<Principal>,
     expires_at: Option<Timestamp>,
@@ -108,10 +109,10 @@ impl TokenTable {
         };
         let file: File = toml::from_str(text).map_err(|error| {
             let place = error.span().map_or(0, |span| span.start);
-            // The parser's own words would repeat what stands there.
+            // The parser's own message would repeat the text of the file.
             let reason = match toml::from_str::<BTreeMap<String, toml::Value>>(text) {
-                Err(_) => "not TOML, or a key stands there twice",
-                Ok(_) => "only [[token]] blocks may stand here",
+                Err(_) => "not TOML, or a key is given twice",
+                Ok(_) => "only [[token]] blocks are allowed here",
             };
             at(place, reason.to_owned())
         })?;
@@ -138,12 +139,12 @@ impl TokenTable {
         Ok(table)
     }
 
-    /// How many.
+    /// Number of tokens.
     pub(super) fn len(&self) -> usize {
         self.grants.len()
     }
 
-    /// Who shows the token.
+    /// The principal of a token, by its digest.
     pub(super) fn find(
         &self,
         token: &TokenDigest,
@@ -156,8 +157,8 @@ impl TokenTable {
         Ok(Arc::clone(&grant.principal))
     }
 
-    /// Takes the place of `old`: tokens whose rights stay keep what is open under them, the others
-    /// fall. Gives the names of those.
+    /// Replaces `old`: tokens with unchanged rights keep what is open under them, the others are
+    /// revoked. Returns the names of the revoked ones.
     pub(super) fn succeed(&mut self, old: &Self) -> Vec<Box<str>> {
         let mut fallen = Vec::new();
         for (digest, before) in &old.grants {
@@ -174,7 +175,7 @@ impl TokenTable {
         fallen
     }
 
-    /// Ends the standing of tokens whose time is over; gives their names.
+    /// Revokes expired tokens; returns their names.
     pub(super) fn expire(&self, now: Timestamp) -> Vec<Box<str>> {
         let over = self.grants.values().filter(|grant| grant.is_over(now));
         over.filter(|grant| grant.principal.fall())

@@ -1,4 +1,4 @@
-//! The file of tokens on disk: looked at now and then, read when it changed.
+//! The token file on disk: checked at intervals, read when it changed.
 
 use std::{
     fs::{self, File},
@@ -13,17 +13,17 @@ use sha2::{Digest, Sha256};
 
 use super::table::{TokenFileError, TokenTable};
 
-/// Largest file that is read: 10,000 tokens with some owners each.
+/// Maximum size of the file: 10,000 tokens with a few owners each.
 const MAX_FILE_BYTES: u64 = 4 << 20;
-/// A file has to look the same for so long before it is believed: most editors and copies that write
-/// in place are through by then. Replacing the file by rename needs no such luck.
+/// A file has to stay unchanged for this long before it is used: by then, most editors and copies
+/// that write in place have finished. Replacing the file by rename does not depend on this.
 const SETTLE: Duration = Duration::from_millis(100);
-/// A file that changed so shortly before it was read is read once more: on coarse clocks a second
-/// change may have left the same time.
+/// A file that changed shorter than this before it was read is read once more: on coarse clocks a
+/// second change may have left the same timestamp.
 const COARSEST_CLOCK: Duration = Duration::from_secs(2);
 
-/// What changes when a file does. The inode tells a rename, and a Kubernetes Secret, which is a symlink
-/// that moves.
+/// The metadata that changes when a file does. The inode reveals a rename, and a Kubernetes Secret,
+/// which is a symlink that moves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Stamp {
     modified: SystemTime,
@@ -34,7 +34,7 @@ struct Stamp {
 impl Stamp {
     fn of(path: &Path) -> Result<Self, TokenFileError> {
         let metadata = fs::metadata(path).map_err(TokenFileError::Read)?;
-        // Opening a pipe would wait for its other end.
+        // Opening a pipe would block until its other end is opened.
         if !metadata.is_file() {
             return Err(TokenFileError::NotAFile);
         }
@@ -45,7 +45,7 @@ impl Stamp {
         })
     }
 
-    /// Whether a later change shows for certain.
+    /// Whether any later change is certain to show.
     fn is_settled(self) -> bool {
         self.modified
             .elapsed()
@@ -53,14 +53,14 @@ impl Stamp {
     }
 }
 
-/// The file, and what of it is known.
+/// The file, and what is known of it.
 #[derive(Debug)]
 pub(super) struct TokenFile {
     path: PathBuf,
     known: Option<Stamp>,
-    /// Digest of the text that was last good.
+    /// Digest of the last valid text.
     in_force: [u8; 32],
-    /// What was last said of it, so that it is said once.
+    /// The last error that was reported, so that each is reported once.
     complaint: Option<String>,
 }
 
@@ -83,10 +83,10 @@ impl TokenFile {
         &self.path
     }
 
-    /// Its tokens, if it changed. Blocks.
+    /// Its tokens, if the file changed. Blocks.
     ///
     /// # Errors
-    /// What is wrong with it, once.
+    /// An error in the file, reported once.
     pub(super) fn look(&mut self) -> Result<Option<TokenTable>, TokenFileError> {
         let looked = self.read_if_changed();
         let complaint = looked.as_ref().err().map(said);
@@ -123,7 +123,7 @@ fn digest(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }
 
-/// An error with its source, to compare.
+/// An error with its source, for comparison.
 fn said(error: &TokenFileError) -> String {
     format!(
         "{error}: {:?}",
@@ -131,7 +131,7 @@ fn said(error: &TokenFileError) -> String {
     )
 }
 
-/// Reads the whole file within its bound.
+/// Reads the whole file, up to its maximum size.
 pub(super) fn read(path: &Path) -> Result<String, TokenFileError> {
     Stamp::of(path)?;
     let file = File::open(path).map_err(TokenFileError::Read)?;

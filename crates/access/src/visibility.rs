@@ -1,27 +1,30 @@
-//! Which owners and repositories a principal may see.
+//! The owners and repositories that a principal may see.
 
 use std::{cmp::Ordering, sync::Arc};
 
 use model::{EventFacts, ResourceUri};
 
-/// Most owners and repositories of one principal.
+/// Maximum number of owners and repositories of one principal.
 const MAX_NAMES: usize = 256;
-/// Longest name of an owner or a repository, in bytes; GitHub's own bound for repositories is 100.
+/// Maximum length of an owner's or a repository's name, in bytes; GitHub's own bound for
+/// repositories is 100.
 const MAX_NAME_BYTES: usize = 100;
 
-/// What a principal may see: everything, or what belongs to some owners and repositories. Names compare
-/// without case, as GitHub does. Cloning is cheap.
+/// What a principal may see: everything, or only events of certain owners and repositories. Names
+/// are compared without case, as GitHub does. Cloning is cheap.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Visibility(Option<Arc<Only>>);
 
-/// Both lists are sorted and in lower case, so that a look takes a few comparisons and no memory.
+/// Both lists are sorted and in lower case, so that a check takes a few comparisons and no
+/// allocation.
 #[derive(PartialEq, Eq, Debug)]
 struct Only {
     owners: Box<[Box<str>]>,
     repositories: Box<[(Box<str>, Box<str>)]>,
 }
 
-/// Names that make no visibility. Says which rule, never the name: it comes from a file beside secrets.
+/// Names that are not valid here. The error states the rule, never the name, because it comes from
+/// a file next to secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum VisibilityError {
     /// Not an owner's name.
@@ -41,8 +44,8 @@ impl Visibility {
         Self(None)
     }
 
-    /// What belongs to one of `owners`, or to one of `repositories` (`owner/repo`). No names at all:
-    /// nothing.
+    /// Only what belongs to one of `owners`, or to one of `repositories` (`owner/repo`). Without
+    /// any name: nothing.
     ///
     /// # Errors
     /// A name that GitHub would not give, or more than 256.
@@ -133,14 +136,14 @@ impl Only {
     }
 }
 
-/// Compares a name in lower case with one in any.
+/// Compares a name in lower case with one in any case.
 fn without_case(known: &str, given: &str) -> Ordering {
     known
         .bytes()
         .cmp(given.bytes().map(|b| b.to_ascii_lowercase()))
 }
 
-/// A name in lower case; `None` if GitHub would not give it.
+/// A name in lower case; `None` if it is not valid on GitHub.
 fn name(text: &str, marks: &str) -> Option<Box<str>> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || marks.contains(c);
     let good = (1..=MAX_NAME_BYTES).contains(&text.len()) && text.chars().all(allowed);

@@ -2,95 +2,103 @@
 
 use std::time::Duration;
 
-/// Recent events that an edge keeps encoded: a stream that is further behind reads the log.
-/// At 2 KiB an event this is 16 MiB at most in practice.
+/// Recent events that an edge keeps encoded: a stream that is further behind reads the log. At 2
+/// KiB an event this is at most 16 MiB in practice.
 pub(crate) const RING_EVENTS: usize = 8192;
-/// Bytes of encoded events that the ring keeps at most; large events shorten it.
+/// Maximum bytes of encoded events in the ring; large events shorten it.
 pub(crate) const RING_BYTES: usize = 64 << 20;
-/// Bytes that a stream hands to hyper at once: a burst goes out in few writes, and a slow client holds
-/// no more than this beside the socket's own buffer.
+/// Maximum bytes that a stream hands to hyper at once: a burst is sent in few writes, and a slow
+/// client holds no more than this beside the socket's own buffer.
 pub(crate) const BATCH_BYTES: usize = 64 << 10;
-/// Events that a stream looks at in one turn, so that one busy stream does not starve the others.
+/// Events that a stream examines in one turn, so that one busy stream does not starve the others.
 pub(crate) const BATCH_EVENTS: usize = 256;
-/// Events that one read of the log brings to a stream that is behind.
+/// Events that one read of the log returns to a stream that is behind.
 pub(crate) const CATCH_UP_EVENTS: usize = 256;
-/// Reads of the log at the same time; the others wait for their turn.
+/// Concurrent reads of the log; further ones wait for their turn.
 pub(crate) const CATCH_UP_READS: usize = 32;
-/// Bytes of the pages that streams share, with the frames that are made of them; then those go first
-/// that were asked for longest ago.
+/// Bytes of the pages that streams share, including the frames made of them; beyond that the least
+/// recently used pages are dropped.
 pub(crate) const CATCH_UP_PAGE_BYTES: u64 = 32 << 20;
-/// How long a page is kept for other streams: clients of an edge that went away come back within seconds.
+/// Time for which a page is cached for other streams: the clients of an edge that stopped reconnect
+/// within seconds.
 pub(crate) const CATCH_UP_PAGE_LIFETIME: Duration = Duration::from_secs(10);
-/// Pause before a read of the log that failed is tried again.
+/// Pause before a failed read of the log is retried.
 pub(crate) const CATCH_UP_PAUSE: Duration = Duration::from_secs(1);
-/// Parts that the open streams are divided into for heartbeats and drain, so that the work is spread.
+/// Number of slices into which the open streams are divided for heartbeats and drain, so that the
+/// work is spread.
 pub(crate) const WHEEL_SLICES: usize = 64;
-/// Streams that are taken from the list of all under one lock, to be woken without it.
+/// Streams copied from the list of all streams under one lock, so that waking them needs no lock.
 pub(crate) const VISITED_AT_ONCE: usize = 256;
-/// Nobody is cut for the events that came while it was behind for less than this.
+/// A client that has been behind for less than this is not cut for its number of unread events.
 pub(crate) const BURST_PATIENCE: Duration = Duration::from_secs(1);
-/// A client that has been behind for so long when its stream ends gets no farewell if it takes nothing: it
-/// would keep the stream open for as long as it likes.
+/// A client that has been behind for this long when its stream ends gets no farewell if it takes
+/// nothing: otherwise it could keep the stream open indefinitely.
 pub(crate) const FAREWELL_PATIENCE: Duration = Duration::from_secs(60);
-/// How much later than the edge the kernel cuts a client that does not read.
+/// Extra time before the kernel drops a client that stopped reading; the edge should act first and
+/// give the reason.
 pub(crate) const KERNEL_LATER: Duration = Duration::from_secs(10);
-/// What a client is told to wait before it comes back after a close of ours, in milliseconds.
+/// Time that a client is told to wait before it reconnects after the edge closed its stream, in
+/// milliseconds.
 pub(crate) const RETRY_MILLIS: u64 = 1000;
-/// Session changes that wait to be looked at; on overflow all sessions with a stream are looked at.
+/// Session changes that wait to be examined; on overflow all sessions with a stream are examined.
 pub(crate) const SESSION_CHANGES: usize = 1024;
 
-/// How long the body of a POST may take to arrive.
+/// Time within which the body of a POST has to arrive.
 pub(crate) const BODY_DEADLINE: Duration = Duration::from_secs(10);
-/// Calls of sessions that run on one edge at once; more get 503.
+/// Concurrent calls of sessions on one edge; further ones get 503.
 pub(crate) const MAX_CALLS: usize = 4096;
-/// Calls of one session that run on one edge at once; more get 503.
+/// Concurrent calls of one session on one edge; further ones get 503.
 pub(crate) const MAX_CALLS_PER_SESSION: usize = 64;
-/// A call that has neither answered nor said anything for so long begins to answer as a stream: its
-/// connection is kept open, and (from 2025-11-25 on) the client can come back for the answer.
+/// A call that has sent neither an answer nor a message for this long begins to answer as a stream:
+/// its connection is kept open, and (from 2025-11-25 on) the client can reconnect for the answer.
 pub(crate) const STREAM_AFTER: Duration = Duration::from_secs(3);
-/// Frames of a recorded call that wait for its client; a client that reads more slowly is cut off, and
-/// comes back for the rest.
+/// Frames of a recorded call that wait for its client; a client that reads more slowly is
+/// disconnected, and reconnects for the rest.
 pub(crate) const WAITING_FRAMES: usize = 64;
-/// How long a call whose edge is gone counts as running.
+/// Time for which a call whose edge died still counts as running.
 pub(crate) const CALL_LEASE: Duration = Duration::from_secs(30);
-/// How long a call waits for the client's answer to a question: a person may have to think.
+/// Time that a call waits for the client's answer to a question: a person may have to think.
 pub(crate) const ASK_DEADLINE: Duration = Duration::from_secs(600);
-/// How often a mailbox is looked at without a hint while a call waits: the most that a lost hint costs.
+/// Interval at which a waiting call checks a mailbox without a hint: the maximum delay caused by a
+/// lost hint.
 pub(crate) const ANSWER_POLL: Duration = Duration::from_secs(2);
-/// How often HTTP+SSE streams look for answers without a hint. Each look is a read of the store, and a bus
-/// that loses hints says so, so this is the last resort.
+/// Interval at which HTTP+SSE streams check for answers without a hint. Each check is a read of the
+/// store, and a bus that loses hints reports it, so this is the last resort.
 pub(crate) const ANSWER_LOOK: Duration = Duration::from_secs(5);
-/// Parts that the streams which carry answers are divided into for that look.
+/// Number of slices into which the streams that carry answers are divided for that check.
 pub(crate) const ANSWER_SLICES: usize = 64;
-/// How long a client may take to call again with its answers.
+/// Time within which a client has to call again with its answers.
 pub(crate) const STATE_LIFETIME: Duration = Duration::from_secs(3600);
-/// How long a task lives from the call on, and may be worked on.
+/// Lifetime of a task, from the call on; also the maximum time to work on it.
 pub(crate) const TASK_TTL: Duration = Duration::from_secs(24 * 60 * 60);
-/// How often a client should ask for a task, in milliseconds.
+/// Interval at which a client should poll a task, in milliseconds.
 pub(crate) const TASK_POLL_MILLIS: u64 = 1000;
-/// How long a task whose edge is gone counts as worked on.
+/// Time for which a task whose edge died still counts as being worked on.
 pub(crate) const TASK_LEASE: Duration = Duration::from_secs(60);
-/// Changes of tasks that wait to be told; on overflow the regular round tells them.
+/// Changes of tasks that wait to be announced; on overflow the periodic check announces them.
 pub(crate) const TASK_CHANGES: usize = 1024;
-/// Reports of messages that were handed over and wait to be passed on; on overflow a sender hears
-/// "stored", which is true as well.
+/// Delivery reports of messages that wait to be passed on; on overflow a sender gets "stored",
+/// which is also true.
 pub(crate) const DELIVERY_REPORTS: usize = 1024;
-/// How often an edge looks at the sessions whose stream it holds, whatever the bus says.
+/// Interval at which an edge checks the sessions whose streams it holds, independent of the bus.
 pub(crate) const SESSION_CHECK: Duration = Duration::from_secs(15);
-/// Tries of a session's change while other edges change it too.
+/// Attempts to change a session while other edges change it too.
 pub(crate) const UPDATE_TRIES: usize = 16;
 
 /// Default of `edge.max_streams`.
 pub(crate) const MAX_STREAMS: usize = 15_000;
-/// Default of `edge.max_stream_seconds`: what a new edge waits at most for its share.
+/// Default of `edge.max_stream_seconds`: the maximum time until a new edge has its share of the
+/// streams.
 pub(crate) const MAX_STREAM_SECONDS: u32 = 3600;
-/// Smallest of `edge.max_stream_seconds`, in heartbeats: ages are looked at with them.
+/// Minimum of `edge.max_stream_seconds`, in heartbeats, because ages are checked with each
+/// heartbeat.
 pub(crate) const MIN_STREAM_HEARTBEATS: u64 = 8;
-/// Default of `edge.heartbeat_seconds`: below the 45 s after which the first balancers cut.
+/// Default of `edge.heartbeat_seconds`: below the 45 s after which the strictest balancers cut idle
+/// connections.
 pub(crate) const HEARTBEAT_SECONDS: u64 = 15;
 /// Default of `edge.max_behind_seconds`.
 pub(crate) const MAX_BEHIND_SECONDS: u64 = 60;
-/// Largest of `edge.stream_threads`: more than the cores of any machine that this runs on.
+/// Maximum of `edge.stream_threads`: more than the cores of any machine on which this runs.
 pub(crate) const MAX_STREAM_THREADS: usize = 1024;
 /// Default of `edge.drain_seconds`.
 pub(crate) const DRAIN_SECONDS: u64 = 20;
@@ -102,31 +110,31 @@ pub(crate) const SESSION_MAX_SECONDS: u64 = 7 * 24 * 60 * 60;
 pub(crate) const MAX_SESSIONS: u64 = 1_000_000;
 /// Default of `edge.max_sessions_per_principal`.
 pub(crate) const MAX_SESSIONS_PER_PRINCIPAL: u32 = 10_000;
-/// Idle time of a session that goes with its stream: while that is open, its edge looks at the session
-/// every [`SESSION_CHECK`]; an edge that died looks no more.
+/// Idle time of a session that ends with its stream: while the stream is open, its edge checks the
+/// session every [`SESSION_CHECK`]; an edge that died does not.
 pub(crate) const STREAM_SESSION_IDLE: Duration = Duration::from_secs(90);
-/// Sessions that are looked at side by side.
+/// Sessions that are checked concurrently.
 pub(crate) const SESSION_LOOKS: usize = 32;
 /// Default of `edge.max_body_bytes`: what both official SDKs accept.
 pub(crate) const MAX_BODY_BYTES: usize = 4 << 20;
-/// Default of `edge.rates.memory_calls_per_second`: several times what one connection can ask.
+/// Default of `edge.rates.memory_calls_per_second`: several times what one connection can request.
 pub(crate) const MEMORY_CALLS_PER_SECOND: u32 = 50_000;
-/// Default of `edge.rates.store_calls_per_second`. Without tokens all clients are one principal, and all
-/// of them may read a resource when it changes.
+/// Default of `edge.rates.store_calls_per_second`. Without tokens all clients share one principal,
+/// and all of them may read a resource when it changes.
 pub(crate) const STORE_CALLS_PER_SECOND: u32 = 20_000;
-/// Default of `edge.rates.waiting_calls`: a waiting call is a task and a connection, no thread.
+/// Default of `edge.rates.waiting_calls`: a waiting call holds a task and a connection, but no
+/// thread.
 pub(crate) const WAITING_CALLS: usize = 1024;
-/// How long a call of a store or of the sync role may keep a request waiting.
+/// Time for which a call to a store or to the sync role may delay a request.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
 
-/// NDJSON connections of one edge; one more is sent away with 503 and `Retry-After`. Each may hold a
-/// line of 4 MiB, which a stream does not.
+/// NDJSON connections of one edge; further ones are refused with 503 and `Retry-After`. Each may
+/// hold a line of 4 MiB, which a stream does not.
 pub(crate) const LINE_CONNECTIONS: usize = 1000;
-/// Requests of one NDJSON connection that run at the same time; then its lines wait.
+/// Concurrent requests of one NDJSON connection; beyond that its further lines wait.
 pub(crate) const LINES_IN_FLIGHT: usize = 64;
-/// Answers of one NDJSON connection that wait for a client that does not read; then requests
-/// wait.
+/// Answers of one NDJSON connection that wait for a client that does not read; beyond that its
+/// requests wait.
 pub(crate) const LINES_QUEUED: usize = 64;
-/// How long an NDJSON connection is silent at most: then an empty line keeps proxies from
-/// cutting it.
+/// Maximum silence on an NDJSON connection: after that an empty line keeps proxies from cutting it.
 pub(crate) const LINE_SILENCE: Duration = Duration::from_secs(15);

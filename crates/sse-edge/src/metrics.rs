@@ -1,4 +1,4 @@
-//! All instruments of the edge, in one place. Names are a contract with dashboards.
+//! All metrics of the edge, in one place. Their names are a contract with dashboards.
 
 use std::{fmt, time::Duration};
 
@@ -39,16 +39,16 @@ impl StreamKind {
     }
 }
 
-/// Why a reader did not get everything after its cursor.
+/// The reason for which a reader did not get everything after its cursor.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum GapReason {
-    /// The log had trimmed it.
+    /// The log had trimmed the events.
     Trimmed,
     /// The cursor is of another log.
     LogReplaced,
     /// The cursor is ahead of the log: the log lost something.
     AheadOfLog,
-    /// The cursor is damaged or another reader's.
+    /// The cursor is damaged or belongs to another reader.
     UnknownCursor,
 }
 
@@ -75,16 +75,16 @@ impl EncodeLabelValue for RateClass {
     }
 }
 
-/// Why a client that takes nothing is not waited for any more.
+/// The reason for which the edge cuts a client that takes nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum CutReason {
-    /// It may read no more.
+    /// Its token is no longer valid.
     Revoked,
     /// It has been behind for too long.
     Time,
     /// It is too many events behind.
     Lag,
-    /// Its stream has ended, and the farewell does not go out.
+    /// Its stream has ended, and the farewell cannot be sent.
     Ended,
 }
 
@@ -153,7 +153,7 @@ struct Bound {
     bound: StreamBound,
 }
 
-/// Counts the streams that ended by our doing.
+/// Counts the streams that the edge ended.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EndedStreams([Counter; Ending::ALL.len()]);
 
@@ -163,7 +163,7 @@ impl EndedStreams {
     }
 }
 
-/// The edge's instruments. Cheap to clone; the per-kind ones are looked up once.
+/// The edge's metrics. Cheap to clone; those per kind are looked up once.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
     open_streams: [Gauge; 3],
@@ -211,7 +211,7 @@ impl Metrics {
             "Calls refused because their principal reached a limit of edge.rates",
             refused,
         );
-        registry.register("forgewire_edge_open_streams", "Streams that are open", open);
+        registry.register("forgewire_edge_open_streams", "Open streams", open);
         registry.register(
             "forgewire_edge_delivered_events",
             "Events written to streams, counted once per stream",
@@ -219,12 +219,12 @@ impl Metrics {
         );
         registry.register(
             "forgewire_edge_delivery_latency_seconds",
-            "From the webhook's receipt until the event is handed to a live stream's socket (one stream in eight)",
+            "Time from the webhook's receipt until the event is handed to a live stream's socket (one stream in eight)",
             metrics.latency.clone(),
         );
         registry.register(
             "forgewire_edge_gaps",
-            "Readers that were told that something after their cursor is gone",
+            "Readers told that events after their cursor are gone",
             metrics.gaps.clone(),
         );
         registry.register(
@@ -234,7 +234,7 @@ impl Metrics {
         );
         registry.register(
             "forgewire_edge_cut_streams",
-            "Streams cut because their client did not read: for too long (time), too far behind (lag), it may not any more (revoked), or the stream had ended (ended)",
+            "Streams cut because their client did not read: behind for too long (time), too many events behind (lag), their token was no longer valid (revoked), or the stream had ended (ended)",
             metrics.cut_streams.clone(),
         );
         registry.register(
@@ -244,17 +244,17 @@ impl Metrics {
         );
         registry.register(
             "forgewire_edge_refused_streams",
-            "Streams refused because forgewire_edge_max_streams were open",
+            "Streams refused because forgewire_edge_max_streams streams were open",
             metrics.refused_streams.clone(),
         );
         registry.register(
             "forgewire_edge_max_streams",
-            "Most streams at once, by what decides it: the setting edge.max_streams, or the limit of file descriptors (raise the hard limit: ulimit -Hn, LimitNOFILE=)",
+            "Maximum number of open streams, by what determines it: the setting edge.max_streams, or the limit on file descriptors (raise the hard limit: ulimit -Hn, LimitNOFILE=)",
             metrics.max_streams.clone(),
         );
         registry.register(
             "forgewire_edge_ended_streams",
-            "Streams that ended by the edge's doing, by reason",
+            "Streams ended by the edge, by reason",
             ended,
         );
         registry.register(
@@ -265,7 +265,7 @@ impl Metrics {
         metrics
     }
 
-    /// Says how many streams there may be.
+    /// Sets the maximum number of streams.
     pub(crate) fn bounded(&self, bounds: StreamBounds) {
         let bound = Bound {
             bound: bounds.bound,

@@ -6,7 +6,7 @@ use model::{ManualClock, Timestamp};
 use super::*;
 use crate::TokenDigest;
 
-/// A folder with a file of tokens, a clock, and who looks at both.
+/// A folder with a token file, a clock, and the authenticator that uses both.
 struct Stage {
     folder: tempfile::TempDir,
     clock: Arc<ManualClock>,
@@ -41,7 +41,7 @@ impl Stage {
         }
     }
 
-    /// Replaces the file, as an editor does, and looks at it.
+    /// Replaces the file as an editor does, and checks it.
     fn replace(&self, text: &str) {
         let new = self.folder.path().join("new");
         fs::write(&new, text).unwrap();
@@ -182,7 +182,7 @@ async fn a_running_edge_notices_a_revocation_by_itself() {
     let mut revoked = stage.authenticator.revoked();
     stage.authenticator.spawn(&lifecycle, lifecycle.closed());
     fs::write(stage.folder.path().join("tokens.toml"), block("t2", "")).unwrap();
-    // Looking at the disk takes real time, during which paused time does not pass.
+    // Reading the disk takes real time, during which paused time does not advance.
     timeout(Duration::from_secs(20), revoked.changed())
         .await
         .unwrap()

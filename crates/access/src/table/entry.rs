@@ -10,13 +10,13 @@ use crate::{
     principal::{Permission, Permissions},
 };
 
-/// A block as it stands in the file. Values are read by hand: serde's errors repeat them.
+/// A block as written in the file. Values are read by hand, because serde's errors repeat them.
 pub(super) type Fields = BTreeMap<Spanned<String>, Spanned<Value>>;
 
 const KNOWN: &str = "id, sha256, principal, permissions, owners, repositories, expires_at";
-/// Longest name of a token, in characters.
+/// Maximum length of a token's name, in characters.
 const MAX_NAME_CHARACTERS: usize = 64;
-/// What our tokens begin with; a name that does is a token in the wrong place.
+/// The prefix of our tokens; a name with it is a token in the wrong place.
 const TOKEN_PREFIX: &str = "fw_";
 
 /// A block that was read.
@@ -27,7 +27,7 @@ pub(super) struct Entry {
     pub(super) expires_at: Option<Timestamp>,
 }
 
-/// What is wrong, and at which byte of the file.
+/// An error, and its byte offset in the file.
 #[derive(Debug)]
 pub(super) struct Wrong {
     pub(super) place: usize,
@@ -53,7 +53,7 @@ impl Field {
             .ok_or_else(|| self.wrong(format!("{key}: write it as \"text\"")))
     }
 
-    /// A list with something in it: an empty one could be meant as all or as nothing.
+    /// A list with at least one element: an empty one could be meant as all or as nothing.
     fn list(&self, key: &str) -> Result<Vec<&str>, Wrong> {
         let items = self.value.as_array().filter(|items| !items.is_empty());
         let texts = items.and_then(|items| items.iter().map(Value::as_str).collect());
@@ -130,8 +130,8 @@ fn principal_id(field: &Field) -> Result<PrincipalId, Wrong> {
     }
     let id = PrincipalId::new(name).map_err(|error| field.wrong(error.to_string()))?;
     if id == PrincipalId::anonymous() {
-        // Else a token would own what people without one made.
-        return Err(field.wrong("principal: this name stands for everybody without a token"));
+        // Otherwise a token would own what clients without a token have created.
+        return Err(field.wrong("principal: this name is reserved for clients without a token"));
     }
     Ok(id)
 }
@@ -158,7 +158,7 @@ fn visibility(owners: Option<&Field>, repositories: Option<&Field>) -> Result<Vi
     let paths = repositories
         .map(|field| field.list("repositories"))
         .transpose()?;
-    // The owners alone first, so that an error has the line of the list that is wrong.
+    // The owners are checked first, so that an error has the line of the list that is wrong.
     Visibility::only(owners.iter().copied(), []).map_err(|error| first.wrong(error.to_string()))?;
     Visibility::only(owners, paths.unwrap_or_default())
         .map_err(|error| last.wrong(error.to_string()))

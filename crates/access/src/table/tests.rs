@@ -10,7 +10,7 @@ fn digest(token: &str) -> TokenDigest {
     TokenDigest::of(token).unwrap()
 }
 
-/// A block for `token` with more lines of its own.
+/// A block for `token` with further lines.
 fn block(id: &str, token: &str, more: &str) -> String {
     let sha256 = digest(token).to_hex();
     format!("[[token]]\nid = \"{id}\"\nsha256 = \"{sha256}\"\nprincipal = \"{id}-team\"\n{more}\n")
@@ -104,7 +104,7 @@ fn what_is_wrong_is_named_by_line_and_never_repeated() {
         (
             4,
             format!("[[token]]\nid = \"a\"\nsha256 = \"{hex}\"\nprincipal = \"anonymous\""),
-            "everybody",
+            "reserved",
         ),
         (
             5,

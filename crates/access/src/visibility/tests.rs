@@ -99,7 +99,7 @@ fn a_name_that_github_would_not_give_is_refused() {
 }
 
 proptest! {
-    /// A look in sorted lists says what a look at every pattern says, whatever the case.
+    /// A search in the sorted lists agrees with a check of every pattern, regardless of case.
     #[test]
     fn it_sees_exactly_what_a_pattern_names(
         owners in prop::collection::vec("[ab]{1,2}", 0..4),
@@ -120,7 +120,8 @@ proptest! {
         });
         let event = event(owner.as_deref(), repo.as_deref());
         prop_assert_eq!(sees.allows(&event), expected);
-        // Who sees an event sees everything that it changes, and no resource of an event out of sight.
+        // A principal that sees an event sees every resource that the event changes, and no
+        // resource of an event that it may not see.
         if expected {
             prop_assert!(event.touched_uris().iter().all(|uri| sees.allows_uri(uri)));
         } else if let Some(uri) = event.resource_uri() {

@@ -41,7 +41,7 @@ pub(super) fn sample(text: &str, max_tokens: u32) -> ClientRequest {
     ClientRequest::Sample(CreateMessage::ask(text, max_tokens))
 }
 
-/// What the user said, in the words of the suite.
+/// The user's answer, worded as the suite expects.
 fn outcome(answer: ClientResult) -> String {
     match answer {
         ClientResult::Elicited(ElicitResult::Accepted(content)) => {
@@ -64,7 +64,7 @@ fn titled(pairs: [(&str, &str); 3]) -> Vec<(String, String)> {
         .to_vec()
 }
 
-/// A field of each kind, each filled in beforehand (SEP-1034).
+/// A field of each kind, each with a default value (SEP-1034).
 fn defaults() -> Vec<Property> {
     let text = Field::Text {
         min_length: None,
@@ -210,7 +210,7 @@ pub(super) fn tools() -> Vec<Box<dyn Tool>> {
         }),
         fixture::<Nothing>(
             "test_streaming_elicitation",
-            "Says how far it is, then asks the user.",
+            "Reports its progress, then asks the user.",
             |caller, _| {
                 Box::pin(async {
                     caller.outlet.progress(0.0, Some(1.0), Some("asking")).await;

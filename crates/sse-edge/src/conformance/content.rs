@@ -1,4 +1,4 @@
-//! Tools that answer one kind of content each.
+//! Tools that each answer with one kind of content.
 
 use mcp::{
     resource::{Contents, Payload},
@@ -10,7 +10,7 @@ use crate::tools::Tool;
 
 /// A red pixel (PNG, 1 × 1).
 pub(super) const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg==";
-/// No sound (WAV, no samples).
+/// Silence (WAV, no samples).
 const SILENCE: &str = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQAAAAA=";
 
 fn image() -> Content {
@@ -37,24 +37,24 @@ pub(super) fn tools() -> Vec<Box<dyn Tool>> {
             let text = Content::text("This is a simple text response for testing.");
             Box::pin(async { Ok(CallResult::new(vec![text])) })
         }),
-        fixture::<Nothing>("test_image_content", "Answers a picture.", |_, _| {
+        fixture::<Nothing>("test_image_content", "Gives an image.", |_, _| {
             Box::pin(async { Ok(CallResult::new(vec![image()])) })
         }),
-        fixture::<Nothing>("test_audio_content", "Answers a sound.", |_, _| {
+        fixture::<Nothing>("test_audio_content", "Gives audio.", |_, _| {
             let sound = Content::Audio {
                 data: SILENCE.into(),
                 mime_type: "audio/wav".into(),
             };
             Box::pin(async { Ok(CallResult::new(vec![sound])) })
         }),
-        fixture::<Nothing>("test_embedded_resource", "Answers a resource.", |_, _| {
+        fixture::<Nothing>("test_embedded_resource", "Gives a resource.", |_, _| {
             let text = "This is an embedded resource content.";
             let embedded = resource("test://embedded-resource", "text/plain", text);
             Box::pin(async { Ok(CallResult::new(vec![embedded])) })
         }),
         fixture::<Nothing>(
             "test_multiple_content_types",
-            "Answers several kinds.",
+            "Gives several kinds of content.",
             |_, _| {
                 let json = r#"{"test":"data","value":123}"#;
                 let content = vec![

@@ -1,4 +1,4 @@
-//! Tools that say that a list changed.
+//! Tools that announce the change of a list.
 
 use ports::ChangedLists;
 
@@ -9,7 +9,7 @@ pub(super) fn tools() -> Vec<Box<dyn Tool>> {
     vec![
         fixture::<Nothing>(
             "test_trigger_tool_change",
-            "Says that the tools changed.",
+            "Announces that the list of tools changed.",
             |caller, _| {
                 Box::pin(async {
                     let tools = ChangedLists {
@@ -23,7 +23,7 @@ pub(super) fn tools() -> Vec<Box<dyn Tool>> {
         ),
         fixture::<Nothing>(
             "test_trigger_prompt_change",
-            "Says that the prompts changed.",
+            "Announces that the list of prompts changed.",
             |caller, _| {
                 Box::pin(async {
                     let prompts = ChangedLists {

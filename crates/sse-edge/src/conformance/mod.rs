@@ -1,7 +1,8 @@
-//! What the official conformance suite wants a server to offer, beside what the product offers. Behind the
-//! cargo feature `conformance`, which production does not build.
+//! What the official conformance suite expects of a server beyond the product's own offer. Behind
+//! the cargo feature `conformance`, which production builds leave out.
 //!
-//! Names and texts are the suite's (npm `@modelcontextprotocol/conformance`, server scenarios).
+//! Names and texts are those of the suite (npm `@modelcontextprotocol/conformance`, server
+//! scenarios).
 
 mod asking;
 mod content;
@@ -28,7 +29,7 @@ use crate::{
     tools::Tool,
 };
 
-/// What a fixture does.
+/// The behaviour of a fixture.
 type Call = for<'a> fn(&'a Caller, &'a CallParams) -> BoxFuture<'a, Result<CallResult, CallError>>;
 
 /// A tool of the suite.

@@ -120,7 +120,7 @@ pub(crate) fn prompts() -> Vec<Box<dyn Prompt>> {
     ]
 }
 
-/// Candidates for an argument of a prompt of the suite, `None` if it is none.
+/// Candidates for an argument of a prompt of the suite; `None` for any other prompt.
 pub(crate) fn complete(params: &CompleteParams) -> Option<Vec<String>> {
     match &params.reference {
         Reference::Prompt { name } if name == "test_prompt_with_arguments" => {

@@ -14,7 +14,7 @@ fn resource(uri: &str, name: &str, mime_type: &str) -> ResourceDescriptor {
     }
 }
 
-/// What `resources/list` lists besides.
+/// The additional entries of `resources/list`.
 pub(crate) fn resources() -> Vec<ResourceDescriptor> {
     vec![
         resource("test://static-binary", "static-binary", "image/png"),
@@ -23,7 +23,7 @@ pub(crate) fn resources() -> Vec<ResourceDescriptor> {
     ]
 }
 
-/// What `resources/templates/list` lists besides.
+/// The additional entries of `resources/templates/list`.
 pub(crate) fn templates() -> Vec<TemplateDescriptor> {
     vec![TemplateDescriptor {
         uri_template: "test://template/{id}/data".to_owned(),
@@ -34,7 +34,7 @@ pub(crate) fn templates() -> Vec<TemplateDescriptor> {
     }]
 }
 
-/// A resource of the suite, `None` if it is none.
+/// A resource of the suite; `None` for any other URI.
 pub(crate) fn read(uri: &str) -> Option<Contents> {
     let text = |mime_type: &str, text: String| {
         let (uri, mime_type) = (uri.to_owned(), Some(mime_type.to_owned()));
@@ -67,7 +67,7 @@ pub(crate) fn read(uri: &str) -> Option<Contents> {
     }
 }
 
-/// A resource of the suite that takes subscriptions.
+/// Whether this is a resource of the suite that takes subscriptions.
 pub(crate) fn is_subscribable(uri: &str) -> bool {
     uri == "test://watched-resource"
 }

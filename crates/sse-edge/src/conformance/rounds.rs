@@ -84,12 +84,12 @@ fn single() -> Vec<Box<dyn Tool>> {
     ]
 }
 
-/// Several questions, at once or one after the other.
+/// Several questions, at once or one after another.
 fn several() -> Vec<Box<dyn Tool>> {
     vec![
         fixture::<Nothing>(
             "test_input_required_result_multiple_inputs",
-            "Asks three things at once.",
+            "Asks three questions at once.",
             |caller, _| {
                 Box::pin(async {
                     let requests = InputRequests::new()
@@ -103,7 +103,7 @@ fn several() -> Vec<Box<dyn Tool>> {
         ),
         fixture::<Nothing>(
             "test_input_required_result_multi_round",
-            "Asks, and asks again.",
+            "Asks two questions, one after the other.",
             |caller, _| {
                 Box::pin(async {
                     let step = form("Step 1: What is your name?", vec![text_field("name")]);
@@ -117,7 +117,7 @@ fn several() -> Vec<Box<dyn Tool>> {
         ),
         fixture::<Nothing>(
             "test_input_required_result_capabilities",
-            "Asks what the client can be asked.",
+            "Asks only the questions that the client's capabilities allow.",
             |caller, _| {
                 Box::pin(async {
                     let requests = InputRequests::new()

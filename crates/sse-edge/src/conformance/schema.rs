@@ -1,4 +1,4 @@
-//! A tool whose input schema uses what JSON Schema 2020-12 has.
+//! A tool whose input schema uses features of JSON Schema 2020-12.
 
 use mcp::tool::{Annotations, CallResult, Content, ToolDescriptor};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Tools that say something before they answer.
+//! Tools that send messages before they answer.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{Nothing, fixture, said};
 use crate::tools::Tool;
 
-/// What the suite expects between two messages.
+/// The pause that the suite expects between two messages.
 const PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) fn tools() -> Vec<Box<dyn Tool>> {
@@ -45,7 +45,7 @@ pub(super) fn tools() -> Vec<Box<dyn Tool>> {
         }),
         fixture::<Nothing>(
             "test_reconnection",
-            "Lets the client go and works on.",
+            "Ends the client's connection and continues to work.",
             |caller, _| {
                 Box::pin(async {
                     caller.outlet.hang_up().await;

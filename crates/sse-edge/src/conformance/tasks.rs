@@ -77,22 +77,22 @@ fn text(text: impl Into<String>) -> CallResult {
 
 #[derive(Deserialize, JsonSchema)]
 struct Greet {
-    /// Who is greeted.
+    /// The name to greet.
     name: String,
 }
 
 #[derive(Deserialize, JsonSchema)]
 struct SlowCompute {
-    /// How long it takes.
+    /// Duration of the job.
     seconds: f64,
-    /// Comes back in the result.
+    /// Returned in the result.
     #[serde(default)]
     label: String,
 }
 
 #[derive(Deserialize, JsonSchema)]
 struct ConfirmDelete {
-    /// What would be deleted.
+    /// The file that would be deleted.
     filename: String,
 }
 
@@ -111,7 +111,7 @@ fn name_form() -> ClientRequest {
     form("What is your name?", "name", field)
 }
 
-/// Nothing has to be filled: the suite answers with whatever it likes.
+/// No field is required: the suite's answer may have any content.
 fn form(message: &str, name: &'static str, field: Field) -> ClientRequest {
     ClientRequest::Elicit(Elicitation::Form {
         message: message.to_owned(),
@@ -137,7 +137,7 @@ fn confirm_delete<'a>(
     Box::pin(async {
         let ConfirmDelete { filename } = call.arguments()?;
         if !caller.client.declares(&["elicitation"]) {
-            return Ok(text(format!("{filename}: nobody can be asked")));
+            return Ok(text(format!("{filename}: this client cannot be asked")));
         }
         let question = confirm_form(&format!("Delete {filename}?"));
         let answer = caller.ask("confirm", question).await?;
@@ -197,13 +197,13 @@ pub(super) fn tools() -> Vec<Box<dyn Tool>> {
         ),
         job::<ConfirmDelete>(
             "confirm_delete",
-            "Asks before it would delete.",
+            "Asks for confirmation before it would delete a file.",
             Runs::AsTaskIfPossible,
             confirm_delete,
         ),
         job::<Nothing>(
             "multi_input",
-            "Asks two things at once.",
+            "Asks two questions at once.",
             Runs::AsTaskIfPossible,
             multi_input,
         ),
@@ -211,7 +211,7 @@ pub(super) fn tools() -> Vec<Box<dyn Tool>> {
             asks_first: true,
             ..job::<Nothing>(
                 "test_tool_with_task",
-                "Asks, and then works in a task.",
+                "Asks first, then works in a task.",
                 Runs::AsTaskOnly,
                 with_task,
             )

@@ -1,4 +1,4 @@
-//! How many streams an edge serves, and how old one becomes.
+//! The number of streams that an edge serves, and the maximum age of a stream.
 
 use std::fmt;
 
@@ -7,25 +7,25 @@ use tracing::{info, warn};
 
 use super::patience::Patience;
 
-/// What bounds the streams of an edge.
+/// The bounds on an edge's streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StreamBounds {
-    /// Most that are open at once.
+    /// Maximum number of streams open at once.
     pub(crate) max_streams: usize,
-    /// What decides that.
+    /// The reason for that number.
     pub(crate) bound: StreamBound,
     pub(crate) age: MaxAge,
     pub(crate) patience: Patience,
 }
 
-/// What decides how many streams there may be.
+/// The setting or limit that determines the maximum number of streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum StreamBound {
     /// `edge.max_streams`.
     Configured,
-    /// The process's limit of file descriptors.
+    /// The process's limit on file descriptors.
     Descriptors,
-    /// The bound of NDJSON connections, which are counted by themselves.
+    /// The bound on NDJSON connections, which are counted separately.
     Lines,
 }
 
@@ -39,7 +39,7 @@ impl StreamBound {
     }
 }
 
-/// What it bounds and where that comes from, for the client that is a stream too many.
+/// The bound and where it comes from, for the client whose stream exceeds it.
 impl fmt::Display for StreamBound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -51,7 +51,7 @@ impl fmt::Display for StreamBound {
 }
 
 impl StreamBounds {
-    /// The tighter one of what was configured and what the descriptors allow.
+    /// The tighter of the configured bound and what the descriptors allow.
     pub(crate) fn new(
         max_streams: usize,
         descriptors: Descriptors,
@@ -71,7 +71,7 @@ impl StreamBounds {
         }
     }
 
-    /// Logs which bound holds, and what raises it.
+    /// Logs which bound applies, and how to raise it.
     pub(crate) fn log(self, descriptors: Descriptors) {
         let (max_streams, limit) = (self.max_streams, descriptors.limit());
         if self.bound == StreamBound::Descriptors {
@@ -86,27 +86,28 @@ impl StreamBounds {
             info!(
                 max_streams,
                 file_descriptors = limit,
-                "edge.max_streams bounds the streams"
+                "edge.max_streams limits the number of streams"
             );
         }
     }
 }
 
-/// How old a stream becomes, in seconds of its hub. Clients that come back are spread over all edges, the
-/// new ones too; the jitter keeps those that came at the same time from coming back so.
+/// The maximum age of a stream, in seconds of its hub. Reconnecting clients are spread over all
+/// edges, including new ones; the jitter keeps clients that connected at the same time from
+/// reconnecting at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MaxAge {
-    /// 0 for no bound.
+    /// 0 means no bound.
     max_seconds: u32,
-    /// A stream whose time has come may have to wait so long until the wheel looks at it.
+    /// Time that may pass between a stream's end being due and the wheel's next visit to it.
     look_seconds: u32,
 }
 
 impl MaxAge {
-    /// The end of a stream that does not age.
+    /// The end of a stream that has no maximum age.
     pub(crate) const NEVER: u32 = u32::MAX;
 
-    /// At most `max_seconds`, looked at every `heartbeat_seconds`; 0 for no bound.
+    /// Up to `max_seconds`, checked every `heartbeat_seconds`; 0 means no bound.
     pub(crate) fn new(max_seconds: u32, heartbeat_seconds: u64) -> Self {
         Self {
             max_seconds,
@@ -114,13 +115,13 @@ impl MaxAge {
         }
     }
 
-    /// When a stream that opens in second `now` has to end: it is ended when it is between three quarters
-    /// of the bound and all of it old, with the wait for the wheel.
+    /// The second in which a stream that opens in second `now` has to end: its age is then between
+    /// three quarters of the bound and the whole bound, including the wait for the wheel.
     pub(crate) fn end(self, now: u32, random: impl FnOnce() -> u64) -> u32 {
         if self.max_seconds == 0 {
             return Self::NEVER;
         }
-        // A second that has begun counts at both ends: never too young, and never too old.
+        // Seconds that have begun count at both ends, so that no stream ends too young or too old.
         let least = self.max_seconds - self.max_seconds / 4;
         let late = self.look_seconds.saturating_add(1);
         let jitter = (self.max_seconds - least).saturating_sub(late);
@@ -174,7 +175,7 @@ mod tests {
             let max = least + more;
             let second = |millis: u64| u32::try_from(millis / 1000).unwrap();
             let end = MaxAge::new(max, heartbeat).end(second(opened_millis), || random);
-            // The wheel comes by once a heartbeat, at a time of its own.
+            // The wheel visits a stream once per heartbeat, at a phase of the stream's own.
             let mut look = phase_millis % (heartbeat * 1000);
             while look < opened_millis || second(look) < end {
                 look += heartbeat * 1000;

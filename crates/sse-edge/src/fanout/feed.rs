@@ -1,7 +1,8 @@
-//! What an open stream has to say next: a position in the ring, and the log when it has fallen off.
+//! The output of an open stream: a position in the ring, and the log once the position has fallen
+//! off the ring.
 //!
-//! A feed is driven by hyper's body or by a reactor ([`stream_driver`]), and does not know by which. Its
-//! position is what the client's socket took, so what a slow client has not got is not kept for it.
+//! A feed is driven by hyper's body or by a reactor ([`stream_driver`]), and does not know which.
+//! Its position covers only what the client's socket took, so nothing is stored for a slow client.
 
 mod reading;
 
@@ -30,11 +31,11 @@ use crate::{
     metrics::{CutReason, GapReason},
 };
 
-/// Changes of interest that led back and are remembered until the stream is back where it was. A session
-/// that changes faster gets some events twice, never none.
+/// Changes of interest that moved the stream back and are remembered until it has caught up again.
+/// If a session changes more often than that, some events are sent twice, and none is missed.
 const MAX_REWINDS: usize = 8;
 
-/// A comment: keeps proxies from cutting an idle stream (MCP 2026-07-28, Streamable HTTP).
+/// A comment line: it keeps proxies from cutting an idle stream (MCP 2026-07-28, Streamable HTTP).
 const HEARTBEAT: &[u8] = b":\n\n";
 
 /// An open stream as its driver sees it. Dropping it closes the stream.
@@ -43,31 +44,33 @@ pub(crate) struct Feed {
     stream: Arc<Stream>,
     slot: usize,
     reader: Reader,
-    /// Everything up to here that the stream wants has been taken by the client's socket.
+    /// The client's socket has taken every wanted event up to here.
     position: Sequence,
-    /// Where the edge was when the stream began: what its client had missed before does not count as lag.
+    /// The edge's position when the stream began: events that the client had missed before do not
+    /// count as lag.
     began_at: Sequence,
     interest: Arc<Interest>,
-    /// Empty but for the short time after a change of interest that led back.
+    /// Empty except for the short time after a change of interest that moved the stream back.
     rewinds: Vec<Rewind>,
-    /// More lies between the position and the head, whatever the marks say.
+    /// There is more between the position and the head, regardless of the marks.
     more: bool,
     opening: Option<Bytes>,
     log: Option<BoxFuture<'static, PageResult>>,
-    /// Where a stream that is behind the ring reads on.
+    /// The page that a stream behind the ring is reading.
     page: Option<Arc<LogPage>>,
-    /// What the mailbox has for the session; only its streams have one.
+    /// The session's mailbox; only the streams of sessions have one.
     inbox: Option<Box<Inbox>>,
-    /// When the newest of the events that are being sent was received, where that is measured.
+    /// The time at which the newest of the events being sent was received, if this stream is
+    /// measured.
     newest: Option<Timestamp>,
     wrote_since_beat: bool,
 }
 
-/// A session asked for more while its stream was open, so the stream went back. What it wanted before it
-/// has had already.
+/// A session added a subscription while its stream was open, so the stream moved back. Events that
+/// match its earlier interest have already been sent.
 struct Rewind {
     before: Arc<Interest>,
-    /// The position that it went back from.
+    /// The position from which the stream moved back.
     until: Sequence,
 }
 
@@ -105,7 +108,7 @@ impl Feed {
         self.opening = Some(out.freeze()).filter(|opening| !opening.is_empty());
     }
 
-    /// Reads the session's mailbox too; of the inbox the client has everything up to `known`.
+    /// Makes the stream read the session's mailbox too; the client has the inbox up to `known`.
     pub(crate) fn read_inbox(&mut self, inbox: Inbox, known: Sequence) {
         if inbox.has_answers() {
             self.hub.streams.carry_answers(self.slot);
@@ -114,7 +117,7 @@ impl Feed {
         self.inbox = Some(Box::new(inbox));
     }
 
-    /// What the mailbox has for the session; whether there was something.
+    /// Adds what the session's mailbox has; returns whether it added anything.
     fn fill_mail(&mut self, cx: &mut Context<'_>, out: &mut Outgoing) -> bool {
         let Some(inbox) = self.inbox.as_mut() else {
             return false;
@@ -123,7 +126,7 @@ impl Feed {
             None => return false,
             Some(Mailed::Page(of, page)) => (of, page),
             Some(Mailed::Gone) => {
-                // Wakes this stream, which then says farewell.
+                // Wakes this stream, which then sends its farewell.
                 self.stream.end(Ending::SessionEnded);
                 return false;
             }
@@ -150,13 +153,14 @@ impl Feed {
         true
     }
 
-    /// The stream as others see it.
+    /// The stream as the other components see it.
     pub(crate) fn stream(&self) -> &Stream {
         &self.stream
     }
 
-    /// The session asked for something else: goes back to where what was added begins. What follows is
-    /// looked at again, because a mark says nothing about what was wanted in between.
+    /// The session changed its subscriptions: moves back to where the added ones begin. The events
+    /// from there on are compared again, because a mark does not cover subscriptions that were
+    /// added since.
     fn change_interest(&mut self, interest: Arc<Interest>) {
         let before = std::mem::replace(&mut self.interest, interest);
         self.reader.wishes = self.interest.wishes;
@@ -176,7 +180,7 @@ impl Feed {
         }
     }
 
-    /// Goes on to a position, never back.
+    /// Moves forward to a position, never back.
     fn move_to(&mut self, position: Sequence) {
         self.position = self.position.max(position);
         if !self.rewinds.is_empty() {
@@ -184,10 +188,12 @@ impl Feed {
         }
     }
 
-    /// Why a client that takes nothing, and has been behind for so long, is not waited for any more.
+    /// The reason to cut a client that takes nothing and has been behind for this long; `None` to
+    /// keep waiting.
     fn impatience(&self, behind: Duration) -> Option<CutReason> {
         let (ending, patience) = (self.stream.ending(), self.hub.bounds.patience);
-        // Who may read no more gets no time to read on; the others may still take their farewell.
+        // A reader without the right to read gets no further time; the others may still read their
+        // farewell.
         if ending == Some(Ending::Revoked) {
             Some(CutReason::Revoked)
         } else if patience.is_over(behind) {
@@ -201,7 +207,7 @@ impl Feed {
         }
     }
 
-    /// What is told beside events; whether there was something.
+    /// Adds the news other than events; returns whether it added anything.
     fn fill_news(&mut self, out: &mut Outgoing) -> bool {
         let Some(news) = self.stream.take_news() else {
             return false;
@@ -215,7 +221,7 @@ impl Feed {
             out.keep(|out| out.put_slice(&opening));
             return true;
         }
-        // Mail before the events: it is little, and the events of a stream that is behind are many.
+        // Mail before events: there is little of it, and a stream that is behind has many events.
         let said = self.fill_news(out) || self.fill_mail(cx, out) || self.fill_events(cx, out);
         if said {
             self.wrote_since_beat = true;
@@ -254,7 +260,8 @@ impl Source for Feed {
         metrics.delivered(self.stream.kind, progress.events, late);
         if !progress.is_all {
             self.more = true;
-            // Whoever does not read holds nothing meanwhile, and finds the page again.
+            // A client that does not read holds no page meanwhile, and gets it from the cache
+            // again.
             self.page = None;
         }
     }

@@ -1,4 +1,4 @@
-//! What the tests of the fan-out stand on: events, a log that answers when told to, a hub.
+//! Fixtures for the fan-out's tests: events, a log whose answers the test releases, and a hub.
 
 use std::sync::{
     Arc,
@@ -66,7 +66,7 @@ pub(crate) fn repo_filter(repo: &str) -> FilterSet {
     .unwrap()
 }
 
-/// A session that asks for nothing.
+/// A session without subscriptions.
 pub(crate) fn session() -> Session {
     Session {
         id: SessionId::new("s").unwrap(),
@@ -87,7 +87,8 @@ pub(crate) fn session() -> Session {
     }
 }
 
-/// What a session asks for: whole events by repository, and changes of resources, each after a position.
+/// A session's interest: whole events by repository, and changes of resources, each after a
+/// position.
 pub(crate) fn interest(revision: u64, repos: &[(&str, u64)], uris: &[(&str, u64)]) -> Interest {
     let at = |since: u64| LogPosition {
         epoch: EPOCH,
@@ -120,7 +121,7 @@ pub(crate) fn hub(log: &Arc<GatedLog>, ring: Ring, max_streams: usize) -> Arc<Hu
     hub_with_age(log, ring, max_streams, MaxAge::new(0, 15))
 }
 
-/// Nothing but a number of streams.
+/// Bounds that limit only the number of streams.
 pub(crate) fn bounds(max_streams: usize) -> StreamBounds {
     StreamBounds {
         max_streams,
@@ -130,7 +131,7 @@ pub(crate) fn bounds(max_streams: usize) -> StreamBounds {
     }
 }
 
-/// As [`hub`], with streams that become so old.
+/// As [`hub`], with a maximum age of streams.
 pub(crate) fn hub_with_age(
     log: &Arc<GatedLog>,
     ring: Ring,
@@ -167,7 +168,7 @@ pub(crate) fn started(epoch: Epoch, position: u64) -> Followed {
     }
 }
 
-/// A log whose answers wait until the test lets them through, and fail when it says so.
+/// A log that holds its answers until the test releases them, and fails when the test says so.
 #[derive(Debug)]
 pub(crate) struct GatedLog {
     state: Mutex<State>,
@@ -192,7 +193,7 @@ impl State {
 }
 
 impl GatedLog {
-    /// Reads bring at most `page_events`, and wait for [`GatedLog::let_reads`].
+    /// Reads return up to `page_events` events, and wait for [`GatedLog::let_reads`].
     pub(crate) fn new(page_events: usize) -> Arc<Self> {
         let (state, fails) = (Mutex::default(), AtomicBool::new(false));
         Arc::new(Self {
@@ -215,7 +216,7 @@ impl GatedLog {
         self.reads.add_permits(count);
     }
 
-    /// Reads that have begun so far.
+    /// Number of reads that have begun so far.
     pub(crate) fn begun(&self) -> usize {
         self.begun.load(Ordering::SeqCst)
     }
@@ -239,7 +240,7 @@ impl GatedLog {
         self.state.lock().events.push(event);
     }
 
-    /// Another log is in the place of this one.
+    /// Replaces this log by another one.
     pub(crate) fn replace(&self, events: Vec<Sequenced<StoredEvent>>) {
         *self.state.lock() = State {
             events,

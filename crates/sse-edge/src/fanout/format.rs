@@ -1,4 +1,4 @@
-//! How an event looks on each kind of stream. The event's JSON is copied from the log as it is.
+//! The form of an event on each kind of stream. The event's JSON is copied from the log unchanged.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::{interest::Interest, notices::News, ring::Entry};
 /// The logger's name on notifications that carry an event.
 pub(crate) const EVENT_LOGGER: &str = "github.events";
 
-/// The kind of a stream, with what its frames need.
+/// The kind of a stream, with the data that its frames need.
 #[derive(Debug)]
 pub(crate) enum Format {
     /// `GET /events/stream`: `event: event`, the cursor as id.
@@ -28,25 +28,25 @@ pub(crate) enum Format {
         tag: RequestId,
         /// The revision that the client speaks.
         version: ProtocolVersion,
-        /// Who we are.
+        /// This server's name and version.
         server: Arc<ServerInfo>,
     },
 }
 
-/// Why a stream ends by our doing.
+/// The reason for which the edge ends a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Ending {
-    /// The edge drains: come back, any edge serves you.
+    /// The edge drains: the client can reconnect to any edge.
     Drain,
-    /// A newer stream of the session took over.
+    /// A newer stream of the session took its place.
     TakenOver,
     /// The session ended.
     SessionEnded,
     /// The log was replaced by a new one.
     LogReplaced,
-    /// The token that opened the stream is no longer good.
+    /// The token that opened the stream is no longer valid.
     Revoked,
-    /// The stream is as old as one may become: come back, any edge serves you.
+    /// The stream has reached its maximum age: the client can reconnect to any edge.
     MaxAge,
 }
 
@@ -72,14 +72,14 @@ impl Ending {
     }
 }
 
-/// Who reads, and in which log: what a cursor is made of.
+/// The reader and its log: the data of which a cursor is made.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reader {
     pub(crate) epoch: Epoch,
     pub(crate) scope: CursorScope,
-    /// How far the reader is in its session's inbox.
+    /// The reader's position in its session's inbox.
     pub(crate) inbox: Sequence,
-    /// The newest wish of its session that its stream knows of.
+    /// Number of the newest subscription of the session that the stream knows.
     pub(crate) wishes: u64,
 }
 
@@ -125,7 +125,7 @@ impl Format {
         }
     }
 
-    /// Says that what came between the reader's cursor and `resumes_after` is gone.
+    /// Reports that the events between the reader's cursor and `resumes_after` are gone.
     pub(crate) fn truncated(
         &self,
         interest: &Interest,
@@ -149,7 +149,8 @@ impl Format {
                 let id = format!("id: {cursor}\n");
                 notification(&id, "notifications/message", &params, out);
             }
-            // Listen has no words for a gap: any of its resources may have changed, so all count as changed.
+            // `subscriptions/listen` has no message for a gap: any of its resources may have
+            // changed, so all are reported as changed.
             Self::Listen { tag, .. } => {
                 interest
                     .spelt_uris()
@@ -158,7 +159,7 @@ impl Format {
         }
     }
 
-    /// Adds what is told beside events. It has no id: it is not a place to go on from.
+    /// Adds news other than events. They carry no id, because a client cannot resume from them.
     pub(crate) fn news(&self, news: &News, out: &mut BytesMut) {
         match self {
             Self::Events => {}
@@ -193,12 +194,12 @@ impl Format {
             }
             Self::Events | Self::Session => {
                 let why = match ending {
-                    Ending::Drain => "this edge is going away, any other goes on from your last id",
-                    Ending::TakenOver => "a newer stream of this session took over",
+                    Ending::Drain => "this edge is draining, any other resumes from your last id",
+                    Ending::TakenOver => "a newer stream of this session took its place",
                     Ending::SessionEnded => "the session ended",
                     Ending::LogReplaced => "the event log was replaced",
-                    Ending::Revoked => "the token is no longer good",
-                    Ending::MaxAge => "come back now, any edge goes on from your last id",
+                    Ending::Revoked => "the token is no longer valid",
+                    Ending::MaxAge => "reconnect now; any edge resumes from your last id",
                 };
                 out.put_slice(format!(": {why}\nretry: {retry_millis}\n\n").as_bytes());
             }
@@ -213,7 +214,7 @@ pub(crate) fn mail(cursor: Cursor, json: &[u8], out: &mut BytesMut) {
     out.put_slice(b"\n\n");
 }
 
-/// Says that messages which were sent to the session are gone.
+/// Reports that messages sent to the session are gone.
 pub(crate) fn lost_mail(cursor: Cursor, out: &mut BytesMut) {
     let data = r#"{"truncated":true,"detail":"messages to this session before this one are no longer kept"}"#;
     let params = format!(r#"{{"level":"warning","logger":"forgewire.messages","data":{data}}}"#);
@@ -232,7 +233,8 @@ fn plain(entry: &Entry, reader: Reader, out: &mut BytesMut) {
     out.put_slice(b"\n\n");
 }
 
-/// The id stands on the event's last frame only: whoever breaks off in between gets the event again.
+/// Only the event's last frame carries the id: a client that disconnects in between gets the event
+/// again.
 fn session(interest: &Interest, entry: &Entry, reader: Reader, out: &mut BytesMut) {
     let id = format!("id: {}\n", reader.cursor(entry.sequence));
     let whole = interest.wants_event(entry);
@@ -257,7 +259,7 @@ fn session(interest: &Interest, entry: &Entry, reader: Reader, out: &mut BytesMu
 }
 
 fn updated(uri: &str, tag: Option<&RequestId>, out: &mut BytesMut) {
-    // A URI of ours has no character that JSON escapes.
+    // Our URIs contain no character that JSON escapes.
     let params = match tag {
         None => format!(r#"{{"uri":"{uri}"}}"#),
         Some(tag) => format!(r#"{{"_meta":{{"{SUBSCRIPTION_ID}":{tag}}},"uri":"{uri}"}}"#),

@@ -1,4 +1,4 @@
-//! Where events come in and streams are opened.
+//! The hub: takes events in and opens streams.
 
 use std::sync::{
     Arc, OnceLock,
@@ -50,7 +50,7 @@ pub(crate) struct Hub {
     pub(super) pages: Arc<Pages>,
     epoch: AtomicU64,
     started: AtomicBool,
-    /// Rises with each event; for requests that wait for one.
+    /// The position of the newest event, for requests that wait for one.
     pub(super) published: watch::Sender<Sequence>,
     draining: OnceLock<CancellationToken>,
     pub(crate) bounds: StreamBounds,
@@ -58,16 +58,16 @@ pub(crate) struct Hub {
     began: Instant,
 }
 
-/// What a new stream begins with.
+/// The point from which a new stream starts.
 #[derive(Debug)]
 pub(crate) enum Begin {
-    /// What comes next.
+    /// With the next event.
     Now,
-    /// What comes after a cursor.
+    /// After a cursor.
     After(Cursor),
-    /// What comes after a position of this log.
+    /// After a position of this log.
     Position(Sequence),
-    /// What comes next; the reader is told that its cursor means nothing here.
+    /// With the next event; the reader is told that its cursor is not valid here.
     Unknown,
 }
 
@@ -82,7 +82,8 @@ pub(crate) struct OpenStream {
     pub(crate) interest: Interest,
     pub(crate) begin: Begin,
     pub(crate) wants: Wants,
-    /// Whether it ends when it is old. Not where its end is more than a reconnect.
+    /// Whether the stream ends at the maximum age. Off where its end costs the client more than a
+    /// reconnect.
     pub(crate) ages: bool,
 }
 
@@ -104,7 +105,7 @@ impl Hub {
         )
     }
 
-    /// As [`Hub::new`] with a ring of another size.
+    /// As [`Hub::new`] with a ring of the given size.
     pub(crate) fn with_ring(
         ring: Ring,
         log: Arc<dyn EventLog>,
@@ -143,7 +144,8 @@ impl Hub {
                 warn!(after = %lost.after, resumes_after = %lost.resumes_after, "the log trimmed events before this edge read them");
                 self.metrics.gap(GapReason::Trimmed);
                 self.ring.restart(lost.resumes_after);
-                // Each stream finds itself behind, reads the log and tells its client what is gone.
+                // Each stream finds that it is behind, reads the log and tells its client what is
+                // gone.
                 self.streams
                     .for_slice(0, 1, |stream| stream.look_after(lost.after));
             }
@@ -155,7 +157,7 @@ impl Hub {
         }
     }
 
-    /// Seconds since the hub began: what the ages of streams are counted in.
+    /// Seconds since the hub began: the unit in which stream ages are counted.
     pub(crate) fn second(&self) -> u32 {
         u32::try_from(self.began.elapsed().as_secs()).unwrap_or(u32::MAX)
     }
@@ -165,7 +167,7 @@ impl Hub {
         self.streams.restart(position);
         self.ring.restart(position);
         self.pages.clear();
-        // Last: who sees the new epoch sees positions of the new log only.
+        // Last: a reader that sees the new epoch sees positions of the new log only.
         self.epoch.store(epoch.0, Ordering::Release);
         if replaced {
             self.metrics.gap(GapReason::LogReplaced);
@@ -191,13 +193,13 @@ impl Hub {
         }
     }
 
-    /// Tells the streams that want to know that lists changed.
+    /// Notifies the streams that asked for changes of lists.
     pub(crate) fn lists_changed(&self, lists: ChangedLists) {
         self.streams
             .for_slice(0, 1, |stream| stream.lists_changed(lists));
     }
 
-    /// Ends the streams whose reader's token is no longer good.
+    /// Ends the streams whose reader's token is no longer valid.
     pub(crate) fn end_revoked(&self) {
         self.streams.for_slice(0, 1, |stream| {
             if !stream.may_read() {
@@ -206,7 +208,8 @@ impl Hub {
         });
     }
 
-    /// Waits until an event after `position` fits, or may (it has left the ring), or the edge drains.
+    /// Waits until an event after `position` fits, until one may have fitted but has left the ring,
+    /// or until the edge drains.
     pub(crate) async fn published_after(
         &self,
         position: Sequence,
@@ -237,7 +240,7 @@ impl Hub {
         }
     }
 
-    /// From now on requests that wait are sent away when `draining` begins.
+    /// From now on, waiting requests return as soon as `draining` begins.
     pub(crate) fn watch_drain(&self, draining: CancellationToken) {
         let _ = self.draining.set(draining);
     }
@@ -246,7 +249,7 @@ impl Hub {
         Epoch(self.epoch.load(Ordering::Acquire))
     }
 
-    /// Where this edge is in the log: at most where the log is.
+    /// This edge's position in the log; never ahead of the log.
     pub(crate) fn position(&self) -> LogPosition {
         LogPosition {
             epoch: self.epoch(),
@@ -263,7 +266,7 @@ impl Hub {
         }
     }
 
-    /// Opens a stream; `opening` makes its first frames from the cursor that it begins with.
+    /// Opens a stream; `opening` builds its first frames from the cursor at which it begins.
     ///
     /// # Errors
     /// The edge has not reached the log yet, is full, or cannot check the cursor now.
@@ -297,7 +300,8 @@ impl Hub {
         };
         let stream = Stream::new(kind, format, session, principal, interest, wants, ends_at);
         let stream = Arc::new(stream);
-        // In the slab before its position is taken: nothing falls in between.
+        // Inserted into the slab before its position is taken, so that no event is missed in
+        // between.
         let slot = self
             .streams
             .insert(&stream, self.bounds.max_streams)
@@ -311,11 +315,12 @@ impl Hub {
         let may_read = stream.may_read();
         let mut feed = Feed::new(Arc::clone(self), stream, slot, reader);
         if !may_read {
-            // Revoked while it was being opened, and maybe too early to be ended by that.
+            // Revoked while the stream was being opened, perhaps before the revocation could end
+            // it.
             return Err(EdgeError::Denied(Denied::Unknown));
         }
         if self.epoch() != reader.epoch {
-            // The log was replaced just now, and maybe too early for this stream to be ended by that.
+            // The log was replaced just now, perhaps before the replacement could end this stream.
             return Err(EdgeError::NotReady);
         }
         let (position, truncated) = self.resolve(begin).await?;
@@ -323,10 +328,11 @@ impl Hub {
         Ok(feed)
     }
 
-    /// The position to begin with, and whether something that was asked for is gone.
+    /// The position at which to begin, and whether requested events are gone.
     ///
     /// # Errors
-    /// The cursor is ahead of this edge, and the log cannot say now whether it is ahead of all.
+    /// The cursor is ahead of this edge, and the log cannot tell now whether it is also ahead of
+    /// the log.
     pub(crate) async fn resolve(&self, begin: Begin) -> Result<(Sequence, bool), EdgeError> {
         let head = self.ring.head();
         let position = match begin {
@@ -345,7 +351,8 @@ impl Hub {
         if position <= head {
             return Ok((position, false));
         }
-        // Ahead of this edge is normal for a moment; ahead of the log means that the log lost something.
+        // A cursor ahead of this edge is normal for a moment; one ahead of the log means that the
+        // log lost events.
         let last = timeout(CALL_DEADLINE, self.log.head()).await??.last;
         if position > last {
             self.metrics.gap(GapReason::AheadOfLog);
@@ -354,8 +361,8 @@ impl Hub {
         Ok((position, false))
     }
 
-    /// What the log has after `position`, for a stream that fell off the ring: one read serves all streams
-    /// that ask for about the same. See [`Pages::after`].
+    /// A page of the log after `position`, for a stream that fell off the ring: one read serves all
+    /// streams that ask for nearby positions. See [`Pages::after`].
     ///
     /// # Errors
     /// The log cannot be read now, or was replaced meanwhile.

@@ -1,4 +1,4 @@
-//! What a session's stream reads from the session's mailbox, beside the events.
+//! The part of a session's stream that comes from the session's mailbox, beside the events.
 
 use std::{
     sync::Arc,
@@ -19,20 +19,20 @@ use tracing::debug;
 
 use crate::limits::{CALL_DEADLINE, CATCH_UP_PAUSE};
 
-/// Messages that one read brings.
+/// Maximum number of messages per read.
 const PAGE_MESSAGES: usize = 64;
 
-/// A stream of the mailbox that the session's own stream carries.
+/// A stream of the mailbox that is delivered on the session's own stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MailStream {
-    /// What others send to the session. The session's next stream goes on with it.
+    /// Messages sent to the session. The session's next stream continues with it.
     Inbox,
-    /// What the POSTs of an HTTP+SSE session are answered with (2024-11-05). Nobody comes back for it.
+    /// Answers to the POSTs of an HTTP+SSE session (2024-11-05). No client resumes it.
     Answers,
 }
 
 impl MailStream {
-    /// What the mailbox knows it by.
+    /// Its name in the mailbox.
     pub(crate) fn name(self) -> StreamId {
         let name = match self {
             Self::Inbox => "inbox",
@@ -41,7 +41,7 @@ impl MailStream {
         StreamId::new(name).expect("letters")
     }
 
-    /// The one with this name; `None` for the stream of a call.
+    /// The mail stream with this name; `None` for the stream of a call.
     pub(crate) fn named(stream: &StreamId) -> Option<Self> {
         [Self::Inbox, Self::Answers]
             .into_iter()
@@ -57,7 +57,7 @@ impl MailStream {
     }
 }
 
-/// Which streams of the mailbox may have something new.
+/// The streams of the mailbox that may have something new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Came(pub(crate) u8);
 
@@ -67,30 +67,31 @@ impl Came {
     }
 }
 
-/// A session's stream has handed everything in the inbox up to here to its client's connection.
+/// A delivery report: a session's stream has handed the inbox up to this position to its client's
+/// connection.
 pub(crate) type Told = (SessionId, Sequence);
 
-/// Is dropped with the stream that it was given to.
+/// Dropped together with the stream that owns it.
 pub(crate) type OnClose = Box<dyn Send + Sync>;
 
-/// Where a stream begins in the inbox.
+/// The point of the inbox at which a stream begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Start {
-    /// After what the client has; that is not needed any more.
+    /// After what the client has; messages up to there are no longer needed.
     After(Sequence),
-    /// With what comes next.
+    /// With the next message.
     Head,
 }
 
-/// What a look at the mailbox came to.
+/// The result of reading the mailbox.
 pub(crate) enum Mailed {
     /// The next messages of one of its streams.
     Page(MailStream, MailboxPage),
-    /// There is nothing any more that the stream could carry: the session is gone.
+    /// The session is gone: there is nothing left that the stream could carry.
     Gone,
 }
 
-/// The mailbox as one open stream of its session reads it.
+/// The mailbox as read by one open stream of its session.
 pub(crate) struct Inbox {
     mailbox: Arc<dyn Mailbox>,
     session: SessionId,
@@ -99,10 +100,10 @@ pub(crate) struct Inbox {
     answers: Option<Box<Answers>>,
 }
 
-/// What an HTTP+SSE stream has beside the inbox.
+/// The additional part of an HTTP+SSE stream.
 struct Answers {
     reading: Reading,
-    /// Ends the session.
+    /// Ends the session when dropped.
     _on_close: OnClose,
 }
 
@@ -122,7 +123,7 @@ impl Inbox {
         }
     }
 
-    /// Reads what POSTs are answered with, too; `on_close` is dropped with the stream.
+    /// Makes the stream read the answers to POSTs too; `on_close` is dropped with the stream.
     pub(crate) fn with_answers(mut self, on_close: OnClose) -> Self {
         self.answers = Some(Box::new(Answers {
             reading: Reading::new(MailStream::Answers, Start::After(Sequence::START)),
@@ -135,10 +136,11 @@ impl Inbox {
         self.answers.is_some()
     }
 
-    /// What comes next, `None` while there is nothing; `came` says where there may be something new.
+    /// The next messages, `None` while there are none; `came` names the mail streams that may have
+    /// something new.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, came: Came) -> Option<Mailed> {
         let of = (&self.mailbox, &self.session);
-        // Whichever comes first, none forgets that it was told.
+        // Both hints are recorded first, so that an early return forgets neither.
         self.inbox.more |= came.has(MailStream::Inbox);
         if let Some(answers) = &mut self.answers {
             answers.reading.more |= came.has(MailStream::Answers);
@@ -149,7 +151,8 @@ impl Inbox {
         self.inbox.poll(cx, of)
     }
 
-    /// Whoever sent what was handed over is told so; that somebody waits for it is rare.
+    /// Reports the delivered position to the sender of the messages; few senders wait for this
+    /// report.
     pub(crate) fn tell(&self) {
         let _ = self
             .told
@@ -162,9 +165,9 @@ type Read = BoxFuture<'static, Result<MailboxPage, MailboxError>>;
 /// A position in one stream of the mailbox.
 struct Reading {
     mail: MailStream,
-    /// What is there already is left out.
+    /// Messages that are already there are skipped.
     skips: bool,
-    /// What the client has is removed with the next read.
+    /// Messages that the client has are removed with the next read.
     trims: bool,
     /// There may be something after the position.
     more: bool,
@@ -216,7 +219,8 @@ impl Reading {
                     self.more = false;
                     return Some(Mailed::Gone);
                 }
-                // Every stream of the edge says so while the store is away: not a warning each.
+                // Every stream of the edge logs this while the store is unavailable: no warning for
+                // each.
                 Err(error) => {
                     debug!(%error, session = %of.1, "a mailbox cannot be read, trying again");
                     self.read = Some(self.begin(of, true));
@@ -227,7 +231,7 @@ impl Reading {
 
     fn take(&mut self, page: MailboxPage) -> Option<Mailed> {
         self.position = self.position.max(page.through);
-        // A hint that came while the page was read counts.
+        // A hint that arrived while the page was being read counts.
         self.more |= !page.at_head;
         if self.skips {
             self.skips = !page.at_head;
@@ -239,12 +243,12 @@ impl Reading {
             self.more |= page.closed;
             return Some(Mailed::Page(self.mail, page));
         }
-        // The mailbox has forgotten the stream: no answer would ever come again (MB-10).
+        // The mailbox has dropped the stream: no further answer can arrive (MB-10).
         (is_answers && page.closed && page.at_head).then_some(Mailed::Gone)
     }
 
     fn begin(&mut self, of: (&Arc<dyn Mailbox>, &SessionId), after_pause: bool) -> Read {
-        // What comes from now on is hinted again.
+        // Messages stored from now on are announced by another hint.
         self.more = false;
         let (mailbox, session) = (Arc::clone(of.0), of.1.clone());
         let (mail, position) = (self.mail, self.position);
@@ -259,7 +263,7 @@ impl Reading {
                 if !trims {
                     return read.await;
                 }
-                // What cannot be removed now goes with what comes next, or by its age.
+                // Messages that cannot be removed now are removed with later ones, or by their age.
                 let trim = mailbox.trim(&session, &stream, position);
                 tokio::join!(read, trim).0
             };
@@ -275,7 +279,8 @@ impl Reading {
     }
 }
 
-/// Adds answers as they look on an HTTP+SSE stream: without ids, because nothing resumes there.
+/// Adds answers in the form of an HTTP+SSE stream: without ids, because this transport cannot
+/// resume.
 pub(crate) fn answers(page: &MailboxPage, out: &mut BytesMut) {
     if page.resumes_after.is_some() {
         out.put_slice(&mcp::sse::message(None, &lost_notice()));
@@ -285,7 +290,7 @@ pub(crate) fn answers(page: &MailboxPage, out: &mut BytesMut) {
     }
 }
 
-/// A message which says that others before it are gone.
+/// A message that reports the loss of earlier ones.
 pub(crate) fn lost_notice() -> Bytes {
     let data = json!({
         "type": "gap",

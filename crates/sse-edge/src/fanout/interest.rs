@@ -1,4 +1,4 @@
-//! What a stream wants.
+//! The events that a stream wants.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,26 +9,26 @@ use event_flow::matching::{self, MatchKey, MatchTerm};
 use super::ring::Entry;
 use access::{Principal, Visibility};
 
-/// Which events concern a stream, and from which position on.
+/// The events that concern a stream, and the position from which each of its filters applies.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(crate) struct Interest {
-    /// Events that go out whole.
+    /// Subscriptions whose events are sent whole.
     subscriptions: Vec<(FilterSet, Sequence)>,
-    /// Resources whose change is told: by canonical URI, each as the client spelt it.
+    /// Resources whose changes are notified: by canonical URI, each in the client's spelling.
     uris: HashMap<String, Vec<(String, Sequence)>>,
-    /// The session's revision that this was made from; a newer one replaces it.
+    /// The session's revision from which this was built; a newer one replaces it.
     pub(crate) revision: u64,
-    /// Number of the newest wish of the session that is in it.
+    /// Number of the newest subscription of the session that is included.
     pub(crate) wishes: u64,
-    /// The client wants no events for now. Its subscriptions stay what they are, so that nothing of the
-    /// time before comes again when it wants them again.
+    /// The client wants no events for now. Its subscriptions stay unchanged, so that events of the
+    /// muted time are not sent when it unmutes them.
     is_quiet: bool,
-    /// What the reader may see, whatever it asks for.
+    /// The limits of what the reader may see; they apply to everything that it asks for.
     visible: Visibility,
 }
 
 impl Interest {
-    /// Whole events that fit `filters`.
+    /// Whole events that match `filters`.
     pub(crate) fn events(filters: FilterSet) -> Self {
         Self {
             subscriptions: vec![(filters, Sequence::START)],
@@ -36,7 +36,7 @@ impl Interest {
         }
     }
 
-    /// Changes of these resources; what is no URI of ours is left out.
+    /// Changes of these resources; URIs that are not ours are left out.
     pub(crate) fn resources(uris: impl IntoIterator<Item = String>) -> Self {
         let mut interest = Self::default();
         uris.into_iter()
@@ -44,12 +44,12 @@ impl Interest {
         interest
     }
 
-    /// What a session asked for.
+    /// The interest of a session.
     pub(crate) fn of_session(session: &Session, revision: u64, epoch: Epoch) -> Self {
         Self::of_wishes(session, session.wishes, revision, epoch)
     }
 
-    /// What a session had asked for when its newest wish had this number, and still does.
+    /// The interest of a session without the subscriptions numbered above `wishes`.
     pub(crate) fn of_wishes(session: &Session, wishes: u64, revision: u64, epoch: Epoch) -> Self {
         let mut interest = Self {
             revision,
@@ -77,7 +77,7 @@ impl Interest {
         interest
     }
 
-    /// The same, within what `principal` may see.
+    /// The same, restricted to what `principal` may see.
     pub(crate) fn seen_by(self, principal: &Principal) -> Self {
         Self {
             visible: principal.sees.clone(),
@@ -94,7 +94,7 @@ impl Interest {
         }
     }
 
-    /// The whole event goes out.
+    /// Whether the event is sent whole.
     pub(crate) fn wants_event(&self, entry: &Entry) -> bool {
         let facts = &entry.event.facts;
         !self.is_quiet
@@ -105,7 +105,7 @@ impl Interest {
             && self.visible.allows(facts)
     }
 
-    /// The resources that this event changes and the stream asked for, as the client spelt them.
+    /// The resources that this event changes and the stream asked for, in the client's spelling.
     pub(crate) fn wanted_uris<'e>(&'e self, entry: &'e Entry) -> impl Iterator<Item = &'e str> {
         let touched = if self.uris.is_empty() || !self.visible.allows(&entry.event.facts) {
             &[][..]
@@ -145,12 +145,13 @@ impl Interest {
         matching::terms(filters.chain(uris))
     }
 
-    /// Anything goes out.
+    /// Whether the event causes any frame.
     pub(crate) fn wants(&self, entry: &Entry) -> bool {
         self.wants_event(entry) || self.wanted_uris(entry).next().is_some()
     }
 
-    /// What of this an event still has to bring to a reader who has had it with each of `had`.
+    /// The part of this interest for which an event is still to be sent to a reader that has had it
+    /// with each of `had`.
     pub(crate) fn without(&self, entry: &Entry, had: &[&Self]) -> Self {
         let mut rest = Self {
             revision: self.revision,
@@ -171,7 +172,8 @@ impl Interest {
         rest
     }
 
-    /// Where the earliest of what this asks for and `old` did not begins; `None` if nothing was added.
+    /// The earliest start among the subscriptions that are not in `old`; `None` if nothing was
+    /// added.
     pub(crate) fn earliest_added(&self, old: &Self) -> Option<Sequence> {
         let subscriptions = self
             .subscriptions
@@ -185,7 +187,7 @@ impl Interest {
         since.chain(uris.map(|(_, since)| *since)).min()
     }
 
-    /// The resources that this asks for, as the client spelt them.
+    /// The resources of this interest, in the client's spelling.
     pub(crate) fn spelt_uris(&self) -> impl Iterator<Item = &str> {
         self.uris
             .values()
@@ -193,7 +195,7 @@ impl Interest {
             .map(|(spelt, _)| spelt.as_str())
     }
 
-    /// The earliest position that this asks for; `None` if it asks for nothing.
+    /// The earliest start position of this interest; `None` if it is empty.
     pub(crate) fn earliest(&self) -> Option<Sequence> {
         let subscriptions = self.subscriptions.iter().filter(|_| !self.is_quiet);
         subscriptions
@@ -218,7 +220,8 @@ mod tests {
     use crate::fanout::fixture;
     use access::Permissions;
 
-    /// What a stream of `octo/cat` and of changes everywhere gets of an event in `octo/<repo>`.
+    /// What a stream with filter `octo/cat`, and with changes of all resources, gets of an event in
+    /// `octo/<repo>`.
     fn gets(reader: &Principal, repo: &str) -> (bool, Vec<String>) {
         let asked = fixture::interest(1, &[("cat", 0)], &[("github://events", 0)]);
         let interest = asked.seen_by(reader);
@@ -256,7 +259,8 @@ mod tests {
         let entry = Entry::new(fixture::event(7, "cat", 0));
         assert!(loud.wants_event(&entry) && !quiet.wants_event(&entry));
         assert!(quiet.wanted_uris(&entry).next().is_some());
-        // Neither way leads back: what was not sent in between is not sent later, and nothing twice.
+        // Neither change moves the stream back: events of the muted time are not sent later, and
+        // none is sent twice.
         assert_eq!(quiet.earliest_added(&loud), None);
         assert_eq!(loud.earliest_added(&quiet), None);
     }

@@ -1,9 +1,10 @@
-//! One event to every stream that wants it.
+//! Fan-out: delivers one event to every stream that wants it.
 //!
-//! Recent events sit once, encoded, in a bounded [`ring`]. A stream is a position in it (a slab entry in
-//! [`streams`] and a [`feed`] that a driver asks): no queue, channel, task or timer of its own. The [`hub`]
-//! puts events in and wakes whom they concern; the [`feed`] says what lies between the stream's position
-//! and the head, and reads the log when it has fallen off the ring.
+//! Recent events are kept once, encoded, in a bounded [`ring`]. A stream is a position in it (a
+//! slab entry in [`streams`] and a [`feed`] that a driver polls): it has no queue, channel, task or
+//! timer of its own. The [`hub`] adds events to the ring and wakes the streams they concern; the
+//! [`feed`] produces the events between the stream's position and the head, and reads the log when
+//! the position has fallen off the ring.
 
 pub(crate) mod bounds;
 pub(crate) mod feed;

@@ -1,8 +1,8 @@
-//! Publishers, changes of interest, streams that open and go, and the reactor, in any order: a stream gets
-//! what it asked for once, and nobody waits for what has come.
+//! Publishers, changes of interest, streams that open and close, and the reactor, in any order: a
+//! stream gets what it asked for once, and no task waits for what has already arrived.
 //!
-//! All of it is real but the kernel, the locks and the threads (`stream_driver::model`). Clients wait for
-//! what is theirs, so what is lost is found as a deadlock.
+//! Everything is real except the kernel, the locks and the threads (`stream_driver::model`).
+//! Clients wait for their events, so a lost event or wake-up shows as a deadlock.
 
 use std::{future::poll_fn, pin::Pin, sync::Arc};
 
@@ -33,9 +33,10 @@ use super::{
 use crate::metrics::StreamKind;
 use access::Principal;
 
-/// Places at which the order is turned on purpose: a race of three parties needs two or three.
+/// Number of points at which the scheduler deliberately switches: a race between three parties
+/// needs two or three.
 const DEPTH: usize = 4;
-/// What a socket holds: less than a frame, or everything.
+/// Capacities of a socket: less than a frame, or unlimited for this test.
 const ROOMS: [usize; 2] = [100, 100_000];
 
 /// A hub that follows an empty log.
@@ -53,7 +54,7 @@ fn publish(hub: &Hub, repos: &[&str]) {
     }
 }
 
-/// Opens a stream as a request does: its feed, what others tell it, and where it begins.
+/// Opens a stream as a request does: its feed, its shared side, and its start position.
 fn feed(
     hub: &Arc<Hub>,
     session: &str,
@@ -105,7 +106,7 @@ impl Edge {
         publish(&self.hub, repos);
     }
 
-    /// Opens a stream, and gives it to the reactor as the server does.
+    /// Opens a stream and hands it to the reactor as the server does.
     fn open(&self, session: &str, interest: Interest, begin: Begin) -> Reader {
         let (feed, stream, position) = feed(&self.hub, session, interest, begin);
         let (socket, client) = connection(self.room);
@@ -119,17 +120,17 @@ impl Edge {
         }
     }
 
-    /// Ends all streams, of which these are still read, and all threads.
+    /// Ends all streams, reading the given ones to the end, and all threads.
     fn drain(self, readers: &mut [Reader]) {
         self.hub.streams.end_all(Ending::Drain);
         readers.iter_mut().for_each(Reader::read_to_end);
         self.close();
     }
 
-    /// Everybody has gone, or goes.
+    /// All clients have disconnected or do so now.
     fn close(self) {
         block_on(self.reactors.finish());
-        assert_eq!(self.hub.streams.len(), 0, "nobody is left behind");
+        assert_eq!(self.hub.streams.len(), 0, "no stream is left behind");
     }
 }
 
@@ -137,13 +138,13 @@ impl Edge {
 struct Reader {
     stream: Arc<Stream>,
     client: Client,
-    /// Where its stream began.
+    /// The start position of its stream.
     position: u64,
     bytes: Vec<u8>,
 }
 
 impl Reader {
-    /// The events that it has begun to read, by their number.
+    /// The sequences of the events that it has begun to read.
     fn events(&self) -> Vec<u64> {
         let text = std::str::from_utf8(&self.bytes).unwrap();
         let ids = text.split(r#""id":"e"#).skip(1);
@@ -170,7 +171,7 @@ impl Reader {
     }
 }
 
-/// Whole events of these repositories, from the log's beginning on.
+/// Whole events of these repositories, from the beginning of the log.
 fn wants(revision: u64, repos: &[&str]) -> Interest {
     let repos: Vec<_> = repos.iter().map(|repo| (*repo, 0)).collect();
     fixture::interest(revision, &repos, &[])
@@ -180,7 +181,7 @@ fn is_rising(numbers: &[u64]) -> bool {
     numbers.is_sorted_by(|one, next| one < next)
 }
 
-/// Of the events that came, those of one repository.
+/// The received events that belong to one repository.
 fn only(came: &[u64], all: &[&str], repo: &str) -> Vec<u64> {
     let is_of = |number: u64| {
         (1..)
@@ -200,7 +201,8 @@ fn a_stream_that_opens_while_events_come_gets_each_after_its_beginning_once() {
                 thread::spawn(move || {
                     let mut reader = edge.open(session, wants(1, &["cat"]), Begin::Now);
                     if leaves {
-                        // Its slot is free for the other, whom nothing of this one may concern.
+                        // Its slot may now be reused by the other stream, which must not be
+                        // affected by this one.
                         return None;
                     }
                     let rest: Vec<_> = (reader.position + 1..=3).collect();
@@ -231,7 +233,7 @@ fn what_is_asked_for_while_events_come_is_not_missed_and_nothing_comes_twice() {
                 let edge = edge.clone();
                 thread::spawn(move || edge.publish(&EVENTS))
             };
-            // The older of the two may come too late, and is ignored then.
+            // The older of the two may be applied second, and is then ignored.
             let changes: Vec<_> = [&["cat", "dog"][..], &["cat", "dog", "bird"]]
                 .into_iter()
                 .zip(2..)
@@ -280,14 +282,16 @@ fn who_asks_for_something_else_gets_all_of_the_new_and_nothing_of_the_old_twice(
 
 #[test]
 fn who_takes_a_wish_back_and_has_it_again_is_owed_what_came_meanwhile() {
-    // Over a body, and little beside: the longer a run, the rarer three parties meet at one place.
+    // Over a body, with few other parties: the longer a run, the rarer three parties meet at one
+    // point.
     explore(DEPTH, || {
         let hub = hub();
         let (feed, stream, _) = feed(&hub, "s", wants(1, &["cat"]), Begin::Position(Sequence(0)));
         let publisher = thread::spawn(move || publish(&hub, &["cat"]));
         let changes = thread::spawn(move || {
             stream.set_interest(wants(2, &[]));
-            // The same as at first: nothing of it is new to a stream that did not notice.
+            // The same interest as at first: it holds nothing new for a stream that did not notice
+            // the change.
             stream.set_interest(wants(3, &["cat"]));
         });
         let mut body = StreamBody::new(Box::new(feed));

@@ -1,8 +1,9 @@
-//! The newest events, from the ring where it reaches far enough back, else from the log.
+//! The newest events: from the ring if it reaches far enough back, otherwise from the log.
 //!
-//! An answer from the ring is the log's answer: the log is asked where it ends, and the ring is used only
-//! if it has come that far. Calls that wait at the same time share one such question, so what a call
-//! costs the log goes down as calls go up, and an event that was acknowledged before a call is in it.
+//! An answer from the ring equals the log's answer: the log is asked for its head, and the ring is
+//! used only if it has reached that position. Calls that wait at the same time share one such
+//! request, so the log's cost per call falls as the number of calls rises; and every event that was
+//! acknowledged before a call is in its answer.
 
 use std::{
     sync::{
@@ -26,14 +27,14 @@ use super::{
 };
 use crate::{error::EdgeError, limits::CALL_DEADLINE};
 
-/// Events that are looked at under one lock of the ring, so that a filter which fits nothing does not
-/// keep new events out.
+/// Events examined under one lock of the ring, so that a filter without matches does not delay new
+/// events.
 const LOOK_EVENTS: usize = 256;
-/// How long a call waits for this edge to get what the log already has: usually a millisecond. After
-/// that the log itself is faster.
+/// Time that a call waits for this edge to receive what the log already has: usually a millisecond
+/// suffices. After that, reading the log itself is faster.
 const CATCH_UP_WAIT: Duration = Duration::from_millis(20);
 
-/// Where the log ends, asked once for all who wait.
+/// The head of the log, requested once for all waiting calls.
 #[derive(Debug, Default)]
 pub(super) struct LogEnd {
     begun: AtomicU64,
@@ -41,9 +42,9 @@ pub(super) struct LogEnd {
 }
 
 impl LogEnd {
-    /// Where the log ends, asked after this call began. Safe to drop at any time.
+    /// The head of the log, requested after this call began. Safe to drop at any time.
     async fn ask(&self, log: &dyn EventLog) -> Result<Head, EventLogError> {
-        // Only a question that begins from here on has seen everything that was there before.
+        // Only a request that begins from here on sees everything that was there before.
         let wanted = self.begun.load(Ordering::SeqCst) + 1;
         let mut last = self.last.lock().await;
         if let Some((asked, head)) = *last
@@ -58,14 +59,14 @@ impl LogEnd {
     }
 }
 
-/// What somebody may see.
+/// The test that decides what a reader may see.
 type Visible<'v> = &'v (dyn Fn(&EventFacts) -> bool + Send + Sync);
 
 impl Hub {
     /// Answers a question as the log does ([`event_flow::query::query_visible`]), with less work for "what is new".
     ///
     /// # Errors
-    /// The log does not answer in time, or holds something unreadable.
+    /// The log does not answer in time, or holds an unreadable event.
     pub(crate) async fn ask(
         &self,
         question: &EventQuery,
@@ -76,7 +77,7 @@ impl Hub {
                 let head = self.log_end.ask(&*self.log).await?;
                 if self.has_reached(head.last).await
                     && let Some(page) = newest(&self.ring, head, question, visible)
-                    // Last: events of another log come after its epoch.
+                    // Last: events of another log arrive only after its epoch.
                     && head.epoch == self.epoch()
                 {
                     return Ok(page);
@@ -99,7 +100,7 @@ impl Hub {
     }
 }
 
-/// What the log whose end is `head` would answer; `None` if the ring does not know.
+/// The log's answer if its head is `head`; `None` if the ring does not hold enough.
 fn newest(
     ring: &Ring,
     head: Head,
@@ -107,7 +108,7 @@ fn newest(
     visible: Visible<'_>,
 ) -> Option<QueryPage> {
     let limit = question.limit.clamp(1, MAX_QUERY_EVENTS);
-    // What the log no longer has is not shown, even if the ring still has it.
+    // Events that the log no longer has are left out, even if the ring still has them.
     let floor = question.after.max(head.trimmed_through);
     let page = |entries: Vec<Arc<Entry>>| QueryPage {
         events: entries.iter().map(|entry| sequenced(entry)).collect(),

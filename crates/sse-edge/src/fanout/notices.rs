@@ -1,5 +1,5 @@
-//! What a stream is told beside events: that a list changed, how a task stands. It is news of the moment:
-//! who was away reads the list or the task, so nothing of it is in the log.
+//! News beside events: a list changed, or the state of a task did. News is not in the log, because
+//! a client that was away reads the list or the task again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,16 +10,16 @@ use mcp::{notification::List, tagged::Tagged, task::TaskId};
 use ports::ChangedLists;
 use stream_driver::sync::{AtomicU8, Mutex};
 
-/// What a stream wants to be told.
+/// The news that a stream wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Wants {
     pub(crate) lists: ChangedLists,
-    /// At most what one listen request may name.
+    /// Up to as many as one listen request may name.
     pub(crate) tasks: BTreeSet<TaskId>,
 }
 
 impl Wants {
-    /// Every list: the streams of sessions, which cannot choose.
+    /// Changes of every list: for the streams of sessions, which cannot choose.
     pub(crate) fn all_lists() -> Self {
         Self {
             lists: ChangedLists {
@@ -38,23 +38,23 @@ fn bits(lists: ChangedLists) -> u8 {
     u8::from(lists.tools) | u8::from(lists.prompts) << 1 | u8::from(lists.resources) << 2
 }
 
-/// News that wait for the stream to take them. Several changes of one list or task are one.
+/// News waiting until the stream takes it. Several changes of one list or task count as one.
 #[derive(Debug)]
 pub(crate) struct Notices {
     wanted: u8,
     waiting: AtomicU8,
-    /// Few streams follow tasks, so the others pay a pointer.
+    /// Few streams follow tasks, so the others pay only a pointer.
     tasks: Option<Box<Tasks>>,
 }
 
 #[derive(Debug)]
 struct Tasks {
     wanted: BTreeSet<TaskId>,
-    /// At most one a task that is wanted.
+    /// Up to one entry per followed task.
     waiting: Mutex<BTreeMap<TaskId, Tagged>>,
 }
 
-/// News that a stream takes.
+/// The news that a stream takes in one turn.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct News {
     lists: u8,
@@ -91,14 +91,14 @@ impl Notices {
         self.tasks.iter().flat_map(|tasks| &tasks.wanted)
     }
 
-    /// Lists changed; whether the stream wants to know.
+    /// Records that lists changed; returns whether the stream wants to know.
     pub(crate) fn lists_changed(&self, lists: ChangedLists) -> bool {
         let wanted = self.wanted & bits(lists);
         self.waiting.fetch_or(wanted, Ordering::AcqRel);
         wanted != 0
     }
 
-    /// A task changed; whether the stream wants to know.
+    /// Records that a task changed; returns whether the stream wants to know.
     pub(crate) fn task_changed(&self, id: &TaskId, how: &Tagged) -> bool {
         let Some(tasks) = self.tasks.as_deref().filter(|t| t.wanted.contains(id)) else {
             return false;

@@ -1,9 +1,9 @@
-//! Pages of the log that many readers share.
+//! Pages of the log, shared by many readers.
 //!
-//! Clients that come back at once read the same range of the log: one read serves them all. A reader's
-//! position is aligned down, so that readers at slightly different positions ask for the same page; while
-//! a page is being read everybody who asks for it waits for that read; and what was read stays for a
-//! short time in a cache that is bounded in bytes.
+//! Clients that reconnect at the same time read the same range of the log: one read serves them
+//! all. A reader's position is aligned down, so that readers at slightly different positions ask
+//! for the same page. While a page is being read, all readers that ask for it wait for that read.
+//! Afterwards the page stays for a short time in a cache that is bounded in bytes.
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
@@ -26,10 +26,10 @@ use crate::{
     metrics::Metrics,
 };
 
-/// A page, or why it could not be read. All who waited for one read get the same.
+/// A page, or the error of its read. All readers that waited for one read get the same result.
 pub(crate) type PageResult = Result<Arc<LogPage>, Arc<EventLogError>>;
 
-/// A part of the log. It does not change; what its readers encode, they share.
+/// A part of the log. It does not change; the frames that its readers encode are shared.
 #[derive(Debug)]
 pub(crate) struct LogPage {
     entries: Box<[Entry]>,
@@ -37,7 +37,7 @@ pub(crate) struct LogPage {
     from: Sequence,
     through: Sequence,
     at_head: bool,
-    /// The log had nothing between `from` and this position any more.
+    /// The log no longer has anything between `from` and this position.
     resumes_after: Option<Sequence>,
 }
 
@@ -57,15 +57,15 @@ impl LogPage {
         self.through
     }
 
-    /// The position up to which everything is gone, if a reader at `position` misses something by that. It
-    /// has to be told, and goes on from there.
+    /// The position up to which everything is gone, if a reader at `position` misses events because
+    /// of that. The reader has to be told, and continues from there.
     pub(crate) fn gone(&self, position: Sequence) -> Option<Sequence> {
         self.resumes_after.filter(|gone| *gone > position)
     }
 
-    /// Shows at most `max` events after `position` to `visit`, which says whether to go on. `more` tells
-    /// of this page only. [`Window::Behind`] if the page begins after the position, which
-    /// [`Pages::after`] never gives.
+    /// Shows up to `max` events after `position` to `visit`, which returns whether to continue.
+    /// `more` refers to this page only. [`Window::Behind`] if the page begins after the position,
+    /// which [`Pages::after`] never gives.
     pub(crate) fn read(
         &self,
         position: Sequence,
@@ -96,35 +96,38 @@ impl LogPage {
         }
     }
 
-    /// Bytes in memory, about: the JSON of each event and the frame that its first reader makes of it.
+    /// Approximate bytes in memory: the JSON of each event and the frame that its first reader
+    /// encodes.
     fn bytes(&self) -> u32 {
         let bytes: usize = self.entries.iter().map(|entry| 2 * entry.bytes()).sum();
         u32::try_from(bytes).unwrap_or(u32::MAX)
     }
 
-    /// Nothing in it for a reader at `position`, but there may be by now.
+    /// It has nothing for a reader at `position`, but the log may have something by now.
     fn is_stale(&self, position: Sequence) -> bool {
         self.through <= position && (self.at_head || self.from == position)
     }
 }
 
-/// Which page. A page of a log that was replaced is never asked for again, because its generation is over.
+/// The identity of a page. A page of a log that was replaced is never requested again, because its
+/// generation is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     generation: u64,
     from: Sequence,
 }
 
-/// A read on its way. It goes on while anybody waits for it, whoever began it.
+/// A read in progress. It continues while any reader waits for it, regardless of which one began
+/// it.
 type Flight = Shared<BoxFuture<'static, PageResult>>;
 
 #[derive(Default)]
 struct State {
-    /// Rises when the log is replaced.
+    /// Increases when the log is replaced.
     generation: u64,
-    /// The log has nothing up to here any more.
+    /// The log no longer has anything up to here.
     trimmed_through: Sequence,
-    /// At most one for each reader that waits.
+    /// At most one per waiting reader.
     flights: HashMap<Key, (u64, WeakShared<BoxFuture<'static, PageResult>>)>,
     next_flight: u64,
 }
@@ -132,19 +135,19 @@ struct State {
 /// Sizes of [`Pages`].
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
-    /// Events of a page; positions are aligned to it.
+    /// Events per page; positions are aligned to it.
     events: usize,
-    /// Bytes of all pages that are kept.
+    /// Maximum bytes of all cached pages together.
     bytes: u64,
-    /// How long a page is kept.
+    /// Time for which a page is cached.
     lifetime: Duration,
 }
 
-/// The pages that are kept, and the reads on their way.
+/// The cached pages, and the reads in progress.
 ///
-/// moka's own single flight is not used: there the read belongs to one of those who wait for it, begins
-/// again when that one leaves, and panics in the others once 200 have left, as happens when a store hangs
-/// and a balancer hangs up on all.
+/// moka's own single flight is not used: there a read belongs to one of its waiters, restarts when
+/// that one leaves, and panics in the others once 200 have left, as happens when a store hangs and
+/// a balancer disconnects all clients.
 pub(crate) struct Pages {
     log: Arc<dyn EventLog>,
     metrics: Metrics,
@@ -169,8 +172,8 @@ impl Pages {
             .max_capacity(bounds.bytes)
             .weigher(|_, page: &Arc<LogPage>| page.bytes())
             .time_to_live(bounds.lifetime)
-            // The default refuses what is new while the old is more popular: readers that go on through
-            // the log would share nothing once the cache is full.
+            // The default policy rejects new entries while the old ones are more popular: readers
+            // that advance through the log would share nothing once the cache is full.
             .eviction_policy(EvictionPolicy::lru())
             .build();
         Arc::new(Self {
@@ -183,10 +186,10 @@ impl Pages {
         })
     }
 
-    /// A page with what comes after `position`. If it brings nothing (`through() <= position`), the log had
-    /// nothing there just now: pause before asking again.
+    /// A page with the events after `position`. If it has none (`through() <= position`), the log
+    /// had none at that moment: pause before asking again.
     ///
-    /// Has to be polled within a tokio runtime, on any thread; the reading is done by a worker. A caller
+    /// Has to be polled within a tokio runtime, on any thread; a worker does the reading. A caller
     /// that holds the page for long keeps its memory beyond the bound of [`CATCH_UP_PAGE_BYTES`].
     ///
     /// # Errors
@@ -199,8 +202,8 @@ impl Pages {
         };
         let mut page = self.page(shared, position).await?;
         if page.through <= position && !page.is_stale(position) {
-            // Full before it comes to the position: numbers are not as dense, or pages not as long, as the
-            // alignment takes them to be.
+            // Full before it reaches the position: the sequence numbers are denser, or the pages
+            // shorter, than the alignment assumes.
             page = self.page(exact, position).await?;
         }
         if self.state.lock().generation != shared.generation {
@@ -215,7 +218,8 @@ impl Pages {
         let state = self.state.lock();
         let generation = state.generation;
         let from = if position < state.trimmed_through {
-            // Whatever these readers missed, all of them go on with the oldest that is there.
+            // Whatever these readers missed, all of them continue with the oldest event that is
+            // still there.
             Sequence::START
         } else {
             Sequence(position.0 - position.0 % self.bounds.events as u64)
@@ -226,7 +230,7 @@ impl Pages {
     async fn page(self: &Arc<Self>, key: Key, position: Sequence) -> PageResult {
         let flight = {
             let mut state = self.state.lock();
-            // A page that came to the log's head stays until a reader wants what came later.
+            // A page that reached the log's head stays until a reader wants later events.
             let kept = self.kept.get(&key);
             if let Some(page) = kept.filter(|page| !page.is_stale(position)) {
                 return Ok(page);
@@ -259,7 +263,7 @@ impl Pages {
         flight
     }
 
-    /// Reads the log when it is its turn; at most [`CATCH_UP_READS`] reads run at once.
+    /// Reads the log once a permit is free; up to [`CATCH_UP_READS`] reads run at once.
     ///
     /// # Errors
     /// The log does not answer within [`CALL_DEADLINE`], or cannot be read.
@@ -272,7 +276,8 @@ impl Pages {
         page.unwrap_or_else(|elapsed| Err(unavailable(elapsed.into())))
     }
 
-    /// Forgets everything: the log is another one. Who waits for a page of the old log gets an error.
+    /// Drops all pages: the log was replaced. A reader that waits for a page of the old log gets an
+    /// error.
     pub(super) fn clear(&self) {
         let mut state = self.state.lock();
         state.generation += 1;
@@ -281,7 +286,7 @@ impl Pages {
         self.kept.invalidate_all();
     }
 
-    /// Gives back the memory of pages whose time is over. Without it they stay until the next read.
+    /// Frees the memory of expired pages. Otherwise they stay until the next read.
     pub(super) fn tidy(&self) {
         if self.kept.entry_count() > 0 {
             self.kept.run_pending_tasks();
@@ -302,7 +307,7 @@ fn unavailable(source: ports::Source) -> EventLogError {
     EventLogError::Unavailable { op: "read", source }
 }
 
-/// The end of a read, however it ends.
+/// Cleans up after a read, however it ends.
 struct Landing {
     pages: Arc<Pages>,
     key: Key,
@@ -328,7 +333,7 @@ impl Landing {
             state.trimmed_through = state.trimmed_through.max(trimmed_through);
         }
         kept.insert(self.key, Arc::clone(page));
-        // The bound holds now, not some inserts later.
+        // The bound must hold now, not a few inserts later.
         kept.run_pending_tasks();
     }
 }
@@ -336,7 +341,7 @@ impl Landing {
 impl Drop for Landing {
     fn drop(&mut self) {
         let mut state = self.pages.state.lock();
-        // A read that was given up may end after the next one of the same page has begun.
+        // An abandoned read may end after the next read of the same page has begun.
         let flights = &mut state.flights;
         if flights
             .get(&self.key)

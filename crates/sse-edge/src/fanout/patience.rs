@@ -1,10 +1,11 @@
-//! How long an edge waits for a client that does not read.
+//! The time that an edge waits for a client that does not read.
 
 use std::time::Duration;
 
 use crate::limits::BURST_PATIENCE;
 
-/// The bounds that the operator chose; without any, a slow stream goes on from the log for ever.
+/// The bounds chosen by the operator; without any, a slow stream continues from the log without a
+/// limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Patience {
     time: Option<Duration>,
@@ -12,7 +13,7 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// 0 is no bound.
+    /// 0 means no bound.
     pub(crate) fn new(max_behind_seconds: u64, max_behind_events: u64) -> Self {
         Self {
             time: (max_behind_seconds > 0).then(|| Duration::from_secs(max_behind_seconds)),
@@ -25,8 +26,8 @@ impl Patience {
         self.time.is_some_and(|time| behind >= time)
     }
 
-    /// Whether a client is too many events behind. One that was still on time a moment ago reads: a burst
-    /// of events fills every socket.
+    /// Whether a client is too many events behind. A client that was up to date a moment ago is
+    /// reading: a burst of events fills every socket.
     pub(crate) fn is_far(self, events: u64, behind: Duration) -> bool {
         behind >= BURST_PATIENCE && self.events.is_some_and(|most| events > most)
     }

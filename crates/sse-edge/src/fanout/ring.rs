@@ -1,4 +1,4 @@
-//! Recent events, once, in a bounded ring.
+//! Recent events, stored once, in a bounded ring.
 
 use std::{
     collections::VecDeque,
@@ -8,13 +8,14 @@ use std::{
 use model::{CursorScope, Sequence, Sequenced, StoredEvent};
 use stream_driver::{Chunk, sync::RwLock};
 
-/// An event in the ring, with the encoded forms that streams share.
+/// An event in the ring, with the encoded forms that its streams share.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) sequence: Sequence,
     pub(crate) event: StoredEvent,
     uris: OnceLock<Vec<String>>,
-    /// The whole frame for the first reader scope that asked: with one principal, that is everybody.
+    /// The whole frame, for the first reader scope that asked: with a single principal, that is
+    /// every reader.
     pub(crate) frame: OnceLock<(CursorScope, Chunk)>,
 }
 
@@ -44,7 +45,7 @@ impl Entry {
         })
     }
 
-    /// Bytes in memory, about, without the frame.
+    /// Approximate bytes in memory, without the frame.
     pub(super) fn bytes(&self) -> usize {
         self.event.json.len() + 512
     }
@@ -66,17 +67,17 @@ struct Inner {
     head: Sequence,
 }
 
-/// What a stream finds in the ring.
+/// The result of reading the ring.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Window {
-    /// Everything up to this position has been looked at.
+    /// Everything up to this position has been examined.
     Read {
         /// The new position.
         through: Sequence,
-        /// More is there.
+        /// Whether there is more.
         more: bool,
     },
-    /// The position has fallen off: read the log.
+    /// The position has fallen off the ring: read the log.
     Behind,
 }
 
@@ -95,7 +96,7 @@ impl Ring {
         }
     }
 
-    /// Empties the ring: it knows everything after `base` from now on.
+    /// Empties the ring: from now on it holds everything after `base`.
     pub(crate) fn restart(&self, base: Sequence) {
         let mut inner = self.inner.write();
         inner.entries.clear();
@@ -104,7 +105,7 @@ impl Ring {
         inner.head = base;
     }
 
-    /// Adds the next event; the oldest go when a bound is reached.
+    /// Adds the next event; the oldest ones are removed when a bound is reached.
     pub(crate) fn push(&self, entry: Arc<Entry>) {
         let mut inner = self.inner.write();
         debug_assert!(entry.sequence > inner.head, "events come in order");
@@ -120,13 +121,14 @@ impl Ring {
         }
     }
 
-    /// The last event's position.
+    /// The position of the last event.
     pub(crate) fn head(&self) -> Sequence {
         self.inner.read().head
     }
 
-    /// At most `max` events before `before`, newest first, and the position up to which the ring has
-    /// forgotten all. Fewer than `max` are all that it has. `None` if it has not come up to `reached`.
+    /// Up to `max` events before `before`, newest first, and the position up to which the ring
+    /// holds nothing any more. Fewer than `max` are all that it holds. `None` if the ring has not
+    /// reached `reached`.
     pub(crate) fn newest_before(
         &self,
         before: Sequence,
@@ -147,7 +149,7 @@ impl Ring {
         Some((newest.map(Arc::clone).collect(), inner.base))
     }
 
-    /// Shows at most `max` events after `position` to `visit`, which says whether to go on.
+    /// Shows up to `max` events after `position` to `visit`, which returns whether to continue.
     pub(crate) fn read(
         &self,
         position: Sequence,
@@ -158,7 +160,7 @@ impl Ring {
         if position < inner.base {
             return Window::Behind;
         }
-        // A stream is nearly always at the end: look there before searching.
+        // A stream is nearly always at the end: check there before searching.
         let start = match inner.entries.back() {
             Some(last) if last.sequence <= position => inner.entries.len(),
             _ => inner

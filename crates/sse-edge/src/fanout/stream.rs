@@ -1,4 +1,4 @@
-//! One open stream, as others see it: what it wants, and what it has been told.
+//! One open stream as the other components see it: its interest, and the marks set for it.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -17,35 +17,37 @@ use super::{
 use crate::metrics::StreamKind;
 use access::Principal;
 
-/// One open stream. Its position lives in its feed; here is what others tell it.
+/// One open stream. Its position is in its feed; this is the part that other components write to.
 #[derive(Debug)]
 pub(crate) struct Stream {
     pub(crate) kind: StreamKind,
     pub(crate) format: Format,
-    /// The session that it belongs to, with a tag that rises with each of the session's streams.
+    /// The session that it belongs to, with a tag that increases with each of the session's
+    /// streams.
     pub(crate) session: Option<(SessionId, u64)>,
-    /// Who reads. Whatever the stream is asked to carry, it carries only what this principal may see.
+    /// The reader. The stream carries only what this principal may see, regardless of its interest.
     pub(super) principal: Arc<Principal>,
     pub(super) interest: RwLock<Arc<Interest>>,
-    /// Where the stream is among the open ones, while it is.
+    /// The stream's place among the open ones, while it is open.
     place: Mutex<Option<Place>>,
     interest_changed: AtomicBool,
-    /// First sequence that has to be looked at, perhaps with [`UNSURE`]; 0 while there is none.
+    /// First sequence to examine, possibly with [`UNSURE`]; 0 while there is none.
     pending: AtomicU64,
     beat: AtomicBool,
     ending: AtomicU8,
-    /// When the stream is too old, in seconds of its hub.
+    /// The time at which the stream reaches its maximum age, in seconds of its hub.
     ends_at: u32,
     pub(super) notices: Notices,
-    /// A [`Came`].
+    /// The bits of a [`Came`].
     mail: AtomicU8,
     waker: AtomicWaker,
 }
 
-/// In a mark: nobody has compared the event with the stream. Sequences never come so far.
+/// Set in a mark if the event has not been compared with the stream. Sequences never become this
+/// large.
 const UNSURE: u64 = 1 << 63;
 
-/// Where a stream has to begin to look.
+/// The position from which a stream has to examine events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pending {
     pub(crate) first: Sequence,
@@ -82,13 +84,14 @@ impl Stream {
         }
     }
 
-    /// Everything after `position` has to be looked at.
+    /// Everything after `position` has to be examined.
     pub(crate) fn look_after(&self, position: Sequence) {
         self.mark(position.next().0 | UNSURE);
     }
 
     pub(super) fn mark(&self, mark: u64) {
-        // Already marked means already woken: whatever came first is where the stream begins to look.
+        // Already marked means already woken: the earliest mark is where the stream starts to
+        // examine.
         let marked = self
             .pending
             .compare_exchange(0, mark, Ordering::AcqRel, Ordering::Relaxed);
@@ -97,18 +100,18 @@ impl Stream {
         }
     }
 
-    /// What the stream wants from now on; an older revision than the present one is ignored.
+    /// Replaces the stream's interest; a revision older than the present one is ignored.
     pub(crate) fn set_interest(&self, interest: Interest) {
         let interest = interest.seen_by(&self.principal);
-        // One change at a time, and none of a stream that leaves.
+        // One change at a time, and none once the stream is closing.
         let place = self.place.lock();
         let old = self.interest();
         if interest.revision <= old.revision {
             return;
         }
         let (before, after) = (old.terms(), interest.terms());
-        // Found under the new keys before it wants anything new, and under the old ones until it does not
-        // want that any more: an event in between is compared with either.
+        // The stream is indexed under the new keys before its interest changes, and under the old
+        // ones until it has changed: an event in between is compared with one of the two.
         if let Some(place) = &*place {
             place
                 .index
@@ -117,7 +120,8 @@ impl Stream {
         {
             let mut current = self.interest.write();
             *current = Arc::new(interest);
-            // Under the lock: whoever sees that an event was compared with this interest sees the flag too.
+            // Under the lock: a thread that sees that an event was compared with this interest sees
+            // the flag too.
             self.interest_changed.store(true, Ordering::Release);
         }
         if let Some(place) = &*place {
@@ -142,7 +146,7 @@ impl Stream {
         }
     }
 
-    /// Tells the stream to end; the first reason stays.
+    /// Makes the stream end; the first reason is kept.
     pub(crate) fn end(&self, ending: Ending) {
         let first =
             self.ending
@@ -152,7 +156,8 @@ impl Stream {
         }
     }
 
-    /// The wheel has come by at this second of the hub: a heartbeat, or the end of a stream that is old.
+    /// Called by the wheel at this second of the hub: a heartbeat, or the end of a stream that has
+    /// reached its maximum age.
     pub(crate) fn turn(&self, second: u32) {
         if second < self.ends_at {
             self.beat();
@@ -161,31 +166,31 @@ impl Stream {
         }
     }
 
-    /// Who reads.
+    /// The reader.
     pub(crate) fn principal(&self) -> &Principal {
         &self.principal
     }
 
-    /// Whether the reader's token is still good.
+    /// Whether the reader's token is still valid.
     pub(crate) fn may_read(&self) -> bool {
         self.principal.stands()
     }
 
-    /// Lists changed that clients can read.
+    /// Records that lists which clients can read changed.
     pub(crate) fn lists_changed(&self, lists: ChangedLists) {
         if self.notices.lists_changed(lists) {
             self.waker.wake();
         }
     }
 
-    /// A task changed that the stream may follow.
+    /// Records a change of a task that the stream may follow.
     pub(crate) fn task_changed(&self, id: &TaskId, how: &Tagged) {
         if self.notices.task_changed(id, how) {
             self.waker.wake();
         }
     }
 
-    /// Something may have come into a stream of the session's mailbox.
+    /// A stream of the session's mailbox may have something new.
     pub(crate) fn mail_came(&self, mail: MailStream) {
         self.mail.fetch_or(mail.bit(), Ordering::AcqRel);
         self.waker.wake();
@@ -196,7 +201,7 @@ impl Stream {
         self.waker.wake();
     }
 
-    // What the body asks.
+    // Called by the feed.
 
     pub(crate) fn register(&self, waker: &std::task::Waker) {
         self.waker.register(waker);
@@ -245,7 +250,7 @@ impl Stream {
     }
 }
 
-/// Where a stream is among the open ones.
+/// The place of a stream among the open ones.
 #[derive(Debug)]
 struct Place {
     index: Arc<MatchIndex<usize>>,

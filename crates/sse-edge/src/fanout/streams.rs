@@ -1,4 +1,4 @@
-//! The open streams of this edge: a slab entry each.
+//! The open streams of this edge, with a slab entry each.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -14,28 +14,28 @@ use stream_driver::sync::{AtomicU64, Mutex, RwLock};
 use super::{format::Ending, inbox::MailStream, ring::Entry, stream::Stream};
 use crate::{limits::VISITED_AT_ONCE, metrics::EndedStreams};
 
-/// All of them, and who holds the stream of which session.
+/// All open streams, with an index of the stream of each session.
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
     slab: RwLock<Slab<Arc<Stream>>>,
     index: Arc<MatchIndex<usize>>,
     /// The streams themselves, not their slots: a slot is given to somebody else at any moment.
     by_session: RwLock<HashMap<SessionId, Arc<Stream>>>,
-    /// Who follows which task.
+    /// The streams that follow each task.
     by_task: RwLock<HashMap<TaskId, Vec<Arc<Stream>>>>,
-    /// Slots of the streams that carry answers: they look for them without a hint too.
+    /// Slots of the streams that carry answers: they also check for answers without a hint.
     answering: Mutex<HashSet<usize>>,
     /// Every event up to here has been compared with every stream.
     marked_through: AtomicU64,
     ended: EndedStreams,
 }
 
-/// No place for another stream.
+/// The maximum number of streams is open.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Full;
 
 impl Streams {
-    /// None yet; those that end by our doing are counted there.
+    /// No streams yet; `ended` counts the streams that the edge ends.
     pub(crate) fn new(ended: EndedStreams) -> Self {
         Self {
             ended,
@@ -43,7 +43,7 @@ impl Streams {
         }
     }
 
-    /// Adds a stream; an older one of the same session on this edge ends.
+    /// Adds a stream; an older one of the same session on this edge is ended.
     pub(crate) fn insert(&self, stream: &Arc<Stream>, max_streams: usize) -> Result<usize, Full> {
         let slot = {
             let mut slab = self.slab.write();
@@ -73,7 +73,7 @@ impl Streams {
     pub(crate) fn remove(&self, slot: usize) {
         self.answering.lock().remove(&slot);
         let leaving = self.slab.read().get(slot).cloned();
-        // Before the slot is given to somebody else.
+        // Before the slot is reused.
         if let Some(stream) = leaving {
             stream.leave_place();
         }
@@ -103,7 +103,7 @@ impl Streams {
         }
     }
 
-    /// Wakes every stream that wants the event; returns how many.
+    /// Wakes every stream that wants the event; returns their number.
     pub(crate) fn mark(&self, entry: &Entry) -> usize {
         let slab = self.slab.read();
         let mut marked = 0;
@@ -125,7 +125,7 @@ impl Streams {
         Sequence(self.marked_through.load(Ordering::Acquire))
     }
 
-    /// Another log begins, or goes on elsewhere: no event after `position` has been compared.
+    /// The log was replaced, or continues elsewhere: no event after `position` has been compared.
     pub(crate) fn restart(&self, position: Sequence) {
         self.marked_through.store(position.0, Ordering::Release);
     }
@@ -138,7 +138,7 @@ impl Streams {
         self.by_task.read().get(task).cloned().unwrap_or_default()
     }
 
-    /// Whose streams follow a task here.
+    /// The principals whose streams follow a task here.
     pub(crate) fn followers(&self, task: &TaskId) -> BTreeSet<PrincipalId> {
         let streams = self.of_task(task);
         let owners = streams.iter().map(|stream| stream.principal.id.clone());
@@ -159,18 +159,18 @@ impl Streams {
         self.by_session.read().keys().cloned().collect()
     }
 
-    /// Visits the streams whose slot falls into slice `slice` of `slices`; one that is open all the while
-    /// is visited once.
+    /// Visits the streams whose slot falls into slice `slice` of `slices`; a stream that is open
+    /// throughout is visited once.
     ///
-    /// No lock is held while a stream is visited: waking thousands takes milliseconds, and whoever opens
-    /// one would wait for them, with all events behind that.
+    /// No lock is held while a stream is visited: waking thousands takes milliseconds, and opening
+    /// a stream would have to wait for that, with all events behind it.
     pub(crate) fn for_slice(&self, slice: usize, slices: usize, visit: impl Fn(&Stream)) {
         let mut taken = Vec::new();
         let mut next = slice;
         loop {
             let last = {
                 let slab = self.slab.read();
-                // The slots that were ever used, and at most as many again.
+                // The slots used so far, and up to as many again.
                 let end = slab.capacity();
                 while next < end && taken.len() < VISITED_AT_ONCE {
                     taken.extend(slab.get(next).cloned());
@@ -187,13 +187,13 @@ impl Streams {
         }
     }
 
-    /// The stream in this slot carries what POSTs are answered with, until it is removed.
+    /// The stream in this slot carries the answers to POSTs until it is removed.
     pub(crate) fn carry_answers(&self, slot: usize) {
         self.answering.lock().insert(slot);
     }
 
-    /// Makes the streams that carry answers, and whose slot falls into slice `slice` of `slices`, look
-    /// for them.
+    /// Makes the streams that carry answers, and whose slot falls into slice `slice` of `slices`,
+    /// check for answers.
     pub(crate) fn look_for_answers(&self, slice: usize, slices: usize) {
         let answering = self.answering.lock();
         let in_slice = answering.iter().filter(|slot| *slot % slices == slice);
@@ -265,7 +265,7 @@ mod tests {
             streams.insert(&stream(), usize::MAX).unwrap();
         }
         streams.for_slice(0, 1, |_| {
-            // Would wait for ever for a lock that is held here.
+            // This would deadlock on a lock held here.
             let slot = streams.insert(&stream(), usize::MAX).unwrap();
             streams.remove(slot);
         });

@@ -1,4 +1,4 @@
-//! One wheel for all streams: heartbeats while the edge lives, the farewell when it drains.
+//! One wheel for all streams: heartbeats while the edge runs, the farewell when it drains.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,9 +9,9 @@ use tracing::info;
 use super::{format::Ending, hub::Hub, stream::Stream};
 use crate::limits::WHEEL_SLICES;
 
-/// Beats every stream once per `heartbeat`, or ends it if it is old by then; when the drain begins, ends
-/// every stream within `window`. The work of both is spread over slices, so that no moment sees all
-/// streams. Cancels `ended` when no stream is left.
+/// Visits every stream once per `heartbeat`, or ends it if it has reached its maximum age; when the
+/// drain begins, ends every stream within `window`. The work of both is spread over slices, so that
+/// all streams are never visited at the same moment. Cancels `ended` when no stream is left.
 pub(crate) async fn turn(
     hub: Arc<Hub>,
     heartbeat: Duration,
@@ -27,13 +27,13 @@ pub(crate) async fn turn(
         window_seconds = window.as_secs(),
         "ending all streams"
     );
-    // In a long window the last streams wait for longer than proxies take silence.
+    // In a long window the last streams wait longer than proxies tolerate silence.
     tokio::select! {
         () = beating => {}
         () = end_all(&hub, window.mul_f64(ENDING_SHARE)) => {}
     }
-    // Streams that were opened meanwhile, and clients that do not read their farewell: until the process
-    // is closed hard.
+    // Streams that were opened meanwhile, and clients that do not read their farewell: wait until
+    // the process is closed hard.
     let last = async {
         while hub.streams.len() > 0 {
             hub.streams.end_all(Ending::Drain);
@@ -56,7 +56,7 @@ async fn beat_for_ever(hub: &Hub, heartbeat: Duration) {
     }
 }
 
-/// Tells every stream to end, spread over the time given.
+/// Ends every stream, spread over the given time.
 async fn end_all(hub: &Hub, spread: Duration) {
     let begun = Instant::now();
     for slice in 0..SLICES {
@@ -68,13 +68,13 @@ async fn end_all(hub: &Hub, spread: Duration) {
     }
 }
 
-/// As durations are divided.
+/// The type by which a `Duration` is divided.
 #[expect(clippy::cast_possible_truncation, reason = "a small constant")]
 const SLICES: u32 = WHEEL_SLICES as u32;
-/// Part of the drain window over which streams are told to end. The rest is for the last of them to read
-/// their farewell: at the window's end the process is closed hard.
+/// Share of the drain window in which streams are ended. The rest lets the last of them read their
+/// farewell: at the end of the window the process is closed hard.
 const ENDING_SHARE: f64 = 0.75;
-/// How often the last streams are looked for.
+/// Interval at which the last streams are checked.
 const LAST_STREAMS_INTERVAL: Duration = Duration::from_millis(20);
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What a call needs before it may run: a permission, and room under a rate limit. Tools, prompts and
-//! reads of resources declare it, [`Caller::admit`] is where it is checked.
+//! The requirements of a call: a permission, and room under a rate limit. Tools, prompts and reads
+//! of resources declare them; [`Caller::admit`] checks them.
 
 mod rates;
 
@@ -8,14 +8,14 @@ pub(crate) use rates::{Admitted, Limited, Rates};
 use crate::protocol::{CallError, Caller};
 use access::Permission;
 
-/// What a call costs, and by that which limit of `edge.rates` it is under.
+/// The cost of a call, which determines the limit of `edge.rates` that applies.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum RateClass {
     /// Answers from memory.
     Memory,
     /// Reads or writes a store, or asks the sync role.
     Store,
-    /// As [`Self::Store`], and may then wait: for an event, or for the client's answer.
+    /// As [`Self::Store`], and may then wait for an event or for the client's answer.
     Wait,
 }
 
@@ -33,17 +33,17 @@ impl RateClass {
     }
 }
 
-/// What a call needs.
+/// The requirements of a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Policy {
-    /// What the principal has to be allowed.
+    /// The permission that the principal needs.
     pub(crate) permission: Permission,
-    /// What it costs.
+    /// The cost of the call.
     pub(crate) rate: RateClass,
 }
 
 impl Policy {
-    /// For whoever may read, at this cost.
+    /// For principals that may read, at this cost.
     pub(crate) const fn read(rate: RateClass) -> Self {
         Self {
             permission: Permission::Read,
@@ -53,10 +53,11 @@ impl Policy {
 }
 
 impl Caller {
-    /// Lets a call in, for as long as what is given back lives.
+    /// Admits a call; it holds its place as long as the returned guard lives.
     ///
     /// # Errors
-    /// The principal lacks the permission, or has used up what it may; the error says when to try again.
+    /// The principal lacks the permission, or has reached its limit; the error states when to try
+    /// again.
     pub(crate) fn admit(&self, policy: Policy) -> Result<Admitted, CallError> {
         self.principal.require(policy.permission)?;
         Ok(self.edge.rates.admit(&self.principal.id, policy.rate)?)

@@ -1,5 +1,5 @@
-//! Rate limits, a set for each principal. They are high: what they stop is a loop that has gone wrong, not
-//! an agent at work.
+//! Rate limits, one set for each principal. They are high: they stop a runaway loop, not an agent
+//! at work.
 
 use std::{
     collections::HashMap,
@@ -22,36 +22,37 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::RateClass;
 use crate::{config::RateLimits, metrics::Metrics};
 
-/// Principals whose use is counted one by one; beyond them those who come share one allowance.
+/// Maximum number of principals that are counted separately; the principals beyond that share one
+/// allowance.
 const MAX_PRINCIPALS: usize = 16_384;
-/// So many principals are kept without a look at who has been away.
+/// Up to this many principals are kept without searching for idle ones.
 const UNSWEPT_PRINCIPALS: usize = 1024;
-/// Who asked nothing for so long has a full allowance again (they fill within a second): it need not be
-/// kept.
+/// A principal that was idle for this long has a full allowance again (it refills within a second),
+/// so it need not be kept.
 const IDLE_SECONDS: u64 = 2;
-/// When to try again if too many calls wait. A guess: they end when something happens.
+/// Retry delay if too many calls wait. An estimate: they end when an event or answer arrives.
 const WAIT_RETRY: Duration = Duration::from_secs(1);
 
-/// A call too many.
+/// A call beyond the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "too many calls (class {}) for one principal; try again in {retry_after_millis} ms",
     class.as_str()
 )]
 pub(crate) struct Limited {
-    /// Which limit was reached.
+    /// The limit that was reached.
     pub(crate) class: RateClass,
-    /// When there is room again, in milliseconds; at least 1.
+    /// Time until there is room again, in milliseconds; at least 1.
     pub(crate) retry_after_millis: u64,
 }
 
-/// A call that was let in; one that may wait holds its place until this is dropped.
+/// An admitted call; a waiting call holds its place until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Admitted {
     _place: Option<OwnedSemaphorePermit>,
 }
 
-/// Who has used how much.
+/// The use of each principal.
 #[derive(Debug)]
 pub(crate) struct Rates {
     limits: RateLimits,
@@ -65,8 +66,8 @@ pub(crate) struct Rates {
 struct Principals {
     allowances: HashMap<PrincipalId, Arc<Allowance>>,
     sweep_at: usize,
-    /// When somebody last looked, in seconds since the edge began: a look costs time, so at most once a
-    /// second.
+    /// Time of the last search for idle principals, in seconds since the edge began: a search costs
+    /// time, so there is at most one per second.
     swept: u64,
 }
 
@@ -75,13 +76,13 @@ struct Allowance {
     memory: DefaultDirectRateLimiter,
     store: DefaultDirectRateLimiter,
     places: Arc<Semaphore>,
-    /// When it was last used, in seconds since the edge began.
+    /// Time of the last use, in seconds since the edge began.
     used: AtomicU64,
 }
 
 impl Allowance {
     fn new(limits: &RateLimits) -> Self {
-        // A second's worth may come at once.
+        // A second's worth of calls may arrive at once.
         let bucket = |calls: u32| {
             let calls = NonZeroU32::new(calls).unwrap_or(NonZeroU32::MIN);
             DefaultDirectRateLimiter::direct(Quota::per_second(calls))
@@ -99,7 +100,7 @@ impl Allowance {
             RateClass::Memory => &self.memory,
             RateClass::Store | RateClass::Wait => &self.store,
         };
-        // The place first: a call that has none must not use up the bucket.
+        // The place first: a call without a place must not use up the bucket.
         let place = match class {
             RateClass::Wait => {
                 let place = Arc::clone(&self.places).try_acquire_owned();
@@ -123,7 +124,7 @@ impl Allowance {
 }
 
 fn limited(class: RateClass, wait: Duration) -> Limited {
-    // Rounded up: who comes then has waited long enough.
+    // Rounded up: a client that retries then has waited long enough.
     let millis = wait.as_micros().div_ceil(1000);
     Limited {
         class,
@@ -146,10 +147,10 @@ impl Rates {
         }
     }
 
-    /// Lets a call in.
+    /// Admits a call.
     ///
     /// # Errors
-    /// The principal has used up what calls of this class may.
+    /// The principal has reached the limit for calls of this class.
     pub(crate) fn admit(
         &self,
         principal: &PrincipalId,
@@ -249,7 +250,7 @@ mod tests {
                     .is_ok()
             );
         }
-        // Nobody has been away: the next ones share an allowance, those who are known keep theirs.
+        // No principal is idle: new ones share an allowance, known ones keep theirs.
         assert!(rates.admit(&principal("late"), RateClass::Store).is_ok());
         assert!(rates.admit(&principal("later"), RateClass::Store).is_err());
         assert_eq!(rates.principals.read().allowances.len(), MAX_PRINCIPALS);

@@ -1,4 +1,4 @@
-//! Streams that become old: their clients come back, to any edge, and miss nothing.
+//! Streams that reach their maximum age: their clients reconnect, to any edge, and miss nothing.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use testkit::{
 
 use super::world::*;
 
-/// The shortest that there is, looked at every second.
+/// The minimum of the setting, checked every second.
 const MAX_SECONDS: u32 = 8;
 
 fn old_soon() -> Config {
@@ -23,13 +23,13 @@ fn old_soon() -> Config {
     }
 }
 
-/// Reads to the end of a stream that was opened just before `opened` was taken.
+/// Reads to the end of a stream that was opened just before `opened` was taken, and checks its age.
 async fn grows_old(stream: &mut SseStream, opened: Instant) {
     assert_eq!(stream.headers()["connection"], "close", "to another edge");
     ended(stream).await;
     let age = opened.elapsed();
     let least = Duration::from_secs(u64::from(MAX_SECONDS) * 3 / 4);
-    // The test's own look at the clock comes a little late, on a busy machine more.
+    // The test reads its clock a little late, later still on a busy machine.
     assert!(age > least - Duration::from_secs(1), "{age:?}");
     assert!(
         age < Duration::from_secs(u64::from(MAX_SECONDS)) + SOON,
@@ -81,7 +81,7 @@ async fn an_old_stream_ends_and_another_edge_goes_on_where_it_was() {
     let event = resumed.next_event(SOON).await.unwrap();
     assert_eq!(event.json().unwrap()["id"], missed);
 
-    // The stream that is a session is older than all of them, and still there.
+    // The stream of a session is older than all of them by now, and still open.
     while opened.elapsed() < Duration::from_secs(u64::from(MAX_SECONDS) + 2) {
         endless.next(SOON).await.unwrap().expect("a heartbeat");
     }

@@ -14,7 +14,7 @@ const VERSIONS: [&str; 2] = ["2025-06-18", "2025-11-25"];
 /// The id of the call that asks.
 const CALL: u64 = 77;
 
-/// A client with a session, whose answers are streams and whose user can be asked.
+/// A client with a session, whose calls are answered as streams and whose user can be asked.
 struct Peer {
     http: reqwest::Client,
     headers: HeaderMap,
@@ -40,7 +40,7 @@ impl Peer {
         peer
     }
 
-    /// One with two subscriptions, whose user can be asked.
+    /// A peer with two subscriptions, whose user can be asked.
     async fn subscribed(node: &Node, version: &'static str) -> Self {
         let peer = Self::connect(node, version, json!({ "elicitation": {} })).await;
         for repo in ["cat", "dog"] {
@@ -66,7 +66,7 @@ impl Peer {
         answer["result"]["structuredContent"].clone()
     }
 
-    /// Begins to end all subscriptions.
+    /// Starts to end all subscriptions.
     async fn unsubscribe_all(&self, node: &Node) -> reqwest::Response {
         let arguments = json!({ "action": "unsubscribe", "all": true });
         let params = json!({ "name": "manage_events", "arguments": arguments });
@@ -139,7 +139,7 @@ async fn a_question_asked_on_one_edge_is_answered_on_the_other() {
             "{result}"
         );
         assert_eq!(peer.subscriptions(&a).await, 0);
-        // Once more: there is nothing to ask about.
+        // Again: there is nothing left to ask about.
         let again = peer.unsubscribe_all(&b).await;
         let again: Value = again.json().await.unwrap();
         assert_eq!(again["result"]["structuredContent"]["unsubscribedCount"], 0);
@@ -218,7 +218,7 @@ async fn who_cannot_be_asked_is_obeyed() {
         let text = answer["result"]["content"][0]["text"].as_str().unwrap();
         assert_eq!(text, r#"{"unsubscribedCount":1}"#, "{version}");
     }
-    // Without a stream there is no way to ask.
+    // Without a stream the client cannot be asked.
     let mut peer = Peer::subscribed(&a, "2025-11-25").await;
     let json_alone = HeaderValue::from_static("application/json");
     peer.headers.insert("accept", json_alone);
@@ -295,7 +295,7 @@ async fn a_call_whose_client_cannot_come_back_does_not_wait_for_an_answer() {
     assert_eq!(peer.subscriptions(&node).await, 2);
 }
 
-/// A tool that sends its user to a page is a fixture of the conformance suite.
+/// The tool that sends its user to a page is a fixture of the conformance suite.
 #[cfg(feature = "conformance")]
 #[tokio::test]
 async fn a_user_is_sent_to_a_page_and_the_client_hears_when_that_is_done() {
@@ -323,7 +323,7 @@ async fn a_user_is_sent_to_a_page_and_the_client_hears_when_that_is_done() {
             .contains("accept"),
         "{result}"
     );
-    // A client that shows forms alone is not asked, and is told why.
+    // A client that supports only forms is not asked, and gets the reason.
     let peer = Peer::connect(&a, "2025-11-25", json!({ "elicitation": {} })).await;
     let refused: Value = peer.post(&a, &call).await.json().await.unwrap();
     assert_eq!(refused["error"]["code"], -32600, "{refused}");

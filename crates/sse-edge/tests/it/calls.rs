@@ -1,4 +1,5 @@
-//! A call of the handshake era outlives its connection: any edge cancels it, any edge gives its answer.
+//! A call of the handshake era outlives its connection: any edge can cancel it, and any edge can
+//! give its answer.
 
 use std::time::Duration;
 
@@ -70,7 +71,7 @@ async fn an_answer_is_given_on_another_edge_when_the_connection_broke() {
         cat
     );
     assert!(ended(&mut resumed).await.is_empty(), "the answer ends it");
-    // And again, from the same place: a client may lose the second connection too.
+    // And again, from the same position: a client may lose the second connection too.
     let mut again = resume(&client, &a, &id).await;
     assert_eq!(message(&mut again).await, answer);
 }
@@ -143,7 +144,7 @@ async fn the_drain_lets_clients_go_and_they_get_the_rest_elsewhere() {
         }
     });
     read.await.unwrap();
-    // The wait ends early with the drain: an empty answer with a cursor to go on from.
+    // The drain ends the wait early: an empty answer with a cursor from which to continue.
     let mut resumed = resume(&client, &b, &id).await;
     let answer = message(&mut resumed).await;
     assert_eq!(answer["id"], 9);
@@ -156,7 +157,8 @@ async fn a_call_whose_edge_died_is_answered_by_whoever_reads_its_stream() {
     let client = connect(&b).await;
     let session = SessionId::new(client.session_id().unwrap()).unwrap();
     let stream = StreamId::new("call-of-an-edge-that-is-gone").unwrap();
-    // What an edge leaves that died in the middle: the head of the stream, and nobody with its lease.
+    // The state left by an edge that died in the middle: the head of the stream, and a lease
+    // without a holder.
     let sequence = world.left_behind(&session, &stream, b"\0\"seven\"").await;
     let scope = CursorScope::stream(&PrincipalId::anonymous(), &session, &stream);
     let id = StreamCursor { stream, sequence }.encode(scope);
@@ -211,7 +213,7 @@ async fn an_id_that_is_still_running_is_refused_and_an_id_of_the_inbox_is_no_cal
     );
     world.happens("cat").await;
     assert_eq!(message(&mut running).await["id"], 5);
-    // Made up by the client itself, out of what it knows.
+    // An id that the client made up from what it knows.
     let session = SessionId::new(client.session_id().unwrap()).unwrap();
     let stream = StreamId::new("inbox").unwrap();
     let scope = CursorScope::stream(&PrincipalId::anonymous(), &session, &stream);

@@ -1,5 +1,5 @@
-//! What HTTP allows around a stream: other requests on its connection, other versions, bodies that nobody
-//! asked for, clients that say goodbye early.
+//! HTTP around a stream: other requests on its connection, other versions, unexpected bodies,
+//! clients that close their side early.
 
 use serde_json::json;
 use sse_edge::Config;
@@ -36,7 +36,7 @@ async fn none_open(node: &Node) {
     }
 }
 
-/// The request for a stream of the stateless era; its head ends with `headers`.
+/// The request for a stream of the stateless era; its header section ends with `headers`.
 fn listen(headers: &str) -> (String, String) {
     let filter = json!({ "notifications": { "resourceSubscriptions": ["github://events"] } });
     let message = ModernClient::new().message("subscriptions/listen", filter);
@@ -132,7 +132,7 @@ async fn a_client_that_asks_whether_it_may_go_on_is_told_so() {
     raw.read_until("resources/updated").await;
     assert!(raw.text().starts_with("HTTP/1.1 200 OK"), "{}", raw.text());
 
-    // Nothing is to come, so there is nothing to say before the answer.
+    // No body will follow, so no interim response precedes the answer.
     let asks = EVENTS.replace("\r\n\r\n", "\r\nexpect: 100-continue\r\n\r\n");
     let mut raw = Raw::ask(&a, &asks).await;
     delivers(&mut raw, &world).await;
@@ -146,7 +146,7 @@ async fn a_body_that_a_stream_has_no_use_for_is_left() {
         let length = format!("\r\ncontent-length: {length}\r\n\r\n");
         EVENTS.replace("\r\n\r\n", &length)
     };
-    // All of it at once, all of it late, and some of it.
+    // All of it at once, all of it late, and part of it.
     let small = "x".repeat(10_000);
     let mut raw = Raw::ask(&a, &(with_body(10_000) + &small)).await;
     delivers(&mut raw, &world).await;

@@ -1,5 +1,5 @@
-//! Clients that send what no client sends, on a socket, byte by byte: each gets the answer that the
-//! rules name, and the edge serves the next one.
+//! Malformed requests on a socket, byte by byte: each gets the answer that the rules require, and
+//! the edge serves the next client.
 
 use std::time::Duration;
 
@@ -86,7 +86,7 @@ async fn a_session_header_that_could_not_be_ours_names_no_session() {
             assert_eq!(error(&answer).0, -32001, "{method} {id:.40}: {answer}");
         }
     }
-    // What HTTP itself does not allow in a header never gets to us.
+    // Control characters that HTTP itself forbids in a header never reach our code.
     for control in ["\0", "\u{1}", "\u{7f}", "a\rb"] {
         let headers = format!("{JSON}mcp-session-id: {control}\r\n");
         let answer = send(&a, request("POST", &headers, PING).as_bytes()).await;
@@ -193,13 +193,13 @@ async fn heads_that_are_too_large_and_garbage_in_the_pipe_end_one_connection_onl
         let answer = send(&a, request("POST", &headers, PING).as_bytes()).await;
         assert_eq!(status(&answer), 431, "{answer}");
     }
-    // Two requests that are one after the other, then what is none.
+    // Two requests one after the other, then bytes that are no request.
     let ping = request("POST", &headers, PING).replace("connection: close\r\n", "");
     let answer = send(&a, format!("{ping}{ping}\0\u{1}garbage\r\n\r\n").as_bytes()).await;
     let statuses: Vec<_> = answer.matches("HTTP/1.1 ").collect();
     assert_eq!(statuses.len(), 3, "{answer}");
     assert_eq!(answer.matches("HTTP/1.1 200").count(), 2, "{answer}");
-    // A body of two lengths is nobody's.
+    // A body with two lengths is invalid.
     let lengths = request("POST", &format!("{headers}content-length: 3\r\n"), PING);
     assert_eq!(status(&send(&a, lengths.as_bytes()).await), 400);
     for nonsense in [
@@ -224,14 +224,14 @@ async fn a_body_that_never_ends_is_answered_and_cut() {
         let url = a.url.clone();
         async move { slowly(&url, &head).await }
     });
-    // Meanwhile others are served.
+    // Other clients are served meanwhile.
     still_serves(&a).await;
     let answer = answer.await.unwrap();
     assert_eq!(status(&answer), 408, "{answer}");
     assert_eq!(error(&answer), (-32600, Value::Null));
 }
 
-/// A byte of the body every second, and the answer that comes instead.
+/// Sends a byte of the body every second; returns the answer that arrives instead.
 async fn slowly(url: &Url, head: &str) -> String {
     let address = (url.host_str().unwrap(), url.port().unwrap());
     let (mut reader, mut writer) = TcpStream::connect(address).await.unwrap().into_split();

@@ -1,4 +1,4 @@
-//! Bounds and manners of the HTTP side.
+//! Bounds and behaviour of the HTTP side.
 
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
@@ -90,12 +90,12 @@ async fn one_stream_too_many_is_sent_away_with_retry_after() {
         ..Config::default()
     };
     one_too_many(&configured, Descriptors::UNLIMITED, "edge.max_streams").await;
-    // Of so many descriptors all but one are kept for other things.
+    // All descriptors but one are reserved for other uses.
     let few = Descriptors::of(65);
     one_too_many(&Config::default(), few, "limit of file descriptors").await;
 }
 
-/// The edge has room for one stream; the second is told why.
+/// The edge has room for one stream; the second is refused with the reason.
 async fn one_too_many(config: &Config, descriptors: Descriptors, why: &str) {
     let mut world = World::new().await;
     world.descriptors = descriptors;
@@ -126,7 +126,7 @@ async fn one_too_many(config: &Config, descriptors: Descriptors, why: &str) {
         .await
         .unwrap_err();
     assert_eq!(refused.status(), Some(503));
-    // Requests that are no streams are served.
+    // Requests that open no stream are served.
     client.ping(&a.url).await.unwrap();
     drop(first);
     until("the place is free", || async {

@@ -1,4 +1,4 @@
-//! HTTP+SSE of 2024-11-05: the stream on one edge, each POST on whichever edge the balancer takes.
+//! HTTP+SSE of 2024-11-05: the stream on one edge, each POST on any edge that the balancer picks.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ impl Client {
         self.stream.next_event(SOON).await.unwrap().json().unwrap()
     }
 
-    /// Sends a request; its answer comes on the stream.
+    /// Sends a request; its answer arrives on the stream.
     async fn call(&mut self, node: &Node, id: u64, method: &str, params: Value) -> Value {
         let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
         assert_eq!(self.post(node, &request).await, StatusCode::ACCEPTED);
@@ -115,7 +115,7 @@ async fn an_answer_waits_for_no_regular_look() {
             client.call(node, id, "ping", json!({})).await;
         }
     };
-    // Half a minute, if each waited for its turn.
+    // It would take half a minute if each call waited for the one before.
     let soon = tokio::time::timeout(SOON, calls).await;
     assert!(soon.is_ok(), "hints do not reach the stream");
 }
@@ -146,7 +146,7 @@ async fn answers_events_and_what_others_send_come_on_one_stream_each_in_its_orde
         let message = frame.json().unwrap();
         match message["method"].as_str() {
             None => {
-                // Nothing resumes on this transport.
+                // This transport cannot resume.
                 assert_eq!((frame.id, frame.event), (None, None));
                 answers.push(message["id"].as_u64().unwrap());
             }
@@ -163,7 +163,7 @@ async fn answers_events_and_what_others_send_come_on_one_stream_each_in_its_orde
     quiet(&mut client.stream).await;
 }
 
-/// A client whose stream hangs on an edge that hears nothing of sessions any more, and another edge.
+/// A client whose stream is on an edge that no longer gets news about sessions, and another edge.
 async fn unheard() -> (World, Node, Node, Client) {
     let world = World::new().await;
     let slow = SlowSessions::new(&world.bus);
@@ -188,7 +188,7 @@ async fn a_session_that_ended_unheard_ends_its_stream_soon() {
     let delete = client.http.delete(b.at("/mcp"));
     let delete = delete.header("mcp-session-id", client.session().as_str());
     assert_eq!(delete.send().await.unwrap().status(), 204);
-    // Well before the edge looks at its sessions.
+    // Well before the edge checks its sessions.
     let soon = tokio::time::timeout(Duration::from_secs(8), ended(&mut client.stream));
     assert_eq!(soon.await.expect("the stream ends"), []);
     let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" });

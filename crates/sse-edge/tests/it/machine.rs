@@ -1,9 +1,10 @@
-//! Sessions on two edges against a model of them: whatever a client does, in whatever order, on
-//! whichever edge, every status, every event and every end of a stream is what the model says.
+//! Sessions on two edges against a model: whatever a client does, in any order, on any edge, every
+//! status, every event and every end of a stream matches the model.
 //!
-//! The model is the promise without its machinery: a session is an owner, whether it lives, and what
-//! it asked for since when; an event reaches its stream if somebody asked for it before. Before each
-//! change of what a stream gets, a marker event is awaited on it, so nothing depends on time.
+//! The model is the promise without the machinery: a session has an owner, a state (open or ended),
+//! and subscriptions with the time since when they apply; an event reaches its stream if a matching
+//! subscription existed before. Before each change of a stream's subscriptions, the test awaits a
+//! marker event on the stream, so nothing depends on time.
 
 #[path = "machine/ops.rs"] // `tests/it_hyper` includes this file from elsewhere.
 mod ops;
@@ -24,23 +25,23 @@ use testkit::sse::{self, SseError, SseStream};
 use super::world::*;
 use ops::{Op, REPOS, VERSIONS, any_op};
 
-/// Sessions that nobody used for so long are gone, by the clock that the test moves.
+/// Idle sessions end after this time, by the clock that the test advances.
 const IDLE_SECONDS: u64 = 1;
-/// Every session asks for these, which nothing but [`Machine::mark`] makes happen.
+/// Every session subscribes to these; only [`Machine::mark`] makes such events happen.
 const MARKER: &str = "marker";
 const TOKENS: [&str; 2] = [
     "token-of-alice-who-may-see-everything-----",
     "token-of-bob-who-may-see-everything-too----",
 ];
 
-/// What a session asked for: events of a repository that are not among the first `since`.
+/// A subscription of a session: events of a repository after the first `since` ones.
 struct Asked {
     id: String,
     repo: String,
     since: usize,
 }
 
-/// The model of a session, and the one thing of it that is real: its stream.
+/// The model of a session, together with its real stream.
 struct Modelled {
     id: String,
     owner: usize,
@@ -49,9 +50,10 @@ struct Modelled {
     asked: Vec<Asked>,
     streamed: bool,
     stream: Option<SseStream>,
-    /// The id of the last event that the client saw, and how many events had happened by then.
+    /// The id of the last event that the client received, and the number of events that had
+    /// happened by then.
     last: Option<(String, usize)>,
-    /// The events that the stream still has to bring.
+    /// The events that the stream still has to deliver.
     due: Vec<String>,
 }
 
@@ -68,7 +70,7 @@ struct Machine {
     clock: Arc<ManualClock>,
     http: reqwest::Client,
     sessions: Vec<Modelled>,
-    /// Everything that happened: id and repository.
+    /// Every event that happened: id and repository.
     events: Vec<(String, String)>,
     _tokens: tempfile::TempDir,
 }
@@ -257,7 +259,7 @@ impl Machine {
             last: None,
             due: Vec::new(),
         });
-        // At once on the other edge.
+        // On the other edge, immediately.
         self.subscribe(1 - edge, self.sessions.len() - 1, MARKER)
             .await;
     }
@@ -279,7 +281,7 @@ impl Machine {
             .tool(edge, session, "subscribe_to_events", arguments)
             .await;
         if let Some(answer) = answer {
-            // As text in every revision; the older ones know no structured content.
+            // As text in every revision; the older ones have no structured content.
             let answer: Value =
                 serde_json::from_str(answer["content"][0]["text"].as_str().unwrap()).unwrap();
             let id = answer["subscriptionId"].as_str().unwrap().to_owned();
@@ -307,9 +309,10 @@ impl Machine {
         self.arrived(edge, session).await;
     }
 
-    /// Waits until the session's stream has what the session now asks for: when one more wish has come
-    /// true, all have. Until then nothing else may happen, since an event of a wish that the stream's
-    /// edge hears of late comes after what it knew to bring.
+    /// Waits until the session's stream has all current subscriptions of its session: once events
+    /// of a newer subscription arrive, all earlier ones apply too. No other event may happen until
+    /// then: if the stream's edge learns of a subscription late, an event of it arrives after the
+    /// events that were due by then.
     async fn arrived(&mut self, edge: usize, session: usize) {
         if self.sessions[session].stream.is_none() {
             return;
@@ -320,7 +323,7 @@ impl Machine {
         self.brings_what_is_due(session).await;
     }
 
-    /// Something happens, and both edges have heard of it.
+    /// An event happens, and both edges have received it.
     async fn happen(&mut self, repo: &str) {
         let at = self.events.len();
         let id = self.world.happens(repo).await;
@@ -343,7 +346,8 @@ impl Machine {
         }
     }
 
-    /// Every open stream brings what is due, once, in order, and nothing else before the marker.
+    /// Every open stream delivers the events that are due, once, in order, and nothing else before
+    /// the marker.
     async fn mark(&mut self) {
         self.happen(MARKER).await;
         for session in 0..self.sessions.len() {
@@ -361,7 +365,7 @@ impl Machine {
         }
     }
 
-    /// Opens a stream; the status if that is refused.
+    /// Opens a stream; returns the status if it is refused.
     async fn stream(
         &self,
         edge: usize,
@@ -382,8 +386,8 @@ impl Machine {
         })
     }
 
-    /// The newest stream of a session wins. The first begins where the session's wishes do, one that
-    /// names an event after it, any other with what comes next.
+    /// The newest stream of a session wins. The first one begins where the session's subscriptions
+    /// do, one that names an event begins after it, any other begins with the next event.
     async fn open(&mut self, edge: usize, session: usize, resume: bool) {
         self.mark().await;
         let last = self.sessions[session].last.clone().filter(|_| resume);
@@ -432,7 +436,7 @@ impl Machine {
         }
     }
 
-    /// The session's stream ends, and no edge knows the session, whatever is asked.
+    /// The session's stream ends, and every edge answers every request as for an unknown session.
     async fn is_over(&mut self, session: usize) {
         self.sessions[session].lives = false;
         if let Some(mut stream) = self.sessions[session].stream.take() {
@@ -448,7 +452,7 @@ impl Machine {
 
 fn run(cases: u32, ops: usize, world: impl Fn(Arc<ManualClock>) -> SessionParts) {
     let default = ProptestConfig::default();
-    // The same steps in every run, unless PROPTEST_RNG_SEED asks for others.
+    // The same steps in every run, unless PROPTEST_RNG_SEED requests others.
     let rng_seed = match default.rng_seed {
         RngSeed::Random => RngSeed::Fixed(4),
         asked_for => asked_for,
@@ -461,7 +465,7 @@ fn run(cases: u32, ops: usize, world: impl Fn(Arc<ManualClock>) -> SessionParts)
         ..default
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    // Without two sessions from the start most steps would find nothing to do.
+    // Without two sessions from the start most steps would have no effect.
     let begin = |owner| Op::Initialize {
         edge: owner,
         owner,

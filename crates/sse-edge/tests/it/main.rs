@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests, which clippy does not see here.
 
-/// Streams leave hyper with their socket, as they do by default. `tests/it_hyper` is the other half.
+/// Streams leave hyper with their socket, as they do by default. `tests/it_hyper` covers the other
+/// case.
 const TAKES_OVER_SOCKETS: bool = true;
 
 mod ages;

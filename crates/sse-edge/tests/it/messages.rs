@@ -1,4 +1,5 @@
-//! Messages to sessions: from any edge, in order, once, and kept while nobody listens.
+//! Messages to sessions: sent from any edge, delivered in order and once, and kept while no stream
+//! is open.
 
 use std::collections::BTreeSet;
 
@@ -103,7 +104,7 @@ async fn what_was_sent_while_away_comes_exactly_once_on_the_other_edge_among_the
     quiet(&mut resumed).await;
 }
 
-/// Without waiting for the word that nobody will give.
+/// Does not wait for a delivery report, because none will arrive.
 async fn send_quietly(node: &Node, client: &McpClient, n: u64) {
     let body =
         json!({ "sessionId": client.session_id().unwrap(), "message": note(n), "wait": false });

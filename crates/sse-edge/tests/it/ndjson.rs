@@ -1,4 +1,4 @@
-//! `POST /mcp/stream`: lines both ways on one connection.
+//! `POST /mcp/stream`: lines in both directions on one connection.
 
 use std::{convert::Infallible, path::PathBuf, sync::Arc};
 
@@ -12,7 +12,8 @@ use tokio::{sync::mpsc, time::timeout};
 
 use super::world::*;
 
-/// A client of lines. Dropping `input` ends what it says, dropping all hangs up.
+/// A client that sends and reads lines. Dropping `input` ends its request body, dropping all of it
+/// closes the connection.
 struct Lines {
     input: Option<mpsc::UnboundedSender<String>>,
     response: reqwest::Response,
@@ -61,7 +62,7 @@ impl Lines {
         next.expect("something comes")
     }
 
-    /// As [`Lines::next`], however long it takes.
+    /// As [`Lines::next`], without a time limit.
     async fn hears_whenever(&mut self) -> Option<Value> {
         loop {
             if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {

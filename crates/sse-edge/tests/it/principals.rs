@@ -1,4 +1,4 @@
-//! Who asks: nobody gets, finds or goes on with what belongs to somebody else.
+//! Principals: none can read, find or resume what belongs to another.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -17,7 +17,7 @@ use super::world::*;
 pub(crate) const SEES_ALL: &str = "token-of-somebody-who-may-see-everything";
 pub(crate) const SEES_CATS: &str = "token-of-somebody-who-may-see-cats-only-";
 
-/// A file of tokens; who is in it can be changed.
+/// A token file whose tokens can be changed.
 pub(crate) struct Tokens {
     _folder: tempfile::TempDir,
     pub(crate) path: PathBuf,
@@ -85,7 +85,8 @@ pub(crate) async fn post(
     request.send().await.unwrap()
 }
 
-/// A session of `token` that is subscribed to everything that its principal may see, and its stream.
+/// A session of `token` that is subscribed to everything that its principal may see, and its
+/// stream.
 pub(crate) async fn session(node: &Node, token: &str) -> (String, SseStream) {
     let url = node.at("/mcp");
     let params = json!({ "protocolVersion": "2025-11-25", "capabilities": {},

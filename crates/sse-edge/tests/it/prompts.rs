@@ -1,4 +1,4 @@
-//! What a client can be filled with, and what helps it to fill in arguments.
+//! Prompts, and completion of their arguments.
 
 use serde_json::{Value, json};
 use testkit::mcp_client::{McpClient, ModernClient};
@@ -27,7 +27,7 @@ fn resources(prompt: &Value) -> Vec<(String, Value)> {
         .collect()
 }
 
-/// What the prompt itself says.
+/// The prompt's own text.
 fn words(prompt: &Value) -> String {
     let messages = prompt["messages"].as_array().unwrap().iter();
     messages
@@ -214,7 +214,7 @@ async fn prompts_and_candidates_show_only_what_the_principal_may_see() {
             "{name} {repo}: {answer}"
         );
         if !visible {
-            // The same words whether it is hidden or nowhere.
+            // The same message whether it is hidden or does not exist.
             let text = answer["error"]["message"].as_str().unwrap();
             assert_eq!(text, "arguments.repo: nothing is known of this repository");
         }

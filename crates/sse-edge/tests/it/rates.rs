@@ -1,11 +1,12 @@
-//! A principal that calls too much is told so, and nobody else is.
+//! A principal that calls too often is refused with the reason, and no other principal is affected.
 
 use serde_json::{Value, json};
 use sse_edge::{Config, RateLimits};
 
 use super::world::*;
 
-/// Calls until the answer is a refusal; the bucket fills while we ask, so one call too many may fit.
+/// Calls until a call is refused; the bucket refills meanwhile, so one more call than expected may
+/// be admitted.
 async fn refused(
     client: &testkit::mcp_client::McpClient,
     node: &Node,
@@ -67,7 +68,7 @@ async fn at_the_limit_a_call_says_what_was_reached_and_when_to_come_back() {
             (&json!("store"), &json!("rate-limited"))
         );
     }
-    // What asks no store is not concerned.
+    // Requests that use no store are not affected.
     client.ping(&node.url).await.unwrap();
     client.list_tools(&node.url).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! A client on a bare socket: it reads as much as the test says, and sees every byte.
+//! A client on a bare socket: it reads as much as the test requests, and sees every byte.
 
 use std::time::Duration;
 
@@ -11,25 +11,25 @@ use tokio::{
 
 use super::world::*;
 
-/// What a client with little memory asks the kernel for.
+/// The receive buffer that a client with little memory requests from the kernel.
 const SMALL_RECEIVE_BUFFER_BYTES: u32 = 4096;
 
 pub(crate) struct Raw {
     socket: TcpStream,
-    /// All that came.
+    /// All bytes received.
     pub(crate) bytes: Vec<u8>,
 }
 
-/// An SSE answer, as far as it came.
+/// An SSE answer, as far as it was received.
 pub(crate) struct Got {
     pub(crate) head: String,
     pub(crate) frames: Vec<Frame>,
-    /// The last chunk came, so the stream has ended and was not cut.
+    /// The last chunk arrived, so the stream ended and was not cut.
     pub(crate) is_whole: bool,
 }
 
 impl Got {
-    /// The ids of the events, in the order in which they came.
+    /// The ids of the events, in the order in which they arrived.
     pub(crate) fn events(&self) -> Vec<String> {
         let events = self.frames.iter();
         let events = events.filter(|frame| frame.event.as_deref() == Some("event"));
@@ -37,7 +37,7 @@ impl Got {
         events.map(id).collect()
     }
 
-    /// What the client would come back with.
+    /// The id with which the client would reconnect.
     pub(crate) fn last_id(&self) -> &str {
         let mut ids = self.frames.iter().rev();
         ids.find_map(|frame| frame.id.as_deref()).unwrap()
@@ -45,7 +45,7 @@ impl Got {
 }
 
 impl Raw {
-    /// A connection that has sent `request`.
+    /// A connection on which `request` was sent.
     pub(crate) async fn ask(node: &Node, request: &str) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         Self::send(socket, node, request).await
@@ -78,12 +78,12 @@ impl Raw {
         self.socket.write_all(text.as_bytes()).await.unwrap();
     }
 
-    /// Sends no more.
+    /// Closes the sending side.
     pub(crate) async fn finish_writing(&mut self) {
         self.socket.shutdown().await.unwrap();
     }
 
-    /// Reads at most so many bytes; how many came. 0 at the end, however it came.
+    /// Reads up to `most` bytes and returns their number; 0 at the end, whether closed or reset.
     pub(crate) async fn read(&mut self, most: usize) -> usize {
         let mut part = vec![0; most];
         let read = timeout(SOON, self.socket.read(&mut part)).await;
@@ -92,7 +92,7 @@ impl Raw {
         read
     }
 
-    /// Reads until this is there.
+    /// Reads until the text `wanted` has arrived.
     pub(crate) async fn read_until(&mut self, wanted: &str) {
         let wanted = wanted.as_bytes();
         let mut looked = 0;
@@ -111,7 +111,7 @@ impl Raw {
         while self.read(64 << 10).await > 0 {}
     }
 
-    /// Nothing comes, and the connection stays.
+    /// No byte arrives, and the connection stays open.
     pub(crate) async fn is_quiet(&mut self) {
         let read = timeout(QUIET, self.read(1)).await;
         assert!(read.is_err(), "{:?}", self.text());
@@ -121,12 +121,12 @@ impl Raw {
         String::from_utf8_lossy(&self.bytes).into_owned()
     }
 
-    /// Forgets what came.
+    /// Forgets the received bytes.
     pub(crate) fn forget(&mut self) {
         self.bytes.clear();
     }
 
-    /// Takes what came for one SSE answer, in chunks or without.
+    /// Parses the received bytes as one SSE answer, in chunks or without.
     pub(crate) fn got(&self) -> Got {
         let end = self.bytes.windows(4).position(|part| part == b"\r\n\r\n");
         let end = end.expect("a head") + 4;
@@ -147,7 +147,8 @@ impl Raw {
     }
 }
 
-/// What chunks hold, the last one as far as it came; whether they end properly.
+/// The content of the chunks, the last one as far as it was received, and whether they end
+/// properly.
 fn unchunked(mut body: &[u8]) -> (Vec<u8>, bool) {
     let mut payload = Vec::new();
     while let Some(end) = body.windows(2).position(|pair| pair == b"\r\n") {
@@ -172,5 +173,5 @@ fn unchunked(mut body: &[u8]) -> (Vec<u8>, bool) {
 /// The request for a stream of all events.
 pub(crate) const EVENTS: &str = "GET /events/stream HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
-/// How long events that come at once may be on their way, on a busy machine.
+/// Time that events published at once may take to arrive, on a busy machine.
 pub(crate) const AT_ONCE: Duration = Duration::from_secs(2);

@@ -1,5 +1,5 @@
-//! Calls of the stateless era that need an answer first: each attempt may go to another edge. The tools
-//! are those of the conformance suite.
+//! Calls of the stateless era that need an answer first: each attempt may reach another edge. The
+//! tools are those of the conformance suite.
 
 use std::{io::Write, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use super::{
 
 const TOOL: &str = "test_input_required_result_elicitation";
 
-/// A clock that is ahead.
+/// A clock that runs ahead.
 #[derive(Debug)]
 struct Ahead(Duration);
 
@@ -46,7 +46,7 @@ fn keyed(letter: &str) -> Keyed {
     }
 }
 
-/// Calls a tool whose client can do `capabilities`, with what `retry` adds.
+/// Calls a tool as a client with `capabilities`, adding the fields of `retry`.
 async fn call(node: &Node, tool: &str, capabilities: Value, retry: Value) -> Reply {
     as_principal(node, None, tool, capabilities, retry).await
 }
@@ -113,7 +113,7 @@ async fn every_round_may_go_to_another_edge_that_has_the_key() {
     let done = call(&a, tool, asks(), colour).await;
     let text = done.body["result"]["content"][0]["text"].as_str().unwrap();
     assert!(text.contains("Alice") && text.contains("blue"), "{text}");
-    // An edge with another key knows nothing of it.
+    // An edge with another key cannot read the state.
     let other = world.node_with(&keyed("z").config, world.bus.clone()).await;
     let name = retry(&one, "step1", &accepts(&json!({ "name": "Alice" })));
     assert_eq!(code(&call(&other, tool, asks(), name).await), -32602);
@@ -204,7 +204,7 @@ async fn a_user_who_declines_or_cancels_is_heard_and_a_wrong_answer_is_named() {
     let refused = call(&node, TOOL, asks(), wrong).await;
     let text = refused.body["error"]["message"].as_str().unwrap();
     assert!(text.contains("name"), "{text}");
-    // Nothing that was asked for is there: it is asked again.
+    // None of the requested answers is there: the question is asked again.
     let again = json!({ "inputResponses": { "other": accepts(&json!({})) } });
     let again = call(&node, TOOL, asks(), again).await;
     assert_eq!(again.body["result"]["resultType"], "input_required");

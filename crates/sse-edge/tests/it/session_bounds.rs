@@ -1,4 +1,4 @@
-//! How many sessions there may be, and for how long.
+//! The number of sessions and their lifetime.
 
 use std::{
     sync::Arc,
@@ -16,13 +16,13 @@ use super::world::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Of Alice and of Bob.
+/// The tokens of Alice and Bob.
 const TOKENS: [&str; 2] = [
     "token-of-alice-who-wants-them-all-------",
     "token-of-bob-who-wants-one--------------",
 ];
 
-/// An authenticator that knows both, and the folder of its file.
+/// An authenticator with both tokens, and the folder of its file.
 fn alice_and_bob() -> (Authenticator, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens.toml");
@@ -35,7 +35,7 @@ fn alice_and_bob() -> (Authenticator, tempfile::TempDir) {
     (auth, folder)
 }
 
-/// A world whose sessions live by a clock of the test's, and an edge of that configuration.
+/// A world whose sessions follow a clock of the test, and an edge with the given configuration.
 async fn world(config: &Config) -> (World, Node, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::at(SystemClock.now()));
     let world = World::at(clock.clone()).await;
@@ -49,7 +49,7 @@ fn hello() -> Value {
         "clientInfo": { "name": "test", "version": "1" } } })
 }
 
-/// Says hello, with a bearer token if there is one.
+/// Sends `initialize`, with a bearer token if there is one.
 async fn initialize(node: &Node, token: Option<&str>) -> reqwest::Response {
     let request = reqwest::Client::new()
         .post(node.at("/mcp"))
@@ -62,7 +62,7 @@ async fn initialize(node: &Node, token: Option<&str>) -> reqwest::Response {
     request.send().await.unwrap()
 }
 
-/// Says hello and is sent away, to come back later.
+/// Sends `initialize` and is refused with a time to retry.
 async fn is_refused(node: &Node, token: Option<&str>) {
     let refused = initialize(node, token).await;
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -84,7 +84,7 @@ async fn is_gone(client: &McpClient, node: &Node) {
 async fn beyond_the_bound_initialize_is_refused_until_a_session_ends_or_expires() {
     let config = Config {
         max_sessions: 2,
-        // Without authentication everybody is the same one, and this does not apply.
+        // Without authentication all clients are the same principal, so this limit does not apply.
         max_sessions_per_principal: 1,
         session_idle_seconds: 60,
         ..Config::default()
@@ -99,7 +99,7 @@ async fn beyond_the_bound_initialize_is_refused_until_a_session_ends_or_expires(
         let legacy = legacy.header("accept", "text/event-stream").send().await;
         assert_eq!(legacy.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
     }
-    // Those that are there go on.
+    // The existing sessions continue.
     subscribe(&second, &a, "cat").await;
     assert_eq!(first.end(&b.url).await.unwrap(), 204);
     let third = connect(&a).await;
@@ -154,7 +154,7 @@ async fn a_session_that_is_used_all_the_time_ends_with_its_lifetime() {
     assert_eq!(world.sessions().await, 0);
 }
 
-/// By the real clock, because the edge's rounds go by that.
+/// By the real clock, because the edge's periodic checks use that.
 #[tokio::test]
 async fn an_open_stream_keeps_its_session_alive_up_to_its_lifetime() {
     let config = Config {

@@ -1,5 +1,5 @@
-//! Clients that read slowly or not at all: they hurt nobody, and end in a bounded time, or get everything
-//! however late, as the operator chose.
+//! Clients that read slowly or not at all: they affect no other client, and are cut within a
+//! bounded time or get everything, however late, as the operator chose.
 
 use std::{
     collections::HashMap,
@@ -21,9 +21,10 @@ use super::{
     world::*,
 };
 
-/// What an event weighs, about.
+/// Approximate size of an event.
 const EVENT_BYTES: usize = 1000;
-/// More than hyper, the kernel's send buffer and a small receive buffer hold together for one client.
+/// More than hyper, the kernel's send buffer and a small receive buffer together hold for one
+/// client.
 const MAX_HELD_BYTES: usize = 400 << 10;
 
 fn bounds(max_behind_seconds: u64, max_behind_events: u64) -> Config {
@@ -41,7 +42,7 @@ async fn half_a_frame(raw: &mut Raw) {
     }
 }
 
-/// What the ids of the events `from..=to` are.
+/// The ids of the events `from..=to`.
 fn ids(from: usize, to: usize) -> Vec<String> {
     (from..=to).map(|n| format!("e{n}")).collect()
 }
@@ -55,12 +56,12 @@ async fn next_event_id(stream: &mut SseStream) -> String {
     }
 }
 
-/// Events that happen all the time, and when each happened.
+/// A continuous flow of events, with the time at which each happened.
 #[derive(Clone, Default)]
 struct Flow(Arc<Mutex<HashMap<String, Instant>>>);
 
 impl Flow {
-    /// Lets events happen until the condition holds; how many there were.
+    /// Publishes events until the condition holds; returns their number.
     async fn until(&self, world: &World, holds: impl Fn() -> bool) -> usize {
         let began = Instant::now();
         loop {
@@ -76,14 +77,14 @@ impl Flow {
         }
     }
 
-    /// How long an event was on its way; `None` if it is not booked yet, so hardly any time.
+    /// The delay of an event; zero if it is not recorded yet, which means hardly any time.
     fn late(&self, id: &str) -> Duration {
         let happened = self.0.lock().get(id).copied();
         happened.map_or(Duration::ZERO, |happened| happened.elapsed())
     }
 }
 
-/// Reads everything as it comes, up to the last of `last` events: how late each was.
+/// Reads everything as it arrives, up to the last of `last` events; returns the delay of each.
 fn reads_along(
     mut stream: SseStream,
     flow: Flow,
@@ -102,7 +103,7 @@ fn reads_along(
     })
 }
 
-/// Reads a little from time to time, until the end or until the last event is known.
+/// Reads a little at intervals, until the end or until the last event has been read.
 fn drips(
     mut raw: Raw,
     (bytes, pause): (usize, Duration),
@@ -141,7 +142,7 @@ async fn slow_clients_hurt_nobody_and_end_in_a_bounded_time_with_a_cursor_that_i
     .await;
     world.happen("cat", 1, EVENT_BYTES).await;
     half_a_frame(&mut half).await;
-    // A byte now and then; and a third of what comes, so that there is progress all the time.
+    // A byte at intervals; and a third of what arrives, so that there is always progress.
     let drop_by_drop = drips(drop_by_drop, (1, Duration::from_millis(300)), last.clone());
     let behind = drips(behind, (10_000, Duration::from_millis(50)), last.clone());
 
@@ -165,7 +166,8 @@ async fn slow_clients_hurt_nobody_and_end_in_a_bounded_time_with_a_cursor_that_i
     }
 }
 
-/// A client that was cut reads what is left for it, then comes back to another edge, and has everything.
+/// A client that was cut reads what is left for it, reconnects to another edge, and then has
+/// everything.
 async fn came_back(mut raw: Raw, elsewhere: &Node, count: usize) {
     let taken = raw.bytes.len();
     raw.read_to_end().await;
@@ -246,7 +248,7 @@ async fn a_stuck_stream_whose_token_falls_is_cut_and_not_waited_for() {
     let _stays = Raw::ask_small(&a, &request(SEES_ALL)).await;
     let mut reads = sse::open(&url, headers(SEES_CATS, None)).await.unwrap();
     until("all are open", || async { a.open_streams("events") == 3 }).await;
-    // More than is held for anybody, so those that do not read are stuck.
+    // More than is buffered for any client, so those that do not read are stuck.
     let count = 2 * MAX_HELD_BYTES / EVENT_BYTES;
     for id in world.happen("cat", count as u64, EVENT_BYTES).await {
         assert_eq!(next_event_id(&mut reads).await, id);

@@ -1,4 +1,4 @@
-//! The stateless era needs nothing that is kept per session.
+//! The stateless era needs no stored session state.
 
 use std::{
     sync::{
@@ -22,7 +22,7 @@ use testkit::mcp_client::ModernClient;
 
 use super::world::*;
 
-/// A store that counts how often anybody wants something of it.
+/// A store that counts its calls.
 #[derive(Debug)]
 struct Counted {
     store: MemorySessionStore,
@@ -182,7 +182,7 @@ async fn no_request_of_the_stateless_era_touches_a_session_store() {
         ] {
             let params = json!({ "name": name, "arguments": arguments });
             let reply = client.request(&a.url, "tools/call", params).await.unwrap();
-            // Fixtures of the conformance suite ask for capabilities that this client has not.
+            // Fixtures of the conformance suite request capabilities that this client lacks.
             let fits = reply.status == 200 || (is_fixture(name) && reply.status == 400);
             assert!(fits, "{name}: {}", reply.body);
         }
@@ -243,7 +243,7 @@ async fn no_request_of_the_stateless_era_touches_a_session_store() {
     a.life.shut_down();
 
     assert_eq!(store.calls(), 0);
-    // And it does count.
+    // And the counter works.
     connect(&b).await.ping(&b.url).await.unwrap();
     assert!(store.calls() >= 2);
 }

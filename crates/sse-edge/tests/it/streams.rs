@@ -1,4 +1,5 @@
-//! The stream of a session: what it asked for, exactly, wherever it hangs.
+//! The stream of a session: exactly what the session subscribed to, on whichever edge holds the
+//! stream.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,12 +23,13 @@ async fn a_subscription_made_on_one_edge_reaches_the_stream_on_the_other() {
     quiet(&mut stream).await;
 }
 
-/// A session whose stream hangs on an edge that hears late: it knows of dogs, and not yet of cats.
+/// A session whose stream is on an edge that gets news late: it knows of the subscription to dogs,
+/// and not yet of the one to cats.
 struct Late {
     world: World,
     slow: Arc<SlowSessions>,
     a: Node,
-    /// Serves as long as the stage is there.
+    /// Serves as long as this struct lives.
     _b: Node,
     client: McpClient,
     stream: SseStream,
@@ -179,14 +181,14 @@ async fn a_cursor_whose_future_was_trimmed_is_answered_with_a_notice_and_the_res
     for _ in 0..80 {
         all.push(world.happens("cat").await);
     }
-    // An edge that starts now has nothing of it in its ring.
+    // An edge that starts now has none of the events in its ring.
     let b = world.node().await;
     let mut resumed = client.open_stream(&b.url, Some(&id)).await.unwrap();
     let notice = next(&mut resumed).await;
     assert_eq!(notice.params()["data"]["truncated"], true);
     assert_eq!(next_events(&mut resumed, 50).await, all[30..]);
     drop(resumed);
-    // The notice's own id is a place to go on from.
+    // The notice's own id is a position from which to resume.
     let mut resumed = client
         .open_stream(&b.url, notice.id.as_deref())
         .await
@@ -207,7 +209,7 @@ async fn a_resource_that_changes_is_told_as_the_client_spelt_it() {
     assert_eq!(told.method(), "notifications/resources/updated");
     assert_eq!(told.params()["uri"], uri);
     client.unsubscribe(&a.url, uri).await.unwrap();
-    // When the next wish has reached the stream's edge, this one has.
+    // Once the next subscription has reached the stream's edge, this one has too.
     subscribe(&client, &a, "dog").await;
     let dog = world.happens("dog").await;
     assert_eq!(next_events(&mut stream, 1).await, [dog]);

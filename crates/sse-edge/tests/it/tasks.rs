@@ -1,4 +1,4 @@
-//! Tasks: any edge knows how they stand, and they are their owner's alone.
+//! Tasks: any edge knows their state, and they belong to their owner alone.
 
 use serde_json::{Value, json};
 use testkit::mcp_client::ModernClient;
@@ -95,7 +95,7 @@ async fn an_edge_that_stops_says_so_of_its_tasks() {
     let client = client();
     let task = wait_for_cats(&client, &a).await;
     a.life.shut_down();
-    // The wait ends with the drain: empty, and the client goes on from the cursor.
+    // The drain ends the wait: the answer is empty, and the client continues from the cursor.
     let done = until_it_is(&client, &b, &task, "completed").await;
     let data = &done["result"]["structuredContent"];
     assert_eq!(data["events"], json!([]));

@@ -1,4 +1,4 @@
-//! What a model can call.
+//! The tools that a model can call.
 
 use std::time::{Duration, Instant};
 
@@ -245,7 +245,7 @@ fn misfits(schema: &Value) -> Vec<Value> {
     misfits
 }
 
-/// Arguments that fit where the schema demands some.
+/// Valid arguments, where the schema requires some.
 fn required(schema: &Value) -> Value {
     let mut arguments = json!({});
     for name in schema["required"].as_array().into_iter().flatten() {
@@ -265,7 +265,7 @@ async fn whatever_does_not_fit_a_schema_is_named_by_every_tool() {
     let mut tried = 0;
     for described in client.list_tools(&a.url).await.unwrap() {
         let name = described["name"].as_str().unwrap();
-        // Fixtures of the conformance suite do not all read what they declare.
+        // Not every fixture of the conformance suite reads all that it declares.
         if is_fixture(name) {
             continue;
         }

@@ -1,4 +1,4 @@
-//! Two edges that share log, bus and sessions, and a GitHub that does what the test says.
+//! Two edges that share log, bus and sessions, and a GitHub whose events the test produces.
 
 use std::{
     future::Future,
@@ -39,9 +39,9 @@ use testkit::{
 };
 use tokio::sync::watch;
 
-/// How long anything may take that has to happen.
+/// Time within which anything expected has to happen.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
-/// How long nothing has to happen for us to believe that it does not.
+/// Time without an event after which the test assumes that none will arrive.
 pub(crate) const QUIET: Duration = Duration::from_millis(150);
 
 /// One edge.
@@ -57,7 +57,7 @@ impl Node {
         encode(&self.registry).unwrap()
     }
 
-    /// The value of a metric with all its labels; 0 as long as it is not there.
+    /// The value of a metric with all its labels; 0 while it does not exist.
     pub(crate) fn metric(&self, name: &str) -> u64 {
         let text = self.metrics();
         let mut lines = text.lines().filter_map(|line| line.rsplit_once(' '));
@@ -65,12 +65,12 @@ impl Node {
         value.map_or(0, |(_, value)| value.parse().unwrap())
     }
 
-    /// How many streams of a kind are open.
+    /// The number of open streams of a kind.
     pub(crate) fn open_streams(&self, kind: &str) -> u64 {
         self.metric(&format!("forgewire_edge_open_streams{{kind=\"{kind}\"}}"))
     }
 
-    /// How many streams were cut because their client did not read, and this was the reason.
+    /// The number of streams that were cut for this reason because their client did not read.
     pub(crate) fn cut_streams(&self, reason: &str) -> u64 {
         self.metric(&format!(
             "forgewire_edge_cut_streams_total{{reason=\"{reason}\"}}"
@@ -88,7 +88,7 @@ impl Drop for Node {
     }
 }
 
-/// Where sessions are, and all that belongs to them.
+/// The stores of sessions and of everything that belongs to them.
 #[derive(Clone)]
 pub(crate) struct SessionParts {
     sessions: Arc<dyn SessionStore>,
@@ -117,13 +117,13 @@ impl SessionParts {
     }
 }
 
-/// What the edges stand on.
+/// The components that the edges share.
 pub(crate) struct World {
     pub(crate) log: Arc<MemoryEventLog>,
     pub(crate) bus: Arc<InProcessBus>,
     parts: SessionParts,
     clock: Arc<dyn Clock>,
-    /// What edges that are started from now on believe to have.
+    /// The descriptors that edges started from now on assume to have.
     pub(crate) descriptors: Descriptors,
     epoch: Epoch,
     count: AtomicU64,
@@ -134,18 +134,18 @@ impl World {
         Self::keeping(100_000).await
     }
 
-    /// A world in which sessions live by a clock of the test's.
+    /// A world whose sessions follow the given clock.
     pub(crate) async fn at(clock: Arc<dyn Clock>) -> Self {
         let parts = SessionParts::in_memory(Arc::clone(&clock));
         Self::built(100_000, parts, clock).await
     }
 
-    /// With the sessions elsewhere.
+    /// A world with the given stores of sessions.
     pub(crate) async fn on(parts: SessionParts) -> Self {
         Self::built(100_000, parts, Arc::new(SystemClock)).await
     }
 
-    /// A log that keeps so many events.
+    /// A world whose log keeps this many events.
     pub(crate) async fn keeping(events: usize) -> Self {
         let parts = SessionParts::in_memory(Arc::new(SystemClock));
         Self::built(events, parts, Arc::new(SystemClock)).await
@@ -181,7 +181,7 @@ impl World {
         self.node_for(config, bus, Authenticator::none()).await
     }
 
-    /// An edge that knows who asks.
+    /// An edge with the given authentication.
     pub(crate) async fn node_for(
         &self,
         config: &Config,
@@ -192,7 +192,7 @@ impl World {
             .await
     }
 
-    /// An edge that believes another clock.
+    /// An edge with the given clock.
     pub(crate) async fn node_at(
         &self,
         config: &Config,
@@ -240,7 +240,7 @@ impl World {
         }
     }
 
-    /// How many sessions there are.
+    /// The number of sessions.
     pub(crate) async fn sessions(&self) -> usize {
         self.parts
             .sessions
@@ -267,14 +267,14 @@ impl World {
             .unwrap()
     }
 
-    /// How many messages a stream of a session's mailbox holds.
+    /// The number of messages in a stream of a session's mailbox.
     pub(crate) async fn kept(&self, session: &SessionId, stream: &StreamId) -> usize {
         let mailbox = &self.parts.mailbox;
         let page = mailbox.read_after(session, stream, Sequence::START, 1000);
         page.await.unwrap().messages.len()
     }
 
-    /// Something happens to issue 7 of `octo/<repo>`; its id is given back.
+    /// An event happens to issue 7 of `octo/<repo>`; returns its id.
     pub(crate) async fn happens(&self, repo: &str) -> String {
         let (id, hint) = self.stored(repo, 0).await;
         self.bus
@@ -284,7 +284,7 @@ impl World {
         id
     }
 
-    /// As [`World::happens`], with an event of about so many bytes.
+    /// As [`World::happens`], with an event of about `bytes` bytes.
     pub(crate) async fn happens_at_length(&self, repo: &str, bytes: usize) -> String {
         let (id, hint) = self.stored(repo, bytes).await;
         self.bus
@@ -294,7 +294,7 @@ impl World {
         id
     }
 
-    /// So many events of about so many bytes happen at once; their ids.
+    /// `count` events of about `bytes` bytes each happen at once; returns their ids.
     pub(crate) async fn happen(&self, repo: &str, count: u64, bytes: usize) -> Vec<String> {
         let first = self.count.fetch_add(count, Ordering::SeqCst) + 1;
         let all = (first..first + count).map(|n| event(n, repo, bytes));
@@ -314,12 +314,13 @@ impl World {
         (first..first + count).map(|n| format!("e{n}")).collect()
     }
 
-    /// As [`World::happens`], but whoever stored it died before it told the bus.
+    /// As [`World::happens`], but the process that stored the event died before it announced it on
+    /// the bus.
     pub(crate) async fn happens_unheard(&self, repo: &str) -> String {
         self.stored(repo, 0).await.0
     }
 
-    /// Waits until an edge has heard of everything that has happened.
+    /// Waits until an edge has received every event so far.
     pub(crate) async fn settle(&self, node: &Node) {
         let last = self.log.head().await.unwrap().last;
         let stream = node.at("/events/stream");
@@ -412,7 +413,7 @@ impl ResourceReader for OneIssue {
     }
 }
 
-/// A bus on which news about sessions travels only while the test lets it.
+/// A bus on which news about sessions is delivered only while the test allows it.
 #[derive(Debug)]
 pub(crate) struct SlowSessions {
     bus: Arc<InProcessBus>,
@@ -468,7 +469,7 @@ impl Bus for SlowSessions {
     }
 }
 
-/// Whether a tool is one of the conformance suite, which is there with that feature alone.
+/// Whether a tool is a fixture of the conformance suite, which exists with that feature alone.
 pub(crate) fn is_fixture(tool: &str) -> bool {
     const OTHERS: [&str; 7] = [
         "json_schema_2020_12_tool",
@@ -495,12 +496,12 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl 
     );
 }
 
-/// A session that has said that it is initialized.
+/// A session whose client has sent `notifications/initialized`.
 pub(crate) async fn connect(node: &Node) -> McpClient {
     McpClient::connect(&node.url).await.unwrap()
 }
 
-/// Subscribes the session to a repository's events; gives the tool's data.
+/// Subscribes the session to a repository's events; returns the tool's data.
 pub(crate) async fn subscribe(client: &McpClient, node: &Node, repo: &str) -> Value {
     let arguments = json!({ "filters": [{ "repo": repo }] });
     let result = client
@@ -516,7 +517,7 @@ pub(crate) async fn next(stream: &mut SseStream) -> Notification {
     McpClient::next_message(stream, SOON).await.unwrap()
 }
 
-/// The ids of the next events on a session's stream, which has nothing else.
+/// The ids of the next events on a session's stream, which carries nothing else.
 pub(crate) async fn next_events(stream: &mut SseStream, count: usize) -> Vec<String> {
     let mut ids = Vec::new();
     while ids.len() < count {
@@ -532,7 +533,7 @@ pub(crate) async fn next_events(stream: &mut SseStream, count: usize) -> Vec<Str
     ids
 }
 
-/// Nothing but comments comes for a while.
+/// Nothing but comments arrives for a while.
 pub(crate) async fn quiet(stream: &mut SseStream) {
     let frame = stream.next_event(QUIET).await;
     assert!(
@@ -541,7 +542,7 @@ pub(crate) async fn quiet(stream: &mut SseStream) {
     );
 }
 
-/// Reads until the server ends the stream; the data frames that came before.
+/// Reads until the server ends the stream; returns the data frames before that.
 pub(crate) async fn ended(stream: &mut SseStream) -> Vec<Frame> {
     let mut frames = Vec::new();
     while let Some(frame) = stream.next(SOON).await.expect("the stream ends") {

@@ -1,4 +1,4 @@
-//! Where a feed's events come from: the ring, or pages of the log.
+//! The sources of a feed's events: the ring, or pages of the log.
 
 use std::{sync::Arc, task::Context, time::Duration};
 
@@ -19,30 +19,31 @@ use crate::{
     metrics::GapReason,
 };
 
-/// The latency of one stream in so many is measured: looking at the clock and the histogram for each would
-/// cost as much as matching.
+/// One stream in this many has its latency measured: reading the clock and updating the histogram
+/// for each stream would cost as much as matching.
 const LATENCY_SAMPLE: usize = 8;
 
-/// Empty parts of the ring that are looked at in one turn before others get theirs.
+/// Parts of the ring without wanted events that a stream reads in one turn before it yields to
+/// others.
 const TURNS: usize = 4;
 
-/// What a look at the ring came to.
+/// The result of reading the ring.
 enum Turn {
     Send,
     /// The position has fallen off the ring.
     ReadsLog,
-    /// Nothing now; whoever has something wakes the stream.
+    /// Nothing now; the next mark or change wakes the stream.
     Idle,
 }
 
-/// What there is to look at.
+/// The next part to examine.
 struct Look {
     /// An event that is known to be wanted.
     wanted: Option<Sequence>,
 }
 
 impl Feed {
-    /// Adds the next events; whether there were some.
+    /// Adds the next events; returns whether it added any.
     pub(super) fn fill_events(&mut self, cx: &mut Context<'_>, out: &mut Outgoing) -> bool {
         loop {
             if let Some(log) = &mut self.log {
@@ -65,15 +66,17 @@ impl Feed {
         }
     }
 
-    /// How far the position is behind what this edge knows, in events that came since the stream began.
+    /// The distance between the position and this edge's head, counting only events since the
+    /// stream began.
     pub(super) fn events_behind(&self) -> u64 {
         let from = self.position.max(self.began_at);
         self.hub.ring.head().0.saturating_sub(from.0)
     }
 
-    /// Takes what others told the stream; `None` if there is nothing to look at.
+    /// Takes the marks and changes left by other components; `None` if there is nothing to examine.
     fn take_news(&mut self) -> Option<Look> {
-        // Loaded before the mark is taken: what is not marked by then did not concern this stream.
+        // Loaded before the mark is taken: an event that is not marked by then did not concern this
+        // stream.
         let marked_through = self.hub.streams.marked_through();
         let pending = self.stream.take_pending();
         if let Some(interest) = self.stream.take_changed_interest() {
@@ -82,14 +85,15 @@ impl Feed {
             let before = pending.map(|pending| Sequence(pending.first.0 - 1));
             self.move_to(before.unwrap_or(marked_through));
         }
-        // What an events stream wants never changes: the comparison that marked it holds.
+        // The interest of an events stream never changes, so the comparison that marked it is still
+        // valid.
         let sure = pending.filter(|p| p.is_sure && matches!(self.stream.format, Format::Events));
         (self.more || pending.is_some()).then_some(Look {
             wanted: sure.map(|pending| pending.first),
         })
     }
 
-    /// Looks at what the ring has after the position.
+    /// Examines the ring after the position.
     fn read_ring(&mut self, out: &mut Outgoing) -> Turn {
         for _ in 0..TURNS {
             let Some(look) = self.take_news() else {
@@ -122,12 +126,12 @@ impl Feed {
                 }
             }
         }
-        // Long stretches that do not concern this stream: let others have their turn.
+        // A long stretch without wanted events: yield to other streams.
         self.stream.look_after(self.position);
         Turn::Idle
     }
 
-    /// Looks at what the page has after the position, as much as fits.
+    /// Adds events from the page after the position, as many as fit.
     fn read_page(&mut self, out: &mut Outgoing) {
         let Some(page) = &self.page else {
             return;
@@ -151,7 +155,7 @@ impl Feed {
         }
     }
 
-    /// Reads the log after the position, now or after a pause.
+    /// Reads the log after the position, at once or after a pause.
     fn read_log(&mut self, pause: Option<Duration>) {
         let (hub, position) = (Arc::clone(&self.hub), self.position);
         self.log = Some(Box::pin(async move {
@@ -162,7 +166,7 @@ impl Feed {
         }));
     }
 
-    /// Takes a page of the log, and tells the client if something before it is gone.
+    /// Takes a page of the log, and tells the client if events before it are gone.
     fn take_page(&mut self, page: PageResult, out: &mut Outgoing) {
         let page = match page {
             Ok(page) => page,
@@ -174,7 +178,7 @@ impl Feed {
         };
         let gone = page.gone(self.position);
         if page.through() <= self.position && gone.is_none() {
-            // The ring had something here and the log has not: that cannot last, so no haste.
+            // The ring had something here and the log does not: that cannot last, so retry slowly.
             self.read_log(Some(CATCH_UP_PAUSE));
             return;
         }
@@ -188,7 +192,7 @@ impl Feed {
     }
 }
 
-/// Adds an event's frames if the stream wants it; says whether it does.
+/// Adds an event's frames if the stream wants it; returns whether it does.
 fn visit(
     stream: &Stream,
     (interest, rewinds, reader): (&Interest, &[Rewind], Reader),

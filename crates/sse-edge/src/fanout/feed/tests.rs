@@ -1,4 +1,4 @@
-//! A stream gets what it asked for, once, in order, whatever happens around it.
+//! A stream gets what it asked for, once, in order, whatever else happens.
 
 mod client;
 mod directed;
@@ -31,10 +31,10 @@ use super::super::{
 use crate::{error::EdgeError, metrics::StreamKind};
 use access::Principal;
 
-/// What a client sees.
+/// A frame as the client sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Seen {
-    /// The frames of one event: the resources told of, and whether it came whole.
+    /// The frames of one event: the notified resources, and whether the whole event was sent.
     Event {
         sequence: u64,
         whole: bool,
@@ -47,7 +47,7 @@ enum Seen {
     Farewell,
 }
 
-/// Reads the frames of a session's stream. Every piece holds whole frames, of whole events.
+/// Parses the frames of a session's stream. Every piece holds whole frames, of whole events.
 fn read(bytes: &[u8]) -> Vec<Seen> {
     let text = std::str::from_utf8(bytes).unwrap();
     let mut rest = text
@@ -93,7 +93,7 @@ fn read(bytes: &[u8]) -> Vec<Seen> {
     seen
 }
 
-/// Puts an event into the log and into the hub.
+/// Appends an event to the log and publishes it in the hub.
 fn happen(log: &GatedLog, hub: &Hub, sequence: u64, repo: &str) {
     let event = fixture::event(sequence, repo, 0);
     log.push(event.clone());

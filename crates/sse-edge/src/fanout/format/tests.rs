@@ -75,7 +75,7 @@ fn written(format: &Format, interest: &Interest, entries: &[Entry]) -> Vec<Frame
     frames(&out.take())
 }
 
-/// An event whose title tries everything that could break out of a line.
+/// An event whose title contains everything that could break out of a line.
 fn nasty() -> (Entry, Value) {
     let title = "a\nid: forged\n\ndata: {}\r\n\r\n\u{2028}\u{85}\u{0} \"quoted\" \\ 🦀";
     let json = json!({ "id": "e7", "title": title });
@@ -151,7 +151,7 @@ fn resources_are_told_as_the_client_spelt_them_each_spelling_once() {
         .collect();
     uris.sort_unstable();
     assert_eq!(uris, ["github://events", spelt[0], spelt[1]]);
-    // What is no URI of ours never gets into a frame.
+    // A URI that is not ours never gets into a frame.
     let bad = [
         "github://events/a\n\ndata: x",
         "github://events/\"",
@@ -203,7 +203,7 @@ fn a_gap_is_told_in_every_format() {
         session[0].data["params"]["data"]["cursor"],
         cursor(9).unwrap()
     );
-    // Listen has no words for it: everything may have changed.
+    // `subscriptions/listen` has no message for a gap: everything may have changed.
     let listening = told(&listen(json!(1)));
     let mut changed: Vec<_> = listening
         .iter()
@@ -223,7 +223,7 @@ fn one_frame_is_shared_and_several_go_out_in_order() {
     Format::Events.event(&all, &first, reader(), &mut out);
     assert_eq!(out.take().as_ptr(), alone.as_ptr(), "encoded once");
     assert!(out.take().is_empty());
-    // Another reader's cursor is its own.
+    // A cursor is bound to its reader.
     let other = model::PrincipalId::new("somebody").unwrap();
     let other = Reader {
         scope: CursorScope::events(&other),

@@ -1,4 +1,5 @@
-//! The mailbox is read on whatever order hints, reads and the end of the session come in.
+//! The mailbox is read completely, in whatever order hints, reads and the end of the session
+//! arrive.
 
 use std::{task::Waker, time::Duration};
 
@@ -13,7 +14,7 @@ use super::{super::fixture, *};
 const NOTHING: Came = Came(0);
 const BOTH: Came = Came(MailStream::Inbox.bit() | MailStream::Answers.bit());
 
-/// A mailbox that answers reads when it is let to, with what was there when it was asked.
+/// A mailbox that answers reads when the test releases them, with what was there when they began.
 #[derive(Debug)]
 struct Gated {
     store: MemorySessionStore,
@@ -118,7 +119,7 @@ fn look(inbox: &mut Inbox, came: Came) -> Option<Mailed> {
     inbox.poll(&mut Context::from_waker(Waker::noop()), came)
 }
 
-/// The next messages, which are of one stream.
+/// The next messages, all from one mail stream.
 fn texts(mailed: Option<Mailed>) -> Vec<String> {
     let Some(Mailed::Page(_, page)) = mailed else {
         return Vec::new();
@@ -188,7 +189,7 @@ async fn the_stream_is_told_when_no_answer_can_come_any_more() {
         let closed = mailbox.close_stream(&session, &mail.name()).await;
         closed.unwrap();
     };
-    // Others may not send to the session any more, but it lives.
+    // Others may no longer send to the session, but it still exists.
     close(MailStream::Inbox).await;
     assert_eq!(texts(look(&mut inbox, BOTH)), ["last"]);
     assert!(look(&mut inbox, BOTH).is_none());

@@ -22,7 +22,7 @@ fn sequences(page: &QueryPage) -> Vec<u64> {
     page.events.iter().map(|event| event.sequence.0).collect()
 }
 
-/// A log with so many events, and an edge that has them all. The log's `read_before` panics.
+/// A log with this many events, and an edge that has them all. The log's `read_before` panics.
 fn followed(events: u64) -> (Arc<fixture::GatedLog>, Arc<Hub>) {
     let log = fixture::GatedLog::new(256);
     let hub = fixture::hub(&log, Ring::new(100, 1 << 20), 10);
@@ -70,7 +70,8 @@ async fn what_the_log_has_trimmed_is_not_shown_though_the_ring_has_it() {
     assert_eq!(sequences(&page), [10, 9]);
 }
 
-/// An event that the log acknowledged is in the answer, also when it reaches this edge a moment later.
+/// An event that the log acknowledged is in the answer, even if it reaches this edge a moment
+/// later.
 #[tokio::test]
 async fn a_call_waits_for_the_edge_to_get_what_the_log_has() {
     let (log, hub) = followed(10);
@@ -94,7 +95,7 @@ async fn calls_that_wait_at_the_same_time_ask_the_log_twice_at_most() {
             tokio::spawn(async move { hub.ask(&newest_of(None, 1), &|_| true).await })
         })
         .collect();
-    // The first call asks; the others came while it did, and share what is asked after that.
+    // The first call asks; the others arrived meanwhile, and share the request that follows.
     tokio::task::yield_now().await;
     log.let_reads(2);
     for call in calls {
@@ -121,7 +122,7 @@ async fn a_question_that_failed_or_was_dropped_is_asked_again() {
 struct Case {
     log_events: usize,
     ring_events: usize,
-    /// The edge started here, has come here, and the log ends here.
+    /// The position at which the edge started, the one it has reached, and the log's end.
     repos: Vec<u8>,
     begins: usize,
     question: EventQuery,
@@ -178,7 +179,7 @@ async fn as_the_log(case: Case) -> Result<(), TestCaseError> {
     if let Some(found) = found {
         prop_assert_eq!(found, expected.unwrap());
     } else {
-        // It may say so only if what it lacks could have been part of the answer.
+        // It may say so only if the missing events could have been part of the answer.
         prop_assert!(reach < case.log_events.min(case.repos.len()));
         prop_assert!(expected.unwrap().events.len() <= case.question.limit);
     }
@@ -193,7 +194,7 @@ proptest! {
     }
 }
 
-/// Positions of another log mean nothing here.
+/// Positions of another log have no meaning here.
 #[tokio::test]
 async fn a_log_that_was_replaced_is_not_answered_for_from_the_ring() {
     let (log, hub) = followed(10);

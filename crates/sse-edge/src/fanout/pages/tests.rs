@@ -1,4 +1,4 @@
-//! One read serves many, and everybody gets what was due to it.
+//! One read serves many readers, and each gets the events after its position.
 
 use std::{
     pin::pin,
@@ -39,7 +39,7 @@ fn fill(log: &GatedLog, sequences: std::ops::RangeInclusive<u64>, bytes: usize) 
     sequences.for_each(|sequence| log.push(fixture::event(sequence, "a", bytes)));
 }
 
-/// What a reader at `position` finds in a page.
+/// The events that a reader at `position` finds in a page.
 fn found(page: &LogPage, position: u64) -> Vec<u64> {
     let mut found = Vec::new();
     page.read(Sequence(position), usize::MAX, |entry| {
@@ -62,7 +62,7 @@ async fn read_on(pages: &Arc<Pages>, mut position: Sequence) -> Vec<u64> {
     }
 }
 
-/// Waits for what other tasks do.
+/// Waits for the progress of other tasks.
 async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !holds() {
@@ -162,16 +162,16 @@ async fn a_page_that_came_to_the_head_is_read_again_when_someone_wants_more() {
     let pages = pages(&log, BOUNDS);
     let page = pages.after(Sequence(0)).await.unwrap();
     assert_eq!((page.through(), log.begun()), (Sequence(10), 1));
-    // Nothing more is there: one read finds that out.
+    // The log has no more: one read finds that out.
     let page = pages.after(Sequence(10)).await.unwrap();
     assert_eq!((page.through(), log.begun()), (Sequence(10), 2));
     fill(&log, 11..=12, 0);
-    // Who has not come so far is served with what is there.
+    // A reader that has not advanced this far is served from the cache.
     let page = pages.after(Sequence(9)).await.unwrap();
     assert_eq!((found(&page, 9), log.begun()), (vec![10], 2));
     let page = pages.after(Sequence(10)).await.unwrap();
     assert_eq!((found(&page, 10), log.begun()), (vec![11, 12], 3));
-    // A thousand at the head at once: still one read.
+    // A thousand readers at the head at once: still one read.
     join_all((0..1000).map(|_| pages.after(Sequence(12)))).await;
     assert_eq!(log.begun(), 4);
 }
@@ -188,7 +188,8 @@ async fn readers_behind_a_trimmed_range_share_the_oldest_page_wherever_they_were
         assert_eq!(found(&page, position), (4001..=4256).collect::<Vec<_>>());
         assert_eq!(page.gone(Sequence(4000)), None);
     }
-    // The first had not heard yet that so much is gone, the second found out where all go on.
+    // The first read did not know yet that so much is gone; the second found where all readers
+    // continue.
     assert!(log.begun() <= 2, "{} reads", log.begun());
 }
 
@@ -266,7 +267,7 @@ async fn a_page_of_a_log_that_was_replaced_is_never_given() {
     let asking = tokio::spawn(async move { asker.page_after(Sequence(3)).await });
     until("the read begins", || log.begun() == 1).await;
     hub.take(fixture::started(Epoch(8), 5));
-    // The old log still answers the read that was on its way.
+    // The old log still answers the read in progress.
     log.let_reads(1);
     assert!(
         asking.await.unwrap().is_err(),
@@ -276,7 +277,7 @@ async fn a_page_of_a_log_that_was_replaced_is_never_given() {
     log.let_reads(1);
     let page = hub.page_after(Sequence(3)).await.unwrap();
     assert_eq!((found(&page, 0), log.begun()), (vec![5], 2));
-    // Neither is a page that was kept, even if the new log is called as the old one was.
+    // Neither is a cached page, even if the new log has the same epoch as the old one.
     hub.take(fixture::started(Epoch(8), 4));
     log.replace(vec![fixture::event(4, "c", 0)]);
     log.let_reads(1);
@@ -303,7 +304,7 @@ async fn pages_are_bounded_in_bytes_and_the_latest_stay() {
     let reads = log.begun();
     pages.after(Sequence(985)).await.unwrap();
     assert_eq!(log.begun(), reads, "it was read just now");
-    // A page that is larger than all of it is given to who asked.
+    // A page larger than the whole cache is given to the reader that asked for it.
     log.push(fixture::event(1001, "a", 200_000));
     let page = pages.after(Sequence(1000)).await.unwrap();
     assert_eq!(found(&page, 1000), [1001]);

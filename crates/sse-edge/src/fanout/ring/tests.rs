@@ -10,7 +10,7 @@ fn push(ring: &Ring, sequence: u64, bytes: usize) {
     ring.push(Arc::new(Entry::new(fixture::event(sequence, "a", bytes))));
 }
 
-/// What a reader at `position` sees, `None` when it has fallen off.
+/// The events that a reader at `position` sees; `None` once it has fallen off the ring.
 fn seen(ring: &Ring, position: u64) -> Option<Vec<u64>> {
     let mut seen = Vec::new();
     let window = ring.read(Sequence(position), usize::MAX, |entry| {
@@ -35,11 +35,11 @@ fn a_ring_that_begins_in_the_middle_of_the_log_knows_nothing_before() {
 #[test]
 fn a_reader_is_behind_exactly_when_an_event_after_its_position_has_gone() {
     let ring = ring(3, 1 << 20);
-    // Numbers are left out.
+    // Some sequence numbers are skipped.
     for sequence in [12, 13, 17, 20, 21] {
         push(&ring, sequence, 0);
     }
-    // 12 and 13 have gone: whoever has 13 misses nothing, nor who stands in a gap of the numbering.
+    // 12 and 13 are gone: a reader at 13 misses nothing, nor does one in a gap of the numbering.
     assert_eq!(seen(&ring, 12), None);
     for position in 13..17 {
         assert_eq!(seen(&ring, position), Some(vec![17, 20, 21]), "{position}");
@@ -57,7 +57,7 @@ fn bytes_bound_it_as_well_as_events() {
     }
     assert_eq!(seen(&ring, 18), Some(vec![19, 20]));
     assert_eq!(seen(&ring, 16), None);
-    // An event that is larger than the whole ring passes through it: everybody reads it from the log.
+    // An event larger than the whole ring passes through it: every reader gets it from the log.
     push(&ring, 21, 20_000);
     assert_eq!((seen(&ring, 20), seen(&ring, 21)), (None, Some(vec![])));
     push(&ring, 22, 10);

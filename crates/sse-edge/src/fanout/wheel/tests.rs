@@ -75,7 +75,7 @@ fn start(hub: &Arc<Hub>, window: Duration) -> Turning {
     }
 }
 
-/// Drops the streams that have been told to end, as their clients do; says how many and why.
+/// Drops the streams that were ended, as their clients do; returns how many and why.
 fn leave(feeds: &mut Vec<Feed>) -> (usize, Option<Ending>) {
     let before = feeds.len();
     let mut why = None;
@@ -93,7 +93,7 @@ fn range(counts: &[usize]) -> (usize, usize) {
     (*least.unwrap(), *most.unwrap())
 }
 
-/// All that a client would be sent now.
+/// Everything that a client would be sent now.
 async fn text(feed: Feed) -> String {
     let mut body = StreamBody::new(Box::new(feed));
     let mut text = String::new();
@@ -116,7 +116,7 @@ async fn ten_thousand_hearts_beat_once_in_an_interval_a_few_at_a_time() {
     for turn in 0..3 {
         let mut beats = Vec::new();
         for slice in 0..SLICES {
-            // In the middle between two moments at which hearts beat.
+            // In the middle between two heartbeats.
             sleep_until(begun + turn * HEARTBEAT + slice * step + step / 2).await;
             let beating = feeds.iter().filter(|body| body.stream().take_beat());
             beats.push(beating.count());
@@ -137,7 +137,7 @@ async fn a_drain_ends_ten_thousand_streams_evenly_and_leaves_time_to_read_it() {
     let begun = Instant::now();
     turning.draining.cancel();
     let step = window.mul_f64(ENDING_SHARE) / SLICES;
-    // In the middle between two moments at which streams are told.
+    // In the middle between two moments at which streams are ended.
     sleep(step / 2).await;
     let mut told = Vec::new();
     while !feeds.is_empty() {
@@ -177,7 +177,7 @@ async fn streams_that_came_together_grow_old_one_after_the_other() {
     let stays = open_ageless(&hub, &mut feeds).await;
     let turning = start(&hub, Duration::from_secs(20));
     sleep(Duration::from_secs(2699)).await;
-    assert_eq!(leave(&mut feeds).0, 0, "nobody is three quarters old");
+    assert_eq!(leave(&mut feeds).0, 0, "no stream is three quarters old");
     let mut ended = Vec::new();
     for seconds in [101, 100, 100, 100, 100, 100, 100, 100, 100] {
         sleep(Duration::from_secs(seconds)).await;
@@ -185,7 +185,7 @@ async fn streams_that_came_together_grow_old_one_after_the_other() {
         assert_eq!(why, Some(Ending::MaxAge));
         ended.push(count);
     }
-    assert_eq!(feeds.len(), 0, "nobody is older than the bound: {ended:?}");
+    assert_eq!(feeds.len(), 0, "none is older than the bound: {ended:?}");
     let (least, most) = range(&ended);
     assert!(least > 800 && most < 1400, "spread evenly: {ended:?}");
     sleep(Duration::from_secs(3600)).await;
@@ -193,7 +193,7 @@ async fn streams_that_came_together_grow_old_one_after_the_other() {
     turning.task.abort();
 }
 
-/// In the place of one that ages.
+/// Opens a stream that never ages instead of one that does.
 async fn open_ageless(hub: &Arc<Hub>, feeds: &mut Vec<Feed>) -> Feed {
     feeds.pop();
     open(hub, false).await
@@ -206,7 +206,7 @@ async fn an_old_stream_says_that_any_edge_goes_on_from_its_last_id() {
     let turning = start(&hub, Duration::from_secs(20));
     let begun = Instant::now();
     let text = text(body).await;
-    let (first, rest) = text.split_once(": come back now").expect("a farewell");
+    let (first, rest) = text.split_once(": reconnect now").expect("a farewell");
     assert!(
         first
             .split("\n\n")

@@ -1,13 +1,13 @@
-//! What clients and time do to the machine.
+//! The steps of clients and of time in the machine.
 
 use proptest::prelude::*;
 
 pub(super) const REPOS: [&str; 3] = ["cat", "dog", "bird"];
 pub(super) const VERSIONS: [&str; 3] = ["2025-03-26", "2025-06-18", "2025-11-25"];
 
-/// One step; how likely each is, [`any_op`] says.
+/// One step; [`any_op`] defines how likely each is.
 ///
-/// What can happen. A session is named by a number, modulo how many there are.
+/// A session is given by a number, modulo the number of sessions.
 #[derive(Clone, Debug)]
 pub(super) enum Op {
     Initialize {

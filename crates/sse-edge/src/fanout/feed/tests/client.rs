@@ -6,16 +6,16 @@ use stream_driver::{Line, Scratch, Socket, StreamBody, Turn};
 
 use super::{super::Feed, *};
 
-/// How a stream is driven.
+/// The driver of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Over {
-    /// By hyper, which asks for data after data.
+    /// Hyper's body, which polls for one piece of data after another.
     Body,
-    /// By a reactor, on a socket that takes so many bytes until it is given more room.
+    /// A reactor, on a socket that takes up to this many bytes until it is given more room.
     Socket { room: usize },
 }
 
-/// Over both: each function is a test twice.
+/// Over both drivers: each function becomes two tests.
 macro_rules! over_both {
     ($($name:ident),* $(,)?) => {
         mod over_a_body {
@@ -47,7 +47,7 @@ impl Wake for Wakes {
 #[derive(Debug, Default)]
 struct Pipe {
     room: usize,
-    /// What was sent and is no whole chunk yet.
+    /// Bytes that were sent and do not form a whole chunk yet.
     bytes: Vec<u8>,
     finished: bool,
 }
@@ -111,9 +111,10 @@ enum Driver {
     },
 }
 
-/// A client that drives as a driver does: after data, and when it was woken, never else.
+/// A client that drives its stream as a driver does: after data and after a wake-up, at no other
+/// time.
 pub(super) struct Client {
-    /// `None` when it ended.
+    /// `None` once the stream has ended.
     driver: Option<Driver>,
     pub(super) stream: Arc<Stream>,
     wakes: Arc<Wakes>,
@@ -166,7 +167,7 @@ impl Client {
         !self.ended && self.polled_at != Some(self.wakes.0.load(Ordering::SeqCst))
     }
 
-    /// The socket takes so many bytes more.
+    /// The socket takes up to this many bytes more.
     pub(super) fn make_room(&mut self, bytes: usize) {
         if let Some(Driver::Socket { line, socket, .. }) = &mut self.driver {
             let mut pipe = socket.0.lock();
@@ -178,7 +179,7 @@ impl Client {
         }
     }
 
-    /// Drives once if it may; whether something came.
+    /// Drives once if it may; returns whether data arrived.
     pub(super) fn poll(&mut self) -> bool {
         if !self.may_be_polled() {
             return false;
@@ -220,14 +221,14 @@ impl Client {
         self.seen.len() > before
     }
 
-    /// Drives until nothing comes any more.
+    /// Drives until no more data arrives.
     pub(super) async fn drain(&mut self) {
         loop {
             while self.may_be_polled() {
                 self.poll();
                 tokio::task::yield_now().await;
             }
-            // Paused time: a retry of the log comes now or never.
+            // Paused time: a retry of the log is due now or not at all.
             tokio::time::sleep(2 * crate::limits::CATCH_UP_PAUSE).await;
             if !self.may_be_polled() {
                 return;
@@ -235,7 +236,7 @@ impl Client {
         }
     }
 
-    /// Sequences of the events that came, in the order in which they came.
+    /// Sequences of the received events, in the order in which they arrived.
     pub(super) fn sequences(&self) -> Vec<u64> {
         let sequence = |seen: &Seen| match seen {
             Seen::Event { sequence, .. } => Some(*sequence),

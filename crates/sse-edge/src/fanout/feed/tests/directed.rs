@@ -1,4 +1,4 @@
-//! Single moments that the property test meets too seldom, or not at all.
+//! Single cases that the property test reaches too seldom, or not at all.
 
 use event_flow::follow::Followed;
 use model::Classified;
@@ -21,7 +21,7 @@ fn event(sequence: u64) -> Seen {
     }
 }
 
-/// Five events of `a` are in the log and behind the edge.
+/// Five events of `a` are in the log; the edge starts after them, so its ring has none of them.
 fn five(log: &Arc<GatedLog>, ring_events: usize) -> Arc<Hub> {
     (1..=5).for_each(|sequence| log.push(fixture::event(sequence, "a", 0)));
     let hub = fixture::hub(log, Ring::new(ring_events, 1 << 20), 2);
@@ -75,7 +75,7 @@ async fn a_subscription_made_ahead_of_this_edge_skips_nothing_of_an_older_one(ov
     let hub = five(&log, 100);
     let mut client = Client::open(over, &hub, only_a(), Begin::Now).await;
     client.drain().await;
-    // Another edge is at 9 already, and its word comes before the events do.
+    // Another edge is at 9 already, and its change arrives before the events do.
     client
         .stream
         .set_interest(fixture::interest(1, &[("a", 0), ("b", 9)], &[]));
@@ -95,7 +95,7 @@ async fn what_is_added_on_the_way_back_is_not_missed_and_nothing_comes_again(ove
     client
         .stream
         .set_interest(fixture::interest(1, &[("a", 0)], &[(URI, 1)]));
-    // One event of the way back fills the batch; then the next wish comes.
+    // One event of the way back fills the batch; then the next subscription arrives.
     client
         .stream
         .set_interest(fixture::interest(2, &[("a", 0)], &[(URI, 1)]));
@@ -209,7 +209,7 @@ async fn a_new_log_ends_the_streams_of_the_old_one_and_starts_its_own_numbers(ov
     ]));
     new.drain().await;
     assert_eq!(new.seen, [Seen::Heartbeat, event(2)]);
-    // A cursor of the old log: everything that the new one has, behind a notice.
+    // A cursor of the old log: the stream sends everything that the new log has, after a notice.
     let mut resumed = Client::open(over, &hub, only_a(), after(6)).await;
     resumed.poll();
     assert_eq!(resumed.seen.first(), Some(&Seen::Truncated { cursor: 0 }));
@@ -240,7 +240,7 @@ async fn a_log_that_has_less_than_the_ring_knew_is_asked_with_pauses(over: Over)
     assert_eq!(client.sequences(), [4, 5]);
 }
 
-/// Real threads: marks, changes of interest and reads in any order within one poll.
+/// Real threads: marks, changes of interest and reads, in any order within one poll.
 #[test]
 fn no_wake_up_is_lost_between_threads() {
     const EVENTS: u64 = 4000;
@@ -279,7 +279,8 @@ fn no_wake_up_is_lost_between_threads() {
         scope.spawn(|| (1..=EVENTS).for_each(|n| happen(&log, &hub, n, repo(n))));
         scope.spawn(|| {
             for revision in 1..=200 {
-                // `d` comes and goes; `b` and `c` stay once they are there, from the beginning on.
+                // `d` is added and removed again; `b` and `c` stay once they are there, from the
+                // beginning on.
                 let mut wishes = vec![("a", 0), ("b", 0), ("c", 0)];
                 wishes.truncate(1 + usize::try_from(revision).unwrap().min(2));
                 stream.set_interest(fixture::interest(revision, &wishes, &[]));

@@ -1,4 +1,4 @@
-//! Anything in any order, and then the sum is right.
+//! Any steps in any order, and in the end the totals are right.
 
 use std::collections::VecDeque;
 
@@ -13,31 +13,31 @@ use super::{
 const REPOS: [&str; 3] = ["a", "b", "c"];
 const URIS: [&str; 2] = ["github://events/Octo/A", "github://issues/octo/b/1"];
 
-/// What may happen around a stream.
+/// A step around a stream.
 #[derive(Debug, Clone)]
 enum Move {
-    /// The log grows, leaving out numbers; the edge does not know yet.
+    /// The log grows, skipping some sequence numbers; the edge does not know yet.
     Append {
         repo: usize,
         skipped: u64,
     },
-    /// The edge hears of the next event that it does not know.
+    /// The edge receives the next event that it does not know.
     Publish,
     /// The client reads on, if there is a reason to.
     Poll,
-    /// The session asks for a repository, from `back` events before the log's end on.
+    /// The session subscribes to a repository, from `back` events before the log's end on.
     AddRepo {
         repo: usize,
         back: u64,
     },
-    /// The session asks for a resource.
+    /// The session subscribes to a resource.
     AddUri {
         uri: usize,
         back: u64,
     },
-    /// The session takes back one of its wishes.
+    /// The session cancels one of its subscriptions.
     Remove(usize),
-    /// The log forgets its oldest events.
+    /// The log drops its oldest events.
     Trim(usize),
     Beat,
     /// One more read of the log is answered.
@@ -45,9 +45,9 @@ enum Move {
     FailRead,
     /// Time passes, for retries.
     Wait,
-    /// The client's socket takes so many bytes more.
+    /// The client's socket takes up to this many bytes more.
     Room(usize),
-    /// The connection breaks, in the middle of a frame if need be, and the client comes back with the
+    /// The connection breaks, possibly in the middle of a frame, and the client reconnects with the
     /// last id that it has.
     Break,
 }
@@ -72,7 +72,8 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
     prop::collection::vec(one, 0..160)
 }
 
-/// A wish of the session: what, and after which position. The stream begins with a wish for `a`.
+/// A subscription of the session: its object, and the position after which it applies. The stream
+/// begins with a subscription to `a`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Wish {
     what: &'static str,
@@ -103,7 +104,7 @@ struct World {
     repos: Vec<Wish>,
     uris: Vec<Wish>,
     revision: u64,
-    /// A wish was taken back: what was asked for again may come again.
+    /// A subscription was cancelled: events of a later identical subscription may be sent again.
     removed: bool,
     changed: bool,
 }
@@ -117,7 +118,7 @@ fn pairs(wishes: &[Wish]) -> Vec<(&'static str, u64)> {
 }
 
 impl World {
-    /// Ten events are there before; the ring knows none of them.
+    /// Ten events exist beforehand; the ring has none of them.
     async fn new(over: Over, ring_events: usize, page_events: usize, begin: u64) -> Self {
         let log = GatedLog::new(page_events);
         let hub = fixture::hub(&log, Ring::new(ring_events, 1 << 20), 10);
@@ -256,8 +257,8 @@ impl World {
         self.client.drain().await;
     }
 
-    /// What a session asks for is told by its cursor, which is tested with sessions; here, only a stream
-    /// that asks for what it did at first comes back.
+    /// A cursor records what its session asked for; that is tested with sessions. Here, only a
+    /// stream with its original interest reconnects.
     async fn come_back(&mut self) {
         if self.changed {
             return;
@@ -269,7 +270,8 @@ impl World {
         });
         let begin = after(last.unwrap_or(self.begin));
         let wishes = fixture::interest(0, &pairs(&self.repos), &[]);
-        // It takes what the log lets it: opening asks where the log ends if the cursor is ahead.
+        // It takes what the log lets through: opening asks for the log's head if the cursor is
+        // ahead.
         self.log.let_reads(1);
         let client = Client::open(self.over, &self.hub, wishes, begin).await;
         let before = std::mem::replace(&mut self.client, client);
@@ -286,7 +288,7 @@ impl World {
     }
 
     fn due(&self, wish: &Wish, event: Happened) -> bool {
-        // What came before the stream's cursor, the client had when it asked for it first.
+        // The client already had the events before the stream's cursor when it first subscribed.
         let from = if wish.what == "a" {
             wish.since.max(self.begin)
         } else {
@@ -353,7 +355,7 @@ impl World {
         Ok(())
     }
 
-    /// On another edge, after any frame that the client has: exactly the rest.
+    /// A resume on another edge, after any frame that the client has, gives exactly the rest.
     async fn resumes_elsewhere(&self, at: usize) -> Result<(), TestCaseError> {
         let sequences = self.client.sequences();
         let from = match sequences.len() {
@@ -411,7 +413,7 @@ proptest! {
             world.settle().await;
             world.check()?;
             world.resumes_elsewhere(resume_at).await?;
-            // Nothing outlives the end, and the end comes at once.
+            // Nothing is sent after the end, and the end is sent at once.
             world.client.stream.end(Ending::Drain);
             world.client.poll();
             prop_assert_eq!(world.client.seen.last(), Some(&Seen::Farewell));

@@ -1,19 +1,20 @@
-//! Readers anywhere in a log that grows, has gaps and is trimmed: each gets what comes after its position.
+//! Readers anywhere in a log that grows, has gaps and is trimmed: each gets the events after its
+//! position.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// What may happen around the pages.
+/// A step around the pages.
 #[derive(Debug, Clone)]
 enum Move {
-    /// The log grows, leaving out numbers.
+    /// The log grows, skipping some sequence numbers.
     Append { events: u64, skipped: u64 },
-    /// The log forgets its oldest events.
+    /// The log drops its oldest events.
     Trim(usize),
-    /// A reader looks at a page after its position, not further than so many events.
+    /// A reader examines up to `max` events of a page after its position.
     Read { reader: usize, max: usize },
-    /// All pages are gone, as after their time.
+    /// All pages are dropped, as after their lifetime.
     Forget,
 }
 
@@ -35,7 +36,7 @@ struct Reader {
     begin: u64,
     position: Sequence,
     seen: Vec<u64>,
-    /// From where, up to where something was said to be gone.
+    /// The ranges that a reader was told are gone: from, to.
     told: Vec<(u64, u64)>,
 }
 
@@ -48,7 +49,7 @@ impl Reader {
         }
     }
 
-    /// Whether there was something.
+    /// Returns whether there was something.
     async fn read(&mut self, pages: &Arc<Pages>, max: usize) -> bool {
         let before = self.position;
         let page = pages.after(before).await.unwrap();
@@ -75,7 +76,7 @@ impl Reader {
             self.told.iter().any(within)
         };
         for event in log.all.iter().filter(|event| **event > self.begin) {
-            // Once each: told or seen.
+            // Each event once: either reported gone or seen.
             prop_assert_ne!(
                 self.seen.contains(event),
                 is_told(event),
@@ -86,7 +87,7 @@ impl Reader {
         }
         prop_assert!(self.seen.iter().all(|event| log.all.contains(event)));
         for (from, to) in &self.told {
-            // Only if something was there, and all of it is gone.
+            // Only if there were events, and all of them are gone.
             prop_assert!(log.all.iter().any(|event| from < event && event <= to));
             prop_assert!(*to <= log.trimmed);
         }
@@ -94,7 +95,7 @@ impl Reader {
     }
 }
 
-/// What was ever in the log.
+/// Every event that was ever in the log.
 #[derive(Debug, Default)]
 struct Model {
     all: Vec<u64>,
@@ -160,7 +161,7 @@ proptest! {
                 while reader.read(&world.pages, usize::MAX).await {}
                 reader.check(&world.model)?;
             }
-            // Another reader of the same cursors needs no luck with what was kept.
+            // Another reader of the same cursors does not depend on what was cached.
             world.pages.clear();
             let trimmed = world.model.trimmed;
             for begin in before {
