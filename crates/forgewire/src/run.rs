@@ -305,9 +305,10 @@ fn start_edge(
         ids: Arc::clone(&backends.ids),
         auth: Arc::new(auth),
         descriptors,
+        toolsets: Vec::new(),
     };
     let service = sse_edge::Service::build(&config.edge, deps, registry)?;
-    service.spawn(lifecycle);
+    let service = service.spawn(lifecycle)?;
     serve(
         "edge-http",
         OnExit::EndsProcess,

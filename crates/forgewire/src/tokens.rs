@@ -167,7 +167,7 @@ mod tests {
         assert!(new(&wanted(&"p".repeat(200), &[], &[]), false).is_ok());
         for (wanted, reason) in [
             (wanted("a b", &[], &[]), "principal"),
-            (wanted("anonymous", &[], &[]), "everybody"),
+            (wanted("anonymous", &[], &[]), "reserved"),
             (wanted("a", &["o/r"], &[]), "repositories"),
             (wanted("a", &[], &["o"]), "owner/repo"),
         ] {

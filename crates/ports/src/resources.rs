@@ -4,7 +4,9 @@ use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use model::{Classified, ErrorClass, EventId, ResourceUri, Sequence, Timestamp, TraceContext};
+use model::{
+    Classified, ErrorClass, EventId, PublicError, ResourceUri, Sequence, Timestamp, TraceContext,
+};
 
 use crate::Source;
 
@@ -65,6 +67,12 @@ impl Classified for ResourceError {
             Self::Unavailable { .. } => ErrorClass::Transient,
             Self::Malformed { .. } => ErrorClass::Permanent,
         }
+    }
+}
+
+impl PublicError for ResourceError {
+    fn code(&self) -> &'static str {
+        "sync-unavailable"
     }
 }
 

@@ -15,21 +15,18 @@ use serde::{Deserialize, Serialize};
 use service_kit::{config::Secret, descriptors::Descriptors};
 use sha2::{Digest, Sha256};
 
-use crate::{
-    BuildError,
-    fanout::{
-        bounds::{MaxAge, StreamBounds},
-        patience::Patience,
-    },
-    limits,
-    session::SessionBounds,
+use fanout::{
+    bounds::{MaxAge, StreamBounds},
+    limits::MIN_STREAM_HEARTBEATS,
+    patience::Patience,
 };
+use mcp_server::RateLimits;
+
+use crate::{error::BuildError, limits, session::SessionBounds};
 
 const STATE_KEY_FILES: &str = "edge.state_key_files";
 /// Shorter text is a password, not a key.
 const MIN_KEY_CHARACTERS: usize = 32;
-/// Largest of `edge.rates`: beyond it a limit is none.
-const MAX_RATE: usize = 1_000_000;
 /// A file that is larger holds something else.
 const MAX_KEY_FILE_BYTES: u64 = 4096;
 
@@ -99,57 +96,6 @@ pub struct Config {
     pub rates: RateLimits,
 }
 
-/// How much one principal may call on one edge. Without `auth` all clients are one principal. At a bound a
-/// call is refused with the time after which to try again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct RateLimits {
-    /// Calls that are answered from memory, in calls per second; from 1 to 1,000,000.
-    pub memory_calls_per_second: u32,
-    /// Calls that ask a store or the sync role (most tools, prompts, `resources/read`,
-    /// `completion/complete`), in calls per second; from 1 to 1,000,000.
-    pub store_calls_per_second: u32,
-    /// Calls that run at once and may wait, as `replay_events` with `waitSeconds` does; from 1 to
-    /// 1,000,000.
-    pub waiting_calls: usize,
-}
-
-impl Default for RateLimits {
-    fn default() -> Self {
-        Self {
-            memory_calls_per_second: limits::MEMORY_CALLS_PER_SECOND,
-            store_calls_per_second: limits::STORE_CALLS_PER_SECOND,
-            waiting_calls: limits::WAITING_CALLS,
-        }
-    }
-}
-
-impl RateLimits {
-    fn check(&self) -> Result<(), BuildError> {
-        let values = [
-            (
-                "edge.rates.memory_calls_per_second",
-                self.memory_calls_per_second as usize,
-            ),
-            (
-                "edge.rates.store_calls_per_second",
-                self.store_calls_per_second as usize,
-            ),
-            ("edge.rates.waiting_calls", self.waiting_calls),
-        ];
-        let wrong = values
-            .iter()
-            .find(|(_, value)| !(1..=MAX_RATE).contains(value));
-        match wrong {
-            None => Ok(()),
-            Some((key, _)) => Err(BuildError::Value {
-                key,
-                reason: format!("must be from 1 to {MAX_RATE}"),
-            }),
-        }
-    }
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -214,15 +160,13 @@ impl Config {
                 ),
             });
         }
-        let least = self
-            .heartbeat_seconds
-            .saturating_mul(limits::MIN_STREAM_HEARTBEATS);
+        let least = self.heartbeat_seconds.saturating_mul(MIN_STREAM_HEARTBEATS);
         if self.max_stream_seconds > 0 && u64::from(self.max_stream_seconds) < least {
             return Err(BuildError::Value {
                 key: "edge.max_stream_seconds",
                 reason: format!(
                     "must be at least {least}, which is {} times edge.heartbeat_seconds, or 0 for never",
-                    limits::MIN_STREAM_HEARTBEATS
+                    MIN_STREAM_HEARTBEATS
                 ),
             });
         }
@@ -237,7 +181,10 @@ impl Config {
                 ),
             });
         }
-        self.rates.check()
+        self.rates.check().map_err(|error| BuildError::Value {
+            key: error.key,
+            reason: error.to_string(),
+        })
     }
 
     pub(crate) fn stream_bounds(&self, descriptors: Descriptors) -> StreamBounds {

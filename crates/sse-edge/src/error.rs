@@ -1,26 +1,38 @@
-//! What can go wrong at the edge, and how it reads outside MCP.
+//! What can go wrong at the edge.
 
-use axum::response::{IntoResponse, Response};
-use http::{StatusCode, header};
-use model::{Classified, CursorError, ErrorClass, FilterError};
-use ports::{EventLogError, MailboxError, ResourceError, SessionStoreError, TaskStoreError};
-use service_kit::problem::Problem;
-use tokio::time::error::Elapsed;
-use tracing::warn;
-
-use crate::{fanout::bounds::StreamBound, policy::Limited};
 use access::Denied;
+use event_flow::history::HistoryError;
+use fanout::HubError;
+use mcp_server::{CallError, RegistryError};
+use model::{Classified, CursorError, ErrorClass, FilterError, PublicError};
+use ports::{MailboxError, SessionStoreError, TaskStoreError};
+use tokio::time::error::Elapsed;
+
+/// A configuration, or a set of offers, that the edge cannot run with.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A value out of bounds.
+    #[error("{key}: {reason}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// What is wrong and what fits.
+        reason: String,
+    },
+    /// Two toolsets offer the same name.
+    #[error(transparent)]
+    Offers(#[from] RegistryError),
+}
 
 /// An error of the edge.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EdgeError {
-    #[error("the edge has not reached the event log yet")]
-    NotReady,
-    #[error("this edge serves at most {max_streams} {bound}")]
-    TooManyStreams {
-        max_streams: usize,
-        bound: StreamBound,
-    },
+    #[error(transparent)]
+    Hub(HubError),
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    #[error("this edge serves at most {max_connections} NDJSON connections")]
+    TooManyLineConnections { max_connections: usize },
     #[error("{0}")]
     Cursor(#[from] CursorError),
     #[error("{0}")]
@@ -43,10 +55,6 @@ pub(crate) enum EdgeError {
     Host,
     #[error(transparent)]
     Denied(#[from] Denied),
-    #[error(transparent)]
-    Limited(#[from] Limited),
-    #[error("event log failed")]
-    Log(#[from] EventLogError),
     #[error("session store failed")]
     Sessions(#[from] SessionStoreError),
     #[error("mailbox failed")]
@@ -55,91 +63,71 @@ pub(crate) enum EdgeError {
     Tasks(#[from] TaskStoreError),
     #[error("the record of a task cannot be read or written")]
     TaskRecord { source: serde_json::Error },
-    #[error("resource reader failed")]
-    Resources(#[from] ResourceError),
     #[error("a store did not answer in time")]
     Timeout(#[from] Elapsed),
+}
+
+impl From<HubError> for EdgeError {
+    fn from(error: HubError) -> Self {
+        match error {
+            HubError::Denied(denied) => Self::Denied(denied),
+            error => Self::Hub(error),
+        }
+    }
 }
 
 impl Classified for EdgeError {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::NotReady | Self::Timeout(_) => ErrorClass::Transient,
-            Self::TooManyStreams { .. }
+            Self::Hub(error) => error.class(),
+            Self::History(error) => error.class(),
+            Self::Timeout(_) => ErrorClass::Transient,
+            Self::TooManyLineConnections { .. }
             | Self::TooManySessions { .. }
             | Self::Busy
-            | Self::TooManyCalls
-            | Self::Limited(_) => ErrorClass::Overloaded,
+            | Self::TooManyCalls => ErrorClass::Overloaded,
             Self::Cursor(_) | Self::Filter(_) | Self::Parameter { .. } => ErrorClass::Caller,
             Self::SessionGone | Self::NoSuchSession => ErrorClass::Missing,
             Self::Origin | Self::Host | Self::Denied(_) => ErrorClass::Unauthorized,
-            Self::Log(error) => error.class(),
             Self::Sessions(error) => error.class(),
             Self::Mailbox(error) => error.class(),
             Self::Tasks(error) => error.class(),
             Self::TaskRecord { .. } => ErrorClass::Permanent,
-            Self::Resources(error) => error.class(),
         }
     }
 }
 
-impl EdgeError {
-    /// The stable code.
-    pub(crate) fn code(&self) -> &'static str {
+impl PublicError for EdgeError {
+    fn code(&self) -> &'static str {
         match self {
-            Self::NotReady => "not-ready",
-            Self::TooManyStreams { .. } => "too-many-streams",
+            Self::Hub(error) => error.code(),
+            Self::History(error) => error.code(),
+            Self::TooManyLineConnections { .. } => "too-many-streams",
             Self::TooManySessions { .. } => "too-many-sessions",
             Self::Cursor(CursorError::Malformed) => "cursor-malformed",
             Self::Cursor(CursorError::Foreign) => "cursor-foreign",
             Self::Filter(_) | Self::Parameter { .. } => "parameter-invalid",
             Self::Busy => "session-busy",
             Self::TooManyCalls => "too-many-calls",
-            Self::Limited(_) => "rate-limited",
             Self::SessionGone => "session-gone",
             Self::NoSuchSession => "session-not-found",
             Self::Origin => "origin-refused",
             Self::Host => "host-refused",
             Self::Denied(denied) => denied.code(),
-            Self::Log(_) | Self::Timeout(_) => "event-log-unavailable",
+            Self::Timeout(_) => "event-log-unavailable",
             Self::Sessions(_) | Self::Mailbox(_) => "session-store-unavailable",
             Self::Tasks(TaskStoreError::Overloaded { .. }) => "too-many-tasks",
             Self::Tasks(_) | Self::TaskRecord { .. } => "task-store-unavailable",
-            Self::Resources(_) => "sync-unavailable",
-        }
-    }
-
-    /// What the user reads: the caller's mistakes in full, our own troubles in a sentence.
-    pub(crate) fn public_text(&self) -> String {
-        match self.class() {
-            ErrorClass::Caller | ErrorClass::Overloaded | ErrorClass::Unauthorized => {
-                self.to_string()
-            }
-            _ => "a part of the server does not answer now; try again in a moment".to_owned(),
         }
     }
 }
 
-impl IntoResponse for EdgeError {
-    fn into_response(self) -> Response {
-        let class = self.class();
-        if !matches!(class, ErrorClass::Caller | ErrorClass::Unauthorized) {
-            let source = std::error::Error::source(&self).map(ToString::to_string);
-            warn!(error = %self, source, code = self.code(), "request refused");
-        }
-        let problem = Problem::new(class, self.code(), "The request cannot be served")
-            .detail(self.public_text());
-        match self {
-            Self::Origin | Self::Host => problem.status(StatusCode::FORBIDDEN).into_response(),
-            Self::Denied(denied) => {
-                let mut response = problem.status(denied.status()).into_response();
-                let challenge = denied.challenge();
-                response
-                    .headers_mut()
-                    .insert(header::WWW_AUTHENTICATE, challenge);
-                response
-            }
-            _ => problem.into_response(),
+impl From<EdgeError> for CallError {
+    fn from(error: EdgeError) -> Self {
+        match error {
+            EdgeError::Denied(denied) => Self::Denied(denied),
+            EdgeError::SessionGone => Self::SessionGone,
+            error => Self::failed(error),
         }
     }
 }

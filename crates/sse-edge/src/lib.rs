@@ -1,39 +1,41 @@
-//! MCP over HTTP and SSE: sessions, fan-out, resume.
+//! MCP over HTTP and SSE: sessions, calls, tasks, and the routes to all of it.
 //!
 //! The edge forgets: nothing here is needed by another edge. What must survive is in the event log and
-//! the session store; a client that comes back on any edge, with the last id that it saw, goes on exactly
+//! the session store; a client that reconnects to any edge, with the last id that it saw, continues exactly
 //! there.
 //!
-//! | folder | idea |
+//! | module | idea |
 //! | --- | --- |
+//! | `service` | build and start |
+//! | `edge` | what the routes share |
 //! | `api` | routes, extraction, answers: the only place that knows axum |
-//! | `fanout` | one event to every stream that wants it: ring, streams, body |
+//! | `methods` | methods that only the edge can answer: one era's own, calls that become tasks |
 //! | `session` | sessions of the handshake era, usable on any edge |
 //! | `calls` | asking the client, cancelling, and answers that survive their connection |
-//! | `protocol` | what MCP methods answer, resources among them |
-//! | `tasks` | work that goes on after its answer |
-//! | `policy` | what a call needs before it may run: a permission, room under a rate limit |
-//! | `prompts` | what MCP clients can be filled with, one file each |
-//! | `tools` | what MCP clients can call, one file each |
+//! | `tasks` | work that continues after its answer |
+//! | `news` | bus messages to sessions, calls, tasks and streams |
+//! | `origins` | the web pages that may use the edge |
 //!
-//! What is deliberately absent: a queue, channel, task or timer per stream; sticky sessions; local disk.
+//! The streams are the crate `fanout`, the offers come from toolsets (`mcp-server`, `event-tools`). What is
+//! deliberately absent: a queue, channel, task or timer per stream; sticky sessions; local disk.
 
 mod api;
+mod background;
 mod calls;
 mod config;
-#[cfg(feature = "conformance")]
-mod conformance;
+mod edge;
 mod error;
-mod fanout;
 mod limits;
+mod methods;
 mod metrics;
-mod policy;
-mod prompts;
-mod protocol;
+mod news;
+mod origins;
+mod profile;
 mod service;
 mod session;
 mod tasks;
-mod tools;
 
-pub use config::{Config, RateLimits};
-pub use service::{BuildError, Deps, Service};
+pub use config::Config;
+pub use error::BuildError;
+pub use mcp_server::RateLimits;
+pub use service::{Deps, Service, Serving};

@@ -2,47 +2,11 @@
 
 use std::time::Duration;
 
-/// Recent events that an edge keeps encoded: a stream that is further behind reads the log. At 2
-/// KiB an event this is at most 16 MiB in practice.
-pub(crate) const RING_EVENTS: usize = 8192;
-/// Maximum bytes of encoded events in the ring; large events shorten it.
-pub(crate) const RING_BYTES: usize = 64 << 20;
-/// Maximum bytes that a stream hands to hyper at once: a burst is sent in few writes, and a slow
-/// client holds no more than this beside the socket's own buffer.
-pub(crate) const BATCH_BYTES: usize = 64 << 10;
-/// Events that a stream examines in one turn, so that one busy stream does not starve the others.
-pub(crate) const BATCH_EVENTS: usize = 256;
-/// Events that one read of the log returns to a stream that is behind.
-pub(crate) const CATCH_UP_EVENTS: usize = 256;
-/// Concurrent reads of the log; further ones wait for their turn.
-pub(crate) const CATCH_UP_READS: usize = 32;
-/// Bytes of the pages that streams share, including the frames made of them; beyond that the least
-/// recently used pages are dropped.
-pub(crate) const CATCH_UP_PAGE_BYTES: u64 = 32 << 20;
-/// Time for which a page is cached for other streams: the clients of an edge that stopped reconnect
-/// within seconds.
-pub(crate) const CATCH_UP_PAGE_LIFETIME: Duration = Duration::from_secs(10);
-/// Pause before a failed read of the log is retried.
-pub(crate) const CATCH_UP_PAUSE: Duration = Duration::from_secs(1);
-/// Number of slices into which the open streams are divided for heartbeats and drain, so that the
-/// work is spread.
-pub(crate) const WHEEL_SLICES: usize = 64;
-/// Streams copied from the list of all streams under one lock, so that waking them needs no lock.
-pub(crate) const VISITED_AT_ONCE: usize = 256;
-/// A client that has been behind for less than this is not cut for its number of unread events.
-pub(crate) const BURST_PATIENCE: Duration = Duration::from_secs(1);
-/// A client that has been behind for this long when its stream ends gets no farewell if it takes
-/// nothing: otherwise it could keep the stream open indefinitely.
-pub(crate) const FAREWELL_PATIENCE: Duration = Duration::from_secs(60);
 /// Extra time before the kernel drops a client that stopped reading; the edge should act first and
 /// give the reason.
 pub(crate) const KERNEL_LATER: Duration = Duration::from_secs(10);
-/// Time that a client is told to wait before it reconnects after the edge closed its stream, in
-/// milliseconds.
-pub(crate) const RETRY_MILLIS: u64 = 1000;
 /// Session changes that wait to be examined; on overflow all sessions with a stream are examined.
 pub(crate) const SESSION_CHANGES: usize = 1024;
-
 /// Time within which the body of a POST has to arrive.
 pub(crate) const BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// Concurrent calls of sessions on one edge; further ones get 503.
@@ -84,15 +48,11 @@ pub(crate) const DELIVERY_REPORTS: usize = 1024;
 pub(crate) const SESSION_CHECK: Duration = Duration::from_secs(15);
 /// Attempts to change a session while other edges change it too.
 pub(crate) const UPDATE_TRIES: usize = 16;
-
 /// Default of `edge.max_streams`.
 pub(crate) const MAX_STREAMS: usize = 15_000;
 /// Default of `edge.max_stream_seconds`: the maximum time until a new edge has its share of the
 /// streams.
 pub(crate) const MAX_STREAM_SECONDS: u32 = 3600;
-/// Minimum of `edge.max_stream_seconds`, in heartbeats, because ages are checked with each
-/// heartbeat.
-pub(crate) const MIN_STREAM_HEARTBEATS: u64 = 8;
 /// Default of `edge.heartbeat_seconds`: below the 45 s after which the strictest balancers cut idle
 /// connections.
 pub(crate) const HEARTBEAT_SECONDS: u64 = 15;
@@ -117,17 +77,8 @@ pub(crate) const STREAM_SESSION_IDLE: Duration = Duration::from_secs(90);
 pub(crate) const SESSION_LOOKS: usize = 32;
 /// Default of `edge.max_body_bytes`: what both official SDKs accept.
 pub(crate) const MAX_BODY_BYTES: usize = 4 << 20;
-/// Default of `edge.rates.memory_calls_per_second`: several times what one connection can request.
-pub(crate) const MEMORY_CALLS_PER_SECOND: u32 = 50_000;
-/// Default of `edge.rates.store_calls_per_second`. Without tokens all clients share one principal,
-/// and all of them may read a resource when it changes.
-pub(crate) const STORE_CALLS_PER_SECOND: u32 = 20_000;
-/// Default of `edge.rates.waiting_calls`: a waiting call holds a task and a connection, but no
-/// thread.
-pub(crate) const WAITING_CALLS: usize = 1024;
 /// Time for which a call to a store or to the sync role may delay a request.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
-
 /// NDJSON connections of one edge; further ones are refused with 503 and `Retry-After`. Each may
 /// hold a line of 4 MiB, which a stream does not.
 pub(crate) const LINE_CONNECTIONS: usize = 1000;

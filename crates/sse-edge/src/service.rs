@@ -1,65 +1,62 @@
-//! Puts the edge together.
+//! Puts the edge together, and starts it.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use access::Authenticator;
 use axum::Router;
-use event_flow::follow::{FollowOptions, Followed, follow};
-use mcp::{
-    Surface,
-    extension::Extensions,
-    mrtr::StateKeys,
-    profile::{ServerInfo, ServerProfile},
+use event_flow::{
+    follow::{FollowOptions, Followed, follow},
+    history::{EventHistory, EventSource},
 };
+use event_tools::EventToolDeps;
+use fanout::{
+    bounds::StreamBounds,
+    hub::{Hub, HubParts},
+    metrics::FanoutMetrics,
+    wheel,
+};
+use mcp::{Surface, mrtr::StateKeys};
+use mcp_server::{Rates, Registry, Toolset};
 use model::{Clock, IdSource};
-use parking_lot::Mutex;
-use ports::{
-    Bus, BusMessage, ChangedLists, EventLog, Mailbox, ResourceReader, SessionLock, SessionStore,
-    TaskStore, Topic,
-};
+use ports::{Bus, EventLog, Mailbox, ResourceReader, SessionLock, SessionStore, TaskStore, Topic};
 use service_kit::{
     descriptors::Descriptors,
     http::{HttpLimits, SILENT_TIMEOUT},
     lifecycle::{Latch, Lifecycle, OnExit},
-    metrics::Registry,
+    metrics,
 };
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{self, Origins},
-    calls::Calls,
+    api,
+    background::Background,
+    calls::{Calls, asking::RetryKeys},
     config::Config,
-    fanout::{hub::Hub, wheel},
-    limits::{CALL_DEADLINE, KERNEL_LATER},
-    metrics::Metrics,
-    policy::Rates,
-    prompts::Prompts,
-    protocol,
-    session::{Inboxes, Reports, SessionNews, Sessions, look_for_answers, report, watch},
-    tasks::{TaskNews, Tasks, watch_tasks},
-    tools::Tools,
+    edge::Edge,
+    error::BuildError,
+    limits::KERNEL_LATER,
+    methods,
+    metrics::SessionMetrics,
+    news::{BusRouter, look_for_answers, watch_sessions},
+    origins::Origins,
+    profile,
+    session::{Inboxes, Reports, SessionBounds, SessionDeps, Sessions, report},
+    tasks::{TaskDeps, TaskNews, Tasks, watch_tasks},
 };
-use access::Authenticator;
-use tokio::{
-    sync::{oneshot, watch},
-    time::timeout,
-};
-use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 /// What the edge stands on.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Deps {
     /// The event log.
     pub log: Arc<dyn EventLog>,
     /// Sessions of the handshake era.
     pub sessions: Arc<dyn SessionStore>,
-    /// What is addressed to one session: answers of the client, streams that can be resumed.
+    /// Messages to single sessions: answers of the client, streams that can be resumed.
     pub mailbox: Arc<dyn Mailbox>,
-    /// Work that goes on after its answer.
+    /// Work that continues after its answer.
     pub tasks: Arc<dyn TaskStore>,
-    /// Who runs a call.
+    /// Leases of running calls.
     pub locks: Arc<dyn SessionLock>,
     /// Hints.
     pub bus: Arc<dyn Bus>,
@@ -69,282 +66,250 @@ pub struct Deps {
     pub clock: Arc<dyn Clock>,
     /// Ids.
     pub ids: Arc<dyn IdSource>,
-    /// Who may use the edge.
+    /// Authentication.
     pub auth: Arc<Authenticator>,
     /// How many connections the process may have.
     pub descriptors: Descriptors,
+    /// Offers beside the edge's own; for instance GitHub's tools.
+    pub toolsets: Vec<Toolset>,
 }
 
-/// A configuration that the edge cannot run with.
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    /// A value out of bounds.
-    #[error("{key}: {reason}")]
-    Value {
-        /// The key.
-        key: &'static str,
-        /// What is wrong and what fits.
-        reason: String,
-    },
-}
-
-/// What handlers share.
-#[derive(Debug)]
-pub(crate) struct Edge {
-    pub(crate) hub: Arc<Hub>,
-    pub(crate) log: Arc<dyn EventLog>,
-    pub(crate) sessions: Arc<Sessions>,
-    pub(crate) calls: Arc<Calls>,
-    pub(crate) tasks: Arc<Tasks>,
-    /// Seals what clients of the stateless era carry from one attempt to the next.
-    pub(crate) state_keys: StateKeys,
-    bus: Arc<dyn Bus>,
-    pub(crate) resources: Arc<dyn ResourceReader>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) ids: Arc<dyn IdSource>,
-    pub(crate) auth: Arc<Authenticator>,
-    pub(crate) origins: Origins,
-    pub(crate) profile: ServerProfile,
-    /// The profile's info, shared by the streams that say farewell with it.
-    pub(crate) server_info: Arc<ServerInfo>,
-    pub(crate) surface: Surface,
-    /// What `server/discover` declares beside the profile.
-    pub(crate) extensions: Extensions,
-    pub(crate) tools: Tools,
-    pub(crate) prompts: Prompts,
-    pub(crate) rates: Rates,
-    /// Tasks that outlive their request belong to the process.
-    lifecycle: OnceLock<Lifecycle>,
-    pub(crate) max_body_bytes: usize,
-    /// Path that everything is under; empty for none.
-    pub(crate) base_path: String,
-}
-
-impl Edge {
-    /// The soft stop; never, where nothing was started.
-    pub(crate) fn draining(&self) -> CancellationToken {
-        let started = self.lifecycle.get();
-        started.map(Lifecycle::draining).unwrap_or_default()
-    }
-
-    /// Gives work to the process: it goes on when the request that began it is gone, and is waited for
-    /// when the process drains.
-    pub(crate) fn spawn<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = T> + Send + 'static,
-    ) -> oneshot::Receiver<T> {
-        let (done, answer) = oneshot::channel();
-        let task = async move {
-            // Nobody waits any more: the work is done all the same.
-            let _ = done.send(work.await);
-        };
-        self.lifecycle().spawn("mcp-call", OnExit::MayFinish, task);
-        answer
-    }
-
-    /// Says to every edge that lists are not what they were, for the clients that asked to be told. Who
-    /// does not hear it learns it when the list's time in caches is over.
-    #[cfg_attr(
-        not(feature = "conformance"),
-        expect(
-            dead_code,
-            reason = "the product's own lists do not change while it runs"
-        )
-    )]
-    pub(crate) async fn announce(&self, lists: ChangedLists) {
-        let message = BusMessage::ListsChanged(lists);
-        let published = self.bus.publish(&Topic::Broadcast, message, None);
-        match timeout(CALL_DEADLINE, published).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(%error, "other edges do not hear of a changed list"),
-            Err(_) => warn!("other edges do not hear of a changed list: the bus is slow"),
-        }
-    }
-
-    /// The process that the edge is a part of.
-    pub(crate) fn lifecycle(&self) -> &Lifecycle {
-        let lifecycle = self.lifecycle.get();
-        lifecycle.expect("an edge is spawned before it serves")
-    }
-}
-
-/// The edge role.
+/// The edge role, built and not started.
 #[derive(Debug)]
 pub struct Service {
-    edge: Arc<Edge>,
-    heartbeat: Duration,
-    drain: Duration,
-    descriptors: Descriptors,
-    /// `None`: clients may be behind for ever.
-    max_behind: Option<Duration>,
-    stream_threads: usize,
-    /// Until they are passed on.
-    reports: Mutex<Option<Reports>>,
+    deps: Deps,
+    config: Config,
+    stream_bounds: StreamBounds,
+    session_bounds: SessionBounds,
+    fanout_metrics: FanoutMetrics,
+    session_metrics: SessionMetrics,
+    rates: Rates,
+    state_keys: StateKeys,
 }
 
 impl Service {
-    /// Builds the edge; opens nothing and starts nothing.
+    /// Checks the configuration and registers the metrics; opens nothing and starts nothing.
     ///
     /// # Errors
     /// A value of the configuration is out of bounds.
-    pub fn build(config: &Config, deps: Deps, registry: &mut Registry) -> Result<Self, BuildError> {
+    pub fn build(
+        config: &Config,
+        deps: Deps,
+        registry: &mut metrics::Registry,
+    ) -> Result<Self, BuildError> {
         config.check()?;
-        let metrics = Metrics::new(registry);
-        let hub = Hub::new(
-            Arc::clone(&deps.log),
-            Arc::clone(&deps.clock),
-            Arc::clone(&deps.ids),
-            metrics.clone(),
-            config.stream_bounds(deps.descriptors),
-        );
-        let (inboxes, reports) = Inboxes::new(Arc::clone(&deps.mailbox));
-        let sessions = Sessions::new(
-            deps.sessions,
-            Arc::clone(&deps.bus),
-            Arc::clone(&deps.clock),
-            Arc::clone(&deps.ids),
-            config.session_bounds(),
-            metrics.clone(),
-            inboxes,
-        );
-        let tasks = Tasks::new(deps.tasks, Arc::clone(&deps.bus), Arc::clone(&deps.clock));
-        let state_keys = config.state_keys(&*deps.ids)?;
-        let profile = protocol::profile::profile();
-        let extensions = protocol::profile::extensions();
-        let edge = Edge {
-            hub: Arc::new(hub),
-            log: deps.log,
-            sessions: Arc::new(sessions),
-            calls: Arc::new(Calls::new(deps.mailbox, deps.locks)),
-            tasks: Arc::new(tasks),
-            state_keys,
-            bus: deps.bus,
-            resources: deps.resources,
-            clock: deps.clock,
-            ids: deps.ids,
-            auth: deps.auth,
-            server_info: Arc::new(profile.info.clone()),
-            // From what is declared, so that nothing else answers and all of it does.
-            surface: Surface::of(&profile.capabilities, &extensions),
-            profile,
-            extensions,
-            tools: Tools::default(),
-            prompts: Prompts::default(),
-            rates: Rates::new(&config.rates, metrics),
-            lifecycle: OnceLock::new(),
-            origins: Origins::new(&config.allowed_origins, config.listen.ip().is_loopback()),
-            max_body_bytes: config.max_body_bytes,
-            base_path: config.base_path.clone(),
-        };
         Ok(Self {
-            edge: Arc::new(edge),
-            heartbeat: Duration::from_secs(config.heartbeat_seconds),
-            drain: Duration::from_secs(config.drain_seconds),
-            descriptors: deps.descriptors,
-            max_behind: Some(config.max_behind_seconds)
-                .filter(|seconds| *seconds > 0)
-                .map(Duration::from_secs),
-            stream_threads: config.stream_threads(),
-            reports: Mutex::new(Some(reports)),
+            stream_bounds: config.stream_bounds(deps.descriptors),
+            session_bounds: config.session_bounds(),
+            fanout_metrics: FanoutMetrics::new(registry),
+            session_metrics: SessionMetrics::new(registry),
+            rates: Rates::new(&config.rates, registry),
+            state_keys: config.state_keys(&*deps.ids)?,
+            config: config.clone(),
+            deps,
         })
     }
 
-    /// Starts what runs beside requests: the follower, the wheel and the look at tokens.
-    pub fn spawn(&self, lifecycle: &Lifecycle) {
-        let latch = lifecycle.latch("edge follows the event log");
-        let hub = Arc::clone(&self.edge.hub);
-        hub.bounds.log(self.descriptors);
-        hub.watch_drain(lifecycle.draining());
-        let _ = self.edge.lifecycle.set(lifecycle.clone());
-        // Streams get events until the last of them has said farewell.
-        let streams_ended = lifecycle.closed();
-        let (task_news, changes) = TaskNews::new(Arc::clone(&hub), Arc::clone(&self.edge.tasks));
-        let watching = watch_tasks(
-            Arc::clone(&self.edge.tasks),
-            Arc::clone(&hub),
-            changes,
-            streams_ended.clone(),
-        );
-        lifecycle.spawn("edge-tasks", OnExit::MayFinish, watching);
-        if let Some(reports) = self.reports.lock().take() {
-            let sessions = Arc::clone(&self.edge.sessions);
-            let reporting = report(sessions, reports, streams_ended.clone());
-            lifecycle.spawn("edge-inboxes", OnExit::MayFinish, reporting);
-        }
-        let (news, changes) = SessionNews::new(
-            Arc::clone(&self.edge.sessions),
-            Arc::clone(&hub),
-            Arc::clone(&self.edge.calls),
-            task_news,
-        );
-        let watching = watch(
-            Arc::clone(&self.edge.sessions),
-            Arc::clone(&hub),
-            changes,
-            lifecycle.draining(),
-        );
-        lifecycle.spawn("edge-sessions", OnExit::MayFinish, watching);
-        let looking = look_for_answers(Arc::clone(&hub), streams_ended.clone());
-        lifecycle.spawn("edge-answers", OnExit::MayFinish, looking);
-        let sink = move |followed: Followed| {
-            tell(&latch, &followed);
-            match followed {
-                Followed::Other(message) => news.take(message),
-                Followed::OtherGap => news.gap(),
-                followed => hub.take(followed),
-            }
+    /// Starts what runs beside requests (the follower, the wheel, the watchers), and gives the routes.
+    ///
+    /// # Errors
+    /// Two toolsets offer the same name.
+    pub fn spawn(self, lifecycle: &Lifecycle) -> Result<Serving, BuildError> {
+        self.stream_bounds.log(self.deps.descriptors);
+        let limits = self.http_limits();
+        let wheel = (self.config.heartbeat_seconds, self.config.drain_seconds);
+        let (log, bus) = (Arc::clone(&self.deps.log), Arc::clone(&self.deps.bus));
+        let (edge, reports) = self.edge(lifecycle)?;
+        let edge = Arc::new(edge);
+        let running = Running {
+            edge: &edge,
+            lifecycle,
+            // Streams get events until the last of them has got its farewell.
+            streams_ended: lifecycle.closed(),
         };
-        self.edge.auth.spawn(lifecycle, streams_ended.clone());
-        let revoking = end_revoked(
-            self.edge.auth.revoked(),
-            Arc::clone(&self.edge.hub),
-            streams_ended.clone(),
-        );
-        lifecycle.spawn("edge-revocations", OnExit::MayFinish, revoking);
-        let following = follow(
-            Arc::clone(&self.edge.log),
-            Arc::clone(&self.edge.bus),
-            Some(Topic::AllSessions),
-            FollowOptions::default(),
-            streams_ended.clone(),
-            sink,
-        );
-        lifecycle.spawn("edge-follower", OnExit::EndsProcess, following);
-        let wheel = wheel::turn(
-            Arc::clone(&self.edge.hub),
-            self.heartbeat,
-            self.drain,
-            lifecycle.draining(),
-            streams_ended,
-        );
-        lifecycle.spawn("edge-wheel", OnExit::MayFinish, wheel);
+        let router = running.watch(reports);
+        running.follow(log, bus, router);
+        running.turn(wheel);
+        Ok(Serving { edge, limits })
     }
 
-    /// Bounds of the listener that the routes are served on: there is room for the answer to a stream too
-    /// many, and none for a connection that the process has no descriptor for.
-    #[must_use]
-    pub fn http_limits(&self) -> HttpLimits {
+    fn edge(self, lifecycle: &Lifecycle) -> Result<(Edge, Reports), BuildError> {
+        let Self { deps, config, .. } = self;
+        let background = Background::new(lifecycle);
+        let hub = Arc::new(Hub::new(HubParts {
+            log: deps.log,
+            clock: Arc::clone(&deps.clock),
+            ids: Arc::clone(&deps.ids),
+            metrics: self.fanout_metrics,
+            bounds: self.stream_bounds,
+            draining: lifecycle.draining(),
+        }));
+        let (inboxes, reports) = Inboxes::new(Arc::clone(&deps.mailbox));
+        let sessions = Arc::new(Sessions::new(SessionDeps {
+            store: deps.sessions,
+            bus: Arc::clone(&deps.bus),
+            clock: Arc::clone(&deps.clock),
+            ids: Arc::clone(&deps.ids),
+            bounds: self.session_bounds,
+            metrics: self.session_metrics,
+            inboxes,
+        }));
+        let tasks = Arc::new(Tasks::new(TaskDeps {
+            store: deps.tasks,
+            bus: deps.bus,
+            clock: Arc::clone(&deps.clock),
+            ids: Arc::clone(&deps.ids),
+            background: background.clone(),
+        }));
+        let mut toolsets = vec![
+            event_tools::toolset(&EventToolDeps {
+                hub: Arc::clone(&hub),
+                resources: deps.resources,
+                sessions: Arc::<Sessions>::clone(&sessions),
+                clock: Arc::clone(&deps.clock),
+                ids: Arc::clone(&deps.ids),
+            }),
+            methods::tasks::toolset(&tasks),
+        ];
+        toolsets.extend(deps.toolsets);
+        let (profile, extensions) = (profile::profile(), profile::extensions());
+        let server_info = Arc::new(profile.info.clone());
+        // From what is declared, so that nothing else answers and all of it does.
+        let surface = Surface::of(&profile.capabilities, &extensions);
+        let source: Arc<dyn EventSource> = Arc::<Hub>::clone(&hub);
+        let edge = Edge {
+            hub,
+            history: EventHistory::new(source),
+            sessions,
+            calls: Arc::new(Calls::new(deps.mailbox, deps.locks)),
+            tasks,
+            retry_keys: Arc::new(RetryKeys {
+                keys: self.state_keys,
+                clock: Arc::clone(&deps.clock),
+                ids: Arc::clone(&deps.ids),
+            }),
+            ids: deps.ids,
+            auth: deps.auth,
+            origins: Origins::new(&config.allowed_origins, config.listen.ip().is_loopback()),
+            registry: Registry::new(profile, extensions, toolsets)?,
+            server_info,
+            surface,
+            rates: Arc::new(self.rates),
+            background,
+            max_body_bytes: config.max_body_bytes,
+            base_path: config.base_path,
+        };
+        Ok((edge, reports))
+    }
+
+    /// Bounds of the listener: there is room for the answer to a stream too many, and none for a connection
+    /// that the process has no descriptor for.
+    fn http_limits(&self) -> HttpLimits {
         let limits = HttpLimits::default();
-        let possible = self.descriptors.max_connections();
+        let possible = self.deps.descriptors.max_connections();
+        // 0: clients may be behind for ever.
+        let max_behind = Some(self.config.max_behind_seconds)
+            .filter(|seconds| *seconds > 0)
+            .map(Duration::from_secs);
         HttpLimits {
             max_connections: limits.max_connections.min(possible),
-            unread_timeout: self.max_behind.unwrap_or(limits.unread_timeout),
-            // The edge's own cut comes first, and says why.
-            silent_timeout: self
-                .max_behind
+            unread_timeout: max_behind.unwrap_or(limits.unread_timeout),
+            // The edge's own cut is first, and gives the reason.
+            silent_timeout: max_behind
                 .map(|max| SILENT_TIMEOUT.max(max.saturating_add(KERNEL_LATER))),
-            stream_threads: self.stream_threads,
+            stream_threads: self.config.stream_threads(),
             ..limits
         }
     }
+}
 
+/// The running edge: only that has routes.
+#[derive(Debug)]
+pub struct Serving {
+    edge: Arc<Edge>,
+    limits: HttpLimits,
+}
+
+impl Serving {
     /// The routes.
     pub fn router(&self) -> Router {
         api::router(Arc::clone(&self.edge))
     }
+
+    /// Bounds of the listener that the routes are served on.
+    #[must_use]
+    pub fn http_limits(&self) -> HttpLimits {
+        self.limits.clone()
+    }
 }
 
-/// Ends streams when a token stops being good.
+/// Starts the tasks of an edge.
+struct Running<'a> {
+    edge: &'a Arc<Edge>,
+    lifecycle: &'a Lifecycle,
+    streams_ended: CancellationToken,
+}
+
+impl Running<'_> {
+    /// Starts the watchers of sessions, tasks, inboxes and tokens.
+    fn watch(&self, reports: Reports) -> BusRouter {
+        let (edge, lifecycle) = (self.edge, self.lifecycle);
+        let (hub, ended) = (|| Arc::clone(&edge.hub), || self.streams_ended.clone());
+        let may_finish = OnExit::MayFinish;
+        let (task_news, changes) = TaskNews::new(hub(), Arc::clone(&edge.tasks));
+        let watching = watch_tasks(Arc::clone(&edge.tasks), hub(), changes, ended());
+        lifecycle.spawn("edge-tasks", may_finish, watching);
+        let reporting = report(Arc::clone(&edge.sessions), reports, ended());
+        lifecycle.spawn("edge-inboxes", may_finish, reporting);
+        let sessions = Arc::clone(&edge.sessions);
+        let (router, changes) = BusRouter::new(
+            Arc::clone(&sessions),
+            hub(),
+            Arc::clone(&edge.calls),
+            task_news,
+        );
+        let watching = watch_sessions(sessions, hub(), changes, lifecycle.draining());
+        lifecycle.spawn("edge-sessions", may_finish, watching);
+        let looking = look_for_answers(hub(), ended());
+        lifecycle.spawn("edge-answers", may_finish, looking);
+        edge.auth.spawn(lifecycle, ended());
+        let revoking = end_revoked(edge.auth.revoked(), hub(), ended());
+        lifecycle.spawn("edge-revocations", may_finish, revoking);
+        router
+    }
+
+    fn follow(&self, log: Arc<dyn EventLog>, bus: Arc<dyn Bus>, router: BusRouter) {
+        let latch = self.lifecycle.latch("edge follows the event log");
+        let hub = Arc::clone(&self.edge.hub);
+        let sink = move |followed: Followed| {
+            set_readiness(&latch, &followed);
+            match followed {
+                Followed::Other(message) => router.take(message),
+                Followed::OtherGap => router.gap(),
+                followed => hub.take(followed),
+            }
+        };
+        let also = Some(Topic::AllSessions);
+        let options = FollowOptions::default();
+        let following = follow(log, bus, also, options, self.streams_ended.clone(), sink);
+        self.lifecycle
+            .spawn("edge-follower", OnExit::EndsProcess, following);
+    }
+
+    fn turn(&self, (heartbeat_seconds, drain_seconds): (u64, u64)) {
+        let turning = wheel::turn(
+            Arc::clone(&self.edge.hub),
+            Duration::from_secs(heartbeat_seconds),
+            Duration::from_secs(drain_seconds),
+            self.lifecycle.draining(),
+            self.streams_ended.clone(),
+        );
+        self.lifecycle
+            .spawn("edge-wheel", OnExit::MayFinish, turning);
+    }
+}
+
+/// Ends streams when a token is revoked.
 async fn end_revoked(mut revoked: watch::Receiver<u64>, hub: Arc<Hub>, stop: CancellationToken) {
     let endless = async {
         while revoked.changed().await.is_ok() {
@@ -355,7 +320,7 @@ async fn end_revoked(mut revoked: watch::Receiver<u64>, hub: Arc<Hub>, stop: Can
 }
 
 /// Readiness follows the log: an edge that cannot read it gets no new clients, and keeps those it has.
-fn tell(latch: &Latch, followed: &Followed) {
+fn set_readiness(latch: &Latch, followed: &Followed) {
     match followed {
         Followed::CaughtUp | Followed::Recovered => latch.ready(),
         Followed::Stalled => latch.not_ready("the event log or the bus does not answer"),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use mcp::{
     Incoming, ProtocolVersion, RequestId, RpcError,
     capability::ClientCapabilities,
@@ -12,29 +12,30 @@ use mcp::{
     log::LogLevel,
     mrtr,
 };
+use mcp_server::{
+    CallError, Caller,
+    ask::Ask,
+    output::{CallOutput, CallOutputItem},
+};
 use model::{Session, TraceContext};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
+    answers::{json_or_sse, unavailable},
     exchange,
-    mcp::{json_or_sse, unavailable},
 };
 use crate::{
     calls::{
-        Answered,
-        asking::Asking,
-        record::{Recorded, StreamName, record},
+        CallAnswer,
+        asking::AskOnStream,
+        record::{CallRecorder, RecordedCall, StreamName, record},
         running::RunningCall,
     },
+    edge::Edge,
     error::EdgeError,
-    protocol::{
-        Caller, handshake,
-        outlet::{Outlet, Said},
-        rpc_error,
-    },
-    service::Edge,
+    methods::handshake,
 };
 use access::Principal;
 
@@ -48,25 +49,31 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    fn caller(&self, asking: Asking, outlet: Outlet) -> Caller {
+    fn caller(&self, asking: Option<Arc<dyn Ask>>, output: CallOutput) -> Caller {
         let client = ClientCapabilities::from_value(self.session.client_capabilities.clone());
+        let client = client.unwrap_or_default();
         Caller {
-            edge: Arc::clone(&self.edge),
-            principal: Arc::clone(&self.principal),
-            version: self.version,
             session: Some(Arc::clone(&self.session)),
-            client: client.unwrap_or_default(),
-            trace: self.trace,
-            since: self.edge.hub.position(),
-            param_headers: HeaderMap::new(),
             asking,
-            outlet,
+            output,
+            ..self
+                .edge
+                .caller(&self.principal, self.version, client, self.trace)
         }
     }
 
-    /// Of messages that say nothing before their answer.
+    /// The caller of messages that send nothing before their answer.
     pub(super) fn silent(&self) -> Caller {
-        self.caller(Asking::Never, Outlet::new(None, None).0)
+        self.caller(None, CallOutput::new(None, None).0)
+    }
+
+    /// Asks the client on the stream of its call.
+    pub(super) fn on_stream(&self) -> Arc<dyn Ask> {
+        Arc::new(AskOnStream {
+            calls: Arc::clone(&self.edge.calls),
+            ids: Arc::clone(&self.edge.ids),
+            session: self.session.id.clone(),
+        })
     }
 
     /// Answers a request. A call's work is a task of its own: the client may hang up, and the work goes on
@@ -78,38 +85,38 @@ impl Conversation {
     ) -> Result<Response, EdgeError> {
         if !mrtr::is_supported(&request.method) {
             let message = Incoming::Request(request);
-            let answer = handshake::message(&self.silent(), message).await?;
+            let answer = handshake::message(&self.edge, &self.silent(), message).await?;
             return Ok(json_or_sse(accepts, answer.unwrap_or_default()));
         }
         let id = request.id.clone();
-        let asking = if accepts.sse {
-            Asking::OnStream
-        } else {
-            Asking::Never
-        };
+        let asking = accepts.sse.then(|| self.on_stream());
         let call = match self.call(request, asking) {
             Ok(call) => call,
-            Err(error) => return Ok(unavailable(&error, Some(&id))),
+            Err(error) => return Ok(unavailable(error, Some(&id))),
         };
         if accepts.sse && self.version.has_priming() {
             return Ok(self.recorded(accepts, id, call).await);
         }
-        let task = self.edge.spawn(call.work);
-        let failed = Answered::of(&id, Err(RpcError::internal().into()));
+        let task = self.edge.background.spawn(call.work);
+        let failed = CallAnswer::of(&id, Err(RpcError::internal().into()));
         let work = Box::pin(async move { task.await.unwrap_or(Some(failed)) });
         Ok(exchange::answer(accepts, work, call.messages).await)
     }
 
     async fn recorded(&self, accepts: Accepts, request: RequestId, call: Call) -> Response {
-        let recorded = Recorded {
-            edge: Arc::clone(&self.edge),
+        let recorded = RecordedCall {
+            recorder: CallRecorder {
+                calls: Arc::clone(&self.edge.calls),
+                sessions: Arc::clone(&self.edge.sessions),
+                background: self.edge.background.clone(),
+            },
             name: StreamName::of_call(&self.principal.id, &self.session.id, &*self.edge.ids),
             request,
             messages: call.messages,
             work: call.work,
         };
         let (begun, beginning) = oneshot::channel();
-        drop(self.edge.spawn(record(recorded, begun)));
+        drop(self.edge.background.spawn(record(recorded, begun)));
         exchange::recorded(accepts, beginning).await
     }
 
@@ -117,14 +124,18 @@ impl Conversation {
     ///
     /// # Errors
     /// Too many run already, or one with this id.
-    pub(super) fn call(&self, request: Request, asking: Asking) -> Result<Call, EdgeError> {
+    pub(super) fn call(
+        &self,
+        request: Request,
+        asking: Option<Arc<dyn Ask>>,
+    ) -> Result<Call, EdgeError> {
         let token = progress_token(request.params.as_deref());
-        let (outlet, messages) = Outlet::new(token, Some(log_level(&self.session)));
-        let caller = self.caller(asking, outlet);
+        let (output, messages) = CallOutput::new(token, Some(log_level(&self.session)));
+        let caller = self.caller(asking, output);
         let running = &self.edge.calls.running;
         let running = running.begin(&self.session.id, &request.id)?;
         Ok(Call {
-            work: Box::pin(run(running, caller, request)),
+            work: Box::pin(run(Arc::clone(&self.edge), running, caller, request)),
             messages,
         })
     }
@@ -134,18 +145,23 @@ impl Conversation {
 /// cancels it.
 pub(super) struct Call {
     pub(super) work: exchange::Work,
-    pub(super) messages: mpsc::Receiver<Said>,
+    pub(super) messages: mpsc::Receiver<CallOutputItem>,
 }
 
-async fn run(running: RunningCall, caller: Caller, request: Request) -> Option<Answered> {
+async fn run(
+    edge: Arc<Edge>,
+    running: RunningCall,
+    caller: Caller,
+    request: Request,
+) -> Option<CallAnswer> {
     let id = request.id.clone();
-    let answer = handshake::message(&caller, Incoming::Request(request));
+    let answer = handshake::message(&edge, &caller, Incoming::Request(request));
     let answer = running.cancelled.run_until_cancelled(answer).await?;
     let message = match answer {
         Ok(message) => message.unwrap_or_default(),
-        Err(error) => envelope::error(Some(&id), &rpc_error(&error)),
+        Err(error) => envelope::error(Some(&id), &CallError::from(error).into_rpc()),
     };
-    Some(Answered {
+    Some(CallAnswer {
         status: StatusCode::OK,
         message,
     })

@@ -9,23 +9,19 @@ use axum::{
 use bytes::Bytes;
 use http::HeaderMap;
 use model::{Cursor, CursorScope, Timestamp};
-use ports::EventLog;
 use serde_json::json;
-use tokio::time::timeout;
 
 use super::{authenticate::Authenticated, parameters::Parameters, sse};
-use crate::{
-    error::EdgeError,
-    fanout::{
-        format::Format,
-        hub::{Begin, OpenStream},
-        interest::Interest,
-        notices::Wants,
-    },
-    limits::{CALL_DEADLINE, RETRY_MILLIS},
+use fanout::{
+    format::Format,
+    hub::{Begin, Hub, OpenStream},
+    interest::Interest,
+    limits::RETRY_MILLIS,
     metrics::StreamKind,
-    service::Edge,
+    notices::Wants,
 };
+
+use crate::{edge::Edge, error::EdgeError};
 use access::Permission;
 
 /// The names besides the filter's; `clientId` is echoed for clients that send it.
@@ -46,7 +42,7 @@ pub(crate) async fn stream(
     let last = header
         .or_else(|| parameters.get("lastEventId"))
         .filter(|id| !id.is_empty());
-    let begin = begin(&*edge.log, last, scope).await?;
+    let begin = begin(&edge.hub, last, scope).await?;
     let client = parameters.get("clientId").map(ToOwned::to_owned);
     let connection = edge.ids.uuid();
     let open = OpenStream {
@@ -70,18 +66,12 @@ pub(crate) async fn stream(
     Ok(sse::stream(feed.await?))
 }
 
-async fn begin(
-    log: &dyn EventLog,
-    last: Option<&str>,
-    scope: CursorScope,
-) -> Result<Begin, EdgeError> {
+async fn begin(hub: &Hub, last: Option<&str>, scope: CursorScope) -> Result<Begin, EdgeError> {
     let Some(last) = last else {
         return Ok(Begin::Now);
     };
     if let Some(time) = Timestamp::parse(last) {
-        return Ok(Begin::Position(
-            timeout(CALL_DEADLINE, log.seek(time)).await??,
-        ));
+        return Ok(Begin::Position(hub.position_at(time).await?));
     }
     Ok(Begin::After(Cursor::parse(last, scope)?))
 }

@@ -17,30 +17,30 @@ use futures_util::{Stream, future::BoxFuture};
 use http::StatusCode;
 use http_body::Frame;
 use mcp::headers::Accepts;
+use mcp_server::output::CallOutputItem;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, Sleep, sleep},
 };
 
-use super::{mcp::json_or_sse, sse};
+use super::{answers::json_or_sse, sse};
 use crate::{
-    calls::{Answered, record::Begun},
+    calls::{CallAnswer, record::FirstResponse},
     limits::STREAM_AFTER,
-    protocol::outlet::Said,
 };
 
 /// A comment this often keeps proxies from cutting a call that works in silence.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Work that ends with an answer, or without one when it was cancelled.
-pub(super) type Work = BoxFuture<'static, Option<Answered>>;
+pub(super) type Work = BoxFuture<'static, Option<CallAnswer>>;
 
 /// Waits for the answer, for the first message before it, or until waiting in silence takes too long,
 /// whichever comes first.
 pub(super) async fn answer(
     accepts: Accepts,
     mut work: Work,
-    mut messages: mpsc::Receiver<Said>,
+    mut messages: mpsc::Receiver<CallOutputItem>,
 ) -> Response {
     if !accepts.sse {
         // What cannot be streamed is not said; the answer is.
@@ -55,7 +55,7 @@ pub(super) async fn answer(
             None => return whole(accepts, work.await),
         },
         answer = &mut work => match messages.try_recv() {
-            // Said in the same breath as the answer.
+            // CallOutputItem in the same breath as the answer.
             Ok(first) => {
                 work = Box::pin(std::future::ready(answer));
                 Some(first)
@@ -74,17 +74,20 @@ pub(super) async fn answer(
 }
 
 /// The answer of a call that is recorded.
-pub(super) async fn recorded(accepts: Accepts, begun: oneshot::Receiver<Begun>) -> Response {
+pub(super) async fn recorded(
+    accepts: Accepts,
+    begun: oneshot::Receiver<FirstResponse>,
+) -> Response {
     match begun.await {
-        Ok(Begun::Answer(answer)) => whole(accepts, Some(answer)),
-        Ok(Begun::Stream(frames)) => sse::answer(KeptAlive::new(Frames(frames))),
+        Ok(FirstResponse::Answer(answer)) => whole(accepts, Some(answer)),
+        Ok(FirstResponse::Stream(frames)) => sse::answer(KeptAlive::new(Frames(frames))),
         // Without an answer, like a request that was cancelled: the process stops.
-        Ok(Begun::Cancelled) | Err(_) => whole(accepts, None),
+        Ok(FirstResponse::Cancelled) | Err(_) => whole(accepts, None),
     }
 }
 
 /// A request that its client cancelled is not answered, but HTTP has to say something.
-fn whole(accepts: Accepts, answer: Option<Answered>) -> Response {
+fn whole(accepts: Accepts, answer: Option<CallAnswer>) -> Response {
     let Some(answer) = answer else {
         return match accepts.sse {
             true => sse::whole(Bytes::from_static(mcp::sse::KEEP_ALIVE)),
@@ -108,17 +111,17 @@ impl Stream for Frames {
 
 /// The stream of one request: messages, then the answer, then the end.
 struct Exchange {
-    first: Option<Said>,
-    messages: mpsc::Receiver<Said>,
+    first: Option<CallOutputItem>,
+    messages: mpsc::Receiver<CallOutputItem>,
     work: Option<Work>,
-    answer: Option<Answered>,
+    answer: Option<CallAnswer>,
 }
 
 impl Stream for Exchange {
     type Item = Bytes;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        if let Some(Said::Message(first)) = self.first.take() {
+        if let Some(CallOutputItem::Message(first)) = self.first.take() {
             return Poll::Ready(Some(mcp::sse::message(None, &first)));
         }
         if let Some(work) = &mut self.work
@@ -130,7 +133,7 @@ impl Stream for Exchange {
         // Messages are in the queue before the work that sent them ends.
         while let Poll::Ready(Some(said)) = self.messages.poll_recv(cx) {
             // This client cannot come back: it is not sent away.
-            if let Said::Message(message) = said {
+            if let CallOutputItem::Message(message) = said {
                 return Poll::Ready(Some(mcp::sse::message(None, &message)));
             }
         }

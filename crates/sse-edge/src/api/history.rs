@@ -7,13 +7,15 @@ use axum::{
     extract::{Path, Query, State},
 };
 use event_flow::query::{EventQuery, MAX_QUERY_EVENTS, Order, QueryPage};
-use model::{Cursor, CursorScope, EventFacts, Sequence, Timestamp};
+use model::{Cursor, CursorScope, Sequence, Timestamp};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{authenticate::Authenticated, parameters::Parameters};
-use crate::{error::EdgeError, fanout::hub::Begin, service::Edge};
+use fanout::hub::Begin;
+
+use crate::{edge::Edge, error::EdgeError};
 use access::{Permission, Principal};
 use event_flow::raw_events::raw_events;
 
@@ -113,8 +115,7 @@ async fn list(
     principal: &Principal,
     question: EventQuery,
 ) -> Result<EventList, EdgeError> {
-    let visible = |event: &EventFacts| principal.sees.allows(event);
-    let answer = edge.hub.ask(&question, &visible).await?;
+    let answer = edge.history.of(principal).query(&question).await?;
     let QueryPage {
         events,
         through,

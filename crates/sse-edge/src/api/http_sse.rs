@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
+use fanout::inbox::MailStream;
 use http::{HeaderMap, StatusCode};
 use mcp::{
     Incoming, ProtocolVersion, Refusal,
@@ -20,23 +21,22 @@ use mcp::{
     headers::Accepts,
     legacy, method, mrtr,
 };
+use mcp_server::output::CallOutputItem;
 use model::{Session, SessionId};
 use serde_json::Value;
 use service_kit::trace::Trace;
 use tracing::warn;
 
 use super::{
+    answers::{read, refuse, unavailable},
     authenticate::{Authenticated, json_rpc},
     conversation::{Call, Conversation},
-    mcp::{read, refuse, unavailable},
     sse,
 };
 use crate::{
-    calls::asking::Asking,
+    edge::Edge,
     error::EdgeError,
-    fanout::inbox::MailStream,
-    protocol::{handshake, outlet::Said},
-    service::Edge,
+    methods::handshake,
     session::{Legacy, NewSession, open_legacy_stream},
 };
 use access::{Permission, Principal};
@@ -60,7 +60,7 @@ pub(super) async fn stream(
     }
     open(&edge, principal)
         .await
-        .unwrap_or_else(|error| unavailable(&error, None))
+        .unwrap_or_else(|error| unavailable(error, None))
 }
 
 async fn open(edge: &Arc<Edge>, principal: Arc<Principal>) -> Result<Response, EdgeError> {
@@ -98,7 +98,7 @@ impl Drop for EndWithStream {
     fn drop(&mut self) {
         let edge = Arc::clone(&self.edge);
         let (session, principal) = (self.session.clone(), Arc::clone(&self.principal));
-        drop(self.edge.spawn(async move {
+        drop(self.edge.background.spawn(async move {
             if let Err(error) = edge.sessions.end(&session, &principal.id).await {
                 warn!(%error, %session, "a session without its stream lives until it is idle");
             }
@@ -129,7 +129,7 @@ pub(super) async fn messages(
     };
     let session = match edge.sessions.find(&id, &principal.id).await {
         Ok(found) => found.map(|found| found.session),
-        Err(error) => return unavailable(&error, None),
+        Err(error) => return unavailable(error, None),
     };
     let Some(session) = session.filter(|session| session.ends_with_stream) else {
         return refuse(&Refusal::session_not_found());
@@ -137,7 +137,7 @@ pub(super) async fn messages(
     match edge.sessions.served(&session).await {
         Ok(true) => {}
         Ok(false) => return refuse(&Refusal::session_not_found()),
-        Err(error) => return unavailable(&error, None),
+        Err(error) => return unavailable(error, None),
     }
     let version = ProtocolVersion::parse(&session.protocol_version);
     let conversation = Conversation {
@@ -149,7 +149,7 @@ pub(super) async fn messages(
     };
     match take(&conversation, message).await {
         Ok(()) => StatusCode::ACCEPTED.into_response(),
-        Err(error) => unavailable(&error, None),
+        Err(error) => unavailable(error, None),
     }
 }
 
@@ -161,12 +161,12 @@ async fn take(conversation: &Conversation, message: Incoming) -> Result<(), Edge
             append(edge, session, answer).await
         }
         Incoming::Request(request) if mrtr::is_supported(&request.method) => {
-            let call = conversation.call(request, Asking::OnStream)?;
+            let call = conversation.call(request, Some(conversation.on_stream()))?;
             let relay = relay(Arc::clone(edge), Arc::clone(session), call);
-            drop(edge.spawn(relay));
+            drop(edge.background.spawn(relay));
             Ok(())
         }
-        message => match handshake::message(&conversation.silent(), message).await? {
+        message => match handshake::message(edge, &conversation.silent(), message).await? {
             Some(answer) => append(edge, session, answer).await,
             None => Ok(()),
         },
@@ -188,14 +188,14 @@ async fn initialize(conversation: &Conversation, request: RpcRequest) -> Result<
     let version = asked.version;
     let capabilities = asked.capabilities.into_value();
     let caller = conversation.silent();
-    let changed = handshake::update(&caller, |session| {
+    let changed = handshake::update(edge, &caller, |session| {
         version.as_str().clone_into(&mut session.protocol_version);
         session.client_info.clone_from(&asked.client_info);
         session.client_capabilities.clone_from(&capabilities);
     });
     changed.await?;
-    let body = initialize_result(version, &edge.profile);
-    Ok(Answer::new(version, &edge.profile.info, &body).encode(&id))
+    let body = initialize_result(version, edge.registry.profile());
+    Ok(Answer::new(version, &edge.server_info, &body).encode(&id))
 }
 
 /// Puts what a call says, and its answer, into the mailbox as it comes.
@@ -205,16 +205,16 @@ async fn relay(edge: Arc<Edge>, session: Arc<Session>, mut call: Call) {
         tokio::select! {
             biased;
             said = call.messages.recv(), if is_open => match said {
-                Some(Said::Message(message)) => keep(&edge, &session, message).await,
+                Some(CallOutputItem::Message(message)) => keep(&edge, &session, message).await,
                 // The stream is the session: it stays.
-                Some(Said::HangUp) => {}
+                Some(CallOutputItem::Disconnect) => {}
                 None => is_open = false,
             },
             answer = &mut call.work => break answer,
         }
     };
     while let Ok(said) = call.messages.try_recv() {
-        if let Said::Message(message) = said {
+        if let CallOutputItem::Message(message) = said {
             keep(&edge, &session, message).await;
         }
     }
@@ -230,17 +230,16 @@ async fn keep(edge: &Edge, session: &Session, message: Bytes) {
             Err(EdgeError::SessionGone) => return,
             Err(error) => warn!(%error, session = %session.id, "an answer cannot be kept yet"),
         }
-        tokio::time::sleep(crate::limits::CATCH_UP_PAUSE).await;
+        tokio::time::sleep(fanout::limits::CATCH_UP_PAUSE).await;
     }
 }
 
 async fn append(edge: &Edge, session: &Session, message: Bytes) -> Result<(), EdgeError> {
     let name = MailStream::Answers.name();
     edge.calls.append(&session.id, &name, message).await?;
-    match edge.hub.streams.of_session(&session.id) {
-        Some(stream) => stream.mail_came(MailStream::Answers),
+    if !edge.hub.mail_came(&session.id, MailStream::Answers) {
         // The session has one stream, and it is on another edge.
-        None => edge.sessions.tell_mail(&session.id, &name).await,
+        edge.sessions.tell_mail(&session.id, &name).await;
     }
     Ok(())
 }

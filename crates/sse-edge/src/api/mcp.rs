@@ -3,52 +3,44 @@
 use std::sync::Arc;
 
 use axum::{
-    body::Body,
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
 use bytes::{BufMut, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use mcp::{
-    Decision, Incoming, ProtocolVersion, Refusal, RequestId, RpcError,
+    Decision, Incoming, ProtocolVersion, Refusal,
     answer::Answer,
     classify,
     dispatch::{HandshakeBody, HandshakeMessage, InitializeRequest, ModernRequest, Resume},
     envelope,
     handshake::initialize_result,
-    headers::Accepts,
     method, mrtr,
 };
-use model::{Classified, ErrorClass, Sequence, SessionId, StreamCursor, TraceContext};
+use mcp_server::{Caller, ask::Ask, output::CallOutput};
+use model::{Sequence, SessionId, StreamCursor, TraceContext};
 use service_kit::trace::Trace;
-use tokio::time::timeout;
 
 use super::{
+    answers::{json, json_or_sse, read, refuse, unavailable},
     authenticate::{Authenticated, json_rpc},
     conversation::Conversation,
     exchange::{self, KeptAlive},
     sse,
 };
 use crate::{
-    calls::{Answered, asking::Asking, record::StreamName, resume::follow},
+    calls::{CallAnswer, asking::AskByRetry, record::StreamName, resume::follow},
+    edge::Edge,
     error::EdgeError,
-    limits::BODY_DEADLINE,
-    protocol::{
-        Caller, call, handshake,
+    methods::{
+        call, handshake,
         listen::{Listening, NotListening, listen},
-        outlet::Outlet,
-        rpc_error,
     },
-    service::Edge,
     session::{NewSession, open_stream},
 };
 use access::{Permission, Principal};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
-/// Seconds after which a client may try again.
-const RETRY_AFTER_SECONDS: &str = "1";
-
 /// Serves the MCP endpoint.
 pub(crate) async fn endpoint(
     State(edge): State<Arc<Edge>>,
@@ -96,26 +88,7 @@ pub(super) async fn serve(
         Decision::Accepted => Ok(StatusCode::ACCEPTED.into_response()),
         Decision::Refuse(refusal) => Ok(refuse(&refusal)),
     };
-    answer.unwrap_or_else(|error| unavailable(&error, None))
-}
-
-/// Reads a body within its bounds of size and time.
-pub(super) async fn read(body: Body, max_body_bytes: usize) -> Result<Bytes, Refusal> {
-    let limited = Limited::new(body, max_body_bytes).collect();
-    match timeout(BODY_DEADLINE, limited).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(Refusal::too_large())
-        }
-        Ok(Err(_)) => Err(Refusal::invalid_request("the body broke off")),
-        Err(_) => {
-            let error = RpcError::new(
-                envelope::ErrorCode::InvalidRequest,
-                "the body took too long",
-            );
-            Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, error))
-        }
-    }
+    answer.unwrap_or_else(|error| unavailable(error, None))
 }
 
 struct Serving<'a> {
@@ -130,32 +103,33 @@ impl Serving<'_> {
             return self.listen(&request).await;
         }
         let (method, params) = (request.method.as_str(), request.params.as_deref());
-        let asking = if mrtr::is_supported(method) {
-            match Asking::by_retry(self.edge, &self.principal.id, method, params) {
-                Ok(asking) => asking,
+        let asking: Option<Arc<dyn Ask>> = if mrtr::is_supported(method) {
+            let keys = &self.edge.retry_keys;
+            match AskByRetry::new(keys, &self.principal.id, method, params) {
+                Ok(asking) => Some(Arc::new(asking)),
                 Err(error) => return json(envelope::error(Some(&request.id), &error)),
             }
         } else {
-            Asking::Never
+            None
         };
-        let (outlet, messages) = Outlet::new(request.meta.progress_token, request.meta.log_level);
+        let meta = request.meta;
+        let (output, messages) = CallOutput::new(meta.progress_token, meta.log_level);
+        let trace = meta.trace.or(self.trace);
+        let client = meta.capabilities;
         let caller = Caller {
-            edge: Arc::clone(self.edge),
-            principal: Arc::clone(&self.principal),
-            version: request.version,
-            session: None,
-            client: request.meta.capabilities,
-            trace: request.meta.trace.or(self.trace),
-            since: self.edge.hub.position(),
             param_headers: request.param_headers,
             asking,
-            outlet,
+            output,
+            ..self
+                .edge
+                .caller(&self.principal, request.version, client, trace)
         };
         let accepts = request.accepts;
         let (id, method, params) = (request.id, request.method, request.params);
+        let edge = Arc::clone(self.edge);
         let work = async move {
-            let outcome = call(&caller, &id, &method, params.as_deref()).await;
-            Some(Answered::of(&id, outcome))
+            let outcome = call(&edge, &caller, &id, &method, params.as_deref()).await;
+            Some(CallAnswer::of(&id, outcome))
         };
         exchange::answer(accepts, Box::pin(work), messages).await
     }
@@ -175,7 +149,7 @@ impl Serving<'_> {
             Ok(Listening::Stream(feed)) => sse::stream(feed),
             Ok(Listening::Nothing(frames)) => sse::whole(frames),
             Err(NotListening::Refused(refusal)) => refuse(&refusal.for_request(id)),
-            Err(NotListening::Edge(error)) => unavailable(&error, Some(id)),
+            Err(NotListening::Edge(error)) => unavailable(error, Some(id)),
         }
     }
 
@@ -190,11 +164,11 @@ impl Serving<'_> {
         };
         let session = match self.edge.sessions.create(new).await {
             Ok(session) => session,
-            Err(error) => return Ok(unavailable(&error, Some(&request.id))),
+            Err(error) => return Ok(unavailable(error, Some(&request.id))),
         };
-        let body = initialize_result(request.version, &self.edge.profile);
+        let body = initialize_result(request.version, self.edge.registry.profile());
         let message =
-            Answer::new(request.version, &self.edge.profile.info, &body).encode(&request.id);
+            Answer::new(request.version, &self.edge.server_info, &body).encode(&request.id);
         let mut response = json_or_sse(request.accepts, message);
         let id = HeaderValue::from_str(session.id.as_str()).expect("a session id is a token");
         response.headers_mut().insert(SESSION_ID, id);
@@ -232,8 +206,12 @@ impl Serving<'_> {
             HandshakeBody::One(Incoming::Request(request)) => {
                 return conversation.request(accepts, request).await;
             }
-            HandshakeBody::One(one) => handshake::message(&conversation.silent(), one).await?,
-            HandshakeBody::Batch(batch) => batch_answer(&conversation.silent(), batch).await?,
+            HandshakeBody::One(one) => {
+                handshake::message(self.edge, &conversation.silent(), one).await?
+            }
+            HandshakeBody::Batch(batch) => {
+                batch_answer(self.edge, &conversation.silent(), batch).await?
+            }
         };
         Ok(match answer {
             Some(answer) if !quiet => json_or_sse(accepts, answer),
@@ -272,7 +250,7 @@ impl Serving<'_> {
         {
             return Ok(refuse(&Refusal::session_not_found()));
         }
-        let frames = follow(edge, name, after);
+        let frames = follow(&edge.calls, edge.background.draining(), name, after);
         Ok(sse::answer(KeptAlive::new(frames)))
     }
 
@@ -287,13 +265,14 @@ impl Serving<'_> {
 
 /// Batches exist in 2025-03-26 only; each message is answered as if it came alone.
 async fn batch_answer(
+    edge: &Edge,
     caller: &Caller,
     batch: Vec<Result<mcp::Incoming, envelope::Rejected>>,
 ) -> Result<Option<Bytes>, EdgeError> {
     let mut answers = BytesMut::new();
     for message in batch {
         let answer = match message {
-            Ok(message) => handshake::message(caller, message).await?,
+            Ok(message) => handshake::message(edge, caller, message).await?,
             Err(rejected) => Some(envelope::error(rejected.id(), &rejected.error())),
         };
         if let Some(answer) = answer {
@@ -306,50 +285,4 @@ async fn batch_answer(
     }
     answers.put_u8(b']');
     Ok(Some(answers.freeze()))
-}
-
-fn json(message: Bytes) -> Response {
-    let content_type = HeaderValue::from_static("application/json");
-    ([(header::CONTENT_TYPE, content_type)], message).into_response()
-}
-
-/// JSON where the client takes it; a client that takes SSE only gets a stream of one message.
-pub(super) fn json_or_sse(accepts: Accepts, message: Bytes) -> Response {
-    if accepts.json {
-        json(message)
-    } else {
-        sse::whole(mcp::sse::message(None, &message))
-    }
-}
-
-pub(super) fn refuse(refusal: &Refusal) -> Response {
-    let mut response = json(refusal.body());
-    *response.status_mut() = refusal.status;
-    if let Some(allow) = refusal.allow {
-        response
-            .headers_mut()
-            .insert(header::ALLOW, HeaderValue::from_static(allow));
-    }
-    response
-}
-
-/// A part of us does not answer, or a bound is reached: 503 with a JSON-RPC body and Retry-After.
-pub(super) fn unavailable(error: &EdgeError, id: Option<&RequestId>) -> Response {
-    if let EdgeError::Denied(denied) = error {
-        return json_rpc(*denied);
-    }
-    if matches!(error, EdgeError::SessionGone) {
-        return refuse(&Refusal::session_not_found());
-    }
-    let mut response = json(envelope::error(id, &rpc_error(error)));
-    *response.status_mut() = match error.class() {
-        class if class.is_retryable() => StatusCode::SERVICE_UNAVAILABLE,
-        ErrorClass::Caller => StatusCode::BAD_REQUEST,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
-    };
-    if error.class().is_retryable() {
-        let seconds = HeaderValue::from_static(RETRY_AFTER_SECONDS);
-        response.headers_mut().insert(header::RETRY_AFTER, seconds);
-    }
-    response
 }

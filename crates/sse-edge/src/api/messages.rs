@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use super::authenticate::Authenticated;
-use crate::{error::EdgeError, service::Edge, session::Sent};
+use crate::{edge::Edge, error::EdgeError, session::Sent};
 use access::{Permission, Principal};
 
 /// Sessions that one look at the store brings, and messages that are on their way at once.
@@ -141,8 +141,8 @@ pub(super) async fn stats(
     Authenticated(principal): Authenticated,
 ) -> Result<Response, EdgeError> {
     require_operator(&principal)?;
-    let streams = edge.hub.streams.len();
-    let sessions = edge.hub.streams.sessions().len();
+    let streams = edge.hub.open_streams();
+    let sessions = edge.hub.sessions().len();
     Ok(Json(json!({ "streams": streams, "sessionStreams": sessions })).into_response())
 }
 
@@ -152,7 +152,7 @@ fn require_operator(principal: &Principal) -> Result<(), EdgeError> {
 
 /// The body, within the bounds of size and time that MCP requests have.
 async fn body(edge: &Edge, request: Request) -> Result<Bytes, EdgeError> {
-    let read = super::mcp::read(request.into_body(), edge.max_body_bytes).await;
+    let read = super::answers::read(request.into_body(), edge.max_body_bytes).await;
     read.map_err(|refusal| EdgeError::Parameter {
         field: "body".to_owned(),
         reason: refusal.error.message.into_owned(),

@@ -1,5 +1,6 @@
 //! The only place that knows axum: routes, extraction, answers.
 
+mod answers;
 mod authenticate;
 mod conversation;
 mod events;
@@ -20,9 +21,7 @@ use axum::{
     routing::{any, get, post},
 };
 
-pub(crate) use origin::Origins;
-
-use crate::service::Edge;
+use crate::edge::Edge;
 
 /// All routes of the edge.
 pub(crate) fn router(edge: Arc<Edge>) -> Router {

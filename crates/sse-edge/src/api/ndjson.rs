@@ -40,14 +40,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
+    answers::{refuse, unavailable},
     authenticate::{Authenticated, json_rpc},
-    mcp::{refuse, serve, unavailable},
+    mcp::serve,
 };
 use crate::{
+    edge::Edge,
     error::EdgeError,
-    fanout::bounds::StreamBound,
     limits::{BODY_DEADLINE, LINE_CONNECTIONS, LINES_IN_FLIGHT, LINES_QUEUED},
-    service::Edge,
 };
 use access::{Permission, Principal};
 
@@ -95,11 +95,10 @@ pub(crate) async fn endpoint(
         return refuse(&Refusal::new(status, error));
     }
     let Ok(place) = room.try_acquire_owned() else {
-        let full = EdgeError::TooManyStreams {
-            max_streams: LINE_CONNECTIONS,
-            bound: StreamBound::Lines,
+        let full = EdgeError::TooManyLineConnections {
+            max_connections: LINE_CONNECTIONS,
         };
-        return unavailable(&full, None);
+        return unavailable(full, None);
     };
     let (out, queue) = mpsc::channel(LINES_QUEUED);
     let mut known = Known::default();
@@ -109,7 +108,7 @@ pub(crate) async fn endpoint(
     });
     let is_open = session.is_some();
     known.set_session(session);
-    for tool in edge.tools.descriptors() {
+    for tool in edge.registry.tools().descriptors() {
         known.learn_tool(tool.name(), tool.param_headers().to_vec());
     }
     let shared = Shared {
@@ -122,7 +121,10 @@ pub(crate) async fn endpoint(
         out,
     };
     // Nobody waits for it: it watches the drain, the token and the client itself.
-    drop(edge.spawn(Connection::new(shared, is_open, place).run(input)));
+    drop(
+        edge.background
+            .spawn(Connection::new(shared, is_open, place).run(input)),
+    );
     let mut response = Response::new(Body::new(body::Lines::new(queue)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(LINES[0]));
@@ -189,7 +191,7 @@ impl Connection {
 
     /// Reads lines until there are no more, then waits for what still runs.
     async fn lines(&mut self, mut input: Body) {
-        let draining = self.shared.edge.draining();
+        let draining = self.shared.edge.background.draining();
         let mut reader = LineReader::default();
         let mut begun: Option<Instant> = None;
         loop {

@@ -1,92 +1,22 @@
-//! Which web pages may talk to us (MCP, Streamable HTTP, "Security warning": DNS rebinding).
-//!
-//! A page that was loaded from a name which now resolves to this machine sends that name as `Host`,
-//! and no `Origin` with some requests. So on loopback `Host` has to be this machine or the host of an
-//! allowed origin. Elsewhere the balancer decides on hosts.
-
-use std::net::IpAddr;
+//! Applies the rule of [`Origins`] to every request, and CORS with it.
 
 use axum::{
     extract::{Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderValue, Method, StatusCode, Uri, header};
 use mcp::{Refusal, RpcError, envelope::ErrorCode};
+use model::PublicError;
 
 use super::authenticate::speaks_json_rpc;
-use crate::error::EdgeError;
+use crate::{error::EdgeError, origins::Origins};
 
 /// Headers that a page may send.
 const ALLOWED_HEADERS: &str = "content-type, accept, authorization, last-event-id, mcp-session-id, \
                                mcp-protocol-version, mcp-method, mcp-name, traceparent";
 /// Headers that a page may read.
 const EXPOSED_HEADERS: &str = "mcp-session-id, retry-after, traceparent, www-authenticate";
-
-/// The rule: named origins, and this machine's own pages when we listen on loopback.
-#[derive(Debug, Clone)]
-pub(crate) struct Origins {
-    allowed: Vec<String>,
-    loopback: bool,
-}
-
-impl Origins {
-    pub(crate) fn new(allowed: &[String], loopback: bool) -> Self {
-        let allowed = allowed
-            .iter()
-            .map(|o| o.trim_end_matches('/').to_ascii_lowercase());
-        Self {
-            allowed: allowed.collect(),
-            loopback,
-        }
-    }
-
-    fn allows(&self, origin: &str) -> bool {
-        let origin = origin.to_ascii_lowercase();
-        self.allowed.contains(&origin) || (self.loopback && is_local(&origin))
-    }
-
-    /// A request that names no host at all comes from no browser.
-    fn allows_host(&self, uri: &Uri, headers: &HeaderMap) -> bool {
-        let in_uri = uri
-            .authority()
-            .map(|authority| authority.as_str().as_bytes());
-        let named = headers.get_all(header::HOST).iter();
-        let mut named = named.map(HeaderValue::as_bytes).chain(in_uri);
-        !self.loopback || named.all(|host| self.is_ours(host))
-    }
-
-    fn is_ours(&self, authority: &[u8]) -> bool {
-        let Ok(authority) = std::str::from_utf8(authority) else {
-            return false;
-        };
-        let host = host(authority).to_ascii_lowercase();
-        let is_of = |origin: &String| {
-            let authority = origin.split_once("://").map(|(_, authority)| authority);
-            authority.is_some_and(|authority| self::host(authority) == host)
-        };
-        is_this_machine(&host) || self.allowed.iter().any(is_of)
-    }
-}
-
-/// An authority without its port.
-fn host(authority: &str) -> &str {
-    match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
-        _ => authority,
-    }
-}
-
-fn is_this_machine(host: &str) -> bool {
-    let address = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
-    let address: Option<IpAddr> = address.unwrap_or(host).parse().ok();
-    host == "localhost" || address.is_some_and(|address| address.is_loopback())
-}
-
-fn is_local(origin: &str) -> bool {
-    let authority = origin.split_once("://").map(|(_, authority)| authority);
-    authority.is_some_and(|authority| is_this_machine(host(authority)))
-}
 
 /// 403, in the words that the path's clients understand.
 fn refused(uri: &Uri, error: EdgeError) -> Response {
@@ -140,75 +70,4 @@ pub(crate) async fn check(
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);
     }
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_named_pages_and_this_machine_may() {
-        let origins = Origins::new(&["https://App.example.com/".into()], true);
-        for good in [
-            "https://app.example.com",
-            "http://localhost:5173",
-            "http://127.0.0.1",
-            "http://[::1]:3000",
-        ] {
-            assert!(origins.allows(good), "{good}");
-        }
-        for bad in [
-            "https://evil.example",
-            "http://localhost.evil.example",
-            "http://evil.example:80",
-            "null",
-            "http://127.0.0.1.evil.example",
-        ] {
-            assert!(!origins.allows(bad), "{bad}");
-        }
-        assert!(!Origins::new(&[], false).allows("http://localhost"));
-    }
-
-    #[test]
-    fn on_loopback_a_host_is_this_machine_or_that_of_a_named_page() {
-        let origins = Origins::new(&["https://App.example.com:8443/".into()], true);
-        let allows = |origins: &Origins, hosts: &[&[u8]]| {
-            let mut headers = HeaderMap::new();
-            for host in hosts {
-                headers.append(header::HOST, HeaderValue::from_bytes(host).unwrap());
-            }
-            origins.allows_host(&Uri::from_static("/mcp"), &headers)
-        };
-        for good in [
-            "localhost",
-            "LocalHost:3000",
-            "127.0.0.1:3000",
-            "127.8.8.8",
-            "[::1]:3000",
-            "app.example.com",
-            "APP.example.com:3000",
-        ] {
-            assert!(allows(&origins, &[good.as_bytes()]), "{good}");
-        }
-        for bad in [
-            "evil.example",
-            "localhost.evil.example",
-            "evil.example:3000",
-            "localhost:3000@evil.example",
-            "127.0.0.1.evil.example",
-            "10.0.0.1",
-            "0.0.0.0",
-            "example.com",
-            "",
-            "local\u{e9}",
-        ] {
-            assert!(!allows(&origins, &[bad.as_bytes()]), "{bad}");
-        }
-        assert!(!allows(&origins, &[b"\xff"]));
-        assert!(!allows(&origins, &[b"localhost", b"evil.example"]));
-        assert!(allows(&origins, &[]));
-        let absolute = Uri::from_static("http://evil.example/mcp");
-        assert!(!origins.allows_host(&absolute, &HeaderMap::new()));
-        assert!(allows(&Origins::new(&[], false), &[b"evil.example"]));
-    }
 }

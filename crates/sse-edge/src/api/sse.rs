@@ -5,10 +5,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
+use fanout::feed::Feed;
 use http::{HeaderValue, header};
 use stream_driver::Handover;
-
-use crate::fanout::feed::Feed;
 
 /// A stream that goes on for hours, for the driver that the connection has. The connection ends with it, so
 /// that the client's next one is an edge's of the balancer's choice and not this one's again.

@@ -1,225 +1,230 @@
-//! Questions to the client, in the middle of a call.
-//!
-//! In the handshake era a question is a request on the call's own stream; the client posts its answer to
-//! any edge, which puts it into the session's mailbox, where the call finds it. In the stateless era the
-//! call ends with the question, and the client calls again with the answer (MCP 2026-07-28, "Multi
-//! Round-Trip Requests"): the tool runs from its beginning, so a tool asks before it acts. What was
-//! answered in earlier rounds travels sealed in `requestState`.
+//! Questions to the client of a call, in both eras.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
+use async_trait::async_trait;
 use mcp::{
     ErrorCode, Incoming, RequestId, RpcError,
     client::{ClientRequest, ClientResult},
     envelope::{self, Body},
-    mrtr::{Binding, InputRequests, InputRequired, Retry, Settled},
+    mrtr::{Binding, InputRequests, InputRequired, Retry, Settled, StateKeys},
     notification::cancelled,
 };
-use model::{PrincipalId, Sequence, SessionId, StreamId};
+use mcp_server::{CallError, Caller, ask::Ask};
+use model::{Clock, IdSource, PrincipalId, Sequence, SessionId, StreamId};
 use parking_lot::Mutex;
 use ports::MailboxError;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::Calls;
+use super::{Calls, mail::Watch};
 use crate::{
     error::EdgeError,
     limits::{ANSWER_POLL, ASK_DEADLINE, CALL_DEADLINE, STATE_LIFETIME},
-    protocol::{CallError, Caller},
-    service::Edge,
-    tasks::TaskAsking,
 };
 
-/// What the ids of our questions begin with: an answer to something else is nobody's.
+/// Prefix of the ids of our questions, so that an answer to anything else is recognised.
 const QUESTION: &str = "ask-";
 
-/// How the client of a call can be asked.
+/// Seals what clients of the stateless era carry from one attempt to the next.
 #[derive(Debug)]
-pub(crate) enum Asking {
-    /// Not at all: the call has no stream, or its method may not ask.
-    Never,
-    /// On the stream of the call (handshake era).
-    OnStream,
-    /// By ending the call with the question (stateless era).
-    ByRetry(Mutex<Brought>),
-    /// In the task that the call has become (tasks extension).
-    InTask(TaskAsking),
+pub(crate) struct RetryKeys {
+    pub(crate) keys: StateKeys,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn IdSource>,
 }
 
-/// What a client brought along to a call of the stateless era.
+/// Asks by a result that the client retries with its answers (stateless era).
 #[derive(Debug)]
-pub(crate) struct Brought {
+pub(crate) struct AskByRetry {
+    keys: Arc<RetryKeys>,
+    state: Mutex<RetryState>,
+}
+
+/// What a client sent along with a call of the stateless era.
+#[derive(Debug)]
+struct RetryState {
     retry: Retry,
     method: String,
     params: Option<Box<RawValue>>,
     settled: Settled,
 }
 
-impl Brought {
+impl RetryState {
     /// What a state is sealed for. A digest of all params, so only calls that ask pay for it.
     fn binding(&self, principal: &PrincipalId) -> Result<Binding, RpcError> {
         Binding::new(principal, &self.method, self.params.as_deref())
     }
 }
 
-impl Asking {
-    /// What the client has answered so far in earlier attempts.
-    pub(crate) fn settled(&self) -> Settled {
-        match self {
-            Self::ByRetry(brought) => brought.lock().settled.clone(),
-            _ => Settled::default(),
-        }
-    }
-
-    /// Of a call of the stateless era. What was sealed has to be of this principal and this call.
+impl AskByRetry {
+    /// Of a call of the stateless era. A sealed state has to be of this principal and this call.
     ///
     /// # Errors
     /// -32602: `inputResponses` or `requestState` cannot be read, or the state is not for this call.
-    pub(crate) fn by_retry(
-        edge: &Edge,
+    pub(crate) fn new(
+        keys: &Arc<RetryKeys>,
         principal: &PrincipalId,
         method: &str,
         params: Option<&RawValue>,
     ) -> Result<Self, RpcError> {
-        let mut brought = Brought {
+        let mut state = RetryState {
             retry: Retry::parse(params)?,
             method: method.to_owned(),
             params: params.map(ToOwned::to_owned),
             settled: Settled::default(),
         };
-        if let Some(sealed) = brought.retry.state() {
-            let binding = brought.binding(principal)?;
-            let opened = edge.state_keys.open(&binding, sealed, edge.clock.now())?;
-            brought.settled = Settled::decode(&opened)?;
+        if let Some(sealed) = state.retry.state() {
+            let binding = state.binding(principal)?;
+            let opened = keys.keys.open(&binding, sealed, keys.clock.now())?;
+            state.settled = Settled::decode(&opened)?;
         }
-        Ok(Self::ByRetry(Mutex::new(brought)))
+        Ok(Self {
+            keys: Arc::clone(keys),
+            state: Mutex::new(state),
+        })
     }
-}
 
-impl Caller {
-    /// Asks the client, and waits for the answer.
-    ///
-    /// # Errors
-    /// The client cannot be asked this, does not answer, or answers something else; in the stateless era
-    /// also the question itself, which the caller hands on with `?`.
-    pub(crate) async fn ask(
+    fn ask(
         &self,
-        key: &str,
-        request: ClientRequest,
-    ) -> Result<ClientResult, CallError> {
-        let mut answers = self
-            .ask_all(InputRequests::new().with(key, request))
-            .await?;
-        let answer = answers.remove(key);
-        Ok(answer.expect("every question has its answer"))
-    }
-
-    /// Whether the client can be asked this: it declares it, and there is a way to it.
-    pub(crate) fn can_ask(&self, request: &ClientRequest) -> bool {
-        !matches!(self.asking, Asking::Never) && request.check(self.version, &self.client).is_ok()
-    }
-
-    /// Asks several questions at once.
-    ///
-    /// # Errors
-    /// As [`Self::ask`].
-    pub(crate) async fn ask_all(
-        &self,
+        caller: &Caller,
         requests: InputRequests,
     ) -> Result<BTreeMap<String, ClientResult>, CallError> {
-        match (&self.asking, &self.session) {
-            (Asking::ByRetry(brought), _) => self.ask_by_retry(&mut brought.lock(), requests),
-            (Asking::OnStream, Some(session)) => {
-                for (_, request) in requests.iter() {
-                    let possible = request.check(self.version, &self.client);
-                    possible.map_err(|reason| {
-                        RpcError::new(ErrorCode::InvalidRequest, reason.to_string())
-                    })?;
-                }
-                self.ask_on_stream(&session.id, requests).await
-            }
-            (Asking::InTask(task), _) => task.ask(self, requests).await,
-            _ => Err(RpcError::new(
-                ErrorCode::InvalidRequest,
-                "the call has to ask the client, which takes an answer as text/event-stream",
-            )
-            .into()),
-        }
-    }
-
-    fn ask_by_retry(
-        &self,
-        brought: &mut Brought,
-        requests: InputRequests,
-    ) -> Result<BTreeMap<String, ClientResult>, CallError> {
+        let mut state = self.state.lock();
+        let state = &mut *state;
         let keys: Vec<String> = requests.iter().map(|(key, _)| key.to_owned()).collect();
-        let collected = brought
+        let collected = state
             .settled
-            .collect(&brought.retry, requests)
+            .collect(&state.retry, requests)
             .map_err(RpcError::from)?;
         for key in keys {
-            brought.settled.settle(&key, &brought.retry);
+            state.settled.settle(&key, &state.retry);
         }
         let missing = collected.missing;
         missing
-            .check(self.version, &self.client)
+            .check(caller.version, &caller.client)
             .map_err(CallError::Refused)?;
-        let Some(question) = InputRequired::ask(self.version, &missing) else {
+        let Some(question) = InputRequired::ask(caller.version, &missing) else {
             return Ok(collected.answers);
         };
-        let edge = &self.edge;
-        let until = edge.clock.now().plus(STATE_LIFETIME);
-        let state = brought.settled.encode();
-        let binding = brought.binding(&self.principal.id)?;
-        let sealed = edge
-            .state_keys
-            .seal(&binding, &state, until, &*edge.ids)
+        let until = self.keys.clock.now().plus(STATE_LIFETIME);
+        let encoded = state.settled.encode();
+        let binding = state.binding(&caller.principal.id)?;
+        let sealed = self
+            .keys
+            .keys
+            .seal(&binding, &encoded, until, &*self.keys.ids)
             .map_err(|error| EdgeError::Parameter {
                 field: "inputResponses".to_owned(),
                 reason: error.to_string(),
             })?;
         Err(CallError::Asks(Box::new(question.with_state(sealed))))
     }
+}
 
-    async fn ask_on_stream(
+#[async_trait]
+impl Ask for AskByRetry {
+    async fn ask_all(
         &self,
-        session: &SessionId,
+        caller: &Caller,
         requests: InputRequests,
     ) -> Result<BTreeMap<String, ClientResult>, CallError> {
-        let calls = &self.edge.calls;
+        self.ask(caller, requests)
+    }
+
+    fn settled(&self) -> Settled {
+        self.state.lock().settled.clone()
+    }
+}
+
+/// Asks on the stream of the call; the client POSTs its answers, to any edge (handshake era).
+#[derive(Debug)]
+pub(crate) struct AskOnStream {
+    pub(crate) calls: Arc<Calls>,
+    pub(crate) ids: Arc<dyn IdSource>,
+    pub(crate) session: SessionId,
+}
+
+/// A question that was sent.
+struct Question {
+    key: String,
+    request: ClientRequest,
+    id: RequestId,
+    stream: StreamId,
+    watch: Watch,
+}
+
+impl AskOnStream {
+    /// Sends a question.
+    async fn send(&self, caller: &Caller, key: &str, request: &ClientRequest) -> Question {
+        let name = format!("{QUESTION}{}", self.ids.uuid());
+        let stream = StreamId::new(&name).expect("a UUID fits a stream id");
+        // Before the question is sent: an answer cannot come too early.
+        let watch = self.calls.mail.watch(&self.session, &stream);
+        let id = RequestId::Text(name.into());
+        let message = request.encode(&id, caller.version);
+        caller.output.send(message).await;
+        Question {
+            key: key.to_owned(),
+            request: request.clone(),
+            id,
+            stream,
+            watch,
+        }
+    }
+
+    /// Waits for the answer to a question.
+    async fn answer(
+        &self,
+        caller: &Caller,
+        question: &Question,
+        until: Instant,
+    ) -> Result<ClientResult, CallError> {
+        let waiting = answer(
+            &self.calls,
+            &self.session,
+            &question.stream,
+            &question.watch,
+        );
+        let answer = tokio::select! {
+            answer = timeout_at(until, waiting) => answer,
+            () = caller.output.client_gone() => {
+                let reason = "the client broke off before it answered a question of the call";
+                return Err(RpcError::new(ErrorCode::InvalidRequest, reason).into());
+            }
+        };
+        let Ok(answer) = answer else {
+            let message = cancelled(&question.id, "no answer in time");
+            caller.output.send(message).await;
+            let reason = "the client did not answer a question of the call in time";
+            return Err(RpcError::new(ErrorCode::Internal, reason).into());
+        };
+        let result = question.request.read_response(&answer?);
+        result.map_err(|error| RpcError::new(ErrorCode::InvalidRequest, error.to_string()).into())
+    }
+}
+
+#[async_trait]
+impl Ask for AskOnStream {
+    async fn ask_all(
+        &self,
+        caller: &Caller,
+        requests: InputRequests,
+    ) -> Result<BTreeMap<String, ClientResult>, CallError> {
+        for (_, request) in requests.iter() {
+            let possible = request.check(caller.version, &caller.client);
+            possible
+                .map_err(|reason| RpcError::new(ErrorCode::InvalidRequest, reason.to_string()))?;
+        }
         let until = Instant::now() + ASK_DEADLINE;
-        let mut asked = Vec::new();
+        let mut questions = Vec::new();
         for (key, request) in requests.iter() {
-            let question = format!("{QUESTION}{}", self.edge.ids.uuid());
-            let stream = StreamId::new(&question).expect("a UUID fits a stream id");
-            // Before the question goes out: an answer cannot come too early.
-            let watch = calls.mail.watch(session, &stream);
-            let id = RequestId::Text(question.into());
-            self.outlet.send(request.encode(&id, self.version)).await;
-            asked.push((key.to_owned(), request, id, stream, watch));
+            questions.push(self.send(caller, key, request).await);
         }
         let mut answers = BTreeMap::new();
-        for (key, request, id, stream, watch) in asked {
-            let answer = tokio::select! {
-                answer = timeout_at(until, answer(calls, session, &stream, &watch)) => answer,
-                () = self.outlet.unheard() => {
-                    let reason = "the client broke off before it answered a question of the call";
-                    return Err(RpcError::new(ErrorCode::InvalidRequest, reason).into());
-                }
-            };
-            let Ok(answer) = answer else {
-                let reason = "no answer in time";
-                self.outlet.send(cancelled(&id, reason)).await;
-                return Err(RpcError::new(
-                    ErrorCode::Internal,
-                    "the client did not answer a question of the call in time",
-                )
-                .into());
-            };
-            let result = request
-                .read_response(&answer?)
-                .map_err(|error| RpcError::new(ErrorCode::InvalidRequest, error.to_string()))?;
-            answers.insert(key, result);
+        for question in questions {
+            let answer = self.answer(caller, &question, until).await?;
+            answers.insert(question.key, answer);
         }
         Ok(answers)
     }
@@ -230,7 +235,7 @@ async fn answer(
     calls: &Calls,
     session: &SessionId,
     stream: &StreamId,
-    watch: &super::mail::Watch,
+    watch: &Watch,
 ) -> Result<envelope::Response, EdgeError> {
     loop {
         let read = calls
@@ -259,31 +264,34 @@ fn response(payload: &[u8]) -> Option<envelope::Response> {
     }
 }
 
-/// Takes an answer that a client posted to this edge, for whichever edge asked. One that answers no
-/// question of ours is dropped.
-///
-/// # Errors
-/// The mailbox does not take it: the client has to try again.
-pub(crate) async fn take_answer(
-    edge: &Edge,
-    session: &SessionId,
-    response: &envelope::Response,
-) -> Result<(), EdgeError> {
+/// The stream on which a question waits for this answer; `None` if the answer is to no question of an edge.
+fn question_of(response: &envelope::Response) -> Option<StreamId> {
     let Some(RequestId::Text(id)) = &response.id else {
-        return Ok(());
+        return None;
     };
-    let Some(stream) = Some(id)
-        .filter(|id| id.starts_with(QUESTION))
-        .and_then(|id| StreamId::new(id).ok())
-    else {
-        return Ok(());
-    };
-    match edge.calls.append(session, &stream, response.encode()).await {
-        Ok(_) => {}
-        // Answered twice, or too late.
-        Err(EdgeError::Mailbox(MailboxError::Closed)) => return Ok(()),
-        Err(error) => return Err(error),
+    let id = Some(id).filter(|id| id.starts_with(QUESTION));
+    id.and_then(|id| StreamId::new(id).ok())
+}
+
+impl Calls {
+    /// Takes an answer that a client posted to this edge, for the edge that asked. Returns the mailbox's
+    /// stream that has something new; an answer to no question of ours is dropped.
+    ///
+    /// # Errors
+    /// The mailbox does not take it: the client has to try again.
+    pub(crate) async fn take_answer(
+        &self,
+        session: &SessionId,
+        response: &envelope::Response,
+    ) -> Result<Option<StreamId>, EdgeError> {
+        let Some(stream) = question_of(response) else {
+            return Ok(None);
+        };
+        match self.append(session, &stream, response.encode()).await {
+            Ok(_) => Ok(Some(stream)),
+            // Answered twice, or too late.
+            Err(EdgeError::Mailbox(MailboxError::Closed)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
-    edge.sessions.tell_mail(session, &stream).await;
-    Ok(())
 }

@@ -28,12 +28,12 @@ use crate::{error::EdgeError, limits::CALL_DEADLINE};
 
 /// What a call came to: a JSON-RPC message, and the status that it has where no stream has begun.
 #[derive(Debug, Clone)]
-pub(crate) struct Answered {
+pub(crate) struct CallAnswer {
     pub(crate) status: StatusCode,
     pub(crate) message: Bytes,
 }
 
-impl Answered {
+impl CallAnswer {
     pub(crate) fn of(id: &RequestId, outcome: Result<Bytes, Refusal>) -> Self {
         match outcome {
             Ok(message) => Self {
@@ -54,7 +54,7 @@ pub(crate) struct Calls {
     pub(crate) running: running::Running,
     pub(crate) mail: mail::Mail,
     pub(crate) mailbox: Arc<dyn Mailbox>,
-    locks: Arc<dyn SessionLock>,
+    pub(super) locks: Arc<dyn SessionLock>,
 }
 
 impl Calls {

@@ -7,8 +7,10 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use fanout::limits::RETRY_MILLIS;
 use futures_util::future::BoxFuture;
 use mcp::{RequestId, RpcError, envelope, sse::Field};
+use mcp_server::output::CallOutputItem;
 use model::{
     CursorScope, IdSource, LockName, PrincipalId, Sequence, SessionId, StreamCursor, StreamId,
 };
@@ -19,19 +21,19 @@ use tokio::{
 };
 use tracing::warn;
 
-use super::{Answered, Calls};
+use super::{CallAnswer, Calls};
 use crate::{
+    background::Background,
     error::EdgeError,
-    limits::{CALL_DEADLINE, CALL_LEASE, RETRY_MILLIS, STREAM_AFTER, WAITING_FRAMES},
-    protocol::outlet::Said,
-    service::Edge,
+    limits::{CALL_DEADLINE, CALL_LEASE, STREAM_AFTER, WAITING_FRAMES},
+    session::Sessions,
 };
 
 /// How a call begins to answer.
 #[derive(Debug)]
-pub(crate) enum Begun {
+pub(crate) enum FirstResponse {
     /// With the answer itself.
-    Answer(Answered),
+    Answer(CallAnswer),
     /// With a stream: frames of SSE.
     Stream(mpsc::Receiver<Bytes>),
     /// Not at all: the client does not want the answer any more.
@@ -109,25 +111,33 @@ impl StreamName {
     }
 }
 
+/// Where calls are recorded.
+#[derive(Debug, Clone)]
+pub(crate) struct CallRecorder {
+    pub(crate) calls: Arc<Calls>,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) background: Background,
+}
+
 /// A call that is recorded.
-pub(crate) struct Recorded {
-    pub(crate) edge: Arc<Edge>,
+pub(crate) struct RecordedCall {
+    pub(crate) recorder: CallRecorder,
     pub(crate) name: StreamName,
     pub(crate) request: RequestId,
-    pub(crate) messages: mpsc::Receiver<Said>,
+    pub(crate) messages: mpsc::Receiver<CallOutputItem>,
     /// `None` when it was cancelled.
-    pub(crate) work: BoxFuture<'static, Option<Answered>>,
+    pub(crate) work: BoxFuture<'static, Option<CallAnswer>>,
 }
 
 /// Runs the call to its end, whoever listens.
-pub(crate) async fn record(mut call: Recorded, begun: oneshot::Sender<Begun>) {
+pub(crate) async fn record(mut call: RecordedCall, begun: oneshot::Sender<FirstResponse>) {
     let first = tokio::select! {
         biased;
         said = call.messages.recv() => said,
         answer = &mut call.work => match (call.messages.try_recv().ok(), answer) {
-            (None, Some(answer)) => return drop(begun.send(Begun::Answer(answer))),
-            (_, None) => return drop(begun.send(Begun::Cancelled)),
-            // Said in the same breath as the answer.
+            (None, Some(answer)) => return drop(begun.send(FirstResponse::Answer(answer))),
+            (_, None) => return drop(begun.send(FirstResponse::Cancelled)),
+            // CallOutputItem in the same breath as the answer.
             (said, answer) => {
                 call.work = Box::pin(std::future::ready(answer));
                 said
@@ -136,9 +146,14 @@ pub(crate) async fn record(mut call: Recorded, begun: oneshot::Sender<Begun>) {
         () = sleep(STREAM_AFTER) => None,
     };
     let (frames, stream) = mpsc::channel(WAITING_FRAMES);
-    let edge = Arc::clone(&call.edge);
-    let mut writer = Writer::open(edge, call.name.clone(), &call.request, frames).await;
-    let _ = begun.send(Begun::Stream(stream));
+    let mut writer = Writer::open(
+        call.recorder.clone(),
+        call.name.clone(),
+        &call.request,
+        frames,
+    )
+    .await;
+    let _ = begun.send(FirstResponse::Stream(stream));
     if let Some(said) = first {
         writer.say(said).await;
     }
@@ -146,7 +161,7 @@ pub(crate) async fn record(mut call: Recorded, begun: oneshot::Sender<Begun>) {
 }
 
 struct Writer {
-    edge: Arc<Edge>,
+    recorder: CallRecorder,
     name: StreamName,
     /// The client that listens on this edge, while it does.
     live: Option<mpsc::Sender<Bytes>>,
@@ -158,14 +173,14 @@ struct Writer {
 
 impl Writer {
     async fn open(
-        edge: Arc<Edge>,
+        recorder: CallRecorder,
         name: StreamName,
         request: &RequestId,
         frames: mpsc::Sender<Bytes>,
     ) -> Self {
-        let calls = Arc::clone(&edge.calls);
+        let calls = Arc::clone(&recorder.calls);
         let mut writer = Self {
-            edge,
+            recorder,
             name: name.clone(),
             live: Some(frames),
             is_kept: true,
@@ -190,9 +205,9 @@ impl Writer {
         writer
     }
 
-    async fn run(mut self, mut call: Recorded) {
-        let lifecycle = self.edge.lifecycle();
-        let (draining, closed) = (lifecycle.draining(), lifecycle.closed());
+    async fn run(mut self, mut call: RecordedCall) {
+        let background = &self.recorder.background;
+        let (draining, closed) = (background.draining(), background.closed());
         let mut extend = interval_at(Instant::now() + CALL_LEASE / 3, CALL_LEASE / 3);
         let (mut is_open, mut is_draining) = (true, false);
         let answer = loop {
@@ -206,7 +221,7 @@ impl Writer {
                 () = closed.cancelled() => break Some(stopped(&call.request)),
                 () = draining.cancelled(), if !is_draining => {
                     is_draining = true;
-                    self.hang_up();
+                    self.disconnect();
                 }
                 _ = extend.tick() => self.extend_lease().await,
             }
@@ -220,10 +235,10 @@ impl Writer {
         self.close().await;
     }
 
-    async fn say(&mut self, said: Said) {
+    async fn say(&mut self, said: CallOutputItem) {
         match said {
-            Said::Message(message) => self.keep_and_show(&message).await,
-            Said::HangUp => self.hang_up(),
+            CallOutputItem::Message(message) => self.keep_and_show(&message).await,
+            CallOutputItem::Disconnect => self.disconnect(),
         }
     }
 
@@ -240,7 +255,7 @@ impl Writer {
         if !self.is_kept {
             return None;
         }
-        let (calls, name) = (&self.edge.calls, &self.name);
+        let (calls, name) = (&self.recorder.calls, &self.name);
         let appended = calls.append(&name.session, &name.stream, message.clone());
         match appended.await {
             Ok(sequence) => {
@@ -263,7 +278,7 @@ impl Writer {
     async fn tell(&self) {
         if self.live.is_none() {
             let (session, stream) = (&self.name.session, &self.name.stream);
-            self.edge.sessions.tell_mail(session, stream).await;
+            self.recorder.sessions.tell_mail(session, stream).await;
         }
     }
 
@@ -278,7 +293,7 @@ impl Writer {
 
     /// Closes the connection and not the stream: the client comes back, to any edge. A stream that
     /// cannot be resumed stays.
-    fn hang_up(&mut self) {
+    fn disconnect(&mut self) {
         if self.is_kept {
             self.show(Bytes::from(format!("retry: {RETRY_MILLIS}\n\n")));
             self.live = None;
@@ -287,14 +302,14 @@ impl Writer {
 
     async fn extend_lease(&self) {
         if let Some(lease) = &self.lease {
-            let locks = &self.edge.calls.locks;
+            let locks = &self.recorder.calls.locks;
             let name = self.name.lock();
             let _ = timeout(CALL_DEADLINE, locks.extend(&name, lease, CALL_LEASE)).await;
         }
     }
 
     async fn close(self) {
-        let (calls, name): (&Calls, _) = (&self.edge.calls, &self.name);
+        let (calls, name): (&Calls, _) = (&self.recorder.calls, &self.name);
         if self.is_kept && calls.close(&name.session, &name.stream).await.is_ok() {
             self.tell().await;
         }
@@ -306,10 +321,10 @@ impl Writer {
 }
 
 /// The answer of an edge that has to stop before the call is done.
-pub(super) fn stopped(request: &RequestId) -> Answered {
+pub(super) fn stopped(request: &RequestId) -> CallAnswer {
     let error = RpcError::new(
         envelope::ErrorCode::Internal,
         "the server that ran this call stopped before it was done; call again",
     );
-    Answered::of(request, Err(error.into()))
+    CallAnswer::of(request, Err(error.into()))
 }

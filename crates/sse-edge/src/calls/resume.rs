@@ -3,19 +3,17 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
+use fanout::{inbox::lost_notice, limits::RETRY_MILLIS};
 use futures_util::{Stream, stream};
 use mcp::RequestId;
 use model::Sequence;
 use ports::{MailboxError, MailboxPage};
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::{mail::Watch, record::StreamName, record::stopped};
-use crate::{
-    fanout::inbox::lost_notice,
-    limits::{ANSWER_POLL, CALL_DEADLINE, CALL_LEASE, RETRY_MILLIS},
-    service::Edge,
-};
+use super::{Calls, mail::Watch, record::StreamName, record::stopped};
+use crate::limits::{ANSWER_POLL, CALL_DEADLINE, CALL_LEASE};
 
 /// Messages that one look at the mailbox brings.
 const PAGE_MESSAGES: usize = 64;
@@ -37,7 +35,8 @@ fn request_of(entry: &[u8]) -> Option<RequestId> {
 }
 
 struct Follow {
-    edge: Arc<Edge>,
+    calls: Arc<Calls>,
+    draining: CancellationToken,
     name: StreamName,
     position: Sequence,
     ready: VecDeque<Bytes>,
@@ -49,13 +48,15 @@ struct Follow {
 /// The frames of the stream after `position`, until it is closed, the session ends or the edge drains.
 /// When the edge that runs the call is gone the reader answers in its place.
 pub(crate) fn follow(
-    edge: &Arc<Edge>,
+    calls: &Arc<Calls>,
+    draining: CancellationToken,
     name: StreamName,
     position: Sequence,
 ) -> impl Stream<Item = Bytes> + Send + 'static {
-    let watch = edge.calls.mail.watch(&name.session, &name.stream);
+    let watch = calls.mail.watch(&name.session, &name.stream);
     let follow = Follow {
-        edge: Arc::clone(edge),
+        calls: Arc::clone(calls),
+        draining,
         name,
         position,
         ready: VecDeque::new(),
@@ -71,7 +72,7 @@ pub(crate) fn follow(
 
 impl Follow {
     async fn next(&mut self) -> Option<Bytes> {
-        let draining = self.edge.lifecycle().draining();
+        let draining = self.draining.clone();
         loop {
             if let Some(frame) = self.ready.pop_front() {
                 return Some(frame);
@@ -98,7 +99,7 @@ impl Follow {
     /// Reads on; whether there was anything.
     async fn look(&mut self) -> bool {
         let (session, stream) = (&self.name.session, &self.name.stream);
-        let mailbox = &self.edge.calls.mailbox;
+        let mailbox = &self.calls.mailbox;
         let read = mailbox.read_after(session, stream, self.position, PAGE_MESSAGES);
         match timeout(CALL_DEADLINE, read).await {
             Ok(Ok(page)) => self.take(&page),
@@ -139,7 +140,7 @@ impl Follow {
     /// The edge that runs a call holds a lease. If it is gone nothing more would ever come.
     async fn answer_in_place_of_a_lost_edge(&mut self) {
         self.last_news = Instant::now();
-        let (calls, name) = (&self.edge.calls, &self.name);
+        let (calls, name) = (&self.calls, &self.name);
         let lock = name.lock();
         let acquire = calls.locks.acquire(&lock, CALL_LEASE, Duration::ZERO);
         let Ok(Ok(Some(lease))) = timeout(CALL_DEADLINE, acquire).await else {

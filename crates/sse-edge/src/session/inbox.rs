@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use fanout::inbox::{Inbox, MailStream, Start, Told};
 use model::{Sequence, SessionId};
 use parking_lot::Mutex;
 use ports::{BusMessage, Mailbox, MailboxError, MailboxLimits};
@@ -20,7 +21,6 @@ use tokio_util::sync::CancellationToken;
 use super::Sessions;
 use crate::{
     error::EdgeError,
-    fanout::inbox::{Inbox, MailStream, Start, Told},
     limits::{CALL_DEADLINE, DELIVERY_REPORTS},
 };
 
@@ -62,13 +62,13 @@ impl Inboxes {
     }
 
     /// For a stream of the session.
-    pub(super) fn of(&self, session: &SessionId, start: Start) -> Inbox {
+    pub(super) fn open(&self, session: &SessionId, start: Start) -> Inbox {
         let mailbox = Arc::clone(&self.mailbox);
         Inbox::new(mailbox, session.clone(), start, self.told.clone())
     }
 
     /// A stream of the session, on whichever edge, has handed over everything up to here.
-    pub(super) fn delivered(&self, session: &SessionId, through: Sequence) {
+    fn delivered(&self, session: &SessionId, through: Sequence) {
         let sender = self.waiting.lock().get(session).and_then(Weak::upgrade);
         if let Some(sender) = sender {
             sender.send_if_modified(|known| {
@@ -92,6 +92,11 @@ impl Inboxes {
 }
 
 impl Sessions {
+    /// A stream of the session, on whichever edge, has handed over everything up to here.
+    pub(crate) fn delivered(&self, session: &SessionId, through: Sequence) {
+        self.inboxes.delivered(session, through);
+    }
+
     /// Sends a message to a session, whoever's it is; `None` if there is none. True to what happened: it
     /// is stored when this returns, and delivered if that is said, which takes a moment.
     pub(crate) async fn send(

@@ -4,11 +4,13 @@ mod bounds;
 mod inbox;
 mod stream;
 mod touches;
-mod watch;
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
+use event_tools::sessions::{SessionChange, SessionEditor};
 use mcp::RequestId;
+use mcp_server::CallError;
 use model::{Clock, IdSource, PrincipalId, Session, SessionId, StreamId, Timestamp};
 use ports::{Bus, BusMessage, SessionStore, SessionStoreError, Topic, Versioned};
 use serde_json::Value;
@@ -18,13 +20,12 @@ use tracing::warn;
 pub(crate) use bounds::SessionBounds;
 pub(crate) use inbox::{Inboxes, Reports, Sent, report};
 pub(crate) use stream::{Legacy, open_legacy_stream, open_stream};
-pub(crate) use watch::{SessionNews, look_for_answers, watch};
 
 use self::touches::Touches;
 use crate::{
     error::EdgeError,
     limits::{CALL_DEADLINE, SESSION_CHECK, UPDATE_TRIES},
-    metrics::Metrics,
+    metrics::SessionMetrics,
 };
 
 /// A session is touched at most once in this part of its idle time.
@@ -49,21 +50,47 @@ pub(crate) struct Sessions {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     bounds: SessionBounds,
-    metrics: Metrics,
+    metrics: SessionMetrics,
     touches: Touches,
     inboxes: Inboxes,
 }
 
+/// What sessions are made of.
+#[derive(Debug)]
+pub(crate) struct SessionDeps {
+    pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn IdSource>,
+    pub(crate) bounds: SessionBounds,
+    pub(crate) metrics: SessionMetrics,
+    pub(crate) inboxes: Inboxes,
+}
+
+#[async_trait]
+impl SessionEditor for Sessions {
+    async fn edit(
+        &self,
+        session: &SessionId,
+        owner: &PrincipalId,
+        change: SessionChange<'_>,
+    ) -> Result<bool, CallError> {
+        let updated = self.update(session, owner, |session: &mut Session| change(session));
+        Ok(updated.await?.is_some())
+    }
+}
+
 impl Sessions {
-    pub(crate) fn new(
-        store: Arc<dyn SessionStore>,
-        bus: Arc<dyn Bus>,
-        clock: Arc<dyn Clock>,
-        ids: Arc<dyn IdSource>,
-        bounds: SessionBounds,
-        metrics: Metrics,
-        inboxes: Inboxes,
-    ) -> Self {
+    pub(crate) fn new(deps: SessionDeps) -> Self {
+        let SessionDeps {
+            store,
+            bus,
+            clock,
+            ids,
+            bounds,
+            metrics,
+            inboxes,
+        } = deps;
         Self {
             store,
             bus,
@@ -221,7 +248,7 @@ impl Sessions {
 
     /// A session as it is, whoever asks, for instance for the stream that this edge already holds. One
     /// whose lifetime is over ends.
-    async fn peek(&self, id: &SessionId) -> Result<Option<Versioned>, EdgeError> {
+    pub(crate) async fn peek(&self, id: &SessionId) -> Result<Option<Versioned>, EdgeError> {
         let Some(found) = timeout(CALL_DEADLINE, self.store.load(id)).await?? else {
             return Ok(None);
         };
@@ -253,7 +280,7 @@ impl Sessions {
     }
 
     /// Keeps a session alive whose stream is open here; `None` if it is gone.
-    async fn keep_alive(&self, id: &SessionId) -> Result<Option<Versioned>, EdgeError> {
+    pub(crate) async fn keep_alive(&self, id: &SessionId) -> Result<Option<Versioned>, EdgeError> {
         let Some(found) = self.peek(id).await? else {
             return Ok(None);
         };
@@ -281,7 +308,7 @@ impl Sessions {
     }
 
     /// How often an edge looks at the sessions whose stream it holds.
-    fn round(&self) -> Duration {
+    pub(crate) fn round(&self) -> Duration {
         SESSION_CHECK.min(self.bounds.idle / 4)
     }
 

@@ -8,19 +8,18 @@ use model::{Cursor, CursorScope, Sequence, SessionId};
 use ports::BusMessage;
 
 use super::Sessions;
-use crate::{
-    error::EdgeError,
-    fanout::{
-        feed::Feed,
-        format::{Ending, Format},
-        hub::{Begin, Hub, OpenStream},
-        inbox::{OnClose, Start},
-        interest::Interest,
-        notices::Wants,
-    },
+use fanout::{
+    feed::Feed,
+    format::{Ending, Format},
+    hub::{Begin, Hub, OpenStream},
+    inbox::{OnClose, Start},
+    interest::Interest,
     limits::RETRY_MILLIS,
     metrics::StreamKind,
+    notices::Wants,
 };
+
+use crate::error::EdgeError;
 use access::Principal;
 
 /// Opens the stream, with a priming event where the session's revision knows it (2025-11-25 on); an older
@@ -129,7 +128,7 @@ async fn open(
         Start::After(position) => position,
         Start::Head => Sequence::START,
     };
-    let inbox = sessions.inboxes.of(id, start);
+    let inbox = sessions.inboxes.open(id, start);
     let inbox = match on_close {
         Some(on_close) => inbox.with_answers(on_close),
         None => inbox,
@@ -148,10 +147,10 @@ async fn open(
     match sessions.peek(id).await? {
         Some(now) => {
             if now.session.stream_tag > tag {
-                feed.stream().end(Ending::TakenOver);
+                feed.end(Ending::TakenOver);
             }
             let interest = Interest::of_session(&now.session, now.revision.0, hub.epoch());
-            feed.stream().set_interest(interest);
+            feed.set_interest(interest);
             Ok(Some(feed))
         }
         None => Ok(None),

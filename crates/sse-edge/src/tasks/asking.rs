@@ -2,32 +2,32 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use async_trait::async_trait;
 use mcp::{
     ErrorCode, RpcError,
     client::ClientResult,
     mrtr::{InputRequests, Retry, Settled},
 };
+use mcp_server::{CallError, Caller, ask::Ask};
 use model::TaskId;
 use serde_json::value::RawValue;
 
-use super::{Change, Running, hinted};
-use crate::protocol::{CallError, Caller};
+use super::{Change, Running, Tasks, hinted};
 
 /// How the work of a task asks.
 #[derive(Debug)]
-pub(crate) struct TaskAsking {
+pub(super) struct AskInTask {
+    pub(super) tasks: Arc<Tasks>,
     pub(super) id: TaskId,
     pub(super) running: Arc<Running>,
     /// What the client answered before the call became a task.
     pub(super) settled: Settled,
 }
 
-impl TaskAsking {
-    /// Asks, and waits until everything is answered. What was answered before is not asked again.
-    ///
-    /// # Errors
-    /// The client cannot be asked this, the task is over, or an answer does not fit its question.
-    pub(crate) async fn ask(
+#[async_trait]
+impl Ask for AskInTask {
+    /// Waits until everything is answered. Earlier answers are not requested again.
+    async fn ask_all(
         &self,
         caller: &Caller,
         requests: InputRequests,
@@ -41,7 +41,7 @@ impl TaskAsking {
         missing
             .check(caller.version, &caller.client)
             .map_err(CallError::Refused)?;
-        let tasks = &caller.edge.tasks;
+        let tasks = &self.tasks;
         let (owner, now) = (&caller.principal.id, tasks.clock.now());
         let asked = tasks.change(owner, &self.id, |stored| {
             match stored.task.ask(&missing, caller.version, now) {
@@ -66,7 +66,9 @@ impl TaskAsking {
             hinted(&mut hints).await;
         }
     }
+}
 
+impl AskInTask {
     fn collect(
         &self,
         requests: &InputRequests,

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use fanout::hub::Hub;
 use mcp::task;
 use model::{PrincipalId, TaskId};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
@@ -9,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::Tasks;
-use crate::{fanout::hub::Hub, limits::TASK_CHANGES};
+use crate::limits::TASK_CHANGES;
 
 /// How often the tasks that are followed here are looked at, whatever the bus says.
 const LOOK: Duration = Duration::from_secs(15);
@@ -39,9 +40,7 @@ impl TaskNews {
 
     pub(crate) fn take(&self, owner: PrincipalId, task: TaskId) {
         self.tasks.hint(&task);
-        if !self.hub.streams.of_task(&task).is_empty()
-            && self.changed.try_send((owner, task)).is_err()
-        {
+        if self.hub.follows_task(&task) && self.changed.try_send((owner, task)).is_err() {
             debug!("tasks change faster than they are looked at; the regular round finds them");
         }
     }
@@ -69,8 +68,8 @@ pub(crate) async fn watch_tasks(
                     None => return,
                 },
                 _ = rounds.tick() => {
-                    for task in hub.streams.tasks() {
-                        for owner in hub.streams.followers(&task) {
+                    for task in hub.followed_tasks() {
+                        for owner in hub.task_followers(&task) {
                             tell(&tasks, &hub, &owner, &task).await;
                         }
                     }
@@ -86,11 +85,7 @@ pub(crate) async fn tell(tasks: &Tasks, hub: &Hub, owner: &PrincipalId, id: &Tas
     match tasks.load(owner, id).await {
         Ok(Some(stored)) => {
             let how = task::changed(&stored.task);
-            for stream in hub.streams.of_task(id) {
-                if stream.principal().id == *owner {
-                    stream.task_changed(id, &how);
-                }
-            }
+            hub.task_changed(owner, id, &how);
         }
         Ok(None) => {}
         Err(error) => debug!(%error, task = %id, "a task cannot be looked at now"),

@@ -9,28 +9,26 @@ mod following;
 mod record;
 mod run;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
-
-use mcp::{
-    Refusal, RequestId,
-    task::{self, UpdateParams, unknown_task},
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
 };
-use model::{Clock, PrincipalId, TaskId};
+
+use model::{Clock, IdSource, PrincipalId, TaskId};
 use parking_lot::Mutex;
 use ports::{Bus, BusMessage, Expected, TaskLimits, TaskStore, TaskStoreError, Topic};
 use serde_json::value::RawValue;
 use tokio::{sync::watch, time::timeout};
 use tracing::warn;
 
-pub(crate) use asking::TaskAsking;
 pub(crate) use following::{TaskNews, tell, watch_tasks};
-pub(crate) use run::start;
 
 use self::record::Stored;
 use crate::{
+    background::Background,
     error::EdgeError,
     limits::{CALL_DEADLINE, UPDATE_TRIES},
-    protocol::{Caller, rpc_error},
 };
 
 /// The tasks, as one principal at a time sees them: somebody else's task is not there.
@@ -39,7 +37,19 @@ pub(crate) struct Tasks {
     store: Arc<dyn TaskStore>,
     bus: Arc<dyn Bus>,
     clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    background: Background,
     running: Arc<Mutex<HashMap<TaskId, Arc<Running>>>>,
+}
+
+/// What tasks are made of.
+#[derive(Debug)]
+pub(crate) struct TaskDeps {
+    pub(crate) store: Arc<dyn TaskStore>,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn IdSource>,
+    pub(crate) background: Background,
 }
 
 /// A task that this edge works on.
@@ -58,11 +68,20 @@ enum Change<T> {
 }
 
 impl Tasks {
-    pub(crate) fn new(store: Arc<dyn TaskStore>, bus: Arc<dyn Bus>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(deps: TaskDeps) -> Self {
+        let TaskDeps {
+            store,
+            bus,
+            clock,
+            ids,
+            background,
+        } = deps;
         Self {
             store,
             bus,
             clock,
+            ids,
+            background,
             running: Arc::default(),
         }
     }
@@ -167,6 +186,40 @@ impl Tasks {
         tasks.for_each(|task| task.changed.send_modify(|count| *count += 1));
     }
 
+    /// Takes answers to the questions of a task. Those that answer none are ignored. `None` if there is no
+    /// such task.
+    pub(crate) async fn answer(
+        &self,
+        owner: &PrincipalId,
+        id: &TaskId,
+        responses: BTreeMap<String, Box<RawValue>>,
+    ) -> Result<Option<()>, EdgeError> {
+        let now = self.clock.now();
+        let changed = self.change(owner, id, |stored| {
+            let taken = stored.task.answer(responses.clone(), now);
+            if taken.is_empty() {
+                return Change::Keep(());
+            }
+            stored.answers.extend(taken);
+            Change::Store(())
+        });
+        changed.await
+    }
+
+    /// Cancels a task; one that is over stays as it is. `None` if there is no such task.
+    pub(crate) async fn cancel(
+        &self,
+        owner: &PrincipalId,
+        id: &TaskId,
+    ) -> Result<Option<()>, EdgeError> {
+        let now = self.clock.now();
+        let changed = self.change(owner, id, |stored| match stored.task.cancel(now) {
+            Ok(()) => Change::Store(()),
+            Err(_) => Change::Keep(()),
+        });
+        changed.await
+    }
+
     fn begin(&self, id: &TaskId) -> Begun {
         let running = Arc::new(Running::default());
         self.running.lock().insert(id.clone(), Arc::clone(&running));
@@ -198,86 +251,6 @@ async fn hinted(hints: &mut watch::Receiver<u64>) {
     let _ = timeout(LOOK, hints.changed()).await;
 }
 
-fn failed(error: &EdgeError) -> Refusal {
-    rpc_error(error).into()
-}
-
-/// `tasks/get`.
-///
-/// # Errors
-/// There is no such task, or the store does not answer.
-pub(crate) async fn get(
-    caller: &Caller,
-    id: &RequestId,
-    params: Option<&RawValue>,
-) -> Result<bytes::Bytes, Refusal> {
-    let task = task::parse_id(params)?;
-    let edge = &caller.edge;
-    let found = edge.tasks.load(&caller.principal.id, &task).await;
-    let stored = found.map_err(|error| failed(&error))?;
-    let task = stored.ok_or_else(unknown_task)?.task;
-    let info = &edge.profile.info;
-    Ok(task::get_result(caller.version, info, id, &task))
-}
-
-/// `tasks/update`: answers to the questions of a task. Those that answer none are ignored.
-///
-/// # Errors
-/// As [`get`].
-pub(crate) async fn update(
-    caller: &Caller,
-    id: &RequestId,
-    params: Option<&RawValue>,
-) -> Result<bytes::Bytes, Refusal> {
-    let UpdateParams {
-        id: task,
-        responses,
-    } = UpdateParams::parse(params)?;
-    let tasks = &caller.edge.tasks;
-    let now = tasks.clock.now();
-    let changed = tasks.change(&caller.principal.id, &task, |stored| {
-        let taken = stored.task.answer(responses.clone(), now);
-        if taken.is_empty() {
-            return Change::Keep(());
-        }
-        stored.answers.extend(taken);
-        Change::Store(())
-    });
-    acknowledge(caller, id, changed.await)
-}
-
-/// `tasks/cancel`: a task that is over stays as it is.
-///
-/// # Errors
-/// As [`get`].
-pub(crate) async fn cancel(
-    caller: &Caller,
-    id: &RequestId,
-    params: Option<&RawValue>,
-) -> Result<bytes::Bytes, Refusal> {
-    let task = task::parse_id(params)?;
-    let tasks = &caller.edge.tasks;
-    let now = tasks.clock.now();
-    let changed = tasks.change(&caller.principal.id, &task, |stored| {
-        match stored.task.cancel(now) {
-            Ok(()) => Change::Store(()),
-            Err(_) => Change::Keep(()),
-        }
-    });
-    acknowledge(caller, id, changed.await)
-}
-
-fn acknowledge(
-    caller: &Caller,
-    id: &RequestId,
-    changed: Result<Option<()>, EdgeError>,
-) -> Result<bytes::Bytes, Refusal> {
-    let found: Option<()> = changed.map_err(|error| failed(&error))?;
-    found.ok_or_else(unknown_task)?;
-    let info = &caller.edge.profile.info;
-    Ok(task::acknowledgement(caller.version, info, id))
-}
-
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroUsize;
@@ -295,7 +268,14 @@ mod tests {
         let clock = Arc::new(ManualClock::default());
         let store = Arc::new(MemorySessionStore::new(Arc::new(SystemClock), 10));
         let bus = Arc::new(InProcessBus::new(NonZeroUsize::MIN));
-        let tasks = Tasks::new(store.clone(), bus, clock.clone());
+        let lifecycle = service_kit::lifecycle::Lifecycle::new(Duration::from_secs(1));
+        let tasks = Tasks::new(TaskDeps {
+            store: store.clone(),
+            bus,
+            clock: clock.clone(),
+            ids: Arc::new(model::RandomIds),
+            background: Background::new(&lifecycle),
+        });
         let (owner, id) = (PrincipalId::anonymous(), TaskId::new("t").unwrap());
         let stored = Stored {
             task: Task::new(id.clone(), clock.now(), None, None),

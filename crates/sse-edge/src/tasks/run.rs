@@ -8,52 +8,86 @@ use mcp::{
     task::{self, Task},
     tool::CallParams,
 };
+use mcp_server::{
+    CallError, Caller,
+    ask::Ask,
+    output::CallOutput,
+    tool::{Tool, as_result},
+};
 use model::{TaskId, Timestamp};
 use ports::{TaskLimits, TaskRecord};
 use tokio::time::{Instant, interval_at, sleep, timeout};
 use tracing::{debug, warn};
 
-use super::{Change, Running, TaskAsking, hinted, record, record::Stored};
+use super::{Change, Running, Tasks, asking::AskInTask, hinted, record, record::Stored};
 use crate::{
-    calls::asking::Asking,
     error::EdgeError,
     limits::{CALL_DEADLINE, TASK_LEASE, TASK_POLL_MILLIS, TASK_TTL},
-    protocol::{CallError, Caller, outlet::Outlet, rpc_error},
-    tools::{Tool, as_result},
 };
 
-/// Makes a task of a call: it is in the store when the answer leaves.
-///
-/// # Errors
-/// The client has too many tasks, or the store does not answer.
-pub(crate) async fn start(
-    caller: &Caller,
-    request: &RequestId,
-    tool: Arc<dyn Tool>,
-    call: CallParams,
-) -> Result<Bytes, Refusal> {
-    let edge = &caller.edge;
-    let id = TaskId::new(&edge.ids.uuid()).expect("a UUID fits a task id");
-    let now = edge.clock.now();
-    let millis = u64::try_from(TASK_TTL.as_millis()).unwrap_or(u64::MAX);
-    let task = Task::new(id.clone(), now, Some(millis), Some(TASK_POLL_MILLIS));
-    let stored = Stored {
-        task: task.clone(),
-        answers: BTreeMap::new(),
-        lease_until: now.plus(TASK_LEASE),
-    };
-    // Before it is stored: a change that comes at once finds the work.
-    let begun = edge.tasks.begin(&id);
-    store(caller, &id, &stored)
-        .await
-        .map_err(|error| Refusal::from(rpc_error(&error)))?;
-    let asking = TaskAsking {
-        id: id.clone(),
-        running: Arc::clone(&begun.running),
-        settled: caller.asking.settled(),
-    };
-    let worker = Caller {
-        edge: Arc::clone(edge),
+impl Tasks {
+    /// Makes a task of a call: it is in the store when the answer leaves.
+    ///
+    /// # Errors
+    /// The client has too many tasks, or the store does not answer.
+    pub(crate) async fn start(
+        self: &Arc<Self>,
+        caller: &Caller,
+        request: &RequestId,
+        tool: Arc<dyn Tool>,
+        call: CallParams,
+    ) -> Result<Bytes, Refusal> {
+        let id = TaskId::new(&self.ids.uuid()).expect("a UUID fits a task id");
+        let now = self.clock.now();
+        let millis = u64::try_from(TASK_TTL.as_millis()).unwrap_or(u64::MAX);
+        let task = Task::new(id.clone(), now, Some(millis), Some(TASK_POLL_MILLIS));
+        let stored = Stored {
+            task: task.clone(),
+            answers: BTreeMap::new(),
+            lease_until: now.plus(TASK_LEASE),
+        };
+        // Before it is stored: a change that arrives at once finds the work.
+        let begun = self.begin(&id);
+        self.create(caller, &id, &stored)
+            .await
+            .map_err(|error| Refusal::from(CallError::from(error).into_rpc()))?;
+        let settled = caller.asking.as_ref().map(|asking| asking.settled());
+        let asking: Arc<dyn Ask> = Arc::new(AskInTask {
+            tasks: Arc::clone(self),
+            id: id.clone(),
+            running: Arc::clone(&begun.running),
+            settled: settled.unwrap_or_default(),
+        });
+        let worker = worker(caller, asking);
+        let tasks = Arc::clone(self);
+        drop(self.background.spawn(async move {
+            work(&tasks, &worker, (&id, &begun.running), (&*tool, &call)).await;
+            drop(begun);
+        }));
+        Ok(task::create_result(
+            caller.version,
+            &caller.server,
+            request,
+            &task,
+        ))
+    }
+
+    async fn create(&self, caller: &Caller, id: &TaskId, stored: &Stored) -> Result<(), EdgeError> {
+        let record = TaskRecord {
+            id: id.clone(),
+            owner: caller.principal.id.clone(),
+            state: stored.encode()?,
+            ttl: Some(TASK_TTL),
+        };
+        let create = self.store.create_task(&record, TaskLimits::default());
+        timeout(CALL_DEADLINE, create).await??;
+        Ok(())
+    }
+}
+
+/// The caller as its task knows it.
+fn worker(caller: &Caller, asking: Arc<dyn Ask>) -> Caller {
+    Caller {
         principal: Arc::clone(&caller.principal),
         version: caller.version,
         session: None,
@@ -61,70 +95,56 @@ pub(crate) async fn start(
         trace: caller.trace,
         since: caller.since,
         param_headers: http::HeaderMap::new(),
-        asking: Asking::InTask(asking),
-        // A task says nothing on the stream of its call: that is answered.
-        outlet: Outlet::new(None, None).0,
-    };
-    drop(edge.spawn(async move {
-        work(&worker, &id, &begun.running, &*tool, &call).await;
-        drop(begun);
-    }));
-    let info = &edge.profile.info;
-    Ok(task::create_result(caller.version, info, request, &task))
-}
-
-async fn store(caller: &Caller, id: &TaskId, stored: &Stored) -> Result<(), EdgeError> {
-    let record = TaskRecord {
-        id: id.clone(),
-        owner: caller.principal.id.clone(),
-        state: stored.encode()?,
-        ttl: Some(TASK_TTL),
-    };
-    let store = &caller.edge.tasks.store;
-    let create = store.create_task(&record, TaskLimits::default());
-    timeout(CALL_DEADLINE, create).await??;
-    Ok(())
+        asking: Some(asking),
+        // A task sends nothing on the stream of its call: that is answered.
+        output: CallOutput::new(None, None).0,
+        is_task: true,
+        server: Arc::clone(&caller.server),
+        rates: Arc::clone(&caller.rates),
+    }
 }
 
 /// Works until there is an outcome, or nobody wants it, or the edge has to stop. A tool that failed
 /// completes its task; a protocol error fails it (SEP-2663, "Errors").
-async fn work(caller: &Caller, id: &TaskId, running: &Running, tool: &dyn Tool, call: &CallParams) {
-    let closed = caller.edge.lifecycle().closed();
+async fn work(
+    tasks: &Tasks,
+    caller: &Caller,
+    (id, running): (&TaskId, &Running),
+    (tool, call): (&dyn Tool, &CallParams),
+) {
+    let closed = tasks.background.closed();
     let outcome = tokio::select! {
         outcome = tool.call(caller, call) => outcome,
-        () = keep(caller, id, running) => return debug!(task = %id, "a task is over early"),
+        () = keep(tasks, caller, id, running) => return debug!(task = %id, "a task is over early"),
         () = closed.cancelled() => Err(record::abandoned().into()),
         () = sleep(TASK_TTL) => Err(record::abandoned().into()),
     };
     let end = as_result(caller, outcome).map_err(CallError::into_rpc);
-    let now = caller.edge.clock.now();
-    let ended = caller
-        .edge
-        .tasks
-        .change(&caller.principal.id, id, |stored| {
-            let ended = match &end {
-                Ok(result) => stored
-                    .task
-                    .complete(&result.for_version(caller.version), now),
-                Err(error) => stored.task.fail(error, now),
-            };
-            match ended {
-                Ok(()) => Change::Store(()),
-                // Cancelled meanwhile: what is over stays as it is.
-                Err(error) => {
-                    debug!(task = %id, %error, "an outcome comes too late");
-                    Change::Keep(())
-                }
+    let now = tasks.clock.now();
+    let ended = tasks.change(&caller.principal.id, id, |stored| {
+        let ended = match &end {
+            Ok(result) => stored
+                .task
+                .complete(&result.for_version(caller.version), now),
+            Err(error) => stored.task.fail(error, now),
+        };
+        match ended {
+            Ok(()) => Change::Store(()),
+            // Cancelled meanwhile: what is over stays as it is.
+            Err(error) => {
+                debug!(task = %id, %error, "an outcome comes too late");
+                Change::Keep(())
             }
-        });
+        }
+    });
     if let Err(error) = ended.await {
         warn!(%error, task = %id, "the outcome of a task is lost; its lease will end");
     }
 }
 
 /// Renews the lease; returns when the task is over or not there any more.
-async fn keep(caller: &Caller, id: &TaskId, running: &Running) {
-    let (tasks, owner) = (&caller.edge.tasks, &caller.principal.id);
+async fn keep(tasks: &Tasks, caller: &Caller, id: &TaskId, running: &Running) {
+    let owner = &caller.principal.id;
     let mut renew = interval_at(Instant::now() + TASK_LEASE / 3, TASK_LEASE / 3);
     let mut hints = running.changed.subscribe();
     loop {
@@ -149,7 +169,7 @@ async fn keep(caller: &Caller, id: &TaskId, running: &Running) {
     }
 }
 
-impl super::Tasks {
+impl Tasks {
     /// Without telling anybody: nobody else cares.
     async fn renew(
         &self,

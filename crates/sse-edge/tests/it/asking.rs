@@ -296,7 +296,6 @@ async fn a_call_whose_client_cannot_come_back_does_not_wait_for_an_answer() {
 }
 
 /// The tool that sends its user to a page is a fixture of the conformance suite.
-#[cfg(feature = "conformance")]
 #[tokio::test]
 async fn a_user_is_sent_to_a_page_and_the_client_hears_when_that_is_done() {
     let (_world, a, b) = World::two().await;

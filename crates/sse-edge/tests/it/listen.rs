@@ -58,7 +58,6 @@ async fn the_drain_ends_it_with_the_result() {
 }
 
 /// The trigger tools are fixtures of the conformance suite.
-#[cfg(feature = "conformance")]
 #[tokio::test]
 async fn a_changed_list_is_told_on_every_edge_to_who_wants_to_know() {
     let (_world, a, b) = World::two().await;

@@ -22,7 +22,6 @@ mod prompts;
 mod rates;
 mod raw;
 mod rest;
-#[cfg(feature = "conformance")]
 mod rounds;
 mod session_bounds;
 mod sessions;

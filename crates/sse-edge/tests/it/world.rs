@@ -206,12 +206,13 @@ impl World {
             mailbox: Arc::clone(&self.parts.mailbox),
             locks: Arc::clone(&self.parts.locks),
             tasks: Arc::clone(&self.parts.tasks),
-            bus,
+            bus: Arc::clone(&bus),
             resources: Arc::new(OneIssue),
             clock,
             ids: Arc::new(RandomIds),
             auth: Arc::new(auth),
             descriptors: self.descriptors,
+            toolsets: vec![conformance::toolset(&bus)],
         };
         let config = &Config {
             take_over_sockets: config.take_over_sockets && crate::TAKES_OVER_SOCKETS,
@@ -220,7 +221,7 @@ impl World {
         let mut registry = Registry::default();
         let service = Service::build(config, deps, &mut registry).unwrap();
         let life = Lifecycle::new(Duration::from_secs(config.drain_seconds));
-        service.spawn(&life);
+        let service = service.spawn(&life).unwrap();
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap())
             .parse()

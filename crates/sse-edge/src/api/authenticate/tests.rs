@@ -103,10 +103,11 @@ impl Stage {
             ids: Arc::new(RandomIds),
             auth: Arc::new(auth),
             descriptors: service_kit::descriptors::Descriptors::UNLIMITED,
+            toolsets: Vec::new(),
         };
         let service = Service::build(&Config::default(), deps, &mut Registry::default()).unwrap();
         let life = Lifecycle::new(Duration::from_secs(1));
-        service.spawn(&life);
+        let service = service.spawn(&life).unwrap();
         let ready = async {
             while !life.readiness().ready {
                 tokio::time::sleep(Duration::from_millis(2)).await;

@@ -1,0 +1,53 @@
+//! A tool of the suite as a descriptor and a function.
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use mcp::tool::{Annotations, CallParams, CallResult, Content, ToolDescriptor};
+use mcp_server::{CallError, Caller, Policy, RateClass, tool::Tool};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// The behaviour of a fixture.
+pub(crate) type Call = for<'a> fn(&'a Caller, &'a CallParams) -> BoxFuture<'a, Result<CallResult, CallError>>;
+
+/// A tool of the suite.
+pub(crate) struct Fixture {
+    pub(crate) descriptor: ToolDescriptor,
+    pub(crate) call: Call,
+}
+
+#[async_trait]
+impl Tool for Fixture {
+    fn descriptor(&self) -> ToolDescriptor {
+        self.descriptor.clone()
+    }
+
+    fn policy(&self) -> Policy {
+        Policy::read(RateClass::Memory)
+    }
+
+    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {
+        (self.call)(caller, call).await
+    }
+}
+
+/// No input.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) struct Nothing {}
+
+pub(crate) fn fixture<Input: JsonSchema>(
+    name: &'static str,
+    description: &'static str,
+    pub(crate) call: Call,
+) -> Box<dyn Tool> {
+    let hints = Annotations::read_only();
+    Box::new(Fixture {
+        descriptor: ToolDescriptor::new::<Input>(name, name, description, hints),
+        call,
+    })
+}
+
+/// One text.
+pub(crate) fn said(text: impl Into<String>) -> CallResult {
+    CallResult::new(vec![Content::text(text)])
+}

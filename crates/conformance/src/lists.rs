@@ -1,0 +1,58 @@
+//! Tools that announce that a list changed.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mcp::tool::{Annotations, CallParams, CallResult, ToolDescriptor};
+use mcp_server::{CallError, Caller, Policy, RateClass, lists::announce_lists, tool::Tool};
+use ports::{Bus, ChangedLists};
+
+use crate::fixture::{Nothing, said};
+
+/// Announces a change of one list.
+struct AnnounceChange {
+    name: &'static str,
+    lists: ChangedLists,
+    bus: Arc<dyn Bus>,
+}
+
+#[async_trait]
+impl Tool for AnnounceChange {
+    fn descriptor(&self) -> ToolDescriptor {
+        let hints = Annotations::read_only();
+        let description = "Announces that a list changed.";
+        ToolDescriptor::new::<Nothing>(self.name, self.name, description, hints)
+    }
+
+    fn policy(&self) -> Policy {
+        Policy::read(RateClass::Memory)
+    }
+
+    async fn call(&self, _: &Caller, _: &CallParams) -> Result<CallResult, CallError> {
+        announce_lists(&*self.bus, self.lists).await;
+        Ok(said("announced"))
+    }
+}
+
+pub(super) fn tools(bus: &Arc<dyn Bus>) -> Vec<Box<dyn Tool>> {
+    let none = ChangedLists::default();
+    let tools = ChangedLists {
+        tools: true,
+        ..none
+    };
+    let prompts = ChangedLists {
+        prompts: true,
+        ..none
+    };
+    let announce = |name, lists| -> Box<dyn Tool> {
+        Box::new(AnnounceChange {
+            name,
+            lists,
+            bus: Arc::clone(bus),
+        })
+    };
+    vec![
+        announce("test_trigger_tool_change", tools),
+        announce("test_trigger_prompt_change", prompts),
+    ]
+}

@@ -1,0 +1,7 @@
+//! The forgewire binary with the fixtures of the official MCP conformance suite, for `make conformance`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    forgewire::main()
+}

@@ -1,0 +1,121 @@
+//! Owners, repositories and numbers while they are typed, from the newest events that the principal may
+//! see.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use event_flow::query::{EventQuery, Order};
+use mcp::completion::{CompleteParams, CompleteResult, Reference};
+use mcp_server::{CallError, Caller, completion::Completer};
+use model::{EventFacts, Filter, FilterSet, ResourceType, Sequence};
+
+use crate::{events::EventAccess, resources::TEMPLATES};
+
+/// Newest events from which candidates are taken.
+const LOOKED_AT: usize = 1000;
+
+/// The arguments that events can complete.
+const COMPLETED: [&str; 3] = ["owner", "repo", "number"];
+
+/// The kinds whose numbers complete a template.
+const KINDS: [(&str, &[ResourceType]); 4] = [
+    ("github://issues/", &[ResourceType::ISSUE]),
+    ("github://pulls/", &[ResourceType::PULL_REQUEST]),
+    ("github://milestones/", &[ResourceType::MILESTONE]),
+    ("github://projects/", &[ResourceType::PROJECT]),
+];
+
+/// The completer.
+pub(crate) struct EventCompleter {
+    events: EventAccess,
+}
+
+impl EventCompleter {
+    pub(crate) fn new(events: EventAccess) -> Self {
+        Self { events }
+    }
+
+    /// The newest events that match the arguments that are filled in, and whether there may be others.
+    async fn newest(
+        &self,
+        caller: &Caller,
+        params: &CompleteParams,
+        kinds: &[ResourceType],
+    ) -> Result<(Vec<EventFacts>, bool), CallError> {
+        let name = params.argument.name.as_str();
+        let filled = |other: &str| {
+            let value = params.context.arguments.get(other);
+            value
+                .filter(|value| other != name && !value.is_empty())
+                .cloned()
+        };
+        let filter = Filter {
+            owner: filled("owner"),
+            repo: filled("repo"),
+            ..Filter::default()
+        };
+        let question = EventQuery {
+            filters: FilterSet::new(vec![filter]).expect("one filter is within the bounds"),
+            after: Sequence::START,
+            from: None,
+            to: None,
+            order: Order::NewestFirst,
+            limit: LOOKED_AT,
+        };
+        let fits = |event: &EventFacts| name != "number" || kinds.contains(&event.resource_type);
+        let page = self.events.ask_where(caller, &question, &fits).await?;
+        let has_more = page.events.len() == LOOKED_AT;
+        let events = page.events.into_iter().map(|event| event.item.facts);
+        Ok((events.collect(), has_more))
+    }
+}
+
+#[async_trait]
+impl Completer for EventCompleter {
+    async fn complete(
+        &self,
+        caller: &Caller,
+        params: &CompleteParams,
+    ) -> Result<Option<CompleteResult>, CallError> {
+        let name = params.argument.name.as_str();
+        let Some(kinds) = kinds(&params.reference).filter(|_| COMPLETED.contains(&name)) else {
+            return Ok(None);
+        };
+        let (events, has_more) = self.newest(caller, params, kinds).await?;
+        let candidates = distinct(&events, name, &params.argument.value);
+        let total = (!has_more).then_some(candidates.len());
+        Ok(Some(CompleteResult::part(candidates, total, has_more)))
+    }
+}
+
+/// The kinds whose numbers fit; `None` if the reference is not one of this crate's.
+fn kinds(reference: &Reference) -> Option<&'static [ResourceType]> {
+    match reference {
+        Reference::Prompt { .. } => Some(&[ResourceType::ISSUE, ResourceType::PULL_REQUEST]),
+        Reference::Resource { uri } => {
+            let mut templates = TEMPLATES.iter();
+            templates.find(|(template, ..)| template == uri)?;
+            let mut kinds = KINDS.iter();
+            let kinds = kinds.find(|(begin, _)| uri.starts_with(begin));
+            Some(kinds.map_or(&[], |(_, kinds)| *kinds))
+        }
+    }
+}
+
+/// The values that begin with what is typed, in any case, the most recent first.
+fn distinct(events: &[EventFacts], name: &str, typed: &str) -> Vec<String> {
+    let typed = typed.to_lowercase();
+    let mut seen = HashSet::new();
+    let value = |event: &EventFacts| match name {
+        "owner" => event.owner.clone(),
+        "repo" => event.repo.clone(),
+        _ => event.number.map(|number| number.to_string()),
+    };
+    let values = events.iter().filter_map(value);
+    values
+        .filter(|value| {
+            let folded = value.to_lowercase();
+            folded.starts_with(&typed) && seen.insert(folded)
+        })
+        .collect()
+}

@@ -1,0 +1,120 @@
+//! Past and coming events as one caller may see them.
+
+use std::{sync::Arc, time::Duration};
+
+use event_flow::{
+    history::{EventHistory, EventSource},
+    query::{EventQuery, QueryPage, Visible},
+};
+use fanout::hub::{Begin, Hub};
+use mcp::params::InputError;
+use mcp_server::{CallError, Caller};
+use model::{Cursor, CursorScope, LogPosition, Sequence};
+use tokio::time::{Instant, timeout_at};
+
+/// How often a waiting call reports that it still waits, to a client that asked for progress.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Events, behind the caller's visibility. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct EventAccess {
+    history: EventHistory,
+    hub: Arc<Hub>,
+}
+
+impl EventAccess {
+    pub(crate) fn new(hub: Arc<Hub>) -> Self {
+        let source: Arc<dyn EventSource> = Arc::<Hub>::clone(&hub);
+        Self {
+            history: EventHistory::new(source),
+            hub,
+        }
+    }
+
+    /// The events that match the question and that the caller may see.
+    pub(crate) async fn ask(
+        &self,
+        caller: &Caller,
+        question: &EventQuery,
+    ) -> Result<QueryPage, CallError> {
+        let history = self.history.of(&caller.principal);
+        history.query(question).await.map_err(CallError::failed)
+    }
+
+    /// As [`Self::ask`], with a condition that no filter can say.
+    pub(crate) async fn ask_where(
+        &self,
+        caller: &Caller,
+        question: &EventQuery,
+        also: Visible<'_>,
+    ) -> Result<QueryPage, CallError> {
+        let history = self.history.of(&caller.principal);
+        let page = history.query_where(question, also).await;
+        page.map_err(CallError::failed)
+    }
+
+    /// The events that match the question, or the first that arrive and match within this many seconds.
+    /// Returns early when the edge drains; the question then begins where the caller may continue.
+    pub(crate) async fn wait(
+        &self,
+        caller: &Caller,
+        question: &mut EventQuery,
+        gone: bool,
+        wait_seconds: u64,
+    ) -> Result<QueryPage, CallError> {
+        let began = Instant::now();
+        let until = began + Duration::from_secs(wait_seconds);
+        let mut page = self.ask(caller, question).await?;
+        while page.events.is_empty() && !page.truncated && !gone && Instant::now() < until {
+            question.after = page.through;
+            let history = self.history.of(&caller.principal);
+            let published = self
+                .hub
+                .published_after(page.through, |event| history.shows(question, event));
+            let soon = until.min(Instant::now() + PROGRESS_INTERVAL);
+            if timeout_at(soon, published).await.is_err() {
+                let (waited, all) = (began.elapsed().as_secs_f64(), wait_seconds as f64);
+                let text = Some("waiting for an event");
+                caller.output.progress(waited, Some(all), text).await;
+                continue;
+            }
+            page = self.ask(caller, question).await?;
+            if page.through == question.after {
+                // The edge drains.
+                break;
+            }
+        }
+        Ok(page)
+    }
+
+    /// The position of a cursor, and whether something after it is gone: the log may have been replaced,
+    /// or may have lost its end.
+    pub(crate) async fn position_of(
+        &self,
+        caller: &Caller,
+        cursor: Option<&str>,
+    ) -> Result<(Sequence, bool), CallError> {
+        let Some(cursor) = cursor else {
+            return Ok((Sequence::START, false));
+        };
+        let cursor = Cursor::parse(cursor, scope(caller))
+            .map_err(|error| InputError::new("cursor", &error.to_string()))?;
+        let resolved = self.hub.resolve(Begin::After(cursor)).await;
+        resolved.map_err(CallError::failed)
+    }
+
+    /// Where this server is in the log now.
+    pub(crate) fn position(&self) -> LogPosition {
+        self.hub.position()
+    }
+
+    /// The caller's cursor for a position.
+    pub(crate) fn cursor(&self, caller: &Caller, position: Sequence) -> String {
+        let reader = self.hub.reader(scope(caller));
+        reader.cursor(position).to_string()
+    }
+}
+
+fn scope(caller: &Caller) -> CursorScope {
+    CursorScope::events(&caller.principal.id)
+}

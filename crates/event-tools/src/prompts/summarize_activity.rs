@@ -1,0 +1,101 @@
+//! `summarize_activity`: what happened in a repository since a time.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use mcp::{
+    params::InputError,
+    prompt::{GetParams, PromptArgument, PromptDescriptor, PromptMessage, PromptResult},
+};
+use mcp_server::{
+    CallError, Caller, Policy, RateClass,
+    prompt::{Prompt, required},
+};
+use model::{Clock, Timestamp};
+
+use super::activity::{DATA_NOTE, RecentActivity, Repository};
+use crate::events::EventAccess;
+
+/// Events that are activity.
+const EVENTS: usize = 200;
+/// Default of `since`: this long ago.
+const SINCE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The prompt.
+pub(crate) struct SummarizeActivity {
+    events: EventAccess,
+    clock: Arc<dyn Clock>,
+}
+
+impl SummarizeActivity {
+    pub(crate) fn new(events: EventAccess, clock: Arc<dyn Clock>) -> Self {
+        Self { events, clock }
+    }
+}
+
+#[async_trait]
+impl Prompt for SummarizeActivity {
+    fn descriptor(&self) -> PromptDescriptor {
+        PromptDescriptor {
+            name: "summarize_activity",
+            title: "Summarize a repository's activity",
+            description: "The events of a repository since a time, and the question what they come to.",
+            arguments: vec![
+                required("owner", "Login of the repository's owner"),
+                required("repo", "Name of the repository"),
+                PromptArgument {
+                    required: false,
+                    ..required(
+                        "since",
+                        "Only what came at or after this time (RFC 3339); a day by default",
+                    )
+                },
+            ],
+        }
+    }
+
+    fn policy(&self) -> Policy {
+        Policy::read(RateClass::Store)
+    }
+
+    async fn get(&self, caller: &Caller, params: &GetParams) -> Result<PromptResult, CallError> {
+        let repository = Repository::read(caller, params)?;
+        let since = match params.arguments.get("since").map(String::as_str) {
+            None | Some("") => self.clock.now().minus(SINCE),
+            Some(text) => Timestamp::parse(text).ok_or_else(|| {
+                let reason = "use RFC 3339, for instance 2026-11-20T10:00:00Z";
+                InputError::new("arguments.since", reason)
+            })?,
+        };
+        let activity = RecentActivity::recent(
+            &self.events,
+            caller,
+            &repository,
+            Some(since),
+            EVENTS,
+            &|_| true,
+        )
+        .await?;
+        let Repository { owner, repo } = &repository;
+        let count = activity.len();
+        let newest = if activity.has_more {
+            " (the newest)"
+        } else {
+            ""
+        };
+        let task = format!(
+            "Summarize what happened in {owner}/{repo} since {since}: {count} events{newest}. {DATA_NOTE}"
+        );
+        let question = "Judging by the attached data alone, write a short summary for somebody who works on \
+             the repository: what was opened, closed and decided, what is stuck, and what needs an answer. \
+             Group by issue or pull request and name each by its number. Leave out what does not matter.";
+        Ok(PromptResult {
+            description: Some(format!("Activity in {owner}/{repo} since {since}")),
+            messages: vec![
+                PromptMessage::user(task),
+                activity.message(&repository),
+                PromptMessage::user(question),
+            ],
+        })
+    }
+}

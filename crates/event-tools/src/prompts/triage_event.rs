@@ -1,0 +1,103 @@
+//! `triage_event`: what is to be done about an issue or pull request.
+
+use async_trait::async_trait;
+use mcp::{
+    params::InputError,
+    prompt::{GetParams, PromptDescriptor, PromptMessage, PromptResult},
+};
+use mcp_server::{
+    CallError, Caller, Policy, RateClass,
+    prompt::{Prompt, argument, required},
+};
+use model::{EventFacts, ResourceType, ResourceUri};
+
+use super::activity::{DATA_NOTE, RecentActivity, Repository, resource};
+use crate::{events::EventAccess, resources::GithubResources};
+
+/// Events of the item that are activity.
+const EVENTS: usize = 20;
+/// GitHub numbers both in one sequence.
+const KINDS: [ResourceType; 2] = [ResourceType::ISSUE, ResourceType::PULL_REQUEST];
+
+/// The prompt.
+pub(crate) struct TriageEvent {
+    events: EventAccess,
+    github: GithubResources,
+}
+
+impl TriageEvent {
+    pub(crate) fn new(events: EventAccess, github: GithubResources) -> Self {
+        Self { events, github }
+    }
+}
+
+#[async_trait]
+impl Prompt for TriageEvent {
+    fn descriptor(&self) -> PromptDescriptor {
+        PromptDescriptor {
+            name: "triage_event",
+            title: "Triage an issue or pull request",
+            description: "The item as last known and its newest events, and the question what to do about it.",
+            arguments: vec![
+                required("owner", "Login of the repository's owner"),
+                required("repo", "Name of the repository"),
+                required("number", "Number of the issue or pull request"),
+            ],
+        }
+    }
+
+    fn policy(&self) -> Policy {
+        Policy::read(RateClass::Store)
+    }
+
+    async fn get(&self, caller: &Caller, params: &GetParams) -> Result<PromptResult, CallError> {
+        let repository = Repository::read(caller, params)?;
+        let number: u64 = argument(params, "number")
+            .parse()
+            .map_err(|_| InputError::new("arguments.number", "not a whole number such as 7"))?;
+        let item = item(&self.github, caller, &repository, number).await?;
+        let is_of_item = |event: &EventFacts| {
+            event.number == Some(number) && KINDS.contains(&event.resource_type)
+        };
+        let activity =
+            RecentActivity::recent(&self.events, caller, &repository, None, EVENTS, &is_of_item)
+                .await?;
+        if item.is_none() && activity.len() == 0 {
+            let reason = "nothing is known of an issue or pull request with this number";
+            return Err(InputError::new("arguments.number", reason).into());
+        }
+        let Repository { owner, repo } = &repository;
+        let task = format!("Triage {owner}/{repo}#{number}. {DATA_NOTE}");
+        let question = "Judging by the attached data alone, say: what this is about in one sentence; how \
+             urgent it is and why; which labels and which assignee would fit, if that shows; what is \
+             missing to act on it; and the next step. Name the events that your judgement rests on by \
+             their id.";
+        let mut messages = vec![PromptMessage::user(task)];
+        messages.extend(item);
+        messages.push(activity.message(&repository));
+        messages.push(PromptMessage::user(question));
+        Ok(PromptResult {
+            description: Some(format!("Triage of {owner}/{repo}#{number}")),
+            messages,
+        })
+    }
+}
+
+/// The item as last known.
+async fn item(
+    github: &GithubResources,
+    caller: &Caller,
+    repository: &Repository,
+    number: u64,
+) -> Result<Option<PromptMessage>, CallError> {
+    let (owner, repo) = (&repository.owner, &repository.repo);
+    let uris = KINDS
+        .iter()
+        .filter_map(|kind| ResourceUri::numbered(kind, owner, Some(repo), number));
+    for uri in uris {
+        if let Some(json) = github.content(caller, &uri).await? {
+            return Ok(Some(resource(&uri.to_string(), json)));
+        }
+    }
+    Ok(None)
+}

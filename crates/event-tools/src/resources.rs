@@ -1,0 +1,146 @@
+//! `github://` resources: which there are, and what is in them.
+
+use std::sync::Arc;
+
+use access::Principal;
+use async_trait::async_trait;
+use event_flow::{
+    query::{EventQuery, Order},
+    raw_events::raw_events,
+};
+use mcp::resource::{Contents, ResourceDescriptor, TemplateDescriptor};
+use mcp_server::{CallError, Caller, Policy, RateClass, resource::ResourceSource};
+use model::{Filter, FilterSet, ResourceUri, Sequence};
+use ports::ResourceReader;
+use serde_json::json;
+
+use crate::events::EventAccess;
+
+/// Events in the content of an event list.
+const LISTED_EVENTS: usize = 50;
+
+/// URI template, name and description of what has no fixed URI.
+pub(crate) const TEMPLATES: [(&str, &str, &str); 6] = [
+    (
+        "github://events/{owner}",
+        "owner-events",
+        "The newest events of an owner",
+    ),
+    (
+        "github://events/{owner}/{repo}",
+        "repo-events",
+        "The newest events of a repository",
+    ),
+    (
+        "github://issues/{owner}/{repo}/{number}",
+        "issue",
+        "An issue as last known",
+    ),
+    (
+        "github://pulls/{owner}/{repo}/{number}",
+        "pull",
+        "A pull request as last known",
+    ),
+    (
+        "github://milestones/{owner}/{repo}/{number}",
+        "milestone",
+        "A milestone as last known",
+    ),
+    (
+        "github://projects/{owner}/{number}",
+        "project",
+        "A project as last known",
+    ),
+];
+
+/// The resources. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct GithubResources {
+    events: EventAccess,
+    reader: Arc<dyn ResourceReader>,
+}
+
+impl GithubResources {
+    pub(crate) fn new(events: EventAccess, reader: Arc<dyn ResourceReader>) -> Self {
+        Self { events, reader }
+    }
+
+    /// The contents of a resource as JSON. `None`: it is not there, or the caller may not see it.
+    ///
+    /// # Errors
+    /// A store or the sync role does not answer.
+    pub(crate) async fn content(
+        &self,
+        caller: &Caller,
+        uri: &ResourceUri,
+    ) -> Result<Option<String>, CallError> {
+        if !caller.principal.sees.allows_uri(uri) {
+            return Ok(None);
+        }
+        if let ResourceUri::Events { owner, repo } = uri {
+            let filter = Filter {
+                owner: owner.clone(),
+                repo: repo.clone(),
+                ..Filter::default()
+            };
+            return self.event_list(caller, filter).await.map(Some);
+        }
+        let state = self.reader.get_resource(uri, caller.trace).await;
+        let state = state.map_err(CallError::failed)?;
+        let state = state.filter(|state| !state.deleted);
+        Ok(state.map(|state| String::from_utf8_lossy(&state.json).into_owned()))
+    }
+
+    async fn event_list(&self, caller: &Caller, filter: Filter) -> Result<String, CallError> {
+        let question = EventQuery {
+            filters: FilterSet::new(vec![filter]).expect("one filter is within the bounds"),
+            after: Sequence::START,
+            from: None,
+            to: None,
+            order: Order::NewestFirst,
+            limit: LISTED_EVENTS,
+        };
+        let page = self.events.ask(caller, &question).await?;
+        let cursor = self.events.cursor(caller, page.through);
+        let events = raw_events(page.events);
+        Ok(json!({ "events": events, "cursor": cursor }).to_string())
+    }
+}
+
+#[async_trait]
+impl ResourceSource for GithubResources {
+    fn resources(&self) -> Vec<ResourceDescriptor> {
+        let description = "The newest events of everything, newest first, with a cursor";
+        vec![ResourceDescriptor {
+            uri: "github://events".to_owned(),
+            name: "events".to_owned(),
+            title: Some("Recent events".to_owned()),
+            description: Some(description.to_owned()),
+            mime_type: Some("application/json".to_owned()),
+        }]
+    }
+
+    fn templates(&self) -> Vec<TemplateDescriptor> {
+        let template = |(uri, name, description): (&str, &str, &str)| TemplateDescriptor {
+            uri_template: uri.to_owned(),
+            name: name.to_owned(),
+            title: None,
+            description: Some(description.to_owned()),
+            mime_type: Some("application/json".to_owned()),
+        };
+        TEMPLATES.into_iter().map(template).collect()
+    }
+
+    async fn read(&self, caller: &Caller, uri: &str) -> Result<Option<Contents>, CallError> {
+        let _admitted = caller.admit(Policy::read(RateClass::Store))?;
+        let Ok(parsed) = ResourceUri::parse(uri) else {
+            return Ok(None);
+        };
+        let json = self.content(caller, &parsed).await?;
+        Ok(json.map(|json| Contents::json(uri, json)))
+    }
+
+    fn is_subscribable(&self, principal: &Principal, uri: &str) -> bool {
+        ResourceUri::parse(uri).is_ok_and(|uri| principal.sees.allows_uri(&uri))
+    }
+}

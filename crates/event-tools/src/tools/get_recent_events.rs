@@ -1,0 +1,75 @@
+//! `get_recent_events`: the newest events, newest first.
+
+use async_trait::async_trait;
+use event_flow::query::{EventQuery, MAX_QUERY_EVENTS, Order};
+use mcp::tool::{Annotations, CallParams, CallResult, ToolDescriptor};
+use mcp_server::{CallError, Caller, Policy, RateClass, tool::Tool};
+use model::Sequence;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    filters::{self, EventsOutput, FilterInput},
+    structured,
+};
+use crate::events::EventAccess;
+
+const NAME: &str = "get_recent_events";
+const DEFAULT_LIMIT: usize = 50;
+
+/// Input.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "Input")]
+struct RecentInput {
+    /// An event has to match one of these; no filter means every event.
+    #[serde(default)]
+    filters: Vec<FilterInput>,
+    /// Maximum number of events to return (default 50).
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1000))]
+    limit: Option<usize>,
+}
+
+/// The tool.
+#[derive(Clone)]
+pub(crate) struct GetRecentEvents {
+    events: EventAccess,
+}
+
+impl GetRecentEvents {
+    pub(crate) fn new(events: EventAccess) -> Self {
+        Self { events }
+    }
+}
+
+#[async_trait]
+impl Tool for GetRecentEvents {
+    fn descriptor(&self) -> ToolDescriptor {
+        ToolDescriptor::new::<RecentInput>(
+            NAME,
+            "Recent GitHub events",
+            "The newest GitHub events, newest first, and a cursor from which replay_events continues.",
+            Annotations::read_only(),
+        )
+        .with_output::<EventsOutput>()
+    }
+
+    fn policy(&self) -> Policy {
+        Policy::read(RateClass::Store)
+    }
+
+    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {
+        let input: RecentInput = call.arguments()?;
+        let question = EventQuery {
+            filters: filters::read(&input.filters)?,
+            after: Sequence::START,
+            from: None,
+            to: None,
+            order: Order::NewestFirst,
+            limit: filters::limit(input.limit, DEFAULT_LIMIT, MAX_QUERY_EVENTS)?,
+        };
+        let page = self.events.ask(caller, &question).await?;
+        structured(&EventsOutput::of(&self.events, caller, page))
+    }
+}

@@ -1,0 +1,24 @@
+//! The tools, one file each.
+
+mod filters;
+mod get_recent_events;
+mod manage_events;
+mod replay_events;
+mod subscribe_to_events;
+mod wait_for_events;
+
+use mcp::tool::CallResult;
+use mcp_server::CallError;
+use serde::Serialize;
+
+pub(crate) use get_recent_events::GetRecentEvents;
+pub(crate) use manage_events::ManageEvents;
+pub(crate) use replay_events::ReplayEvents;
+pub(crate) use subscribe_to_events::SubscribeToEvents;
+pub(crate) use wait_for_events::WaitForEvents;
+
+/// A result that fits the tool's output schema.
+fn structured(data: &impl Serialize) -> Result<CallResult, CallError> {
+    CallResult::structured(data)
+        .map_err(|_| mcp::RpcError::invalid_params("events: an event cannot be encoded").into())
+}

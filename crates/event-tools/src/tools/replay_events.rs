@@ -1,0 +1,113 @@
+//! `replay_events`: the events after a cursor or a time, in order and without a gap; can wait for more.
+
+use async_trait::async_trait;
+use event_flow::query::{EventQuery, Order};
+use mcp::{
+    params::InputError,
+    tool::{Annotations, CallParams, CallResult, ToolDescriptor},
+};
+use mcp_server::{CallError, Caller, Policy, RateClass, tool::Tool};
+use model::Timestamp;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    filters::{self, EventsOutput, FilterInput},
+    structured,
+};
+use crate::events::EventAccess;
+
+const NAME: &str = "replay_events";
+const DEFAULT_LIMIT: usize = 100;
+const MAX_EVENTS: usize = 1000;
+/// Below the 60 s after which the strictest balancers cut an answer that has not begun.
+pub(super) const MAX_WAIT_SECONDS: u64 = 50;
+
+/// Input.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "Input")]
+struct ReplayInput {
+    /// Continue after this cursor (of get_recent_events, replay_events, subscribe_to_events or the id of a
+    /// frame of GET /events/stream).
+    #[serde(default)]
+    cursor: Option<String>,
+    /// Only events received at or after this time (RFC 3339).
+    #[serde(default)]
+    from: Option<String>,
+    /// Only events received before this time (RFC 3339).
+    #[serde(default)]
+    to: Option<String>,
+    /// An event has to match one of these; no filter means every event.
+    #[serde(default)]
+    filters: Vec<FilterInput>,
+    /// Maximum number of events to return (default 100).
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1000))]
+    limit: Option<usize>,
+    /// Seconds to wait for an event if there is none yet (default 0).
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 50))]
+    wait_seconds: u64,
+}
+
+/// The tool.
+#[derive(Clone)]
+pub(crate) struct ReplayEvents {
+    events: EventAccess,
+}
+
+impl ReplayEvents {
+    pub(crate) fn new(events: EventAccess) -> Self {
+        Self { events }
+    }
+}
+
+#[async_trait]
+impl Tool for ReplayEvents {
+    fn descriptor(&self) -> ToolDescriptor {
+        ToolDescriptor::new::<ReplayInput>(
+            NAME,
+            "Replay GitHub events",
+            "GitHub events after a cursor or since a time, oldest first, without gaps. Pass the cursor of the \
+             answer to the next call. `truncated` means that events after the cursor are no longer kept.",
+            Annotations::read_only(),
+        )
+        .with_output::<EventsOutput>()
+    }
+
+    fn policy(&self) -> Policy {
+        Policy::read(RateClass::Wait)
+    }
+
+    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {
+        let input: ReplayInput = call.arguments()?;
+        if input.wait_seconds > MAX_WAIT_SECONDS {
+            let reason = format!("must be from 0 to {MAX_WAIT_SECONDS}");
+            return Err(InputError::new("waitSeconds", &reason).into());
+        }
+        let events = &self.events;
+        let (after, gone) = events.position_of(caller, input.cursor.as_deref()).await?;
+        let mut question = EventQuery {
+            filters: filters::read(&input.filters)?,
+            after,
+            from: time("from", input.from.as_deref())?,
+            to: time("to", input.to.as_deref())?,
+            order: Order::OldestFirst,
+            limit: filters::limit(input.limit, DEFAULT_LIMIT, MAX_EVENTS)?,
+        };
+        let page = events.wait(caller, &mut question, gone, input.wait_seconds);
+        let mut page = page.await?;
+        page.truncated |= gone;
+        structured(&EventsOutput::of(events, caller, page))
+    }
+}
+
+fn time(field: &str, text: Option<&str>) -> Result<Option<Timestamp>, InputError> {
+    let parse = |text| {
+        Timestamp::parse(text).ok_or_else(|| {
+            InputError::new(field, "use RFC 3339, for instance 2026-11-20T10:00:00Z")
+        })
+    };
+    text.map(parse).transpose()
+}

@@ -1,0 +1,158 @@
+//! `subscribe_to_events`: events pushed as they happen.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mcp::{
+    params::InputError,
+    tool::{Annotations, CallParams, CallResult, ToolDescriptor},
+};
+use mcp_server::{CallError, Caller, Policy, RateClass, tool::Tool};
+use model::{Clock, FilterSet, IdSource, Subscription, SubscriptionId};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    filters::{self, FilterInput},
+    structured,
+};
+use crate::{
+    events::EventAccess,
+    sessions::{SessionEditor, change_session},
+};
+
+const NAME: &str = "subscribe_to_events";
+/// Subscriptions of one session.
+const MAX_SUBSCRIPTIONS: usize = 64;
+
+/// Input.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "Input")]
+struct SubscribeInput {
+    /// An event has to match one of these; no filter means every event.
+    #[serde(default)]
+    filters: Vec<FilterInput>,
+}
+
+/// Output.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "Output")]
+struct SubscribeOutput {
+    /// Pass it to manage_events to unsubscribe; absent where the protocol has no sessions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subscription_id: Option<String>,
+    /// Events after this cursor are covered; replay_events continues from it.
+    cursor: String,
+    /// How they arrive.
+    delivery: &'static str,
+    /// Resources to listen to where the protocol has no sessions (`subscriptions/listen`).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    listen_uris: Vec<String>,
+}
+
+/// The tool.
+#[derive(Clone)]
+pub(crate) struct SubscribeToEvents {
+    events: EventAccess,
+    sessions: Arc<dyn SessionEditor>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+}
+
+impl SubscribeToEvents {
+    pub(crate) fn new(
+        events: EventAccess,
+        sessions: Arc<dyn SessionEditor>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+    ) -> Self {
+        Self {
+            events,
+            sessions,
+            clock,
+            ids,
+        }
+    }
+}
+
+#[async_trait]
+impl Tool for SubscribeToEvents {
+    fn descriptor(&self) -> ToolDescriptor {
+        ToolDescriptor::new::<SubscribeInput>(
+            NAME,
+            "Subscribe to GitHub events",
+            "Push GitHub events to this client as they happen, as notifications/message with logger \
+             github.events on the session's stream. Protocol versions without sessions get the resources to \
+             listen to instead, and a cursor for replay_events.",
+            Annotations::additive(),
+        )
+        .with_output::<SubscribeOutput>()
+    }
+
+    fn policy(&self) -> Policy {
+        Policy::read(RateClass::Store)
+    }
+
+    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {
+        let input: SubscribeInput = call.arguments()?;
+        let filters = filters::read(&input.filters)?;
+        // Taken before the subscription is stored: what happens in between is covered.
+        let since = self.events.position();
+        let cursor = self.events.cursor(caller, since.sequence);
+        if caller.session.is_none() {
+            return structured(&SubscribeOutput {
+                subscription_id: None,
+                cursor,
+                delivery: "call subscriptions/listen with resourceSubscriptions = listenUris, and \
+                           replay_events with the cursor at each notifications/resources/updated",
+                listen_uris: uris(&filters),
+            });
+        }
+        let id = SubscriptionId::new(&self.ids.uuid()).expect("a UUID fits a subscription id");
+        let now = self.clock.now();
+        let stored = change_session(&*self.sessions, caller, |session| {
+            let room = session.subscriptions.len() < MAX_SUBSCRIPTIONS;
+            if room {
+                let (id, filters) = (id.clone(), filters.clone());
+                let wish = session.next_wish();
+                session.subscriptions.push(Subscription {
+                    id,
+                    filters,
+                    since,
+                    created_at: now,
+                    wish,
+                });
+            }
+            room
+        });
+        if !stored.await? {
+            let reason = format!("a session has at most {MAX_SUBSCRIPTIONS} subscriptions");
+            return Err(InputError::new("filters", &reason).into());
+        }
+        structured(&SubscribeOutput {
+            subscription_id: Some(id.to_string()),
+            cursor,
+            delivery: "notifications/message with logger github.events on the session's GET stream",
+            listen_uris: Vec::new(),
+        })
+    }
+}
+
+/// The event lists that together hold whatever the filters let through.
+fn uris(filters: &FilterSet) -> Vec<String> {
+    let uri = |filter: &model::Filter| {
+        let lower = |name: &Option<String>| name.as_deref().map(str::to_ascii_lowercase);
+        let owner = lower(&filter.owner);
+        let repo = owner.as_ref().and_then(|_| lower(&filter.repo));
+        model::ResourceUri::Events { owner, repo }.to_string()
+    };
+    let mut uris: Vec<_> = filters.filters().iter().map(uri).collect();
+    if uris.is_empty() {
+        uris.push("github://events".to_owned());
+    }
+    uris.sort();
+    uris.dedup();
+    uris
+}

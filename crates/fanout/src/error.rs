@@ -1,0 +1,55 @@
+//! What can go wrong between a request and its stream.
+
+use access::Denied;
+use model::{Classified, ErrorClass, PublicError};
+use ports::EventLogError;
+use tokio::time::error::Elapsed;
+
+use crate::bounds::StreamBound;
+
+/// Why a stream is not opened, or a position not found.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// Readiness has not been reached.
+    #[error("the edge has not reached the event log yet")]
+    NotReady,
+    /// A bound on streams is reached.
+    #[error("this edge serves at most {max_streams} {bound}")]
+    TooManyStreams {
+        /// The bound.
+        max_streams: usize,
+        /// What sets it.
+        bound: StreamBound,
+    },
+    /// The token was revoked while the stream was being opened.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The log cannot be read.
+    #[error("event log failed")]
+    Log(#[from] EventLogError),
+    /// The log did not answer in time.
+    #[error("the event log did not answer in time")]
+    Timeout(#[from] Elapsed),
+}
+
+impl Classified for HubError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::NotReady | Self::Timeout(_) => ErrorClass::Transient,
+            Self::TooManyStreams { .. } => ErrorClass::Overloaded,
+            Self::Denied(_) => ErrorClass::Unauthorized,
+            Self::Log(error) => error.class(),
+        }
+    }
+}
+
+impl PublicError for HubError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotReady => "not-ready",
+            Self::TooManyStreams { .. } => "too-many-streams",
+            Self::Denied(denied) => denied.code(),
+            Self::Log(_) | Self::Timeout(_) => "event-log-unavailable",
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! The output of an open stream: a position in the ring, and the log once the position has fallen
+//! off the ring.
+//!
+//! A feed is driven by hyper's body or by a reactor ([`stream_driver`]), and does not know which.
+//! Its position covers only what the client's socket took, so nothing is stored for a slow client.
+
+mod reading;
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{BufMut, Bytes};
+use futures_util::future::BoxFuture;
+use model::{Sequence, Timestamp};
+use stream_driver::{Fill, Outgoing, Progress, Source};
+use tracing::info;
+
+use super::{
+    format::{Ending, Reader, lost_mail, mail},
+    hub::Hub,
+    inbox::{Inbox, MailStream, Mailed, answers},
+    interest::Interest,
+    pages::{LogPage, PageResult},
+    stream::Stream,
+};
+use crate::{
+    limits::{FAREWELL_PATIENCE, RETRY_MILLIS},
+    metrics::{CutReason, GapReason},
+};
+
+/// Changes of interest that moved the stream back and are remembered until it has caught up again.
+/// If a session changes more often than that, some events are sent twice, and none is missed.
+const MAX_REWINDS: usize = 8;
+
+/// A comment line: it keeps proxies from cutting an idle stream (MCP 2026-07-28, Streamable HTTP).
+const HEARTBEAT: &[u8] = b":\n\n";
+
+/// An open stream as its driver sees it. Dropping it closes the stream.
+pub struct Feed {
+    hub: Arc<Hub>,
+    stream: Arc<Stream>,
+    slot: usize,
+    reader: Reader,
+    /// The client's socket has taken every wanted event up to here.
+    position: Sequence,
+    /// The edge's position when the stream began: events that the client had missed before do not
+    /// count as lag.
+    began_at: Sequence,
+    interest: Arc<Interest>,
+    /// Empty except for the short time after a change of interest that moved the stream back.
+    rewinds: Vec<Rewind>,
+    /// There is more between the position and the head, regardless of the marks.
+    more: bool,
+    opening: Option<Bytes>,
+    log: Option<BoxFuture<'static, PageResult>>,
+    /// The page that a stream behind the ring is reading.
+    page: Option<Arc<LogPage>>,
+    /// The session's mailbox; only the streams of sessions have one.
+    inbox: Option<Box<Inbox>>,
+    /// The time at which the newest of the events being sent was received, if this stream is
+    /// measured.
+    newest: Option<Timestamp>,
+    wrote_since_beat: bool,
+}
+
+/// A session added a subscription while its stream was open, so the stream moved back. Events that
+/// match its earlier interest have already been sent.
+struct Rewind {
+    before: Arc<Interest>,
+    /// The position from which the stream moved back.
+    until: Sequence,
+}
+
+impl Feed {
+    pub(crate) fn new(hub: Arc<Hub>, stream: Arc<Stream>, slot: usize, reader: Reader) -> Self {
+        hub.metrics.opened(stream.kind);
+        Self {
+            interest: stream.interest(),
+            hub,
+            stream,
+            slot,
+            reader,
+            position: Sequence::START,
+            began_at: Sequence::START,
+            rewinds: Vec::new(),
+            more: true,
+            opening: None,
+            log: None,
+            page: None,
+            inbox: None,
+            newest: None,
+            wrote_since_beat: false,
+        }
+    }
+
+    pub(crate) fn begin(&mut self, position: Sequence, truncated: bool, opening: Bytes) {
+        self.position = position;
+        self.began_at = self.hub.ring.head();
+        let mut out = bytes::BytesMut::from(opening);
+        if truncated {
+            self.stream
+                .format
+                .truncated(&self.interest, self.reader, position, &mut out);
+        }
+        self.opening = Some(out.freeze()).filter(|opening| !opening.is_empty());
+    }
+
+    /// Makes the stream read the session's mailbox too; the client has the inbox up to `known`.
+    pub fn read_inbox(&mut self, inbox: Inbox, known: Sequence) {
+        if inbox.has_answers() {
+            self.hub.streams.carry_answers(self.slot);
+        }
+        self.reader.inbox = known;
+        self.inbox = Some(Box::new(inbox));
+    }
+
+    /// Adds what the session's mailbox has; returns whether it added anything.
+    fn fill_mail(&mut self, cx: &mut Context<'_>, out: &mut Outgoing) -> bool {
+        let Some(inbox) = self.inbox.as_mut() else {
+            return false;
+        };
+        let (of, page) = match inbox.poll(cx, self.stream.take_mail()) {
+            None => return false,
+            Some(Mailed::Page(of, page)) => (of, page),
+            Some(Mailed::Gone) => {
+                // Wakes this stream, which then sends its farewell.
+                self.stream.end(Ending::SessionEnded);
+                return false;
+            }
+        };
+        if page.resumes_after.is_some() {
+            self.hub.metrics.gap(GapReason::Trimmed);
+        }
+        if of == MailStream::Answers {
+            out.keep(|out| answers(&page, out));
+            return true;
+        }
+        let reader = &mut self.reader;
+        out.keep(|out| {
+            if let Some(resumes_after) = page.resumes_after {
+                reader.inbox = resumes_after;
+                lost_mail(reader.cursor(self.position), out);
+            }
+            for message in &page.messages {
+                reader.inbox = message.sequence;
+                mail(reader.cursor(self.position), &message.item, out);
+            }
+        });
+        inbox.tell();
+        true
+    }
+
+    /// The stream as the other components see it.
+    #[cfg(test)]
+    pub(crate) fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// Ends the stream; the first reason stays.
+    pub fn end(&self, ending: Ending) {
+        self.stream.end(ending);
+    }
+
+    /// What the stream wants from now on; an older revision than the present one is ignored.
+    pub fn set_interest(&self, interest: Interest) {
+        self.stream.set_interest(interest);
+    }
+
+    /// The session changed its subscriptions: moves back to where the added ones begin. The events
+    /// from there on are compared again, because a mark does not cover subscriptions that were
+    /// added since.
+    fn change_interest(&mut self, interest: Arc<Interest>) {
+        let before = std::mem::replace(&mut self.interest, interest);
+        self.reader.wishes = self.interest.wishes;
+        self.more = true;
+        let Some(since) = self.interest.earliest_added(&before) else {
+            return;
+        };
+        if since < self.position {
+            if self.rewinds.len() == MAX_REWINDS {
+                self.rewinds.remove(0);
+            }
+            self.rewinds.push(Rewind {
+                before,
+                until: self.position,
+            });
+            self.position = since;
+        }
+    }
+
+    /// Moves forward to a position, never back.
+    fn move_to(&mut self, position: Sequence) {
+        self.position = self.position.max(position);
+        if !self.rewinds.is_empty() {
+            self.rewinds.retain(|rewind| rewind.until > self.position);
+        }
+    }
+
+    /// The reason to cut a client that takes nothing and has been behind for this long; `None` to
+    /// keep waiting.
+    fn impatience(&self, behind: Duration) -> Option<CutReason> {
+        let (ending, patience) = (self.stream.ending(), self.hub.bounds.patience);
+        // A reader without the right to read gets no further time; the others may still read their
+        // farewell.
+        if ending == Some(Ending::Revoked) {
+            Some(CutReason::Revoked)
+        } else if patience.is_over(behind) {
+            Some(CutReason::Time)
+        } else if patience.is_far(self.events_behind(), behind) {
+            Some(CutReason::Lag)
+        } else if ending.is_some() && behind >= FAREWELL_PATIENCE {
+            Some(CutReason::Ended)
+        } else {
+            None
+        }
+    }
+
+    /// Adds the news other than events; returns whether it added anything.
+    fn fill_news(&mut self, out: &mut Outgoing) -> bool {
+        let Some(news) = self.stream.take_news() else {
+            return false;
+        };
+        out.keep(|out| self.stream.format.news(&news, out));
+        !out.is_empty()
+    }
+
+    fn fill(&mut self, cx: &mut Context<'_>, out: &mut Outgoing) -> bool {
+        if let Some(opening) = self.opening.take() {
+            out.keep(|out| out.put_slice(&opening));
+            return true;
+        }
+        // Mail before events: there is little of it, and a stream that is behind has many events.
+        let said = self.fill_news(out) || self.fill_mail(cx, out) || self.fill_events(cx, out);
+        if said {
+            self.wrote_since_beat = true;
+            return true;
+        }
+        if self.stream.take_beat() && !std::mem::take(&mut self.wrote_since_beat) {
+            out.keep(|out| out.put_slice(HEARTBEAT));
+            return true;
+        }
+        false
+    }
+}
+
+impl Source for Feed {
+    fn poll_fill(&mut self, cx: &mut Context<'_>, out: &mut Outgoing) -> Poll<Fill> {
+        self.stream.register(cx.waker());
+        if self.opening.is_none()
+            && let Some(ending) = self.stream.ending()
+        {
+            out.keep(|out| self.stream.format.farewell(ending, RETRY_MILLIS, out));
+            return Poll::Ready(Fill::Last);
+        }
+        match self.fill(cx, out) {
+            true => Poll::Ready(Fill::Frames),
+            false => Poll::Pending,
+        }
+    }
+
+    fn taken(&mut self, progress: Progress) {
+        if let Some(position) = progress.position {
+            self.move_to(Sequence(position));
+        }
+        let late = self.newest.take().filter(|_| progress.is_all);
+        let late = late.map(|received| self.hub.clock.now().since(received));
+        let metrics = &self.hub.metrics;
+        metrics.delivered(self.stream.kind, progress.events, late);
+        if !progress.is_all {
+            self.more = true;
+            // A client that does not read holds no page meanwhile, and gets it from the cache
+            // again.
+            self.page = None;
+        }
+    }
+
+    fn is_catching_up(&self) -> bool {
+        self.log.is_some() || self.page.is_some()
+    }
+
+    fn gives_up(&self, behind: Duration) -> bool {
+        let Some(why) = self.impatience(behind) else {
+            return false;
+        };
+        let cursor = self.reader.cursor(self.position);
+        info!(
+            %cursor,
+            kind = self.stream.kind.as_str(),
+            why = why.as_str(),
+            behind_seconds = behind.as_secs(),
+            "stream cut: its client does not read"
+        );
+        self.hub.metrics.cut(why);
+        true
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.hub.streams.remove(self.slot);
+        self.hub.metrics.closed(self.stream.kind);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,221 @@
+//! The sources of a feed's events: the ring, or pages of the log.
+
+use std::{sync::Arc, task::Context, time::Duration};
+
+use model::Sequence;
+use stream_driver::Outgoing;
+use tracing::{debug, warn};
+
+use super::{Feed, Rewind};
+use crate::{
+    format::{Format, Reader},
+    interest::Interest,
+    limits::{BATCH_BYTES, BATCH_EVENTS, CATCH_UP_PAUSE},
+    metrics::GapReason,
+    pages::PageResult,
+    ring::{Entry, Window},
+    stream::Stream,
+};
+
+/// One stream in this many has its latency measured: reading the clock and updating the histogram
+/// for each stream would cost as much as matching.
+const LATENCY_SAMPLE: usize = 8;
+
+/// Parts of the ring without wanted events that a stream reads in one turn before it yields to
+/// others.
+const TURNS: usize = 4;
+
+/// The result of reading the ring.
+enum Turn {
+    Send,
+    /// The position has fallen off the ring.
+    ReadsLog,
+    /// Nothing now; the next mark or change wakes the stream.
+    Idle,
+}
+
+/// The next part to examine.
+struct Look {
+    /// An event that is known to be wanted.
+    wanted: Option<Sequence>,
+}
+
+impl Feed {
+    /// Adds the next events; returns whether it added any.
+    pub(super) fn fill_events(&mut self, cx: &mut Context<'_>, out: &mut Outgoing) -> bool {
+        loop {
+            if let Some(log) = &mut self.log {
+                let std::task::Poll::Ready(page) = log.as_mut().poll(cx) else {
+                    return false;
+                };
+                self.log = None;
+                self.take_page(page, out);
+            } else if self.page.is_some() {
+                self.read_page(out);
+            } else {
+                match self.read_ring(out) {
+                    Turn::Send | Turn::ReadsLog => {}
+                    Turn::Idle => return false,
+                }
+            }
+            if !out.is_empty() {
+                return true;
+            }
+        }
+    }
+
+    /// The distance between the position and this edge's head, counting only events since the
+    /// stream began.
+    pub(super) fn events_behind(&self) -> u64 {
+        let from = self.position.max(self.began_at);
+        self.hub.ring.head().0.saturating_sub(from.0)
+    }
+
+    /// Takes the marks and changes left by other components; `None` if there is nothing to examine.
+    fn take_news(&mut self) -> Option<Look> {
+        // Loaded before the mark is taken: an event that is not marked by then did not concern this
+        // stream.
+        let marked_through = self.hub.streams.marked_through();
+        let pending = self.stream.take_pending();
+        if let Some(interest) = self.stream.take_changed_interest() {
+            self.change_interest(interest);
+        } else if !self.more {
+            let before = pending.map(|pending| Sequence(pending.first.0 - 1));
+            self.move_to(before.unwrap_or(marked_through));
+        }
+        // The interest of an events stream never changes, so the comparison that marked it is still
+        // valid.
+        let sure = pending.filter(|p| p.is_sure && matches!(self.stream.format, Format::Events));
+        (self.more || pending.is_some()).then_some(Look {
+            wanted: sure.map(|pending| pending.first),
+        })
+    }
+
+    /// Examines the ring after the position.
+    fn read_ring(&mut self, out: &mut Outgoing) -> Turn {
+        for _ in 0..TURNS {
+            let Some(look) = self.take_news() else {
+                return Turn::Idle;
+            };
+            let how = (&*self.interest, &*self.rewinds, self.reader);
+            let measures = self.slot.is_multiple_of(LATENCY_SAMPLE);
+            let newest = &mut self.newest;
+            let window = self.hub.ring.read(self.position, BATCH_EVENTS, |entry| {
+                let is_sure = look.wanted == Some(entry.sequence);
+                let is_wanted = visit(&self.stream, how, entry, is_sure, out);
+                if is_wanted && measures {
+                    *newest = Some(entry.event.facts.received_at);
+                }
+                out.len() < BATCH_BYTES
+            });
+            match window {
+                Window::Behind => {
+                    self.more = true;
+                    self.read_log(None);
+                    return Turn::ReadsLog;
+                }
+                Window::Read { through, more } => {
+                    self.more = more;
+                    if !out.is_empty() {
+                        out.through(through.0);
+                        return Turn::Send;
+                    }
+                    self.move_to(through);
+                }
+            }
+        }
+        // A long stretch without wanted events: yield to other streams.
+        self.stream.look_after(self.position);
+        Turn::Idle
+    }
+
+    /// Adds events from the page after the position, as many as fit.
+    fn read_page(&mut self, out: &mut Outgoing) {
+        let Some(page) = &self.page else {
+            return;
+        };
+        let how = (&*self.interest, &*self.rewinds, self.reader);
+        let window = page.read(self.position, BATCH_EVENTS, |entry| {
+            visit(&self.stream, how, entry, false, out);
+            out.len() < BATCH_BYTES
+        });
+        match window {
+            Window::Behind => self.page = None,
+            Window::Read { through, more } => {
+                if !more {
+                    self.page = None;
+                }
+                match out.is_empty() {
+                    true => self.move_to(through),
+                    false => out.through(through.0),
+                }
+            }
+        }
+    }
+
+    /// Reads the log after the position, at once or after a pause.
+    fn read_log(&mut self, pause: Option<Duration>) {
+        let (hub, position) = (Arc::clone(&self.hub), self.position);
+        self.log = Some(Box::pin(async move {
+            if let Some(pause) = pause {
+                tokio::time::sleep(pause).await;
+            }
+            hub.page_after(position).await
+        }));
+    }
+
+    /// Takes a page of the log, and tells the client if events before it are gone.
+    fn take_page(&mut self, page: PageResult, out: &mut Outgoing) {
+        let page = match page {
+            Ok(page) => page,
+            Err(error) => {
+                warn!(%error, "a stream cannot read the log, trying again");
+                self.read_log(Some(CATCH_UP_PAUSE));
+                return;
+            }
+        };
+        let gone = page.gone(self.position);
+        if page.through() <= self.position && gone.is_none() {
+            // The ring had something here and the log does not: that cannot last, so retry slowly.
+            self.read_log(Some(CATCH_UP_PAUSE));
+            return;
+        }
+        self.page = Some(page);
+        if let Some(resumes_after) = gone {
+            self.hub.metrics.gap(GapReason::Trimmed);
+            let (format, reader) = (&self.stream.format, self.reader);
+            out.keep(|out| format.truncated(&self.interest, reader, resumes_after, out));
+            self.move_to(resumes_after);
+        }
+    }
+}
+
+/// Adds an event's frames if the stream wants it; returns whether it does.
+fn visit(
+    stream: &Stream,
+    (interest, rewinds, reader): (&Interest, &[Rewind], Reader),
+    entry: &Entry,
+    is_sure: bool,
+    out: &mut Outgoing,
+) -> bool {
+    if !is_sure && !interest.wants(entry) {
+        return false;
+    }
+    let had = rewinds
+        .iter()
+        .filter(|rewind| entry.sequence <= rewind.until);
+    let had: Vec<_> = had.map(|rewind| &*rewind.before).collect();
+    if had.is_empty() {
+        stream.format.event(interest, entry, reader, out);
+    } else {
+        let rest = interest.without(entry, &had);
+        if !rest.wants(entry) {
+            return false;
+        }
+        stream.format.event(&rest, entry, reader, out);
+    }
+    if let Some(trace) = entry.event.trace {
+        debug!(event_id = %entry.event.facts.id, trace_id = %trace.trace, kind = stream.kind.as_str(), "event written to a stream");
+    }
+    true
+}

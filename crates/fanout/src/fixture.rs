@@ -1,0 +1,328 @@
+//! Fixtures for the fan-out's tests: events, a log whose answers the test releases, and a hub.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use async_trait::async_trait;
+use event_flow::follow::Followed;
+use model::{
+    CursorScope, Epoch, EventFacts, EventId, EventType, Filter, FilterSet, LogPosition,
+    PrincipalId, RandomIds, ResourceId, ResourceType, Sequence, Sequenced, Session, SessionId,
+    Source, StoredEvent, Subscription, SubscriptionId, SystemClock, Timestamp,
+};
+use parking_lot::Mutex;
+use ports::{Appended, EventLog, EventLogError, Head, Page};
+use service_kit::metrics::Registry;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    bounds::{MaxAge, StreamBound, StreamBounds},
+    hub::{Hub, HubParts},
+    interest::Interest,
+    patience::Patience,
+    ring::Ring,
+};
+use crate::metrics::FanoutMetrics;
+
+pub(crate) const EPOCH: Epoch = Epoch(7);
+
+/// An event of issue 1 in `octo/<repo>`; its JSON is about `bytes` long.
+pub(crate) fn event(sequence: u64, repo: &str, bytes: usize) -> Sequenced<StoredEvent> {
+    let facts = EventFacts {
+        id: EventId::new(&format!("e{sequence}")).unwrap(),
+        event_type: EventType::UPDATED,
+        resource_type: ResourceType::ISSUE,
+        resource_id: ResourceId::new("I_1").unwrap(),
+        owner: Some("octo".to_owned()),
+        repo: Some(repo.to_owned()),
+        number: Some(1),
+        actor: None,
+        source: Source::WEBHOOK,
+        tags: Vec::new(),
+        timestamp: Timestamp::default(),
+        received_at: Timestamp::default(),
+    };
+    let filler = "x".repeat(bytes);
+    let json = format!(r#"{{"id":"e{sequence}","filler":"{filler}"}}"#).into();
+    let item = StoredEvent {
+        facts,
+        json,
+        trace: None,
+    };
+    Sequenced {
+        sequence: Sequence(sequence),
+        item,
+    }
+}
+
+/// Events of one repository.
+pub(crate) fn repo_filter(repo: &str) -> FilterSet {
+    FilterSet::new(vec![Filter {
+        repo: Some(repo.to_owned()),
+        ..Filter::default()
+    }])
+    .unwrap()
+}
+
+/// A session without subscriptions.
+pub(crate) fn session() -> Session {
+    Session {
+        id: SessionId::new("s").unwrap(),
+        owner: PrincipalId::anonymous(),
+        protocol_version: "2025-11-25".to_owned(),
+        client_info: serde_json::Value::Null,
+        client_capabilities: serde_json::Value::Null,
+        initialized: true,
+        created_at: Timestamp::default(),
+        subscriptions: Vec::new(),
+        resource_uris: std::collections::BTreeMap::new(),
+        resource_wishes: std::collections::BTreeMap::new(),
+        wishes: 0,
+        log_level: None,
+        streamed: true,
+        stream_tag: 1,
+        ends_with_stream: false,
+    }
+}
+
+/// A session's interest: whole events by repository, and changes of resources, each after a
+/// position.
+pub(crate) fn interest(revision: u64, repos: &[(&str, u64)], uris: &[(&str, u64)]) -> Interest {
+    let at = |since: u64| LogPosition {
+        epoch: EPOCH,
+        sequence: Sequence(since),
+    };
+    let subscription = |(repo, since): &(&str, u64)| Subscription {
+        id: SubscriptionId::new(&format!("{repo}-{since}")).unwrap(),
+        filters: repo_filter(repo),
+        since: at(*since),
+        created_at: Timestamp::default(),
+        wish: 0,
+    };
+    let session = Session {
+        subscriptions: repos.iter().map(subscription).collect(),
+        resource_uris: uris
+            .iter()
+            .map(|(uri, since)| ((*uri).to_owned(), at(*since)))
+            .collect(),
+        ..session()
+    };
+    Interest::of_session(&session, revision, EPOCH)
+}
+
+pub(crate) fn scope() -> CursorScope {
+    CursorScope::events(&PrincipalId::anonymous())
+}
+
+/// A hub that follows `log` from its head on.
+pub(crate) fn hub(log: &Arc<GatedLog>, ring: Ring, max_streams: usize) -> Arc<Hub> {
+    hub_with_age(log, ring, max_streams, MaxAge::new(0, 15))
+}
+
+/// Bounds that limit only the number of streams.
+pub(crate) fn bounds(max_streams: usize) -> StreamBounds {
+    StreamBounds {
+        max_streams,
+        bound: StreamBound::Configured,
+        age: MaxAge::new(0, 15),
+        patience: Patience::default(),
+    }
+}
+
+/// As [`hub`], with a maximum age of streams.
+pub(crate) fn hub_with_age(
+    log: &Arc<GatedLog>,
+    ring: Ring,
+    max_streams: usize,
+    age: MaxAge,
+) -> Arc<Hub> {
+    let bounds = StreamBounds {
+        age,
+        ..bounds(max_streams)
+    };
+    hub_with(log, ring, bounds)
+}
+
+/// The parts of a hub over this log.
+pub(crate) fn parts(
+    log: Arc<dyn EventLog>,
+    metrics: FanoutMetrics,
+    bounds: StreamBounds,
+) -> HubParts {
+    HubParts {
+        log,
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(RandomIds),
+        metrics,
+        bounds,
+        draining: CancellationToken::new(),
+    }
+}
+
+/// As [`hub`], with bounds of its own.
+pub(crate) fn hub_with(log: &Arc<GatedLog>, ring: Ring, bounds: StreamBounds) -> Arc<Hub> {
+    let metrics = FanoutMetrics::new(&mut Registry::default());
+    let log: Arc<dyn EventLog> = Arc::<GatedLog>::clone(log);
+    Arc::new(Hub::with_ring(ring, parts(log, metrics, bounds)))
+}
+
+pub(crate) fn started(epoch: Epoch, position: u64) -> Followed {
+    let position = Sequence(position);
+    Followed::Started {
+        epoch,
+        position,
+        head: position,
+    }
+}
+
+/// A log that holds its answers until the test releases them, and fails when the test says so.
+#[derive(Debug)]
+pub(crate) struct GatedLog {
+    state: Mutex<State>,
+    reads: Semaphore,
+    fails: AtomicBool,
+    begun: AtomicUsize,
+    page_events: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    events: Vec<Sequenced<StoredEvent>>,
+    trimmed_through: Sequence,
+}
+
+impl State {
+    fn last(&self) -> Sequence {
+        self.events
+            .last()
+            .map_or(self.trimmed_through, |event| event.sequence)
+    }
+}
+
+impl GatedLog {
+    /// Reads return up to `page_events` events, and wait for [`GatedLog::let_reads`].
+    pub(crate) fn new(page_events: usize) -> Arc<Self> {
+        let (state, fails) = (Mutex::default(), AtomicBool::new(false));
+        Arc::new(Self {
+            state,
+            reads: Semaphore::new(0),
+            fails,
+            begun: AtomicUsize::new(0),
+            page_events,
+        })
+    }
+
+    /// A log that answers at once.
+    pub(crate) fn open() -> Arc<Self> {
+        let log = Self::new(256);
+        log.let_reads(10_000);
+        log
+    }
+
+    pub(crate) fn let_reads(&self, count: usize) {
+        self.reads.add_permits(count);
+    }
+
+    /// Number of reads that have begun so far.
+    pub(crate) fn begun(&self) -> usize {
+        self.begun.load(Ordering::SeqCst)
+    }
+
+    async fn answer(&self, op: &'static str) -> Result<(), EventLogError> {
+        self.reads.acquire().await.expect("never closed").forget();
+        match self.fails.swap(false, Ordering::SeqCst) {
+            true => Err(EventLogError::Unavailable {
+                op,
+                source: "told to".into(),
+            }),
+            false => Ok(()),
+        }
+    }
+
+    pub(crate) fn fail_next(&self) {
+        self.fails.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn push(&self, event: Sequenced<StoredEvent>) {
+        self.state.lock().events.push(event);
+    }
+
+    /// Replaces this log by another one.
+    pub(crate) fn replace(&self, events: Vec<Sequenced<StoredEvent>>) {
+        *self.state.lock() = State {
+            events,
+            trimmed_through: Sequence::START,
+        };
+    }
+
+    pub(crate) fn last(&self) -> Sequence {
+        self.state.lock().last()
+    }
+
+    pub(crate) fn trimmed_through(&self) -> Sequence {
+        self.state.lock().trimmed_through
+    }
+
+    /// Removes up to `count` events from the front.
+    pub(crate) fn trim_front(&self, count: usize) {
+        let mut state = self.state.lock();
+        let count = count.min(state.events.len());
+        if let Some(last) = state.events.drain(..count).last() {
+            state.trimmed_through = last.sequence;
+        }
+    }
+}
+
+#[async_trait]
+impl EventLog for GatedLog {
+    async fn append(&self, _: Vec<StoredEvent>) -> Result<Vec<Appended>, EventLogError> {
+        unreachable!("the fan-out never appends")
+    }
+
+    async fn read_after(&self, after: Sequence, limit: usize) -> Result<Page, EventLogError> {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        self.answer("read").await?;
+        let state = self.state.lock();
+        let resumes_after = (after < state.trimmed_through).then_some(state.trimmed_through);
+        let from = after.max(state.trimmed_through);
+        let rest = state.events.iter().filter(|event| event.sequence > from);
+        let events: Vec<_> = rest.take(limit.min(self.page_events)).cloned().collect();
+        let through = events.last().map_or(from, |event| event.sequence);
+        Ok(Page {
+            events,
+            through,
+            at_head: through >= state.last(),
+            resumes_after,
+        })
+    }
+
+    async fn read_before(
+        &self,
+        _: Sequence,
+        _: usize,
+    ) -> Result<Vec<Sequenced<StoredEvent>>, EventLogError> {
+        unreachable!("the fan-out reads forward")
+    }
+
+    async fn seek(&self, _: Timestamp) -> Result<Sequence, EventLogError> {
+        unreachable!("the fan-out has positions")
+    }
+
+    async fn head(&self) -> Result<Head, EventLogError> {
+        self.answer("look").await?;
+        let state = self.state.lock();
+        let (trimmed_through, last) = (state.trimmed_through, state.last());
+        Ok(Head {
+            epoch: EPOCH,
+            trimmed_through,
+            last,
+        })
+    }
+
+    async fn trim(&self, _: Timestamp) -> Result<u64, EventLogError> {
+        unreachable!("the fan-out never trims")
+    }
+}

@@ -1,0 +1,286 @@
+//! The form of an event on each kind of stream. The event's JSON is copied from the log unchanged.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, BytesMut};
+use mcp::{
+    ProtocolVersion, RequestId, profile::ServerInfo, stateless::listen_result,
+    tagged::SUBSCRIPTION_ID,
+};
+use model::{Cursor, CursorScope, Epoch, Sequence};
+use stream_driver::{Chunk, Outgoing};
+
+use super::{interest::Interest, notices::News, ring::Entry};
+
+/// The logger's name on notifications that carry an event.
+pub const EVENT_LOGGER: &str = "github.events";
+
+/// The kind of a stream, with the data that its frames need.
+#[derive(Debug)]
+pub enum Format {
+    /// `GET /events/stream`: `event: event`, the cursor as id.
+    Events,
+    /// The GET stream of a handshake-era session: notifications, the cursor as id.
+    Session,
+    /// `subscriptions/listen`: tagged notifications, no ids.
+    Listen {
+        /// The JSON-RPC id of the listen request.
+        tag: RequestId,
+        /// The revision that the client speaks.
+        version: ProtocolVersion,
+        /// This server's name and version.
+        server: Arc<ServerInfo>,
+    },
+}
+
+/// The reason for which the edge ends a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// The edge drains: the client can reconnect to any edge.
+    Drain,
+    /// A newer stream of the session took its place.
+    TakenOver,
+    /// The session ended.
+    SessionEnded,
+    /// The log was replaced by a new one.
+    LogReplaced,
+    /// The token that opened the stream is no longer valid.
+    Revoked,
+    /// The stream has reached its maximum age: the client can reconnect to any edge.
+    MaxAge,
+}
+
+impl Ending {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 6] = [
+        Self::Drain,
+        Self::TakenOver,
+        Self::SessionEnded,
+        Self::LogReplaced,
+        Self::Revoked,
+        Self::MaxAge,
+    ];
+
+    /// The metric label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Drain => "drain",
+            Self::TakenOver => "taken_over",
+            Self::SessionEnded => "session_ended",
+            Self::LogReplaced => "log_replaced",
+            Self::Revoked => "revoked",
+            Self::MaxAge => "max_age",
+        }
+    }
+}
+
+/// The reader and its log: the data of which a cursor is made.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader {
+    /// The log.
+    pub epoch: Epoch,
+    /// Who may use its cursors.
+    pub scope: CursorScope,
+    /// The reader's position in its session's inbox.
+    pub inbox: Sequence,
+    /// Number of the newest subscription of the session that the stream knows.
+    pub wishes: u64,
+}
+
+impl Reader {
+    /// The cursor after an event of the log.
+    #[must_use]
+    pub fn cursor(self, sequence: Sequence) -> Cursor {
+        Cursor {
+            epoch: self.epoch,
+            sequence,
+            scope: self.scope,
+            inbox: self.inbox,
+            wishes: self.wishes,
+        }
+    }
+}
+
+impl Format {
+    /// Adds the frames of one event.
+    pub(crate) fn event(
+        &self,
+        interest: &Interest,
+        entry: &Entry,
+        reader: Reader,
+        out: &mut Outgoing,
+    ) {
+        let position = entry.sequence.0;
+        match self {
+            Self::Events => {
+                let encode = || {
+                    let size_hint = entry.event.json.len() + 80;
+                    Chunk::new(size_hint, |out| plain(entry, reader, out))
+                };
+                match entry.frame.get_or_init(|| (reader.scope, encode())) {
+                    (scope, frame) if *scope == reader.scope => out.shared(position, frame),
+                    _ => out.event(position, |out| plain(entry, reader, out)),
+                }
+            }
+            Self::Session => out.event(position, |out| session(interest, entry, reader, out)),
+            Self::Listen { tag, .. } => out.event(position, |out| {
+                for uri in interest.wanted_uris(entry) {
+                    updated(uri, Some(tag), out);
+                }
+            }),
+        }
+    }
+
+    /// Reports that the events between the reader's cursor and `resumes_after` are gone.
+    pub(crate) fn truncated(
+        &self,
+        interest: &Interest,
+        reader: Reader,
+        resumes_after: Sequence,
+        out: &mut BytesMut,
+    ) {
+        let cursor = reader.cursor(resumes_after);
+        let body = format!(
+            r#"{{"truncated":true,"cursor":"{cursor}","detail":"events before this cursor are no longer kept"}}"#
+        );
+        match self {
+            Self::Events => {
+                out.put_slice(
+                    format!("id: {cursor}\nevent: truncated\ndata: {body}\n\n").as_bytes(),
+                );
+            }
+            Self::Session => {
+                let params =
+                    format!(r#"{{"level":"warning","logger":"{EVENT_LOGGER}","data":{body}}}"#);
+                let id = format!("id: {cursor}\n");
+                notification(&id, "notifications/message", &params, out);
+            }
+            // `subscriptions/listen` has no message for a gap: any of its resources may have
+            // changed, so all are reported as changed.
+            Self::Listen { tag, .. } => {
+                interest
+                    .spelt_uris()
+                    .for_each(|uri| updated(uri, Some(tag), out));
+            }
+        }
+    }
+
+    /// Adds news other than events. They carry no id, because a client cannot resume from them.
+    pub(crate) fn news(&self, news: &News, out: &mut BytesMut) {
+        match self {
+            Self::Events => {}
+            Self::Session => {
+                for list in news.lists() {
+                    out.put_slice(&mcp::sse::message(None, &list.changed()));
+                }
+            }
+            Self::Listen { tag, .. } => {
+                for list in news.lists() {
+                    out.put_slice(&list.changed_tagged().frame(tag));
+                }
+                for task in &news.tasks {
+                    out.put_slice(&task.frame(tag));
+                }
+            }
+        }
+    }
+
+    /// The last frame before the stream ends.
+    pub(crate) fn farewell(&self, ending: Ending, retry_millis: u64, out: &mut BytesMut) {
+        match self {
+            Self::Listen {
+                tag,
+                version,
+                server,
+            } => {
+                out.put_slice(&mcp::sse::message(
+                    None,
+                    &listen_result(*version, server, tag),
+                ));
+            }
+            Self::Events | Self::Session => {
+                let why = match ending {
+                    Ending::Drain => "this edge is draining, any other resumes from your last id",
+                    Ending::TakenOver => "a newer stream of this session took its place",
+                    Ending::SessionEnded => "the session ended",
+                    Ending::LogReplaced => "the event log was replaced",
+                    Ending::Revoked => "the token is no longer valid",
+                    Ending::MaxAge => "reconnect now; any edge resumes from your last id",
+                };
+                out.put_slice(format!(": {why}\nretry: {retry_millis}\n\n").as_bytes());
+            }
+        }
+    }
+}
+
+/// A message that was sent to the session.
+pub(crate) fn mail(cursor: Cursor, json: &[u8], out: &mut BytesMut) {
+    out.put_slice(format!("id: {cursor}\nevent: message\ndata: ").as_bytes());
+    out.put_slice(json);
+    out.put_slice(b"\n\n");
+}
+
+/// Reports that messages sent to the session are gone.
+pub(crate) fn lost_mail(cursor: Cursor, out: &mut BytesMut) {
+    let data = r#"{"truncated":true,"detail":"messages to this session before this one are no longer kept"}"#;
+    let params = format!(r#"{{"level":"warning","logger":"forgewire.messages","data":{data}}}"#);
+    notification(
+        &format!("id: {cursor}\n"),
+        "notifications/message",
+        &params,
+        out,
+    );
+}
+
+fn plain(entry: &Entry, reader: Reader, out: &mut BytesMut) {
+    let id = reader.cursor(entry.sequence);
+    out.put_slice(format!("id: {id}\nevent: event\ndata: ").as_bytes());
+    out.put_slice(&entry.event.json);
+    out.put_slice(b"\n\n");
+}
+
+/// Only the event's last frame carries the id: a client that disconnects in between gets the event
+/// again.
+fn session(interest: &Interest, entry: &Entry, reader: Reader, out: &mut BytesMut) {
+    let id = format!("id: {}\n", reader.cursor(entry.sequence));
+    let whole = interest.wants_event(entry);
+    let mut uris = interest.wanted_uris(entry).peekable();
+    while let Some(uri) = uris.next() {
+        if !whole && uris.peek().is_none() {
+            out.put_slice(id.as_bytes());
+        }
+        updated(uri, None, out);
+    }
+    if whole {
+        out.put_slice(id.as_bytes());
+        out.put_slice(
+            b"event: message\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",",
+        );
+        out.put_slice(b"\"params\":{\"level\":\"info\",\"logger\":\"");
+        out.put_slice(EVENT_LOGGER.as_bytes());
+        out.put_slice(b"\",\"data\":");
+        out.put_slice(&entry.event.json);
+        out.put_slice(b"}}\n\n");
+    }
+}
+
+fn updated(uri: &str, tag: Option<&RequestId>, out: &mut BytesMut) {
+    // Our URIs contain no character that JSON escapes.
+    let params = match tag {
+        None => format!(r#"{{"uri":"{uri}"}}"#),
+        Some(tag) => format!(r#"{{"_meta":{{"{SUBSCRIPTION_ID}":{tag}}},"uri":"{uri}"}}"#),
+    };
+    notification("", "notifications/resources/updated", &params, out);
+}
+
+fn notification(id_line: &str, method: &str, params: &str, out: &mut BytesMut) {
+    let message = format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{params}}}"#);
+    out.put_slice(id_line.as_bytes());
+    out.put_slice(b"event: message\ndata: ");
+    out.put_slice(message.as_bytes());
+    out.put_slice(b"\n\n");
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,267 @@
+//! The events that a stream wants.
+
+use std::collections::{BTreeSet, HashMap};
+
+use model::{Epoch, FilterSet, ResourceUri, Sequence, Session};
+
+use event_flow::matching::{self, MatchKey, MatchTerm};
+
+use super::ring::Entry;
+use access::{Principal, Visibility};
+
+/// The events that concern a stream, and the position from which each of its filters applies.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Interest {
+    /// Subscriptions whose events are sent whole.
+    subscriptions: Vec<(FilterSet, Sequence)>,
+    /// Resources whose changes are notified: by canonical URI, each in the client's spelling.
+    uris: HashMap<String, Vec<(String, Sequence)>>,
+    /// The session's revision from which this was built; a newer one replaces it.
+    pub revision: u64,
+    /// Number of the newest subscription of the session that is included.
+    pub wishes: u64,
+    /// The client wants no events for now. Its subscriptions stay unchanged, so that events of the
+    /// muted time are not sent when it unmutes them.
+    is_quiet: bool,
+    /// The limits of what the reader may see; they apply to everything that it asks for.
+    visible: Visibility,
+}
+
+impl Interest {
+    /// Whole events that match `filters`.
+    pub fn events(filters: FilterSet) -> Self {
+        Self {
+            subscriptions: vec![(filters, Sequence::START)],
+            ..Self::default()
+        }
+    }
+
+    /// Changes of these resources; URIs that are not ours are left out.
+    pub fn resources(uris: impl IntoIterator<Item = String>) -> Self {
+        let mut interest = Self::default();
+        uris.into_iter()
+            .for_each(|uri| interest.add_uri(&uri, Sequence::START));
+        interest
+    }
+
+    /// The interest of a session.
+    pub fn of_session(session: &Session, revision: u64, epoch: Epoch) -> Self {
+        Self::of_wishes(session, session.wishes, revision, epoch)
+    }
+
+    /// The interest of a session without the subscriptions numbered above `wishes`.
+    pub fn of_wishes(session: &Session, wishes: u64, revision: u64, epoch: Epoch) -> Self {
+        let mut interest = Self {
+            revision,
+            wishes,
+            is_quiet: is_quiet(session.log_level.as_deref()),
+            ..Self::default()
+        };
+        let subscriptions = session.subscriptions.iter();
+        interest.subscriptions = subscriptions
+            .filter(|subscription| subscription.wish <= wishes)
+            .map(|s| (s.filters.clone(), s.since.within(epoch)))
+            .collect();
+        let number = |uri| {
+            session
+                .resource_wishes
+                .get(uri)
+                .copied()
+                .unwrap_or_default()
+        };
+        for (uri, since) in &session.resource_uris {
+            if number(uri) <= wishes {
+                interest.add_uri(uri, since.within(epoch));
+            }
+        }
+        interest
+    }
+
+    /// The same, restricted to what `principal` may see.
+    pub(crate) fn seen_by(self, principal: &Principal) -> Self {
+        Self {
+            visible: principal.sees.clone(),
+            ..self
+        }
+    }
+
+    fn add_uri(&mut self, spelt: &str, since: Sequence) {
+        if let Ok(uri) = ResourceUri::parse(spelt) {
+            self.uris
+                .entry(uri.to_string())
+                .or_default()
+                .push((spelt.to_owned(), since));
+        }
+    }
+
+    /// Whether the event is sent whole.
+    pub(crate) fn wants_event(&self, entry: &Entry) -> bool {
+        let facts = &entry.event.facts;
+        !self.is_quiet
+            && self
+                .subscriptions
+                .iter()
+                .any(|(filters, since)| entry.sequence > *since && filters.matches(facts))
+            && self.visible.allows(facts)
+    }
+
+    /// The resources that this event changes and the stream asked for, in the client's spelling.
+    pub(crate) fn wanted_uris<'e>(&'e self, entry: &'e Entry) -> impl Iterator<Item = &'e str> {
+        let touched = if self.uris.is_empty() || !self.visible.allows(&entry.event.facts) {
+            &[][..]
+        } else {
+            entry.uris()
+        };
+        touched
+            .iter()
+            .filter_map(|uri| self.uris.get(uri))
+            .flatten()
+            .filter(|(_, since)| entry.sequence > *since)
+            .map(|(spelt, _)| spelt.as_str())
+    }
+
+    /// What the stream is found by ([`Index`](super::index::Index)).
+    pub(crate) fn terms(&self) -> BTreeSet<MatchTerm> {
+        let sees_all = self.visible == Visibility::all();
+        let subscriptions = self.subscriptions.iter().filter(|_| !self.is_quiet);
+        let filters = subscriptions.flat_map(|(filters, since)| {
+            let has_begun = *since == Sequence::START;
+            let term = move |key, is_all| MatchTerm {
+                key,
+                is_sure: is_all && has_begun && sees_all,
+            };
+            match filters.filters() {
+                [] => vec![term(MatchKey::Everything, true)],
+                some => some
+                    .iter()
+                    .map(|filter| term(MatchKey::of(filter), MatchKey::is_all_of(filter)))
+                    .collect(),
+            }
+        });
+        let uris = self.uris.keys().map(|uri| MatchTerm {
+            key: MatchKey::Uri(uri.clone()),
+            is_sure: false,
+        });
+        matching::terms(filters.chain(uris))
+    }
+
+    /// Whether the event causes any frame.
+    pub(crate) fn wants(&self, entry: &Entry) -> bool {
+        self.wants_event(entry) || self.wanted_uris(entry).next().is_some()
+    }
+
+    /// The part of this interest for which an event is still to be sent to a reader that has had it
+    /// with each of `had`.
+    pub(crate) fn without(&self, entry: &Entry, had: &[&Self]) -> Self {
+        let mut rest = Self {
+            revision: self.revision,
+            wishes: self.wishes,
+            visible: self.visible.clone(),
+            ..Self::default()
+        };
+        if self.wants_event(entry) && !had.iter().any(|had| had.wants_event(entry)) {
+            rest.subscriptions.push((FilterSet::all(), Sequence::START));
+        }
+        let had_uri = |spelt: &str| {
+            had.iter()
+                .any(|had| had.wanted_uris(entry).any(|h| h == spelt))
+        };
+        for spelt in self.wanted_uris(entry).filter(|spelt| !had_uri(spelt)) {
+            rest.add_uri(spelt, Sequence::START);
+        }
+        rest
+    }
+
+    /// The earliest start among the subscriptions that are not in `old`; `None` if nothing was
+    /// added.
+    pub(crate) fn earliest_added(&self, old: &Self) -> Option<Sequence> {
+        let subscriptions = self
+            .subscriptions
+            .iter()
+            .filter(|s| !old.subscriptions.contains(s));
+        let uris = self.uris.iter().flat_map(|(uri, wanted)| {
+            let known = old.uris.get(uri).map_or(&[][..], Vec::as_slice);
+            wanted.iter().filter(|wanted| !known.contains(wanted))
+        });
+        let since = subscriptions.map(|(_, since)| *since);
+        since.chain(uris.map(|(_, since)| *since)).min()
+    }
+
+    /// The resources of this interest, in the client's spelling.
+    pub(crate) fn spelt_uris(&self) -> impl Iterator<Item = &str> {
+        self.uris
+            .values()
+            .flatten()
+            .map(|(spelt, _)| spelt.as_str())
+    }
+
+    /// The earliest start position of this interest; `None` if it is empty.
+    pub fn earliest(&self) -> Option<Sequence> {
+        let subscriptions = self.subscriptions.iter().filter(|_| !self.is_quiet);
+        subscriptions
+            .map(|(_, since)| *since)
+            .chain(self.uris.values().flatten().map(|(_, since)| *since))
+            .min()
+    }
+}
+
+/// Event notifications are log messages of level `info` (MCP 2025-11-25, Utilities, "Logging").
+fn is_quiet(log_level: Option<&str>) -> bool {
+    !matches!(log_level, None | Some("debug" | "info"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use model::PrincipalId;
+
+    use super::*;
+    use crate::fixture;
+    use access::Permissions;
+
+    /// What a stream with filter `octo/cat`, and with changes of all resources, gets of an event in
+    /// `octo/<repo>`.
+    fn gets(reader: &Principal, repo: &str) -> (bool, Vec<String>) {
+        let asked = fixture::interest(1, &[("cat", 0)], &[("github://events", 0)]);
+        let interest = asked.seen_by(reader);
+        let entry = Arc::new(Entry::new(fixture::event(1, repo, 0)));
+        let uris = interest.wanted_uris(&entry).map(ToOwned::to_owned);
+        let got: (bool, Vec<_>) = (interest.wants_event(&entry), uris.collect());
+        assert_eq!(interest.wants(&entry), got.0 || !got.1.is_empty());
+        let rest = interest.without(&entry, &[]);
+        assert_eq!(rest.wants(&entry), interest.wants(&entry));
+        got
+    }
+
+    #[test]
+    fn what_the_reader_may_not_see_does_not_happen_for_it() {
+        let reader = |sees| Principal::new(PrincipalId::anonymous(), Permissions::default(), sees);
+        let list = vec!["github://events".to_owned()];
+        let everything = reader(Visibility::all());
+        assert_eq!(gets(&everything, "cat"), (true, list.clone()));
+        assert_eq!(gets(&everything, "dog"), (false, list.clone()));
+        let one = reader(Visibility::only([], ["octo/cat"]).unwrap());
+        assert_eq!(gets(&one, "cat"), (true, list));
+        assert_eq!(gets(&one, "dog"), (false, vec![]));
+        let other = reader(Visibility::only(["acme"], []).unwrap());
+        assert_eq!(gets(&other, "cat"), (false, vec![]));
+    }
+
+    #[test]
+    fn silence_is_no_change_of_what_was_asked_for() {
+        let loud = fixture::interest(1, &[("cat", 3)], &[("github://events", 3)]);
+        let quiet = Interest {
+            is_quiet: true,
+            revision: 2,
+            ..loud.clone()
+        };
+        let entry = Entry::new(fixture::event(7, "cat", 0));
+        assert!(loud.wants_event(&entry) && !quiet.wants_event(&entry));
+        assert!(quiet.wanted_uris(&entry).next().is_some());
+        // Neither change moves the stream back: events of the muted time are not sent later, and
+        // none is sent twice.
+        assert_eq!(quiet.earliest_added(&loud), None);
+        assert_eq!(loud.earliest_added(&quiet), None);
+    }
+}

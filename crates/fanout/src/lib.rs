@@ -1,0 +1,40 @@
+//! Fan-out: delivers one event to every stream that wants it.
+//!
+//! Recent events are kept once, encoded, in a bounded [`ring`]. A stream is a position in it (a
+//! slab entry in [`streams`] and a [`feed`] that a driver polls): it has no queue, channel, task or
+//! timer of its own. The [`hub`] adds events to the ring and wakes the streams they concern; the
+//! [`feed`] produces the events between the stream's position and the head, and reads the log when
+//! the position has fallen off the ring.
+//!
+//! What is deliberately absent: HTTP, sessions' own state, and any store but the log and the mailbox of a
+//! session, both behind ports.
+
+pub mod bounds;
+mod error;
+pub mod feed;
+#[cfg(test)]
+mod fixture;
+pub mod format;
+pub mod hub;
+pub mod inbox;
+#[cfg(test)]
+mod index_tests;
+pub mod interest;
+pub mod limits;
+mod log_end;
+pub mod metrics;
+#[cfg(test)]
+#[cfg(feature = "shuttle")]
+mod model;
+mod newest;
+pub mod notices;
+mod open;
+mod pages;
+pub mod patience;
+mod ring;
+mod signals;
+mod stream;
+mod streams;
+pub mod wheel;
+
+pub use error::HubError;

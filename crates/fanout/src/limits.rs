@@ -1,0 +1,44 @@
+//! Every bound of the fan-out, with its unit and reason.
+
+use std::time::Duration;
+
+/// Recent events that an edge keeps encoded: a stream that is further behind reads the log. At 2
+/// KiB an event this is at most 16 MiB in practice.
+pub(crate) const RING_EVENTS: usize = 8192;
+/// Maximum bytes of encoded events in the ring; large events shorten it.
+pub(crate) const RING_BYTES: usize = 64 << 20;
+/// Maximum bytes that a stream hands to hyper at once: a burst is sent in few writes, and a slow
+/// client holds no more than this beside the socket's own buffer.
+pub(crate) const BATCH_BYTES: usize = 64 << 10;
+/// Events that a stream examines in one turn, so that one busy stream does not starve the others.
+pub(crate) const BATCH_EVENTS: usize = 256;
+/// Events that one read of the log returns to a stream that is behind.
+pub(crate) const CATCH_UP_EVENTS: usize = 256;
+/// Concurrent reads of the log; further ones wait for their turn.
+pub(crate) const CATCH_UP_READS: usize = 32;
+/// Bytes of the pages that streams share, including the frames made of them; beyond that the least
+/// recently used pages are dropped.
+pub(crate) const CATCH_UP_PAGE_BYTES: u64 = 32 << 20;
+/// Time for which a page is cached for other streams: the clients of an edge that stopped reconnect
+/// within seconds.
+pub(crate) const CATCH_UP_PAGE_LIFETIME: Duration = Duration::from_secs(10);
+/// Pause before a failed read of the log is retried.
+pub const CATCH_UP_PAUSE: Duration = Duration::from_secs(1);
+/// Number of slices into which the open streams are divided for heartbeats and drain, so that the
+/// work is spread.
+pub(crate) const WHEEL_SLICES: usize = 64;
+/// Streams copied from the list of all streams under one lock, so that waking them needs no lock.
+pub(crate) const VISITED_AT_ONCE: usize = 256;
+/// A client that has been behind for less than this is not cut for its number of unread events.
+pub(crate) const BURST_PATIENCE: Duration = Duration::from_secs(1);
+/// A client that has been behind for this long when its stream ends gets no farewell if it takes
+/// nothing: otherwise it could keep the stream open indefinitely.
+pub(crate) const FAREWELL_PATIENCE: Duration = Duration::from_secs(60);
+/// Time that a client is told to wait before it reconnects after the edge closed its stream, in
+/// milliseconds.
+pub const RETRY_MILLIS: u64 = 1000;
+/// Minimum of `edge.max_stream_seconds`, in heartbeats, because ages are checked with each
+/// heartbeat.
+pub const MIN_STREAM_HEARTBEATS: u64 = 8;
+/// Time for which a call to a store or to the sync role may delay a request.
+pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);

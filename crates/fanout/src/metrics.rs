@@ -1,0 +1,282 @@
+//! All metrics of the edge, in one place. Their names are a contract with dashboards.
+
+use std::{fmt, time::Duration};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+};
+use service_kit::metrics::{Registry, latency_histogram};
+
+use crate::{
+    bounds::{StreamBound, StreamBounds},
+    format::Ending,
+};
+
+/// The kinds of stream.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum StreamKind {
+    /// `GET /events/stream`.
+    Events,
+    /// The GET stream of a handshake-era session.
+    Session,
+    /// `subscriptions/listen`.
+    Listen,
+}
+
+impl StreamKind {
+    pub(crate) const ALL: [Self; 3] = [Self::Events, Self::Session, Self::Listen];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Session => "session",
+            Self::Listen => "listen",
+        }
+    }
+}
+
+/// The reason for which a reader did not get everything after its cursor.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum GapReason {
+    /// The log had trimmed the events.
+    Trimmed,
+    /// The cursor is of another log.
+    LogReplaced,
+    /// The cursor is ahead of the log: the log lost something.
+    AheadOfLog,
+    /// The cursor is damaged or belongs to another reader.
+    UnknownCursor,
+}
+
+impl GapReason {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Trimmed => "trimmed",
+            Self::LogReplaced => "log_replaced",
+            Self::AheadOfLog => "ahead_of_log",
+            Self::UnknownCursor => "unknown_cursor",
+        }
+    }
+}
+
+impl EncodeLabelValue for StreamKind {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.as_str().encode(encoder)
+    }
+}
+
+/// The reason for which the edge cuts a client that takes nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum CutReason {
+    /// Its token is no longer valid.
+    Revoked,
+    /// It has been behind for too long.
+    Time,
+    /// It is too many events behind.
+    Lag,
+    /// Its stream has ended, and the farewell cannot be sent.
+    Ended,
+}
+
+impl CutReason {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Revoked => "revoked",
+            Self::Time => "time",
+            Self::Lag => "lag",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+impl EncodeLabelValue for CutReason {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.as_str().encode(encoder)
+    }
+}
+
+impl EncodeLabelValue for GapReason {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.as_str().encode(encoder)
+    }
+}
+
+impl EncodeLabelValue for Ending {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.as_str().encode(encoder)
+    }
+}
+
+impl EncodeLabelValue for StreamBound {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.as_str().encode(encoder)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Kind {
+    kind: StreamKind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Reason {
+    reason: GapReason,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Cut {
+    reason: CutReason,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Ended {
+    reason: Ending,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Bound {
+    bound: StreamBound,
+}
+
+/// Counts the streams that the edge ended.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EndedStreams([Counter; Ending::ALL.len()]);
+
+impl EndedStreams {
+    pub(crate) fn count(&self, ending: Ending) {
+        self.0[ending as usize].inc();
+    }
+}
+
+/// The metrics of the fan-out. Cheap to clone; those per kind are looked up once.
+#[derive(Clone, Debug)]
+pub struct FanoutMetrics {
+    open_streams: [Gauge; 3],
+    delivered_events: [Counter; 3],
+    latency: Histogram,
+    gaps: Family<Reason, Counter>,
+    catch_up_reads: Counter,
+    catch_up_pages: Counter,
+    pub(crate) ended_streams: EndedStreams,
+    max_streams: Family<Bound, Gauge>,
+    refused_streams: Counter,
+    cut_streams: Family<Cut, Counter>,
+}
+
+impl FanoutMetrics {
+    /// Registers the instruments.
+    pub fn new(registry: &mut Registry) -> Self {
+        let open = Family::<Kind, Gauge>::default();
+        let delivered = Family::<Kind, Counter>::default();
+        let by_kind = |kind| Kind { kind };
+        let ended = Family::<Ended, Counter>::default();
+        let by_reason = |reason| Ended { reason };
+        let metrics = Self {
+            open_streams: StreamKind::ALL.map(|kind| open.get_or_create_owned(&by_kind(kind))),
+            delivered_events: StreamKind::ALL
+                .map(|kind| delivered.get_or_create_owned(&by_kind(kind))),
+            latency: latency_histogram(),
+            gaps: Family::default(),
+            catch_up_reads: Counter::default(),
+            catch_up_pages: Counter::default(),
+            ended_streams: EndedStreams(
+                Ending::ALL.map(|reason| ended.get_or_create_owned(&by_reason(reason))),
+            ),
+            max_streams: Family::default(),
+            refused_streams: Counter::default(),
+            cut_streams: Family::default(),
+        };
+        registry.register("forgewire_edge_open_streams", "Open streams", open);
+        registry.register(
+            "forgewire_edge_delivered_events",
+            "Events written to streams, counted once per stream",
+            delivered,
+        );
+        registry.register(
+            "forgewire_edge_delivery_latency_seconds",
+            "Time from the webhook's receipt until the event is handed to a live stream's socket (one stream in eight)",
+            metrics.latency.clone(),
+        );
+        registry.register(
+            "forgewire_edge_gaps",
+            "Readers told that events after their cursor are gone",
+            metrics.gaps.clone(),
+        );
+        registry.register(
+            "forgewire_edge_catch_up_reads",
+            "Reads of the log for streams that are behind the ring",
+            metrics.catch_up_reads.clone(),
+        );
+        registry.register(
+            "forgewire_edge_cut_streams",
+            "Streams cut because their client did not read: behind for too long (time), too many events behind (lag), their token was no longer valid (revoked), or the stream had ended (ended)",
+            metrics.cut_streams.clone(),
+        );
+        registry.register(
+            "forgewire_edge_catch_up_pages",
+            "Pages of the log given to streams that are behind the ring; many share one read",
+            metrics.catch_up_pages.clone(),
+        );
+        registry.register(
+            "forgewire_edge_refused_streams",
+            "Streams refused because forgewire_edge_max_streams streams were open",
+            metrics.refused_streams.clone(),
+        );
+        registry.register(
+            "forgewire_edge_max_streams",
+            "Maximum number of open streams, by what determines it: the setting edge.max_streams, or the limit on file descriptors (raise the hard limit: ulimit -Hn, LimitNOFILE=)",
+            metrics.max_streams.clone(),
+        );
+        registry.register(
+            "forgewire_edge_ended_streams",
+            "Streams ended by the edge, by reason",
+            ended,
+        );
+        metrics
+    }
+
+    /// Sets the maximum number of streams.
+    pub(crate) fn bounded(&self, bounds: StreamBounds) {
+        let bound = Bound {
+            bound: bounds.bound,
+        };
+        let max = i64::try_from(bounds.max_streams).unwrap_or(i64::MAX);
+        self.max_streams.get_or_create(&bound).set(max);
+    }
+
+    pub(crate) fn opened(&self, kind: StreamKind) {
+        self.open_streams[kind as usize].inc();
+    }
+
+    pub(crate) fn closed(&self, kind: StreamKind) {
+        self.open_streams[kind as usize].dec();
+    }
+
+    pub(crate) fn delivered(&self, kind: StreamKind, events: usize, late: Option<Duration>) {
+        self.delivered_events[kind as usize].inc_by(events as u64);
+        if let Some(late) = late {
+            self.latency.observe(late.as_secs_f64());
+        }
+    }
+
+    pub(crate) fn gap(&self, reason: GapReason) {
+        self.gaps.get_or_create(&Reason { reason }).inc();
+    }
+
+    pub(crate) fn catch_up_read(&self) {
+        self.catch_up_reads.inc();
+    }
+
+    pub(crate) fn catch_up_page(&self) {
+        self.catch_up_pages.inc();
+    }
+
+    pub(crate) fn cut(&self, reason: CutReason) {
+        self.cut_streams.get_or_create(&Cut { reason }).inc();
+    }
+
+    pub(crate) fn refused(&self) {
+        self.refused_streams.inc();
+    }
+}

@@ -1,0 +1,212 @@
+use std::num::NonZeroUsize;
+
+use event_flow::follow::Followed;
+use model::{Epoch, EventFacts, RandomIds, StoredEvent};
+use ports::EventLog;
+use proptest::prelude::*;
+use store_memory::MemoryEventLog;
+
+use super::{super::fixture, *};
+
+fn newest_of(repo: Option<&str>, limit: usize) -> EventQuery {
+    EventQuery {
+        filters: repo.map(fixture::repo_filter).unwrap_or_default(),
+        after: Sequence::START,
+        from: None,
+        to: None,
+        order: Order::NewestFirst,
+        limit,
+    }
+}
+
+fn sequences(page: &QueryPage) -> Vec<u64> {
+    page.events.iter().map(|event| event.sequence.0).collect()
+}
+
+/// A log with this many events, and an edge that has them all. The log's `read_before` panics.
+fn followed(events: u64) -> (Arc<fixture::GatedLog>, Arc<Hub>) {
+    let log = fixture::GatedLog::new(256);
+    let hub = fixture::hub(&log, Ring::new(100, 1 << 20), 10);
+    hub.take(fixture::started(fixture::EPOCH, 0));
+    for sequence in 1..=events {
+        push(&log, Some(&hub), sequence);
+    }
+    (log, hub)
+}
+
+fn push(log: &fixture::GatedLog, hub: Option<&Hub>, sequence: u64) {
+    let repo = ["even", "odd"][usize::from(sequence % 2 == 1)];
+    let event = fixture::event(sequence, repo, 10);
+    log.push(event.clone());
+    if let Some(hub) = hub {
+        hub.take(Followed::Events(vec![event]));
+    }
+}
+
+#[tokio::test]
+async fn the_newest_events_are_answered_without_reading_the_log() {
+    let (log, hub) = followed(10);
+    log.let_reads(100);
+    let page = hub.query(&newest_of(None, 3), &|_| true).await.unwrap();
+    assert_eq!(
+        (sequences(&page), page.through),
+        (vec![10, 9, 8], Sequence(10))
+    );
+    let page = hub
+        .query(&newest_of(Some("odd"), 9), &|_| true)
+        .await
+        .unwrap();
+    assert_eq!(sequences(&page), [9, 7, 5, 3, 1], "to the log's beginning");
+    let seen = |event: &EventFacts| event.repo.as_deref() == Some("even");
+    let page = hub.query(&newest_of(None, 2), &seen).await.unwrap();
+    assert_eq!(sequences(&page), [10, 8]);
+}
+
+#[tokio::test]
+async fn what_the_log_has_trimmed_is_not_shown_though_the_ring_has_it() {
+    let (log, hub) = followed(10);
+    log.let_reads(100);
+    log.trim_front(8);
+    let page = hub.query(&newest_of(None, 9), &|_| true).await.unwrap();
+    assert_eq!(sequences(&page), [10, 9]);
+}
+
+/// An event that the log acknowledged is in the answer, even if it reaches this edge a moment
+/// later.
+#[tokio::test]
+async fn a_call_waits_for_the_edge_to_get_what_the_log_has() {
+    let (log, hub) = followed(10);
+    log.let_reads(100);
+    push(&log, None, 11);
+    let later = async {
+        tokio::task::yield_now().await;
+        hub.take(Followed::Events(vec![fixture::event(11, "odd", 10)]));
+    };
+    let question = newest_of(None, 1);
+    let (page, ()) = tokio::join!(hub.query(&question, &|_| true), later);
+    assert_eq!(sequences(&page.unwrap()), [11]);
+}
+
+#[tokio::test]
+async fn calls_that_wait_at_the_same_time_ask_the_log_twice_at_most() {
+    let (log, hub) = followed(10);
+    let calls: Vec<_> = (0..50)
+        .map(|_| {
+            let hub = Arc::clone(&hub);
+            tokio::spawn(async move { hub.query(&newest_of(None, 1), &|_| true).await })
+        })
+        .collect();
+    // The first call asks; the others arrived meanwhile, and share the request that follows.
+    tokio::task::yield_now().await;
+    log.let_reads(2);
+    for call in calls {
+        assert_eq!(sequences(&call.await.unwrap().unwrap()), [10]);
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_failed_or_was_dropped_is_asked_again() {
+    let (log, hub) = followed(10);
+    let question = newest_of(None, 1);
+    let dropped = timeout(Duration::from_millis(1), hub.query(&question, &|_| true)).await;
+    assert!(dropped.is_err());
+    log.let_reads(2);
+    log.fail_next();
+    assert!(hub.query(&question, &|_| true).await.is_err());
+    assert_eq!(
+        sequences(&hub.query(&question, &|_| true).await.unwrap()),
+        [10]
+    );
+}
+
+#[derive(Debug, Clone)]
+struct Case {
+    log_events: usize,
+    ring_events: usize,
+    /// The position at which the edge started, the one it has reached, and the log's end.
+    repos: Vec<u8>,
+    begins: usize,
+    question: EventQuery,
+    hidden: Option<u8>,
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let question = (prop::option::of(0u8..3), 1usize..12, 0u64..40);
+    let sizes = (1usize..40, 1usize..40);
+    let repos = prop::collection::vec(0u8..3, 0..40);
+    (sizes, repos, 0usize..40, question, prop::option::of(0u8..3)).prop_map(
+        |((log_events, ring_events), repos, begins, (repo, limit, after), hidden)| Case {
+            log_events,
+            ring_events,
+            begins: begins.min(repos.len()),
+            repos,
+            question: EventQuery {
+                after: Sequence(after),
+                ..newest_of(repo.map(|repo| repo.to_string()).as_deref(), limit)
+            },
+            hidden,
+        },
+    )
+}
+
+fn stored(number: usize, repo: u8) -> StoredEvent {
+    fixture::event(number as u64, &repo.to_string(), 10).item
+}
+
+async fn as_the_log(case: Case) -> Result<(), TestCaseError> {
+    let capacity = NonZeroUsize::new(case.log_events).unwrap();
+    let log = MemoryEventLog::new(&RandomIds, capacity);
+    let mut ring = Ring::new(case.ring_events, 1 << 20);
+    for (number, repo) in case.repos.iter().enumerate() {
+        if number == case.begins {
+            ring = Ring::new(case.ring_events, 1 << 20);
+            ring.restart(Sequence(number as u64));
+        }
+        let item = stored(number, *repo);
+        let appended = log.append(vec![item.clone()]).await.unwrap();
+        let sequence = appended[0].sequence;
+        ring.push(Arc::new(Entry::new(Sequenced { sequence, item })));
+    }
+    let hidden = case.hidden.map(|repo| repo.to_string());
+    let visible = |event: &EventFacts| hidden.is_none() || event.repo != hidden;
+    let head = log.head().await.unwrap();
+    let expected = event_flow::query::query_visible(&log, &case.question, &visible).await;
+    let found = newest(&ring, head, &case.question, &visible);
+    let reach = case
+        .repos
+        .len()
+        .saturating_sub(case.begins)
+        .min(case.ring_events);
+    if let Some(found) = found {
+        prop_assert_eq!(found, expected.unwrap());
+    } else {
+        // It may say so only if the missing events could have been part of the answer.
+        prop_assert!(reach < case.log_events.min(case.repos.len()));
+        prop_assert!(expected.unwrap().events.len() <= case.question.limit);
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn the_ring_answers_as_the_log_does(case in case()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(as_the_log(case))?;
+    }
+}
+
+/// Positions of another log have no meaning here.
+#[tokio::test]
+async fn a_log_that_was_replaced_is_not_answered_for_from_the_ring() {
+    let (log, hub) = followed(10);
+    log.let_reads(100);
+    hub.take(fixture::started(Epoch(fixture::EPOCH.0 + 1), 0));
+    for sequence in 1..=10 {
+        hub.take(Followed::Events(vec![fixture::event(sequence, "new", 10)]));
+    }
+    let asked = tokio::spawn(async move { hub.query(&newest_of(None, 1), &|_| true).await });
+    assert!(
+        asked.await.is_err(),
+        "this log's read_before panics: it was read"
+    );
+}

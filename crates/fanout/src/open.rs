@@ -1,0 +1,80 @@
+//! How a stream begins.
+
+use std::sync::Arc;
+
+use access::Denied;
+use bytes::Bytes;
+use model::Sequence;
+
+use crate::{
+    bounds::MaxAge,
+    error::HubError,
+    feed::Feed,
+    format::Reader,
+    hub::{Hub, OpenStream},
+    stream::Stream,
+};
+
+impl Hub {
+    /// Opens a stream; `opening` builds its first frames from the cursor at which it begins.
+    ///
+    /// # Errors
+    /// The edge has not reached the log yet, is full, or cannot check the cursor now.
+    pub async fn open(
+        self: &Arc<Self>,
+        open: OpenStream,
+        opening: impl FnOnce(Reader, Sequence) -> Bytes,
+    ) -> Result<Feed, HubError> {
+        if !self.has_started() {
+            return Err(HubError::NotReady);
+        }
+        let reader = Reader {
+            wishes: open.interest.wishes,
+            ..self.reader(open.scope)
+        };
+        let OpenStream {
+            kind,
+            format,
+            session,
+            principal,
+            interest,
+            begin,
+            wants,
+            ages,
+            ..
+        } = open;
+        let age = self.bounds.age;
+        let ends_at = match ages {
+            true => age.end(self.second(), || self.random()),
+            false => MaxAge::NEVER,
+        };
+        let stream = Stream::new(kind, format, session, principal, interest, wants, ends_at);
+        let stream = Arc::new(stream);
+        // Inserted into the slab before its position is taken, so that no event is missed in
+        // between.
+        let slot = self
+            .streams
+            .insert(&stream, self.bounds.max_streams)
+            .map_err(|_| {
+                self.metrics.refused();
+                HubError::TooManyStreams {
+                    max_streams: self.bounds.max_streams,
+                    bound: self.bounds.bound,
+                }
+            })?;
+        let may_read = stream.may_read();
+        let mut feed = Feed::new(Arc::clone(self), stream, slot, reader);
+        if !may_read {
+            // Revoked while the stream was being opened, perhaps before the revocation could end
+            // it.
+            return Err(HubError::Denied(Denied::Unknown));
+        }
+        if self.epoch() != reader.epoch {
+            // The log was replaced just now, perhaps before the replacement could end this stream.
+            return Err(HubError::NotReady);
+        }
+        let (position, truncated) = self.resolve(begin).await?;
+        feed.begin(position, truncated, opening(reader, position));
+        Ok(feed)
+    }
+}

@@ -1,0 +1,119 @@
+//! What other parts of the edge signal to open streams, and what they may ask about them.
+
+use std::collections::BTreeSet;
+
+use mcp::{tagged::Tagged, task::TaskId};
+use model::{PrincipalId, Session, SessionId};
+use ports::ChangedLists;
+
+use crate::{format::Ending, hub::Hub, inbox::MailStream, interest::Interest};
+
+impl Hub {
+    /// Number of open streams.
+    #[must_use]
+    pub fn open_streams(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// The sessions whose stream is open here.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<SessionId> {
+        self.streams.sessions()
+    }
+
+    /// Whether the stream of a session is open here.
+    #[must_use]
+    pub fn has_session(&self, session: &SessionId) -> bool {
+        self.streams.of_session(session).is_some()
+    }
+
+    /// The session ended: so does its stream.
+    pub fn end_session(&self, session: &SessionId) {
+        if let Some(stream) = self.streams.of_session(session) {
+            stream.end(Ending::SessionEnded);
+        }
+    }
+
+    /// A newer stream of the session was opened, maybe on another edge: ends the stream here if its tag is
+    /// lower than `stays`.
+    pub fn take_over(&self, session: &SessionId, stays: u64) {
+        if let Some(stream) = self.streams.of_session(session)
+            && stream.session.as_ref().is_some_and(|(_, tag)| *tag < stays)
+        {
+            stream.end(Ending::TakenOver);
+        }
+    }
+
+    /// The session's stored state changed to this revision: its stream wants what it says now.
+    pub fn session_changed(&self, session: &Session, revision: u64) {
+        if let Some(stream) = self.streams.of_session(&session.id) {
+            stream.set_interest(Interest::of_session(session, revision, self.epoch()));
+        }
+    }
+
+    /// Something may be new in a stream of the session's mailbox; returns whether the session's stream is
+    /// here.
+    pub fn mail_came(&self, session: &SessionId, mail: MailStream) -> bool {
+        let stream = self.streams.of_session(session);
+        stream.is_some_and(|stream| {
+            stream.mail_came(mail);
+            true
+        })
+    }
+
+    /// Hints may have been lost: every session's stream reads its mailbox.
+    pub fn read_all_mail(&self) {
+        for session in self.sessions() {
+            self.mail_came(&session, MailStream::Inbox);
+            self.mail_came(&session, MailStream::Answers);
+        }
+    }
+
+    /// Makes the streams that carry answers, and whose slot falls into slice `slice` of `slices`, look for
+    /// them without a hint.
+    pub fn look_for_answers(&self, slice: usize, slices: usize) {
+        self.streams.look_for_answers(slice, slices);
+    }
+
+    /// Whether a stream here follows the task.
+    #[must_use]
+    pub fn follows_task(&self, task: &TaskId) -> bool {
+        !self.streams.of_task(task).is_empty()
+    }
+
+    /// The tasks that streams here follow.
+    #[must_use]
+    pub fn followed_tasks(&self) -> Vec<TaskId> {
+        self.streams.tasks()
+    }
+
+    /// The principals whose streams here follow a task.
+    #[must_use]
+    pub fn task_followers(&self, task: &TaskId) -> BTreeSet<PrincipalId> {
+        self.streams.followers(task)
+    }
+
+    /// Sends the state of a task to the streams of its owner that follow it.
+    pub fn task_changed(&self, owner: &PrincipalId, task: &TaskId, state: &Tagged) {
+        for stream in self.streams.of_task(task) {
+            if stream.principal().id == *owner {
+                stream.task_changed(task, state);
+            }
+        }
+    }
+
+    /// Notifies the streams that asked for changes of lists.
+    pub fn lists_changed(&self, lists: ChangedLists) {
+        self.streams
+            .for_slice(0, 1, |stream| stream.lists_changed(lists));
+    }
+
+    /// Ends the streams whose reader's token is no longer valid.
+    pub fn end_revoked(&self) {
+        self.streams.for_slice(0, 1, |stream| {
+            if !stream.may_read() {
+                stream.end(Ending::Revoked);
+            }
+        });
+    }
+}

@@ -1,0 +1,299 @@
+//! The open streams of this edge, with a slab entry each.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::{Arc, atomic::Ordering},
+};
+
+use event_flow::matching::MatchIndex;
+use mcp::task::TaskId;
+use model::{PrincipalId, Sequence, SessionId};
+use slab::Slab;
+use stream_driver::sync::{AtomicU64, Mutex, RwLock};
+
+use super::{format::Ending, inbox::MailStream, ring::Entry, stream::Stream};
+use crate::{limits::VISITED_AT_ONCE, metrics::EndedStreams};
+
+/// All open streams, with an index of the stream of each session.
+#[derive(Debug, Default)]
+pub(crate) struct Streams {
+    slab: RwLock<Slab<Arc<Stream>>>,
+    index: Arc<MatchIndex<usize>>,
+    /// The streams themselves, not their slots: a slot is given to somebody else at any moment.
+    by_session: RwLock<HashMap<SessionId, Arc<Stream>>>,
+    /// The streams that follow each task.
+    by_task: RwLock<HashMap<TaskId, Vec<Arc<Stream>>>>,
+    /// Slots of the streams that carry answers: they also check for answers without a hint.
+    answering: Mutex<HashSet<usize>>,
+    /// Every event up to here has been compared with every stream.
+    marked_through: AtomicU64,
+    ended: EndedStreams,
+}
+
+/// The maximum number of streams is open.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Full;
+
+impl Streams {
+    /// No streams yet; `ended` counts the streams that the edge ends.
+    pub(crate) fn new(ended: EndedStreams) -> Self {
+        Self {
+            ended,
+            ..Self::default()
+        }
+    }
+
+    /// Adds a stream; an older one of the same session on this edge is ended.
+    pub(crate) fn insert(&self, stream: &Arc<Stream>, max_streams: usize) -> Result<usize, Full> {
+        let slot = {
+            let mut slab = self.slab.write();
+            if slab.len() >= max_streams {
+                return Err(Full);
+            }
+            slab.insert(Arc::clone(stream))
+        };
+        stream.take_place(&self.index, slot);
+        for task in stream.notices.wanted_tasks() {
+            let mut by_task = self.by_task.write();
+            let followers = by_task.entry(task.clone()).or_default();
+            followers.push(Arc::clone(stream));
+        }
+        if let Some((session, _)) = &stream.session {
+            let older = self
+                .by_session
+                .write()
+                .insert(session.clone(), Arc::clone(stream));
+            if let Some(older) = older {
+                older.end(Ending::TakenOver);
+            }
+        }
+        Ok(slot)
+    }
+
+    pub(crate) fn remove(&self, slot: usize) {
+        self.answering.lock().remove(&slot);
+        let leaving = self.slab.read().get(slot).cloned();
+        // Before the slot is reused.
+        if let Some(stream) = leaving {
+            stream.leave_place();
+        }
+        let Some(stream) = self.slab.write().try_remove(slot) else {
+            return;
+        };
+        if let Some(ending) = stream.ending() {
+            self.ended.count(ending);
+        }
+        for task in stream.notices.wanted_tasks() {
+            let mut by_task = self.by_task.write();
+            if let Some(followers) = by_task.get_mut(task) {
+                followers.retain(|follower| !Arc::ptr_eq(follower, &stream));
+                if followers.is_empty() {
+                    by_task.remove(task);
+                }
+            }
+        }
+        if let Some((session, _)) = &stream.session {
+            let mut by_session = self.by_session.write();
+            if by_session
+                .get(session)
+                .is_some_and(|holder| Arc::ptr_eq(holder, &stream))
+            {
+                by_session.remove(session);
+            }
+        }
+    }
+
+    /// Wakes every stream that wants the event; returns their number.
+    pub(crate) fn mark(&self, entry: &Entry) -> usize {
+        let slab = self.slab.read();
+        let mut marked = 0;
+        let facts = &entry.event.facts;
+        self.index.visit(facts, entry.uris(), |slot, is_sure| {
+            if let Some(stream) = slab.get(slot)
+                && (is_sure || stream.interest.read().wants(entry))
+            {
+                stream.mark(entry.sequence.0);
+                marked += 1;
+            }
+        });
+        self.marked_through
+            .store(entry.sequence.0, Ordering::Release);
+        marked
+    }
+
+    pub(crate) fn marked_through(&self) -> Sequence {
+        Sequence(self.marked_through.load(Ordering::Acquire))
+    }
+
+    /// The log was replaced, or continues elsewhere: no event after `position` has been compared.
+    pub(crate) fn restart(&self, position: Sequence) {
+        self.marked_through.store(position.0, Ordering::Release);
+    }
+
+    pub(crate) fn of_session(&self, session: &SessionId) -> Option<Arc<Stream>> {
+        self.by_session.read().get(session).cloned()
+    }
+
+    pub(crate) fn of_task(&self, task: &TaskId) -> Vec<Arc<Stream>> {
+        self.by_task.read().get(task).cloned().unwrap_or_default()
+    }
+
+    /// The principals whose streams follow a task here.
+    pub(crate) fn followers(&self, task: &TaskId) -> BTreeSet<PrincipalId> {
+        let streams = self.of_task(task);
+        let owners = streams.iter().map(|stream| stream.principal.id.clone());
+        owners.collect()
+    }
+
+    /// All tasks that are followed here.
+    pub(crate) fn tasks(&self) -> Vec<TaskId> {
+        self.by_task.read().keys().cloned().collect()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of_slot(&self, slot: usize) -> Option<Arc<Stream>> {
+        self.slab.read().get(slot).cloned()
+    }
+
+    pub(crate) fn sessions(&self) -> Vec<SessionId> {
+        self.by_session.read().keys().cloned().collect()
+    }
+
+    /// Visits the streams whose slot falls into slice `slice` of `slices`; a stream that is open
+    /// throughout is visited once.
+    ///
+    /// No lock is held while a stream is visited: waking thousands takes milliseconds, and opening
+    /// a stream would have to wait for that, with all events behind it.
+    pub(crate) fn for_slice(&self, slice: usize, slices: usize, visit: impl Fn(&Stream)) {
+        let mut taken = Vec::new();
+        let mut next = slice;
+        loop {
+            let last = {
+                let slab = self.slab.read();
+                // The slots used so far, and up to as many again.
+                let end = slab.capacity();
+                while next < end && taken.len() < VISITED_AT_ONCE {
+                    taken.extend(slab.get(next).cloned());
+                    next += slices;
+                }
+                next >= end
+            };
+            taken
+                .drain(..)
+                .for_each(|stream: Arc<Stream>| visit(&stream));
+            if last {
+                return;
+            }
+        }
+    }
+
+    /// The stream in this slot carries the answers to POSTs until it is removed.
+    pub(crate) fn carry_answers(&self, slot: usize) {
+        self.answering.lock().insert(slot);
+    }
+
+    /// Makes the streams that carry answers, and whose slot falls into slice `slice` of `slices`,
+    /// check for answers.
+    pub(crate) fn look_for_answers(&self, slice: usize, slices: usize) {
+        let answering = self.answering.lock();
+        let in_slice = answering.iter().filter(|slot| *slot % slices == slice);
+        let slab = self.slab.read();
+        let streams = in_slice.filter_map(|slot| slab.get(*slot));
+        streams.for_each(|stream| stream.mail_came(MailStream::Answers));
+    }
+
+    pub(crate) fn end_all(&self, ending: Ending) {
+        self.for_slice(0, 1, |stream| stream.end(ending));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slab.read().len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+
+    use super::{
+        super::{format::Format, interest::Interest, notices::Wants},
+        *,
+    };
+    use crate::metrics::StreamKind;
+    use access::Principal;
+
+    fn stream() -> Arc<Stream> {
+        Arc::new(Stream::new(
+            StreamKind::Events,
+            Format::Events,
+            None,
+            Arc::new(Principal::anonymous()),
+            Interest::events(model::FilterSet::default()),
+            Wants::default(),
+            u32::MAX,
+        ))
+    }
+
+    #[test]
+    fn every_stream_falls_into_one_slice_also_where_others_have_left_holes() {
+        let streams = Streams::default();
+        let all: Vec<_> = (0..2000).map(|_| stream()).collect();
+        for stream in &all {
+            streams.insert(stream, 2000).unwrap();
+        }
+        for slot in (0..2000).filter(|slot| slot % 3 == 0 || *slot > 1500) {
+            streams.remove(slot);
+        }
+        for slices in [1, 64] {
+            let visits = Mutex::new(HashMap::<*const Stream, usize>::new());
+            for slice in 0..slices {
+                let visit = |stream: &Stream| {
+                    *visits.lock().entry(std::ptr::from_ref(stream)).or_default() += 1;
+                };
+                streams.for_slice(slice, slices, visit);
+            }
+            let visits = visits.into_inner();
+            assert_eq!(visits.len(), 1000);
+            assert!(visits.values().all(|count| *count == 1));
+        }
+    }
+
+    #[test]
+    fn while_streams_are_visited_others_come_and_go() {
+        let streams = Streams::default();
+        for _ in 0..2 * VISITED_AT_ONCE {
+            streams.insert(&stream(), usize::MAX).unwrap();
+        }
+        streams.for_slice(0, 1, |_| {
+            // This would deadlock on a lock held here.
+            let slot = streams.insert(&stream(), usize::MAX).unwrap();
+            streams.remove(slot);
+        });
+        assert_eq!(streams.len(), 2 * VISITED_AT_ONCE);
+    }
+
+    #[test]
+    fn the_first_reason_to_end_is_the_one_that_counts() {
+        let mut registry = service_kit::metrics::Registry::default();
+        let metrics = crate::metrics::FanoutMetrics::new(&mut registry);
+        let streams = Streams::new(metrics.ended_streams.clone());
+        for ending in Ending::ALL {
+            let stream = stream();
+            let slot = streams.insert(&stream, 10).unwrap();
+            stream.end(ending);
+            stream.end(Ending::Drain);
+            assert_eq!(stream.ending(), Some(ending));
+            streams.remove(slot);
+        }
+        let slot = streams.insert(&stream(), 10).unwrap();
+        streams.remove(slot);
+        let text = service_kit::metrics::encode(&registry).unwrap();
+        for ending in Ending::ALL {
+            let line = format!(
+                "forgewire_edge_ended_streams_total{{reason=\"{}\"}} 1\n",
+                ending.as_str()
+            );
+            assert!(text.contains(&line), "{line} is missing in:\n{text}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Why a call has no result.
+
+use std::error::Error;
+
+use access::Denied;
+use mcp::{ErrorCode, Refusal, RpcError, mrtr::InputRequired, params::InputError};
+use model::{ErrorClass, PublicError};
+use tracing::warn;
+
+use crate::rates::Limited;
+
+/// Why a call has no result.
+#[derive(Debug)]
+pub enum CallError {
+    /// The arguments do not fit.
+    Input(InputError),
+    /// The principal lacks the permission.
+    Denied(Denied),
+    /// The principal has used up what it may.
+    Limited(Limited),
+    /// The session ended under the call.
+    SessionGone,
+    /// A part of the server failed, or a bound of its own was reached.
+    Failed(Box<CallFailure>),
+    /// This JSON-RPC error.
+    Rpc(RpcError),
+    /// This, with an HTTP status of its own (stateless era).
+    Refused(Refusal),
+    /// The client has to answer something first, and calls again (stateless era).
+    Asks(Box<InputRequired>),
+}
+
+/// A failure: its class and code for programs, a text for the caller, the cause for the log.
+#[derive(Debug)]
+pub struct CallFailure {
+    /// How a caller can react.
+    pub class: ErrorClass,
+    /// The stable code.
+    pub code: &'static str,
+    /// What the caller reads.
+    pub public_text: String,
+    /// What the log gets.
+    pub source: Box<dyn Error + Send + Sync>,
+}
+
+impl CallFailure {
+    /// Logs the failure in full, unless it is the caller's own mistake.
+    pub fn log(&self) {
+        if self.class != ErrorClass::Caller {
+            let cause = self.source.source().map(ToString::to_string);
+            warn!(error = %self.source, source = cause, code = self.code, "a request failed");
+        }
+    }
+
+    fn into_rpc(self) -> RpcError {
+        self.log();
+        if self.class == ErrorClass::Caller {
+            return RpcError::invalid_params(self.public_text);
+        }
+        let data = serde_json::json!({ "code": self.code, "detail": self.public_text });
+        RpcError::internal().with_data(data)
+    }
+}
+
+impl CallError {
+    /// The call failed because something else did.
+    pub fn failed(error: impl PublicError + Send + Sync + 'static) -> Self {
+        Self::Failed(Box::new(CallFailure {
+            class: error.class(),
+            code: error.code(),
+            public_text: error.public_text(),
+            source: Box::new(error),
+        }))
+    }
+
+    /// The error as JSON-RPC, for instance of a task, which has no HTTP status, and asks in other ways.
+    #[must_use]
+    pub fn into_rpc(self) -> RpcError {
+        match self {
+            Self::Input(error) => error.into(),
+            Self::Denied(denied) => {
+                let data = serde_json::json!({ "code": denied.code() });
+                RpcError::new(ErrorCode::InvalidRequest, denied.to_string()).with_data(data)
+            }
+            Self::Limited(limited) => limited.into_rpc(),
+            Self::SessionGone => session_gone(),
+            Self::Failed(failure) => failure.into_rpc(),
+            Self::Rpc(error) => error,
+            Self::Refused(refusal) => refusal.error,
+            Self::Asks(_) => RpcError::internal(),
+        }
+    }
+}
+
+fn session_gone() -> RpcError {
+    let detail = "a part of the server does not answer now; try again in a moment";
+    let data = serde_json::json!({ "code": "session-gone", "detail": detail });
+    RpcError::internal().with_data(data)
+}
+
+impl From<InputError> for CallError {
+    fn from(error: InputError) -> Self {
+        Self::Input(error)
+    }
+}
+
+impl From<RpcError> for CallError {
+    fn from(error: RpcError) -> Self {
+        Self::Rpc(error)
+    }
+}
+
+impl From<Denied> for CallError {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(denied)
+    }
+}
+
+impl From<Limited> for CallError {
+    fn from(limited: Limited) -> Self {
+        Self::Limited(limited)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use access::{Permission, Principal};
+
+    use super::*;
+
+    #[test]
+    fn a_permission_that_is_missing_is_named_to_models_and_programs() {
+        let denied = Principal::anonymous().require(Permission::Admin);
+        let error = CallError::from(denied.unwrap_err()).into_rpc();
+        assert!(error.message.contains("\"admin\""), "{error}");
+        assert_eq!(error.data.unwrap()["code"], "permission-missing");
+    }
+}

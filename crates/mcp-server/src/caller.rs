@@ -1,0 +1,94 @@
+//! The client of one call.
+
+use std::sync::Arc;
+
+use access::Principal;
+use bytes::Bytes;
+use http::HeaderMap;
+use mcp::{
+    ProtocolVersion, Refusal, RequestId,
+    answer::{Answer, CacheHint, Empty},
+    capability::ClientCapabilities,
+    profile::ServerInfo,
+};
+use model::{LogPosition, Session, TraceContext};
+use serde::Serialize;
+
+use crate::{
+    ask::Ask,
+    call_error::CallError,
+    output::CallOutput,
+    policy::Policy,
+    rates::{Admitted, Rates},
+};
+
+/// Everything that a method may know of the request that it serves. Owned, because a call of the
+/// handshake era outlives its connection.
+#[derive(Debug)]
+pub struct Caller {
+    /// Who calls.
+    pub principal: Arc<Principal>,
+    /// The revision of the request.
+    pub version: ProtocolVersion,
+    /// The session, in the handshake era.
+    pub session: Option<Arc<Session>>,
+    /// The client's capabilities: declared with this request, or for its session.
+    pub client: ClientCapabilities,
+    /// The trace that the request belongs to.
+    pub trace: Option<TraceContext>,
+    /// Where this server was in the log when the request arrived: "from now on" is after it.
+    pub since: LogPosition,
+    /// Arguments that are mirrored into headers, so that a balancer can route by them (stateless era).
+    pub param_headers: HeaderMap,
+    /// How the client can be asked something; `None` if it cannot.
+    pub asking: Option<Arc<dyn Ask>>,
+    /// Messages that go out before the answer.
+    pub output: CallOutput,
+    /// Whether the call continues as a task after its answer, for up to a day.
+    pub is_task: bool,
+    /// The identity of the server, part of every answer of the stateless era.
+    pub server: Arc<ServerInfo>,
+    /// The rate limits.
+    pub rates: Arc<Rates>,
+}
+
+impl Caller {
+    /// The answer to a request.
+    pub fn answer<T: Serialize>(&self, id: &RequestId, body: &T) -> Bytes {
+        Answer::new(self.version, &self.server, body).encode(id)
+    }
+
+    /// An answer that clients may cache.
+    pub fn cached<T: Serialize>(&self, id: &RequestId, body: &T, hint: CacheHint) -> Bytes {
+        Answer::new(self.version, &self.server, body)
+            .cached(hint)
+            .encode(id)
+    }
+
+    /// The empty answer.
+    #[must_use]
+    pub fn done(&self, id: &RequestId) -> Bytes {
+        self.answer(id, &Empty)
+    }
+
+    /// The message to send in place of a result.
+    ///
+    /// # Errors
+    /// A JSON-RPC error, unless the message is a question to the client.
+    pub fn error_answer(&self, id: &RequestId, error: CallError) -> Result<Bytes, Refusal> {
+        match error {
+            CallError::Asks(question) => Ok(question.encode(self.version, &self.server, id)),
+            CallError::Refused(refusal) => Err(refusal),
+            error => Err(error.into_rpc().into()),
+        }
+    }
+
+    /// Admits a call for as long as the returned value lives.
+    ///
+    /// # Errors
+    /// The principal lacks the permission, or has used up what it may; the error says when to try again.
+    pub fn admit(&self, policy: Policy) -> Result<Admitted, CallError> {
+        self.principal.require(policy.permission)?;
+        Ok(self.rates.admit(&self.principal.id, policy.rate)?)
+    }
+}

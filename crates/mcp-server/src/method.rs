@@ -1,0 +1,26 @@
+//! Methods beside the core of MCP, such as those of an extension.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use mcp::{Refusal, RequestId};
+use serde_json::value::RawValue;
+
+use crate::caller::Caller;
+
+/// A method of an extension. Its name has to be declared to the dispatcher of the crate `mcp` too.
+#[async_trait]
+pub trait Method: Send + Sync {
+    /// The name, such as `tasks/get`.
+    fn name(&self) -> &'static str;
+
+    /// The encoded answer.
+    ///
+    /// # Errors
+    /// The JSON-RPC error to answer with, and its HTTP status where no stream has begun.
+    async fn call(
+        &self,
+        caller: &Caller,
+        id: &RequestId,
+        params: Option<&RawValue>,
+    ) -> Result<Bytes, Refusal>;
+}

@@ -1,0 +1,99 @@
+//! Progress and log messages of one request: they go out on the request's own stream, before its answer.
+
+use bytes::Bytes;
+use mcp::{
+    RequestId,
+    log::LogLevel,
+    notification::{LogFilter, Progress},
+};
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+/// Messages that wait for a client that reads slowly; beyond that the call waits, and no other.
+const WAITING_MESSAGES: usize = 64;
+
+/// What a call sends before its answer.
+#[derive(Debug)]
+pub enum CallOutputItem {
+    /// A message for the client.
+    Message(Bytes),
+    /// The connection may be closed: the client reconnects for the rest, where its revision knows how.
+    Disconnect,
+}
+
+/// Where a call leaves its messages before the answer.
+#[derive(Debug)]
+pub struct CallOutput {
+    to: mpsc::Sender<CallOutputItem>,
+    /// None where the client did not ask for it.
+    progress: Option<Mutex<Progress>>,
+    log: LogFilter,
+}
+
+impl CallOutput {
+    /// An output, and the end from which its messages are sent.
+    #[must_use]
+    pub fn new(
+        progress_token: Option<RequestId>,
+        log_level: Option<LogLevel>,
+    ) -> (Self, mpsc::Receiver<CallOutputItem>) {
+        let (to, messages) = mpsc::channel(WAITING_MESSAGES);
+        let output = Self {
+            to,
+            progress: progress_token.map(|token| Mutex::new(Progress::new(token))),
+            log: LogFilter::new(log_level),
+        };
+        (output, messages)
+    }
+
+    /// Reports progress, if the client asked for it. A value that does not rise is left out.
+    pub async fn progress(&self, progress: f64, total: Option<f64>, message: Option<&str>) {
+        let report = |known: &Mutex<Progress>| known.lock().report(progress, total, message);
+        if let Some(message) = self.progress.as_ref().and_then(report) {
+            self.send(message).await;
+        }
+    }
+
+    /// Sends a log message about the call, if the client wants messages of this level.
+    pub async fn log(&self, level: LogLevel, logger: &str, data: &Value) {
+        if let Some(message) = self.log.message(level, logger, data) {
+            self.send(message).await;
+        }
+    }
+
+    /// Sends a message. One to a client that has gone is lost, as its stream is.
+    pub async fn send(&self, message: Bytes) {
+        let _ = self.to.send(CallOutputItem::Message(message)).await;
+    }
+
+    /// Waits until the client of the call has disconnected and cannot reconnect.
+    pub async fn client_gone(&self) {
+        self.to.closed().await;
+    }
+
+    /// Releases the connection while the call continues; a client that cannot reconnect stays.
+    pub async fn disconnect(&self) {
+        let _ = self.to.send(CallOutputItem::Disconnect).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_falls_back_is_left_out_and_lowers_nothing() {
+        let (output, mut messages) = CallOutput::new(Some(RequestId::Integer(1)), None);
+        for progress in [50.0, 20.0, 30.0, f64::NAN, 60.0] {
+            output.progress(progress, None, None).await;
+        }
+        drop(output);
+        let mut told = Vec::new();
+        while let Some(CallOutputItem::Message(message)) = messages.recv().await {
+            let message: Value = serde_json::from_slice(&message).unwrap();
+            told.push(message["params"]["progress"].as_f64().unwrap());
+        }
+        assert_eq!(told, [50.0, 60.0]);
+    }
+}

@@ -1,0 +1,50 @@
+//! What a call needs before it may run. Tools, prompts and reads of resources declare it;
+//! [`Caller::admit`](crate::Caller::admit) checks it.
+
+use access::Permission;
+
+/// The cost of a call; it decides which limit of `edge.rates` applies.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum RateClass {
+    /// Answers from memory.
+    Memory,
+    /// Reads or writes a store, or asks the sync role.
+    Store,
+    /// As [`Self::Store`], and may then wait: for an event, or for the client's answer.
+    Wait,
+}
+
+impl RateClass {
+    /// All classes.
+    pub const ALL: [Self; 3] = [Self::Memory, Self::Store, Self::Wait];
+
+    /// The name in errors and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Store => "store",
+            Self::Wait => "wait",
+        }
+    }
+}
+
+/// The requirements of a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Policy {
+    /// The permission that the principal must have.
+    pub permission: Permission,
+    /// The cost.
+    pub rate: RateClass,
+}
+
+impl Policy {
+    /// For every principal that may read, at this cost.
+    #[must_use]
+    pub const fn read(rate: RateClass) -> Self {
+        Self {
+            permission: Permission::Read,
+            rate,
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! All offers of a server, and the methods that both eras share.
+//!
+//! The server has turned HTTP into a checked request; here it becomes a JSON-RPC message. Methods that only
+//! one era has are the server's own.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use bytes::Bytes;
+use mcp::{
+    Refusal, RequestId, RpcError,
+    answer::CacheHint,
+    extension::Extensions,
+    method,
+    page::{ListParams, paginate},
+    profile::ServerProfile,
+    prompt, resource,
+    stateless::discover_result,
+    tool,
+};
+use serde_json::value::RawValue;
+
+use crate::{
+    call_error::CallError,
+    caller::Caller,
+    completion::{Completer, complete},
+    method::Method,
+    prompt::Prompts,
+    resource::Resources,
+    tool::{Tools, as_result},
+    toolset::Toolset,
+};
+
+/// Entries on one page of a list.
+const PAGE_ITEMS: usize = 100;
+/// How long lists may be cached: they change only with a new version of the server.
+const LIST_TTL_MILLIS: u64 = 300_000;
+/// Resources change with every event: they are not cached.
+const RESOURCE_TTL_MILLIS: u64 = 0;
+
+/// Two offers of one name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{kind} {name} is in the toolset {first} and in {second}: rename one, or leave one toolset out"
+)]
+pub struct RegistryError {
+    kind: &'static str,
+    name: String,
+    first: &'static str,
+    second: &'static str,
+}
+
+/// The offers of a server.
+pub struct Registry {
+    profile: ServerProfile,
+    extensions: Extensions,
+    tools: Tools,
+    prompts: Prompts,
+    resources: Resources,
+    completers: Vec<Box<dyn Completer>>,
+    methods: BTreeMap<&'static str, Arc<dyn Method>>,
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry")
+            .field("tools", &self.tools)
+            .field("prompts", &self.prompts)
+            .field("resources", &self.resources)
+            .field("methods", &self.methods.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Registry {
+    /// A server with this profile that offers these toolsets.
+    ///
+    /// # Errors
+    /// Two tools, prompts or methods have the same name; it names both toolsets.
+    pub fn new(
+        profile: ServerProfile,
+        extensions: Extensions,
+        toolsets: Vec<Toolset>,
+    ) -> Result<Self, RegistryError> {
+        check_names(&toolsets)?;
+        let mut all = Toolset::new("all");
+        for toolset in toolsets {
+            all.tools.extend(toolset.tools);
+            all.prompts.extend(toolset.prompts);
+            all.resources.extend(toolset.resources);
+            all.completers.extend(toolset.completers);
+            all.methods.extend(toolset.methods);
+        }
+        let methods = all.methods.into_iter();
+        Ok(Self {
+            profile,
+            extensions,
+            tools: Tools::new(all.tools),
+            prompts: Prompts::new(all.prompts),
+            resources: Resources::new(all.resources),
+            completers: all.completers,
+            methods: methods
+                .map(|method| (method.name(), Arc::from(method)))
+                .collect(),
+        })
+    }
+
+    /// What the server says of itself.
+    #[must_use]
+    pub fn profile(&self) -> &ServerProfile {
+        &self.profile
+    }
+
+    /// The tools.
+    #[must_use]
+    pub fn tools(&self) -> &Tools {
+        &self.tools
+    }
+
+    /// The resources.
+    #[must_use]
+    pub fn resources(&self) -> &Resources {
+        &self.resources
+    }
+
+    /// Answers a method that both eras have, `server/discover`, or a method of an extension. `tools/call`
+    /// is the server's, because it may become a task.
+    ///
+    /// # Errors
+    /// The JSON-RPC error to answer with, and its HTTP status where no stream has begun.
+    pub async fn call(
+        &self,
+        caller: &Caller,
+        id: &RequestId,
+        name: &str,
+        params: Option<&RawValue>,
+    ) -> Result<Bytes, Refusal> {
+        match name {
+            method::DISCOVER => {
+                let found = discover_result(caller.version, &self.profile);
+                let found = found.with_extensions(&self.extensions);
+                Ok(caller.cached(id, &found, CacheHint::public(LIST_TTL_MILLIS)))
+            }
+            method::TOOLS_LIST => self.list_tools(caller, id, params),
+            method::PROMPTS_LIST => self.list_prompts(caller, id, params),
+            method::RESOURCES_LIST => self.list_resources(caller, id, params),
+            method::RESOURCES_TEMPLATES_LIST => self.list_templates(caller, id, params),
+            method::RESOURCES_READ => match self.resources.read(caller, params).await {
+                Ok(read) => Ok(caller.cached(id, &read, CacheHint::private(RESOURCE_TTL_MILLIS))),
+                Err(error) => caller.error_answer(id, error),
+            },
+            method::PROMPTS_GET => match self.prompts.get(caller, params).await {
+                Ok(prompt) => Ok(caller.answer(id, &prompt.for_version(caller.version))),
+                Err(error) => caller.error_answer(id, error),
+            },
+            method::COMPLETION => {
+                let known = (&self.prompts, &self.resources);
+                match complete(known, &self.completers, caller, params).await {
+                    Ok(completion) => Ok(caller.answer(id, &completion)),
+                    Err(error) => caller.error_answer(id, error),
+                }
+            }
+            other => match self.methods.get(other) {
+                Some(method) => method.call(caller, id, params).await,
+                None => Err(RpcError::method_not_found(other).into()),
+            },
+        }
+    }
+
+    fn list_tools(
+        &self,
+        caller: &Caller,
+        id: &RequestId,
+        params: Option<&RawValue>,
+    ) -> Result<Bytes, Refusal> {
+        let (all, cursor) = (self.tools.descriptors(), ListParams::parse(params)?.cursor);
+        let page = paginate("tools", all, cursor.as_deref(), PAGE_ITEMS, |t| t.name())?;
+        let list = tool::list_result(caller.version, page.items, page.next_cursor.as_deref());
+        Ok(caller.cached(id, &list, CacheHint::public(LIST_TTL_MILLIS)))
+    }
+
+    fn list_prompts(
+        &self,
+        caller: &Caller,
+        id: &RequestId,
+        params: Option<&RawValue>,
+    ) -> Result<Bytes, Refusal> {
+        let (all, cursor) = (
+            self.prompts.descriptors(),
+            ListParams::parse(params)?.cursor,
+        );
+        let page = paginate("prompts", all, cursor.as_deref(), PAGE_ITEMS, |p| p.name)?;
+        let list = prompt::list_result(caller.version, page.items, page.next_cursor.as_deref());
+        Ok(caller.cached(id, &list, CacheHint::public(LIST_TTL_MILLIS)))
+    }
+
+    fn list_resources(
+        &self,
+        caller: &Caller,
+        id: &RequestId,
+        params: Option<&RawValue>,
+    ) -> Result<Bytes, Refusal> {
+        let all = self.resources.descriptors();
+        let cursor = ListParams::parse(params)?.cursor;
+        let page = paginate("resources", all, cursor.as_deref(), PAGE_ITEMS, |r| &r.uri)?;
+        let list = resource::list_result(caller.version, page.items, page.next_cursor.as_deref());
+        Ok(caller.cached(id, &list, CacheHint::public(LIST_TTL_MILLIS)))
+    }
+
+    fn list_templates(
+        &self,
+        caller: &Caller,
+        id: &RequestId,
+        params: Option<&RawValue>,
+    ) -> Result<Bytes, Refusal> {
+        let all = self.resources.templates();
+        let cursor = ListParams::parse(params)?.cursor;
+        let page = paginate("templates", all, cursor.as_deref(), PAGE_ITEMS, |t| {
+            &t.uri_template
+        })?;
+        let next = page.next_cursor.as_deref();
+        let list = resource::templates_result(caller.version, page.items, next);
+        Ok(caller.cached(id, &list, CacheHint::public(LIST_TTL_MILLIS)))
+    }
+
+    /// The answer to `tools/call` once the tool has run.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub fn tool_answer(
+        caller: &Caller,
+        id: &RequestId,
+        outcome: Result<tool::CallResult, CallError>,
+    ) -> Result<Bytes, Refusal> {
+        match as_result(caller, outcome) {
+            Ok(result) => Ok(caller.answer(id, &result.for_version(caller.version))),
+            Err(error) => caller.error_answer(id, error),
+        }
+    }
+}
+
+fn check_names(toolsets: &[Toolset]) -> Result<(), RegistryError> {
+    let mut seen: BTreeMap<(&'static str, String), &'static str> = BTreeMap::new();
+    for toolset in toolsets {
+        let tools = toolset.tools.iter();
+        let tools = tools.map(|tool| ("tool", tool.descriptor().name().to_owned()));
+        let prompts = toolset.prompts.iter();
+        let prompts = prompts.map(|prompt| ("prompt", prompt.descriptor().name.to_owned()));
+        let methods = toolset.methods.iter();
+        let methods = methods.map(|method| ("method", method.name().to_owned()));
+        for (kind, name) in tools.chain(prompts).chain(methods) {
+            if let Some(first) = seen.insert((kind, name.clone()), toolset.name()) {
+                let second = toolset.name();
+                return Err(RegistryError {
+                    kind,
+                    name,
+                    first,
+                    second,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+
+    struct Named(&'static str);
+
+    #[async_trait]
+    impl Method for Named {
+        fn name(&self) -> &'static str {
+            self.0
+        }
+
+        async fn call(
+            &self,
+            caller: &Caller,
+            id: &RequestId,
+            _: Option<&RawValue>,
+        ) -> Result<Bytes, Refusal> {
+            Ok(caller.done(id))
+        }
+    }
+
+    #[test]
+    fn two_offers_of_one_name_are_refused_with_the_names_of_both_toolsets() {
+        let toolsets = vec![
+            Toolset::new("one").with_method(Named("a/b")),
+            Toolset::new("two").with_method(Named("a/b")),
+        ];
+        let text = check_names(&toolsets).unwrap_err().to_string();
+        assert!(
+            ["a/b", "one", "two"].iter().all(|word| text.contains(word)),
+            "{text}"
+        );
+        assert_eq!(check_names(&toolsets[..1]), Ok(()));
+    }
+}

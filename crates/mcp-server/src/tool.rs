@@ -1,0 +1,167 @@
+//! Tools: what a model can call.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use mcp::{
+    Era, Refusal,
+    task::require_extension,
+    tool::{CallParams, CallResult, ToolDescriptor, check_param_headers, input_failure},
+};
+use serde_json::value::RawValue;
+
+use crate::{call_error::CallError, caller::Caller, policy::Policy};
+
+/// A tool.
+#[async_trait]
+pub trait Tool: Send + Sync + 'static {
+    /// Name, schemas, hints; asked once, at start.
+    fn descriptor(&self) -> ToolDescriptor;
+
+    /// What a call needs; checked before it runs.
+    fn policy(&self) -> Policy;
+
+    /// Does the work. Input that does not fit is [`CallError::Input`]; a failure that a model can act on is
+    /// a result with `isError`. A tool that asks its client does so before it acts: in the stateless era it
+    /// runs again from its beginning when the answer is there.
+    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError>;
+
+    /// Whether a call may continue after its answer.
+    fn execution(&self) -> Execution {
+        Execution::Inline
+    }
+
+    /// Asks or refuses what has to be asked or refused before a call becomes a task.
+    async fn before_task(&self, _caller: &Caller, _call: &CallParams) -> Result<(), CallError> {
+        Ok(())
+    }
+}
+
+/// Whether a call may continue after its answer (tasks extension).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Execution {
+    /// Never: it is quick.
+    Inline,
+    /// Where the client knows tasks.
+    TaskIfPossible,
+    /// In the stateless era always; a client that does not know tasks is refused.
+    TaskOnly,
+}
+
+/// The outcome of dispatching a call.
+pub enum ToolCall {
+    /// The tool has run.
+    Done(Result<CallResult, CallError>),
+    /// The call becomes a task, which the server runs.
+    Task(Arc<dyn Tool>, CallParams),
+}
+
+/// All tools, sorted by name: a stable order keeps clients' prompt caches warm.
+#[derive(Default)]
+pub struct Tools {
+    descriptors: Vec<ToolDescriptor>,
+    tools: Vec<Arc<dyn Tool>>,
+}
+
+impl fmt::Debug for Tools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.descriptors.iter().map(ToolDescriptor::name);
+        f.debug_list().entries(names).finish()
+    }
+}
+
+impl Tools {
+    pub(crate) fn new(tools: Vec<Box<dyn Tool>>) -> Self {
+        let mut described: Vec<_> = tools
+            .into_iter()
+            .map(|tool| (tool.descriptor(), Arc::from(tool)))
+            .collect();
+        described.sort_by_key(|(descriptor, _)| descriptor.name());
+        let (descriptors, tools) = described.into_iter().unzip();
+        Self { descriptors, tools }
+    }
+
+    /// The tools that `tools/list` lists.
+    #[must_use]
+    pub fn descriptors(&self) -> &[ToolDescriptor] {
+        &self.descriptors
+    }
+
+    /// `tools/call`, up to a result or a task.
+    ///
+    /// # Errors
+    /// No such tool; (before 2025-11-25) arguments that do not fit; (stateless era) headers that differ
+    /// from the arguments, or a capability that the client lacks.
+    pub async fn call(
+        &self,
+        caller: &Caller,
+        params: Option<&RawValue>,
+    ) -> Result<ToolCall, Refusal> {
+        let call = CallParams::parse(params)?;
+        let place = self
+            .descriptors
+            .binary_search_by(|tool| tool.name().cmp(&call.name));
+        let place = place.map_err(|_| call.unknown_tool())?;
+        if caller.version.era() == Era::Stateless {
+            let arguments = call.arguments.as_deref();
+            check_param_headers(&self.descriptors[place], arguments, &caller.param_headers)?;
+        }
+        let tool = &self.tools[place];
+        if !becomes_task(caller, tool.execution())? {
+            return Ok(ToolCall::Done(run(&**tool, caller, &call).await));
+        }
+        Ok(match before_task(&**tool, caller, &call).await {
+            Ok(()) => ToolCall::Task(Arc::clone(tool), call),
+            Err(error) => ToolCall::Done(Err(error)),
+        })
+    }
+}
+
+/// Turns a failure that a model can act on into a result; the others stay errors.
+///
+/// # Errors
+/// The others.
+pub fn as_result(
+    caller: &Caller,
+    outcome: Result<CallResult, CallError>,
+) -> Result<CallResult, CallError> {
+    match outcome {
+        Err(CallError::Input(error)) => Ok(input_failure(caller.version, error)?),
+        Err(CallError::Failed(failure)) => {
+            // Logged in full; a model gets what it can act on.
+            failure.log();
+            Ok(CallResult::failed(failure.public_text))
+        }
+        Err(CallError::Denied(denied)) => Ok(CallResult::failed(denied.to_string())),
+        Err(CallError::Limited(limited)) => Ok(CallResult::failed(limited.to_string())),
+        // The session ended under the call: no tool result can say that.
+        other => other,
+    }
+}
+
+/// Whether the call becomes a task; only the stateless era has them.
+///
+/// # Errors
+/// 400 with -32021: it would have to, and the client does not know tasks.
+fn becomes_task(caller: &Caller, execution: Execution) -> Result<bool, Refusal> {
+    if execution == Execution::Inline || caller.version.era() == Era::Handshake {
+        return Ok(false);
+    }
+    let declared = require_extension(&caller.client);
+    if execution == Execution::TaskOnly {
+        declared?;
+        return Ok(true);
+    }
+    Ok(declared.is_ok())
+}
+
+async fn before_task(tool: &dyn Tool, caller: &Caller, call: &CallParams) -> Result<(), CallError> {
+    let _admitted = caller.admit(tool.policy())?;
+    tool.before_task(caller, call).await
+}
+
+/// Runs a tool for a caller that may have it.
+async fn run(tool: &dyn Tool, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {
+    let _admitted = caller.admit(tool.policy())?;
+    tool.call(caller, call).await
+}

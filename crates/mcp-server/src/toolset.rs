@@ -1,0 +1,95 @@
+//! A named set of offers.
+
+use std::fmt;
+
+use crate::{
+    completion::Completer, method::Method, prompt::Prompt, resource::ResourceSource, tool::Tool,
+};
+
+/// What one crate offers to MCP clients. A server is built from several; a toolset from outside is one
+/// more.
+#[derive(Default)]
+pub struct Toolset {
+    name: &'static str,
+    pub(crate) tools: Vec<Box<dyn Tool>>,
+    pub(crate) prompts: Vec<Box<dyn Prompt>>,
+    pub(crate) resources: Vec<Box<dyn ResourceSource>>,
+    pub(crate) completers: Vec<Box<dyn Completer>>,
+    pub(crate) methods: Vec<Box<dyn Method>>,
+}
+
+impl fmt::Debug for Toolset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Toolset")
+            .field("name", &self.name)
+            .field("tools", &self.tools.len())
+            .field("prompts", &self.prompts.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Toolset {
+    /// An empty set; `name` appears in errors.
+    #[must_use]
+    pub fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            ..Self::default()
+        }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Adds a tool.
+    #[must_use]
+    pub fn with_tool(mut self, tool: impl Tool) -> Self {
+        self.tools.push(Box::new(tool));
+        self
+    }
+
+    /// Adds tools.
+    #[must_use]
+    pub fn with_tools(mut self, tools: Vec<Box<dyn Tool>>) -> Self {
+        self.tools.extend(tools);
+        self
+    }
+
+    /// Adds a prompt.
+    #[must_use]
+    pub fn with_prompt(mut self, prompt: impl Prompt + 'static) -> Self {
+        self.prompts.push(Box::new(prompt));
+        self
+    }
+
+    /// Adds prompts.
+    #[must_use]
+    pub fn with_prompts(mut self, prompts: Vec<Box<dyn Prompt>>) -> Self {
+        self.prompts.extend(prompts);
+        self
+    }
+
+    /// Adds a family of resources.
+    #[must_use]
+    pub fn with_resources(mut self, source: impl ResourceSource + 'static) -> Self {
+        self.resources.push(Box::new(source));
+        self
+    }
+
+    /// Adds a completer.
+    #[must_use]
+    pub fn with_completer(mut self, completer: impl Completer + 'static) -> Self {
+        self.completers.push(Box::new(completer));
+        self
+    }
+
+    /// Adds a method.
+    #[must_use]
+    pub fn with_method(mut self, method: impl Method + 'static) -> Self {
+        self.methods.push(Box::new(method));
+        self
+    }
+}

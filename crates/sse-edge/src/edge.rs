@@ -1,0 +1,70 @@
+//! What the routes share.
+
+use std::sync::Arc;
+
+use access::{Authenticator, Principal};
+use event_flow::history::EventHistory;
+use fanout::hub::Hub;
+use http::HeaderMap;
+use mcp::{ProtocolVersion, Surface, capability::ClientCapabilities, profile::ServerInfo};
+use mcp_server::{Caller, Rates, Registry, output::CallOutput};
+use model::{IdSource, TraceContext};
+
+use crate::{
+    background::Background,
+    calls::{Calls, asking::RetryKeys},
+    origins::Origins,
+    session::Sessions,
+    tasks::Tasks,
+};
+
+/// The running edge.
+#[derive(Debug)]
+pub(crate) struct Edge {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) history: EventHistory,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) calls: Arc<Calls>,
+    pub(crate) tasks: Arc<Tasks>,
+    /// Seals the state that clients of the stateless era carry from one attempt to the next.
+    pub(crate) retry_keys: Arc<RetryKeys>,
+    pub(crate) ids: Arc<dyn IdSource>,
+    pub(crate) auth: Arc<Authenticator>,
+    pub(crate) origins: Origins,
+    /// Everything that MCP clients can call and read.
+    pub(crate) registry: Registry,
+    /// The registry's server info, shared by callers, and by the streams that send a farewell with it.
+    pub(crate) server_info: Arc<ServerInfo>,
+    pub(crate) surface: Surface,
+    pub(crate) rates: Arc<Rates>,
+    pub(crate) background: Background,
+    pub(crate) max_body_bytes: usize,
+    /// Path that everything is under; empty for none.
+    pub(crate) base_path: String,
+}
+
+impl Edge {
+    /// A caller without a session: the stateless era.
+    pub(crate) fn caller(
+        &self,
+        principal: &Arc<Principal>,
+        version: ProtocolVersion,
+        client: ClientCapabilities,
+        trace: Option<TraceContext>,
+    ) -> Caller {
+        Caller {
+            principal: Arc::clone(principal),
+            version,
+            session: None,
+            client,
+            trace,
+            since: self.hub.position(),
+            param_headers: HeaderMap::new(),
+            asking: None,
+            output: CallOutput::new(None, None).0,
+            is_task: false,
+            server: Arc::clone(&self.server_info),
+            rates: Arc::clone(&self.rates),
+        }
+    }
+}

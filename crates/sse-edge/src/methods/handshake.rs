@@ -1,0 +1,169 @@
+//! What only the handshake era has: messages of a session.
+
+use bytes::Bytes;
+use mcp::{
+    ErrorCode, Incoming, Refusal, RequestId, RpcError,
+    envelope::{self, Notification, Request},
+    handshake::{CancelledParams, SetLevelParams},
+    method, params,
+    resource::UriParams,
+};
+use mcp_server::{CallError, Caller};
+use model::ResourceUriError;
+use serde_json::value::RawValue;
+use tracing::debug;
+
+use super::call;
+use crate::{edge::Edge, error::EdgeError};
+
+/// Resources that one session may subscribe to.
+const MAX_RESOURCE_URIS: usize = 256;
+
+/// Answers one message; `None` where none is due.
+///
+/// # Errors
+/// A store that does not answer: then the whole request gets 503, because only that tells the client
+/// that trying again helps.
+pub(crate) async fn message(
+    edge: &Edge,
+    caller: &Caller,
+    message: Incoming,
+) -> Result<Option<Bytes>, EdgeError> {
+    match message {
+        Incoming::Request(request) => Ok(Some(match answer(edge, caller, &request).await {
+            Ok(bytes) => bytes,
+            Err(refusal) => envelope::error(Some(&request.id), &refusal.error),
+        })),
+        Incoming::Notification(notification) => {
+            notice(edge, caller, &notification).await?;
+            Ok(None)
+        }
+        Incoming::Response(response) => {
+            if let Some(session) = &caller.session
+                && let Some(stream) = edge.calls.take_answer(&session.id, &response).await?
+            {
+                edge.sessions.tell_mail(&session.id, &stream).await;
+            }
+            Ok(None)
+        }
+    }
+}
+
+/// Notifications that mean nothing to us, or come too late, are accepted all the same.
+async fn notice(
+    edge: &Edge,
+    caller: &Caller,
+    notification: &Notification,
+) -> Result<(), EdgeError> {
+    match notification.method.as_str() {
+        method::INITIALIZED => update(edge, caller, |session| session.initialized = true).await,
+        method::CANCELLED => {
+            let params = params::parse::<CancelledParams>(notification.params.as_deref());
+            if let (Ok(params), Some(session)) = (params, &caller.session) {
+                let request = params.request_id;
+                debug!(session = %session.id, %request, reason = params.reason, "cancelled");
+                if !edge.calls.running.cancel(&session.id, &request) {
+                    edge.sessions.tell_cancelled(&session.id, &request).await;
+                }
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn answer(edge: &Edge, caller: &Caller, request: &Request) -> Result<Bytes, Refusal> {
+    let (id, params) = (&request.id, request.params.as_deref());
+    match request.method.as_str() {
+        method::PING => Ok(caller.done(id)),
+        method::SET_LEVEL => Ok(set_level(edge, caller, id, params).await?),
+        method::RESOURCES_SUBSCRIBE => Ok(subscribe(edge, caller, id, params).await?),
+        method::RESOURCES_UNSUBSCRIBE => Ok(unsubscribe(edge, caller, id, params).await?),
+        // The stateless era's own method does not exist here.
+        method::DISCOVER => Err(RpcError::method_not_found(method::DISCOVER).into()),
+        name => call(edge, caller, id, name, params).await,
+    }
+}
+
+/// Changes the caller's session. A session that ended meanwhile is an error of its own.
+pub(crate) async fn update<T>(
+    edge: &Edge,
+    caller: &Caller,
+    change: impl FnMut(&mut model::Session) -> T,
+) -> Result<T, EdgeError> {
+    let session = caller.session.as_deref().ok_or(EdgeError::SessionGone)?;
+    let updated = edge
+        .sessions
+        .update(&session.id, &caller.principal.id, change)
+        .await?;
+    updated.ok_or(EdgeError::SessionGone)
+}
+
+async fn set_level(
+    edge: &Edge,
+    caller: &Caller,
+    id: &RequestId,
+    params: Option<&RawValue>,
+) -> Result<Bytes, RpcError> {
+    let SetLevelParams { level } = params::parse(params)?;
+    let level = serde_json::to_value(level).ok();
+    let level = level
+        .as_ref()
+        .and_then(|level| level.as_str())
+        .map(ToOwned::to_owned);
+    let updated = update(edge, caller, |session| session.log_level.clone_from(&level)).await;
+    updated.map_err(rpc_error)?;
+    Ok(caller.done(id))
+}
+
+async fn subscribe(
+    edge: &Edge,
+    caller: &Caller,
+    id: &RequestId,
+    params: Option<&RawValue>,
+) -> Result<Bytes, RpcError> {
+    let UriParams { uri } = params::parse(params)?;
+    if !edge
+        .registry
+        .resources()
+        .is_subscribable(&caller.principal, &uri)
+    {
+        return Err(RpcError::invalid_params(format!("uri: {ResourceUriError}")));
+    }
+    let since = edge.hub.position();
+    let fits = update(edge, caller, |session| {
+        if !session.resource_uris.contains_key(&uri) {
+            if session.resource_uris.len() >= MAX_RESOURCE_URIS {
+                return false;
+            }
+            session.resource_uris.insert(uri.clone(), since);
+            let wish = session.next_wish();
+            session.resource_wishes.insert(uri.clone(), wish);
+        }
+        true
+    });
+    if fits.await.map_err(rpc_error)? {
+        return Ok(caller.done(id));
+    }
+    let text = format!("a session subscribes to at most {MAX_RESOURCE_URIS} resources");
+    Err(RpcError::new(ErrorCode::InvalidParams, text))
+}
+
+async fn unsubscribe(
+    edge: &Edge,
+    caller: &Caller,
+    id: &RequestId,
+    params: Option<&RawValue>,
+) -> Result<Bytes, RpcError> {
+    let UriParams { uri } = params::parse(params)?;
+    let removed = update(edge, caller, |session| {
+        session.resource_wishes.remove(&uri);
+        session.resource_uris.remove(&uri)
+    });
+    removed.await.map_err(rpc_error)?;
+    Ok(caller.done(id))
+}
+
+fn rpc_error(error: EdgeError) -> RpcError {
+    CallError::from(error).into_rpc()
+}

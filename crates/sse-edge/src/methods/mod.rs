@@ -1,0 +1,32 @@
+//! Methods that only the edge can answer: those of one era, and calls that become tasks.
+
+pub(crate) mod handshake;
+pub(crate) mod listen;
+pub(crate) mod tasks;
+
+use bytes::Bytes;
+use mcp::{Refusal, RequestId, method};
+use mcp_server::{Caller, Registry, tool::ToolCall};
+use serde_json::value::RawValue;
+
+use crate::edge::Edge;
+
+/// Answers a method that both eras have, and `server/discover`.
+///
+/// # Errors
+/// The JSON-RPC error to answer with, and its HTTP status where no stream has begun.
+pub(crate) async fn call(
+    edge: &Edge,
+    caller: &Caller,
+    id: &RequestId,
+    name: &str,
+    params: Option<&RawValue>,
+) -> Result<Bytes, Refusal> {
+    if name != method::TOOLS_CALL {
+        return edge.registry.call(caller, id, name, params).await;
+    }
+    match edge.registry.tools().call(caller, params).await? {
+        ToolCall::Done(outcome) => Registry::tool_answer(caller, id, outcome),
+        ToolCall::Task(tool, call) => edge.tasks.start(caller, id, tool, call).await,
+    }
+}

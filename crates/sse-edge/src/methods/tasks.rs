@@ -1,0 +1,103 @@
+//! `tasks/get`, `tasks/update`, `tasks/cancel` (tasks extension, SEP-2663).
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use mcp::{
+    Refusal, RequestId, method,
+    task::{self, UpdateParams, unknown_task},
+};
+use mcp_server::{CallError, Caller, Toolset, method::Method};
+use serde_json::value::RawValue;
+
+use crate::{error::EdgeError, tasks::Tasks};
+
+/// The methods, as a toolset.
+pub(crate) fn toolset(tasks: &Arc<Tasks>) -> Toolset {
+    Toolset::new("tasks")
+        .with_method(GetTask(Arc::clone(tasks)))
+        .with_method(UpdateTask(Arc::clone(tasks)))
+        .with_method(CancelTask(Arc::clone(tasks)))
+}
+
+struct GetTask(Arc<Tasks>);
+
+#[async_trait]
+impl Method for GetTask {
+    fn name(&self) -> &'static str {
+        method::TASKS_GET
+    }
+
+    async fn call(
+        &self,
+        caller: &Caller,
+        id: &RequestId,
+        params: Option<&RawValue>,
+    ) -> Result<Bytes, Refusal> {
+        let task = task::parse_id(params)?;
+        let found = self.0.load(&caller.principal.id, &task).await;
+        let stored = found.map_err(refusal)?;
+        let task = stored.ok_or_else(unknown_task)?.task;
+        Ok(task::get_result(caller.version, &caller.server, id, &task))
+    }
+}
+
+/// Takes answers to the questions of a task. Those that answer none are ignored.
+struct UpdateTask(Arc<Tasks>);
+
+#[async_trait]
+impl Method for UpdateTask {
+    fn name(&self) -> &'static str {
+        method::TASKS_UPDATE
+    }
+
+    async fn call(
+        &self,
+        caller: &Caller,
+        id: &RequestId,
+        params: Option<&RawValue>,
+    ) -> Result<Bytes, Refusal> {
+        let UpdateParams {
+            id: task,
+            responses,
+        } = UpdateParams::parse(params)?;
+        let changed = self.0.answer(&caller.principal.id, &task, responses).await;
+        acknowledge(caller, id, changed)
+    }
+}
+
+/// Cancels a task; one that is over stays as it is.
+struct CancelTask(Arc<Tasks>);
+
+#[async_trait]
+impl Method for CancelTask {
+    fn name(&self) -> &'static str {
+        method::TASKS_CANCEL
+    }
+
+    async fn call(
+        &self,
+        caller: &Caller,
+        id: &RequestId,
+        params: Option<&RawValue>,
+    ) -> Result<Bytes, Refusal> {
+        let task = task::parse_id(params)?;
+        let changed = self.0.cancel(&caller.principal.id, &task).await;
+        acknowledge(caller, id, changed)
+    }
+}
+
+fn acknowledge(
+    caller: &Caller,
+    id: &RequestId,
+    changed: Result<Option<()>, EdgeError>,
+) -> Result<Bytes, Refusal> {
+    let found: Option<()> = changed.map_err(refusal)?;
+    found.ok_or_else(unknown_task)?;
+    Ok(task::acknowledgement(caller.version, &caller.server, id))
+}
+
+fn refusal(error: EdgeError) -> Refusal {
+    CallError::from(error).into_rpc().into()
+}
