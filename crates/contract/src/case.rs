@@ -1,4 +1,4 @@
-//! A case of the suite, and running all of them through the test runner's own reporting.
+//! The cases of the suite, and running them through the test runner's own reporting.
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -10,15 +10,15 @@ use crate::{
     Abilities, Harness, Port, bus, event_log, mailbox, session_lock, session_store, task_store,
 };
 
-/// How long one case may take.
+/// Maximum duration of one case.
 const CASE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Threads of a case's runtime: enough that tasks of a case really run beside each other.
+/// Threads of a case's runtime: enough for the tasks of a case to run in parallel.
 const CASE_THREADS: usize = 4;
 
-/// What an adapter has to be able to do for a case to make sense.
+/// The ability that an adapter must have for a case to make sense.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Needs {
-    /// Nothing: the clause holds for every adapter.
+    /// None: the clause holds for every adapter.
     Nothing,
     /// [`Abilities::durable`].
     Durable,
@@ -31,12 +31,12 @@ pub(crate) enum Needs {
 }
 
 impl Needs {
-    /// Why an adapter with these abilities cannot run the case.
+    /// The reason why an adapter with these abilities cannot run the case.
     fn unmet(self, abilities: Abilities) -> Option<&'static str> {
         let (met, reason) = match self {
             Self::Nothing => (true, ""),
-            Self::Durable => (abilities.durable, "keeps nothing over a reopen"),
-            Self::Shared => (abilities.shared, "has one handle only"),
+            Self::Durable => (abilities.durable, "keeps no data across a reopen"),
+            Self::Shared => (abilities.shared, "has only one handle"),
             Self::Reconnecting => (abilities.reconnecting, "has no connection to lose"),
             Self::ForeignBytes => (abilities.foreign_bytes, "carries no bytes"),
         };
@@ -44,22 +44,22 @@ impl Needs {
     }
 }
 
-/// What a case does.
+/// The function that checks a case.
 pub(crate) type Body = fn(Arc<dyn Harness>) -> BoxFuture<'static, anyhow::Result<()>>;
 
-/// One promise, checked.
+/// One clause of a port and the function that checks it.
 pub(crate) struct Case {
-    /// The clause, as the port's doc comment numbers it.
+    /// The number of the clause in the port's doc comment.
     pub(crate) clause: &'static str,
-    /// The function's name: what is promised.
+    /// The function's name, which states the promise.
     pub(crate) promise: &'static str,
-    /// What the adapter must be able to do.
+    /// The ability that the case requires of the adapter.
     pub(crate) needs: Needs,
-    /// The check.
+    /// The function that checks the promise.
     pub(crate) body: Body,
 }
 
-/// Lists cases: clause, what it needs, and the async function that checks it.
+/// Lists cases: the clause, the required ability, and the async function that checks it.
 macro_rules! cases {
     ($($clause:literal $needs:ident $function:path;)*) => {
         pub(crate) const CASES: &[$crate::case::Case] = &[$($crate::case::Case {
@@ -72,8 +72,8 @@ macro_rules! cases {
 }
 pub(crate) use cases;
 
-/// Runs the suite against an adapter: the whole `main` of its `tests/contract.rs`. Takes the arguments
-/// that every Rust test takes. Cases for ports that the adapter does not have are left out.
+/// Runs the suite against an adapter: this is the whole `main` of its `tests/contract.rs`. Accepts
+/// the arguments of every Rust test. Omits the cases of ports that the adapter does not implement.
 #[must_use]
 pub fn run(harness: impl Harness) -> ExitCode {
     let arguments = Arguments::from_args();
@@ -113,7 +113,7 @@ fn trial(case: &'static Case, abilities: Abilities, harness: Arc<dyn Harness>) -
         .trim();
     let name = format!("{}::{}::{promise}", harness.backend(), case.clause);
     match case.needs.unmet(abilities) {
-        // `--include-ignored` must not turn it into a pass either.
+        // `--include-ignored` must not make it pass either.
         Some(reason) => Trial::ignorable_test(format!("{name} (cannot: {reason})"), move || {
             Ok(Completion::ignored_with(reason))
         })
@@ -131,7 +131,8 @@ fn run_case(case: &Case, harness: Arc<dyn Harness>) -> Result<(), Failed> {
         .map_err(|error| format!("{error:#}"))?;
     let body = case.body;
     let outcome = runtime.block_on(async move {
-        // In a task of its own: a panic becomes an error, and the runtime ends in an orderly way.
+        // Runs in its own task, so that a panic becomes an error and the runtime shuts down in an
+        // orderly way.
         let task = tokio::spawn(body(harness));
         let stop = task.abort_handle();
         tokio::time::timeout(CASE_TIMEOUT, task)
@@ -167,7 +168,7 @@ mod tests {
         include_str!("../../ports/src/bus.rs"),
     ];
 
-    /// Clauses as the ports number them: lines that begin with `/// - **XX-nn**`.
+    /// The clauses in the ports' sources: lines that begin with `/// - **XX-nn**`.
     fn promised() -> BTreeSet<&'static str> {
         let lines = SOURCES.iter().flat_map(|source| source.lines());
         lines

@@ -1,4 +1,4 @@
-//! EL-02, EL-07, EL-11, EL-12 over several handles and reopens.
+//! EL-02, EL-07, EL-11, EL-12 with several handles and reopens.
 
 use std::sync::Arc;
 

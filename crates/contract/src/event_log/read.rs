@@ -1,4 +1,4 @@
-//! EL-04, EL-07, EL-08, EL-09, EL-14: reading a log that nobody writes to.
+//! EL-04, EL-07, EL-08, EL-09, EL-14: reading a log without concurrent writers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -116,7 +116,8 @@ pub(super) async fn backwards_is_newest_first_and_strictly_before(
 pub(super) async fn seek_misses_nothing_received_since(harness: Arc<dyn Harness>) -> Result<()> {
     let fixture = harness.event_log().await?;
     let start = event(0).facts.received_at;
-    // Several ingests write, and their clocks disagree: times do not rise with sequences.
+    // Several ingests write with clocks that disagree: receive times do not rise with the
+    // sequences.
     let received = |n: u64| start.plus(Duration::from_secs((n * 37) % 23 + n));
     let batch: Vec<_> = (0..60).map(|n| event_received_at(n, received(n))).collect();
     fixture.log.append(batch).await?;
