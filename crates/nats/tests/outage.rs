@@ -122,7 +122,7 @@ async fn what_an_append_stored_in_an_earlier_try_is_no_duplicate_of_its_own() {
         let appended = appending.await.unwrap().unwrap();
         assert!(
             appended.iter().all(|one| !one.duplicate),
-            "nobody else wrote these"
+            "no other append wrote these"
         );
     }
 }

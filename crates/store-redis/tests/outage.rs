@@ -72,7 +72,7 @@ async fn without_a_server_every_call_ends_in_time_and_then_goes_on() {
         (loaded.session, loaded.revision),
         (before.clone(), revision)
     );
-    // The server has forgotten our scripts.
+    // The server has lost the scripts.
     assert!(store.replace(&before, revision, TTL).await.unwrap() > revision);
     store.create(&session("after"), TTL, ROOMY).await.unwrap();
 }

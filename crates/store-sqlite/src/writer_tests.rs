@@ -123,7 +123,7 @@ async fn a_full_queue_is_refused_at_once() {
     assert_eq!(
         writer.queued_bytes.load(Ordering::Relaxed),
         0,
-        "room is given back"
+        "the room is released"
     );
 }
 

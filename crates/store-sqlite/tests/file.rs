@@ -361,7 +361,7 @@ async fn works_with_what_is_new(store: &SqliteSessionStore, round: u64) {
     assert_eq!(appended.await.unwrap(), Sequence(round + 1));
     let lock = LockName::new("migrated").unwrap();
     let guard = store.acquire(&lock, HOUR, Duration::ZERO).await.unwrap();
-    let guard = guard.expect("nobody holds it");
+    let guard = guard.expect("the lock is free");
     assert_eq!(guard.fence, round + 1);
     assert!(store.release(&lock, &guard.token).await.unwrap());
     let (task, limits) = (task(0), TaskLimits::default());

@@ -41,7 +41,7 @@ pub(super) async fn an_id_from_before_a_reopen_is_a_duplicate(
     assert!(!second[6].duplicate);
     assert!(
         second[6].sequence > first[5].sequence,
-        "sequences go on rising"
+        "sequences continue to rise"
     );
     Ok(())
 }

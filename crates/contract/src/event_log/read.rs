@@ -133,7 +133,7 @@ pub(super) async fn seek_misses_nothing_received_since(harness: Arc<dyn Harness>
                 .find(|event| event.item.facts.received_at >= time && event.sequence <= position);
             assert!(
                 missed.is_none(),
-                "seek({time}) gives {position:?} and misses {missed:?}"
+                "seek({time}) returns {position:?} and misses {missed:?}"
             );
         }
     }
@@ -157,7 +157,7 @@ pub(super) async fn an_event_comes_back_as_it_was_stored(harness: Arc<dyn Harnes
     backwards.reverse();
     assert!(
         backwards == read,
-        "read_before gives other contents than read_after"
+        "read_before returns other contents than read_after"
     );
     Ok(())
 }

@@ -25,7 +25,7 @@ pub(super) async fn a_trimmed_position_says_where_it_goes_on(
         let resumes = page.resumes_after;
         assert!(
             resumes.is_some_and(|at| at >= place(9) && at < place(10)),
-            "after {lost:?}: the page must say that it begins after {:?}, says {resumes:?}",
+            "after {lost:?}: the page must report that it begins after {:?}, reports {resumes:?}",
             place(9)
         );
         assert_eq!(
@@ -66,7 +66,7 @@ pub(super) async fn only_the_old_front_goes(harness: Arc<dyn Harness>) -> Result
     assert_eq!(
         backwards.len(),
         10,
-        "read_before still finds what was trimmed"
+        "read_before still finds trimmed events"
     );
     assert_eq!(
         fixture.log.trim(received(15)).await?,

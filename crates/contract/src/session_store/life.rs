@@ -40,7 +40,7 @@ async fn is_missing(store: &dyn SessionStore, n: u64) -> Result<()> {
     assert_eq!(store.load(&session.id).await?, None);
     assert!(
         !store.touch(&session.id, LONG_TTL).await?,
-        "touch says that it lives"
+        "touch reports the session as living"
     );
     for revision in [0, 1, 2, 3] {
         let replaced = store
@@ -53,7 +53,7 @@ async fn is_missing(store: &dyn SessionStore, n: u64) -> Result<()> {
     }
     assert!(
         !store.end(&session.id).await?,
-        "end says that there was something to end"
+        "end reports a living session"
     );
     assert_eq!(
         store.load(&session.id).await?,
@@ -66,7 +66,7 @@ async fn is_missing(store: &dyn SessionStore, n: u64) -> Result<()> {
             .sessions
             .iter()
             .all(|one| one.session.id != session.id),
-        "it is listed"
+        "the session is listed"
     );
     Ok(())
 }
@@ -185,7 +185,7 @@ pub(super) async fn touch_restarts_the_ttl_and_keeps_the_revision(
         if !lives && fixture.clock.is_none() && started.elapsed() >= ttl {
             continue; // The session expired on a busy machine: retry with another one.
         }
-        assert!(lives, "touch says that the session is gone");
+        assert!(lives, "touch reports the session as missing");
         fixture.pass(ttl).await;
         let loaded = fixture.store.load(&id).await?;
         assert_eq!(

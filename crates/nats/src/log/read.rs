@@ -31,8 +31,8 @@ use crate::config::{REQUEST_TIMEOUT, SUBSCRIPTION_MESSAGES};
 /// queue.
 const MAX_PAGE_EVENTS: usize = 5000;
 const _: () = assert!(MAX_PAGE_EVENTS < SUBSCRIPTION_MESSAGES);
-/// Maximum bytes of one page; a single message is smaller (`max_payload` is 1 MiB by default, and 8
-/// MiB in our deployment).
+/// Maximum bytes of one page; a single message is smaller (`max_payload` is 1 MiB by default, and
+/// 8 MiB in the deployment files).
 const MAX_PAGE_BYTES: usize = 16 * 1024 * 1024;
 /// Up to this number of events are requested one by one, concurrently: cheaper than a consumer,
 /// which costs three round trips and, in a cluster, a change that its servers agree on. Usually a

@@ -27,7 +27,7 @@ const LATEST_MILLIS: i64 = 253_402_300_799_000;
 
 /// The end of a scan.
 pub(super) struct Found {
-    /// Everything received at or after the time comes after this position.
+    /// Every event received at or after the time is after this position.
     pub(super) position: Sequence,
     /// The next event, if any, was received at or after the time.
     pub(super) exact: bool,
@@ -40,7 +40,7 @@ impl JetStreamLog {
         time: Timestamp,
         max_events: usize,
     ) -> Result<Found, Failure> {
-        // Read the head first: events appended during the scan come after it.
+        // Read the head first: events appended during the scan are after it.
         let head = self.current_head().await?;
         let millis = time
             .minus(CLOCK_MARGIN)
