@@ -1,5 +1,5 @@
-//! The bus and the event log against the contract suite. Each case has a server of its own, and
-//! "reopen" and "cut" mean that this server is killed with SIGKILL and started again.
+//! The contract suite on the bus and the event log. Each case has its own server, and "reopen" and
+//! "cut" mean that this server is killed with SIGKILL and started again.
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -24,7 +24,7 @@ async fn connect(url: &str) -> anyhow::Result<NatsConnection> {
 }
 
 async fn open_log(url: &str) -> anyhow::Result<Arc<dyn EventLog>> {
-    // Events of the suite were received at any time: nothing expires by age.
+    // The suite's events have arbitrary receive times, so no event may expire by age.
     let config = LogConfig {
         retention: None,
         ..LogConfig::default()

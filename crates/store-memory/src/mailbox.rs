@@ -1,4 +1,4 @@
-//! The mailbox of one session in memory.
+//! The in-memory mailbox of one session.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -12,15 +12,15 @@ use ports::{Mailbox, MailboxError, MailboxLimits, MailboxPage};
 
 use crate::MemorySessionStore;
 
-/// Payloads of all sessions together. At the bound `append` is refused as overloaded until clients
-/// read, or sessions end.
+/// Maximum bytes of payload over all sessions. At this bound `append` is refused as overloaded
+/// until clients read or sessions end.
 const MAX_TOTAL_BYTES: u64 = 256 << 20;
 
-/// What a session has still to read.
+/// The messages that a session has not read yet.
 #[derive(Default)]
 pub(crate) struct Letters {
     last: Sequence,
-    /// Streams that ended up to here may have been forgotten.
+    /// Streams that ended at or before this position may have been forgotten.
     forgotten_through: Sequence,
     bytes: u64,
     messages: BTreeMap<Sequence, Message>,
@@ -42,7 +42,7 @@ struct Stream {
     messages: BTreeSet<Sequence>,
 }
 
-/// A length as a number of bytes.
+/// A payload's length in bytes.
 fn size(payload: &Bytes) -> u64 {
     u64::try_from(payload.len()).unwrap_or(u64::MAX)
 }
@@ -52,7 +52,7 @@ fn count(length: usize) -> u32 {
 }
 
 impl Letters {
-    /// Bytes of payload that it holds.
+    /// Bytes of payload that the mailbox holds.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -71,7 +71,7 @@ impl Letters {
     }
 
     fn add_stream(&mut self, id: &StreamId, opened: Sequence, limits: MailboxLimits) {
-        // Room first, so that the new one is not among those that may go.
+        // Make room first, so that the new stream is not among the candidates for removal.
         while !self.streams.is_empty() && count(self.streams.len()) >= limits.max_streams {
             self.forget_stream();
         }
@@ -139,7 +139,7 @@ impl Letters {
         }
     }
 
-    /// Removes a stream's messages up to a position; gives how many.
+    /// Removes a stream's messages up to a position; returns how many were removed.
     fn remove(&mut self, id: &StreamId, through: Sequence) -> u64 {
         let Some(stream) = self.streams.get_mut(id) else {
             return 0;
@@ -227,7 +227,7 @@ impl Mailbox for MemorySessionStore {
                 let what = "the payloads of all sessions together";
                 return Err(MailboxError::Overloaded { what });
             }
-            // A slice of something large would keep all of it, uncounted.
+            // A slice of a larger buffer would keep the whole buffer alive, uncounted.
             let payload = Bytes::copy_from_slice(&payload);
             letters.append(stream, (payload, now), limits)
         })?

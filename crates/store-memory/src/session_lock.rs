@@ -1,4 +1,4 @@
-//! Locks in memory.
+//! In-memory locks.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -16,9 +16,9 @@ use tokio::{
 
 use crate::MemorySessionStore;
 
-/// Locks that are held at the same time; more are refused as overload.
+/// Maximum number of locks held at the same time; beyond that `acquire` is refused as overloaded.
 const MAX_LOCKS: usize = 65_536;
-/// Nothing lives for less: a lock of no time would be nobody's.
+/// The shortest time to live: a lock that expired at once would have no holder.
 const SHORTEST_TTL: Duration = Duration::from_millis(1);
 
 /// All locks of a store.
@@ -30,7 +30,7 @@ pub(crate) struct Locks {
 
 #[derive(Default)]
 struct Held {
-    /// Of all names together, so that names need not be remembered.
+    /// Counted over all names, so that the store need not remember released names.
     last_fence: u64,
     by_name: HashMap<LockName, Lock>,
     by_expiry: BTreeSet<(Timestamp, LockName)>,
@@ -64,7 +64,7 @@ impl Held {
             return Ok(None);
         }
         if self.by_name.len() >= MAX_LOCKS {
-            let what = "as many locks are held as this store can hold";
+            let what = "the store already holds its maximum number of locks";
             return Err(LockError::Overloaded { what });
         }
         let token = token.clone();
@@ -75,7 +75,7 @@ impl Held {
         Ok(Some(self.last_fence))
     }
 
-    /// Takes the lock out if it is the token's.
+    /// Removes the lock if the token holds it.
     fn remove(&mut self, name: &LockName, token: &LockToken) -> Option<Lock> {
         self.by_name.get(name).filter(|lock| lock.token == *token)?;
         let lock = self.by_name.remove(name)?;
@@ -115,7 +115,7 @@ impl SessionLock for MemorySessionStore {
         let token = LockToken::new(RandomIds.uuid());
         let (began, mut pauses) = (Instant::now(), Pauses::within(wait));
         loop {
-            // Listening begins before the look, so that no release falls between the two.
+            // Start listening before the check, so that a release in between is not missed.
             let released = self.locks.released.notified();
             let take = |held: &mut Held, now: Timestamp| {
                 held.take(name, &token, now.plus(ttl.max(SHORTEST_TTL)))
@@ -126,7 +126,7 @@ impl SessionLock for MemorySessionStore {
             let Some(pause) = pauses.next(began.elapsed(), RandomIds.random_u64()) else {
                 return Ok(None);
             };
-            // Released or not, it is time to look again: a lock may have expired as well.
+            // Check again whether notified or not: a lock may have expired as well.
             let _ = timeout(pause, released).await;
         }
     }

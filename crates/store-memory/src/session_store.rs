@@ -1,4 +1,4 @@
-//! Sessions in memory; each has its mailbox with it.
+//! In-memory sessions, each with its mailbox.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -18,12 +18,13 @@ use ports::{
 
 use crate::{mailbox::Letters, session_lock::Locks, task_store::Tasks};
 
-/// Sessions of one process, at most `max_sessions` living ones, whatever `create` allows. At the bound
-/// it is refused as [`SessionStoreError::Overloaded`] until one ends or expires.
+/// Sessions of one process, up to `max_sessions` living ones, whatever limits `create` is given. At
+/// this bound `create` is refused as [`SessionStoreError::Overloaded`] until a session ends or
+/// expires.
 ///
-/// Of ended sessions only the id stays, for as long as the session would have lived, and of at most
-/// `max_sessions` of them: beyond that the one that would have expired first is forgotten. Only a
-/// `create` with the very same id could bring that one back, and ids are random.
+/// An ended session keeps only its id, for the rest of its time to live. Up to `max_sessions` ended
+/// sessions are kept; beyond that the one that expires first is forgotten. A forgotten session
+/// could only be revived by a `create` with exactly the same id, and ids are random.
 pub struct MemorySessionStore {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) locks: Locks,
@@ -35,23 +36,23 @@ pub struct MemorySessionStore {
 #[derive(Default)]
 struct State {
     entries: BTreeMap<SessionId, Entry>,
-    /// Every entry by its time to go, living and ended apart.
+    /// Every entry by its expiry time, living and ended ones separately.
     living: BTreeSet<(Timestamp, SessionId)>,
     ended: BTreeSet<(Timestamp, SessionId)>,
-    /// How many living ones an owner has; nobody is in it with none.
+    /// Number of living sessions per owner; owners without one have no entry.
     owners: HashMap<PrincipalId, u32>,
-    /// Payloads of all mailboxes together.
+    /// Bytes of payload over all mailboxes.
     mailbox_bytes: u64,
 }
 
 struct Entry {
-    /// `None` once it ended.
+    /// `None` once the session has ended.
     session: Option<Session>,
-    /// Who made it: for them it counts.
+    /// The owner that the session counts for.
     owner: PrincipalId,
     revision: Revision,
     expires_at: Timestamp,
-    /// Empty once it ended.
+    /// Empty once the session has ended.
     letters: Letters,
 }
 
@@ -64,7 +65,7 @@ impl fmt::Debug for MemorySessionStore {
 }
 
 impl MemorySessionStore {
-    /// An empty store; times to live are counted by `clock`.
+    /// Creates an empty store; `clock` decides when a time to live is over.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, max_sessions: usize) -> Self {
         Self {
@@ -76,7 +77,8 @@ impl MemorySessionStore {
         }
     }
 
-    /// Runs `work` on a living session's mailbox; the number is what all mailboxes hold, in bytes.
+    /// Runs `work` on the mailbox of a living session; the number is the bytes held by all
+    /// mailboxes.
     pub(crate) fn with_letters<T>(
         &self,
         id: &SessionId,
@@ -124,7 +126,7 @@ impl State {
         }
     }
 
-    /// Whether there is room for one more of an owner.
+    /// Checks that there is room for one more session of an owner.
     fn admit(&self, owner: &PrincipalId, limits: SessionLimits) -> Result<(), SessionStoreError> {
         let living = u64::try_from(self.living.len()).unwrap_or(u64::MAX);
         let theirs = self.owners.get(owner).copied().unwrap_or_default();

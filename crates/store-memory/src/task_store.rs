@@ -1,4 +1,4 @@
-//! Tasks in memory.
+//! In-memory tasks.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,10 +10,11 @@ use ports::{Expected, Revision, TaskLimits, TaskRecord, TaskStore, TaskStoreErro
 
 use crate::MemorySessionStore;
 
-/// States of all tasks together. At the bound create and replace are refused as overloaded until
-/// tasks expire.
+/// Maximum bytes of state over all tasks. At this bound `create_task` and `replace_task` are
+/// refused as overloaded until tasks expire.
 const MAX_TOTAL_BYTES: usize = 256 << 20;
-/// What a task counts beside its state, so that the bound holds for small ones as well.
+/// Bytes that each task counts in addition to its state, so that the bound also limits the number
+/// of small tasks.
 const TASK_BYTES: usize = 512;
 
 /// All tasks of a store.
@@ -31,11 +32,11 @@ struct Entry {
     state: Bytes,
     revision: Revision,
     expires_at: Timestamp,
-    /// No end was asked for.
+    /// The caller asked for no expiry.
     endless: bool,
 }
 
-/// What a task counts.
+/// Bytes that a task counts.
 fn size(state: &Bytes) -> usize {
     state.len() + TASK_BYTES
 }
@@ -43,7 +44,7 @@ fn size(state: &Bytes) -> usize {
 impl Entry {
     fn new(task: &TaskRecord, revision: Revision, (now, limits): (Timestamp, TaskLimits)) -> Self {
         Self {
-            // A slice of something large would keep all of it, uncounted.
+            // A slice of a larger buffer would keep the whole buffer alive, uncounted.
             state: Bytes::copy_from_slice(&task.state),
             revision,
             expires_at: now.plus(limits.time_to_live(task.ttl)),
@@ -80,7 +81,7 @@ impl State {
         }
     }
 
-    /// Stores an entry in the place of what is there.
+    /// Stores an entry, replacing an existing one.
     fn put(&mut self, task: &TaskRecord, entry: Entry) -> Result<Revision, TaskStoreError> {
         let (owner, id, revision) = (&task.owner, &task.id, entry.revision);
         let before = self.find(owner, id).map_or(0, |before| size(&before.state));
@@ -200,7 +201,7 @@ mod tests {
         };
         let overloaded = matches!(refused, TaskStoreError::Overloaded { .. });
         assert!(overloaded && stored == 255, "{refused:?} after {stored}");
-        // In its own place a task of the same size fits.
+        // A task of the same size fits when it replaces the first one.
         let first = task(0, largest);
         let replaced = store.replace_task(&first, Revision(1), limits).await;
         assert_eq!(replaced.unwrap(), Revision(2));

@@ -1,4 +1,5 @@
-//! How many sessions there are: what changes the index (see `index` for what it holds).
+//! The number of sessions: the scripts and calls that change the index (see `index` for its
+//! contents).
 
 use std::time::Duration;
 
@@ -9,10 +10,11 @@ use tracing::debug;
 
 use crate::{RedisSessionStore, config::PIPELINED, index::Entry, store::millis};
 
-/// How long a create may be under way, many times over: after that its entry is looked at.
+/// Many times the duration of a create: after this time the entry of an unfinished create is
+/// checked.
 const SETTLED_AFTER: Duration = Duration::from_secs(30);
 
-/// What the scripts share: `KEYS` due, ids, owners.
+/// Shared by the scripts. `KEYS` due, ids, owners.
 const PRELUDE: &str = r"
 local due, ids, owners = unpack(KEYS)
 local time = redis.call('TIME')
@@ -29,8 +31,9 @@ local function remove(entry)
 end
 ";
 
-/// `ARGV` entry, milliseconds until it is looked at, most sessions, most of an owner. Answers 0 if
-/// there is room, now taken; 1 (all together) or 2 (the owner) if not, with what `DUE` answers.
+/// `ARGV` entry, milliseconds until the entry is checked, maximum number of sessions, maximum
+/// number per owner. Returns 0 if there was room, which is now taken; 1 (bound of all sessions) or
+/// 2 (bound of the owner) if there was not, followed by the time and entries as in `DUE`.
 const TAKE: &str = r"
 local entry = ARGV[1]
 local score = score_of(entry)
@@ -47,13 +50,13 @@ redis.call('ZADD', due, text(now + tonumber(ARGV[2])), entry)
 return {0}
 ";
 
-/// Answers 0, the time, and some entries whose time is over.
+/// Returns 0, the time, and some of the entries that are due.
 const DUE: &str = r"
 return {0, text(now), unpack(look_at(64))}
 ";
 
-/// `ARGV` entries, each with the time when it is due, or nothing if its session is gone. Entries that
-/// are not due stay as they are.
+/// `ARGV` entries, each followed by its next due time, or by an empty string if its session is
+/// gone. Entries that are not due stay unchanged.
 const SETTLE: &str = r"
 for n = 1, #ARGV, 2 do
   local score = score_of(ARGV[n])
@@ -64,21 +67,21 @@ end
 return {0}
 ";
 
-/// `ARGV` entry, whose session has ended.
+/// `ARGV` the entry of a session that has ended.
 const GIVE_BACK: &str = r"
 remove(ARGV[1])
 return {0}
 ";
 
-/// `ARGV` entry, milliseconds that its session has left, which are less than before.
+/// `ARGV` entry, milliseconds that its session has left, which are fewer than before.
 const HASTEN: &str = r"
 local score, till = score_of(ARGV[1]), now + tonumber(ARGV[2])
 if score and score > till then redis.call('ZADD', due, text(till), ARGV[1]) end
 return {0}
 ";
 
-/// `KEYS` a session. Answers the milliseconds that it has left; 0 if it does not live. One that never
-/// expires is not as we left it, and is looked at again later.
+/// `KEYS` a session. Returns the milliseconds that it has left; 0 if it is not living. A session
+/// without an expiry was not written by this crate, and is checked again later.
 const LEFT: &str = r"
 if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then return 0 end
 if redis.call('HEXISTS', KEYS[1], 'revision') == 0 then return 0 end
@@ -112,13 +115,13 @@ impl BoundScripts {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the index of sessions has an answer that is not ours")]
+#[error("the session index returned an unexpected answer")]
 struct NotOurs;
 
-/// What a script answers.
+/// The answer of a script.
 struct Answer {
     outcome: u64,
-    /// The server's time, in milliseconds, with what may have gone by then.
+    /// The server's time in milliseconds, followed by the entries that are due.
     now: u64,
     due: Vec<Entry>,
 }
@@ -152,8 +155,8 @@ impl RedisSessionStore {
         })
     }
 
-    /// Takes room for a session that is to be stored. At a bound it looks first at all that may have
-    /// gone; each look takes entries away or puts them off, so it comes to an end.
+    /// Reserves room for a session that is about to be stored. At a bound it first checks all due
+    /// entries; each check removes or postpones entries, so the loop terminates.
     pub(crate) async fn take_room(
         &self,
         op: &'static str,
@@ -179,8 +182,8 @@ impl RedisSessionStore {
         }
     }
 
-    /// Now and then looks at entries whose time is over, so that most that is gone does not stay in
-    /// the index, however many sessions come and expire.
+    /// From time to time checks due entries, so that most expired sessions leave the index, however
+    /// many sessions are created and expire.
     pub(crate) async fn sweep(&self, op: &'static str) {
         if !self.index.is_time_to_sweep() {
             return;
@@ -193,7 +196,7 @@ impl RedisSessionStore {
         later(sweeping.await);
     }
 
-    /// Looks at the sessions of entries, and settles these.
+    /// Checks the sessions of due entries and settles the entries.
     async fn look(&self, op: &'static str, answer: Answer) -> Result<(), SessionStoreError> {
         let mut looks = Vec::with_capacity(answer.due.len());
         for entry in &answer.due {
@@ -213,7 +216,7 @@ impl RedisSessionStore {
             .await
     }
 
-    /// Removes entries that are due without a time, and puts the others off.
+    /// Removes the entries without a new due time, and postpones the others.
     pub(crate) async fn settle(
         &self,
         op: &'static str,
@@ -232,14 +235,14 @@ impl RedisSessionStore {
             .map(drop)
     }
 
-    /// A session has ended, and counts no more.
+    /// Removes the entry of a session that has ended, so that it no longer counts.
     pub(crate) async fn give_back(&self, op: &'static str, entry: Entry) {
         let script = &self.bound_scripts.give_back;
         let arguments = vec![entry.into_text()];
         later(self.on_index(op, script, arguments).await.map(drop));
     }
 
-    /// A session has less time left than it had.
+    /// Makes an entry due earlier, because its session has less time left than before.
     pub(crate) async fn hasten(&self, op: &'static str, entry: Entry, ttl: Duration) {
         let script = &self.bound_scripts.hasten;
         let arguments = vec![entry.into_text(), millis(ttl)];
@@ -247,10 +250,11 @@ impl RedisSessionStore {
     }
 }
 
-/// What counts has been done: the index learns the rest when the entry's time is over.
+/// Logs an error of the index. The operation itself succeeded; the index is corrected when the
+/// entry is due.
 fn later(outcome: Result<(), SessionStoreError>) {
     if let Err(error) = outcome {
         let source = std::error::Error::source(&error).map(ToString::to_string);
-        debug!(%error, source, "the index of sessions is put right later");
+        debug!(%error, source, "the session index is corrected later");
     }
 }

@@ -1,4 +1,5 @@
-//! A session as it is stored: JSON with a version, so that a later build can tell what it reads.
+//! The stored form of a session: JSON with a version, so that a later build recognises what it
+//! reads.
 
 use model::Session;
 use ports::SessionStoreError;
@@ -34,7 +35,7 @@ enum Malformed {
     OtherId,
 }
 
-/// One of the two fields of a living session is missing.
+/// The error if one of the two fields of a living session is missing.
 pub(crate) fn incomplete() -> SessionStoreError {
     corrupt(Malformed::Incomplete)
 }
@@ -47,7 +48,7 @@ pub(crate) fn encode(session: &Session) -> Result<String, SessionStoreError> {
     .map_err(corrupt)
 }
 
-/// What is stored under an id.
+/// Decodes the record stored under an id.
 pub(crate) fn decode(id: &str, json: &str) -> Result<Session, SessionStoreError> {
     let Version { version } = serde_json::from_str(json).map_err(corrupt)?;
     if version != VERSION {

@@ -1,13 +1,14 @@
-//! What changes a session: Lua scripts, atomic in the server. The first key is the session, the others
-//! are its mailbox (`mailbox::scripts`), which lives and goes with it.
+//! Lua scripts that change a session, atomic in the server. The first key is the session; the
+//! others are its mailbox (`mailbox::scripts`), which has the same lifetime.
 //!
-//! A living session is a hash with `revision`, `session` and the `owner` that it counts for; one that
-//! ended has `ended` alone, for the rest of the session's time to live. Expiry removes either. So whoever asks for `revision`
-//! asks whether the session lives.
+//! A living session is a hash with `revision`, `session` and the `owner` that it counts for; an
+//! ended session has only `ended`, for the rest of its time to live. Expiry removes either. A
+//! session is therefore living exactly if its hash has `revision`.
 
 use fred::types::scripts::Script;
 
-/// `KEYS[1]` session, `ARGV` JSON, milliseconds to live, owner. Answers 1, or 0 if the id is taken.
+/// `KEYS[1]` session, `ARGV` JSON, milliseconds to live, owner. Returns 1, or 0 if the id is in
+/// use.
 const CREATE: &str = r"
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 redis.call('HSET', KEYS[1], 'revision', '1', 'session', ARGV[1], 'owner', ARGV[3])
@@ -16,7 +17,8 @@ redis.call('UNLINK', unpack(KEYS, 2)) -- may outlive an expired session by a mom
 return 1
 ";
 
-/// What says whom the index has to hear of: the owner, if the session has less time left than it had.
+/// Sets the time to live. Returns the owner, for the update of the index, if the session now has
+/// less time left than before.
 const LIVE: &str = r"
 local function live(ttl)
   local left = redis.call('PTTL', KEYS[1])
@@ -25,8 +27,8 @@ local function live(ttl)
 end
 ";
 
-/// `KEYS[1]` session, `ARGV` expected revision, JSON, milliseconds to live. Answers the outcome (0
-/// missing, 1 conflict, 2 replaced), the revision that is stored now, and what `live` does.
+/// `KEYS[1]` session, `ARGV` expected revision, JSON, milliseconds to live. Returns the outcome (0
+/// missing, 1 conflict, 2 replaced), the revision that is stored now, and the result of `live`.
 const REPLACE: &str = r"
 local revision = redis.call('HGET', KEYS[1], 'revision')
 if not revision then return {0, '0', ''} end
@@ -37,7 +39,8 @@ local shortened = live(ARGV[3])
 return {2, redis.call('HGET', KEYS[1], 'revision'), shortened}
 ";
 
-/// `KEYS[1]` session. Answers 1 if it lived, and its owner. The time to live stays: it belongs to the key.
+/// `KEYS[1]` session. Returns 1 if the session was living, and its owner. The time to live stays,
+/// because it belongs to the key.
 const END: &str = r"
 if redis.call('HEXISTS', KEYS[1], 'revision') == 0 then return {0, ''} end
 local owner = redis.call('HGET', KEYS[1], 'owner') or ''
@@ -47,7 +50,8 @@ redis.call('UNLINK', unpack(KEYS, 2))
 return {1, owner}
 ";
 
-/// `KEYS[1]` session, `ARGV` milliseconds to live. Answers 1 if it lives, and what `live` does.
+/// `KEYS[1]` session, `ARGV` milliseconds to live. Returns 1 if the session is living, and the
+/// result of `live`.
 const TOUCH: &str = r"
 if redis.call('HEXISTS', KEYS[1], 'revision') == 0 then return {0, ''} end
 return {1, live(ARGV[1])}

@@ -1,10 +1,10 @@
 //! [`ports::SessionLock`]: a lock is one hash, `{prefix}lock:<name>`, with the holder's `token`,
-//! `until` when it is held and the last `fence`, times in microseconds of the server's clock.
+//! `until` when it is held, and the last `fence`. Times are in microseconds of the server's clock.
 //!
-//! A fencing number is the server's time, or one more than the last if time has not moved. So it rises
-//! also where a counter would not: after a failover to a replica that missed the last writes, and
-//! after the hash is gone. The hash stays for [`REMEMBERED`] after the lock, so that a clock that is
-//! set back makes no number fall unless it goes back further than that.
+//! A fencing number is the server's time, or one more than the last number if the time has not
+//! advanced. It therefore also rises where a counter would not: after a failover to a replica that
+//! missed the last writes, and after the hash is gone. The hash is kept for [`REMEMBERED`] after
+//! the lock, so that fencing numbers decrease only if the clock is set back further than that.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use tokio::time::{Instant, sleep};
 
 use crate::{RedisSessionStore, store::millis};
 
-/// How long a name's last fencing number is kept after the lock.
+/// How long a name's last fencing number is kept after the lock ends.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
-/// What the scripts share: `ARGV` token, milliseconds to live, milliseconds to remember.
+/// Shared by the scripts. `ARGV` token, milliseconds to live, milliseconds to remember.
 const PRELUDE: &str = r"
 local lock, token, ttl, remembered = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call('TIME')
@@ -29,8 +29,8 @@ local held = redis.call('HMGET', lock, 'token', 'until', 'fence')
 local holder = held[1] and tonumber(held[2]) > now and held[1]
 ";
 
-/// Answers the fencing number, or 0 if somebody else holds it. Asked again with the same token, it
-/// answers the same.
+/// Returns the fencing number, or 0 if another token holds the lock. A repeated call with the same
+/// token returns the same number.
 const ACQUIRE: &str = r"
 if holder == token then return held[3] end
 if holder then return '0' end
@@ -40,7 +40,7 @@ redis.call('PEXPIRE', lock, text(ttl + remembered))
 return text(fence)
 ";
 
-/// Answers 1 if it did.
+/// Returns 1 if the token held the lock and it was extended, otherwise 0.
 const EXTEND: &str = r"
 if holder ~= token then return 0 end
 redis.call('HSET', lock, 'until', text(now + ttl * 1000))
@@ -48,7 +48,7 @@ redis.call('PEXPIRE', lock, text(ttl + remembered))
 return 1
 ";
 
-/// Answers 1 if it did.
+/// Returns 1 if the token held the lock and it was released, otherwise 0.
 const RELEASE: &str = r"
 if holder ~= token then return 0 end
 redis.call('HDEL', lock, 'token', 'until')

@@ -48,19 +48,19 @@ impl fmt::Debug for RedisSessionStore {
     }
 }
 
-/// Whether nobody answered, rather than something that we cannot use now.
+/// Returns whether there was no answer at all, rather than one that is not usable now.
 fn is_silence(source: &Source) -> bool {
     let driver = source.downcast_ref::<Error>();
     source.is::<Elapsed>() || driver.is_some_and(|error| *error.kind() == ErrorKind::Timeout)
 }
 
-/// Milliseconds, at least one: nothing lives for ever, and zero would mean "delete".
+/// Milliseconds, at least one: every key has an expiry, and zero would mean "delete".
 pub(crate) fn millis(ttl: Duration) -> String {
     ttl.min(MAX_TTL).as_millis().max(1).to_string()
 }
 
 impl RedisSessionStore {
-    /// Connects; tries until `startup_timeout` is over.
+    /// Connects; retries until `startup_timeout` has passed.
     ///
     /// # Errors
     /// The configuration is unusable, the credentials are refused, or the server does not answer in
@@ -80,8 +80,8 @@ impl RedisSessionStore {
         })
     }
 
-    /// Bounds a whole call: the driver's own timeouts are per command, and do not cover all of its
-    /// waits. And tells the connection whether it is of use.
+    /// Limits the duration of a whole call, because the driver's own timeouts apply per command and
+    /// do not cover all of its waits. Also reports to the connection whether the server answered.
     pub(crate) async fn bounded<T, E: PortError>(
         &self,
         op: &'static str,
@@ -98,9 +98,9 @@ impl RedisSessionStore {
         outcome
     }
 
-    /// What an error of the driver means to our caller.
+    /// Converts an error of the driver to an error of the port.
     fn failed<E: PortError>(&self, op: &'static str, error: Error) -> E {
-        // Somebody else's value under our key, or in one of our fields.
+        // Another program's value is stored under the key or in one of the fields.
         let foreign = *error.kind() == ErrorKind::Parse || error.details().contains("WRONGTYPE");
         let full = error.details().contains("OOM ");
         let source = self.connection.hide(error);
@@ -111,8 +111,8 @@ impl RedisSessionStore {
         }
     }
 
-    /// Runs a script on keys of one slot. A server that restarted, or another node of a cluster, does
-    /// not know it: then it is sent whole, which also teaches it.
+    /// Runs a script on keys of one slot. A server that restarted, or another node of a cluster,
+    /// does not know it: then the whole script is sent, which also loads it into the server.
     pub(crate) async fn run<R: FromValue, E: PortError>(
         &self,
         op: &'static str,
@@ -169,14 +169,14 @@ impl RedisSessionStore {
         }))
     }
 
-    /// Tells the index, if the script names the owner of a session that has less time left.
+    /// Updates the index if the script returned the owner of a session that has less time left.
     async fn shortened(&self, op: &'static str, id: &SessionId, owner: &str, ttl: Duration) {
         if !owner.is_empty() {
             self.hasten(op, Entry::of(id.as_str(), owner), ttl).await;
         }
     }
 
-    /// Reads on in the index until the page is full or the index ends.
+    /// Reads from the index until the page is full or the index ends.
     async fn page(
         &self,
         after: Option<&SessionId>,
@@ -189,7 +189,7 @@ impl RedisSessionStore {
         let mut sessions = Vec::new();
         loop {
             let wanted = limit - sessions.len();
-            // One more than wanted: it says whether there is a next page.
+            // One more than wanted, which shows whether there is a next page.
             let entries = self.index.after(client, after.as_deref(), wanted + 1);
             let entries = entries.await.map_err(|error| self.failed(OP, error))?;
             let at_end = entries.len() <= wanted;
@@ -243,8 +243,8 @@ impl SessionStore for RedisSessionStore {
                 .on_session(OP, &self.scripts.create, &session.id, arguments)
                 .await?;
             self.sweep(OP).await;
-            // An entry that was made for nothing goes when its time is over: it may by now be that of
-            // whoever won.
+            // If the create failed, its entry stays until it is due: by now it may belong to the
+            // create that succeeded.
             match created {
                 0 => Err(SessionStoreError::Exists),
                 _ => Ok(Revision(1)),

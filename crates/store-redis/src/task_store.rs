@@ -1,11 +1,10 @@
 //! [`ports::TaskStore`]: a task is one hash, `{prefix}task:{<owner>}:<id>`, with its `state`, its
-//! `revision` and `endless` (no end was asked for), and the server's own expiry as its time to
-//! live.
+//! `revision` and `endless` (no expiry was requested), and the key's expiry as its time to live.
 //!
-//! Beside an owner's tasks stands one sorted set, `{prefix}tasks:{<owner>}`, of their ids by the
-//! time that they expire, in milliseconds: it counts them. All of an owner lies in one slot, so
-//! each change is one script that happens whole or not at all, and the owners spread over a
-//! cluster.
+//! One sorted set per owner, `{prefix}tasks:{<owner>}`, holds the ids of the owner's tasks by their
+//! expiry time in milliseconds: it counts them. All keys of an owner are in one slot, so each
+//! change is one script that is applied completely or not at all, and the owners are distributed
+//! over a cluster.
 
 use std::{fmt::Write, time::Duration};
 
@@ -16,8 +15,8 @@ use ports::{Expected, Revision, TaskLimits, TaskRecord, TaskStore, TaskStoreErro
 
 use crate::{RedisSessionStore, store::millis};
 
-/// What the scripts share: `KEYS` task, its owner's index; `ARGV[1]` id. The answer begins with the
-/// outcome: 0 missing, 1 conflict, 2 done, 3 not ours, 4 exists, 5 too many.
+/// Shared by the scripts. `KEYS` task, its owner's index; `ARGV[1]` id. The answer begins with the
+/// outcome: 0 missing, 1 conflict, 2 done, 3 foreign value, 4 exists, 5 too many.
 const PRELUDE: &str = r"
 local task, index, id = KEYS[1], KEYS[2], ARGV[1]
 local time = redis.call('TIME')
@@ -35,7 +34,7 @@ local function store(ttl, endless, state)
 end
 ";
 
-/// `ARGV` id, milliseconds to live, endless, state, most tasks. Answers the revision.
+/// `ARGV` id, milliseconds to live, endless, state, maximum number of tasks. Returns the revision.
 const CREATE: &str = r"
 if redis.call('EXISTS', task) == 1 then return {4} end
 redis.call('ZREMRANGEBYSCORE', index, '-inf', text(now))
@@ -43,7 +42,7 @@ if redis.call('ZCARD', index) >= tonumber(ARGV[5]) then return {5} end
 return store(tonumber(ARGV[2]), ARGV[3], ARGV[4])
 ";
 
-/// `ARGV` id, milliseconds to live, endless, state, expected revision. Answers the revision that is
+/// `ARGV` id, milliseconds to live, endless, state, expected revision. Returns the revision that is
 /// stored now.
 const REPLACE: &str = r"
 local revision = redis.call('HGET', task, 'revision')
@@ -52,7 +51,7 @@ if revision ~= ARGV[5] then return {1, revision} end
 return store(tonumber(ARGV[2]), ARGV[3], ARGV[4])
 ";
 
-/// `ARGV` id. Answers the revision, the milliseconds left, endless and the state.
+/// `ARGV` id. Returns the revision, the milliseconds left, endless and the state.
 const LOAD: &str = r"
 local found = redis.call('HMGET', task, 'revision', 'endless', 'state')
 if not (found[1] and found[2] and found[3]) then return {redis.call('EXISTS', task) * 3} end
@@ -60,7 +59,7 @@ return {2, found[1], redis.call('PTTL', task), found[2], found[3]}
 ";
 
 #[derive(Debug, thiserror::Error)]
-#[error("the task has an answer or an entry that is not ours")]
+#[error("the task store returned an unexpected answer or holds a foreign entry")]
 struct NotOurs;
 
 fn not_ours(op: &'static str) -> TaskStoreError {
@@ -86,12 +85,13 @@ impl TaskScripts {
     }
 }
 
-/// An owner inside braces: its own would end the hash tag, and its keys lie in several slots.
+/// An owner for use inside braces: its own braces would end the hash tag, and its keys would be in
+/// several slots.
 fn tag(owner: &PrincipalId) -> String {
     let mut tag = String::with_capacity(owner.as_str().len());
     for character in owner.as_str().chars() {
         if matches!(character, '{' | '}' | '%') {
-            // Writing to a text cannot fail.
+            // Writing to a string cannot fail.
             let _ = write!(tag, "%{:02x}", u32::from(character));
         } else {
             tag.push(character);
@@ -107,7 +107,7 @@ fn number(value: Value) -> Option<u64> {
     }
 }
 
-/// A task from what the script answers after the outcome.
+/// Reads a task from the script's answer after the outcome.
 fn loaded(
     (owner, id): (&PrincipalId, &TaskId),
     answer: &mut impl Iterator<Item = Value>,
@@ -125,7 +125,7 @@ fn loaded(
 }
 
 impl RedisSessionStore {
-    /// Runs a script on an owner's task; gives the outcome and what follows it.
+    /// Runs a script on an owner's task; returns the outcome and the values after it.
     async fn on_task(
         &self,
         op: &'static str,

@@ -1,5 +1,5 @@
-//! What the connection survives that is not a clean end of the server, and what the store makes of
-//! what others wrote into it.
+//! Failures other than a clean end of the server that the connection survives, and the store's
+//! handling of values that other programs wrote.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,8 +25,8 @@ use tokio::{
     sync::watch,
 };
 
-/// Stands between the store and the server. Silenced connections stay open and carry nothing any
-/// more, as when the machine at the other end is gone; connections made afterwards work.
+/// A proxy between the store and the server. Silenced connections stay open and carry no more data,
+/// as when the machine at the other end is gone; connections opened afterwards work.
 struct Proxy {
     port: u16,
     silenced: watch::Sender<()>,
@@ -68,7 +68,7 @@ async fn a_connection_that_went_silent_is_given_up_however_busy_it_is() {
     let store = Arc::new(RedisSessionStore::connect(config).await.unwrap());
     let one = session("one");
     store.create(&one, TTL, ROOMY).await.unwrap();
-    // Somebody always asks something: the driver's own look at the connection waits for a pause.
+    // Some call is always in progress: the driver checks the connection only during a pause.
     let callers: Vec<_> = (0..50)
         .map(|caller| {
             let (store, id) = (Arc::clone(&store), one.id.clone());
@@ -187,7 +187,7 @@ async fn what_is_not_ours_is_corrupt_and_not_an_outage() {
     }
 }
 
-/// Everything that an error says, over all of its sources.
+/// The texts of an error and of all its sources.
 fn said(error: &(dyn Error + 'static)) -> String {
     let mut said = format!("{error:?}");
     let mut next = Some(error);
@@ -198,8 +198,7 @@ fn said(error: &(dyn Error + 'static)) -> String {
     said
 }
 
-/// Refuses every command and repeats its arguments, as servers do with a command that they do not
-/// know.
+/// Rejects every command and repeats its arguments, as servers do with an unknown command.
 async fn repeater() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -272,7 +271,7 @@ async fn connecting_to_a_silent_server_ends_in_time_and_leaves_no_connection() {
     );
     server.resume().unwrap();
     let deadline = Instant::now() + Duration::from_secs(5);
-    // Only the one that asks; each counts twice: `addr` and `laddr`.
+    // Only the connection that asks; each connection counts twice: `addr` and `laddr`.
     while say(&server, "CLIENT LIST").matches("addr=").count() != 2 {
         assert!(Instant::now() < deadline, "{}", say(&server, "CLIENT LIST"));
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -1,4 +1,4 @@
-//! The session store against the contract suite. Each case has a server of its own, and "reopen"
+//! The contract suite on the session store. Each case has its own server, and "reopen"
 //! means that this server is killed with SIGKILL and started again.
 
 use std::{process::ExitCode, sync::Arc};

@@ -1,4 +1,4 @@
-//! What a mailbox and a lock leave on the server, and what they cost each other.
+//! The keys that mailboxes and locks leave on the server, and their cost to each other.
 
 #![allow(
     clippy::unwrap_used,
@@ -125,7 +125,7 @@ async fn without_a_server_mailbox_and_lock_end_in_time_and_then_go_on() {
     );
     server.restart().unwrap();
     recovers(&store, Duration::from_secs(10)).await;
-    // What was not acknowledged may have been done: a lock frees itself.
+    // An unacknowledged call may have taken effect: the lock expires by itself.
     let other = LockName::new("other").unwrap();
     let acquired = store.acquire(&other, TTL, Duration::ZERO).await.unwrap();
     assert!(acquired.is_some());

@@ -1,4 +1,4 @@
-//! What tasks leave on the server, and what happens when it is full or gone.
+//! The keys that tasks leave on the server, and behaviour when the server is full or gone.
 
 #![allow(
     clippy::unwrap_used,
@@ -45,7 +45,7 @@ async fn what_an_owner_has_lies_in_one_slot_and_leaves_nothing() {
     };
     store.create_task(&task(1, TTL), LIMITS).await.unwrap();
     store.create_task(&task(2, TTL * 2), LIMITS).await.unwrap();
-    // The index has to outlive the last of them, and no more.
+    // The index has to outlive the last task, but no longer.
     let found = keys(&server, "*");
     assert_eq!(found.len(), 3, "{found:?}");
     assert_eq!(lasting(TTL * 2, &found), 2, "{found:?}");
@@ -90,7 +90,7 @@ async fn ids_of_expired_tasks_go_with_the_next_create() {
     store.create_task(&task(100, TTL), LIMITS).await.unwrap();
     let deadline = Instant::now() + Duration::from_secs(10);
     let mut n = 200;
-    // What expired just now may still be there once: each create looks again.
+    // A task that expired just now may still be stored once: each create checks again.
     loop {
         let before = say(&server, "ZCARD forgewire:tasks:{one}");
         if before.trim() == format!(":{}", n - 199) {

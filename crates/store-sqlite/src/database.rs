@@ -1,4 +1,4 @@
-//! One file: opened once, shared by the event log and the session store.
+//! One database file, opened once and shared by the event log and the session store.
 
 use std::{
     ffi::OsString,
@@ -17,9 +17,9 @@ use crate::{
     writer::Writer,
 };
 
-/// How long one call may take, with its wait in the queue.
+/// Maximum duration of one call, including its wait in the queue.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
-/// How long closing may take: a queue full of writes, and the last checkpoint.
+/// Maximum duration of closing, which has to write a full queue and run the last checkpoint.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// An open database file. Clones share it.
@@ -31,7 +31,7 @@ pub(crate) struct Shared {
     pub(crate) epoch: Epoch,
     pub(crate) readers: Readers,
     pub(crate) writer: Writer,
-    /// A lock was released: whoever waits for one looks again.
+    /// Notified when a lock is released, so that waiting `acquire` calls check again.
     pub(crate) released: Notify,
 }
 
@@ -41,7 +41,8 @@ impl fmt::Debug for Database {
     }
 }
 
-/// `<path>.lock`, beside the database: locking the database itself would disturb SQLite's own locks.
+/// `<path>.lock`, beside the database: locking the database file itself would interfere with
+/// SQLite's own locks.
 fn lock(path: &Path) -> Result<File, OpenError> {
     let mut lock_path = OsString::from(path);
     lock_path.push(".lock");
@@ -63,11 +64,12 @@ fn lock(path: &Path) -> Result<File, OpenError> {
 }
 
 impl Database {
-    /// Opens a file, and makes it and its folder if they are not there. Blocks for some milliseconds;
-    /// longer after a crash, when the write-ahead log is read.
+    /// Opens a file; creates it and its folder if they do not exist. Blocks for some milliseconds,
+    /// and longer after a crash, when SQLite recovers the write-ahead log.
     ///
     /// # Errors
-    /// Another process has it, another program or a newer build wrote it, or the disk fails.
+    /// Another process holds the file, another program or a newer build wrote it, or the disk
+    /// fails.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         if let Some(folder) = path
             .parent()
@@ -76,7 +78,7 @@ impl Database {
             fs::create_dir_all(folder).map_err(|source| {
                 let path = folder.to_owned();
                 OpenError::Io {
-                    op: "make the folder",
+                    op: "create the folder",
                     path,
                     source,
                 }
@@ -102,25 +104,26 @@ impl Database {
         })))
     }
 
-    /// The event log in this file.
+    /// Returns the event log in this file.
     #[must_use]
     pub fn event_log(&self) -> SqliteEventLog {
         SqliteEventLog::new(self.clone())
     }
 
-    /// The session store in this file; times to live are counted by `clock`.
+    /// Returns the session store in this file; `clock` decides when a time to live is over.
     #[must_use]
     pub fn session_store(&self, clock: Arc<dyn Clock>) -> SqliteSessionStore {
         SqliteSessionStore::new(self.clone(), clock)
     }
 
-    /// Finishes what is queued, copies the write-ahead log into the file, and gives the file free.
+    /// Finishes the queued writes, copies the write-ahead log into the file, and releases the file.
     /// Later calls of the log and the store fail as unavailable. Closing twice is fine.
     ///
-    /// Dropping everything instead does the same behind the caller's back.
+    /// Dropping every handle does the same in the background.
     ///
     /// # Errors
-    /// It took longer than 30 s. What was acknowledged is in the file all the same.
+    /// Closing took longer than 30 s, or the writer panicked. Acknowledged writes are in the file
+    /// all the same.
     pub async fn close(&self) -> Result<(), CloseError> {
         let late = |doing| {
             move |_| CloseError::TimedOut {

@@ -10,18 +10,18 @@ use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use crate::{CallError, Database, database::CALL_DEADLINE};
 
-/// Most events of one page, whatever limit was asked for.
+/// Maximum number of events in one page, whatever limit is requested.
 const MAX_PAGE_EVENTS: usize = 10_000;
-/// A page ends when its events have so many bytes; one event always fits.
+/// Maximum bytes of events in one page; a single larger event still fits.
 const MAX_PAGE_BYTES: usize = 64 << 20;
-/// Events that one transaction removes, so that appends get in between.
+/// Maximum number of events that one transaction removes, so that appends can run in between.
 const TRIM_EVENTS: u64 = 2000;
 
 /// The event log in a SQLite file. Sequences are dense.
 #[derive(Clone, Debug)]
 pub struct SqliteEventLog(Database);
 
-/// An event, ready to be written.
+/// An event, encoded and ready to be written.
 struct Row {
     id: EventId,
     received_at: i64,
@@ -57,7 +57,7 @@ impl SqliteEventLog {
     }
 }
 
-/// A position as SQLite counts; nothing is stored beyond its range.
+/// Converts a position to a SQLite integer; no event is stored beyond its range.
 fn column(sequence: Sequence) -> i64 {
     i64::try_from(sequence.0).unwrap_or(i64::MAX)
 }
@@ -69,7 +69,7 @@ fn sequence(connection: &Connection, sql: &str, params: impl Params) -> rusqlite
         .map(position)
 }
 
-/// A position from its column; SQLite never counts below zero.
+/// Converts a column to a position; SQLite never counts below zero.
 fn position(column: i64) -> Sequence {
     Sequence(u64::try_from(column).unwrap_or_default())
 }
@@ -91,8 +91,9 @@ fn last(connection: &Connection) -> rusqlite::Result<Sequence> {
     )
 }
 
-/// The last position before the first event that was received at or after `time`; the log's last if
-/// there is none. May lie earlier when the log was trimmed (see `watermark` in the schema).
+/// The last position before the first event that was received at or after `time`, or the last
+/// position of the log if there is no such event. May be earlier when the log was trimmed (see
+/// `watermark` in the schema).
 fn before(connection: &Connection, time: Timestamp) -> rusqlite::Result<Sequence> {
     let sql = "SELECT sequence - 1 FROM events WHERE watermark >= ?1 ORDER BY watermark, sequence LIMIT 1";
     let mut statement = connection.prepare_cached(sql)?;
@@ -119,7 +120,7 @@ fn insert(connection: &Connection, rows: Vec<Row>) -> rusqlite::Result<Vec<Appen
         body,
     } in rows
     {
-        // Looked up first: an ignored insert would leave a hole in the numbering.
+        // Check first: an ignored insert would leave a hole in the numbering.
         let there = known
             .query_row([id.as_str()], |row| row.get(0))
             .optional()?;
@@ -139,7 +140,7 @@ fn insert(connection: &Connection, rows: Vec<Row>) -> rusqlite::Result<Vec<Appen
     Ok(appended)
 }
 
-/// At most `limit` events of a query for sequence and body, and whether there are more.
+/// Returns up to `limit` events of a query for sequence and body, and whether there are more.
 fn events(
     connection: &Connection,
     sql: &str,
@@ -183,7 +184,7 @@ fn page(connection: &Connection, after: Sequence, limit: usize) -> Result<Page, 
     })
 }
 
-/// Removes some events of the front that were received before `time`; says how many.
+/// Removes some events at the front that were received before `time`; returns how many.
 fn trim_some(connection: &Connection, time: Timestamp) -> rusqlite::Result<u64> {
     let trimmed = trimmed_through(connection)?;
     let through = before(connection, time)?.min(Sequence(trimmed.0 + TRIM_EVENTS));

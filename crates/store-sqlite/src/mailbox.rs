@@ -1,4 +1,4 @@
-//! Mailboxes: three tables that go with the session's row.
+//! Mailboxes, in three tables whose rows are deleted together with the session's row.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{CallError, SqliteSessionStore, session_store::lives};
 
-/// Why a call did nothing.
+/// The reason why a call changed nothing.
 enum Refused {
     Missing,
     Closed,
@@ -23,7 +23,7 @@ impl From<Refused> for MailboxError {
     }
 }
 
-/// What a statement answers, unless there was nothing to do it on.
+/// The result of a statement, or the reason why it could not be applied.
 type Outcome<T> = rusqlite::Result<Result<T, Refused>>;
 
 struct Stream {
@@ -32,19 +32,19 @@ struct Stream {
     closed: bool,
 }
 
-/// A session's stream, on a connection.
+/// A session's stream as seen through a connection.
 struct At<'a> {
     connection: &'a Connection,
     session: &'a str,
     stream: &'a str,
 }
 
-/// A position as SQLite counts; nothing is stored beyond its range.
+/// Converts a position to a SQLite integer; no message is stored beyond its range.
 fn column(sequence: Sequence) -> i64 {
     i64::try_from(sequence.0).unwrap_or(i64::MAX)
 }
 
-/// A position from its column; SQLite never counts below zero.
+/// Converts a column to a position; SQLite never counts below zero.
 fn position(column: i64) -> Sequence {
     Sequence(u64::try_from(column).unwrap_or_default())
 }
@@ -70,7 +70,7 @@ impl At<'_> {
             .optional()
     }
 
-    /// The position up to which streams may have been forgotten.
+    /// The position up to which ended streams may have been forgotten.
     fn forgotten_through(&self) -> rusqlite::Result<i64> {
         let sql = "SELECT forgotten_through FROM mailboxes WHERE session = ?1";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -78,7 +78,7 @@ impl At<'_> {
         Ok(found.optional()?.unwrap_or_default())
     }
 
-    /// The session's next sequence.
+    /// Increments and returns the session's sequence.
     fn next(&self) -> rusqlite::Result<i64> {
         let sql = "INSERT INTO mailboxes (session, last) VALUES (?1, 1) \
                    ON CONFLICT (session) DO UPDATE SET last = last + 1 RETURNING last";
@@ -86,7 +86,7 @@ impl At<'_> {
         statement.query_row([self.session], |row| row.get(0))
     }
 
-    /// Adds the stream, after others have made room for it.
+    /// Adds the stream after forgetting other streams to make room for it.
     fn add(&self, opened: i64, limits: MailboxLimits) -> rusqlite::Result<()> {
         let sql = "SELECT count(*) FROM mailbox_streams WHERE session = ?1";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -122,7 +122,7 @@ impl At<'_> {
         Ok(())
     }
 
-    /// Removes the stream's messages up to a position; gives how many.
+    /// Removes the stream's messages up to a position; returns how many were removed.
     fn remove_through(&self, through: i64) -> rusqlite::Result<i64> {
         let sql = "SELECT count(*), coalesce(sum(length(payload)), 0), max(sequence) \
                    FROM mailbox_messages WHERE session = ?1 AND stream = ?2 AND sequence <= ?3";
@@ -185,7 +185,7 @@ impl At<'_> {
         Ok(Ok(position(sequence)))
     }
 
-    /// Removes the session's oldest message if it is beyond the limits and not the newest.
+    /// Removes the session's oldest message if it exceeds the limits and is not the newest one.
     fn remove_oldest_beyond(
         &self,
         limits: MailboxLimits,
@@ -210,7 +210,7 @@ impl At<'_> {
             return Ok(false);
         }
         drop(rows);
-        // The oldest of the session is the oldest of its stream.
+        // The oldest message of the session is also the oldest of its stream.
         let oldest = At {
             stream: &stream,
             ..*self
@@ -244,7 +244,7 @@ impl At<'_> {
         })
     }
 
-    /// Messages within the bounds of a page, and whether there are more.
+    /// Returns the messages that fit into a page, and whether there are more.
     fn messages(
         &self,
         after: Sequence,
@@ -280,7 +280,7 @@ impl At<'_> {
 }
 
 impl SqliteSessionStore {
-    /// Changes a living session's mailbox.
+    /// Changes the mailbox of a living session.
     async fn change<T: Send + 'static>(
         &self,
         op: &'static str,

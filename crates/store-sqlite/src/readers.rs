@@ -1,4 +1,5 @@
-//! Reading: a few connections, used on tokio's blocking threads, or where a read is short at once.
+//! Reading: a few connections, used on tokio's blocking threads, or on the caller's thread for
+//! short reads.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -11,7 +12,8 @@ use tokio::{
 
 use crate::{CallError, OpenError, schema};
 
-/// Connections that read at the same time; more calls wait. Reads are short and mostly from memory.
+/// Number of connections that read at the same time; further calls wait. Reads are short and mostly
+/// served from memory.
 const READERS: u32 = 4;
 
 /// The read connections.
@@ -20,7 +22,7 @@ pub(crate) struct Readers {
     permits: Arc<Semaphore>,
 }
 
-/// A connection that goes back to the others when it is dropped, also after a panic.
+/// A connection that is returned to the pool when it is dropped, even after a panic.
 struct Borrowed {
     connection: Option<Connection>,
     idle: Arc<Mutex<Vec<Connection>>>,
@@ -69,7 +71,7 @@ impl Readers {
             let permit = permit.map_err(|_| CallError::Closed)?;
             let borrowed = self.borrow(permit);
             let read = task::spawn_blocking(move || borrowed.read(read));
-            // The task fails only when the runtime shuts down or `read` panicked.
+            // The task fails only if the runtime shuts down or `read` panicked.
             read.await.unwrap_or(Err(CallError::Stopped))
         };
         let late = CallError::TimedOut(deadline.as_millis());
@@ -78,8 +80,9 @@ impl Readers {
             .unwrap_or(Err(late))
     }
 
-    /// As [`Self::run`], for a read of a few rows by key: on the caller's own thread if a connection is
-    /// free. It takes some microseconds, less than waking another thread and being woken by it.
+    /// Like [`Self::run`], for a read of a few rows by key: runs on the caller's own thread if a
+    /// connection is free. Such a read takes some microseconds, less than a switch to another
+    /// thread and back.
     pub(crate) async fn run_short<T: Send + 'static>(
         &self,
         deadline: Duration,
@@ -87,7 +90,7 @@ impl Readers {
     ) -> Result<T, CallError> {
         match Arc::clone(&self.permits).try_acquire_owned() {
             Ok(permit) => self.borrow(permit).read(read),
-            // All are busy, maybe for longer, or closed.
+            // All connections are busy, perhaps for longer, or closed.
             Err(_) => self.run(deadline, read).await,
         }
     }
@@ -104,7 +107,7 @@ impl Readers {
 
     /// Waits for running reads, refuses new ones, and closes the connections.
     pub(crate) async fn close(&self) {
-        // Whoever closes a second time finds the semaphore closed, and nothing left to do.
+        // A second call of `close` finds the semaphore closed and has nothing left to do.
         if self.permits.acquire_many(READERS).await.is_ok() {
             self.permits.close();
             self.idle.lock().clear();

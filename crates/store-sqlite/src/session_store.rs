@@ -1,4 +1,4 @@
-//! The session store. What belongs to a session beside it: see `mailbox`.
+//! The session store. The mailboxes of its sessions are in `mailbox`.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -11,9 +11,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{CallError, Database, database::CALL_DEADLINE};
 
-/// Most sessions of one page, whatever limit was asked for.
+/// Maximum number of sessions in one page, whatever limit is requested.
 const MAX_PAGE_SESSIONS: usize = 1000;
-/// Expired rows that each `create` clears away: more than one, so that they never pile up.
+/// Number of expired rows that each `create` deletes: more than one, so that they never accumulate.
 const SWEEP_ROWS: u32 = 16;
 
 /// The session store in a SQLite file.
@@ -31,13 +31,13 @@ impl fmt::Debug for SqliteSessionStore {
     }
 }
 
-/// A row that has not expired.
+/// The state of a row that has not expired.
 struct Stored {
     revision: Revision,
     ended: bool,
 }
 
-/// What came of a write that competes with others.
+/// The result of a write that competes with other writes.
 enum Written {
     Yes(Revision),
     Exists,
@@ -70,13 +70,13 @@ fn revision(column: i64) -> Revision {
     Revision(column.cast_unsigned())
 }
 
-/// Whether a session lives.
+/// Returns whether a session is living.
 pub(crate) fn lives(connection: &Connection, id: &str, now: Timestamp) -> rusqlite::Result<bool> {
     let stored = stored(connection, id, now)?;
     Ok(stored.is_some_and(|stored| !stored.ended))
 }
 
-/// A mailbox with all that is in it; the row of its session may stay longer.
+/// Deletes a mailbox with its contents; the row of its session may remain.
 fn drop_mailbox(connection: &Connection, id: &str) -> rusqlite::Result<()> {
     let sql = "DELETE FROM mailboxes WHERE session = ?1";
     connection.prepare_cached(sql)?.execute([id]).map(drop)
@@ -105,7 +105,7 @@ fn sweep(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// How many living sessions there are, of all or of an owner; expired ones count until they are swept.
+/// Number of living sessions, in total or of one owner; expired ones count until they are swept.
 fn count(connection: &Connection, owner: Option<&str>) -> rusqlite::Result<u64> {
     let sql = match owner {
         None => "SELECT value FROM meta WHERE key = 'living_sessions' AND ?1 IS NULL",
@@ -116,7 +116,8 @@ fn count(connection: &Connection, owner: Option<&str>) -> rusqlite::Result<u64> 
     Ok(found.map_or(0, |count| u64::try_from(count).unwrap_or(0)))
 }
 
-/// Whether there is room for one more, of all or of an owner; at the bound what expired goes first.
+/// Checks that there is room for one more session, in total or of one owner; at the bound it first
+/// deletes expired sessions.
 fn has_room(
     connection: &Connection,
     owner: Option<&str>,
@@ -133,7 +134,8 @@ fn has_room(
              WHERE body IS NOT NULL AND expires_at <= ?1 AND owner = ?3 LIMIT ?2)"
         }
     };
-    // Each round takes as many as there are too many, up to what expired.
+    // Each round deletes a batch of expired rows, until the count is below the bound or none is
+    // left.
     while count(connection, owner)? >= most {
         let mut statement = connection.prepare_cached(sql)?;
         if statement.execute(params![now.unix_millis(), SWEEP_ROWS, owner])? == 0 {
@@ -143,7 +145,7 @@ fn has_room(
     Ok(true)
 }
 
-/// A session that is to be.
+/// A session to be created.
 struct New {
     id: SessionId,
     owner: PrincipalId,
@@ -168,8 +170,8 @@ fn create(
     if !has_room(connection, Some(owner), most, now)? {
         return Ok(Written::TooManyOfOwner);
     }
-    // A row of that id can only be an expired one; its revision goes on, so that whoever still holds
-    // it cannot replace the new session.
+    // An existing row with that id can only be an expired one. Its revision continues, so that a
+    // caller that still holds the old session cannot replace the new one.
     drop_mailbox(connection, id)?;
     let sql = "INSERT INTO sessions (id, revision, expires_at, body, owner) \
                VALUES (?1, 1, ?2, ?3, ?4) \
@@ -245,7 +247,7 @@ impl SqliteSessionStore {
         Self { database, clock }
     }
 
-    /// The time is read when the work is done, not when it is queued.
+    /// Runs a read; the clock is read when the work is done, not when it is queued.
     pub(crate) async fn read_now<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Connection, Timestamp) -> Result<T, CallError> + Send + 'static,
@@ -255,7 +257,7 @@ impl SqliteSessionStore {
         self.database.0.readers.run(CALL_DEADLINE, read).await
     }
 
-    /// As [`Self::read_now`]; `bytes` is about what it writes.
+    /// Like [`Self::read_now`], for a write of approximately `bytes` bytes.
     pub(crate) async fn write_now<T: Send + 'static>(
         &self,
         bytes: usize,
@@ -366,7 +368,7 @@ impl SessionStore for SqliteSessionStore {
         after: Option<&SessionId>,
         limit: usize,
     ) -> Result<SessionPage, SessionStoreError> {
-        // No id is empty, so every id comes after the empty text.
+        // No id is empty, so every id sorts after the empty string.
         let after = after.map(ToString::to_string).unwrap_or_default();
         self.read("list sessions", move |connection, now| {
             page(connection, &after, limit, now)

@@ -1,4 +1,4 @@
-//! Tasks: one table.
+//! Tasks, in one table.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{CallError, SqliteSessionStore};
 
-/// Expired rows that each create clears away: more than one, so that they never pile up.
+/// Number of expired rows that each create deletes: more than one, so that they never accumulate.
 const SWEEP_ROWS: u32 = 16;
 
-/// Why a write did nothing.
+/// The reason why a write changed nothing.
 enum Refused {
     Exists,
     Missing,
@@ -31,14 +31,14 @@ impl From<Refused> for TaskStoreError {
     }
 }
 
-/// What a write answers, unless it was refused.
+/// The result of a write, or the reason for its refusal.
 type Outcome = rusqlite::Result<Result<Revision, Refused>>;
 
 fn revision(column: i64) -> Revision {
     Revision(column.cast_unsigned())
 }
 
-/// A connection at a moment.
+/// A connection and the time of the call.
 struct At<'a> {
     connection: &'a Connection,
     now: Timestamp,
@@ -55,7 +55,7 @@ impl At<'_> {
         Ok(found.map(revision))
     }
 
-    /// How many living tasks an owner has.
+    /// Number of living tasks of an owner.
     fn count(&self, owner: &PrincipalId) -> rusqlite::Result<u32> {
         let sql = "SELECT count(*) FROM tasks WHERE owner = ?1 AND expires_at > ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -78,8 +78,8 @@ impl At<'_> {
         if self.count(&task.owner)? >= limits.max_tasks_per_owner {
             return Ok(Err(Refused::TooMany));
         }
-        // A row of that id can only be an expired one; its revision goes on, so that whoever still
-        // holds it cannot replace the new task.
+        // An existing row with that id can only be an expired one. Its revision continues, so that
+        // a caller that still holds the old task cannot replace the new one.
         let sql = "INSERT INTO tasks (owner, id, revision, expires_at, endless, state) \
                    VALUES (?1, ?2, 1, ?3, ?4, ?5) \
                    ON CONFLICT (owner, id) DO UPDATE SET revision = revision + 1, \

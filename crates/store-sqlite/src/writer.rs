@@ -1,4 +1,4 @@
-//! Writing: one thread, many jobs per commit.
+//! Writing: one thread that commits many jobs together.
 
 use std::{
     fs::File,
@@ -17,18 +17,20 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::CallError;
 
-/// Jobs that one commit takes along: the fsync is shared, and no job waits long for the others.
+/// Maximum number of jobs in one commit: they share the fsync, and no job waits long for the
+/// others.
 const MAX_JOBS_PER_COMMIT: usize = 256;
-/// Jobs that wait; more are refused as overload.
+/// Maximum number of waiting jobs; further ones are refused as overloaded.
 const MAX_QUEUED_JOBS: usize = 8192;
-/// Bytes of events that wait, so that a queue of large ones is refused early as well.
+/// Maximum bytes of waiting events, so that a queue of large events is refused early as well.
 const MAX_QUEUED_BYTES: usize = 128 << 20;
-/// The log is copied into the database after so many commits …
+/// The write-ahead log is copied into the database after this number of commits …
 const CHECKPOINT_COMMITS: usize = 128;
-/// … or so many bytes of events.
+/// … or this number of bytes of events.
 const CHECKPOINT_BYTES: usize = 8 << 20;
 
-/// The way to the writer's thread. Dropping it lets the thread finish what is queued and end.
+/// Sends writes to the writer's thread. When it is dropped, the thread finishes the queued jobs and
+/// ends.
 pub(crate) struct Writer {
     jobs: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -36,19 +38,19 @@ pub(crate) struct Writer {
     stopped: Arc<AtomicBool>,
 }
 
-/// A write, run inside a savepoint of a shared transaction.
+/// A write that runs inside a savepoint of a shared transaction.
 trait Job: Send {
-    /// Nobody waits for the answer any more.
+    /// Returns whether the caller no longer waits for the answer.
     fn is_abandoned(&self) -> bool;
-    /// Bytes that it writes, about.
+    /// Approximate number of bytes that the job writes.
     fn bytes(&self) -> usize;
-    /// Writes; false means that it failed and its savepoint has to be rolled back.
+    /// Performs the write; false means that it failed and its savepoint has to be rolled back.
     fn work(&mut self, connection: &Connection) -> bool;
-    /// Answers, once it is known whether the transaction was committed.
+    /// Answers the caller once the outcome of the transaction is known.
     fn answer(self: Box<Self>, committed: Result<(), CallError>);
 }
 
-/// Room in the queue, given back on drop.
+/// Reserved space in the queue, released on drop.
 struct Room(Arc<AtomicUsize>, usize);
 
 impl Drop for Room {
@@ -89,13 +91,13 @@ where
             (Some(Ok(result)), Ok(())) => Ok(result),
             (None, Ok(())) => Err(CallError::Stopped),
         };
-        // Whoever dropped the call does not want the answer.
+        // The send fails only if the caller dropped the call and needs no answer.
         let _ = self.caller.send(answer);
     }
 }
 
 impl Writer {
-    /// Starts the thread. It keeps `lock`, which tells other processes to stay away, to its end.
+    /// Starts the thread. It holds `lock`, which keeps other processes out, until it ends.
     pub(crate) fn start(connection: Connection, lock: File) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel(MAX_QUEUED_JOBS);
         let stopped = Arc::new(AtomicBool::new(false));
@@ -118,8 +120,9 @@ impl Writer {
         })
     }
 
-    /// Runs `write`; answers after the commit that holds it. After an error other than
-    /// [`CallError::TimedOut`], [`CallError::Closed`] and [`CallError::Stopped`] it has not happened.
+    /// Runs `write`; returns after the commit that contains it. On an error other than
+    /// [`CallError::TimedOut`], [`CallError::Closed`] and [`CallError::Stopped`] the write was not
+    /// stored.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         deadline: Duration,
@@ -151,7 +154,7 @@ impl Writer {
         }
     }
 
-    /// Whether writes are accepted.
+    /// Checks that writes are accepted.
     pub(crate) fn check(&self) -> Result<(), CallError> {
         match &*self.jobs.lock() {
             None => Err(CallError::Closed),
@@ -162,14 +165,15 @@ impl Writer {
         }
     }
 
-    /// Refuses new jobs; gives the thread, which ends when it has written what is queued.
+    /// Refuses new jobs; returns the thread, which ends after writing the queued jobs.
     pub(crate) fn close(&self) -> Option<JoinHandle<()>> {
         *self.jobs.lock() = None;
         self.thread.lock().take()
     }
 
     fn room(&self, bytes: usize) -> Result<Room, CallError> {
-        // One job alone always has room, however large: its size has a bound where it came in.
+        // An empty queue accepts any single job, however large: its size was bounded where the data
+        // was accepted.
         let add = |queued: usize| {
             let sum = queued.saturating_add(bytes);
             (queued == 0 || sum <= MAX_QUEUED_BYTES).then_some(sum)
@@ -186,16 +190,16 @@ struct Thread {
     connection: Connection,
     queue: mpsc::Receiver<Box<dyn Job>>,
     stopped: Arc<AtomicBool>,
-    /// Since the last checkpoint.
+    /// Commits since the last checkpoint.
     commits: usize,
     bytes: usize,
     _lock: File,
 }
 
-/// How a transaction ended that was not committed.
+/// The failure of a transaction that was not committed.
 struct Failed {
     error: rusqlite::Error,
-    /// The file cannot be trusted to take the next commit.
+    /// The file cannot be trusted to store the next commit.
     fatal: bool,
 }
 
@@ -207,7 +211,7 @@ impl Thread {
                 .chain(more)
                 .take(MAX_JOBS_PER_COMMIT)
                 .collect();
-            // Whoever gave up before the work began has written nothing.
+            // Jobs whose callers gave up before the work began write nothing.
             let mut jobs: Vec<_> = jobs.into_iter().filter(|job| !job.is_abandoned()).collect();
             let outcome = if jobs.is_empty() {
                 Ok(())
@@ -219,7 +223,7 @@ impl Thread {
             if fatal || !self.checkpoint(bytes) {
                 self.stopped.store(true, Ordering::Relaxed);
                 tracing::error!("the SQLite writer stops: a commit may not have reached the disk");
-                return; // Dropping the queue tells everybody who waits.
+                return; // Dropping the queue fails all waiting calls.
             }
         }
         if let Err(error) = checkpoint(&self.connection, "TRUNCATE") {
@@ -238,8 +242,8 @@ impl Thread {
             for job in &mut *jobs {
                 run("SAVEPOINT job")?;
                 if !job.work(&self.connection) {
-                    // After an I/O error SQLite may have rolled back everything: then this fails,
-                    // and with it the whole transaction.
+                    // After an I/O error SQLite may already have rolled back everything: then this
+                    // statement fails, and the whole transaction with it.
                     run("ROLLBACK TO job")?;
                 }
                 run("RELEASE job")?;
@@ -248,8 +252,9 @@ impl Thread {
         };
         let committed = work().map_err(harmless).and_then(|()| {
             run("COMMIT").map_err(|error| {
-                // A full disk refuses the commit before anything counts. Anything else, above all a
-                // failed fsync, leaves open what the disk holds: the next success could be a lie.
+                // A full disk refuses the commit before any of it takes effect. Any other failure,
+                // above all a failed fsync, leaves the contents of the disk unknown: a later commit
+                // could report success wrongly.
                 let fatal = error.sqlite_error_code() != Some(ErrorCode::DiskFull);
                 Failed { error, fatal }
             })
@@ -260,7 +265,8 @@ impl Thread {
         committed
     }
 
-    /// Copies the log into the database now and then; false if the disk failed.
+    /// Copies the write-ahead log into the database from time to time; returns false if the disk
+    /// failed.
     fn checkpoint(&mut self, bytes: usize) -> bool {
         (self.commits, self.bytes) = (self.commits + 1, self.bytes.saturating_add(bytes));
         if self.commits < CHECKPOINT_COMMITS && self.bytes < CHECKPOINT_BYTES {
@@ -273,7 +279,7 @@ impl Thread {
                 false
             }
             Err(error) => {
-                tracing::warn!(%error, "a SQLite checkpoint was put off");
+                tracing::warn!(%error, "a SQLite checkpoint was postponed");
                 true
             }
             Ok(()) => true,
@@ -285,7 +291,7 @@ fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
     connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))
 }
 
-/// Answers everybody; true if the writer has to stop.
+/// Answers all callers; returns true if the writer has to stop.
 fn answer(jobs: Vec<Box<dyn Job>>, outcome: Result<(), Failed>) -> bool {
     let (error, fatal) = match outcome {
         Ok(()) => (None, false),

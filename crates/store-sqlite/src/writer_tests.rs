@@ -4,7 +4,8 @@ use super::*;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A writer on a file of its own with a table `numbers`, and a constraint that only COMMIT checks.
+/// A writer on its own file with a table `numbers` and a constraint that SQLite checks only at
+/// COMMIT.
 fn writer(folder: &tempfile::TempDir) -> Writer {
     let connection = Connection::open(folder.path().join("db")).unwrap();
     connection
@@ -112,7 +113,7 @@ async fn a_full_queue_is_refused_at_once() {
     drop(waiting);
     release.send(()).unwrap();
     blocking.await.unwrap().unwrap();
-    // Those who gave up while they waited make room, and have written nothing.
+    // Callers that gave up while waiting make room, and have written nothing.
     let deadline = Instant::now() + DEADLINE;
     while writer.run(DEADLINE, 0, |_| Ok(())).await.is_err() {
         assert!(Instant::now() < deadline, "the queue stays full");
@@ -122,11 +123,11 @@ async fn a_full_queue_is_refused_at_once() {
     assert_eq!(
         writer.queued_bytes.load(Ordering::Relaxed),
         0,
-        "room is given back"
+        "the room is released"
     );
 }
 
-/// Polls once.
+/// Polls the future once.
 fn poll_once<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Option<T> {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match future.poll(&mut context) {

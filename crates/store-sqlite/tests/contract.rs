@@ -44,7 +44,7 @@ impl Harness for Sqlite {
     }
 
     fn abilities(&self, port: Port) -> Option<Abilities> {
-        // Not shared: the lock file refuses a second process on purpose.
+        // Not shared: the lock file deliberately refuses a second process.
         let abilities = Abilities {
             durable: true,
             ..Abilities::default()

@@ -1,4 +1,4 @@
-//! BU-01 to BU-04, BU-06, BU-09, BU-10: who gets what.
+//! BU-01 to BU-04, BU-06, BU-09, BU-10: delivery to subscribers.
 
 use std::sync::Arc;
 
@@ -19,7 +19,8 @@ pub(super) async fn what_is_published_after_subscribing_arrives_with_its_trace(
     let fixture = harness.bus().await?;
     fixture.bus.check().await?;
     for topic in [Topic::Broadcast, session_topic("one")] {
-        // A new subscription each time: the first message must not be lost to a late start.
+        // A new subscription each time: the first message must not be lost because the subscription
+        // starts late.
         for n in 0..20 {
             let mut subscription = fixture.bus.subscribe(&topic).await?;
             let traced = if n % 3 == 0 { None } else { trace(n) };
@@ -92,7 +93,8 @@ pub(super) async fn one_publishers_messages_arrive_in_order(
     let fixture = harness.bus().await?;
     for topic in [Topic::Broadcast, session_topic("ordered")] {
         let mut subscription = fixture.bus.subscribe(&topic).await?;
-        // As many at a time as a subscription certainly holds: nothing may be lost here.
+        // Publish no more at a time than a subscription is certain to hold: nothing may be lost
+        // here.
         let burst = u64::try_from(fixture.overflow_messages)?
             .div_ceil(PUBLISHERS * 8)
             .max(1);
@@ -128,7 +130,7 @@ pub(super) async fn one_publishers_messages_arrive_in_order(
     Ok(())
 }
 
-/// The subscriber gets exactly these, and nothing before them.
+/// Checks that the subscriber gets exactly these numbers, and nothing before them.
 async fn gets(subscription: &mut Subscription, numbers: &[u64]) -> Result<()> {
     for number in numbers {
         assert_eq!(next_number(subscription).await?, *number);
@@ -204,7 +206,7 @@ pub(super) async fn dropping_ends_it_and_publishing_to_nobody_is_fine(
         }
         drop(stays);
         send(bus, &topic, 2).await?;
-        // What was published to nobody is gone: a bus is no store.
+        // Messages published without a subscriber are gone: a bus is not a store.
         let mut late = bus.subscribe(&topic).await?;
         send(bus, &topic, 3).await?;
         gets(&mut late, &[3]).await?;
@@ -217,7 +219,8 @@ pub(super) async fn another_handles_messages_arrive(harness: Arc<dyn Harness>) -
     let peer = fixture.handles.peer().await?;
     for topic in [Topic::Broadcast, session_topic("shared")] {
         for n in 0..10 {
-            // Subscribed here and published there at once: `subscribe` returns when it counts.
+            // Publish at the other handle immediately after subscribing: `subscribe` returns once
+            // the subscription is active.
             let mut here = fixture.bus.subscribe(&topic).await?;
             let mut there = peer.subscribe(&topic).await?;
             peer.publish(&topic, message(n), trace(n)).await?;

@@ -1,4 +1,4 @@
-//! LK-08, LK-09: locks over several handles and reopens.
+//! LK-08, LK-09: locks with several handles and reopens.
 
 use std::{sync::Arc, time::Duration};
 
@@ -44,7 +44,7 @@ pub(super) async fn one_handle_respects_anothers_lock(harness: Arc<dyn Harness>)
         assert!(guard.fence > last, "{} after {last}", guard.fence);
         last = guard.fence;
         assert!(is_taken(&**there, "shared").await?);
-        // Who knows the token is the holder, through whichever handle.
+        // A caller with the token is the holder, through any handle.
         assert!(there.extend(&name("shared"), &guard.token, LONG).await?);
         assert!(there.release(&name("shared"), &guard.token).await?);
     }
@@ -59,6 +59,6 @@ pub(super) async fn a_lock_of_a_handle_that_is_gone_ends(harness: Arc<dyn Harnes
     fixture.pass(ttl).await;
     let wait = Duration::from_secs(5);
     let next = fixture.store.acquire(&name("crashed"), LONG, wait).await?;
-    assert!(next.context("nobody is left to release it")?.fence > crashed.fence);
+    assert!(next.context("the lock has not expired")?.fence > crashed.fence);
     Ok(())
 }

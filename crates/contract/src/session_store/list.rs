@@ -24,7 +24,7 @@ async fn listed(store: &dyn SessionStore, limit: usize) -> Result<Vec<SessionId>
             Some(next) => {
                 ensure!(
                     after.as_ref() < Some(&next),
-                    "the list does not get on from {next}"
+                    "the list makes no progress after {next}"
                 );
                 after = Some(next);
             }
@@ -40,7 +40,8 @@ pub(super) async fn every_living_session_once_in_pages_by_id(
     let fixture = harness.session_store().await?;
     let store = &*fixture.store;
     assert!(listed(store, 10).await?.is_empty());
-    // Some expire (created first, so that they are gone when the others are there), some end.
+    // Some sessions expire (created first, so that they are gone when the others exist), and some
+    // are ended.
     let ttl = fixture.short_ttl();
     for n in 100..105 {
         store.create(&session(n), ttl, ROOMY).await?;

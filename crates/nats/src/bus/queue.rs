@@ -1,4 +1,4 @@
-//! What waits for a subscriber: bounded, with a gap exactly where something was dropped.
+//! The bounded queue of a subscriber, with a gap exactly where messages were dropped.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use crate::BusConfig;
 
-/// One subscriber's queue. Filled by its pump, emptied by its reader.
+/// The queue of one subscriber, filled by its pump and emptied by its reader.
 pub(super) struct Queue {
     max_messages: usize,
     max_bytes: usize,
@@ -33,8 +33,8 @@ impl Queue {
         }
     }
 
-    /// Adds a message; if there is no room, it becomes part of a gap. A message of more than
-    /// `max_bytes` still fits an empty queue, or it would never arrive.
+    /// Adds a message; if there is no room, adds a gap in its place. A message of more than
+    /// `max_bytes` still fits into an empty queue, because otherwise it could never be delivered.
     pub(super) fn push(&self, event: BusEvent, bytes: usize) {
         let mut state = self.state.lock();
         let full = state.entries.len() >= self.max_messages
@@ -49,19 +49,20 @@ impl Queue {
         self.filled.notify_one();
     }
 
-    /// Says that messages may have been lost here.
+    /// Marks that messages may have been lost here.
     pub(super) fn push_gap(&self) {
         self.state.lock().add_gap();
         self.filled.notify_one();
     }
 
-    /// Nothing comes any more.
+    /// Ends the queue after the events that it still holds.
     pub(super) fn close(&self) {
         self.state.lock().closed = true;
         self.filled.notify_one();
     }
 
-    /// The next event; `None` once the queue is closed and empty. Cancel-safe, for one reader.
+    /// Removes the next event; `None` once the queue is closed and empty. Cancel-safe, for one
+    /// reader.
     pub(super) async fn pop(&self) -> Option<BusEvent> {
         loop {
             let filled = self.filled.notified();
@@ -81,7 +82,8 @@ impl Queue {
 }
 
 impl State {
-    /// Two gaps in a row say no more than one: so the queue never grows beyond its bound plus one.
+    /// Merges consecutive gaps into one, so the queue never exceeds its bound by more than one
+    /// entry.
     fn add_gap(&mut self) {
         if !matches!(self.entries.back(), Some((BusEvent::Gap, _))) {
             self.entries.push_back((BusEvent::Gap, 0));

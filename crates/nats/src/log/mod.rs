@@ -1,18 +1,18 @@
 //! [`ports::EventLog`] on one JetStream stream.
 //!
-//! - The stream's sequences are the log's sequences. JetStream gives them when it stores, and shows
-//!   a message only once it is stored, so no reader sees one while a lower one can still appear
-//!   (EL-05).
-//! - Each event has a subject of its own, `forgewire.events.<token>`; an append expects that the
-//!   subject has no message yet. So an event is stored once for as long as the stream keeps it,
-//!   whichever handle wrote it (EL-02). JetStream's own message ids would forget after their
-//!   window, two minutes.
-//! - A few events are read one by one, pages through short-lived pull consumers, see `read.rs`.
-//! - Every call is idempotent: it is tried again within its deadline, at once when the connection
-//!   came back, and then ends as `Unavailable`.
+//! - The stream's sequences are the log's sequences. JetStream assigns them when it stores a
+//!   message, and delivers a message only after it is stored, so no reader sees a message while a
+//!   lower sequence can still appear (EL-05).
+//! - Each event has its own subject, `forgewire.events.<token>`; an append expects that the subject
+//!   has no message yet. An event is therefore stored once for as long as the stream keeps it,
+//!   whichever handle wrote it (EL-02). JetStream's own message ids would only work within their
+//!   window of two minutes.
+//! - A few events are read one by one, pages through short-lived pull consumers; see `read.rs`.
+//! - Every call is idempotent: it is retried within its deadline, immediately after a reconnection,
+//!   and then fails as `Unavailable`.
 //!
-//! The price of a subject per event is an entry of the server's subject index, in its memory, for
-//! each event that the stream keeps.
+//! A subject per event costs one entry in the server's in-memory subject index for each event that
+//! the stream keeps.
 
 mod append;
 mod read;
@@ -38,7 +38,7 @@ pub struct JetStreamLog {
     connection: NatsConnection,
     context: jetstream::Context,
     stream: jetstream::stream::Stream<()>,
-    /// Name of the stream, and what goes before an event's token in its subject.
+    /// Name of the stream, and prefix of the events' subjects.
     names: stream::Names,
     epoch: Epoch,
     deadline: Duration,
@@ -53,15 +53,15 @@ impl std::fmt::Debug for JetStreamLog {
     }
 }
 
-/// Why a try did not work.
+/// The error of one attempt.
 enum Failure {
-    /// Another try may work.
+    /// Another attempt may succeed.
     Again(Source),
-    /// It will not.
+    /// No further attempt will succeed.
     Final(EventLogError),
 }
 
-/// What the driver says is worth another try unless we know better.
+/// Errors of the driver are worth another attempt unless the code decides otherwise.
 impl<E: Into<Source>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::Again(error.into())
@@ -69,11 +69,11 @@ impl<E: Into<Source>> From<E> for Failure {
 }
 
 impl JetStreamLog {
-    /// Opens the log: makes the stream if it is not there, and brings retention and replicas up to
-    /// date.
+    /// Opens the log: creates the stream if it does not exist, and updates its retention and
+    /// replicas.
     ///
     /// # Errors
-    /// The server does not answer in time, has no JetStream, or refuses the stream.
+    /// The server does not answer in time, has no JetStream, or rejects the stream.
     pub async fn open(connection: NatsConnection, config: LogConfig) -> Result<Self, NatsError> {
         let context = ContextBuilder::new()
             .timeout(REQUEST_TIMEOUT)
@@ -94,9 +94,9 @@ impl JetStreamLog {
         })
     }
 
-    /// Tries until it works, fails for good, or the deadline is over. What is tried has to be
-    /// idempotent: a try is given up as soon as the connection was lost and came back, because its
-    /// answer will not come any more.
+    /// Retries until the attempt succeeds, fails finally, or the deadline has passed. The attempt
+    /// has to be idempotent: it is abandoned as soon as the connection was lost and re-established,
+    /// because its answer will no longer arrive.
     async fn until_done<T, F>(
         &self,
         op: &'static str,

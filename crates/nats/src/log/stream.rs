@@ -1,4 +1,4 @@
-//! The stream itself: its name, its configuration, its identity, its ends.
+//! The stream itself: its name, its configuration, its identity, its first and last positions.
 
 use std::{fmt::Write, time::Duration};
 
@@ -15,14 +15,16 @@ use tokio::time::{Instant, sleep};
 use super::{Failure, JetStreamLog};
 use crate::{LogConfig, NatsConnection, NatsError, config::RETRY_PAUSE};
 
-/// How long `open` tries; a server that just started needs a moment until JetStream answers.
+/// Maximum time that `open` keeps trying; a server that has just started needs a moment until
+/// JetStream answers.
 const SETUP_PATIENCE: Duration = Duration::from_secs(5);
-/// Pause between two looks at a stream that may be new.
+/// Pause between two checks of a stream that may be new.
 const SECOND_LOOK: Duration = Duration::from_millis(100);
-/// We use no message ids, so the server needs to remember none; it wants more than zero.
+/// The append uses no message ids, so the server need not remember any; it requires a window above
+/// zero.
 const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
 
-/// What the stream and its subjects are called.
+/// The names of the stream and of its subjects.
 #[derive(Clone)]
 pub(super) struct Names {
     pub(super) stream: String,
@@ -37,14 +39,14 @@ impl Names {
         }
     }
 
-    /// The event's own subject. Ids may hold characters that mean something in a subject, so it is
-    /// 128 bits of their SHA-256: two ids do not meet by chance or by intent.
+    /// The event's own subject. An id may contain characters with a special meaning in a subject,
+    /// so the subject uses 128 bits of its SHA-256: two ids do not collide by chance or by intent.
     pub(super) fn subject(&self, id: &EventId) -> String {
         let digest = Sha256::digest(id.as_str().as_bytes());
         digest[..16]
             .iter()
             .fold(self.subjects.clone(), |mut subject, byte| {
-                // Writing into a string cannot fail.
+                // Writing to a string cannot fail.
                 let _ = write!(subject, "{byte:02x}");
                 subject
             })
@@ -77,8 +79,8 @@ impl Names {
         }
     }
 
-    /// Which log this is. The creation time survives restarts; the name tells apart what was made
-    /// at the same time.
+    /// Identifies the log. The creation time survives restarts; the name distinguishes streams
+    /// created at the same time.
     fn epoch(&self, info: &Info) -> Epoch {
         let mut digest = Sha256::new();
         digest.update(info.created.unix_timestamp_nanos().to_be_bytes());
@@ -92,7 +94,7 @@ impl Names {
     }
 }
 
-/// Makes the stream, or brings it up to date, and says which log it is.
+/// Creates the stream or updates it, and returns its epoch.
 pub(super) async fn set_up(
     context: &Context,
     names: &Names,
@@ -102,8 +104,8 @@ pub(super) async fn set_up(
     let mut seen = None;
     loop {
         match create_or_update(context, names, log).await {
-            // While a server makes a stream it may tell another time of creation than the stream has
-            // in the end (seen with NATS 2.9): what counts is what it says twice.
+            // While a server creates a stream it may report a creation time that differs from the
+            // final one (observed with NATS 2.9): the epoch counts once it is reported twice.
             Ok(info) => {
                 let epoch = names.epoch(&info);
                 if seen.replace(epoch) == Some(epoch) || Instant::now() >= deadline {
@@ -111,7 +113,7 @@ pub(super) async fn set_up(
                 }
                 sleep(SECOND_LOOK).await;
             }
-            // Refused: the server would say the same again.
+            // Refused: the server would give the same answer again.
             Err(Failure::Final(error)) => return Err(names.refused(error)),
             Err(Failure::Again(error)) if Instant::now() >= deadline => {
                 return Err(names.refused(error));
@@ -131,7 +133,8 @@ async fn create_or_update(
         Ok(stream) => stream,
         Err(error) => {
             return match error.kind() {
-                // Several handles may get here at once: making the same stream twice is no error.
+                // Several handles may get here at once: creating the same stream twice is not an
+                // error.
                 GetStreamErrorKind::JetStream(_) => {
                     Ok(context.create_stream(wanted).await?.cached_info().clone())
                 }
@@ -144,21 +147,21 @@ async fn create_or_update(
     if config.max_age == wanted.max_age && config.num_replicas == wanted.num_replicas {
         return Ok(found.clone());
     }
-    // Only what we mean to change: an operator may have set placement or limits.
+    // Change only these settings: an operator may have set placement or limits.
     config.max_age = wanted.max_age;
     config.num_replicas = wanted.num_replicas;
     Ok(context.update_stream(config).await?)
 }
 
 impl JetStreamLog {
-    /// Both ends of the log, as the stream's leader knows them.
+    /// Both ends of the log, according to the stream's leader.
     pub(super) async fn current_head(&self) -> Result<Head, Failure> {
         let info = self.stream.get_info().await?;
         let epoch = self.names.epoch(&info);
         if epoch != self.epoch {
-            // Somebody deleted the stream and made it anew: our epoch and sequences mean nothing in
-            // it.
-            let source = "the stream was made anew; restart to use it".into();
+            // The stream was deleted and recreated: the epoch and the sequences of this handle do
+            // not apply to it.
+            let source = "the stream was deleted and recreated; restart to use it".into();
             return Err(Failure::Final(EventLogError::Unavailable {
                 op: "answer",
                 source,

@@ -13,10 +13,10 @@ pub(crate) use scripts::MailboxScripts;
 use crate::RedisSessionStore;
 
 #[derive(Debug, thiserror::Error)]
-#[error("the mailbox has an answer or an entry that is not ours")]
+#[error("the mailbox returned an unexpected answer or holds a foreign entry")]
 struct NotOurs;
 
-/// As in the scripts.
+/// Formats a sequence as the scripts do.
 fn padded(sequence: Sequence) -> String {
     format!("{:020}", sequence.0)
 }
@@ -33,7 +33,7 @@ fn number(value: Value) -> Option<u64> {
     }
 }
 
-/// A page from what the script answers: loss, state, more, and then the messages.
+/// Reads a page from the script's answer: loss, state, more, and then the messages.
 fn page(after: Sequence, answer: &mut impl Iterator<Item = Value>) -> Option<MailboxPage> {
     let lost = Sequence(number(answer.next()?)?);
     let state = number(answer.next()?)?;
@@ -59,7 +59,7 @@ fn page(after: Sequence, answer: &mut impl Iterator<Item = Value>) -> Option<Mai
 }
 
 impl RedisSessionStore {
-    /// Runs a script on a session's mailbox; gives what follows the outcome.
+    /// Runs a script on a session's mailbox; returns the values after the outcome.
     async fn in_mailbox(
         &self,
         op: &'static str,

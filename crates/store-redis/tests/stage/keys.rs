@@ -1,4 +1,4 @@
-//! What lies on the server.
+//! The keys on the server.
 
 use testkit::servers::Redis;
 
