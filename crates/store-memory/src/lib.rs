@@ -6,10 +6,13 @@
 
 mod bus;
 mod event_log;
+mod lock_table;
 mod mailbox;
+mod mailbox_state;
 mod session_lock;
 mod session_store;
 mod task_store;
+mod task_table;
 
 pub use bus::InProcessBus;
 pub use event_log::MemoryEventLog;

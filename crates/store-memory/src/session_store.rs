@@ -16,7 +16,7 @@ use ports::{
     Versioned,
 };
 
-use crate::{mailbox::Letters, session_lock::Locks, task_store::Tasks};
+use crate::{lock_table::Locks, mailbox_state::MailboxState, task_table::TaskTable};
 
 /// Sessions of one process, up to `max_sessions` living ones, whatever limits `create` is given. At
 /// this bound `create` is refused as [`SessionStoreError::Overloaded`] until a session ends or
@@ -28,7 +28,7 @@ use crate::{mailbox::Letters, session_lock::Locks, task_store::Tasks};
 pub struct MemorySessionStore {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) locks: Locks,
-    pub(crate) tasks: Tasks,
+    pub(crate) tasks: Mutex<TaskTable>,
     max_sessions: usize,
     state: Mutex<State>,
 }
@@ -53,7 +53,7 @@ struct Entry {
     revision: Revision,
     expires_at: Timestamp,
     /// Empty once the session has ended.
-    letters: Letters,
+    mailbox: MailboxState,
 }
 
 impl fmt::Debug for MemorySessionStore {
@@ -71,7 +71,7 @@ impl MemorySessionStore {
         Self {
             clock,
             locks: Locks::default(),
-            tasks: Tasks::default(),
+            tasks: Mutex::default(),
             max_sessions,
             state: Mutex::default(),
         }
@@ -79,17 +79,17 @@ impl MemorySessionStore {
 
     /// Runs `work` on the mailbox of a living session; the number is the bytes held by all
     /// mailboxes.
-    pub(crate) fn with_letters<T>(
+    pub(crate) fn with_mailbox<T>(
         &self,
         id: &SessionId,
-        work: impl FnOnce(&mut Letters, Timestamp, u64) -> T,
+        work: impl FnOnce(&mut MailboxState, Timestamp, u64) -> T,
     ) -> Result<T, MailboxError> {
         self.with_living(|state, now| {
             let total = state.mailbox_bytes;
             let entry = state.living(id).ok_or(MailboxError::Missing)?;
-            let before = entry.letters.bytes();
-            let done = work(&mut entry.letters, now, total);
-            state.mailbox_bytes = total - before + entry.letters.bytes();
+            let before = entry.mailbox.bytes();
+            let done = work(&mut entry.mailbox, now, total);
+            state.mailbox_bytes = total - before + entry.mailbox.bytes();
             Ok(done)
         })
     }
@@ -117,7 +117,7 @@ impl State {
             {
                 let first = by_time.pop_first();
                 if let Some(gone) = first.and_then(|(_, id)| self.entries.remove(&id)) {
-                    self.mailbox_bytes -= gone.letters.bytes();
+                    self.mailbox_bytes -= gone.mailbox.bytes();
                     if gone.session.is_some() {
                         lives_no_more(&mut self.owners, &gone.owner);
                     }
@@ -159,9 +159,9 @@ impl State {
         };
         entry.session = None;
         let owner = entry.owner.clone();
-        let letters = std::mem::take(&mut entry.letters);
+        let mailbox = std::mem::take(&mut entry.mailbox);
         let key = (entry.expires_at, id.clone());
-        self.mailbox_bytes -= letters.bytes();
+        self.mailbox_bytes -= mailbox.bytes();
         self.living.remove(&key);
         self.ended.insert(key);
         lives_no_more(&mut self.owners, &owner);
@@ -215,7 +215,7 @@ impl SessionStore for MemorySessionStore {
                 owner: session.owner.clone(),
                 revision,
                 expires_at,
-                letters: Letters::default(),
+                mailbox: MailboxState::default(),
             };
             state.entries.insert(session.id.clone(), entry);
             state.living.insert((expires_at, session.id.clone()));
