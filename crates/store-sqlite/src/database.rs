@@ -1,4 +1,5 @@
-//! One database file, opened once and shared by the event log and the session store.
+//! One database file, opened once. The event log and the session store share it; the methods that
+//! return them are defined beside them.
 
 use std::{
     ffi::OsString,
@@ -9,13 +10,10 @@ use std::{
     time::Duration,
 };
 
-use model::{Clock, Epoch};
+use model::Epoch;
 use tokio::sync::Notify;
 
-use crate::{
-    CloseError, OpenError, SqliteEventLog, SqliteSessionStore, readers::Readers, schema,
-    writer::Writer,
-};
+use crate::{CloseError, OpenError, readers::Readers, schema, writer::Writer};
 
 /// Maximum duration of one call, including its wait in the queue.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
@@ -102,18 +100,6 @@ impl Database {
             writer,
             released: Notify::new(),
         })))
-    }
-
-    /// Returns the event log in this file.
-    #[must_use]
-    pub fn event_log(&self) -> SqliteEventLog {
-        SqliteEventLog::new(self.clone())
-    }
-
-    /// Returns the session store in this file; `clock` decides when a time to live is over.
-    #[must_use]
-    pub fn session_store(&self, clock: Arc<dyn Clock>) -> SqliteSessionStore {
-        SqliteSessionStore::new(self.clone(), clock)
     }
 
     /// Finishes the queued writes, copies the write-ahead log into the file, and releases the file.

@@ -28,11 +28,15 @@ struct Row {
     body: Vec<u8>,
 }
 
-impl SqliteEventLog {
-    pub(crate) fn new(database: Database) -> Self {
-        Self(database)
+impl Database {
+    /// Returns the event log in this file.
+    #[must_use]
+    pub fn event_log(&self) -> SqliteEventLog {
+        SqliteEventLog(self.clone())
     }
+}
 
+impl SqliteEventLog {
     async fn read<T: Send + 'static>(
         &self,
         op: &'static str,

@@ -242,11 +242,18 @@ fn page(
     Ok(SessionPage { sessions, next })
 }
 
-impl SqliteSessionStore {
-    pub(crate) fn new(database: Database, clock: Arc<dyn Clock>) -> Self {
-        Self { database, clock }
+impl Database {
+    /// Returns the session store in this file; `clock` decides when a time to live is over.
+    #[must_use]
+    pub fn session_store(&self, clock: Arc<dyn Clock>) -> SqliteSessionStore {
+        SqliteSessionStore {
+            database: self.clone(),
+            clock,
+        }
     }
+}
 
+impl SqliteSessionStore {
     /// Runs a read; the clock is read when the work is done, not when it is queued.
     pub(crate) async fn read_now<T: Send + 'static>(
         &self,
