@@ -1,5 +1,4 @@
-//! The number of sessions: the scripts and calls that change the index (see `index` for its
-//! contents).
+//! The number of sessions: the calls that change the index (see `index` for its contents).
 
 use std::time::Duration;
 
@@ -13,106 +12,6 @@ use crate::{RedisSessionStore, config::PIPELINED, index::Entry, store::millis};
 /// Many times the duration of a create: after this time the entry of an unfinished create is
 /// checked.
 const SETTLED_AFTER: Duration = Duration::from_secs(30);
-
-/// Shared by the scripts. `KEYS` due, ids, owners.
-const PRELUDE: &str = r"
-local due, ids, owners = unpack(KEYS)
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local function text(number) return string.format('%.0f', number) end
-local function score_of(entry) return tonumber(redis.call('ZSCORE', due, entry) or nil) end
-local function owner_of(entry) return string.match(entry, ' (.*)$') end
-local function look_at(most) return redis.call('ZRANGEBYSCORE', due, '-inf', text(now), 'LIMIT', 0, most) end
-local function remove(entry)
-  if redis.call('ZREM', due, entry) == 0 then return end
-  redis.call('ZREM', ids, entry)
-  local owner = owner_of(entry)
-  if redis.call('HINCRBY', owners, owner, -1) <= 0 then redis.call('HDEL', owners, owner) end
-end
-";
-
-/// `ARGV` entry, milliseconds until the entry is checked, maximum number of sessions, maximum
-/// number per owner. Returns 0 if there was room, which is now taken; 1 (bound of all sessions) or
-/// 2 (bound of the owner) if there was not, followed by the time and entries as in `DUE`.
-const TAKE: &str = r"
-local entry = ARGV[1]
-local score = score_of(entry)
-if score and score > now then return {0} end
-if not score then
-  local owner, full = owner_of(entry), 0
-  if redis.call('ZCARD', due) >= tonumber(ARGV[3]) then full = 1
-  elseif tonumber(redis.call('HGET', owners, owner) or '0') >= tonumber(ARGV[4]) then full = 2 end
-  if full > 0 then return {full, text(now), unpack(look_at(256))} end
-  redis.call('HINCRBY', owners, owner, 1)
-  redis.call('ZADD', ids, 0, entry)
-end
-redis.call('ZADD', due, text(now + tonumber(ARGV[2])), entry)
-return {0}
-";
-
-/// Returns 0, the time, and some of the entries that are due.
-const DUE: &str = r"
-return {0, text(now), unpack(look_at(64))}
-";
-
-/// `ARGV` entries, each followed by its next due time, or by an empty string if its session is
-/// gone. Entries that are not due stay unchanged.
-const SETTLE: &str = r"
-for n = 1, #ARGV, 2 do
-  local score = score_of(ARGV[n])
-  if score and score <= now then
-    if ARGV[n + 1] == '' then remove(ARGV[n]) else redis.call('ZADD', due, ARGV[n + 1], ARGV[n]) end
-  end
-end
-return {0}
-";
-
-/// `ARGV` the entry of a session that has ended.
-const GIVE_BACK: &str = r"
-remove(ARGV[1])
-return {0}
-";
-
-/// `ARGV` entry, milliseconds that its session has left, which are fewer than before.
-const HASTEN: &str = r"
-local score, till = score_of(ARGV[1]), now + tonumber(ARGV[2])
-if score and score > till then redis.call('ZADD', due, text(till), ARGV[1]) end
-return {0}
-";
-
-/// `KEYS` a session. Returns the milliseconds that it has left; 0 if it is not living. A session
-/// without an expiry was not written by this crate, and is checked again later.
-const LEFT: &str = r"
-if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then return 0 end
-if redis.call('HEXISTS', KEYS[1], 'revision') == 0 then return 0 end
-local left = redis.call('PTTL', KEYS[1])
-if left == -1 then return 60000 end
-return math.max(left, 1)
-";
-
-/// The scripts with their digests, computed once.
-pub(crate) struct BoundScripts {
-    take: Script,
-    due: Script,
-    settle: Script,
-    give_back: Script,
-    hasten: Script,
-    left: Script,
-}
-
-impl BoundScripts {
-    pub(crate) fn new() -> Self {
-        let script = |body| Script::from_lua(format!("{PRELUDE}{body}"));
-        Self {
-            take: script(TAKE),
-            due: script(DUE),
-            settle: script(SETTLE),
-            give_back: script(GIVE_BACK),
-            hasten: script(HASTEN),
-            left: Script::from_lua(LEFT),
-        }
-    }
-}
 
 #[derive(Debug, thiserror::Error)]
 #[error("the session index returned an unexpected answer")]

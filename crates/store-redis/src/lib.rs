@@ -19,17 +19,21 @@
 //! events from its cursor. A lost task is unknown to the server, and its client has to request the
 //! work again.
 
+mod bound_scripts;
 mod bounds;
 mod config;
 mod connection;
 mod error;
 mod index;
+mod lock_scripts;
 mod mailbox;
 mod port_error;
 mod record;
 mod scripts;
 mod session_lock;
+mod session_store;
 mod store;
+mod task_scripts;
 mod task_store;
 
 pub use config::RedisConfig;
