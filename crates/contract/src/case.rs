@@ -8,7 +8,7 @@ use crate::{Abilities, Harness};
 
 /// The ability that an adapter must have for a case to make sense.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Needs {
+pub(crate) enum RequiredAbility {
     /// None: the clause holds for every adapter.
     Nothing,
     /// [`Abilities::durable`].
@@ -21,7 +21,7 @@ pub(crate) enum Needs {
     ForeignBytes,
 }
 
-impl Needs {
+impl RequiredAbility {
     /// The reason why an adapter with these abilities cannot run the case.
     pub(crate) fn unmet(self, abilities: Abilities) -> Option<&'static str> {
         let (met, reason) = match self {
@@ -36,7 +36,7 @@ impl Needs {
 }
 
 /// The function that checks a case.
-pub(crate) type Body = fn(Arc<dyn Harness>) -> BoxFuture<'static, anyhow::Result<()>>;
+pub(crate) type CaseFn = fn(Arc<dyn Harness>) -> BoxFuture<'static, anyhow::Result<()>>;
 
 /// One clause of a port and the function that checks it.
 pub(crate) struct Case {
@@ -45,9 +45,9 @@ pub(crate) struct Case {
     /// The function's name, which states the promise.
     pub(crate) promise: &'static str,
     /// The ability that the case requires of the adapter.
-    pub(crate) needs: Needs,
+    pub(crate) needs: RequiredAbility,
     /// The function that checks the promise.
-    pub(crate) body: Body,
+    pub(crate) body: CaseFn,
 }
 
 /// Lists cases: the clause, the required ability, and the async function that checks it.
@@ -56,7 +56,7 @@ macro_rules! cases {
         pub(crate) const CASES: &[$crate::case::Case] = &[$($crate::case::Case {
             clause: $clause,
             promise: stringify!($function),
-            needs: $crate::case::Needs::$needs,
+            needs: $crate::case::RequiredAbility::$needs,
             body: |harness| Box::pin($function(harness)),
         }),*];
     };

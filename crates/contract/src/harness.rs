@@ -74,13 +74,14 @@ pub trait Harness: Send + Sync + 'static {
     }
 }
 
-/// Opens another handle; create one with [`opener`].
-pub type Opener<P> = Box<dyn Fn() -> BoxFuture<'static, anyhow::Result<Arc<P>>> + Send + Sync>;
-/// Performs an action on the backend; create one with [`hook`].
-pub type Hook = Box<dyn Fn() -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
+/// Opens another handle; create one with [`handle_opener`].
+pub type HandleOpener<P> =
+    Box<dyn Fn() -> BoxFuture<'static, anyhow::Result<Arc<P>>> + Send + Sync>;
+/// Performs an action on the backend; create one with [`backend_hook`].
+pub type BackendHook = Box<dyn Fn() -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
 
-/// Creates an [`Opener`] from an async closure.
-pub fn opener<P, F, Fut>(open: F) -> Opener<P>
+/// Creates a [`HandleOpener`] from an async closure.
+pub fn handle_opener<P, F, Fut>(open: F) -> HandleOpener<P>
 where
     P: ?Sized + 'static,
     F: Fn() -> Fut + Send + Sync + 'static,
@@ -89,8 +90,8 @@ where
     Box::new(move || Box::pin(open()))
 }
 
-/// Creates a [`Hook`] from an async closure.
-pub fn hook<F, Fut>(act: F) -> Hook
+/// Creates a [`BackendHook`] from an async closure.
+pub fn backend_hook<F, Fut>(act: F) -> BackendHook
 where
     F: Fn() -> Fut + Send + Sync + 'static,
     Fut: Future<Output = anyhow::Result<()>> + Send + 'static,
@@ -102,10 +103,10 @@ where
 pub struct Handles<P: ?Sized> {
     /// Opens a second, independent handle (with its own connection) beside the open ones. `shared`
     /// needs it.
-    pub peer: Option<Opener<P>>,
+    pub peer: Option<HandleOpener<P>>,
     /// Closes every handle of the fixture, as a clean end of the process would, and opens a new
     /// one. The suite does not use older handles afterwards. `durable` needs it.
-    pub reopen: Option<Opener<P>>,
+    pub reopen: Option<HandleOpener<P>>,
     /// Kept until the case ends: a temporary folder, a server, a prefix that is purged on drop.
     pub guard: Option<Box<dyn Any + Send + Sync>>,
 }
@@ -209,7 +210,7 @@ impl SessionStoreFixture {
     }
 
     /// Lets time pass: advances the clock, or waits.
-    pub(crate) async fn pass(&self, time: Duration) {
+    pub(crate) async fn advance_time(&self, time: Duration) {
         match &self.clock {
             Some(clock) => clock.advance(time),
             None => tokio::time::sleep(time).await,
@@ -241,7 +242,7 @@ pub struct BusFixture {
     pub overflow_messages: usize,
     /// Cuts the connection of `bus` without a clean close and lets it reconnect: returns once the
     /// connection is cut and the backend accepts connections again. `reconnecting` needs it.
-    pub cut: Option<Hook>,
+    pub cut: Option<BackendHook>,
     /// Publishes foreign bytes. `foreign_bytes` needs it.
     pub foreign: Option<ForeignBytes>,
     /// Other handles on it; `reopen` is not used.

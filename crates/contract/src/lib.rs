@@ -42,7 +42,7 @@
 //!         let store = MyStore::new(&namespace, clock.clone());
 //!         let mut fixture = SessionStoreFixture::new(store);
 //!         fixture.clock = Some(clock.clone()); // omit if the server keeps the time
-//!         fixture.handles.peer = Some(contract::opener(move || {
+//!         fixture.handles.peer = Some(contract::handle_opener(move || {
 //!             let (namespace, clock) = (namespace.clone(), clock.clone());
 //!             async move { Ok(MyStore::new(&namespace, clock)) }
 //!         }));
@@ -73,8 +73,8 @@ mod task_store;
 pub use async_trait::async_trait;
 pub use events::{event, event_received_at, events};
 pub use harness::{
-    Abilities, BusFixture, EventLogFixture, ForeignBytes, Handles, Harness, Hook, Opener, Port,
-    SessionPorts, SessionStoreFixture, hook, opener, unique_name,
+    Abilities, BackendHook, BusFixture, EventLogFixture, ForeignBytes, HandleOpener, Handles,
+    Harness, Port, SessionPorts, SessionStoreFixture, backend_hook, handle_opener, unique_name,
 };
 pub use run::run;
 pub use sessions::session;

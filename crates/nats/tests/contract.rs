@@ -4,8 +4,8 @@
 use std::{process::ExitCode, sync::Arc};
 
 use contract::{
-    Abilities, BusFixture, EventLogFixture, ForeignBytes, Handles, Harness, Opener, Port, hook,
-    opener,
+    Abilities, BusFixture, EventLogFixture, ForeignBytes, HandleOpener, Handles, Harness, Port,
+    backend_hook, handle_opener,
 };
 use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus, NatsConfig, NatsConnection};
 use ports::{Bus, EventLog};
@@ -42,15 +42,15 @@ async fn open_bus(url: &str) -> anyhow::Result<NatsBus> {
     Ok(NatsBus::new(connect(url).await?, config))
 }
 
-fn another_log(url: String) -> Opener<dyn EventLog> {
-    opener(move || {
+fn another_log(url: String) -> HandleOpener<dyn EventLog> {
+    handle_opener(move || {
         let url = url.clone();
         async move { open_log(&url).await }
     })
 }
 
-fn restarted_log(server: Server) -> Opener<dyn EventLog> {
-    opener(move || {
+fn restarted_log(server: Server) -> HandleOpener<dyn EventLog> {
+    handle_opener(move || {
         let server = Arc::clone(&server);
         async move {
             let mut server = server.lock().await;
@@ -115,12 +115,12 @@ impl Harness for Nats {
             dropped: Box::new(move || counted.undecodable_messages()),
         });
         let cut = Arc::clone(&server);
-        fixture.cut = Some(hook(move || {
+        fixture.cut = Some(backend_hook(move || {
             let server = Arc::clone(&cut);
             async move { Ok(server.lock().await.restart()?) }
         }));
         fixture.handles.guard = Some(Box::new(server));
-        fixture.handles.peer = Some(opener(move || {
+        fixture.handles.peer = Some(handle_opener(move || {
             let url = url.clone();
             async move { Ok(Arc::new(open_bus(&url).await?) as Arc<dyn Bus>) }
         }));

@@ -12,7 +12,7 @@ const FOLLOW_DEADLINE: Duration = Duration::from_secs(20);
 /// Pause of a follower after a page without events.
 const POLL_PAUSE: Duration = Duration::from_millis(1);
 
-pub(super) type Read = Vec<Sequenced<StoredEvent>>;
+pub(super) type ReadEvents = Vec<Sequenced<StoredEvent>>;
 
 /// Reads one page and checks the requirements of EL-04 on every page.
 pub(super) async fn page(log: &dyn EventLog, after: Sequence, limit: usize) -> Result<Page> {
@@ -46,7 +46,11 @@ pub(super) async fn page(log: &dyn EventLog, after: Sequence, limit: usize) -> R
 }
 
 /// All events after a position, read in pages of `limit`, from a log without concurrent writers.
-pub(super) async fn all_after(log: &dyn EventLog, after: Sequence, limit: usize) -> Result<Read> {
+pub(super) async fn all_after(
+    log: &dyn EventLog,
+    after: Sequence,
+    limit: usize,
+) -> Result<ReadEvents> {
     let (mut after, mut read) = (after, Vec::new());
     loop {
         let page = page(log, after, limit).await?;
@@ -59,7 +63,7 @@ pub(super) async fn all_after(log: &dyn EventLog, after: Sequence, limit: usize)
 }
 
 /// The whole log.
-pub(super) async fn all(log: &dyn EventLog) -> Result<Read> {
+pub(super) async fn all(log: &dyn EventLog) -> Result<ReadEvents> {
     all_after(log, Sequence::START, 500).await
 }
 
@@ -69,7 +73,7 @@ pub(super) async fn follow(
     after: Sequence,
     limit: usize,
     mut expected: HashSet<EventId>,
-) -> Result<Read> {
+) -> Result<ReadEvents> {
     let (mut after, mut read) = (after, Vec::new());
     let deadline = Instant::now() + FOLLOW_DEADLINE;
     while !expected.is_empty() {

@@ -50,7 +50,9 @@ fn spawn_writers(handles: &[Arc<dyn EventLog>]) -> Vec<JoinHandle<Result<()>>> {
 }
 
 /// Readers that start before the first event, with pages of several sizes.
-fn spawn_readers(handles: &[Arc<dyn EventLog>]) -> Vec<JoinHandle<Result<super::follow::Read>>> {
+fn spawn_readers(
+    handles: &[Arc<dyn EventLog>],
+) -> Vec<JoinHandle<Result<super::follow::ReadEvents>>> {
     [1, 3, 50, 1000]
         .into_iter()
         .zip(handles.iter().cycle())

@@ -82,7 +82,7 @@ pub(super) async fn only_the_old_front_goes(harness: Arc<dyn Harness>) -> Result
 }
 
 /// Appends events, trims all of them, and checks the empty log; returns the last sequence.
-async fn emptied(log: &dyn EventLog) -> Result<Sequence> {
+async fn append_and_trim_all(log: &dyn EventLog) -> Result<Sequence> {
     let last = log.append(events(0, 5)).await?[4].sequence;
     assert_eq!(log.trim(received(100)).await?, 5);
     let head = log.head().await?;
@@ -98,7 +98,7 @@ async fn emptied(log: &dyn EventLog) -> Result<Sequence> {
 }
 
 /// The next event of an emptied log follows without a loss for a reader that had read everything.
-async fn goes_on(log: &dyn EventLog, last: Sequence) -> Result<()> {
+async fn check_next_event(log: &dyn EventLog, last: Sequence) -> Result<()> {
     let next = log.append(vec![event(200)]).await?;
     assert!(next[0].sequence > last, "{next:?} after {last:?}");
     let page = page(log, last, 10).await?;
@@ -112,20 +112,20 @@ async fn goes_on(log: &dyn EventLog, last: Sequence) -> Result<()> {
 
 pub(super) async fn an_emptied_log_goes_on_rising(harness: Arc<dyn Harness>) -> Result<()> {
     let fixture = harness.event_log().await?;
-    let last = emptied(&*fixture.log).await?;
-    goes_on(&*fixture.log, last).await
+    let last = append_and_trim_all(&*fixture.log).await?;
+    check_next_event(&*fixture.log, last).await
 }
 
 pub(super) async fn an_emptied_log_goes_on_rising_after_a_reopen(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
     let mut fixture = harness.event_log().await?;
-    let last = emptied(&*fixture.log).await?;
+    let last = append_and_trim_all(&*fixture.log).await?;
     let epoch = fixture.log.head().await?.epoch;
     fixture.log = fixture.handles.reopen().await?;
     let head = fixture.log.head().await?;
     assert_eq!(head.epoch, epoch);
     assert_eq!(head.trimmed_through, head.last);
     assert!(head.last >= last, "{head:?} has forgotten {last:?}");
-    goes_on(&*fixture.log, last).await
+    check_next_event(&*fixture.log, last).await
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use model::Sequence;
 use ports::{MailboxError, MailboxLimits};
 
-use super::stage::{WIDE, append, fixture, held, id, page, payload, rest, stream};
+use super::setup::{WIDE, append, fixture, held, id, page, payload, rest, stream};
 use crate::{Harness, SessionPorts};
 
 pub(super) async fn sequences_rise_over_all_streams_of_a_session(

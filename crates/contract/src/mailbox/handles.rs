@@ -8,7 +8,7 @@ use ports::{MailboxError, MailboxLimits};
 
 use super::{
     append::{fifty_at_once, nothing_appears_late},
-    stage::{WIDE, append, fixture, held, id, page, payload, rest, stream},
+    setup::{WIDE, append, fixture, held, id, page, payload, rest, stream},
 };
 use crate::{Harness, SessionPorts, SessionStoreFixture};
 

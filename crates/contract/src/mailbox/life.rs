@@ -7,7 +7,7 @@ use model::{Sequence, SessionId};
 use ports::MailboxError;
 use tokio::time::Instant;
 
-use super::stage::{LONG_TTL, ROOMY, WIDE, fixture, id, payload, stream};
+use super::setup::{LONG_TTL, ROOMY, WIDE, fixture, id, payload, stream};
 use crate::{Harness, SessionPorts, SessionStoreFixture, sessions::session};
 
 /// Maximum time between the end of a session's time to live and its removal.
@@ -56,7 +56,7 @@ pub(super) async fn without_a_living_session_every_call_says_so(
     }
     assert!(store.end(&id(0)).await?);
     is_missing(store, &id(0)).await?;
-    fixture.pass(ttl).await;
+    fixture.advance_time(ttl).await;
     is_gone(&fixture, &id(2)).await?;
     is_missing(store, &id(2)).await?;
     let page = store
@@ -88,7 +88,7 @@ pub(super) async fn a_mailbox_lives_on_with_its_session(harness: Arc<dyn Harness
         }
     }
     store.append(&id(4), &stream("b"), payload(9), WIDE).await?;
-    fixture.pass(ttl * 5).await;
+    fixture.advance_time(ttl * 5).await;
     for (n, sequence) in (2..5).zip(sequences) {
         let page = store
             .read_after(&id(n), &stream("a"), Sequence::START, 10)
@@ -116,7 +116,7 @@ pub(super) async fn a_mailbox_goes_with_its_session(harness: Arc<dyn Harness>) -
         store.close_stream(&id(n), &stream("b")).await?;
     }
     assert!(store.end(&id(3)).await?);
-    fixture.pass(ttl).await;
+    fixture.advance_time(ttl).await;
     is_gone(&fixture, &id(2)).await?;
     for n in 2..4 {
         // An ended session is remembered for the rest of its time to live.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use model::Sequence;
 use ports::MailboxLimits;
 
-use super::stage::{WIDE, append, fixture, held, id, page, rest, stream};
+use super::setup::{WIDE, append, fixture, held, id, page, rest, stream};
 use crate::Harness;
 
 pub(super) async fn beyond_the_number_the_oldest_of_the_session_go(
@@ -83,12 +83,12 @@ pub(super) async fn beyond_the_age_the_oldest_of_the_session_go(
     }
     if fixture.clock.is_some() {
         fixture
-            .pass(limits.max_age - Duration::from_millis(1))
+            .advance_time(limits.max_age - Duration::from_millis(1))
             .await;
         append(store, "b", 3, limits).await?;
         assert_eq!(held(store, "a").await?.len(), 3, "gone before their time");
     }
-    fixture.pass(limits.max_age).await;
+    fixture.advance_time(limits.max_age).await;
     let last = append(store, "b", 4, limits).await?;
     let old = page(store, "a", Sequence::START, 10).await?;
     assert!(

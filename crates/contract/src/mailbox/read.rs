@@ -7,7 +7,7 @@ use bytes::Bytes;
 use model::Sequence;
 use ports::{MailboxLimits, MailboxPage};
 
-use super::stage::{WIDE, append, fixture, id, page, payload, rest, stream};
+use super::setup::{WIDE, append, fixture, id, page, payload, rest, stream};
 use crate::Harness;
 
 pub(super) async fn pages_hold_one_stream_and_leave_nothing_out(

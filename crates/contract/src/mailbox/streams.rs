@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use model::Sequence;
 use ports::{MailboxError, MailboxLimits};
 
-use super::stage::{WIDE, append, fixture, held, id, page, payload, rest, stream};
+use super::setup::{WIDE, append, fixture, held, id, page, payload, rest, stream};
 use crate::Harness;
 
 pub(super) async fn trim_removes_one_streams_messages(harness: Arc<dyn Harness>) -> Result<()> {

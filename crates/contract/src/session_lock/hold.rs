@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use ports::LockToken;
 use tokio::time::Instant;
 
-use super::{AT_ONCE, LONG, is_taken, name, take};
+use super::{AT_ONCE, LONG, acquire_free, is_taken, name};
 use crate::Harness;
 
 /// Maximum time by which a lock may exceed its time to live if the backend's own clock decides.
@@ -17,8 +17,8 @@ const ATTEMPTS: u64 = 10;
 pub(super) async fn only_the_holder_extends_and_releases(harness: Arc<dyn Harness>) -> Result<()> {
     let fixture = harness.session_store().await?;
     let store = &*fixture.store;
-    let mine = take(store, "mine", LONG).await?;
-    let others = take(store, "others", LONG).await?;
+    let mine = acquire_free(store, "mine", LONG).await?;
+    let others = acquire_free(store, "others", LONG).await?;
     let strangers = [
         others.token,
         LockToken::new(String::new()),
@@ -48,7 +48,7 @@ pub(super) async fn only_the_holder_extends_and_releases(harness: Arc<dyn Harnes
         !store.release(&name("mine"), &mine.token).await?,
         "it was released"
     );
-    let next = take(store, "mine", LONG).await?;
+    let next = acquire_free(store, "mine", LONG).await?;
     assert!(
         !store.release(&name("mine"), &mine.token).await?,
         "the lock belongs to the next holder"
@@ -62,8 +62,8 @@ pub(super) async fn extending_restarts_the_time(harness: Arc<dyn Harness>) -> Re
     let ttl = fixture.short_ttl();
     for attempt in 0..ATTEMPTS {
         let (started, lock) = (Instant::now(), format!("extended-{attempt}"));
-        let guard = take(&*fixture.store, &lock, ttl).await?;
-        fixture.pass(ttl / 2).await;
+        let guard = acquire_free(&*fixture.store, &lock, ttl).await?;
+        fixture.advance_time(ttl / 2).await;
         let extended = fixture
             .store
             .extend(&name(&lock), &guard.token, LONG)
@@ -72,7 +72,7 @@ pub(super) async fn extending_restarts_the_time(harness: Arc<dyn Harness>) -> Re
             continue; // The lock expired on a busy machine: retry with another one.
         }
         assert!(extended, "the holder cannot extend");
-        fixture.pass(ttl).await;
+        fixture.advance_time(ttl).await;
         assert!(is_taken(&*fixture.store, &lock).await?, "extended but free");
         // The last call counts, even if it shortens the time to live.
         assert!(
@@ -81,7 +81,7 @@ pub(super) async fn extending_restarts_the_time(harness: Arc<dyn Harness>) -> Re
                 .extend(&name(&lock), &guard.token, ttl)
                 .await?
         );
-        fixture.pass(ttl).await;
+        fixture.advance_time(ttl).await;
         let next = fixture
             .store
             .acquire(&name(&lock), LONG, EXPIRY_DEADLINE)
@@ -95,13 +95,13 @@ pub(super) async fn extending_restarts_the_time(harness: Arc<dyn Harness>) -> Re
 pub(super) async fn a_lock_ends_without_its_holder(harness: Arc<dyn Harness>) -> Result<()> {
     let fixture = harness.session_store().await?;
     let (store, ttl) = (&*fixture.store, fixture.short_ttl());
-    let crashed = take(store, "crashed", ttl).await?;
+    let crashed = acquire_free(store, "crashed", ttl).await?;
     if fixture.clock.is_some() {
-        fixture.pass(ttl - Duration::from_millis(1)).await;
+        fixture.advance_time(ttl - Duration::from_millis(1)).await;
         assert!(is_taken(store, "crashed").await?, "free before its time");
-        fixture.pass(Duration::from_millis(1)).await;
+        fixture.advance_time(Duration::from_millis(1)).await;
     } else {
-        fixture.pass(ttl).await;
+        fixture.advance_time(ttl).await;
     }
     let next = store
         .acquire(&name("crashed"), LONG, EXPIRY_DEADLINE)
@@ -115,8 +115,8 @@ pub(super) async fn a_lock_ends_without_its_holder(harness: Arc<dyn Harness>) ->
         "the old holder has released it"
     );
     // The lock expires even if no other caller acquires it.
-    let late = take(store, "late", ttl).await?;
-    fixture.pass(ttl).await;
+    let late = acquire_free(store, "late", ttl).await?;
+    fixture.advance_time(ttl).await;
     let deadline = Instant::now() + EXPIRY_DEADLINE;
     while fixture
         .store
@@ -127,7 +127,7 @@ pub(super) async fn a_lock_ends_without_its_holder(harness: Arc<dyn Harness>) ->
             fixture.clock.is_none() && Instant::now() < deadline,
             "extended too late"
         );
-        fixture.pass(ttl * 2).await;
+        fixture.advance_time(ttl * 2).await;
     }
     assert!(
         !store.release(&name("late"), &late.token).await?,
@@ -164,7 +164,7 @@ pub(super) async fn an_acquire_that_was_given_up_blocks_no_longer_than_a_lock(
         while acquire().await?.is_none() {
             let late = Instant::now() > deadline;
             assert!(!late, "round {round}: blocked by cancelled calls");
-            fixture.pass(ttl).await;
+            fixture.advance_time(ttl).await;
         }
     }
     Ok(())
@@ -188,7 +188,7 @@ pub(super) async fn fences_rise_over_release_and_expiry(harness: Arc<dyn Harness
         );
         last = guard.fence;
         if expires {
-            fixture.pass(ttl).await;
+            fixture.advance_time(ttl).await;
         } else {
             assert!(store.release(&name("fenced"), &guard.token).await?);
         }
@@ -202,7 +202,7 @@ pub(super) async fn two_names_are_two_locks(harness: Arc<dyn Harness>) -> Result
     let names = ["a", "A", "ab", "a/b", "{a}", "a*", "a:b", "a}"];
     let mut guards = Vec::new();
     for lock in names {
-        guards.push(take(store, lock, LONG).await?);
+        guards.push(acquire_free(store, lock, LONG).await?);
     }
     for (lock, guard) in names.into_iter().zip(&guards) {
         assert!(store.release(&name(lock), &guard.token).await?);

@@ -39,7 +39,11 @@ fn name(text: &str) -> LockName {
 }
 
 /// Acquires a lock that has to be free.
-async fn take(store: &dyn SessionPorts, lock: &str, ttl: Duration) -> Result<LockGuardInfo> {
+async fn acquire_free(
+    store: &dyn SessionPorts,
+    lock: &str,
+    ttl: Duration,
+) -> Result<LockGuardInfo> {
     let taken = store.acquire(&name(lock), ttl, AT_ONCE).await?;
     taken.with_context(|| format!("{lock} is taken"))
 }

@@ -155,7 +155,7 @@ pub(super) async fn what_expired_does_not_count(harness: Arc<dyn Harness>) -> Re
     // One session is created with a short time to live, the other is shortened.
     store.create(&of(0, 2), ttl, THREE).await?;
     store.replace(&of(0, 1), revision, ttl).await?;
-    fixture.pass(ttl).await;
+    fixture.advance_time(ttl).await;
     for n in 3..5 {
         is_admitted(&fixture, &of(0, n), THREE).await?;
     }
@@ -170,7 +170,7 @@ pub(super) async fn what_expired_does_not_count(harness: Arc<dyn Harness>) -> Re
             "the session is living"
         );
     }
-    fixture.pass(ttl).await;
+    fixture.advance_time(ttl).await;
     for n in 13..15 {
         is_admitted(&fixture, &of(1, n), THREE_EACH).await?;
     }
@@ -180,7 +180,7 @@ pub(super) async fn what_expired_does_not_count(harness: Arc<dyn Harness>) -> Re
         store.touch(&of(1, 14).id, ttl).await?,
         "the session is living"
     );
-    fixture.pass(ttl).await;
+    fixture.advance_time(ttl).await;
     is_admitted(&fixture, &of(1, 14), THREE_EACH).await?;
     is_refused(store, &of(1, 15), THREE_EACH).await
 }
@@ -199,7 +199,7 @@ pub(super) async fn what_was_touched_counts_for_as_long_as_it_lives(
             _ => u64::from(store.touch(&of(0, n).id, LONG_TTL).await?),
         };
     }
-    fixture.pass(ttl * 2).await;
+    fixture.advance_time(ttl * 2).await;
     for n in 3..(6 - living) {
         is_admitted(&fixture, &of(0, n), THREE).await?;
     }

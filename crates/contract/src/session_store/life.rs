@@ -137,14 +137,14 @@ pub(super) async fn an_untouched_session_goes_after_its_ttl(
         fixture.store.create(&session(n), ttl, ROOMY).await?;
     }
     if fixture.clock.is_some() {
-        fixture.pass(ttl - Duration::from_millis(1)).await;
+        fixture.advance_time(ttl - Duration::from_millis(1)).await;
         assert!(
             fixture.store.load(&session(1).id).await?.is_some(),
             "gone before its time"
         );
-        fixture.pass(Duration::from_millis(1)).await;
+        fixture.advance_time(Duration::from_millis(1)).await;
     } else {
-        fixture.pass(ttl).await;
+        fixture.advance_time(ttl).await;
     }
     for n in 1..4 {
         is_gone(&fixture, &session(n).id).await?;
@@ -162,7 +162,7 @@ pub(super) async fn an_expired_session_is_missing_to_every_call(
     let fixture = harness.session_store().await?;
     let ttl = fixture.short_ttl();
     let revision = fixture.store.create(&session(1), ttl, ROOMY).await?;
-    fixture.pass(ttl).await;
+    fixture.advance_time(ttl).await;
     is_gone(&fixture, &session(1).id).await?;
     let replaced = fixture.store.replace(&session(1), revision, LONG_TTL).await;
     assert!(
@@ -180,13 +180,13 @@ pub(super) async fn touch_restarts_the_ttl_and_keeps_the_revision(
     for n in 0..ATTEMPTS {
         let (started, id) = (Instant::now(), session(n).id);
         let revision = fixture.store.create(&session(n), ttl, ROOMY).await?;
-        fixture.pass(ttl / 2).await;
+        fixture.advance_time(ttl / 2).await;
         let lives = fixture.store.touch(&id, LONG_TTL).await?;
         if !lives && fixture.clock.is_none() && started.elapsed() >= ttl {
             continue; // The session expired on a busy machine: retry with another one.
         }
         assert!(lives, "touch reports the session as missing");
-        fixture.pass(ttl).await;
+        fixture.advance_time(ttl).await;
         let loaded = fixture.store.load(&id).await?;
         assert_eq!(
             loaded.map(|loaded| loaded.revision),
@@ -195,7 +195,7 @@ pub(super) async fn touch_restarts_the_ttl_and_keeps_the_revision(
         );
         // A touch can also shorten: the last call counts.
         assert!(fixture.store.touch(&id, ttl).await?);
-        fixture.pass(ttl).await;
+        fixture.advance_time(ttl).await;
         return is_gone(&fixture, &id).await;
     }
     bail!("every attempt was overtaken by the time to live of {ttl:?}")
@@ -215,7 +215,7 @@ pub(super) async fn replace_restarts_the_ttl(harness: Arc<dyn Harness>) -> Resul
             continue; // The session expired on a busy machine: retry with another one.
         }
         replaced?;
-        fixture.pass(ttl * 2).await;
+        fixture.advance_time(ttl * 2).await;
         assert!(
             fixture.store.load(&id).await?.is_some(),
             "replaced but gone"

@@ -52,7 +52,7 @@ pub(super) async fn every_living_session_once_in_pages_by_id(
     for n in [0, 7, 22] {
         store.end(&session(n).id).await?;
     }
-    fixture.pass(ttl * 2).await;
+    fixture.advance_time(ttl * 2).await;
     let living = (0..23).filter(|n| ![0, 7, 22].contains(n));
     let expected: Vec<_> = living.map(|n| session(n).id).collect();
     assert_eq!(expected.iter().collect::<BTreeSet<_>>().len(), 20);

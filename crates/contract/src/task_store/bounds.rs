@@ -119,7 +119,7 @@ pub(super) async fn what_expired_does_not_count(harness: Arc<dyn Harness>) -> Re
     store.create_task(&with_ttl(&task(2), ttl), NARROW).await?;
     let shortened = with_ttl(&task(1), ttl);
     store.replace_task(&shortened, revision, NARROW).await?;
-    fixture.pass(ttl).await;
+    fixture.advance_time(ttl).await;
     let deadline = Instant::now() + Duration::from_secs(5);
     for n in 3..5 {
         while let Err(refused) = store.create_task(&task(n), NARROW).await {

@@ -90,14 +90,14 @@ pub(super) async fn a_task_goes_after_its_ttl(harness: Arc<dyn Harness>) -> Resu
     let short = with_ttl(&task(1), ttl);
     store.create_task(&short, WIDE).await?;
     if fixture.clock.is_some() {
-        fixture.pass(ttl - Duration::from_millis(1)).await;
+        fixture.advance_time(ttl - Duration::from_millis(1)).await;
         ensure!(
             store.load_task(&short.owner, &short.id).await?.is_some(),
             "gone before its time"
         );
-        fixture.pass(Duration::from_millis(1)).await;
+        fixture.advance_time(Duration::from_millis(1)).await;
     } else {
-        fixture.pass(ttl).await;
+        fixture.advance_time(ttl).await;
     }
     is_gone(&fixture, &short).await?;
     is_stored(store, &task(0), stays).await?;
@@ -113,7 +113,7 @@ pub(super) async fn a_replace_sets_the_ttl_anew(harness: Arc<dyn Harness>) -> Re
         let (started, long) = (Instant::now(), changed(&task(n), n));
         let short = with_ttl(&task(n), ttl);
         let revision = store.create_task(&short, WIDE).await?;
-        fixture.pass(ttl / 2).await;
+        fixture.advance_time(ttl / 2).await;
         let revision = match store.replace_task(&long, revision, WIDE).await {
             Ok(revision) => revision,
             // The task expired on a busy machine: retry with another one.
@@ -122,7 +122,7 @@ pub(super) async fn a_replace_sets_the_ttl_anew(harness: Arc<dyn Harness>) -> Re
             }
             Err(other) => return Err(other.into()),
         };
-        fixture.pass(ttl).await;
+        fixture.advance_time(ttl).await;
         is_stored(store, &long, revision).await?;
         // A replace can also shorten the time to live or remove the expiry: the last call counts.
         let endless = TaskRecord {
@@ -132,7 +132,7 @@ pub(super) async fn a_replace_sets_the_ttl_anew(harness: Arc<dyn Harness>) -> Re
         let revision = store.replace_task(&endless, revision, WIDE).await?;
         is_stored(store, &endless, revision).await?;
         store.replace_task(&short, revision, WIDE).await?;
-        fixture.pass(ttl).await;
+        fixture.advance_time(ttl).await;
         return is_gone(&fixture, &short).await;
     }
     bail!("every attempt was overtaken by the time to live of {ttl:?}")
@@ -144,7 +144,7 @@ pub(super) async fn a_load_says_what_is_left_of_the_ttl(harness: Arc<dyn Harness
     let began = Instant::now();
     let mut revision = store.create_task(&task, WIDE).await?;
     for rounds in 1..4 {
-        fixture.pass(time).await;
+        fixture.advance_time(time).await;
         let loaded = store.load_task(&task.owner, &task.id).await?;
         let record = loaded.context("the task is not stored")?.record;
         let left = record.ttl.context("an expiry was requested")?;
@@ -183,7 +183,7 @@ pub(super) async fn the_longest_life_holds_for_every_task(harness: Arc<dyn Harne
     let revision = store.create_task(&replaced, WIDE).await?;
     is_stored(store, &replaced, revision).await?;
     store.replace_task(&replaced, revision, limits).await?;
-    fixture.pass(ttl).await;
+    fixture.advance_time(ttl).await;
     for task in [endless, long, replaced] {
         is_gone(&fixture, &task).await?;
     }

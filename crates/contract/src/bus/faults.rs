@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use ports::{BusEvent, Subscription, Topic};
 use tokio::time::Instant;
 
-use super::listener::{next, next_number, number, send, session_topic};
+use super::subscriber::{next, next_number, number, send, session_topic};
 use crate::{BusFixture, Harness};
 
 /// Maximum time for a connection to be re-established.
@@ -87,7 +87,7 @@ async fn gap_then_messages(
         // Publishing may fail while the connection is down.
         let publish = fixture
             .bus
-            .publish(topic, super::listener::message(n), None);
+            .publish(topic, super::subscriber::message(n), None);
         let _ = tokio::time::timeout(Duration::from_secs(1), publish).await;
         let pause = Duration::from_millis(50);
         while let Ok(event) = tokio::time::timeout(pause, subscription.0.next()).await {
