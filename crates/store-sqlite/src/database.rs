@@ -13,7 +13,7 @@ use std::{
 use model::Epoch;
 use tokio::sync::Notify;
 
-use crate::{CloseError, OpenError, readers::Readers, schema, writer::Writer};
+use crate::{DatabaseCloseError, DatabaseOpenError, readers::Readers, schema, writer::Writer};
 
 /// Maximum duration of one call, including its wait in the queue.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
@@ -22,9 +22,9 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// An open database file. Clones share it.
 #[derive(Clone)]
-pub struct Database(pub(crate) Arc<Shared>);
+pub struct Database(pub(crate) Arc<DatabaseInner>);
 
-pub(crate) struct Shared {
+pub(crate) struct DatabaseInner {
     pub(crate) path: PathBuf,
     pub(crate) epoch: Epoch,
     pub(crate) readers: Readers,
@@ -41,11 +41,11 @@ impl fmt::Debug for Database {
 
 /// `<path>.lock`, beside the database: locking the database file itself would interfere with
 /// SQLite's own locks.
-fn lock(path: &Path) -> Result<File, OpenError> {
+fn lock(path: &Path) -> Result<File, DatabaseOpenError> {
     let mut lock_path = OsString::from(path);
     lock_path.push(".lock");
     let lock_path = PathBuf::from(lock_path);
-    let failed = |op, path: PathBuf| move |source| OpenError::Io { op, path, source };
+    let failed = |op, path: PathBuf| move |source| DatabaseOpenError::Io { op, path, source };
     let file = File::options()
         .write(true)
         .create(true)
@@ -54,7 +54,7 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     let file = file.map_err(failed("open the lock file", lock_path.clone()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+        Err(TryLockError::WouldBlock) => Err(DatabaseOpenError::InUse {
             path: path.to_owned(),
         }),
         Err(TryLockError::Error(source)) => Err(failed("lock", lock_path)(source)),
@@ -68,14 +68,14 @@ impl Database {
     /// # Errors
     /// Another process holds the file, another program or a newer build wrote it, or the disk
     /// fails.
-    pub fn open(path: &Path) -> Result<Self, OpenError> {
+    pub fn open(path: &Path) -> Result<Self, DatabaseOpenError> {
         if let Some(folder) = path
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty())
         {
             fs::create_dir_all(folder).map_err(|source| {
                 let path = folder.to_owned();
-                OpenError::Io {
+                DatabaseOpenError::Io {
                     op: "create the folder",
                     path,
                     source,
@@ -87,13 +87,13 @@ impl Database {
         let readers = Readers::open(path)?;
         let writer = Writer::start(connection, lock).map_err(|source| {
             let path = path.to_owned();
-            OpenError::Io {
+            DatabaseOpenError::Io {
                 op: "start a thread for",
                 path,
                 source,
             }
         })?;
-        Ok(Self(Arc::new(Shared {
+        Ok(Self(Arc::new(DatabaseInner {
             path: path.to_owned(),
             epoch,
             readers,
@@ -110,9 +110,9 @@ impl Database {
     /// # Errors
     /// Closing took longer than 30 s, or the writer panicked. Acknowledged writes are in the file
     /// all the same.
-    pub async fn close(&self) -> Result<(), CloseError> {
+    pub async fn close(&self) -> Result<(), DatabaseCloseError> {
         let late = |doing| {
-            move |_| CloseError::TimedOut {
+            move |_| DatabaseCloseError::TimedOut {
                 doing,
                 seconds: CLOSE_DEADLINE.as_secs(),
             }
@@ -130,7 +130,7 @@ impl Database {
             .map_err(late("writing"))?
         {
             Ok(Ok(())) => Ok(()),
-            _ => Err(CloseError::Writer),
+            _ => Err(DatabaseCloseError::Writer),
         }
     }
 }

@@ -8,7 +8,7 @@ use rusqlite::ErrorCode;
 
 /// An error of opening a database.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum DatabaseOpenError {
     /// Another process holds the file.
     #[error(
         "{} is in use by another process; one file serves one process at a time: \
@@ -69,7 +69,7 @@ pub enum OpenError {
     },
 }
 
-impl Classified for OpenError {
+impl Classified for DatabaseOpenError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::InUse { .. } => ErrorClass::Conflict,
@@ -80,7 +80,7 @@ impl Classified for OpenError {
 
 /// An error of closing a database. Acknowledged writes are in the file all the same.
 #[derive(Debug, thiserror::Error)]
-pub enum CloseError {
+pub enum DatabaseCloseError {
     /// An operation still ran at the deadline.
     #[error("the database was still {doing} after {seconds} s")]
     TimedOut {
@@ -94,7 +94,7 @@ pub enum CloseError {
     Writer,
 }
 
-impl Classified for CloseError {
+impl Classified for DatabaseCloseError {
     fn class(&self) -> ErrorClass {
         ErrorClass::Transient
     }
@@ -102,7 +102,7 @@ impl Classified for CloseError {
 
 /// An error of one call; the source of the ports' errors.
 #[derive(Debug, thiserror::Error)]
-pub enum CallError {
+pub enum SqliteCallError {
     /// The queue of waiting writes is full.
     #[error("too many writes are waiting")]
     QueueFull,
@@ -127,7 +127,7 @@ pub enum CallError {
     Corrupt(#[source] Source),
 }
 
-impl Classified for CallError {
+impl Classified for SqliteCallError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::QueueFull => ErrorClass::Overloaded,
@@ -145,7 +145,7 @@ fn is_damage(error: &rusqlite::Error) -> bool {
     )
 }
 
-impl CallError {
+impl SqliteCallError {
     /// Converts to the event log's error.
     pub(crate) fn in_log(self, op: &'static str) -> EventLogError {
         match self {

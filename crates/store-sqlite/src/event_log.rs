@@ -8,7 +8,7 @@ use model::{EventId, Sequence, Sequenced, StoredEvent, Timestamp};
 use ports::{Appended, EventLog, EventLogError, Head, Page};
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
-use crate::{CallError, Database, database::CALL_DEADLINE};
+use crate::{Database, SqliteCallError, database::CALL_DEADLINE};
 
 /// Maximum number of events in one page, whatever limit is requested.
 const MAX_PAGE_EVENTS: usize = 10_000;
@@ -40,7 +40,7 @@ impl SqliteEventLog {
     async fn read<T: Send + 'static>(
         &self,
         op: &'static str,
-        read: impl FnOnce(&Connection) -> Result<T, CallError> + Send + 'static,
+        read: impl FnOnce(&Connection) -> Result<T, SqliteCallError> + Send + 'static,
     ) -> Result<T, EventLogError> {
         self.0
             .0
@@ -150,7 +150,7 @@ fn events(
     sql: &str,
     from: Sequence,
     limit: usize,
-) -> Result<(Vec<Sequenced<StoredEvent>>, bool), CallError> {
+) -> Result<(Vec<Sequenced<StoredEvent>>, bool), SqliteCallError> {
     let limit = limit.min(MAX_PAGE_EVENTS);
     let mut statement = connection.prepare_cached(sql)?;
     let ask = i64::try_from(limit + 1).unwrap_or(i64::MAX);
@@ -164,16 +164,16 @@ fn events(
         let body = row
             .get_ref(1)?
             .as_blob()
-            .map_err(|error| CallError::Corrupt(error.into()))?;
+            .map_err(|error| SqliteCallError::Corrupt(error.into()))?;
         bytes += body.len();
         let item = proto::decode_event(Bytes::copy_from_slice(body));
-        let item = item.map_err(|error| CallError::Corrupt(error.into()))?;
+        let item = item.map_err(|error| SqliteCallError::Corrupt(error.into()))?;
         events.push(Sequenced { sequence, item });
     }
     Ok((events, false))
 }
 
-fn page(connection: &Connection, after: Sequence, limit: usize) -> Result<Page, CallError> {
+fn page(connection: &Connection, after: Sequence, limit: usize) -> Result<Page, SqliteCallError> {
     let trimmed = trimmed_through(connection)?;
     let from = after.max(trimmed);
     let sql = "SELECT sequence, body FROM events WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";

@@ -20,6 +20,6 @@ mod task_store;
 mod writer;
 
 pub use database::Database;
-pub use error::{CallError, CloseError, OpenError};
+pub use error::{DatabaseCloseError, DatabaseOpenError, SqliteCallError};
 pub use event_log::SqliteEventLog;
 pub use session_store::SqliteSessionStore;

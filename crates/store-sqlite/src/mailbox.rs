@@ -6,25 +6,25 @@ use model::{Sequence, Sequenced, SessionId, StreamId, Timestamp};
 use ports::{Mailbox, MailboxError, MailboxLimits, MailboxPage};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::{CallError, SqliteSessionStore, session_store::lives};
+use crate::{SqliteCallError, SqliteSessionStore, session_store::session_is_living};
 
 /// The reason why a call changed nothing.
-enum Refused {
+enum MailboxRefusal {
     Missing,
     Closed,
 }
 
-impl From<Refused> for MailboxError {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::Missing => Self::Missing,
-            Refused::Closed => Self::Closed,
+impl From<MailboxRefusal> for MailboxError {
+    fn from(refusal: MailboxRefusal) -> Self {
+        match refusal {
+            MailboxRefusal::Missing => Self::Missing,
+            MailboxRefusal::Closed => Self::Closed,
         }
     }
 }
 
 /// The result of a statement, or the reason why it could not be applied.
-type Outcome<T> = rusqlite::Result<Result<T, Refused>>;
+type Outcome<T> = rusqlite::Result<Result<T, MailboxRefusal>>;
 
 struct Stream {
     opened: i64,
@@ -33,7 +33,7 @@ struct Stream {
 }
 
 /// A session's stream as seen through a connection.
-struct At<'a> {
+struct StreamScope<'a> {
     connection: &'a Connection,
     session: &'a str,
     stream: &'a str,
@@ -53,7 +53,7 @@ fn size(payload: &[u8]) -> i64 {
     i64::try_from(payload.len()).unwrap_or(i64::MAX)
 }
 
-impl At<'_> {
+impl StreamScope<'_> {
     fn find(&self) -> rusqlite::Result<Option<Stream>> {
         let sql = "SELECT opened, lost_through, closed FROM mailbox_streams \
                    WHERE session = ?1 AND stream = ?2";
@@ -107,7 +107,7 @@ impl At<'_> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let (stream, last): (String, i64) =
             statement.query_row([self.session], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let other = At {
+        let other = StreamScope {
             stream: &stream,
             ..*self
         };
@@ -150,7 +150,7 @@ impl At<'_> {
         if let Some(stream) = self.find()? {
             let opened = position(stream.opened);
             return Ok(if stream.closed {
-                Err(Refused::Closed)
+                Err(MailboxRefusal::Closed)
             } else {
                 Ok(opened)
             });
@@ -163,7 +163,7 @@ impl At<'_> {
     fn append(&self, payload: &[u8], limits: MailboxLimits, now: Timestamp) -> Outcome<Sequence> {
         let stream = self.find()?;
         if stream.as_ref().is_some_and(|stream| stream.closed) {
-            return Ok(Err(Refused::Closed));
+            return Ok(Err(MailboxRefusal::Closed));
         }
         let sequence = self.next()?;
         if stream.is_none() {
@@ -211,7 +211,7 @@ impl At<'_> {
         }
         drop(rows);
         // The oldest message of the session is also the oldest of its stream.
-        let oldest = At {
+        let oldest = StreamScope {
             stream: &stream,
             ..*self
         };
@@ -286,19 +286,19 @@ impl SqliteSessionStore {
         op: &'static str,
         bytes: usize,
         (session, stream): (&SessionId, &StreamId),
-        change: impl FnOnce(&At<'_>, Timestamp) -> Outcome<T> + Send + 'static,
+        change: impl FnOnce(&StreamScope<'_>, Timestamp) -> Outcome<T> + Send + 'static,
     ) -> Result<T, MailboxError> {
         let (session, stream) = (session.clone(), stream.clone());
         let write = move |connection: &Connection, now| {
-            if !lives(connection, session.as_str(), now)? {
-                return Ok(Err(Refused::Missing));
+            if !session_is_living(connection, session.as_str(), now)? {
+                return Ok(Err(MailboxRefusal::Missing));
             }
-            let at = At {
+            let scope = StreamScope {
                 connection,
                 session: session.as_str(),
                 stream: stream.as_str(),
             };
-            change(&at, now)
+            change(&scope, now)
         };
         let outcome = self.write_now(bytes, write).await;
         let outcome = outcome.map_err(|error| error.in_mailbox(op))?;
@@ -314,7 +314,7 @@ impl Mailbox for SqliteSessionStore {
         stream: &StreamId,
         limits: MailboxLimits,
     ) -> Result<Sequence, MailboxError> {
-        let open = move |at: &At<'_>, _| at.open(limits);
+        let open = move |scope: &StreamScope<'_>, _| scope.open(limits);
         self.change("open a stream", 0, (session, stream), open)
             .await
     }
@@ -328,7 +328,7 @@ impl Mailbox for SqliteSessionStore {
     ) -> Result<Sequence, MailboxError> {
         MailboxError::check_payload(&payload)?;
         let bytes = payload.len();
-        let append = move |at: &At<'_>, now| at.append(&payload, limits, now);
+        let append = move |scope: &StreamScope<'_>, now| scope.append(&payload, limits, now);
         self.change("append a message", bytes, (session, stream), append)
             .await
     }
@@ -342,15 +342,18 @@ impl Mailbox for SqliteSessionStore {
     ) -> Result<MailboxPage, MailboxError> {
         let (session, stream) = (session.clone(), stream.clone());
         let read = move |connection: &Connection, now| {
-            if !lives(connection, session.as_str(), now)? {
+            if !session_is_living(connection, session.as_str(), now)? {
                 return Ok(None);
             }
-            let at = At {
+            let scope = StreamScope {
                 connection,
                 session: session.as_str(),
                 stream: stream.as_str(),
             };
-            at.page(after, limit).map(Some).map_err(CallError::from)
+            scope
+                .page(after, limit)
+                .map(Some)
+                .map_err(SqliteCallError::from)
         };
         let page = self.read_now(read).await;
         let page = page.map_err(|error| error.in_mailbox("read messages"))?;
@@ -363,7 +366,7 @@ impl Mailbox for SqliteSessionStore {
         stream: &StreamId,
         through: Sequence,
     ) -> Result<u64, MailboxError> {
-        let trim = move |at: &At<'_>, _| Ok(Ok(at.remove_through(column(through))?));
+        let trim = move |scope: &StreamScope<'_>, _| Ok(Ok(scope.remove_through(column(through))?));
         let removed = self
             .change("trim a stream", 0, (session, stream), trim)
             .await?;
@@ -375,7 +378,7 @@ impl Mailbox for SqliteSessionStore {
         session: &SessionId,
         stream: &StreamId,
     ) -> Result<(), MailboxError> {
-        let close = |at: &At<'_>, _| Ok(Ok(at.close()?));
+        let close = |scope: &StreamScope<'_>, _| Ok(Ok(scope.close()?));
         self.change("close a stream", 0, (session, stream), close)
             .await
     }

@@ -10,7 +10,7 @@ use tokio::{
     task,
 };
 
-use crate::{CallError, OpenError, schema};
+use crate::{DatabaseOpenError, SqliteCallError, schema};
 
 /// Number of connections that read at the same time; further calls wait. Reads are short and mostly
 /// served from memory.
@@ -23,18 +23,18 @@ pub(crate) struct Readers {
 }
 
 /// A connection that is returned to the pool when it is dropped, even after a panic.
-struct Borrowed {
+struct PooledConnection {
     connection: Option<Connection>,
     idle: Arc<Mutex<Vec<Connection>>>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Borrowed {
+impl PooledConnection {
     fn read<T>(
         &self,
-        read: impl FnOnce(&Connection) -> Result<T, CallError>,
-    ) -> Result<T, CallError> {
-        let connection = self.connection.as_ref().ok_or(CallError::Closed)?;
+        read: impl FnOnce(&Connection) -> Result<T, SqliteCallError>,
+    ) -> Result<T, SqliteCallError> {
+        let connection = self.connection.as_ref().ok_or(SqliteCallError::Closed)?;
         let snapshot = connection.unchecked_transaction()?;
         let answer = read(&snapshot);
         snapshot.finish()?;
@@ -42,14 +42,14 @@ impl Borrowed {
     }
 }
 
-impl Drop for Borrowed {
+impl Drop for PooledConnection {
     fn drop(&mut self) {
         self.idle.lock().extend(self.connection.take());
     }
 }
 
 impl Readers {
-    pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, DatabaseOpenError> {
         let idle: Vec<_> = (0..READERS)
             .map(|_| schema::open_reader(path))
             .collect::<Result<_, _>>()?;
@@ -64,17 +64,17 @@ impl Readers {
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         deadline: Duration,
-        read: impl FnOnce(&Connection) -> Result<T, CallError> + Send + 'static,
-    ) -> Result<T, CallError> {
+        read: impl FnOnce(&Connection) -> Result<T, SqliteCallError> + Send + 'static,
+    ) -> Result<T, SqliteCallError> {
         let reading = async {
             let permit = Arc::clone(&self.permits).acquire_owned().await;
-            let permit = permit.map_err(|_| CallError::Closed)?;
+            let permit = permit.map_err(|_| SqliteCallError::Closed)?;
             let borrowed = self.borrow(permit);
             let read = task::spawn_blocking(move || borrowed.read(read));
             // The task fails only if the runtime shuts down or `read` panicked.
-            read.await.unwrap_or(Err(CallError::Stopped))
+            read.await.unwrap_or(Err(SqliteCallError::Stopped))
         };
-        let late = CallError::TimedOut(deadline.as_millis());
+        let late = SqliteCallError::TimedOut(deadline.as_millis());
         tokio::time::timeout(deadline, reading)
             .await
             .unwrap_or(Err(late))
@@ -86,8 +86,8 @@ impl Readers {
     pub(crate) async fn run_short<T: Send + 'static>(
         &self,
         deadline: Duration,
-        read: impl FnOnce(&Connection) -> Result<T, CallError> + Send + 'static,
-    ) -> Result<T, CallError> {
+        read: impl FnOnce(&Connection) -> Result<T, SqliteCallError> + Send + 'static,
+    ) -> Result<T, SqliteCallError> {
         match Arc::clone(&self.permits).try_acquire_owned() {
             Ok(permit) => self.borrow(permit).read(read),
             // All connections are busy, perhaps for longer, or closed.
@@ -95,10 +95,10 @@ impl Readers {
         }
     }
 
-    fn borrow(&self, permit: OwnedSemaphorePermit) -> Borrowed {
+    fn borrow(&self, permit: OwnedSemaphorePermit) -> PooledConnection {
         let idle = Arc::clone(&self.idle);
         let connection = idle.lock().pop();
-        Borrowed {
+        PooledConnection {
             connection,
             idle,
             _permit: permit,

@@ -5,7 +5,7 @@ use std::path::Path;
 use model::{Epoch, IdSource, RandomIds};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
-use crate::OpenError;
+use crate::DatabaseOpenError;
 
 /// `PRAGMA application_id`: "FWIR", which distinguishes Forgewire's files from those of other
 /// programs.
@@ -110,23 +110,23 @@ const SESSION_BOUNDS: &str = "
         SELECT owner, count(*) FROM sessions WHERE body IS NOT NULL GROUP BY owner;
     INSERT INTO meta (key, value)
         SELECT 'living_sessions', count(*) FROM sessions WHERE body IS NOT NULL;
-    CREATE TRIGGER session_comes AFTER INSERT ON sessions WHEN NEW.body IS NOT NULL BEGIN
+    CREATE TRIGGER session_inserted AFTER INSERT ON sessions WHEN NEW.body IS NOT NULL BEGIN
         UPDATE meta SET value = value + 1 WHERE key = 'living_sessions';
         INSERT INTO session_owners VALUES (NEW.owner, 1)
             ON CONFLICT (owner) DO UPDATE SET sessions = sessions + 1;
     END;
-    CREATE TRIGGER session_goes AFTER DELETE ON sessions WHEN OLD.body IS NOT NULL BEGIN
+    CREATE TRIGGER session_deleted AFTER DELETE ON sessions WHEN OLD.body IS NOT NULL BEGIN
         UPDATE meta SET value = value - 1 WHERE key = 'living_sessions';
         UPDATE session_owners SET sessions = sessions - 1 WHERE owner = OLD.owner;
         DELETE FROM session_owners WHERE owner = OLD.owner AND sessions <= 0;
     END;
-    CREATE TRIGGER session_leaves AFTER UPDATE OF body, owner ON sessions
+    CREATE TRIGGER session_uncounted AFTER UPDATE OF body, owner ON sessions
     WHEN OLD.body IS NOT NULL AND (NEW.body IS NULL OR NEW.owner <> OLD.owner) BEGIN
         UPDATE meta SET value = value - 1 WHERE key = 'living_sessions';
         UPDATE session_owners SET sessions = sessions - 1 WHERE owner = OLD.owner;
         DELETE FROM session_owners WHERE owner = OLD.owner AND sessions <= 0;
     END;
-    CREATE TRIGGER session_enters AFTER UPDATE OF body, owner ON sessions
+    CREATE TRIGGER session_counted AFTER UPDATE OF body, owner ON sessions
     WHEN NEW.body IS NOT NULL AND (OLD.body IS NULL OR NEW.owner <> OLD.owner) BEGIN
         UPDATE meta SET value = value + 1 WHERE key = 'living_sessions';
         INSERT INTO session_owners VALUES (NEW.owner, 1)
@@ -160,8 +160,8 @@ const SETTINGS: &str = "
     PRAGMA journal_size_limit = 67108864;
 ";
 
-fn failed(op: &'static str, path: &Path) -> impl FnOnce(rusqlite::Error) -> OpenError {
-    move |source| OpenError::Sqlite {
+fn failed(op: &'static str, path: &Path) -> impl FnOnce(rusqlite::Error) -> DatabaseOpenError {
+    move |source| DatabaseOpenError::Sqlite {
         op,
         path: path.to_owned(),
         source,
@@ -169,7 +169,7 @@ fn failed(op: &'static str, path: &Path) -> impl FnOnce(rusqlite::Error) -> Open
 }
 
 /// Opens the file for writing, creates missing tables, and returns the log's epoch.
-pub(crate) fn open_writer(path: &Path) -> Result<(Connection, Epoch), OpenError> {
+pub(crate) fn open_writer(path: &Path) -> Result<(Connection, Epoch), DatabaseOpenError> {
     let mut connection = Connection::open(path).map_err(failed("open", path))?;
     connection
         .execute_batch(SETTINGS)
@@ -180,7 +180,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<(Connection, Epoch), OpenError>
         .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
         .map_err(failed("set up", path))?;
     if mode != "wal" {
-        return Err(OpenError::NoWriteAheadLog {
+        return Err(DatabaseOpenError::NoWriteAheadLog {
             path: path.to_owned(),
         });
     }
@@ -193,7 +193,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<(Connection, Epoch), OpenError>
 }
 
 /// Opens the file for reading; it has been opened for writing before.
-pub(crate) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
+pub(crate) fn open_reader(path: &Path) -> Result<Connection, DatabaseOpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed("open", path))?;
     connection
@@ -203,14 +203,14 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-fn number(connection: &Connection, sql: &str, path: &Path) -> Result<i64, OpenError> {
+fn number(connection: &Connection, sql: &str, path: &Path) -> Result<i64, DatabaseOpenError> {
     connection
         .query_row(sql, [], |row| row.get(0))
         .map_err(failed("read", path))
 }
 
 /// The schema's version; 0 for a new file.
-fn version(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
+fn version(connection: &Connection, path: &Path) -> Result<i64, DatabaseOpenError> {
     let found = number(connection, "PRAGMA user_version", path)?;
     let application = number(connection, "PRAGMA application_id", path)?;
     let tables = number(connection, "SELECT count(*) FROM sqlite_schema", path)?;
@@ -218,12 +218,12 @@ fn version(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
     match (application, found) {
         (0, 0) if tables == 0 => Ok(0),
         (APPLICATION_ID, 1..=SCHEMA_VERSION) => Ok(found),
-        (APPLICATION_ID, _) => Err(OpenError::Newer {
+        (APPLICATION_ID, _) => Err(DatabaseOpenError::Newer {
             path,
             found,
             known: SCHEMA_VERSION,
         }),
-        _ => Err(OpenError::Foreign { path }),
+        _ => Err(DatabaseOpenError::Foreign { path }),
     }
 }
 

@@ -9,7 +9,7 @@ use ports::{
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::{CallError, Database, database::CALL_DEADLINE};
+use crate::{Database, SqliteCallError, database::CALL_DEADLINE};
 
 /// Maximum number of sessions in one page, whatever limit is requested.
 const MAX_PAGE_SESSIONS: usize = 1000;
@@ -32,14 +32,14 @@ impl fmt::Debug for SqliteSessionStore {
 }
 
 /// The state of a row that has not expired.
-struct Stored {
+struct SessionRow {
     revision: Revision,
     ended: bool,
 }
 
 /// The result of a write that competes with other writes.
-enum Written {
-    Yes(Revision),
+enum WriteOutcome {
+    Done(Revision),
     Exists,
     Missing,
     Conflict(Revision),
@@ -47,10 +47,10 @@ enum Written {
     TooManyOfOwner,
 }
 
-impl Written {
+impl WriteOutcome {
     fn into_result(self) -> Result<Revision, SessionStoreError> {
         match self {
-            Self::Yes(revision) => Ok(revision),
+            Self::Done(revision) => Ok(revision),
             Self::Exists => Err(SessionStoreError::Exists),
             Self::Missing => Err(SessionStoreError::Missing),
             Self::Conflict(current) => Err(SessionStoreError::Conflict { current }),
@@ -71,9 +71,13 @@ fn revision(column: i64) -> Revision {
 }
 
 /// Returns whether a session is living.
-pub(crate) fn lives(connection: &Connection, id: &str, now: Timestamp) -> rusqlite::Result<bool> {
-    let stored = stored(connection, id, now)?;
-    Ok(stored.is_some_and(|stored| !stored.ended))
+pub(crate) fn session_is_living(
+    connection: &Connection,
+    id: &str,
+    now: Timestamp,
+) -> rusqlite::Result<bool> {
+    let row = find_row(connection, id, now)?;
+    Ok(row.is_some_and(|row| !row.ended))
 }
 
 /// Deletes a mailbox with its contents; the row of its session may remain.
@@ -82,10 +86,14 @@ fn drop_mailbox(connection: &Connection, id: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([id]).map(drop)
 }
 
-fn stored(connection: &Connection, id: &str, now: Timestamp) -> rusqlite::Result<Option<Stored>> {
+fn find_row(
+    connection: &Connection,
+    id: &str,
+    now: Timestamp,
+) -> rusqlite::Result<Option<SessionRow>> {
     let sql = "SELECT revision, body IS NULL FROM sessions WHERE id = ?1 AND expires_at > ?2";
     let row = |row: &Row<'_>| {
-        Ok(Stored {
+        Ok(SessionRow {
             revision: revision(row.get(0)?),
             ended: row.get(1)?,
         })
@@ -146,7 +154,7 @@ fn has_room(
 }
 
 /// A session to be created.
-struct New {
+struct SessionInsert {
     id: SessionId,
     owner: PrincipalId,
     body: Vec<u8>,
@@ -155,20 +163,20 @@ struct New {
 
 fn create(
     connection: &Connection,
-    new: &New,
+    new: &SessionInsert,
     limits: SessionLimits,
     now: Timestamp,
-) -> rusqlite::Result<Written> {
+) -> rusqlite::Result<WriteOutcome> {
     let (id, owner) = (new.id.as_str(), new.owner.as_str());
-    if stored(connection, id, now)?.is_some() {
-        return Ok(Written::Exists);
+    if find_row(connection, id, now)?.is_some() {
+        return Ok(WriteOutcome::Exists);
     }
     if !has_room(connection, None, limits.max_sessions, now)? {
-        return Ok(Written::TooMany);
+        return Ok(WriteOutcome::TooMany);
     }
     let most = u64::from(limits.max_sessions_per_owner);
     if !has_room(connection, Some(owner), most, now)? {
-        return Ok(Written::TooManyOfOwner);
+        return Ok(WriteOutcome::TooManyOfOwner);
     }
     // An existing row with that id can only be an expired one. Its revision continues, so that a
     // caller that still holds the old session cannot replace the new one.
@@ -183,7 +191,7 @@ fn create(
     let written =
         statement.query_row(params![id, expires_at, new.body, owner], |row| row.get(0))?;
     sweep(connection, now)?;
-    Ok(Written::Yes(revision(written)))
+    Ok(WriteOutcome::Done(revision(written)))
 }
 
 fn replace(
@@ -192,24 +200,26 @@ fn replace(
     expected: Expected,
     now: Timestamp,
     ttl: Duration,
-) -> rusqlite::Result<Written> {
-    match stored(connection, id, now)? {
-        None | Some(Stored { ended: true, .. }) => Ok(Written::Missing),
-        Some(Stored { revision, .. }) if revision != expected => Ok(Written::Conflict(revision)),
+) -> rusqlite::Result<WriteOutcome> {
+    match find_row(connection, id, now)? {
+        None | Some(SessionRow { ended: true, .. }) => Ok(WriteOutcome::Missing),
+        Some(SessionRow { revision, .. }) if revision != expected => {
+            Ok(WriteOutcome::Conflict(revision))
+        }
         Some(_) => {
             let next = Revision(expected.0 + 1);
             let sql = "UPDATE sessions SET revision = ?2, expires_at = ?3, body = ?4 WHERE id = ?1";
             let expires_at = now.plus(ttl).unix_millis();
             let columns = params![id, next.0.cast_signed(), expires_at, body];
             connection.prepare_cached(sql)?.execute(columns)?;
-            Ok(Written::Yes(next))
+            Ok(WriteOutcome::Done(next))
         }
     }
 }
 
-fn versioned((number, body): (i64, Vec<u8>)) -> Result<Versioned, CallError> {
+fn versioned((number, body): (i64, Vec<u8>)) -> Result<Versioned, SqliteCallError> {
     let session = serde_json::from_slice(&body);
-    let session = session.map_err(|error| CallError::Corrupt(error.into()))?;
+    let session = session.map_err(|error| SqliteCallError::Corrupt(error.into()))?;
     Ok(Versioned {
         session,
         revision: revision(number),
@@ -225,7 +235,7 @@ fn page(
     after: &str,
     limit: usize,
     now: Timestamp,
-) -> Result<SessionPage, CallError> {
+) -> Result<SessionPage, SqliteCallError> {
     let limit = limit.min(MAX_PAGE_SESSIONS);
     let sql = "SELECT revision, body FROM sessions \
                WHERE id > ?1 AND expires_at > ?2 AND body IS NOT NULL ORDER BY id LIMIT ?3";
@@ -257,8 +267,8 @@ impl SqliteSessionStore {
     /// Runs a read; the clock is read when the work is done, not when it is queued.
     pub(crate) async fn read_now<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Connection, Timestamp) -> Result<T, CallError> + Send + 'static,
-    ) -> Result<T, CallError> {
+        read: impl FnOnce(&Connection, Timestamp) -> Result<T, SqliteCallError> + Send + 'static,
+    ) -> Result<T, SqliteCallError> {
         let clock = Arc::clone(&self.clock);
         let read = move |connection: &Connection| read(connection, clock.now());
         self.database.0.readers.run(CALL_DEADLINE, read).await
@@ -269,7 +279,7 @@ impl SqliteSessionStore {
         &self,
         bytes: usize,
         write: impl FnOnce(&Connection, Timestamp) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, CallError> {
+    ) -> Result<T, SqliteCallError> {
         let clock = Arc::clone(&self.clock);
         let write = move |connection: &Connection| write(connection, clock.now());
         let writer = &self.database.0.writer;
@@ -279,7 +289,7 @@ impl SqliteSessionStore {
     async fn read<T: Send + 'static>(
         &self,
         op: &'static str,
-        read: impl FnOnce(&Connection, Timestamp) -> Result<T, CallError> + Send + 'static,
+        read: impl FnOnce(&Connection, Timestamp) -> Result<T, SqliteCallError> + Send + 'static,
     ) -> Result<T, SessionStoreError> {
         let answer = self.read_now(read).await;
         answer.map_err(|error| error.in_sessions(op))
@@ -304,7 +314,7 @@ impl SessionStore for SqliteSessionStore {
         ttl: Duration,
         limits: SessionLimits,
     ) -> Result<Revision, SessionStoreError> {
-        let new = New {
+        let new = SessionInsert {
             id: session.id.clone(),
             owner: session.owner.clone(),
             body: encode(session)?,

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::CallError;
+use crate::SqliteCallError;
 
 /// Maximum number of jobs in one commit: they share the fsync, and no job waits long for the
 /// others.
@@ -47,13 +47,13 @@ trait Job: Send {
     /// Performs the write; false means that it failed and its savepoint has to be rolled back.
     fn work(&mut self, connection: &Connection) -> bool;
     /// Answers the caller once the outcome of the transaction is known.
-    fn answer(self: Box<Self>, committed: Result<(), CallError>);
+    fn answer(self: Box<Self>, committed: Result<(), SqliteCallError>);
 }
 
 /// Reserved space in the queue, released on drop.
-struct Room(Arc<AtomicUsize>, usize);
+struct QueueReservation(Arc<AtomicUsize>, usize);
 
-impl Drop for Room {
+impl Drop for QueueReservation {
     fn drop(&mut self) {
         self.0.fetch_sub(self.1, Ordering::Relaxed);
     }
@@ -62,8 +62,8 @@ impl Drop for Room {
 struct TypedJob<T, F> {
     write: Option<F>,
     result: Option<rusqlite::Result<T>>,
-    caller: oneshot::Sender<Result<T, CallError>>,
-    room: Room,
+    caller: oneshot::Sender<Result<T, SqliteCallError>>,
+    reservation: QueueReservation,
 }
 
 impl<T, F> Job for TypedJob<T, F>
@@ -76,7 +76,7 @@ where
     }
 
     fn bytes(&self) -> usize {
-        self.room.1
+        self.reservation.1
     }
 
     fn work(&mut self, connection: &Connection) -> bool {
@@ -84,12 +84,12 @@ where
         matches!(self.result, Some(Ok(_)))
     }
 
-    fn answer(self: Box<Self>, committed: Result<(), CallError>) {
+    fn answer(self: Box<Self>, committed: Result<(), SqliteCallError>) {
         let answer = match (self.result, committed) {
             (Some(Err(error)), _) => Err(error.into()),
             (_, Err(error)) => Err(error),
             (Some(Ok(result)), Ok(())) => Ok(result),
-            (None, Ok(())) => Err(CallError::Stopped),
+            (None, Ok(())) => Err(SqliteCallError::Stopped),
         };
         // The send fails only if the caller dropped the call and needs no answer.
         let _ = self.caller.send(answer);
@@ -101,7 +101,7 @@ impl Writer {
     pub(crate) fn start(connection: Connection, lock: File) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel(MAX_QUEUED_JOBS);
         let stopped = Arc::new(AtomicBool::new(false));
-        let mut thread = Thread {
+        let mut thread = WriterThread {
             connection,
             queue,
             stopped: Arc::clone(&stopped),
@@ -121,45 +121,45 @@ impl Writer {
     }
 
     /// Runs `write`; returns after the commit that contains it. On an error other than
-    /// [`CallError::TimedOut`], [`CallError::Closed`] and [`CallError::Stopped`] the write was not
-    /// stored.
+    /// [`SqliteCallError::TimedOut`], [`SqliteCallError::Closed`] and [`SqliteCallError::Stopped`]
+    /// the write was not stored.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         deadline: Duration,
         bytes: usize,
         write: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, CallError> {
-        let room = self.room(bytes)?;
+    ) -> Result<T, SqliteCallError> {
+        let reservation = self.reserve(bytes)?;
         let (caller, answer) = oneshot::channel();
         let job = Box::new(TypedJob {
             write: Some(write),
             result: None,
             caller,
-            room,
+            reservation,
         });
         let sent = self
             .jobs
             .lock()
             .as_ref()
-            .ok_or(CallError::Closed)?
+            .ok_or(SqliteCallError::Closed)?
             .try_send(job);
         sent.map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => CallError::QueueFull,
-            mpsc::error::TrySendError::Closed(_) => CallError::Stopped,
+            mpsc::error::TrySendError::Full(_) => SqliteCallError::QueueFull,
+            mpsc::error::TrySendError::Closed(_) => SqliteCallError::Stopped,
         })?;
         match tokio::time::timeout(deadline, answer).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(CallError::Stopped),
-            Err(_) => Err(CallError::TimedOut(deadline.as_millis())),
+            Ok(Err(_)) => Err(SqliteCallError::Stopped),
+            Err(_) => Err(SqliteCallError::TimedOut(deadline.as_millis())),
         }
     }
 
     /// Checks that writes are accepted.
-    pub(crate) fn check(&self) -> Result<(), CallError> {
+    pub(crate) fn check(&self) -> Result<(), SqliteCallError> {
         match &*self.jobs.lock() {
-            None => Err(CallError::Closed),
+            None => Err(SqliteCallError::Closed),
             Some(jobs) if jobs.is_closed() || self.stopped.load(Ordering::Relaxed) => {
-                Err(CallError::Stopped)
+                Err(SqliteCallError::Stopped)
             }
             Some(_) => Ok(()),
         }
@@ -171,7 +171,7 @@ impl Writer {
         self.thread.lock().take()
     }
 
-    fn room(&self, bytes: usize) -> Result<Room, CallError> {
+    fn reserve(&self, bytes: usize) -> Result<QueueReservation, SqliteCallError> {
         // An empty queue accepts any single job, however large: its size was bounded where the data
         // was accepted.
         let add = |queued: usize| {
@@ -181,12 +181,12 @@ impl Writer {
         let (order, queued) = (Ordering::Relaxed, &self.queued_bytes);
         queued
             .fetch_update(order, order, add)
-            .map_err(|_| CallError::QueueFull)?;
-        Ok(Room(Arc::clone(queued), bytes))
+            .map_err(|_| SqliteCallError::QueueFull)?;
+        Ok(QueueReservation(Arc::clone(queued), bytes))
     }
 }
 
-struct Thread {
+struct WriterThread {
     connection: Connection,
     queue: mpsc::Receiver<Box<dyn Job>>,
     stopped: Arc<AtomicBool>,
@@ -197,13 +197,13 @@ struct Thread {
 }
 
 /// The failure of a transaction that was not committed.
-struct Failed {
+struct TransactionFailure {
     error: rusqlite::Error,
     /// The file cannot be trusted to store the next commit.
     fatal: bool,
 }
 
-impl Thread {
+impl WriterThread {
     fn run(&mut self) {
         while let Some(first) = self.queue.blocking_recv() {
             let more = iter::from_fn(|| self.queue.try_recv().ok());
@@ -231,9 +231,9 @@ impl Thread {
         }
     }
 
-    fn transaction(&self, jobs: &mut [Box<dyn Job>]) -> Result<(), Failed> {
+    fn transaction(&self, jobs: &mut [Box<dyn Job>]) -> Result<(), TransactionFailure> {
         let run = |sql: &str| self.connection.prepare_cached(sql)?.execute([]).map(|_| ());
-        let harmless = |error| Failed {
+        let harmless = |error| TransactionFailure {
             error,
             fatal: false,
         };
@@ -256,11 +256,11 @@ impl Thread {
                 // above all a failed fsync, leaves the contents of the disk unknown: a later commit
                 // could report success wrongly.
                 let fatal = error.sqlite_error_code() != Some(ErrorCode::DiskFull);
-                Failed { error, fatal }
+                TransactionFailure { error, fatal }
             })
         });
         if committed.is_err() && !self.connection.is_autocommit() {
-            run("ROLLBACK").map_err(|error| Failed { error, fatal: true })?;
+            run("ROLLBACK").map_err(|error| TransactionFailure { error, fatal: true })?;
         }
         committed
     }
@@ -292,10 +292,10 @@ fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
 }
 
 /// Answers all callers; returns true if the writer has to stop.
-fn answer(jobs: Vec<Box<dyn Job>>, outcome: Result<(), Failed>) -> bool {
+fn answer(jobs: Vec<Box<dyn Job>>, outcome: Result<(), TransactionFailure>) -> bool {
     let (error, fatal) = match outcome {
         Ok(()) => (None, false),
-        Err(Failed { error, fatal }) => {
+        Err(TransactionFailure { error, fatal }) => {
             tracing::error!(%error, fatal, "a SQLite transaction was not committed");
             (Some(Arc::new(error)), fatal)
         }
@@ -303,7 +303,7 @@ fn answer(jobs: Vec<Box<dyn Job>>, outcome: Result<(), Failed>) -> bool {
     for job in jobs {
         job.answer(match &error {
             None => Ok(()),
-            Some(error) => Err(CallError::Commit(Arc::clone(error))),
+            Some(error) => Err(SqliteCallError::Commit(Arc::clone(error))),
         });
     }
     fatal

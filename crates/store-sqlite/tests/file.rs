@@ -21,7 +21,7 @@ use ports::{
     EventLog, EventLogError, Mailbox, MailboxLimits, Revision, SessionLimits, SessionLock,
     SessionStore, SessionStoreError, TaskLimits, TaskRecord, TaskStore,
 };
-use store_sqlite::{Database, OpenError, SqliteSessionStore};
+use store_sqlite::{Database, DatabaseOpenError, SqliteSessionStore};
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// Bounds that only the tests about bounds reach.
@@ -147,7 +147,7 @@ async fn a_second_process_is_refused_with_the_path_and_let_in_after_a_close() {
     assert!(refused.contains(path.to_str().unwrap()), "{refused}");
     assert!(refused.contains("another process"), "{refused}");
     assert!(
-        matches!(Database::open(&path), Err(OpenError::InUse { .. })),
+        matches!(Database::open(&path), Err(DatabaseOpenError::InUse { .. })),
         "this process as well"
     );
     database.close().await.unwrap();
@@ -216,7 +216,7 @@ async fn files_that_are_not_ours_to_change_stay_as_they_are() {
     assert!(
         matches!(
             refused,
-            OpenError::Newer {
+            DatabaseOpenError::Newer {
                 found: 99,
                 known: 4,
                 ..
@@ -230,7 +230,10 @@ async fn files_that_are_not_ours_to_change_stay_as_they_are() {
     raw(&foreign, "CREATE TABLE theirs (n INTEGER)");
     let before = std::fs::read(&foreign).unwrap();
     let refused = Database::open(&foreign).unwrap_err();
-    assert!(matches!(refused, OpenError::Foreign { .. }), "{refused:?}");
+    assert!(
+        matches!(refused, DatabaseOpenError::Foreign { .. }),
+        "{refused:?}"
+    );
     assert_eq!(std::fs::read(&foreign).unwrap(), before);
 
     let garbage = folder.path().join("garbage.db");
@@ -240,7 +243,10 @@ async fn files_that_are_not_ours_to_change_stay_as_they_are() {
     )
     .unwrap();
     let refused = Database::open(&garbage).unwrap_err();
-    assert!(matches!(refused, OpenError::Sqlite { .. }), "{refused:?}");
+    assert!(
+        matches!(refused, DatabaseOpenError::Sqlite { .. }),
+        "{refused:?}"
+    );
 }
 
 /// The tables of schema version 1, as the first release created them. Never changed.
@@ -388,10 +394,10 @@ fn task(n: u64) -> TaskRecord {
 /// Removes everything that was added after version 2.
 const BACK_TO_VERSION_2: &str = "
     DROP TABLE tasks;
-    DROP TRIGGER session_comes;
-    DROP TRIGGER session_goes;
-    DROP TRIGGER session_leaves;
-    DROP TRIGGER session_enters;
+    DROP TRIGGER session_inserted;
+    DROP TRIGGER session_deleted;
+    DROP TRIGGER session_uncounted;
+    DROP TRIGGER session_counted;
     DROP TABLE session_owners;
     DROP INDEX living_sessions_by_expiry;
     DROP INDEX living_sessions_by_owner;
