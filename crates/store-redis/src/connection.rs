@@ -41,7 +41,7 @@ const STARTUP_PAUSE: Duration = Duration::from_millis(100);
 /// wrote), and some errors end its task permanently. Both cases look alike from here: a call
 /// received no answer, and neither did any other call since it began. Then the driver is discarded,
 /// including its socket, and replaced by a new one.
-pub(crate) struct Connection {
+pub(crate) struct RedisConnection {
     builder: Builder,
     password: Option<String>,
     state: Mutex<State>,
@@ -50,7 +50,7 @@ pub(crate) struct Connection {
 struct State {
     driver: Driver,
     /// The time of the server's last answer, or of the driver's start.
-    heard: Instant,
+    last_answer_at: Instant,
 }
 
 struct Driver {
@@ -77,7 +77,7 @@ impl Driver {
     }
 }
 
-impl Connection {
+impl RedisConnection {
     /// Connects; retries until `startup_timeout` has passed.
     pub(crate) async fn open(config: &RedisConfig) -> Result<Self, RedisError> {
         check_prefix(&config.key_prefix)?;
@@ -103,11 +103,14 @@ impl Connection {
         };
         // A driver that replaces another one has to wait for the server.
         builder.with_config(|server| server.fail_fast = false);
-        let heard = Instant::now();
+        let last_answer_at = Instant::now();
         Ok(Self {
             builder,
             password,
-            state: Mutex::new(State { driver, heard }),
+            state: Mutex::new(State {
+                driver,
+                last_answer_at,
+            }),
         })
     }
 
@@ -117,22 +120,22 @@ impl Connection {
     }
 
     /// Records that the server has answered.
-    pub(crate) fn heard(&self) {
-        self.state.lock().heard = Instant::now();
+    pub(crate) fn record_answer(&self) {
+        self.state.lock().last_answer_at = Instant::now();
     }
 
     /// Replaces the driver if neither a call that began at this time nor any other call since then
     /// received an answer.
-    pub(crate) fn not_heard_since(&self, began: Instant) {
+    pub(crate) fn record_timeout(&self, began: Instant) {
         let mut state = self.state.lock();
-        if state.heard >= began {
+        if state.last_answer_at >= began {
             return; // Another call was answered, or the driver is new.
         }
         match Driver::start(&self.builder) {
             Ok((driver, _)) => {
                 warn!("Redis does not answer; opening a new connection");
                 state.driver = driver;
-                state.heard = Instant::now();
+                state.last_answer_at = Instant::now();
             }
             Err(error) => warn!(error = %self.hide(error), "cannot open a new Redis connection"),
         }

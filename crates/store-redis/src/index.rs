@@ -36,9 +36,9 @@ const SWEEP_EVERY: u64 = 16;
 
 /// An entry of the index. Ids and owners do not contain spaces.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry(String);
+pub(crate) struct IndexEntry(String);
 
-impl Entry {
+impl IndexEntry {
     pub(crate) fn new(id: &SessionId, owner: &PrincipalId) -> Self {
         Self::of(id.as_str(), owner.as_str())
     }
@@ -63,12 +63,12 @@ impl Entry {
 }
 
 /// The names of the keys.
-pub(crate) struct Index {
+pub(crate) struct SessionIndex {
     key_prefix: String,
     creates: AtomicU64,
 }
 
-impl Index {
+impl SessionIndex {
     pub(crate) fn new(key_prefix: String) -> Self {
         Self {
             key_prefix,
@@ -115,12 +115,12 @@ impl Index {
     }
 
     /// Returns up to `limit` entries after an id, in order. Some of their sessions may be gone.
-    pub(crate) async fn after(
+    pub(crate) async fn entries_after(
         &self,
         client: &Client,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<Entry>, Error> {
+    ) -> Result<Vec<IndexEntry>, Error> {
         let from = match after {
             // `!` sorts after the space that follows the id, and before every character of an id.
             Some(id) => ZRange {
@@ -139,6 +139,6 @@ impl Index {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let [_, ids, _]: [String; 3] = self.keys().try_into().unwrap_or_default();
         let found: Vec<String> = client.zrangebylex(ids, from, to, Some((0, limit))).await?;
-        Ok(found.into_iter().map(Entry::read).collect())
+        Ok(found.into_iter().map(IndexEntry::read).collect())
     }
 }

@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 const VERSION: u32 = 1;
 
 #[derive(Serialize)]
-struct Stored<'a> {
+struct EncodedRecord<'a> {
     version: u32,
     session: &'a Session,
 }
 
 #[derive(Deserialize)]
-struct Version {
+struct RecordVersion {
     version: u32,
 }
 
 #[derive(Deserialize)]
-struct Loaded {
+struct DecodedRecord {
     session: Session,
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn incomplete() -> SessionStoreError {
 }
 
 pub(crate) fn encode(session: &Session) -> Result<String, SessionStoreError> {
-    serde_json::to_string(&Stored {
+    serde_json::to_string(&EncodedRecord {
         version: VERSION,
         session,
     })
@@ -50,11 +50,11 @@ pub(crate) fn encode(session: &Session) -> Result<String, SessionStoreError> {
 
 /// Decodes the record stored under an id.
 pub(crate) fn decode(id: &str, json: &str) -> Result<Session, SessionStoreError> {
-    let Version { version } = serde_json::from_str(json).map_err(corrupt)?;
+    let RecordVersion { version } = serde_json::from_str(json).map_err(corrupt)?;
     if version != VERSION {
         return Err(corrupt(UnknownVersion(version)));
     }
-    let loaded: Loaded = serde_json::from_str(json).map_err(corrupt)?;
+    let loaded: DecodedRecord = serde_json::from_str(json).map_err(corrupt)?;
     if loaded.session.id.as_str() != id {
         return Err(corrupt(Malformed::OtherId));
     }

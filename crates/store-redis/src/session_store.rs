@@ -16,7 +16,7 @@ use ports::{
 use crate::{
     RedisSessionStore,
     config::{MAX_PAGE_SESSIONS, PIPELINED},
-    index::Entry,
+    index::IndexEntry,
     record,
     store::millis,
 };
@@ -59,9 +59,16 @@ impl RedisSessionStore {
     }
 
     /// Updates the index if the script returned the owner of a session that has less time left.
-    async fn shortened(&self, op: &'static str, id: &SessionId, owner: &str, ttl: Duration) {
+    async fn note_shortened_ttl(
+        &self,
+        op: &'static str,
+        id: &SessionId,
+        owner: &str,
+        ttl: Duration,
+    ) {
         if !owner.is_empty() {
-            self.hasten(op, Entry::of(id.as_str(), owner), ttl).await;
+            self.make_due_earlier(op, IndexEntry::of(id.as_str(), owner), ttl)
+                .await;
         }
     }
 
@@ -79,7 +86,9 @@ impl RedisSessionStore {
         loop {
             let wanted = limit - sessions.len();
             // One more than wanted, which shows whether there is a next page.
-            let entries = self.index.after(client, after.as_deref(), wanted + 1);
+            let entries = self
+                .index
+                .entries_after(client, after.as_deref(), wanted + 1);
             let entries = entries.await.map_err(|error| self.failed(OP, error))?;
             let at_end = entries.len() <= wanted;
             let mut finds = Vec::with_capacity(wanted);
@@ -95,7 +104,7 @@ impl RedisSessionStore {
                 .zip(&found)
                 .filter(|(_, found)| found.is_none());
             let gone = gone.map(|(entry, _)| (entry.clone(), None));
-            self.settle(OP, gone.collect()).await?;
+            self.reschedule_entries(OP, gone.collect()).await?;
             sessions.extend(found.into_iter().flatten());
             if at_end {
                 return Ok(SessionPage {
@@ -125,11 +134,11 @@ impl SessionStore for RedisSessionStore {
         const OP: &str = "create a session";
         let owner = session.owner.as_str();
         let arguments = vec![record::encode(session)?, millis(ttl), owner.to_owned()];
-        let entry = Entry::new(&session.id, &session.owner);
+        let entry = IndexEntry::new(&session.id, &session.owner);
         self.bounded(OP, async {
-            self.take_room(OP, &entry, ttl, limits).await?;
+            self.reserve_entry(OP, &entry, ttl, limits).await?;
             let created: i64 = self
-                .on_session(OP, &self.scripts.create, &session.id, arguments)
+                .on_session(OP, &self.session_scripts.create, &session.id, arguments)
                 .await?;
             self.sweep(OP).await;
             // If the create failed, its entry stays until it is due: by now it may belong to the
@@ -161,9 +170,9 @@ impl SessionStore for RedisSessionStore {
         ];
         self.bounded(OP, async {
             let (outcome, stored, owner): (i64, u64, String) = self
-                .on_session(OP, &self.scripts.replace, &session.id, arguments)
+                .on_session(OP, &self.session_scripts.replace, &session.id, arguments)
                 .await?;
-            self.shortened(OP, &session.id, &owner, ttl).await;
+            self.note_shortened_ttl(OP, &session.id, &owner, ttl).await;
             let stored = Revision(stored);
             match outcome {
                 2 => Ok(stored),
@@ -178,10 +187,11 @@ impl SessionStore for RedisSessionStore {
         const OP: &str = "end a session";
         self.bounded(OP, async {
             let (ended, owner): (i64, String) = self
-                .on_session(OP, &self.scripts.end, id, Vec::new())
+                .on_session(OP, &self.session_scripts.end, id, Vec::new())
                 .await?;
             if ended == 1 {
-                self.give_back(OP, Entry::of(id.as_str(), &owner)).await;
+                self.remove_entry(OP, IndexEntry::of(id.as_str(), &owner))
+                    .await;
             }
             Ok(ended == 1)
         })
@@ -193,9 +203,9 @@ impl SessionStore for RedisSessionStore {
         self.bounded(OP, async {
             let arguments = vec![millis(ttl)];
             let (touched, owner): (i64, String) = self
-                .on_session(OP, &self.scripts.touch, id, arguments)
+                .on_session(OP, &self.session_scripts.touch, id, arguments)
                 .await?;
-            self.shortened(OP, id, &owner, ttl).await;
+            self.note_shortened_ttl(OP, id, &owner, ttl).await;
             Ok(touched == 1)
         })
         .await

@@ -11,20 +11,21 @@ use ports::Source;
 use tokio::time::{Instant, error::Elapsed, timeout};
 
 use crate::{
-    RedisConfig, RedisError, bound_scripts::BoundScripts, config::MAX_TTL, connection::Connection,
-    index::Index, lock_scripts::LockScripts, mailbox::MailboxScripts, port_error::PortError,
-    scripts::Scripts, task_scripts::TaskScripts,
+    RedisConfig, RedisError, bound_scripts::BoundScripts, config::MAX_TTL,
+    connection::RedisConnection, index::SessionIndex, lock_scripts::LockScripts,
+    mailbox::MailboxScripts, port_error::PortError, session_scripts::SessionScripts,
+    task_scripts::TaskScripts,
 };
 
 /// Sessions on a Redis server or cluster. Dropping it closes the connection.
 pub struct RedisSessionStore {
-    pub(crate) connection: Connection,
-    pub(crate) scripts: Scripts,
+    pub(crate) connection: RedisConnection,
+    pub(crate) session_scripts: SessionScripts,
     pub(crate) bound_scripts: BoundScripts,
     pub(crate) mailbox_scripts: MailboxScripts,
     pub(crate) lock_scripts: LockScripts,
     pub(crate) task_scripts: TaskScripts,
-    pub(crate) index: Index,
+    pub(crate) index: SessionIndex,
     call_timeout: Duration,
 }
 
@@ -35,7 +36,7 @@ impl fmt::Debug for RedisSessionStore {
 }
 
 /// Returns whether there was no answer at all, rather than one that is not usable now.
-fn is_silence(source: &Source) -> bool {
+fn is_timeout(source: &Source) -> bool {
     let driver = source.downcast_ref::<Error>();
     source.is::<Elapsed>() || driver.is_some_and(|error| *error.kind() == ErrorKind::Timeout)
 }
@@ -52,11 +53,11 @@ impl RedisSessionStore {
     /// The configuration is unusable, the credentials are refused, or the server does not answer in
     /// time.
     pub async fn connect(config: RedisConfig) -> Result<Self, RedisError> {
-        let connection = Connection::open(&config).await?;
-        let (index, call_timeout) = (Index::new(config.key_prefix), config.call_timeout);
+        let connection = RedisConnection::open(&config).await?;
+        let (index, call_timeout) = (SessionIndex::new(config.key_prefix), config.call_timeout);
         Ok(Self {
             connection,
-            scripts: Scripts::new(),
+            session_scripts: SessionScripts::new(),
             bound_scripts: BoundScripts::new(),
             mailbox_scripts: MailboxScripts::new(),
             lock_scripts: LockScripts::new(),
@@ -77,9 +78,9 @@ impl RedisSessionStore {
         let outcome = timeout(self.call_timeout, call).await;
         let outcome = outcome.unwrap_or_else(|elapsed| Err(E::unavailable(op, elapsed.into())));
         match outcome.as_ref().err().and_then(PortError::unavailability) {
-            Some(source) if is_silence(source) => self.connection.not_heard_since(began),
+            Some(source) if is_timeout(source) => self.connection.record_timeout(began),
             Some(_) => {}
-            None => self.connection.heard(),
+            None => self.connection.record_answer(),
         }
         outcome
     }

@@ -17,10 +17,10 @@ use crate::{RedisSessionStore, store::millis};
 
 #[derive(Debug, thiserror::Error)]
 #[error("the task store returned an unexpected answer or holds a foreign entry")]
-struct NotOurs;
+struct UnexpectedTaskAnswer;
 
-fn not_ours(op: &'static str) -> TaskStoreError {
-    let source = NotOurs.into();
+fn unexpected_answer(op: &'static str) -> TaskStoreError {
+    let source = UnexpectedTaskAnswer.into();
     TaskStoreError::Corrupt { op, source }
 }
 
@@ -77,7 +77,7 @@ impl RedisSessionStore {
         let call = self.run::<Vec<Value>, TaskStoreError>(op, script, keys, arguments);
         let mut answer = self.bounded(op, call).await?.into_iter();
         let outcome = answer.next().and_then(number);
-        Ok((outcome.ok_or_else(|| not_ours(op))?, answer))
+        Ok((outcome.ok_or_else(|| unexpected_answer(op))?, answer))
     }
 
     async fn write_task(
@@ -103,7 +103,7 @@ impl RedisSessionStore {
             (2, Some(revision)) => Ok(revision),
             (4, _) => Err(TaskStoreError::Exists),
             (5, _) => Err(TaskStoreError::too_many()),
-            _ => Err(not_ours(op)),
+            _ => Err(unexpected_answer(op)),
         }
     }
 }
@@ -132,8 +132,8 @@ impl TaskStore for RedisSessionStore {
             0 => Ok(None),
             2 => loaded(at, &mut answer)
                 .map(Some)
-                .ok_or_else(|| not_ours(OP)),
-            _ => Err(not_ours(OP)),
+                .ok_or_else(|| unexpected_answer(OP)),
+            _ => Err(unexpected_answer(OP)),
         }
     }
 

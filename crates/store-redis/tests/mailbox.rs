@@ -5,16 +5,16 @@
     reason = "a test that fails may panic, in its functions too"
 )]
 
-#[path = "stage/keys.rs"]
+#[path = "setup/keys.rs"]
 mod keys;
-mod stage;
+mod setup;
 
 use std::time::{Duration, Instant};
 
 use keys::keys;
 use model::{LockName, StreamId};
 use ports::{LockError, Mailbox, MailboxError, MailboxLimits, SessionLock, SessionStore};
-use stage::{ROOMY, TTL, open, recovers, say, session};
+use setup::{ROOMY, TTL, open, recovers, send_command, session};
 use testkit::servers::Redis;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,8 +75,8 @@ async fn a_full_server_is_overloaded_and_has_room_again_after_a_trim() {
         max_bytes: u64::MAX,
         ..MailboxLimits::default()
     };
-    say(&server, "CONFIG SET maxmemory-policy noeviction");
-    say(&server, "CONFIG SET maxmemory 24mb");
+    send_command(&server, "CONFIG SET maxmemory-policy noeviction");
+    send_command(&server, "CONFIG SET maxmemory 24mb");
     let payload = vec![b'x'; MailboxLimits::MAX_PAYLOAD_BYTES];
     let append = || store.append(&one.id, &stream, payload.clone().into(), limits);
     let mut last = None;

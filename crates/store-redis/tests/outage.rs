@@ -6,12 +6,12 @@
     reason = "a test that fails may panic, in its functions too"
 )]
 
-mod stage;
+mod setup;
 
 use std::time::{Duration, Instant};
 
 use ports::{SessionStore, SessionStoreError};
-use stage::{ROOMY, TTL, open, say, session};
+use setup::{ROOMY, TTL, open, send_command, session};
 use store_redis::{RedisConfig, RedisError, RedisSessionStore};
 use testkit::servers::Redis;
 
@@ -54,7 +54,7 @@ async fn is_unavailable_in_time(store: &RedisSessionStore) {
 }
 
 async fn recovers(store: &RedisSessionStore) {
-    stage::recovers(store, RECOVERY).await;
+    setup::recovers(store, RECOVERY).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,7 +140,7 @@ async fn sessions_that_expire_leave_the_index_without_anybody_listing() {
             .await
             .unwrap();
     }
-    let answer = say(&server, "ZCARD forgewire:{sessions}:ids");
+    let answer = send_command(&server, "ZCARD forgewire:{sessions}:ids");
     let left: usize = answer.trim().trim_start_matches(':').parse().unwrap();
     assert!(left < 200, "{left} of 400 ids are still there");
     // The last session may still have a moment to live.
@@ -152,7 +152,7 @@ async fn sessions_that_expire_leave_the_index_without_anybody_listing() {
         );
     }
     assert_eq!(
-        say(&server, "DBSIZE").trim(),
+        send_command(&server, "DBSIZE").trim(),
         ":0",
         "a store that is empty leaves nothing"
     );
@@ -162,7 +162,11 @@ async fn sessions_that_expire_leave_the_index_without_anybody_listing() {
 async fn dropping_the_store_closes_its_connection() {
     let server = Redis::start().unwrap();
     let store = open(&server).await;
-    let clients = || say(&server, "CLIENT LIST").matches("addr=").count();
+    let clients = || {
+        send_command(&server, "CLIENT LIST")
+            .matches("addr=")
+            .count()
+    };
     // The store's connection and the one that asks; each counts twice: `addr` and `laddr`.
     assert_eq!(clients(), 4);
     drop(store);

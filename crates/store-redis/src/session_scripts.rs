@@ -19,8 +19,8 @@ return 1
 
 /// Sets the time to live. Returns the owner, for the update of the index, if the session now has
 /// less time left than before.
-const LIVE: &str = r"
-local function live(ttl)
+const SET_TTL: &str = r"
+local function set_ttl(ttl)
   local left = redis.call('PTTL', KEYS[1])
   for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ttl) end
   return tonumber(ttl) < left and redis.call('HGET', KEYS[1], 'owner') or ''
@@ -28,14 +28,14 @@ end
 ";
 
 /// `KEYS[1]` session, `ARGV` expected revision, JSON, milliseconds to live. Returns the outcome (0
-/// missing, 1 conflict, 2 replaced), the revision that is stored now, and the result of `live`.
+/// missing, 1 conflict, 2 replaced), the revision that is stored now, and the result of `set_ttl`.
 const REPLACE: &str = r"
 local revision = redis.call('HGET', KEYS[1], 'revision')
 if not revision then return {0, '0', ''} end
 if revision ~= ARGV[1] then return {1, revision, ''} end
 redis.call('HSET', KEYS[1], 'session', ARGV[2])
 redis.call('HINCRBY', KEYS[1], 'revision', 1)
-local shortened = live(ARGV[3])
+local shortened = set_ttl(ARGV[3])
 return {2, redis.call('HGET', KEYS[1], 'revision'), shortened}
 ";
 
@@ -51,27 +51,27 @@ return {1, owner}
 ";
 
 /// `KEYS[1]` session, `ARGV` milliseconds to live. Returns 1 if the session is living, and the
-/// result of `live`.
+/// result of `set_ttl`.
 const TOUCH: &str = r"
 if redis.call('HEXISTS', KEYS[1], 'revision') == 0 then return {0, ''} end
-return {1, live(ARGV[1])}
+return {1, set_ttl(ARGV[1])}
 ";
 
 /// The scripts with their digests, computed once.
-pub(crate) struct Scripts {
+pub(crate) struct SessionScripts {
     pub(crate) create: Script,
     pub(crate) replace: Script,
     pub(crate) end: Script,
     pub(crate) touch: Script,
 }
 
-impl Scripts {
+impl SessionScripts {
     pub(crate) fn new() -> Self {
         Self {
             create: Script::from_lua(CREATE),
-            replace: Script::from_lua(format!("{LIVE}{REPLACE}")),
+            replace: Script::from_lua(format!("{SET_TTL}{REPLACE}")),
             end: Script::from_lua(END),
-            touch: Script::from_lua(format!("{LIVE}{TOUCH}")),
+            touch: Script::from_lua(format!("{SET_TTL}{TOUCH}")),
         }
     }
 }

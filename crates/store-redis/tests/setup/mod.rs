@@ -43,7 +43,7 @@ pub(crate) async fn recovers(store: &RedisSessionStore, within: Duration) {
 }
 
 /// Sends a command to the server directly, bypassing the store; returns the answer as text.
-pub(crate) fn say(server: &Redis, command: &str) -> String {
+pub(crate) fn send_command(server: &Redis, command: &str) -> String {
     let mut connection = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
     connection
         .write_all(format!("{command}\r\n").as_bytes())
