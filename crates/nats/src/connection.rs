@@ -150,7 +150,7 @@ fn options(config: &NatsConfig, signals: &Arc<Signals>) -> ConnectOptions {
         .subscription_capacity(SUBSCRIPTION_MESSAGES)
         .reconnect_delay_callback(reconnect_pause)
         .event_callback(move |event| {
-            take_note(&signals, &event);
+            record_driver_event(&signals, &event);
             std::future::ready(())
         })
 }
@@ -166,7 +166,7 @@ fn reconnect_pause(attempt: usize) -> Duration {
     }
 }
 
-fn take_note(signals: &Signals, event: &Event) {
+fn record_driver_event(signals: &Signals, event: &Event) {
     match event {
         Event::Connected => info!("connected to NATS"),
         Event::Disconnected => warn!("connection to NATS lost; reconnecting"),
@@ -181,9 +181,9 @@ fn take_note(signals: &Signals, event: &Event) {
 async fn connect(
     servers: &[ServerAddr],
     options: ConnectOptions,
-    patience: Duration,
+    startup_timeout: Duration,
 ) -> Result<Client, NatsError> {
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + startup_timeout;
     let mut attempt = 1;
     loop {
         let error = match options.clone().connect(servers).await {
@@ -198,7 +198,7 @@ async fn connect(
             }
             _ if Instant::now() >= deadline => {
                 return Err(NatsError::Unreachable {
-                    waited: patience,
+                    waited: startup_timeout,
                     source: error.into(),
                 });
             }

@@ -21,7 +21,7 @@ use ports::{Bus, BusError, BusEvent, BusMessage, Source, Subscription, Topic};
 use tokio::{sync::watch, task::AbortHandle, time::timeout};
 use tracing::warn;
 
-use self::queue::Queue;
+use self::queue::SubscriberQueue;
 use crate::{BusConfig, NatsConnection, config::REQUEST_TIMEOUT};
 
 /// Header with the W3C trace context of a message.
@@ -124,7 +124,7 @@ impl Bus for NatsBus {
             .round_trip()
             .await
             .map_err(|error| unavailable(OP, error))?;
-        let queue = Arc::new(Queue::new(&self.config));
+        let queue = Arc::new(SubscriberQueue::new(&self.config));
         let pump = Pump {
             queue: Arc::clone(&queue),
             undecodable: Arc::clone(&self.undecodable),
@@ -163,7 +163,7 @@ impl Drop for PumpHandle {
 }
 
 struct Pump {
-    queue: Arc<Queue>,
+    queue: Arc<SubscriberQueue>,
     undecodable: Arc<AtomicU64>,
 }
 
@@ -177,7 +177,7 @@ impl Pump {
                     Err(_) => break,
                 },
                 message = messages.next() => match message {
-                    Some(message) => self.take(message),
+                    Some(message) => self.handle_message(message),
                     None => break,
                 },
             }
@@ -185,7 +185,7 @@ impl Pump {
         self.queue.close();
     }
 
-    fn take(&self, message: Message) {
+    fn handle_message(&self, message: Message) {
         let trace = message
             .headers
             .as_ref()

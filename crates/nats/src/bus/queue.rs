@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use crate::BusConfig;
 
 /// The queue of one subscriber, filled by its pump and emptied by its reader.
-pub(super) struct Queue {
+pub(super) struct SubscriberQueue {
     max_messages: usize,
     max_bytes: usize,
     state: Mutex<State>,
@@ -23,7 +23,7 @@ struct State {
     closed: bool,
 }
 
-impl Queue {
+impl SubscriberQueue {
     pub(super) fn new(config: &BusConfig) -> Self {
         Self {
             max_messages: config.queue_messages.max(1),
@@ -103,14 +103,14 @@ mod tests {
         BusEvent::Message(BusMessage::SessionChanged(session), None)
     }
 
-    fn queue(queue_messages: usize, queue_bytes: usize) -> Queue {
-        Queue::new(&BusConfig {
+    fn queue(queue_messages: usize, queue_bytes: usize) -> SubscriberQueue {
+        SubscriberQueue::new(&BusConfig {
             queue_messages,
             queue_bytes,
         })
     }
 
-    async fn rest(queue: &Queue) -> Vec<BusEvent> {
+    async fn rest(queue: &SubscriberQueue) -> Vec<BusEvent> {
         queue.close();
         let mut events = Vec::new();
         while let Some(event) = queue.pop().await {

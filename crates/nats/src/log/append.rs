@@ -11,7 +11,7 @@ use model::{EventId, Sequence, StoredEvent};
 use ports::{Appended, EventLogError};
 use uuid::Uuid;
 
-use super::{Failure, JetStreamLog, stream::Names};
+use super::{AttemptError, JetStreamLog, stream::StreamNames};
 
 /// Maximum number of messages that are sent before their answers are awaited; a larger batch is
 /// sent in several parts.
@@ -28,7 +28,7 @@ const HEADER_BYTES: usize = 256;
 const APPEND_HEADER: &str = "Forgewire-Append";
 
 /// Events, encoded once for all attempts.
-pub(super) struct Batch {
+pub(super) struct AppendBatch {
     append_id: String,
     /// The message of each distinct id, in the order given.
     messages: Vec<Message>,
@@ -45,13 +45,13 @@ struct Message {
 
 /// The sequence at which a message is stored.
 #[derive(Clone, Copy)]
-struct Stored {
+struct StoredPosition {
     sequence: Sequence,
     duplicate: bool,
 }
 
-impl Batch {
-    pub(super) fn new(names: &Names, events: &[StoredEvent]) -> Self {
+impl AppendBatch {
+    pub(super) fn new(names: &StreamNames, events: &[StoredEvent]) -> Self {
         let (mut messages, mut known) = (Vec::new(), HashMap::new());
         let mut places = Vec::with_capacity(events.len());
         for event in events {
@@ -102,7 +102,7 @@ impl Batch {
         })
     }
 
-    fn answer(&self, stored: &[Stored]) -> Vec<Appended> {
+    fn answer(&self, stored: &[StoredPosition]) -> Vec<Appended> {
         let place = |&(message, repeated): &(usize, bool)| Appended {
             id: self.messages[message].id.clone(),
             sequence: stored[message].sequence,
@@ -115,7 +115,10 @@ impl Batch {
 impl JetStreamLog {
     /// Makes one attempt. Messages use one connection to one stream leader, so they are stored in
     /// order.
-    pub(super) async fn append_batch(&self, batch: &Batch) -> Result<Vec<Appended>, Failure> {
+    pub(super) async fn append_batch(
+        &self,
+        batch: &AppendBatch,
+    ) -> Result<Vec<Appended>, AttemptError> {
         let mut stored = Vec::with_capacity(batch.messages.len());
         for part in batch.parts() {
             stored.extend(self.store(part, &batch.append_id).await?);
@@ -123,7 +126,11 @@ impl JetStreamLog {
         Ok(batch.answer(&stored))
     }
 
-    async fn store(&self, part: &[Message], append_id: &str) -> Result<Vec<Stored>, Failure> {
+    async fn store(
+        &self,
+        part: &[Message],
+        append_id: &str,
+    ) -> Result<Vec<StoredPosition>, AttemptError> {
         let mut answers = Vec::with_capacity(part.len());
         for message in part {
             let publish = PublishMessage::build()
@@ -156,9 +163,9 @@ impl JetStreamLog {
         message: &Message,
         fresh: Option<Sequence>,
         append_id: &str,
-    ) -> Result<Stored, Failure> {
+    ) -> Result<StoredPosition, AttemptError> {
         match fresh {
-            Some(sequence) => Ok(Stored {
+            Some(sequence) => Ok(StoredPosition {
                 sequence,
                 duplicate: false,
             }),
@@ -168,7 +175,11 @@ impl JetStreamLog {
 
     /// Finds the sequence of an event that the stream already has. Asks the leader, because another
     /// replica may be behind.
-    async fn find(&self, message: &Message, append_id: &str) -> Result<Stored, Failure> {
+    async fn find(
+        &self,
+        message: &Message,
+        append_id: &str,
+    ) -> Result<StoredPosition, AttemptError> {
         let request = self
             .stream
             .raw_message_builder()
@@ -189,7 +200,7 @@ impl JetStreamLog {
             .headers
             .get(APPEND_HEADER)
             .is_some_and(|id| id.as_str() == append_id);
-        Ok(Stored {
+        Ok(StoredPosition {
             sequence: Sequence(found.sequence),
             duplicate: !by_us,
         })

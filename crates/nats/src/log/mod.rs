@@ -39,7 +39,7 @@ pub struct JetStreamLog {
     context: jetstream::Context,
     stream: jetstream::stream::Stream<()>,
     /// Name of the stream, and prefix of the events' subjects.
-    names: stream::Names,
+    names: stream::StreamNames,
     epoch: Epoch,
     deadline: Duration,
 }
@@ -54,17 +54,17 @@ impl std::fmt::Debug for JetStreamLog {
 }
 
 /// The error of one attempt.
-enum Failure {
+enum AttemptError {
     /// Another attempt may succeed.
-    Again(Source),
+    Retryable(Source),
     /// No further attempt will succeed.
     Final(EventLogError),
 }
 
 /// Errors of the driver are worth another attempt unless the code decides otherwise.
-impl<E: Into<Source>> From<E> for Failure {
+impl<E: Into<Source>> From<E> for AttemptError {
     fn from(error: E) -> Self {
-        Self::Again(error.into())
+        Self::Retryable(error.into())
     }
 }
 
@@ -79,7 +79,7 @@ impl JetStreamLog {
             .timeout(REQUEST_TIMEOUT)
             .max_ack_inflight(append::MAX_IN_FLIGHT)
             .build(connection.client().clone());
-        let names = stream::Names::new(&connection);
+        let names = stream::StreamNames::new(&connection);
         let epoch = stream::set_up(&context, &names, &config).await?;
         let no_info = context.get_stream_no_info(&names.stream).await;
         let stream = no_info.map_err(|error| names.refused(error))?;
@@ -97,13 +97,13 @@ impl JetStreamLog {
     /// Retries until the attempt succeeds, fails finally, or the deadline has passed. The attempt
     /// has to be idempotent: it is abandoned as soon as the connection was lost and re-established,
     /// because its answer will no longer arrive.
-    async fn until_done<T, F>(
+    async fn retry_until_deadline<T, F>(
         &self,
         op: &'static str,
         mut attempt: impl FnMut() -> F,
     ) -> Result<T, EventLogError>
     where
-        F: Future<Output = Result<T, Failure>>,
+        F: Future<Output = Result<T, AttemptError>>,
     {
         let mut last: Option<Source> = None;
         let tries = async {
@@ -115,8 +115,8 @@ impl JetStreamLog {
                 };
                 match outcome {
                     Ok(value) => return Ok(value),
-                    Err(Failure::Final(error)) => return Err(error),
-                    Err(Failure::Again(source)) => last = Some(source),
+                    Err(AttemptError::Final(error)) => return Err(error),
+                    Err(AttemptError::Retryable(source)) => last = Some(source),
                 }
                 sleep(RETRY_PAUSE).await;
             }
@@ -134,14 +134,14 @@ impl JetStreamLog {
 #[async_trait]
 impl EventLog for JetStreamLog {
     async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>, EventLogError> {
-        let batch = append::Batch::new(&self.names, &events);
+        let batch = append::AppendBatch::new(&self.names, &events);
         batch.check_sizes(self.connection.client().max_payload())?;
-        self.until_done("append", || self.append_batch(&batch))
+        self.retry_until_deadline("append", || self.append_batch(&batch))
             .await
     }
 
     async fn read_after(&self, after: Sequence, limit: usize) -> Result<Page, EventLogError> {
-        self.until_done("read", || self.page_after(after, limit))
+        self.retry_until_deadline("read", || self.page_after(after, limit))
             .await
     }
 
@@ -150,19 +150,20 @@ impl EventLog for JetStreamLog {
         before: Sequence,
         limit: usize,
     ) -> Result<Vec<Sequenced<StoredEvent>>, EventLogError> {
-        self.until_done("read", || self.page_before(before, limit))
+        self.retry_until_deadline("read", || self.page_before(before, limit))
             .await
     }
 
     async fn seek(&self, time: Timestamp) -> Result<Sequence, EventLogError> {
         let found = self
-            .until_done("seek", || self.scan_to(time, seek::MAX_SCANNED_EVENTS))
+            .retry_until_deadline("seek", || self.scan(time, seek::MAX_SCANNED_EVENTS))
             .await?;
         Ok(found.position)
     }
 
     async fn head(&self) -> Result<Head, EventLogError> {
-        self.until_done("answer", || self.current_head()).await
+        self.retry_until_deadline("answer", || self.current_head())
+            .await
     }
 
     async fn trim(&self, time: Timestamp) -> Result<u64, EventLogError> {

@@ -24,7 +24,7 @@ use ports::{EventLogError, Page};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{Failure, JetStreamLog};
+use super::{AttemptError, JetStreamLog};
 use crate::config::{REQUEST_TIMEOUT, SUBSCRIPTION_MESSAGES};
 
 /// Maximum number of events in one page, whatever the caller requests: smaller than the driver's
@@ -42,14 +42,18 @@ const MAX_SINGLE_READS: usize = 16;
 const CONSUMER_LIFETIME: Duration = Duration::from_secs(10);
 
 /// A message and its position.
-struct Delivered {
+struct DeliveredMessage {
     sequence: Sequence,
     payload: Bytes,
 }
 
 impl JetStreamLog {
     /// Makes one attempt of `read_after`.
-    pub(super) async fn page_after(&self, after: Sequence, limit: usize) -> Result<Page, Failure> {
+    pub(super) async fn page_after(
+        &self,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Page, AttemptError> {
         let head = self.current_head().await?;
         let from = after.max(head.trimmed_through);
         let mut resumes_after = (from > after).then_some(from);
@@ -98,7 +102,7 @@ impl JetStreamLog {
         &self,
         before: Sequence,
         limit: usize,
-    ) -> Result<Vec<Sequenced<StoredEvent>>, Failure> {
+    ) -> Result<Vec<Sequenced<StoredEvent>>, AttemptError> {
         let head = self.current_head().await?;
         let mut end = before.min(head.last.next());
         let mut span = limit.clamp(1, MAX_PAGE_EVENTS);
@@ -138,7 +142,7 @@ impl JetStreamLog {
     pub(super) async fn first_stored_since(
         &self,
         start_time: DateTime,
-    ) -> Result<Option<Sequence>, Failure> {
+    ) -> Result<Option<Sequence>, AttemptError> {
         let found = self
             .deliver(DeliverPolicy::ByStartTime { start_time }, 1)
             .await?;
@@ -146,7 +150,7 @@ impl JetStreamLog {
     }
 
     /// The sequence of the first message at or after a sequence, according to the stream's leader.
-    async fn next_stored(&self, sequence: Sequence) -> Result<Option<Sequence>, Failure> {
+    async fn next_stored(&self, sequence: Sequence) -> Result<Option<Sequence>, AttemptError> {
         let request = self.stream.raw_message_builder();
         match request
             .sequence(sequence.0)
@@ -162,7 +166,11 @@ impl JetStreamLog {
 
     /// Up to `count` messages from a sequence on, without omissions among the messages that their
     /// source has.
-    async fn range(&self, first: Sequence, count: usize) -> Result<Vec<Delivered>, Failure> {
+    async fn range(
+        &self,
+        first: Sequence,
+        count: usize,
+    ) -> Result<Vec<DeliveredMessage>, AttemptError> {
         if count > MAX_SINGLE_READS {
             let start = DeliverPolicy::ByStartSequence {
                 start_sequence: first.0,
@@ -181,9 +189,9 @@ impl JetStreamLog {
     }
 
     /// The message with exactly this sequence, from the stream's leader.
-    async fn single(&self, sequence: Sequence) -> Result<Option<Delivered>, Failure> {
+    async fn single(&self, sequence: Sequence) -> Result<Option<DeliveredMessage>, AttemptError> {
         match self.stream.get_raw_message(sequence.0).await {
-            Ok(found) => Ok(Some(Delivered {
+            Ok(found) => Ok(Some(DeliveredMessage {
                 sequence,
                 payload: found.payload,
             })),
@@ -198,7 +206,7 @@ impl JetStreamLog {
         &self,
         deliver_policy: DeliverPolicy,
         count: usize,
-    ) -> Result<Vec<Delivered>, Failure> {
+    ) -> Result<Vec<DeliveredMessage>, AttemptError> {
         let config = pull::Config {
             name: Some(format!("page-{}", Uuid::new_v4().simple())),
             deliver_policy,
@@ -217,7 +225,11 @@ impl JetStreamLog {
         delivered
     }
 
-    async fn pull(&self, consumer: &PullConsumer, count: usize) -> Result<Vec<Delivered>, Failure> {
+    async fn pull(
+        &self,
+        consumer: &PullConsumer,
+        count: usize,
+    ) -> Result<Vec<DeliveredMessage>, AttemptError> {
         if consumer.cached_info().num_pending == 0 {
             return Ok(Vec::new());
         }
@@ -235,7 +247,10 @@ impl JetStreamLog {
     }
 }
 
-async fn collect(mut messages: Subscriber, count: usize) -> Result<Vec<Delivered>, Failure> {
+async fn collect(
+    mut messages: Subscriber,
+    count: usize,
+) -> Result<Vec<DeliveredMessage>, AttemptError> {
     let mut delivered = Vec::with_capacity(count);
     while delivered.len() < count {
         let next = timeout(REQUEST_TIMEOUT, messages.next()).await?;
@@ -247,17 +262,17 @@ async fn collect(mut messages: Subscriber, count: usize) -> Result<Vec<Delivered
             Some(_) if !delivered.is_empty() => break,
             Some(status) => return Err(format!("the consumer answers {status}").into()),
         }
-        let place = message.reply.as_deref().and_then(Place::parse);
-        let place = place.ok_or("a delivery does not state its position in the stream")?;
-        if place.delivery != delivered.len() as u64 + 1 {
+        let metadata = message.reply.as_deref().and_then(DeliveryMetadata::parse);
+        let metadata = metadata.ok_or("a delivery does not state its position in the stream")?;
+        if metadata.delivery != delivered.len() as u64 + 1 {
             // A delivery was lost in transit; the messages before it are complete.
             break;
         }
-        delivered.push(Delivered {
-            sequence: place.sequence,
+        delivered.push(DeliveredMessage {
+            sequence: metadata.sequence,
             payload: message.payload,
         });
-        if place.pending == 0 {
+        if metadata.pending == 0 {
             break;
         }
     }
@@ -270,7 +285,7 @@ async fn collect(mut messages: Subscriber, count: usize) -> Result<Vec<Delivered
 /// as well, but only from a message that owns a copy of its context. Source: NATS ADR-15,
 /// <https://github.com/nats-io/nats-architecture-and-design>.
 #[derive(Debug, PartialEq)]
-struct Place {
+struct DeliveryMetadata {
     sequence: Sequence,
     /// The consumer's own number, starting at 1 without holes.
     delivery: u64,
@@ -278,7 +293,7 @@ struct Place {
     pending: u64,
 }
 
-impl Place {
+impl DeliveryMetadata {
     fn parse(reply: &str) -> Option<Self> {
         let tokens = reply.strip_prefix("$JS.ACK.")?;
         let skip = if tokens.split('.').count() >= 9 { 5 } else { 3 };
@@ -299,7 +314,7 @@ fn count(from: Sequence, to: Sequence) -> usize {
 }
 
 /// Returns whether a sequence after `from` is missing before or within the delivered messages.
-fn has_holes(from: Sequence, delivered: &[Delivered]) -> bool {
+fn has_holes(from: Sequence, delivered: &[DeliveredMessage]) -> bool {
     delivered
         .last()
         .is_some_and(|last| count(from, last.sequence) != delivered.len())
@@ -311,7 +326,7 @@ fn has_holes(from: Sequence, delivered: &[Delivered]) -> bool {
 fn resume_trimmed(
     from: Sequence,
     trimmed_through: Sequence,
-    delivered: &mut Vec<Delivered>,
+    delivered: &mut Vec<DeliveredMessage>,
 ) -> Option<Sequence> {
     let first = delivered.first()?.sequence;
     let begins = (first != from.next() && from < trimmed_through)
@@ -324,15 +339,15 @@ fn resume_trimmed(
     begins
 }
 
-fn decode(delivered: Vec<Delivered>) -> Result<Vec<Sequenced<StoredEvent>>, Failure> {
-    let decode = |found: Delivered| match proto::decode_event(found.payload) {
+fn decode(delivered: Vec<DeliveredMessage>) -> Result<Vec<Sequenced<StoredEvent>>, AttemptError> {
+    let decode = |found: DeliveredMessage| match proto::decode_event(found.payload) {
         Ok(item) => Ok(Sequenced {
             sequence: found.sequence,
             item,
         }),
         Err(error) => {
             let source = error.into();
-            Err(Failure::Final(EventLogError::Corrupt {
+            Err(AttemptError::Final(EventLogError::Corrupt {
                 op: "read",
                 source,
             }))
@@ -346,7 +361,7 @@ mod tests {
     use super::*;
 
     fn resumed(from: u64, trimmed: u64, found: &[u64]) -> (Option<u64>, Vec<u64>) {
-        let delivered = |&sequence: &u64| Delivered {
+        let delivered = |&sequence: &u64| DeliveredMessage {
             sequence: Sequence(sequence),
             payload: Bytes::new(),
         };
@@ -360,25 +375,28 @@ mod tests {
 
     #[test]
     fn a_delivery_says_its_place_in_both_versions() {
-        let expected = Some(Place {
+        let expected = Some(DeliveryMetadata {
             sequence: Sequence(20),
             delivery: 3,
             pending: 7,
         });
         assert_eq!(
-            Place::parse("$JS.ACK.stream.consumer.1.20.3.1700000000.7"),
+            DeliveryMetadata::parse("$JS.ACK.stream.consumer.1.20.3.1700000000.7"),
             expected
         );
         let with_domain = "$JS.ACK._.ACCOUNT.stream.consumer.1.20.3.1700000000.7";
-        assert_eq!(Place::parse(with_domain), expected);
-        assert_eq!(Place::parse(&format!("{with_domain}.token")), expected);
+        assert_eq!(DeliveryMetadata::parse(with_domain), expected);
+        assert_eq!(
+            DeliveryMetadata::parse(&format!("{with_domain}.token")),
+            expected
+        );
         for other in [
             "",
             "$JS.ACK.",
             "$JS.ACK.a.b.c.d.e.f.g",
             "_INBOX.1.2.3.4.5.6.7.8.9",
         ] {
-            assert_eq!(Place::parse(other), None, "{other}");
+            assert_eq!(DeliveryMetadata::parse(other), None, "{other}");
         }
     }
 

@@ -13,7 +13,7 @@ use model::{Sequence, Timestamp};
 use ports::EventLogError;
 use tokio::time::Instant;
 
-use super::{Failure, JetStreamLog};
+use super::{AttemptError, JetStreamLog};
 
 /// Maximum difference between the clocks of an ingest and of the NATS server.
 const CLOCK_MARGIN: Duration = Duration::from_secs(300);
@@ -26,7 +26,7 @@ const PAGE_EVENTS: usize = 1000;
 const LATEST_MILLIS: i64 = 253_402_300_799_000;
 
 /// The end of a scan.
-pub(super) struct Found {
+pub(super) struct ScanResult {
     /// Every event received at or after the time is after this position.
     pub(super) position: Sequence,
     /// The next event, if any, was received at or after the time.
@@ -35,11 +35,11 @@ pub(super) struct Found {
 
 impl JetStreamLog {
     /// Makes one attempt to find the position before all events received at or after `time`.
-    pub(super) async fn scan_to(
+    pub(super) async fn scan(
         &self,
         time: Timestamp,
         max_events: usize,
-    ) -> Result<Found, Failure> {
+    ) -> Result<ScanResult, AttemptError> {
         // Read the head first: events appended during the scan are after it.
         let head = self.current_head().await?;
         let millis = time
@@ -56,7 +56,7 @@ impl JetStreamLog {
             scanned += page.events.len();
             for event in page.events {
                 if event.item.facts.received_at >= time {
-                    return Ok(Found {
+                    return Ok(ScanResult {
                         position,
                         exact: true,
                     });
@@ -65,7 +65,7 @@ impl JetStreamLog {
             }
             position = page.through;
             if page.at_head || scanned >= max_events {
-                return Ok(Found {
+                return Ok(ScanResult {
                     position,
                     exact: page.at_head,
                 });
@@ -81,10 +81,10 @@ impl JetStreamLog {
         let mut removed = 0;
         loop {
             let found = self
-                .until_done(OP, || self.scan_to(time, MAX_SCANNED_EVENTS))
+                .retry_until_deadline(OP, || self.scan(time, MAX_SCANNED_EVENTS))
                 .await?;
             removed += self
-                .until_done(OP, || self.purge_through(found.position))
+                .retry_until_deadline(OP, || self.purge_through(found.position))
                 .await?;
             if found.exact || Instant::now() >= until {
                 return Ok(removed);
@@ -92,7 +92,7 @@ impl JetStreamLog {
         }
     }
 
-    async fn purge_through(&self, position: Sequence) -> Result<u64, Failure> {
+    async fn purge_through(&self, position: Sequence) -> Result<u64, AttemptError> {
         if position <= self.current_head().await?.trimmed_through {
             return Ok(0);
         }

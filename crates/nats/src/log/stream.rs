@@ -12,26 +12,26 @@ use ports::{EventLogError, Head, Source};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
 
-use super::{Failure, JetStreamLog};
+use super::{AttemptError, JetStreamLog};
 use crate::{LogConfig, NatsConnection, NatsError, config::RETRY_PAUSE};
 
 /// Maximum time that `open` keeps trying; a server that has just started needs a moment until
 /// JetStream answers.
-const SETUP_PATIENCE: Duration = Duration::from_secs(5);
+const SETUP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause between two checks of a stream that may be new.
-const SECOND_LOOK: Duration = Duration::from_millis(100);
+const RECHECK_PAUSE: Duration = Duration::from_millis(100);
 /// The append uses no message ids, so the server need not remember any; it requires a window above
 /// zero.
 const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
 
 /// The names of the stream and of its subjects.
 #[derive(Clone)]
-pub(super) struct Names {
+pub(super) struct StreamNames {
     pub(super) stream: String,
     subjects: String,
 }
 
-impl Names {
+impl StreamNames {
     pub(super) fn new(connection: &NatsConnection) -> Self {
         Self {
             stream: connection.stream_name("FORGEWIRE_EVENTS"),
@@ -97,10 +97,10 @@ impl Names {
 /// Creates the stream or updates it, and returns its epoch.
 pub(super) async fn set_up(
     context: &Context,
-    names: &Names,
+    names: &StreamNames,
     log: &LogConfig,
 ) -> Result<Epoch, NatsError> {
-    let deadline = Instant::now() + SETUP_PATIENCE;
+    let deadline = Instant::now() + SETUP_TIMEOUT;
     let mut seen = None;
     loop {
         match create_or_update(context, names, log).await {
@@ -111,23 +111,23 @@ pub(super) async fn set_up(
                 if seen.replace(epoch) == Some(epoch) || Instant::now() >= deadline {
                     return Ok(epoch);
                 }
-                sleep(SECOND_LOOK).await;
+                sleep(RECHECK_PAUSE).await;
             }
             // Refused: the server would give the same answer again.
-            Err(Failure::Final(error)) => return Err(names.refused(error)),
-            Err(Failure::Again(error)) if Instant::now() >= deadline => {
+            Err(AttemptError::Final(error)) => return Err(names.refused(error)),
+            Err(AttemptError::Retryable(error)) if Instant::now() >= deadline => {
                 return Err(names.refused(error));
             }
-            Err(Failure::Again(_)) => sleep(RETRY_PAUSE).await,
+            Err(AttemptError::Retryable(_)) => sleep(RETRY_PAUSE).await,
         }
     }
 }
 
 async fn create_or_update(
     context: &Context,
-    names: &Names,
+    names: &StreamNames,
     log: &LogConfig,
-) -> Result<Info, Failure> {
+) -> Result<Info, AttemptError> {
     let wanted = names.config(log);
     let stream = match context.get_stream(&names.stream).await {
         Ok(stream) => stream,
@@ -155,14 +155,14 @@ async fn create_or_update(
 
 impl JetStreamLog {
     /// Both ends of the log, according to the stream's leader.
-    pub(super) async fn current_head(&self) -> Result<Head, Failure> {
+    pub(super) async fn current_head(&self) -> Result<Head, AttemptError> {
         let info = self.stream.get_info().await?;
         let epoch = self.names.epoch(&info);
         if epoch != self.epoch {
             // The stream was deleted and recreated: the epoch and the sequences of this handle do
             // not apply to it.
             let source = "the stream was deleted and recreated; restart to use it".into();
-            return Err(Failure::Final(EventLogError::Unavailable {
+            return Err(AttemptError::Final(EventLogError::Unavailable {
                 op: "answer",
                 source,
             }));
