@@ -1,4 +1,4 @@
-//! A case of the suite, and how the files of a port list theirs.
+//! A case of the suite, and the macro with which the files of a port list theirs.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use futures_util::future::BoxFuture;
 
 use crate::{Abilities, Harness};
 
-/// What an adapter has to be able to do for a case to make sense.
+/// The ability that an adapter must have for a case to make sense.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Needs {
-    /// Nothing: the clause holds for every adapter.
+pub(crate) enum RequiredAbility {
+    /// None: the clause holds for every adapter.
     Nothing,
     /// [`Abilities::durable`].
     Durable,
@@ -21,13 +21,13 @@ pub(crate) enum Needs {
     ForeignBytes,
 }
 
-impl Needs {
-    /// Why an adapter with these abilities cannot run the case.
+impl RequiredAbility {
+    /// The reason why an adapter with these abilities cannot run the case.
     pub(crate) fn unmet(self, abilities: Abilities) -> Option<&'static str> {
         let (met, reason) = match self {
             Self::Nothing => (true, ""),
-            Self::Durable => (abilities.durable, "keeps nothing over a reopen"),
-            Self::Shared => (abilities.shared, "has one handle only"),
+            Self::Durable => (abilities.durable, "keeps no data across a reopen"),
+            Self::Shared => (abilities.shared, "has only one handle"),
             Self::Reconnecting => (abilities.reconnecting, "has no connection to lose"),
             Self::ForeignBytes => (abilities.foreign_bytes, "carries no bytes"),
         };
@@ -35,28 +35,28 @@ impl Needs {
     }
 }
 
-/// What a case does.
-pub(crate) type Body = fn(Arc<dyn Harness>) -> BoxFuture<'static, anyhow::Result<()>>;
+/// The function that checks a case.
+pub(crate) type CaseFn = fn(Arc<dyn Harness>) -> BoxFuture<'static, anyhow::Result<()>>;
 
-/// One promise, checked.
+/// One clause of a port and the function that checks it.
 pub(crate) struct Case {
-    /// The clause, as the port's doc comment numbers it.
+    /// The number of the clause in the port's doc comment.
     pub(crate) clause: &'static str,
-    /// The function's name: what is promised.
+    /// The function's name, which states the promise.
     pub(crate) promise: &'static str,
-    /// What the adapter must be able to do.
-    pub(crate) needs: Needs,
-    /// The check.
-    pub(crate) body: Body,
+    /// The ability that the case requires of the adapter.
+    pub(crate) needs: RequiredAbility,
+    /// The function that checks the promise.
+    pub(crate) body: CaseFn,
 }
 
-/// Lists cases: clause, what it needs, and the async function that checks it.
+/// Lists cases: the clause, the required ability, and the async function that checks it.
 macro_rules! cases {
     ($($clause:literal $needs:ident $function:path;)*) => {
         pub(crate) const CASES: &[$crate::case::Case] = &[$($crate::case::Case {
             clause: $clause,
             promise: stringify!($function),
-            needs: $crate::case::Needs::$needs,
+            needs: $crate::case::RequiredAbility::$needs,
             body: |harness| Box::pin($function(harness)),
         }),*];
     };

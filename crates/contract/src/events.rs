@@ -1,4 +1,4 @@
-//! Events to test with: varied, and the same for the same number.
+//! Events for tests: varied, and always the same for the same number.
 
 use std::time::Duration;
 
@@ -8,10 +8,11 @@ use model::{
     TraceContext,
 };
 
-/// When [`event`] number 0 was received.
+/// The receive time of [`event`] number 0.
 const FIRST_RECEIVED_AT: Timestamp = Timestamp::from_unix_millis(1_790_000_000_000);
 
-/// The `n`-th event. Facts, JSON and trace vary with `n`; it was received `n` seconds after number 0.
+/// The `n`-th event. Facts, JSON and trace vary with `n`; its receive time is `n` seconds after
+/// that of number 0.
 #[must_use]
 pub fn event(n: u64) -> StoredEvent {
     event_received_at(n, FIRST_RECEIVED_AT.plus(Duration::from_secs(n)))
@@ -23,13 +24,13 @@ pub fn events(from: u64, to: u64) -> Vec<StoredEvent> {
     (from..to).map(event).collect()
 }
 
-/// One of the known names, or one that only a newer build knows: a log keeps that too.
+/// One of the known names, or one that only a newer build knows: a log must store that too.
 fn pick<T: Clone>(place: usize, known: &[T], newer: &str, open: fn(&str) -> T) -> T {
     let known = known.get(place % (known.len() + 1));
     known.cloned().unwrap_or_else(|| open(newer))
 }
 
-/// The `n`-th event, received at another time.
+/// The `n`-th event with another receive time.
 #[must_use]
 pub fn event_received_at(n: u64, received_at: Timestamp) -> StoredEvent {
     let place = usize::try_from(n).unwrap_or(usize::MAX);
@@ -67,7 +68,8 @@ fn id(n: u64) -> EventId {
     EventId::new(&text).expect("visible ASCII")
 }
 
-/// JSON whose bytes a store could be tempted to change: spaces, key order, escapes, non-ASCII, no body.
+/// JSON with bytes that a store could be tempted to change: spaces, key order, escapes, non-ASCII,
+/// no body.
 fn json(n: u64, facts: &EventFacts) -> Bytes {
     let title = serde_json::Value::from(format!("Ärger \"{n}\" \\ \n \u{1f980} \u{0}"));
     let filler = "x".repeat(usize::try_from(n % 11).unwrap_or(0) * 150);

@@ -1,4 +1,4 @@
-//! What an adapter tells the suite: what it can do, and how to make a fresh port.
+//! The adapter's description for the suite: its abilities, and a way to create a fresh port.
 
 use std::{
     any::Any,
@@ -19,66 +19,69 @@ use futures_util::future::BoxFuture;
 use model::ManualClock;
 use ports::{Bus, EventLog, Mailbox, SessionLock, SessionStore, TaskStore, Topic};
 
-/// The ports that have a suite.
+/// The ports for which a suite exists.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Port {
     /// [`ports::EventLog`], clauses EL-…
     EventLog,
     /// [`ports::SessionStore`] with [`ports::Mailbox`], [`ports::SessionLock`] and
-    /// [`ports::TaskStore`], clauses SS-…, MB-…, LK-… and TS-…: one adapter has all four, as a mailbox
-    /// lives as long as its session, and what edges share is in one place.
+    /// [`ports::TaskStore`], clauses SS-…, MB-…, LK-… and TS-…: one adapter implements all four,
+    /// because a mailbox has the lifetime of its session and all state shared by edges is in one
+    /// place.
     SessionStore,
     /// [`ports::Bus`], clauses BU-…
     Bus,
 }
 
-/// What an adapter can do beyond the clauses that hold for everyone. What is `false` here makes the
-/// clauses that need it *ignored*, with that as the reason.
+/// Abilities of an adapter beyond the clauses that hold for every adapter. A `false` here makes the
+/// clauses that need the ability *ignored*, with that as the reason.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Abilities {
-    /// Keeps what it acknowledged over a reopen: the fixture has `handles.reopen`.
+    /// Acknowledged data survives a reopen: the fixture has `handles.reopen`.
     pub durable: bool,
-    /// Several handles, as if in several processes, see the same: the fixture has `handles.peer`.
+    /// Several handles, as if in several processes, see the same data: the fixture has
+    /// `handles.peer`.
     pub shared: bool,
-    /// Has a connection that can be lost and comes back (bus only): the fixture has `cut`.
+    /// Has a connection that can be lost and re-established (bus only): the fixture has `cut`.
     pub reconnecting: bool,
-    /// Carries bytes that somebody else could have written (bus only): the fixture has `foreign`.
+    /// Carries bytes that another program could have written (bus only): the fixture has `foreign`.
     pub foreign_bytes: bool,
 }
 
-/// Makes fresh ports of one adapter. Each call gives a port that shares nothing with any other call's
-/// (own file, key prefix, stream name, subject prefix: see [`unique_name`]).
+/// Creates fresh ports of one adapter. The port of each call shares nothing with that of any other
+/// call (it has its own file, key prefix, stream name, or subject prefix: see [`unique_name`]).
 #[async_trait]
 pub trait Harness: Send + Sync + 'static {
-    /// The adapter's name, as it stands before each case: `sqlite`, `redis`, `jetstream`, …
+    /// The adapter's name, which prefixes the name of each case: `sqlite`, `redis`, `jetstream`, …
     fn backend(&self) -> &'static str;
 
-    /// What the adapter can do for a port; `None` if it does not have that port at all.
+    /// The adapter's abilities for a port; `None` if it does not implement the port.
     fn abilities(&self, port: Port) -> Option<Abilities>;
 
-    /// A fresh, empty log.
+    /// Creates a fresh, empty log.
     async fn event_log(&self) -> anyhow::Result<EventLogFixture> {
         bail!("{} has no event log", self.backend())
     }
 
-    /// A fresh, empty session store.
+    /// Creates a fresh, empty session store.
     async fn session_store(&self) -> anyhow::Result<SessionStoreFixture> {
         bail!("{} has no session store", self.backend())
     }
 
-    /// A fresh bus on which nobody else speaks.
+    /// Creates a fresh bus without other publishers.
     async fn bus(&self) -> anyhow::Result<BusFixture> {
         bail!("{} has no bus", self.backend())
     }
 }
 
-/// Opens another handle; make one with [`opener`].
-pub type Opener<P> = Box<dyn Fn() -> BoxFuture<'static, anyhow::Result<Arc<P>>> + Send + Sync>;
-/// Does something to the backend; make one with [`hook`].
-pub type Hook = Box<dyn Fn() -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
+/// Opens another handle; create one with [`handle_opener`].
+pub type HandleOpener<P> =
+    Box<dyn Fn() -> BoxFuture<'static, anyhow::Result<Arc<P>>> + Send + Sync>;
+/// Performs an action on the backend; create one with [`backend_hook`].
+pub type BackendHook = Box<dyn Fn() -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
 
-/// Makes an [`Opener`] from an async closure.
-pub fn opener<P, F, Fut>(open: F) -> Opener<P>
+/// Creates a [`HandleOpener`] from an async closure.
+pub fn handle_opener<P, F, Fut>(open: F) -> HandleOpener<P>
 where
     P: ?Sized + 'static,
     F: Fn() -> Fut + Send + Sync + 'static,
@@ -87,8 +90,8 @@ where
     Box::new(move || Box::pin(open()))
 }
 
-/// Makes a [`Hook`] from an async closure.
-pub fn hook<F, Fut>(act: F) -> Hook
+/// Creates a [`BackendHook`] from an async closure.
+pub fn backend_hook<F, Fut>(act: F) -> BackendHook
 where
     F: Fn() -> Fut + Send + Sync + 'static,
     Fut: Future<Output = anyhow::Result<()>> + Send + 'static,
@@ -96,14 +99,15 @@ where
     Box::new(move || Box::pin(act()))
 }
 
-/// Other handles on what a fixture's port stands on.
+/// Other handles on the backend of a fixture's port.
 pub struct Handles<P: ?Sized> {
-    /// A second, independent handle (own connection) beside the ones that are open. `shared` needs it.
-    pub peer: Option<Opener<P>>,
-    /// Closes every handle that the fixture gave out, as a clean end of the process would, and opens
-    /// again. The suite does not use older handles afterwards. `durable` needs it.
-    pub reopen: Option<Opener<P>>,
-    /// Kept until the case is over: a temporary folder, a server, a prefix that is purged on drop.
+    /// Opens a second, independent handle (with its own connection) beside the open ones. `shared`
+    /// needs it.
+    pub peer: Option<HandleOpener<P>>,
+    /// Closes every handle of the fixture, as a clean end of the process would, and opens a new
+    /// one. The suite does not use older handles afterwards. `durable` needs it.
+    pub reopen: Option<HandleOpener<P>>,
+    /// Kept until the case ends: a temporary folder, a server, a prefix that is purged on drop.
     pub guard: Option<Box<dyn Any + Send + Sync>>,
 }
 
@@ -162,12 +166,13 @@ impl EventLogFixture {
     }
 }
 
-/// Time to live where the backend's own clock decides: long enough for a call, short enough to wait for.
+/// Time to live if the backend's own clock decides: long enough for a call, short enough to wait
+/// for.
 const REAL_TTL: Duration = Duration::from_millis(300);
-/// Time to live where the suite moves the clock.
+/// Time to live if the suite controls the clock.
 const MANUAL_TTL: Duration = Duration::from_secs(60);
 
-/// What an adapter for sessions has to be.
+/// The ports that an adapter for sessions has to implement.
 pub trait SessionPorts: SessionStore + Mailbox + SessionLock + TaskStore {}
 
 impl<T: SessionStore + Mailbox + SessionLock + TaskStore> SessionPorts for T {}
@@ -177,7 +182,7 @@ impl<T: SessionStore + Mailbox + SessionLock + TaskStore> SessionPorts for T {}
 pub struct SessionStoreFixture {
     /// The store, empty.
     pub store: Arc<dyn SessionPorts>,
-    /// The clock that the store and its other handles go by, if the adapter takes one. Without it the
+    /// The clock of the store and its other handles, if the adapter accepts one. Without it the
     /// suite uses times to live of 300 ms and waits.
     pub clock: Option<Arc<ManualClock>>,
     /// Other handles on it.
@@ -185,7 +190,7 @@ pub struct SessionStoreFixture {
 }
 
 impl SessionStoreFixture {
-    /// A store without other handles, that goes by the real clock.
+    /// A store without other handles that uses the real clock.
     #[must_use]
     pub fn new(store: Arc<dyn SessionPorts>) -> Self {
         Self {
@@ -204,8 +209,8 @@ impl SessionStoreFixture {
         }
     }
 
-    /// Lets time pass: moves the clock, or really waits.
-    pub(crate) async fn pass(&self, time: Duration) {
+    /// Lets time pass: advances the clock, or waits.
+    pub(crate) async fn advance_time(&self, time: Duration) {
         match &self.clock {
             Some(clock) => clock.advance(time),
             None => tokio::time::sleep(time).await,
@@ -213,12 +218,12 @@ impl SessionStoreFixture {
     }
 }
 
-/// A way to write on the bus what is not ours, and to see that it was noticed.
+/// A way to publish bytes that are not Forgewire messages, and to observe that they were counted.
 pub struct ForeignBytes {
-    /// Publishes raw bytes on a topic, past our encoding.
+    /// Publishes raw bytes on a topic, bypassing the adapter's encoding.
     #[allow(clippy::type_complexity, reason = "one closure, named by its field")]
     pub inject: Box<dyn Fn(Topic, Bytes) -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>,
-    /// How many messages the fixture's bus has dropped because they did not decode.
+    /// Number of messages that the fixture's bus has dropped because they did not decode.
     pub dropped: Box<dyn Fn() -> u64 + Send + Sync>,
 }
 
@@ -232,12 +237,13 @@ impl fmt::Debug for ForeignBytes {
 pub struct BusFixture {
     /// The bus.
     pub bus: Arc<dyn Bus>,
-    /// How many unread messages certainly overflow one subscription (BU-05). Keep it small in tests.
+    /// Number of unread messages that is certain to overflow one subscription (BU-05). Keep it
+    /// small in tests.
     pub overflow_messages: usize,
-    /// Cuts the connection of `bus` without a goodbye and lets it come back: returns once it is cut,
-    /// and the backend accepts connections again. `reconnecting` needs it.
-    pub cut: Option<Hook>,
-    /// Writes foreign bytes. `foreign_bytes` needs it.
+    /// Cuts the connection of `bus` without a clean close and lets it reconnect: returns once the
+    /// connection is cut and the backend accepts connections again. `reconnecting` needs it.
+    pub cut: Option<BackendHook>,
+    /// Publishes foreign bytes. `foreign_bytes` needs it.
     pub foreign: Option<ForeignBytes>,
     /// Other handles on it; `reopen` is not used.
     pub handles: Handles<dyn Bus>,

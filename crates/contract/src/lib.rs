@@ -1,8 +1,8 @@
-//! The one contract suite that every adapter of a port has to pass.
+//! The contract suite that every adapter of a port has to pass.
 //!
-//! A port's doc comment numbers its promises (`EL-01`…, `SS-01`…, `TS-01`…). Each number is at least one
-//! case here, and a test of this crate fails when a number has no case or a case no number. An adapter
-//! says how to make a fresh, isolated port ([`Harness`]) and gets every case:
+//! A port's doc comment numbers its promises (`EL-01`…, `SS-01`…, `TS-01`…). Each number has at
+//! least one case here, and a test of this crate fails if a number has no case or a case no number.
+//! An adapter defines how to create a fresh, isolated port ([`Harness`]) and runs every case:
 //!
 //! ```toml
 //! [[test]]
@@ -37,12 +37,12 @@
 //!     }
 //!
 //!     async fn session_store(&self) -> anyhow::Result<SessionStoreFixture> {
-//!         let namespace = contract::unique_name(); // nobody else's sessions in here
+//!         let namespace = contract::unique_name(); // isolates this case's sessions
 //!         let clock = Arc::new(ManualClock::at(Timestamp::default()));
 //!         let store = MyStore::new(&namespace, clock.clone());
 //!         let mut fixture = SessionStoreFixture::new(store);
-//!         fixture.clock = Some(clock.clone()); // leave out when the server keeps the time
-//!         fixture.handles.peer = Some(contract::opener(move || {
+//!         fixture.clock = Some(clock.clone()); // omit if the server keeps the time
+//!         fixture.handles.peer = Some(contract::handle_opener(move || {
 //!             let (namespace, clock) = (namespace.clone(), clock.clone());
 //!             async move { Ok(MyStore::new(&namespace, clock)) }
 //!         }));
@@ -55,8 +55,8 @@
 //! }
 //! ```
 //!
-//! What an adapter cannot do is *ignored with the reason in the case's name*, never passed. A case has
-//! 30 s and a runtime with four threads of its own; cases run beside each other.
+//! Cases that need a missing ability are *ignored with the reason in the case's name*, never
+//! passed. A case has 30 s and its own runtime with four threads; cases run in parallel.
 
 mod bus;
 mod case;
@@ -73,8 +73,8 @@ mod task_store;
 pub use async_trait::async_trait;
 pub use events::{event, event_received_at, events};
 pub use harness::{
-    Abilities, BusFixture, EventLogFixture, ForeignBytes, Handles, Harness, Hook, Opener, Port,
-    SessionPorts, SessionStoreFixture, hook, opener, unique_name,
+    Abilities, BackendHook, BusFixture, EventLogFixture, ForeignBytes, HandleOpener, Handles,
+    Harness, Port, SessionPorts, SessionStoreFixture, backend_hook, handle_opener, unique_name,
 };
 pub use run::run;
 pub use sessions::session;

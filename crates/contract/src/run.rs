@@ -10,13 +10,13 @@ use crate::{
     task_store,
 };
 
-/// How long one case may take.
+/// Maximum duration of one case.
 const CASE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Threads of a case's runtime: enough that tasks of a case really run beside each other.
+/// Threads of a case's runtime: enough for the tasks of a case to run in parallel.
 const CASE_THREADS: usize = 4;
 
-/// Runs the suite against an adapter: the whole `main` of its `tests/contract.rs`. Takes the arguments
-/// that every Rust test takes. Cases for ports that the adapter does not have are left out.
+/// Runs the suite against an adapter: this is the whole `main` of its `tests/contract.rs`. Accepts
+/// the arguments of every Rust test. Omits the cases of ports that the adapter does not implement.
 #[must_use]
 pub fn run(harness: impl Harness) -> ExitCode {
     let arguments = Arguments::from_args();
@@ -56,7 +56,7 @@ fn trial(case: &'static Case, abilities: Abilities, harness: Arc<dyn Harness>) -
         .trim();
     let name = format!("{}::{}::{promise}", harness.backend(), case.clause);
     match case.needs.unmet(abilities) {
-        // `--include-ignored` must not turn it into a pass either.
+        // `--include-ignored` must not make it pass either.
         Some(reason) => Trial::ignorable_test(format!("{name} (cannot: {reason})"), move || {
             Ok(Completion::ignored_with(reason))
         })
@@ -74,7 +74,8 @@ fn run_case(case: &Case, harness: Arc<dyn Harness>) -> Result<(), Failed> {
         .map_err(|error| format!("{error:#}"))?;
     let body = case.body;
     let outcome = runtime.block_on(async move {
-        // In a task of its own: a panic becomes an error, and the runtime ends in an orderly way.
+        // Runs in its own task, so that a panic becomes an error and the runtime shuts down in an
+        // orderly way.
         let task = tokio::spawn(body(harness));
         let stop = task.abort_handle();
         tokio::time::timeout(CASE_TIMEOUT, task)
@@ -110,7 +111,7 @@ mod tests {
         include_str!("../../ports/src/bus.rs"),
     ];
 
-    /// Clauses as the ports number them: lines that begin with `/// - **XX-nn**`.
+    /// The clauses in the ports' sources: lines that begin with `/// - **XX-nn**`.
     fn promised() -> BTreeSet<&'static str> {
         let lines = SOURCES.iter().flat_map(|source| source.lines());
         lines

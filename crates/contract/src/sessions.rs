@@ -1,4 +1,4 @@
-//! Sessions to test with.
+//! Sessions for tests.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use model::{
 };
 use ports::SessionLimits;
 
-/// Bounds that no case reaches that is not about them.
+/// Bounds that only the cases about bounds reach.
 pub(crate) const ROOMY: SessionLimits = SessionLimits {
     max_sessions: 1_000_000,
     max_sessions_per_owner: 1_000_000,
@@ -32,7 +32,8 @@ fn subscription(name: &str, filters: Vec<Filter>) -> Subscription {
     }
 }
 
-/// The `n`-th session: every field filled, varied by `n`. Ids sort like numbers up to 9999.
+/// The `n`-th session: every field is filled, and varies with `n`. Ids sort like numbers up to
+/// 9999.
 #[must_use]
 pub fn session(n: u64) -> Session {
     let bugs = Filter {

@@ -1,25 +1,25 @@
-//! What can be set, and every bound with its reason.
+//! Settings, and every bound with its reason.
 
 use std::{fmt, time::Duration};
 
-/// How to connect.
+/// Settings of the connection.
 #[derive(Clone)]
 pub struct NatsConfig {
     /// Servers, separated by commas: `nats://host:4222`, `tls://…`, with credentials if needed
     /// (`nats://user:password@host`, `nats://token@host`).
     pub url: String,
-    /// The name that the server's monitoring shows for this connection.
+    /// The name of this connection in the server's monitoring.
     pub client_name: String,
-    /// Goes before every subject (`<prefix>.mcp.broadcast`) and stream name
-    /// (`<prefix>_FORGEWIRE_EVENTS`), so that several installations, or tests, share a server.
-    /// Letters, digits, `-` and `_`; empty for none.
+    /// Prefix of every subject (`<prefix>.mcp.broadcast`) and stream name
+    /// (`<prefix>_FORGEWIRE_EVENTS`), so that several installations, or tests, can share a server.
+    /// Letters, digits, `-` and `_`; empty for no prefix.
     pub prefix: String,
-    /// How long [`crate::NatsConnection::connect`] tries before it gives up.
+    /// Maximum time that [`crate::NatsConnection::connect`] keeps trying before it fails.
     pub startup_timeout: Duration,
 }
 
 impl NatsConfig {
-    /// Connects to `url`, without a prefix; tries for 10 s.
+    /// Settings for `url` without a prefix, with a startup timeout of 10 s.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self {
@@ -31,7 +31,7 @@ impl NatsConfig {
     }
 }
 
-/// Leaves the URL out: it may hold a password.
+/// Omits the URL, because it may contain a password.
 impl fmt::Debug for NatsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NatsConfig")
@@ -45,14 +45,15 @@ impl fmt::Debug for NatsConfig {
 /// Bounds of the bus.
 #[derive(Clone, Debug)]
 pub struct BusConfig {
-    /// Messages that one subscription keeps for a reader that does not read; then it gets a gap.
+    /// Maximum number of messages that one subscription queues for a slow reader; beyond that it
+    /// gets a gap.
     pub queue_messages: usize,
-    /// Bytes that one subscription keeps; then it gets a gap.
+    /// Maximum bytes that one subscription queues; beyond that it gets a gap.
     pub queue_bytes: usize,
 }
 
 impl Default for BusConfig {
-    /// 4,096 messages, 32 MiB: a second of a busy bus, and four of the largest messages.
+    /// 4,096 messages and 32 MiB: one second of a busy bus, and four of the largest messages.
     fn default() -> Self {
         Self {
             queue_messages: 4096,
@@ -61,15 +62,15 @@ impl Default for BusConfig {
     }
 }
 
-/// What the event log's stream looks like.
+/// Settings of the event log's stream.
 #[derive(Clone, Debug)]
 pub struct LogConfig {
-    /// How long the server keeps an event; `None` keeps all. Dedupe reaches as far back, so at
-    /// least the three days for which GitHub redelivers.
+    /// How long the server keeps an event; `None` keeps all events. Deduplication covers the same
+    /// period, so set at least the three days for which GitHub redelivers.
     pub retention: Option<Duration>,
-    /// Copies in a NATS cluster: 1, 3 or 5.
+    /// Number of copies in a NATS cluster: 1, 3 or 5.
     pub replicas: usize,
-    /// How long one call may take, outages and retries included.
+    /// Maximum duration of one call, including outages and retries.
     pub deadline: Duration,
 }
 
@@ -84,20 +85,23 @@ impl Default for LogConfig {
     }
 }
 
-/// One TCP connect with the handshake.
+/// Timeout of one TCP connect including the handshake.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// One request to the server and back. Shorter than a call's deadline, so that a lost one is
-/// retried.
+/// Timeout of one request to the server and its answer. Shorter than the deadline of a call, so
+/// that a lost request is retried.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
-/// A connection that is silent for two of these is closed (the driver's own default is a minute).
+/// A connection that is silent for two of these intervals is closed (the driver's default is a
+/// minute).
 pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(2);
-/// Shortest and longest pause between two tries to reconnect. There is no last try.
+/// Shortest and longest pause between reconnection attempts. The number of attempts is not limited.
 pub(crate) const RECONNECT_PAUSE: (Duration, Duration) =
     (Duration::from_millis(20), Duration::from_secs(1));
-/// Pause before a call is tried again within its deadline.
+/// Pause before a call is retried within its deadline.
 pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(50);
-/// Commands that the driver keeps for the socket; a publisher beyond that waits (and times out).
+/// Maximum number of commands that the driver buffers for the socket; beyond that a publisher waits
+/// (and times out).
 pub(crate) const CLIENT_COMMANDS: usize = 4096;
-/// Messages that the driver keeps per subscription. More than the largest page of the log, and than
-/// what arrives while a loaded machine does not schedule the task that takes them out.
+/// Maximum number of messages that the driver buffers per subscription. Larger than the largest
+/// page of the log, and than the number of messages that arrive while a loaded machine does not
+/// schedule the receiving task.
 pub(crate) const SUBSCRIPTION_MESSAGES: usize = 16 * 1024;

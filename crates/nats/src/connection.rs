@@ -1,4 +1,4 @@
-//! One connection that reconnects for ever, and knows when messages were lost.
+//! A connection that always reconnects, and detects that messages may have been lost.
 
 use std::{
     fmt,
@@ -28,10 +28,11 @@ use crate::{
     credentials,
 };
 
-/// How often losses are looked for without any event; events of the driver can get lost as well.
+/// Interval of checks for losses without an event, because the driver's events can get lost as
+/// well.
 const LOSS_POLL: Duration = Duration::from_secs(1);
 
-/// A connection to NATS, shared by clones. It reconnects for ever; dropping the last clone closes
+/// A connection to NATS, shared by its clones. It always reconnects; dropping the last clone closes
 /// it.
 #[derive(Clone)]
 pub struct NatsConnection {
@@ -41,7 +42,7 @@ pub struct NatsConnection {
 struct Inner {
     client: Client,
     prefix: String,
-    /// How often subscriptions were set up again after a loss.
+    /// Number of times that subscriptions were re-established after a loss.
     resyncs: watch::Receiver<u64>,
     watcher: AbortHandle,
 }
@@ -60,7 +61,7 @@ impl fmt::Debug for NatsConnection {
     }
 }
 
-/// What the driver's event callback leaves for the watcher.
+/// Signals from the driver's event callback to the watcher.
 #[derive(Default)]
 struct Signals {
     slow_consumers: AtomicU64,
@@ -68,7 +69,7 @@ struct Signals {
 }
 
 impl NatsConnection {
-    /// Connects; tries until `startup_timeout` is over.
+    /// Connects; retries until `startup_timeout` has passed.
     ///
     /// # Errors
     /// The configuration is unusable, the credentials are refused, or no server answers in time.
@@ -94,7 +95,7 @@ impl NatsConnection {
         &self.inner.client
     }
 
-    /// A subject of ours.
+    /// A subject with this installation's prefix.
     pub(crate) fn subject(&self, name: &str) -> String {
         match self.inner.prefix.as_str() {
             "" => name.to_owned(),
@@ -102,7 +103,7 @@ impl NatsConnection {
         }
     }
 
-    /// A stream of ours.
+    /// A stream name with this installation's prefix.
     pub(crate) fn stream_name(&self, name: &str) -> String {
         match self.inner.prefix.as_str() {
             "" => name.to_owned(),
@@ -114,14 +115,14 @@ impl NatsConnection {
         self.client().connection_state() == State::Connected
     }
 
-    /// Rises each time that messages may have been lost and every subscription works again.
+    /// Increases each time that messages may have been lost and every subscription works again.
     pub(crate) fn resyncs(&self) -> watch::Receiver<u64> {
         let mut resyncs = self.inner.resyncs.clone();
         resyncs.mark_unchanged();
         resyncs
     }
 
-    /// Waits until the server has taken in everything that this connection sent so far.
+    /// Waits until the server has processed everything that this connection has sent so far.
     pub(crate) async fn round_trip(&self) -> Result<(), Source> {
         round_trip(self.client()).await
     }
@@ -132,11 +133,11 @@ fn check_prefix(prefix: &str) -> Result<(), NatsError> {
     if prefix.len() <= 64 && prefix.bytes().all(fits) {
         return Ok(());
     }
-    let what = "the prefix has letters, digits, '-' and '_' only, at most 64";
+    let what = "the prefix may contain only letters, digits, '-' and '_', up to 64 characters";
     Err(NatsError::Config { what })
 }
 
-/// Every setting that the driver's default would leave too long or unbounded.
+/// Sets every option whose default in the driver would be too long or unbounded.
 fn options(config: &NatsConfig, signals: &Arc<Signals>) -> ConnectOptions {
     let signals = Arc::clone(signals);
     ConnectOptions::new()
@@ -149,12 +150,12 @@ fn options(config: &NatsConfig, signals: &Arc<Signals>) -> ConnectOptions {
         .subscription_capacity(SUBSCRIPTION_MESSAGES)
         .reconnect_delay_callback(reconnect_pause)
         .event_callback(move |event| {
-            take_note(&signals, &event);
+            record_driver_event(&signals, &event);
             std::future::ready(())
         })
 }
 
-/// No pause before the first try, then doubling.
+/// No pause before the first attempt, then pauses that double.
 fn reconnect_pause(attempt: usize) -> Duration {
     let doublings = u32::try_from(attempt.saturating_sub(2))
         .unwrap_or(u32::MAX)
@@ -165,7 +166,7 @@ fn reconnect_pause(attempt: usize) -> Duration {
     }
 }
 
-fn take_note(signals: &Signals, event: &Event) {
+fn record_driver_event(signals: &Signals, event: &Event) {
     match event {
         Event::Connected => info!("connected to NATS"),
         Event::Disconnected => warn!("connection to NATS lost; reconnecting"),
@@ -180,9 +181,9 @@ fn take_note(signals: &Signals, event: &Event) {
 async fn connect(
     servers: &[ServerAddr],
     options: ConnectOptions,
-    patience: Duration,
+    startup_timeout: Duration,
 ) -> Result<Client, NatsError> {
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + startup_timeout;
     let mut attempt = 1;
     loop {
         let error = match options.clone().connect(servers).await {
@@ -197,7 +198,7 @@ async fn connect(
             }
             _ if Instant::now() >= deadline => {
                 return Err(NatsError::Unreachable {
-                    waited: patience,
+                    waited: startup_timeout,
                     source: error.into(),
                 });
             }
@@ -207,25 +208,25 @@ async fn connect(
     }
 }
 
-/// Turns lost connections and overflowing driver queues into one signal, given once every
-/// subscription works again: whoever then reads the store has everything that was said before, and
-/// hears everything that is said after.
+/// Turns lost connections and overflowing driver queues into one signal, sent once every
+/// subscription works again: a reader that then reads the store finds everything published before
+/// the signal, and receives everything published after it.
 async fn watch_losses(client: Client, signals: Arc<Signals>, resynced: watch::Sender<u64>) {
     let seen = || {
         let connects = client.statistics().connects.load(Ordering::SeqCst);
         (connects, signals.slow_consumers.load(Ordering::SeqCst))
     };
-    // The first connection is no loss.
+    // The first connection is not a loss.
     let mut known = (1, 0);
     loop {
-        // A timeout is as good as a signal: it only makes us look.
+        // A timeout is as good as a signal: either one only triggers the check.
         let _ = timeout(LOSS_POLL, signals.changed.notified()).await;
         let now = seen();
         if now == known {
             continue;
         }
-        // The driver sends subscriptions again before anything else, so one round trip proves them.
-        // If it fails, the next look tries again.
+        // The driver re-sends subscriptions before anything else, so one round trip proves them. If
+        // it fails, the next check tries again.
         if round_trip(&client).await.is_ok() {
             known = now;
             resynced.send_modify(|count| *count += 1);
@@ -233,8 +234,8 @@ async fn watch_losses(client: Client, signals: Arc<Signals>, resynced: watch::Se
     }
 }
 
-/// Sends a message to ourselves. Unlike a request to nobody, this does not depend on who else
-/// listens.
+/// Sends a message to an inbox of this connection. Unlike a request, it does not depend on other
+/// subscribers.
 async fn round_trip(client: &Client) -> Result<(), Source> {
     let echo = async {
         let inbox = client.new_inbox();

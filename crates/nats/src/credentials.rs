@@ -1,11 +1,11 @@
-//! Credentials leave the URL before the driver sees it: it does not use them from there, and it
-//! logs addresses.
+//! Removes credentials from the URL before it is passed to the driver, which does not use them from
+//! there and logs addresses.
 
 use async_nats::{ConnectOptions, ServerAddr};
 
 use crate::NatsError;
 
-/// The servers of a comma-separated list, without credentials, and options that carry the first
+/// Returns the servers of a comma-separated list without credentials, and options with the first
 /// credentials found.
 pub(crate) fn separate(
     url: &str,
@@ -45,7 +45,7 @@ pub(crate) fn separate(
     Ok((servers, options))
 }
 
-/// Undoes `%XX`; what is not that stays as it is.
+/// Decodes `%XX`; invalid escapes stay unchanged.
 fn percent_decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let (mut decoded, mut at) = (Vec::with_capacity(bytes.len()), 0);

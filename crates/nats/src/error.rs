@@ -1,48 +1,48 @@
-//! What can go wrong before there is a bus or a log.
+//! Errors before a bus or a log exists.
 
 use std::time::Duration;
 
 use model::{Classified, ErrorClass};
 use ports::Source;
 
-/// Why there is no connection, or no stream.
+/// An error of connecting or of setting up the stream.
 #[derive(Debug, thiserror::Error)]
 pub enum NatsError {
-    /// The configuration cannot work.
+    /// The configuration is invalid.
     #[error("NATS configuration: {what}")]
     Config {
-        /// What is wrong and what to write instead.
+        /// The problem, and how to correct it.
         what: &'static str,
     },
-    /// The URL is not one.
+    /// The URL is not a NATS URL.
     #[error("nats.url is not a NATS URL (write for instance nats://host:4222)")]
     Url {
-        /// What the parser said.
+        /// The parser's error.
         #[source]
         source: Source,
     },
-    /// The server does not accept our credentials.
+    /// The server rejects the credentials.
     #[error("the NATS server refuses the credentials of nats.url")]
     Refused {
-        /// What the server said.
+        /// The server's error.
         #[source]
         source: Source,
     },
     /// No server answers.
     #[error("no NATS server answers within {} s", waited.as_secs())]
     Unreachable {
-        /// How long we tried.
+        /// Duration of the attempts.
         waited: Duration,
-        /// What the last try said.
+        /// The error of the last attempt.
         #[source]
         source: Source,
     },
-    /// The stream cannot be made or changed.
+    /// The stream cannot be created or changed.
     #[error("JetStream stream {stream} cannot be set up")]
     Stream {
-        /// Its name.
+        /// The stream's name.
         stream: String,
-        /// What the server said.
+        /// The server's error.
         #[source]
         source: Source,
     },

@@ -1,25 +1,25 @@
 //! Bus and JetStream event log on NATS.
 //!
-//! | type | is |
+//! | type | purpose |
 //! | --- | --- |
-//! | [`NatsConnection`] | a connection that reconnects for ever, and knows when messages were lost |
+//! | [`NatsConnection`] | a connection that always reconnects, and detects that messages may have been lost |
 //! | [`NatsBus`] | [`ports::Bus`] on core NATS: `mcp.broadcast`, `mcp.session.<id>` |
 //! | [`JetStreamLog`] | [`ports::EventLog`] on one JetStream stream, `FORGEWIRE_EVENTS` |
 //!
 //! Works with nats-server 2.9 and later.
 //!
-//! # Durability, as it is
+//! # Durability
 //! An append is acknowledged once the stream's leader (and with several replicas a majority) has
-//! stored it. Whether that means "on the disk" is the server's setting, not ours: with
+//! stored it. Whether the event is then on the disk depends on the server's settings: with
 //! `sync_interval: always`, which exists from 2.10 on, every acknowledged event has been fsynced. A
-//! server without it, so every 2.9, fsyncs about every two minutes: what it acknowledged survives
-//! its own `kill -9` (the operating system has the pages) but not a power cut or a crash of the
-//! machine, unless other replicas live on. In production use 2.10.23 or later, `always`, and three
-//! replicas in three zones.
+//! server without this setting, which includes every 2.9, fsyncs about every two minutes:
+//! acknowledged events survive its own `kill -9` (the operating system holds the pages) but not a
+//! power cut or a crash of the machine, unless other replicas stay up. In production use 2.10.23 or
+//! later, `always`, and three replicas in three zones.
 //!
 //! # Secrets
-//! Credentials in the URL (`nats://user:password@host`, `nats://token@host`) go to the server and
-//! nowhere else: they are cut out before the driver, which logs addresses, sees the URL.
+//! Credentials in the URL (`nats://user:password@host`, `nats://token@host`) are sent only to the
+//! server: they are removed before the URL is passed to the driver, which logs addresses.
 
 mod bus;
 mod config;

@@ -1,11 +1,11 @@
-//! The bus and the event log against the contract suite. Each case has a server of its own, and
-//! "reopen" and "cut" mean that this server is killed with SIGKILL and started again.
+//! The contract suite on the bus and the event log. Each case has its own server, and "reopen" and
+//! "cut" mean that this server is killed with SIGKILL and started again.
 
 use std::{process::ExitCode, sync::Arc};
 
 use contract::{
-    Abilities, BusFixture, EventLogFixture, ForeignBytes, Handles, Harness, Opener, Port, hook,
-    opener,
+    Abilities, BusFixture, EventLogFixture, ForeignBytes, HandleOpener, Handles, Harness, Port,
+    backend_hook, handle_opener,
 };
 use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus, NatsConfig, NatsConnection};
 use ports::{Bus, EventLog};
@@ -24,7 +24,7 @@ async fn connect(url: &str) -> anyhow::Result<NatsConnection> {
 }
 
 async fn open_log(url: &str) -> anyhow::Result<Arc<dyn EventLog>> {
-    // Events of the suite were received at any time: nothing expires by age.
+    // The suite's events have arbitrary receive times, so no event may expire by age.
     let config = LogConfig {
         retention: None,
         ..LogConfig::default()
@@ -42,15 +42,15 @@ async fn open_bus(url: &str) -> anyhow::Result<NatsBus> {
     Ok(NatsBus::new(connect(url).await?, config))
 }
 
-fn another_log(url: String) -> Opener<dyn EventLog> {
-    opener(move || {
+fn another_log(url: String) -> HandleOpener<dyn EventLog> {
+    handle_opener(move || {
         let url = url.clone();
         async move { open_log(&url).await }
     })
 }
 
-fn restarted_log(server: Server) -> Opener<dyn EventLog> {
-    opener(move || {
+fn restarted_log(server: Server) -> HandleOpener<dyn EventLog> {
+    handle_opener(move || {
         let server = Arc::clone(&server);
         async move {
             let mut server = server.lock().await;
@@ -115,12 +115,12 @@ impl Harness for Nats {
             dropped: Box::new(move || counted.undecodable_messages()),
         });
         let cut = Arc::clone(&server);
-        fixture.cut = Some(hook(move || {
+        fixture.cut = Some(backend_hook(move || {
             let server = Arc::clone(&cut);
             async move { Ok(server.lock().await.restart()?) }
         }));
         fixture.handles.guard = Some(Box::new(server));
-        fixture.handles.peer = Some(opener(move || {
+        fixture.handles.peer = Some(handle_opener(move || {
             let url = url.clone();
             async move { Ok(Arc::new(open_bus(&url).await?) as Arc<dyn Bus>) }
         }));

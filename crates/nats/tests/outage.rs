@@ -1,4 +1,4 @@
-//! What happens while a server is gone, silent, or back again.
+//! Behaviour while a server is gone, silent, or back again.
 
 #![allow(
     clippy::unwrap_used,
@@ -39,7 +39,7 @@ fn batch(n: u64) -> Vec<StoredEvent> {
     contract::events(n * 3, n * 3 + 3)
 }
 
-/// Everything in the log, page by page.
+/// All events in the log, read page by page.
 async fn all(log: &JetStreamLog) -> Vec<(Sequence, model::EventId)> {
     let (mut after, mut events) = (Sequence::START, Vec::new());
     loop {
@@ -67,7 +67,8 @@ async fn a_server_that_is_killed_under_writers_loses_nothing_it_acknowledged() {
                 let mut acknowledged = Vec::new();
                 for n in 0..150 {
                     let batch = batch(writer * 1000 + n);
-                    // An error says nothing: the same batch again, until it is answered.
+                    // An error leaves the outcome open: send the same batch again until it is
+                    // acknowledged.
                     let answer = loop {
                         if let Ok(answer) = log.append(batch.clone()).await {
                             break answer;
@@ -105,7 +106,7 @@ async fn what_an_append_stored_in_an_earlier_try_is_no_duplicate_of_its_own() {
     let mut server = NatsServer::start().unwrap();
     let log = open(&server).await;
     for round in 0..5 {
-        // Killed at any point of the append; nobody else writes these events.
+        // Killed at any point of the append; no other append writes these events.
         let appending = tokio::spawn({
             let log = log.clone();
             async move {
@@ -121,7 +122,7 @@ async fn what_an_append_stored_in_an_earlier_try_is_no_duplicate_of_its_own() {
         let appended = appending.await.unwrap().unwrap();
         assert!(
             appended.iter().all(|one| !one.duplicate),
-            "nobody else wrote these"
+            "no other append wrote these"
         );
     }
 }

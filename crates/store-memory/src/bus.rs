@@ -1,4 +1,4 @@
-//! The bus of one process: a bounded queue per subscription.
+//! The bus of a single process, with a bounded queue per subscription.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,16 +15,17 @@ use model::TraceContext;
 use parking_lot::Mutex;
 use ports::{Bus, BusError, BusEvent, BusMessage, Subscription, Topic};
 
-/// A bus inside one process. A subscription holds at most `capacity` unread messages; at the bound the
-/// oldest are lost, and the subscriber gets [`BusEvent::Gap`] in their place. Dropping the bus ends the
-/// subscriptions.
+/// A bus inside one process. A subscription holds up to `capacity` unread messages; beyond that the
+/// oldest are dropped and the subscriber gets [`BusEvent::Gap`] in their place. Dropping the bus
+/// ends the subscriptions.
 pub struct InProcessBus {
     capacity: usize,
     topics: Arc<Topics>,
 }
 
-/// Who listens where. Lists are replaced, not changed, so that a publisher holds no lock while it wakes
-/// readers: a wake may drop a task, and with it a subscription, which needs the lock.
+/// Queues of the subscribers per topic. A list is replaced, never modified, so that a publisher
+/// holds no lock while it wakes readers: waking a reader may drop a task and with it a
+/// subscription, which needs the lock.
 #[derive(Default)]
 struct Topics(Mutex<HashMap<Topic, Arc<[Arc<Queue>]>>>);
 
@@ -36,7 +37,7 @@ struct Queue {
 #[derive(Default)]
 struct QueueState {
     unread: VecDeque<(BusMessage, Option<TraceContext>)>,
-    /// Messages before the first unread one were lost.
+    /// Messages before the first unread one were dropped.
     lagged: bool,
     closed: bool,
     reader: Option<Waker>,
@@ -51,7 +52,7 @@ impl fmt::Debug for InProcessBus {
 }
 
 impl InProcessBus {
-    /// A bus whose subscriptions hold at most `capacity` unread messages each.
+    /// Creates a bus whose subscriptions hold up to `capacity` unread messages each.
     #[must_use]
     pub fn new(capacity: NonZeroUsize) -> Self {
         Self {
@@ -121,7 +122,7 @@ impl Queue {
     }
 }
 
-/// The reading end of one queue.
+/// The receiving end of one queue.
 struct Reader {
     topic: Topic,
     queue: Arc<Queue>,

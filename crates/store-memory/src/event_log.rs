@@ -1,4 +1,4 @@
-//! An event log in memory: a ring of events and an index of their ids.
+//! An in-memory event log: a ring of events and an index of their ids.
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
@@ -11,15 +11,15 @@ use model::{Epoch, EventId, IdSource, Sequence, Sequenced, StoredEvent, Timestam
 use parking_lot::RwLock;
 use ports::{Appended, EventLog, EventLogError, Head, Page};
 
-/// A log that keeps the last `capacity` events. At the bound the oldest are trimmed, and a reader that
-/// was still there is told so (`resumes_after`).
+/// A log that keeps the last `capacity` events. Beyond that the oldest are trimmed, and a reader
+/// that had not read them yet learns this from `resumes_after`.
 pub struct MemoryEventLog {
     epoch: Epoch,
     capacity: usize,
     state: RwLock<State>,
 }
 
-/// Sequences are dense, so an event's place in `events` follows from its sequence.
+/// Sequences are dense, so the index of an event in `events` follows from its sequence.
 #[derive(Default)]
 struct State {
     events: VecDeque<StoredEvent>,
@@ -36,7 +36,7 @@ impl fmt::Debug for MemoryEventLog {
 }
 
 impl MemoryEventLog {
-    /// An empty log that holds at most `capacity` events; its epoch comes from `ids`.
+    /// Creates an empty log that holds up to `capacity` events; its epoch comes from `ids`.
     #[must_use]
     pub fn new(ids: &dyn IdSource, capacity: NonZeroUsize) -> Self {
         Self {
@@ -47,7 +47,7 @@ impl MemoryEventLog {
     }
 }
 
-/// A count as a distance of sequences.
+/// Converts a count to a distance between sequences.
 fn distance(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
@@ -57,7 +57,7 @@ impl State {
         Sequence(self.trimmed_through.0 + distance(self.events.len()))
     }
 
-    /// How many events the log holds up to and including a position.
+    /// The number of events that the log holds up to and including a position.
     fn held_through(&self, position: Sequence) -> usize {
         let held = position.0.saturating_sub(self.trimmed_through.0);
         usize::try_from(held)
@@ -96,7 +96,7 @@ impl State {
         self.trimmed_through.0 += distance(count);
     }
 
-    /// How many events at the front were received before a time.
+    /// The number of events at the front that were received before a time.
     fn older_front(&self, time: Timestamp) -> usize {
         let newer = self
             .events
@@ -110,9 +110,10 @@ impl State {
 impl EventLog for MemoryEventLog {
     async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>, EventLogError> {
         if events.len() > self.capacity {
-            // Stored, the first of them would be trimmed before anybody could read them.
+            // If they were stored, the first of them would be trimmed before any reader could read
+            // them.
             return Err(EventLogError::Overloaded {
-                what: "one append is more than the log holds",
+                what: "one append has more events than the log can hold",
             });
         }
         let mut state = self.state.write();

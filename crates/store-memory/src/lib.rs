@@ -1,15 +1,18 @@
-//! Ports in memory: for tests, demos, and the bus of a single process.
+//! In-memory implementations of the ports: for tests, demos, and the bus of a single process.
 //!
-//! Everything here has a bound and forgets at it, and everything is gone with the process. The log and
-//! the session store are for trying out; the bus is what `forgewire run` uses when all roles are in one
-//! process.
+//! Everything here is bounded, drops its oldest data or refuses writes at the bound, and is lost
+//! when the process ends. The log and the session store are for trying Forgewire out; the bus is
+//! what `forgewire run` uses when all roles run in one process.
 
 mod bus;
 mod event_log;
+mod lock_table;
 mod mailbox;
+mod mailbox_state;
 mod session_lock;
 mod session_store;
 mod task_store;
+mod task_table;
 
 pub use bus::InProcessBus;
 pub use event_log::MemoryEventLog;

@@ -1,207 +1,15 @@
-//! The mailbox of one session in memory.
-
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    ops::Bound,
-};
+//! [`ports::Mailbox`]: a mailbox is a part of the entry of its session.
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use model::{Sequence, Sequenced, SessionId, StreamId, Timestamp};
+use model::{Sequence, SessionId, StreamId};
 use ports::{Mailbox, MailboxError, MailboxLimits, MailboxPage};
 
-use crate::MemorySessionStore;
+use crate::{MemorySessionStore, mailbox_state::payload_bytes};
 
-/// Payloads of all sessions together. At the bound `append` is refused as overloaded until clients
-/// read, or sessions end.
+/// Maximum bytes of payload over all sessions. At this bound `append` is refused as overloaded
+/// until clients read or sessions end.
 const MAX_TOTAL_BYTES: u64 = 256 << 20;
-
-/// What a session has still to read.
-#[derive(Default)]
-pub(crate) struct Letters {
-    last: Sequence,
-    /// Streams that ended up to here may have been forgotten.
-    forgotten_through: Sequence,
-    bytes: u64,
-    messages: BTreeMap<Sequence, Message>,
-    streams: HashMap<StreamId, Stream>,
-}
-
-struct Message {
-    stream: StreamId,
-    at: Timestamp,
-    payload: Bytes,
-}
-
-#[derive(Default)]
-struct Stream {
-    opened: Sequence,
-    last: Sequence,
-    lost_through: Sequence,
-    closed: bool,
-    messages: BTreeSet<Sequence>,
-}
-
-/// A length as a number of bytes.
-fn size(payload: &Bytes) -> u64 {
-    u64::try_from(payload.len()).unwrap_or(u64::MAX)
-}
-
-fn count(length: usize) -> u32 {
-    u32::try_from(length).unwrap_or(u32::MAX)
-}
-
-impl Letters {
-    /// Bytes of payload that it holds.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    fn open(&mut self, id: &StreamId, limits: MailboxLimits) -> Result<Sequence, MailboxError> {
-        if let Some(stream) = self.streams.get(id) {
-            return if stream.closed {
-                Err(MailboxError::Closed)
-            } else {
-                Ok(stream.opened)
-            };
-        }
-        self.last = self.last.next();
-        self.add_stream(id, self.last, limits);
-        Ok(self.last)
-    }
-
-    fn add_stream(&mut self, id: &StreamId, opened: Sequence, limits: MailboxLimits) {
-        // Room first, so that the new one is not among those that may go.
-        while !self.streams.is_empty() && count(self.streams.len()) >= limits.max_streams {
-            self.forget_stream();
-        }
-        let stream = Stream {
-            opened,
-            last: opened,
-            lost_through: self.forgotten_through,
-            ..Stream::default()
-        };
-        self.streams.insert(id.clone(), stream);
-    }
-
-    fn forget_stream(&mut self) {
-        let first = self
-            .streams
-            .iter()
-            .min_by_key(|(_, stream)| (!stream.closed, stream.last));
-        let Some((id, last)) = first.map(|(id, stream)| (id.clone(), stream.last)) else {
-            return;
-        };
-        self.remove(&id, Sequence(u64::MAX));
-        self.streams.remove(&id);
-        self.forgotten_through = self.forgotten_through.max(last);
-    }
-
-    fn append(
-        &mut self,
-        id: &StreamId,
-        (payload, now): (Bytes, Timestamp),
-        limits: MailboxLimits,
-    ) -> Result<Sequence, MailboxError> {
-        if self.streams.get(id).is_some_and(|stream| stream.closed) {
-            return Err(MailboxError::Closed);
-        }
-        if !self.streams.contains_key(id) {
-            self.add_stream(id, self.last, limits);
-        }
-        self.last = self.last.next();
-        let sequence = self.last;
-        if let Some(stream) = self.streams.get_mut(id) {
-            stream.last = sequence;
-            stream.messages.insert(sequence);
-        }
-        self.bytes += size(&payload);
-        let message = Message {
-            stream: id.clone(),
-            at: now,
-            payload,
-        };
-        self.messages.insert(sequence, message);
-        self.keep_within(limits, now);
-        Ok(sequence)
-    }
-
-    fn keep_within(&mut self, limits: MailboxLimits, now: Timestamp) {
-        while let Some((first, message)) = self.messages.first_key_value() {
-            let (first, stream) = (*first, message.stream.clone());
-            let beyond = count(self.messages.len()) > limits.max_messages
-                || self.bytes > limits.max_bytes
-                || message.at.plus(limits.max_age) <= now;
-            if !beyond || first == self.last {
-                return;
-            }
-            self.remove(&stream, first);
-        }
-    }
-
-    /// Removes a stream's messages up to a position; gives how many.
-    fn remove(&mut self, id: &StreamId, through: Sequence) -> u64 {
-        let Some(stream) = self.streams.get_mut(id) else {
-            return 0;
-        };
-        let mut removed = 0;
-        while let Some(first) = stream.messages.first().copied().filter(|n| *n <= through) {
-            stream.messages.remove(&first);
-            stream.lost_through = first;
-            if let Some(message) = self.messages.remove(&first) {
-                self.bytes -= size(&message.payload);
-            }
-            removed += 1;
-        }
-        removed
-    }
-
-    fn page(&self, id: &StreamId, after: Sequence, limit: usize) -> MailboxPage {
-        let Some(stream) = self.streams.get(id) else {
-            let forgotten = self.forgotten_through;
-            return MailboxPage {
-                messages: Vec::new(),
-                through: after.max(forgotten),
-                at_head: true,
-                resumes_after: (after < forgotten).then_some(forgotten),
-                closed: forgotten > Sequence::START && after <= forgotten,
-            };
-        };
-        let mut rest = stream
-            .messages
-            .range((Bound::Excluded(after), Bound::Unbounded))
-            .peekable();
-        let (mut messages, mut bytes) = (Vec::new(), 0);
-        while let Some(sequence) = rest.peek().copied().copied() {
-            let payload = self.messages.get(&sequence).map(|one| one.payload.clone());
-            let item = payload.unwrap_or_default();
-            bytes += item.len();
-            let full = bytes > MailboxPage::MAX_BYTES && !messages.is_empty();
-            if full || messages.len() >= limit.min(MailboxPage::MAX_MESSAGES) {
-                break;
-            }
-            messages.push(Sequenced { sequence, item });
-            rest.next();
-        }
-        let lost = stream.lost_through;
-        let through = messages
-            .last()
-            .map_or(after.max(lost), |last| last.sequence);
-        MailboxPage {
-            messages,
-            through,
-            at_head: rest.peek().is_none(),
-            resumes_after: (after < lost).then_some(lost),
-            closed: stream.closed,
-        }
-    }
-
-    fn close(&mut self, id: &StreamId) {
-        if let Some(stream) = self.streams.get_mut(id) {
-            stream.closed = true;
-        }
-    }
-}
 
 #[async_trait]
 impl Mailbox for MemorySessionStore {
@@ -211,7 +19,7 @@ impl Mailbox for MemorySessionStore {
         stream: &StreamId,
         limits: MailboxLimits,
     ) -> Result<Sequence, MailboxError> {
-        self.with_letters(session, |letters, _, _| letters.open(stream, limits))?
+        self.with_mailbox(session, |mailbox, _, _| mailbox.open(stream, limits))?
     }
 
     async fn append(
@@ -222,14 +30,14 @@ impl Mailbox for MemorySessionStore {
         limits: MailboxLimits,
     ) -> Result<Sequence, MailboxError> {
         MailboxError::check_payload(&payload)?;
-        self.with_letters(session, |letters, now, total| {
-            if total + size(&payload) > MAX_TOTAL_BYTES {
+        self.with_mailbox(session, |mailbox, now, total| {
+            if total + payload_bytes(&payload) > MAX_TOTAL_BYTES {
                 let what = "the payloads of all sessions together";
                 return Err(MailboxError::Overloaded { what });
             }
-            // A slice of something large would keep all of it, uncounted.
+            // A slice of a larger buffer would keep the whole buffer alive, uncounted.
             let payload = Bytes::copy_from_slice(&payload);
-            letters.append(stream, (payload, now), limits)
+            mailbox.append(stream, (payload, now), limits)
         })?
     }
 
@@ -240,7 +48,7 @@ impl Mailbox for MemorySessionStore {
         after: Sequence,
         limit: usize,
     ) -> Result<MailboxPage, MailboxError> {
-        self.with_letters(session, |letters, _, _| letters.page(stream, after, limit))
+        self.with_mailbox(session, |mailbox, _, _| mailbox.page(stream, after, limit))
     }
 
     async fn trim(
@@ -249,7 +57,7 @@ impl Mailbox for MemorySessionStore {
         stream: &StreamId,
         through: Sequence,
     ) -> Result<u64, MailboxError> {
-        self.with_letters(session, |letters, _, _| letters.remove(stream, through))
+        self.with_mailbox(session, |mailbox, _, _| mailbox.remove(stream, through))
     }
 
     async fn close_stream(
@@ -257,7 +65,7 @@ impl Mailbox for MemorySessionStore {
         session: &SessionId,
         stream: &StreamId,
     ) -> Result<(), MailboxError> {
-        self.with_letters(session, |letters, _, _| letters.close(stream))
+        self.with_mailbox(session, |mailbox, _, _| mailbox.close(stream))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Sessions in memory; each has its mailbox with it.
+//! In-memory sessions, each with its mailbox.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -16,18 +16,19 @@ use ports::{
     Versioned,
 };
 
-use crate::{mailbox::Letters, session_lock::Locks, task_store::Tasks};
+use crate::{lock_table::Locks, mailbox_state::MailboxState, task_table::TaskTable};
 
-/// Sessions of one process, at most `max_sessions` living ones, whatever `create` allows. At the bound
-/// it is refused as [`SessionStoreError::Overloaded`] until one ends or expires.
+/// Sessions of one process, up to `max_sessions` living ones, whatever limits `create` is given. At
+/// this bound `create` is refused as [`SessionStoreError::Overloaded`] until a session ends or
+/// expires.
 ///
-/// Of ended sessions only the id stays, for as long as the session would have lived, and of at most
-/// `max_sessions` of them: beyond that the one that would have expired first is forgotten. Only a
-/// `create` with the very same id could bring that one back, and ids are random.
+/// An ended session keeps only its id, for the rest of its time to live. Up to `max_sessions` ended
+/// sessions are kept; beyond that the one that expires first is forgotten. A forgotten session
+/// could only be revived by a `create` with exactly the same id, and ids are random.
 pub struct MemorySessionStore {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) locks: Locks,
-    pub(crate) tasks: Tasks,
+    pub(crate) tasks: Mutex<TaskTable>,
     max_sessions: usize,
     state: Mutex<State>,
 }
@@ -35,24 +36,24 @@ pub struct MemorySessionStore {
 #[derive(Default)]
 struct State {
     entries: BTreeMap<SessionId, Entry>,
-    /// Every entry by its time to go, living and ended apart.
+    /// Every entry by its expiry time, living and ended ones separately.
     living: BTreeSet<(Timestamp, SessionId)>,
     ended: BTreeSet<(Timestamp, SessionId)>,
-    /// How many living ones an owner has; nobody is in it with none.
+    /// Number of living sessions per owner; owners without one have no entry.
     owners: HashMap<PrincipalId, u32>,
-    /// Payloads of all mailboxes together.
+    /// Bytes of payload over all mailboxes.
     mailbox_bytes: u64,
 }
 
 struct Entry {
-    /// `None` once it ended.
+    /// `None` once the session has ended.
     session: Option<Session>,
-    /// Who made it: for them it counts.
+    /// The owner that the session counts for.
     owner: PrincipalId,
     revision: Revision,
     expires_at: Timestamp,
-    /// Empty once it ended.
-    letters: Letters,
+    /// Empty once the session has ended.
+    mailbox: MailboxState,
 }
 
 impl fmt::Debug for MemorySessionStore {
@@ -64,30 +65,31 @@ impl fmt::Debug for MemorySessionStore {
 }
 
 impl MemorySessionStore {
-    /// An empty store; times to live are counted by `clock`.
+    /// Creates an empty store; `clock` decides when a time to live is over.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, max_sessions: usize) -> Self {
         Self {
             clock,
             locks: Locks::default(),
-            tasks: Tasks::default(),
+            tasks: Mutex::default(),
             max_sessions,
             state: Mutex::default(),
         }
     }
 
-    /// Runs `work` on a living session's mailbox; the number is what all mailboxes hold, in bytes.
-    pub(crate) fn with_letters<T>(
+    /// Runs `work` on the mailbox of a living session; the number is the bytes held by all
+    /// mailboxes.
+    pub(crate) fn with_mailbox<T>(
         &self,
         id: &SessionId,
-        work: impl FnOnce(&mut Letters, Timestamp, u64) -> T,
+        work: impl FnOnce(&mut MailboxState, Timestamp, u64) -> T,
     ) -> Result<T, MailboxError> {
         self.with_living(|state, now| {
             let total = state.mailbox_bytes;
             let entry = state.living(id).ok_or(MailboxError::Missing)?;
-            let before = entry.letters.bytes();
-            let done = work(&mut entry.letters, now, total);
-            state.mailbox_bytes = total - before + entry.letters.bytes();
+            let before = entry.mailbox.bytes();
+            let done = work(&mut entry.mailbox, now, total);
+            state.mailbox_bytes = total - before + entry.mailbox.bytes();
             Ok(done)
         })
     }
@@ -115,7 +117,7 @@ impl State {
             {
                 let first = by_time.pop_first();
                 if let Some(gone) = first.and_then(|(_, id)| self.entries.remove(&id)) {
-                    self.mailbox_bytes -= gone.letters.bytes();
+                    self.mailbox_bytes -= gone.mailbox.bytes();
                     if gone.session.is_some() {
                         lives_no_more(&mut self.owners, &gone.owner);
                     }
@@ -124,7 +126,7 @@ impl State {
         }
     }
 
-    /// Whether there is room for one more of an owner.
+    /// Checks that there is room for one more session of an owner.
     fn admit(&self, owner: &PrincipalId, limits: SessionLimits) -> Result<(), SessionStoreError> {
         let living = u64::try_from(self.living.len()).unwrap_or(u64::MAX);
         let theirs = self.owners.get(owner).copied().unwrap_or_default();
@@ -157,9 +159,9 @@ impl State {
         };
         entry.session = None;
         let owner = entry.owner.clone();
-        let letters = std::mem::take(&mut entry.letters);
+        let mailbox = std::mem::take(&mut entry.mailbox);
         let key = (entry.expires_at, id.clone());
-        self.mailbox_bytes -= letters.bytes();
+        self.mailbox_bytes -= mailbox.bytes();
         self.living.remove(&key);
         self.ended.insert(key);
         lives_no_more(&mut self.owners, &owner);
@@ -213,7 +215,7 @@ impl SessionStore for MemorySessionStore {
                 owner: session.owner.clone(),
                 revision,
                 expires_at,
-                letters: Letters::default(),
+                mailbox: MailboxState::default(),
             };
             state.entries.insert(session.id.clone(), entry);
             state.living.insert((expires_at, session.id.clone()));

@@ -1,110 +1,21 @@
-//! Tasks in memory.
-
-use std::collections::{BTreeSet, HashMap};
+//! [`ports::TaskStore`].
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use model::{PrincipalId, TaskId, Timestamp};
-use parking_lot::Mutex;
 use ports::{Expected, Revision, TaskLimits, TaskRecord, TaskStore, TaskStoreError, VersionedTask};
 
-use crate::MemorySessionStore;
-
-/// States of all tasks together. At the bound create and replace are refused as overloaded until
-/// tasks expire.
-const MAX_TOTAL_BYTES: usize = 256 << 20;
-/// What a task counts beside its state, so that the bound holds for small ones as well.
-const TASK_BYTES: usize = 512;
-
-/// All tasks of a store.
-#[derive(Default)]
-pub(crate) struct Tasks(Mutex<State>);
-
-#[derive(Default)]
-struct State {
-    by_owner: HashMap<PrincipalId, HashMap<TaskId, Entry>>,
-    by_expiry: BTreeSet<(Timestamp, PrincipalId, TaskId)>,
-    bytes: usize,
-}
-
-struct Entry {
-    state: Bytes,
-    revision: Revision,
-    expires_at: Timestamp,
-    /// No end was asked for.
-    endless: bool,
-}
-
-/// What a task counts.
-fn size(state: &Bytes) -> usize {
-    state.len() + TASK_BYTES
-}
-
-impl Entry {
-    fn new(task: &TaskRecord, revision: Revision, (now, limits): (Timestamp, TaskLimits)) -> Self {
-        Self {
-            // A slice of something large would keep all of it, uncounted.
-            state: Bytes::copy_from_slice(&task.state),
-            revision,
-            expires_at: now.plus(limits.time_to_live(task.ttl)),
-            endless: task.ttl.is_none(),
-        }
-    }
-}
-
-impl State {
-    fn forget_expired(&mut self, now: Timestamp) {
-        while let Some((expires_at, owner, id)) = self.by_expiry.first()
-            && *expires_at <= now
-        {
-            let (owner, id) = (owner.clone(), id.clone());
-            self.remove(&owner, &id);
-        }
-    }
-
-    fn find(&self, owner: &PrincipalId, id: &TaskId) -> Option<&Entry> {
-        self.by_owner.get(owner)?.get(id)
-    }
-
-    fn remove(&mut self, owner: &PrincipalId, id: &TaskId) {
-        let Some(tasks) = self.by_owner.get_mut(owner) else {
-            return;
-        };
-        if let Some(gone) = tasks.remove(id) {
-            self.bytes -= size(&gone.state);
-            self.by_expiry
-                .remove(&(gone.expires_at, owner.clone(), id.clone()));
-        }
-        if tasks.is_empty() {
-            self.by_owner.remove(owner);
-        }
-    }
-
-    /// Stores an entry in the place of what is there.
-    fn put(&mut self, task: &TaskRecord, entry: Entry) -> Result<Revision, TaskStoreError> {
-        let (owner, id, revision) = (&task.owner, &task.id, entry.revision);
-        let before = self.find(owner, id).map_or(0, |before| size(&before.state));
-        if self.bytes - before + size(&entry.state) > MAX_TOTAL_BYTES {
-            let what = "the tasks of all owners together";
-            return Err(TaskStoreError::Overloaded { what });
-        }
-        self.remove(owner, id);
-        self.bytes += size(&entry.state);
-        self.by_expiry
-            .insert((entry.expires_at, owner.clone(), id.clone()));
-        let tasks = self.by_owner.entry(owner.clone()).or_default();
-        tasks.insert(id.clone(), entry);
-        Ok(revision)
-    }
-}
+use crate::{
+    MemorySessionStore,
+    task_table::{TaskEntry, TaskTable},
+};
 
 impl MemorySessionStore {
     /// Runs `work` on the tasks that have not expired.
-    fn with_tasks<T>(&self, work: impl FnOnce(&mut State, Timestamp) -> T) -> T {
+    fn with_tasks<T>(&self, work: impl FnOnce(&mut TaskTable, Timestamp) -> T) -> T {
         let now = self.clock.now();
-        let mut state = self.tasks.0.lock();
-        state.forget_expired(now);
-        work(&mut state, now)
+        let mut tasks = self.tasks.lock();
+        tasks.forget_expired(now);
+        work(&mut tasks, now)
     }
 }
 
@@ -116,16 +27,15 @@ impl TaskStore for MemorySessionStore {
         limits: TaskLimits,
     ) -> Result<Revision, TaskStoreError> {
         TaskStoreError::check_state(&task.state)?;
-        self.with_tasks(|state, now| {
-            let tasks = state.by_owner.get(&task.owner);
-            if tasks.is_some_and(|tasks| tasks.contains_key(&task.id)) {
+        self.with_tasks(|tasks, now| {
+            if tasks.find(&task.owner, &task.id).is_some() {
                 return Err(TaskStoreError::Exists);
             }
-            let count = tasks.map_or(0, HashMap::len);
+            let count = tasks.count(&task.owner);
             if u32::try_from(count).unwrap_or(u32::MAX) >= limits.max_tasks_per_owner {
                 return Err(TaskStoreError::too_many());
             }
-            state.put(task, Entry::new(task, Revision(1), (now, limits)))
+            tasks.put(task, TaskEntry::new(task, Revision(1), (now, limits)))
         })
     }
 
@@ -134,8 +44,8 @@ impl TaskStore for MemorySessionStore {
         owner: &PrincipalId,
         id: &TaskId,
     ) -> Result<Option<VersionedTask>, TaskStoreError> {
-        Ok(self.with_tasks(|state, now| {
-            let entry = state.find(owner, id)?;
+        Ok(self.with_tasks(|tasks, now| {
+            let entry = tasks.find(owner, id)?;
             let record = TaskRecord {
                 id: id.clone(),
                 owner: owner.clone(),
@@ -154,14 +64,14 @@ impl TaskStore for MemorySessionStore {
         limits: TaskLimits,
     ) -> Result<Revision, TaskStoreError> {
         TaskStoreError::check_state(&task.state)?;
-        self.with_tasks(|state, now| {
-            let stored = state.find(&task.owner, &task.id);
+        self.with_tasks(|tasks, now| {
+            let stored = tasks.find(&task.owner, &task.id);
             let current = stored.ok_or(TaskStoreError::Missing)?.revision;
             if current != expected {
                 return Err(TaskStoreError::Conflict { current });
             }
             let next = Revision(current.0 + 1);
-            state.put(task, Entry::new(task, next, (now, limits)))
+            tasks.put(task, TaskEntry::new(task, next, (now, limits)))
         })
     }
 }
@@ -200,7 +110,7 @@ mod tests {
         };
         let overloaded = matches!(refused, TaskStoreError::Overloaded { .. });
         assert!(overloaded && stored == 255, "{refused:?} after {stored}");
-        // In its own place a task of the same size fits.
+        // A task of the same size fits when it replaces the first one.
         let first = task(0, largest);
         let replaced = store.replace_task(&first, Revision(1), limits).await;
         assert_eq!(replaced.unwrap(), Revision(2));
@@ -212,8 +122,6 @@ mod tests {
         let gone = task(0, 0);
         let loaded = store.load_task(&gone.owner, &gone.id).await.unwrap();
         assert_eq!(loaded, None);
-        let state = store.tasks.0.lock();
-        assert!(state.by_owner.is_empty() && state.by_expiry.is_empty());
-        assert_eq!(state.bytes, 0);
+        assert!(store.tasks.lock().is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! The contract suite on the adapters in memory.
+//! The contract suite on the in-memory adapters.
 
 use std::{num::NonZeroUsize, process::ExitCode, sync::Arc};
 
@@ -6,7 +6,7 @@ use contract::{Abilities, BusFixture, EventLogFixture, Harness, Port, SessionSto
 use model::{ManualClock, RandomIds, Timestamp};
 use store_memory::{InProcessBus, MemoryEventLog, MemorySessionStore};
 
-/// Small, so that overflow is quickly reached.
+/// Small, so that the suite reaches the overflow quickly.
 const BUS_CAPACITY: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");
 const LOG_CAPACITY: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
 

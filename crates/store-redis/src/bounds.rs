@@ -1,4 +1,4 @@
-//! How many sessions there are: what changes the index (see `index` for what it holds).
+//! The number of sessions: the calls that change the index (see `index` for its contents).
 
 use std::time::Duration;
 
@@ -7,128 +7,30 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use ports::{SessionLimits, SessionStoreError};
 use tracing::debug;
 
-use crate::{RedisSessionStore, config::PIPELINED, index::Entry, store::millis};
+use crate::{RedisSessionStore, config::PIPELINED, index::IndexEntry, store::millis};
 
-/// How long a create may be under way, many times over: after that its entry is looked at.
-const SETTLED_AFTER: Duration = Duration::from_secs(30);
-
-/// What the scripts share: `KEYS` due, ids, owners.
-const PRELUDE: &str = r"
-local due, ids, owners = unpack(KEYS)
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local function text(number) return string.format('%.0f', number) end
-local function score_of(entry) return tonumber(redis.call('ZSCORE', due, entry) or nil) end
-local function owner_of(entry) return string.match(entry, ' (.*)$') end
-local function look_at(most) return redis.call('ZRANGEBYSCORE', due, '-inf', text(now), 'LIMIT', 0, most) end
-local function remove(entry)
-  if redis.call('ZREM', due, entry) == 0 then return end
-  redis.call('ZREM', ids, entry)
-  local owner = owner_of(entry)
-  if redis.call('HINCRBY', owners, owner, -1) <= 0 then redis.call('HDEL', owners, owner) end
-end
-";
-
-/// `ARGV` entry, milliseconds until it is looked at, most sessions, most of an owner. Answers 0 if
-/// there is room, now taken; 1 (all together) or 2 (the owner) if not, with what `DUE` answers.
-const TAKE: &str = r"
-local entry = ARGV[1]
-local score = score_of(entry)
-if score and score > now then return {0} end
-if not score then
-  local owner, full = owner_of(entry), 0
-  if redis.call('ZCARD', due) >= tonumber(ARGV[3]) then full = 1
-  elseif tonumber(redis.call('HGET', owners, owner) or '0') >= tonumber(ARGV[4]) then full = 2 end
-  if full > 0 then return {full, text(now), unpack(look_at(256))} end
-  redis.call('HINCRBY', owners, owner, 1)
-  redis.call('ZADD', ids, 0, entry)
-end
-redis.call('ZADD', due, text(now + tonumber(ARGV[2])), entry)
-return {0}
-";
-
-/// Answers 0, the time, and some entries whose time is over.
-const DUE: &str = r"
-return {0, text(now), unpack(look_at(64))}
-";
-
-/// `ARGV` entries, each with the time when it is due, or nothing if its session is gone. Entries that
-/// are not due stay as they are.
-const SETTLE: &str = r"
-for n = 1, #ARGV, 2 do
-  local score = score_of(ARGV[n])
-  if score and score <= now then
-    if ARGV[n + 1] == '' then remove(ARGV[n]) else redis.call('ZADD', due, ARGV[n + 1], ARGV[n]) end
-  end
-end
-return {0}
-";
-
-/// `ARGV` entry, whose session has ended.
-const GIVE_BACK: &str = r"
-remove(ARGV[1])
-return {0}
-";
-
-/// `ARGV` entry, milliseconds that its session has left, which are less than before.
-const HASTEN: &str = r"
-local score, till = score_of(ARGV[1]), now + tonumber(ARGV[2])
-if score and score > till then redis.call('ZADD', due, text(till), ARGV[1]) end
-return {0}
-";
-
-/// `KEYS` a session. Answers the milliseconds that it has left; 0 if it does not live. One that never
-/// expires is not as we left it, and is looked at again later.
-const LEFT: &str = r"
-if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then return 0 end
-if redis.call('HEXISTS', KEYS[1], 'revision') == 0 then return 0 end
-local left = redis.call('PTTL', KEYS[1])
-if left == -1 then return 60000 end
-return math.max(left, 1)
-";
-
-/// The scripts with their digests, computed once.
-pub(crate) struct BoundScripts {
-    take: Script,
-    due: Script,
-    settle: Script,
-    give_back: Script,
-    hasten: Script,
-    left: Script,
-}
-
-impl BoundScripts {
-    pub(crate) fn new() -> Self {
-        let script = |body| Script::from_lua(format!("{PRELUDE}{body}"));
-        Self {
-            take: script(TAKE),
-            due: script(DUE),
-            settle: script(SETTLE),
-            give_back: script(GIVE_BACK),
-            hasten: script(HASTEN),
-            left: Script::from_lua(LEFT),
-        }
-    }
-}
+/// Many times the duration of a create: after this time the entry of an unfinished create is
+/// checked.
+const CREATE_GRACE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, thiserror::Error)]
-#[error("the index of sessions has an answer that is not ours")]
-struct NotOurs;
+#[error("the session index returned an unexpected answer")]
+struct UnexpectedIndexAnswer;
 
-/// What a script answers.
-struct Answer {
+/// The answer of a script.
+struct IndexAnswer {
     outcome: u64,
-    /// The server's time, in milliseconds, with what may have gone by then.
+    /// The server's time in milliseconds, followed by the entries that are due.
     now: u64,
-    due: Vec<Entry>,
+    due: Vec<IndexEntry>,
 }
 
-impl Answer {
+impl IndexAnswer {
     fn read(values: Vec<Value>) -> Option<Self> {
         let mut values = values.into_iter();
         let outcome = values.next()?.as_u64()?;
         let now = values.next().map_or(Some(0), |now| now.as_u64())?;
-        let due = values.filter_map(|entry| entry.into_string().map(Entry::read));
+        let due = values.filter_map(|entry| entry.into_string().map(IndexEntry::read));
         Some(Self {
             outcome,
             now,
@@ -143,44 +45,44 @@ impl RedisSessionStore {
         op: &'static str,
         script: &Script,
         arguments: Vec<String>,
-    ) -> Result<Answer, SessionStoreError> {
+    ) -> Result<IndexAnswer, SessionStoreError> {
         let arguments = arguments.into_iter().map(Value::from).collect();
         let call =
             self.run::<Vec<Value>, SessionStoreError>(op, script, self.index.keys(), arguments);
-        Answer::read(call.await?).ok_or_else(|| SessionStoreError::Corrupt {
-            source: NotOurs.into(),
+        IndexAnswer::read(call.await?).ok_or_else(|| SessionStoreError::Corrupt {
+            source: UnexpectedIndexAnswer.into(),
         })
     }
 
-    /// Takes room for a session that is to be stored. At a bound it looks first at all that may have
-    /// gone; each look takes entries away or puts them off, so it comes to an end.
-    pub(crate) async fn take_room(
+    /// Reserves room for a session that is about to be stored. At a bound it first checks all due
+    /// entries; each check removes or postpones entries, so the loop terminates.
+    pub(crate) async fn reserve_entry(
         &self,
         op: &'static str,
-        entry: &Entry,
+        entry: &IndexEntry,
         ttl: Duration,
         limits: SessionLimits,
     ) -> Result<(), SessionStoreError> {
         loop {
             let arguments = vec![
                 entry.clone().into_text(),
-                millis(ttl.min(SETTLED_AFTER)),
+                millis(ttl.min(CREATE_GRACE)),
                 limits.max_sessions.to_string(),
                 limits.max_sessions_per_owner.to_string(),
             ];
-            let script = &self.bound_scripts.take;
+            let script = &self.bound_scripts.reserve;
             let answer = self.on_index(op, script, arguments).await?;
             match answer.outcome {
                 0 => return Ok(()),
                 1 if answer.due.is_empty() => return Err(SessionStoreError::too_many()),
                 _ if answer.due.is_empty() => return Err(SessionStoreError::too_many_of_owner()),
-                _ => self.look(op, answer).await?,
+                _ => self.check_due_entries(op, answer).await?,
             }
         }
     }
 
-    /// Now and then looks at entries whose time is over, so that most that is gone does not stay in
-    /// the index, however many sessions come and expire.
+    /// From time to time checks due entries, so that most expired sessions leave the index, however
+    /// many sessions are created and expire.
     pub(crate) async fn sweep(&self, op: &'static str) {
         if !self.index.is_time_to_sweep() {
             return;
@@ -188,20 +90,24 @@ impl RedisSessionStore {
         let sweeping = async {
             let script = &self.bound_scripts.due;
             let answer = self.on_index(op, script, Vec::new()).await?;
-            self.look(op, answer).await
+            self.check_due_entries(op, answer).await
         };
-        later(sweeping.await);
+        log_index_error(sweeping.await);
     }
 
-    /// Looks at the sessions of entries, and settles these.
-    async fn look(&self, op: &'static str, answer: Answer) -> Result<(), SessionStoreError> {
-        let mut looks = Vec::with_capacity(answer.due.len());
+    /// Checks the sessions of due entries, then removes or postpones the entries.
+    async fn check_due_entries(
+        &self,
+        op: &'static str,
+        answer: IndexAnswer,
+    ) -> Result<(), SessionStoreError> {
+        let mut checks = Vec::with_capacity(answer.due.len());
         for entry in &answer.due {
             let keys = vec![self.index.session_key(entry.id())];
-            let script = &self.bound_scripts.left;
-            looks.push(self.run::<u64, SessionStoreError>(op, script, keys, Vec::new()));
+            let script = &self.bound_scripts.remaining_ttl;
+            checks.push(self.run::<u64, SessionStoreError>(op, script, keys, Vec::new()));
         }
-        let left: Vec<u64> = stream::iter(looks)
+        let left: Vec<u64> = stream::iter(checks)
             .buffered(PIPELINED)
             .try_collect()
             .await?;
@@ -209,15 +115,15 @@ impl RedisSessionStore {
             0 => None,
             left => Some(answer.now + left),
         });
-        self.settle(op, answer.due.into_iter().zip(due_at).collect())
+        self.reschedule_entries(op, answer.due.into_iter().zip(due_at).collect())
             .await
     }
 
-    /// Removes entries that are due without a time, and puts the others off.
-    pub(crate) async fn settle(
+    /// Removes the entries without a new due time, and postpones the others.
+    pub(crate) async fn reschedule_entries(
         &self,
         op: &'static str,
-        entries: Vec<(Entry, Option<u64>)>,
+        entries: Vec<(IndexEntry, Option<u64>)>,
     ) -> Result<(), SessionStoreError> {
         if entries.is_empty() {
             return Ok(());
@@ -226,31 +132,37 @@ impl RedisSessionStore {
             let due_at = due_at.map(|at| at.to_string()).unwrap_or_default();
             [entry.into_text(), due_at]
         });
-        let script = &self.bound_scripts.settle;
+        let script = &self.bound_scripts.reschedule;
         self.on_index(op, script, arguments.collect())
             .await
             .map(drop)
     }
 
-    /// A session has ended, and counts no more.
-    pub(crate) async fn give_back(&self, op: &'static str, entry: Entry) {
-        let script = &self.bound_scripts.give_back;
+    /// Removes the entry of a session that has ended, so that it no longer counts.
+    pub(crate) async fn remove_entry(&self, op: &'static str, entry: IndexEntry) {
+        let script = &self.bound_scripts.remove;
         let arguments = vec![entry.into_text()];
-        later(self.on_index(op, script, arguments).await.map(drop));
+        log_index_error(self.on_index(op, script, arguments).await.map(drop));
     }
 
-    /// A session has less time left than it had.
-    pub(crate) async fn hasten(&self, op: &'static str, entry: Entry, ttl: Duration) {
-        let script = &self.bound_scripts.hasten;
+    /// Makes an entry due earlier, because its session has less time left than before.
+    pub(crate) async fn make_due_earlier(
+        &self,
+        op: &'static str,
+        entry: IndexEntry,
+        ttl: Duration,
+    ) {
+        let script = &self.bound_scripts.make_due_earlier;
         let arguments = vec![entry.into_text(), millis(ttl)];
-        later(self.on_index(op, script, arguments).await.map(drop));
+        log_index_error(self.on_index(op, script, arguments).await.map(drop));
     }
 }
 
-/// What counts has been done: the index learns the rest when the entry's time is over.
-fn later(outcome: Result<(), SessionStoreError>) {
+/// Logs an error of the index. The operation itself succeeded; the index is corrected when the
+/// entry is due.
+fn log_index_error(outcome: Result<(), SessionStoreError>) {
     if let Err(error) = outcome {
         let source = std::error::Error::source(&error).map(ToString::to_string);
-        debug!(%error, source, "the index of sessions is put right later");
+        debug!(%error, source, "the session index is corrected later");
     }
 }

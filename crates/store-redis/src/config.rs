@@ -1,24 +1,25 @@
-//! What can be set, and every bound with its reason.
+//! Settings, and every bound with its reason.
 
 use std::{fmt, time::Duration};
 
-/// How to connect.
+/// Settings of the connection.
 #[derive(Clone)]
 pub struct RedisConfig {
     /// `redis://[user:password@]host:6379[/database]`, or for Redis Cluster
     /// `redis-cluster://host:6379?node=other:6379`.
     pub url: String,
-    /// Goes before every key, so that several installations share a server: letters, digits, `-`,
-    /// `_`, `:` and `.`, at most 64.
+    /// Prefix of every key, so that several installations can share a server: letters, digits, `-`,
+    /// `_`, `:` and `.`, up to 64 characters.
     pub key_prefix: String,
-    /// How long one call may take; then it is `Unavailable`.
+    /// Maximum duration of one call; beyond that it fails as `Unavailable`.
     pub call_timeout: Duration,
-    /// How long [`crate::RedisSessionStore::connect`] tries before it gives up.
+    /// Maximum time that [`crate::RedisSessionStore::connect`] keeps trying before it fails.
     pub startup_timeout: Duration,
 }
 
 impl RedisConfig {
-    /// Connects to `url` with the prefix `forgewire:`; calls take at most 2 s, starting 10 s.
+    /// Settings for `url` with the prefix `forgewire:`, a call timeout of 2 s and a startup timeout
+    /// of 10 s.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self {
@@ -30,7 +31,7 @@ impl RedisConfig {
     }
 }
 
-/// Leaves the URL out: it may hold a password.
+/// Omits the URL, because it may contain a password.
 impl fmt::Debug for RedisConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisConfig")
@@ -41,20 +42,23 @@ impl fmt::Debug for RedisConfig {
     }
 }
 
-/// One TCP connect, and one of the driver's own commands (the default of both is 10 s).
+/// Timeout of one TCP connect, and of one internal command of the driver (the driver's default for
+/// both is 10 s).
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// A connection on which an answer is overdue for so long is closed (the driver's default: never).
+/// A connection with an answer overdue by this time is closed (the driver's default: never).
 pub(crate) const UNRESPONSIVE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How often overdue answers are looked for.
+/// Interval between checks for overdue answers.
 pub(crate) const UNRESPONSIVE_POLL: Duration = Duration::from_millis(500);
-/// First and longest pause between two tries to reconnect, in milliseconds. There is no last try.
+/// First and longest pause between reconnection attempts, in milliseconds. The number of attempts
+/// is not limited.
 pub(crate) const RECONNECT_PAUSE_MILLIS: (u32, u32) = (50, 1000);
-/// Commands that wait for the connection; what comes on top fails at once (the driver's default:
-/// all).
+/// Maximum number of commands that wait for the connection; further ones fail at once (the driver's
+/// default: unlimited).
 pub(crate) const QUEUED_COMMANDS: usize = 10_000;
-/// Longest time to live that is passed on; Redis refuses times beyond its own clock's end.
+/// Longest time to live that is passed to Redis, which refuses times beyond the range of its own
+/// clock.
 pub(crate) const MAX_TTL: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-/// Most sessions of one page.
+/// Maximum number of sessions in one page.
 pub(crate) const MAX_PAGE_SESSIONS: usize = 1000;
-/// Sessions that are looked at side by side.
+/// Number of sessions that are looked up concurrently.
 pub(crate) const PIPELINED: usize = 64;

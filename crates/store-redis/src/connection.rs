@@ -1,5 +1,5 @@
-//! The connection: the driver with bounds in every place where its defaults wait for ever, and a
-//! new driver when it goes silent all the same.
+//! The connection: the driver with bounds wherever its defaults wait without limit, and a
+//! replacement driver if it stops responding nevertheless.
 
 use std::time::Duration;
 
@@ -31,17 +31,17 @@ use crate::{
     },
 };
 
-/// Pause between two tries while starting.
+/// Pause between two attempts while starting.
 const STARTUP_PAUSE: Duration = Duration::from_millis(100);
 
-/// A connection that comes back for ever, and is closed when it is dropped.
+/// A connection that always reconnects, and is closed when it is dropped.
 ///
-/// The driver reconnects by itself when a connection closes. What it does not see is a connection
-/// that is silent while commands keep coming (it measures silence from the last command that it
-/// wrote), and there are errors on which its task ends for good. Both look alike from here: a call
-/// had no answer, nor had any other since it began. Then the driver is thrown away, socket and all,
-/// for a new one.
-pub(crate) struct Connection {
+/// The driver reconnects by itself when a connection closes. It does not detect a connection that
+/// is silent while commands are still being sent (it measures silence from the last command that it
+/// wrote), and some errors end its task permanently. Both cases look alike from here: a call
+/// received no answer, and neither did any other call since it began. Then the driver is discarded,
+/// including its socket, and replaced by a new one.
+pub(crate) struct RedisConnection {
     builder: Builder,
     password: Option<String>,
     state: Mutex<State>,
@@ -49,8 +49,8 @@ pub(crate) struct Connection {
 
 struct State {
     driver: Driver,
-    /// When the server last answered anything, or the driver was new.
-    heard: Instant,
+    /// The time of the server's last answer, or of the driver's start.
+    last_answer_at: Instant,
 }
 
 struct Driver {
@@ -77,8 +77,8 @@ impl Driver {
     }
 }
 
-impl Connection {
-    /// Connects; tries until `startup_timeout` is over.
+impl RedisConnection {
+    /// Connects; retries until `startup_timeout` has passed.
     pub(crate) async fn open(config: &RedisConfig) -> Result<Self, RedisError> {
         check_prefix(&config.key_prefix)?;
         let (mut builder, password) = builder(config)?;
@@ -101,66 +101,70 @@ impl Connection {
             }
             sleep(STARTUP_PAUSE).await;
         };
-        // A driver that takes the place of another one has to wait for the server.
+        // A driver that replaces another one has to wait for the server.
         builder.with_config(|server| server.fail_fast = false);
-        let heard = Instant::now();
+        let last_answer_at = Instant::now();
         Ok(Self {
             builder,
             password,
-            state: Mutex::new(State { driver, heard }),
+            state: Mutex::new(State {
+                driver,
+                last_answer_at,
+            }),
         })
     }
 
-    /// The driver to ask with. Taken anew for each call, as it may be replaced.
+    /// The current driver. Obtain it anew for each call, because it may be replaced.
     pub(crate) fn client(&self) -> Client {
         self.state.lock().driver.client.clone()
     }
 
-    /// The server has answered.
-    pub(crate) fn heard(&self) {
-        self.state.lock().heard = Instant::now();
+    /// Records that the server has answered.
+    pub(crate) fn record_answer(&self) {
+        self.state.lock().last_answer_at = Instant::now();
     }
 
-    /// A call that began then had no answer in its time.
-    pub(crate) fn not_heard_since(&self, began: Instant) {
+    /// Replaces the driver if neither a call that began at this time nor any other call since then
+    /// received an answer.
+    pub(crate) fn record_timeout(&self, began: Instant) {
         let mut state = self.state.lock();
-        if state.heard >= began {
-            return; // Others are answered, or the driver is new.
+        if state.last_answer_at >= began {
+            return; // Another call was answered, or the driver is new.
         }
         match Driver::start(&self.builder) {
             Ok((driver, _)) => {
-                warn!("Redis does not answer; connecting anew");
+                warn!("Redis does not answer; opening a new connection");
                 state.driver = driver;
-                state.heard = Instant::now();
+                state.last_answer_at = Instant::now();
             }
-            Err(error) => warn!(error = %self.hide(error), "cannot make a new Redis connection"),
+            Err(error) => warn!(error = %self.hide(error), "cannot open a new Redis connection"),
         }
     }
 
-    /// What the driver said, for errors and logs.
+    /// A driver error for errors and logs, without the password.
     pub(crate) fn hide(&self, error: Error) -> Source {
         hide(error, self.password.as_deref())
     }
 }
 
-/// Servers repeat the arguments of a command that they do not know, also those of `AUTH`.
+/// Servers repeat the arguments of an unknown command in their error, including those of `AUTH`.
 fn hide(error: Error, password: Option<&str>) -> Source {
     match password {
         Some(password) if error.details().contains(password) => {
-            let what = "the server's words are left out, because they repeat the password";
+            let what = "the server's message is omitted, because it contains the password";
             Error::new(error.kind().clone(), what).into()
         }
         _ => error.into(),
     }
 }
 
-/// Waits for an answer, so that what is returned has a connection on which the server takes
+/// Waits for an answer, so that the returned driver has a connection on which the server accepts
 /// commands.
 async fn try_start(builder: &Builder, deadline: Instant) -> Result<Driver, Error> {
     let (driver, task) = Driver::start(builder)?;
     tokio::select! {
         biased;
-        // With `fail_fast` the task ends when it cannot connect.
+        // With `fail_fast` the task ends if it cannot connect.
         ended = task => Err(match ended {
             Ok(Err(error)) => error,
             Ok(Ok(())) | Err(_) => Error::new(ErrorKind::Canceled, "the driver has ended"),
@@ -171,17 +175,18 @@ async fn try_start(builder: &Builder, deadline: Instant) -> Result<Driver, Error
 }
 
 fn check_prefix(prefix: &str) -> Result<(), RedisError> {
-    // A brace would make a hash tag of its own, and put all sessions into one slot.
+    // A brace would create its own hash tag and put all sessions into one slot.
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_:.".contains(&byte);
     if prefix.len() <= 64 && prefix.bytes().all(fits) {
         return Ok(());
     }
-    let what = "redis.key_prefix has letters, digits, '-', '_', ':' and '.' only, at most 64";
+    let what = "redis.key_prefix may contain only letters, digits, '-', '_', ':' and '.', \
+                up to 64 characters";
     Err(RedisError::Config { what })
 }
 
 fn builder(config: &RedisConfig) -> Result<(Builder, Option<String>), RedisError> {
-    // The driver would connect in the clear without a word.
+    // The driver would silently connect without encryption.
     if config.url.starts_with("rediss") || config.url.starts_with("valkeys") {
         let what = "TLS (rediss://) is not built in; use redis:// within a trusted network";
         return Err(RedisError::Config { what });
@@ -198,21 +203,23 @@ fn builder(config: &RedisConfig) -> Result<(Builder, Option<String>), RedisError
     builder
         .set_policy(ReconnectPolicy::new_exponential(0, first, longest, 2))
         .with_performance_config(|performance| {
-            // Sooner than the call: the driver does not send late what nobody waits for any more.
+            // Shorter than the timeout of the call, so that the driver does not send a command
+            // after its caller has given up.
             performance.default_command_timeout = config.call_timeout * 9 / 10;
         })
         .set_connection_config(ConnectionConfig {
             connection_timeout: CONNECT_TIMEOUT,
             internal_command_timeout: CONNECT_TIMEOUT,
-            // A command whose answer was lost may have been done: sent again, a create would find
-            // its own session and say `Exists`.
+            // A command whose answer was lost may have been executed: on a retry, a create would
+            // find its own session and return `Exists`.
             max_command_attempts: 1,
             max_command_buffer_len: QUEUED_COMMANDS,
             unresponsive: UnresponsiveConfig {
                 max_timeout: Some(UNRESPONSIVE_TIMEOUT),
                 interval: UNRESPONSIVE_POLL,
             },
-            // What a server says that was demoted, or reads its file: ask the address again.
+            // A server returns these errors after it was demoted or while it loads its data:
+            // resolve the address again.
             reconnect_errors: vec![
                 ReconnectError::ClusterDown,
                 ReconnectError::Loading,

@@ -1,39 +1,39 @@
-//! What can go wrong before there is a store.
+//! Errors before a store exists.
 
 use std::time::Duration;
 
 use model::{Classified, ErrorClass};
 use ports::Source;
 
-/// Why there is no connection.
+/// An error of connecting to Redis.
 #[derive(Debug, thiserror::Error)]
 pub enum RedisError {
-    /// The configuration cannot work.
+    /// The configuration is invalid.
     #[error("Redis configuration: {what}")]
     Config {
-        /// What is wrong and what to write instead.
+        /// The problem, and how to correct it.
         what: &'static str,
     },
-    /// The URL is not one.
+    /// The URL is not a Redis URL.
     #[error("redis.url is not a Redis URL (write for instance redis://host:6379)")]
     Url {
-        /// What the parser said.
+        /// The parser's error.
         #[source]
         source: Source,
     },
-    /// The server does not accept our credentials.
+    /// The server rejects the credentials.
     #[error("the Redis server refuses the credentials of redis.url")]
     Refused {
-        /// What the server said.
+        /// The server's error.
         #[source]
         source: Source,
     },
     /// The server does not answer.
     #[error("the Redis server does not answer within {} s", waited.as_secs())]
     Unreachable {
-        /// How long we tried.
+        /// Duration of the attempts.
         waited: Duration,
-        /// What the last try said.
+        /// The error of the last attempt.
         #[source]
         source: Source,
     },

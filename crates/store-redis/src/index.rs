@@ -1,23 +1,25 @@
-//! The keys, and the index of sessions: three keys in one slot, which change together.
+//! The keys, and the index of sessions: three keys in one slot, which are changed together.
 //!
-//! 1. `due`, a sorted set of `<id> <owner>` by the time, in milliseconds, before which the session
-//!    need not be looked at: it counts what lives, and says what may have gone.
-//! 2. `ids`, the same with one score for all, so that it is ordered by id: the list.
-//! 3. `owners`, a hash of how many an owner has.
+//! 1. `due`, a sorted set of `<id> <owner>` scored by the time, in milliseconds, before which the
+//!    session need not be checked: it counts the living sessions and finds those that may be gone.
+//! 2. `ids`, the same members with equal scores, so that it is ordered by id: for listing.
+//! 3. `owners`, a hash of the number of sessions per owner.
 //!
-//! The sessions lie in other slots and cannot change together with the index, so the order counts:
+//! The sessions are in other slots and cannot change atomically with the index, so the order of
+//! operations matters:
 //!
-//! - An entry is there before its session is stored, first with a time that is near: if the create
-//!   comes to nothing, because we or the server died in between, the entry goes soon.
-//! - Entries whose time is over are looked at: those whose session is gone go, the others get the
-//!   time at which their session will be, if nobody touches it. A touch that makes that time later
-//!   changes nothing here, so touches cost nothing; one that makes it earlier says so.
-//! - Whatever finds a session gone removes its entry only if the entry's time is over: otherwise the
-//!   session may just be being stored.
-//! - A crash of the server's machine, or a failover, that loses the last writes may lose an entry and
-//!   keep its session, which then works, but is not in the list and does not count.
+//! - An entry is added before its session is stored, at first with a due time in the near future:
+//!   if the create fails because this process or the server died in between, the entry is soon
+//!   removed.
+//! - Due entries are checked: those whose session is gone are removed, the others become due at the
+//!   time when their session expires unless it is touched. A touch that postpones this time changes
+//!   nothing here, so touches cost nothing; a touch that brings it forward updates the entry.
+//! - A call that finds a session gone removes its entry only if the entry is due: otherwise the
+//!   session may be about to be stored.
+//! - A crash of the server's machine or a failover that loses the last writes may lose an entry but
+//!   keep its session. That session works, but is not listed and does not count.
 //!
-//! Neither KEYS nor SCAN is used; both walk over everything else that the server holds.
+//! Neither KEYS nor SCAN is used; both iterate over all other keys on the server.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -29,24 +31,24 @@ use fred::{
 };
 use model::{LockName, PrincipalId, SessionId, TaskId};
 
-/// One create in so many looks at entries whose time is over.
+/// One in this number of creates checks due entries.
 const SWEEP_EVERY: u64 = 16;
 
-/// An entry of the index. No id and no owner has a space.
+/// An entry of the index. Ids and owners do not contain spaces.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry(String);
+pub(crate) struct IndexEntry(String);
 
-impl Entry {
+impl IndexEntry {
     pub(crate) fn new(id: &SessionId, owner: &PrincipalId) -> Self {
         Self::of(id.as_str(), owner.as_str())
     }
 
-    /// From what a session's hash says of its owner.
+    /// Builds an entry from an id and the owner in a session's hash.
     pub(crate) fn of(id: &str, owner: &str) -> Self {
         Self(format!("{id} {owner}"))
     }
 
-    /// As the server gives it.
+    /// Builds an entry from a member that the server returned.
     pub(crate) fn read(text: String) -> Self {
         Self(text)
     }
@@ -60,13 +62,13 @@ impl Entry {
     }
 }
 
-/// The keys.
-pub(crate) struct Index {
+/// The names of the keys.
+pub(crate) struct SessionIndex {
     key_prefix: String,
     creates: AtomicU64,
 }
 
-impl Index {
+impl SessionIndex {
     pub(crate) fn new(key_prefix: String) -> Self {
         Self {
             key_prefix,
@@ -79,7 +81,7 @@ impl Index {
         format!("{}session:{{{id}}}", self.key_prefix)
     }
 
-    /// The keys of a session and its mailbox, as the scripts number them: all in one slot.
+    /// The keys of a session and its mailbox, in the order of the scripts' `KEYS`: all in one slot.
     pub(crate) fn session_keys(&self, id: &SessionId) -> Vec<String> {
         let (prefix, session) = (&self.key_prefix, self.session_key(id.as_str()));
         let parts = ["", ":order", ":index", ":payloads", ":streams"];
@@ -87,8 +89,8 @@ impl Index {
         [session].into_iter().chain(mailbox).collect()
     }
 
-    /// The keys of a task and of its owner's index, as the scripts number them: in the owner's slot.
-    /// `owner` has no braces.
+    /// The keys of a task and of its owner's index, in the order of the scripts' `KEYS`: in the
+    /// owner's slot. `owner` must not contain braces.
     pub(crate) fn task_keys(&self, owner: &str, id: &TaskId) -> Vec<String> {
         let prefix = &self.key_prefix;
         let task = format!("{prefix}task:{{{owner}}}:{id}");
@@ -100,27 +102,27 @@ impl Index {
         format!("{}lock:{name}", self.key_prefix)
     }
 
-    /// The keys of the index, as the scripts number them: in one slot.
+    /// The keys of the index, in the order of the scripts' `KEYS`: in one slot.
     pub(crate) fn keys(&self) -> Vec<String> {
         let parts = ["due", "ids", "owners"];
         let key = |part| format!("{}{{sessions}}:{part}", self.key_prefix);
         parts.map(key).into()
     }
 
-    /// Whether this create is one that sweeps.
+    /// Returns whether this create should sweep.
     pub(crate) fn is_time_to_sweep(&self) -> bool {
         self.creates.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1
     }
 
-    /// At most `limit` entries after an id, in order. The sessions of some may be gone.
-    pub(crate) async fn after(
+    /// Returns up to `limit` entries after an id, in order. Some of their sessions may be gone.
+    pub(crate) async fn entries_after(
         &self,
         client: &Client,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<Entry>, Error> {
+    ) -> Result<Vec<IndexEntry>, Error> {
         let from = match after {
-            // `!` comes after the space that follows the id, and before all that an id is made of.
+            // `!` sorts after the space that follows the id, and before every character of an id.
             Some(id) => ZRange {
                 kind: ZRangeKind::Exclusive,
                 range: ZRangeBound::Lex(format!("{id}!")),
@@ -137,6 +139,6 @@ impl Index {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let [_, ids, _]: [String; 3] = self.keys().try_into().unwrap_or_default();
         let found: Vec<String> = client.zrangebylex(ids, from, to, Some((0, limit))).await?;
-        Ok(found.into_iter().map(Entry::read).collect())
+        Ok(found.into_iter().map(IndexEntry::read).collect())
     }
 }

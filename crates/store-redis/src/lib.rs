@@ -1,34 +1,39 @@
 //! Session store on Redis.
 //!
-//! A session is one hash, `{prefix}session:{<id>}` (the braces are Redis Cluster's hash tag:
-//! whatever belongs to a session lives in one slot), with the session as JSON, its revision, and
-//! the server's own expiry as its time to live. Each change is one Lua script, so it happens whole
-//! or not at all. Beside them stands an index of three keys, `{prefix}{sessions}:…`, that lists and
-//! counts them: what it says too much is checked against the sessions themselves (`index`, `bounds`).
+//! A session is one hash, `{prefix}session:{<id>}` (the braces are Redis Cluster's hash tag: all
+//! keys of a session are in one slot), with the session as JSON, its revision, and the key's expiry
+//! as its time to live. Each change is one Lua script, so it is applied completely or not at all.
+//! An index of three keys, `{prefix}{sessions}:…`, lists and counts the sessions; its surplus
+//! entries are checked against the sessions themselves (`index`, `bounds`).
 //!
-//! A mailbox is five more keys in the session's slot (`mailbox::scripts`), with the session's time to
-//! live. A lock is one key of its own (`session_lock`). What belongs to an owner's tasks lies in a slot
-//! of its own (`task_store`).
+//! A mailbox is five more keys in the session's slot (`mailbox::scripts`), with the session's time
+//! to live. A lock is one key of its own (`session_lock`). The tasks of an owner are in a slot of
+//! their own (`task_store`).
 //!
-//! # Durability, as it is
-//! With an append-only file and `appendfsync always`, what Redis acknowledged survives its own `kill -9`
-//! and the machine's. With `everysec` about the last second can be lost, to a mere `kill -9` too (seen
-//! with Redis 7.0: a write of the file waits behind an fsync that is under way). A failover to a replica
-//! can lose acknowledged changes as well. So sessions here are what can be made again: a client whose
-//! session is gone gets a 404 and initialises anew, and resumes events from its cursor. A task that is
-//! lost is unknown to its client, who has to ask for the work again.
+//! # Durability
+//! With an append-only file and `appendfsync always`, acknowledged writes survive a `kill -9` of
+//! Redis and a crash of the machine. With `everysec` about the last second can be lost, even to a
+//! mere `kill -9` (observed with Redis 7.0: a write to the file waits behind an fsync in progress).
+//! A failover to a replica can lose acknowledged changes as well. Sessions here are therefore data
+//! that can be recreated: a client whose session is gone gets a 404, initialises anew, and resumes
+//! events from its cursor. A lost task is unknown to the server, and its client has to request the
+//! work again.
 
+mod bound_scripts;
 mod bounds;
 mod config;
 mod connection;
 mod error;
 mod index;
+mod lock_scripts;
 mod mailbox;
 mod port_error;
 mod record;
-mod scripts;
 mod session_lock;
+mod session_scripts;
+mod session_store;
 mod store;
+mod task_scripts;
 mod task_store;
 
 pub use config::RedisConfig;

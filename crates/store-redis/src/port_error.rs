@@ -1,18 +1,18 @@
-//! What an error of the driver becomes in each of the ports.
+//! Conversion of driver errors to the errors of each port.
 
 use ports::{LockError, MailboxError, SessionStoreError, Source, TaskStoreError};
 
 const FULL: &str = "the Redis server has no memory left";
 
-/// An error enum of a port.
+/// The error enum of a port.
 pub(crate) trait PortError: Sized {
-    /// No answer, or none that we can use now.
+    /// There was no answer, or none that is usable now.
     fn unavailable(op: &'static str, source: Source) -> Self;
-    /// Something that we did not write.
+    /// The value was not written by this crate.
     fn corrupt(op: &'static str, source: Source) -> Self;
-    /// The server is at its bound of memory.
+    /// The server has reached its memory limit.
     fn full(op: &'static str, source: Source) -> Self;
-    /// The source, if it is [`Self::unavailable`].
+    /// Returns the source if the error is [`Self::unavailable`].
     fn unavailability(&self) -> Option<&Source>;
 }
 
@@ -37,7 +37,7 @@ impl PortError for SessionStoreError {
     }
 }
 
-// Three enums with the same variants; a function cannot name them.
+// Three enums with the same variants; a generic function cannot name these variants.
 macro_rules! port_error {
     ($($error:ty),+) => {$(
         impl PortError for $error {

@@ -1,4 +1,5 @@
-//! A session as it is stored: JSON with a version, so that a later build can tell what it reads.
+//! The stored form of a session: JSON with a version, so that a later build recognises what it
+//! reads.
 
 use model::Session;
 use ports::SessionStoreError;
@@ -7,18 +8,18 @@ use serde::{Deserialize, Serialize};
 const VERSION: u32 = 1;
 
 #[derive(Serialize)]
-struct Stored<'a> {
+struct EncodedRecord<'a> {
     version: u32,
     session: &'a Session,
 }
 
 #[derive(Deserialize)]
-struct Version {
+struct RecordVersion {
     version: u32,
 }
 
 #[derive(Deserialize)]
-struct Loaded {
+struct DecodedRecord {
     session: Session,
 }
 
@@ -34,26 +35,26 @@ enum Malformed {
     OtherId,
 }
 
-/// One of the two fields of a living session is missing.
+/// The error if one of the two fields of a living session is missing.
 pub(crate) fn incomplete() -> SessionStoreError {
     corrupt(Malformed::Incomplete)
 }
 
 pub(crate) fn encode(session: &Session) -> Result<String, SessionStoreError> {
-    serde_json::to_string(&Stored {
+    serde_json::to_string(&EncodedRecord {
         version: VERSION,
         session,
     })
     .map_err(corrupt)
 }
 
-/// What is stored under an id.
+/// Decodes the record stored under an id.
 pub(crate) fn decode(id: &str, json: &str) -> Result<Session, SessionStoreError> {
-    let Version { version } = serde_json::from_str(json).map_err(corrupt)?;
+    let RecordVersion { version } = serde_json::from_str(json).map_err(corrupt)?;
     if version != VERSION {
         return Err(corrupt(UnknownVersion(version)));
     }
-    let loaded: Loaded = serde_json::from_str(json).map_err(corrupt)?;
+    let loaded: DecodedRecord = serde_json::from_str(json).map_err(corrupt)?;
     if loaded.session.id.as_str() != id {
         return Err(corrupt(Malformed::OtherId));
     }

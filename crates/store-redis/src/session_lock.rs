@@ -1,10 +1,10 @@
 //! [`ports::SessionLock`]: a lock is one hash, `{prefix}lock:<name>`, with the holder's `token`,
-//! `until` when it is held and the last `fence`, times in microseconds of the server's clock.
+//! `until` when it is held, and the last `fence`. Times are in microseconds of the server's clock.
 //!
-//! A fencing number is the server's time, or one more than the last if time has not moved. So it rises
-//! also where a counter would not: after a failover to a replica that missed the last writes, and
-//! after the hash is gone. The hash stays for [`REMEMBERED`] after the lock, so that a clock that is
-//! set back makes no number fall unless it goes back further than that.
+//! A fencing number is the server's time, or one more than the last number if the time has not
+//! advanced. It therefore also rises where a counter would not: after a failover to a replica that
+//! missed the last writes, and after the hash is gone. The hash is kept for [`REMEMBERED`] after
+//! the lock, so that fencing numbers decrease only if the clock is set back further than that.
 
 use std::time::Duration;
 
@@ -16,63 +16,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::{RedisSessionStore, store::millis};
 
-/// How long a name's last fencing number is kept after the lock.
+/// How long a name's last fencing number is kept after the lock ends.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
-
-/// What the scripts share: `ARGV` token, milliseconds to live, milliseconds to remember.
-const PRELUDE: &str = r"
-local lock, token, ttl, remembered = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-local function text(number) return string.format('%.0f', number) end
-local held = redis.call('HMGET', lock, 'token', 'until', 'fence')
-local holder = held[1] and tonumber(held[2]) > now and held[1]
-";
-
-/// Answers the fencing number, or 0 if somebody else holds it. Asked again with the same token, it
-/// answers the same.
-const ACQUIRE: &str = r"
-if holder == token then return held[3] end
-if holder then return '0' end
-local fence = math.max(now, tonumber(held[3] or '0') + 1)
-redis.call('HSET', lock, 'token', token, 'until', text(now + ttl * 1000), 'fence', text(fence))
-redis.call('PEXPIRE', lock, text(ttl + remembered))
-return text(fence)
-";
-
-/// Answers 1 if it did.
-const EXTEND: &str = r"
-if holder ~= token then return 0 end
-redis.call('HSET', lock, 'until', text(now + ttl * 1000))
-redis.call('PEXPIRE', lock, text(ttl + remembered))
-return 1
-";
-
-/// Answers 1 if it did.
-const RELEASE: &str = r"
-if holder ~= token then return 0 end
-redis.call('HDEL', lock, 'token', 'until')
-redis.call('PEXPIRE', lock, text(remembered))
-return 1
-";
-
-/// The scripts with their digests, computed once.
-pub(crate) struct LockScripts {
-    acquire: Script,
-    extend: Script,
-    release: Script,
-}
-
-impl LockScripts {
-    pub(crate) fn new() -> Self {
-        let script = |body| Script::from_lua(format!("{PRELUDE}{body}"));
-        Self {
-            acquire: script(ACQUIRE),
-            extend: script(EXTEND),
-            release: script(RELEASE),
-        }
-    }
-}
 
 impl RedisSessionStore {
     async fn on_lock<R: fred::types::FromValue>(

@@ -1,44 +1,31 @@
-//! [`ports::SessionStore`].
+//! The store: the connection, and the calls through which every port uses it.
 
 use std::{fmt, future::Future, time::Duration};
 
-use async_trait::async_trait;
 use fred::{
     error::{Error, ErrorKind},
-    interfaces::{ClientLike, HashesInterface, LuaInterface},
+    interfaces::LuaInterface,
     types::{FromValue, Value, scripts::Script},
 };
-use futures_util::{StreamExt, TryStreamExt, stream};
-use model::{Session, SessionId};
-use ports::{
-    Expected, Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError, Source,
-    Versioned,
-};
+use ports::Source;
 use tokio::time::{Instant, error::Elapsed, timeout};
 
 use crate::{
-    RedisConfig, RedisError,
-    bounds::BoundScripts,
-    config::{MAX_PAGE_SESSIONS, MAX_TTL, PIPELINED},
-    connection::Connection,
-    index::{Entry, Index},
-    mailbox::MailboxScripts,
-    port_error::PortError,
-    record,
-    scripts::Scripts,
-    session_lock::LockScripts,
-    task_store::TaskScripts,
+    RedisConfig, RedisError, bound_scripts::BoundScripts, config::MAX_TTL,
+    connection::RedisConnection, index::SessionIndex, lock_scripts::LockScripts,
+    mailbox::MailboxScripts, port_error::PortError, session_scripts::SessionScripts,
+    task_scripts::TaskScripts,
 };
 
 /// Sessions on a Redis server or cluster. Dropping it closes the connection.
 pub struct RedisSessionStore {
-    connection: Connection,
-    scripts: Scripts,
+    pub(crate) connection: RedisConnection,
+    pub(crate) session_scripts: SessionScripts,
     pub(crate) bound_scripts: BoundScripts,
     pub(crate) mailbox_scripts: MailboxScripts,
     pub(crate) lock_scripts: LockScripts,
     pub(crate) task_scripts: TaskScripts,
-    pub(crate) index: Index,
+    pub(crate) index: SessionIndex,
     call_timeout: Duration,
 }
 
@@ -48,29 +35,29 @@ impl fmt::Debug for RedisSessionStore {
     }
 }
 
-/// Whether nobody answered, rather than something that we cannot use now.
-fn is_silence(source: &Source) -> bool {
+/// Returns whether there was no answer at all, rather than one that is not usable now.
+fn is_timeout(source: &Source) -> bool {
     let driver = source.downcast_ref::<Error>();
     source.is::<Elapsed>() || driver.is_some_and(|error| *error.kind() == ErrorKind::Timeout)
 }
 
-/// Milliseconds, at least one: nothing lives for ever, and zero would mean "delete".
+/// Milliseconds, at least one: every key has an expiry, and zero would mean "delete".
 pub(crate) fn millis(ttl: Duration) -> String {
     ttl.min(MAX_TTL).as_millis().max(1).to_string()
 }
 
 impl RedisSessionStore {
-    /// Connects; tries until `startup_timeout` is over.
+    /// Connects; retries until `startup_timeout` has passed.
     ///
     /// # Errors
     /// The configuration is unusable, the credentials are refused, or the server does not answer in
     /// time.
     pub async fn connect(config: RedisConfig) -> Result<Self, RedisError> {
-        let connection = Connection::open(&config).await?;
-        let (index, call_timeout) = (Index::new(config.key_prefix), config.call_timeout);
+        let connection = RedisConnection::open(&config).await?;
+        let (index, call_timeout) = (SessionIndex::new(config.key_prefix), config.call_timeout);
         Ok(Self {
             connection,
-            scripts: Scripts::new(),
+            session_scripts: SessionScripts::new(),
             bound_scripts: BoundScripts::new(),
             mailbox_scripts: MailboxScripts::new(),
             lock_scripts: LockScripts::new(),
@@ -80,8 +67,8 @@ impl RedisSessionStore {
         })
     }
 
-    /// Bounds a whole call: the driver's own timeouts are per command, and do not cover all of its
-    /// waits. And tells the connection whether it is of use.
+    /// Limits the duration of a whole call, because the driver's own timeouts apply per command and
+    /// do not cover all of its waits. Also reports to the connection whether the server answered.
     pub(crate) async fn bounded<T, E: PortError>(
         &self,
         op: &'static str,
@@ -91,16 +78,16 @@ impl RedisSessionStore {
         let outcome = timeout(self.call_timeout, call).await;
         let outcome = outcome.unwrap_or_else(|elapsed| Err(E::unavailable(op, elapsed.into())));
         match outcome.as_ref().err().and_then(PortError::unavailability) {
-            Some(source) if is_silence(source) => self.connection.not_heard_since(began),
+            Some(source) if is_timeout(source) => self.connection.record_timeout(began),
             Some(_) => {}
-            None => self.connection.heard(),
+            None => self.connection.record_answer(),
         }
         outcome
     }
 
-    /// What an error of the driver means to our caller.
-    fn failed<E: PortError>(&self, op: &'static str, error: Error) -> E {
-        // Somebody else's value under our key, or in one of our fields.
+    /// Converts an error of the driver to an error of the port.
+    pub(crate) fn failed<E: PortError>(&self, op: &'static str, error: Error) -> E {
+        // Another program's value is stored under the key or in one of the fields.
         let foreign = *error.kind() == ErrorKind::Parse || error.details().contains("WRONGTYPE");
         let full = error.details().contains("OOM ");
         let source = self.connection.hide(error);
@@ -111,8 +98,8 @@ impl RedisSessionStore {
         }
     }
 
-    /// Runs a script on keys of one slot. A server that restarted, or another node of a cluster, does
-    /// not know it: then it is sent whole, which also teaches it.
+    /// Runs a script on keys of one slot. A server that restarted, or another node of a cluster,
+    /// does not know it: then the whole script is sent, which also loads it into the server.
     pub(crate) async fn run<R: FromValue, E: PortError>(
         &self,
         op: &'static str,
@@ -131,201 +118,5 @@ impl RedisSessionStore {
             (outcome, _) => outcome,
         };
         outcome.map_err(|error| self.failed(op, error))
-    }
-
-    /// Runs a script on one session and its mailbox.
-    async fn on_session<R: FromValue>(
-        &self,
-        op: &'static str,
-        script: &Script,
-        id: &SessionId,
-        arguments: Vec<String>,
-    ) -> Result<R, SessionStoreError> {
-        let arguments = arguments.into_iter().map(Value::from).collect();
-        self.run(op, script, self.index.session_keys(id), arguments)
-            .await
-    }
-
-    async fn find(
-        &self,
-        op: &'static str,
-        id: &str,
-    ) -> Result<Option<Versioned>, SessionStoreError> {
-        let fields = vec!["revision", "session"];
-        let found = self
-            .connection
-            .client()
-            .hmget(self.index.session_key(id), fields)
-            .await
-            .map_err(|error| self.failed(op, error))?;
-        let (revision, json): (u64, String) = match found {
-            (Some(revision), Some(json)) => (revision, json),
-            (None, None) => return Ok(None),
-            (Some(_), None) | (None, Some(_)) => return Err(record::incomplete()),
-        };
-        Ok(Some(Versioned {
-            session: record::decode(id, &json)?,
-            revision: Revision(revision),
-        }))
-    }
-
-    /// Tells the index, if the script names the owner of a session that has less time left.
-    async fn shortened(&self, op: &'static str, id: &SessionId, owner: &str, ttl: Duration) {
-        if !owner.is_empty() {
-            self.hasten(op, Entry::of(id.as_str(), owner), ttl).await;
-        }
-    }
-
-    /// Reads on in the index until the page is full or the index ends.
-    async fn page(
-        &self,
-        after: Option<&SessionId>,
-        limit: usize,
-    ) -> Result<SessionPage, SessionStoreError> {
-        const OP: &str = "list";
-        let client = &self.connection.client();
-        let limit = limit.min(MAX_PAGE_SESSIONS);
-        let mut after = after.map(|id| id.as_str().to_owned());
-        let mut sessions = Vec::new();
-        loop {
-            let wanted = limit - sessions.len();
-            // One more than wanted: it says whether there is a next page.
-            let entries = self.index.after(client, after.as_deref(), wanted + 1);
-            let entries = entries.await.map_err(|error| self.failed(OP, error))?;
-            let at_end = entries.len() <= wanted;
-            let mut finds = Vec::with_capacity(wanted);
-            for entry in entries.iter().take(wanted) {
-                finds.push(self.find(OP, entry.id()));
-            }
-            let found: Vec<_> = stream::iter(finds)
-                .buffered(PIPELINED)
-                .try_collect()
-                .await?;
-            let gone = entries
-                .iter()
-                .zip(&found)
-                .filter(|(_, found)| found.is_none());
-            let gone = gone.map(|(entry, _)| (entry.clone(), None));
-            self.settle(OP, gone.collect()).await?;
-            sessions.extend(found.into_iter().flatten());
-            if at_end {
-                return Ok(SessionPage {
-                    sessions,
-                    next: None,
-                });
-            }
-            if sessions.len() == limit {
-                let next = sessions
-                    .last()
-                    .map(|last: &Versioned| last.session.id.clone());
-                return Ok(SessionPage { sessions, next });
-            }
-            after = entries.get(wanted - 1).map(|last| last.id().to_owned());
-        }
-    }
-}
-
-#[async_trait]
-impl SessionStore for RedisSessionStore {
-    async fn create(
-        &self,
-        session: &Session,
-        ttl: Duration,
-        limits: SessionLimits,
-    ) -> Result<Revision, SessionStoreError> {
-        const OP: &str = "create a session";
-        let owner = session.owner.as_str();
-        let arguments = vec![record::encode(session)?, millis(ttl), owner.to_owned()];
-        let entry = Entry::new(&session.id, &session.owner);
-        self.bounded(OP, async {
-            self.take_room(OP, &entry, ttl, limits).await?;
-            let created: i64 = self
-                .on_session(OP, &self.scripts.create, &session.id, arguments)
-                .await?;
-            self.sweep(OP).await;
-            // An entry that was made for nothing goes when its time is over: it may by now be that of
-            // whoever won.
-            match created {
-                0 => Err(SessionStoreError::Exists),
-                _ => Ok(Revision(1)),
-            }
-        })
-        .await
-    }
-
-    async fn load(&self, id: &SessionId) -> Result<Option<Versioned>, SessionStoreError> {
-        const OP: &str = "load a session";
-        self.bounded(OP, self.find(OP, id.as_str())).await
-    }
-
-    async fn replace(
-        &self,
-        session: &Session,
-        expected: Expected,
-        ttl: Duration,
-    ) -> Result<Revision, SessionStoreError> {
-        const OP: &str = "replace a session";
-        let arguments = vec![
-            expected.0.to_string(),
-            record::encode(session)?,
-            millis(ttl),
-        ];
-        self.bounded(OP, async {
-            let (outcome, stored, owner): (i64, u64, String) = self
-                .on_session(OP, &self.scripts.replace, &session.id, arguments)
-                .await?;
-            self.shortened(OP, &session.id, &owner, ttl).await;
-            let stored = Revision(stored);
-            match outcome {
-                2 => Ok(stored),
-                1 => Err(SessionStoreError::Conflict { current: stored }),
-                _ => Err(SessionStoreError::Missing),
-            }
-        })
-        .await
-    }
-
-    async fn end(&self, id: &SessionId) -> Result<bool, SessionStoreError> {
-        const OP: &str = "end a session";
-        self.bounded(OP, async {
-            let (ended, owner): (i64, String) = self
-                .on_session(OP, &self.scripts.end, id, Vec::new())
-                .await?;
-            if ended == 1 {
-                self.give_back(OP, Entry::of(id.as_str(), &owner)).await;
-            }
-            Ok(ended == 1)
-        })
-        .await
-    }
-
-    async fn touch(&self, id: &SessionId, ttl: Duration) -> Result<bool, SessionStoreError> {
-        const OP: &str = "touch a session";
-        self.bounded(OP, async {
-            let arguments = vec![millis(ttl)];
-            let (touched, owner): (i64, String) = self
-                .on_session(OP, &self.scripts.touch, id, arguments)
-                .await?;
-            self.shortened(OP, id, &owner, ttl).await;
-            Ok(touched == 1)
-        })
-        .await
-    }
-
-    async fn list(
-        &self,
-        after: Option<&SessionId>,
-        limit: usize,
-    ) -> Result<SessionPage, SessionStoreError> {
-        self.bounded("list", self.page(after, limit)).await
-    }
-
-    async fn check(&self) -> Result<(), SessionStoreError> {
-        const OP: &str = "answer";
-        self.bounded(OP, async {
-            let answer: Result<String, _> = self.connection.client().ping(None).await;
-            answer.map(|_| ()).map_err(|error| self.failed(OP, error))
-        })
-        .await
     }
 }

@@ -1,11 +1,10 @@
 //! [`ports::TaskStore`]: a task is one hash, `{prefix}task:{<owner>}:<id>`, with its `state`, its
-//! `revision` and `endless` (no end was asked for), and the server's own expiry as its time to
-//! live.
+//! `revision` and `endless` (no expiry was requested), and the key's expiry as its time to live.
 //!
-//! Beside an owner's tasks stands one sorted set, `{prefix}tasks:{<owner>}`, of their ids by the
-//! time that they expire, in milliseconds: it counts them. All of an owner lies in one slot, so
-//! each change is one script that happens whole or not at all, and the owners spread over a
-//! cluster.
+//! One sorted set per owner, `{prefix}tasks:{<owner>}`, holds the ids of the owner's tasks by their
+//! expiry time in milliseconds: it counts them. All keys of an owner are in one slot, so each
+//! change is one script that is applied completely or not at all, and the owners are distributed
+//! over a cluster.
 
 use std::{fmt::Write, time::Duration};
 
@@ -16,82 +15,22 @@ use ports::{Expected, Revision, TaskLimits, TaskRecord, TaskStore, TaskStoreErro
 
 use crate::{RedisSessionStore, store::millis};
 
-/// What the scripts share: `KEYS` task, its owner's index; `ARGV[1]` id. The answer begins with the
-/// outcome: 0 missing, 1 conflict, 2 done, 3 not ours, 4 exists, 5 too many.
-const PRELUDE: &str = r"
-local task, index, id = KEYS[1], KEYS[2], ARGV[1]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local function text(number) return string.format('%.0f', number) end
-local function store(ttl, endless, state)
-  local till = text(now + ttl)
-  redis.call('HSET', task, 'state', state, 'endless', endless)
-  local revision = redis.call('HINCRBY', task, 'revision', 1)
-  redis.call('PEXPIREAT', task, till)
-  redis.call('ZADD', index, till, id)
-  local last = redis.call('ZRANGE', index, -1, -1, 'WITHSCORES')[2]
-  redis.call('PEXPIREAT', index, text(tonumber(last)))
-  return {2, text(revision)}
-end
-";
-
-/// `ARGV` id, milliseconds to live, endless, state, most tasks. Answers the revision.
-const CREATE: &str = r"
-if redis.call('EXISTS', task) == 1 then return {4} end
-redis.call('ZREMRANGEBYSCORE', index, '-inf', text(now))
-if redis.call('ZCARD', index) >= tonumber(ARGV[5]) then return {5} end
-return store(tonumber(ARGV[2]), ARGV[3], ARGV[4])
-";
-
-/// `ARGV` id, milliseconds to live, endless, state, expected revision. Answers the revision that is
-/// stored now.
-const REPLACE: &str = r"
-local revision = redis.call('HGET', task, 'revision')
-if not revision then return {redis.call('EXISTS', task) * 3} end
-if revision ~= ARGV[5] then return {1, revision} end
-return store(tonumber(ARGV[2]), ARGV[3], ARGV[4])
-";
-
-/// `ARGV` id. Answers the revision, the milliseconds left, endless and the state.
-const LOAD: &str = r"
-local found = redis.call('HMGET', task, 'revision', 'endless', 'state')
-if not (found[1] and found[2] and found[3]) then return {redis.call('EXISTS', task) * 3} end
-return {2, found[1], redis.call('PTTL', task), found[2], found[3]}
-";
-
 #[derive(Debug, thiserror::Error)]
-#[error("the task has an answer or an entry that is not ours")]
-struct NotOurs;
+#[error("the task store returned an unexpected answer or holds a foreign entry")]
+struct UnexpectedTaskAnswer;
 
-fn not_ours(op: &'static str) -> TaskStoreError {
-    let source = NotOurs.into();
+fn unexpected_answer(op: &'static str) -> TaskStoreError {
+    let source = UnexpectedTaskAnswer.into();
     TaskStoreError::Corrupt { op, source }
 }
 
-/// The scripts with their digests, computed once.
-pub(crate) struct TaskScripts {
-    create: Script,
-    replace: Script,
-    load: Script,
-}
-
-impl TaskScripts {
-    pub(crate) fn new() -> Self {
-        let script = |body| Script::from_lua(format!("{PRELUDE}{body}"));
-        Self {
-            create: script(CREATE),
-            replace: script(REPLACE),
-            load: script(LOAD),
-        }
-    }
-}
-
-/// An owner inside braces: its own would end the hash tag, and its keys lie in several slots.
+/// An owner for use inside braces: its own braces would end the hash tag, and its keys would be in
+/// several slots.
 fn tag(owner: &PrincipalId) -> String {
     let mut tag = String::with_capacity(owner.as_str().len());
     for character in owner.as_str().chars() {
         if matches!(character, '{' | '}' | '%') {
-            // Writing to a text cannot fail.
+            // Writing to a string cannot fail.
             let _ = write!(tag, "%{:02x}", u32::from(character));
         } else {
             tag.push(character);
@@ -107,7 +46,7 @@ fn number(value: Value) -> Option<u64> {
     }
 }
 
-/// A task from what the script answers after the outcome.
+/// Reads a task from the script's answer after the outcome.
 fn loaded(
     (owner, id): (&PrincipalId, &TaskId),
     answer: &mut impl Iterator<Item = Value>,
@@ -125,7 +64,7 @@ fn loaded(
 }
 
 impl RedisSessionStore {
-    /// Runs a script on an owner's task; gives the outcome and what follows it.
+    /// Runs a script on an owner's task; returns the outcome and the values after it.
     async fn on_task(
         &self,
         op: &'static str,
@@ -138,7 +77,7 @@ impl RedisSessionStore {
         let call = self.run::<Vec<Value>, TaskStoreError>(op, script, keys, arguments);
         let mut answer = self.bounded(op, call).await?.into_iter();
         let outcome = answer.next().and_then(number);
-        Ok((outcome.ok_or_else(|| not_ours(op))?, answer))
+        Ok((outcome.ok_or_else(|| unexpected_answer(op))?, answer))
     }
 
     async fn write_task(
@@ -164,7 +103,7 @@ impl RedisSessionStore {
             (2, Some(revision)) => Ok(revision),
             (4, _) => Err(TaskStoreError::Exists),
             (5, _) => Err(TaskStoreError::too_many()),
-            _ => Err(not_ours(op)),
+            _ => Err(unexpected_answer(op)),
         }
     }
 }
@@ -193,8 +132,8 @@ impl TaskStore for RedisSessionStore {
             0 => Ok(None),
             2 => loaded(at, &mut answer)
                 .map(Some)
-                .ok_or_else(|| not_ours(OP)),
-            _ => Err(not_ours(OP)),
+                .ok_or_else(|| unexpected_answer(OP)),
+            _ => Err(unexpected_answer(OP)),
         }
     }
 

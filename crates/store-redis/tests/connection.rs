@@ -1,12 +1,12 @@
-//! What the connection survives that is not a clean end of the server, and what the store makes of
-//! what others wrote into it.
+//! Failures other than a clean end of the server that the connection survives, and the store's
+//! handling of values that other programs wrote.
 
 #![allow(
     clippy::unwrap_used,
     reason = "a test that fails may panic, in its functions too"
 )]
 
-mod stage;
+mod setup;
 
 use std::{
     error::Error,
@@ -16,7 +16,7 @@ use std::{
 };
 
 use ports::{SessionStore, SessionStoreError};
-use stage::{ROOMY, TTL, open, recovers, say, session};
+use setup::{ROOMY, TTL, open, recovers, send_command, session};
 use store_redis::{RedisConfig, RedisError, RedisSessionStore};
 use testkit::servers::Redis;
 use tokio::{
@@ -25,8 +25,8 @@ use tokio::{
     sync::watch,
 };
 
-/// Stands between the store and the server. Silenced connections stay open and carry nothing any
-/// more, as when the machine at the other end is gone; connections made afterwards work.
+/// A proxy between the store and the server. Silenced connections stay open and carry no more data,
+/// as when the machine at the other end is gone; connections opened afterwards work.
 struct Proxy {
     port: u16,
     silenced: watch::Sender<()>,
@@ -68,7 +68,7 @@ async fn a_connection_that_went_silent_is_given_up_however_busy_it_is() {
     let store = Arc::new(RedisSessionStore::connect(config).await.unwrap());
     let one = session("one");
     store.create(&one, TTL, ROOMY).await.unwrap();
-    // Somebody always asks something: the driver's own look at the connection waits for a pause.
+    // Some call is always in progress: the driver checks the connection only during a pause.
     let callers: Vec<_> = (0..50)
         .map(|caller| {
             let (store, id) = (Arc::clone(&store), one.id.clone());
@@ -94,15 +94,15 @@ async fn a_server_that_wants_a_password_for_a_while_is_unavailable_for_that_whil
     let server = Redis::start().unwrap();
     let store = open(&server).await;
     store.create(&session("before"), TTL, ROOMY).await.unwrap();
-    say(&server, "CONFIG SET requirepass changed-for-a-while");
+    send_command(&server, "CONFIG SET requirepass changed-for-a-while");
     let kill = "AUTH changed-for-a-while\r\nCLIENT KILL TYPE normal SKIPME yes";
-    say(&server, kill);
+    send_command(&server, kill);
     let refused = store.check().await;
     assert!(
         matches!(refused, Err(SessionStoreError::Unavailable { .. })),
         "{refused:?}"
     );
-    say(
+    send_command(
         &server,
         "AUTH changed-for-a-while\r\nCONFIG SET requirepass \"\"",
     );
@@ -114,13 +114,13 @@ async fn a_server_that_wants_a_password_for_a_while_is_unavailable_for_that_whil
 async fn a_server_that_is_read_only_for_a_while_is_unavailable_for_that_while() {
     let server = Redis::start().unwrap();
     let store = open(&server).await;
-    say(&server, "REPLICAOF 127.0.0.1 1");
+    send_command(&server, "REPLICAOF 127.0.0.1 1");
     let refused = store.create(&session("one"), TTL, ROOMY).await;
     assert!(
         matches!(refused, Err(SessionStoreError::Unavailable { .. })),
         "{refused:?}"
     );
-    say(&server, "REPLICAOF NO ONE");
+    send_command(&server, "REPLICAOF NO ONE");
     recovers(&store, Duration::from_secs(3)).await;
     store.create(&session("one"), TTL, ROOMY).await.unwrap();
 }
@@ -164,9 +164,9 @@ async fn what_is_not_ours_is_corrupt_and_not_an_outage() {
         "HDEL forgewire:session:{one} session",
         "SET forgewire:session:{one} nonsense",
     ] {
-        say(&server, "FLUSHALL");
+        send_command(&server, "FLUSHALL");
         let revision = store.create(&one, TTL, ROOMY).await.unwrap();
-        say(&server, command);
+        send_command(&server, command);
         let loaded = store.load(&one.id).await;
         assert!(
             matches!(loaded, Err(SessionStoreError::Corrupt { .. })),
@@ -187,19 +187,18 @@ async fn what_is_not_ours_is_corrupt_and_not_an_outage() {
     }
 }
 
-/// Everything that an error says, over all of its sources.
-fn said(error: &(dyn Error + 'static)) -> String {
-    let mut said = format!("{error:?}");
+/// The texts of an error and of all its sources.
+fn error_chain(error: &(dyn Error + 'static)) -> String {
+    let mut chain = format!("{error:?}");
     let mut next = Some(error);
     while let Some(error) = next {
-        said.push_str(&error.to_string());
+        chain.push_str(&error.to_string());
         next = error.source();
     }
-    said
+    chain
 }
 
-/// Refuses every command and repeats its arguments, as servers do with a command that they do not
-/// know.
+/// Rejects every command and repeats its arguments, as servers do with an unknown command.
 async fn repeater() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -223,7 +222,7 @@ async fn repeater() -> u16 {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_error_holds_the_password() {
     let server = Redis::start().unwrap();
-    say(&server, "CONFIG SET requirepass another");
+    send_command(&server, "CONFIG SET requirepass another");
     let repeater = repeater().await;
     for url in [
         format!("redis://:hunter2@127.0.0.1:{}", server.port()),
@@ -242,10 +241,13 @@ async fn no_error_holds_the_password() {
             ..RedisConfig::new(&url)
         };
         let error = RedisSessionStore::connect(config).await.unwrap_err();
-        let said = said(&error);
-        assert!(!said.contains("hunter2"), "{url}: {said}");
+        let chain = error_chain(&error);
+        assert!(!chain.contains("hunter2"), "{url}: {chain}");
         if url.ends_with(&server.port().to_string()) {
-            assert!(matches!(error, RedisError::Refused { .. }), "{url}: {said}");
+            assert!(
+                matches!(error, RedisError::Refused { .. }),
+                "{url}: {chain}"
+            );
         }
     }
 }
@@ -272,9 +274,17 @@ async fn connecting_to_a_silent_server_ends_in_time_and_leaves_no_connection() {
     );
     server.resume().unwrap();
     let deadline = Instant::now() + Duration::from_secs(5);
-    // Only the one that asks; each counts twice: `addr` and `laddr`.
-    while say(&server, "CLIENT LIST").matches("addr=").count() != 2 {
-        assert!(Instant::now() < deadline, "{}", say(&server, "CLIENT LIST"));
+    // Only the connection that asks; each connection counts twice: `addr` and `laddr`.
+    while send_command(&server, "CLIENT LIST")
+        .matches("addr=")
+        .count()
+        != 2
+    {
+        assert!(
+            Instant::now() < deadline,
+            "{}",
+            send_command(&server, "CLIENT LIST")
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -285,10 +295,10 @@ async fn an_ended_session_stays_as_long_as_it_would_have_lived_and_no_longer() {
     let store = open(&server).await;
     store.create(&session("one"), TTL, ROOMY).await.unwrap();
     assert!(store.end(&session("one").id).await.unwrap());
-    let left = say(&server, "PTTL forgewire:session:{one}");
+    let left = send_command(&server, "PTTL forgewire:session:{one}");
     let left: u128 = left.trim().trim_start_matches(':').parse().unwrap();
     assert!(left > 0 && left <= TTL.as_millis(), "{left} ms");
-    let fields = say(&server, "HKEYS forgewire:session:{one}");
+    let fields = send_command(&server, "HKEYS forgewire:session:{one}");
     assert!(
         fields.contains("ended") && !fields.contains("session"),
         "{fields}"

@@ -1,9 +1,11 @@
-//! The session store against the contract suite. Each case has a server of its own, and "reopen"
+//! The contract suite on the session store. Each case has its own server, and "reopen"
 //! means that this server is killed with SIGKILL and started again.
 
 use std::{process::ExitCode, sync::Arc};
 
-use contract::{Abilities, Handles, Harness, Port, SessionPorts, SessionStoreFixture, opener};
+use contract::{
+    Abilities, Handles, Harness, Port, SessionPorts, SessionStoreFixture, handle_opener,
+};
 use store_redis::{RedisConfig, RedisSessionStore};
 use testkit::servers::Redis;
 use tokio::sync::Mutex;
@@ -40,11 +42,11 @@ impl Harness for RedisBackend {
         let server = Arc::new(Mutex::new(server));
         let restarted = Arc::clone(&server);
         fixture.handles = Handles {
-            peer: Some(opener(move || {
+            peer: Some(handle_opener(move || {
                 let url = url.clone();
                 async move { open(&url).await }
             })),
-            reopen: Some(opener(move || {
+            reopen: Some(handle_opener(move || {
                 let server = Arc::clone(&restarted);
                 async move {
                     let mut server = server.lock().await;

@@ -1,20 +1,20 @@
-//! What a mailbox and a lock leave on the server, and what they cost each other.
+//! The keys that mailboxes and locks leave on the server, and their cost to each other.
 
 #![allow(
     clippy::unwrap_used,
     reason = "a test that fails may panic, in its functions too"
 )]
 
-#[path = "stage/keys.rs"]
+#[path = "setup/keys.rs"]
 mod keys;
-mod stage;
+mod setup;
 
 use std::time::{Duration, Instant};
 
 use keys::keys;
 use model::{LockName, StreamId};
 use ports::{LockError, Mailbox, MailboxError, MailboxLimits, SessionLock, SessionStore};
-use stage::{ROOMY, TTL, open, recovers, say, session};
+use setup::{ROOMY, TTL, open, recovers, send_command, session};
 use testkit::servers::Redis;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,8 +75,8 @@ async fn a_full_server_is_overloaded_and_has_room_again_after_a_trim() {
         max_bytes: u64::MAX,
         ..MailboxLimits::default()
     };
-    say(&server, "CONFIG SET maxmemory-policy noeviction");
-    say(&server, "CONFIG SET maxmemory 24mb");
+    send_command(&server, "CONFIG SET maxmemory-policy noeviction");
+    send_command(&server, "CONFIG SET maxmemory 24mb");
     let payload = vec![b'x'; MailboxLimits::MAX_PAYLOAD_BYTES];
     let append = || store.append(&one.id, &stream, payload.clone().into(), limits);
     let mut last = None;
@@ -125,7 +125,7 @@ async fn without_a_server_mailbox_and_lock_end_in_time_and_then_go_on() {
     );
     server.restart().unwrap();
     recovers(&store, Duration::from_secs(10)).await;
-    // What was not acknowledged may have been done: a lock frees itself.
+    // An unacknowledged call may have taken effect: the lock expires by itself.
     let other = LockName::new("other").unwrap();
     let acquired = store.acquire(&other, TTL, Duration::ZERO).await.unwrap();
     assert!(acquired.is_some());

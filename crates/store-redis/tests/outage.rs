@@ -1,22 +1,23 @@
-//! What happens while the server is gone, silent, or back again; and what the store leaves behind.
+//! Behaviour while the server is gone, silent, or back again; and the keys that the store leaves
+//! behind.
 
 #![allow(
     clippy::unwrap_used,
     reason = "a test that fails may panic, in its functions too"
 )]
 
-mod stage;
+mod setup;
 
 use std::time::{Duration, Instant};
 
 use ports::{SessionStore, SessionStoreError};
-use stage::{ROOMY, TTL, open, say, session};
+use setup::{ROOMY, TTL, open, send_command, session};
 use store_redis::{RedisConfig, RedisError, RedisSessionStore};
 use testkit::servers::Redis;
 
 /// Time that a call may take beyond its deadline on a busy machine.
 const SLACK: Duration = Duration::from_secs(1);
-/// How long the store may need to find a server that is back: the longest pause between two tries,
+/// Maximum time for the store to find a restarted server: the longest pause between two attempts,
 /// and time to connect on a busy machine.
 const RECOVERY: Duration = Duration::from_secs(3);
 
@@ -53,7 +54,7 @@ async fn is_unavailable_in_time(store: &RedisSessionStore) {
 }
 
 async fn recovers(store: &RedisSessionStore) {
-    stage::recovers(store, RECOVERY).await;
+    setup::recovers(store, RECOVERY).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,7 +72,7 @@ async fn without_a_server_every_call_ends_in_time_and_then_goes_on() {
         (loaded.session, loaded.revision),
         (before.clone(), revision)
     );
-    // The server has forgotten our scripts.
+    // The server has lost the scripts.
     assert!(store.replace(&before, revision, TTL).await.unwrap() > revision);
     store.create(&session("after"), TTL, ROOMY).await.unwrap();
 }
@@ -98,7 +99,7 @@ async fn a_server_that_is_killed_under_writers_keeps_what_it_acknowledged() {
             let mut created = Vec::new();
             for n in 0..600 {
                 let session = session(&format!("session-{n}"));
-                // A create without an answer may have happened: its session is given up.
+                // A create without an answer may have taken effect: the test gives up its session.
                 if store.create(&session, TTL, ROOMY).await.is_ok() {
                     created.push(session.id);
                     acknowledged.send_replace(created.len());
@@ -110,7 +111,7 @@ async fn a_server_that_is_killed_under_writers_keeps_what_it_acknowledged() {
         }
     });
     for kills in 1..=3 {
-        // An error here means that the writer is through.
+        // An error here means that the writer has finished.
         let _ = seen.wait_for(|count| *count >= kills * 60).await;
         server.restart().unwrap();
     }
@@ -139,10 +140,10 @@ async fn sessions_that_expire_leave_the_index_without_anybody_listing() {
             .await
             .unwrap();
     }
-    let answer = say(&server, "ZCARD forgewire:{sessions}:ids");
+    let answer = send_command(&server, "ZCARD forgewire:{sessions}:ids");
     let left: usize = answer.trim().trim_start_matches(':').parse().unwrap();
     assert!(left < 200, "{left} of 400 ids are still there");
-    // The last one may have a moment to live still.
+    // The last session may still have a moment to live.
     let deadline = Instant::now() + RECOVERY;
     while !store.list(None, 10).await.unwrap().sessions.is_empty() {
         assert!(
@@ -151,7 +152,7 @@ async fn sessions_that_expire_leave_the_index_without_anybody_listing() {
         );
     }
     assert_eq!(
-        say(&server, "DBSIZE").trim(),
+        send_command(&server, "DBSIZE").trim(),
         ":0",
         "a store that is empty leaves nothing"
     );
@@ -161,8 +162,12 @@ async fn sessions_that_expire_leave_the_index_without_anybody_listing() {
 async fn dropping_the_store_closes_its_connection() {
     let server = Redis::start().unwrap();
     let store = open(&server).await;
-    let clients = || say(&server, "CLIENT LIST").matches("addr=").count();
-    // Ours, the one that asks, and each counts twice: `addr` and `laddr`.
+    let clients = || {
+        send_command(&server, "CLIENT LIST")
+            .matches("addr=")
+            .count()
+    };
+    // The store's connection and the one that asks; each counts twice: `addr` and `laddr`.
     assert_eq!(clients(), 4);
     drop(store);
     let deadline = Instant::now() + RECOVERY;

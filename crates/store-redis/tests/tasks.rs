@@ -1,20 +1,20 @@
-//! What tasks leave on the server, and what happens when it is full or gone.
+//! The keys that tasks leave on the server, and behaviour when the server is full or gone.
 
 #![allow(
     clippy::unwrap_used,
     reason = "a test that fails may panic, in its functions too"
 )]
 
-#[path = "stage/keys.rs"]
+#[path = "setup/keys.rs"]
 mod keys;
-mod stage;
+mod setup;
 
 use std::time::{Duration, Instant};
 
 use keys::keys;
 use model::{PrincipalId, TaskId};
 use ports::{Revision, SessionStore, TaskLimits, TaskRecord, TaskStore, TaskStoreError};
-use stage::{ROOMY, TTL, open, recovers, say, session};
+use setup::{ROOMY, TTL, open, recovers, send_command, session};
 use testkit::servers::Redis;
 
 const LIMITS: TaskLimits = TaskLimits {
@@ -45,7 +45,7 @@ async fn what_an_owner_has_lies_in_one_slot_and_leaves_nothing() {
     };
     store.create_task(&task(1, TTL), LIMITS).await.unwrap();
     store.create_task(&task(2, TTL * 2), LIMITS).await.unwrap();
-    // The index has to outlive the last of them, and no more.
+    // The index has to outlive the last task, but no longer.
     let found = keys(&server, "*");
     assert_eq!(found.len(), 3, "{found:?}");
     assert_eq!(lasting(TTL * 2, &found), 2, "{found:?}");
@@ -90,9 +90,9 @@ async fn ids_of_expired_tasks_go_with_the_next_create() {
     store.create_task(&task(100, TTL), LIMITS).await.unwrap();
     let deadline = Instant::now() + Duration::from_secs(10);
     let mut n = 200;
-    // What expired just now may still be there once: each create looks again.
+    // A task that expired just now may still be stored once: each create checks again.
     loop {
-        let before = say(&server, "ZCARD forgewire:tasks:{one}");
+        let before = send_command(&server, "ZCARD forgewire:tasks:{one}");
         if before.trim() == format!(":{}", n - 199) {
             break;
         }
@@ -106,8 +106,8 @@ async fn ids_of_expired_tasks_go_with_the_next_create() {
 async fn a_foreign_value_under_a_task_is_corrupt() {
     let server = Redis::start().unwrap();
     let store = open(&server).await;
-    say(&server, "SET forgewire:task:{one}:task-1 theirs");
-    say(&server, "HSET forgewire:task:{one}:task-2 state theirs");
+    send_command(&server, "SET forgewire:task:{one}:task-1 theirs");
+    send_command(&server, "HSET forgewire:task:{one}:task-2 state theirs");
     for n in 1..3 {
         let task = task(n, TTL);
         let loaded = store.load_task(&task.owner, &task.id).await;
@@ -123,8 +123,8 @@ async fn a_foreign_value_under_a_task_is_corrupt() {
 async fn a_full_server_is_overloaded_and_what_is_there_can_be_loaded() {
     let server = Redis::start().unwrap();
     let store = open(&server).await;
-    say(&server, "CONFIG SET maxmemory-policy noeviction");
-    say(&server, "CONFIG SET maxmemory 24mb");
+    send_command(&server, "CONFIG SET maxmemory-policy noeviction");
+    send_command(&server, "CONFIG SET maxmemory 24mb");
     let large = |n| TaskRecord {
         state: vec![b'x'; TaskLimits::MAX_STATE_BYTES].into(),
         ..task(n, TTL)

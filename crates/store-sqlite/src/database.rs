@@ -1,4 +1,5 @@
-//! One file: opened once, shared by the event log and the session store.
+//! One database file, opened once. The event log and the session store share it; the methods that
+//! return them are defined beside them.
 
 use std::{
     ffi::OsString,
@@ -9,29 +10,26 @@ use std::{
     time::Duration,
 };
 
-use model::{Clock, Epoch};
+use model::Epoch;
 use tokio::sync::Notify;
 
-use crate::{
-    CloseError, OpenError, SqliteEventLog, SqliteSessionStore, readers::Readers, schema,
-    writer::Writer,
-};
+use crate::{DatabaseCloseError, DatabaseOpenError, readers::Readers, schema, writer::Writer};
 
-/// How long one call may take, with its wait in the queue.
+/// Maximum duration of one call, including its wait in the queue.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
-/// How long closing may take: a queue full of writes, and the last checkpoint.
+/// Maximum duration of closing, which has to write a full queue and run the last checkpoint.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// An open database file. Clones share it.
 #[derive(Clone)]
-pub struct Database(pub(crate) Arc<Shared>);
+pub struct Database(pub(crate) Arc<DatabaseInner>);
 
-pub(crate) struct Shared {
+pub(crate) struct DatabaseInner {
     pub(crate) path: PathBuf,
     pub(crate) epoch: Epoch,
     pub(crate) readers: Readers,
     pub(crate) writer: Writer,
-    /// A lock was released: whoever waits for one looks again.
+    /// Notified when a lock is released, so that waiting `acquire` calls check again.
     pub(crate) released: Notify,
 }
 
@@ -41,12 +39,13 @@ impl fmt::Debug for Database {
     }
 }
 
-/// `<path>.lock`, beside the database: locking the database itself would disturb SQLite's own locks.
-fn lock(path: &Path) -> Result<File, OpenError> {
+/// `<path>.lock`, beside the database: locking the database file itself would interfere with
+/// SQLite's own locks.
+fn lock(path: &Path) -> Result<File, DatabaseOpenError> {
     let mut lock_path = OsString::from(path);
     lock_path.push(".lock");
     let lock_path = PathBuf::from(lock_path);
-    let failed = |op, path: PathBuf| move |source| OpenError::Io { op, path, source };
+    let failed = |op, path: PathBuf| move |source| DatabaseOpenError::Io { op, path, source };
     let file = File::options()
         .write(true)
         .create(true)
@@ -55,7 +54,7 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     let file = file.map_err(failed("open the lock file", lock_path.clone()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+        Err(TryLockError::WouldBlock) => Err(DatabaseOpenError::InUse {
             path: path.to_owned(),
         }),
         Err(TryLockError::Error(source)) => Err(failed("lock", lock_path)(source)),
@@ -63,20 +62,21 @@ fn lock(path: &Path) -> Result<File, OpenError> {
 }
 
 impl Database {
-    /// Opens a file, and makes it and its folder if they are not there. Blocks for some milliseconds;
-    /// longer after a crash, when the write-ahead log is read.
+    /// Opens a file; creates it and its folder if they do not exist. Blocks for some milliseconds,
+    /// and longer after a crash, when SQLite recovers the write-ahead log.
     ///
     /// # Errors
-    /// Another process has it, another program or a newer build wrote it, or the disk fails.
-    pub fn open(path: &Path) -> Result<Self, OpenError> {
+    /// Another process holds the file, another program or a newer build wrote it, or the disk
+    /// fails.
+    pub fn open(path: &Path) -> Result<Self, DatabaseOpenError> {
         if let Some(folder) = path
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty())
         {
             fs::create_dir_all(folder).map_err(|source| {
                 let path = folder.to_owned();
-                OpenError::Io {
-                    op: "make the folder",
+                DatabaseOpenError::Io {
+                    op: "create the folder",
                     path,
                     source,
                 }
@@ -87,13 +87,13 @@ impl Database {
         let readers = Readers::open(path)?;
         let writer = Writer::start(connection, lock).map_err(|source| {
             let path = path.to_owned();
-            OpenError::Io {
+            DatabaseOpenError::Io {
                 op: "start a thread for",
                 path,
                 source,
             }
         })?;
-        Ok(Self(Arc::new(Shared {
+        Ok(Self(Arc::new(DatabaseInner {
             path: path.to_owned(),
             epoch,
             readers,
@@ -102,28 +102,17 @@ impl Database {
         })))
     }
 
-    /// The event log in this file.
-    #[must_use]
-    pub fn event_log(&self) -> SqliteEventLog {
-        SqliteEventLog::new(self.clone())
-    }
-
-    /// The session store in this file; times to live are counted by `clock`.
-    #[must_use]
-    pub fn session_store(&self, clock: Arc<dyn Clock>) -> SqliteSessionStore {
-        SqliteSessionStore::new(self.clone(), clock)
-    }
-
-    /// Finishes what is queued, copies the write-ahead log into the file, and gives the file free.
+    /// Finishes the queued writes, copies the write-ahead log into the file, and releases the file.
     /// Later calls of the log and the store fail as unavailable. Closing twice is fine.
     ///
-    /// Dropping everything instead does the same behind the caller's back.
+    /// Dropping every handle does the same in the background.
     ///
     /// # Errors
-    /// It took longer than 30 s. What was acknowledged is in the file all the same.
-    pub async fn close(&self) -> Result<(), CloseError> {
+    /// Closing took longer than 30 s, or the writer panicked. Acknowledged writes are in the file
+    /// all the same.
+    pub async fn close(&self) -> Result<(), DatabaseCloseError> {
         let late = |doing| {
-            move |_| CloseError::TimedOut {
+            move |_| DatabaseCloseError::TimedOut {
                 doing,
                 seconds: CLOSE_DEADLINE.as_secs(),
             }
@@ -141,7 +130,7 @@ impl Database {
             .map_err(late("writing"))?
         {
             Ok(Ok(())) => Ok(()),
-            _ => Err(CloseError::Writer),
+            _ => Err(DatabaseCloseError::Writer),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What can go wrong with a database file.
+//! Errors of a database file and of its calls.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -6,10 +6,10 @@ use model::{Classified, ErrorClass};
 use ports::{EventLogError, LockError, MailboxError, SessionStoreError, Source, TaskStoreError};
 use rusqlite::ErrorCode;
 
-/// Why a database could not be opened.
+/// An error of opening a database.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another process has it.
+pub enum DatabaseOpenError {
+    /// Another process holds the file.
     #[error(
         "{} is in use by another process; one file serves one process at a time: \
          stop the other one, or set another sqlite.path",
@@ -19,7 +19,7 @@ pub enum OpenError {
         /// The database file.
         path: PathBuf,
     },
-    /// A newer version of us wrote it.
+    /// A newer build of Forgewire wrote the file.
     #[error(
         "{} has schema version {found}, this build knows {known}: run a newer build, or another file",
         path.display()
@@ -29,46 +29,47 @@ pub enum OpenError {
         path: PathBuf,
         /// The version in the file.
         found: i64,
-        /// The newest version that we know.
+        /// The newest version that this build knows.
         known: i64,
     },
-    /// Somebody else's database.
+    /// The file is the database of another program.
     #[error("{} is a database of another program", path.display())]
     Foreign {
         /// The database file.
         path: PathBuf,
     },
-    /// The file system does not do what a write-ahead log needs (network file systems often do not).
-    #[error("{} lies on a file system without a write-ahead log", path.display())]
+    /// The file system does not support what a write-ahead log needs (network file systems often do
+    /// not).
+    #[error("{} is on a file system that does not support a write-ahead log", path.display())]
     NoWriteAheadLog {
         /// The database file.
         path: PathBuf,
     },
-    /// The folder or the lock file.
+    /// The folder or the lock file cannot be used, or the writer's thread cannot be started.
     #[error("cannot {op} {}", path.display())]
     Io {
-        /// What we were doing.
+        /// The operation that failed.
         op: &'static str,
-        /// With what.
+        /// The folder, the lock file or the database file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         #[source]
         source: std::io::Error,
     },
-    /// The database itself.
+    /// The database itself cannot be opened or set up.
     #[error("cannot {op} the database {}", path.display())]
     Sqlite {
-        /// What we were doing.
+        /// The operation that failed.
         op: &'static str,
         /// The database file.
         path: PathBuf,
-        /// What SQLite said.
+        /// The error from SQLite.
         #[source]
         source: rusqlite::Error,
     },
 }
 
-impl Classified for OpenError {
+impl Classified for DatabaseOpenError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::InUse { .. } => ErrorClass::Conflict,
@@ -77,15 +78,15 @@ impl Classified for OpenError {
     }
 }
 
-/// A database that did not close in an orderly way. What was acknowledged is in the file all the same.
+/// An error of closing a database. Acknowledged writes are in the file all the same.
 #[derive(Debug, thiserror::Error)]
-pub enum CloseError {
-    /// Something still ran after the deadline.
+pub enum DatabaseCloseError {
+    /// An operation still ran at the deadline.
     #[error("the database was still {doing} after {seconds} s")]
     TimedOut {
-        /// What it was doing.
+        /// The operation that still ran.
         doing: &'static str,
-        /// The deadline.
+        /// The deadline in seconds.
         seconds: u64,
     },
     /// The writer ended with a panic.
@@ -93,39 +94,40 @@ pub enum CloseError {
     Writer,
 }
 
-impl Classified for CloseError {
+impl Classified for DatabaseCloseError {
     fn class(&self) -> ErrorClass {
         ErrorClass::Transient
     }
 }
 
-/// Why one call failed; the source of the ports' errors.
+/// An error of one call; the source of the ports' errors.
 #[derive(Debug, thiserror::Error)]
-pub enum CallError {
-    /// The bound of waiting writes is reached.
+pub enum SqliteCallError {
+    /// The queue of waiting writes is full.
     #[error("too many writes are waiting")]
     QueueFull,
-    /// No answer in time. A write may still happen.
+    /// The call had no result in time; the number is the deadline in milliseconds. A write may
+    /// still be committed later.
     #[error("no answer within {0} ms")]
     TimedOut(u128),
     /// [`crate::Database::close`] was called.
     #[error("the database is closed")]
     Closed,
-    /// A commit failed in a way after which the file cannot be trusted to take the next one.
-    #[error("the writer has stopped after a commit that failed; check the disk and restart")]
+    /// A commit failed in a way after which the file cannot be trusted to store the next one.
+    #[error("the writer stopped after a failed commit; check the disk and restart")]
     Stopped,
-    /// The commit that held the write failed: it has not happened.
+    /// The commit that contained the write failed: the write was not stored.
     #[error("the transaction was not committed")]
     Commit(#[source] Arc<rusqlite::Error>),
-    /// The statement failed: the write has not happened.
+    /// The statement failed: the write was not stored.
     #[error("the statement failed")]
     Statement(#[from] rusqlite::Error),
-    /// The stored bytes are not what we wrote.
+    /// The stored bytes cannot be decoded.
     #[error("the stored entry cannot be decoded")]
     Corrupt(#[source] Source),
 }
 
-impl Classified for CallError {
+impl Classified for SqliteCallError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::QueueFull => ErrorClass::Overloaded,
@@ -143,8 +145,8 @@ fn is_damage(error: &rusqlite::Error) -> bool {
     )
 }
 
-impl CallError {
-    /// As the event log's error.
+impl SqliteCallError {
+    /// Converts to the event log's error.
     pub(crate) fn in_log(self, op: &'static str) -> EventLogError {
         match self {
             Self::QueueFull => EventLogError::Overloaded {
@@ -162,7 +164,7 @@ impl CallError {
         }
     }
 
-    /// As the session store's error.
+    /// Converts to the session store's error.
     pub(crate) fn in_sessions(self, op: &'static str) -> SessionStoreError {
         match self {
             Self::Corrupt(source) => SessionStoreError::Corrupt { source },
@@ -176,7 +178,7 @@ impl CallError {
         }
     }
 
-    /// As the mailbox's error.
+    /// Converts to the mailbox's error.
     pub(crate) fn in_mailbox(self, op: &'static str) -> MailboxError {
         match self {
             Self::QueueFull => MailboxError::Overloaded {
@@ -194,7 +196,7 @@ impl CallError {
         }
     }
 
-    /// As the task store's error.
+    /// Converts to the task store's error.
     pub(crate) fn in_tasks(self, op: &'static str) -> TaskStoreError {
         match self {
             Self::QueueFull => TaskStoreError::Overloaded {
@@ -212,7 +214,7 @@ impl CallError {
         }
     }
 
-    /// As the locks' error.
+    /// Converts to the locks' error.
     pub(crate) fn in_locks(self, op: &'static str) -> LockError {
         match self {
             Self::QueueFull => LockError::Overloaded {

@@ -8,35 +8,39 @@ use model::{EventId, Sequence, Sequenced, StoredEvent, Timestamp};
 use ports::{Appended, EventLog, EventLogError, Head, Page};
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
-use crate::{CallError, Database, database::CALL_DEADLINE};
+use crate::{Database, SqliteCallError, database::CALL_DEADLINE};
 
-/// Most events of one page, whatever limit was asked for.
+/// Maximum number of events in one page, whatever limit is requested.
 const MAX_PAGE_EVENTS: usize = 10_000;
-/// A page ends when its events have so many bytes; one event always fits.
+/// Maximum bytes of events in one page; a single larger event still fits.
 const MAX_PAGE_BYTES: usize = 64 << 20;
-/// Events that one transaction removes, so that appends get in between.
+/// Maximum number of events that one transaction removes, so that appends can run in between.
 const TRIM_EVENTS: u64 = 2000;
 
 /// The event log in a SQLite file. Sequences are dense.
 #[derive(Clone, Debug)]
 pub struct SqliteEventLog(Database);
 
-/// An event, ready to be written.
+/// An event, encoded and ready to be written.
 struct Row {
     id: EventId,
     received_at: i64,
     body: Vec<u8>,
 }
 
-impl SqliteEventLog {
-    pub(crate) fn new(database: Database) -> Self {
-        Self(database)
+impl Database {
+    /// Returns the event log in this file.
+    #[must_use]
+    pub fn event_log(&self) -> SqliteEventLog {
+        SqliteEventLog(self.clone())
     }
+}
 
+impl SqliteEventLog {
     async fn read<T: Send + 'static>(
         &self,
         op: &'static str,
-        read: impl FnOnce(&Connection) -> Result<T, CallError> + Send + 'static,
+        read: impl FnOnce(&Connection) -> Result<T, SqliteCallError> + Send + 'static,
     ) -> Result<T, EventLogError> {
         self.0
             .0
@@ -57,7 +61,7 @@ impl SqliteEventLog {
     }
 }
 
-/// A position as SQLite counts; nothing is stored beyond its range.
+/// Converts a position to a SQLite integer; no event is stored beyond its range.
 fn column(sequence: Sequence) -> i64 {
     i64::try_from(sequence.0).unwrap_or(i64::MAX)
 }
@@ -69,7 +73,7 @@ fn sequence(connection: &Connection, sql: &str, params: impl Params) -> rusqlite
         .map(position)
 }
 
-/// A position from its column; SQLite never counts below zero.
+/// Converts a column to a position; SQLite never counts below zero.
 fn position(column: i64) -> Sequence {
     Sequence(u64::try_from(column).unwrap_or_default())
 }
@@ -91,8 +95,9 @@ fn last(connection: &Connection) -> rusqlite::Result<Sequence> {
     )
 }
 
-/// The last position before the first event that was received at or after `time`; the log's last if
-/// there is none. May lie earlier when the log was trimmed (see `watermark` in the schema).
+/// The last position before the first event that was received at or after `time`, or the last
+/// position of the log if there is no such event. May be earlier when the log was trimmed (see
+/// `watermark` in the schema).
 fn before(connection: &Connection, time: Timestamp) -> rusqlite::Result<Sequence> {
     let sql = "SELECT sequence - 1 FROM events WHERE watermark >= ?1 ORDER BY watermark, sequence LIMIT 1";
     let mut statement = connection.prepare_cached(sql)?;
@@ -119,7 +124,7 @@ fn insert(connection: &Connection, rows: Vec<Row>) -> rusqlite::Result<Vec<Appen
         body,
     } in rows
     {
-        // Looked up first: an ignored insert would leave a hole in the numbering.
+        // Check first: an ignored insert would leave a hole in the numbering.
         let there = known
             .query_row([id.as_str()], |row| row.get(0))
             .optional()?;
@@ -139,13 +144,13 @@ fn insert(connection: &Connection, rows: Vec<Row>) -> rusqlite::Result<Vec<Appen
     Ok(appended)
 }
 
-/// At most `limit` events of a query for sequence and body, and whether there are more.
+/// Returns up to `limit` events of a query for sequence and body, and whether there are more.
 fn events(
     connection: &Connection,
     sql: &str,
     from: Sequence,
     limit: usize,
-) -> Result<(Vec<Sequenced<StoredEvent>>, bool), CallError> {
+) -> Result<(Vec<Sequenced<StoredEvent>>, bool), SqliteCallError> {
     let limit = limit.min(MAX_PAGE_EVENTS);
     let mut statement = connection.prepare_cached(sql)?;
     let ask = i64::try_from(limit + 1).unwrap_or(i64::MAX);
@@ -159,16 +164,16 @@ fn events(
         let body = row
             .get_ref(1)?
             .as_blob()
-            .map_err(|error| CallError::Corrupt(error.into()))?;
+            .map_err(|error| SqliteCallError::Corrupt(error.into()))?;
         bytes += body.len();
         let item = proto::decode_event(Bytes::copy_from_slice(body));
-        let item = item.map_err(|error| CallError::Corrupt(error.into()))?;
+        let item = item.map_err(|error| SqliteCallError::Corrupt(error.into()))?;
         events.push(Sequenced { sequence, item });
     }
     Ok((events, false))
 }
 
-fn page(connection: &Connection, after: Sequence, limit: usize) -> Result<Page, CallError> {
+fn page(connection: &Connection, after: Sequence, limit: usize) -> Result<Page, SqliteCallError> {
     let trimmed = trimmed_through(connection)?;
     let from = after.max(trimmed);
     let sql = "SELECT sequence, body FROM events WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";
@@ -183,7 +188,7 @@ fn page(connection: &Connection, after: Sequence, limit: usize) -> Result<Page, 
     })
 }
 
-/// Removes some events of the front that were received before `time`; says how many.
+/// Removes some events at the front that were received before `time`; returns how many.
 fn trim_some(connection: &Connection, time: Timestamp) -> rusqlite::Result<u64> {
     let trimmed = trimmed_through(connection)?;
     let through = before(connection, time)?.min(Sequence(trimmed.0 + TRIM_EVENTS));

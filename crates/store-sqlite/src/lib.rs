@@ -1,11 +1,12 @@
-//! Event log and session store on SQLite: one file, one process.
+//! Event log and session store on SQLite, in one file for one process.
 //!
-//! [`Database::open`] gives both. All writes go through one thread that commits many at a time
-//! (`writer`), because an fsync costs the same for one event and for two hundred; an answer is sent only
-//! after the commit that holds it. Reads go beside it on a few connections (`readers`), as WAL allows.
+//! [`Database::open`] gives access to both. One thread (`writer`) performs all writes and commits
+//! many of them together, because an fsync costs the same for one event as for two hundred; a call
+//! is answered only after the commit that contains its write. Reads run concurrently on a few
+//! connections (`readers`), as WAL allows.
 //!
-//! A second process is refused by a lock file, since the port promises an order that only one writer
-//! gives. Whoever needs several processes takes another adapter.
+//! A lock file keeps a second process out, because the port promises an order that only a single
+//! writer provides. Deployments with several processes use another adapter.
 
 mod database;
 mod error;
@@ -19,6 +20,6 @@ mod task_store;
 mod writer;
 
 pub use database::Database;
-pub use error::{CallError, CloseError, OpenError};
+pub use error::{DatabaseCloseError, DatabaseOpenError, SqliteCallError};
 pub use event_log::SqliteEventLog;
 pub use session_store::SqliteSessionStore;

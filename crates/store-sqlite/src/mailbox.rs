@@ -1,4 +1,4 @@
-//! Mailboxes: three tables that go with the session's row.
+//! Mailboxes, in three tables whose rows are deleted together with the session's row.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -6,25 +6,25 @@ use model::{Sequence, Sequenced, SessionId, StreamId, Timestamp};
 use ports::{Mailbox, MailboxError, MailboxLimits, MailboxPage};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::{CallError, SqliteSessionStore, session_store::lives};
+use crate::{SqliteCallError, SqliteSessionStore, session_store::session_is_living};
 
-/// Why a call did nothing.
-enum Refused {
+/// The reason why a call changed nothing.
+enum MailboxRefusal {
     Missing,
     Closed,
 }
 
-impl From<Refused> for MailboxError {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::Missing => Self::Missing,
-            Refused::Closed => Self::Closed,
+impl From<MailboxRefusal> for MailboxError {
+    fn from(refusal: MailboxRefusal) -> Self {
+        match refusal {
+            MailboxRefusal::Missing => Self::Missing,
+            MailboxRefusal::Closed => Self::Closed,
         }
     }
 }
 
-/// What a statement answers, unless there was nothing to do it on.
-type Outcome<T> = rusqlite::Result<Result<T, Refused>>;
+/// The result of a statement, or the reason why it could not be applied.
+type Outcome<T> = rusqlite::Result<Result<T, MailboxRefusal>>;
 
 struct Stream {
     opened: i64,
@@ -32,19 +32,19 @@ struct Stream {
     closed: bool,
 }
 
-/// A session's stream, on a connection.
-struct At<'a> {
+/// A session's stream as seen through a connection.
+struct StreamScope<'a> {
     connection: &'a Connection,
     session: &'a str,
     stream: &'a str,
 }
 
-/// A position as SQLite counts; nothing is stored beyond its range.
+/// Converts a position to a SQLite integer; no message is stored beyond its range.
 fn column(sequence: Sequence) -> i64 {
     i64::try_from(sequence.0).unwrap_or(i64::MAX)
 }
 
-/// A position from its column; SQLite never counts below zero.
+/// Converts a column to a position; SQLite never counts below zero.
 fn position(column: i64) -> Sequence {
     Sequence(u64::try_from(column).unwrap_or_default())
 }
@@ -53,7 +53,7 @@ fn size(payload: &[u8]) -> i64 {
     i64::try_from(payload.len()).unwrap_or(i64::MAX)
 }
 
-impl At<'_> {
+impl StreamScope<'_> {
     fn find(&self) -> rusqlite::Result<Option<Stream>> {
         let sql = "SELECT opened, lost_through, closed FROM mailbox_streams \
                    WHERE session = ?1 AND stream = ?2";
@@ -70,7 +70,7 @@ impl At<'_> {
             .optional()
     }
 
-    /// The position up to which streams may have been forgotten.
+    /// The position up to which ended streams may have been forgotten.
     fn forgotten_through(&self) -> rusqlite::Result<i64> {
         let sql = "SELECT forgotten_through FROM mailboxes WHERE session = ?1";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -78,7 +78,7 @@ impl At<'_> {
         Ok(found.optional()?.unwrap_or_default())
     }
 
-    /// The session's next sequence.
+    /// Increments and returns the session's sequence.
     fn next(&self) -> rusqlite::Result<i64> {
         let sql = "INSERT INTO mailboxes (session, last) VALUES (?1, 1) \
                    ON CONFLICT (session) DO UPDATE SET last = last + 1 RETURNING last";
@@ -86,7 +86,7 @@ impl At<'_> {
         statement.query_row([self.session], |row| row.get(0))
     }
 
-    /// Adds the stream, after others have made room for it.
+    /// Adds the stream after forgetting other streams to make room for it.
     fn add(&self, opened: i64, limits: MailboxLimits) -> rusqlite::Result<()> {
         let sql = "SELECT count(*) FROM mailbox_streams WHERE session = ?1";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -107,7 +107,7 @@ impl At<'_> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let (stream, last): (String, i64) =
             statement.query_row([self.session], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let other = At {
+        let other = StreamScope {
             stream: &stream,
             ..*self
         };
@@ -122,7 +122,7 @@ impl At<'_> {
         Ok(())
     }
 
-    /// Removes the stream's messages up to a position; gives how many.
+    /// Removes the stream's messages up to a position; returns how many were removed.
     fn remove_through(&self, through: i64) -> rusqlite::Result<i64> {
         let sql = "SELECT count(*), coalesce(sum(length(payload)), 0), max(sequence) \
                    FROM mailbox_messages WHERE session = ?1 AND stream = ?2 AND sequence <= ?3";
@@ -150,7 +150,7 @@ impl At<'_> {
         if let Some(stream) = self.find()? {
             let opened = position(stream.opened);
             return Ok(if stream.closed {
-                Err(Refused::Closed)
+                Err(MailboxRefusal::Closed)
             } else {
                 Ok(opened)
             });
@@ -163,7 +163,7 @@ impl At<'_> {
     fn append(&self, payload: &[u8], limits: MailboxLimits, now: Timestamp) -> Outcome<Sequence> {
         let stream = self.find()?;
         if stream.as_ref().is_some_and(|stream| stream.closed) {
-            return Ok(Err(Refused::Closed));
+            return Ok(Err(MailboxRefusal::Closed));
         }
         let sequence = self.next()?;
         if stream.is_none() {
@@ -185,7 +185,7 @@ impl At<'_> {
         Ok(Ok(position(sequence)))
     }
 
-    /// Removes the session's oldest message if it is beyond the limits and not the newest.
+    /// Removes the session's oldest message if it exceeds the limits and is not the newest one.
     fn remove_oldest_beyond(
         &self,
         limits: MailboxLimits,
@@ -210,8 +210,8 @@ impl At<'_> {
             return Ok(false);
         }
         drop(rows);
-        // The oldest of the session is the oldest of its stream.
-        let oldest = At {
+        // The oldest message of the session is also the oldest of its stream.
+        let oldest = StreamScope {
             stream: &stream,
             ..*self
         };
@@ -244,7 +244,7 @@ impl At<'_> {
         })
     }
 
-    /// Messages within the bounds of a page, and whether there are more.
+    /// Returns the messages that fit into a page, and whether there are more.
     fn messages(
         &self,
         after: Sequence,
@@ -280,25 +280,25 @@ impl At<'_> {
 }
 
 impl SqliteSessionStore {
-    /// Changes a living session's mailbox.
+    /// Changes the mailbox of a living session.
     async fn change<T: Send + 'static>(
         &self,
         op: &'static str,
         bytes: usize,
         (session, stream): (&SessionId, &StreamId),
-        change: impl FnOnce(&At<'_>, Timestamp) -> Outcome<T> + Send + 'static,
+        change: impl FnOnce(&StreamScope<'_>, Timestamp) -> Outcome<T> + Send + 'static,
     ) -> Result<T, MailboxError> {
         let (session, stream) = (session.clone(), stream.clone());
         let write = move |connection: &Connection, now| {
-            if !lives(connection, session.as_str(), now)? {
-                return Ok(Err(Refused::Missing));
+            if !session_is_living(connection, session.as_str(), now)? {
+                return Ok(Err(MailboxRefusal::Missing));
             }
-            let at = At {
+            let scope = StreamScope {
                 connection,
                 session: session.as_str(),
                 stream: stream.as_str(),
             };
-            change(&at, now)
+            change(&scope, now)
         };
         let outcome = self.write_now(bytes, write).await;
         let outcome = outcome.map_err(|error| error.in_mailbox(op))?;
@@ -314,7 +314,7 @@ impl Mailbox for SqliteSessionStore {
         stream: &StreamId,
         limits: MailboxLimits,
     ) -> Result<Sequence, MailboxError> {
-        let open = move |at: &At<'_>, _| at.open(limits);
+        let open = move |scope: &StreamScope<'_>, _| scope.open(limits);
         self.change("open a stream", 0, (session, stream), open)
             .await
     }
@@ -328,7 +328,7 @@ impl Mailbox for SqliteSessionStore {
     ) -> Result<Sequence, MailboxError> {
         MailboxError::check_payload(&payload)?;
         let bytes = payload.len();
-        let append = move |at: &At<'_>, now| at.append(&payload, limits, now);
+        let append = move |scope: &StreamScope<'_>, now| scope.append(&payload, limits, now);
         self.change("append a message", bytes, (session, stream), append)
             .await
     }
@@ -342,15 +342,18 @@ impl Mailbox for SqliteSessionStore {
     ) -> Result<MailboxPage, MailboxError> {
         let (session, stream) = (session.clone(), stream.clone());
         let read = move |connection: &Connection, now| {
-            if !lives(connection, session.as_str(), now)? {
+            if !session_is_living(connection, session.as_str(), now)? {
                 return Ok(None);
             }
-            let at = At {
+            let scope = StreamScope {
                 connection,
                 session: session.as_str(),
                 stream: stream.as_str(),
             };
-            at.page(after, limit).map(Some).map_err(CallError::from)
+            scope
+                .page(after, limit)
+                .map(Some)
+                .map_err(SqliteCallError::from)
         };
         let page = self.read_now(read).await;
         let page = page.map_err(|error| error.in_mailbox("read messages"))?;
@@ -363,7 +366,7 @@ impl Mailbox for SqliteSessionStore {
         stream: &StreamId,
         through: Sequence,
     ) -> Result<u64, MailboxError> {
-        let trim = move |at: &At<'_>, _| Ok(Ok(at.remove_through(column(through))?));
+        let trim = move |scope: &StreamScope<'_>, _| Ok(Ok(scope.remove_through(column(through))?));
         let removed = self
             .change("trim a stream", 0, (session, stream), trim)
             .await?;
@@ -375,7 +378,7 @@ impl Mailbox for SqliteSessionStore {
         session: &SessionId,
         stream: &StreamId,
     ) -> Result<(), MailboxError> {
-        let close = |at: &At<'_>, _| Ok(Ok(at.close()?));
+        let close = |scope: &StreamScope<'_>, _| Ok(Ok(scope.close()?));
         self.change("close a stream", 0, (session, stream), close)
             .await
     }

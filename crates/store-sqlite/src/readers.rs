@@ -1,4 +1,5 @@
-//! Reading: a few connections, used on tokio's blocking threads, or where a read is short at once.
+//! Reading: a few connections, used on tokio's blocking threads, or on the caller's thread for
+//! short reads.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -9,9 +10,10 @@ use tokio::{
     task,
 };
 
-use crate::{CallError, OpenError, schema};
+use crate::{DatabaseOpenError, SqliteCallError, schema};
 
-/// Connections that read at the same time; more calls wait. Reads are short and mostly from memory.
+/// Number of connections that read at the same time; further calls wait. Reads are short and mostly
+/// served from memory.
 const READERS: u32 = 4;
 
 /// The read connections.
@@ -20,19 +22,19 @@ pub(crate) struct Readers {
     permits: Arc<Semaphore>,
 }
 
-/// A connection that goes back to the others when it is dropped, also after a panic.
-struct Borrowed {
+/// A connection that is returned to the pool when it is dropped, even after a panic.
+struct PooledConnection {
     connection: Option<Connection>,
     idle: Arc<Mutex<Vec<Connection>>>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Borrowed {
+impl PooledConnection {
     fn read<T>(
         &self,
-        read: impl FnOnce(&Connection) -> Result<T, CallError>,
-    ) -> Result<T, CallError> {
-        let connection = self.connection.as_ref().ok_or(CallError::Closed)?;
+        read: impl FnOnce(&Connection) -> Result<T, SqliteCallError>,
+    ) -> Result<T, SqliteCallError> {
+        let connection = self.connection.as_ref().ok_or(SqliteCallError::Closed)?;
         let snapshot = connection.unchecked_transaction()?;
         let answer = read(&snapshot);
         snapshot.finish()?;
@@ -40,14 +42,14 @@ impl Borrowed {
     }
 }
 
-impl Drop for Borrowed {
+impl Drop for PooledConnection {
     fn drop(&mut self) {
         self.idle.lock().extend(self.connection.take());
     }
 }
 
 impl Readers {
-    pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, DatabaseOpenError> {
         let idle: Vec<_> = (0..READERS)
             .map(|_| schema::open_reader(path))
             .collect::<Result<_, _>>()?;
@@ -62,40 +64,41 @@ impl Readers {
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         deadline: Duration,
-        read: impl FnOnce(&Connection) -> Result<T, CallError> + Send + 'static,
-    ) -> Result<T, CallError> {
+        read: impl FnOnce(&Connection) -> Result<T, SqliteCallError> + Send + 'static,
+    ) -> Result<T, SqliteCallError> {
         let reading = async {
             let permit = Arc::clone(&self.permits).acquire_owned().await;
-            let permit = permit.map_err(|_| CallError::Closed)?;
+            let permit = permit.map_err(|_| SqliteCallError::Closed)?;
             let borrowed = self.borrow(permit);
             let read = task::spawn_blocking(move || borrowed.read(read));
-            // The task fails only when the runtime shuts down or `read` panicked.
-            read.await.unwrap_or(Err(CallError::Stopped))
+            // The task fails only if the runtime shuts down or `read` panicked.
+            read.await.unwrap_or(Err(SqliteCallError::Stopped))
         };
-        let late = CallError::TimedOut(deadline.as_millis());
+        let late = SqliteCallError::TimedOut(deadline.as_millis());
         tokio::time::timeout(deadline, reading)
             .await
             .unwrap_or(Err(late))
     }
 
-    /// As [`Self::run`], for a read of a few rows by key: on the caller's own thread if a connection is
-    /// free. It takes some microseconds, less than waking another thread and being woken by it.
+    /// Like [`Self::run`], for a read of a few rows by key: runs on the caller's own thread if a
+    /// connection is free. Such a read takes some microseconds, less than a switch to another
+    /// thread and back.
     pub(crate) async fn run_short<T: Send + 'static>(
         &self,
         deadline: Duration,
-        read: impl FnOnce(&Connection) -> Result<T, CallError> + Send + 'static,
-    ) -> Result<T, CallError> {
+        read: impl FnOnce(&Connection) -> Result<T, SqliteCallError> + Send + 'static,
+    ) -> Result<T, SqliteCallError> {
         match Arc::clone(&self.permits).try_acquire_owned() {
             Ok(permit) => self.borrow(permit).read(read),
-            // All are busy, maybe for longer, or closed.
+            // All connections are busy, perhaps for longer, or closed.
             Err(_) => self.run(deadline, read).await,
         }
     }
 
-    fn borrow(&self, permit: OwnedSemaphorePermit) -> Borrowed {
+    fn borrow(&self, permit: OwnedSemaphorePermit) -> PooledConnection {
         let idle = Arc::clone(&self.idle);
         let connection = idle.lock().pop();
-        Borrowed {
+        PooledConnection {
             connection,
             idle,
             _permit: permit,
@@ -104,7 +107,7 @@ impl Readers {
 
     /// Waits for running reads, refuses new ones, and closes the connections.
     pub(crate) async fn close(&self) {
-        // Whoever closes a second time finds the semaphore closed, and nothing left to do.
+        // A second call of `close` finds the semaphore closed and has nothing left to do.
         if self.permits.acquire_many(READERS).await.is_ok() {
             self.permits.close();
             self.idle.lock().clear();

@@ -1,18 +1,20 @@
-//! The file: settings of a connection, tables, and their version.
+//! The database file: the settings of a connection, the tables, and the schema version.
 
 use std::path::Path;
 
 use model::{Epoch, IdSource, RandomIds};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
-use crate::OpenError;
+use crate::DatabaseOpenError;
 
-/// `PRAGMA application_id`: "FWIR", tells our files from others.
+/// `PRAGMA application_id`: "FWIR", which distinguishes Forgewire's files from those of other
+/// programs.
 const APPLICATION_ID: i64 = 0x4657_4952;
 
-/// `watermark` is the highest `received_at` up to and including the row. It never falls along the
-/// sequence, so an index finds the first event received at or after a time, though receive times
-/// themselves may jump. `AUTOINCREMENT` keeps sequences rising when the table has been trimmed empty.
+/// `watermark` is the highest `received_at` up to and including the row. It never decreases along
+/// the sequence, so an index finds the first event received at or after a time, although the
+/// receive times themselves may jump. `AUTOINCREMENT` keeps sequences rising after all rows have
+/// been trimmed.
 const EVENTS_AND_SESSIONS: &str = "
     CREATE TABLE meta (
         key TEXT PRIMARY KEY,
@@ -36,8 +38,9 @@ const EVENTS_AND_SESSIONS: &str = "
     INSERT INTO meta (key, value) VALUES ('trimmed_through', 0);
 ";
 
-/// A mailbox is made with its session's first stream and goes with its session's row, or earlier when
-/// the session ends. `last_fence` counts for all locks together, so that their rows may go.
+/// A mailbox row is created with its session's first stream and deleted with its session's row, or
+/// earlier when the session ends. `last_fence` is counted over all locks, so that rows of released
+/// locks can be deleted.
 const MAILBOXES_AND_LOCKS: &str = "
     CREATE TABLE mailboxes (
         session TEXT PRIMARY KEY REFERENCES sessions (id) ON DELETE CASCADE,
@@ -74,14 +77,14 @@ const MAILBOXES_AND_LOCKS: &str = "
     INSERT INTO meta (key, value) VALUES ('last_fence', 0);
 ";
 
-/// `tasks_by_owner` counts what lives of one owner without reading a state.
+/// `tasks_by_owner` counts the living tasks of an owner without reading their states.
 const TASKS: &str = "
     CREATE TABLE tasks (
         owner TEXT NOT NULL,
         id TEXT NOT NULL,
         revision INTEGER NOT NULL,
         expires_at INTEGER NOT NULL,
-        endless INTEGER NOT NULL, -- no end was asked for: expires_at is only our own bound
+        endless INTEGER NOT NULL, -- no expiry requested: expires_at is only the store's own bound
         state BLOB NOT NULL,
         PRIMARY KEY (owner, id)
     );
@@ -89,9 +92,10 @@ const TASKS: &str = "
     CREATE INDEX tasks_by_expiry ON tasks (expires_at);
 ";
 
-/// `living_sessions` and `session_owners` count the sessions that have a body, expired ones that are not
-/// swept yet among them, so that a create need not count a million rows. Triggers, so that no
-/// statement can forget it. Rows of which nobody can read the owner count for all together only.
+/// `living_sessions` and `session_owners` count the sessions that have a body, including expired
+/// ones that have not been swept yet, so that a create need not count a million rows. They are
+/// maintained by triggers, so that no statement can forget to update them. Rows whose owner cannot
+/// be read count only towards the total.
 const SESSION_BOUNDS: &str = "
     ALTER TABLE sessions ADD COLUMN owner TEXT NOT NULL DEFAULT '';
     UPDATE sessions SET owner = coalesce(json_extract(CAST(body AS TEXT), '$.owner'), '')
@@ -106,23 +110,23 @@ const SESSION_BOUNDS: &str = "
         SELECT owner, count(*) FROM sessions WHERE body IS NOT NULL GROUP BY owner;
     INSERT INTO meta (key, value)
         SELECT 'living_sessions', count(*) FROM sessions WHERE body IS NOT NULL;
-    CREATE TRIGGER session_comes AFTER INSERT ON sessions WHEN NEW.body IS NOT NULL BEGIN
+    CREATE TRIGGER session_inserted AFTER INSERT ON sessions WHEN NEW.body IS NOT NULL BEGIN
         UPDATE meta SET value = value + 1 WHERE key = 'living_sessions';
         INSERT INTO session_owners VALUES (NEW.owner, 1)
             ON CONFLICT (owner) DO UPDATE SET sessions = sessions + 1;
     END;
-    CREATE TRIGGER session_goes AFTER DELETE ON sessions WHEN OLD.body IS NOT NULL BEGIN
+    CREATE TRIGGER session_deleted AFTER DELETE ON sessions WHEN OLD.body IS NOT NULL BEGIN
         UPDATE meta SET value = value - 1 WHERE key = 'living_sessions';
         UPDATE session_owners SET sessions = sessions - 1 WHERE owner = OLD.owner;
         DELETE FROM session_owners WHERE owner = OLD.owner AND sessions <= 0;
     END;
-    CREATE TRIGGER session_leaves AFTER UPDATE OF body, owner ON sessions
+    CREATE TRIGGER session_uncounted AFTER UPDATE OF body, owner ON sessions
     WHEN OLD.body IS NOT NULL AND (NEW.body IS NULL OR NEW.owner <> OLD.owner) BEGIN
         UPDATE meta SET value = value - 1 WHERE key = 'living_sessions';
         UPDATE session_owners SET sessions = sessions - 1 WHERE owner = OLD.owner;
         DELETE FROM session_owners WHERE owner = OLD.owner AND sessions <= 0;
     END;
-    CREATE TRIGGER session_enters AFTER UPDATE OF body, owner ON sessions
+    CREATE TRIGGER session_counted AFTER UPDATE OF body, owner ON sessions
     WHEN NEW.body IS NOT NULL AND (OLD.body IS NULL OR NEW.owner <> OLD.owner) BEGIN
         UPDATE meta SET value = value + 1 WHERE key = 'living_sessions';
         INSERT INTO session_owners VALUES (NEW.owner, 1)
@@ -130,20 +134,22 @@ const SESSION_BOUNDS: &str = "
     END;
 ";
 
-/// What makes version n + 1 out of version n. A step that was released is never changed.
+/// The migrations: step n leads from version n to version n + 1. A step is never changed once it
+/// was released.
 const STEPS: [&str; 4] = [
     EVENTS_AND_SESSIONS,
     MAILBOXES_AND_LOCKS,
     TASKS,
     SESSION_BOUNDS,
 ];
-/// `PRAGMA user_version` of the newest schema that we know.
+/// `PRAGMA user_version` of the newest schema that this build knows.
 const SCHEMA_VERSION: i64 = 4;
-/// Statements that a connection keeps prepared: all that we have.
+/// Number of prepared statements that a connection caches: enough for all statements of this crate.
 const PREPARED_STATEMENTS: usize = 64;
 
-/// Settings of every connection. `FULL` syncs the log at each commit: what is answered is on the disk.
-/// The writer checkpoints itself, because an automatic checkpoint hides its errors.
+/// Settings of every connection. `FULL` syncs the write-ahead log at each commit, so an
+/// acknowledged write is on the disk. The writer runs checkpoints itself, because an automatic
+/// checkpoint hides its errors.
 const SETTINGS: &str = "
     PRAGMA synchronous = FULL;
     PRAGMA foreign_keys = ON;
@@ -154,31 +160,31 @@ const SETTINGS: &str = "
     PRAGMA journal_size_limit = 67108864;
 ";
 
-fn failed(op: &'static str, path: &Path) -> impl FnOnce(rusqlite::Error) -> OpenError {
-    move |source| OpenError::Sqlite {
+fn failed(op: &'static str, path: &Path) -> impl FnOnce(rusqlite::Error) -> DatabaseOpenError {
+    move |source| DatabaseOpenError::Sqlite {
         op,
         path: path.to_owned(),
         source,
     }
 }
 
-/// Opens the file for writing, makes the tables that it lacks, and gives the log's epoch.
-pub(crate) fn open_writer(path: &Path) -> Result<(Connection, Epoch), OpenError> {
+/// Opens the file for writing, creates missing tables, and returns the log's epoch.
+pub(crate) fn open_writer(path: &Path) -> Result<(Connection, Epoch), DatabaseOpenError> {
     let mut connection = Connection::open(path).map_err(failed("open", path))?;
     connection
         .execute_batch(SETTINGS)
         .map_err(failed("set up", path))?;
-    // Looked at before anything is changed: somebody else's file stays as it is.
+    // Check before changing anything: the file of another program must stay as it is.
     let version = version(&connection, path)?;
     let mode: String = connection
         .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
         .map_err(failed("set up", path))?;
     if mode != "wal" {
-        return Err(OpenError::NoWriteAheadLog {
+        return Err(DatabaseOpenError::NoWriteAheadLog {
             path: path.to_owned(),
         });
     }
-    migrate(&mut connection, version).map_err(failed("make the tables of", path))?;
+    migrate(&mut connection, version).map_err(failed("create the tables of", path))?;
     connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
     let epoch = connection.query_row("SELECT value FROM meta WHERE key = 'epoch'", [], |row| {
         row.get(0).map(i64::cast_unsigned).map(Epoch)
@@ -187,7 +193,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<(Connection, Epoch), OpenError>
 }
 
 /// Opens the file for reading; it has been opened for writing before.
-pub(crate) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
+pub(crate) fn open_reader(path: &Path) -> Result<Connection, DatabaseOpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed("open", path))?;
     connection
@@ -197,14 +203,14 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-fn number(connection: &Connection, sql: &str, path: &Path) -> Result<i64, OpenError> {
+fn number(connection: &Connection, sql: &str, path: &Path) -> Result<i64, DatabaseOpenError> {
     connection
         .query_row(sql, [], |row| row.get(0))
         .map_err(failed("read", path))
 }
 
 /// The schema's version; 0 for a new file.
-fn version(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
+fn version(connection: &Connection, path: &Path) -> Result<i64, DatabaseOpenError> {
     let found = number(connection, "PRAGMA user_version", path)?;
     let application = number(connection, "PRAGMA application_id", path)?;
     let tables = number(connection, "SELECT count(*) FROM sqlite_schema", path)?;
@@ -212,16 +218,16 @@ fn version(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
     match (application, found) {
         (0, 0) if tables == 0 => Ok(0),
         (APPLICATION_ID, 1..=SCHEMA_VERSION) => Ok(found),
-        (APPLICATION_ID, _) => Err(OpenError::Newer {
+        (APPLICATION_ID, _) => Err(DatabaseOpenError::Newer {
             path,
             found,
             known: SCHEMA_VERSION,
         }),
-        _ => Err(OpenError::Foreign { path }),
+        _ => Err(DatabaseOpenError::Foreign { path }),
     }
 }
 
-/// All steps after a version, or none.
+/// Applies all steps after a version, or none of them.
 fn migrate(connection: &mut Connection, version: i64) -> rusqlite::Result<()> {
     let done = usize::try_from(version).unwrap_or_default();
     if done == STEPS.len() {

@@ -1,4 +1,4 @@
-//! Locks: one table, and one count of fencing numbers for all names.
+//! Locks, in one table, with one counter of fencing numbers for all names.
 
 use std::time::Duration;
 
@@ -10,12 +10,13 @@ use tokio::time::{Instant, timeout};
 
 use crate::SqliteSessionStore;
 
-/// Nothing lives for less: a lock of no time would be nobody's.
+/// The shortest time to live: a lock that expired at once would have no holder.
 const SHORTEST_TTL: Duration = Duration::from_millis(1);
-/// Expired locks that each `acquire` clears away: more than one, so that they never pile up.
+/// Number of expired locks that each `acquire` deletes: more than one, so that they never
+/// accumulate.
 const SWEEP_ROWS: u32 = 16;
 
-/// Takes a name if it is free; gives the fencing number.
+/// Acquires a name if it is free; returns the fencing number.
 fn take(
     connection: &Connection,
     (name, token): (&str, &str),
@@ -51,7 +52,7 @@ impl SessionLock for SqliteSessionStore {
         let token = LockToken::new(RandomIds.uuid());
         let (began, mut pauses) = (Instant::now(), Pauses::within(wait));
         loop {
-            // Listening begins before the look, so that no release falls between the two.
+            // Start listening before the check, so that a release in between is not missed.
             let released = self.database.0.released.notified();
             let (lock, mine) = (name.clone(), token.clone());
             let take = move |connection: &Connection, now| {
@@ -66,7 +67,7 @@ impl SessionLock for SqliteSessionStore {
             let Some(pause) = pauses.next(began.elapsed(), RandomIds.random_u64()) else {
                 return Ok(None);
             };
-            // Released or not, it is time to look again: a lock may have expired as well.
+            // Check again whether notified or not: a lock may have expired as well.
             let _ = timeout(pause, released).await;
         }
     }

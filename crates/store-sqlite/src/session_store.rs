@@ -1,4 +1,4 @@
-//! The session store. What belongs to a session beside it: see `mailbox`.
+//! The session store. The mailboxes of its sessions are in `mailbox`.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -9,11 +9,11 @@ use ports::{
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::{CallError, Database, database::CALL_DEADLINE};
+use crate::{Database, SqliteCallError, database::CALL_DEADLINE};
 
-/// Most sessions of one page, whatever limit was asked for.
+/// Maximum number of sessions in one page, whatever limit is requested.
 const MAX_PAGE_SESSIONS: usize = 1000;
-/// Expired rows that each `create` clears away: more than one, so that they never pile up.
+/// Number of expired rows that each `create` deletes: more than one, so that they never accumulate.
 const SWEEP_ROWS: u32 = 16;
 
 /// The session store in a SQLite file.
@@ -31,15 +31,15 @@ impl fmt::Debug for SqliteSessionStore {
     }
 }
 
-/// A row that has not expired.
-struct Stored {
+/// The state of a row that has not expired.
+struct SessionRow {
     revision: Revision,
     ended: bool,
 }
 
-/// What came of a write that competes with others.
-enum Written {
-    Yes(Revision),
+/// The result of a write that competes with other writes.
+enum WriteOutcome {
+    Done(Revision),
     Exists,
     Missing,
     Conflict(Revision),
@@ -47,10 +47,10 @@ enum Written {
     TooManyOfOwner,
 }
 
-impl Written {
+impl WriteOutcome {
     fn into_result(self) -> Result<Revision, SessionStoreError> {
         match self {
-            Self::Yes(revision) => Ok(revision),
+            Self::Done(revision) => Ok(revision),
             Self::Exists => Err(SessionStoreError::Exists),
             Self::Missing => Err(SessionStoreError::Missing),
             Self::Conflict(current) => Err(SessionStoreError::Conflict { current }),
@@ -70,22 +70,30 @@ fn revision(column: i64) -> Revision {
     Revision(column.cast_unsigned())
 }
 
-/// Whether a session lives.
-pub(crate) fn lives(connection: &Connection, id: &str, now: Timestamp) -> rusqlite::Result<bool> {
-    let stored = stored(connection, id, now)?;
-    Ok(stored.is_some_and(|stored| !stored.ended))
+/// Returns whether a session is living.
+pub(crate) fn session_is_living(
+    connection: &Connection,
+    id: &str,
+    now: Timestamp,
+) -> rusqlite::Result<bool> {
+    let row = find_row(connection, id, now)?;
+    Ok(row.is_some_and(|row| !row.ended))
 }
 
-/// A mailbox with all that is in it; the row of its session may stay longer.
+/// Deletes a mailbox with its contents; the row of its session may remain.
 fn drop_mailbox(connection: &Connection, id: &str) -> rusqlite::Result<()> {
     let sql = "DELETE FROM mailboxes WHERE session = ?1";
     connection.prepare_cached(sql)?.execute([id]).map(drop)
 }
 
-fn stored(connection: &Connection, id: &str, now: Timestamp) -> rusqlite::Result<Option<Stored>> {
+fn find_row(
+    connection: &Connection,
+    id: &str,
+    now: Timestamp,
+) -> rusqlite::Result<Option<SessionRow>> {
     let sql = "SELECT revision, body IS NULL FROM sessions WHERE id = ?1 AND expires_at > ?2";
     let row = |row: &Row<'_>| {
-        Ok(Stored {
+        Ok(SessionRow {
             revision: revision(row.get(0)?),
             ended: row.get(1)?,
         })
@@ -105,7 +113,7 @@ fn sweep(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// How many living sessions there are, of all or of an owner; expired ones count until they are swept.
+/// Number of living sessions, in total or of one owner; expired ones count until they are swept.
 fn count(connection: &Connection, owner: Option<&str>) -> rusqlite::Result<u64> {
     let sql = match owner {
         None => "SELECT value FROM meta WHERE key = 'living_sessions' AND ?1 IS NULL",
@@ -116,7 +124,8 @@ fn count(connection: &Connection, owner: Option<&str>) -> rusqlite::Result<u64> 
     Ok(found.map_or(0, |count| u64::try_from(count).unwrap_or(0)))
 }
 
-/// Whether there is room for one more, of all or of an owner; at the bound what expired goes first.
+/// Checks that there is room for one more session, in total or of one owner; at the bound it first
+/// deletes expired sessions.
 fn has_room(
     connection: &Connection,
     owner: Option<&str>,
@@ -133,7 +142,8 @@ fn has_room(
              WHERE body IS NOT NULL AND expires_at <= ?1 AND owner = ?3 LIMIT ?2)"
         }
     };
-    // Each round takes as many as there are too many, up to what expired.
+    // Each round deletes a batch of expired rows, until the count is below the bound or none is
+    // left.
     while count(connection, owner)? >= most {
         let mut statement = connection.prepare_cached(sql)?;
         if statement.execute(params![now.unix_millis(), SWEEP_ROWS, owner])? == 0 {
@@ -143,8 +153,8 @@ fn has_room(
     Ok(true)
 }
 
-/// A session that is to be.
-struct New {
+/// A session to be created.
+struct SessionInsert {
     id: SessionId,
     owner: PrincipalId,
     body: Vec<u8>,
@@ -153,23 +163,23 @@ struct New {
 
 fn create(
     connection: &Connection,
-    new: &New,
+    new: &SessionInsert,
     limits: SessionLimits,
     now: Timestamp,
-) -> rusqlite::Result<Written> {
+) -> rusqlite::Result<WriteOutcome> {
     let (id, owner) = (new.id.as_str(), new.owner.as_str());
-    if stored(connection, id, now)?.is_some() {
-        return Ok(Written::Exists);
+    if find_row(connection, id, now)?.is_some() {
+        return Ok(WriteOutcome::Exists);
     }
     if !has_room(connection, None, limits.max_sessions, now)? {
-        return Ok(Written::TooMany);
+        return Ok(WriteOutcome::TooMany);
     }
     let most = u64::from(limits.max_sessions_per_owner);
     if !has_room(connection, Some(owner), most, now)? {
-        return Ok(Written::TooManyOfOwner);
+        return Ok(WriteOutcome::TooManyOfOwner);
     }
-    // A row of that id can only be an expired one; its revision goes on, so that whoever still holds
-    // it cannot replace the new session.
+    // An existing row with that id can only be an expired one. Its revision continues, so that a
+    // caller that still holds the old session cannot replace the new one.
     drop_mailbox(connection, id)?;
     let sql = "INSERT INTO sessions (id, revision, expires_at, body, owner) \
                VALUES (?1, 1, ?2, ?3, ?4) \
@@ -181,7 +191,7 @@ fn create(
     let written =
         statement.query_row(params![id, expires_at, new.body, owner], |row| row.get(0))?;
     sweep(connection, now)?;
-    Ok(Written::Yes(revision(written)))
+    Ok(WriteOutcome::Done(revision(written)))
 }
 
 fn replace(
@@ -190,24 +200,26 @@ fn replace(
     expected: Expected,
     now: Timestamp,
     ttl: Duration,
-) -> rusqlite::Result<Written> {
-    match stored(connection, id, now)? {
-        None | Some(Stored { ended: true, .. }) => Ok(Written::Missing),
-        Some(Stored { revision, .. }) if revision != expected => Ok(Written::Conflict(revision)),
+) -> rusqlite::Result<WriteOutcome> {
+    match find_row(connection, id, now)? {
+        None | Some(SessionRow { ended: true, .. }) => Ok(WriteOutcome::Missing),
+        Some(SessionRow { revision, .. }) if revision != expected => {
+            Ok(WriteOutcome::Conflict(revision))
+        }
         Some(_) => {
             let next = Revision(expected.0 + 1);
             let sql = "UPDATE sessions SET revision = ?2, expires_at = ?3, body = ?4 WHERE id = ?1";
             let expires_at = now.plus(ttl).unix_millis();
             let columns = params![id, next.0.cast_signed(), expires_at, body];
             connection.prepare_cached(sql)?.execute(columns)?;
-            Ok(Written::Yes(next))
+            Ok(WriteOutcome::Done(next))
         }
     }
 }
 
-fn versioned((number, body): (i64, Vec<u8>)) -> Result<Versioned, CallError> {
+fn versioned((number, body): (i64, Vec<u8>)) -> Result<Versioned, SqliteCallError> {
     let session = serde_json::from_slice(&body);
-    let session = session.map_err(|error| CallError::Corrupt(error.into()))?;
+    let session = session.map_err(|error| SqliteCallError::Corrupt(error.into()))?;
     Ok(Versioned {
         session,
         revision: revision(number),
@@ -223,7 +235,7 @@ fn page(
     after: &str,
     limit: usize,
     now: Timestamp,
-) -> Result<SessionPage, CallError> {
+) -> Result<SessionPage, SqliteCallError> {
     let limit = limit.min(MAX_PAGE_SESSIONS);
     let sql = "SELECT revision, body FROM sessions \
                WHERE id > ?1 AND expires_at > ?2 AND body IS NOT NULL ORDER BY id LIMIT ?3";
@@ -240,27 +252,34 @@ fn page(
     Ok(SessionPage { sessions, next })
 }
 
-impl SqliteSessionStore {
-    pub(crate) fn new(database: Database, clock: Arc<dyn Clock>) -> Self {
-        Self { database, clock }
+impl Database {
+    /// Returns the session store in this file; `clock` decides when a time to live is over.
+    #[must_use]
+    pub fn session_store(&self, clock: Arc<dyn Clock>) -> SqliteSessionStore {
+        SqliteSessionStore {
+            database: self.clone(),
+            clock,
+        }
     }
+}
 
-    /// The time is read when the work is done, not when it is queued.
+impl SqliteSessionStore {
+    /// Runs a read; the clock is read when the work is done, not when it is queued.
     pub(crate) async fn read_now<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Connection, Timestamp) -> Result<T, CallError> + Send + 'static,
-    ) -> Result<T, CallError> {
+        read: impl FnOnce(&Connection, Timestamp) -> Result<T, SqliteCallError> + Send + 'static,
+    ) -> Result<T, SqliteCallError> {
         let clock = Arc::clone(&self.clock);
         let read = move |connection: &Connection| read(connection, clock.now());
         self.database.0.readers.run(CALL_DEADLINE, read).await
     }
 
-    /// As [`Self::read_now`]; `bytes` is about what it writes.
+    /// Like [`Self::read_now`], for a write of approximately `bytes` bytes.
     pub(crate) async fn write_now<T: Send + 'static>(
         &self,
         bytes: usize,
         write: impl FnOnce(&Connection, Timestamp) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, CallError> {
+    ) -> Result<T, SqliteCallError> {
         let clock = Arc::clone(&self.clock);
         let write = move |connection: &Connection| write(connection, clock.now());
         let writer = &self.database.0.writer;
@@ -270,7 +289,7 @@ impl SqliteSessionStore {
     async fn read<T: Send + 'static>(
         &self,
         op: &'static str,
-        read: impl FnOnce(&Connection, Timestamp) -> Result<T, CallError> + Send + 'static,
+        read: impl FnOnce(&Connection, Timestamp) -> Result<T, SqliteCallError> + Send + 'static,
     ) -> Result<T, SessionStoreError> {
         let answer = self.read_now(read).await;
         answer.map_err(|error| error.in_sessions(op))
@@ -295,7 +314,7 @@ impl SessionStore for SqliteSessionStore {
         ttl: Duration,
         limits: SessionLimits,
     ) -> Result<Revision, SessionStoreError> {
-        let new = New {
+        let new = SessionInsert {
             id: session.id.clone(),
             owner: session.owner.clone(),
             body: encode(session)?,
@@ -366,7 +385,7 @@ impl SessionStore for SqliteSessionStore {
         after: Option<&SessionId>,
         limit: usize,
     ) -> Result<SessionPage, SessionStoreError> {
-        // No id is empty, so every id comes after the empty text.
+        // No id is empty, so every id sorts after the empty string.
         let after = after.map(ToString::to_string).unwrap_or_default();
         self.read("list sessions", move |connection, now| {
             page(connection, &after, limit, now)

@@ -1,4 +1,4 @@
-//! Tasks: one table.
+//! Tasks, in one table.
 
 use std::time::Duration;
 
@@ -7,44 +7,44 @@ use model::{PrincipalId, TaskId, Timestamp};
 use ports::{Expected, Revision, TaskLimits, TaskRecord, TaskStore, TaskStoreError, VersionedTask};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::{CallError, SqliteSessionStore};
+use crate::{SqliteCallError, SqliteSessionStore};
 
-/// Expired rows that each create clears away: more than one, so that they never pile up.
+/// Number of expired rows that each create deletes: more than one, so that they never accumulate.
 const SWEEP_ROWS: u32 = 16;
 
-/// Why a write did nothing.
-enum Refused {
+/// The reason why a write changed nothing.
+enum TaskRefusal {
     Exists,
     Missing,
     Conflict(Revision),
     TooMany,
 }
 
-impl From<Refused> for TaskStoreError {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::Exists => Self::Exists,
-            Refused::Missing => Self::Missing,
-            Refused::Conflict(current) => Self::Conflict { current },
-            Refused::TooMany => Self::too_many(),
+impl From<TaskRefusal> for TaskStoreError {
+    fn from(refusal: TaskRefusal) -> Self {
+        match refusal {
+            TaskRefusal::Exists => Self::Exists,
+            TaskRefusal::Missing => Self::Missing,
+            TaskRefusal::Conflict(current) => Self::Conflict { current },
+            TaskRefusal::TooMany => Self::too_many(),
         }
     }
 }
 
-/// What a write answers, unless it was refused.
-type Outcome = rusqlite::Result<Result<Revision, Refused>>;
+/// The result of a write, or the reason for its refusal.
+type Outcome = rusqlite::Result<Result<Revision, TaskRefusal>>;
 
 fn revision(column: i64) -> Revision {
     Revision(column.cast_unsigned())
 }
 
-/// A connection at a moment.
-struct At<'a> {
+/// A connection and the time of the call.
+struct TaskScope<'a> {
     connection: &'a Connection,
     now: Timestamp,
 }
 
-impl At<'_> {
+impl TaskScope<'_> {
     /// The revision of a living task.
     fn find(&self, task: &TaskRecord) -> rusqlite::Result<Option<Revision>> {
         let sql = "SELECT revision FROM tasks WHERE owner = ?1 AND id = ?2 AND expires_at > ?3";
@@ -55,7 +55,7 @@ impl At<'_> {
         Ok(found.map(revision))
     }
 
-    /// How many living tasks an owner has.
+    /// Number of living tasks of an owner.
     fn count(&self, owner: &PrincipalId) -> rusqlite::Result<u32> {
         let sql = "SELECT count(*) FROM tasks WHERE owner = ?1 AND expires_at > ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -73,13 +73,13 @@ impl At<'_> {
 
     fn create(&self, task: &TaskRecord, limits: TaskLimits) -> Outcome {
         if self.find(task)?.is_some() {
-            return Ok(Err(Refused::Exists));
+            return Ok(Err(TaskRefusal::Exists));
         }
         if self.count(&task.owner)? >= limits.max_tasks_per_owner {
-            return Ok(Err(Refused::TooMany));
+            return Ok(Err(TaskRefusal::TooMany));
         }
-        // A row of that id can only be an expired one; its revision goes on, so that whoever still
-        // holds it cannot replace the new task.
+        // An existing row with that id can only be an expired one. Its revision continues, so that
+        // a caller that still holds the old task cannot replace the new one.
         let sql = "INSERT INTO tasks (owner, id, revision, expires_at, endless, state) \
                    VALUES (?1, ?2, 1, ?3, ?4, ?5) \
                    ON CONFLICT (owner, id) DO UPDATE SET revision = revision + 1, \
@@ -101,8 +101,8 @@ impl At<'_> {
 
     fn replace(&self, task: &TaskRecord, expected: Expected, limits: TaskLimits) -> Outcome {
         let current = match self.find(task)? {
-            None => return Ok(Err(Refused::Missing)),
-            Some(current) if current != expected => return Ok(Err(Refused::Conflict(current))),
+            None => return Ok(Err(TaskRefusal::Missing)),
+            Some(current) if current != expected => return Ok(Err(TaskRefusal::Conflict(current))),
             Some(current) => current,
         };
         let next = Revision(current.0 + 1);
@@ -121,7 +121,11 @@ impl At<'_> {
         Ok(Ok(next))
     }
 
-    fn load(&self, owner: PrincipalId, id: TaskId) -> Result<Option<VersionedTask>, CallError> {
+    fn load(
+        &self,
+        owner: PrincipalId,
+        id: TaskId,
+    ) -> Result<Option<VersionedTask>, SqliteCallError> {
         let sql = "SELECT revision, expires_at, endless, state FROM tasks \
                    WHERE owner = ?1 AND id = ?2 AND expires_at > ?3";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -152,11 +156,12 @@ impl SqliteSessionStore {
         &self,
         op: &'static str,
         task: &TaskRecord,
-        write: impl FnOnce(&At<'_>, &TaskRecord) -> Outcome + Send + 'static,
+        write: impl FnOnce(&TaskScope<'_>, &TaskRecord) -> Outcome + Send + 'static,
     ) -> Result<Revision, TaskStoreError> {
         TaskStoreError::check_state(&task.state)?;
         let (task, bytes) = (task.clone(), task.state.len());
-        let write = move |connection: &Connection, now| write(&At { connection, now }, &task);
+        let write =
+            move |connection: &Connection, now| write(&TaskScope { connection, now }, &task);
         let outcome = self.write_now(bytes, write).await;
         let outcome = outcome.map_err(|error| error.in_tasks(op))?;
         Ok(outcome?)
@@ -170,7 +175,7 @@ impl TaskStore for SqliteSessionStore {
         task: &TaskRecord,
         limits: TaskLimits,
     ) -> Result<Revision, TaskStoreError> {
-        let create = move |at: &At<'_>, task: &TaskRecord| at.create(task, limits);
+        let create = move |scope: &TaskScope<'_>, task: &TaskRecord| scope.create(task, limits);
         self.write_task("create a task", task, create).await
     }
 
@@ -180,7 +185,8 @@ impl TaskStore for SqliteSessionStore {
         id: &TaskId,
     ) -> Result<Option<VersionedTask>, TaskStoreError> {
         let (owner, id) = (owner.clone(), id.clone());
-        let load = move |connection: &Connection, now| At { connection, now }.load(owner, id);
+        let load =
+            move |connection: &Connection, now| TaskScope { connection, now }.load(owner, id);
         let loaded = self.read_now(load).await;
         loaded.map_err(|error| error.in_tasks("load a task"))
     }
@@ -191,7 +197,8 @@ impl TaskStore for SqliteSessionStore {
         expected: Expected,
         limits: TaskLimits,
     ) -> Result<Revision, TaskStoreError> {
-        let replace = move |at: &At<'_>, task: &TaskRecord| at.replace(task, expected, limits);
+        let replace =
+            move |scope: &TaskScope<'_>, task: &TaskRecord| scope.replace(task, expected, limits);
         self.write_task("replace a task", task, replace).await
     }
 }

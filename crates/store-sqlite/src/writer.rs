@@ -1,4 +1,4 @@
-//! Writing: one thread, many jobs per commit.
+//! Writing: one thread that commits many jobs together.
 
 use std::{
     fs::File,
@@ -15,20 +15,22 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::CallError;
+use crate::SqliteCallError;
 
-/// Jobs that one commit takes along: the fsync is shared, and no job waits long for the others.
+/// Maximum number of jobs in one commit: they share the fsync, and no job waits long for the
+/// others.
 const MAX_JOBS_PER_COMMIT: usize = 256;
-/// Jobs that wait; more are refused as overload.
+/// Maximum number of waiting jobs; further ones are refused as overloaded.
 const MAX_QUEUED_JOBS: usize = 8192;
-/// Bytes of events that wait, so that a queue of large ones is refused early as well.
+/// Maximum bytes of waiting events, so that a queue of large events is refused early as well.
 const MAX_QUEUED_BYTES: usize = 128 << 20;
-/// The log is copied into the database after so many commits …
+/// The write-ahead log is copied into the database after this number of commits …
 const CHECKPOINT_COMMITS: usize = 128;
-/// … or so many bytes of events.
+/// … or this number of bytes of events.
 const CHECKPOINT_BYTES: usize = 8 << 20;
 
-/// The way to the writer's thread. Dropping it lets the thread finish what is queued and end.
+/// Sends writes to the writer's thread. When it is dropped, the thread finishes the queued jobs and
+/// ends.
 pub(crate) struct Writer {
     jobs: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -36,22 +38,22 @@ pub(crate) struct Writer {
     stopped: Arc<AtomicBool>,
 }
 
-/// A write, run inside a savepoint of a shared transaction.
+/// A write that runs inside a savepoint of a shared transaction.
 trait Job: Send {
-    /// Nobody waits for the answer any more.
+    /// Returns whether the caller no longer waits for the answer.
     fn is_abandoned(&self) -> bool;
-    /// Bytes that it writes, about.
+    /// Approximate number of bytes that the job writes.
     fn bytes(&self) -> usize;
-    /// Writes; false means that it failed and its savepoint has to be rolled back.
+    /// Performs the write; false means that it failed and its savepoint has to be rolled back.
     fn work(&mut self, connection: &Connection) -> bool;
-    /// Answers, once it is known whether the transaction was committed.
-    fn answer(self: Box<Self>, committed: Result<(), CallError>);
+    /// Answers the caller once the outcome of the transaction is known.
+    fn answer(self: Box<Self>, committed: Result<(), SqliteCallError>);
 }
 
-/// Room in the queue, given back on drop.
-struct Room(Arc<AtomicUsize>, usize);
+/// Reserved space in the queue, released on drop.
+struct QueueReservation(Arc<AtomicUsize>, usize);
 
-impl Drop for Room {
+impl Drop for QueueReservation {
     fn drop(&mut self) {
         self.0.fetch_sub(self.1, Ordering::Relaxed);
     }
@@ -60,8 +62,8 @@ impl Drop for Room {
 struct TypedJob<T, F> {
     write: Option<F>,
     result: Option<rusqlite::Result<T>>,
-    caller: oneshot::Sender<Result<T, CallError>>,
-    room: Room,
+    caller: oneshot::Sender<Result<T, SqliteCallError>>,
+    reservation: QueueReservation,
 }
 
 impl<T, F> Job for TypedJob<T, F>
@@ -74,7 +76,7 @@ where
     }
 
     fn bytes(&self) -> usize {
-        self.room.1
+        self.reservation.1
     }
 
     fn work(&mut self, connection: &Connection) -> bool {
@@ -82,24 +84,24 @@ where
         matches!(self.result, Some(Ok(_)))
     }
 
-    fn answer(self: Box<Self>, committed: Result<(), CallError>) {
+    fn answer(self: Box<Self>, committed: Result<(), SqliteCallError>) {
         let answer = match (self.result, committed) {
             (Some(Err(error)), _) => Err(error.into()),
             (_, Err(error)) => Err(error),
             (Some(Ok(result)), Ok(())) => Ok(result),
-            (None, Ok(())) => Err(CallError::Stopped),
+            (None, Ok(())) => Err(SqliteCallError::Stopped),
         };
-        // Whoever dropped the call does not want the answer.
+        // The send fails only if the caller dropped the call and needs no answer.
         let _ = self.caller.send(answer);
     }
 }
 
 impl Writer {
-    /// Starts the thread. It keeps `lock`, which tells other processes to stay away, to its end.
+    /// Starts the thread. It holds `lock`, which keeps other processes out, until it ends.
     pub(crate) fn start(connection: Connection, lock: File) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel(MAX_QUEUED_JOBS);
         let stopped = Arc::new(AtomicBool::new(false));
-        let mut thread = Thread {
+        let mut thread = WriterThread {
             connection,
             queue,
             stopped: Arc::clone(&stopped),
@@ -118,58 +120,60 @@ impl Writer {
         })
     }
 
-    /// Runs `write`; answers after the commit that holds it. After an error other than
-    /// [`CallError::TimedOut`], [`CallError::Closed`] and [`CallError::Stopped`] it has not happened.
+    /// Runs `write`; returns after the commit that contains it. On an error other than
+    /// [`SqliteCallError::TimedOut`], [`SqliteCallError::Closed`] and [`SqliteCallError::Stopped`]
+    /// the write was not stored.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         deadline: Duration,
         bytes: usize,
         write: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, CallError> {
-        let room = self.room(bytes)?;
+    ) -> Result<T, SqliteCallError> {
+        let reservation = self.reserve(bytes)?;
         let (caller, answer) = oneshot::channel();
         let job = Box::new(TypedJob {
             write: Some(write),
             result: None,
             caller,
-            room,
+            reservation,
         });
         let sent = self
             .jobs
             .lock()
             .as_ref()
-            .ok_or(CallError::Closed)?
+            .ok_or(SqliteCallError::Closed)?
             .try_send(job);
         sent.map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => CallError::QueueFull,
-            mpsc::error::TrySendError::Closed(_) => CallError::Stopped,
+            mpsc::error::TrySendError::Full(_) => SqliteCallError::QueueFull,
+            mpsc::error::TrySendError::Closed(_) => SqliteCallError::Stopped,
         })?;
         match tokio::time::timeout(deadline, answer).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(CallError::Stopped),
-            Err(_) => Err(CallError::TimedOut(deadline.as_millis())),
+            Ok(Err(_)) => Err(SqliteCallError::Stopped),
+            Err(_) => Err(SqliteCallError::TimedOut(deadline.as_millis())),
         }
     }
 
-    /// Whether writes are accepted.
-    pub(crate) fn check(&self) -> Result<(), CallError> {
+    /// Checks that writes are accepted.
+    pub(crate) fn check(&self) -> Result<(), SqliteCallError> {
         match &*self.jobs.lock() {
-            None => Err(CallError::Closed),
+            None => Err(SqliteCallError::Closed),
             Some(jobs) if jobs.is_closed() || self.stopped.load(Ordering::Relaxed) => {
-                Err(CallError::Stopped)
+                Err(SqliteCallError::Stopped)
             }
             Some(_) => Ok(()),
         }
     }
 
-    /// Refuses new jobs; gives the thread, which ends when it has written what is queued.
+    /// Refuses new jobs; returns the thread, which ends after writing the queued jobs.
     pub(crate) fn close(&self) -> Option<JoinHandle<()>> {
         *self.jobs.lock() = None;
         self.thread.lock().take()
     }
 
-    fn room(&self, bytes: usize) -> Result<Room, CallError> {
-        // One job alone always has room, however large: its size has a bound where it came in.
+    fn reserve(&self, bytes: usize) -> Result<QueueReservation, SqliteCallError> {
+        // An empty queue accepts any single job, however large: its size was bounded where the data
+        // was accepted.
         let add = |queued: usize| {
             let sum = queued.saturating_add(bytes);
             (queued == 0 || sum <= MAX_QUEUED_BYTES).then_some(sum)
@@ -177,29 +181,29 @@ impl Writer {
         let (order, queued) = (Ordering::Relaxed, &self.queued_bytes);
         queued
             .fetch_update(order, order, add)
-            .map_err(|_| CallError::QueueFull)?;
-        Ok(Room(Arc::clone(queued), bytes))
+            .map_err(|_| SqliteCallError::QueueFull)?;
+        Ok(QueueReservation(Arc::clone(queued), bytes))
     }
 }
 
-struct Thread {
+struct WriterThread {
     connection: Connection,
     queue: mpsc::Receiver<Box<dyn Job>>,
     stopped: Arc<AtomicBool>,
-    /// Since the last checkpoint.
+    /// Commits since the last checkpoint.
     commits: usize,
     bytes: usize,
     _lock: File,
 }
 
-/// How a transaction ended that was not committed.
-struct Failed {
+/// The failure of a transaction that was not committed.
+struct TransactionFailure {
     error: rusqlite::Error,
-    /// The file cannot be trusted to take the next commit.
+    /// The file cannot be trusted to store the next commit.
     fatal: bool,
 }
 
-impl Thread {
+impl WriterThread {
     fn run(&mut self) {
         while let Some(first) = self.queue.blocking_recv() {
             let more = iter::from_fn(|| self.queue.try_recv().ok());
@@ -207,7 +211,7 @@ impl Thread {
                 .chain(more)
                 .take(MAX_JOBS_PER_COMMIT)
                 .collect();
-            // Whoever gave up before the work began has written nothing.
+            // Jobs whose callers gave up before the work began write nothing.
             let mut jobs: Vec<_> = jobs.into_iter().filter(|job| !job.is_abandoned()).collect();
             let outcome = if jobs.is_empty() {
                 Ok(())
@@ -219,7 +223,7 @@ impl Thread {
             if fatal || !self.checkpoint(bytes) {
                 self.stopped.store(true, Ordering::Relaxed);
                 tracing::error!("the SQLite writer stops: a commit may not have reached the disk");
-                return; // Dropping the queue tells everybody who waits.
+                return; // Dropping the queue fails all waiting calls.
             }
         }
         if let Err(error) = checkpoint(&self.connection, "TRUNCATE") {
@@ -227,9 +231,9 @@ impl Thread {
         }
     }
 
-    fn transaction(&self, jobs: &mut [Box<dyn Job>]) -> Result<(), Failed> {
+    fn transaction(&self, jobs: &mut [Box<dyn Job>]) -> Result<(), TransactionFailure> {
         let run = |sql: &str| self.connection.prepare_cached(sql)?.execute([]).map(|_| ());
-        let harmless = |error| Failed {
+        let harmless = |error| TransactionFailure {
             error,
             fatal: false,
         };
@@ -238,8 +242,8 @@ impl Thread {
             for job in &mut *jobs {
                 run("SAVEPOINT job")?;
                 if !job.work(&self.connection) {
-                    // After an I/O error SQLite may have rolled back everything: then this fails,
-                    // and with it the whole transaction.
+                    // After an I/O error SQLite may already have rolled back everything: then this
+                    // statement fails, and the whole transaction with it.
                     run("ROLLBACK TO job")?;
                 }
                 run("RELEASE job")?;
@@ -248,19 +252,21 @@ impl Thread {
         };
         let committed = work().map_err(harmless).and_then(|()| {
             run("COMMIT").map_err(|error| {
-                // A full disk refuses the commit before anything counts. Anything else, above all a
-                // failed fsync, leaves open what the disk holds: the next success could be a lie.
+                // A full disk refuses the commit before any of it takes effect. Any other failure,
+                // above all a failed fsync, leaves the contents of the disk unknown: a later commit
+                // could report success wrongly.
                 let fatal = error.sqlite_error_code() != Some(ErrorCode::DiskFull);
-                Failed { error, fatal }
+                TransactionFailure { error, fatal }
             })
         });
         if committed.is_err() && !self.connection.is_autocommit() {
-            run("ROLLBACK").map_err(|error| Failed { error, fatal: true })?;
+            run("ROLLBACK").map_err(|error| TransactionFailure { error, fatal: true })?;
         }
         committed
     }
 
-    /// Copies the log into the database now and then; false if the disk failed.
+    /// Copies the write-ahead log into the database from time to time; returns false if the disk
+    /// failed.
     fn checkpoint(&mut self, bytes: usize) -> bool {
         (self.commits, self.bytes) = (self.commits + 1, self.bytes.saturating_add(bytes));
         if self.commits < CHECKPOINT_COMMITS && self.bytes < CHECKPOINT_BYTES {
@@ -273,7 +279,7 @@ impl Thread {
                 false
             }
             Err(error) => {
-                tracing::warn!(%error, "a SQLite checkpoint was put off");
+                tracing::warn!(%error, "a SQLite checkpoint was postponed");
                 true
             }
             Ok(()) => true,
@@ -285,11 +291,11 @@ fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
     connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))
 }
 
-/// Answers everybody; true if the writer has to stop.
-fn answer(jobs: Vec<Box<dyn Job>>, outcome: Result<(), Failed>) -> bool {
+/// Answers all callers; returns true if the writer has to stop.
+fn answer(jobs: Vec<Box<dyn Job>>, outcome: Result<(), TransactionFailure>) -> bool {
     let (error, fatal) = match outcome {
         Ok(()) => (None, false),
-        Err(Failed { error, fatal }) => {
+        Err(TransactionFailure { error, fatal }) => {
             tracing::error!(%error, fatal, "a SQLite transaction was not committed");
             (Some(Arc::new(error)), fatal)
         }
@@ -297,7 +303,7 @@ fn answer(jobs: Vec<Box<dyn Job>>, outcome: Result<(), Failed>) -> bool {
     for job in jobs {
         job.answer(match &error {
             None => Ok(()),
-            Some(error) => Err(CallError::Commit(Arc::clone(error))),
+            Some(error) => Err(SqliteCallError::Commit(Arc::clone(error))),
         });
     }
     fatal

@@ -4,7 +4,8 @@ use super::*;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A writer on a file of its own with a table `numbers`, and a constraint that only COMMIT checks.
+/// A writer on its own file with a table `numbers` and a constraint that SQLite checks only at
+/// COMMIT.
 fn writer(folder: &tempfile::TempDir) -> Writer {
     let connection = Connection::open(folder.path().join("db")).unwrap();
     connection
@@ -24,7 +25,7 @@ fn writer(folder: &tempfile::TempDir) -> Writer {
     .unwrap()
 }
 
-async fn insert(writer: &Writer, n: i64) -> Result<usize, CallError> {
+async fn insert(writer: &Writer, n: i64) -> Result<usize, SqliteCallError> {
     let insert = move |c: &Connection| c.execute("INSERT INTO numbers VALUES (?1)", [n]);
     writer.run(DEADLINE, 0, insert).await
 }
@@ -60,7 +61,7 @@ async fn what_a_failed_job_wrote_before_it_failed_is_gone() {
         connection.execute("INSERT INTO numbers VALUES (1)", [])?;
         connection.execute("INSERT INTO nowhere VALUES (1)", [])
     });
-    assert!(matches!(failed.await, Err(CallError::Statement(_))));
+    assert!(matches!(failed.await, Err(SqliteCallError::Statement(_))));
     assert_eq!(count(&writer).await, 0);
 }
 
@@ -72,10 +73,13 @@ async fn after_a_commit_that_failed_nothing_is_acknowledged_any_more() {
     writer.check().unwrap();
     let orphan = |c: &Connection| c.execute("INSERT INTO children VALUES (99)", []);
     let refused = writer.run(DEADLINE, 0, orphan).await;
-    assert!(matches!(refused, Err(CallError::Commit(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(SqliteCallError::Commit(_))),
+        "{refused:?}"
+    );
     let later = insert(&writer, 2).await;
-    assert!(matches!(later, Err(CallError::Stopped)), "{later:?}");
-    assert!(matches!(writer.check(), Err(CallError::Stopped)));
+    assert!(matches!(later, Err(SqliteCallError::Stopped)), "{later:?}");
+    assert!(matches!(writer.check(), Err(SqliteCallError::Stopped)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,7 +102,7 @@ async fn a_full_queue_is_refused_at_once() {
     has_started.recv().await.unwrap();
     let too_much = writer.run(DEADLINE, 11, |_| Ok(())).await;
     assert!(
-        matches!(too_much, Err(CallError::QueueFull)),
+        matches!(too_much, Err(SqliteCallError::QueueFull)),
         "{too_much:?}"
     );
     let mut waiting = Vec::new();
@@ -108,11 +112,14 @@ async fn a_full_queue_is_refused_at_once() {
         waiting.push(job);
     }
     let refused = insert(&writer, 2).await;
-    assert!(matches!(refused, Err(CallError::QueueFull)), "{refused:?}");
+    assert!(
+        matches!(refused, Err(SqliteCallError::QueueFull)),
+        "{refused:?}"
+    );
     drop(waiting);
     release.send(()).unwrap();
     blocking.await.unwrap().unwrap();
-    // Those who gave up while they waited make room, and have written nothing.
+    // Callers that gave up while waiting make room, and have written nothing.
     let deadline = Instant::now() + DEADLINE;
     while writer.run(DEADLINE, 0, |_| Ok(())).await.is_err() {
         assert!(Instant::now() < deadline, "the queue stays full");
@@ -122,11 +129,11 @@ async fn a_full_queue_is_refused_at_once() {
     assert_eq!(
         writer.queued_bytes.load(Ordering::Relaxed),
         0,
-        "room is given back"
+        "the reservation is released"
     );
 }
 
-/// Polls once.
+/// Polls the future once.
 fn poll_once<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Option<T> {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match future.poll(&mut context) {

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use contract::{
-    Abilities, EventLogFixture, Harness, Port, SessionPorts, SessionStoreFixture, opener,
+    Abilities, EventLogFixture, Harness, Port, SessionPorts, SessionStoreFixture, handle_opener,
 };
 use model::{ManualClock, Timestamp};
 use ports::EventLog;
@@ -44,7 +44,7 @@ impl Harness for Sqlite {
     }
 
     fn abilities(&self, port: Port) -> Option<Abilities> {
-        // Not shared: the lock file refuses a second process on purpose.
+        // Not shared: the lock file deliberately refuses a second process.
         let abilities = Abilities {
             durable: true,
             ..Abilities::default()
@@ -57,7 +57,7 @@ impl Harness for Sqlite {
         let file = OpenFile::create(&folder)?;
         let mut fixture = EventLogFixture::new(Arc::new(file.database.lock().await.event_log()));
         fixture.handles.guard = Some(Box::new(folder));
-        fixture.handles.reopen = Some(opener(move || {
+        fixture.handles.reopen = Some(handle_opener(move || {
             let file = Arc::clone(&file);
             async move {
                 let log: Arc<dyn EventLog> = Arc::new(file.reopen().await?.event_log());
@@ -77,7 +77,7 @@ impl Harness for Sqlite {
         let mut fixture = SessionStoreFixture::new(Arc::new(store));
         fixture.clock = Some(clock.clone());
         fixture.handles.guard = Some(Box::new(folder));
-        fixture.handles.reopen = Some(opener(move || {
+        fixture.handles.reopen = Some(handle_opener(move || {
             let (file, clock) = (Arc::clone(&file), clock.clone());
             async move {
                 let store = file.reopen().await?.session_store(clock);

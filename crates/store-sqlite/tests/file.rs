@@ -1,4 +1,5 @@
-//! What the file promises beyond the ports' contract: one process, known versions, no lost commit.
+//! Promises of the file beyond the ports' contract: a single process, known versions, no lost
+//! commit.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,19 +21,19 @@ use ports::{
     EventLog, EventLogError, Mailbox, MailboxLimits, Revision, SessionLimits, SessionLock,
     SessionStore, SessionStoreError, TaskLimits, TaskRecord, TaskStore,
 };
-use store_sqlite::{Database, OpenError, SqliteSessionStore};
+use store_sqlite::{Database, DatabaseOpenError, SqliteSessionStore};
 
 const HOUR: Duration = Duration::from_secs(3600);
-/// Bounds that no test reaches that is not about them.
+/// Bounds that only the tests about bounds reach.
 const ROOMY: SessionLimits = SessionLimits {
     max_sessions: 1_000_000,
     max_sessions_per_owner: 1_000_000,
 };
 
-/// Set in the child of a test: the file to work on.
+/// Set in the child process of a test: the file to work on.
 const CHILD_FILE: &str = "STORE_SQLITE_TEST_CHILD_FILE";
 
-/// Runs one of the tests below again in a process of its own, on `path`.
+/// Runs one of the tests below again in its own process, on `path`.
 fn child(test: &str, path: &Path) -> Child {
     let mut command = Command::new(env::current_exe().expect("the test knows its file"));
     command
@@ -46,7 +47,7 @@ fn child_file() -> Option<PathBuf> {
     env::var_os(CHILD_FILE).map(PathBuf::from)
 }
 
-/// In a child: appends without end, from many tasks, and says what was acknowledged.
+/// In a child process: appends continuously from many tasks, and prints the acknowledged ids.
 #[tokio::test(flavor = "multi_thread")]
 async fn child_appends() {
     let Some(path) = child_file() else { return };
@@ -78,7 +79,8 @@ async fn what_was_acknowledged_before_a_kill_is_there_after_it() {
         let mut child = child("child_appends", &path);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut acknowledged = 0;
-        // To the end of the pipe: also what it said between our decision and its death.
+        // Read to the end of the pipe, which includes the output between the decision to kill the
+        // child and its death.
         while let Some(Ok(line)) = lines.next() {
             let mut words = line.split(' ');
             if words.next() == Some("acknowledged") {
@@ -120,7 +122,7 @@ async fn what_was_acknowledged_before_a_kill_is_there_after_it() {
     }
 }
 
-/// In a child: opens a file that another process has.
+/// In a child process: opens a file that another process holds.
 #[test]
 fn child_is_refused() {
     let Some(path) = child_file() else { return };
@@ -145,7 +147,7 @@ async fn a_second_process_is_refused_with_the_path_and_let_in_after_a_close() {
     assert!(refused.contains(path.to_str().unwrap()), "{refused}");
     assert!(refused.contains("another process"), "{refused}");
     assert!(
-        matches!(Database::open(&path), Err(OpenError::InUse { .. })),
+        matches!(Database::open(&path), Err(DatabaseOpenError::InUse { .. })),
         "this process as well"
     );
     database.close().await.unwrap();
@@ -214,7 +216,7 @@ async fn files_that_are_not_ours_to_change_stay_as_they_are() {
     assert!(
         matches!(
             refused,
-            OpenError::Newer {
+            DatabaseOpenError::Newer {
                 found: 99,
                 known: 4,
                 ..
@@ -228,7 +230,10 @@ async fn files_that_are_not_ours_to_change_stay_as_they_are() {
     raw(&foreign, "CREATE TABLE theirs (n INTEGER)");
     let before = std::fs::read(&foreign).unwrap();
     let refused = Database::open(&foreign).unwrap_err();
-    assert!(matches!(refused, OpenError::Foreign { .. }), "{refused:?}");
+    assert!(
+        matches!(refused, DatabaseOpenError::Foreign { .. }),
+        "{refused:?}"
+    );
     assert_eq!(std::fs::read(&foreign).unwrap(), before);
 
     let garbage = folder.path().join("garbage.db");
@@ -238,10 +243,13 @@ async fn files_that_are_not_ours_to_change_stay_as_they_are() {
     )
     .unwrap();
     let refused = Database::open(&garbage).unwrap_err();
-    assert!(matches!(refused, OpenError::Sqlite { .. }), "{refused:?}");
+    assert!(
+        matches!(refused, DatabaseOpenError::Sqlite { .. }),
+        "{refused:?}"
+    );
 }
 
-/// The tables of schema version 1, as the first release made them. Never changed.
+/// The tables of schema version 1, as the first release created them. Never changed.
 const VERSION_1: &str = "
     CREATE TABLE meta (
         key TEXT PRIMARY KEY,
@@ -267,7 +275,7 @@ const VERSION_1: &str = "
     PRAGMA user_version = 1;
 ";
 
-/// Makes a file of version 1 with what a file of today holds, and an ended session.
+/// Creates a file of version 1 with the data that a current file holds, and an ended session.
 async fn file_of_version_1(folder: &Path) -> PathBuf {
     let (today, old) = (folder.join("today.db"), folder.join("old.db"));
     let database = Database::open(&today).unwrap();
@@ -294,7 +302,7 @@ async fn file_of_version_1(folder: &Path) -> PathBuf {
 async fn a_file_of_version_1_opens_and_keeps_what_it_holds() {
     let folder = tempfile::tempdir().unwrap();
     let path = file_of_version_1(folder.path()).await;
-    // The second time it is a file of today.
+    // In the second round the file already has the current version.
     for round in 0..2 {
         let database = Database::open(&path).unwrap();
         let log = database.event_log();
@@ -323,7 +331,7 @@ async fn a_file_of_version_1_opens_and_keeps_what_it_holds() {
     }
 }
 
-/// Sessions 0 and 1 count, each for its owner; the one that has ended does not.
+/// Sessions 0 and 1 count, each for its owner; the ended session does not.
 async fn what_lived_counts(store: &SqliteSessionStore, new: u64) {
     let limits = |max_sessions, max_sessions_per_owner| SessionLimits {
         max_sessions,
@@ -351,7 +359,7 @@ async fn what_lived_counts(store: &SqliteSessionStore, new: u64) {
     assert!(store.end(&contract::session(new).id).await.unwrap());
 }
 
-/// A mailbox for a session from before there were any, a lock, and a task.
+/// Uses a mailbox for a session that is older than mailboxes, a lock, and a task.
 async fn works_with_what_is_new(store: &SqliteSessionStore, round: u64) {
     let (session, stream) = (contract::session(0).id, StreamId::new("a").unwrap());
     let limits = MailboxLimits::default();
@@ -359,7 +367,7 @@ async fn works_with_what_is_new(store: &SqliteSessionStore, round: u64) {
     assert_eq!(appended.await.unwrap(), Sequence(round + 1));
     let lock = LockName::new("migrated").unwrap();
     let guard = store.acquire(&lock, HOUR, Duration::ZERO).await.unwrap();
-    let guard = guard.expect("nobody holds it");
+    let guard = guard.expect("the lock is free");
     assert_eq!(guard.fence, round + 1);
     assert!(store.release(&lock, &guard.token).await.unwrap());
     let (task, limits) = (task(0), TaskLimits::default());
@@ -383,13 +391,13 @@ fn task(n: u64) -> TaskRecord {
     }
 }
 
-/// Takes away what came after version 2.
+/// Removes everything that was added after version 2.
 const BACK_TO_VERSION_2: &str = "
     DROP TABLE tasks;
-    DROP TRIGGER session_comes;
-    DROP TRIGGER session_goes;
-    DROP TRIGGER session_leaves;
-    DROP TRIGGER session_enters;
+    DROP TRIGGER session_inserted;
+    DROP TRIGGER session_deleted;
+    DROP TRIGGER session_uncounted;
+    DROP TRIGGER session_counted;
     DROP TABLE session_owners;
     DROP INDEX living_sessions_by_expiry;
     DROP INDEX living_sessions_by_owner;

@@ -1,5 +1,6 @@
-//! Many callers at once: every acknowledged event is there. Prints its pace, and asserts none, because
-//! machines differ; figures that count: `cargo test --release -p store-sqlite --test speed -- --nocapture`.
+//! Many concurrent callers: every acknowledged event is stored. Prints its rate without asserting
+//! one, because machines differ. For representative figures run `cargo test --release -p
+//! store-sqlite --test speed -- --nocapture`.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! BU-01 to BU-04, BU-06, BU-09, BU-10: who gets what.
+//! BU-01 to BU-04, BU-06, BU-09, BU-10: delivery to subscribers.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use anyhow::Result;
 use model::{Epoch, PrincipalId, Sequence, Sequenced, StreamId, TaskId, TraceContext};
 use ports::{Bus, BusError, BusMessage, ChangedLists, EventHint, Subscription, Topic};
 
-use super::listener::{message, next_message, next_number, send, session_id, session_topic};
+use super::subscriber::{message, next_message, next_number, send, session_id, session_topic};
 use crate::{Harness, events};
 
 fn trace(n: u64) -> Option<TraceContext> {
@@ -19,7 +19,8 @@ pub(super) async fn what_is_published_after_subscribing_arrives_with_its_trace(
     let fixture = harness.bus().await?;
     fixture.bus.check().await?;
     for topic in [Topic::Broadcast, session_topic("one")] {
-        // A new subscription each time: the first message must not be lost to a late start.
+        // A new subscription each time: the first message must not be lost because the subscription
+        // starts late.
         for n in 0..20 {
             let mut subscription = fixture.bus.subscribe(&topic).await?;
             let traced = if n % 3 == 0 { None } else { trace(n) };
@@ -92,7 +93,8 @@ pub(super) async fn one_publishers_messages_arrive_in_order(
     let fixture = harness.bus().await?;
     for topic in [Topic::Broadcast, session_topic("ordered")] {
         let mut subscription = fixture.bus.subscribe(&topic).await?;
-        // As many at a time as a subscription certainly holds: nothing may be lost here.
+        // Publish no more at a time than a subscription is certain to hold: nothing may be lost
+        // here.
         let burst = u64::try_from(fixture.overflow_messages)?
             .div_ceil(PUBLISHERS * 8)
             .max(1);
@@ -128,8 +130,8 @@ pub(super) async fn one_publishers_messages_arrive_in_order(
     Ok(())
 }
 
-/// The subscriber gets exactly these, and nothing before them.
-async fn gets(subscription: &mut Subscription, numbers: &[u64]) -> Result<()> {
+/// Checks that the subscriber gets exactly these numbers, and nothing before them.
+async fn expect_numbers(subscription: &mut Subscription, numbers: &[u64]) -> Result<()> {
     for number in numbers {
         assert_eq!(next_number(subscription).await?, *number);
     }
@@ -147,9 +149,9 @@ pub(super) async fn a_topic_gets_nothing_of_another(harness: Arc<dyn Harness>) -
         send(bus, &other, round * 10 + 2).await?;
         send(bus, &session_topic("nobody"), round * 10 + 3).await?;
         send(bus, &Topic::Broadcast, round * 10 + 4).await?;
-        gets(&mut of_one, &[round * 10 + 1]).await?;
-        gets(&mut of_other, &[round * 10 + 2]).await?;
-        gets(&mut broadcast, &[round * 10 + 4]).await?;
+        expect_numbers(&mut of_one, &[round * 10 + 1]).await?;
+        expect_numbers(&mut of_other, &[round * 10 + 2]).await?;
+        expect_numbers(&mut broadcast, &[round * 10 + 4]).await?;
     }
     Ok(())
 }
@@ -165,8 +167,8 @@ pub(super) async fn all_sessions_are_every_session_and_no_broadcast(
         send(bus, &Topic::Broadcast, 100 + n).await?;
         send(bus, &session_topic("one"), 200 + n).await?;
         send(bus, &session_topic("two"), 300 + n).await?;
-        gets(&mut all, &[200 + n, 300 + n]).await?;
-        gets(&mut one, &[200 + n]).await?;
+        expect_numbers(&mut all, &[200 + n, 300 + n]).await?;
+        expect_numbers(&mut one, &[200 + n]).await?;
     }
     Ok(())
 }
@@ -181,7 +183,7 @@ pub(super) async fn every_subscriber_gets_every_message(harness: Arc<dyn Harness
         for n in 0..10 {
             send(&*fixture.bus, &topic, n).await?;
             for subscription in &mut subscriptions {
-                gets(subscription, &[n]).await?;
+                expect_numbers(subscription, &[n]).await?;
             }
         }
     }
@@ -200,14 +202,14 @@ pub(super) async fn dropping_ends_it_and_publishing_to_nobody_is_fine(
             let leaves = bus.subscribe(&topic).await?;
             drop(leaves);
             send(bus, &topic, n).await?;
-            gets(&mut stays, &[n]).await?;
+            expect_numbers(&mut stays, &[n]).await?;
         }
         drop(stays);
         send(bus, &topic, 2).await?;
-        // What was published to nobody is gone: a bus is no store.
+        // Messages published without a subscriber are gone: a bus is not a store.
         let mut late = bus.subscribe(&topic).await?;
         send(bus, &topic, 3).await?;
-        gets(&mut late, &[3]).await?;
+        expect_numbers(&mut late, &[3]).await?;
     }
     Ok(())
 }
@@ -217,7 +219,8 @@ pub(super) async fn another_handles_messages_arrive(harness: Arc<dyn Harness>) -
     let peer = fixture.handles.peer().await?;
     for topic in [Topic::Broadcast, session_topic("shared")] {
         for n in 0..10 {
-            // Subscribed here and published there at once: `subscribe` returns when it counts.
+            // Publish at the other handle immediately after subscribing: `subscribe` returns once
+            // the subscription is active.
             let mut here = fixture.bus.subscribe(&topic).await?;
             let mut there = peer.subscribe(&topic).await?;
             peer.publish(&topic, message(n), trace(n)).await?;
@@ -235,5 +238,5 @@ pub(super) async fn publishing_to_all_sessions_is_refused(harness: Arc<dyn Harne
     let refused = bus.publish(&Topic::AllSessions, message(1), None).await;
     assert!(matches!(refused, Err(BusError::NoSuchTopic)), "{refused:?}");
     send(bus, &session_topic("one"), 2).await?;
-    gets(&mut all, &[2]).await
+    expect_numbers(&mut all, &[2]).await
 }

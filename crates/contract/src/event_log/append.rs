@@ -1,4 +1,4 @@
-//! EL-01, EL-02, EL-03: what an append answers and means.
+//! EL-01, EL-02, EL-03: the answer of an append and its meaning.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ pub(super) async fn an_id_that_is_there_keeps_its_place(harness: Arc<dyn Harness
     let first = fixture.log.append(events(0, 10)).await?;
     let mut mixed = events(5, 15);
     mixed.reverse();
-    // A redelivery can differ from the delivery: what is stored stays.
+    // A redelivery can differ from the first delivery: the stored event does not change.
     mixed[9].json = bytes::Bytes::from_static(b"{\"changed\":true}");
     let second = fixture.log.append(mixed.clone()).await?;
     assert_eq!(second.len(), mixed.len());
@@ -130,7 +130,7 @@ pub(super) async fn what_was_acknowledged_can_be_read(harness: Arc<dyn Harness>)
                         let before = Sequence(answer.sequence.0 - 1);
                         let page = page(&*log, before, 1).await?;
                         let read = page.events.first().map(|event| event.item.facts.id.clone());
-                        assert_eq!(read, Some(answer.id), "acknowledged and not there");
+                        assert_eq!(read, Some(answer.id), "acknowledged but not stored");
                     }
                 }
                 anyhow::Ok(())
@@ -146,7 +146,8 @@ pub(super) async fn what_was_acknowledged_can_be_read(harness: Arc<dyn Harness>)
 
 pub(super) async fn appending_again_completes_a_part(harness: Arc<dyn Harness>) -> Result<()> {
     let fixture = harness.event_log().await?;
-    // What an append that failed half-way leaves: some of the batch, not from its start only.
+    // The state left by an append that failed half-way: part of the batch is stored, not only from
+    // its start.
     fixture
         .log
         .append(vec![event(0), event(3), event(7)])

@@ -1,4 +1,4 @@
-//! Reading a log as its users do: page by page, to its head or along with it.
+//! Reading a log as its users do: page by page up to its head, or following it.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -7,14 +7,14 @@ use model::{EventId, Sequence, Sequenced, StoredEvent};
 use ports::{EventLog, Page};
 use tokio::time::Instant;
 
-/// How long a follower waits for events that have to come.
+/// Maximum time that a follower waits for the expected events.
 const FOLLOW_DEADLINE: Duration = Duration::from_secs(20);
-/// Pause of a follower that found nothing new.
+/// Pause of a follower after a page without events.
 const POLL_PAUSE: Duration = Duration::from_millis(1);
 
-pub(super) type Read = Vec<Sequenced<StoredEvent>>;
+pub(super) type ReadEvents = Vec<Sequenced<StoredEvent>>;
 
-/// One page, checked against what EL-04 says of every page.
+/// Reads one page and checks the requirements of EL-04 on every page.
 pub(super) async fn page(log: &dyn EventLog, after: Sequence, limit: usize) -> Result<Page> {
     let page = log.read_after(after, limit).await?;
     ensure!(
@@ -45,8 +45,12 @@ pub(super) async fn page(log: &dyn EventLog, after: Sequence, limit: usize) -> R
     Ok(page)
 }
 
-/// Everything after a position, read in pages of `limit`, from a log that nobody writes to.
-pub(super) async fn all_after(log: &dyn EventLog, after: Sequence, limit: usize) -> Result<Read> {
+/// All events after a position, read in pages of `limit`, from a log without concurrent writers.
+pub(super) async fn all_after(
+    log: &dyn EventLog,
+    after: Sequence,
+    limit: usize,
+) -> Result<ReadEvents> {
     let (mut after, mut read) = (after, Vec::new());
     loop {
         let page = page(log, after, limit).await?;
@@ -59,17 +63,17 @@ pub(super) async fn all_after(log: &dyn EventLog, after: Sequence, limit: usize)
 }
 
 /// The whole log.
-pub(super) async fn all(log: &dyn EventLog) -> Result<Read> {
+pub(super) async fn all(log: &dyn EventLog) -> Result<ReadEvents> {
     all_after(log, Sequence::START, 500).await
 }
 
-/// Follows a log that is being written until all of `expected` have come.
+/// Follows a log with concurrent writers until all of `expected` have arrived.
 pub(super) async fn follow(
     log: &dyn EventLog,
     after: Sequence,
     limit: usize,
     mut expected: HashSet<EventId>,
-) -> Result<Read> {
+) -> Result<ReadEvents> {
     let (mut after, mut read) = (after, Vec::new());
     let deadline = Instant::now() + FOLLOW_DEADLINE;
     while !expected.is_empty() {
@@ -84,7 +88,7 @@ pub(super) async fn follow(
         after = page.through;
         if Instant::now() > deadline {
             bail!(
-                "{} events never came to a reader that is at {after:?}",
+                "{} events never reached a reader at position {after:?}",
                 expected.len()
             );
         }
@@ -95,7 +99,7 @@ pub(super) async fn follow(
     Ok(read)
 }
 
-/// Sequences and ids: what readers are compared by (the contents are EL-14's).
+/// The sequences and ids by which readers are compared (EL-14 covers the contents).
 pub(super) fn places(read: &[Sequenced<StoredEvent>]) -> Vec<(Sequence, EventId)> {
     read.iter()
         .map(|event| (event.sequence, event.item.facts.id.clone()))

@@ -1,4 +1,4 @@
-//! EL-02, EL-07, EL-11, EL-12 over several handles and reopens.
+//! EL-02, EL-07, EL-11, EL-12 with several handles and reopens.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ pub(super) async fn an_id_from_before_a_reopen_is_a_duplicate(
     assert!(!second[6].duplicate);
     assert!(
         second[6].sequence > first[5].sequence,
-        "sequences go on rising"
+        "sequences continue to rise"
     );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! EL-05, EL-13: order while many write, and while appends are given up.
+//! EL-05, EL-13: order with many concurrent writers and with cancelled appends.
 
 use std::{
     collections::HashSet,
@@ -20,7 +20,7 @@ use crate::{Harness, events};
 const WRITERS: u64 = 8;
 const BATCHES: u64 = 30;
 
-/// The batches of one writer: one to four events each.
+/// The batches of one writer, with one to four events each.
 fn batches(writer: u64) -> Vec<Vec<StoredEvent>> {
     let from = |batch: u64| writer * 1000 + batch * 4;
     (0..BATCHES)
@@ -49,8 +49,10 @@ fn spawn_writers(handles: &[Arc<dyn EventLog>]) -> Vec<JoinHandle<Result<()>>> {
         .collect()
 }
 
-/// Readers that begin before the first event, with pages of several sizes.
-fn spawn_readers(handles: &[Arc<dyn EventLog>]) -> Vec<JoinHandle<Result<super::follow::Read>>> {
+/// Readers that start before the first event, with pages of several sizes.
+fn spawn_readers(
+    handles: &[Arc<dyn EventLog>],
+) -> Vec<JoinHandle<Result<super::follow::ReadEvents>>> {
     [1, 3, 50, 1000]
         .into_iter()
         .zip(handles.iter().cycle())
@@ -61,7 +63,8 @@ fn spawn_readers(handles: &[Arc<dyn EventLog>]) -> Vec<JoinHandle<Result<super::
         .collect()
 }
 
-/// Whoever read along has exactly what the log holds in the end: a late event would be missing.
+/// Every reader that followed the log must have exactly its final contents: a late event would be
+/// missing.
 async fn no_late_event(writers: &[Arc<dyn EventLog>], readers: &[Arc<dyn EventLog>]) -> Result<()> {
     let reading = spawn_readers(readers);
     for writer in spawn_writers(writers) {
@@ -96,7 +99,8 @@ pub(super) async fn readers_on_other_handles_see_no_late_event(
     no_late_event(&writers, &[third, second]).await
 }
 
-/// A new edge asks for the head and reads on from there: what it gets plus what was there is all.
+/// A new edge reads the head and continues from there: these events and those up to the head must
+/// be all events.
 pub(super) async fn nothing_appears_at_or_before_a_head_that_was_reported(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
@@ -108,7 +112,7 @@ pub(super) async fn nothing_appears_at_or_before_a_head_that_was_reported(
         let mut until_head = places(&all(&*fixture.log).await?);
         until_head.retain(|(sequence, _)| *sequence <= head);
         seen_at.push((head, until_head));
-        // A log that never waits would keep this thread, and a writer with it.
+        // A log that never waits would occupy this thread and block a writer.
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     for writer in writing {
@@ -126,7 +130,7 @@ pub(super) async fn nothing_appears_at_or_before_a_head_that_was_reported(
     Ok(())
 }
 
-/// Polls at most `polls` times, or for at most `micros` microseconds, then drops what is not finished.
+/// Polls up to `polls` times and for up to `micros` microseconds, then drops an unfinished future.
 async fn give_up<T>(future: impl Future<Output = T>, polls: u64, micros: u64) {
     let mut left = polls;
     let mut future = pin!(future);
@@ -151,7 +155,8 @@ pub(super) async fn dropped_appends_leave_the_log_in_order(
             tokio::spawn(async move {
                 let mut random = writer + 1;
                 for batch in batches(writer) {
-                    // A linear congruential generator: other points in each writer, the same in each run.
+                    // A linear congruential generator: different points in each writer, the same
+                    // ones in each run.
                     random = random
                         .wrapping_mul(6_364_136_223_846_793_005)
                         .wrapping_add(1);
@@ -172,8 +177,8 @@ pub(super) async fn dropped_appends_leave_the_log_in_order(
         .collect::<Vec<_>>())
     .into_iter()
     .collect();
-    assert_eq!(once.len(), so_far.events.len(), "an event is there twice");
-    // Whoever got no answer tries again, and that completes the log.
+    assert_eq!(once.len(), so_far.events.len(), "an event is stored twice");
+    // Writers without an answer retry, which completes the log.
     for writer in spawn_writers(&[Arc::clone(&fixture.log)]) {
         writer.await??;
     }

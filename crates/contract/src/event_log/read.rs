@@ -1,4 +1,4 @@
-//! EL-04, EL-07, EL-08, EL-09, EL-14: reading a log that nobody writes to.
+//! EL-04, EL-07, EL-08, EL-09, EL-14: reading a log without concurrent writers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -116,7 +116,8 @@ pub(super) async fn backwards_is_newest_first_and_strictly_before(
 pub(super) async fn seek_misses_nothing_received_since(harness: Arc<dyn Harness>) -> Result<()> {
     let fixture = harness.event_log().await?;
     let start = event(0).facts.received_at;
-    // Several ingests write, and their clocks disagree: times do not rise with sequences.
+    // Several ingests write with clocks that disagree: receive times do not rise with the
+    // sequences.
     let received = |n: u64| start.plus(Duration::from_secs((n * 37) % 23 + n));
     let batch: Vec<_> = (0..60).map(|n| event_received_at(n, received(n))).collect();
     fixture.log.append(batch).await?;
@@ -132,7 +133,7 @@ pub(super) async fn seek_misses_nothing_received_since(harness: Arc<dyn Harness>
                 .find(|event| event.item.facts.received_at >= time && event.sequence <= position);
             assert!(
                 missed.is_none(),
-                "seek({time}) gives {position:?} and misses {missed:?}"
+                "seek({time}) returns {position:?} and misses {missed:?}"
             );
         }
     }
@@ -156,7 +157,7 @@ pub(super) async fn an_event_comes_back_as_it_was_stored(harness: Arc<dyn Harnes
     backwards.reverse();
     assert!(
         backwards == read,
-        "read_before gives other contents than read_after"
+        "read_before returns other contents than read_after"
     );
     Ok(())
 }

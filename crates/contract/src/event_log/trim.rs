@@ -1,4 +1,4 @@
-//! EL-06, EL-10: what is trimmed is gone, and never silently.
+//! EL-06, EL-10: trimmed events are gone, and never silently.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(super) async fn a_trimmed_position_says_where_it_goes_on(
         let resumes = page.resumes_after;
         assert!(
             resumes.is_some_and(|at| at >= place(9) && at < place(10)),
-            "after {lost:?}: the page must say that it begins after {:?}, says {resumes:?}",
+            "after {lost:?}: the page must report that it begins after {:?}, reports {resumes:?}",
             place(9)
         );
         assert_eq!(
@@ -45,14 +45,14 @@ pub(super) async fn a_trimmed_position_says_where_it_goes_on(
 
 pub(super) async fn only_the_old_front_goes(harness: Arc<dyn Harness>) -> Result<()> {
     let fixture = harness.event_log().await?;
-    // The event at the front of the second half was received last: what stands behind it stays.
+    // The first event of the second half was received last: the events after it stay.
     let mut batch = events(0, 20);
     batch[10] = event_received_at(10, received(500));
     let written = fixture.log.append(batch).await?;
     let removed = fixture.log.trim(received(15)).await?;
     assert_eq!(
         removed, 10,
-        "events 11 to 14 are old, but stand behind one that is not"
+        "events 11 to 14 are old, but follow one that is not"
     );
     let left: Vec<_> = written[10..]
         .iter()
@@ -66,7 +66,7 @@ pub(super) async fn only_the_old_front_goes(harness: Arc<dyn Harness>) -> Result
     assert_eq!(
         backwards.len(),
         10,
-        "read_before still finds what was trimmed"
+        "read_before still finds trimmed events"
     );
     assert_eq!(
         fixture.log.trim(received(15)).await?,
@@ -76,13 +76,13 @@ pub(super) async fn only_the_old_front_goes(harness: Arc<dyn Harness>) -> Result
     assert_eq!(
         fixture.log.trim(received(0)).await?,
         0,
-        "nothing is that old"
+        "no event is that old"
     );
     Ok(())
 }
 
-/// Appends, trims to empty, and checks what is left; gives the last sequence.
-async fn emptied(log: &dyn EventLog) -> Result<Sequence> {
+/// Appends events, trims all of them, and checks the empty log; returns the last sequence.
+async fn append_and_trim_all(log: &dyn EventLog) -> Result<Sequence> {
     let last = log.append(events(0, 5)).await?[4].sequence;
     assert_eq!(log.trim(received(100)).await?, 5);
     let head = log.head().await?;
@@ -97,35 +97,35 @@ async fn emptied(log: &dyn EventLog) -> Result<Sequence> {
     Ok(last)
 }
 
-/// The next event of an emptied log follows without a loss for whoever had read everything.
-async fn goes_on(log: &dyn EventLog, last: Sequence) -> Result<()> {
+/// The next event of an emptied log follows without a loss for a reader that had read everything.
+async fn check_next_event(log: &dyn EventLog, last: Sequence) -> Result<()> {
     let next = log.append(vec![event(200)]).await?;
     assert!(next[0].sequence > last, "{next:?} after {last:?}");
     let page = page(log, last, 10).await?;
     assert_eq!(page.events.len(), 1);
     assert_eq!(
         page.resumes_after, None,
-        "whoever was at {last:?} lost nothing"
+        "a reader at {last:?} lost nothing"
     );
     Ok(())
 }
 
 pub(super) async fn an_emptied_log_goes_on_rising(harness: Arc<dyn Harness>) -> Result<()> {
     let fixture = harness.event_log().await?;
-    let last = emptied(&*fixture.log).await?;
-    goes_on(&*fixture.log, last).await
+    let last = append_and_trim_all(&*fixture.log).await?;
+    check_next_event(&*fixture.log, last).await
 }
 
 pub(super) async fn an_emptied_log_goes_on_rising_after_a_reopen(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
     let mut fixture = harness.event_log().await?;
-    let last = emptied(&*fixture.log).await?;
+    let last = append_and_trim_all(&*fixture.log).await?;
     let epoch = fixture.log.head().await?.epoch;
     fixture.log = fixture.handles.reopen().await?;
     let head = fixture.log.head().await?;
     assert_eq!(head.epoch, epoch);
     assert_eq!(head.trimmed_through, head.last);
     assert!(head.last >= last, "{head:?} has forgotten {last:?}");
-    goes_on(&*fixture.log, last).await
+    check_next_event(&*fixture.log, last).await
 }

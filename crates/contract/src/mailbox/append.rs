@@ -1,4 +1,4 @@
-//! MB-01, MB-02, MB-04: what an append answers and means.
+//! MB-01, MB-02, MB-04: the answer of an append and its meaning.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use model::Sequence;
 use ports::{MailboxError, MailboxLimits};
 
-use super::stage::{WIDE, append, fixture, held, id, page, payload, rest, stream};
+use super::setup::{WIDE, append, fixture, held, id, page, payload, rest, stream};
 use crate::{Harness, SessionPorts};
 
 pub(super) async fn sequences_rise_over_all_streams_of_a_session(
@@ -71,7 +71,7 @@ pub(super) async fn a_payload_comes_back_byte_for_byte(harness: Arc<dyn Harness>
     Ok(())
 }
 
-/// Fifty tasks append at once, over the handles in turn.
+/// Fifty tasks append at once, alternating between the handles.
 pub(super) async fn fifty_at_once(stores: &[Arc<dyn SessionPorts>]) -> Result<()> {
     let tasks: Vec<_> = (0..50)
         .zip(stores.iter().cycle())
@@ -91,7 +91,7 @@ pub(super) async fn fifty_at_once(stores: &[Arc<dyn SessionPorts>]) -> Result<()
         let stored = rest(&**store, "a", Sequence::START).await?;
         assert!(
             stored.iter().eq(&answered),
-            "what was answered is what is stored"
+            "the acknowledged messages are the stored ones"
         );
     }
     Ok(())
@@ -107,8 +107,8 @@ pub(super) async fn fifty_concurrent_appends_get_fifty_places(
 const WRITERS: u64 = 4;
 const EACH: u64 = 40;
 
-/// Reads both streams to their heads, in turn. What was seen of one stream before the other was read to
-/// its head is a floor: below it nothing may appear in the other any more.
+/// Reads both streams to their heads in turn. A sequence seen in one stream before the other was
+/// read to its head is a floor: no message below it may appear in the other stream any more.
 async fn follow_both(store: Arc<dyn SessionPorts>) -> Result<()> {
     let names = ["a", "b"];
     let (mut at, mut floors) = ([Sequence::START; 2], [Sequence::START; 2]);
@@ -139,7 +139,7 @@ async fn follow_both(store: Arc<dyn SessionPorts>) -> Result<()> {
     Ok(())
 }
 
-/// Writers on all handles, a reader on each.
+/// Writers on all handles, and a reader on each of them.
 pub(super) async fn nothing_appears_late(stores: &[Arc<dyn SessionPorts>]) -> Result<()> {
     let readers: Vec<_> = stores
         .iter()

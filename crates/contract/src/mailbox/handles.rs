@@ -1,4 +1,4 @@
-//! MB-02, MB-13, MB-14 over several handles and reopens.
+//! MB-02, MB-13, MB-14 with several handles and reopens.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use ports::{MailboxError, MailboxLimits};
 
 use super::{
     append::{fifty_at_once, nothing_appears_late},
-    stage::{WIDE, append, fixture, held, id, page, payload, rest, stream},
+    setup::{WIDE, append, fixture, held, id, page, payload, rest, stream},
 };
 use crate::{Harness, SessionPorts, SessionStoreFixture};
 
-/// Three handles on one store; sessions 0 and 1 live.
+/// Three handles on one store with living sessions 0 and 1.
 async fn three(fixture: &SessionStoreFixture) -> Result<[Arc<dyn SessionPorts>; 3]> {
     let (second, third) = (fixture.handles.peer().await?, fixture.handles.peer().await?);
     Ok([Arc::clone(&fixture.store), second, third])
@@ -71,7 +71,7 @@ pub(super) async fn what_was_acknowledged_outlives_a_reopen(
     assert!(matches!(refused, Err(MailboxError::Closed)), "{refused:?}");
     assert_eq!(store.open_stream(&id(0), &stream("c"), WIDE).await?, opened);
     assert!(append(store, "a", 10, limits).await? > opened);
-    // The limits count what was there before.
+    // The limits include the messages that were stored before.
     for n in 11..14 {
         append(store, "d", n, limits).await?;
     }

@@ -1,4 +1,4 @@
-//! MB-03, MB-12: a mailbox is its session's.
+//! MB-03, MB-12: a mailbox belongs to its session.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,10 +7,10 @@ use model::{Sequence, SessionId};
 use ports::MailboxError;
 use tokio::time::Instant;
 
-use super::stage::{LONG_TTL, ROOMY, WIDE, fixture, id, payload, stream};
+use super::setup::{LONG_TTL, ROOMY, WIDE, fixture, id, payload, stream};
 use crate::{Harness, SessionPorts, SessionStoreFixture, sessions::session};
 
-/// A session has to be gone this long after its time to live ended.
+/// Maximum time between the end of a session's time to live and its removal.
 const EXPIRY_DEADLINE: Duration = Duration::from_secs(5);
 
 async fn is_missing(store: &dyn SessionPorts, id: &SessionId) -> Result<()> {
@@ -31,7 +31,7 @@ async fn is_missing(store: &dyn SessionPorts, id: &SessionId) -> Result<()> {
     Ok(())
 }
 
-/// Waits until a session whose time to live is over is gone.
+/// Waits until an expired session is gone.
 async fn is_gone(fixture: &SessionStoreFixture, id: &SessionId) -> Result<()> {
     let deadline = Instant::now() + EXPIRY_DEADLINE;
     while fixture.store.load(id).await?.is_some() {
@@ -56,7 +56,7 @@ pub(super) async fn without_a_living_session_every_call_says_so(
     }
     assert!(store.end(&id(0)).await?);
     is_missing(store, &id(0)).await?;
-    fixture.pass(ttl).await;
+    fixture.advance_time(ttl).await;
     is_gone(&fixture, &id(2)).await?;
     is_missing(store, &id(2)).await?;
     let page = store
@@ -75,7 +75,7 @@ pub(super) async fn a_mailbox_lives_on_with_its_session(harness: Arc<dyn Harness
     let store = &*fixture.store;
     let ttl = fixture.short_ttl();
     let mut sequences = Vec::new();
-    // Short-lived at first, so that what the first append brought would go with them.
+    // Short-lived at first, so that anything created by the first append would expire with it.
     for n in 2..5 {
         let revision = store.create(&session(n), ttl * 4, ROOMY).await?;
         sequences.push(store.append(&id(n), &stream("a"), payload(n), WIDE).await?);
@@ -83,12 +83,12 @@ pub(super) async fn a_mailbox_lives_on_with_its_session(harness: Arc<dyn Harness
         match n {
             2 => assert!(store.touch(&id(n), LONG_TTL).await?),
             3 => drop(store.replace(&session(n), revision, LONG_TTL).await?),
-            // Appending is no touch, but makes nothing live shorter either.
+            // An append does not extend a time to live, but it must not shorten one either.
             _ => assert!(store.touch(&id(n), LONG_TTL).await?),
         }
     }
     store.append(&id(4), &stream("b"), payload(9), WIDE).await?;
-    fixture.pass(ttl * 5).await;
+    fixture.advance_time(ttl * 5).await;
     for (n, sequence) in (2..5).zip(sequences) {
         let page = store
             .read_after(&id(n), &stream("a"), Sequence::START, 10)
@@ -116,10 +116,10 @@ pub(super) async fn a_mailbox_goes_with_its_session(harness: Arc<dyn Harness>) -
         store.close_stream(&id(n), &stream("b")).await?;
     }
     assert!(store.end(&id(3)).await?);
-    fixture.pass(ttl).await;
+    fixture.advance_time(ttl).await;
     is_gone(&fixture, &id(2)).await?;
     for n in 2..4 {
-        // An ended one is remembered for the rest of its time.
+        // An ended session is remembered for the rest of its time to live.
         let deadline = Instant::now() + EXPIRY_DEADLINE;
         while let Err(error) = store.create(&session(n), LONG_TTL, ROOMY).await {
             ensure!(Instant::now() < deadline, error);

@@ -1,4 +1,4 @@
-//! MB-06, MB-07: what goes at a limit, and who is told.
+//! MB-06, MB-07: removal at a limit, and the report of losses to readers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use model::Sequence;
 use ports::MailboxLimits;
 
-use super::stage::{WIDE, append, fixture, held, id, page, rest, stream};
+use super::setup::{WIDE, append, fixture, held, id, page, rest, stream};
 use crate::Harness;
 
 pub(super) async fn beyond_the_number_the_oldest_of_the_session_go(
@@ -61,7 +61,7 @@ pub(super) async fn beyond_the_bytes_the_oldest_of_the_session_go(
         places.push(store.append(&id(0), &stream("a"), payload, limits).await?);
     }
     assert_eq!(held(store, "a").await?, places[1..]);
-    // What was trimmed counts no more.
+    // Trimmed messages no longer count.
     store.trim(&id(0), &stream("a"), places[3]).await?;
     let payload = Bytes::from(vec![b'x'; 990]);
     let last = store.append(&id(0), &stream("a"), payload, limits).await?;
@@ -83,12 +83,12 @@ pub(super) async fn beyond_the_age_the_oldest_of_the_session_go(
     }
     if fixture.clock.is_some() {
         fixture
-            .pass(limits.max_age - Duration::from_millis(1))
+            .advance_time(limits.max_age - Duration::from_millis(1))
             .await;
         append(store, "b", 3, limits).await?;
         assert_eq!(held(store, "a").await?.len(), 3, "gone before their time");
     }
-    fixture.pass(limits.max_age).await;
+    fixture.advance_time(limits.max_age).await;
     let last = append(store, "b", 4, limits).await?;
     let old = page(store, "a", Sequence::START, 10).await?;
     assert!(
@@ -127,7 +127,7 @@ pub(super) async fn who_missed_something_is_told_and_nobody_else(
         max_messages: 4,
         ..WIDE
     };
-    // The caps take a0, b0, a1, a2; what is left is b1, a3, a4, b2.
+    // The limits remove a0, b0, a1 and a2; b1, a3, a4 and b2 remain.
     let mut places = Vec::new();
     for (n, name) in (0..).zip(["a", "b", "a", "a", "b", "a", "a", "b"]) {
         places.push(append(store, name, n, limits).await?);
@@ -158,9 +158,9 @@ pub(super) async fn who_missed_something_is_told_and_nobody_else(
         page(store, "a", places[0], 0).await?.resumes_after,
         Some(places[3])
     );
-    // Who reads on after the loss is told nothing more.
+    // A reader that continues after the loss gets no further report.
     assert_eq!(rest(store, "a", places[3]).await?.len(), 2);
-    // A stream that was emptied says so as well.
+    // An emptied stream reports the loss as well.
     let through = places[7];
     store.trim(&id(0), &stream("b"), through).await?;
     let emptied = page(store, "b", places[1], 10).await?;

@@ -5,7 +5,7 @@ mod handles;
 mod life;
 mod limits;
 mod read;
-mod stage;
+mod setup;
 mod streams;
 
 crate::case::cases! {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use model::Sequence;
 use ports::{MailboxLimits, MailboxPage};
 
-use super::stage::{WIDE, append, fixture, id, page, payload, rest, stream};
+use super::setup::{WIDE, append, fixture, id, page, payload, rest, stream};
 use crate::Harness;
 
 pub(super) async fn pages_hold_one_stream_and_leave_nothing_out(
@@ -15,7 +15,7 @@ pub(super) async fn pages_hold_one_stream_and_leave_nothing_out(
 ) -> Result<()> {
     let fixture = fixture(&harness).await?;
     let store = &*fixture.store;
-    let names = ["a", "ab", "a-b", "A"]; // Ids that begin alike are not one.
+    let names = ["a", "ab", "a-b", "A"]; // Ids with a common prefix are different streams.
     let mut expected = vec![Vec::new(); names.len()];
     for n in 0..80 {
         let which = usize::try_from(n * 7 % 4)?;

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use model::Sequence;
 use ports::{MailboxError, MailboxLimits};
 
-use super::stage::{WIDE, append, fixture, held, id, page, payload, rest, stream};
+use super::setup::{WIDE, append, fixture, held, id, page, payload, rest, stream};
 use crate::Harness;
 
 pub(super) async fn trim_removes_one_streams_messages(harness: Arc<dyn Harness>) -> Result<()> {
@@ -21,14 +21,14 @@ pub(super) async fn trim_removes_one_streams_messages(harness: Arc<dyn Harness>)
     assert_eq!(
         trim(b[3]).await?,
         4,
-        "a place between two messages is a place"
+        "a position between two messages is valid"
     );
-    assert_eq!(trim(b[3]).await?, 0, "they are gone already");
+    assert_eq!(trim(b[3]).await?, 0, "they are already removed");
     assert_eq!(held(store, "a").await?, a[4..]);
     assert_eq!(
         rest(store, "a", a[3]).await?.len(),
         6,
-        "nobody missed anything"
+        "no reader missed anything"
     );
     assert_eq!(trim(Sequence(u64::MAX)).await?, 6);
     assert_eq!(rest(store, "b", Sequence::START).await?.len(), 10);
@@ -63,14 +63,14 @@ pub(super) async fn a_closed_stream_takes_nothing_and_can_be_read(
     assert!(emptied.closed && emptied.at_head, "{emptied:?}");
     append(store, "b", 3, WIDE).await?;
     assert!(!page(store, "b", Sequence::START, 10).await?.closed);
-    // Opened and closed without a word: that is an end, too.
+    // Opened and closed without a message: that is an end as well.
     store.open_stream(&id(0), &stream("silent"), WIDE).await?;
     store.close_stream(&id(0), &stream("silent")).await?;
     assert!(page(store, "silent", Sequence::START, 10).await?.closed);
     Ok(())
 }
 
-/// A reader that sees the end of a closed stream has seen everything that was ever acknowledged.
+/// A reader that sees the end of a closed stream has seen every acknowledged message.
 pub(super) async fn nothing_is_appended_after_a_close(harness: Arc<dyn Harness>) -> Result<()> {
     let fixture = fixture(&harness).await?;
     for round in 0..10 {
@@ -82,7 +82,7 @@ pub(super) async fn nothing_is_appended_after_a_close(harness: Arc<dyn Harness>)
                 tokio::spawn(async move {
                     let mut acknowledged = Vec::new();
                     for n in 0..1000 {
-                        // Not faster than the reader: the close has to come in between.
+                        // Not faster than the reader, so that the close happens in between.
                         tokio::time::sleep(Duration::from_millis(1)).await;
                         let n = payload(writer * 1000 + n);
                         match store.append(&id(0), &stream(&name), n, WIDE).await {
@@ -138,17 +138,22 @@ pub(super) async fn closed_streams_are_forgotten_first_and_readers_are_told(
     assert_eq!(
         held(store, "second").await?,
         [second],
-        "closed after `first` fell silent"
+        "it received its last message after `first`"
     );
     append(store, "fifth", 4, limits).await?;
     assert!(held(store, "second").await?.is_empty());
-    assert_eq!(held(store, "open").await?, [open], "closed ones go first");
-    // Without closed ones the one goes that was silent longest, with what it holds.
+    assert_eq!(
+        held(store, "open").await?,
+        [open],
+        "closed streams are forgotten first"
+    );
+    // Without closed streams, the stream without a message for the longest time is forgotten with
+    // its messages.
     append(store, "open", 5, limits).await?;
     append(store, "sixth", 6, limits).await?;
     assert!(held(store, "fourth").await?.is_empty());
     assert_eq!(held(store, "open").await?.len(), 2);
-    // It may come back; what it lost stays lost, and said.
+    // The stream may be opened again; its loss remains and is reported.
     append(store, "fourth", 7, limits).await?;
     let back = page(store, "fourth", Sequence::START, 10).await?;
     assert!(!back.closed && back.resumes_after.is_some(), "{back:?}");

@@ -1,14 +1,14 @@
-//! LK-01, LK-02, LK-06: many who want one lock.
+//! LK-01, LK-02, LK-06: many callers that want one lock.
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use tokio::time::Instant;
 
-use super::{AT_ONCE, LONG, fifty_contenders, is_taken, name, take};
+use super::{AT_ONCE, LONG, acquire_free, fifty_contenders, is_taken, name};
 use crate::Harness;
 
-/// Time that a wait may take beyond its end on a busy machine.
+/// Time that a wait may exceed its limit on a busy machine.
 const SLACK: Duration = Duration::from_secs(5);
 
 pub(super) async fn of_all_who_ask_at_once_one_gets_it(harness: Arc<dyn Harness>) -> Result<()> {
@@ -33,7 +33,7 @@ pub(super) async fn of_all_who_ask_at_once_one_gets_it(harness: Arc<dyn Harness>
 
 pub(super) async fn who_waits_in_vain_is_told_in_time(harness: Arc<dyn Harness>) -> Result<()> {
     let fixture = harness.session_store().await?;
-    take(&*fixture.store, "held", LONG).await?;
+    acquire_free(&*fixture.store, "held", LONG).await?;
     for wait in [0, 1, 30, 400].map(Duration::from_millis) {
         let began = Instant::now();
         let none = fixture.store.acquire(&name("held"), LONG, wait).await?;
@@ -52,7 +52,7 @@ pub(super) async fn a_lock_that_comes_free_goes_to_who_waits(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {
     let fixture = harness.session_store().await?;
-    let mut guard = take(&*fixture.store, "passed-on", LONG).await?;
+    let mut guard = acquire_free(&*fixture.store, "passed-on", LONG).await?;
     let waiting: Vec<_> = (0..5)
         .map(|_| {
             let store = Arc::clone(&fixture.store);
@@ -71,12 +71,14 @@ pub(super) async fn a_lock_that_comes_free_goes_to_who_waits(
         let next = tokio::time::timeout(SLACK, futures_util::StreamExt::next(&mut waiting));
         let next = next
             .await
-            .context("it is free, and those who wait do not get it")?;
-        let next = next.context("five wait")???.context("an hour is over")?;
+            .context("the lock is free, but no waiting caller gets it")?;
+        let next = next
+            .context("five wait")???
+            .context("the wait of an hour is over")?;
         assert!(next.fence > guard.fence);
         guard = next;
     }
-    // One that expires goes to who waits as well.
+    // An expired lock is acquired by a waiting caller as well.
     let ttl = fixture.short_ttl();
     assert!(
         fixture
@@ -86,11 +88,11 @@ pub(super) async fn a_lock_that_comes_free_goes_to_who_waits(
     );
     let store = Arc::clone(&fixture.store);
     let waits = tokio::spawn(async move { store.acquire(&name("passed-on"), LONG, LONG).await });
-    fixture.pass(ttl).await;
+    fixture.advance_time(ttl).await;
     let next = tokio::time::timeout(SLACK, waits)
         .await
-        .context("it is free")???;
-    assert!(next.context("an hour is over")?.fence > guard.fence);
+        .context("the lock is free, but the waiting caller does not get it")???;
+    assert!(next.context("the wait of an hour is over")?.fence > guard.fence);
     Ok(())
 }
 

@@ -1,24 +1,24 @@
-//! LK-08, LK-09: locks over several handles and reopens.
+//! LK-08, LK-09: locks with several handles and reopens.
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 
-use super::{LONG, fifty_contenders, is_taken, name, take};
+use super::{LONG, acquire_free, fifty_contenders, is_taken, name};
 use crate::Harness;
 
 pub(super) async fn a_held_lock_outlives_a_reopen(harness: Arc<dyn Harness>) -> Result<()> {
     let mut fixture = harness.session_store().await?;
-    let held = take(&*fixture.store, "held", LONG).await?;
-    let free = take(&*fixture.store, "free", LONG).await?;
+    let held = acquire_free(&*fixture.store, "held", LONG).await?;
+    let free = acquire_free(&*fixture.store, "free", LONG).await?;
     assert!(fixture.store.release(&name("free"), &free.token).await?);
     fixture.store = fixture.handles.reopen().await?;
     let store = &*fixture.store;
     assert!(is_taken(store, "held").await?, "it was held");
     assert!(store.extend(&name("held"), &held.token, LONG).await?);
-    assert!(take(store, "free", LONG).await?.fence > free.fence);
+    assert!(acquire_free(store, "free", LONG).await?.fence > free.fence);
     assert!(store.release(&name("held"), &held.token).await?);
-    assert!(take(store, "held", LONG).await?.fence > held.fence);
+    assert!(acquire_free(store, "held", LONG).await?.fence > held.fence);
     Ok(())
 }
 
@@ -40,11 +40,11 @@ pub(super) async fn one_handle_respects_anothers_lock(harness: Arc<dyn Harness>)
         } else {
             (&peer, &fixture.store)
         };
-        let guard = take(&**here, "shared", LONG).await?;
+        let guard = acquire_free(&**here, "shared", LONG).await?;
         assert!(guard.fence > last, "{} after {last}", guard.fence);
         last = guard.fence;
         assert!(is_taken(&**there, "shared").await?);
-        // Who knows the token is the holder, through whichever handle.
+        // A caller with the token is the holder, through any handle.
         assert!(there.extend(&name("shared"), &guard.token, LONG).await?);
         assert!(there.release(&name("shared"), &guard.token).await?);
     }
@@ -54,11 +54,11 @@ pub(super) async fn one_handle_respects_anothers_lock(harness: Arc<dyn Harness>)
 pub(super) async fn a_lock_of_a_handle_that_is_gone_ends(harness: Arc<dyn Harness>) -> Result<()> {
     let fixture = harness.session_store().await?;
     let (crashing, ttl) = (fixture.handles.peer().await?, fixture.short_ttl());
-    let crashed = take(&*crashing, "crashed", ttl).await?;
+    let crashed = acquire_free(&*crashing, "crashed", ttl).await?;
     drop(crashing);
-    fixture.pass(ttl).await;
+    fixture.advance_time(ttl).await;
     let wait = Duration::from_secs(5);
     let next = fixture.store.acquire(&name("crashed"), LONG, wait).await?;
-    assert!(next.context("nobody is left to release it")?.fence > crashed.fence);
+    assert!(next.context("the lock has not expired")?.fence > crashed.fence);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! LK-03, LK-04, LK-05, LK-07: who holds a lock, and for how long.
+//! LK-03, LK-04, LK-05, LK-07: the holder of a lock, and the duration of the hold.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -6,19 +6,19 @@ use anyhow::{Context, Result, bail};
 use ports::LockToken;
 use tokio::time::Instant;
 
-use super::{AT_ONCE, LONG, is_taken, name, take};
+use super::{AT_ONCE, LONG, acquire_free, is_taken, name};
 use crate::Harness;
 
-/// How long a lock may outlive its time where the backend's own clock decides.
+/// Maximum time by which a lock may exceed its time to live if the backend's own clock decides.
 const EXPIRY_DEADLINE: Duration = Duration::from_secs(5);
-/// How often a case starts again that real time has overtaken.
+/// Number of attempts of a case when a time to live ended too early on a slow machine.
 const ATTEMPTS: u64 = 10;
 
 pub(super) async fn only_the_holder_extends_and_releases(harness: Arc<dyn Harness>) -> Result<()> {
     let fixture = harness.session_store().await?;
     let store = &*fixture.store;
-    let mine = take(store, "mine", LONG).await?;
-    let others = take(store, "others", LONG).await?;
+    let mine = acquire_free(store, "mine", LONG).await?;
+    let others = acquire_free(store, "others", LONG).await?;
     let strangers = [
         others.token,
         LockToken::new(String::new()),
@@ -30,8 +30,14 @@ pub(super) async fn only_the_holder_extends_and_releases(harness: Arc<dyn Harnes
         assert!(!store.extend(&name("nobodys"), stranger, LONG).await?);
         assert!(!store.release(&name("nobodys"), stranger).await?);
     }
-    assert!(is_taken(store, "mine").await?, "a stranger has released it");
-    assert!(!is_taken(store, "nobodys").await?, "a stranger has made it");
+    assert!(
+        is_taken(store, "mine").await?,
+        "a foreign token has released it"
+    );
+    assert!(
+        !is_taken(store, "nobodys").await?,
+        "a foreign token has created it"
+    );
     assert!(store.extend(&name("mine"), &mine.token, LONG).await?);
     assert!(store.release(&name("mine"), &mine.token).await?);
     assert!(
@@ -42,10 +48,10 @@ pub(super) async fn only_the_holder_extends_and_releases(harness: Arc<dyn Harnes
         !store.release(&name("mine"), &mine.token).await?,
         "it was released"
     );
-    let next = take(store, "mine", LONG).await?;
+    let next = acquire_free(store, "mine", LONG).await?;
     assert!(
         !store.release(&name("mine"), &mine.token).await?,
-        "it is the next one's"
+        "the lock belongs to the next holder"
     );
     assert!(store.release(&name("mine"), &next.token).await?);
     Ok(())
@@ -56,34 +62,31 @@ pub(super) async fn extending_restarts_the_time(harness: Arc<dyn Harness>) -> Re
     let ttl = fixture.short_ttl();
     for attempt in 0..ATTEMPTS {
         let (started, lock) = (Instant::now(), format!("extended-{attempt}"));
-        let guard = take(&*fixture.store, &lock, ttl).await?;
-        fixture.pass(ttl / 2).await;
+        let guard = acquire_free(&*fixture.store, &lock, ttl).await?;
+        fixture.advance_time(ttl / 2).await;
         let extended = fixture
             .store
             .extend(&name(&lock), &guard.token, LONG)
             .await?;
         if !extended && fixture.clock.is_none() && started.elapsed() >= ttl {
-            continue; // A busy machine let the time pass: try with another lock.
+            continue; // The lock expired on a busy machine: retry with another one.
         }
         assert!(extended, "the holder cannot extend");
-        fixture.pass(ttl).await;
-        assert!(
-            is_taken(&*fixture.store, &lock).await?,
-            "extended, and yet free"
-        );
-        // The last one counts, also when it makes the time shorter.
+        fixture.advance_time(ttl).await;
+        assert!(is_taken(&*fixture.store, &lock).await?, "extended but free");
+        // The last call counts, even if it shortens the time to live.
         assert!(
             fixture
                 .store
                 .extend(&name(&lock), &guard.token, ttl)
                 .await?
         );
-        fixture.pass(ttl).await;
+        fixture.advance_time(ttl).await;
         let next = fixture
             .store
             .acquire(&name(&lock), LONG, EXPIRY_DEADLINE)
             .await?;
-        assert!(next.is_some(), "it outlives its time");
+        assert!(next.is_some(), "it outlives its time to live");
         return Ok(());
     }
     bail!("every attempt was overtaken by the time to live of {ttl:?}")
@@ -92,18 +95,18 @@ pub(super) async fn extending_restarts_the_time(harness: Arc<dyn Harness>) -> Re
 pub(super) async fn a_lock_ends_without_its_holder(harness: Arc<dyn Harness>) -> Result<()> {
     let fixture = harness.session_store().await?;
     let (store, ttl) = (&*fixture.store, fixture.short_ttl());
-    let crashed = take(store, "crashed", ttl).await?;
+    let crashed = acquire_free(store, "crashed", ttl).await?;
     if fixture.clock.is_some() {
-        fixture.pass(ttl - Duration::from_millis(1)).await;
+        fixture.advance_time(ttl - Duration::from_millis(1)).await;
         assert!(is_taken(store, "crashed").await?, "free before its time");
-        fixture.pass(Duration::from_millis(1)).await;
+        fixture.advance_time(Duration::from_millis(1)).await;
     } else {
-        fixture.pass(ttl).await;
+        fixture.advance_time(ttl).await;
     }
     let next = store
         .acquire(&name("crashed"), LONG, EXPIRY_DEADLINE)
         .await?;
-    let next = next.context("it outlives its time")?;
+    let next = next.context("it outlives its time to live")?;
     assert_ne!(next.token, crashed.token);
     assert!(!store.extend(&name("crashed"), &crashed.token, LONG).await?);
     assert!(!store.release(&name("crashed"), &crashed.token).await?);
@@ -111,9 +114,9 @@ pub(super) async fn a_lock_ends_without_its_holder(harness: Arc<dyn Harness>) ->
         is_taken(store, "crashed").await?,
         "the old holder has released it"
     );
-    // Nobody took it meanwhile: it is gone all the same.
-    let late = take(store, "late", ttl).await?;
-    fixture.pass(ttl).await;
+    // The lock expires even if no other caller acquires it.
+    let late = acquire_free(store, "late", ttl).await?;
+    fixture.advance_time(ttl).await;
     let deadline = Instant::now() + EXPIRY_DEADLINE;
     while fixture
         .store
@@ -124,7 +127,7 @@ pub(super) async fn a_lock_ends_without_its_holder(harness: Arc<dyn Harness>) ->
             fixture.clock.is_none() && Instant::now() < deadline,
             "extended too late"
         );
-        fixture.pass(ttl * 2).await;
+        fixture.advance_time(ttl * 2).await;
     }
     assert!(
         !store.release(&name("late"), &late.token).await?,
@@ -153,14 +156,15 @@ pub(super) async fn an_acquire_that_was_given_up_blocks_no_longer_than_a_lock(
             task.abort();
             let _ = task.await;
         }
-        // A request may be on its way still: then the lock is taken once more, for its time.
+        // A request may still be in flight: then it acquires the lock once more, for its time to
+        // live.
         let (deadline, wait) = (Instant::now() + EXPIRY_DEADLINE, Duration::from_millis(20));
         let lock = &name(&lock);
         let acquire = || fixture.store.acquire(lock, LONG, wait);
         while acquire().await?.is_none() {
             let late = Instant::now() > deadline;
-            assert!(!late, "round {round}: blocked by those who gave up");
-            fixture.pass(ttl).await;
+            assert!(!late, "round {round}: blocked by cancelled calls");
+            fixture.advance_time(ttl).await;
         }
     }
     Ok(())
@@ -176,15 +180,15 @@ pub(super) async fn fences_rise_over_release_and_expiry(harness: Arc<dyn Harness
         let guard = store
             .acquire(&name("fenced"), time, EXPIRY_DEADLINE)
             .await?;
-        let guard = guard.context("nobody holds it")?;
+        let guard = guard.context("the lock is free")?;
         assert!(guard.fence > last, "{} after {last}", guard.fence);
         assert!(
             tokens.insert(guard.token.as_str().to_owned()),
-            "a token twice"
+            "a token was issued twice"
         );
         last = guard.fence;
         if expires {
-            fixture.pass(ttl).await;
+            fixture.advance_time(ttl).await;
         } else {
             assert!(store.release(&name("fenced"), &guard.token).await?);
         }
@@ -198,7 +202,7 @@ pub(super) async fn two_names_are_two_locks(harness: Arc<dyn Harness>) -> Result
     let names = ["a", "A", "ab", "a/b", "{a}", "a*", "a:b", "a}"];
     let mut guards = Vec::new();
     for lock in names {
-        guards.push(take(store, lock, LONG).await?);
+        guards.push(acquire_free(store, lock, LONG).await?);
     }
     for (lock, guard) in names.into_iter().zip(&guards) {
         assert!(store.release(&name(lock), &guard.token).await?);

@@ -29,9 +29,9 @@ crate::case::cases! {
     "LK-09" Shared handles::a_lock_of_a_handle_that_is_gone_ends;
 }
 
-/// A time that no case outlives.
+/// A time to live that exceeds the duration of every case.
 const LONG: Duration = Duration::from_secs(3600);
-/// Nobody waits.
+/// No wait.
 const AT_ONCE: Duration = Duration::ZERO;
 
 fn name(text: &str) -> LockName {
@@ -39,7 +39,11 @@ fn name(text: &str) -> LockName {
 }
 
 /// Acquires a lock that has to be free.
-async fn take(store: &dyn SessionPorts, lock: &str, ttl: Duration) -> Result<LockGuardInfo> {
+async fn acquire_free(
+    store: &dyn SessionPorts,
+    lock: &str,
+    ttl: Duration,
+) -> Result<LockGuardInfo> {
     let taken = store.acquire(&name(lock), ttl, AT_ONCE).await?;
     taken.with_context(|| format!("{lock} is taken"))
 }
@@ -48,8 +52,8 @@ async fn is_taken(store: &dyn SessionPorts, lock: &str) -> Result<bool> {
     Ok(store.acquire(&name(lock), LONG, AT_ONCE).await?.is_none())
 }
 
-/// Fifty tasks increment a number twenty times each, with a look and a write that others could fall
-/// between, over the handles in turn.
+/// Fifty tasks increment a number twenty times each, with a separate read and write that other
+/// tasks could interleave with, alternating between the handles.
 async fn fifty_contenders(stores: &[Arc<dyn SessionPorts>]) -> Result<()> {
     const CONTENDERS: u64 = 50;
     const INCREMENTS: u64 = 20;
@@ -61,13 +65,13 @@ async fn fifty_contenders(stores: &[Arc<dyn SessionPorts>]) -> Result<()> {
             tokio::spawn(async move {
                 for _ in 0..INCREMENTS {
                     let guard = store.acquire(&name("number"), LONG, LONG).await?;
-                    let guard = guard.context("an hour is over")?;
+                    let guard = guard.context("the wait of an hour is over")?;
                     let (before, fence) = *number.read().await;
                     anyhow::ensure!(guard.fence > fence, "{guard:?} after {fence}");
                     tokio::task::yield_now().await;
                     *number.write().await = (before + 1, guard.fence);
                     let released = store.release(&name("number"), &guard.token).await?;
-                    anyhow::ensure!(released, "somebody else held it");
+                    anyhow::ensure!(released, "another task held it");
                 }
                 Ok(())
             })

@@ -1,4 +1,4 @@
-//! SS-11, SS-12, SS-13: how many sessions there may be.
+//! SS-11, SS-12, SS-13: the number of sessions.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,23 +10,23 @@ use tokio::time::Instant;
 use super::{LONG_TTL, ROOMY, changed, session};
 use crate::{Harness, SessionPorts, SessionStoreFixture};
 
-/// How long what expired may count on a clock that the suite does not move.
+/// Maximum time that an expired session may count if the suite does not control the clock.
 const EXPIRY_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Room for three, whoever they are of.
+/// Room for three sessions, regardless of their owners.
 const THREE: SessionLimits = SessionLimits {
     max_sessions: 3,
     ..ROOMY
 };
-/// Room for three of one owner.
+/// Room for three sessions per owner.
 const THREE_EACH: SessionLimits = SessionLimits {
     max_sessions_per_owner: 3,
     ..ROOMY
 };
 
-/// The `n`-th session of one owner of many.
+/// The `n`-th session, of one of many owners.
 fn of(owner: u64, n: u64) -> Session {
-    // Braces and percent signs mean something to some backends.
+    // Braces and percent signs have a special meaning in some backends.
     let owner = PrincipalId::new(&format!("{{owner}}%{owner}")).expect("visible ASCII");
     Session {
         owner,
@@ -42,14 +42,17 @@ async fn is_refused(
     let refused = store.create(session, LONG_TTL, limits).await;
     let overloaded = matches!(refused, Err(SessionStoreError::Overloaded { .. }));
     ensure!(overloaded, "{refused:?}");
-    ensure!(store.load(&session.id).await?.is_none(), "it is there");
+    ensure!(
+        store.load(&session.id).await?.is_none(),
+        "a refused session is stored"
+    );
     let listed = store.list(None, 1000).await?.sessions;
     let seen = listed.iter().any(|one| one.session.id == session.id);
-    ensure!(!seen, "it is listed");
+    ensure!(!seen, "a refused session is listed");
     Ok(())
 }
 
-/// Creates a session as soon as there is room, which there has to be.
+/// Creates a session once there is room, which must be within the deadline.
 async fn is_admitted(
     fixture: &SessionStoreFixture,
     session: &Session,
@@ -58,7 +61,7 @@ async fn is_admitted(
     let deadline = Instant::now() + EXPIRY_DEADLINE;
     while let Err(refused) = fixture.store.create(session, LONG_TTL, limits).await {
         let late = fixture.clock.is_some() || Instant::now() > deadline;
-        ensure!(!late, "what is gone still counts: {refused:?}");
+        ensure!(!late, "an expired session still counts: {refused:?}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     Ok(())
@@ -75,13 +78,16 @@ pub(super) async fn beyond_the_stores_bound_a_session_is_refused(
     }
     is_refused(store, &of(3, 3), THREE).await?;
     is_refused(store, &of(0, 3), THREE).await?;
-    // Those that live go on, and are no more for it.
+    // Living sessions can still be changed, and do not count twice.
     store
         .replace(&changed(&of(0, 0), 1), first, LONG_TTL)
         .await?;
-    ensure!(store.touch(&of(1, 1).id, LONG_TTL).await?, "it lives");
+    ensure!(
+        store.touch(&of(1, 1).id, LONG_TTL).await?,
+        "the session is living"
+    );
     is_refused(store, &of(3, 3), THREE).await?;
-    // The bound is the caller's, and may change; the id has stayed free.
+    // The bound is an argument of the call, and may change; the id has stayed free.
     let four = SessionLimits {
         max_sessions: 4,
         ..THREE
@@ -91,7 +97,7 @@ pub(super) async fn beyond_the_stores_bound_a_session_is_refused(
     is_refused(store, &of(4, 4), THREE).await?;
     ensure!(
         store.list(None, 100).await?.sessions.len() == 4,
-        "four live"
+        "four sessions are living"
     );
     Ok(())
 }
@@ -110,7 +116,7 @@ pub(super) async fn beyond_its_owners_bound_a_session_is_refused(
         .replace(&changed(&of(0, 0), 1), first, LONG_TTL)
         .await?;
     is_refused(store, &of(0, 3), THREE_EACH).await?;
-    // Others have room.
+    // Other owners have room.
     for n in 3..6 {
         store.create(&of(1, n), LONG_TTL, THREE_EACH).await?;
     }
@@ -133,7 +139,7 @@ pub(super) async fn what_ended_does_not_count(harness: Arc<dyn Harness>) -> Resu
     for n in 3..10 {
         is_refused(store, &of(0, n), both).await?;
         ensure!(store.end(&of(0, n - 3).id).await?, "there was one to end");
-        // Ended twice, it makes room once.
+        // Ending a session twice makes room only once.
         store.end(&of(0, n - 3).id).await?;
         let owner = u64::from(n % 3 == 2);
         store.create(&of(owner, n), LONG_TTL, both).await?;
@@ -146,29 +152,35 @@ pub(super) async fn what_expired_does_not_count(harness: Arc<dyn Harness>) -> Re
     let (store, ttl) = (&*fixture.store, fixture.short_ttl());
     store.create(&of(0, 0), LONG_TTL, THREE).await?;
     let revision = store.create(&of(0, 1), LONG_TTL, THREE).await?;
-    // One is created short, one becomes it.
+    // One session is created with a short time to live, the other is shortened.
     store.create(&of(0, 2), ttl, THREE).await?;
     store.replace(&of(0, 1), revision, ttl).await?;
-    fixture.pass(ttl).await;
+    fixture.advance_time(ttl).await;
     for n in 3..5 {
         is_admitted(&fixture, &of(0, n), THREE).await?;
     }
     is_refused(store, &of(0, 5), THREE).await?;
-    // The same for an owner, where a touch is what shortens.
+    // The same per owner, where a touch shortens.
     for n in 10..13 {
         store.create(&of(1, n), LONG_TTL, THREE_EACH).await?;
     }
     for n in 10..12 {
-        ensure!(store.touch(&of(1, n).id, ttl).await?, "it lives");
+        ensure!(
+            store.touch(&of(1, n).id, ttl).await?,
+            "the session is living"
+        );
     }
-    fixture.pass(ttl).await;
+    fixture.advance_time(ttl).await;
     for n in 13..15 {
         is_admitted(&fixture, &of(1, n), THREE_EACH).await?;
     }
     is_refused(store, &of(1, 15), THREE_EACH).await?;
-    // An id may come again once its time is over, and counts once.
-    ensure!(store.touch(&of(1, 14).id, ttl).await?, "it lives");
-    fixture.pass(ttl).await;
+    // An id may be used again after its expiry, and counts once.
+    ensure!(
+        store.touch(&of(1, 14).id, ttl).await?,
+        "the session is living"
+    );
+    fixture.advance_time(ttl).await;
     is_admitted(&fixture, &of(1, 14), THREE_EACH).await?;
     is_refused(store, &of(1, 15), THREE_EACH).await
 }
@@ -181,26 +193,27 @@ pub(super) async fn what_was_touched_counts_for_as_long_as_it_lives(
     let mut living = 0;
     for n in 0..3 {
         let revision = store.create(&of(0, n), ttl, THREE).await?;
-        // A busy machine may let the time pass before that: then it is gone, and does not count.
+        // The session may expire before that on a busy machine: then it is gone and does not count.
         living += match n {
             0 => u64::from(store.replace(&of(0, n), revision, LONG_TTL).await.is_ok()),
             _ => u64::from(store.touch(&of(0, n).id, LONG_TTL).await?),
         };
     }
-    fixture.pass(ttl * 2).await;
+    fixture.advance_time(ttl * 2).await;
     for n in 3..(6 - living) {
         is_admitted(&fixture, &of(0, n), THREE).await?;
     }
     is_refused(store, &of(0, 9), THREE).await
 }
 
-/// Thirty creates at once, over the handles in turn: as many succeed as there is room for.
+/// Thirty creates at once, alternating between the handles: exactly as many succeed as there is
+/// room for.
 pub(super) async fn exactly_the_bounds_fit(stores: &[Arc<dyn SessionPorts>]) -> Result<()> {
     let all = SessionLimits {
         max_sessions: 7,
         max_sessions_per_owner: 3,
     };
-    // Two owners have room for three each; with a third, all together have room for seven.
+    // Two owners have room for three sessions each; with a third owner, the total bound is seven.
     for (from, owners, fit) in [(0, 2, 6), (100, 3, 1)] {
         let creates: Vec<_> = (0..30)
             .zip(stores.iter().cycle())

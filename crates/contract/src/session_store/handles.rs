@@ -1,4 +1,4 @@
-//! SS-08, SS-09, SS-10 over several handles and reopens.
+//! SS-08, SS-09, SS-10 with several handles and reopens.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! SS-01, SS-04, SS-05, SS-06: how a session lives and ends.
+//! SS-01, SS-04, SS-05, SS-06: life and end of a session.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use super::{LONG_TTL, ROOMY, changed, session};
 use crate::{Harness, SessionStoreFixture};
 
-/// A session has to be gone this long after its time to live ended.
+/// Maximum time between the end of a session's time to live and its removal.
 const EXPIRY_DEADLINE: Duration = Duration::from_secs(5);
-/// How often a case starts again that real time has overtaken.
+/// Number of attempts of a case when a time to live ended too early on a slow machine.
 const ATTEMPTS: u64 = 10;
 
 pub(super) async fn what_was_created_is_loaded_as_it_was(harness: Arc<dyn Harness>) -> Result<()> {
@@ -20,7 +20,7 @@ pub(super) async fn what_was_created_is_loaded_as_it_was(harness: Arc<dyn Harnes
     for n in 0..5 {
         let revision = fixture.store.create(&session(n), LONG_TTL, ROOMY).await?;
         let Some(loaded) = fixture.store.load(&session(n).id).await? else {
-            bail!("a session that was created is not there");
+            bail!("a created session is not stored");
         };
         assert_eq!(loaded.session, session(n));
         assert_eq!(loaded.revision, revision);
@@ -34,13 +34,13 @@ pub(super) async fn what_is_not_there_is_none(harness: Arc<dyn Harness>) -> Resu
     is_missing(&*fixture.store, 1).await
 }
 
-/// The session is missing to every call but `create`.
+/// Checks that every call but `create` reports the session as missing.
 async fn is_missing(store: &dyn SessionStore, n: u64) -> Result<()> {
     let session = session(n);
     assert_eq!(store.load(&session.id).await?, None);
     assert!(
         !store.touch(&session.id, LONG_TTL).await?,
-        "touch says that it lives"
+        "touch reports the session as living"
     );
     for revision in [0, 1, 2, 3] {
         let replaced = store
@@ -53,12 +53,12 @@ async fn is_missing(store: &dyn SessionStore, n: u64) -> Result<()> {
     }
     assert!(
         !store.end(&session.id).await?,
-        "end says that there was something to end"
+        "end reports a living session"
     );
     assert_eq!(
         store.load(&session.id).await?,
         None,
-        "a call has brought it back"
+        "a call has restored the session"
     );
     let listed = store.list(None, 100).await?;
     assert!(
@@ -66,7 +66,7 @@ async fn is_missing(store: &dyn SessionStore, n: u64) -> Result<()> {
             .sessions
             .iter()
             .all(|one| one.session.id != session.id),
-        "it is listed"
+        "the session is listed"
     );
     Ok(())
 }
@@ -107,12 +107,15 @@ pub(super) async fn of_several_ends_one_ends_it(harness: Arc<dyn Harness>) -> Re
         for end in ends {
             ended += usize::from(end.await??);
         }
-        assert_eq!(ended, 1, "of eight ends one finds the session alive");
+        assert_eq!(
+            ended, 1,
+            "exactly one of eight ends finds the session alive"
+        );
     }
     Ok(())
 }
 
-/// Waits until a session whose time to live is over is gone.
+/// Waits until an expired session is gone.
 async fn is_gone(fixture: &SessionStoreFixture, id: &SessionId) -> Result<()> {
     let deadline = Instant::now() + EXPIRY_DEADLINE;
     while fixture.store.load(id).await?.is_some() {
@@ -134,21 +137,21 @@ pub(super) async fn an_untouched_session_goes_after_its_ttl(
         fixture.store.create(&session(n), ttl, ROOMY).await?;
     }
     if fixture.clock.is_some() {
-        fixture.pass(ttl - Duration::from_millis(1)).await;
+        fixture.advance_time(ttl - Duration::from_millis(1)).await;
         assert!(
             fixture.store.load(&session(1).id).await?.is_some(),
             "gone before its time"
         );
-        fixture.pass(Duration::from_millis(1)).await;
+        fixture.advance_time(Duration::from_millis(1)).await;
     } else {
-        fixture.pass(ttl).await;
+        fixture.advance_time(ttl).await;
     }
     for n in 1..4 {
         is_gone(&fixture, &session(n).id).await?;
     }
     assert!(
         fixture.store.load(&session(0).id).await?.is_some(),
-        "its time is not over"
+        "its time to live is not over"
     );
     Ok(())
 }
@@ -159,7 +162,7 @@ pub(super) async fn an_expired_session_is_missing_to_every_call(
     let fixture = harness.session_store().await?;
     let ttl = fixture.short_ttl();
     let revision = fixture.store.create(&session(1), ttl, ROOMY).await?;
-    fixture.pass(ttl).await;
+    fixture.advance_time(ttl).await;
     is_gone(&fixture, &session(1).id).await?;
     let replaced = fixture.store.replace(&session(1), revision, LONG_TTL).await;
     assert!(
@@ -177,22 +180,22 @@ pub(super) async fn touch_restarts_the_ttl_and_keeps_the_revision(
     for n in 0..ATTEMPTS {
         let (started, id) = (Instant::now(), session(n).id);
         let revision = fixture.store.create(&session(n), ttl, ROOMY).await?;
-        fixture.pass(ttl / 2).await;
+        fixture.advance_time(ttl / 2).await;
         let lives = fixture.store.touch(&id, LONG_TTL).await?;
         if !lives && fixture.clock.is_none() && started.elapsed() >= ttl {
-            continue; // A busy machine let the time pass: try with another session.
+            continue; // The session expired on a busy machine: retry with another one.
         }
-        assert!(lives, "touch says that the session is gone");
-        fixture.pass(ttl).await;
+        assert!(lives, "touch reports the session as missing");
+        fixture.advance_time(ttl).await;
         let loaded = fixture.store.load(&id).await?;
         assert_eq!(
             loaded.map(|loaded| loaded.revision),
             Some(revision),
-            "touched, same revision"
+            "a touch keeps the revision"
         );
-        // A touch can also shorten: the last one counts.
+        // A touch can also shorten: the last call counts.
         assert!(fixture.store.touch(&id, ttl).await?);
-        fixture.pass(ttl).await;
+        fixture.advance_time(ttl).await;
         return is_gone(&fixture, &id).await;
     }
     bail!("every attempt was overtaken by the time to live of {ttl:?}")
@@ -209,13 +212,13 @@ pub(super) async fn replace_restarts_the_ttl(harness: Arc<dyn Harness>) -> Resul
             .replace(&changed(&session(n), n), revision, LONG_TTL)
             .await;
         if replaced.is_err() && fixture.clock.is_none() && started.elapsed() >= ttl {
-            continue; // A busy machine let the time pass: try with another session.
+            continue; // The session expired on a busy machine: retry with another one.
         }
         replaced?;
-        fixture.pass(ttl * 2).await;
+        fixture.advance_time(ttl * 2).await;
         assert!(
             fixture.store.load(&id).await?.is_some(),
-            "replaced, and yet gone"
+            "replaced but gone"
         );
         return Ok(());
     }

@@ -24,7 +24,7 @@ async fn listed(store: &dyn SessionStore, limit: usize) -> Result<Vec<SessionId>
             Some(next) => {
                 ensure!(
                     after.as_ref() < Some(&next),
-                    "the list does not get on from {next}"
+                    "the list makes no progress after {next}"
                 );
                 after = Some(next);
             }
@@ -40,7 +40,8 @@ pub(super) async fn every_living_session_once_in_pages_by_id(
     let fixture = harness.session_store().await?;
     let store = &*fixture.store;
     assert!(listed(store, 10).await?.is_empty());
-    // Some expire (created first, so that they are gone when the others are there), some end.
+    // Some sessions expire (created first, so that they are gone when the others exist), and some
+    // are ended.
     let ttl = fixture.short_ttl();
     for n in 100..105 {
         store.create(&session(n), ttl, ROOMY).await?;
@@ -51,7 +52,7 @@ pub(super) async fn every_living_session_once_in_pages_by_id(
     for n in [0, 7, 22] {
         store.end(&session(n).id).await?;
     }
-    fixture.pass(ttl * 2).await;
+    fixture.advance_time(ttl * 2).await;
     let living = (0..23).filter(|n| ![0, 7, 22].contains(n));
     let expected: Vec<_> = living.map(|n| session(n).id).collect();
     assert_eq!(expected.iter().collect::<BTreeSet<_>>().len(), 20);

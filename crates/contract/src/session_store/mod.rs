@@ -40,10 +40,10 @@ crate::case::cases! {
     "SS-13" Shared handles::creates_at_once_over_handles_do_not_pass_the_bounds;
 }
 
-/// A time to live that no case outlives.
+/// A time to live that exceeds the duration of every case.
 const LONG_TTL: Duration = Duration::from_secs(3600);
 
-/// The same session, changed visibly.
+/// The same session with a visible change.
 fn changed(session: &Session, mark: u64) -> Session {
     let mut changed = session.clone();
     changed.initialized = true;

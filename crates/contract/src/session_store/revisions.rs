@@ -1,4 +1,4 @@
-//! SS-02, SS-03, SS-04, SS-08: who wins.
+//! SS-02, SS-03, SS-04, SS-08: conflicts between writers.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use ports::{Revision, SessionStoreError};
 use super::{LONG_TTL, ROOMY, changed, position, session};
 use crate::{Harness, SessionPorts};
 
-/// Tasks that compete.
+/// Number of competing tasks.
 const RIVALS: u64 = 8;
 
 pub(super) async fn of_several_creates_one_wins(harness: Arc<dyn Harness>) -> Result<()> {
@@ -31,7 +31,7 @@ pub(super) async fn of_several_creates_one_wins(harness: Arc<dyn Harness>) -> Re
                 (Err(other), _) => return Err(other.into()),
             }
         }
-        assert_eq!(winners.len(), 1, "one create wins");
+        assert_eq!(winners.len(), 1, "exactly one create succeeds");
         let stored = fixture.store.load(&session(round).id).await?;
         assert_eq!(stored.map(|stored| stored.session), winners.pop());
     }
@@ -49,7 +49,7 @@ pub(super) async fn replace_with_the_current_revision_stores_a_higher_one(
         assert!(higher > revision, "{higher:?} after {revision:?}");
         revision = higher;
         let Some(loaded) = fixture.store.load(&next.id).await? else {
-            bail!("a session that was replaced is not there");
+            bail!("a replaced session is not stored");
         };
         assert_eq!((loaded.session, loaded.revision), (next, revision));
     }
@@ -113,13 +113,13 @@ pub(super) async fn a_replace_beside_an_end_brings_nothing_back(
         assert_eq!(
             fixture.store.load(&session(round).id).await?,
             None,
-            "it is back"
+            "the session is back"
         );
     }
     Ok(())
 }
 
-/// Several tasks replace the same revision of a session, over the handles in turn.
+/// Several tasks replace the same revision of a session, alternating between the handles.
 pub(super) async fn one_replace_wins(stores: &[Arc<dyn SessionPorts>]) -> Result<()> {
     let mut revision = stores[0].create(&session(1), LONG_TTL, ROOMY).await?;
     for round in 0..10 {
@@ -139,7 +139,7 @@ pub(super) async fn one_replace_wins(stores: &[Arc<dyn SessionPorts>]) -> Result
                 (Err(other), _) => return Err(other.into()),
             }
         }
-        assert_eq!(winners.len(), 1, "one replace wins");
+        assert_eq!(winners.len(), 1, "exactly one replace succeeds");
         let (won, session) = winners.remove(0);
         assert!(
             told.iter().all(|current| *current == won),
@@ -160,7 +160,8 @@ pub(super) async fn of_concurrent_replaces_one_wins(harness: Arc<dyn Harness>) -
     one_replace_wins(&[Arc::clone(&fixture.store)]).await
 }
 
-/// Load, change, replace, and again after a conflict: every task's resource is there in the end.
+/// Load, change, replace, with a retry after a conflict: in the end the resource of every task is
+/// stored.
 pub(super) async fn no_concurrent_change_is_lost(harness: Arc<dyn Harness>) -> Result<()> {
     let fixture = harness.session_store().await?;
     fixture.store.create(&session(1), LONG_TTL, ROOMY).await?;

@@ -1,4 +1,4 @@
-//! TS-08, TS-09: what does not fit.
+//! TS-08, TS-09: refusals at a bound.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{WIDE, changed, is_missing, is_stored, owner, task, with_ttl};
 use crate::{Harness, SessionPorts};
 
-/// Room for three.
+/// Room for three tasks.
 const NARROW: TaskLimits = TaskLimits {
     max_tasks_per_owner: 3,
     ..WIDE
@@ -58,7 +58,7 @@ pub(super) async fn beyond_its_owners_bound_a_task_is_refused(
         revisions.push(store.create_task(&task(n), NARROW).await?);
     }
     is_refused(store, &task(3), NARROW).await?;
-    // Which one it is matters before how many there are.
+    // An existing id is reported before the bound.
     let exists = store.create_task(&task(1), NARROW).await;
     assert!(matches!(exists, Err(TaskStoreError::Exists)), "{exists:?}");
     let next = changed(&task(1), 1);
@@ -67,14 +67,14 @@ pub(super) async fn beyond_its_owners_bound_a_task_is_refused(
     for n in [0, 2] {
         is_stored(store, &task(n), revisions[usize::try_from(n)?]).await?;
     }
-    // Replaced often, it is one all the same; and others have room.
+    // A task that was replaced many times counts once; other owners have room.
     is_refused(store, &task(3), NARROW).await?;
     let theirs = TaskRecord {
         owner: owner(1),
         ..task(3)
     };
     store.create_task(&theirs, NARROW).await?;
-    // The bound is the caller's, and may change.
+    // The bound is an argument of the call, and may change.
     let wider = TaskLimits {
         max_tasks_per_owner: 4,
         ..NARROW
@@ -83,7 +83,8 @@ pub(super) async fn beyond_its_owners_bound_a_task_is_refused(
     is_refused(store, &task(4), wider).await
 }
 
-/// Thirty creates at once, over the handles in turn: as many succeed as there is room for.
+/// Thirty creates at once, alternating between the handles: exactly as many succeed as there is
+/// room for.
 pub(super) async fn exactly_the_bound_fits(stores: &[Arc<dyn SessionPorts>]) -> Result<()> {
     let creates: Vec<_> = (0..30)
         .zip(stores.iter().cycle())
@@ -114,16 +115,16 @@ pub(super) async fn what_expired_does_not_count(harness: Arc<dyn Harness>) -> Re
     let (store, ttl) = (&*fixture.store, fixture.short_ttl());
     store.create_task(&task(0), NARROW).await?;
     let revision = store.create_task(&task(1), NARROW).await?;
-    // One is created short, one becomes it.
+    // One task is created with a short time to live, the other is shortened.
     store.create_task(&with_ttl(&task(2), ttl), NARROW).await?;
     let shortened = with_ttl(&task(1), ttl);
     store.replace_task(&shortened, revision, NARROW).await?;
-    fixture.pass(ttl).await;
+    fixture.advance_time(ttl).await;
     let deadline = Instant::now() + Duration::from_secs(5);
     for n in 3..5 {
         while let Err(refused) = store.create_task(&task(n), NARROW).await {
             let late = fixture.clock.is_some() || Instant::now() > deadline;
-            ensure!(!late, "what expired still counts: {refused:?}");
+            ensure!(!late, "an expired task still counts: {refused:?}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

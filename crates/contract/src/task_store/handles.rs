@@ -1,4 +1,4 @@
-//! TS-10, TS-11 over several handles and reopens.
+//! TS-10, TS-11 with several handles and reopens.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub(super) async fn what_was_acknowledged_outlives_a_reopen(
     is_stored(store, &next, replaced).await?;
     is_stored(store, &endless, unending).await?;
     is_missing(store, &task(3)).await?;
-    // They still count.
+    // The earlier tasks still count.
     let limits = TaskLimits {
         max_tasks_per_owner: 3,
         ..WIDE

@@ -1,4 +1,4 @@
-//! TS-01, TS-03, TS-06, TS-07: whose a task is, and how long it lives.
+//! TS-01, TS-03, TS-06, TS-07: the owner of a task, and its lifetime.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use super::{LONG_TTL, WIDE, changed, is_missing, is_stored, owner, task, with_ttl};
 use crate::{Harness, SessionStoreFixture};
 
-/// A task has to be gone this long after its time to live ended.
+/// Maximum time between the end of a task's time to live and its removal.
 const EXPIRY_DEADLINE: Duration = Duration::from_secs(5);
-/// How often a case starts again that real time has overtaken.
+/// Number of attempts of a case when a time to live ended too early on a slow machine.
 const ATTEMPTS: u64 = 10;
 
 pub(super) async fn what_was_created_is_loaded_as_it_was(harness: Arc<dyn Harness>) -> Result<()> {
@@ -71,7 +71,7 @@ pub(super) async fn a_task_is_its_owners_alone(harness: Arc<dyn Harness>) -> Res
     is_stored(store, &of(0), revision).await
 }
 
-/// Waits until a task whose time to live is over is gone.
+/// Waits until an expired task is gone.
 async fn is_gone(fixture: &SessionStoreFixture, task: &TaskRecord) -> Result<()> {
     let deadline = Instant::now() + EXPIRY_DEADLINE;
     while let Some(loaded) = fixture.store.load_task(&task.owner, &task.id).await? {
@@ -90,18 +90,18 @@ pub(super) async fn a_task_goes_after_its_ttl(harness: Arc<dyn Harness>) -> Resu
     let short = with_ttl(&task(1), ttl);
     store.create_task(&short, WIDE).await?;
     if fixture.clock.is_some() {
-        fixture.pass(ttl - Duration::from_millis(1)).await;
+        fixture.advance_time(ttl - Duration::from_millis(1)).await;
         ensure!(
             store.load_task(&short.owner, &short.id).await?.is_some(),
             "gone before its time"
         );
-        fixture.pass(Duration::from_millis(1)).await;
+        fixture.advance_time(Duration::from_millis(1)).await;
     } else {
-        fixture.pass(ttl).await;
+        fixture.advance_time(ttl).await;
     }
     is_gone(&fixture, &short).await?;
     is_stored(store, &task(0), stays).await?;
-    // What is gone is not in the way either.
+    // An expired task does not block its id either.
     let again = store.create_task(&task(1), WIDE).await?;
     is_stored(store, &task(1), again).await
 }
@@ -113,18 +113,18 @@ pub(super) async fn a_replace_sets_the_ttl_anew(harness: Arc<dyn Harness>) -> Re
         let (started, long) = (Instant::now(), changed(&task(n), n));
         let short = with_ttl(&task(n), ttl);
         let revision = store.create_task(&short, WIDE).await?;
-        fixture.pass(ttl / 2).await;
+        fixture.advance_time(ttl / 2).await;
         let revision = match store.replace_task(&long, revision, WIDE).await {
             Ok(revision) => revision,
-            // A busy machine let the time pass: try with another task.
+            // The task expired on a busy machine: retry with another one.
             Err(TaskStoreError::Missing) if fixture.clock.is_none() && started.elapsed() >= ttl => {
                 continue;
             }
             Err(other) => return Err(other.into()),
         };
-        fixture.pass(ttl).await;
+        fixture.advance_time(ttl).await;
         is_stored(store, &long, revision).await?;
-        // It can also shorten, and lift the end: the last one counts.
+        // A replace can also shorten the time to live or remove the expiry: the last call counts.
         let endless = TaskRecord {
             ttl: None,
             ..long.clone()
@@ -132,7 +132,7 @@ pub(super) async fn a_replace_sets_the_ttl_anew(harness: Arc<dyn Harness>) -> Re
         let revision = store.replace_task(&endless, revision, WIDE).await?;
         is_stored(store, &endless, revision).await?;
         store.replace_task(&short, revision, WIDE).await?;
-        fixture.pass(ttl).await;
+        fixture.advance_time(ttl).await;
         return is_gone(&fixture, &short).await;
     }
     bail!("every attempt was overtaken by the time to live of {ttl:?}")
@@ -144,19 +144,19 @@ pub(super) async fn a_load_says_what_is_left_of_the_ttl(harness: Arc<dyn Harness
     let began = Instant::now();
     let mut revision = store.create_task(&task, WIDE).await?;
     for rounds in 1..4 {
-        fixture.pass(time).await;
+        fixture.advance_time(time).await;
         let loaded = store.load_task(&task.owner, &task.id).await?;
-        let record = loaded.context("it is not there")?.record;
-        let left = record.ttl.context("an end was asked for")?;
+        let record = loaded.context("the task is not stored")?.record;
+        let left = record.ttl.context("an expiry was requested")?;
         let most = LONG_TTL - time * rounds;
         ensure!(left <= most, "{left:?} of {most:?}");
         let passed = match fixture.clock {
             Some(_) => time * rounds,
-            // A millisecond for each rounding on the way.
+            // One millisecond for each rounding on the way.
             None => began.elapsed() + Duration::from_millis(5),
         };
         ensure!(left >= LONG_TTL - passed, "{left:?} after {passed:?}");
-        // Put back as it is, it keeps its end.
+        // A task that is stored again unchanged keeps its expiry.
         revision = store.replace_task(&record, revision, WIDE).await?;
     }
     Ok(())
@@ -183,7 +183,7 @@ pub(super) async fn the_longest_life_holds_for_every_task(harness: Arc<dyn Harne
     let revision = store.create_task(&replaced, WIDE).await?;
     is_stored(store, &replaced, revision).await?;
     store.replace_task(&replaced, revision, limits).await?;
-    fixture.pass(ttl).await;
+    fixture.advance_time(ttl).await;
     for task in [endless, long, replaced] {
         is_gone(&fixture, &task).await?;
     }

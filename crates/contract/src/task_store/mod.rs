@@ -36,7 +36,7 @@ crate::case::cases! {
     "TS-11" Shared handles::the_bound_holds_over_all_handles;
 }
 
-/// A time to live that no case outlives.
+/// A time to live that exceeds the duration of every case.
 const LONG_TTL: Duration = Duration::from_secs(3600);
 
 /// Limits that no case reaches.
@@ -45,7 +45,7 @@ const WIDE: TaskLimits = TaskLimits {
     max_ttl: Duration::from_secs(30 * 24 * 3600),
 };
 
-/// An owner; the odd ones have characters that a key could stumble over.
+/// An owner; odd numbers have characters that a store could handle wrongly in a key.
 fn owner(n: u64) -> PrincipalId {
     let name = match n % 2 {
         0 => format!("user:{n}@example.org"),
@@ -68,7 +68,7 @@ fn task(n: u64) -> TaskRecord {
     }
 }
 
-/// The same task, changed visibly.
+/// The same task with a visible change.
 fn changed(task: &TaskRecord, mark: u64) -> TaskRecord {
     TaskRecord {
         state: format!("changed {mark}").into(),
@@ -83,10 +83,11 @@ fn with_ttl(task: &TaskRecord, ttl: Duration) -> TaskRecord {
     }
 }
 
-/// The task is stored as it is here, under that revision, and lives no longer than it was asked to.
+/// Checks that the task is stored as given, under that revision, and with no longer time to live
+/// than requested.
 async fn is_stored(store: &dyn SessionPorts, task: &TaskRecord, revision: Revision) -> Result<()> {
     let loaded = store.load_task(&task.owner, &task.id).await?;
-    let loaded = loaded.with_context(|| format!("{} is not there", task.id))?;
+    let loaded = loaded.with_context(|| format!("{} is not stored", task.id))?;
     let (found, left) = (loaded.record, loaded.revision);
     ensure!(left == revision, "{left:?} instead of {revision:?}");
     ensure!(found.ttl <= task.ttl, "{:?} of {:?}", found.ttl, task.ttl);
@@ -97,7 +98,7 @@ async fn is_stored(store: &dyn SessionPorts, task: &TaskRecord, revision: Revisi
     Ok(())
 }
 
-/// The task is there to no call but a create.
+/// Checks that every call but a create reports the task as missing.
 async fn is_missing(store: &dyn SessionPorts, task: &TaskRecord) -> Result<()> {
     for revision in 0..4 {
         let loaded = store.load_task(&task.owner, &task.id).await?;

@@ -1,4 +1,4 @@
-//! TS-02, TS-04, TS-05: who wins.
+//! TS-02, TS-04, TS-05: conflicts between writers.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use ports::{Revision, TaskStoreError};
 use super::{WIDE, changed, is_stored, task};
 use crate::{Harness, SessionPorts};
 
-/// Callers that compete.
+/// Number of competing callers.
 const RIVALS: u64 = 8;
 
 pub(super) async fn of_several_creates_one_wins(harness: Arc<dyn Harness>) -> Result<()> {
@@ -71,7 +71,7 @@ pub(super) async fn replace_with_another_revision_changes_nothing(
     Ok(())
 }
 
-/// Lets eight callers replace one task ten times, over the handles in turn.
+/// Eight callers replace one task ten times, alternating between the handles.
 pub(super) async fn one_replace_wins(stores: &[Arc<dyn SessionPorts>]) -> Result<()> {
     let mut revision = stores[0].create_task(&task(1), WIDE).await?;
     for _ in 0..10 {
@@ -103,7 +103,7 @@ pub(super) async fn of_concurrent_replaces_one_wins(harness: Arc<dyn Harness>) -
     one_replace_wins(&[fixture.store]).await
 }
 
-/// Callers that read, change and try again until they win: each change is in the end.
+/// Callers that read, change and retry until they succeed: in the end every change is stored.
 pub(super) async fn no_concurrent_change_is_lost(harness: Arc<dyn Harness>) -> Result<()> {
     const CHANGES: usize = 10;
     let fixture = harness.session_store().await?;
@@ -117,17 +117,17 @@ pub(super) async fn no_concurrent_change_is_lost(harness: Arc<dyn Harness>) -> R
         writer.await??;
     }
     let end = fixture.store.load_task(&empty.owner, &empty.id).await?;
-    let marks = end.context("it is not there")?.record.state.len();
+    let marks = end.context("the task is not stored")?.record.state.len();
     assert_eq!(marks, usize::try_from(RIVALS)? * CHANGES);
     Ok(())
 }
 
-/// Makes the state so many bytes longer, one at a time.
+/// Extends the state by that number of bytes, one at a time.
 async fn append_marks(store: Arc<dyn SessionPorts>, changes: usize) -> Result<()> {
     let mut done = 0;
     while done < changes {
         let loaded = store.load_task(&task(1).owner, &task(1).id).await?;
-        let loaded = loaded.context("it is not there")?;
+        let loaded = loaded.context("the task is not stored")?;
         let mut next = loaded.record;
         next.state = [&next.state[..], b"x"].concat().into();
         match store.replace_task(&next, loaded.revision, WIDE).await {

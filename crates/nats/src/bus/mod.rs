@@ -1,7 +1,7 @@
-//! [`ports::Bus`] on core NATS: at most once, never waiting for a reader.
+//! [`ports::Bus`] on core NATS: at-most-once delivery that never waits for a reader.
 //!
-//! Each subscription is one NATS subscription and one task, the pump, that decodes what arrives
-//! into a bounded queue. An edge has two of them, whatever the number of its streams.
+//! Each subscription is one NATS subscription and one task, the pump, which decodes incoming
+//! messages into a bounded queue. An edge has two of them, regardless of the number of its streams.
 
 mod queue;
 
@@ -21,10 +21,10 @@ use ports::{Bus, BusError, BusEvent, BusMessage, Source, Subscription, Topic};
 use tokio::{sync::watch, task::AbortHandle, time::timeout};
 use tracing::warn;
 
-use self::queue::Queue;
+use self::queue::SubscriberQueue;
 use crate::{BusConfig, NatsConnection, config::REQUEST_TIMEOUT};
 
-/// The W3C trace context of a message.
+/// Header with the W3C trace context of a message.
 const TRACE_HEADER: &str = "traceparent";
 
 /// The bus of a cluster. Clones share the connection and the counter.
@@ -44,7 +44,7 @@ impl fmt::Debug for NatsBus {
 }
 
 impl NatsBus {
-    /// A bus on a connection.
+    /// Creates a bus on a connection.
     #[must_use]
     pub fn new(connection: NatsConnection, config: BusConfig) -> Self {
         Self {
@@ -54,18 +54,18 @@ impl NatsBus {
         }
     }
 
-    /// How many messages did not decode and were dropped, over all subscriptions of this bus.
+    /// Number of messages that did not decode and were dropped, over all subscriptions of this bus.
     #[must_use]
     pub fn undecodable_messages(&self) -> u64 {
         self.undecodable.load(Ordering::Relaxed)
     }
 
-    /// The NATS subject of a topic, prefix included: what an operator would watch.
+    /// The NATS subject of a topic, including the prefix: for operators who want to watch it.
     #[must_use]
     pub fn subject(&self, topic: &Topic) -> String {
         match topic {
             Topic::Broadcast => self.connection.subject("mcp.broadcast"),
-            // A session id has no character that means something in a subject.
+            // A session id contains no character with a special meaning in a subject.
             Topic::Session(id) => self.connection.subject(&format!("mcp.session.{id}")),
             Topic::AllSessions => self.connection.subject("mcp.session.*"),
         }
@@ -84,7 +84,8 @@ impl Bus for NatsBus {
         if matches!(topic, Topic::AllSessions) {
             return Err(BusError::NoSuchTopic);
         }
-        // The driver would keep it and say Ok, and the hint would be stale by the time it leaves.
+        // The driver would buffer the message and return Ok, and the hint would be stale when it is
+        // sent.
         if !self.connection.is_connected() {
             return Err(unavailable(OP, "not connected"));
         }
@@ -117,12 +118,13 @@ impl Bus for NatsBus {
             .await
             .map_err(|elapsed| unavailable(OP, elapsed))?
             .map_err(|error| unavailable(OP, error))?;
-        // Only after a round trip has the server taken the subscription in (BU-01).
+        // Only after a round trip is it certain that the server has registered the subscription
+        // (BU-01).
         self.connection
             .round_trip()
             .await
             .map_err(|error| unavailable(OP, error))?;
-        let queue = Arc::new(Queue::new(&self.config));
+        let queue = Arc::new(SubscriberQueue::new(&self.config));
         let pump = Pump {
             queue: Arc::clone(&queue),
             undecodable: Arc::clone(&self.undecodable),
@@ -150,7 +152,8 @@ fn unavailable(op: &'static str, source: impl Into<Source>) -> BusError {
     }
 }
 
-/// Ends the pump with the subscription that it fills, and with it the NATS subscription.
+/// Stops the pump, and with it the NATS subscription, when the subscription that it fills is
+/// dropped.
 struct PumpHandle(AbortHandle);
 
 impl Drop for PumpHandle {
@@ -160,7 +163,7 @@ impl Drop for PumpHandle {
 }
 
 struct Pump {
-    queue: Arc<Queue>,
+    queue: Arc<SubscriberQueue>,
     undecodable: Arc<AtomicU64>,
 }
 
@@ -170,11 +173,11 @@ impl Pump {
             tokio::select! {
                 resynced = resyncs.changed() => match resynced {
                     Ok(()) => self.queue.push_gap(),
-                    // The connection is gone.
+                    // The connection has been closed.
                     Err(_) => break,
                 },
                 message = messages.next() => match message {
-                    Some(message) => self.take(message),
+                    Some(message) => self.handle_message(message),
                     None => break,
                 },
             }
@@ -182,7 +185,7 @@ impl Pump {
         self.queue.close();
     }
 
-    fn take(&self, message: Message) {
+    fn handle_message(&self, message: Message) {
         let trace = message
             .headers
             .as_ref()
@@ -197,9 +200,9 @@ impl Pump {
 
     fn count_undecodable(&self, bytes: usize, error: &proto::DecodeError) {
         let count = self.undecodable.fetch_add(1, Ordering::Relaxed) + 1;
-        // The 1st, 2nd, 4th, 8th …: who floods the bus does not flood the log.
+        // The 1st, 2nd, 4th, 8th …: a client that floods the bus does not flood the log.
         if count.is_power_of_two() {
-            warn!(count, bytes, %error, "dropped a message that is not ours");
+            warn!(count, bytes, %error, "dropped a foreign message from the bus");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What waits for a subscriber: bounded, with a gap exactly where something was dropped.
+//! The bounded queue of a subscriber, with a gap exactly where messages were dropped.
 
 use std::collections::VecDeque;
 
@@ -8,8 +8,8 @@ use tokio::sync::Notify;
 
 use crate::BusConfig;
 
-/// One subscriber's queue. Filled by its pump, emptied by its reader.
-pub(super) struct Queue {
+/// The queue of one subscriber, filled by its pump and emptied by its reader.
+pub(super) struct SubscriberQueue {
     max_messages: usize,
     max_bytes: usize,
     state: Mutex<State>,
@@ -23,7 +23,7 @@ struct State {
     closed: bool,
 }
 
-impl Queue {
+impl SubscriberQueue {
     pub(super) fn new(config: &BusConfig) -> Self {
         Self {
             max_messages: config.queue_messages.max(1),
@@ -33,8 +33,8 @@ impl Queue {
         }
     }
 
-    /// Adds a message; if there is no room, it becomes part of a gap. A message of more than
-    /// `max_bytes` still fits an empty queue, or it would never arrive.
+    /// Adds a message; if there is no room, adds a gap in its place. A message of more than
+    /// `max_bytes` still fits into an empty queue, because otherwise it could never be delivered.
     pub(super) fn push(&self, event: BusEvent, bytes: usize) {
         let mut state = self.state.lock();
         let full = state.entries.len() >= self.max_messages
@@ -49,19 +49,20 @@ impl Queue {
         self.filled.notify_one();
     }
 
-    /// Says that messages may have been lost here.
+    /// Marks that messages may have been lost here.
     pub(super) fn push_gap(&self) {
         self.state.lock().add_gap();
         self.filled.notify_one();
     }
 
-    /// Nothing comes any more.
+    /// Ends the queue after the events that it still holds.
     pub(super) fn close(&self) {
         self.state.lock().closed = true;
         self.filled.notify_one();
     }
 
-    /// The next event; `None` once the queue is closed and empty. Cancel-safe, for one reader.
+    /// Removes the next event; `None` once the queue is closed and empty. Cancel-safe, for one
+    /// reader.
     pub(super) async fn pop(&self) -> Option<BusEvent> {
         loop {
             let filled = self.filled.notified();
@@ -81,7 +82,8 @@ impl Queue {
 }
 
 impl State {
-    /// Two gaps in a row say no more than one: so the queue never grows beyond its bound plus one.
+    /// Merges consecutive gaps into one, so the queue never exceeds its bound by more than one
+    /// entry.
     fn add_gap(&mut self) {
         if !matches!(self.entries.back(), Some((BusEvent::Gap, _))) {
             self.entries.push_back((BusEvent::Gap, 0));
@@ -101,14 +103,14 @@ mod tests {
         BusEvent::Message(BusMessage::SessionChanged(session), None)
     }
 
-    fn queue(queue_messages: usize, queue_bytes: usize) -> Queue {
-        Queue::new(&BusConfig {
+    fn queue(queue_messages: usize, queue_bytes: usize) -> SubscriberQueue {
+        SubscriberQueue::new(&BusConfig {
             queue_messages,
             queue_bytes,
         })
     }
 
-    async fn rest(queue: &Queue) -> Vec<BusEvent> {
+    async fn rest(queue: &SubscriberQueue) -> Vec<BusEvent> {
         queue.close();
         let mut events = Vec::new();
         while let Some(event) = queue.pop().await {

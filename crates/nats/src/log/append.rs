@@ -1,4 +1,4 @@
-//! Appending: all messages of a batch are sent before the first answer is awaited.
+//! Appending: all messages of a part are sent before the first answer is awaited.
 
 use std::collections::{HashMap, hash_map::Entry};
 
@@ -11,27 +11,29 @@ use model::{EventId, Sequence, StoredEvent};
 use ports::{Appended, EventLogError};
 use uuid::Uuid;
 
-use super::{Failure, JetStreamLog, stream::Names};
+use super::{AttemptError, JetStreamLog, stream::StreamNames};
 
-/// Messages that are sent before their answers are awaited; one batch goes out in such parts.
+/// Maximum number of messages that are sent before their answers are awaited; a larger batch is
+/// sent in several parts.
 const PART_EVENTS: usize = 256;
-/// Bytes that are sent before their answers are awaited; one event may be larger.
+/// Maximum bytes that are sent before the answers are awaited; a single event may be larger.
 const PART_BYTES: usize = 4 * 1024 * 1024;
-/// Unanswered messages of all appends of a handle; what comes on top waits.
+/// Maximum number of unanswered messages over all appends of a handle; further messages wait.
 pub(super) const MAX_IN_FLIGHT: usize = 16 * PART_EVENTS;
-/// Lookups of duplicates at a time.
+/// Number of concurrent lookups of duplicates.
 const LOOKUPS: usize = 32;
-/// What headers add to a message, at most.
+/// Maximum bytes that headers add to a message.
 const HEADER_BYTES: usize = 256;
-/// Names the append that stored a message: a retry knows its own by it.
+/// Identifies the append that stored a message, so that a retry recognises its own messages.
 const APPEND_HEADER: &str = "Forgewire-Append";
 
-/// Events, encoded once for all tries.
-pub(super) struct Batch {
+/// Events, encoded once for all attempts.
+pub(super) struct AppendBatch {
     append_id: String,
-    /// Each id once, in the order given.
+    /// The message of each distinct id, in the order given.
     messages: Vec<Message>,
-    /// For each event that was given: which message it is, and whether an earlier one has its id.
+    /// For each given event: the index of its message, and whether an earlier event has the same
+    /// id.
     events: Vec<(usize, bool)>,
 }
 
@@ -41,15 +43,15 @@ struct Message {
     payload: Bytes,
 }
 
-/// Where a message ended up.
+/// The sequence at which a message is stored.
 #[derive(Clone, Copy)]
-struct Stored {
+struct StoredPosition {
     sequence: Sequence,
     duplicate: bool,
 }
 
-impl Batch {
-    pub(super) fn new(names: &Names, events: &[StoredEvent]) -> Self {
+impl AppendBatch {
+    pub(super) fn new(names: &StreamNames, events: &[StoredEvent]) -> Self {
         let (mut messages, mut known) = (Vec::new(), HashMap::new());
         let mut places = Vec::with_capacity(events.len());
         for event in events {
@@ -74,7 +76,7 @@ impl Batch {
         }
     }
 
-    /// Refuses the batch before any part of it is sent.
+    /// Rejects a batch with an oversized event before any part of it is sent.
     pub(super) fn check_sizes(&self, max_payload: usize) -> Result<(), EventLogError> {
         let fits = |message: &Message| message.payload.len() + HEADER_BYTES <= max_payload;
         if self.messages.iter().all(fits) {
@@ -84,7 +86,7 @@ impl Batch {
         Err(EventLogError::Overloaded { what })
     }
 
-    /// The batch in parts of bounded size, each at least one message.
+    /// Splits the batch into parts of bounded size, each with at least one message.
     fn parts(&self) -> impl Iterator<Item = &[Message]> {
         let mut rest = self.messages.as_slice();
         std::iter::from_fn(move || {
@@ -100,7 +102,7 @@ impl Batch {
         })
     }
 
-    fn answer(&self, stored: &[Stored]) -> Vec<Appended> {
+    fn answer(&self, stored: &[StoredPosition]) -> Vec<Appended> {
         let place = |&(message, repeated): &(usize, bool)| Appended {
             id: self.messages[message].id.clone(),
             sequence: stored[message].sequence,
@@ -111,8 +113,12 @@ impl Batch {
 }
 
 impl JetStreamLog {
-    /// One try. Messages go over one connection to one stream leader, so they are stored in order.
-    pub(super) async fn append_batch(&self, batch: &Batch) -> Result<Vec<Appended>, Failure> {
+    /// Makes one attempt. Messages use one connection to one stream leader, so they are stored in
+    /// order.
+    pub(super) async fn append_batch(
+        &self,
+        batch: &AppendBatch,
+    ) -> Result<Vec<Appended>, AttemptError> {
         let mut stored = Vec::with_capacity(batch.messages.len());
         for part in batch.parts() {
             stored.extend(self.store(part, &batch.append_id).await?);
@@ -120,7 +126,11 @@ impl JetStreamLog {
         Ok(batch.answer(&stored))
     }
 
-    async fn store(&self, part: &[Message], append_id: &str) -> Result<Vec<Stored>, Failure> {
+    async fn store(
+        &self,
+        part: &[Message],
+        append_id: &str,
+    ) -> Result<Vec<StoredPosition>, AttemptError> {
         let mut answers = Vec::with_capacity(part.len());
         for message in part {
             let publish = PublishMessage::build()
@@ -153,9 +163,9 @@ impl JetStreamLog {
         message: &Message,
         fresh: Option<Sequence>,
         append_id: &str,
-    ) -> Result<Stored, Failure> {
+    ) -> Result<StoredPosition, AttemptError> {
         match fresh {
-            Some(sequence) => Ok(Stored {
+            Some(sequence) => Ok(StoredPosition {
                 sequence,
                 duplicate: false,
             }),
@@ -163,27 +173,34 @@ impl JetStreamLog {
         }
     }
 
-    /// Where an event is that the stream has already. Asks the leader: another replica may be
-    /// behind.
-    async fn find(&self, message: &Message, append_id: &str) -> Result<Stored, Failure> {
+    /// Finds the sequence of an event that the stream already has. Asks the leader, because another
+    /// replica may be behind.
+    async fn find(
+        &self,
+        message: &Message,
+        append_id: &str,
+    ) -> Result<StoredPosition, AttemptError> {
         let request = self
             .stream
             .raw_message_builder()
             .last_by_subject(message.subject.clone());
         let found = match request.send().await {
             Ok(found) => found,
-            // Retention removed it meanwhile, or replicas still agree on it: the next try knows.
+            // Retention removed it meanwhile, or the replicas have not agreed on it yet: the next
+            // attempt finds out.
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
-                return Err("the stream refuses the event as known, but has no such event".into());
+                return Err(
+                    "the stream rejects the event as a duplicate, but does not have it".into(),
+                );
             }
             Err(error) => return Err(error.into()),
         };
-        // An earlier try of this very append may have stored it although we never heard the answer.
+        // An earlier attempt of this append may have stored it although its answer was lost.
         let by_us = found
             .headers
             .get(APPEND_HEADER)
             .is_some_and(|id| id.as_str() == append_id);
-        Ok(Stored {
+        Ok(StoredPosition {
             sequence: Sequence(found.sequence),
             duplicate: !by_us,
         })

@@ -1,18 +1,18 @@
 //! [`ports::EventLog`] on one JetStream stream.
 //!
-//! - The stream's sequences are the log's sequences. JetStream gives them when it stores, and shows
-//!   a message only once it is stored, so no reader sees one while a lower one can still appear
-//!   (EL-05).
-//! - Each event has a subject of its own, `forgewire.events.<token>`; an append expects that the
-//!   subject has no message yet. So an event is stored once for as long as the stream keeps it,
-//!   whichever handle wrote it (EL-02). JetStream's own message ids would forget after their
-//!   window, two minutes.
-//! - A few events are read one by one, pages through short-lived pull consumers, see `read.rs`.
-//! - Every call is idempotent: it is tried again within its deadline, at once when the connection
-//!   came back, and then ends as `Unavailable`.
+//! - The stream's sequences are the log's sequences. JetStream assigns them when it stores a
+//!   message, and delivers a message only after it is stored, so no reader sees a message while a
+//!   lower sequence can still appear (EL-05).
+//! - Each event has its own subject, `forgewire.events.<token>`; an append expects that the subject
+//!   has no message yet. An event is therefore stored once for as long as the stream keeps it,
+//!   whichever handle wrote it (EL-02). JetStream's own message ids would only work within their
+//!   window of two minutes.
+//! - A few events are read one by one, pages through short-lived pull consumers; see `read.rs`.
+//! - Every call is idempotent: it is retried within its deadline, immediately after a reconnection,
+//!   and then fails as `Unavailable`.
 //!
-//! The price of a subject per event is an entry of the server's subject index, in its memory, for
-//! each event that the stream keeps.
+//! A subject per event costs one entry in the server's in-memory subject index for each event that
+//! the stream keeps.
 
 mod append;
 mod read;
@@ -38,8 +38,8 @@ pub struct JetStreamLog {
     connection: NatsConnection,
     context: jetstream::Context,
     stream: jetstream::stream::Stream<()>,
-    /// Name of the stream, and what goes before an event's token in its subject.
-    names: stream::Names,
+    /// Name of the stream, and prefix of the events' subjects.
+    names: stream::StreamNames,
     epoch: Epoch,
     deadline: Duration,
 }
@@ -53,33 +53,33 @@ impl std::fmt::Debug for JetStreamLog {
     }
 }
 
-/// Why a try did not work.
-enum Failure {
-    /// Another try may work.
-    Again(Source),
-    /// It will not.
+/// The error of one attempt.
+enum AttemptError {
+    /// Another attempt may succeed.
+    Retryable(Source),
+    /// No further attempt will succeed.
     Final(EventLogError),
 }
 
-/// What the driver says is worth another try unless we know better.
-impl<E: Into<Source>> From<E> for Failure {
+/// Errors of the driver are worth another attempt unless the code decides otherwise.
+impl<E: Into<Source>> From<E> for AttemptError {
     fn from(error: E) -> Self {
-        Self::Again(error.into())
+        Self::Retryable(error.into())
     }
 }
 
 impl JetStreamLog {
-    /// Opens the log: makes the stream if it is not there, and brings retention and replicas up to
-    /// date.
+    /// Opens the log: creates the stream if it does not exist, and updates its retention and
+    /// replicas.
     ///
     /// # Errors
-    /// The server does not answer in time, has no JetStream, or refuses the stream.
+    /// The server does not answer in time, has no JetStream, or rejects the stream.
     pub async fn open(connection: NatsConnection, config: LogConfig) -> Result<Self, NatsError> {
         let context = ContextBuilder::new()
             .timeout(REQUEST_TIMEOUT)
             .max_ack_inflight(append::MAX_IN_FLIGHT)
             .build(connection.client().clone());
-        let names = stream::Names::new(&connection);
+        let names = stream::StreamNames::new(&connection);
         let epoch = stream::set_up(&context, &names, &config).await?;
         let no_info = context.get_stream_no_info(&names.stream).await;
         let stream = no_info.map_err(|error| names.refused(error))?;
@@ -94,16 +94,16 @@ impl JetStreamLog {
         })
     }
 
-    /// Tries until it works, fails for good, or the deadline is over. What is tried has to be
-    /// idempotent: a try is given up as soon as the connection was lost and came back, because its
-    /// answer will not come any more.
-    async fn until_done<T, F>(
+    /// Retries until the attempt succeeds, fails finally, or the deadline has passed. The attempt
+    /// has to be idempotent: it is abandoned as soon as the connection was lost and re-established,
+    /// because its answer will no longer arrive.
+    async fn retry_until_deadline<T, F>(
         &self,
         op: &'static str,
         mut attempt: impl FnMut() -> F,
     ) -> Result<T, EventLogError>
     where
-        F: Future<Output = Result<T, Failure>>,
+        F: Future<Output = Result<T, AttemptError>>,
     {
         let mut last: Option<Source> = None;
         let tries = async {
@@ -115,8 +115,8 @@ impl JetStreamLog {
                 };
                 match outcome {
                     Ok(value) => return Ok(value),
-                    Err(Failure::Final(error)) => return Err(error),
-                    Err(Failure::Again(source)) => last = Some(source),
+                    Err(AttemptError::Final(error)) => return Err(error),
+                    Err(AttemptError::Retryable(source)) => last = Some(source),
                 }
                 sleep(RETRY_PAUSE).await;
             }
@@ -134,14 +134,14 @@ impl JetStreamLog {
 #[async_trait]
 impl EventLog for JetStreamLog {
     async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>, EventLogError> {
-        let batch = append::Batch::new(&self.names, &events);
+        let batch = append::AppendBatch::new(&self.names, &events);
         batch.check_sizes(self.connection.client().max_payload())?;
-        self.until_done("append", || self.append_batch(&batch))
+        self.retry_until_deadline("append", || self.append_batch(&batch))
             .await
     }
 
     async fn read_after(&self, after: Sequence, limit: usize) -> Result<Page, EventLogError> {
-        self.until_done("read", || self.page_after(after, limit))
+        self.retry_until_deadline("read", || self.page_after(after, limit))
             .await
     }
 
@@ -150,19 +150,20 @@ impl EventLog for JetStreamLog {
         before: Sequence,
         limit: usize,
     ) -> Result<Vec<Sequenced<StoredEvent>>, EventLogError> {
-        self.until_done("read", || self.page_before(before, limit))
+        self.retry_until_deadline("read", || self.page_before(before, limit))
             .await
     }
 
     async fn seek(&self, time: Timestamp) -> Result<Sequence, EventLogError> {
         let found = self
-            .until_done("seek", || self.scan_to(time, seek::MAX_SCANNED_EVENTS))
+            .retry_until_deadline("seek", || self.scan(time, seek::MAX_SCANNED_EVENTS))
             .await?;
         Ok(found.position)
     }
 
     async fn head(&self) -> Result<Head, EventLogError> {
-        self.until_done("answer", || self.current_head()).await
+        self.retry_until_deadline("answer", || self.current_head())
+            .await
     }
 
     async fn trim(&self, time: Timestamp) -> Result<u64, EventLogError> {

@@ -1,10 +1,11 @@
 //! Reading pages: a few events one by one from the stream's leader, more through a pull consumer.
 //!
-//! A consumer lives for a page, in the server's memory. It delivers in stream order from a position
-//! on, numbers what it delivers, and says with each message how many follow. What it cannot say is
-//! *why* a sequence is missing. So a page never trusts a hole: a jump in the consumer's own
-//! numbering means that a delivery was lost, and the page ends before it; a jump in the stream's
-//! numbering is looked up with the stream's leader, and where events were trimmed the page says so.
+//! A consumer exists for one page, in the server's memory. It delivers in stream order from a given
+//! position, numbers its deliveries, and reports with each message how many follow. It cannot
+//! report *why* a sequence is missing. Therefore a page never trusts a hole: a jump in the
+//! consumer's own numbering means that a delivery was lost, and the page ends before it; a jump in
+//! the stream's numbering is checked with the stream's leader, and if events were trimmed there,
+//! the page reports it.
 
 use std::time::Duration;
 
@@ -23,30 +24,36 @@ use ports::{EventLogError, Page};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{Failure, JetStreamLog};
+use super::{AttemptError, JetStreamLog};
 use crate::config::{REQUEST_TIMEOUT, SUBSCRIPTION_MESSAGES};
 
-/// Most events of one page, whatever the caller asks for: less than the driver's queue holds.
+/// Maximum number of events in one page, whatever the caller requests: smaller than the driver's
+/// queue.
 const MAX_PAGE_EVENTS: usize = 5000;
 const _: () = assert!(MAX_PAGE_EVENTS < SUBSCRIPTION_MESSAGES);
-/// Most bytes of one page; a single message is smaller (`max_payload` is 1 MiB, and 8 MiB with us).
+/// Maximum bytes of one page; a single message is smaller (`max_payload` is 1 MiB by default, and
+/// 8 MiB in the deployment files).
 const MAX_PAGE_BYTES: usize = 16 * 1024 * 1024;
-/// Up to so many events are asked for one by one, at once: cheaper than a consumer, which costs
-/// three round trips, and in a cluster a change that its servers agree on. Mostly a reader misses a
-/// few.
+/// Up to this number of events are requested one by one, concurrently: cheaper than a consumer,
+/// which costs three round trips and, in a cluster, a change that its servers agree on. Usually a
+/// reader misses only a few events.
 const MAX_SINGLE_READS: usize = 16;
-/// When the server removes a consumer that nobody uses, in case we could not.
+/// Time after which the server removes an unused consumer, in case the client could not.
 const CONSUMER_LIFETIME: Duration = Duration::from_secs(10);
 
-/// A message with its place.
-struct Delivered {
+/// A message and its position.
+struct DeliveredMessage {
     sequence: Sequence,
     payload: Bytes,
 }
 
 impl JetStreamLog {
-    /// One try of `read_after`.
-    pub(super) async fn page_after(&self, after: Sequence, limit: usize) -> Result<Page, Failure> {
+    /// Makes one attempt of `read_after`.
+    pub(super) async fn page_after(
+        &self,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Page, AttemptError> {
         let head = self.current_head().await?;
         let from = after.max(head.trimmed_through);
         let mut resumes_after = (from > after).then_some(from);
@@ -63,9 +70,11 @@ impl JetStreamLog {
         let mut delivered = self.range(from.next(), count).await?;
         if delivered.is_empty() {
             if self.next_stored(from.next()).await?.is_some() {
-                return Err("the consumer delivers nothing although there is more".into());
+                return Err(
+                    "the consumer delivered nothing although the stream has more events".into(),
+                );
             }
-            // Gone since we looked: trimmed, or deleted by hand.
+            // Removed since the check above: trimmed, or deleted by hand.
             let trimmed_through = self.current_head().await?.trimmed_through;
             if trimmed_through > from {
                 resumes_after = Some(trimmed_through);
@@ -88,16 +97,16 @@ impl JetStreamLog {
         })
     }
 
-    /// One try of `read_before`.
+    /// Makes one attempt of `read_before`.
     pub(super) async fn page_before(
         &self,
         before: Sequence,
         limit: usize,
-    ) -> Result<Vec<Sequenced<StoredEvent>>, Failure> {
+    ) -> Result<Vec<Sequenced<StoredEvent>>, AttemptError> {
         let head = self.current_head().await?;
         let mut end = before.min(head.last.next());
         let mut span = limit.clamp(1, MAX_PAGE_EVENTS);
-        // One round, unless the events are large or sequences are missing.
+        // One iteration, unless the events are large or sequences are missing.
         loop {
             let lowest = end.0.saturating_sub(span as u64);
             let start = Sequence(lowest).max(head.trimmed_through.next());
@@ -113,9 +122,10 @@ impl JetStreamLog {
                     .await?
                     .is_some_and(|next| next < end)
             {
-                // The newest are missing: too many bytes for one page, or a replica that is behind.
+                // The newest events are missing: they exceed the bytes of one page, or a replica is
+                // behind.
                 if span == 1 {
-                    return Err("the consumer does not deliver what there is".into());
+                    return Err("the consumer does not deliver an event that the stream has".into());
                 }
                 span /= 2;
             } else if delivered.is_empty() {
@@ -132,15 +142,15 @@ impl JetStreamLog {
     pub(super) async fn first_stored_since(
         &self,
         start_time: DateTime,
-    ) -> Result<Option<Sequence>, Failure> {
+    ) -> Result<Option<Sequence>, AttemptError> {
         let found = self
             .deliver(DeliverPolicy::ByStartTime { start_time }, 1)
             .await?;
         Ok(found.first().map(|found| found.sequence))
     }
 
-    /// The first message at or after a sequence, as the stream's leader knows it.
-    async fn next_stored(&self, sequence: Sequence) -> Result<Option<Sequence>, Failure> {
+    /// The sequence of the first message at or after a sequence, according to the stream's leader.
+    async fn next_stored(&self, sequence: Sequence) -> Result<Option<Sequence>, AttemptError> {
         let request = self.stream.raw_message_builder();
         match request
             .sequence(sequence.0)
@@ -154,9 +164,13 @@ impl JetStreamLog {
         }
     }
 
-    /// At most `count` messages from a sequence on, none left out between them that their source
-    /// has.
-    async fn range(&self, first: Sequence, count: usize) -> Result<Vec<Delivered>, Failure> {
+    /// Up to `count` messages from a sequence on, without omissions among the messages that their
+    /// source has.
+    async fn range(
+        &self,
+        first: Sequence,
+        count: usize,
+    ) -> Result<Vec<DeliveredMessage>, AttemptError> {
         if count > MAX_SINGLE_READS {
             let start = DeliverPolicy::ByStartSequence {
                 start_sequence: first.0,
@@ -174,10 +188,10 @@ impl JetStreamLog {
         Ok(found.into_iter().flatten().collect())
     }
 
-    /// The message with this very sequence, from the stream's leader.
-    async fn single(&self, sequence: Sequence) -> Result<Option<Delivered>, Failure> {
+    /// The message with exactly this sequence, from the stream's leader.
+    async fn single(&self, sequence: Sequence) -> Result<Option<DeliveredMessage>, AttemptError> {
         match self.stream.get_raw_message(sequence.0).await {
-            Ok(found) => Ok(Some(Delivered {
+            Ok(found) => Ok(Some(DeliveredMessage {
                 sequence,
                 payload: found.payload,
             })),
@@ -186,13 +200,13 @@ impl JetStreamLog {
         }
     }
 
-    /// At most `count` messages through a consumer of their own, none left out between them that
-    /// the consumer's replica has. Can be fewer than there are.
+    /// Up to `count` messages through a new consumer, without omissions among the messages that the
+    /// consumer's replica has. May return fewer than exist.
     async fn deliver(
         &self,
         deliver_policy: DeliverPolicy,
         count: usize,
-    ) -> Result<Vec<Delivered>, Failure> {
+    ) -> Result<Vec<DeliveredMessage>, AttemptError> {
         let config = pull::Config {
             name: Some(format!("page-{}", Uuid::new_v4().simple())),
             deliver_policy,
@@ -204,14 +218,18 @@ impl JetStreamLog {
         };
         let consumer = self.stream.create_consumer(config).await?;
         let delivered = self.pull(&consumer, count).await;
-        // Nobody waits for the answer: the server removes the consumer anyway, only later.
+        // Does not wait for the answer: the server also removes the consumer by itself, only later.
         let name = &consumer.cached_info().name;
         let delete = format!("CONSUMER.DELETE.{}.{name}", self.names.stream);
         self.context.send_request(delete, Request::new()).await?;
         delivered
     }
 
-    async fn pull(&self, consumer: &PullConsumer, count: usize) -> Result<Vec<Delivered>, Failure> {
+    async fn pull(
+        &self,
+        consumer: &PullConsumer,
+        count: usize,
+    ) -> Result<Vec<DeliveredMessage>, AttemptError> {
         if consumer.cached_info().num_pending == 0 {
             return Ok(Vec::new());
         }
@@ -229,50 +247,53 @@ impl JetStreamLog {
     }
 }
 
-async fn collect(mut messages: Subscriber, count: usize) -> Result<Vec<Delivered>, Failure> {
+async fn collect(
+    mut messages: Subscriber,
+    count: usize,
+) -> Result<Vec<DeliveredMessage>, AttemptError> {
     let mut delivered = Vec::with_capacity(count);
     while delivered.len() < count {
         let next = timeout(REQUEST_TIMEOUT, messages.next()).await?;
         let message = next.ok_or("the connection is closed")?;
         match message.status {
             None | Some(StatusCode::OK) => {}
-            // Nothing left, or nothing left that fits the bytes of a page.
+            // No messages left, or none that fits into the bytes of a page.
             Some(StatusCode::NOT_FOUND | StatusCode::TIMEOUT) => break,
             Some(_) if !delivered.is_empty() => break,
             Some(status) => return Err(format!("the consumer answers {status}").into()),
         }
-        let place = message.reply.as_deref().and_then(Place::parse);
-        let place = place.ok_or("a delivery does not say its place in the stream")?;
-        if place.delivery != delivered.len() as u64 + 1 {
-            // A delivery was lost on the way; what came before it is whole.
+        let metadata = message.reply.as_deref().and_then(DeliveryMetadata::parse);
+        let metadata = metadata.ok_or("a delivery does not state its position in the stream")?;
+        if metadata.delivery != delivered.len() as u64 + 1 {
+            // A delivery was lost in transit; the messages before it are complete.
             break;
         }
-        delivered.push(Delivered {
-            sequence: place.sequence,
+        delivered.push(DeliveredMessage {
+            sequence: metadata.sequence,
             payload: message.payload,
         });
-        if place.pending == 0 {
+        if metadata.pending == 0 {
             break;
         }
     }
     Ok(delivered)
 }
 
-/// What a delivery says of itself in its reply subject, in the server's two versions:
+/// The metadata of a delivery in its reply subject, in the server's two formats:
 /// `$JS.ACK.<stream>.<consumer>.<tries>.<sequence>.<delivery>.<time>.<pending>`, or with
-/// `<domain>.<account>` before the stream and one or more tokens after the rest. The driver reads
-/// it as well, but only from a message that owns a copy of its context. Source: NATS ADR-15,
+/// `<domain>.<account>` before the stream and one or more tokens at the end. The driver can read it
+/// as well, but only from a message that owns a copy of its context. Source: NATS ADR-15,
 /// <https://github.com/nats-io/nats-architecture-and-design>.
 #[derive(Debug, PartialEq)]
-struct Place {
+struct DeliveryMetadata {
     sequence: Sequence,
-    /// The consumer's own number, from 1 without holes.
+    /// The consumer's own number, starting at 1 without holes.
     delivery: u64,
-    /// How many messages follow that the consumer knows of.
+    /// Number of further messages that the consumer knows of.
     pending: u64,
 }
 
-impl Place {
+impl DeliveryMetadata {
     fn parse(reply: &str) -> Option<Self> {
         let tokens = reply.strip_prefix("$JS.ACK.")?;
         let skip = if tokens.split('.').count() >= 9 { 5 } else { 3 };
@@ -287,24 +308,25 @@ impl Place {
     }
 }
 
-/// How many sequences lie between two positions.
+/// The number of sequences after `from` up to and including `to`.
 fn count(from: Sequence, to: Sequence) -> usize {
     usize::try_from(to.0.saturating_sub(from.0)).unwrap_or(usize::MAX)
 }
 
-/// Whether a sequence after `from` is missing before or within what was delivered.
-fn has_holes(from: Sequence, delivered: &[Delivered]) -> bool {
+/// Returns whether a sequence after `from` is missing before or within the delivered messages.
+fn has_holes(from: Sequence, delivered: &[DeliveredMessage]) -> bool {
     delivered
         .last()
         .is_some_and(|last| count(from, last.sequence) != delivered.len())
 }
 
-/// Treats holes that trimming made while the page was read. One before the first event is said by
-/// the returned position; one within the page ends it there, and the next read begins with it.
+/// Handles holes caused by trimming while the page was read. A hole before the first event is
+/// reported by the returned position; a hole within the page ends the page, and the next read
+/// begins with it.
 fn resume_trimmed(
     from: Sequence,
     trimmed_through: Sequence,
-    delivered: &mut Vec<Delivered>,
+    delivered: &mut Vec<DeliveredMessage>,
 ) -> Option<Sequence> {
     let first = delivered.first()?.sequence;
     let begins = (first != from.next() && from < trimmed_through)
@@ -317,15 +339,15 @@ fn resume_trimmed(
     begins
 }
 
-fn decode(delivered: Vec<Delivered>) -> Result<Vec<Sequenced<StoredEvent>>, Failure> {
-    let decode = |found: Delivered| match proto::decode_event(found.payload) {
+fn decode(delivered: Vec<DeliveredMessage>) -> Result<Vec<Sequenced<StoredEvent>>, AttemptError> {
+    let decode = |found: DeliveredMessage| match proto::decode_event(found.payload) {
         Ok(item) => Ok(Sequenced {
             sequence: found.sequence,
             item,
         }),
         Err(error) => {
             let source = error.into();
-            Err(Failure::Final(EventLogError::Corrupt {
+            Err(AttemptError::Final(EventLogError::Corrupt {
                 op: "read",
                 source,
             }))
@@ -339,7 +361,7 @@ mod tests {
     use super::*;
 
     fn resumed(from: u64, trimmed: u64, found: &[u64]) -> (Option<u64>, Vec<u64>) {
-        let delivered = |&sequence: &u64| Delivered {
+        let delivered = |&sequence: &u64| DeliveredMessage {
             sequence: Sequence(sequence),
             payload: Bytes::new(),
         };
@@ -353,25 +375,28 @@ mod tests {
 
     #[test]
     fn a_delivery_says_its_place_in_both_versions() {
-        let expected = Some(Place {
+        let expected = Some(DeliveryMetadata {
             sequence: Sequence(20),
             delivery: 3,
             pending: 7,
         });
         assert_eq!(
-            Place::parse("$JS.ACK.stream.consumer.1.20.3.1700000000.7"),
+            DeliveryMetadata::parse("$JS.ACK.stream.consumer.1.20.3.1700000000.7"),
             expected
         );
         let with_domain = "$JS.ACK._.ACCOUNT.stream.consumer.1.20.3.1700000000.7";
-        assert_eq!(Place::parse(with_domain), expected);
-        assert_eq!(Place::parse(&format!("{with_domain}.token")), expected);
+        assert_eq!(DeliveryMetadata::parse(with_domain), expected);
+        assert_eq!(
+            DeliveryMetadata::parse(&format!("{with_domain}.token")),
+            expected
+        );
         for other in [
             "",
             "$JS.ACK.",
             "$JS.ACK.a.b.c.d.e.f.g",
             "_INBOX.1.2.3.4.5.6.7.8.9",
         ] {
-            assert_eq!(Place::parse(other), None, "{other}");
+            assert_eq!(DeliveryMetadata::parse(other), None, "{other}");
         }
     }
 

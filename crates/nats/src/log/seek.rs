@@ -1,10 +1,10 @@
-//! From times to positions, and trimming.
+//! Conversion of times to positions, and trimming.
 //!
-//! The server knows when it *stored* a message; the log is asked when an event was *received*. An
-//! event is received before it is stored, so, with clocks that differ by less than
-//! [`CLOCK_MARGIN`], whatever was received at or after a time was stored after that time minus the
-//! margin. From there events are looked at one by one. An event that claims to have been received
-//! further in the server's future than the margin breaks this: its sender's clock is wrong.
+//! The server knows when it *stored* a message, but callers seek by the time at which an event was
+//! *received*. An event is received before it is stored. So, if the clocks differ by less than
+//! [`CLOCK_MARGIN`], every event received at or after a time was stored after that time minus the
+//! margin. From there events are checked one by one. An event with a receive time that is ahead of
+//! the server's clock by more than the margin breaks this rule: the clock of its sender is wrong.
 
 use std::time::Duration;
 
@@ -13,34 +13,34 @@ use model::{Sequence, Timestamp};
 use ports::EventLogError;
 use tokio::time::Instant;
 
-use super::{Failure, JetStreamLog};
+use super::{AttemptError, JetStreamLog};
 
-/// How far the clocks of an ingest and of the NATS server may lie apart.
+/// Maximum difference between the clocks of an ingest and of the NATS server.
 const CLOCK_MARGIN: Duration = Duration::from_secs(300);
-/// Events that one look goes over after the margin; then it stops at a position that lies too
-/// early.
+/// Maximum number of events that one scan checks after the margin; then it stops at a position that
+/// is too early.
 pub(super) const MAX_SCANNED_EVENTS: usize = 10_000;
-/// Events that are read at a time.
+/// Number of events that are read at a time.
 const PAGE_EVENTS: usize = 1000;
-/// The last second of the year 9999, which RFC 3339 can still write.
+/// The last second of the year 9999, the latest that RFC 3339 can represent.
 const LATEST_MILLIS: i64 = 253_402_300_799_000;
 
-/// Where a look ended.
-pub(super) struct Found {
-    /// Everything received at or after the time comes after this position.
+/// The end of a scan.
+pub(super) struct ScanResult {
+    /// Every event received at or after the time is after this position.
     pub(super) position: Sequence,
     /// The next event, if any, was received at or after the time.
     pub(super) exact: bool,
 }
 
 impl JetStreamLog {
-    /// One try to find the position before everything that was received at or after `time`.
-    pub(super) async fn scan_to(
+    /// Makes one attempt to find the position before all events received at or after `time`.
+    pub(super) async fn scan(
         &self,
         time: Timestamp,
         max_events: usize,
-    ) -> Result<Found, Failure> {
-        // First: what is appended while we look comes after it.
+    ) -> Result<ScanResult, AttemptError> {
+        // Read the head first: events appended during the scan are after it.
         let head = self.current_head().await?;
         let millis = time
             .minus(CLOCK_MARGIN)
@@ -56,7 +56,7 @@ impl JetStreamLog {
             scanned += page.events.len();
             for event in page.events {
                 if event.item.facts.received_at >= time {
-                    return Ok(Found {
+                    return Ok(ScanResult {
                         position,
                         exact: true,
                     });
@@ -65,7 +65,7 @@ impl JetStreamLog {
             }
             position = page.through;
             if page.at_head || scanned >= max_events {
-                return Ok(Found {
+                return Ok(ScanResult {
                     position,
                     exact: page.at_head,
                 });
@@ -73,18 +73,18 @@ impl JetStreamLog {
         }
     }
 
-    /// Trims in steps, each with a deadline of its own; stops early, with what it did, when the
-    /// time of one call is over.
+    /// Trims in steps, each with its own deadline; returns early, with the number removed so far,
+    /// when the time of one call is over.
     pub(super) async fn trim_before(&self, time: Timestamp) -> Result<u64, EventLogError> {
         const OP: &str = "trim";
         let until = Instant::now() + self.deadline;
         let mut removed = 0;
         loop {
             let found = self
-                .until_done(OP, || self.scan_to(time, MAX_SCANNED_EVENTS))
+                .retry_until_deadline(OP, || self.scan(time, MAX_SCANNED_EVENTS))
                 .await?;
             removed += self
-                .until_done(OP, || self.purge_through(found.position))
+                .retry_until_deadline(OP, || self.purge_through(found.position))
                 .await?;
             if found.exact || Instant::now() >= until {
                 return Ok(removed);
@@ -92,7 +92,7 @@ impl JetStreamLog {
         }
     }
 
-    async fn purge_through(&self, position: Sequence) -> Result<u64, Failure> {
+    async fn purge_through(&self, position: Sequence) -> Result<u64, AttemptError> {
         if position <= self.current_head().await?.trimmed_through {
             return Ok(0);
         }

@@ -1,4 +1,4 @@
-//! The stream itself: its name, its configuration, its identity, its ends.
+//! The stream itself: its name, its configuration, its identity, its first and last positions.
 
 use std::{fmt::Write, time::Duration};
 
@@ -12,24 +12,26 @@ use ports::{EventLogError, Head, Source};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
 
-use super::{Failure, JetStreamLog};
+use super::{AttemptError, JetStreamLog};
 use crate::{LogConfig, NatsConnection, NatsError, config::RETRY_PAUSE};
 
-/// How long `open` tries; a server that just started needs a moment until JetStream answers.
-const SETUP_PATIENCE: Duration = Duration::from_secs(5);
-/// Pause between two looks at a stream that may be new.
-const SECOND_LOOK: Duration = Duration::from_millis(100);
-/// We use no message ids, so the server needs to remember none; it wants more than zero.
+/// Maximum time that `open` keeps trying; a server that has just started needs a moment until
+/// JetStream answers.
+const SETUP_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause between two checks of a stream that may be new.
+const RECHECK_PAUSE: Duration = Duration::from_millis(100);
+/// The append uses no message ids, so the server need not remember any; it requires a window above
+/// zero.
 const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
 
-/// What the stream and its subjects are called.
+/// The names of the stream and of its subjects.
 #[derive(Clone)]
-pub(super) struct Names {
+pub(super) struct StreamNames {
     pub(super) stream: String,
     subjects: String,
 }
 
-impl Names {
+impl StreamNames {
     pub(super) fn new(connection: &NatsConnection) -> Self {
         Self {
             stream: connection.stream_name("FORGEWIRE_EVENTS"),
@@ -37,14 +39,14 @@ impl Names {
         }
     }
 
-    /// The event's own subject. Ids may hold characters that mean something in a subject, so it is
-    /// 128 bits of their SHA-256: two ids do not meet by chance or by intent.
+    /// The event's own subject. An id may contain characters with a special meaning in a subject,
+    /// so the subject uses 128 bits of its SHA-256: two ids do not collide by chance or by intent.
     pub(super) fn subject(&self, id: &EventId) -> String {
         let digest = Sha256::digest(id.as_str().as_bytes());
         digest[..16]
             .iter()
             .fold(self.subjects.clone(), |mut subject, byte| {
-                // Writing into a string cannot fail.
+                // Writing to a string cannot fail.
                 let _ = write!(subject, "{byte:02x}");
                 subject
             })
@@ -77,8 +79,8 @@ impl Names {
         }
     }
 
-    /// Which log this is. The creation time survives restarts; the name tells apart what was made
-    /// at the same time.
+    /// Identifies the log. The creation time survives restarts; the name distinguishes streams
+    /// created at the same time.
     fn epoch(&self, info: &Info) -> Epoch {
         let mut digest = Sha256::new();
         digest.update(info.created.unix_timestamp_nanos().to_be_bytes());
@@ -92,46 +94,47 @@ impl Names {
     }
 }
 
-/// Makes the stream, or brings it up to date, and says which log it is.
+/// Creates the stream or updates it, and returns its epoch.
 pub(super) async fn set_up(
     context: &Context,
-    names: &Names,
+    names: &StreamNames,
     log: &LogConfig,
 ) -> Result<Epoch, NatsError> {
-    let deadline = Instant::now() + SETUP_PATIENCE;
+    let deadline = Instant::now() + SETUP_TIMEOUT;
     let mut seen = None;
     loop {
         match create_or_update(context, names, log).await {
-            // While a server makes a stream it may tell another time of creation than the stream has
-            // in the end (seen with NATS 2.9): what counts is what it says twice.
+            // While a server creates a stream it may report a creation time that differs from the
+            // final one (observed with NATS 2.9): the epoch counts once it is reported twice.
             Ok(info) => {
                 let epoch = names.epoch(&info);
                 if seen.replace(epoch) == Some(epoch) || Instant::now() >= deadline {
                     return Ok(epoch);
                 }
-                sleep(SECOND_LOOK).await;
+                sleep(RECHECK_PAUSE).await;
             }
-            // Refused: the server would say the same again.
-            Err(Failure::Final(error)) => return Err(names.refused(error)),
-            Err(Failure::Again(error)) if Instant::now() >= deadline => {
+            // Refused: the server would give the same answer again.
+            Err(AttemptError::Final(error)) => return Err(names.refused(error)),
+            Err(AttemptError::Retryable(error)) if Instant::now() >= deadline => {
                 return Err(names.refused(error));
             }
-            Err(Failure::Again(_)) => sleep(RETRY_PAUSE).await,
+            Err(AttemptError::Retryable(_)) => sleep(RETRY_PAUSE).await,
         }
     }
 }
 
 async fn create_or_update(
     context: &Context,
-    names: &Names,
+    names: &StreamNames,
     log: &LogConfig,
-) -> Result<Info, Failure> {
+) -> Result<Info, AttemptError> {
     let wanted = names.config(log);
     let stream = match context.get_stream(&names.stream).await {
         Ok(stream) => stream,
         Err(error) => {
             return match error.kind() {
-                // Several handles may get here at once: making the same stream twice is no error.
+                // Several handles may get here at once: creating the same stream twice is not an
+                // error.
                 GetStreamErrorKind::JetStream(_) => {
                     Ok(context.create_stream(wanted).await?.cached_info().clone())
                 }
@@ -144,22 +147,22 @@ async fn create_or_update(
     if config.max_age == wanted.max_age && config.num_replicas == wanted.num_replicas {
         return Ok(found.clone());
     }
-    // Only what we mean to change: an operator may have set placement or limits.
+    // Change only these settings: an operator may have set placement or limits.
     config.max_age = wanted.max_age;
     config.num_replicas = wanted.num_replicas;
     Ok(context.update_stream(config).await?)
 }
 
 impl JetStreamLog {
-    /// Both ends of the log, as the stream's leader knows them.
-    pub(super) async fn current_head(&self) -> Result<Head, Failure> {
+    /// Both ends of the log, according to the stream's leader.
+    pub(super) async fn current_head(&self) -> Result<Head, AttemptError> {
         let info = self.stream.get_info().await?;
         let epoch = self.names.epoch(&info);
         if epoch != self.epoch {
-            // Somebody deleted the stream and made it anew: our epoch and sequences mean nothing in
-            // it.
-            let source = "the stream was made anew; restart to use it".into();
-            return Err(Failure::Final(EventLogError::Unavailable {
+            // The stream was deleted and recreated: the epoch and the sequences of this handle do
+            // not apply to it.
+            let source = "the stream was deleted and recreated; restart to use it".into();
+            return Err(AttemptError::Final(EventLogError::Unavailable {
                 op: "answer",
                 source,
             }));

@@ -13,16 +13,16 @@ pub(crate) use scripts::MailboxScripts;
 use crate::RedisSessionStore;
 
 #[derive(Debug, thiserror::Error)]
-#[error("the mailbox has an answer or an entry that is not ours")]
-struct NotOurs;
+#[error("the mailbox returned an unexpected answer or holds a foreign entry")]
+struct UnexpectedMailboxAnswer;
 
-/// As in the scripts.
+/// Formats a sequence as the scripts do.
 fn padded(sequence: Sequence) -> String {
     format!("{:020}", sequence.0)
 }
 
-fn not_ours(op: &'static str) -> MailboxError {
-    let source = NotOurs.into();
+fn unexpected_answer(op: &'static str) -> MailboxError {
+    let source = UnexpectedMailboxAnswer.into();
     MailboxError::Corrupt { op, source }
 }
 
@@ -33,7 +33,7 @@ fn number(value: Value) -> Option<u64> {
     }
 }
 
-/// A page from what the script answers: loss, state, more, and then the messages.
+/// Reads a page from the script's answer: loss, state, more, and then the messages.
 fn page(after: Sequence, answer: &mut impl Iterator<Item = Value>) -> Option<MailboxPage> {
     let lost = Sequence(number(answer.next()?)?);
     let state = number(answer.next()?)?;
@@ -59,7 +59,7 @@ fn page(after: Sequence, answer: &mut impl Iterator<Item = Value>) -> Option<Mai
 }
 
 impl RedisSessionStore {
-    /// Runs a script on a session's mailbox; gives what follows the outcome.
+    /// Runs a script on a session's mailbox; returns the values after the outcome.
     async fn in_mailbox(
         &self,
         op: &'static str,
@@ -74,7 +74,7 @@ impl RedisSessionStore {
             Some(0) => Err(MailboxError::Missing),
             Some(1) => Err(MailboxError::Closed),
             Some(2) => Ok(answer),
-            _ => Err(not_ours(op)),
+            _ => Err(unexpected_answer(op)),
         }
     }
 
@@ -86,7 +86,10 @@ impl RedisSessionStore {
         arguments: Vec<Value>,
     ) -> Result<u64, MailboxError> {
         let mut answer = self.in_mailbox(op, script, session, arguments).await?;
-        answer.next().and_then(number).ok_or_else(|| not_ours(op))
+        answer
+            .next()
+            .and_then(number)
+            .ok_or_else(|| unexpected_answer(op))
     }
 }
 
@@ -145,7 +148,7 @@ impl Mailbox for RedisSessionStore {
         ];
         let script = &self.mailbox_scripts.read;
         let mut answer = self.in_mailbox(OP, script, session, arguments).await?;
-        page(after, &mut answer).ok_or_else(|| not_ours(OP))
+        page(after, &mut answer).ok_or_else(|| unexpected_answer(OP))
     }
 
     async fn trim(

@@ -1,18 +1,22 @@
-//! What changes and reads a mailbox: Lua scripts, atomic in the server, all keys in the session's slot.
+//! Lua scripts that change and read a mailbox, atomic in the server, with all keys in the session's
+//! slot.
 //!
-//! `KEYS`, of every script:
-//! 1. the session (a hash; whoever has `revision` lives);
-//! 2. a hash: `last` sequence, `bytes` of payload, `forgotten` (streams that ended up to here may be
-//!    forgotten), and per stream `opened:<stream>` and `lost:<stream>`, the last message removed;
-//! 3. a sorted set of messages by sequence, `<sequence>:<time in ms>:<bytes>:<stream>`: what is oldest;
-//! 4. a sorted set of one score, so ordered by text, `<stream>:<sequence>`: what a stream holds;
+//! `KEYS` of every script:
+//! 1. the session (a hash; a living session has the field `revision`);
+//! 2. a hash: `last` sequence, `bytes` of payload, `forgotten` (streams that ended at or before
+//!    this sequence may be forgotten), and per stream `opened:<stream>` and `lost:<stream>`, the
+//!    last message removed;
+//! 3. a sorted set of messages by sequence, `<sequence>:<time in ms>:<bytes>:<stream>`: finds the
+//!    oldest message;
+//! 4. a sorted set with equal scores, so ordered by text, `<stream>:<sequence>`: the messages of a
+//!    stream;
 //! 5. a hash of payloads by sequence;
-//! 6. a sorted set of streams by their last sequence, those that are open above those that are
-//!    closed, so that its first is the next to forget.
+//! 6. a sorted set of streams by their last sequence, with open streams above closed ones, so that
+//!    the first is the next to be forgotten.
 //!
-//! Sequences in text have twenty digits, so that they sort as numbers do. A stream's id has neither
-//! `:` nor `;`. `ARGV[1]` is the stream. The answer begins with 0 (no such session), 1 (closed), 2
-//! (done) or 3 (something is there that we did not write).
+//! Sequences in text have twenty digits, so that they sort like numbers. A stream id contains
+//! neither `:` nor `;`. `ARGV[1]` is the stream. The answer begins with 0 (no such session), 1
+//! (closed), 2 (done) or 3 (an entry was not written by this crate).
 
 use fred::types::scripts::Script;
 

@@ -1,4 +1,4 @@
-//! A subscriber as the cases use it, and messages that tell themselves apart.
+//! A subscriber for the cases, and messages that can be told apart.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use model::{SessionId, TraceContext};
 use ports::{Bus, BusEvent, BusMessage, Subscription, Topic};
 
-/// How long a message may take; only a case that fails waits so long.
+/// Maximum time for a message to arrive; only a failing case waits this long.
 const ARRIVAL_DEADLINE: Duration = Duration::from_secs(10);
 
 pub(super) fn session_id(name: &str) -> SessionId {
@@ -30,7 +30,7 @@ pub(super) fn message(n: u64) -> BusMessage {
 pub(super) fn number(message: &BusMessage) -> Result<u64> {
     match message {
         BusMessage::StreamTakenOver { stays, .. } => Ok(*stays),
-        other => bail!("nobody published {other:?}"),
+        other => bail!("no case published {other:?}"),
     }
 }
 
@@ -40,7 +40,7 @@ pub(super) async fn send(bus: &dyn Bus, topic: &Topic, n: u64) -> Result<()> {
         .with_context(|| format!("message {n}"))
 }
 
-/// The next thing that a subscriber gets.
+/// The next event that a subscriber gets.
 pub(super) async fn next(subscription: &mut Subscription) -> Result<BusEvent> {
     tokio::time::timeout(ARRIVAL_DEADLINE, subscription.0.next())
         .await
@@ -48,17 +48,17 @@ pub(super) async fn next(subscription: &mut Subscription) -> Result<BusEvent> {
         .context("the subscription has ended")
 }
 
-/// The next message; a gap in its place is an error.
+/// The next message; a gap instead is an error.
 pub(super) async fn next_message(
     subscription: &mut Subscription,
 ) -> Result<(BusMessage, Option<TraceContext>)> {
     match next(subscription).await? {
         BusEvent::Message(message, trace) => Ok((message, trace)),
-        BusEvent::Gap => bail!("a gap, where nothing was lost"),
+        BusEvent::Gap => bail!("a gap although nothing was lost"),
     }
 }
 
-/// The next message's number.
+/// The number of the next message.
 pub(super) async fn next_number(subscription: &mut Subscription) -> Result<u64> {
     number(&next_message(subscription).await?.0)
 }

@@ -1,13 +1,14 @@
-//! What changes a session: Lua scripts, atomic in the server. The first key is the session, the others
-//! are its mailbox (`mailbox::scripts`), which lives and goes with it.
+//! Lua scripts that change a session, atomic in the server. The first key is the session; the
+//! others are its mailbox (`mailbox::scripts`), which has the same lifetime.
 //!
-//! A living session is a hash with `revision`, `session` and the `owner` that it counts for; one that
-//! ended has `ended` alone, for the rest of the session's time to live. Expiry removes either. So whoever asks for `revision`
-//! asks whether the session lives.
+//! A living session is a hash with `revision`, `session` and the `owner` that it counts for; an
+//! ended session has only `ended`, for the rest of its time to live. Expiry removes either. A
+//! session is therefore living exactly if its hash has `revision`.
 
 use fred::types::scripts::Script;
 
-/// `KEYS[1]` session, `ARGV` JSON, milliseconds to live, owner. Answers 1, or 0 if the id is taken.
+/// `KEYS[1]` session, `ARGV` JSON, milliseconds to live, owner. Returns 1, or 0 if the id is in
+/// use.
 const CREATE: &str = r"
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 redis.call('HSET', KEYS[1], 'revision', '1', 'session', ARGV[1], 'owner', ARGV[3])
@@ -16,28 +17,30 @@ redis.call('UNLINK', unpack(KEYS, 2)) -- may outlive an expired session by a mom
 return 1
 ";
 
-/// What says whom the index has to hear of: the owner, if the session has less time left than it had.
-const LIVE: &str = r"
-local function live(ttl)
+/// Sets the time to live. Returns the owner, for the update of the index, if the session now has
+/// less time left than before.
+const SET_TTL: &str = r"
+local function set_ttl(ttl)
   local left = redis.call('PTTL', KEYS[1])
   for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ttl) end
   return tonumber(ttl) < left and redis.call('HGET', KEYS[1], 'owner') or ''
 end
 ";
 
-/// `KEYS[1]` session, `ARGV` expected revision, JSON, milliseconds to live. Answers the outcome (0
-/// missing, 1 conflict, 2 replaced), the revision that is stored now, and what `live` does.
+/// `KEYS[1]` session, `ARGV` expected revision, JSON, milliseconds to live. Returns the outcome (0
+/// missing, 1 conflict, 2 replaced), the revision that is stored now, and the result of `set_ttl`.
 const REPLACE: &str = r"
 local revision = redis.call('HGET', KEYS[1], 'revision')
 if not revision then return {0, '0', ''} end
 if revision ~= ARGV[1] then return {1, revision, ''} end
 redis.call('HSET', KEYS[1], 'session', ARGV[2])
 redis.call('HINCRBY', KEYS[1], 'revision', 1)
-local shortened = live(ARGV[3])
+local shortened = set_ttl(ARGV[3])
 return {2, redis.call('HGET', KEYS[1], 'revision'), shortened}
 ";
 
-/// `KEYS[1]` session. Answers 1 if it lived, and its owner. The time to live stays: it belongs to the key.
+/// `KEYS[1]` session. Returns 1 if the session was living, and its owner. The time to live stays,
+/// because it belongs to the key.
 const END: &str = r"
 if redis.call('HEXISTS', KEYS[1], 'revision') == 0 then return {0, ''} end
 local owner = redis.call('HGET', KEYS[1], 'owner') or ''
@@ -47,27 +50,28 @@ redis.call('UNLINK', unpack(KEYS, 2))
 return {1, owner}
 ";
 
-/// `KEYS[1]` session, `ARGV` milliseconds to live. Answers 1 if it lives, and what `live` does.
+/// `KEYS[1]` session, `ARGV` milliseconds to live. Returns 1 if the session is living, and the
+/// result of `set_ttl`.
 const TOUCH: &str = r"
 if redis.call('HEXISTS', KEYS[1], 'revision') == 0 then return {0, ''} end
-return {1, live(ARGV[1])}
+return {1, set_ttl(ARGV[1])}
 ";
 
 /// The scripts with their digests, computed once.
-pub(crate) struct Scripts {
+pub(crate) struct SessionScripts {
     pub(crate) create: Script,
     pub(crate) replace: Script,
     pub(crate) end: Script,
     pub(crate) touch: Script,
 }
 
-impl Scripts {
+impl SessionScripts {
     pub(crate) fn new() -> Self {
         Self {
             create: Script::from_lua(CREATE),
-            replace: Script::from_lua(format!("{LIVE}{REPLACE}")),
+            replace: Script::from_lua(format!("{SET_TTL}{REPLACE}")),
             end: Script::from_lua(END),
-            touch: Script::from_lua(format!("{LIVE}{TOUCH}")),
+            touch: Script::from_lua(format!("{SET_TTL}{TOUCH}")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Streams, messages and readers as the cases use them.
+//! Streams, messages and readers shared by the cases.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use ports::{MailboxLimits, MailboxPage};
 pub(super) use crate::sessions::ROOMY;
 use crate::{Harness, SessionPorts, SessionStoreFixture, sessions::session};
 
-/// A time to live that no case outlives.
+/// A time to live that exceeds the duration of every case.
 pub(super) const LONG_TTL: Duration = Duration::from_secs(3600);
 
 /// Limits that no case reaches.
@@ -21,7 +21,7 @@ pub(super) const WIDE: MailboxLimits = MailboxLimits {
     max_age: LONG_TTL,
 };
 
-/// A fresh store in which the sessions 0 and 1 live.
+/// A fresh store with living sessions 0 and 1.
 pub(super) async fn fixture(harness: &Arc<dyn Harness>) -> Result<SessionStoreFixture> {
     let fixture = harness.session_store().await?;
     for n in 0..2 {
@@ -56,7 +56,7 @@ pub(super) async fn append(
         .await?)
 }
 
-/// One page of a stream of session 0, with everything checked that holds for every page.
+/// Reads one page of a stream of session 0, and checks the requirements on every page.
 pub(super) async fn page(
     store: &dyn SessionPorts,
     name: &str,
@@ -83,7 +83,7 @@ pub(super) async fn page(
     Ok(page)
 }
 
-/// Everything that a stream of session 0 holds after a position, which lost nothing since.
+/// All messages of a stream of session 0 after a position since which nothing was lost.
 pub(super) async fn rest(
     store: &dyn SessionPorts,
     name: &str,
@@ -94,11 +94,11 @@ pub(super) async fn rest(
         let page = page(store, name, after, 100).await?;
         ensure!(
             page.resumes_after.is_none(),
-            "told a loss after {after}: {page:?}"
+            "reports a loss after {after}: {page:?}"
         );
         ensure!(
             page.at_head || !page.messages.is_empty(),
-            "no way on: {page:?}"
+            "the page makes no progress: {page:?}"
         );
         found.extend(
             page.messages
@@ -112,7 +112,7 @@ pub(super) async fn rest(
     }
 }
 
-/// What a stream of session 0 still holds, whatever was lost.
+/// The messages that a stream of session 0 still holds, regardless of losses.
 pub(super) async fn held(store: &dyn SessionPorts, name: &str) -> Result<Vec<Sequence>> {
     let page = page(store, name, Sequence::START, 1000).await?;
     ensure!(page.at_head, "more than a page: {page:?}");

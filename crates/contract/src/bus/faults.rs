@@ -8,17 +8,17 @@ use futures_util::StreamExt;
 use ports::{BusEvent, Subscription, Topic};
 use tokio::time::Instant;
 
-use super::listener::{next, next_number, number, send, session_topic};
+use super::subscriber::{next, next_number, number, send, session_topic};
 use crate::{BusFixture, Harness};
 
-/// How long a connection may take to come back.
+/// Maximum time for a connection to be re-established.
 const RECONNECT_DEADLINE: Duration = Duration::from_secs(20);
-/// The message that says that there is nothing more to come.
+/// The number of the message that ends a series.
 const LAST: u64 = u64::MAX;
-/// Long, and no message in any version.
+/// Long bytes that are not a message in any version.
 const ZEROS: [u8; 5000] = [0; 5000];
 
-/// Reads up to [`LAST`]: numbers rise by one, except over a gap. Gives the number of gaps.
+/// Reads up to [`LAST`]: numbers rise by one, except across a gap. Returns the number of gaps.
 async fn holes_are_gaps(subscription: &mut Subscription) -> Result<usize> {
     let (mut expected, mut gaps, mut gap_here) = (0, 0, false);
     loop {
@@ -51,10 +51,10 @@ pub(super) async fn who_does_not_read_gets_a_gap_and_stops_nobody(
         let mut quick = bus.subscribe(&topic).await?;
         for n in 0..count {
             send(bus, &topic, n).await?;
-            // Read at once: the quick one loses nothing, whatever the slow one does.
+            // Read immediately: the quick subscriber loses nothing, whatever the slow one does.
             assert_eq!(next_number(&mut quick).await?, n);
         }
-        // The slow one begins to read; the last message comes when it has room again.
+        // The slow subscriber begins to read; the last message arrives once it has room again.
         let reading = tokio::spawn(async move { holes_are_gaps(&mut slow).await });
         while !reading.is_finished() {
             send(bus, &topic, LAST).await?;
@@ -65,7 +65,7 @@ pub(super) async fn who_does_not_read_gets_a_gap_and_stops_nobody(
     Ok(())
 }
 
-/// Publishes until one arrives after a gap: the subscription lives again.
+/// Publishes until a message arrives after a gap, which shows that the subscription works again.
 async fn gap_then_messages(
     fixture: &BusFixture,
     topic: &Topic,
@@ -84,10 +84,10 @@ async fn gap_then_messages(
                 }
             );
         }
-        // While the connection is away, publishing may fail: that is no lie.
+        // Publishing may fail while the connection is down.
         let publish = fixture
             .bus
-            .publish(topic, super::listener::message(n), None);
+            .publish(topic, super::subscriber::message(n), None);
         let _ = tokio::time::timeout(Duration::from_secs(1), publish).await;
         let pause = Duration::from_millis(50);
         while let Ok(event) = tokio::time::timeout(pause, subscription.0.next()).await {
@@ -128,10 +128,10 @@ pub(super) async fn a_lost_connection_is_a_gap_and_then_messages_again(
         };
         gap_then_messages(&fixture, to, subscription).await?;
     }
-    // A subscription made now is as good as any.
+    // A new subscription has to work as well.
     let mut fresh = fixture.bus.subscribe(&Topic::Broadcast).await?;
     send(&*fixture.bus, &Topic::Broadcast, LAST).await?;
-    // A gap may still reach it; only then the message.
+    // A gap may still arrive before the message.
     while matches!(next(&mut fresh).await?, BusEvent::Gap) {}
     fixture.bus.check().await?;
     Ok(())
@@ -150,11 +150,12 @@ pub(super) async fn foreign_bytes_are_counted_and_harm_nothing(
         let before = (foreign.dropped)();
         for (n, bytes) in (0..).zip(hostile) {
             (foreign.inject)(topic.clone(), Bytes::from_static(bytes)).await?;
-            // Others may overtake what another connection injected: wait until it was noticed.
+            // The bus's own messages may overtake bytes injected through another connection: wait
+            // until those were counted.
             let deadline = Instant::now() + Duration::from_secs(10);
             while (foreign.dropped)() < before + n + 1 {
                 if Instant::now() > deadline {
-                    bail!("{} bytes that are not ours were not counted", bytes.len());
+                    bail!("{} foreign bytes were not counted", bytes.len());
                 }
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }

@@ -1,17 +1,17 @@
-//! What lies on the server.
+//! The keys on the server.
 
 use testkit::servers::Redis;
 
-use crate::stage::say;
+use crate::setup::send_command;
 
 /// The keys of the server that match a pattern, with their time to live in milliseconds.
 pub(crate) fn keys(server: &Redis, pattern: &str) -> Vec<(String, i64)> {
-    let answer = say(server, &format!("KEYS {pattern}"));
+    let answer = send_command(server, &format!("KEYS {pattern}"));
     let names = answer.lines().map(str::trim);
     let names = names.filter(|line| line.starts_with("forgewire:"));
     names
         .map(|name| {
-            let left = say(server, &format!("PTTL {name}"));
+            let left = send_command(server, &format!("PTTL {name}"));
             let left = left.trim().trim_start_matches(':').parse().unwrap();
             (name.to_owned(), left)
         })

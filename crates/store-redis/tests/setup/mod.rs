@@ -1,4 +1,4 @@
-//! What the tests of this crate stand on.
+//! Setup shared by the tests of this crate.
 
 use std::{
     io::{Read, Write},
@@ -11,10 +11,10 @@ use ports::{SessionLimits, SessionStore};
 use store_redis::{RedisConfig, RedisSessionStore};
 use testkit::servers::Redis;
 
-/// A time to live that no test outlives.
+/// A time to live that exceeds the duration of every test.
 pub(crate) const TTL: Duration = Duration::from_secs(600);
 
-/// Bounds that no test reaches that is not about them.
+/// Bounds that only the tests about bounds reach.
 pub(crate) const ROOMY: SessionLimits = SessionLimits {
     max_sessions: 1_000_000,
     max_sessions_per_owner: 1_000_000,
@@ -33,7 +33,7 @@ pub(crate) async fn open(server: &Redis) -> RedisSessionStore {
         .unwrap()
 }
 
-/// Waits until the store answers, at most so long.
+/// Waits up to `within` until the store answers.
 pub(crate) async fn recovers(store: &RedisSessionStore, within: Duration) {
     let deadline = Instant::now() + within;
     while let Err(error) = store.check().await {
@@ -42,8 +42,8 @@ pub(crate) async fn recovers(store: &RedisSessionStore, within: Duration) {
     }
 }
 
-/// Says something to the server past the store; gives the answer as text.
-pub(crate) fn say(server: &Redis, command: &str) -> String {
+/// Sends a command to the server directly, bypassing the store; returns the answer as text.
+pub(crate) fn send_command(server: &Redis, command: &str) -> String {
     let mut connection = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
     connection
         .write_all(format!("{command}\r\n").as_bytes())

@@ -1,0 +1,93 @@
+//! The table of held locks.
+
+use std::collections::{BTreeSet, HashMap};
+
+use model::{LockName, Timestamp};
+use parking_lot::Mutex;
+use ports::{LockError, LockToken};
+use tokio::sync::Notify;
+
+/// Maximum number of locks held at the same time; beyond that `acquire` is refused as overloaded.
+const MAX_LOCKS: usize = 65_536;
+
+/// All locks of a store.
+#[derive(Default)]
+pub(crate) struct Locks {
+    pub(crate) table: Mutex<LockTable>,
+    /// Notified when a lock is released, so that waiting `acquire` calls check again.
+    pub(crate) released: Notify,
+}
+
+/// The locks that are held.
+#[derive(Default)]
+pub(crate) struct LockTable {
+    /// Counted over all names, so that the store need not remember released names.
+    last_fence: u64,
+    by_name: HashMap<LockName, Lock>,
+    by_expiry: BTreeSet<(Timestamp, LockName)>,
+}
+
+pub(crate) struct Lock {
+    token: LockToken,
+    expires_at: Timestamp,
+}
+
+impl LockTable {
+    pub(crate) fn forget_expired(&mut self, now: Timestamp) {
+        while self
+            .by_expiry
+            .first()
+            .is_some_and(|(expires_at, _)| *expires_at <= now)
+        {
+            if let Some((_, name)) = self.by_expiry.pop_first() {
+                self.by_name.remove(&name);
+            }
+        }
+    }
+
+    /// Adds a lock under a free name; returns its fencing number.
+    pub(crate) fn take(
+        &mut self,
+        name: &LockName,
+        token: &LockToken,
+        expires_at: Timestamp,
+    ) -> Result<Option<u64>, LockError> {
+        if self.by_name.contains_key(name) {
+            return Ok(None);
+        }
+        if self.by_name.len() >= MAX_LOCKS {
+            let what = "the store already holds its maximum number of locks";
+            return Err(LockError::Overloaded { what });
+        }
+        let token = token.clone();
+        self.by_name
+            .insert(name.clone(), Lock { token, expires_at });
+        self.by_expiry.insert((expires_at, name.clone()));
+        self.last_fence += 1;
+        Ok(Some(self.last_fence))
+    }
+
+    /// Removes the lock if the token holds it.
+    pub(crate) fn remove(&mut self, name: &LockName, token: &LockToken) -> Option<Lock> {
+        self.by_name.get(name).filter(|lock| lock.token == *token)?;
+        let lock = self.by_name.remove(name)?;
+        self.by_expiry.remove(&(lock.expires_at, name.clone()));
+        Some(lock)
+    }
+
+    /// Changes the expiry if the token holds the lock; returns whether it does.
+    pub(crate) fn extend(
+        &mut self,
+        name: &LockName,
+        token: &LockToken,
+        expires_at: Timestamp,
+    ) -> bool {
+        let Some(lock) = self.remove(name, token) else {
+            return false;
+        };
+        self.by_name
+            .insert(name.clone(), Lock { expires_at, ..lock });
+        self.by_expiry.insert((expires_at, name.clone()));
+        true
+    }
+}
