@@ -1,31 +1,33 @@
-//! HTTP/1.1 answers off a socket, line by line, wherever reads happen to be cut: for programs that hold
-//! thousands of streams on one thread. Allocates nothing while reads are cut between lines.
+//! Reads HTTP/1.1 answers from a socket, line by line, for any division into reads: for programs
+//! that hold thousands of streams on one thread. Allocates nothing as long as reads end at line
+//! ends.
 
-/// Longest response head.
+/// Maximum size of a response head.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
-/// What is no HTTP/1.1 answer that can be read on.
+/// Input that is not an HTTP/1.1 answer, or not one that can be read further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
     /// A head of more than 16 KiB.
     #[error("the response head is longer than {MAX_HEAD_BYTES} bytes")]
     HeadTooLong,
-    /// A line longer than the reader allows.
+    /// A line longer than the reader's limit.
     #[error("a line is longer than {0} bytes")]
     LineTooLong(usize),
-    /// A chunk whose size does not fit.
+    /// A chunk with an impossible size.
     #[error("a chunk of impossible size")]
     ChunkTooLong,
 }
 
-/// A part of an answer that is whole.
+/// A complete part of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece<'a> {
-    /// The head, once.
+    /// The head; reported once.
     Head {
         /// In lower case, without the empty line.
         head: &'a str,
-        /// All that was read so far, as it came: of an answer that is refused also the reason.
+        /// All bytes received so far, unchanged: if the answer is a refusal, they include its
+        /// reason.
         read: &'a [u8],
     },
     /// A line of the body, without its line feed.
@@ -36,10 +38,10 @@ pub enum Piece<'a> {
 enum Part {
     Head,
     ChunkSize(usize),
-    /// Past the digits, before the line end.
+    /// After the digits, before the end of the line.
     ChunkExtension(usize),
     Data(usize),
-    /// So many bytes of the line end after the data are still to come.
+    /// Number of bytes still expected of the line end after the data.
     DataEnd(usize),
     /// The body has no chunks: it ends with the connection.
     Raw,
@@ -51,12 +53,12 @@ enum Part {
 pub struct AnswerLines {
     part: Part,
     max_line_bytes: usize,
-    /// What is known of a line, or of the head, that has not ended yet.
+    /// The bytes received so far of a line, or of the head, that is not complete yet.
     rest: Vec<u8>,
 }
 
 impl AnswerLines {
-    /// Before the first byte.
+    /// A reader before the first byte.
     #[must_use]
     pub fn new(max_line_bytes: usize) -> Self {
         Self {
@@ -66,16 +68,16 @@ impl AnswerLines {
         }
     }
 
-    /// The server said that there is no more.
+    /// Whether the server has ended the answer.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.part == Part::Ended
     }
 
-    /// Takes in bytes, and hands out what they complete.
+    /// Takes bytes, and passes the parts that they complete to `take`.
     ///
     /// # Errors
-    /// It is no answer ([`WireError`]), or `take` does not want to go on.
+    /// The bytes are not an answer ([`WireError`]), or `take` returned an error.
     pub fn feed<E: From<WireError>>(
         &mut self,
         mut input: &[u8],

@@ -66,7 +66,7 @@ impl fmt::Display for Node {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a fault that was not applied proves nothing"]
 pub enum Applied {
-    /// It was.
+    /// The fault was applied.
     Done,
     /// This topology has no such part, for this reason: report the scenario as skipped.
     NotApplicable(&'static str),

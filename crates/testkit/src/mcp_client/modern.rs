@@ -1,4 +1,4 @@
-//! The stateless era (2026-07-28): every request carries all that the server needs.
+//! The stateless era (2026-07-28): every request carries everything that the server needs.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -19,7 +19,7 @@ use crate::sse::{SseError, SseStream};
 
 /// The revision without a handshake.
 pub const MODERN_VERSION: &str = "2026-07-28";
-/// How long the server may take to acknowledge a listen request.
+/// Time allowed for the server to acknowledge a listen request.
 const ACKNOWLEDGE_SECONDS: u64 = 5;
 const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 
@@ -68,7 +68,8 @@ impl ModernClient {
         })
     }
 
-    /// The headers that the revision asks for: version, method, and the name where there is one.
+    /// The headers that the revision requires: version, method, and the name for methods that have
+    /// one.
     #[must_use]
     pub fn headers(message: &Value) -> HeaderMap {
         let method = message["method"].as_str().unwrap_or_default();
@@ -107,7 +108,7 @@ impl ModernClient {
         )
     }
 
-    /// Sends a request and gives the whole answer, errors included.
+    /// Sends a request and gives the whole answer, error answers included.
     ///
     /// # Errors
     /// No answer.
@@ -121,7 +122,7 @@ impl ModernClient {
         self.send(base, Self::headers(&message), &message).await
     }
 
-    /// Sends any message with any headers: for tests of what a server must refuse.
+    /// Sends any message with any headers: for tests of messages that a server must refuse.
     ///
     /// # Errors
     /// No answer.
@@ -161,7 +162,8 @@ impl ModernClient {
         Ok(members(&mut result, "tools"))
     }
 
-    /// `tools/call`: the whole result; a tool's own failure has `isError: true` in it.
+    /// `tools/call`: the whole result; a failure of the tool itself is a result with `isError:
+    /// true`.
     ///
     /// # Errors
     /// No answer, or a JSON-RPC error.
@@ -239,7 +241,7 @@ pub struct ListenStream {
 }
 
 impl ListenStream {
-    /// What the server said it would send.
+    /// The filter that the server acknowledged.
     #[must_use]
     pub fn honoured(&self) -> &Value {
         &self.honoured
@@ -248,7 +250,7 @@ impl ListenStream {
     /// The next message: a notification, or the final result when the server ends gracefully.
     ///
     /// # Errors
-    /// Nothing came within `within`, or the stream ended.
+    /// No message arrived within `within`, or the stream ended.
     pub async fn next(&mut self, within: Duration) -> Result<Notification, SseError> {
         wire::next_message(&mut self.stream, within).await
     }

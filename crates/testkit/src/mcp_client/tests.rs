@@ -1,4 +1,4 @@
-//! The client against a server that answers as the specification says, in the least way.
+//! The client against a server that implements the minimum of the specification.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! JSON-RPC over HTTP: one request out, one answer in, as JSON or as an event stream.
+//! JSON-RPC over HTTP: sends one request and reads one answer, as JSON or as an event stream.
 
 use std::time::Duration;
 
@@ -9,40 +9,40 @@ use tokio::time::timeout;
 use super::MCP_PATH;
 use crate::sse::{SseError, SseStream, content_type};
 
-/// How long one call may take, answer included.
+/// Time allowed for one call, including the answer.
 const CALL_SECONDS: u64 = 15;
 
-/// What can go wrong with a call.
+/// Errors of a call.
 #[derive(Debug, thiserror::Error)]
 pub enum McpError {
     /// No connection, or it broke.
     #[error("{method} to {url} failed")]
     Transport {
-        /// The JSON-RPC method, or the HTTP method where there is none.
+        /// The JSON-RPC method, or the HTTP method if there is none.
         method: String,
         /// The endpoint.
         url: String,
-        /// Why.
+        /// Cause.
         #[source]
         source: reqwest::Error,
     },
-    /// The stream that carried or should carry the answer failed.
+    /// The stream that carried the answer, or should have carried it, failed.
     #[error("{method}: the answer's event stream failed")]
     Stream {
         /// The JSON-RPC method.
         method: String,
-        /// Why.
+        /// Cause.
         #[source]
         source: Box<SseError>,
     },
-    /// No whole answer in time.
+    /// No complete answer in time.
     #[error("{method} to {url} was not answered within {within:?}")]
     Deadline {
         /// The JSON-RPC method.
         method: String,
         /// The endpoint.
         url: String,
-        /// How long we waited.
+        /// Time allowed for the answer.
         within: Duration,
     },
     /// A JSON-RPC error.
@@ -62,7 +62,7 @@ pub enum McpError {
     /// An answer that is neither a result nor a JSON-RPC error.
     #[error("{method} was answered with HTTP {status} and no JSON-RPC answer: {body}")]
     Http {
-        /// The JSON-RPC method, or the HTTP method where there is none.
+        /// The JSON-RPC method, or the HTTP method if there is none.
         method: String,
         /// HTTP status.
         status: u16,
@@ -105,7 +105,7 @@ impl McpError {
 /// A JSON-RPC message from the server, with the id of its frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notification {
-    /// The SSE id: where to resume after this message.
+    /// The SSE id: the position to resume after this message.
     pub id: Option<String>,
     /// The whole message.
     pub message: Value,
@@ -125,18 +125,18 @@ impl Notification {
     }
 }
 
-/// An answer as it came.
+/// An answer as it was received.
 #[derive(Debug, Clone)]
 pub struct Reply {
     /// HTTP status.
     pub status: u16,
     /// HTTP headers.
     pub headers: HeaderMap,
-    /// The JSON-RPC response, or whatever the body was; null if it was empty.
+    /// The JSON-RPC response, or the body if it is something else; null if it was empty.
     pub body: Value,
-    /// What came before the response on the same stream.
+    /// The messages before the response on the same stream.
     pub before: Vec<Notification>,
-    /// Whether the answer came as an event stream.
+    /// Whether the answer was an event stream.
     pub streamed: bool,
 }
 
@@ -144,7 +144,7 @@ impl Reply {
     /// The result.
     ///
     /// # Errors
-    /// It is a JSON-RPC error, or no JSON-RPC answer at all.
+    /// The answer is a JSON-RPC error, or not a JSON-RPC answer.
     pub fn into_result(mut self, method: &str) -> Result<Value, McpError> {
         let (method, status) = (method.to_owned(), self.status);
         if let Some(error) = self.body.get("error").filter(|e| e["code"].is_i64()) {
@@ -213,7 +213,7 @@ pub(super) async fn call(
     }
 }
 
-/// POSTs one message and gives the answer unread.
+/// POSTs one message and gives the answer with its body unread.
 pub(super) async fn post(
     http: &reqwest::Client,
     base: &Url,
@@ -263,7 +263,7 @@ async fn read_stream(response: Response, method: &str, id: &Value) -> Result<Rep
     let mut stream = SseStream::from_response(response).await.map_err(failed)?;
     let mut before = Vec::new();
     loop {
-        // The caller's deadline is over all of this; the one per frame only has to be longer.
+        // The caller's deadline covers all of this; the one per frame only has to be longer.
         let frame = stream
             .next_event(Duration::from_secs(2 * CALL_SECONDS))
             .await
