@@ -1,11 +1,11 @@
-//! The one way in which this crate makes HTTP clients.
+//! The only place where this crate creates HTTP clients.
 
 use std::time::Duration;
 
-/// How long a TCP connect may take: everything runs on this machine or near it.
+/// Time allowed for a TCP connect: all servers run on this machine or near it.
 const CONNECT_SECONDS: u64 = 2;
 
-/// A client without proxies: what the environment says about proxies must not catch loopback calls.
+/// A client without proxies: proxy settings in the environment must not affect loopback calls.
 pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::builder()
         .no_proxy()

@@ -1,12 +1,13 @@
-//! The books of a run: what was sent and acknowledged, and what each client received.
+//! The ledger of a run: the events that were sent and acknowledged, and the events that each client
+//! received.
 //!
-//! The books balance when every client has every acknowledged event exactly once, nothing that was
-//! never sent, and the events of one resource in the order in which they happened. "Happened
-//! before" is taken strictly: event A precedes B when A was acknowledged before B was sent. Two
-//! deliveries in flight at the same time may arrive in either order.
+//! The ledger balances when every client has every acknowledged event exactly once, no event that
+//! was never sent, and the events of one resource in the order in which they happened. "Happened
+//! before" is strict: event A precedes B if A was acknowledged before B was sent. Two deliveries in
+//! flight at the same time may arrive in either order.
 //!
-//! An event that was sent and not acknowledged may arrive or not: the sender died between the
-//! store's commit and its answer.
+//! An event that was sent and not acknowledged may or may not arrive: the sender may have died
+//! between the store's commit and its answer.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,10 +15,10 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// How many examples of one kind of difference a report lists.
+/// Number of examples that a report lists for each kind of difference.
 const SHOWN: usize = 10;
 
-/// One event in the books.
+/// One event in the ledger.
 #[derive(Debug, Clone)]
 struct Entry {
     resource: String,
@@ -46,26 +47,27 @@ impl Books {
     }
 }
 
-/// The books. Share it by reference or in an `Arc`; every method takes `&self`.
+/// The ledger of a run. Share it by reference or in an `Arc`; every method takes `&self`.
 #[derive(Debug, Default)]
 pub struct Ledger {
     books: Mutex<Books>,
 }
 
 impl Ledger {
-    /// Empty books.
+    /// An empty ledger.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
-        // A panicking test thread leaves whole entries behind, never half ones.
+        // A panicking test thread leaves complete entries behind, never partial ones.
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An event is about to be sent. Call it before the request leaves. `label` is for people, for
-    /// instance `issues.labeled #7`. A second call for the same id (a redelivery) changes nothing.
+    /// Records that an event is about to be sent. Call it before the request is sent. `label` is
+    /// for human readers, for instance `issues.labeled #7`. A second call for the same id (a
+    /// redelivery) changes nothing.
     pub fn sending(&self, event_id: &str, resource_id: &str, label: &str) {
         let mut books = self.books();
         let sent_at = books.tick();
@@ -80,7 +82,7 @@ impl Ledger {
             });
     }
 
-    /// A delivery of the fake GitHub is about to be sent: its event's id is the GUID.
+    /// Records that a delivery of the fake GitHub is about to be sent: the event's id is the GUID.
     pub fn sending_delivery(&self, delivery: &crate::fake_github::Delivery) {
         if let Some(expected) = &delivery.expected {
             let number = expected
@@ -92,8 +94,8 @@ impl Ledger {
         }
     }
 
-    /// The receiver took responsibility for an event. Call it after the answer has arrived. An
-    /// acknowledged event that was never booked as sent counts as sent now.
+    /// Records that the receiver took responsibility for an event. Call it after the answer has
+    /// arrived. An acknowledged event that was never recorded as sent counts as sent now.
     pub fn acknowledged(&self, event_id: &str) {
         let mut books = self.books();
         let now = books.tick();
@@ -109,8 +111,8 @@ impl Ledger {
         entry.acknowledged_at.get_or_insert(now);
     }
 
-    /// A client is there from now on: it owes nothing that was acknowledged before. Without this
-    /// call a client owes everything. A second call changes nothing.
+    /// Records that a client joined: events acknowledged before this call are not owed to it. A
+    /// client without this call is owed all events. A second call changes nothing.
     pub fn joined(&self, client: &str) {
         let mut books = self.books();
         let joined_at = books.tick();
@@ -123,7 +125,7 @@ impl Ledger {
             });
     }
 
-    /// A client received an event.
+    /// Records that a client received an event.
     pub fn received(&self, client: &str, event_id: &str) {
         let mut books = self.books();
         books
@@ -134,7 +136,7 @@ impl Ledger {
             .push(event_id.to_owned());
     }
 
-    /// How many events were acknowledged.
+    /// Number of events that were acknowledged.
     #[must_use]
     pub fn acknowledged_count(&self) -> usize {
         self.books()
@@ -144,8 +146,8 @@ impl Ledger {
             .count()
     }
 
-    /// The acknowledged events that the client owes and does not have yet, in the order of their
-    /// acknowledgement; for waiting until the books can be closed.
+    /// The acknowledged events that are owed to the client and have not arrived yet, in the order
+    /// of their acknowledgement; for waiting until the ledger can be balanced.
     #[must_use]
     pub fn outstanding(&self, client: &str) -> Vec<String> {
         let books = self.books();
@@ -153,7 +155,7 @@ impl Ledger {
         missing(&books, books.clients.get(client).unwrap_or(&empty))
     }
 
-    /// Whether every one of these clients has all that it owes.
+    /// Whether each of these clients has received all events owed to it.
     #[must_use]
     pub fn is_settled(&self, clients: &[&str]) -> bool {
         clients
@@ -161,10 +163,10 @@ impl Ledger {
             .all(|client| self.outstanding(client).is_empty())
     }
 
-    /// Closes the books: every client that joined or received something is checked.
+    /// Balances the ledger: checks every client that joined or received an event.
     ///
     /// # Errors
-    /// All differences, by client, in words.
+    /// All differences, by client, as readable text.
     pub fn balance(&self) -> Result<(), Imbalance> {
         let books = self.books();
         let accounts: Vec<Account> = books
@@ -189,18 +191,18 @@ impl Ledger {
     }
 }
 
-/// What is wrong with one client's account; each line names an event.
+/// The differences of one client's account; each line names an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// The client.
+    /// Name of the client.
     pub client: String,
-    /// How many events it received.
+    /// Number of events it received.
     pub received: usize,
     /// Acknowledged, and not received.
     pub missing: Vec<String>,
     /// Received more than once.
     pub duplicates: Vec<String>,
-    /// Received, and never sent by anybody.
+    /// Received, and never sent.
     pub unknown: Vec<String>,
     /// Received after a later event of the same resource.
     pub out_of_order: Vec<String>,
@@ -219,14 +221,14 @@ impl Account {
     }
 }
 
-/// Acknowledged and delivered differ.
+/// The acknowledged and the delivered events differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Imbalance {
-    /// How many events were sent.
+    /// Number of events that were sent.
     pub sent: usize,
-    /// How many of them were acknowledged.
+    /// Number of them that were acknowledged.
     pub acknowledged: usize,
-    /// The clients whose accounts are wrong.
+    /// The clients whose accounts do not balance.
     pub accounts: Vec<Account>,
 }
 
@@ -307,7 +309,7 @@ fn audit(books: &Books, name: &str, client: &Client) -> Account {
         out_of_order: Vec::new(),
     };
     let mut positions: HashMap<&str, usize> = HashMap::new();
-    // Per resource, the latest-sent event among those received so far.
+    // Per resource, the event that was sent last among those received so far.
     let mut latest: HashMap<&str, (u64, &str)> = HashMap::new();
     for (position, id) in client.received.iter().enumerate() {
         let Some(entry) = books.events.get(id) else {
@@ -398,7 +400,7 @@ mod tests {
         send(&ledger, "a", "r");
         send(&ledger, "b", "r");
         send(&ledger, "other", "q");
-        // Two in flight at once: no order between them.
+        // Two in flight at once: their order is not defined.
         ledger.sending("p1", "p", "");
         ledger.sending("p2", "p", "");
         ledger.acknowledged("p1");

@@ -1,13 +1,13 @@
-//! Fake GitHub, real servers on free ports, a cluster of processes, an SSE client: what the
-//! whole-system scenarios, the benchmark, `make cluster` and `forgewire demo` are made of.
+//! Fake GitHub, real servers on free ports, a cluster of processes, an SSE client: the building
+//! blocks of the whole-system scenarios, the benchmark, `make cluster` and `forgewire demo`.
 //!
-//! | module | gives |
+//! | module | content |
 //! | --- | --- |
 //! | [`fake_github`] | signed deliveries that tell a plausible story, and a sender over real HTTP |
 //! | [`sse`] | a parser of event streams and a client that resumes |
-//! | [`wire`] | HTTP answers off a socket, for thousands of streams on one thread |
-//! | [`mcp_client`] | a small MCP client of both eras that can hop between edges |
-//! | [`ledger`] | acknowledged = delivered, once, in order per resource; else a readable reason |
+//! | [`wire`] | a reader of HTTP answers from a socket, for thousands of streams on one thread |
+//! | [`mcp_client`] | a small MCP client of both eras that can switch edges with every call |
+//! | [`ledger`] | acknowledged = delivered, once, in order per resource; otherwise a readable reason |
 //! | `process` | a child process: logs in files, ready line, SIGTERM, `kill -9`, restart |
 //! | `cluster` | the processes of `deploy/cluster.toml`, and `System` for the scenarios |
 //! | `servers` | single NATS and Redis servers for contract suites |

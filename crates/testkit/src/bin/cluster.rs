@@ -15,16 +15,16 @@ use testkit::{
 #[derive(Debug, Parser)]
 #[command(name = "cluster")]
 struct Arguments {
-    /// Folder for logs and data; kept at the end. Without it: a temporary one.
+    /// Folder for logs and data; kept at the end. Default: a temporary folder.
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// Another process file.
+    /// Use another process file.
     #[arg(long)]
     file: Option<PathBuf>,
-    /// How many edges.
+    /// Number of edges.
     #[arg(long)]
     edges: Option<usize>,
-    /// How many ingests.
+    /// Number of ingests.
     #[arg(long)]
     ingests: Option<usize>,
     /// Print the addresses as one JSON line on standard output; progress goes to standard error.
@@ -37,7 +37,7 @@ async fn main() -> ExitCode {
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Not `Debug`: a newcomer wants the sentence, not a backtrace.
+            // Not `Debug`: a newcomer needs one sentence, not a backtrace.
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
@@ -89,7 +89,8 @@ async fn run(arguments: Arguments) -> Result<()> {
     cluster.stop(|name| eprintln!("{name:<10} stopped")).await
 }
 
-/// Resolves at the first Ctrl-C or SIGTERM. Listens from now on.
+/// Resolves at the first Ctrl-C or SIGTERM. Signals are caught from the call on, not from the first
+/// poll.
 fn stop_signal() -> Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;

@@ -1,4 +1,5 @@
-//! The process file: what runs, in which order (`deploy/cluster.toml` documents the format).
+//! The process file: the processes to run and their order (`deploy/cluster.toml` documents the
+//! format).
 
 use std::collections::BTreeMap;
 
@@ -21,11 +22,11 @@ pub(super) struct ProcessFile {
 #[serde(deny_unknown_fields)]
 pub(super) struct Spec {
     pub(super) name: String,
-    /// How many; none means one without a number in its name.
+    /// Number of instances; `None` means one, without a number in its name.
     pub(super) replicas: Option<usize>,
     pub(super) role: Option<String>,
     pub(super) command: Option<Vec<String>>,
-    /// File in the process's folder ← template beside the process file.
+    /// Files to write: file in the process's folder ← template beside the process file.
     #[serde(default)]
     pub(super) templates: BTreeMap<String, String>,
     #[serde(default)]
@@ -35,21 +36,21 @@ pub(super) struct Spec {
     pub(super) ready: Probe,
 }
 
-/// How we see that a process is ready.
+/// The check that tells when a process is ready.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Probe {
-    /// It accepts connections at `host:port`.
+    /// The process accepts connections at `host:port`.
     Tcp(String),
-    /// It answers a line that we send to `address` with exactly the line `expect`.
+    /// Sent a line at `address`, the process answers with exactly the line `expect`.
     Ask {
         address: String,
         say: String,
         expect: String,
     },
-    /// It answers GET on this URL with 2xx.
+    /// The process answers GET on this URL with 2xx.
     Http(String),
-    /// It prints forgewire's ready line.
+    /// The process prints forgewire's ready line.
     ReadyLine,
 }
 
@@ -77,7 +78,7 @@ impl ProcessFile {
         Ok(file)
     }
 
-    /// The processes in waves: each needs only what earlier waves hold.
+    /// The processes in waves: each process depends only on processes of earlier waves.
     pub(super) fn waves(&self) -> Result<Vec<Vec<&Spec>>> {
         let mut waves: Vec<Vec<&Spec>> = Vec::new();
         let mut waiting: Vec<&Spec> = self.process.iter().collect();
@@ -100,7 +101,7 @@ impl ProcessFile {
 }
 
 impl Spec {
-    /// The names of its processes: `edge-1`, `edge-2`, … or its own.
+    /// The names of its instances: `edge-1`, `edge-2`, …, or just its own name.
     pub(super) fn instances(&self) -> Vec<String> {
         match self.replicas {
             None => vec![self.name.clone()],
@@ -108,7 +109,7 @@ impl Spec {
         }
     }
 
-    /// Program and arguments, placeholders unfilled.
+    /// Program and arguments, placeholders not yet filled.
     pub(super) fn command(&self) -> Vec<String> {
         match (&self.command, &self.role) {
             (Some(command), _) => command.clone(),
@@ -119,7 +120,7 @@ impl Spec {
         }
     }
 
-    /// Whether it runs our binary.
+    /// Whether it runs the forgewire binary.
     pub(super) fn is_forgewire(&self) -> bool {
         self.command()
             .first()

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use super::ports::Ports;
 
-/// What placeholders stand for.
+/// The values that placeholders stand for.
 #[derive(Debug)]
 pub(super) struct Filler {
     pub(super) dir: PathBuf,
@@ -21,7 +21,7 @@ impl Filler {
         self.dir.join(name)
     }
 
-    /// Fills one value of the process `name`.
+    /// Fills one value for the process `name`.
     pub(super) fn fill(&mut self, text: &str, name: &str) -> Result<String> {
         let text = text.replace("{name}", name);
         let mut filled = String::with_capacity(text.len());
@@ -39,7 +39,8 @@ impl Filler {
                     rest = &rest[key.len() + 2..];
                 }
                 None => {
-                    // A brace of the format itself, for instance of NATS's configuration.
+                    // A brace that belongs to the file's own format, for instance NATS's
+                    // configuration.
                     filled.push('{');
                     rest = &rest[1..];
                 }
@@ -90,7 +91,7 @@ impl Filler {
             ),
             _ => match key.strip_prefix("port:") {
                 Some(port) => Ok(self.ports.of(port)?.to_string()),
-                None => bail!("{{{key}}} is no placeholder; see the top of deploy/cluster.toml"),
+                None => bail!("{{{key}}} is not a placeholder; see the top of deploy/cluster.toml"),
             },
         }
     }
@@ -128,7 +129,10 @@ mod tests {
             format!("a {{ x }} /d/edge-2:{admin} [\"s3\"] {{\n}}")
         );
         let unknown = filler.fill("{prot:x}", "a").unwrap_err().to_string();
-        assert!(unknown.contains("{prot:x} is no placeholder"), "{unknown}");
+        assert!(
+            unknown.contains("{prot:x} is not a placeholder"),
+            "{unknown}"
+        );
         let no_binary = filler.fill("{bin}", "a").unwrap_err().to_string();
         assert!(
             no_binary.contains("cargo build -p forgewire"),

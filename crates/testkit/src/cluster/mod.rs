@@ -1,7 +1,7 @@
 //! A cluster of real processes on this machine, from a process file.
 //!
-//! [`System`] is what scenarios use: the same calls on one embedded process and on the whole
-//! cluster. [`Cluster`] is one floor below: processes by name.
+//! Scenarios use [`System`]: the same calls on one embedded process and on the whole cluster.
+//! [`Cluster`] is one level below: processes by name.
 
 mod file;
 mod fill;
@@ -33,9 +33,9 @@ pub use system::{Applied, Kind, Node, System};
 
 use crate::process::{Process, Recipe};
 
-/// How long a process may take to end after SIGTERM.
+/// Time allowed for a process to end after SIGTERM.
 const STOP_SECONDS: u64 = 10;
-/// How long one readiness probe may take.
+/// Time allowed for one readiness probe.
 const PROBE_MILLIS: u64 = 500;
 
 /// The processes of one process file. Dropping it kills them; [`Cluster::stop`] ends them in order.
@@ -44,7 +44,7 @@ pub struct Cluster {
     members: Vec<Member>,
     filler: Filler,
     start_deadline: Duration,
-    /// Removes the folder at the end, if it is ours.
+    /// Removes the folder at the end, if it is a temporary one.
     temporary: Option<tempfile::TempDir>,
 }
 
@@ -58,20 +58,21 @@ struct Member {
 /// A process that became ready.
 #[derive(Debug, Clone)]
 pub struct Started {
-    /// Its name.
+    /// Name of the process.
     pub name: String,
-    /// Where it listens: the port of its name, if the file gives one that name.
+    /// The port it listens on: the one with the process's name, if the process file has such a
+    /// port.
     pub port: Option<u16>,
-    /// How long it took.
+    /// Time from the start of the process until it was ready.
     pub elapsed: Duration,
 }
 
 impl Cluster {
-    /// Starts everything, wave by wave, and waits until it is ready.
+    /// Starts everything, wave by wave, and waits until all processes are ready.
     ///
     /// # Errors
-    /// A program is missing, a process ends or is not ready within the plan's deadline; with the
-    /// last lines of its logs.
+    /// A program is missing, a process ends, or a process is not ready within the plan's deadline;
+    /// the error quotes the last lines of the logs.
     pub async fn start(plan: Plan, mut progress: impl FnMut(&Started)) -> Result<Self> {
         let (dir, temporary) = match plan.dir.clone() {
             Some(dir) => {
@@ -142,7 +143,7 @@ impl Cluster {
         }
         ensure!(!command.is_empty(), "{name}: the command is empty");
         if let Some(limit) = plan.descriptors.filter(|_| spec.is_forgewire()) {
-            // Both limits: with the soft one alone the process would help itself.
+            // Sets both limits: a process could raise a soft limit on its own.
             let within = format!("ulimit -n {limit} && exec \"$0\" \"$@\"");
             command.splice(0..0, ["sh".to_owned(), "-c".to_owned(), within]);
         }
@@ -241,10 +242,15 @@ impl Cluster {
             .members
             .iter()
             .position(|member| member.process.name() == name);
-        found.with_context(|| format!("there is no process {name:?}; there are {:?}", self.names()))
+        found.with_context(|| {
+            format!(
+                "there is no process {name:?}; the processes are {:?}",
+                self.names()
+            )
+        })
     }
 
-    /// The names of all processes, in the order in which they started.
+    /// The names of all processes, in start order.
     #[must_use]
     pub fn names(&self) -> Vec<&str> {
         self.members
@@ -256,34 +262,35 @@ impl Cluster {
     /// A process by name, for signals and logs.
     ///
     /// # Errors
-    /// There is none of that name.
+    /// No process has this name.
     pub fn process(&mut self, name: &str) -> Result<&mut Process> {
         let at = self.find(name)?;
         Ok(&mut self.members[at].process)
     }
 
-    /// `kill -9`; returns when it is gone.
+    /// Sends SIGKILL and returns when the process is gone.
     ///
     /// # Errors
-    /// There is none of that name.
+    /// No process has this name.
     pub fn kill(&mut self, name: &str) -> Result<()> {
         self.process(name)?.kill()
     }
 
-    /// Kills it if it runs, starts it on the same ports and data, and waits until it is ready.
+    /// Kills the process if it runs, starts it on the same ports and data, and waits until it is
+    /// ready.
     ///
     /// # Errors
-    /// There is none of that name, or it does not become ready in time.
+    /// No process has this name, or it does not become ready in time.
     pub async fn restart(&mut self, name: &str) -> Result<()> {
         let at = self.find(name)?;
         self.members[at].process.restart()?;
         self.await_ready(at).await
     }
 
-    /// SIGTERM, then waits for its orderly end within ten seconds.
+    /// Sends SIGTERM and waits up to ten seconds for an orderly end.
     ///
     /// # Errors
-    /// There is none of that name, it does not run, it had to be killed, or it ended with an error.
+    /// No process has this name, it is not running, it had to be killed, or it ended with an error.
     pub async fn terminate(&mut self, name: &str) -> Result<()> {
         let process = self.process(name)?;
         let status = process.terminate(Duration::from_secs(STOP_SECONDS)).await?;
@@ -301,7 +308,7 @@ impl Cluster {
         self.filler.ports.get(name)
     }
 
-    /// `http://127.0.0.1:<port>` of that name.
+    /// `http://127.0.0.1:<port>` with the port of that name.
     ///
     /// # Errors
     /// The process file has no port of that name.
@@ -342,13 +349,13 @@ impl Cluster {
     /// Stops everything in order, last wave first: SIGTERM, ten seconds, then `kill -9`.
     ///
     /// # Errors
-    /// Something had to be killed; everything is down all the same.
+    /// A process had to be killed; all processes have ended even then.
     pub async fn stop(mut self, mut progress: impl FnMut(&str)) -> Result<()> {
         let mut first_error = None;
         for wave in (0..=self.members.iter().map(|m| m.wave).max().unwrap_or(0)).rev() {
             let of_wave = |member: &&mut Member| member.wave == wave;
-            // The whole wave gets the signal first: drains run side by side. One that is down
-            // already is passed over.
+            // The whole wave gets the signal first, so that the drains run side by side. Processes
+            // that have already ended are skipped.
             let running: Vec<&mut Process> = self
                 .members
                 .iter_mut()
@@ -381,7 +388,7 @@ impl Drop for Cluster {
                 );
             }
         }
-        // Clients first, servers last: otherwise the logs end in a storm of lost connections.
+        // Clients first, servers last: otherwise the logs end in a flood of lost connections.
         while self.members.pop().is_some() {}
     }
 }
@@ -400,7 +407,7 @@ async fn ask(address: &str, say: &str) -> std::io::Result<String> {
     Ok(answer.trim_end().to_owned())
 }
 
-/// Debian keeps servers in `/usr/sbin`, which is not in everybody's `PATH`.
+/// Debian keeps servers in `/usr/sbin`, which is not in every user's `PATH`.
 fn find_program(name: &str) -> PathBuf {
     let system = Path::new("/usr/sbin").join(name);
     let on_path = std::env::var_os("PATH")

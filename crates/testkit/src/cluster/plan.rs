@@ -1,4 +1,4 @@
-//! What to start, and where.
+//! The plan of a cluster: what to start, and where.
 
 use std::{
     collections::BTreeMap,
@@ -11,27 +11,30 @@ use anyhow::{Context, Result};
 
 use super::file::ProcessFile;
 
-/// How long one process may take until it is ready. Debug builds on a busy machine are slow.
+/// Time allowed for one process to become ready. Debug builds on a busy machine are slow.
 const START_SECONDS: u64 = 30;
 
-/// What to start, and where. Make one with [`Plan::cluster`] or [`Plan::embedded`], then adjust it.
+/// The processes to start, and where. Create one with [`Plan::cluster`] or [`Plan::embedded`], then
+/// adjust it.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub(super) file: ProcessFile,
     pub(super) templates: PathBuf,
-    /// The folder for logs and data; none takes a temporary one, which goes away unless the test
-    /// panics.
+    /// The folder for logs and data; `None` takes a temporary folder, which is removed unless the
+    /// test panics.
     pub dir: Option<PathBuf>,
     /// The webhook secret.
     pub secret: String,
-    /// More environment for every process that runs forgewire; wins over the file's.
+    /// Additional environment for every process that runs forgewire; takes precedence over the
+    /// file's.
     pub env: BTreeMap<String, String>,
-    /// The limit of file descriptors, soft and hard, of every process that runs forgewire; none leaves
-    /// them ours.
+    /// The limit of file descriptors, soft and hard, for every process that runs forgewire; `None`
+    /// keeps the limit of the calling process.
     pub descriptors: Option<u32>,
-    /// Whether Ctrl-C on the terminal reaches only us, so that we stop the processes in order.
+    /// Whether Ctrl-C on the terminal reaches only the calling process, which then stops the others
+    /// in order.
     pub own_groups: bool,
-    /// How long one process may take until it is ready.
+    /// Time allowed for one process to become ready.
     pub start_deadline: Duration,
 }
 
@@ -39,7 +42,7 @@ impl Plan {
     /// The cluster of `deploy/cluster.toml`.
     ///
     /// # Errors
-    /// The file cannot be read or is wrong.
+    /// The file cannot be read or is invalid.
     pub fn cluster() -> Result<Self> {
         Self::read(&workspace().join("deploy/cluster.toml"))
     }
@@ -52,10 +55,10 @@ impl Plan {
         Self::parse(include_str!("embedded.toml"), workspace())
     }
 
-    /// A process file of one's own; templates are looked for beside it.
+    /// A plan from the process file at `path`; templates are looked up beside it.
     ///
     /// # Errors
-    /// The file cannot be read or is wrong.
+    /// The file cannot be read or is invalid.
     pub fn read(path: &Path) -> Result<Self> {
         let what = || format!("cannot read the process file {}", path.display());
         let text = fs::read_to_string(path).with_context(what)?;
@@ -76,21 +79,21 @@ impl Plan {
         })
     }
 
-    /// With one more environment variable for every process that runs forgewire.
+    /// Adds one environment variable for every process that runs forgewire.
     #[must_use]
     pub fn with_env(mut self, name: &str, value: &str) -> Self {
         self.env.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// With so many file descriptors for every process that runs forgewire.
+    /// Sets the limit of file descriptors for every process that runs forgewire.
     #[must_use]
     pub fn with_descriptors(mut self, limit: u32) -> Self {
         self.descriptors = Some(limit);
         self
     }
 
-    /// With another number of replicas of one kind of process, at least one.
+    /// Sets the number of replicas of one kind of process, at least one.
     #[must_use]
     pub fn with_replicas(mut self, name: &str, count: usize) -> Self {
         for spec in self
@@ -104,7 +107,7 @@ impl Plan {
         self
     }
 
-    /// Without the processes of these names, and without waiting for them.
+    /// Leaves out the processes of these names, also as dependencies of others.
     #[must_use]
     pub fn without(mut self, names: &[&str]) -> Self {
         let is_named = |name: &String| names.contains(&name.as_str());
@@ -123,8 +126,8 @@ pub fn workspace() -> PathBuf {
     crates.canonicalize().unwrap_or(crates)
 }
 
-/// The forgewire binary: `FORGEWIRE_BIN`, else the newer of the debug and release builds in the
-/// target folder; none if there is no build.
+/// The forgewire binary: `FORGEWIRE_BIN`, otherwise the newer of the debug and release builds in
+/// the target folder; `None` if there is no build.
 #[must_use]
 pub fn forgewire_binary() -> Option<PathBuf> {
     if let Some(path) = env::var_os("FORGEWIRE_BIN") {

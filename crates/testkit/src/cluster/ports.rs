@@ -1,4 +1,4 @@
-//! Ports that stay ours: also while the process that listened on one is dead.
+//! Ports that stay reserved for one cluster, also while the process that listened on one is dead.
 
 use std::{
     collections::BTreeMap,
@@ -8,13 +8,14 @@ use std::{
 use anyhow::{Result, bail};
 
 /// Below Linux's default range for outgoing connections (from 32768): no client socket can take the
-/// port of a process that we have killed and will start again.
+/// port of a process that was killed and will be started again.
 const FIRST: u16 = 20_000;
 const LAST: u16 = 31_999;
 /// Ports per cluster; the first is the guard.
 const BLOCK: u16 = 60;
 
-/// A block of ports, kept from other test processes by a guard: a listener on its first port.
+/// A block of ports, reserved against other test processes by a guard: a listener on its first
+/// port.
 #[derive(Debug)]
 pub(super) struct Ports {
     guard: TcpListener,
@@ -28,10 +29,10 @@ fn listen(port: u16) -> Option<TcpListener> {
 }
 
 impl Ports {
-    /// Takes a block that nobody has.
+    /// Reserves a free block.
     pub(super) fn take() -> Result<Self> {
         let blocks = (LAST - FIRST + 1) / BLOCK;
-        // Start anywhere, so that parallel test processes rarely try the same block.
+        // Starts anywhere, so that parallel test processes rarely try the same block.
         let start = rand::random_range(0..blocks);
         for at in 0..blocks {
             let first = FIRST + (start + at) % blocks * BLOCK;
@@ -48,7 +49,7 @@ impl Ports {
         bail!("no free block of {BLOCK} ports between {FIRST} and {LAST} on 127.0.0.1")
     }
 
-    /// The port of this name; a new name gets the next port of the block that nobody listens on.
+    /// The port of this name; a new name gets the next port of the block that is free.
     pub(super) fn of(&mut self, name: &str) -> Result<u16> {
         if let Some(port) = self.by_name.get(name) {
             return Ok(*port);
@@ -69,7 +70,7 @@ impl Ports {
         bail!("the block of {BLOCK} ports after {guard} is used up; {name:?} gets none")
     }
 
-    /// The port of a name that has one.
+    /// The port of a name, if it already has one.
     pub(super) fn get(&self, name: &str) -> Option<u16> {
         self.by_name.get(name).copied()
     }

@@ -7,12 +7,12 @@ use reqwest::Url;
 
 use super::{Cluster, Plan};
 
-/// How many edges scenarios see. On the embedded topology all are the same process.
+/// Number of edges that scenarios see. On the embedded topology all are the same process.
 const EDGES: usize = 3;
-/// How many ingests scenarios see.
+/// Number of ingests that scenarios see.
 const INGESTS: usize = 2;
 
-/// Which topology.
+/// The topology of a system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// All roles in one process on SQLite and the in-process bus.
@@ -35,7 +35,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A part of the system that can die.
+/// A part of the system that a scenario can kill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Node {
     /// An edge, from 0.
@@ -84,16 +84,17 @@ pub struct System {
 }
 
 impl System {
-    /// Starts it in a temporary folder and waits until all of it is ready.
+    /// Starts the system in a temporary folder and waits until all of it is ready.
     ///
     /// # Errors
-    /// Something is not installed or not built, or does not become ready; with the last lines of
-    /// logs.
+    /// A program is not installed or not built, or a process does not become ready; the error
+    /// quotes the last lines of the logs.
     pub async fn start(kind: Kind) -> Result<Self> {
         Self::start_with(kind, |plan| plan).await
     }
 
-    /// Starts it with an adjusted plan, for instance `|plan| plan.with_env("FORGEWIRE_…", "…")`.
+    /// Starts the system with an adjusted plan, for instance `|plan| plan.with_env("FORGEWIRE_…",
+    /// "…")`.
     ///
     /// # Errors
     /// As [`System::start`].
@@ -150,7 +151,7 @@ impl System {
         })
     }
 
-    /// The topology.
+    /// The topology of this system.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind
@@ -170,13 +171,13 @@ impl System {
         &self.ingests
     }
 
-    /// Base URL of the balancer before the edges. Embedded: the edge.
+    /// Base URL of the balancer in front of the edges. Embedded: the edge.
     #[must_use]
     pub fn balancer(&self) -> &Url {
         &self.balancer
     }
 
-    /// Base URL of the balancer before the ingests. Embedded: the ingest.
+    /// Base URL of the balancer in front of the ingests. Embedded: the ingest.
     #[must_use]
     pub fn ingest_balancer(&self) -> &Url {
         &self.ingest_balancer
@@ -191,10 +192,10 @@ impl System {
     /// Base URL of a node's admin listener (`/livez`, `/readyz`, `/health`, `/metrics`).
     ///
     /// # Errors
-    /// NATS and Redis have none, and a node that the plan does not have has none either.
+    /// NATS and Redis have no admin listener, and the node must be part of the plan.
     pub fn admin(&self, node: Node) -> Result<Url> {
         match (self.kind, node) {
-            (_, Node::Nats | Node::Redis) => anyhow::bail!("{node} has no admin listener of ours"),
+            (_, Node::Nats | Node::Redis) => anyhow::bail!("{node} has no admin listener"),
             (Kind::Embedded, _) => self.cluster.url("admin"),
             (Kind::Cluster, _) => self.cluster.url(&format!("{node}.admin")),
         }
@@ -210,10 +211,11 @@ impl System {
         }
     }
 
-    /// `kill -9`; returns when it is gone. Embedded: any role takes the whole process with it.
+    /// Sends SIGKILL and returns when the process is gone. Embedded: all roles share one process,
+    /// so killing any role kills all.
     ///
     /// # Errors
-    /// There is no such node in the plan.
+    /// The plan has no such node.
     pub fn kill(&mut self, node: Node) -> Result<Applied> {
         match self.process_name(node) {
             Ok(name) => self.cluster.kill(&name).map(|()| Applied::Done),
@@ -221,10 +223,10 @@ impl System {
         }
     }
 
-    /// Starts it again on the same addresses and data, and waits until it is ready.
+    /// Starts the node again on the same addresses and data, and waits until it is ready.
     ///
     /// # Errors
-    /// There is no such node in the plan, or it does not become ready in time.
+    /// The plan has no such node, or it does not become ready in time.
     pub async fn restart(&mut self, node: Node) -> Result<Applied> {
         match self.process_name(node) {
             Ok(name) => self.cluster.restart(&name).await.map(|()| Applied::Done),
@@ -232,10 +234,10 @@ impl System {
         }
     }
 
-    /// SIGTERM, and waits for the orderly end: a drain.
+    /// Sends SIGTERM and waits for the orderly end: a drain.
     ///
     /// # Errors
-    /// There is no such node in the plan, it does not run, or it does not end well within ten
+    /// The plan has no such node, it is not running, or it does not end successfully within ten
     /// seconds.
     pub async fn terminate(&mut self, node: Node) -> Result<Applied> {
         match self.process_name(node) {
@@ -244,7 +246,7 @@ impl System {
         }
     }
 
-    /// The processes below, for signals and logs.
+    /// The underlying processes, for signals and logs.
     pub fn cluster(&mut self) -> &mut Cluster {
         &mut self.cluster
     }
@@ -252,7 +254,7 @@ impl System {
     /// Stops everything in order.
     ///
     /// # Errors
-    /// Something had to be killed; everything is down all the same.
+    /// A process had to be killed; all processes have ended even then.
     pub async fn stop(self) -> Result<()> {
         self.cluster.stop(|_| {}).await
     }

@@ -1,5 +1,5 @@
 //! The cluster with real NATS, Redis and HAProxy. The edges and ingests are stubs here (a HAProxy
-//! that answers every request with its name): what is tested is the topology, not forgewire.
+//! that answers every request with its name): these tests cover the topology, not forgewire.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +11,7 @@ use super::*;
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// Answers on the edge's and on the admin's port.
+/// Answers on the edge's port and on the admin port.
 const STUB: &str = "
 defaults
   mode http
@@ -54,7 +54,7 @@ async fn get(http: &reqwest::Client, url: &Url) -> String {
     answer.text().await.unwrap()
 }
 
-/// How often each of the next `count` requests' servers answered.
+/// Sends `count` requests and counts the answers of each server.
 async fn answers(http: &reqwest::Client, url: &Url, count: usize) -> BTreeMap<String, usize> {
     let mut seen = BTreeMap::new();
     for _ in 0..count {
@@ -103,7 +103,7 @@ async fn the_balancer_goes_round_and_a_dead_edge_costs_no_request() {
     assert!(!dir.exists(), "the temporary folder goes away");
 }
 
-/// One line out, one line in.
+/// Sends one line and reads one line.
 fn ask(port: u16, request: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();

@@ -1,4 +1,4 @@
-//! One webhook delivery: the bytes, the headers and what we expect of it.
+//! One webhook delivery: the bytes, the headers and the event expected from it.
 
 use std::fmt;
 
@@ -10,30 +10,31 @@ use sha2::Sha256;
 
 use super::step::Step;
 
-/// What GitHub's sender calls itself; the part after the slash is a short commit.
+/// The user agent of GitHub's sender; the part after the slash is a short commit hash.
 const USER_AGENT: &str = "GitHub-Hookshot/7f2c1a9";
 
-/// What the event that comes of a delivery must say, for assertions.
+/// The event that a delivery must produce, for assertions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
     /// The kind of resource that the event is about.
     pub resource_type: ResourceType,
-    /// Its node id: equal for every webhook that speaks of the same resource.
+    /// Its node id: the same in every webhook about the same resource.
     pub resource_id: String,
-    /// GitHub's word for what happened.
+    /// GitHub's name for the action.
     pub action: &'static str,
-    /// What happened in our words; `None` for a milestone that is `opened` again: GitHub's word
-    /// can be read as created or as reopened.
+    /// Forgewire's type of the event; `None` for a milestone that is `opened` again: GitHub's
+    /// `opened` can be read as created or as reopened.
     pub event_type: Option<EventType>,
     /// Login of the owner.
     pub owner: String,
-    /// Name of the repository, if the resource lives in one and the payload names it.
+    /// Name of the repository, if the resource belongs to one and the payload names it.
     pub repo: Option<String>,
-    /// Its number, where the payload has one.
+    /// Its number, if the payload has one.
     pub number: Option<u64>,
 }
 
-/// A webhook delivery as GitHub would send it. Sending it twice is a redelivery: the GUID stays.
+/// A webhook delivery as GitHub would send it. Sending it twice is a redelivery: the GUID stays the
+/// same.
 #[derive(Clone)]
 pub struct Delivery {
     /// `X-GitHub-Delivery`.
@@ -45,9 +46,9 @@ pub struct Delivery {
     pub body: Bytes,
     /// `X-GitHub-Hook-ID`.
     pub hook_id: u64,
-    /// The step of the story; none for `ping`.
+    /// The step of the story; `None` for `ping`.
     pub step: Option<Step>,
-    /// What must come of it; none where nothing must (`ping`).
+    /// The event that it must produce; `None` if it must produce none (`ping`).
     pub expected: Option<Expected>,
     pub(super) organization_id: u64,
     pub(super) signature: String,
@@ -116,7 +117,7 @@ impl fmt::Debug for Delivery {
 }
 
 /// The value of `X-Hub-Signature-256`: `sha256=` and the HMAC-SHA256 of the raw body in hex, as
-/// "Validating webhook deliveries" in GitHub's documentation has it.
+/// specified in "Validating webhook deliveries" in GitHub's documentation.
 ///
 /// # Panics
 /// Never: HMAC takes a key of any length.
@@ -139,7 +140,7 @@ mod tests {
 
     #[test]
     fn the_signature_is_the_one_of_githubs_own_example() {
-        // Secret, payload and result as GitHub's documentation gives them for testing.
+        // Secret, payload and result are the test values given in GitHub's documentation.
         assert_eq!(
             signature("It's a Secret to Everybody", b"Hello, World!"),
             "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"

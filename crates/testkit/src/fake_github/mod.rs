@@ -13,8 +13,8 @@
 //! # }
 //! ```
 //!
-//! The same seed gives the same deliveries byte for byte, GUIDs included: a demo that starts again
-//! on the same data takes another seed, or every delivery is a redelivery.
+//! The same seed gives the same deliveries byte for byte, GUIDs included. A demo that restarts on
+//! the same data must use another seed; otherwise every delivery is a redelivery.
 
 mod delivery;
 mod payload;
@@ -35,24 +35,24 @@ pub use step::Step;
 use payload::{Detail, Painter};
 use world::{Focus, World};
 
-/// When a story starts unless told otherwise: 2026-11-20T10:00:00Z.
+/// Default start time of a story: 2026-11-20T10:00:00Z.
 const STORY_START: Timestamp = Timestamp::from_unix_millis(1_795_168_800_000);
 
-/// How large the payloads are.
+/// Size of the payloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PayloadSize {
-    /// Objects with the members that a reader needs: the resource event of it is about 1 KiB. For
-    /// benchmarks that state figures per 1 KiB-class event.
+    /// Objects with only the members that a reader needs: the resulting resource event is about 1
+    /// KiB. For benchmarks whose figures are per event of about 1 KiB.
     OneKib,
     /// All members that GitHub documents: 6 to 20 KiB.
     #[default]
     Typical,
-    /// As `Typical`, with bodies and descriptions of at least this many bytes. Project items have
+    /// Like `Typical`, with bodies and descriptions of at least this many bytes. Project items have
     /// no free text and keep their size.
     WithText(usize),
 }
 
-/// Where the story's time comes from.
+/// The clock of the story.
 #[derive(Debug, Clone, Copy)]
 enum StoryTime {
     /// Some seconds pass with every step; deterministic.
@@ -81,7 +81,7 @@ impl std::fmt::Debug for HookSecret {
 }
 
 impl FakeGithub {
-    /// A GitHub whose story and ids depend on `seed` only, signing with `secret`.
+    /// A GitHub whose story and ids depend only on `seed`, signing with `secret`.
     #[must_use]
     pub fn new(seed: u64, secret: impl Into<String>) -> Self {
         let mut world = World::new(seed);
@@ -94,21 +94,21 @@ impl FakeGithub {
         }
     }
 
-    /// With payloads of this size.
+    /// Sets the size of the payloads.
     #[must_use]
     pub fn sized(mut self, size: PayloadSize) -> Self {
         self.size = size;
         self
     }
 
-    /// With a story that starts at `start` instead of 2026-11-20T10:00:00Z.
+    /// Starts the story at `start` instead of 2026-11-20T10:00:00Z.
     #[must_use]
     pub fn starting_at(mut self, start: Timestamp) -> Self {
         self.time = StoryTime::Told(start);
         self
     }
 
-    /// With the machine's clock as the story's time: for demos. Payloads are no longer
+    /// Takes the story's time from the machine's clock: for demos. Payloads are then no longer
     /// deterministic.
     #[must_use]
     pub fn on_wall_clock(mut self) -> Self {
@@ -116,7 +116,7 @@ impl FakeGithub {
         self
     }
 
-    /// Signs with another secret from now on: rotation.
+    /// Signs all further deliveries with another secret: rotation.
     pub fn rotate_secret(&mut self, secret: impl Into<String>) {
         self.secret = HookSecret(secret.into());
     }
@@ -127,13 +127,13 @@ impl FakeGithub {
         &self.world.organization.login
     }
 
-    /// One given step, on the newest resource that it fits; what the step needs and does not exist
-    /// yet appears without a delivery of its own.
+    /// Performs the given step on the newest resource that it applies to. A resource that the step
+    /// needs and that does not exist yet is created without a delivery of its own.
     pub fn make(&mut self, step: Step) -> Delivery {
         self.take(step, Focus::Newest)
     }
 
-    /// A story of 24 deliveries that touches all five kinds of webhook, on the same few resources.
+    /// A story of 24 deliveries that covers all five kinds of webhook, on the same few resources.
     pub fn story(&mut self) -> Vec<Delivery> {
         Step::STORY
             .into_iter()
@@ -141,9 +141,9 @@ impl FakeGithub {
             .collect()
     }
 
-    /// Whatever happens next in a busy organization: a random step on a random resource.
+    /// The next delivery of a busy organization: a random step on a random resource.
     pub fn next_delivery(&mut self) -> Delivery {
-        // Deleting is rare, and a world that only loses things is no story.
+        // Deletions are rare: a world that only loses resources makes no story.
         let step = loop {
             let step = Step::ALL[self.world.rng.random_range(0..Step::ALL.len())];
             if step.action() != "deleted" || self.world.rng.random_ratio(1, 8) {
@@ -153,15 +153,15 @@ impl FakeGithub {
         self.take(step, Focus::Any)
     }
 
-    /// `count` deliveries about one issue, which must arrive in this order: opened, then labels
-    /// and edits in turn.
+    /// `count` deliveries about one issue, which must arrive in this order: opened, then labels and
+    /// edits in turn.
     pub fn about_one_issue(&mut self, count: usize) -> Vec<Delivery> {
         let changes = [Step::IssueLabeled, Step::IssueEdited, Step::IssueUnlabeled];
         let steps = std::iter::once(Step::IssueOpened).chain(changes.into_iter().cycle());
         steps.take(count).map(|step| self.make(step)).collect()
     }
 
-    /// The `ping` that GitHub sends when a hook is made.
+    /// The `ping` that GitHub sends when a hook is created.
     pub fn ping(&mut self) -> Delivery {
         let organization = &self.world.organization;
         let payload = json!({

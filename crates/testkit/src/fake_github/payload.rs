@@ -1,4 +1,5 @@
-//! The JSON of GitHub's objects, as "Webhook events and payloads" in its documentation shapes them.
+//! The JSON of GitHub's objects, in the form given by "Webhook events and payloads" in its
+//! documentation.
 
 use model::Timestamp;
 use serde_json::{Map, Value, json};
@@ -14,16 +15,16 @@ const STATUSES: [(&str, &str, &str); 3] = [
     ("98236657", "Done", "PURPLE"),
 ];
 
-/// How much of an object is written out.
+/// How much detail an object is written with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Detail {
-    /// What a reader needs; an event of it is about 1 KiB.
+    /// The members that a reader needs; the resulting event is about 1 KiB.
     Lean,
-    /// Everything that GitHub sends.
+    /// All members that GitHub sends.
     Full,
 }
 
-/// Draws the objects of one world.
+/// Renders the objects of one world as JSON.
 pub(super) struct Painter<'a> {
     pub(super) world: &'a World,
     pub(super) detail: Detail,
@@ -32,7 +33,7 @@ pub(super) struct Painter<'a> {
     pub(super) text_bytes: usize,
 }
 
-/// GitHub writes whole seconds.
+/// GitHub writes timestamps in whole seconds.
 fn moment(at: Timestamp) -> String {
     let text = at.to_string();
     text.split_once('.')
@@ -184,7 +185,7 @@ impl Painter<'_> {
             .collect()
     }
 
-    /// What issues and pull requests have in common.
+    /// The members that issues and pull requests have in common.
     fn ticket(&self, ticket: &Ticket, collection: &str) -> Value {
         let full_name = self.full_name(&self.world.repos[ticket.repo]);
         let number = ticket.number;
@@ -363,7 +364,7 @@ impl Painter<'_> {
         })
     }
 
-    /// `changes` of an item whose status field moved on.
+    /// `changes` of an item whose status field changed.
     pub(super) fn status_change(&self, item: &Item) -> Value {
         let option = |at: usize| {
             let (id, name, color) = STATUSES[at % STATUSES.len()];

@@ -7,24 +7,24 @@ use serde_json::Value;
 
 use super::delivery::Delivery;
 
-/// Where the ingest role takes deliveries.
+/// Path at which the ingest role accepts deliveries.
 pub const WEBHOOK_PATH: &str = "/webhooks/github";
 
-/// GitHub gives a receiver ten seconds.
+/// GitHub gives a receiver ten seconds to answer.
 const DEFAULT_TIMEOUT_SECONDS: u64 = 10;
-/// Pause before the same delivery is tried again.
+/// Pause before the same delivery is sent again.
 const RETRY_PAUSE_MILLIS: u64 = 50;
 
-/// What the receiver answered.
+/// The receiver's answer.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// HTTP status.
     pub status: u16,
-    /// The body: JSON where it is JSON, else text.
+    /// The body: parsed if it is JSON, otherwise as text.
     pub body: Value,
-    /// From before the request until the body was read.
+    /// Time from before the request until the body was read.
     pub elapsed: Duration,
-    /// How often it was sent: 1 unless it was sent until accepted.
+    /// Number of times it was sent: 1 unless it was sent repeatedly until accepted.
     pub attempts: u32,
 }
 
@@ -35,7 +35,7 @@ impl Outcome {
         (200..300).contains(&self.status)
     }
 
-    /// The ids of the events that came of it, now or when it was delivered first.
+    /// The ids of the events that the delivery produced, now or when it was first delivered.
     #[must_use]
     pub fn event_ids(&self) -> Vec<String> {
         let ids = self.body["events"].as_array().into_iter().flatten();
@@ -43,13 +43,13 @@ impl Outcome {
             .collect()
     }
 
-    /// Whether the receiver said that it had this delivery already.
+    /// Whether the receiver reported that it already had this delivery.
     #[must_use]
     pub fn is_deduplicated(&self) -> bool {
         self.body["deduplicated"] == Value::Bool(true)
     }
 
-    /// Whether the receiver said that nothing comes of this delivery.
+    /// Whether the receiver reported that this delivery produces no event.
     #[must_use]
     pub fn is_skipped(&self) -> bool {
         self.body["skipped"] == Value::Bool(true)
@@ -59,30 +59,30 @@ impl Outcome {
 /// A delivery that got no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryFailed {
-    /// No connection, a reset, or no answer within the timeout. It may have been stored all the
-    /// same.
+    /// No connection, a reset, or no answer within the timeout. The delivery may have been stored
+    /// even so.
     #[error("delivery {guid} to {url} got no answer")]
     NoAnswer {
-        /// The delivery.
+        /// GUID of the delivery.
         guid: String,
-        /// Where it went.
+        /// URL that it was sent to.
         url: Url,
-        /// Why.
+        /// Cause.
         #[source]
         source: reqwest::Error,
     },
-    /// It was tried again and again until the deadline.
+    /// It was sent repeatedly until the deadline and never accepted.
     #[error(
         "delivery {guid} was not accepted within {within:?} ({attempts} attempts); last: {last}"
     )]
     NotAccepted {
-        /// The delivery.
+        /// GUID of the delivery.
         guid: String,
         /// The deadline.
         within: Duration,
-        /// How often it was sent.
+        /// Number of times it was sent.
         attempts: u32,
-        /// The last answer or error, in words.
+        /// The last answer or error, as text.
         last: String,
     },
 }
@@ -110,18 +110,18 @@ impl WebhookSender {
         }
     }
 
-    /// A sender that waits this long for an answer.
+    /// A sender that waits up to `timeout` for an answer.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Sends it once to `ingest`, the base URL of an ingest or of a balancer. Calling it again with
-    /// the same delivery is a redelivery.
+    /// Sends the delivery once to `ingest`, the base URL of an ingest or of a balancer. Calling
+    /// this again with the same delivery is a redelivery.
     ///
     /// # Errors
-    /// No connection, or no answer within the timeout. Any status is an outcome, not an error.
+    /// No connection, or no answer within the timeout. Any HTTP status is an outcome, not an error.
     pub async fn send(&self, ingest: &Url, delivery: &Delivery) -> Result<Outcome, DeliveryFailed> {
         let mut url = ingest.clone();
         url.set_path(WEBHOOK_PATH);
@@ -150,11 +150,11 @@ impl WebhookSender {
         })
     }
 
-    /// Sends it to the given ingests in turn until one accepts it, always with the same GUID: what
-    /// an operator's redelivery does after an ingest died in the middle.
+    /// Sends the delivery to the given ingests in turn until one accepts it, always with the same
+    /// GUID, as an operator's redelivery does after an ingest died during a delivery.
     ///
     /// # Errors
-    /// A 4xx other than 408 and 429 (it stays wrong), or not accepted within `within`.
+    /// A 4xx other than 408 and 429 (retrying cannot help), or no acceptance within `within`.
     pub async fn send_until_accepted(
         &self,
         ingests: &[Url],

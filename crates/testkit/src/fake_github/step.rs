@@ -1,4 +1,4 @@
-//! What can happen in the story.
+//! The steps that can happen in a story.
 
 use model::{EventType, ResourceType};
 
@@ -43,7 +43,7 @@ pub enum Step {
     MilestoneEdited,
     /// `milestone.closed`
     MilestoneClosed,
-    /// `milestone.opened`: GitHub's word for a closed one that is open again
+    /// `milestone.opened`: GitHub's action for reopening a closed one
     MilestoneOpened,
     /// `milestone.deleted`
     MilestoneDeleted,
@@ -73,7 +73,7 @@ pub enum Step {
     ItemDeleted,
 }
 
-/// What a step acts on.
+/// The family of resources that a step acts on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {
     Issue,
@@ -121,8 +121,8 @@ impl Step {
         Self::ItemDeleted,
     ];
 
-    /// The arc that [`FakeGithub::story`](super::FakeGithub::story) tells: planning, work on an
-    /// issue, a pull request that is merged, everything closed. Touches all five webhook events.
+    /// The steps of [`FakeGithub::story`](super::FakeGithub::story): planning, work on an issue, a
+    /// pull request that is merged, everything closed. Covers all five webhook events.
     pub const STORY: [Self; 24] = [
         Self::ProjectCreated,
         Self::MilestoneCreated,
@@ -233,10 +233,10 @@ impl Step {
         }
     }
 
-    /// What the event must say; `None` where both readings are defensible.
+    /// The type that the event must have; `None` where both readings are defensible.
     pub(super) fn event_type(self, resource: ResourceType) -> Option<EventType> {
-        // Entering or leaving a project changes an issue; only a draft lives and dies with its
-        // item.
+        // Entering or leaving a project changes an issue; only a draft is created and deleted with
+        // its item.
         if self.family() == Family::Item && resource != ResourceType::DraftIssue {
             return Some(EventType::Updated);
         }

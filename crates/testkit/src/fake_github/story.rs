@@ -1,4 +1,4 @@
-//! How each step changes the world, and the payload that tells of it.
+//! How each step changes the world, and the payload that describes the change.
 
 use model::{ResourceType, Timestamp};
 use serde_json::Value;
@@ -11,7 +11,7 @@ use super::{
     world::{Focus, Ticket, World},
 };
 
-/// The payload without what every payload has: members by name.
+/// The members of a payload that are specific to its action, by name.
 type Members = Vec<(&'static str, Value)>;
 
 impl FakeGithub {
@@ -42,7 +42,7 @@ impl FakeGithub {
         }
     }
 
-    /// A ticket that the step fits; made silently if there is none.
+    /// A ticket that the step applies to; created without a delivery if there is none.
     fn ticket_for(&mut self, step: Step, focus: Focus, now: Timestamp) -> usize {
         let is_pull = step.family() == Family::Pull;
         if matches!(step, Step::IssueOpened | Step::PullOpened) {

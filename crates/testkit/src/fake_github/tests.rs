@@ -1,4 +1,4 @@
-//! The promises of the fake GitHub.
+//! Tests of the fake GitHub's guarantees.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +20,7 @@ fn payload(delivery: &Delivery) -> Value {
     serde_json::from_slice(&delivery.body).unwrap()
 }
 
-/// The resource as a reader of GitHub's documentation would find it in the payload.
+/// The resource, read from the payload according to GitHub's documentation.
 fn resource(delivery: &Delivery) -> (ResourceType, String) {
     let body = payload(delivery);
     let id = |object: &str| {
@@ -121,7 +121,7 @@ fn a_long_life_keeps_ids_unique_states_plausible_and_memory_bounded() {
     let (mut guids, mut open) = (BTreeSet::new(), BTreeMap::new());
     for _ in 0..5_000 {
         let delivery = github.next_delivery();
-        assert!(guids.insert(delivery.guid.clone()), "a GUID came twice");
+        assert!(guids.insert(delivery.guid.clone()), "a GUID occurred twice");
         let expected = delivery.expected.clone().unwrap();
         assert_eq!(resource(&delivery).1, expected.resource_id);
         if matches!(delivery.event, "issues" | "pull_request") {
@@ -144,7 +144,7 @@ fn one_issue_gets_its_changes_in_a_row() {
     assert_eq!((burst.len(), ids.len()), (50, 1));
 }
 
-/// The event that ingest makes of a delivery, near enough to weigh it.
+/// Approximately the event that ingest makes of a delivery, to measure its size.
 fn event_bytes(delivery: &Delivery) -> usize {
     let (body, expected) = (payload(delivery), delivery.expected.clone().unwrap());
     let id = ResourceId::new(&expected.resource_id).unwrap();
@@ -213,7 +213,7 @@ fn size_classes_hold_what_they_say() {
 
 type Seen = Arc<Mutex<Vec<String>>>;
 
-/// A receiver that checks what a receiver must check, and dedupes by GUID.
+/// A receiver that verifies all that a receiver must verify, and deduplicates by GUID.
 async fn receive(State(seen): State<Seen>, headers: HeaderMap, body: Body) -> (StatusCode, String) {
     let header = |name: &str| {
         headers

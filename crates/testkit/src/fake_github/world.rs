@@ -1,9 +1,9 @@
-//! What exists on the fake GitHub at a moment of the story.
+//! The resources that exist on the fake GitHub at a point in the story.
 
 use model::Timestamp;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
-/// How many things of a kind the world remembers; the oldest leaves when one more appears.
+/// Maximum number of resources of one kind in the world; a new one displaces the oldest.
 const MAX_KEPT: usize = 256;
 
 const PEOPLE: [&str; 6] = [
@@ -63,7 +63,7 @@ pub(super) struct Label {
     pub(super) node_id: String,
 }
 
-/// What a pull request has beyond an issue.
+/// The members that a pull request has in addition to those of an issue.
 #[derive(Debug, Clone)]
 pub(super) struct Branch {
     pub(super) head_sha: String,
@@ -74,7 +74,8 @@ pub(super) struct Branch {
     pub(super) commits: u64,
 }
 
-/// An issue, or a pull request if it has a branch: they share their numbers, as on GitHub.
+/// An issue, or a pull request if it has a branch: both share one sequence of numbers, as on
+/// GitHub.
 #[derive(Debug, Clone)]
 pub(super) struct Ticket {
     pub(super) repo: usize,
@@ -144,16 +145,16 @@ pub(super) struct Item {
     pub(super) status: usize,
 }
 
-/// Which of several candidates a step acts on.
+/// Selects the resource that a step acts on among several candidates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Focus {
-    /// The newest: a told story stays with its hero.
+    /// The newest: a scripted story stays with one resource.
     Newest,
-    /// Any: a busy organization.
+    /// A random one: a busy organization.
     Any,
 }
 
-/// Everything that exists.
+/// All resources of the fake GitHub.
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) rng: StdRng,
@@ -188,7 +189,8 @@ fn node_id(prefix: &str, container: u64, id: u64) -> String {
 impl World {
     pub(super) fn new(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        // A start of its own, so that two fakes with different seeds do not share ids.
+        // The first id depends on the seed, so that two fakes with different seeds do not share
+        // ids.
         let next_id = rng.random_range(1_000_000_000..3_000_000_000);
         let mut world = Self {
             installation: rng.random_range(30_000_000..60_000_000),
@@ -274,7 +276,7 @@ impl World {
         format!("{area} {trouble}")
     }
 
-    /// The index of one that `fits`, if any.
+    /// The index of a candidate that `fits`, if any.
     pub(super) fn pick<T>(
         rng: &mut StdRng,
         all: &[T],
