@@ -1,5 +1,5 @@
-//! The floor of a tool call: a bare axum server that reads the request and answers the same JSON each
-//! time, in a process of its own. What HTTP itself takes, no protocol on top of it can save.
+//! The floor of a tool call: a bare axum server, in its own process, that reads the request and
+//! always answers with the same JSON. A protocol on top of HTTP cannot cost less than HTTP itself.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -19,10 +19,10 @@ use tokio::net::TcpListener;
 
 use crate::{floor::Listening, receiver::say};
 
-/// What a bare server is told to do.
+/// Arguments of a bare server.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// How long each answer is.
+    /// Length of each answer.
     #[arg(long)]
     body_bytes: usize,
 }
@@ -61,7 +61,7 @@ async fn serve(listener: TcpListener, body: Bytes) {
                 TowerToHyperService::new(router.clone()),
             );
         tokio::spawn(async move {
-            // A client that leaves is not worth a word.
+            // A client that disconnects is not an error.
             let _ = connection.await;
         });
     }

@@ -1,5 +1,6 @@
-//! The floor: a bare loop that sends the same frame to the same number of sockets at the same pace, one
-//! `send` each, in a process of its own. What the kernel takes for that, no server can save.
+//! The floor: a bare loop, in its own process, that sends the same frame to the same number of
+//! sockets at the same pace, with one `send` each. No server can need less than the kernel takes
+//! for that.
 
 use std::{
     io::{BufRead, ErrorKind, Read, Write},
@@ -18,50 +19,51 @@ use crate::{
     receiver::say,
 };
 
-/// Connections that may wait to be accepted.
+/// Maximum number of connections waiting to be accepted.
 const BACKLOG: i32 = 4096;
-/// How long a receiver may take to send its request.
+/// Time allowed for a receiver to send its request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a receiver may leave its socket full in a burst.
+/// Time that a receiver may leave its socket full in a burst.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
     Transfer-Encoding: chunked\r\n\r\n1d\r\nevent: connected\ndata: \"ok\"\n\n\r\n";
 
-/// What a floor is told to do.
+/// Arguments of a floor.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// How many streams it waits for.
+    /// Number of streams it waits for.
     #[arg(long)]
     streams: usize,
 }
 
-/// Said first.
+/// The first line that it prints.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Listening {
     /// Its port on 127.0.0.1.
     pub(crate) port: u16,
 }
 
-/// What to send; one JSON line on stdin.
+/// A load to send; one JSON line on stdin.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Send {
-    /// How many events to every stream.
+    /// Number of events sent to every stream.
     pub(crate) rounds: u64,
-    /// From one event to the next; 0 sends flat out, and then waits for full sockets.
+    /// Interval between events; 0 sends flat out, and then waits for full sockets.
     pub(crate) interval_nanos: u64,
-    /// Events concern one of so many repositories in turn, and go to the streams that asked for it.
+    /// Number of repositories: events concern one of them in turn, and are sent to the streams that
+    /// asked for it.
     pub(crate) repositories: u64,
-    /// The event as the server under test sends it.
+    /// The event in the form in which the server under test sends it.
     pub(crate) sample: String,
 }
 
-/// What was sent.
+/// The result of one load.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Sent {
-    /// Whole frames.
+    /// Complete frames.
     pub(crate) frames: u64,
-    /// Frames that a full socket did not take, or not whole.
+    /// Frames that a full socket refused, or accepted only in part.
     pub(crate) refused: u64,
 }
 
@@ -86,7 +88,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// With a long backlog: std's is so short that connects of thousands are dropped and tried again.
+/// Binds with a long backlog: std's is so short that connects of thousands of streams are dropped
+/// and retried.
 fn listen() -> std::io::Result<TcpListener> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
@@ -108,7 +111,7 @@ fn open(mut socket: TcpStream) -> Result<Open> {
     Ok((socket, asked_for(&request)))
 }
 
-/// The number at the end of the repository's name; 0 where none is asked for.
+/// The number at the end of the repository's name; 0 if the request names none.
 fn asked_for(request: &[u8]) -> u64 {
     let text = String::from_utf8_lossy(request);
     let path = text.split(' ').nth(1).unwrap_or_default();

@@ -1,28 +1,29 @@
-//! Reads one event stream off the wire, and counts each event exactly once.
+//! Parses one event stream, and counts each event exactly once.
 
 use anyhow::{Context, Result, ensure};
 use testkit::wire::{AnswerLines, Piece};
 
-/// Longest line that is put together: above any event that we send.
+/// Longest line that is assembled: above any event of the benchmark.
 const MAX_LINE_BYTES: usize = 16 << 20;
 
 /// Marks the counter and the intended send time inside an event; see [`stamp`].
 const MARK: &[u8] = b"bench-at:";
 
-/// The text that goes into an event: which one it is, and when it was meant to be sent
-/// (nanoseconds of [`crate::clock::now_nanos`]). The width is fixed, so that all events are equally long.
+/// The text that identifies an event: its number, and its intended send time (nanoseconds of
+/// [`crate::clock::now_nanos`]). The width is fixed, so that all events have the same length.
 pub(crate) fn stamp(number: u64, intended_nanos: u64) -> String {
     format!("bench-at:{number:010}:{intended_nanos:020}")
 }
 
-/// What a stamp says.
+/// The content of a stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     pub(crate) number: u64,
     pub(crate) intended_nanos: u64,
 }
 
-/// Spreads a number over 64 bits (the finaliser of SplitMix64): sums of these tell sets apart.
+/// Spreads a number over 64 bits (the finaliser of SplitMix64), so that sums of spread numbers
+/// identify sets.
 pub(crate) fn spread(number: u64) -> u64 {
     let mut bits = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -30,7 +31,7 @@ pub(crate) fn spread(number: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
-/// The sample with another stamp in place of each of its own; it stays as long as it was.
+/// The sample with each of its stamps replaced by `stamp`; its length does not change.
 pub(crate) fn with_stamp(sample: &str, stamp: &str) -> Result<String> {
     let start = sample
         .find("bench-at:")
@@ -41,16 +42,16 @@ pub(crate) fn with_stamp(sample: &str, stamp: &str) -> Result<String> {
     Ok(sample.replace(old, stamp))
 }
 
-/// What came in.
+/// A unit that was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arrived {
-    /// The stream is open: its first frame is whole, whatever the kind of stream begins with.
+    /// The stream is open: its first frame is complete, whatever the first frame of its kind is.
     Opened,
-    /// An event of ours, whole.
+    /// A complete event of the benchmark.
     Event(Stamp),
-    /// That a resource has changed; which event did it is not said.
+    /// A notice that a resource has changed; it does not name the event.
     Told,
-    /// An answer to a request that came on this stream, and whether it is a good one.
+    /// An answer to a request, received on this stream, and whether it is a success.
     Answer(bool),
     /// A comment on the open stream.
     Heartbeat,
@@ -59,13 +60,13 @@ pub(crate) enum Arrived {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Other,
-    /// `event: event`, as `/events/stream` has it.
+    /// `event: event`, as on `/events/stream`.
     Event,
-    /// `event: message`, or none, which means the same: JSON-RPC.
+    /// `event: message`, or no name, which means the same: JSON-RPC.
     Message,
 }
 
-/// The method of a told change.
+/// The method of a notice that a resource has changed.
 const TOLD: &[u8] = b"\"notifications/resources/updated\"";
 
 /// One stream's parser.
@@ -75,14 +76,14 @@ pub(crate) struct Frames {
     frame: Frame,
 }
 
-/// What is known of the frame that has not ended yet.
+/// The state of a frame that is not complete yet.
 #[derive(Debug)]
 struct Frame {
     kind: Kind,
-    /// What the frame says.
+    /// The unit that the frame contains.
     said: Option<Arrived>,
     open: bool,
-    /// The lines of one event as they came, once somebody wants a sample.
+    /// The received lines of one event, if a sample was requested.
     sample: Option<String>,
 }
 
@@ -99,7 +100,7 @@ impl Frames {
         }
     }
 
-    /// Takes in bytes and says what they complete.
+    /// Takes bytes and reports the units that they complete.
     pub(crate) fn feed(&mut self, input: &[u8], arrived: &mut impl FnMut(Arrived)) -> Result<()> {
         let frame = &mut self.frame;
         self.lines.feed(input, &mut |piece| match piece {
@@ -111,17 +112,17 @@ impl Frames {
         })
     }
 
-    /// The server said that there is no more.
+    /// Whether the server has ended the stream.
     pub(crate) fn has_ended(&self) -> bool {
         self.lines.has_ended()
     }
 
-    /// Keeps the lines of one event from here on; see [`Self::sample`].
+    /// Keeps the lines of one event from now on; see [`Self::sample`].
     pub(crate) fn keep_sample(&mut self) {
         self.frame.sample = Some(String::new());
     }
 
-    /// Keeps none any more, and gives the last one.
+    /// Stops keeping lines, and gives the last sample.
     pub(crate) fn take_sample(&mut self) -> Option<String> {
         let sample = self.frame.sample.take();
         sample.filter(|sample| sample.ends_with("\n\n"))
@@ -148,7 +149,8 @@ fn check(head: &str, read: &[u8]) -> Result<()> {
 }
 
 impl Frame {
-    /// Comments, and the empty lines after them, are no frames: they leave the last one as it is.
+    /// Comments, and the empty lines after them, are not frames: they leave the last frame
+    /// unchanged.
     fn add_to_sample(&mut self, line: &[u8]) {
         let Some(sample) = &mut self.sample else {
             return;
@@ -191,7 +193,7 @@ impl Frame {
     }
 }
 
-/// What a JSON-RPC message says, as far as it is counted.
+/// The countable content of a JSON-RPC message.
 fn message(json: &[u8]) -> Option<Arrived> {
     let has = |text: &[u8]| json.windows(text.len()).any(|here| here == text);
     if let Some(stamp) = find_stamp(json) {
@@ -254,7 +256,7 @@ mod tests {
         .concat()
     }
 
-    /// However the bytes are cut, the same events come out, once each.
+    /// Any division of the bytes gives the same events, once each.
     #[test]
     fn where_reads_are_cut_makes_no_difference() {
         let wire = wire();

@@ -1,7 +1,8 @@
 //! The sending side: signed webhooks over plain sockets, paced by the clock and not by the answers.
 //!
-//! Open loop: each delivery has its moment beforehand and carries it. A server that stalls makes later
-//! deliveries late, and that lateness counts (no coordinated omission).
+//! Open loop: each delivery has a send time that is set in advance and that the delivery carries.
+//! If a server stalls, later deliveries are late, and that lateness counts (no coordinated
+//! omission).
 
 use std::{
     net::SocketAddr,
@@ -21,53 +22,54 @@ use crate::{
     opening::{OWNER, Repositories},
 };
 
-/// Threads that send at a pace: so many deliveries may be under way before one has to wait.
+/// Threads that send at a pace: the number of deliveries that may be in flight before one has to
+/// wait.
 const PACED_SENDERS: usize = 32;
-/// From the call to the first delivery.
+/// Time from the call to the first delivery.
 const LEAD_NANOS: u64 = 50_000_000;
-/// Longer waits count as this, in microseconds.
+/// Upper end of the histogram in microseconds; longer waits count as this value.
 const MAX_MICROS: u64 = 60_000_000;
-/// Fills the issue so that its event is about 1 KiB on the wire.
+/// Pads the issue so that its event is about 1 KiB on the wire.
 const BODY: &str = "The quick brown fox jumps over the lazy dog. ";
 
-/// Where deliveries go.
+/// The target of deliveries.
 #[derive(Debug, Clone)]
 pub(crate) struct Ingest {
-    /// Taken in turn, one per sender.
+    /// Addresses of the ingests, assigned to the senders in turn.
     pub(crate) addresses: Vec<SocketAddr>,
     /// The webhook's secret.
     pub(crate) secret: String,
 }
 
-/// How the deliveries of one load went.
+/// The result of one load of deliveries.
 #[derive(Debug)]
 pub(crate) struct Sent {
-    /// Acknowledged.
+    /// Acknowledged deliveries.
     pub(crate) accepted: u64,
     /// From the first send to the last acknowledgement.
     pub(crate) seconds: f64,
-    /// From a delivery's moment (open loop) or its send (closed loop) to the acknowledgement,
+    /// From a delivery's set time (open loop) or its send (closed loop) to the acknowledgement,
     /// microseconds.
     pub(crate) acknowledged: Histogram<u64>,
 }
 
-/// What is sent, and where to.
+/// The requests of a load and their targets.
 pub(crate) trait Source: Sync {
-    /// Servers, taken in turn, one per sender.
+    /// Addresses of the servers, assigned to the senders in turn.
     fn addresses(&self) -> &[SocketAddr];
-    /// The request with a number, from 1, and its moment.
+    /// The request with a number, from 1, and its set time.
     fn request(&self, to: SocketAddr, number: u64, intended: u64) -> Vec<u8>;
-    /// Whether an answer with this status takes it.
+    /// Whether an answer with this status means success.
     fn is_accepted(&self, status: u16) -> bool;
 }
 
-/// Sends `count` deliveries about one repository, one each `interval_nanos`. Their events carry the
-/// numbers 1 to `count`. With an interval of 0 they go as fast as ingest takes them.
+/// Sends `count` deliveries about one repository, one every `interval_nanos`. Their events carry
+/// the numbers 1 to `count`. With an interval of 0 they are sent as fast as ingest accepts them.
 pub(crate) fn paced(ingest: &Ingest, count: u64, interval_nanos: u64) -> Result<Sent> {
     paced_over(&Repositories::one(), ingest, count, interval_nanos)
 }
 
-/// The same over several repositories in turn.
+/// Like [`paced`], over several repositories in turn.
 pub(crate) fn paced_over(
     repositories: &Repositories,
     ingest: &Ingest,
@@ -77,7 +79,7 @@ pub(crate) fn paced_over(
     paced_from(&Webhooks::new(ingest, repositories), count, interval_nanos)
 }
 
-/// The same from another source.
+/// Like [`paced`], from another source.
 pub(crate) fn paced_from(source: &dyn Source, count: u64, interval_nanos: u64) -> Result<Sent> {
     let start = now_nanos() + LEAD_NANOS;
     send(
@@ -87,7 +89,7 @@ pub(crate) fn paced_from(source: &dyn Source, count: u64, interval_nanos: u64) -
     )
 }
 
-/// A pace that somebody ends.
+/// A pace that runs until it is ended.
 #[derive(Debug)]
 pub(crate) struct Until {
     start: u64,
@@ -97,7 +99,7 @@ pub(crate) struct Until {
 }
 
 impl Until {
-    /// Begins now.
+    /// A pace that begins now.
     pub(crate) fn new(interval_nanos: u64) -> Self {
         Self {
             start: now_nanos() + LEAD_NANOS,
@@ -108,12 +110,14 @@ impl Until {
 
     fn moment(&self, number: u64) -> Option<u64> {
         let intended = self.start + (number - 1) * self.interval_nanos;
-        // Nobody decides earlier than this: what is under way at the end has been decided by then.
+        // Whether a number is still part of the load is decided no earlier than this, so that at the
+        // end only deliveries in flight have been decided.
         sleep_until(intended.saturating_sub(self.interval_nanos));
         (number <= self.last.load(Ordering::SeqCst)).then_some(intended)
     }
 
-    /// Ends it, a few deliveries later: above all that may be under way, so that no number is left out.
+    /// Ends the pace, a few deliveries later: beyond all that may be in flight, so that no number
+    /// is left out.
     pub(crate) fn end(&self) {
         let elapsed = now_nanos().saturating_sub(self.start);
         self.last
@@ -131,7 +135,8 @@ pub(crate) fn paced_until(
     send(&source, PACED_SENDERS, |number| until.moment(number))
 }
 
-/// Sends as fast as `senders` at a time get their acknowledgements, for `lasting`.
+/// Sends with `senders` concurrent senders, each as fast as it gets its acknowledgements, for
+/// `lasting`.
 pub(crate) fn flat_out(ingest: &Ingest, senders: usize, lasting: Duration) -> Result<Sent> {
     let end = now_nanos() + u64::try_from(lasting.as_nanos())?;
     send(
@@ -144,7 +149,7 @@ pub(crate) fn flat_out(ingest: &Ingest, senders: usize, lasting: Duration) -> Re
     )
 }
 
-/// `moment` gives each delivery its time, by number from 1, or ends the load.
+/// `moment` gives the set time of each delivery, by number from 1, or ends the load.
 fn send(
     source: &dyn Source,
     senders: usize,
@@ -195,7 +200,7 @@ fn send(
     })
 }
 
-/// Signed deliveries of GitHub.
+/// Signed webhooks in GitHub's format.
 struct Webhooks<'a> {
     ingest: &'a Ingest,
     repositories: &'a Repositories,
@@ -203,7 +208,7 @@ struct Webhooks<'a> {
     run: String,
 }
 
-/// Loads so far: two may begin in the same moment.
+/// Number of loads so far: two may begin at the same moment.
 static LOADS: AtomicU64 = AtomicU64::new(0);
 
 impl<'a> Webhooks<'a> {

@@ -1,8 +1,9 @@
-//! `make bench`: drives real forgewire processes from outside, in an open loop, and states what they cost.
+//! `make bench`: drives real forgewire processes from outside, in an open loop, and reports their
+//! costs.
 //!
-//! Receivers and the floor are processes of their own (this program again), so that their CPU does not
-//! count. A run whose events did not arrive exactly once and in order gives no figures but an error.
-//! Traffic stays on 127.0.0.0/8.
+//! Receivers and the floor are separate processes (this program again), so that their CPU does not
+//! count. A run whose events did not arrive exactly once and in order gives an error instead of
+//! figures. Traffic stays on 127.0.0.0/8.
 
 mod answerer;
 mod caller;
@@ -40,42 +41,42 @@ use measure::{Measure, Plan};
 use subject::{BINARY_VARIABLE, Topology};
 use table::Row;
 
-/// Measures what streams, events, ingest, tool calls and sessions of forgewire cost.
+/// Measures the cost of forgewire's streams, events, ingest, tool calls and sessions.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 struct Arguments {
     #[command(subcommand)]
     helper: Option<Helper>,
-    /// Some seconds with small numbers: shows that it works, the figures are worth nothing.
+    /// Run for some seconds with small numbers: a smoke test, the figures mean nothing.
     #[arg(long)]
     quick: bool,
-    /// Only these.
+    /// Run only these measurements.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Measure>,
-    /// Only on these.
+    /// Run only on these topologies.
     #[arg(long, value_enum, value_delimiter = ',')]
     topology: Vec<Topology>,
-    /// Only the comparison with nginx and nchan (`make bench-peers`).
+    /// Run only the comparison with nginx and nchan (`make bench-peers`).
     #[arg(long, conflicts_with = "only")]
     peers: bool,
-    /// Where the plot of `growth` goes as well.
+    /// Also write the plot of `growth` to this file.
     #[arg(long)]
     plot: Option<PathBuf>,
     /// Only these kinds of stream in `idle`.
     #[arg(long, value_enum, value_delimiter = ',')]
     kind: Vec<opening::Kind>,
-    /// JSON instead of the table on stdout.
+    /// Print JSON instead of the table on stdout.
     #[arg(long)]
     json: bool,
-    /// Where the JSON file and the scratch data go. Not a memory file system: fsync is measured.
+    /// Folder for the JSON file and the scratch data. Not a memory file system: fsync is measured.
     #[arg(long, default_value = "results")]
     results: PathBuf,
 }
 
-/// The processes that this program starts of itself.
+/// The helper processes that this program starts from its own binary.
 #[derive(Debug, Subcommand)]
 enum Helper {
-    /// Holds streams and counts what comes.
+    /// Holds streams and counts the frames received.
     #[command(hide = true)]
     Client(opening::Opening),
     /// The bare send loop.
@@ -92,7 +93,7 @@ fn main() -> ExitCode {
         Some(Helper::Client(args)) => receiver::run(args),
         Some(Helper::Floor(args)) => floor::run(args),
         Some(Helper::Answerer(args)) => answerer::run(args),
-        // The kit that starts processes would take the newest build; figures are of the release.
+        // testkit would take the newest build, but the figures must be those of the release build.
         None if env::var_os(BINARY_VARIABLE).is_none() => with_release_binary(),
         None => bench(&arguments),
     };
@@ -105,7 +106,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs this program again, told which binary to measure.
+/// Runs this program again with the variable that names the binary to measure.
 fn with_release_binary() -> Result<()> {
     let status = Command::new(env::current_exe()?)
         .args(env::args_os().skip(1))
@@ -126,7 +127,7 @@ fn bench(arguments: &Arguments) -> Result<()> {
     } else {
         Plan::full
     };
-    // The subject runs in a folder of its own, so its paths must not be relative.
+    // The subject runs in another folder, so its paths must be absolute.
     let mut plan = make(fs::canonicalize(scratch.path())?);
     plan.idle_kinds.retain(|kind| chosen(&arguments.kind, kind));
     let started = Instant::now();
@@ -155,12 +156,12 @@ fn bench(arguments: &Arguments) -> Result<()> {
         started.elapsed().as_secs_f64(),
         path.display()
     );
-    // What went wrong has been said where it did.
+    // Each failure has already been reported where it occurred.
     anyhow::ensure!(failed.is_empty(), "{} measurements failed", failed.len());
     Ok(())
 }
 
-/// A measurement that fails does not take the others' figures with it.
+/// Runs all chosen measurements; a failed one does not discard the figures of the others.
 fn run_all(arguments: &Arguments, plan: &Plan) -> (Vec<Row>, Vec<String>) {
     let (mut rows, mut failed) = (Vec::new(), Vec::new());
     for topology in Topology::ALL
@@ -184,7 +185,7 @@ fn is_wanted(arguments: &Arguments, measure: Measure) -> bool {
     if arguments.peers {
         return measure == Measure::Peers;
     }
-    // It needs programs that nothing else needs, so it runs only when it is named.
+    // `peers` needs programs that no other measurement needs, so it runs only when it is named.
     chosen(&arguments.only, &measure) && (measure != Measure::Peers || !arguments.only.is_empty())
 }
 

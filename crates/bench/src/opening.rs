@@ -1,4 +1,4 @@
-//! What streams there are, and the request that opens each.
+//! The streams of a measurement, and the request that opens each of them.
 
 use std::{
     net::SocketAddr,
@@ -12,9 +12,9 @@ use crate::sessions::{fields_of, stateless};
 
 /// The owner of every repository here.
 pub(crate) const OWNER: &str = "forgewire";
-/// Streams that are being opened at a time, unless it is said otherwise.
+/// Default number of streams that are being opened at the same time.
 const IN_FLIGHT: usize = 64;
-/// The same where each opening writes to the store of sessions.
+/// The same if each opening writes to the session store.
 const IN_FLIGHT_STORED: usize = 16;
 
 /// A kind of stream.
@@ -37,7 +37,7 @@ impl Kind {
     /// The kinds that an edge serves.
     pub(crate) const OURS: [Self; 4] = [Self::Events, Self::Session, Self::Listen, Self::Sse];
 
-    /// The word for it.
+    /// The name of this kind.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Events => "events",
@@ -48,7 +48,8 @@ impl Kind {
         }
     }
 
-    /// Whether its frames hold the event. Otherwise they tell that a resource changed, and are counted.
+    /// Whether its frames contain the event. Otherwise they only report that a resource changed,
+    /// and are counted.
     pub(crate) fn has_stamps(self) -> bool {
         self != Self::Listen
     }
@@ -57,9 +58,9 @@ impl Kind {
 /// Repositories that events are about in turn: event 1 concerns the first, and so on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Repositories {
-    /// Their names begin with it.
+    /// Common prefix of their names.
     pub(crate) prefix: String,
-    /// How many; at least 1, at most 99,999.
+    /// Number of repositories: 1 to 99,999.
     pub(crate) count: u64,
 }
 
@@ -76,7 +77,7 @@ impl Repositories {
         }
     }
 
-    /// The one that an event concerns; events are numbered from 1.
+    /// The repository that an event concerns; events are numbered from 1.
     pub(crate) fn of_event(&self, number: u64) -> u64 {
         (number - 1) % self.count
     }
@@ -86,37 +87,37 @@ impl Repositories {
         (index + 1..=events).step_by(usize::try_from(self.count).unwrap_or(usize::MAX))
     }
 
-    /// All names are equally long, and so are the events.
+    /// All names have the same length, and so do the events.
     pub(crate) fn name(&self, index: u64) -> String {
         format!("{}-{index:05}", self.prefix)
     }
 }
 
-/// Streams of one kind; as arguments, what a receiver is told.
+/// Streams of one kind; also the arguments of a receiver.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Opening {
-    /// How many streams.
+    /// Number of streams.
     #[arg(long)]
     pub(crate) streams: usize,
-    /// Servers, taken in turn.
+    /// Addresses of the servers, used in turn.
     #[arg(long, value_delimiter = ',', required = true)]
     pub(crate) targets: Vec<SocketAddr>,
-    /// Which kind.
+    /// Kind of stream.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) kind: Kind,
-    /// Beginning of the names of the repositories.
+    /// Prefix of the names of the repositories.
     #[arg(long, default_value = "bench")]
     prefix: String,
-    /// Streams want events of one repository each, taken in turn; 0: of all.
+    /// Number of repositories: each stream subscribes to the events of one, in turn; 0: all events.
     #[arg(long, default_value_t = 0)]
     filters: u64,
-    /// How many are being opened at a time.
+    /// Number of streams that are being opened at the same time.
     #[arg(long, default_value_t = IN_FLIGHT)]
     pub(crate) in_flight: usize,
-    /// The cursor after which they begin.
+    /// Cursor after which the streams begin.
     #[arg(long)]
     after: Option<String>,
-    /// File with the ids of sessions, a line each.
+    /// File with the ids of sessions, one per line.
     #[arg(long)]
     sessions: Option<PathBuf>,
 }
@@ -127,7 +128,7 @@ impl Opening {
         Self::of_kind(Kind::Events, streams, targets)
     }
 
-    /// Of this kind; sessions need [`Self::with_sessions`].
+    /// Streams of this kind; sessions need [`Self::with_sessions`].
     pub(crate) fn of_kind(kind: Kind, streams: usize, targets: &[SocketAddr]) -> Self {
         Self {
             streams,
@@ -144,7 +145,7 @@ impl Opening {
         }
     }
 
-    /// Each wants the events of one of these repositories.
+    /// Each stream subscribes to the events of one of these repositories.
     pub(crate) fn filtered(self, repositories: &Repositories) -> Self {
         Self {
             prefix: repositories.prefix.clone(),
@@ -153,7 +154,7 @@ impl Opening {
         }
     }
 
-    /// They come back with this cursor, all at once.
+    /// The streams resume after this cursor, all at once.
     pub(crate) fn resuming(self, cursor: &str) -> Self {
         Self {
             in_flight: self.streams,
@@ -162,7 +163,7 @@ impl Opening {
         }
     }
 
-    /// The sessions of this file.
+    /// Uses the sessions of this file.
     pub(crate) fn with_sessions(self, file: &Path) -> Self {
         Self {
             sessions: Some(file.to_owned()),
@@ -170,7 +171,7 @@ impl Opening {
         }
     }
 
-    /// The command line that says this.
+    /// These options as a command line.
     pub(crate) fn arguments(&self) -> Vec<String> {
         let targets: Vec<_> = self.targets.iter().map(ToString::to_string).collect();
         let mut arguments = vec![
@@ -190,22 +191,23 @@ impl Opening {
         arguments
     }
 
-    /// The repositories that streams are divided over; one where all get all.
+    /// The repositories over which the streams are divided; a single one if all streams receive all
+    /// events.
     pub(crate) fn repositories(&self) -> Repositories {
         Repositories::of(&self.prefix, self.filters)
     }
 
-    /// The repository of a stream: each has streams on every server.
+    /// The repository of a stream: each repository has streams on every server.
     pub(crate) fn repository(&self, index: usize) -> u64 {
         (index / self.targets.len()) as u64 % self.repositories().count
     }
 
-    /// Its server.
+    /// The server of a stream.
     pub(crate) fn target(&self, index: usize) -> SocketAddr {
         self.targets[index % self.targets.len()]
     }
 
-    /// The sessions, one a stream, none for kinds without.
+    /// The session ids, one per stream; empty for kinds without sessions.
     pub(crate) fn read_sessions(&self) -> Result<Vec<String>> {
         if self.kind != Kind::Session {
             return Ok(Vec::new());
@@ -219,7 +221,7 @@ impl Opening {
         Ok(ids)
     }
 
-    /// What opens a stream.
+    /// The request that opens a stream.
     pub(crate) fn request(&self, index: usize, sessions: &[String]) -> Vec<u8> {
         let target = self.target(index);
         let get = |path: &str, fields: &str| {

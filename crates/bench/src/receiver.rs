@@ -1,7 +1,7 @@
-//! The receiving side: many streams on one thread with epoll, in a process of its own.
+//! The receiving side: many streams on one thread with epoll, in a separate process.
 //!
-//! Commands come as lines on stdin, answers go as JSON lines to stdout: `reset` starts counting anew,
-//! `report N` tells what came since of the events 1 to N, the end of stdin ends the process.
+//! Commands are lines on stdin, answers are JSON lines on stdout: `reset` resets all counts,
+//! `report N` reports on the events 1 to N since then, the end of stdin ends the process.
 
 use std::{
     io::{BufRead, ErrorKind, Read, Write},
@@ -23,30 +23,30 @@ use crate::{
     tally::{Got, Tally},
 };
 
-/// Most streams of one process: 20,000 file descriptors is a common hard limit.
+/// Maximum number of streams per process: 20,000 file descriptors is a common hard limit.
 const MAX_STREAMS: usize = 19_500;
-/// How long all streams together may take to open: those with sessions are as slow as the store.
+/// Time allowed for all streams together to open: those with sessions are as slow as the store.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(240);
-/// How often commands are looked at while nothing comes in.
+/// Interval at which commands are polled while no data arrives.
 const COMMAND_POLL: rustix::time::Timespec = rustix::time::Timespec {
     tv_sec: 0,
     tv_nsec: 5_000_000,
 };
 
-/// Said once all streams are open.
+/// Printed once all streams are open.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Opened {
-    /// How many.
+    /// Number of streams.
     pub(crate) opened: usize,
     /// From the first connect to the last stream's first frame.
     pub(crate) seconds: f64,
-    /// When the first connect was, nanoseconds of [`now_nanos`].
+    /// Time of the first connect, nanoseconds of [`now_nanos`].
     pub(crate) started_nanos: u64,
 }
 
 struct Stream {
     socket: TcpStream,
-    /// The request, until the connection stands.
+    /// The request, until the connection is established.
     unsent: Option<Vec<u8>>,
     frames: Frames,
     ended: bool,
@@ -104,7 +104,7 @@ fn commands() -> Receiver<String> {
     receive
 }
 
-/// One JSON line on stdout.
+/// Prints one JSON line on stdout.
 pub(crate) fn say(message: &impl Serialize) -> Result<()> {
     let mut out = std::io::stdout().lock();
     serde_json::to_writer(&mut out, message)?;
@@ -143,7 +143,8 @@ impl<'a> Pool<'a> {
         say(&report)
     }
 
-    /// Opens all streams, so many at a time: the next one starts when another had its first frame.
+    /// Opens all streams, a limited number at a time: the next one starts when another has received
+    /// its first frame.
     fn open(&mut self, started: Instant) -> Result<()> {
         let count = self.opening.streams;
         while self.tally.opened < count {
@@ -183,7 +184,7 @@ impl<'a> Pool<'a> {
         let data = epoll::EventData::new_u64(index as u64);
         epoll::add(&self.epoll, &socket, data, flags)?;
         let mut frames = Frames::new();
-        // Those of HTTP+SSE say in their first frame where to subscribe.
+        // The first frame of an HTTP+SSE stream names the endpoint for subscribing.
         if index == 0 || self.opening.kind == Kind::Sse {
             frames.keep_sample();
         }
@@ -197,7 +198,7 @@ impl<'a> Pool<'a> {
         Ok(())
     }
 
-    /// Subscribes the sessions that came with their streams, and waits for the answers.
+    /// Subscribes the sessions that were created by their streams, and waits for the answers.
     fn subscribe(&mut self, started: Instant) -> Result<()> {
         let mut endpoints = Vec::with_capacity(self.streams.len());
         for (index, stream) in self.streams.iter_mut().enumerate() {
@@ -218,7 +219,7 @@ impl<'a> Pool<'a> {
         Ok(())
     }
 
-    /// Reads what is there, or waits a moment for it.
+    /// Reads the available data, or waits a moment for it.
     fn turn(&mut self) -> Result<()> {
         let mut events = Vec::with_capacity(1024);
         let waited = epoll::wait(
@@ -239,7 +240,8 @@ impl<'a> Pool<'a> {
         Ok(())
     }
 
-    /// The socket is ready for something: if its request waits, the connection stands now, or never.
+    /// Called when the socket is ready: if its request is still unsent, the connection is now
+    /// established or has failed.
     fn send_request(&mut self, index: usize) -> Result<()> {
         let stream = &mut self.streams[index];
         let Some(request) = stream.unsent.take() else {
@@ -248,13 +250,14 @@ impl<'a> Pool<'a> {
         if let Some(error) = stream.socket.take_error()? {
             return Err(error).context("connecting");
         }
-        // A new socket has room for some kilobytes, so a request goes out whole or not at all.
-        let sent = stream.socket.write(&request).context("asking")?;
-        ensure!(sent == request.len(), "a request went out in part");
+        // A new socket has room for some kilobytes, so a request is written whole or not at all.
+        let sent = stream.socket.write(&request).context("sending a request")?;
+        ensure!(sent == request.len(), "a request was sent only in part");
         Ok(())
     }
 
-    /// Reads one socket until it is empty: registered edge-triggered, it would not be reported again.
+    /// Reads one socket until it is empty: registered edge-triggered, it would not be reported
+    /// again.
     fn read(&mut self, index: usize) -> Result<()> {
         let stream = &mut self.streams[index];
         let (tally, got) = (&mut self.tally, &mut stream.got);
@@ -280,7 +283,7 @@ impl<'a> Pool<'a> {
                 tally.ended += 1;
             }
             if length < self.buffer.len() {
-                // A short read has emptied the socket; what comes later is a new edge.
+                // A short read has emptied the socket; later data triggers a new edge.
                 break;
             }
         }
@@ -288,7 +291,7 @@ impl<'a> Pool<'a> {
     }
 }
 
-/// Begins to connect; the socket tells when it stands.
+/// Starts to connect; the socket becomes writable once it is connected.
 fn connect(target: SocketAddr) -> Result<TcpStream> {
     ensure!(target.ip().is_loopback(), "{target} is not on this machine");
     let socket = Socket::new(Domain::for_address(target), Type::STREAM, None)?;
@@ -299,7 +302,7 @@ fn connect(target: SocketAddr) -> Result<TcpStream> {
             if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {}
         Err(error) => return Err(error).with_context(|| format!("connecting {target}")),
     }
-    // Closed by a reset: thousands of ports in TIME_WAIT would make the next run measure themselves.
+    // Closed by a reset: thousands of ports in TIME_WAIT would distort the next run.
     SockRef::from(&socket).set_linger(Some(Duration::ZERO))?;
     Ok(socket.into())
 }

@@ -1,4 +1,4 @@
-//! Requests of MCP as bytes, and sessions of the handshake era over plain sockets.
+//! MCP requests as bytes, and sessions of the handshake era over plain sockets.
 
 use std::{
     net::SocketAddr,
@@ -15,14 +15,14 @@ use crate::{
 
 /// The newest revision with sessions.
 const HANDSHAKE: &str = "2025-11-25";
-/// The revision without.
+/// The revision without sessions.
 const STATELESS: &str = "2026-07-28";
 /// The tool that subscribes.
 const SUBSCRIBE: &str = "subscribe_to_events";
-/// Connections that make sessions side by side.
+/// Number of connections that create sessions concurrently.
 const CLIENTS: usize = 64;
 
-/// Makes sessions on one connection.
+/// Creates sessions on one connection.
 pub(crate) struct Opener {
     connection: Connection,
     target: SocketAddr,
@@ -45,7 +45,7 @@ impl Opener {
         })
     }
 
-    /// `initialize`, then `notifications/initialized`; the session's id.
+    /// Sends `initialize`, then `notifications/initialized`; gives the session's id.
     pub(crate) fn session(&mut self) -> Result<String> {
         let answer = self.connection.call(&self.initialize)?;
         let id = answer.session.filter(|_| answer.status == 200);
@@ -87,7 +87,7 @@ pub(crate) fn call_in_session(
     post(target, &fields_of(session), &call)
 }
 
-/// A tool call that stands for itself.
+/// A self-contained tool call.
 pub(crate) fn stateless_call(
     target: SocketAddr,
     id: u64,
@@ -104,7 +104,7 @@ pub(crate) fn stateless_call(
     )
 }
 
-/// A request that stands for itself; `fields` are those of its method.
+/// A self-contained request; `fields` are the headers of its method.
 pub(crate) fn stateless(
     target: SocketAddr,
     id: u64,
@@ -122,8 +122,8 @@ pub(crate) fn stateless(
     post(target, &fields, &call)
 }
 
-/// Makes so many sessions, each with one subscription: to the events of the repository that events are
-/// about. The work of [`CLIENTS`] connections.
+/// Creates `count` sessions, each with one subscription: to the events of the repository that all
+/// events are about. Works over [`CLIENTS`] connections.
 pub(crate) fn subscribed(target: SocketAddr, count: usize) -> Result<Vec<String>> {
     let arguments = subscription();
     by_many(count, || {
@@ -144,8 +144,8 @@ pub(crate) fn subscribed(target: SocketAddr, count: usize) -> Result<Vec<String>
     })
 }
 
-/// Subscribes each session of HTTP+SSE (`endpoints`: where it takes requests). The answers come on the
-/// sessions' streams.
+/// Subscribes each session of HTTP+SSE; `endpoints` holds the server and the endpoint of each
+/// session. The answers arrive on the sessions' streams.
 pub(crate) fn subscribe_endpoints(endpoints: &[(SocketAddr, String)]) -> Result<()> {
     let (target, _) = endpoints.first().context("there are no streams")?;
     let call = json!({
@@ -171,7 +171,8 @@ fn subscription() -> Value {
     json!({ "filters": [{ "owner": OWNER, "repo": repository }] })
 }
 
-/// Does `count` pieces of work, many at a time; `client` makes one who works on them one after the other.
+/// Does `count` pieces of work, many at a time; `client` creates a worker that does them one after
+/// another.
 fn by_many<T: Send, W: FnMut(usize) -> Result<T>>(
     count: usize,
     client: impl Fn() -> Result<W> + Sync,

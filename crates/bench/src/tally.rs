@@ -1,4 +1,4 @@
-//! What came in on many streams: counts, sets, orders and how late.
+//! The events received on many streams: counts, sets, orders and latencies.
 
 use std::collections::HashMap;
 
@@ -11,32 +11,33 @@ use crate::{
     opening::Opening,
 };
 
-/// Latencies above this count as this, in microseconds.
+/// Upper end of the histogram in microseconds; higher latencies count as this value.
 const MAX_LATENCY_MICROS: u64 = 60_000_000;
-/// Events of which the last client is known; later ones count in everything else.
+/// Number of events whose last client is tracked; later ones count in all other figures.
 const LAST_CLIENTS: usize = 65_536;
 
-/// What came in since the last `reset`, over all streams.
+/// The totals since the last `reset`, over all streams.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Report {
-    /// Events.
+    /// Number of events.
     pub(crate) frames: u64,
-    /// Bytes off the sockets.
+    /// Number of bytes read from the sockets.
     pub(crate) bytes: u64,
-    /// Comments.
+    /// Number of comments.
     pub(crate) heartbeats: u64,
-    /// Events of the stream that got the fewest.
+    /// Number of events on the stream that received the fewest.
     pub(crate) fewest: u64,
-    /// Events of the stream that got the most.
+    /// Number of events on the stream that received the most.
     pub(crate) most: u64,
-    /// Streams that have yet to get some of what they should.
+    /// Number of streams that have not yet received all expected events.
     pub(crate) waiting: usize,
-    /// Streams that have not got exactly what they should.
+    /// Number of streams whose events are not exactly the expected ones.
     pub(crate) wrong: usize,
-    /// In how many different orders streams of one repository got their events, at most. Deliveries
-    /// overtake each other on their way to the log; what the log's order is, it is for all.
+    /// Maximum number of different orders in which streams of one repository received their events.
+    /// Deliveries overtake each other on their way to the log; the order in the log must be the
+    /// same for all streams.
     pub(crate) orders: usize,
-    /// Streams that ended.
+    /// Number of streams that ended.
     pub(crate) ended: usize,
     /// From the intended send time to the read.
     pub(crate) latency: Latency,
@@ -44,33 +45,33 @@ pub(crate) struct Report {
     pub(crate) last_client: Latency,
     /// When the last event was read, nanoseconds of [`crate::clock::now_nanos`].
     pub(crate) last_nanos: u64,
-    /// One event as it came.
+    /// One event as received.
     pub(crate) sample: Option<String>,
 }
 
-/// How late, in microseconds.
+/// Latencies, in microseconds.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct Latency {
-    /// Half were faster.
+    /// Half of all latencies are below this.
     pub(crate) p50: u64,
-    /// 99 of 100 were faster.
+    /// 99 of 100 are below this.
     pub(crate) p99: u64,
-    /// The slowest.
+    /// The highest.
     pub(crate) max: u64,
 }
 
-/// What one stream got.
+/// The events received on one stream.
 #[derive(Debug, Default)]
 pub(crate) struct Got {
-    /// Events.
+    /// Number of events.
     count: u64,
-    /// What their numbers add up to, spread over 64 bits.
+    /// Sum of their numbers, each spread over 64 bits.
     set: u64,
-    /// Different for each order.
+    /// A hash that differs for every order.
     order: u64,
 }
 
-/// What all streams have in common.
+/// The counts of all streams together.
 #[derive(Debug)]
 pub(crate) struct Tally {
     pub(crate) bytes: u64,
@@ -81,7 +82,7 @@ pub(crate) struct Tally {
     heartbeats: u64,
     last_nanos: u64,
     latency: Histogram<u64>,
-    /// By the event's number, from 1: when the last client had it.
+    /// The time when the last client received an event, indexed by the event's number from 1.
     last_clients: Vec<u64>,
 }
 
@@ -100,7 +101,7 @@ impl Tally {
         })
     }
 
-    /// Something came at `now`, on the stream that got `got` before.
+    /// Counts a unit received at `now`, on the stream whose earlier events are `got`.
     pub(crate) fn count(&mut self, arrived: Arrived, now: u64, got: &mut Got) {
         match arrived {
             Arrived::Opened => self.opened += 1,
@@ -130,14 +131,14 @@ impl Tally {
         }
     }
 
-    /// Counts events anew.
+    /// Resets the counts of events.
     pub(crate) fn reset(&mut self) {
         (self.bytes, self.heartbeats, self.last_nanos) = (0, 0, 0);
         self.latency.reset();
         self.last_clients.clear();
     }
 
-    /// How it stands, the events being those from 1 to `events`.
+    /// The current report, with events 1 to `events` expected.
     pub(crate) fn report<'g>(
         &self,
         opening: &Opening,
@@ -189,7 +190,7 @@ impl Tally {
     }
 }
 
-/// What the streams of a repository should get. The order is what the log made of it.
+/// The events expected on a stream of a repository. Their order is left out: the log decides it.
 fn wants(opening: &Opening, repository: u64, events: u64) -> Got {
     let mut want = Got::default();
     for number in opening.repositories().events_of(repository, events) {

@@ -1,5 +1,6 @@
-//! CPU per delivered event where events come faster than they can be written: as fast as ingest takes them
-//! over many connections, to streams that all want them. The floor has all of them at hand.
+//! CPU per delivered event when events arrive faster than they can be written: as fast as ingest
+//! accepts them over many connections, to streams that all subscribe to them. The floor has all of
+//! them at hand from the start.
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -20,7 +21,7 @@ use crate::{
 
 /// Events of one burst.
 const EVENTS: u64 = 50;
-/// The most that a delivered event may take, in microseconds.
+/// Maximum CPU per delivered event, in microseconds.
 const TARGET_MICROS: f64 = 2.0;
 
 pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
@@ -32,7 +33,8 @@ pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Resul
     Ok(())
 }
 
-/// CPU in microseconds and events, over all bursts: one alone is only a few ticks of the kernel's clock.
+/// CPU in microseconds and number of events, over all bursts: a single burst is only a few ticks of
+/// the kernel's clock.
 #[derive(Default)]
 struct Sum {
     cpu: u64,
@@ -42,7 +44,7 @@ struct Sum {
 impl Sum {
     #[allow(
         clippy::cast_precision_loss,
-        reason = "figures for people, far below 2^52"
+        reason = "figures for display, far below 2^52"
     )]
     fn micros(&self, streams: usize, bursts: u64) -> f64 {
         self.cpu as f64 / (streams as u64 * bursts * EVENTS) as f64

@@ -1,4 +1,4 @@
-//! Tool calls: how many per second, and how long one takes when there are half as many.
+//! Tool calls: the rate, and the duration of a call at half that rate.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -18,23 +18,23 @@ use crate::{
     table::Row,
 };
 
-/// Connections, each with a call under way. More bring no more calls, only longer waits.
+/// Connections, each with a call in flight. More would not raise the rate, only lengthen the waits.
 const CONNECTIONS: usize = 32;
 /// Calls per second, in each era.
 const TARGET: f64 = 10_000.0;
-/// A tool that answers from memory: this edge has the newest events.
+/// A tool that answers from memory: the edge holds the newest events.
 const TOOL: &str = "get_recent_events";
-/// Events that the log has by then.
+/// Number of events in the log before the calls begin.
 const EVENTS: u64 = 100;
 
-/// Makes the request of each connection.
+/// Creates the request of each connection.
 type Requests = fn(SocketAddr) -> Result<Vec<Vec<u8>>>;
 
-/// A load flat out and one at half of that.
+/// Results of one load flat out and one at half of that rate.
 struct Measured {
     flat_out: Called,
     half: Called,
-    /// Of the server, per call, flat out.
+    /// CPU of the server per call, flat out.
     cpu_micros: f64,
 }
 
@@ -75,7 +75,7 @@ impl Measured {
 
 #[allow(
     clippy::cast_precision_loss,
-    reason = "figures for people, far below 2^52"
+    reason = "figures for display, far below 2^52"
 )]
 fn per_second(called: &Called) -> f64 {
     called.answered as f64 / called.seconds
@@ -127,7 +127,7 @@ fn arguments() -> Value {
     json!({ "limit": 1 })
 }
 
-/// Sessions are many, as clients are: one a connection.
+/// One session per connection, since in practice every client has its own.
 fn in_sessions(target: SocketAddr) -> Result<Vec<Vec<u8>>> {
     let mut opener = Opener::connect(target)?;
     let request = |_| {
@@ -149,7 +149,7 @@ fn stateless(target: SocketAddr) -> Result<Vec<Vec<u8>>> {
     Ok(vec![request; CONNECTIONS])
 }
 
-/// One answer, looked at; all later ones have to be equal to it.
+/// One verified answer; all later answers must equal it.
 fn sample(target: SocketAddr, request: &[u8]) -> Result<Vec<u8>> {
     let answer = Connection::open(target)?.call(request)?;
     let text = || String::from_utf8_lossy(&answer.body).into_owned();
@@ -183,7 +183,7 @@ fn floor(plan: &Plan, requests: Vec<Vec<u8>>, bytes: usize) -> Result<Measured> 
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "figures for people, far below 2^52"
+    reason = "figures for display, far below 2^52"
 )]
 fn measure(
     plan: &Plan,

@@ -1,5 +1,5 @@
-//! CPU per delivered event, and when the last client has it: the edge's, and the floor's at the same pace
-//! in the same run.
+//! CPU per delivered event, and the time until the last client has it: the edge's, and the floor's
+//! at the same pace in the same run.
 
 use std::time::Instant;
 
@@ -19,18 +19,18 @@ use crate::{
 };
 
 const WARM_UP: u64 = 10;
-/// The most that an edge may take, as a multiple of the floor.
+/// Maximum CPU of an edge, as a multiple of the floor.
 const TARGET_RATIO: f64 = 1.2;
-/// The most that the last client may wait, as a multiple of the floor.
+/// Maximum time until the last client has an event, as a multiple of the floor.
 const TARGET_LAST_RATIO: f64 = 1.5;
 
 /// One run of one side.
 pub(super) struct Run {
     pub(super) micros_per_event: f64,
     pub(super) events_per_second: f64,
-    /// CPU in all.
+    /// Total CPU.
     pub(super) cpu_micros: u64,
-    /// When the last client of each event had it.
+    /// Time until the last client of each event had it.
     pub(super) last_client: Latency,
 }
 
@@ -40,7 +40,7 @@ pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Resul
     for (index, pace) in plan.deliveries.iter().enumerate() {
         let sides = Sides::run(&subject, edge, *pace, plan.runs)?;
         rows.push(sides.cpu(topology));
-        // How late the last one is says something only where there are many.
+        // The lateness of the last client is meaningful only with many streams.
         if index + 1 == plan.deliveries.len() {
             rows.push(sides.last_client(topology));
         }
@@ -62,7 +62,7 @@ impl Sides {
         let mut floor = Floor::start(pace.streams)?;
         let mut floor_streams = Streams::open(&Opening::events(pace.streams, &[floor.address]))?;
         let (mut edges, mut floors) = (Vec::new(), Vec::new());
-        // In turns, so that a change of the machine's mood meets both.
+        // Alternating, so that a change in the machine's speed affects both sides.
         for run in 1..=runs {
             let ours = edge_run(subject, edge, &mut streams, pace)?;
             let bare = floor_run(&mut floor, &mut floor_streams, pace, &sample)?;
@@ -98,7 +98,8 @@ impl Sides {
         let floor = median(self.floors.iter().map(|run| run.micros_per_event));
         let rate = median(self.edges.iter().map(|run| run.events_per_second));
         let ratio = edge / floor;
-        // A single process verifies, stores and mirrors too: a target for the edge does not fit it.
+        // A single process also verifies, stores and mirrors: a target for the edge does not apply
+        // to it.
         let alone = topology == Topology::Cluster;
         let each = |runs: &[Run]| {
             runs.iter()
@@ -139,7 +140,7 @@ impl Sides {
             values: json!({
                 "topology": topology.name(), "streams": self.pace.streams,
                 "edge_runs_micros": runs(&self.edges), "floor_runs_micros": runs(&self.floors),
-                "note": "the edge's includes the webhook's way to it",
+                "note": "the edge's figure includes the path of the webhook to it",
             }),
         }
     }
@@ -154,7 +155,7 @@ fn whose(topology: Topology) -> &'static str {
 
 #[allow(
     clippy::cast_precision_loss,
-    reason = "figures for people, far below 2^52"
+    reason = "figures for display, far below 2^52"
 )]
 fn lateness(runs: &[Run]) -> [f64; 3] {
     let of = |pick: fn(Latency) -> u64| median(runs.iter().map(|run| pick(run.last_client) as f64));
@@ -165,7 +166,7 @@ fn lateness(runs: &[Run]) -> [f64; 3] {
     ]
 }
 
-/// The streams of a pace, with a first few events behind them, and one of these as it came.
+/// The streams of a pace, after a first few events, and one of these events as received.
 pub(super) fn open(subject: &Subject, edge: Edge, pace: Pace) -> Result<(Streams, String)> {
     let mut streams = Streams::open(&Opening::events(pace.streams, &[edge.address]))?;
     load::paced(
@@ -209,10 +210,10 @@ pub(super) fn floor_run(
     })
 }
 
-/// What processes take for `work`, which reports what was delivered.
+/// CPU used by processes during `work`, which reports the deliveries.
 #[allow(
     clippy::cast_precision_loss,
-    reason = "figures for people, far below 2^52"
+    reason = "figures for display, far below 2^52"
 )]
 pub(super) fn measured(pids: &[u32], work: impl FnOnce() -> Result<Report>) -> Result<Run> {
     let (cpu, started) = (cpu_micros_of(pids)?, Instant::now());
@@ -226,7 +227,7 @@ pub(super) fn measured(pids: &[u32], work: impl FnOnce() -> Result<Report>) -> R
     })
 }
 
-/// The same in the words of the other measurements.
+/// A latency in the format of the other measurements.
 pub(super) fn milliseconds(late: Latency) -> String {
     let (p50, p99, max) = (millis(late.p50), millis(late.p99), millis(late.max));
     format!("{p50} · {p99} · {max} ms")

@@ -1,5 +1,6 @@
-//! How cost grows: memory of the edge and of the kernel, and CPU per event, at more and more streams, and
-//! CPU per event by how many of the streams it concerns. From this follows what a larger machine can hold.
+//! Growth of the costs: memory of the edge and of the kernel, and CPU per event, at increasing numbers
+//! of streams, and CPU per event by the number of streams that it concerns. These figures show the
+//! capacity of a larger machine.
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -21,7 +22,8 @@ use crate::{
     tally::Report,
 };
 
-/// Streams that one process of clients holds here; more take another one, on another edge.
+/// Streams that one client process holds here; any more go to another client process, on another
+/// edge.
 const STREAMS_EACH: usize = 15_000;
 
 pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
@@ -38,10 +40,10 @@ pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Resul
     Ok(())
 }
 
-/// Each size has servers of its own: memory that was once taken is not always given back.
+/// Each size gets its own servers: memory once taken is not always returned.
 #[allow(
     clippy::cast_precision_loss,
-    reason = "figures for people, far below 2^52"
+    reason = "figures for display, far below 2^52"
 )]
 fn size(plan: &Plan, pace: Pace, topology: Topology) -> Result<Row> {
     let subject = Subject::start(topology, &plan.scratch)?;
@@ -86,7 +88,7 @@ fn size(plan: &Plan, pace: Pace, topology: Topology) -> Result<Row> {
     })
 }
 
-/// Which edge holds how many.
+/// The number of streams for each edge.
 fn parts(streams: usize, edges: &[Edge]) -> Vec<(Edge, usize)> {
     let needed = streams.div_ceil(STREAMS_EACH).clamp(1, edges.len());
     let edges = edges.iter().take(needed).enumerate();
@@ -115,7 +117,7 @@ fn send(subject: &Subject, pids: &[u32], clients: &mut [Streams], pace: Pace) ->
 /// Streams with a filter each, and events that concern a part of them.
 #[allow(
     clippy::cast_precision_loss,
-    reason = "figures for people, far below 2^52"
+    reason = "figures for display, far below 2^52"
 )]
 fn matching(subject: &Subject, pace: Pace) -> Result<Row> {
     let edge = *subject.edges.first().context("there is no edge")?;

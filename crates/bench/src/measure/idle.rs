@@ -1,5 +1,5 @@
-//! Resident memory of an edge per stream that waits, for each kind of stream: with its session, its
-//! subscription and its ids, and once more after a burst has gone through all of them.
+//! Resident memory of an edge per idle stream, for each kind of stream: with its session, its
+//! subscription and its ids, and again after a burst to all of them.
 
 use std::{
     fs,
@@ -20,22 +20,22 @@ use crate::{
     table::Row,
 };
 
-/// Events of the burst.
+/// Number of events in the burst.
 const BURST: u64 = 50;
-/// The most that a stream may take, in KiB.
+/// Maximum memory per stream, in KiB.
 const TARGET_KIB: f64 = 2.0;
 
-/// Resident memory in KiB, in the order in which it is looked at.
+/// Resident memory in KiB, in the order of measurement.
 struct Looks {
     before: u64,
-    /// With the sessions and their subscriptions, for the kind that makes them first.
+    /// With the sessions and their subscriptions, for the kind that creates them first.
     sessions: Option<u64>,
     idle: u64,
     after_burst: u64,
 }
 
 pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
-    // A single process also holds the store's pages: there the simplest kind has to do.
+    // A single process also holds the store's pages: there only the simplest kind is measured.
     let fits = |kind: &Kind| topology == Topology::Cluster || *kind == Kind::Events;
     for kind in plan.idle_kinds.iter().filter(|kind| fits(kind)) {
         let looks = one(plan, topology, *kind).with_context(|| kind.name())?;
@@ -44,7 +44,7 @@ pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Resul
     Ok(())
 }
 
-/// Each kind has a server of its own: what another left behind would count.
+/// Each kind gets its own server: memory left over from another kind would count.
 fn one(plan: &Plan, topology: Topology, kind: Kind) -> Result<Looks> {
     let subject = Subject::start(topology, &plan.scratch)?;
     let edge = *subject.edges.first().context("there is no edge")?;
@@ -80,7 +80,7 @@ fn make_sessions(scratch: &Path, edge: Edge, count: usize) -> Result<PathBuf> {
 
 #[allow(
     clippy::cast_precision_loss,
-    reason = "figures for people, far below 2^52"
+    reason = "figures for display, far below 2^52"
 )]
 fn row(streams: usize, topology: Topology, kind: Kind, looks: &Looks) -> Row {
     let each = |rss: u64| rss.saturating_sub(looks.before) as f64 / streams as f64;

@@ -1,4 +1,4 @@
-//! How many deliveries per second are acknowledged, each of them durable before its 202.
+//! Deliveries acknowledged per second, each of them durable before its 202.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::{
     table::Row,
 };
 
-/// Deliveries under way at a time.
+/// Number of concurrent deliveries.
 const SENDERS: usize = 64;
 /// Design §8, deliveries per second.
 const TARGET: f64 = 5000.0;
 
 #[allow(
     clippy::cast_precision_loss,
-    reason = "figures for people, far below 2^52"
+    reason = "figures for display, far below 2^52"
 )]
 pub(super) fn run(plan: &Plan, topology: Topology) -> Result<Row> {
     let subject = Subject::start(topology, &plan.scratch)?;

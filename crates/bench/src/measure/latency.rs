@@ -1,4 +1,4 @@
-//! From the moment when a webhook was meant to be sent to the moment when a stream's event is read.
+//! Time from the intended send time of a webhook until the event is read on a stream.
 
 use anyhow::Result;
 use serde_json::json;
@@ -14,12 +14,13 @@ use crate::{
     tally::Report,
 };
 
-/// Sent before anything counts: connections, caches and the log's first pages.
+/// Number of events sent before the measurement: they warm up connections, caches and the log's
+/// first pages.
 const WARM_UP: u64 = 20;
-/// At half load.
+/// Target at half load.
 const TARGET_P50_MICROS: u64 = 1_500;
 const TARGET_P99_MICROS: u64 = 10_000;
-/// The floor is sent to for so long at most; it does not vary as much.
+/// Maximum duration of the floor's load; the floor varies less.
 const FLOOR_SECONDS: u64 = 3;
 
 pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
@@ -95,7 +96,7 @@ fn opening(pace: Pace, targets: &[std::net::SocketAddr]) -> Opening {
     }
 }
 
-/// The same pace from a bare loop: no webhook, no store, one process.
+/// The same pace from a bare loop: without webhook and store, in one process.
 fn floor(pace: Pace, sample: String) -> Result<Report> {
     let mut floor = Floor::start(pace.streams)?;
     let mut streams = Streams::open(&opening(pace, &[floor.address]))?;

@@ -1,5 +1,5 @@
-//! Streams opened per second, from the connect to the first frame, 64 at a time. The floor is a bare loop
-//! that accepts, reads the request and writes the same bytes each time.
+//! Streams opened per second, from the connect to the first frame, 64 at a time. The floor is a
+//! bare loop that accepts, reads the request and always writes the same bytes.
 
 use std::time::Duration;
 
@@ -16,13 +16,14 @@ use crate::{
 
 /// Streams per second.
 const TARGET: f64 = 10_000.0;
-/// How long an edge has for noticing that thousands of clients are gone, so that this does not count.
+/// Time for an edge to notice that thousands of clients have disconnected, so that this work does
+/// not count.
 const PAUSE: Duration = Duration::from_millis(700);
 
 pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
     let subject = Subject::start(topology, &plan.scratch)?;
     let edge = subject.edges.first().context("there is no edge")?.address;
-    // The first ones make pools and caches.
+    // The first streams fill pools and caches.
     per_second(&Opening::events(plan.opens / 5, &[edge]))?;
     for kind in [Kind::Events, Kind::Listen] {
         let (mut edges, mut floors) = (Vec::new(), Vec::new());
@@ -38,7 +39,7 @@ pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Resul
 
 #[allow(
     clippy::cast_precision_loss,
-    reason = "figures for people, far below 2^52"
+    reason = "figures for display, far below 2^52"
 )]
 fn per_second(opening: &Opening) -> Result<f64> {
     std::thread::sleep(PAUSE);

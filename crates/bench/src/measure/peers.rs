@@ -1,5 +1,5 @@
-//! The same load on nginx with nchan: the same data in the events, the same clients, and our edge and the
-//! floor beside it in the same run.
+//! The same load on nginx with nchan: the same data in the events, the same clients, with
+//! forgewire's edge and the floor measured in the same run.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ use crate::{
     table::Row,
 };
 
-/// Sent before anything counts.
+/// Number of events sent before the measurement.
 const WARM_UP: u64 = 10;
 
 pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
@@ -38,7 +38,7 @@ pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Resul
 
 #[allow(
     clippy::cast_precision_loss,
-    reason = "figures for people, far below 2^52"
+    reason = "figures for display, far below 2^52"
 )]
 fn idle(plan: &Plan, subject: &Subject, edge: Edge) -> Result<Row> {
     let count = plan.peer_idle_streams;
@@ -59,7 +59,7 @@ fn idle(plan: &Plan, subject: &Subject, edge: Edge) -> Result<Row> {
     };
     let peers = Opening::of_kind(Kind::Peer, count, &[peer.address]);
     let (theirs, mut streams) = each(&pids, &peers)?;
-    // That they are what they seem to be: streams that get events.
+    // Checks that the idle streams do receive events.
     streams.reset()?;
     publish(&peer, &sample, &mut streams, 1, 1)?;
     drop(streams);
@@ -78,7 +78,7 @@ fn idle(plan: &Plan, subject: &Subject, edge: Edge) -> Result<Row> {
     })
 }
 
-/// In turns, as everywhere.
+/// Alternating, as in the other measurements.
 fn deliveries(
     subject: &Subject,
     edge: Edge,

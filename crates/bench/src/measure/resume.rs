@@ -1,5 +1,5 @@
-//! Many clients that come back at once with old cursors: how long until the last has all that it missed, and
-//! what those feel of it who were there all the time.
+//! Many clients that reconnect at once with old cursors: the time until the last one has all that
+//! it missed, and the effect on the clients that stayed connected.
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -14,16 +14,16 @@ use crate::{
     tally::Latency,
 };
 
-/// Until the last has all.
+/// Target for the time until the last client has all events.
 const TARGET_SECONDS: f64 = 3.0;
-/// The most that the others may be later than before.
+/// Maximum latency of the other clients during the storm, as a multiple of their latency before.
 const TARGET_RATIO: f64 = 2.0;
 const WARM_UP: u64 = 20;
 
-/// One storm.
+/// The result of one storm.
 struct Passed {
     seconds: f64,
-    /// Of those who were there.
+    /// Latency of the clients that stayed connected.
     before: Latency,
     during: Latency,
 }
@@ -71,7 +71,7 @@ fn once(subject: &Subject, storm: Storm, live: &mut Streams) -> Result<Passed> {
     })?;
     let during = live.expect(sent.accepted, TAIL)?.latency;
     eprintln!(
-        "  all back after {seconds:.2} s; the others p50 {} ms, before {} ms",
+        "  all caught up after {seconds:.2} s; the others p50 {} ms, before {} ms",
         millis(during.p50),
         millis(before.p50)
     );
@@ -82,7 +82,7 @@ fn once(subject: &Subject, storm: Storm, live: &mut Streams) -> Result<Passed> {
     })
 }
 
-/// From the first connect until the last has all.
+/// Time from the first connect until the last client has all events.
 fn come_back(back: &Opening, events: u64) -> Result<f64> {
     let mut streams = Streams::open(back)?;
     let report = streams.expect(events, BURST_TAIL).context("coming back")?;
@@ -92,7 +92,7 @@ fn come_back(back: &Opening, events: u64) -> Result<f64> {
     Ok(std::time::Duration::from_nanos(nanos).as_secs_f64())
 }
 
-/// The cursor of now.
+/// The current cursor.
 fn cursor(targets: &[std::net::SocketAddr]) -> Result<String> {
     let mut stream = Streams::open(&Opening::events(1, targets))?;
     let first = stream.report(0)?.sample.unwrap_or_default();
@@ -123,7 +123,7 @@ fn time(storm: Storm, topology: Topology, passed: &[Passed]) -> Row {
 
 #[allow(
     clippy::cast_precision_loss,
-    reason = "figures for people, far below 2^52"
+    reason = "figures for display, far below 2^52"
 )]
 fn others(storm: Storm, topology: Topology, passed: &[Passed]) -> Row {
     let ratio = |pick: fn(&Latency) -> u64| {

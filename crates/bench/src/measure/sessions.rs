@@ -1,4 +1,5 @@
-//! Sessions: `initialize` and `notifications/initialized`, each session in the store before its id is out.
+//! Sessions: `initialize` and `notifications/initialized`; each session is in the store before its
+//! id is sent.
 
 use std::{
     net::SocketAddr,
@@ -18,14 +19,14 @@ use crate::{
     table::Row,
 };
 
-/// Clients that make one session after the other.
+/// Number of clients, each of which creates one session after another.
 const CLIENTS: usize = 64;
-/// Longer waits count as this, in microseconds.
+/// Upper end of the histogram in microseconds; longer waits count as this value.
 const MAX_MICROS: u64 = 60_000_000;
-/// About what a session takes in the store.
+/// Approximate size of a session in the store.
 const VALUE_BYTES: usize = 400;
 
-/// What came of work by many at a time.
+/// The result of concurrent work by many clients.
 struct Made {
     count: u64,
     seconds: f64,
@@ -34,7 +35,7 @@ struct Made {
 
 #[allow(
     clippy::cast_precision_loss,
-    reason = "figures for people, far below 2^52"
+    reason = "figures for display, far below 2^52"
 )]
 impl Made {
     fn per_second(&self) -> f64 {
@@ -87,7 +88,7 @@ pub(super) fn run(plan: &Plan, topology: Topology) -> Result<Row> {
     })
 }
 
-/// One `SET` per session, and nothing else, with the same durability.
+/// One `SET` per session and no other work, with the same durability.
 fn set(redis: SocketAddr) -> Result<impl FnMut() -> Result<()>> {
     let mut connection = Connection::open(redis)?;
     let value = "x".repeat(VALUE_BYTES);
@@ -106,7 +107,7 @@ fn set(redis: SocketAddr) -> Result<impl FnMut() -> Result<()>> {
     })
 }
 
-/// Every client does its work again and again; `client` makes one.
+/// Every client repeats its work until the time is up; `client` creates one client.
 fn flat_out<W: FnMut() -> Result<()>>(
     lasting: Duration,
     client: impl Fn() -> Result<W> + Sync,
