@@ -1,5 +1,5 @@
-//! What the whole-system scenarios share: readers that behave like agents, and one system at a time; and
-//! the soak.
+//! Shared parts of the whole-system scenarios: readers that behave like agents, and one system at a
+//! time; and the soak.
 
 mod bridge;
 mod reader;

@@ -1,4 +1,5 @@
-//! A reader as an agent is one: it holds a stream, and when that breaks it goes on elsewhere.
+//! A reader that behaves like an agent: it holds a stream, and resumes on another edge when the
+//! stream breaks.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -18,32 +19,32 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// Silence that means that a stream is dead; heartbeats come every 15 s.
+/// A stream that is silent for this long is dead; heartbeats are sent every 15 s.
 const SILENCE: Duration = Duration::from_secs(40);
 const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What it reads.
+/// The stream that a reader holds.
 #[derive(Debug, Clone)]
 pub enum ReaderKind {
     /// `GET /events/stream`.
     Events,
-    /// The GET stream of an MCP session that is subscribed to everything.
+    /// The GET stream of an MCP session that is subscribed to all events.
     Session(Arc<McpClient>),
 }
 
 impl ReaderKind {
-    /// A session made on `edge`, subscribed to every event.
+    /// A session created on `edge`, subscribed to every event.
     ///
     /// # Errors
-    /// The edge refuses.
+    /// The edge refuses a request.
     pub async fn session(edge: &Url) -> Result<Self> {
         Self::session_over(edge, edge).await
     }
 
-    /// A session made on one edge and subscribed to every event by a call to another.
+    /// A session created on one edge and subscribed to every event by a call to another.
     ///
     /// # Errors
-    /// An edge refuses.
+    /// An edge refuses a request.
     pub async fn session_over(first: &Url, second: &Url) -> Result<Self> {
         let client = McpClient::connect(first).await?;
         client
@@ -90,8 +91,9 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens its first stream on `edges[first]`, goes to the next one whenever a stream breaks, and books
-    /// what it gets. Returns once the first stream is open.
+    /// Opens the first stream on `edges[first]`, switches to the next edge whenever a stream
+    /// breaks, and records the events received in the ledger. Returns once the first stream is
+    /// open.
     ///
     /// # Errors
     /// The first stream cannot be opened.
@@ -135,14 +137,14 @@ impl Reader {
         &self.name
     }
 
-    /// How many streams it has opened so far.
+    /// Number of streams opened so far.
     #[must_use]
     pub fn opens(&self) -> usize {
         *self.opens.borrow()
     }
 
-    /// Hangs up in the middle of whatever comes, and goes on at the next edge. Returns once the new stream is
-    /// open.
+    /// Disconnects at once, whatever is being received, and continues on the next edge. Returns
+    /// once the new stream is open.
     ///
     /// # Errors
     /// No edge opens a stream within 15 s.
@@ -156,10 +158,10 @@ impl Reader {
         Ok(())
     }
 
-    /// Hangs up, and says where it was.
+    /// Disconnects, and gives the last id received, after which to resume.
     pub async fn stop(self) -> Option<String> {
         self.task.abort();
-        // An aborted task's error says just that.
+        // The error of an aborted task only reports the abort.
         let _ = self.task.await;
         self.last_id
             .lock()

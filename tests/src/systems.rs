@@ -9,16 +9,16 @@ use testkit::{
 };
 use tokio::{sync::Mutex, time::Instant};
 
-/// Scenarios start nine processes each; on two cores they take turns.
+/// Scenarios start nine processes each; on two cores they run one at a time.
 static TURN: Mutex<()> = Mutex::const_new(());
 
-/// How long a scenario waits for what has to happen.
+/// Time that a scenario waits for an expected condition.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs a scenario on the embedded topology, then on the cluster.
 ///
 /// # Errors
-/// What the scenario says, with the topology's name.
+/// The scenario's error, with the topology's name.
 pub async fn both(scenario: impl AsyncFn(&mut System) -> Result<()>) -> Result<()> {
     both_with(|plan| plan, scenario).await
 }
@@ -26,7 +26,7 @@ pub async fn both(scenario: impl AsyncFn(&mut System) -> Result<()>) -> Result<(
 /// As [`both`], with adjusted plans.
 ///
 /// # Errors
-/// What the scenario says, with the topology's name.
+/// The scenario's error, with the topology's name.
 pub async fn both_with(
     adjust: impl Fn(Plan) -> Plan,
     scenario: impl AsyncFn(&mut System) -> Result<()>,
@@ -37,11 +37,11 @@ pub async fn both_with(
     Ok(())
 }
 
-/// As [`both`], and then on the embedded topology with streams that stay with the HTTP server: for what
-/// streams promise, whoever drives them.
+/// As [`both`], and then on the embedded topology with streams that stay with the HTTP server: for
+/// guarantees of streams that must hold with either driver.
 ///
 /// # Errors
-/// What the scenario says, with the topology's name.
+/// The scenario's error, with the topology's name.
 pub async fn both_and_kept_sockets(
     scenario: impl AsyncFn(&mut System) -> Result<()>,
 ) -> Result<()> {
@@ -68,7 +68,7 @@ async fn one(
 /// Waits until a condition holds.
 ///
 /// # Errors
-/// It does not within 30 s; `what` names it.
+/// The condition does not hold within 30 s; `what` names it.
 pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     while !holds().await {
@@ -80,10 +80,10 @@ pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) -> Result<(
     Ok(())
 }
 
-/// Waits until every reader has what it is owed, then closes the books.
+/// Waits until every reader has received everything owed to it, then balances the ledger.
 ///
 /// # Errors
-/// Somebody misses an event, got one twice, or in the wrong order.
+/// A reader misses an event, received one twice, or received events in the wrong order.
 pub async fn settle(ledger: &Ledger, readers: &[&str]) -> Result<()> {
     let settled = until("every reader has every event", async || {
         ledger.is_settled(readers)

@@ -1,5 +1,5 @@
-//! `make soak`: streams for long, under churn, faults and abuse. Its exit code says whether every promise
-//! held; see [`tests::soak`].
+//! `make soak`: a long run of streams under churn, faults and abuse. The exit code tells whether
+//! every promise held; see [`tests::soak`].
 
 use std::process::ExitCode;
 

@@ -1,4 +1,5 @@
-//! One stream as its client sees it: what it asks for, what it makes of the frames, where it goes on.
+//! One stream from its client's point of view: its request, how it interprets frames, and the
+//! position after which it resumes.
 
 use model::{Cursor, CursorScope, PrincipalId, SessionId};
 use serde_json::json;
@@ -11,18 +12,18 @@ use super::{
     world::{Mark, Wanted},
 };
 
-/// Which kind of stream.
+/// The kind of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// `GET /events/stream`.
     Events,
-    /// The GET stream of a session that is subscribed to what is wanted; its id.
+    /// The GET stream of a session that is subscribed to the wanted events; the session's id.
     Session(String),
-    /// `subscriptions/listen`: says only that something changed, and cannot be resumed.
+    /// `subscriptions/listen`: reports only that something changed, and cannot be resumed.
     Listen,
 }
 
-/// What a frame was to the client.
+/// The meaning of a frame to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Took {
     /// The stream is open.
@@ -31,22 +32,22 @@ pub(crate) enum Took {
     Event(Mark),
     /// A change on a listen stream.
     Update,
-    /// Nothing that counts.
+    /// A frame that does not count.
     Other,
 }
 
-/// A stream over all its connections.
+/// A stream across all its connections.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) kind: Kind,
     pub(crate) account: Account,
     name: u64,
     scope: CursorScope,
-    /// Where to go on; empty before the first frame.
+    /// The id to resume after; empty before the first frame.
     last_id: Vec<u8>,
-    /// Updates since the stream was opened (listen).
+    /// Number of updates since the stream was opened (listen).
     updates: u64,
-    /// What had been sent when it was opened, per wanted repository (listen).
+    /// The numbers already sent when it was opened, per wanted repository (listen).
     sent_before: Vec<u32>,
 }
 
@@ -106,7 +107,7 @@ impl Client {
         }
     }
 
-    /// Takes a frame to the books.
+    /// Records a frame in the ledger.
     pub(crate) fn take(&mut self, frame: &Frame, ledger: &mut Ledger) -> Took {
         let took = match self.kind {
             Kind::Listen => return self.take_change(frame, ledger),
@@ -135,7 +136,7 @@ impl Client {
         took
     }
 
-    /// The place in the log that a frame's id names.
+    /// The position in the log that a frame's id names.
     fn place(&self, frame: &Frame) -> Option<u64> {
         let text = std::str::from_utf8(&frame.id).ok()?;
         let cursor = Cursor::parse(text, self.scope).ok()?;
@@ -180,7 +181,7 @@ impl Client {
             return Took::Opening;
         }
         if !contains(&frame.data, b"notifications/resources/updated") {
-            // The result with which an edge that drains ends the stream, for instance.
+            // For instance the result with which a draining edge ends the stream.
             return Took::Other;
         }
         let uri = format!("\"uri\":\"{}\"", wanted.uri());
@@ -191,7 +192,7 @@ impl Client {
         Took::Update
     }
 
-    /// Whether it has everything that it is owed by now.
+    /// Whether it has received everything owed to it by now.
     pub(crate) fn is_settled(&self, ledger: &Ledger) -> bool {
         if self.kind != Kind::Listen {
             return self.account.is_settled(ledger);
@@ -207,7 +208,7 @@ impl Client {
         !self.sent_before.is_empty() && self.updates >= owed.sum()
     }
 
-    /// An event that it is owed since before `millis` (of the run) and does not have.
+    /// An event that has been owed since before `millis` (of the run) and was not received.
     pub(crate) fn overdue(&self, ledger: &Ledger, millis: u32) -> Option<(usize, u32)> {
         match self.kind {
             Kind::Listen => None,

@@ -1,9 +1,10 @@
-//! What each stream got, against the books.
+//! Compares the events that each stream received with the books.
 //!
-//! Every event carries its repository and its number there, and the frame's cursor says its place in the
-//! log. A stream's account is the place that it is at and the last number of each repository that it
-//! wants: the next one has to be the next wanted number, at a later place. That is enough to tell every
-//! loss, duplicate, disorder and stranger, in a few bytes per stream.
+//! Every event carries its repository and its number there, and the frame's cursor gives its
+//! position in the log. A stream's account is its current position and the last number of each
+//! repository that it wants: the next event must have the next wanted number, at a later position.
+//! That is enough to detect every loss, duplicate, disorder and foreign event, in a few bytes per
+//! stream.
 
 use std::sync::Arc;
 
@@ -13,17 +14,17 @@ use super::{
     world::{Mark, REPOSITORIES, Wanted},
 };
 
-/// What is known of the log by what streams got.
+/// The state of the log as observed on the streams.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    /// What was sent and acknowledged.
+    /// The events sent and acknowledged.
     pub(crate) books: Arc<Books>,
-    /// What was found so far.
+    /// The faults found so far.
     pub(crate) faults: Faults,
-    /// Per repository, the place in the log of each number; 0 for not seen yet.
+    /// Per repository, the position in the log of each number; 0 for not seen yet.
     places: Vec<Vec<u64>>,
-    /// Beginnings that cannot be judged yet: the stream began after this place, and the event before its
-    /// first one must not be later.
+    /// Beginnings that cannot be judged yet: the stream began after this position, and the event
+    /// before its first one must not be later.
     beginnings: Vec<(Mark, u64)>,
 }
 
@@ -38,15 +39,15 @@ impl Ledger {
         }
     }
 
-    /// The place of an event; none if no stream has had it yet.
+    /// The position of an event; `None` if no stream has received it yet.
     fn place(&self, repository: usize, number: u32) -> Option<u64> {
         let index = number.checked_sub(1)? as usize;
         let place = self.places[repository].get(index).copied();
         place.filter(|place| *place != 0)
     }
 
-    /// Books the place of an event; all streams have to see it at the same one, and a repository's events
-    /// are there in the order of their numbers.
+    /// Records the position of an event: all streams must see it at the same one, and a
+    /// repository's events must be there in the order of their numbers.
     fn book_place(&mut self, mark: Mark, place: u64) {
         let index = (mark.number - 1) as usize;
         let places = &mut self.places[mark.repository];
@@ -70,7 +71,7 @@ impl Ledger {
         }
     }
 
-    /// Judges the beginnings that were left open: by now every event was seen by somebody.
+    /// Judges the beginnings that were left open: by now every event was received on some stream.
     pub(crate) fn close(&mut self) {
         for (before, began) in std::mem::take(&mut self.beginnings) {
             if self
@@ -85,16 +86,16 @@ impl Ledger {
     }
 }
 
-/// The account of one stream, over all its connections.
+/// The account of one stream, across all its connections.
 #[derive(Debug)]
 pub(crate) struct Account {
-    /// What it wants.
+    /// The events that it wants.
     pub(crate) wanted: Wanted,
     /// For messages.
     name: u64,
-    /// Where it began; none before its first connection.
+    /// The position at which it began; `None` before its first connection.
     began: Option<u64>,
-    /// The place of the last thing that it had.
+    /// The position of the last frame received.
     at: u64,
     /// The last number of each wanted repository; 0 for none yet.
     last: Box<[u32]>,
@@ -112,7 +113,7 @@ impl Account {
         }
     }
 
-    /// It is open, and says where it goes on from.
+    /// Records that the stream is open and continues after `place`.
     pub(crate) fn connected(&mut self, ledger: &mut Ledger, place: u64) {
         if self.began.is_none() {
             (self.began, self.at) = (Some(place), place);
@@ -124,7 +125,7 @@ impl Account {
         }
     }
 
-    /// An event came, at this place of the log.
+    /// Records an event at a position in the log.
     pub(crate) fn event(&mut self, ledger: &mut Ledger, place: u64, mark: Mark) {
         let (name, repository) = (self.name, mark.repository);
         if mark.number == 0 || mark.number > ledger.books.newest_sent(repository) {
@@ -148,7 +149,7 @@ impl Account {
             ledger.faults.add(fault, || {
                 format!("stream {name} got {mark} at place {place}; it was at {at}, number {last}")
             });
-            // What came late has come: it is not missing as well.
+            // An event that arrived late did arrive: it does not count as missing too.
             let index = repository - self.wanted.repositories().start;
             self.last[index] = last.max(mark.number);
             return;
@@ -166,7 +167,8 @@ impl Account {
         self.at = place;
     }
 
-    /// The first event of a repository: the one before it has to be from before the stream began.
+    /// Records the first event of a repository: the event before it must be from before the stream
+    /// began.
     fn begin_repository(&mut self, ledger: &mut Ledger, mark: Mark, previous: u32) {
         let (Some(began), 1..) = (self.began, previous) else {
             return;
@@ -192,8 +194,9 @@ impl Account {
         }
     }
 
-    /// An event of a repository, up to `newest`, that it is owed and does not have. One that nobody had yet
-    /// counts as owed: somebody else may be owed it, and will get it.
+    /// An event of a repository, up to `newest`, that is owed to the stream and was not received.
+    /// An event that no stream has received yet counts as owed: another stream may be owed it, and
+    /// will receive it.
     fn owed(&self, ledger: &Ledger, repository: usize, newest: u32) -> Option<u32> {
         let newest = self.wanted.newest(newest);
         let last = self.last[repository - self.wanted.repositories().start];
@@ -209,15 +212,15 @@ impl Account {
         is_later.then_some(newest)
     }
 
-    /// Whether it has everything that it is owed by now.
+    /// Whether the stream has received everything owed to it by now.
     pub(crate) fn is_settled(&self, ledger: &Ledger) -> bool {
         let newest = |at| ledger.books.newest_acknowledged(at);
         let mut repositories = self.wanted.repositories();
         self.began.is_some() && repositories.all(|at| self.owed(ledger, at, newest(at)).is_none())
     }
 
-    /// An event, by repository and number, that it is owed since before `millis` (of the run) and does not
-    /// have.
+    /// An event, by repository and number, that has been owed since before `millis` (of the run)
+    /// and was not received.
     pub(crate) fn overdue(&self, ledger: &Ledger, millis: u32) -> Option<(usize, u32)> {
         self.began?;
         self.wanted.repositories().find_map(|repository| {
@@ -303,7 +306,7 @@ mod tests {
         world.all(&mut late, 11..=30);
         let mut issue = world.stream(Wanted::issue(1, 3), 0);
         world.all(&mut issue, 1..=30);
-        // Began behind the last event that it wants, so it is owed nothing.
+        // Began after the last event that it wants, so nothing is owed to it.
         let idle = world.stream(Wanted::issue(0, 3), 46);
         for account in [&everything, &late, &issue, &idle] {
             assert!(account.is_settled(&world.ledger), "{account:?}");
@@ -349,7 +352,7 @@ mod tests {
         assert_eq!(stream.overdue(&world.ledger, 0), None);
         world.got(&mut stream, mark(1, 10));
         assert!(stream.is_settled(&world.ledger));
-        // One that never had an event is owed too.
+        // A stream that never received an event is owed one too.
         let silent = world.stream(Wanted::repository(1), 20);
         assert!(!silent.is_settled(&world.ledger));
         assert!(

@@ -1,5 +1,5 @@
-//! All streams on one thread with epoll: opens them, reads them, closes some on purpose, and comes back
-//! with the last cursor when one breaks.
+//! All streams on one thread with epoll: opens and reads them, closes some on purpose, and resumes
+//! after the last cursor when one breaks.
 
 mod connection;
 mod figures;
@@ -22,14 +22,14 @@ use super::{
 pub(crate) use figures::Figures;
 use streams::Streams;
 
-/// What the pool is told.
+/// A command to the pool.
 #[derive(Debug)]
 pub(crate) enum Order {
-    /// Close and open so many streams a second from now on; 0 stops.
+    /// From now on, close and open this many streams per second; 0 stops the churn.
     Churn(u32),
-    /// Nothing more is sent: say how many streams still miss something.
+    /// No more events are sent: report how many streams still miss some.
     Settle,
-    /// Close everything, and end.
+    /// Close all streams, and end.
     Close,
 }
 
@@ -42,7 +42,8 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// Begins to open streams at the balancer. Sessions are asked for with `wishes` and come by `made`.
+    /// Starts to open streams at the balancer. Sessions are requested through `wishes` and
+    /// delivered through `made`.
     pub(crate) fn start(
         options: &Options,
         balancer: SocketAddrV4,
@@ -63,7 +64,7 @@ impl Pool {
         })
     }
 
-    /// Tells it something. It may have ended by an error, which [`Self::close`] gives.
+    /// Sends a command. The thread may have ended with an error, which [`Self::close`] gives.
     pub(crate) fn order(&self, order: Order) {
         let _ = self.orders.send(order);
     }
@@ -74,14 +75,14 @@ impl Pool {
         figures.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether the thread still runs.
+    /// Whether the thread is still running.
     pub(crate) fn is_running(&self) -> bool {
         self.thread
             .as_ref()
             .is_some_and(|thread| !thread.is_finished())
     }
 
-    /// Closes every stream, and gives what was found.
+    /// Closes every stream, and gives the faults found.
     ///
     /// # Errors
     /// The thread failed.

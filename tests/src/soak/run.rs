@@ -23,28 +23,29 @@ use super::{
     world::Hook,
 };
 
-/// Edges of the cluster.
+/// Number of edges in the cluster.
 const EDGES: usize = 3;
-/// How long the streams may take to open, beside a second for each of this many.
+/// Time allowed for the streams to open, in addition to one second for each of this many streams.
 const OPEN_SECONDS: u64 = 60;
 const OPENS_PER_SECOND: u64 = 200;
-/// How long an edge that was killed stays away.
+/// Time until an edge that was killed is restarted.
 const AWAY: Duration = Duration::from_secs(5);
-/// How often a line is printed and the edges are looked at.
+/// Interval at which a line is printed and the edges are measured.
 const PROGRESS: Duration = Duration::from_secs(10);
-/// How often the clock is looked at.
+/// Interval at which the clock is checked.
 const TICK: Duration = Duration::from_millis(50);
-/// How long it may take, once nothing more is sent, until every stream has everything.
+/// Time allowed, after the last event was sent, until every stream has received everything.
 const SETTLE: Duration = Duration::from_secs(60);
-/// How long the answer of an admin listener may take.
+/// Time allowed for an answer of an admin listener.
 const METRICS_SECONDS: u64 = 5;
-/// What holding a stream that nobody reads may take beyond its bound: how often it is looked at.
+/// Tolerance for holding a stream whose client does not read, beyond its bound: the interval at
+/// which it is checked.
 const HELD_SLACK_SECONDS: u64 = 10;
 
 /// Runs the soak; progress goes to standard error.
 ///
 /// # Errors
-/// It could not be run. Promises that were broken are in the report.
+/// The soak could not be run. Broken promises are in the report.
 pub async fn run(options: &Options) -> Result<Report> {
     options.check()?;
     let heartbeat = options.heartbeat_seconds.to_string();
@@ -67,9 +68,9 @@ struct Soak<'a> {
     system: &'a mut System,
     began: Instant,
     http: reqwest::Client,
-    /// When each edge was started.
+    /// Start time of each edge.
     since: [Instant; EDGES],
-    /// Edges that are away, and when they come back.
+    /// Edges that are down, and when they will be restarted.
     away: [Option<Instant>; EDGES],
     rng: StdRng,
     books: Arc<Books>,
@@ -99,12 +100,12 @@ impl<'a> Soak<'a> {
             faults: Faults::default(),
             kills: 0,
         };
-        soak.say("the cluster runs");
+        soak.say("the cluster is running");
         let idle = soak.idle_descriptors().await?;
         soak.all(idle).await
     }
 
-    /// What is done by now, for whoever waits.
+    /// Prints a step that is complete, as progress.
     fn say(&self, what: &str) {
         let seconds = self.books.now_millis() / 1000;
         eprintln!("{what}, {seconds} s after the start");
@@ -144,7 +145,7 @@ impl<'a> Soak<'a> {
         self.say("every stream is settled or given up");
         let mut streams = pool.figures();
         let tallies = hostile.stop().await;
-        // The thread ends its turn, a few milliseconds.
+        // The thread first completes its turn, a few milliseconds.
         self.faults.append(pool.close()?);
         making.abort();
         streams.faults = self.faults.total();
@@ -192,7 +193,7 @@ impl<'a> Soak<'a> {
     /// The run itself: churn, kills, restarts, samples.
     async fn hold(&mut self, pool: &Pool, hostile: &Hostile) -> Result<()> {
         let (start, lasting) = (Instant::now(), self.options.lasting());
-        // From here on samples count, and their thirds are those of the run.
+        // Samples count from here on, and their thirds are those of the run.
         self.began = start;
         pool.order(Order::Churn(self.options.churn_per_second));
         let every = Duration::from_secs(self.options.kill_every_seconds);
@@ -241,7 +242,7 @@ impl<'a> Soak<'a> {
         Ok(())
     }
 
-    /// Looks at the edges, and prints a line.
+    /// Measures the edges, and prints a line.
     async fn look(&mut self, pool: &Pool, hostile: &Hostile) {
         let mut memory = Vec::new();
         for edge in 0..EDGES {
@@ -255,7 +256,8 @@ impl<'a> Soak<'a> {
                     memory.push(format!("{} MiB {streams}/{fds}", kib / 1024));
                     self.samples.push(sample);
                 }
-                // Busy beyond its deadline: no sample, and if it stays so, streams will tell.
+                // Too busy to answer in time: no sample, and if this persists, the streams will
+                // show it.
                 Err(error) => memory.push(format!("{error}")),
             }
         }
@@ -285,7 +287,9 @@ impl<'a> Soak<'a> {
 
     fn pid(&mut self, name: &str) -> Result<u32> {
         let process = self.system.cluster().process(name)?;
-        process.id().with_context(|| format!("{name} does not run"))
+        process
+            .id()
+            .with_context(|| format!("{name} is not running"))
     }
 
     async fn sample(&mut self, number: usize) -> Result<Sample> {
@@ -298,7 +302,7 @@ impl<'a> Soak<'a> {
         edge.sample(&self.http, self.began).await
     }
 
-    /// Waits until every stream has everything; gives the seconds that it took.
+    /// Waits until every stream has received everything; gives the seconds that this took.
     async fn settle(&mut self, pool: &Pool) -> Result<f64> {
         let start = Instant::now();
         pool.order(Order::Settle);
@@ -317,7 +321,7 @@ impl<'a> Soak<'a> {
         Ok(start.elapsed().as_secs_f64())
     }
 
-    /// The processes whose descriptors have to come back, and how many they have now.
+    /// The processes whose descriptors must be released, and their current numbers.
     fn descriptors_now(&mut self) -> Result<Vec<(String, u64)>> {
         let edges = (0..EDGES).map(|edge| Node::Edge(edge).to_string());
         let others = ["ingest-1", "ingest-2"].map(str::to_owned);
@@ -327,7 +331,7 @@ impl<'a> Soak<'a> {
             .collect()
     }
 
-    /// Descriptors when nobody is there, once they do not change any more.
+    /// Descriptors without any client, once they no longer change.
     async fn idle_descriptors(&mut self) -> Result<Vec<(String, u64)>> {
         let deadline = Instant::now() + self.options.release();
         let mut before = self.descriptors_now()?;
@@ -341,7 +345,7 @@ impl<'a> Soak<'a> {
         }
     }
 
-    /// Waits until descriptors are as when idle.
+    /// Waits until the numbers of descriptors are as when idle.
     async fn released(&mut self, idle: &[(String, u64)]) -> Result<Vec<Comparison>> {
         let deadline = Instant::now() + self.options.release();
         loop {

@@ -1,5 +1,5 @@
-//! Signed deliveries at a pace, over real HTTP. Those of one repository go one after the other, so that
-//! their order in the log is known; the repositories side by side.
+//! Signed deliveries at a pace, over real HTTP. Those of one repository are sent one after the
+//! other, so that their order in the log is known; the repositories are served concurrently.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -20,10 +20,10 @@ use super::{
     world::{Hook, Mark, REPOSITORIES},
 };
 
-/// How long a delivery is sent again until an ingest takes it.
+/// Time for which a delivery is retried until an ingest accepts it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// All senders; they stop when `stop` says so, each with its last delivery acknowledged.
+/// All senders; they stop at the signal `stop`, each with its last delivery acknowledged.
 #[derive(Debug)]
 pub(crate) struct Senders {
     stop: watch::Sender<bool>,
@@ -32,7 +32,7 @@ pub(crate) struct Senders {
 }
 
 impl Senders {
-    /// Begins to send.
+    /// Starts to send.
     pub(crate) fn start(
         ingest: &Url,
         hook: &Hook,
@@ -53,7 +53,7 @@ impl Senders {
                 sender: sender.clone(),
                 faults: Arc::clone(&faults),
             };
-            // Spread over the interval, so that they come evenly.
+            // Spread over the interval, so that they are evenly distributed.
             let first = begin + every * repository as u32 / REPOSITORIES as u32;
             tasks.spawn(sending.run(first, every, stopped.clone()));
         }
@@ -64,7 +64,7 @@ impl Senders {
         }
     }
 
-    /// Stops, and waits until everything that was sent is acknowledged.
+    /// Stops, and waits until every delivery sent is acknowledged.
     pub(crate) async fn stop(mut self) -> Faults {
         self.stop.send_replace(true);
         while self.tasks.join_next().await.is_some() {}
@@ -85,7 +85,7 @@ struct Sending {
 impl Sending {
     async fn run(self, first: Instant, every: Duration, mut stopped: watch::Receiver<bool>) {
         let mut ticks = tokio::time::interval_at(first, every);
-        // A system that stalls gets what was planned afterwards, as from a GitHub that catches up.
+        // After a stall, the planned deliveries follow at once, as from a GitHub that catches up.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
         loop {
             tokio::select! {
@@ -109,7 +109,8 @@ impl Sending {
                 Err(error) => {
                     let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
                     faults.add(Fault::NotTaken, || error.to_string());
-                    // Whether it is in the log is unknown, and so would be all that follows.
+                    // It is unknown whether the event is in the log, so all that follows would be
+                    // unknown too.
                     return;
                 }
             }

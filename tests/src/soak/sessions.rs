@@ -1,4 +1,4 @@
-//! Makes the MCP sessions of those streams that need one, and ends them when their client leaves.
+//! Creates the MCP sessions of the streams that need one, and ends them when their client leaves.
 
 use std::{
     sync::{Arc, mpsc},
@@ -15,36 +15,36 @@ use tokio::{
 
 use super::world::Wanted;
 
-/// Sessions that are made side by side.
+/// Number of sessions that are created concurrently.
 const AT_ONCE: usize = 16;
-/// Tries of one: an edge may die in the middle of each step.
+/// Attempts for one session: an edge may die during any step.
 const TRIES: usize = 8;
-/// Between two of them.
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How long the end of a session may take.
+/// Time allowed for ending a session.
 const END_SECONDS: u64 = 5;
 
-/// A slot wants a session.
+/// A slot needs a session.
 #[derive(Debug)]
 pub(crate) struct Wish {
     pub(crate) slot: usize,
     pub(crate) serial: u32,
     pub(crate) wanted: Wanted,
-    /// The session of the client that was there before.
+    /// The session of the slot's previous client.
     pub(crate) leaves: Option<String>,
 }
 
-/// It was made, or could not be.
+/// The result of creating a session.
 #[derive(Debug)]
 pub(crate) struct Made {
     pub(crate) slot: usize,
     pub(crate) serial: u32,
     pub(crate) wanted: Wanted,
-    /// Its id, or why there is none.
+    /// Its id, or the reason why there is none.
     pub(crate) session: Result<String, String>,
 }
 
-/// Makes what is wished for, until nobody wishes any more.
+/// Creates the requested sessions until the requests end.
 pub(crate) fn make(
     balancer: Url,
     mut wishes: UnboundedReceiver<Wish>,
@@ -64,7 +64,7 @@ pub(crate) fn make(
                     end(&http, &balancer, leaves).await;
                 }
                 let session = open(&balancer, wish.wanted).await;
-                // Nobody listens when the run is over.
+                // The receiver is gone when the run is over.
                 let _ = made.send(Made {
                     slot: wish.slot,
                     serial: wish.serial,
@@ -100,7 +100,7 @@ async fn open_once(balancer: &Url, wanted: Wanted) -> Result<String> {
     Ok(id.to_owned())
 }
 
-/// Ends a session. One that is not ended, because an edge dies meanwhile, is idle until it is forgotten.
+/// Ends a session. If that fails because an edge dies, the session stays idle until it expires.
 async fn end(http: &reqwest::Client, balancer: &Url, session: &str) {
     let mut url = balancer.clone();
     url.set_path("/mcp");

@@ -1,21 +1,21 @@
-//! SSE frames off a socket. Keeps of an event only its cursor and its
-//! mark, so that thousands of streams can be read on a part of a core.
+//! Reads SSE frames from a socket. Keeps only the cursor and the mark of an event, so that
+//! thousands of streams can be read on a fraction of a core.
 
 use testkit::wire::{AnswerLines, Piece, WireError};
 
 use super::world::Mark;
 
-/// Longest line that is put together when reads cut it: above the largest event of the soak.
+/// Longest line that is assembled when reads cut it: above the largest event of the soak.
 const MAX_LINE_BYTES: usize = 64 * 1024;
-/// Of data without a mark so much is kept: opening frames and updates are shorter.
+/// Number of bytes kept of data without a mark: opening frames and updates are shorter.
 const KEPT_DATA_BYTES: usize = 1024;
 
-/// Why an answer is not a stream that can be read.
+/// Reason why an answer is not a readable stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Broken {
-    /// Another status than 200.
+    /// A status other than 200.
     Status(u16),
-    /// Not HTTP/1.1, not chunked, or longer than anything that we are sent.
+    /// Not HTTP/1.1, not chunked, or longer than anything that an edge sends.
     Malformed,
 }
 
@@ -43,7 +43,7 @@ pub(crate) enum Name {
     Other,
 }
 
-/// What stood between two blank lines, heartbeats aside.
+/// The lines between two blank lines, without heartbeats.
 #[derive(Debug, Default)]
 pub(crate) struct Frame {
     /// `id:`, empty if there was none.
@@ -52,7 +52,7 @@ pub(crate) struct Frame {
     pub(crate) name: Name,
     /// The first mark in the data.
     pub(crate) mark: Option<Mark>,
-    /// The data, if there is no mark in it; its first KiB.
+    /// The data, if it contains no mark; its first KiB.
     pub(crate) data: Vec<u8>,
     has_data: bool,
 }
@@ -115,7 +115,7 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// Before the first byte.
+    /// A parser before the first byte.
     pub(crate) fn new() -> Self {
         Self {
             lines: AnswerLines::new(MAX_LINE_BYTES),
@@ -123,15 +123,15 @@ impl Wire {
         }
     }
 
-    /// The server said that there is no more.
+    /// Whether the server has ended the answer.
     pub(crate) fn has_ended(&self) -> bool {
         self.lines.has_ended()
     }
 
-    /// Takes in bytes, and hands out the frames that they complete.
+    /// Takes bytes, and passes on the frames that they complete.
     ///
     /// # Errors
-    /// The answer is no stream.
+    /// The answer is not a stream.
     pub(crate) fn feed(
         &mut self,
         input: &[u8],

@@ -1,8 +1,8 @@
-//! The repositories that events are about, what streams want of them, and the mark that says which
-//! event it is.
+//! The repositories that events are about, the filters of streams over them, and the mark that
+//! identifies an event.
 //!
-//! The events of a repository are numbered from 1 without gaps, and number `n` is about issue `n % 10`
-//! of it. So it can be said of every filter which number comes next, without a list of events.
+//! The events of a repository are numbered from 1 without gaps, and number `n` is about issue `n %
+//! 10` of it. So the next number is known for every filter, without a list of events.
 
 use std::fmt;
 
@@ -13,30 +13,30 @@ use testkit::fake_github::{Delivery, FakeGithub, PayloadSize, Step};
 
 /// Repositories that events are about.
 pub(crate) const REPOSITORIES: usize = 50;
-/// Repositories of one owner.
+/// Repositories per owner.
 const OF_OWNER: usize = 10;
-/// Issues of one repository.
+/// Issues per repository.
 const ISSUES: u32 = 10;
-/// Of a hundred streams so many want everything; the most expensive, so there are few.
+/// Percentage of streams that want everything; they are the most expensive, so there are few.
 const EVERYTHING_PERCENT: u32 = 1;
-/// And so many all repositories of one owner.
+/// Percentage that want all repositories of one owner.
 const OWNER_PERCENT: u32 = 4;
-/// And so many one issue; the rest wants one repository.
+/// Percentage that want one issue; the rest want one repository.
 const ISSUE_PERCENT: u32 = 25;
 
-/// Stands before the mark in the issue's title.
+/// Prefix of the mark in the issue's title.
 const MARK: &[u8] = b"soak:";
 /// `soak:RR:NNNNNNNN:TTTTTTTTT`
 const MARK_BYTES: usize = 5 + 2 + 1 + 8 + 1 + 9;
 
-/// Which event it is.
+/// The identity of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Mark {
     /// The repository, from 0.
     pub(crate) repository: usize,
     /// Its running number in the repository, from 1.
     pub(crate) number: u32,
-    /// When it was sent, in milliseconds since the run began.
+    /// Send time, in milliseconds since the run began.
     pub(crate) sent_millis: u32,
 }
 
@@ -54,7 +54,7 @@ impl Mark {
     /// The first mark in an event's JSON.
     pub(crate) fn find(text: &[u8]) -> Option<Self> {
         let mut rest = text;
-        // A window comparison for each byte would be most of a client's work in a debug build.
+        // Comparing a window at each byte would be most of a client's work in a debug build.
         while let Some(at) = rest.iter().position(|byte| *byte == b's') {
             rest = &rest[at..];
             if rest.starts_with(MARK) {
@@ -76,7 +76,7 @@ impl Mark {
     }
 }
 
-/// What a stream wants: repositories side by side, or one issue.
+/// The events that a stream wants: those of a range of repositories, or of one issue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wanted {
     first: usize,
@@ -118,7 +118,7 @@ impl Wanted {
         }
     }
 
-    /// What the next stream wants.
+    /// A random filter for the next stream.
     pub(crate) fn pick(rng: &mut impl Rng) -> Self {
         let repository = rng.random_range(0..REPOSITORIES);
         let percent = rng.random_range(0..100);
@@ -144,7 +144,7 @@ impl Wanted {
             && self.issue.is_none_or(|issue| mark.number % ISSUES == issue)
     }
 
-    /// From one wanted number of a repository to the next.
+    /// The distance from one wanted number of a repository to the next.
     pub(crate) fn step(&self) -> u32 {
         if self.issue.is_some() { ISSUES } else { 1 }
     }
@@ -157,7 +157,7 @@ impl Wanted {
         }
     }
 
-    /// How many numbers of one repository it wants, up to `number`.
+    /// The count of wanted numbers of one repository, up to `number`.
     pub(crate) fn count(&self, number: u32) -> u32 {
         self.newest(number).div_ceil(self.step())
     }
@@ -213,12 +213,12 @@ fn issue_id(repository: usize, issue: u32) -> String {
     format!("I_{repository:02}_{issue}")
 }
 
-/// Makes deliveries that carry marks.
+/// Creates deliveries that carry marks.
 #[derive(Debug, Clone)]
 pub(crate) struct Hook {
     template: Delivery,
     secret: String,
-    /// Keeps the delivery ids of runs apart.
+    /// Keeps the delivery ids of different runs distinct.
     run: String,
 }
 
@@ -233,7 +233,7 @@ impl Hook {
         }
     }
 
-    /// The delivery of an event: an issue was edited, and the mark is its title.
+    /// The delivery of an event: an issue was edited, and its title is the mark.
     ///
     /// # Panics
     /// Never: the id has letters, digits and dashes only.
@@ -291,7 +291,7 @@ mod tests {
         }
     }
 
-    /// The shortcuts say the same as looking at each number.
+    /// The closed formulas agree with a check of each number.
     #[test]
     fn newest_and_count_agree_with_looking_at_each_number() {
         let issues = (0..ISSUES).map(|issue| Wanted::issue(3, issue));

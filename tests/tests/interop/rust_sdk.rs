@@ -34,7 +34,7 @@ use tokio::{sync::mpsc, time::timeout};
 const NOTIFICATION_DEADLINE: Duration = Duration::from_secs(10);
 const MODERN: &str = "2026-07-28";
 const FIRST_WITH_ELICITATION: &str = "2025-06-18";
-/// Notifications that may wait for us; there are two per webhook.
+/// Capacity for unread notifications; there are two per webhook.
 const NOTIFICATIONS: usize = 64;
 
 /// tests/interop/expectations.json, explained in shared.py.
@@ -71,14 +71,14 @@ struct Question {
     text: String,
 }
 
-/// What a handler has seen.
+/// A notification that a handler received.
 #[derive(Debug)]
 enum Seen {
     Updated(String),
     Logged(Option<String>, Value),
 }
 
-/// An application: it remembers notifications, and says yes to every question.
+/// An application: it remembers notifications, and answers yes to every question.
 struct Application {
     config: ClientConfig,
     answer: Option<Value>,
@@ -105,7 +105,7 @@ impl ClientHandler for Application {
         params: LoggingMessageNotificationParam,
         _context: NotificationContext<RoleClient>,
     ) {
-        // Nobody waits for it any more when the test is over.
+        // The receiver is gone when the test is over.
         let _ = self
             .seen
             .send(Seen::Logged(params.logger, params.data))
@@ -148,7 +148,7 @@ pub(crate) async fn walk(system: &System, revision: &str) -> Result<()> {
         }
     };
     let arrival = timeout(NOTIFICATION_DEADLINE, arrival).await;
-    arrival.context("the notifications do not come")??;
+    arrival.context("the notifications did not arrive")??;
     if let Some(mut subscription) = listening {
         subscription.cancel().await?;
     }
@@ -202,7 +202,7 @@ async fn connect(
         .context("connecting")
 }
 
-/// Lists and calls what there is.
+/// Lists and calls tools, resources and prompts.
 async fn look_around(client: &Client, expectations: &Expectations) -> Result<()> {
     let tools = client.list_all_tools().await?;
     for name in &expectations.tools {
@@ -260,7 +260,7 @@ fn contains(result: &impl serde::Serialize, part: &str) -> Result<()> {
     Ok(())
 }
 
-/// Subscribes in the way of the era.
+/// Subscribes by the mechanism of the era.
 async fn subscribe(client: &Client, revision: &str, uri: &str) -> Result<Option<Subscription>> {
     if revision == MODERN {
         let filter = SubscriptionFilter::builder()
@@ -314,7 +314,7 @@ async fn notified(
     Ok(())
 }
 
-/// Posts the webhook of an issue whose title is now the delivery's id, which it gives.
+/// Posts the webhook of an issue whose new title is the delivery's id; gives that id.
 async fn post_webhook(system: &System) -> Result<String> {
     let text = fs::read_to_string(workspace().join("tests/interop/issue.json"))?;
     let mut payload: Value = serde_json::from_str(&text)?;

@@ -1,4 +1,4 @@
-//! Every event to everybody, once, in order; and after an absence exactly what was missed.
+//! Every event to every reader, once, in order; and after a disconnect exactly the missed events.
 
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use tests::{Reader, ReaderKind, both, settle, until};
 
 use crate::sending::Github;
 
-/// Readers on every edge that go on elsewhere when their stream breaks.
+/// Readers on every edge that continue on another edge when their stream breaks.
 async fn readers(system: &System, github: &Github) -> Result<Vec<Reader>> {
     let edges = system.edges();
     let mut readers = Vec::new();
@@ -22,12 +22,12 @@ async fn readers(system: &System, github: &Github) -> Result<Vec<Reader>> {
     Ok(readers)
 }
 
-/// Kills a node in the middle of a stream of events, restarts it, and closes the books.
+/// Kills a node during a stream of events, restarts it, and balances the ledger.
 async fn survives(system: &mut System, node: Node, seed: u64) -> Result<()> {
     let mut github = Github::of(system, seed);
     let readers = readers(system, &github).await?;
     github.events(20).await?;
-    // An acknowledged event, and then at once the kill.
+    // The kill follows an acknowledged event immediately.
     if system.kill(node)? != Applied::Done {
         return Ok(());
     }

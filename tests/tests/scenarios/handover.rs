@@ -13,14 +13,15 @@ use tokio::{sync::Semaphore, task::JoinSet, time::MissedTickBehavior};
 
 use crate::sending::Github;
 
-/// Events that are sent while readers hop, one every millisecond as far as the machine keeps up.
+/// Events that are sent while readers switch edges, one every millisecond as far as the machine
+/// keeps up.
 const EVENTS: usize = 3000;
-/// Deliveries on their way at once.
+/// Deliveries in flight at the same time.
 const IN_FLIGHT: usize = 16;
 /// Reconnects of each reader while the sender sends.
 const HOPS: usize = 100;
 
-/// Sends in an open loop: one a millisecond, whatever the answers do.
+/// Sends in an open loop: one per millisecond, regardless of the answers.
 async fn send_at_one_khz(
     ingests: Vec<reqwest::Url>,
     mut fake: FakeGithub,
@@ -69,7 +70,7 @@ async fn a_sender_at_one_khz_during_a_hundred_reconnects_equals_the_readers_log(
         for hop in 0..HOPS {
             events.hop().await?;
             session.hop().await?;
-            // An edge dies now and then; embedded, that would be the sender's end as well.
+            // An edge dies from time to time; embedded, that would end the ingest too.
             if hop % 40 == 20 && system.kind() == Kind::Cluster {
                 let edge = Node::Edge(hop / 40);
                 ensure!(system.kill(edge)? == Applied::Done);
@@ -90,7 +91,7 @@ async fn every_triple_of_edges_delivers_once_and_in_order() -> Result<()> {
         let mut readers = Vec::new();
         for initialise in 0..3 {
             for stream in 0..3 {
-                // The sending edge is the one that takes the subscription.
+                // The sending edge is the one that handles the subscription.
                 for send in 0..3 {
                     let session =
                         ReaderKind::session_over(&edges[initialise], &edges[send]).await?;

@@ -1,4 +1,4 @@
-//! What is addressed to one session or one principal, over real stores: messages, calls, tasks.
+//! Messages, calls and tasks, addressed to one session or one principal, over real stores.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::sending::Github;
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// Sends the `n`-th message to the session, from this edge.
+/// Sends the `n`-th message to the session, through this edge.
 async fn send(http: &reqwest::Client, edge: &Url, session: &str, n: u64) -> Result<()> {
     let message = json!({ "jsonrpc": "2.0", "method": "notifications/test", "params": { "n": n } });
     let body = json!({ "sessionId": session, "message": message, "wait": false });
@@ -27,7 +27,7 @@ async fn send(http: &reqwest::Client, edge: &Url, session: &str, n: u64) -> Resu
     Ok(())
 }
 
-/// The next so many messages, and the id to go on from.
+/// The next `count` messages, and the id to resume after.
 async fn take(stream: &mut SseStream, count: usize) -> Result<(Vec<u64>, String)> {
     let (mut numbers, mut last) = (Vec::new(), None);
     while numbers.len() < count {
@@ -63,7 +63,8 @@ async fn messages_from_every_edge_come_once_also_those_of_the_time_away() -> Res
             "{numbers:?}"
         );
         drop(stream);
-        // One sender after the other edge: their order is the order of the messages.
+        // The messages are sent sequentially over alternating edges: the order of sending is the
+        // order of the messages.
         for n in 100..200_u64 {
             let edge = &edges[usize::try_from(n)? % edges.len()];
             send(&http, edge, &session, n).await?;
@@ -76,7 +77,7 @@ async fn messages_from_every_edge_come_once_also_those_of_the_time_away() -> Res
     .await
 }
 
-/// Calls a tool that waits, and gives the stream of the answer with its first id.
+/// Calls a tool that waits; gives the stream of the answer with its first id.
 async fn waiting(client: &McpClient, edge: &Url) -> Result<(SseStream, String)> {
     let arguments = json!({ "filters": [{ "owner": "nobody" }], "maxWaitSeconds": 50 });
     let message = json!({
@@ -110,7 +111,7 @@ async fn a_call_is_cancelled_and_answered_by_other_edges_and_one_that_died_is_an
         ensure!(system.kill(Node::Edge(0))? == Applied::Done);
         drop(stream);
         let mut resumed = sse::resume(&edges[2].join("/mcp")?, client.headers(), &id).await?;
-        // A lease and a silence long, and then somebody else says that nothing will come.
+        // After the lease and a period of silence, another edge reports that no answer will follow.
         let answer = loop {
             let frame = resumed.next_event(SOON * 9).await?;
             if let Some(message) = frame.json() {

@@ -27,7 +27,7 @@ async fn a_drained_edge_sends_its_clients_on_and_they_miss_nothing() -> Result<(
         settle(&ledger, &["e", "s"]).await?;
         ensure!(
             events.opens() > 1 && session.opens() > 1,
-            "both went elsewhere"
+            "both readers switched to another edge"
         );
         Ok(())
     })

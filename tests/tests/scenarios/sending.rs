@@ -9,10 +9,10 @@ use testkit::{
     ledger::Ledger,
 };
 
-/// How long a delivery is sent again until somebody takes it.
+/// Time for which a delivery is retried until an ingest accepts it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A GitHub that posts and keeps the books.
+/// A GitHub that posts deliveries and keeps the ledger.
 pub(crate) struct Github {
     pub(crate) fake: FakeGithub,
     sender: WebhookSender,
@@ -30,7 +30,7 @@ impl Github {
         }
     }
 
-    /// Sends a delivery until it is acknowledged, first to the ingest whose turn it is.
+    /// Sends a delivery until it is acknowledged, starting with the next ingest in turn.
     pub(crate) async fn send(&mut self, delivery: &Delivery) -> Result<()> {
         self.ledger.sending_delivery(delivery);
         self.ingests.rotate_left(1);

@@ -1,4 +1,4 @@
-//! MCP over several edges: nothing is pinned.
+//! MCP over several edges: no session is pinned to an edge.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ async fn a_session_that_ends_on_one_edge_ends_on_all() -> Result<()> {
         let client = McpClient::connect(&edges[0]).await?;
         let mut stream = client.open_stream(&edges[1], None).await?;
         ensure!(client.end(&edges[2]).await? == 204);
-        // The stream on the other edge ends, and nobody knows the session any more.
+        // The stream on the other edge ends, and every edge has forgotten the session.
         while stream.next(SOON).await?.is_some() {}
         for edge in edges {
             let gone = client.ping(edge).await.expect_err("the session has ended");
@@ -55,7 +55,7 @@ async fn a_subscription_made_on_one_edge_reaches_the_stream_on_another() -> Resu
         let client = client.clone();
         let ledger = github.ledger.clone();
         let reader = Reader::start("r", session, &edges[1..2], 0, None, &ledger).await?;
-        // Not even the event directly after the call is missed.
+        // Even an event directly after the call is received.
         client
             .call_tool(&edges[2], "subscribe_to_events", json!({}))
             .await?;

@@ -1,4 +1,4 @@
-//! A stdio client behind `forgewire stdio`: what clients over HTTP have, it has.
+//! A stdio client behind `forgewire stdio`: it has everything that clients over HTTP have.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ async fn the_stateless_era_listens_and_asks_at_the_same_time() -> Result<()> {
     .await
 }
 
-/// Restarts every edge the hard way while events come in.
+/// Kills and restarts every edge while events arrive.
 async fn restart_all(system: &mut System) -> Result<()> {
     let edges = match system.kind() {
         Kind::Embedded => 1,
@@ -125,7 +125,7 @@ async fn every_edge_is_killed_and_the_subscription_goes_on() -> Result<()> {
         bridge.says(&listen).await?;
         bridge.hears().await?;
         restart_all(system).await?;
-        // The hint that something may have changed meanwhile.
+        // The hint that something may have changed in the meantime.
         let hint = bridge.hears().await?;
         ensure!(
             hint["method"] == "notifications/resources/updated",

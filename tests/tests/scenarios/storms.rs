@@ -1,4 +1,4 @@
-//! Many clients that come back at once.
+//! Many clients that reconnect at the same time.
 
 use std::time::Duration;
 
@@ -13,28 +13,29 @@ use tokio::task::JoinSet;
 
 use crate::sending::Github;
 
-/// Events that are in the log when the clients come back.
+/// Number of events in the log when the clients reconnect.
 const EVENTS: usize = 700;
-/// Clients that come back at once.
+/// Number of clients that reconnect at the same time.
 const CLIENTS: usize = 300;
-/// Where the cursors lie: 550 to 650 events back.
+/// Positions of the cursors: 550 to 650 events back.
 const CURSORS: std::ops::Range<usize> = 50..150;
-/// Events that come while they are back.
+/// Number of live events after they have reconnected.
 const LIVE: usize = 5;
-/// How long a client waits for its next frame.
+/// Time that a client waits for its next frame.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Reads of the log that the storm may cost. Its range lies in three or four pages; the head's page is read
-/// again for what is new, and all of them once more when the storm lasts longer than they are kept.
+/// Maximum number of reads of the log in the storm. Its range covers three or four pages; the
+/// head's page is read again for new events, and all of them once more if the storm lasts longer
+/// than pages are cached.
 const READS: u64 = 20;
 
-/// An event as a client gets it, not parsed: there are 180,000 of them.
+/// An event as received by a client, not parsed: there are 180,000 of them.
 #[derive(Debug, Clone, PartialEq)]
 struct Seen {
     event: String,
     cursor: String,
 }
 
-/// Reads on until `count` events have come.
+/// Reads until `count` more events have arrived.
 async fn read(stream: &mut SseStream, count: usize) -> Result<Vec<Seen>> {
     let mut seen = Vec::new();
     while seen.len() < count {
@@ -64,7 +65,7 @@ async fn counter(system: &System, node: Node, name: &str) -> Result<u64> {
     Ok(value.trim().parse()?)
 }
 
-/// All clients come back at once; each reads what it missed and then what comes.
+/// All clients reconnect at once; each reads the events that it missed and then the live events.
 async fn storm(edge: &Url, all: &[Seen]) -> Result<JoinSet<Result<(usize, Vec<Seen>)>>> {
     let (url, mut clients) = (edge.join("/events/stream")?, JoinSet::new());
     for client in 0..CLIENTS {
@@ -88,7 +89,7 @@ async fn many_clients_that_come_back_at_once_are_served_by_few_reads_of_the_log(
         github.events(EVENTS).await?;
         let mut all = read(&mut witness, EVENTS).await?;
         drop(witness);
-        // What the edge remembers goes with it: everything that was missed comes from the log.
+        // The edge's memory is lost with it: all missed events are read from the log.
         ensure!(system.terminate(Node::Edge(0)).await? == Applied::Done);
         ensure!(system.restart(Node::Edge(0)).await? == Applied::Done);
 
@@ -99,7 +100,7 @@ async fn many_clients_that_come_back_at_once_are_served_by_few_reads_of_the_log(
         all.extend(read(&mut witness, LIVE).await?);
         while let Some(client) = clients.join_next().await {
             let (at, seen) = client??;
-            ensure!(seen == all[at + 1..], "not what came after event {at}");
+            ensure!(seen == all[at + 1..], "not the events after event {at}");
         }
 
         let edge = Node::Edge(0);

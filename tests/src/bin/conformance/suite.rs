@@ -1,4 +1,4 @@
-//! Runs one suite and follows what it says.
+//! Runs one suite and follows its output.
 
 use std::{
     fs::{self, File},
@@ -19,21 +19,22 @@ use tokio::{
 
 use crate::verdict::Outcome;
 
-/// A suite takes two seconds when all is well, and 30 s for each scenario that gets no answer.
+/// Time allowed for a suite: about two seconds in total if everything passes, plus 30 s for each
+/// scenario that gets no answer.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// One run of the suite's command line.
 #[derive(Debug)]
 pub(crate) struct Suite {
-    /// What the reader of the report knows it by.
+    /// Name of the suite in the report.
     pub(crate) name: &'static str,
-    /// Its folder among the results.
+    /// Its folder within the results.
     pub(crate) folder: &'static str,
     package: &'static str,
     arguments: [&'static str; 2],
 }
 
-/// The released suite, and what the next one demands of the two revisions that it has frozen.
+/// The released suite, and the next suite's requirements for the two revisions that it has frozen.
 pub(crate) const SUITES: [Suite; 3] = [
     Suite {
         name: "0.1.16 --suite all",
@@ -55,16 +56,16 @@ pub(crate) const SUITES: [Suite; 3] = [
     },
 ];
 
-/// What a line of the suite's output tells us.
+/// The meaning of a line of the suite's output.
 #[derive(Debug, PartialEq, Eq)]
 enum Line<'a> {
-    /// How many scenarios there will be.
+    /// Number of scenarios that will run.
     Announced(usize),
     /// The scenario of this name starts.
     Started(&'a str),
     /// The checks of the running scenario are in this folder.
     Saved(&'a str),
-    /// Nothing that we need.
+    /// Any other line.
     Other,
 }
 
@@ -85,10 +86,10 @@ impl<'a> Line<'a> {
 }
 
 impl Suite {
-    /// Runs it against `url`, with its checks and its log in `folder`.
+    /// Runs the suite against `url`, with its checks and its log in `folder`.
     ///
     /// # Errors
-    /// It cannot be started, hangs, or does not run what it announced.
+    /// The suite cannot be started, hangs, or does not run as many scenarios as it announced.
     pub(crate) async fn run(&self, url: &Url, folder: &Path) -> Result<Vec<Outcome>> {
         let entry = format!(
             ".setup/conformance/node_modules/{}/dist/index.js",
@@ -120,7 +121,7 @@ impl Suite {
         let following = timeout(PATIENCE, follow(BufReader::new(output), &mut log));
         let hangs = || format!("hangs; its log is {}", path.display());
         let (announced, outcomes) = following.await.with_context(hangs)??;
-        // Its exit code is about what it scores; we judge all of it by the checks.
+        // The suite's exit code covers only what it scores; all of it is judged here by the checks.
         suite.wait().await.context("waiting for its end")?;
         ensure!(
             announced > 0 && outcomes.len() == announced,
@@ -132,7 +133,8 @@ impl Suite {
     }
 }
 
-/// Judges each scenario as soon as its checks are there. Gives how many were announced, too.
+/// Judges each scenario as soon as its checks are saved. Also gives the announced number of
+/// scenarios.
 async fn follow(
     output: BufReader<impl tokio::io::AsyncRead + Unpin>,
     log: &mut File,

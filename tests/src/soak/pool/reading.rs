@@ -1,4 +1,4 @@
-//! What the sockets say.
+//! Handles the events of the sockets.
 
 use std::{
     io::{ErrorKind, Read},
@@ -14,16 +14,16 @@ use super::{
 };
 use crate::soak::{client::Took, faults::Fault, wire::Broken};
 
-/// A stream that has been open for so long is not catching up any more: its delays are counted.
+/// A stream that has been open for this long has caught up: its delays are counted.
 const LIVE_AFTER: Duration = Duration::from_secs(5);
-/// How long the thread waits for sockets before it looks at everything else.
+/// Time that the thread waits for sockets before it does its other work.
 const TURN: rustix::time::Timespec = rustix::time::Timespec {
     tv_sec: 0,
     tv_nsec: 5_000_000,
 };
 
 impl Streams {
-    /// Reads what is there, or waits a moment for it.
+    /// Reads the available data, or waits a moment for it.
     pub(super) fn turn(&mut self) -> Result<()> {
         let mut events = Vec::with_capacity(1024);
         let spare = rustix::buffer::spare_capacity(&mut events);
@@ -49,7 +49,8 @@ impl Streams {
         Ok(())
     }
 
-    /// The connection is there: sends the request, once. Whether that went well.
+    /// Called when the connection is established: sends the request, once; gives whether that
+    /// succeeded.
     fn ask(&mut self, slot: usize) -> bool {
         let Slot {
             client: Some(client),
@@ -62,7 +63,8 @@ impl Streams {
         connection.ask(|| client.request())
     }
 
-    /// Reads one socket until it is empty: registered edge-triggered, it would not be reported again.
+    /// Reads one socket until it is empty: registered edge-triggered, it would not be reported
+    /// again.
     fn read(&mut self, slot: usize) {
         loop {
             let Some(connection) = &mut self.slots[slot].connection else {
@@ -136,7 +138,7 @@ impl Streams {
     fn refused(&mut self, slot: usize, broken: Broken) {
         let client = &self.slots[slot].client;
         match broken {
-            // The edge behind the balancer has just died, or there is none for the moment.
+            // The edge behind the balancer has just died, or no edge is available at the moment.
             Broken::Status(500..) => self.figures.unavailable += 1,
             _ => self
                 .ledger

@@ -1,4 +1,4 @@
-//! The places of all streams: who takes them, when they connect, whom to look after.
+//! The slots of all streams: their clients, the times of their connects, and their supervision.
 
 use std::{
     cmp::Reverse,
@@ -23,27 +23,28 @@ use crate::soak::{
     world::Wanted,
 };
 
-/// How long an answer may take to begin with its first frame; then the client tries again.
+/// Time allowed for an answer to deliver its first frame; after that the client tries again.
 const OPEN_DEADLINE: Duration = Duration::from_secs(15);
-/// What an event may take on an open stream before that is a fault, in milliseconds.
+/// Time allowed for an event on an open stream before it is a fault, in milliseconds.
 const OVERDUE_MILLIS: u32 = 30_000;
-/// A client that lost its stream comes back after up to this long.
+/// A client that lost its stream reconnects after up to this long.
 const RETURN_WITHIN_MILLIS: u64 = 2000;
 /// Pace at which the first streams are opened, per second.
 const FIRST_OPENS_PER_SECOND: u64 = 1000;
-/// How often a part of the streams is looked after, and how large it is: all of them in about a second.
+/// Interval at which a part of the streams is checked, and the size of that part: all of them in
+/// about a second.
 const CARE_EVERY: Duration = Duration::from_millis(20);
 const CARE_PARTS: usize = 50;
-/// How often the figures are written down for others.
+/// Interval at which the figures are published.
 const PUBLISH_EVERY: Duration = Duration::from_millis(250);
 
-/// A place for a stream; when it is closed on purpose, another one takes it.
+/// A slot for a stream; when the stream is closed on purpose, another one takes the slot.
 #[derive(Debug)]
 pub(super) struct Slot {
-    /// None while its session is being made.
+    /// `None` while its session is being created.
     pub(super) client: Option<Client>,
     pub(super) connection: Option<Connection>,
-    /// Counts connections: what is said of an older one is no news.
+    /// Counts connections: reports about an older one are ignored.
     pub(super) serial: u32,
     /// Whether this client was ever open.
     pub(super) was_open: bool,
@@ -60,7 +61,7 @@ struct Churn {
 pub(super) struct Streams {
     pub(super) slots: Vec<Slot>,
     pub(super) epoll: rustix::fd::OwnedFd,
-    /// When which slot opens its next connection, if its serial is still this.
+    /// The time when a slot opens its next connection, valid if its serial is still this one.
     due: BinaryHeap<Reverse<(Instant, usize, u32)>>,
     balancer: SocketAddrV4,
     pub(super) ledger: Ledger,
@@ -69,19 +70,19 @@ pub(super) struct Streams {
     made: mpsc::Receiver<Made>,
     pub(super) buffer: Vec<u8>,
     pub(super) figures: Figures,
-    /// Clients so far: the last one's name.
+    /// Number of clients so far: the name of the last one.
     named: u64,
     churn: Churn,
-    /// The slot that is looked after next.
+    /// The slot that is checked next.
     cared: usize,
     cared_at: Instant,
     settling: bool,
-    /// What counts as dead.
+    /// Silence after which a stream counts as dead.
     silence: Duration,
 }
 
 impl Streams {
-    /// The places of all streams; the first connections are due.
+    /// Creates the slots of all streams; the first connections are due.
     pub(super) fn new(
         options: &Options,
         balancer: SocketAddrV4,
@@ -125,9 +126,10 @@ impl Streams {
         }
     }
 
-    /// A new client takes the slot; of twenty one has a session and one listens.
+    /// Puts a new client into the slot; one in twenty has a session and one in twenty listens.
     fn occupy(&mut self, slot: usize, at: Instant, leaves: Option<String>) {
-        // The first wants everything and stays: so every event is seen by somebody.
+        // The first client wants everything and stays, so that every event is received on some
+        // stream.
         let wanted = match slot {
             0 => Wanted::EVERYTHING,
             _ => Wanted::pick(&mut self.rng),
@@ -145,7 +147,7 @@ impl Streams {
                     wanted,
                     leaves,
                 };
-                // Nobody makes sessions any more: the run is at its end.
+                // The receiver is gone: the run is at its end and no more sessions are created.
                 let _ = self.wishes.send(wish);
                 return;
             }
@@ -156,7 +158,7 @@ impl Streams {
         self.due.push(Reverse((at, slot, place.serial)));
     }
 
-    /// Holds the streams until it is told to close.
+    /// Serves the streams until the order to close.
     pub(super) fn run(
         mut self,
         orders: &mpsc::Receiver<Order>,
@@ -228,7 +230,7 @@ impl Streams {
         }
     }
 
-    /// Opens the connections whose time has come.
+    /// Opens the connections that are due.
     fn open_due(&mut self) {
         let now = Instant::now();
         while let Some(Reverse((at, slot, serial))) = self.due.peek().copied() {
@@ -253,7 +255,8 @@ impl Streams {
         }
     }
 
-    /// The connection is gone, or there was none: another one, a little later.
+    /// Schedules another connection a little later, because the connection was lost or never
+    /// established.
     pub(super) fn come_back(&mut self, slot: usize) {
         let place = &mut self.slots[slot];
         place.connection = None;
@@ -263,7 +266,7 @@ impl Streams {
         self.due.push(again);
     }
 
-    /// Closes as many streams as the clock says, and opens others in their place.
+    /// Closes the number of streams that is due, and opens others in their place.
     fn turn_over(&mut self) {
         let Some(since) = self.churn.since else {
             return;
@@ -292,7 +295,7 @@ impl Streams {
         }
     }
 
-    /// Looks after some connections: those that do not open, and those that are silent or late.
+    /// Checks some connections: those that do not open, and those that are silent or late.
     fn look_after(&mut self) {
         if self.cared_at.elapsed() < CARE_EVERY {
             return;
@@ -317,14 +320,14 @@ impl Streams {
                 self.ledger.faults.add(Fault::Silent, what);
                 self.come_back(slot);
             } else if self.judge_delay(slot, late) {
-                // It begins anew, so that one delay is one fault.
+                // The stream is restarted, so that one delay is one fault.
                 self.come_back(slot);
             }
         }
     }
 
-    /// Whether a stream that has been open all the time misses something that was acknowledged before
-    /// `late`.
+    /// Whether a stream that has been open all the time misses an event that was acknowledged
+    /// before `late`.
     fn judge_delay(&mut self, slot: usize, late: u32) -> bool {
         let place = &self.slots[slot];
         let (Some(client), Some(connection)) = (&place.client, &place.connection) else {
