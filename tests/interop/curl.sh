@@ -39,7 +39,7 @@ wait_for() {
     local deadline=$((SECONDS + seconds))
     until grep -qF -- "$1" "$work/${2:-stream}"; do
         if ((SECONDS > deadline)); then
-            echo "never came: $1" >&2
+            echo "never arrived: $1" >&2
             return 1
         fi
         sleep 0.05

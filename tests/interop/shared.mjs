@@ -1,6 +1,6 @@
 // Shared by the TypeScript clients: the walk of shared.py, with the same expectations, in the same
-// order. A client provides an adapter of its SDK; `main` walks it through each requested revision and
-// prints a line of JSON per revision.
+// order. A client provides an adapter of its SDK; `main` walks it through each requested revision
+// and prints a line of JSON per revision.
 import { createHmac, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";

@@ -27,8 +27,8 @@ import anyio
 HERE = Path(__file__).parent
 # A single list for all clients, in all languages.
 #   prompts      [{"name", "arguments", "text"}]: it is listed, and its messages contain `text`
-#   elicitation  {"name", "arguments", "answer", "text"}: a tool that asks; the client accepts with `answer`,
-#                and the result contains `text`. Revisions before 2025-06-18 have none.
+#   elicitation  {"name", "arguments", "answer", "text"}: a tool that asks; the client accepts
+#                with `answer`, and the result contains `text`. Revisions before 2025-06-18 have none.
 EXPECTATIONS = json.loads((HERE / "expectations.json").read_text())
 ISSUE_URI = EXPECTATIONS["issueUri"]
 MODERN = "2026-07-28"
@@ -58,7 +58,7 @@ class Expected:
             self._seen["resources/updated"].set()
 
     def logged(self, logger: str | None, data: Any) -> None:
-        """Takes `notifications/message`; the expected one is the resource event of this delivery."""
+        """Takes `notifications/message`; expected is the resource event of this delivery."""
         if logger == EXPECTATIONS["eventLogger"] and isinstance(data, dict):
             if data.get("metadata", {}).get("delivery") == self.delivery and "event" in self._seen:
                 self._seen["event"].set()
@@ -68,7 +68,7 @@ class Expected:
             for seen in self._seen.values():
                 await seen.wait()
         if missing := [name for name, seen in self._seen.items() if not seen.is_set()]:
-            raise Wrong(f"never came: {missing}")
+            raise Wrong(f"never arrived: {missing}")
 
 
 class Sdk(Protocol):
@@ -89,7 +89,7 @@ Connect = Callable[[argparse.Namespace, str, Expected], AbstractAsyncContextMana
 
 
 def asks(revision: str) -> dict | None:
-    """The expectation about a tool that asks the user, if there is one and the revision supports it."""
+    """The expectation about a tool that asks the user, if any, and if the revision supports it."""
     return EXPECTATIONS["elicitation"] if revision >= FIRST_WITH_ELICITATION else None
 
 
