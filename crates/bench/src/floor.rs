@@ -15,8 +15,8 @@ use socket2::{Domain, Socket, Type};
 use crate::{
     clock::{now_nanos, sleep_until},
     frames::{stamp, with_stamp},
-    opening::Repositories,
     receiver::say,
+    repositories::Repositories,
 };
 
 /// Maximum number of connections waiting to be accepted.

@@ -19,7 +19,7 @@ use crate::{
     clock::{now_nanos, sleep_until},
     connection::Connection,
     frames::stamp,
-    opening::{OWNER, Repositories},
+    repositories::{OWNER, Repositories},
 };
 
 /// Threads that send at a pace: the number of deliveries that may be in flight before one has to

@@ -21,6 +21,8 @@ mod peer;
 mod plot;
 mod process;
 mod receiver;
+mod repositories;
+mod requests;
 mod sessions;
 mod subject;
 mod table;

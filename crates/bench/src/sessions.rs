@@ -1,4 +1,4 @@
-//! MCP requests as bytes, and sessions of the handshake era over plain sockets.
+//! Sessions of the handshake era over plain sockets.
 
 use std::{
     net::SocketAddr,
@@ -10,13 +10,10 @@ use serde_json::{Value, json};
 
 use crate::{
     connection::Connection,
-    opening::{OWNER, Repositories},
+    repositories::{OWNER, Repositories},
+    requests::{HANDSHAKE, call_in_session, fields_of, post, post_to},
 };
 
-/// The newest revision with sessions.
-const HANDSHAKE: &str = "2025-11-25";
-/// The revision without sessions.
-const STATELESS: &str = "2026-07-28";
 /// The tool that subscribes.
 const SUBSCRIBE: &str = "subscribe_to_events";
 /// Number of connections that create sessions concurrently.
@@ -65,61 +62,6 @@ impl Opener {
         );
         Ok(id)
     }
-}
-
-/// Header fields of a request within a session.
-pub(crate) fn fields_of(session: &str) -> String {
-    format!("Mcp-Session-Id: {session}\r\nMCP-Protocol-Version: {HANDSHAKE}\r\n")
-}
-
-/// A tool call within a session.
-pub(crate) fn call_in_session(
-    target: SocketAddr,
-    session: &str,
-    id: u64,
-    tool: &str,
-    arguments: &Value,
-) -> Vec<u8> {
-    let call = json!({
-        "jsonrpc": "2.0", "id": id, "method": "tools/call",
-        "params": { "name": tool, "arguments": arguments },
-    });
-    post(target, &fields_of(session), &call)
-}
-
-/// A self-contained tool call.
-pub(crate) fn stateless_call(
-    target: SocketAddr,
-    id: u64,
-    tool: &str,
-    arguments: &Value,
-) -> Vec<u8> {
-    let params = json!({ "name": tool, "arguments": arguments });
-    stateless(
-        target,
-        id,
-        "tools/call",
-        &format!("Mcp-Name: {tool}\r\n"),
-        params,
-    )
-}
-
-/// A self-contained request; `fields` are the headers of its method.
-pub(crate) fn stateless(
-    target: SocketAddr,
-    id: u64,
-    method: &str,
-    fields: &str,
-    mut params: Value,
-) -> Vec<u8> {
-    params["_meta"] = json!({
-        "io.modelcontextprotocol/protocolVersion": STATELESS,
-        "io.modelcontextprotocol/clientCapabilities": {},
-        "io.modelcontextprotocol/clientInfo": { "name": "bench", "version": "1" },
-    });
-    let call = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
-    let fields = format!("MCP-Protocol-Version: {STATELESS}\r\nMcp-Method: {method}\r\n{fields}");
-    post(target, &fields, &call)
 }
 
 /// Creates `count` sessions, each with one subscription: to the events of the repository that all
@@ -201,18 +143,4 @@ fn by_many<T: Send, W: FnMut(usize) -> Result<T>>(
         }
         Ok(all)
     })
-}
-
-fn post(target: SocketAddr, fields: &str, body: &Value) -> Vec<u8> {
-    post_to(target, "/mcp", fields, body)
-}
-
-fn post_to(target: SocketAddr, path: &str, fields: &str, body: &Value) -> Vec<u8> {
-    let body = body.to_string();
-    let length = body.len();
-    format!(
-        "POST {path} HTTP/1.1\r\nHost: {target}\r\nContent-Type: application/json\r\n\
-         Accept: application/json, text/event-stream\r\n{fields}Content-Length: {length}\r\n\r\n{body}"
-    )
-    .into_bytes()
 }

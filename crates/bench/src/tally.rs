@@ -213,7 +213,7 @@ fn quantiles(histogram: &Histogram<u64>) -> Latency {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{frames::Stamp, opening::Repositories};
+    use crate::{frames::Stamp, repositories::Repositories};
 
     fn tell(tally: &mut Tally, got: &mut Got, numbers: &[u64]) {
         for number in numbers {

@@ -1,19 +1,10 @@
-//! A case of the suite, and running all of them through the test runner's own reporting.
+//! A case of the suite, and how the files of a port list theirs.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use anyhow::{Context, anyhow};
 use futures_util::future::BoxFuture;
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
-use crate::{
-    Abilities, Harness, Port, bus, event_log, mailbox, session_lock, session_store, task_store,
-};
-
-/// How long one case may take.
-const CASE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Threads of a case's runtime: enough that tasks of a case really run beside each other.
-const CASE_THREADS: usize = 4;
+use crate::{Abilities, Harness};
 
 /// What an adapter has to be able to do for a case to make sense.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,7 +23,7 @@ pub(crate) enum Needs {
 
 impl Needs {
     /// Why an adapter with these abilities cannot run the case.
-    fn unmet(self, abilities: Abilities) -> Option<&'static str> {
+    pub(crate) fn unmet(self, abilities: Abilities) -> Option<&'static str> {
         let (met, reason) = match self {
             Self::Nothing => (true, ""),
             Self::Durable => (abilities.durable, "keeps nothing over a reopen"),
@@ -71,154 +62,3 @@ macro_rules! cases {
     };
 }
 pub(crate) use cases;
-
-/// Runs the suite against an adapter: the whole `main` of its `tests/contract.rs`. Takes the arguments
-/// that every Rust test takes. Cases for ports that the adapter does not have are left out.
-#[must_use]
-pub fn run(harness: impl Harness) -> ExitCode {
-    let arguments = Arguments::from_args();
-    let harness: Arc<dyn Harness> = Arc::new(harness);
-    let mut trials = Vec::new();
-    for (port, cases) in suites() {
-        let Some(abilities) = harness.abilities(port) else {
-            continue;
-        };
-        trials.extend(
-            cases
-                .iter()
-                .map(|case| trial(case, abilities, Arc::clone(&harness))),
-        );
-    }
-    libtest_mimic::run(&arguments, trials).exit_code()
-}
-
-/// The cases of each port.
-pub(crate) fn suites() -> [(Port, &'static [Case]); 6] {
-    [
-        (Port::EventLog, event_log::CASES),
-        (Port::SessionStore, session_store::CASES),
-        (Port::SessionStore, mailbox::CASES),
-        (Port::SessionStore, session_lock::CASES),
-        (Port::SessionStore, task_store::CASES),
-        (Port::Bus, bus::CASES),
-    ]
-}
-
-fn trial(case: &'static Case, abilities: Abilities, harness: Arc<dyn Harness>) -> Trial {
-    let promise = case
-        .promise
-        .rsplit("::")
-        .next()
-        .unwrap_or(case.promise)
-        .trim();
-    let name = format!("{}::{}::{promise}", harness.backend(), case.clause);
-    match case.needs.unmet(abilities) {
-        // `--include-ignored` must not turn it into a pass either.
-        Some(reason) => Trial::ignorable_test(format!("{name} (cannot: {reason})"), move || {
-            Ok(Completion::ignored_with(reason))
-        })
-        .with_ignored_flag(true),
-        None => Trial::test(name, move || run_case(case, harness)),
-    }
-}
-
-fn run_case(case: &Case, harness: Arc<dyn Harness>) -> Result<(), Failed> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(CASE_THREADS)
-        .enable_all()
-        .build()
-        .context("cannot start a runtime for the case")
-        .map_err(|error| format!("{error:#}"))?;
-    let body = case.body;
-    let outcome = runtime.block_on(async move {
-        // In a task of its own: a panic becomes an error, and the runtime ends in an orderly way.
-        let task = tokio::spawn(body(harness));
-        let stop = task.abort_handle();
-        tokio::time::timeout(CASE_TIMEOUT, task)
-            .await
-            .unwrap_or_else(|_| {
-                stop.abort();
-                Ok(Err(anyhow!(
-                    "no result within {} s",
-                    CASE_TIMEOUT.as_secs()
-                )))
-            })
-    });
-    runtime.shutdown_timeout(Duration::from_secs(2));
-    match outcome {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(format!("{error:#}").into()),
-        Err(panic) => Err(format!("the case panicked: {panic}").into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::suites;
-
-    const SOURCES: [&str; 6] = [
-        include_str!("../../ports/src/event_log.rs"),
-        include_str!("../../ports/src/session_store.rs"),
-        include_str!("../../ports/src/mailbox.rs"),
-        include_str!("../../ports/src/session_lock.rs"),
-        include_str!("../../ports/src/task_store.rs"),
-        include_str!("../../ports/src/bus.rs"),
-    ];
-
-    /// Clauses as the ports number them: lines that begin with `/// - **XX-nn**`.
-    fn promised() -> BTreeSet<&'static str> {
-        let lines = SOURCES.iter().flat_map(|source| source.lines());
-        lines
-            .filter_map(|line| line.trim().strip_prefix("/// - **")?.split("**").next())
-            .collect()
-    }
-
-    fn checked() -> BTreeSet<&'static str> {
-        suites()
-            .iter()
-            .flat_map(|(_, cases)| cases.iter().map(|case| case.clause))
-            .collect()
-    }
-
-    #[test]
-    fn every_clause_has_a_case_and_every_case_a_clause() {
-        assert_eq!(promised(), checked());
-        assert!(
-            promised().len() >= 71,
-            "the ports' doc comments are read wrongly"
-        );
-    }
-
-    #[test]
-    fn clauses_are_numbered_without_holes() {
-        let counts = [
-            ("EL", 14),
-            ("SS", 13),
-            ("MB", 14),
-            ("LK", 9),
-            ("TS", 11),
-            ("BU", 10),
-        ];
-        for (port, count) in counts {
-            for number in 1..=count {
-                let clause = format!("{port}-{number:02}");
-                assert!(promised().contains(clause.as_str()), "{clause} is missing");
-            }
-        }
-    }
-
-    #[test]
-    fn names_of_cases_are_unique() {
-        let names: Vec<_> = suites()
-            .iter()
-            .flat_map(|(_, cases)| cases.iter())
-            .collect();
-        let unique: BTreeSet<_> = names
-            .iter()
-            .map(|case| (case.clause, case.promise))
-            .collect();
-        assert_eq!(unique.len(), names.len());
-    }
-}

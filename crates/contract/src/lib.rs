@@ -64,16 +64,17 @@ mod event_log;
 mod events;
 mod harness;
 mod mailbox;
+mod run;
 mod session_lock;
 mod session_store;
 mod sessions;
 mod task_store;
 
 pub use async_trait::async_trait;
-pub use case::run;
 pub use events::{event, event_received_at, events};
 pub use harness::{
     Abilities, BusFixture, EventLogFixture, ForeignBytes, Handles, Harness, Hook, Opener, Port,
     SessionPorts, SessionStoreFixture, hook, opener, unique_name,
 };
+pub use run::run;
 pub use sessions::session;

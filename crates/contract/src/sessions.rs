@@ -36,13 +36,18 @@ fn subscription(name: &str, filters: Vec<Filter>) -> Subscription {
 #[must_use]
 pub fn session(n: u64) -> Session {
     let bugs = Filter {
-        resource_type: Some(ResourceType::Issue),
+        resource_type: Some(ResourceType::ISSUE),
         owner: Some("Octo".into()),
         tags: vec!["b\u{fc}g".into()],
         ..Filter::default()
     };
+    // Made on a newer edge: an older one keeps it as it is.
+    let newer = Filter {
+        resource_type: Some(ResourceType::open("wiki_page")),
+        ..Filter::default()
+    };
     let subscriptions = vec![
-        subscription("sub-1", vec![bugs, Filter::default()]),
+        subscription("sub-1", vec![bugs, newer, Filter::default()]),
         subscription("sub-2", Vec::new()),
     ];
     Session {

@@ -1,6 +1,6 @@
 //! What can go wrong with the sync role.
 
-use ports::{Classified, ErrorClass};
+use model::{Classified, ErrorClass};
 
 /// The configuration makes no sense.
 #[derive(Debug, thiserror::Error)]

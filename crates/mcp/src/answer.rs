@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     envelope::{self, RequestId},
-    handshake::ServerInfo,
+    profile::ServerInfo,
     version::{Era, ProtocolVersion},
 };
 

@@ -11,7 +11,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{
     answer::Empty,
-    dispatch::ClientCapabilities,
+    capability::ClientCapabilities,
     envelope::{self, RequestId},
     method,
     params::InputError,
@@ -65,9 +65,9 @@ pub enum NotPossible {
     Revision(ProtocolVersion),
 }
 
-impl ports::Classified for NotPossible {
-    fn class(&self) -> ports::ErrorClass {
-        ports::ErrorClass::Caller
+impl model::Classified for NotPossible {
+    fn class(&self) -> model::ErrorClass {
+        model::ErrorClass::Caller
     }
 }
 

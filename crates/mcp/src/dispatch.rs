@@ -1,4 +1,5 @@
-//! From (method, headers, body) to what it is, or to the refusal that the spec demands.
+//! Classifies a request from its method, headers and body, or gives the refusal that the spec
+//! demands.
 //!
 //! A pure function for every revision at once. The era of a POST is decided by its body, never by a
 //! header that a proxy may have stripped; a request of the stateless era never gets a bare 4xx,
@@ -13,26 +14,26 @@ use http::{HeaderMap, Method};
 use model::SessionId;
 
 use crate::{
+    capability::Capabilities,
     envelope::{self, Body, Incoming, Request},
     extension::Extensions,
-    handshake::Capabilities,
     headers::{self, Accepts, single},
     limits::MAX_EVENT_ID_BYTES,
-    method, task,
+    method,
+    refusal::Refusal,
+    task,
     version::{Era, ProtocolVersion},
 };
 
 mod handshake;
 mod meta;
-mod refusal;
 mod stateless;
 
 pub use handshake::{HandshakeBody, HandshakeMessage, InitializeRequest};
-pub use meta::{ClientCapabilities, LogLevel, RequestMeta};
-pub use refusal::Refusal;
+pub use meta::RequestMeta;
 pub use stateless::ModernRequest;
 
-/// What a request is.
+/// The classification of a request.
 #[derive(Clone, Debug)]
 pub enum Decision {
     /// A request of the stateless era, complete and checked; its method is served.
@@ -43,42 +44,43 @@ pub enum Decision {
     Initialize(InitializeRequest),
     /// A GET stream of a session.
     OpenStream {
-        /// The session as named; whether it exists is the store's to say.
+        /// The session that the header names; only the store knows whether it exists.
         session: SessionId,
-        /// Where the stream goes on.
+        /// The position from which the stream continues.
         resume: Resume,
     },
     /// DELETE: the client ends its session.
     EndSession {
-        /// The session as named.
+        /// The session that the header names.
         session: SessionId,
     },
-    /// A notification of the stateless era: 202, empty body, nothing to do.
+    /// A notification of the stateless era: 202, empty body, no further action.
     Accepted,
-    /// Answer this.
+    /// The answer is this refusal.
     Refuse(Refusal),
 }
 
-/// Where a GET stream goes on.
+/// The position from which a GET stream continues.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Resume {
     /// No `Last-Event-ID`: a new stream.
     Fresh,
     /// After this event id, not yet checked.
     After(String),
-    /// There is a `Last-Event-ID`, but it cannot be one of ours: what was missed is not known.
+    /// There is a `Last-Event-ID`, but this server cannot have issued it: the missed events are
+    /// unknown.
     Unreadable,
 }
 
-/// Which methods of the stateless era are served. What is not here is 404 with -32601; it has to
-/// agree with the capabilities that `server/discover` declares.
+/// The methods of the stateless era that are served. Any other method is 404 with -32601. The set
+/// has to agree with the capabilities that `server/discover` declares.
 #[derive(Clone, Debug)]
 pub struct Surface {
     methods: BTreeSet<&'static str>,
 }
 
 impl Surface {
-    /// These methods.
+    /// A surface of exactly these methods.
     #[must_use]
     pub fn new(methods: &[&'static str]) -> Self {
         Self {
@@ -86,8 +88,9 @@ impl Surface {
         }
     }
 
-    /// What is declared, and nothing else: so `server/discover` cannot say one thing and the
-    /// dispatcher another. Discover and listen are always there.
+    /// The methods of the declared capabilities and extensions, and no others, so that
+    /// `server/discover` and the dispatcher cannot disagree. Discover and listen are always
+    /// included.
     #[must_use]
     pub fn of(capabilities: &Capabilities, extensions: &Extensions) -> Self {
         let groups: [(bool, &[&'static str]); 6] = [
@@ -126,14 +129,14 @@ impl Default for Surface {
     }
 }
 
-/// What the headers say, before the body is looked at.
+/// The claims of the headers, read before the body.
 struct Claims<'a> {
     headers: &'a HeaderMap,
     accepts: Accepts,
     version: VersionClaim<'a>,
 }
 
-/// What `MCP-Protocol-Version` says.
+/// The value of `MCP-Protocol-Version`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum VersionClaim<'a> {
     Absent,
@@ -165,7 +168,7 @@ impl<'a> Claims<'a> {
         self.headers.contains_key(headers::SESSION_ID)
     }
 
-    /// The session that is named; `Err` if the name cannot be one that we gave out.
+    /// The session that the header names; `Err` if this server cannot have issued such an id.
     fn session(&self) -> Option<Result<SessionId, ()>> {
         match single(self.headers, &headers::SESSION_ID) {
             Ok(None) => None,
@@ -175,8 +178,9 @@ impl<'a> Claims<'a> {
     }
 }
 
-/// Decides what a request to the MCP endpoint is. `body` is what a POST carried (absent is empty);
-/// the caller bounds how much of it it reads, and answers [`Refusal::too_large`] beyond.
+/// Classifies a request to the MCP endpoint. `body` is the body of a POST (absent counts as empty);
+/// the caller bounds the number of bytes that it reads and answers [`Refusal::too_large`] to larger
+/// bodies.
 #[must_use]
 pub fn classify(
     surface: &Surface,
@@ -283,7 +287,7 @@ fn get(claims: &Claims<'_>) -> Result<Decision, Refusal> {
         return Err(Refusal::not_acceptable());
     }
     let resume = match single(claims.headers, &headers::LAST_EVENT_ID) {
-        // An empty id is how EventSource says that it has none (HTML, Server-sent events).
+        // EventSource sends an empty id if it has none (HTML, Server-sent events).
         Ok(None | Some("")) => Resume::Fresh,
         Ok(Some(id)) if id.len() <= MAX_EVENT_ID_BYTES => Resume::After(id.to_owned()),
         Ok(Some(_)) | Err(_) => Resume::Unreadable,

@@ -253,14 +253,14 @@ impl RpcError {
     }
 }
 
-impl ports::Classified for RpcError {
-    fn class(&self) -> ports::ErrorClass {
+impl model::Classified for RpcError {
+    fn class(&self) -> model::ErrorClass {
         match self.code {
             ErrorCode::MethodNotFound
             | ErrorCode::SessionNotFound
-            | ErrorCode::ResourceNotFound => ports::ErrorClass::Missing,
-            ErrorCode::Internal => ports::ErrorClass::Permanent,
-            _ => ports::ErrorClass::Caller,
+            | ErrorCode::ResourceNotFound => model::ErrorClass::Missing,
+            ErrorCode::Internal => model::ErrorClass::Permanent,
+            _ => model::ErrorClass::Caller,
         }
     }
 }

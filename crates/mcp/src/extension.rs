@@ -58,7 +58,8 @@ mod tests {
     use super::*;
     use crate::{
         ProtocolVersion,
-        handshake::{Capabilities, ServerInfo, ServerProfile},
+        capability::Capabilities,
+        profile::{ServerInfo, ServerProfile},
         stateless::discover_result,
         task,
     };

@@ -1,133 +1,10 @@
-//! What only the handshake era has: the answer to `initialize`, and small parameters of session
-//! methods.
+//! Messages that exist only in the handshake era: the answer to `initialize`, and small parameters
+//! of session methods.
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use crate::{
-    dispatch::LogLevel,
-    envelope::{self, RequestId},
-    version::ProtocolVersion,
-};
-
-/// What the server is.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ServerInfo {
-    /// For programs.
-    pub name: String,
-    /// For humans, where the revision has titles.
-    pub title: Option<String>,
-    /// Of the software.
-    pub version: String,
-    /// One sentence, from 2025-11-25 on.
-    pub description: Option<String>,
-    /// From 2025-11-25 on.
-    pub website_url: Option<String>,
-}
-
-impl ServerInfo {
-    /// Name and version alone.
-    #[must_use]
-    pub fn new(name: &str, version: &str) -> Self {
-        Self {
-            name: name.into(),
-            title: None,
-            version: version.into(),
-            description: None,
-            website_url: None,
-        }
-    }
-
-    /// The `Implementation` of a revision.
-    #[must_use]
-    pub fn describe(&self, version: ProtocolVersion) -> Value {
-        let mut info = Map::new();
-        let mut put = |key: &str, value: Option<&String>| {
-            if let Some(value) = value {
-                info.insert(key.into(), Value::from(value.as_str()));
-            }
-        };
-        put("name", Some(&self.name));
-        put("version", Some(&self.version));
-        if version.has_titles() {
-            put("title", self.title.as_ref());
-        }
-        if version.has_server_description() {
-            put("description", self.description.as_ref());
-            put("websiteUrl", self.website_url.as_ref());
-        }
-        Value::Object(info)
-    }
-}
-
-/// What the server can do. It has to agree with what really answers: clients and the conformance
-/// suite take a capability at its word, and its absence too.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Capabilities {
-    /// `tools/*`; the value says whether changes of the list are announced.
-    pub tools: Option<ListChanged>,
-    /// `resources/*`.
-    pub resources: Option<ResourceCapability>,
-    /// `prompts/*`.
-    pub prompts: Option<ListChanged>,
-    /// `completion/complete`.
-    pub completions: bool,
-    /// `notifications/message`.
-    pub logging: bool,
-}
-
-/// Whether changes of a list are announced.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct ListChanged(pub bool);
-
-/// What resources can do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct ResourceCapability {
-    /// Whether a client can ask for `notifications/resources/updated`.
-    pub subscribe: bool,
-    /// Whether changes of the list are announced.
-    pub list_changed: ListChanged,
-}
-
-impl Capabilities {
-    /// The `ServerCapabilities` of a revision.
-    #[must_use]
-    pub fn describe(&self, version: ProtocolVersion) -> Value {
-        let mut all = Map::new();
-        let list = |ListChanged(changed)| json!({"listChanged": changed});
-        if let Some(tools) = self.tools {
-            all.insert("tools".into(), list(tools));
-        }
-        if let Some(resources) = self.resources {
-            let mut described = list(resources.list_changed);
-            described["subscribe"] = resources.subscribe.into();
-            all.insert("resources".into(), described);
-        }
-        if let Some(prompts) = self.prompts {
-            all.insert("prompts".into(), list(prompts));
-        }
-        // `completions` came with 2025-03-26, together with annotations.
-        if self.completions && version.has_annotations() {
-            all.insert("completions".into(), json!({}));
-        }
-        if self.logging {
-            all.insert("logging".into(), json!({}));
-        }
-        Value::Object(all)
-    }
-}
-
-/// What `initialize` and `server/discover` tell.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ServerProfile {
-    /// What the server is.
-    pub info: ServerInfo,
-    /// What it can do.
-    pub capabilities: Capabilities,
-    /// How a model should use it.
-    pub instructions: Option<String>,
-}
+use crate::{envelope::RequestId, log::LogLevel, profile::ServerProfile, version::ProtocolVersion};
 
 /// `InitializeResult` (MCP 2025-11-25, Lifecycle, "Initialization") for the negotiated revision.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -157,7 +34,7 @@ pub fn initialize_result(
 /// Params of `logging/setLevel`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 pub struct SetLevelParams {
-    /// This and everything above.
+    /// The lowest severity that the client receives.
     pub level: LogLevel,
 }
 
@@ -165,34 +42,22 @@ pub struct SetLevelParams {
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CancelledParams {
-    /// The request that is not wanted any more.
+    /// The request that the client cancels.
     pub request_id: RequestId,
-    /// Why, for the log.
+    /// The reason, for the log.
     #[serde(default)]
     pub reason: Option<String>,
 }
 
-#[derive(Serialize)]
-struct LogParams<'a> {
-    level: LogLevel,
-    logger: &'a str,
-    data: &'a Value,
-}
-
-/// `notifications/message` (MCP 2025-11-25, Utilities, "Logging").
-#[must_use]
-pub fn log_message(level: LogLevel, logger: &str, data: &Value) -> Bytes {
-    let params = LogParams {
-        level,
-        logger,
-        data,
-    };
-    envelope::notification(crate::method::MESSAGE, Some(&params))
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::{
+        capability::{Capabilities, ListChanged, ResourceCapability},
+        profile::ServerInfo,
+    };
 
     fn profile() -> ServerProfile {
         ServerProfile {
@@ -254,13 +119,5 @@ mod tests {
         assert!(level.level > LogLevel::Info);
         let cancelled: CancelledParams = serde_json::from_str(r#"{"requestId":"7"}"#).unwrap();
         assert_eq!(cancelled.request_id, RequestId::Text("7".into()));
-        let bytes = log_message(LogLevel::Info, "edge", &json!("hello"));
-        assert_eq!(
-            serde_json::from_slice::<Value>(&bytes).unwrap(),
-            json!({
-                "jsonrpc": "2.0", "method": "notifications/message",
-                "params": {"level": "info", "logger": "edge", "data": "hello"}
-            })
-        );
     }
 }

@@ -27,9 +27,9 @@ pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 #[error("the header is there twice, or its value is illegal")]
 pub struct IllegalHeader;
 
-impl ports::Classified for IllegalHeader {
-    fn class(&self) -> ports::ErrorClass {
-        ports::ErrorClass::Caller
+impl model::Classified for IllegalHeader {
+    fn class(&self) -> model::ErrorClass {
+        model::ErrorClass::Caller
     }
 }
 

@@ -1,31 +1,33 @@
 //! MCP envelopes and state machines of every revision, without I/O.
 //!
 //! One endpoint speaks five revisions in two eras. The handshake era (2024-11-05 … 2025-11-25)
-//! opens a session with `initialize`; the stateless era (2026-07-28) says everything in every
-//! request. What is here decides, parses and encodes; sockets, stores and clocks stay with the
+//! opens a session with `initialize`; in the stateless era (2026-07-28) every request is
+//! self-contained. This crate decides, parses and encodes; sockets, stores and clocks stay with the
 //! caller.
 //!
 //! | module | job |
 //! | --- | --- |
-//! | [`dispatch`] | (method, headers, body) → what it is, or the refusal that the spec demands |
+//! | [`capability`], [`profile`], [`refusal`], [`log`] | vocabulary of both eras: capabilities, the identity of the server, errors over HTTP, severities |
+//! | [`dispatch`] | (method, headers, body) → a decision, or the refusal that the spec demands |
 //! | [`envelope`] | JSON-RPC: ids, messages, batches, errors; bodies stay raw |
-//! | [`version`] | revisions, negotiation, what each can do |
+//! | [`version`] | revisions, negotiation, the features of each |
 //! | [`method`] | the names of methods and notifications |
 //! | [`answer`] | one result, shaped for the revision that asked |
-//! | [`handshake`], [`stateless`] | what only one of the eras has |
+//! | [`handshake`], [`stateless`] | messages that exist in one era only |
 //! | [`tool`], [`resource`], [`prompt`], [`completion`], [`page`] | the features |
-//! | [`client`] | what a server asks of a client: forms, URLs, its model, its roots |
-//! | [`mrtr`] | the same questions within a result, and the sealed state of the stateless era |
-//! | [`task`] | work that goes on after the answer (extension) |
+//! | [`client`] | requests from the server to the client: forms, URLs, sampling, roots |
+//! | [`mrtr`] | the same requests within a result, and the sealed state of the stateless era |
+//! | [`task`] | work that continues after the answer (extension) |
 //! | [`extension`] | the extensions that the server declares |
-//! | [`notification`] | progress that only rises, the log filter, changes of lists |
+//! | [`notification`], [`tagged`] | progress that only rises, the log filter, changes of lists; notifications that listen streams share |
 //! | [`sse`], [`ndjson`], [`legacy`] | frames of a stream, lines, the transport of 2024-11-05 |
-//! | [`line`] | what a message that came as a line needs to be sent over HTTP |
+//! | [`line`] | the headers that a message from a line needs over HTTP |
 //! | [`headers`] | header values, `Accept`, the base64 sentinel |
 //!
-//! What is deliberately absent: `Origin` and `Host` checks, and authorization.
+//! Deliberately absent: `Origin` and `Host` checks, and authorization.
 
 pub mod answer;
+pub mod capability;
 pub mod client;
 pub mod completion;
 pub mod dispatch;
@@ -36,20 +38,25 @@ pub mod headers;
 pub mod legacy;
 pub mod limits;
 pub mod line;
+pub mod log;
 pub mod method;
 pub mod mrtr;
 pub mod ndjson;
 pub mod notification;
 pub mod page;
 pub mod params;
+pub mod profile;
 pub mod prompt;
+pub mod refusal;
 pub mod resource;
 pub mod sse;
 pub mod stateless;
+pub mod tagged;
 pub mod task;
 pub mod tool;
 pub mod version;
 
-pub use dispatch::{Decision, Refusal, Surface, classify};
+pub use dispatch::{Decision, Surface, classify};
 pub use envelope::{ErrorCode, Incoming, RequestId, RpcError};
+pub use refusal::Refusal;
 pub use version::{Era, ProtocolVersion};

@@ -13,13 +13,14 @@ use serde_json::value::RawValue;
 
 use crate::{
     answer::{Answer, ResultType},
+    capability::ClientCapabilities,
     client::{ClientRequest, ClientResult},
-    dispatch::{ClientCapabilities, Refusal},
     envelope::{RequestId, RpcError},
-    handshake::ServerInfo,
     limits::{MAX_INPUT_RESPONSES, MAX_REQUEST_STATE_BYTES},
     method,
     params::{self, InputError},
+    profile::ServerInfo,
+    refusal::Refusal,
     version::ProtocolVersion,
 };
 

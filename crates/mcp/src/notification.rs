@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use crate::{
     answer,
-    dispatch::LogLevel,
     envelope::{self, RequestId},
-    handshake::log_message,
     limits::MAX_REASON_BYTES,
+    log::LogLevel,
+    log::log_message,
     method,
-    stateless::Tagged,
+    tagged::Tagged,
 };
 
 /// Progress of one request. It only ever rises ("Progress": the value MUST increase with each
@@ -133,7 +133,7 @@ impl List {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stateless::SUBSCRIPTION_ID;
+    use crate::tagged::SUBSCRIPTION_ID;
     use proptest::prelude::*;
 
     fn json_of(bytes: &Bytes) -> Value {

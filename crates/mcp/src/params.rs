@@ -44,9 +44,9 @@ impl From<InputError> for RpcError {
     }
 }
 
-impl ports::Classified for InputError {
-    fn class(&self) -> ports::ErrorClass {
-        ports::ErrorClass::Caller
+impl model::Classified for InputError {
+    fn class(&self) -> model::ErrorClass {
+        model::ErrorClass::Caller
     }
 }
 

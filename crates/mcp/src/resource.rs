@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{
     envelope::{self, RpcError},
     method,
-    stateless::Tagged,
+    tagged::Tagged,
     version::ProtocolVersion,
 };
 

@@ -27,9 +27,9 @@ pub const KEEP_ALIVE: &[u8] = b":\n\n";
 #[error("an id or event name has a line break or NUL")]
 pub struct BadField;
 
-impl ports::Classified for BadField {
-    fn class(&self) -> ports::ErrorClass {
-        ports::ErrorClass::Permanent
+impl model::Classified for BadField {
+    fn class(&self) -> model::ErrorClass {
+        model::ErrorClass::Permanent
     }
 }
 

@@ -1,26 +1,27 @@
-//! What only the stateless era has: `server/discover` and `subscriptions/listen` (MCP 2026-07-28).
+//! Methods that exist only in the stateless era: `server/discover` and `subscriptions/listen` (MCP
+//! 2026-07-28).
 
 use std::collections::BTreeSet;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 
 use crate::{
     answer::{Answer, Empty},
-    dispatch::{ClientCapabilities, Refusal},
+    capability::{Capabilities, ClientCapabilities, ListChanged},
     envelope::{RequestId, RpcError},
     extension::Extensions,
-    handshake::{Capabilities, ListChanged, ServerInfo, ServerProfile},
     limits::{MAX_LISTEN_TASKS, MAX_LISTEN_URIS, MAX_TASK_ID_BYTES, MAX_URI_BYTES},
     method,
     params::{self, InputError},
-    sse, task,
+    profile::{ServerInfo, ServerProfile},
+    refusal::Refusal,
+    sse,
+    tagged::{SUBSCRIPTION_ID, Tagged},
+    task,
     version::ProtocolVersion,
 };
-
-/// `_meta` key on everything that a listen stream carries.
-pub const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 
 /// `DiscoverResult`, to be wrapped in an [`Answer`] with a cache hint.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -32,8 +33,8 @@ pub struct DiscoverResult<'a> {
     instructions: Option<&'a str>,
 }
 
-/// Builds the answer to `server/discover`. It lists the stateless revisions only: the others are
-/// reached through `initialize`, and -32022 has to list a subset of what is here.
+/// Builds the answer to `server/discover`. It lists only the stateless revisions: clients reach the
+/// others through `initialize`, and the list of -32022 has to be a subset of this one.
 #[must_use]
 pub fn discover_result(version: ProtocolVersion, profile: &ServerProfile) -> DiscoverResult<'_> {
     DiscoverResult {
@@ -44,7 +45,7 @@ pub fn discover_result(version: ProtocolVersion, profile: &ServerProfile) -> Dis
 }
 
 impl DiscoverResult<'_> {
-    /// Declares the extensions too. Without any nothing is added.
+    /// Declares the extensions as well; without extensions the member is absent.
     #[must_use]
     pub fn with_extensions(mut self, extensions: &Extensions) -> Self {
         if !extensions.is_empty() {
@@ -54,7 +55,8 @@ impl DiscoverResult<'_> {
     }
 }
 
-/// What a listen stream carries; as asked for, or as honoured.
+/// The notifications of a listen stream: those that the client requested, or those that the server
+/// honours.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ListenFilter {
@@ -67,17 +69,19 @@ pub struct ListenFilter {
     /// `notifications/resources/list_changed`.
     #[serde(skip_serializing_if = "is_off")]
     pub resources_list_changed: bool,
-    /// `notifications/resources/updated` for exactly these URIs, as the client spelt them; at most
+    /// `notifications/resources/updated` for exactly these URIs, as the client spelt them; up to
     /// 256.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub resource_subscriptions: BTreeSet<String>,
-    /// `notifications/tasks` for these tasks (tasks extension); at most 256.
+    /// `notifications/tasks` for these tasks (tasks extension); up to 256.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub task_ids: BTreeSet<String>,
 }
 
-// Serde's skip_serializing_if hands over a reference.
-#[allow(clippy::trivially_copy_pass_by_ref)]
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde's skip_serializing_if passes a reference"
+)]
 fn is_off(flag: &bool) -> bool {
     !*flag
 }
@@ -87,7 +91,8 @@ struct ListenParams {
     notifications: ListenWire,
 }
 
-/// Unknown members are extensions that we do not honour; they are left out of the acknowledgement.
+/// Unknown members are extensions that this server does not support; the acknowledgement omits
+/// them.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[derive(Default)]
@@ -134,10 +139,11 @@ impl ListenFilter {
         })
     }
 
-    /// Checks that the client declared what it asks for (SEP-2663, "Task Status Notifications").
+    /// Checks that the client declared the extensions of the notifications that it requests
+    /// (SEP-2663, "Task Status Notifications").
     ///
     /// # Errors
-    /// 400 with -32021: it asks for tasks and does not declare the tasks extension.
+    /// 400 with -32021: the client requests tasks and does not declare the tasks extension.
     pub fn check_declared(&self, client: &ClientCapabilities) -> Result<(), Refusal> {
         if self.task_ids.is_empty() {
             return Ok(());
@@ -145,8 +151,8 @@ impl ListenFilter {
         task::require_extension(client)
     }
 
-    /// The subset that we honour: what `server/discover` declares, and URIs that name something
-    /// here. Tasks are not among it; [`Self::with_tasks`] adds them.
+    /// The subset that the server honours: lists that `server/discover` declares, and URIs of known
+    /// resources. It has no tasks; [`Self::with_tasks`] adds them.
     #[must_use]
     pub fn honoured(&self, can: &Capabilities, is_known: impl Fn(&str) -> bool) -> Self {
         let announced = |list: Option<ListChanged>| list.is_some_and(|ListChanged(yes)| yes);
@@ -167,7 +173,7 @@ impl ListenFilter {
         }
     }
 
-    /// The honoured subset with those tasks of `asked` that are this principal's.
+    /// The honoured subset with the tasks of `asked` that belong to this principal.
     #[must_use]
     pub fn with_tasks(mut self, asked: &Self, is_own: impl Fn(&str) -> bool) -> Self {
         let own = asked.task_ids.iter().filter(|id| is_own(id));
@@ -175,14 +181,15 @@ impl ListenFilter {
         self
     }
 
-    /// Whether there is nothing to wait for: then the stream is acknowledged and ended at once.
+    /// Whether the filter selects no notification: the stream is then acknowledged and ended at
+    /// once.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// The first message of a listen stream; nothing may precede it.
+/// The first message of a listen stream; no other message may precede it.
 #[must_use]
 pub fn acknowledged(id: &RequestId, honoured: &ListenFilter) -> Bytes {
     #[derive(Serialize)]
@@ -204,73 +211,6 @@ pub fn listen_result(version: ProtocolVersion, server: &ServerInfo, id: &Request
         .encode(id)
 }
 
-/// A notification that many listen streams share: encoded once with a hole for the id of each.
-///
-/// A frame is `head`, the stream's id as JSON ([`RequestId`]'s `Display`), `tail`; three slices
-/// that a vectored write takes without copying what is shared.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Tagged {
-    frame_head: Bytes,
-}
-
-/// What goes before the JSON in a frame.
-const FRAME_PREFIX: &[u8] = b"data: ";
-/// What goes after the id in a message.
-const MESSAGE_TAIL: &[u8] = b"}}}";
-/// What goes after the id in a frame.
-const FRAME_TAIL: &[u8] = b"}}}\n\n";
-
-impl Tagged {
-    /// Encodes the notification. `params` is a JSON object without `_meta`; other JSON counts as
-    /// `{}`.
-    #[must_use]
-    pub fn new(method: &str, params: &impl Serialize) -> Self {
-        let params = serde_json::to_string(params).unwrap_or_default();
-        let inner = params.strip_prefix('{').and_then(|p| p.strip_suffix('}'));
-        let inner = inner.unwrap_or_default();
-        let comma = if inner.is_empty() { "" } else { "," };
-        let method = serde_json::to_string(method).unwrap_or_default();
-        let params = format!(r#"{{{inner}{comma}"_meta":{{"{SUBSCRIPTION_ID}":"#);
-        let head = format!(r#"data: {{"jsonrpc":"2.0","method":{method},"params":{params}"#);
-        Self {
-            frame_head: Bytes::from(head),
-        }
-    }
-
-    /// What goes before the id in an SSE frame.
-    #[must_use]
-    pub fn frame_head(&self) -> &Bytes {
-        &self.frame_head
-    }
-
-    /// What goes after the id in an SSE frame.
-    #[must_use]
-    pub const fn frame_tail() -> &'static [u8] {
-        FRAME_TAIL
-    }
-
-    /// The whole SSE frame for one stream.
-    #[must_use]
-    pub fn frame(&self, id: &RequestId) -> Bytes {
-        around(&self.frame_head, id, FRAME_TAIL)
-    }
-
-    /// The JSON-RPC message for one stream, without SSE around it.
-    #[must_use]
-    pub fn message(&self, id: &RequestId) -> Bytes {
-        around(&self.frame_head[FRAME_PREFIX.len()..], id, MESSAGE_TAIL)
-    }
-}
-
-fn around(head: &[u8], id: &RequestId, tail: &[u8]) -> Bytes {
-    let id = id.to_string();
-    let mut bytes = BytesMut::with_capacity(head.len() + id.len() + tail.len());
-    bytes.put_slice(head);
-    bytes.put_slice(id.as_bytes());
-    bytes.put_slice(tail);
-    bytes.freeze()
-}
-
 /// The acknowledgement as an SSE frame.
 #[must_use]
 pub fn acknowledged_frame(id: &RequestId, honoured: &ListenFilter) -> Bytes {
@@ -280,8 +220,7 @@ pub fn acknowledged_frame(id: &RequestId, honoured: &ListenFilter) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handshake::ResourceCapability;
-    use proptest::prelude::*;
+    use crate::capability::ResourceCapability;
     use serde_json::json;
 
     fn raw(json: &Value) -> Box<RawValue> {
@@ -395,25 +334,5 @@ mod tests {
             serde_json::to_value(result).unwrap(),
             json!({"supportedVersions": ["2026-07-28"], "capabilities": {}})
         );
-    }
-
-    proptest! {
-        #[test]
-        fn a_tagged_notification_is_one_json_message_for_any_id(
-            id in "\\PC{0,20}",
-            uri in "\\PC{0,30}",
-        ) {
-            let id = RequestId::Text(id.into());
-            let params = json!({"uri": uri});
-            let tagged = Tagged::new(method::RESOURCES_UPDATED, &params);
-            let message = json_of(&tagged.message(&id));
-            prop_assert_eq!(&message["params"]["uri"], &params["uri"]);
-            let tag = serde_json::to_value(&id).unwrap();
-            prop_assert_eq!(&message["params"]["_meta"][SUBSCRIPTION_ID], &tag);
-            prop_assert_eq!(tagged.frame(&id), sse::message(None, &tagged.message(&id)));
-            let empty = Tagged::new(method::TOOLS_LIST_CHANGED, &json!({}));
-            let message = json_of(&empty.message(&id));
-            prop_assert_eq!(&message["params"]["_meta"][SUBSCRIPTION_ID], &tag);
-        }
     }
 }

@@ -13,13 +13,14 @@ use serde_json::value::RawValue;
 
 use crate::{
     answer::{Answer, Empty, ResultType},
-    dispatch::{ClientCapabilities, Refusal},
+    capability::ClientCapabilities,
     envelope::{RequestId, RpcError},
-    handshake::ServerInfo,
     limits::MAX_INPUT_RESPONSES,
     method,
     params::{self, InputError},
-    stateless::Tagged,
+    profile::ServerInfo,
+    refusal::Refusal,
+    tagged::Tagged,
     version::ProtocolVersion,
 };
 

@@ -1,97 +1,38 @@
 //! The resource event (design §5): what a client gets.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{EventFacts, EventId, ResourceId, ResourceType, StoredEvent, Timestamp, TraceContext};
+use crate::{
+    EventFacts, EventId, ResourceId, ResourceType, StoredEvent, Timestamp, TraceContext,
+    name::open_name,
+};
 
-/// What happened, in five words that hold for every kind of resource.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EventType {
-    /// It came into being.
-    Created,
-    /// Something about it changed.
-    Updated,
-    /// It is gone.
-    Deleted,
-    /// It was closed.
-    Closed,
-    /// It was opened again.
-    Reopened,
-}
-
-impl EventType {
-    /// All types, in the order in which we list them to users.
-    pub const ALL: [Self; 5] = [
-        Self::Created,
-        Self::Updated,
-        Self::Deleted,
-        Self::Closed,
-        Self::Reopened,
-    ];
-
-    /// The name on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Updated => "updated",
-            Self::Deleted => "deleted",
-            Self::Closed => "closed",
-            Self::Reopened => "reopened",
-        }
-    }
-
-    /// Reads a name in any case.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str().eq_ignore_ascii_case(name))
+open_name! {
+    /// What happened, in five words that hold for every kind of resource.
+    EventType, "eventType" {
+        /// It came into being.
+        CREATED = "created",
+        /// Something about it changed.
+        UPDATED = "updated",
+        /// It is gone.
+        DELETED = "deleted",
+        /// It was closed.
+        CLOSED = "closed",
+        /// It was opened again.
+        REOPENED = "reopened",
     }
 }
 
-impl fmt::Display for EventType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Who told us.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Source {
-    /// A webhook delivery.
-    Webhook,
-    /// A call of GitHub's API that we made.
-    Api,
-    /// The sync role's comparison.
-    Sync,
-}
-
-impl Source {
-    /// All sources.
-    pub const ALL: [Self; 3] = [Self::Webhook, Self::Api, Self::Sync];
-
-    /// The name on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Webhook => "webhook",
-            Self::Api => "api",
-            Self::Sync => "sync",
-        }
-    }
-
-    /// Reads a name in any case.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str().eq_ignore_ascii_case(name))
+open_name! {
+    /// Where an event came from.
+    Source, "source" {
+        /// A webhook delivery.
+        WEBHOOK = "webhook",
+        /// A call of GitHub's API that we made.
+        API = "api",
+        /// The sync role's comparison.
+        SYNC = "sync",
     }
 }
 
@@ -177,14 +118,14 @@ impl ResourceEvent {
     pub fn facts(&self) -> EventFacts {
         EventFacts {
             id: self.id.clone(),
-            event_type: self.event_type,
-            resource_type: self.resource_type,
+            event_type: self.event_type.clone(),
+            resource_type: self.resource_type.clone(),
             resource_id: self.resource_id.clone(),
             owner: self.resource.owner.clone(),
             repo: self.resource.repo.clone(),
             number: self.resource.number,
             actor: self.actor.clone(),
-            source: self.source,
+            source: self.source.clone(),
             tags: self.metadata.tags.clone(),
             timestamp: self.timestamp,
             received_at: self.received_at,

@@ -39,21 +39,8 @@ impl EventFacts {
     /// The URI of the resource itself, if it has one.
     #[must_use]
     pub fn resource_uri(&self) -> Option<ResourceUri> {
-        let owner = self.owner.as_deref()?.to_ascii_lowercase();
-        let number = self.number?;
-        match self.resource_type {
-            ResourceType::Project => Some(ResourceUri::Project { owner, number }),
-            ResourceType::DraftIssue => None,
-            kind => {
-                let repo = self.repo.as_deref()?.to_ascii_lowercase();
-                Some(ResourceUri::Numbered {
-                    kind,
-                    owner,
-                    repo,
-                    number,
-                })
-            }
-        }
+        let (owner, repo) = (self.owner.as_deref()?, self.repo.as_deref());
+        ResourceUri::numbered(&self.resource_type, owner, repo, self.number?)
     }
 
     /// Every URI whose content this event changes: the resource, and the event lists that hold it.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EventFacts, EventType, ResourceId, ResourceType, Source};
+use crate::{EventFacts, EventType, InvalidId, ResourceId, ResourceType, Source};
 
 /// Most filters in one set; more are refused, so that matching has a bound.
 const MAX_FILTERS: usize = 64;
@@ -22,6 +22,12 @@ pub enum FilterError {
         /// The known names.
         known: String,
     },
+    /// No node id.
+    #[error("resourceId: {error}")]
+    ResourceId {
+        /// Why not.
+        error: InvalidId,
+    },
     /// More than we match against.
     #[error("{field}: at most {max} are allowed")]
     TooMany {
@@ -32,46 +38,37 @@ pub enum FilterError {
     },
 }
 
-/// Fields that all have to fit; a field that is absent fits everything. Owner, repository, actor and
-/// tags compare without case, as GitHub does. `tags` fits if any of them is on the resource.
+/// Fields that all have to match; an absent field matches everything. Owner, repository, actor and tags
+/// compare without case, as GitHub does. `tags` matches if the resource has any of them.
+///
+/// This is the form that is stored, and another build may have written it: names that are unknown here
+/// are kept. What users send is read by [`FilterRequest`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Filter {
     /// The kind of resource.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        default,
-        with = "names::resource_type"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub resource_type: Option<ResourceType>,
     /// What happened.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        default,
-        with = "names::event_type"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub event_type: Option<EventType>,
     /// One resource, by node id.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub resource_id: Option<ResourceId>,
     /// The owner's login.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
     /// The repository's name.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub repo: Option<String>,
-    /// Who did it.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    /// Login of the account that acted.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
-    /// Who told us.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        default,
-        with = "names::source"
-    )]
+    /// Where the event came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
     /// Any of these labels.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
 }
 
@@ -89,14 +86,10 @@ impl Filter {
                 .iter()
                 .any(|tag| event.tags.iter().any(|has| has.eq_ignore_ascii_case(tag)))
         };
-        self.resource_type
-            .is_none_or(|kind| kind == event.resource_type)
-            && self.event_type.is_none_or(|kind| kind == event.event_type)
-            && self.source.is_none_or(|source| source == event.source)
-            && self
-                .resource_id
-                .as_ref()
-                .is_none_or(|id| *id == event.resource_id)
+        same_name(self.resource_type.as_ref(), &event.resource_type)
+            && same_name(self.event_type.as_ref(), &event.event_type)
+            && same_name(self.source.as_ref(), &event.source)
+            && same_name(self.resource_id.as_ref(), &event.resource_id)
             && same(&self.owner, &event.owner)
             && same(&self.repo, &event.repo)
             && same(&self.actor, &event.actor)
@@ -149,47 +142,66 @@ impl FilterSet {
     }
 }
 
-/// Names in any case; an unknown one is an error that lists the known ones.
-mod names {
-    use super::{EventType, FilterError, ResourceType, Source};
+fn same_name<T: PartialEq>(wanted: Option<&T>, actual: &T) -> bool {
+    wanted.is_none_or(|wanted| wanted == actual)
+}
 
-    macro_rules! by_name {
-        ($module:ident, $type:ident, $field:literal) => {
-            pub(super) mod $module {
-                use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+/// A filter as a user writes it: names in any case, and only names that this build knows, because a
+/// filter that can never match is a mistake.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct FilterRequest {
+    /// See [`Filter::resource_type`].
+    pub resource_type: Option<String>,
+    /// See [`Filter::event_type`].
+    pub event_type: Option<String>,
+    /// See [`Filter::resource_id`].
+    pub resource_id: Option<String>,
+    /// See [`Filter::owner`].
+    pub owner: Option<String>,
+    /// See [`Filter::repo`].
+    pub repo: Option<String>,
+    /// See [`Filter::actor`].
+    pub actor: Option<String>,
+    /// See [`Filter::source`].
+    pub source: Option<String>,
+    /// See [`Filter::tags`].
+    pub tags: Vec<String>,
+}
 
-                use super::{FilterError, $type};
-
-                pub(crate) fn serialize<S: Serializer>(
-                    value: &Option<$type>,
-                    serializer: S,
-                ) -> Result<S::Ok, S::Error> {
-                    value.map($type::as_str).serialize(serializer)
-                }
-
-                pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-                    deserializer: D,
-                ) -> Result<Option<$type>, D::Error> {
-                    let Some(name) = Option::<String>::deserialize(deserializer)? else {
-                        return Ok(None);
-                    };
-                    $type::parse(&name).map(Some).ok_or_else(|| {
-                        let known: Vec<_> = $type::ALL.into_iter().map($type::as_str).collect();
-                        let known = known.join(", ");
-                        D::Error::custom(FilterError::Unknown {
-                            field: $field,
-                            given: name,
-                            known,
-                        })
-                    })
-                }
-            }
-        };
+impl FilterRequest {
+    /// The filter.
+    ///
+    /// # Errors
+    /// A name that this build does not know, or something that is no node id; the text names the field.
+    pub fn read(self) -> Result<Filter, FilterError> {
+        let resource_id = self.resource_id.as_deref().map(ResourceId::new);
+        Ok(Filter {
+            resource_type: known(
+                self.resource_type,
+                ResourceType::parse,
+                ResourceType::unknown,
+            )?,
+            event_type: known(self.event_type, EventType::parse, EventType::unknown)?,
+            resource_id: resource_id
+                .transpose()
+                .map_err(|error| FilterError::ResourceId { error })?,
+            owner: self.owner,
+            repo: self.repo,
+            actor: self.actor,
+            source: known(self.source, Source::parse, Source::unknown)?,
+            tags: self.tags,
+        })
     }
+}
 
-    by_name!(resource_type, ResourceType, "resourceType");
-    by_name!(event_type, EventType, "eventType");
-    by_name!(source, Source, "source");
+fn known<T>(
+    name: Option<String>,
+    parse: fn(&str) -> Option<T>,
+    unknown: fn(String) -> FilterError,
+) -> Result<Option<T>, FilterError> {
+    let read = |name: String| parse(&name).ok_or_else(|| unknown(name));
+    name.map(read).transpose()
 }
 
 #[cfg(test)]
@@ -200,14 +212,14 @@ mod tests {
     fn facts() -> EventFacts {
         EventFacts {
             id: EventId::new("d").unwrap(),
-            event_type: EventType::Updated,
-            resource_type: ResourceType::Issue,
+            event_type: EventType::UPDATED,
+            resource_type: ResourceType::ISSUE,
             resource_id: ResourceId::new("I_1").unwrap(),
             owner: Some("Octo".into()),
             repo: Some("Cat".into()),
             number: Some(7),
             actor: Some("mona".into()),
-            source: Source::Webhook,
+            source: Source::WEBHOOK,
             tags: vec!["bug".into()],
             timestamp: Timestamp::default(),
             received_at: Timestamp::default(),
@@ -242,11 +254,11 @@ mod tests {
     #[test]
     fn an_empty_set_fits_everything_and_several_are_alternatives() {
         let issue = Filter {
-            resource_type: Some(ResourceType::Issue),
+            resource_type: Some(ResourceType::ISSUE),
             ..Filter::default()
         };
         let project = Filter {
-            resource_type: Some(ResourceType::Project),
+            resource_type: Some(ResourceType::PROJECT),
             ..Filter::default()
         };
         assert!(FilterSet::all().matches(&facts()));
@@ -258,14 +270,50 @@ mod tests {
         assert!(!FilterSet::new(vec![project]).unwrap().matches(&facts()));
     }
 
+    fn request(json: &str) -> Result<Filter, String> {
+        let request: FilterRequest =
+            serde_json::from_str(json).map_err(|error| error.to_string())?;
+        request.read().map_err(|error| error.to_string())
+    }
+
     #[test]
-    fn an_unknown_name_is_refused_with_the_known_ones() {
-        let error = serde_json::from_str::<Filter>(r#"{"resourceType":"wiki"}"#).unwrap_err();
-        let text = error.to_string();
-        assert!(
-            text.contains("resourceType") && text.contains("pull_request"),
-            "{text}"
-        );
-        assert!(serde_json::from_str::<Filter>(r#"{"resourceTyp":"issue"}"#).is_err());
+    fn an_unknown_name_of_a_user_is_refused_with_the_known_ones() {
+        for (json, words) in [
+            (
+                r#"{"resourceType":"Wiki page"}"#,
+                ["resourceType", "Wiki page", "pull_request"],
+            ),
+            (
+                r#"{"eventType":"exploded"}"#,
+                ["eventType", "exploded", "reopened"],
+            ),
+            (r#"{"source":"rumour"}"#, ["source", "rumour", "webhook"]),
+            (
+                r#"{"resourceId":"a b"}"#,
+                ["resourceId", "character", "not allowed"],
+            ),
+        ] {
+            let text = request(json).unwrap_err();
+            assert!(words.iter().all(|word| text.contains(word)), "{text}");
+        }
+        assert!(request(r#"{"resourceTyp":"issue"}"#).is_err());
+        let filter = request(r#"{"resourceType":"PULL_REQUEST","tags":["bug"]}"#).unwrap();
+        assert_eq!(filter.resource_type, Some(ResourceType::PULL_REQUEST));
+    }
+
+    #[test]
+    fn a_stored_filter_of_another_build_is_kept_and_matches_by_its_names() {
+        let json = r#"{"resourceType":"wiki_page","eventType":"exploded"}"#;
+        let filter: Filter = serde_json::from_str(json).unwrap();
+        assert_eq!(serde_json::to_string(&filter).unwrap(), json);
+        assert!(!filter.matches(&facts()));
+        let event = EventFacts {
+            resource_type: ResourceType::open("wiki_page"),
+            event_type: EventType::open("exploded"),
+            ..facts()
+        };
+        assert!(filter.matches(&event));
+        let newer = r#"{"resourceType":"issue","branch":"main"}"#;
+        assert!(serde_json::from_str::<Filter>(newer).is_ok());
     }
 }

@@ -2,71 +2,31 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use crate::name::open_name;
 
-/// A kind of GitHub resource; lower case with underscores on the wire.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ResourceType {
-    /// An issue.
-    Issue,
-    /// A pull request.
-    PullRequest,
-    /// A milestone.
-    Milestone,
-    /// A project (Projects v2).
-    Project,
-    /// A draft issue that lives in a project only.
-    DraftIssue,
-}
-
-impl ResourceType {
-    /// All kinds, in the order in which we list them to users.
-    pub const ALL: [Self; 5] = [
-        Self::Issue,
-        Self::PullRequest,
-        Self::Milestone,
-        Self::Project,
-        Self::DraftIssue,
-    ];
-
-    /// The name on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Issue => "issue",
-            Self::PullRequest => "pull_request",
-            Self::Milestone => "milestone",
-            Self::Project => "project",
-            Self::DraftIssue => "draft_issue",
-        }
-    }
-
-    /// Reads a name in any case.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str().eq_ignore_ascii_case(name))
-    }
-
-    /// The collection in a `github://` URI, for kinds that are addressed by number.
-    const fn collection(self) -> Option<&'static str> {
-        match self {
-            Self::Issue => Some("issues"),
-            Self::PullRequest => Some("pulls"),
-            Self::Milestone => Some("milestones"),
-            Self::Project => Some("projects"),
-            Self::DraftIssue => None,
-        }
+open_name! {
+    /// A kind of GitHub resource.
+    ResourceType, "resourceType" {
+        /// An issue.
+        ISSUE = "issue",
+        /// A pull request.
+        PULL_REQUEST = "pull_request",
+        /// A milestone.
+        MILESTONE = "milestone",
+        /// A project (Projects v2).
+        PROJECT = "project",
+        /// A draft issue that lives in a project only.
+        DRAFT_ISSUE = "draft_issue",
     }
 }
 
-impl fmt::Display for ResourceType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+/// The collections of numbered resources in a repository, and the kinds that they hold. A kind that is
+/// not listed has events, and no URI of its own.
+const COLLECTIONS: [(&str, ResourceType); 3] = [
+    ("issues", ResourceType::ISSUE),
+    ("pulls", ResourceType::PULL_REQUEST),
+    ("milestones", ResourceType::MILESTONE),
+];
 
 /// A resource that clients read and subscribe to. Owner and repository are kept in lower case, because
 /// GitHub compares them without case.
@@ -87,10 +47,10 @@ pub enum ResourceUri {
         /// Only this repository of the owner.
         repo: Option<String>,
     },
-    /// One issue, pull request or milestone.
+    /// One resource that has a number in its repository.
     Numbered {
-        /// Issue, pull request or milestone.
-        kind: ResourceType,
+        /// The collection that holds it: issues, pulls or milestones.
+        collection: &'static str,
         /// The repository's owner.
         owner: String,
         /// The repository.
@@ -134,6 +94,29 @@ fn number(segment: &str) -> Result<u64, ResourceUriError> {
 }
 
 impl ResourceUri {
+    /// The URI of a resource by its number; `None` if this build does not know the kind, or addresses it
+    /// by something else.
+    #[must_use]
+    pub fn numbered(
+        kind: &ResourceType,
+        owner: &str,
+        repo: Option<&str>,
+        number: u64,
+    ) -> Option<Self> {
+        let owner = owner.to_ascii_lowercase();
+        if *kind == ResourceType::PROJECT {
+            return Some(Self::Project { owner, number });
+        }
+        let mut collections = COLLECTIONS.iter();
+        let (collection, _) = collections.find(|(_, of)| of == kind)?;
+        Some(Self::Numbered {
+            collection,
+            owner,
+            repo: repo?.to_ascii_lowercase(),
+            number,
+        })
+    }
+
     /// Reads a URI.
     ///
     /// # Errors
@@ -162,16 +145,14 @@ impl ResourceUri {
                 number: number(n)?,
             }),
             [collection, owner, repo, n] => {
-                let kind = ResourceType::ALL
-                    .into_iter()
-                    .find(|k| *k != ResourceType::Project && k.collection() == Some(collection))
-                    .ok_or(ResourceUriError)?;
-                let (owner, repo, number) = (name(owner)?, name(repo)?, number(n)?);
+                let mut known = COLLECTIONS.iter().map(|(known, _)| *known);
                 Ok(Self::Numbered {
-                    kind,
-                    owner,
-                    repo,
-                    number,
+                    collection: known
+                        .find(|known| known == collection)
+                        .ok_or(ResourceUriError)?,
+                    owner: name(owner)?,
+                    repo: name(repo)?,
+                    number: number(n)?,
                 })
             }
             _ => Err(ResourceUriError),
@@ -194,14 +175,11 @@ impl fmt::Display for ResourceUri {
                 write!(f, "github://events/{owner}/{repo}")
             }
             Self::Numbered {
-                kind,
+                collection,
                 owner,
                 repo,
                 number,
-            } => {
-                let collection = kind.collection().unwrap_or("items");
-                write!(f, "github://{collection}/{owner}/{repo}/{number}")
-            }
+            } => write!(f, "github://{collection}/{owner}/{repo}/{number}"),
             Self::Project { owner, number } => write!(f, "github://projects/{owner}/{number}"),
         }
     }

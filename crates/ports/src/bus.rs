@@ -5,10 +5,11 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use model::{
-    Epoch, PrincipalId, Sequence, Sequenced, SessionId, StoredEvent, StreamId, TaskId, TraceContext,
+    Classified, Epoch, ErrorClass, PrincipalId, Sequence, Sequenced, SessionId, StoredEvent,
+    StreamId, TaskId, TraceContext,
 };
 
-use crate::{Classified, ErrorClass, Source};
+use crate::Source;
 
 /// Where a message goes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::{Epoch, EventId, Sequence, Sequenced, StoredEvent, Timestamp};
+use model::{Classified, Epoch, ErrorClass, EventId, Sequence, Sequenced, StoredEvent, Timestamp};
 
-use crate::{Classified, ErrorClass, Source};
+use crate::Source;
 
 /// Where one event of an append ended up.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -9,7 +9,6 @@
 //! work that goes on after its answer. `ResourceReader` is the sync role as its callers see it.
 
 mod bus;
-mod class;
 mod event_log;
 mod mailbox;
 mod query;
@@ -19,7 +18,6 @@ mod session_store;
 mod task_store;
 
 pub use bus::{Bus, BusError, BusEvent, BusMessage, ChangedLists, EventHint, Subscription, Topic};
-pub use class::{Classified, ErrorClass};
 pub use event_log::{Appended, EventLog, EventLogError, Head, Page};
 pub use mailbox::{Mailbox, MailboxError, MailboxLimits, MailboxPage};
 pub use query::{EventQuery, MAX_QUERY_EVENTS, Order, QueryPage, query, query_visible};

@@ -4,9 +4,9 @@ use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use model::{Sequence, Sequenced, SessionId, StreamId};
+use model::{Classified, ErrorClass, Sequence, Sequenced, SessionId, StreamId};
 
-use crate::{Classified, ErrorClass, Source};
+use crate::Source;
 
 /// How much a mailbox keeps for one session. What is beyond goes, the oldest first, whichever stream
 /// it is of; a reader that missed it is told.

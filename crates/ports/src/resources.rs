@@ -4,9 +4,9 @@ use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use model::{EventId, ResourceUri, Sequence, Timestamp, TraceContext};
+use model::{Classified, ErrorClass, EventId, ResourceUri, Sequence, Timestamp, TraceContext};
 
-use crate::{Classified, ErrorClass, Source};
+use crate::Source;
 
 /// The last known state of a resource.
 #[derive(Clone, PartialEq, Debug)]

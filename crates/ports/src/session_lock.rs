@@ -3,9 +3,9 @@
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
-use model::LockName;
+use model::{Classified, ErrorClass, LockName};
 
-use crate::{Classified, ErrorClass, Source};
+use crate::Source;
 
 /// Proves that a lock is held. Whoever knows it can release the lock, so it is not shown.
 #[derive(Clone, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
-use model::{Session, SessionId};
+use model::{Classified, ErrorClass, Session, SessionId};
 
-use crate::{Classified, ErrorClass, Source};
+use crate::Source;
 
 /// A version of a stored session; rises with each change.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -4,9 +4,9 @@ use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use model::{PrincipalId, TaskId};
+use model::{Classified, ErrorClass, PrincipalId, TaskId};
 
-use crate::{Classified, ErrorClass, Expected, Revision, Source};
+use crate::{Expected, Revision, Source};
 
 /// How many tasks are kept, and for how long at most.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

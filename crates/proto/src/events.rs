@@ -31,16 +31,15 @@ pub(crate) fn to_wire(event: &StoredEvent) -> v1::StoredEvent {
 pub(crate) fn from_wire(wire: v1::StoredEvent) -> Result<StoredEvent, DecodeError> {
     let facts = EventFacts {
         id: EventId::new(&wire.id).map_err(|_| DecodeError::Field("id"))?,
-        event_type: EventType::parse(&wire.r#type).ok_or(DecodeError::Field("type"))?,
-        resource_type: ResourceType::parse(&wire.resource_type)
-            .ok_or(DecodeError::Field("resource_type"))?,
+        event_type: EventType::open(&wire.r#type),
+        resource_type: ResourceType::open(&wire.resource_type),
         resource_id: ResourceId::new(&wire.resource_id)
             .map_err(|_| DecodeError::Field("resource_id"))?,
         owner: wire.owner,
         repo: wire.repo,
         number: wire.number,
         actor: wire.actor,
-        source: Source::parse(&wire.source).ok_or(DecodeError::Field("source"))?,
+        source: Source::open(&wire.source),
         tags: wire.tags,
         timestamp: Timestamp::from_unix_millis(wire.timestamp_millis),
         received_at: Timestamp::from_unix_millis(wire.received_at_millis),

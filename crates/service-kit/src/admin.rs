@@ -11,7 +11,7 @@ use axum::{
     routing::get,
 };
 use http::header;
-use ports::ErrorClass;
+use model::ErrorClass;
 use serde_json::{Map, Value, json};
 
 use crate::{

@@ -3,8 +3,7 @@
 
 use std::{error::Error, time::Duration};
 
-use model::{IdSource, TraceContext};
-use ports::{Classified, ErrorClass};
+use model::{Classified, ErrorClass, IdSource, TraceContext};
 use tokio::net::TcpListener;
 use tonic::{
     Code, Request, Status,

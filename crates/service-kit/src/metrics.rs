@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use ports::ErrorClass;
+use model::ErrorClass;
 use prometheus_client::{
     encoding::{EncodeLabelValue, LabelValueEncoder, text},
     metrics::histogram::Histogram,

@@ -7,7 +7,7 @@ use std::{error::Error, fmt};
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use ports::{Classified, ErrorClass};
+use model::{Classified, ErrorClass};
 use serde_json::{Map, Value};
 
 /// What a client waits by default when waiting helps, in seconds.

@@ -11,7 +11,7 @@ use std::{
     panic::{self, PanicHookInfo},
 };
 
-use ports::{Classified, ErrorClass};
+use model::{Classified, ErrorClass};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing::Subscriber;

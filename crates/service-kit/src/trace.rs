@@ -14,8 +14,8 @@ use std::{
 
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, Request, request::Parts};
+use model::ErrorClass;
 use model::{IdSource, TraceContext};
-use ports::ErrorClass;
 use tower::{Layer, Service};
 use tracing::{Instrument, instrument::Instrumented};
 

@@ -2,11 +2,8 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
-use model::{CursorError, FilterError};
-use ports::{
-    Classified, ErrorClass, EventLogError, MailboxError, ResourceError, SessionStoreError,
-    TaskStoreError,
-};
+use model::{Classified, CursorError, ErrorClass, FilterError};
+use ports::{EventLogError, MailboxError, ResourceError, SessionStoreError, TaskStoreError};
 use service_kit::problem::Problem;
 use tokio::time::error::Elapsed;
 use tracing::warn;

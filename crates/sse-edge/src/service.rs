@@ -9,8 +9,8 @@ use axum::Router;
 use mcp::{
     Surface,
     extension::Extensions,
-    handshake::{ServerInfo, ServerProfile},
     mrtr::StateKeys,
+    profile::{ServerInfo, ServerProfile},
 };
 use model::{Clock, IdSource};
 use parking_lot::Mutex;

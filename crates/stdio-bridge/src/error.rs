@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use mcp::{ErrorCode, RpcError};
-use ports::{Classified, ErrorClass};
+use model::{Classified, ErrorClass};
 use serde_json::json;
 
 /// Why the bridge does not start, or stopped.

@@ -4,12 +4,9 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
 use hyper::body::Incoming as HttpBody;
 use mcp::{
-    Incoming,
-    envelope::Body,
     headers::{LAST_EVENT_ID, SESSION_ID},
-    line::{Head, Kind, Outstanding, Seen, Session},
+    line::{Head, Kind, Seen, Session},
     method,
-    ndjson::Line,
 };
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
@@ -17,38 +14,12 @@ use tracing::{debug, warn};
 use crate::{
     backoff::Backoff,
     bridge::Bridge,
+    call::Call,
     error::Failure,
     events::Events,
     http::{body, is_stream},
     limits::{ANSWER_SILENCE, DELIVERY, RESUME_TRIES, STREAM_PAUSE, STREAM_PAUSE_MAX},
 };
-
-/// A line that wants an answer.
-#[derive(Debug)]
-pub(crate) struct Call {
-    pub(crate) line: Line,
-    pub(crate) head: Head,
-    pub(crate) owed: Outstanding,
-}
-
-impl Call {
-    pub(crate) const fn new(line: Line, head: Head, owed: Outstanding) -> Self {
-        Self { line, head, owed }
-    }
-
-    /// The method, unless it is a batch.
-    pub(crate) fn method(&self) -> &str {
-        match &self.line.body {
-            Body::One(Incoming::Request(request)) => &request.method,
-            _ => "",
-        }
-    }
-
-    /// Whether it subscribes, in the stateless era: then it has no end of its own.
-    pub(crate) fn is_listen(&self) -> bool {
-        self.head.kind == Kind::Stateless && self.method() == method::LISTEN
-    }
-}
 
 impl Bridge {
     /// Runs a call to its end. Every request of the line is answered, by the server or by us.

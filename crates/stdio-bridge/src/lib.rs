@@ -7,7 +7,8 @@
 //!
 //! | module | job |
 //! | --- | --- |
-//! | `bridge` | from stdin to requests; what runs, how it is cancelled, how it ends |
+//! | `run` | from stdin to requests; what runs, how it is cancelled, how it ends |
+//! | `bridge`, `call`, `memory` | what all lines share; a line that wants an answer; what a session is made from again |
 //! | `exchange` | one line and its answer, also over a stream that breaks |
 //! | `session` | handshake era: the session, its stream, and a new one when it is lost |
 //! | `listen` | stateless era: a subscription that outlives its stream |
@@ -16,17 +17,20 @@
 
 mod backoff;
 mod bridge;
+mod call;
 mod error;
 mod events;
 mod exchange;
 mod http;
 mod limits;
 mod listen;
+mod memory;
 mod options;
 mod output;
+mod run;
 mod session;
 mod tools;
 
-pub use bridge::run;
 pub use error::BridgeError;
 pub use options::Options;
+pub use run::run;

@@ -20,9 +20,9 @@ use tracing::{debug, info};
 use crate::{
     backoff::Backoff,
     bridge::Bridge,
+    call::Call,
     error::Failure,
     events::Events,
-    exchange::Call,
     http::{body, is_stream},
     limits::{STREAM_GOOD, STREAM_PAUSE, STREAM_PAUSE_MAX, STREAM_SILENCE},
 };

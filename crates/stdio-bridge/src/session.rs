@@ -1,18 +1,12 @@
 //! Handshake era: the session, its stream, and a new one when it is lost.
 
-use std::collections::BTreeMap;
-
-use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use mcp::{
-    Incoming,
-    envelope::{self, Body},
+    envelope,
     headers::{LAST_EVENT_ID, SESSION_ID},
     line::{Head, Kind, Session},
     method,
-    ndjson::Line,
 };
-use serde::Deserialize;
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
@@ -23,74 +17,8 @@ use crate::{
     error::Failure,
     events::Events,
     http::{body, is_stream},
-    limits::{
-        DELIVERY, MAX_REMEMBERED, STREAM_GOOD, STREAM_PAUSE, STREAM_PAUSE_MAX, STREAM_SILENCE,
-    },
+    limits::{DELIVERY, STREAM_GOOD, STREAM_PAUSE, STREAM_PAUSE_MAX, STREAM_SILENCE},
 };
-
-/// What a new session is made from when the old one is lost: the client cannot do it again.
-#[derive(Debug, Default)]
-pub(crate) struct Memory {
-    initialize: Option<Bytes>,
-    set_level: Option<Bytes>,
-    /// By resource.
-    subscriptions: BTreeMap<String, Bytes>,
-}
-
-impl Memory {
-    /// The client's own `initialize`; what an earlier session had is forgotten.
-    pub(crate) fn opened_by(&mut self, initialize: Bytes) {
-        *self = Self {
-            initialize: Some(initialize),
-            ..Self::default()
-        };
-    }
-
-    /// Remembers a request that changed the session.
-    pub(crate) fn note(&mut self, line: &Line, answer: &[u8]) {
-        #[derive(Deserialize)]
-        struct Resource {
-            uri: String,
-        }
-        #[derive(Deserialize)]
-        struct Success {
-            #[serde(rename = "result")]
-            _result: serde::de::IgnoredAny,
-        }
-        let Body::One(Incoming::Request(request)) = &line.body else {
-            return;
-        };
-        let uri = || {
-            let params = request.params.as_deref()?;
-            let Resource { uri } = serde_json::from_str(params.get()).ok()?;
-            Some(uri)
-        };
-        let succeeded = || serde_json::from_slice::<Success>(answer).is_ok();
-        match request.method.as_str() {
-            method::SET_LEVEL if succeeded() => self.set_level = Some(line.text.clone()),
-            method::RESOURCES_SUBSCRIBE if succeeded() => {
-                if let Some(uri) = uri().filter(|_| self.subscriptions.len() < MAX_REMEMBERED) {
-                    self.subscriptions.insert(uri, line.text.clone());
-                }
-            }
-            method::RESOURCES_UNSUBSCRIBE => {
-                if let Some(uri) = uri() {
-                    self.subscriptions.remove(&uri);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn requests(&self) -> Vec<Bytes> {
-        let subscriptions = self.subscriptions.values();
-        self.set_level
-            .iter()
-            .chain(subscriptions)
-            .cloned()
-            .collect()
-    }
-}
 
 /// Why the session's stream is not opened again.
 enum End {

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use tracing::debug;
 
-use crate::{bridge::Bridge, exchange::Call, http::body, limits::MAX_TOOL_PAGES};
+use crate::{bridge::Bridge, call::Call, http::body, limits::MAX_TOOL_PAGES};
 
 #[derive(Deserialize)]
 struct Page {

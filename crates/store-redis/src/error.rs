@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use ports::{Classified, ErrorClass, Source};
+use model::{Classified, ErrorClass};
+use ports::Source;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]

@@ -2,10 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use ports::{
-    Classified, ErrorClass, EventLogError, LockError, MailboxError, SessionStoreError, Source,
-    TaskStoreError,
-};
+use model::{Classified, ErrorClass};
+use ports::{EventLogError, LockError, MailboxError, SessionStoreError, Source, TaskStoreError};
 use rusqlite::ErrorCode;
 
 /// Why a database could not be opened.

@@ -120,8 +120,11 @@ impl Queue {
 pub(crate) struct Registry(Arc<Queue>);
 
 impl Registry {
-    // The signature is that of the real one.
-    #[allow(clippy::unnecessary_wraps, clippy::needless_pass_by_value)]
+    #[allow(
+        clippy::unnecessary_wraps,
+        clippy::needless_pass_by_value,
+        reason = "the signature of mio's"
+    )]
     pub(crate) fn register(
         &self,
         socket: &mut TcpStream,
@@ -145,7 +148,7 @@ impl Registry {
 pub(crate) struct Poll(Registry);
 
 impl Poll {
-    #[allow(clippy::unnecessary_wraps)]
+    #[allow(clippy::unnecessary_wraps, reason = "the signature of mio's")]
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self::default())
     }
@@ -154,7 +157,7 @@ impl Poll {
         &self.0
     }
 
-    #[allow(clippy::unnecessary_wraps)]
+    #[allow(clippy::unnecessary_wraps, reason = "the signature of mio's")]
     pub(crate) fn poll(&self, into: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         let mut events = locked(&self.0.0.events);
         while events.is_empty() && timeout != Some(Duration::ZERO) {
@@ -173,12 +176,12 @@ impl Poll {
 pub(crate) struct Waker(Registry, Token);
 
 impl Waker {
-    #[allow(clippy::unnecessary_wraps)]
+    #[allow(clippy::unnecessary_wraps, reason = "the signature of mio's")]
     pub(crate) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
         Ok(Self(registry.clone(), token))
     }
 
-    #[allow(clippy::unnecessary_wraps)]
+    #[allow(clippy::unnecessary_wraps, reason = "the signature of mio's")]
     pub(crate) fn wake(&self) -> io::Result<()> {
         self.0.0.tell(Event {
             token: self.1,
@@ -215,7 +218,7 @@ impl TcpStream {
         unreachable!("a model has no sockets of the real kernel")
     }
 
-    #[allow(clippy::unnecessary_wraps)]
+    #[allow(clippy::unnecessary_wraps, reason = "the signature of mio's")]
     pub(crate) fn shutdown(&self, _: Shutdown) -> io::Result<()> {
         locked(&self.0.pipe).is_finished = true;
         self.0.came.notify_all();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use ports::{Classified, ErrorClass};
+use model::{Classified, ErrorClass};
 use service_kit::problem::Problem;
 
 use crate::{limits, signature::SignatureError};

@@ -1,8 +1,10 @@
 //! What the ingest role counts.
 
+use std::fmt;
+
 use model::ResourceType;
 use prometheus_client::{
-    encoding::EncodeLabelSet,
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::{counter::Counter, family::Family, histogram::Histogram},
 };
 use service_kit::metrics::{Registry, latency_histogram};
@@ -13,10 +15,19 @@ struct OutcomeLabel {
     outcome: &'static str,
 }
 
-/// `resource_type`: one of [`ResourceType::ALL`].
+/// `resource_type`: a kind that this ingest makes events of, so the number of values is bounded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ResourceLabel {
-    resource_type: &'static str,
+    resource_type: KindLabel,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct KindLabel(ResourceType);
+
+impl EncodeLabelValue for KindLabel {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.0.as_str().encode(encoder)
+    }
 }
 
 /// The counters; clones count together.
@@ -68,8 +79,8 @@ impl Metrics {
             .inc();
     }
 
-    pub(crate) fn event(&self, kind: ResourceType) {
-        let resource_type = kind.as_str();
+    pub(crate) fn event(&self, kind: &ResourceType) {
+        let resource_type = KindLabel(kind.clone());
         self.events
             .get_or_create(&ResourceLabel { resource_type })
             .inc();

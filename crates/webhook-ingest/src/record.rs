@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Instant};
 
-use model::{Epoch, EventId, Sequenced, StoredEvent, TraceContext};
+use model::{Classified, Epoch, EventId, Sequenced, StoredEvent, TraceContext};
 use parking_lot::Mutex;
-use ports::{Appended, Bus, BusMessage, Classified, EventHint, EventLog, Topic};
+use ports::{Appended, Bus, BusMessage, EventHint, EventLog, Topic};
 use tokio::time::timeout;
 
 use crate::{error::Refusal, limits, metrics::Metrics};
@@ -77,7 +77,7 @@ impl Recorder {
             })
             .collect();
         for event in &new {
-            self.metrics.event(event.item.facts.resource_type);
+            self.metrics.event(&event.item.facts.resource_type);
         }
         let hint = (!new.is_empty()).then_some(EventHint { epoch, events: new });
         Recorded { ids, hint }

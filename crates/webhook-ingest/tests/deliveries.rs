@@ -30,7 +30,7 @@ async fn a_delivery_is_durable_before_it_is_acknowledged_and_then_told() {
     assert_eq!(answer.json, json!({"accepted": true, "events": [GUID]}));
     let all = ingest.log.all().await;
     assert_eq!(all.len(), 1);
-    assert_eq!(all[0].item.facts.event_type, EventType::Created);
+    assert_eq!(all[0].item.facts.event_type, EventType::CREATED);
     assert_eq!(hints.next().await, all);
 }
 

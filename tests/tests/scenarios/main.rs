@@ -1,6 +1,7 @@
 //! Whole-system scenarios: each guarantee on both topologies, embedded and as a cluster of real
 //! processes.
 
+mod builds;
 mod delivery;
 mod descriptors;
 mod faults;

@@ -13,7 +13,8 @@ use crate::{
     load,
     opening::Opening,
     process::cpu_micros,
-    sessions::{Opener, call_in_session, stateless_call},
+    requests::{call_in_session, stateless_call},
+    sessions::Opener,
     subject::{Edge, Subject, Topology},
     table::Row,
 };

@@ -8,7 +8,8 @@ use super::{BURST_TAIL, Plan, TAIL, median, millis, plan::Storm};
 use crate::{
     child::Streams,
     load::{self, Until},
-    opening::{Opening, Repositories},
+    opening::Opening,
+    repositories::Repositories,
     subject::{Subject, Topology},
     table::Row,
     tally::Latency,

@@ -69,7 +69,7 @@ pub(crate) fn read(event: &StoredEvent) -> Result<Reading, serde_json::Error> {
         .map(RawValue::get)
         .filter(|data| data.starts_with('{'));
     let Some(data) = data else {
-        let gone = facts.event_type == EventType::Deleted;
+        let gone = facts.event_type == EventType::DELETED;
         return Ok(if gone {
             Reading::Gone
         } else {
@@ -86,7 +86,7 @@ pub(crate) fn read(event: &StoredEvent) -> Result<Reading, serde_json::Error> {
     Ok(Reading::State {
         json: Bytes::copy_from_slice(data.as_bytes()),
         updated_at: object.updated_at.unwrap_or(facts.timestamp),
-        whole: facts.resource_type != ResourceType::PullRequest || object.head.is_some(),
+        whole: facts.resource_type != ResourceType::PULL_REQUEST || object.head.is_some(),
     })
 }
 
@@ -111,7 +111,7 @@ mod tests {
             repo: Some("r".into()),
             number: Some(7),
             actor: None,
-            source: Source::Webhook,
+            source: Source::WEBHOOK,
             tags: Vec::new(),
             timestamp: time("2026-11-20T10:00:00Z"),
             received_at: time("2026-11-20T10:00:01Z"),
@@ -125,13 +125,13 @@ mod tests {
     }
 
     fn issue(event_type: EventType, name: &str, data: &Value) -> Reading {
-        read(&event(ResourceType::Issue, event_type, name, data)).unwrap()
+        read(&event(ResourceType::ISSUE, event_type, name, data)).unwrap()
     }
 
     #[test]
     fn the_objects_own_time_is_the_version_and_its_text_is_kept() {
         let data = json!({ "node_id": "I_7", "updated_at": "2026-11-20T09:59:00Z", "title": "t" });
-        let reading = issue(EventType::Updated, "issues", &data);
+        let reading = issue(EventType::UPDATED, "issues", &data);
         let json = data.to_string().into();
         let updated_at = time("2026-11-20T09:59:00Z");
         assert_eq!(
@@ -147,9 +147,9 @@ mod tests {
     #[test]
     fn a_card_on_a_board_says_nothing_of_the_issue_not_even_its_removal() {
         let card = json!({ "node_id": "PVTI_1", "content_node_id": "I_7" });
-        for event_type in [EventType::Updated, EventType::Deleted] {
+        for event_type in [EventType::UPDATED, EventType::DELETED] {
             assert_eq!(
-                issue(event_type, "projects_v2_item", &card),
+                issue(event_type.clone(), "projects_v2_item", &card),
                 Reading::Nothing
             );
             assert_eq!(
@@ -163,7 +163,7 @@ mod tests {
     fn another_things_object_is_not_the_issue() {
         let comment = json!({ "node_id": "IC_1", "body": "hi" });
         assert_eq!(
-            issue(EventType::Updated, "issue_comment", &comment),
+            issue(EventType::UPDATED, "issue_comment", &comment),
             Reading::Nothing
         );
     }
@@ -171,11 +171,11 @@ mod tests {
     #[test]
     fn without_an_object_only_a_deletion_tells_something() {
         assert_eq!(
-            issue(EventType::Updated, "issues", &Value::Null),
+            issue(EventType::UPDATED, "issues", &Value::Null),
             Reading::Nothing
         );
         assert_eq!(
-            issue(EventType::Deleted, "issues", &Value::Null),
+            issue(EventType::DELETED, "issues", &Value::Null),
             Reading::Gone
         );
     }
@@ -186,7 +186,7 @@ mod tests {
             (json!({ "node_id": "I_7", "head": { "sha": "0" } }), true),
             (json!({ "node_id": "I_7", "pull_request": {} }), false),
         ] {
-            let event = event(ResourceType::PullRequest, EventType::Updated, "x", &data);
+            let event = event(ResourceType::PULL_REQUEST, EventType::UPDATED, "x", &data);
             let Reading::State { whole, .. } = read(&event).unwrap() else {
                 panic!("no state")
             };
@@ -197,8 +197,8 @@ mod tests {
     #[test]
     fn what_is_no_event_is_an_error() {
         let mut broken = event(
-            ResourceType::Issue,
-            EventType::Updated,
+            ResourceType::ISSUE,
+            EventType::UPDATED,
             "issues",
             &Value::Null,
         );

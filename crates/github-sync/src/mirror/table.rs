@@ -97,7 +97,7 @@ impl Table {
         sequence: Sequence,
         reading: Reading,
     ) -> Applied {
-        let deleted = facts.event_type == EventType::Deleted;
+        let deleted = facts.event_type == EventType::DELETED;
         let known = self.entries.get(&uri);
         let (json, updated_at, whole) = match reading {
             Reading::Nothing => return Applied::Outdated,
@@ -212,17 +212,17 @@ mod tests {
             let facts = EventFacts {
                 id: EventId::new(&self.sequence.to_string()).unwrap(),
                 event_type: if self.deleted {
-                    EventType::Deleted
+                    EventType::DELETED
                 } else {
-                    EventType::Updated
+                    EventType::UPDATED
                 },
-                resource_type: ResourceType::Issue,
+                resource_type: ResourceType::ISSUE,
                 resource_id: ResourceId::new("I").unwrap(),
                 owner: None,
                 repo: None,
                 number: None,
                 actor: None,
-                source: Source::Webhook,
+                source: Source::WEBHOOK,
                 tags: Vec::new(),
                 timestamp: updated_at,
                 received_at: updated_at,
@@ -341,14 +341,14 @@ mod tests {
     fn facts_of_deletion() -> EventFacts {
         EventFacts {
             id: EventId::new("gone").unwrap(),
-            event_type: EventType::Deleted,
-            resource_type: ResourceType::Issue,
+            event_type: EventType::DELETED,
+            resource_type: ResourceType::ISSUE,
             resource_id: ResourceId::new("I").unwrap(),
             owner: None,
             repo: None,
             number: None,
             actor: None,
-            source: Source::Webhook,
+            source: Source::WEBHOOK,
             tags: Vec::new(),
             timestamp: Timestamp::default(),
             received_at: Timestamp::default(),

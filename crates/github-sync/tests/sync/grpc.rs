@@ -6,8 +6,8 @@ use std::{
 };
 
 use github_sync::client;
-use model::{EventType, TraceContext};
-use ports::{Classified, ErrorClass, ResourceError};
+use model::{Classified, ErrorClass, EventType, TraceContext};
+use ports::ResourceError;
 use proto::v1::{
     GetResourceRequest, GetResourceResponse, StatusRequest, StatusResponse,
     sync_client::SyncClient,
@@ -116,7 +116,7 @@ async fn a_health_watch_does_not_hold_up_the_stop() {
 #[tokio::test]
 async fn nobody_there_is_an_error_within_the_deadline_and_later_it_works() {
     let world = World::running(10).await;
-    world.tell([issue(7, "a", EventType::Created, AT)]).await;
+    world.tell([issue(7, "a", EventType::CREATED, AT)]).await;
     world.caught_up().await;
     let (listener, address) = free_port().await;
     drop(listener);

@@ -12,8 +12,8 @@ const ISSUE: &str = "github://issues/octo/repo/7";
 #[tokio::test]
 async fn it_gives_the_last_known_state_whatever_the_case_of_the_name() {
     let world = World::running(10).await;
-    world.tell([issue(7, "a", EventType::Created, NINE)]).await;
-    world.tell([issue(7, "b", EventType::Updated, TEN)]).await;
+    world.tell([issue(7, "a", EventType::CREATED, NINE)]).await;
+    world.tell([issue(7, "b", EventType::UPDATED, TEN)]).await;
     world.caught_up().await;
     for reader in world.readers().await {
         let state = reader
@@ -48,8 +48,8 @@ async fn what_nobody_spoke_of_and_what_is_no_single_resource_is_none() {
 #[tokio::test]
 async fn an_older_state_that_comes_later_changes_nothing() {
     let world = World::running(10).await;
-    let newer = issue(7, "newer", EventType::Closed, TEN);
-    let older = issue(7, "older", EventType::Updated, NINE);
+    let newer = issue(7, "newer", EventType::CLOSED, TEN);
+    let older = issue(7, "older", EventType::UPDATED, NINE);
     world.tell([newer, older]).await;
     world.caught_up().await;
     for reader in world.readers().await {
@@ -65,11 +65,11 @@ async fn an_older_state_that_comes_later_changes_nothing() {
 #[tokio::test]
 async fn a_deleted_resource_stays_as_deleted() {
     let world = World::running(10).await;
-    let deleted = issue(7, "deleted", EventType::Deleted, TEN);
+    let deleted = issue(7, "deleted", EventType::DELETED, TEN);
     // Within one second GitHub's times do not tell which came first.
-    let straggler = issue(7, "straggler", EventType::Updated, TEN);
+    let straggler = issue(7, "straggler", EventType::UPDATED, TEN);
     world
-        .tell([issue(7, "a", EventType::Created, NINE), deleted, straggler])
+        .tell([issue(7, "a", EventType::CREATED, NINE), deleted, straggler])
         .await;
     world.caught_up().await;
     for reader in world.readers().await {
@@ -85,11 +85,11 @@ async fn a_deleted_resource_stays_as_deleted() {
 #[tokio::test]
 async fn a_project_card_of_an_issue_leaves_the_issue_as_it_was() {
     let world = World::running(10).await;
-    let mut card = issue(7, "card", EventType::Deleted, TEN);
+    let mut card = issue(7, "card", EventType::DELETED, TEN);
     card.data = json!({ "node_id": "PVTI_1", "content_node_id": "I_7", "updated_at": TEN });
     card.metadata.event = Some("projects_v2_item".into());
     world
-        .tell([issue(7, "a", EventType::Created, NINE), card])
+        .tell([issue(7, "a", EventType::CREATED, NINE), card])
         .await;
     world.caught_up().await;
     for reader in world.readers().await {
@@ -106,7 +106,7 @@ async fn a_project_card_of_an_issue_leaves_the_issue_as_it_was() {
 async fn a_start_rebuilds_everything_from_the_log() {
     let world = World::new(10_000);
     let at = |n: u64| format!("2026-11-20T09:{:02}:{:02}Z", n / 60 % 60, n % 60);
-    let one = |n: u64| issue(n % 100, &n.to_string(), EventType::Updated, &at(n));
+    let one = |n: u64| issue(n % 100, &n.to_string(), EventType::UPDATED, &at(n));
     world.tell((0..1500).map(one)).await;
     world.service.spawn(&world.lifecycle);
     world.caught_up().await;
@@ -125,7 +125,7 @@ async fn a_start_rebuilds_everything_from_the_log() {
 #[tokio::test]
 async fn at_the_bound_the_least_recently_used_is_not_found() {
     let world = World::running(2).await;
-    let told = [1, 2, 3].map(|n| issue(n, &n.to_string(), EventType::Created, NINE));
+    let told = [1, 2, 3].map(|n| issue(n, &n.to_string(), EventType::CREATED, NINE));
     world.tell(told).await;
     world.caught_up().await;
     for reader in world.readers().await {
@@ -141,7 +141,7 @@ async fn at_the_bound_the_least_recently_used_is_not_found() {
 #[tokio::test]
 async fn it_counts_calls_states_and_lag() {
     let world = World::running(10).await;
-    world.tell([issue(7, "a", EventType::Created, NINE)]).await;
+    world.tell([issue(7, "a", EventType::CREATED, NINE)]).await;
     world.caught_up().await;
     let reader = world.service.reader();
     reader.get_resource(&uri(ISSUE), None).await.unwrap();

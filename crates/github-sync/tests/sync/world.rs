@@ -157,9 +157,9 @@ pub(crate) fn issue(number: u64, id: &str, event_type: EventType, at: &str) -> R
     let node_id = format!("I_{number}");
     ResourceEvent {
         id: EventId::new(id).unwrap(),
-        event_type,
         action: event_type.to_string(),
-        resource_type: ResourceType::Issue,
+        event_type,
+        resource_type: ResourceType::ISSUE,
         resource_id: ResourceId::new(&node_id).unwrap(),
         resource: ResourceRef {
             owner: Some("Octo".into()),
@@ -172,7 +172,7 @@ pub(crate) fn issue(number: u64, id: &str, event_type: EventType, at: &str) -> R
         },
         timestamp: time(at),
         received_at: time(at),
-        source: Source::Webhook,
+        source: Source::WEBHOOK,
         actor: None,
         data: json!({ "node_id": node_id, "updated_at": at, "told_by": id }),
         metadata: EventMetadata {

@@ -27,9 +27,9 @@ pub enum ReplyError {
     Malformed(#[source] InputError),
 }
 
-impl ports::Classified for ReplyError {
-    fn class(&self) -> ports::ErrorClass {
-        ports::ErrorClass::Caller
+impl model::Classified for ReplyError {
+    fn class(&self) -> model::ErrorClass {
+        model::ErrorClass::Caller
     }
 }
 

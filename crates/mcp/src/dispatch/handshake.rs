@@ -1,65 +1,67 @@
-//! Traffic of the handshake era: `initialize`, and what a session sends.
+//! Traffic of the handshake era: `initialize`, and messages within a session.
 
 use model::SessionId;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use super::{Claims, ClientCapabilities, Decision, Refusal, VersionClaim};
+use super::{Claims, Decision, VersionClaim};
 use crate::{
+    capability::ClientCapabilities,
     envelope::{Incoming, Rejected, Request, RequestId, RpcError},
     headers::Accepts,
     limits::MAX_CLIENT_FACTS_BYTES,
     method, params,
+    refusal::Refusal,
     version::{Era, ProtocolVersion},
 };
 
-/// `initialize`, read and bounded.
+/// An `initialize` request that has been read and is within its bounds.
 #[derive(Clone, Debug)]
 pub struct InitializeRequest {
     /// Echoed in the answer.
     pub id: RequestId,
-    /// What [`ProtocolVersion::negotiate`] makes of the requested revision.
+    /// The revision that [`ProtocolVersion::negotiate`] chose for the requested one.
     pub version: ProtocolVersion,
-    /// What the client can do; at most 16 KiB.
+    /// The capabilities of the client, up to 16 KiB.
     pub capabilities: ClientCapabilities,
-    /// What the client says it is; an object, at most 16 KiB.
+    /// The client's description of itself: an object, up to 16 KiB.
     pub client_info: Value,
-    /// What kinds of answer the client takes; at least one.
+    /// The content types that the client accepts; at least one.
     pub accepts: Accepts,
 }
 
-/// What a POST within a session carries.
+/// The messages of a POST within a session.
 #[derive(Clone, Debug)]
 pub enum HandshakeBody {
     /// One message.
     One(Incoming),
-    /// Several; legal only if the session settled on 2025-03-26.
+    /// Several messages; legal only if the session negotiated 2025-03-26.
     Batch(Vec<Result<Incoming, Rejected>>),
 }
 
 /// A POST within a session.
 #[derive(Clone, Debug)]
 pub struct HandshakeMessage {
-    /// The session as named; whether it exists, and whose it is, the store says.
+    /// The session that the header names; only the store knows whether it exists and who owns it.
     pub session: SessionId,
-    /// The revision that the header names, if there is one.
+    /// The revision that the header names, if the header is present.
     pub version: Option<ProtocolVersion>,
-    /// What was sent.
+    /// The body.
     pub body: HandshakeBody,
-    /// What kinds of answer the client takes.
+    /// The content types that the client accepts.
     pub accepts: Accepts,
 }
 
 impl HandshakeMessage {
-    /// Checks what only the session knows: batches exist under 2025-03-26 alone (MCP 2025-06-18,
-    /// changelog 1).
+    /// Checks the body against the negotiated revision: batches exist only in 2025-03-26 (MCP
+    /// 2025-06-18, changelog 1).
     ///
-    /// A version header that names another handshake revision than the negotiated one is let pass:
-    /// the spec refuses only revisions that the server does not speak, the session's own counts, and
-    /// the official conformance suite (0.1.16) itself sends such requests.
+    /// A version header that names a handshake revision other than the negotiated one is accepted:
+    /// the spec refuses only revisions that the server does not support, the negotiated revision
+    /// applies, and the official conformance suite (0.1.16) sends such requests.
     ///
     /// # Errors
-    /// A batch in another revision.
+    /// The body is a batch and the session has another revision.
     pub fn admit(&self, negotiated: ProtocolVersion) -> Result<(), Refusal> {
         match self.body {
             HandshakeBody::Batch(_) if !negotiated.has_batches() => Err(no_batch()),
@@ -67,7 +69,7 @@ impl HandshakeMessage {
         }
     }
 
-    /// Whether nothing in it wants an answer: 202, empty body.
+    /// Whether no message in it expects an answer: the response is then 202 with an empty body.
     #[must_use]
     pub fn wants_no_answer(&self) -> bool {
         match &self.body {
@@ -83,8 +85,8 @@ fn no_batch() -> Refusal {
     Refusal::invalid_request("batches exist only in a session of revision 2025-03-26")
 }
 
-/// Absent means the negotiated revision; one that we do not speak, or that has no sessions, is
-/// refused (MCP 2025-06-18, Transports, "Protocol Version Header").
+/// An absent header means the negotiated revision. A revision that is not supported or has no
+/// sessions is refused (MCP 2025-06-18, Transports, "Protocol Version Header").
 pub(super) fn check_version(version: VersionClaim<'_>) -> Result<Option<ProtocolVersion>, Refusal> {
     match version {
         VersionClaim::Absent => Ok(None),
@@ -101,8 +103,8 @@ pub(super) fn message(
     id: Option<&RequestId>,
 ) -> Result<Decision, Refusal> {
     let Some(session) = claims.session() else {
-        // Without a session an unknown revision may be a newer client's; it needs to hear what we
-        // speak.
+        // Without a session, an unknown revision may come from a newer client, which needs the list
+        // of supported revisions.
         return Err(match claims.version {
             VersionClaim::Unknown(name) => Refusal::unsupported_version(name),
             _ => Refusal::session_missing(),
@@ -148,7 +150,7 @@ struct InitializeParams {
     client_info: serde_json::Map<String, Value>,
 }
 
-/// The sizes, without building anything.
+/// The raw members, for measuring their sizes without parsing them.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct InitializeSizes<'a> {
@@ -158,7 +160,7 @@ struct InitializeSizes<'a> {
     client_info: Option<&'a RawValue>,
 }
 
-/// A session header on `initialize` is ignored: a client that lost its session may still send it.
+/// Ignores a session header on `initialize`: a client that lost its session may still send it.
 pub(super) fn initialize(
     claims: &Claims<'_>,
     request: Request,
@@ -170,7 +172,7 @@ pub(super) fn initialize(
 }
 
 impl InitializeRequest {
-    /// Reads the request, however it came.
+    /// Reads the request, whatever the transport.
     ///
     /// # Errors
     /// -32602: a member is missing, of the wrong shape or too large.

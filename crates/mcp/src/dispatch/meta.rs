@@ -2,111 +2,35 @@
 
 use http::StatusCode;
 use model::TraceContext;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value, value::RawValue};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, value::RawValue};
 
-use super::Refusal;
-use crate::envelope::{RequestId, RpcError};
+use crate::{
+    capability::ClientCapabilities,
+    envelope::{RequestId, RpcError},
+    log::LogLevel,
+    refusal::Refusal,
+};
 
 pub(super) const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
-/// What a client can do, as declared on one request or at `initialize`.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ClientCapabilities(Map<String, Value>);
-
-impl ClientCapabilities {
-    /// Takes a capabilities object; `None` for anything else.
-    #[must_use]
-    pub fn from_value(value: Value) -> Option<Self> {
-        match value {
-            Value::Object(map) => Some(Self(map)),
-            _ => None,
-        }
-    }
-
-    /// Whether a capability such as `sampling` is declared.
-    #[must_use]
-    pub fn has(&self, name: &str) -> bool {
-        self.0.get(name).is_some_and(Value::is_object)
-    }
-
-    /// Whether a nested capability such as `["sampling", "tools"]` is declared.
-    #[must_use]
-    pub fn declares(&self, path: &[&str]) -> bool {
-        let Some((first, rest)) = path.split_first() else {
-            return true;
-        };
-        let mut current = self.0.get(*first);
-        for key in rest {
-            current = current.and_then(|value| value.get(key));
-        }
-        current.is_some_and(Value::is_object)
-    }
-
-    /// The capabilities object that declares one nested capability and nothing else, as
-    /// [`Refusal::missing_capability`] wants it.
-    #[must_use]
-    pub fn only(path: &[&str]) -> Self {
-        let mut value = Value::Object(Map::new());
-        for key in path.iter().rev() {
-            value = Value::Object(Map::from_iter([((*key).to_owned(), value)]));
-        }
-        Self::from_value(value).unwrap_or_default()
-    }
-
-    /// The settings of an extension, if it is declared.
-    #[must_use]
-    pub fn extension(&self, id: &str) -> Option<&Value> {
-        self.0.get("extensions")?.get(id)
-    }
-
-    /// As JSON.
-    #[must_use]
-    pub fn into_value(self) -> Value {
-        Value::Object(self.0)
-    }
-}
-
-/// Severity of a log message (RFC 5424), lowest first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    /// Detail for developers.
-    Debug,
-    /// Progress.
-    Info,
-    /// Noteworthy.
-    Notice,
-    /// May become a problem.
-    Warning,
-    /// Failed.
-    Error,
-    /// A component failed.
-    Critical,
-    /// Act now.
-    Alert,
-    /// Unusable.
-    Emergency,
-}
-
-/// What the request says beside its parameters.
+/// The `_meta` of a request.
 #[derive(Clone, Debug)]
 pub struct RequestMeta {
-    /// What the client can do, for this request only.
+    /// The capabilities of the client, for this request only.
     pub capabilities: ClientCapabilities,
-    /// What the client says it is; unverified, for logs only, often absent.
+    /// The client's description of itself; unverified, for logs only, often absent.
     pub client_info: Option<Value>,
     /// Opts in to `notifications/message` at this level and above.
     pub log_level: Option<LogLevel>,
     /// Opts in to progress, under this token.
     pub progress_token: Option<RequestId>,
-    /// The trace that the request belongs to (SEP-414); an unreadable one is none.
+    /// The trace that the request belongs to (SEP-414); `None` also if it is unreadable.
     pub trace: Option<TraceContext>,
 }
 
-/// The members of params that the dispatcher looks at.
+/// The members of params that the dispatcher reads.
 #[derive(Deserialize, Default)]
 pub(super) struct Parts<'a> {
     #[serde(borrow, default, rename = "_meta")]
@@ -142,7 +66,7 @@ struct Wire<'a> {
     traceparent: Option<&'a RawValue>,
 }
 
-/// Null is a value: it claims the era, wrongly.
+/// Null counts as present: it claims the stateless era with an invalid value.
 fn present<'de: 'a, 'a, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<&'a RawValue>, D::Error> {
@@ -154,7 +78,7 @@ pub(super) fn missing(key: &'static str) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, RpcError::invalid_params(message))
 }
 
-/// A malformed member that is not required: an ordinary -32602, on HTTP 200.
+/// The refusal of a malformed optional member: an ordinary -32602 on HTTP 200.
 fn malformed(message: &'static str) -> Refusal {
     Refusal::new(StatusCode::OK, RpcError::invalid_params(message))
 }
@@ -164,7 +88,7 @@ fn read<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
 }
 
 impl<'a> Parts<'a> {
-    /// Reads params, which the envelope knows to be an object.
+    /// Reads params; the envelope has checked that they are an object.
     pub(super) fn read(params: Option<&'a RawValue>) -> Result<Self, &'static str> {
         let Some(params) = params else {
             return Ok(Self::default());

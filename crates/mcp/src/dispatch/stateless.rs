@@ -3,11 +3,13 @@
 use http::{HeaderMap, HeaderName};
 use serde_json::value::RawValue;
 
-use super::{Claims, Refusal, RequestMeta, Surface, VersionClaim, meta::Parts};
+use super::{Claims, RequestMeta, Surface, VersionClaim, meta::Parts};
 use crate::{
     envelope::RequestId,
     headers::{self, Accepts, decode_value, single},
-    method, task,
+    method,
+    refusal::Refusal,
+    task,
     version::{Era, ProtocolVersion},
 };
 
@@ -17,7 +19,7 @@ use crate::{
 pub struct ModernRequest {
     /// The revision.
     pub version: ProtocolVersion,
-    /// What `_meta` says.
+    /// The content of `_meta`.
     pub meta: RequestMeta,
     /// Echoed in the answer.
     pub id: RequestId,
@@ -25,10 +27,10 @@ pub struct ModernRequest {
     pub method: String,
     /// The parameters, `_meta` included.
     pub params: Option<Box<RawValue>>,
-    /// What kinds of answer the client takes; at least one, and SSE for a listen stream.
+    /// The content types that the client accepts; at least one, and SSE for a listen stream.
     pub accepts: Accepts,
-    /// The `Mcp-Param-*` headers of a `tools/call`, not looked at yet: what they have to say only
-    /// the tool knows ([`crate::tool::check_param_headers`]). Empty for other methods.
+    /// The `Mcp-Param-*` headers of a `tools/call`, not checked yet: only the tool knows their
+    /// expected values ([`crate::tool::check_param_headers`]). Empty for other methods.
     pub param_headers: HeaderMap,
 }
 
@@ -45,9 +47,10 @@ pub(super) fn param_headers(method: &str, headers: &HeaderMap) -> HeaderMap {
     mirrored
 }
 
-/// First failure answers: `_meta` complete, headers that are there agree, revision supported,
-/// headers all there, method served, `Mcp-Name`, extension declared, kind of answer possible, rest
-/// of `_meta`.
+/// Checks a request. The first failure is the answer, in this order: `_meta` is complete, the
+/// headers that are present agree with it, the revision is supported, all required headers are
+/// present, the method is served, `Mcp-Name` agrees, the extension is declared, an acceptable
+/// content type exists, the rest of `_meta` is well-formed.
 pub(super) fn check(
     surface: &Surface,
     claims: &Claims<'_>,
@@ -70,8 +73,7 @@ pub(super) fn check(
     }
     let needs_stream = method == method::LISTEN;
     if claims.accepts.is_nothing() || (needs_stream && !claims.accepts.sse) {
-        // Not 406: clients take a 4xx other than 400, 404 and 405 for a server of the handshake
-        // era.
+        // Not 406: clients read a 4xx other than 400, 404 and 405 as a server of the handshake era.
         return Err(Refusal::header_mismatch(
             "Accept has to list application/json and text/event-stream",
         ));
@@ -115,8 +117,8 @@ fn check_required_headers(claims: &Claims<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// `Mcp-Name` (MCP 2026-07-28, Streamable HTTP, "Standard Request Headers"). Of methods that we do
-/// not serve nothing is asked, they are 404.
+/// Checks `Mcp-Name` (MCP 2026-07-28, Streamable HTTP, "Standard Request Headers"). Methods that
+/// are not served have been answered with 404 before.
 fn check_name(claims: &Claims<'_>, method: &str, parts: &Parts<'_>) -> Result<(), Refusal> {
     let in_body = match method {
         method::TOOLS_CALL | method::PROMPTS_GET => parts.name,

@@ -55,9 +55,9 @@ impl Rejected {
     }
 }
 
-impl ports::Classified for Rejected {
-    fn class(&self) -> ports::ErrorClass {
-        ports::ErrorClass::Caller
+impl model::Classified for Rejected {
+    fn class(&self) -> model::ErrorClass {
+        model::ErrorClass::Caller
     }
 }
 

@@ -60,9 +60,9 @@ pub enum KeyError {
     Twice(u32),
 }
 
-impl ports::Classified for KeyError {
-    fn class(&self) -> ports::ErrorClass {
-        ports::ErrorClass::Permanent
+impl model::Classified for KeyError {
+    fn class(&self) -> model::ErrorClass {
+        model::ErrorClass::Permanent
     }
 }
 
@@ -77,9 +77,9 @@ pub enum SealError {
     Cipher,
 }
 
-impl ports::Classified for SealError {
-    fn class(&self) -> ports::ErrorClass {
-        ports::ErrorClass::Permanent
+impl model::Classified for SealError {
+    fn class(&self) -> model::ErrorClass {
+        model::ErrorClass::Permanent
     }
 }
 
@@ -89,9 +89,9 @@ impl ports::Classified for SealError {
 #[error("requestState does not fit this request, or has expired; start again without it")]
 pub struct BadState;
 
-impl ports::Classified for BadState {
-    fn class(&self) -> ports::ErrorClass {
-        ports::ErrorClass::Caller
+impl model::Classified for BadState {
+    fn class(&self) -> model::ErrorClass {
+        model::ErrorClass::Caller
     }
 }
 

@@ -35,9 +35,9 @@ pub enum ParseError {
     TooLarge,
 }
 
-impl ports::Classified for ParseError {
-    fn class(&self) -> ports::ErrorClass {
-        ports::ErrorClass::Permanent
+impl model::Classified for ParseError {
+    fn class(&self) -> model::ErrorClass {
+        model::ErrorClass::Permanent
     }
 }
 

@@ -101,9 +101,9 @@ pub enum IllegalChange {
     NotJson,
 }
 
-impl ports::Classified for IllegalChange {
-    fn class(&self) -> ports::ErrorClass {
-        ports::ErrorClass::Permanent
+impl model::Classified for IllegalChange {
+    fn class(&self) -> model::ErrorClass {
+        model::ErrorClass::Permanent
     }
 }
 

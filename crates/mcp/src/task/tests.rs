@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    client::ClientRequest, mrtr::InputRequests, stateless::SUBSCRIPTION_ID, tool::CallResult,
+    client::ClientRequest, mrtr::InputRequests, tagged::SUBSCRIPTION_ID, tool::CallResult,
 };
 
 const VERSION: ProtocolVersion = ProtocolVersion::V2026_07_28;

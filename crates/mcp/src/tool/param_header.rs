@@ -12,8 +12,8 @@ use serde_json::{Value, value::RawValue};
 
 use super::ToolDescriptor;
 use crate::{
-    dispatch::Refusal,
     headers::{PARAM_PREFIX, decode_value, encode_value, single},
+    refusal::Refusal,
 };
 
 /// The keyword that marks a property.

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use ports::{Classified, ErrorClass};
+use model::{Classified, ErrorClass};
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]

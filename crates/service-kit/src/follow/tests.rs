@@ -19,14 +19,14 @@ const SOON: Duration = Duration::from_secs(60);
 fn event(n: u64) -> StoredEvent {
     let facts = EventFacts {
         id: EventId::new(&format!("e{n}")).unwrap(),
-        event_type: EventType::Updated,
-        resource_type: ResourceType::Issue,
+        event_type: EventType::UPDATED,
+        resource_type: ResourceType::ISSUE,
         resource_id: ResourceId::new("I_1").unwrap(),
         owner: None,
         repo: None,
         number: None,
         actor: None,
-        source: Source::Webhook,
+        source: Source::WEBHOOK,
         tags: Vec::new(),
         timestamp: Timestamp::default(),
         received_at: Timestamp::default(),

@@ -6,9 +6,10 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use mcp::{
     Incoming, ProtocolVersion, RequestId, RpcError,
-    dispatch::{ClientCapabilities, LogLevel},
+    capability::ClientCapabilities,
     envelope::{self, Request},
     headers::Accepts,
+    log::LogLevel,
     mrtr,
 };
 use model::{Session, TraceContext};

@@ -20,8 +20,7 @@ use mcp::{
     headers::Accepts,
     method, mrtr,
 };
-use model::{Sequence, SessionId, StreamCursor, TraceContext};
-use ports::{Classified, ErrorClass};
+use model::{Classified, ErrorClass, Sequence, SessionId, StreamCursor, TraceContext};
 use service_kit::trace::Trace;
 use tokio::time::timeout;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{Filter, FilterSet};
+use model::{FilterRequest, FilterSet};
 use serde_json::{Map, Value};
 
 use crate::error::EdgeError;
@@ -66,9 +66,9 @@ impl Parameters {
             filter.insert("tags".into(), Value::Array(tags));
         }
         if !filter.is_empty() {
-            let filter: Filter = serde_json::from_value(Value::Object(filter))
+            let request: FilterRequest = serde_json::from_value(Value::Object(filter))
                 .map_err(|error| invalid("filter", error.to_string()))?;
-            parameters.filters = FilterSet::new(vec![filter])?;
+            parameters.filters = FilterSet::new(vec![request.read()?])?;
         }
         Ok(parameters)
     }
@@ -111,7 +111,7 @@ mod tests {
         ])
         .unwrap();
         let filter = &parameters.filters.filters()[0];
-        assert_eq!(filter.resource_type, Some(model::ResourceType::Issue));
+        assert_eq!(filter.resource_type, Some(model::ResourceType::ISSUE));
         assert_eq!(filter.tags, ["bug", "docs", "p1"]);
         assert_eq!(parameters.count("limit", 7, 10).unwrap(), 7);
     }
@@ -124,7 +124,10 @@ mod tests {
             &[("owner", "a"), ("owner", "b")],
         ] {
             assert!(
-                matches!(read(query), Err(EdgeError::Parameter { .. })),
+                matches!(
+                    read(query),
+                    Err(EdgeError::Parameter { .. } | EdgeError::Filter(_))
+                ),
                 "{query:?}"
             );
         }

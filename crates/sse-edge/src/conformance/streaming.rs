@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp::dispatch::LogLevel;
+use mcp::log::LogLevel;
 use serde_json::json;
 
 use super::{Nothing, fixture, said};

@@ -31,14 +31,14 @@ pub(crate) const EPOCH: Epoch = Epoch(7);
 pub(crate) fn event(sequence: u64, repo: &str, bytes: usize) -> Sequenced<StoredEvent> {
     let facts = EventFacts {
         id: EventId::new(&format!("e{sequence}")).unwrap(),
-        event_type: EventType::Updated,
-        resource_type: ResourceType::Issue,
+        event_type: EventType::UPDATED,
+        resource_type: ResourceType::ISSUE,
         resource_id: ResourceId::new("I_1").unwrap(),
         owner: Some("octo".to_owned()),
         repo: Some(repo.to_owned()),
         number: Some(1),
         actor: None,
-        source: Source::Webhook,
+        source: Source::WEBHOOK,
         tags: Vec::new(),
         timestamp: Timestamp::default(),
         received_at: Timestamp::default(),

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
 use mcp::{
-    ProtocolVersion, RequestId,
-    handshake::ServerInfo,
-    stateless::{SUBSCRIPTION_ID, listen_result},
+    ProtocolVersion, RequestId, profile::ServerInfo, stateless::listen_result,
+    tagged::SUBSCRIPTION_ID,
 };
 use model::{Cursor, CursorScope, Epoch, Sequence};
 use stream_driver::{Chunk, Outgoing};

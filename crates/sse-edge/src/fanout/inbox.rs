@@ -7,7 +7,7 @@ use std::{
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::future::BoxFuture;
-use mcp::{dispatch::LogLevel, handshake::log_message};
+use mcp::log::{LogLevel, log_message};
 use model::{Sequence, SessionId, StreamId};
 use ports::{Mailbox, MailboxError, MailboxPage};
 use serde_json::json;

@@ -6,7 +6,7 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use mcp::{notification::List, stateless::Tagged, task::TaskId};
+use mcp::{notification::List, tagged::Tagged, task::TaskId};
 use ports::ChangedLists;
 use stream_driver::sync::{AtomicU8, Mutex};
 

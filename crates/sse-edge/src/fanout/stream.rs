@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use mcp::{stateless::Tagged, task::TaskId};
+use mcp::{tagged::Tagged, task::TaskId};
 use model::{Sequence, SessionId};
 use ports::ChangedLists;
 use stream_driver::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicWaker, Mutex, RwLock};

@@ -20,7 +20,7 @@ use crate::{
 /// Events of the item that are told.
 const EVENTS: usize = 20;
 /// GitHub numbers both in one row.
-const KINDS: [ResourceType; 2] = [ResourceType::Issue, ResourceType::PullRequest];
+const KINDS: [ResourceType; 2] = [ResourceType::ISSUE, ResourceType::PULL_REQUEST];
 
 /// The prompt.
 pub(super) struct TriageEvent;
@@ -81,13 +81,11 @@ async fn item(
     repository: &Repository,
     number: u64,
 ) -> Result<Option<PromptMessage>, CallError> {
-    for kind in KINDS {
-        let uri = ResourceUri::Numbered {
-            kind,
-            owner: repository.owner.clone(),
-            repo: repository.repo.clone(),
-            number,
-        };
+    let (owner, repo) = (&repository.owner, &repository.repo);
+    let uris = KINDS
+        .iter()
+        .filter_map(|kind| ResourceUri::numbered(kind, owner, Some(repo), number));
+    for uri in uris {
         if let Some(json) = resources::content(caller, &uri).await? {
             return Ok(Some(resource(&uri.to_string(), json)));
         }

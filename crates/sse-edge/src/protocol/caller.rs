@@ -7,7 +7,7 @@ use http::HeaderMap;
 use mcp::{
     ProtocolVersion, RequestId,
     answer::{Answer, CacheHint, Empty},
-    dispatch::ClientCapabilities,
+    capability::ClientCapabilities,
 };
 use model::{LogPosition, Session, TraceContext};
 use serde::Serialize;

@@ -65,7 +65,7 @@ fn reference(caller: &Caller, params: &CompleteParams) -> Result<Of, InputError>
             arguments
                 .any(|argument| argument.name == name)
                 .then_some(Of {
-                    kinds: &[ResourceType::Issue, ResourceType::PullRequest],
+                    kinds: &[ResourceType::ISSUE, ResourceType::PULL_REQUEST],
                 })
                 .ok_or_else(unknown)
         }
@@ -88,10 +88,10 @@ fn reference(caller: &Caller, params: &CompleteParams) -> Result<Of, InputError>
 
 /// Whose number a template names.
 const KINDS: [(&str, &[ResourceType]); 4] = [
-    ("github://issues/", &[ResourceType::Issue]),
-    ("github://pulls/", &[ResourceType::PullRequest]),
-    ("github://milestones/", &[ResourceType::Milestone]),
-    ("github://projects/", &[ResourceType::Project]),
+    ("github://issues/", &[ResourceType::ISSUE]),
+    ("github://pulls/", &[ResourceType::PULL_REQUEST]),
+    ("github://milestones/", &[ResourceType::MILESTONE]),
+    ("github://projects/", &[ResourceType::PROJECT]),
 ];
 
 /// The newest events that fit what is settled already, and whether there may be others.

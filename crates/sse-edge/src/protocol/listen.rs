@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use bytes::Bytes;
 use mcp::{
     ProtocolVersion, Refusal, RequestId,
-    dispatch::ClientCapabilities,
+    capability::ClientCapabilities,
     stateless::{ListenFilter, acknowledged_frame, listen_result},
 };
 use model::{CursorScope, TaskId};

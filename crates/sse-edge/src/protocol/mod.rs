@@ -22,7 +22,7 @@ use mcp::{
     stateless::discover_result,
     tool,
 };
-use ports::Classified;
+use model::Classified;
 use serde_json::value::RawValue;
 use tracing::warn;
 
@@ -132,7 +132,7 @@ pub(crate) fn rpc_error(error: &EdgeError) -> RpcError {
         }
         _ => {}
     }
-    if error.class() == ports::ErrorClass::Caller {
+    if error.class() == model::ErrorClass::Caller {
         return RpcError::invalid_params(error.public_text());
     }
     let source = std::error::Error::source(error).map(ToString::to_string);

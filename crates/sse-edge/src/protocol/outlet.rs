@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use mcp::{
     RequestId,
-    dispatch::LogLevel,
+    log::LogLevel,
     notification::{LogFilter, Progress},
 };
 use parking_lot::Mutex;

@@ -1,8 +1,9 @@
 //! What the server says of itself.
 
 use mcp::{
+    capability::{Capabilities, ListChanged, ResourceCapability},
     extension::Extensions,
-    handshake::{Capabilities, ListChanged, ResourceCapability, ServerInfo, ServerProfile},
+    profile::{ServerInfo, ServerProfile},
     task,
 };
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use futures_util::{TryStreamExt, stream};
-use model::SessionId;
-use ports::{BusMessage, Classified, Versioned};
+use model::{Classified, SessionId};
+use ports::{BusMessage, Versioned};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};

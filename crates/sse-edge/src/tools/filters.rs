@@ -1,7 +1,7 @@
 //! Filters and events as tools take and give them.
 
 use mcp::params::InputError;
-use model::{CursorScope, EventFacts, Filter, FilterSet};
+use model::{CursorScope, EventFacts, Filter, FilterRequest, FilterSet};
 use ports::{EventQuery, QueryPage};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -42,17 +42,39 @@ pub(super) struct FilterInput {
     tags: Vec<String>,
 }
 
+impl FilterInput {
+    fn request(&self) -> FilterRequest {
+        let Self {
+            resource_type,
+            event_type,
+            resource_id,
+            owner,
+            repo,
+            actor,
+            source,
+            tags,
+        } = self.clone();
+        FilterRequest {
+            resource_type,
+            event_type,
+            resource_id,
+            owner,
+            repo,
+            actor,
+            source,
+            tags,
+        }
+    }
+}
+
 /// Reads filters: any of them has to fit, none means every event.
 pub(super) fn read(filters: &[FilterInput]) -> Result<FilterSet, InputError> {
     let read = |(place, input): (usize, &FilterInput)| {
-        let filter = serde_json::to_value(input).and_then(serde_json::from_value::<Filter>);
+        let filter = input.request().read();
         filter.map_err(|error| InputError::new(&format!("filters[{place}]"), &error.to_string()))
     };
-    let filters = filters
-        .iter()
-        .enumerate()
-        .map(read)
-        .collect::<Result<_, _>>()?;
+    let filters = filters.iter().enumerate().map(read);
+    let filters: Vec<Filter> = filters.collect::<Result<_, _>>()?;
     FilterSet::new(filters).map_err(|error| InputError::new("filters", &error.to_string()))
 }
 

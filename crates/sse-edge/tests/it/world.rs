@@ -353,14 +353,14 @@ fn event(n: u64, repo: &str, bytes: usize) -> StoredEvent {
     let now = SystemClock.now();
     let facts = EventFacts {
         id: EventId::new(&format!("e{n}")).unwrap(),
-        event_type: EventType::Updated,
-        resource_type: ResourceType::Issue,
+        event_type: EventType::UPDATED,
+        resource_type: ResourceType::ISSUE,
         resource_id: ResourceId::new("I_7").unwrap(),
         owner: Some("Octo".to_owned()),
         repo: Some(repo.to_owned()),
         number: Some(7),
         actor: Some("mona".to_owned()),
-        source: Source::Webhook,
+        source: Source::WEBHOOK,
         tags: vec!["bug".to_owned()],
         timestamp: now,
         received_at: now,

@@ -234,19 +234,19 @@ impl Step {
     }
 
     /// The type that the event must have; `None` where both readings are defensible.
-    pub(super) fn event_type(self, resource: ResourceType) -> Option<EventType> {
+    pub(super) fn event_type(self, resource: &ResourceType) -> Option<EventType> {
         // Entering or leaving a project changes an issue; only a draft is created and deleted with
         // its item.
-        if self.family() == Family::Item && resource != ResourceType::DraftIssue {
-            return Some(EventType::Updated);
+        if self.family() == Family::Item && *resource != ResourceType::DRAFT_ISSUE {
+            return Some(EventType::UPDATED);
         }
         match self.action() {
-            "opened" if self.family() == Family::Milestone => Some(EventType::Reopened),
-            "opened" | "created" => Some(EventType::Created),
-            "closed" => Some(EventType::Closed),
-            "reopened" => Some(EventType::Reopened),
-            "deleted" => Some(EventType::Deleted),
-            _ => Some(EventType::Updated),
+            "opened" if self.family() == Family::Milestone => Some(EventType::REOPENED),
+            "opened" | "created" => Some(EventType::CREATED),
+            "closed" => Some(EventType::CLOSED),
+            "reopened" => Some(EventType::REOPENED),
+            "deleted" => Some(EventType::DELETED),
+            _ => Some(EventType::UPDATED),
         }
     }
 }

@@ -32,10 +32,10 @@ impl FakeGithub {
 
     fn expected(&self, step: Step, kind: ResourceType, id: &str) -> Expected {
         Expected {
+            event_type: step.event_type(&kind),
             resource_type: kind,
             resource_id: id.to_owned(),
             action: step.action(),
-            event_type: step.event_type(kind),
             owner: self.world.organization.login.clone(),
             repo: None,
             number: None,
@@ -72,11 +72,11 @@ impl FakeGithub {
             Some(_) => {
                 members.push(("number", ticket.number.into()));
                 members.push(("pull_request", painter.pull_request(ticket)));
-                ResourceType::PullRequest
+                ResourceType::PULL_REQUEST
             }
             None => {
                 members.push(("issue", painter.issue(ticket)));
-                ResourceType::Issue
+                ResourceType::ISSUE
             }
         };
         members.push(("repository", painter.repository(ticket.repo)));
@@ -200,7 +200,7 @@ impl FakeGithub {
         let expected = Expected {
             repo: Some(self.world.repos[milestone.repo].name.to_owned()),
             number: Some(milestone.number),
-            ..self.expected(step, ResourceType::Milestone, &milestone.node_id)
+            ..self.expected(step, ResourceType::MILESTONE, &milestone.node_id)
         };
         if step == Step::MilestoneDeleted {
             self.world.milestones.remove(at);
@@ -235,7 +235,7 @@ impl FakeGithub {
         members.push(("projects_v2", self.painter(now).project(project)));
         let expected = Expected {
             number: Some(project.number),
-            ..self.expected(step, ResourceType::Project, &project.node_id)
+            ..self.expected(step, ResourceType::PROJECT, &project.node_id)
         };
         if step == Step::ProjectDeleted {
             self.world.projects.remove(at);
@@ -263,9 +263,9 @@ impl FakeGithub {
             _ => {}
         }
         let kind = if item.is_draft {
-            ResourceType::DraftIssue
+            ResourceType::DRAFT_ISSUE
         } else {
-            ResourceType::Issue
+            ResourceType::ISSUE
         };
         let expected = self.expected(step, kind, &item.content);
         if step == Step::ItemDeleted {

@@ -30,15 +30,15 @@ fn resource(delivery: &Delivery) -> (ResourceType, String) {
             .to_owned()
     };
     match delivery.event {
-        "issues" => (ResourceType::Issue, id("issue")),
-        "pull_request" => (ResourceType::PullRequest, id("pull_request")),
-        "milestone" => (ResourceType::Milestone, id("milestone")),
-        "projects_v2" => (ResourceType::Project, id("projects_v2")),
+        "issues" => (ResourceType::ISSUE, id("issue")),
+        "pull_request" => (ResourceType::PULL_REQUEST, id("pull_request")),
+        "milestone" => (ResourceType::MILESTONE, id("milestone")),
+        "projects_v2" => (ResourceType::PROJECT, id("projects_v2")),
         "projects_v2_item" => {
             let item = &body["projects_v2_item"];
             let kind = match item["content_type"].as_str().unwrap() {
-                "Issue" => ResourceType::Issue,
-                "DraftIssue" => ResourceType::DraftIssue,
+                "Issue" => ResourceType::ISSUE,
+                "DraftIssue" => ResourceType::DRAFT_ISSUE,
                 other => panic!("unexpected content {other}"),
             };
             (kind, item["content_node_id"].as_str().unwrap().to_owned())
@@ -79,7 +79,7 @@ fn a_story_touches_all_five_kinds_and_says_what_to_expect() {
         let (body, expected) = (payload(delivery), delivery.expected.as_ref().unwrap());
         assert_eq!(
             resource(delivery),
-            (expected.resource_type, expected.resource_id.clone())
+            (expected.resource_type.clone(), expected.resource_id.clone())
         );
         assert_eq!(body["action"], expected.action);
         assert_eq!(
@@ -111,8 +111,8 @@ fn the_issue_on_the_board_is_the_issue_of_the_story() {
         of(Step::IssueOpened).resource_id,
         of(Step::IssueClosed).resource_id
     );
-    assert_eq!(of(Step::IssueOpened).event_type, Some(EventType::Created));
-    assert_eq!(of(Step::PullMerged).event_type, Some(EventType::Closed));
+    assert_eq!(of(Step::IssueOpened).event_type, Some(EventType::CREATED));
+    assert_eq!(of(Step::PullMerged).event_type, Some(EventType::CLOSED));
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn event_bytes(delivery: &Delivery) -> usize {
     let text = |name: &str| data[name].as_str().map(str::to_owned);
     let event = ResourceEvent {
         id: delivery.guid.event(0),
-        event_type: EventType::Updated,
+        event_type: EventType::UPDATED,
         action: expected.action.to_owned(),
         resource_type: expected.resource_type,
         resource_id: id.clone(),
@@ -178,7 +178,7 @@ fn event_bytes(delivery: &Delivery) -> usize {
         },
         timestamp: STORY_START,
         received_at: STORY_START,
-        source: Source::Webhook,
+        source: Source::WEBHOOK,
         actor: body["sender"]["login"].as_str().map(str::to_owned),
         metadata: EventMetadata {
             event: Some(delivery.event.into()),

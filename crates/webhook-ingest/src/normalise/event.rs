@@ -27,11 +27,11 @@ pub(super) struct Subject<'a> {
 /// (labeled, assigned, transferred, synchronize, … and whatever GitHub adds) is an update.
 pub(super) fn event_type(action: &str) -> EventType {
     match action {
-        "opened" | "created" => EventType::Created,
-        "deleted" => EventType::Deleted,
-        "closed" => EventType::Closed,
-        "reopened" => EventType::Reopened,
-        _ => EventType::Updated,
+        "opened" | "created" => EventType::CREATED,
+        "deleted" => EventType::DELETED,
+        "closed" => EventType::CLOSED,
+        "reopened" => EventType::REOPENED,
+        _ => EventType::UPDATED,
     }
 }
 
@@ -65,14 +65,14 @@ pub(super) fn event(envelope: &Envelope, payload: &Value, subject: Subject<'_>) 
     ResourceEvent {
         // Each payload speaks of one resource, so the event's id is the delivery's.
         id: envelope.delivery.event(0),
-        event_type: what,
+        event_type: what.clone(),
         action: subject.action.to_owned(),
-        resource_type: kind,
+        resource_type: kind.clone(),
         resource_id: subject.resource.node_id.clone(),
         resource: subject.resource,
-        timestamp: happened_at(object, what).unwrap_or(envelope.received_at),
+        timestamp: happened_at(object, &what).unwrap_or(envelope.received_at),
         received_at: envelope.received_at,
-        source: Source::Webhook,
+        source: Source::WEBHOOK,
         actor: payload::owned(payload, "/sender/login"),
         data: object.clone(),
         metadata: EventMetadata {
@@ -81,7 +81,7 @@ pub(super) fn event(envelope: &Envelope, payload: &Value, subject: Subject<'_>) 
             hook_id: envelope.hook_id.clone(),
             installation_id: payload::number(payload, "/installation/id"),
             project_id: subject.project_id,
-            is_pull_request: kind == ResourceType::PullRequest,
+            is_pull_request: kind == ResourceType::PULL_REQUEST,
             changes: payload.get("changes").cloned().unwrap_or_default(),
             tags: payload::label_names(object),
             data_omitted: false,
@@ -91,12 +91,13 @@ pub(super) fn event(envelope: &Envelope, payload: &Value, subject: Subject<'_>) 
 
 /// When it happened as far as the object says: `updated_at`, or the moment that belongs to the
 /// event if that is later (GitHub's `updated_at` may lag behind `closed_at`).
-fn happened_at(object: &Value, what: EventType) -> Option<Timestamp> {
-    let moment = match what {
-        EventType::Created => payload::time(object, "/created_at"),
-        EventType::Closed => payload::time(object, "/closed_at"),
-        EventType::Deleted => payload::time(object, "/deleted_at"),
-        EventType::Updated | EventType::Reopened => None,
+fn happened_at(object: &Value, what: &EventType) -> Option<Timestamp> {
+    let field = match what.as_str() {
+        "created" => Some("/created_at"),
+        "closed" => Some("/closed_at"),
+        "deleted" => Some("/deleted_at"),
+        _ => None,
     };
+    let moment = field.and_then(|field| payload::time(object, field));
     moment.max(payload::time(object, "/updated_at"))
 }

@@ -28,9 +28,9 @@ pub(super) fn normalise(envelope: &Envelope, payload: &Value) -> Result<Resource
         resource.database_id = None;
     }
     let kind = if is_pull_request {
-        ResourceType::PullRequest
+        ResourceType::PULL_REQUEST
     } else {
-        ResourceType::Issue
+        ResourceType::ISSUE
     };
     let subject = Subject {
         kind,

@@ -20,10 +20,10 @@ pub(super) fn normalise(envelope: &Envelope, payload: &Value) -> Result<Resource
     let milestone = payload::object(payload, "milestone").ok_or(missing("/milestone"))?;
     let resource = event::in_repository(payload, milestone).ok_or(missing("/milestone/node_id"))?;
     let subject = Subject {
-        kind: ResourceType::Milestone,
+        kind: ResourceType::MILESTONE,
         // GitHub says `created` for a new milestone and `opened` for a closed one that is open again.
         what: match action {
-            "opened" => EventType::Reopened,
+            "opened" => EventType::REOPENED,
             action => event::event_type(action),
         },
         action,

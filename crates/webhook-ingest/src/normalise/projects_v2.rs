@@ -20,7 +20,7 @@ pub(super) fn normalise(envelope: &Envelope, payload: &Value) -> Result<Resource
     let project = payload::object(payload, "projects_v2").ok_or(missing("/projects_v2"))?;
     let node_id = payload::node_id(project, "/node_id").ok_or(missing("/projects_v2/node_id"))?;
     let subject = Subject {
-        kind: ResourceType::Project,
+        kind: ResourceType::PROJECT,
         what: event::event_type(action),
         action,
         resource: ResourceRef {

@@ -24,8 +24,8 @@ pub(super) fn normalise(envelope: &Envelope, payload: &Value) -> Result<Resource
     let node_id = payload::node_id(item, "/content_node_id")
         .ok_or(missing("/projects_v2_item/content_node_id"))?;
     let subject = Subject {
+        what: what(&kind, action),
         kind,
-        what: what(kind, action),
         action,
         resource: ResourceRef {
             owner: payload::owned(payload, "/organization/login"),
@@ -48,9 +48,9 @@ pub(super) fn normalise(envelope: &Envelope, payload: &Value) -> Result<Resource
 /// of it.
 fn kind(content_type: &str) -> Result<ResourceType, Skip> {
     match content_type {
-        "Issue" => Ok(ResourceType::Issue),
-        "PullRequest" => Ok(ResourceType::PullRequest),
-        "DraftIssue" => Ok(ResourceType::DraftIssue),
+        "Issue" => Ok(ResourceType::ISSUE),
+        "PullRequest" => Ok(ResourceType::PULL_REQUEST),
+        "DraftIssue" => Ok(ResourceType::DRAFT_ISSUE),
         other => Err(Skip::UnknownContent {
             content_type: other.to_owned(),
         }),
@@ -61,10 +61,10 @@ fn kind(content_type: &str) -> Result<ResourceType, Skip> {
 /// updates the content, it neither creates nor closes nor deletes it. Who reads `deleted` may drop
 /// the resource, so saying that here would lose it. A draft lives in its item only, so it comes and
 /// goes with the item; archiving hides it and can be undone.
-fn what(kind: ResourceType, action: &str) -> EventType {
-    match (kind, action) {
-        (ResourceType::DraftIssue, "created") => EventType::Created,
-        (ResourceType::DraftIssue, "deleted") => EventType::Deleted,
-        _ => EventType::Updated,
+fn what(kind: &ResourceType, action: &str) -> EventType {
+    match action {
+        "created" if *kind == ResourceType::DRAFT_ISSUE => EventType::CREATED,
+        "deleted" if *kind == ResourceType::DRAFT_ISSUE => EventType::DELETED,
+        _ => EventType::UPDATED,
     }
 }

@@ -22,11 +22,11 @@ pub(super) fn normalise(envelope: &Envelope, payload: &Value) -> Result<Resource
     // A merge comes as `closed` with `merged: true` in the object; some lists of actions also have
     // `merged`. Either way the pull request is closed, and `data` says how.
     let what = match action {
-        "merged" => EventType::Closed,
+        "merged" => EventType::CLOSED,
         other => event::event_type(other),
     };
     let subject = Subject {
-        kind: ResourceType::PullRequest,
+        kind: ResourceType::PULL_REQUEST,
         what,
         action,
         resource,

@@ -89,30 +89,35 @@ fn an_issue_event_reads_as_designed() {
 
 #[test]
 fn every_documented_action_maps() {
-    use EventType::{Closed, Created, Deleted, Reopened, Updated};
     let own = [
-        ("opened", Created),
-        ("created", Created),
-        ("deleted", Deleted),
-        ("closed", Closed),
-        ("reopened", Reopened),
+        ("opened", EventType::CREATED),
+        ("created", EventType::CREATED),
+        ("deleted", EventType::DELETED),
+        ("closed", EventType::CLOSED),
+        ("reopened", EventType::REOPENED),
     ];
     // GitHub, "Webhook events and payloads": all other actions of the four kinds.
     let updates = "assigned auto_merge_disabled auto_merge_enabled converted_to_draft demilestoned \
         dequeued edited enqueued labeled locked milestoned pinned ready_for_review \
         review_request_removed review_requested synchronize transferred typed unassigned unlabeled \
         unlocked unpinned untyped and_one_that_github_adds_tomorrow";
-    let updates = updates.split(' ').map(|action| (action, Updated));
+    let updates = updates
+        .split(' ')
+        .map(|action| (action, EventType::UPDATED));
     for (action, what) in own.into_iter().chain(updates) {
         for (event, key, kind) in [
-            ("issues", "issue", ResourceType::Issue),
-            ("pull_request", "pull_request", ResourceType::PullRequest),
-            ("milestone", "milestone", ResourceType::Milestone),
-            ("projects_v2", "projects_v2", ResourceType::Project),
+            ("issues", "issue", ResourceType::ISSUE),
+            ("pull_request", "pull_request", ResourceType::PULL_REQUEST),
+            ("milestone", "milestone", ResourceType::MILESTONE),
+            ("projects_v2", "projects_v2", ResourceType::PROJECT),
         ] {
             // GitHub says `opened` of a closed milestone that is open again; a new one is `created`.
-            let reopened = kind == ResourceType::Milestone && action == "opened";
-            let what = if reopened { Reopened } else { what };
+            let reopened = kind == ResourceType::MILESTONE && action == "opened";
+            let what = if reopened {
+                EventType::REOPENED
+            } else {
+                what.clone()
+            };
             let event = one(event, &in_repository(key, action));
             assert_eq!(
                 (event.event_type, event.resource_type),
@@ -123,7 +128,7 @@ fn every_documented_action_maps() {
         }
     }
     let merged = one("pull_request", &in_repository("pull_request", "merged"));
-    assert_eq!(merged.event_type, Closed);
+    assert_eq!(merged.event_type, EventType::CLOSED);
 }
 
 #[test]
@@ -140,13 +145,13 @@ fn an_item_is_an_update_of_what_it_holds() {
     ];
     for action in actions {
         for (content, kind) in [
-            ("Issue", ResourceType::Issue),
-            ("PullRequest", ResourceType::PullRequest),
+            ("Issue", ResourceType::ISSUE),
+            ("PullRequest", ResourceType::PULL_REQUEST),
         ] {
             let event = one("projects_v2_item", &item(content, action));
             assert_eq!(
                 (event.resource_type, event.event_type),
-                (kind, EventType::Updated)
+                (kind, EventType::UPDATED)
             );
             assert_eq!(event.resource_id.as_str(), "C_1");
             assert_eq!(event.resource.database_id, None);
@@ -160,15 +165,15 @@ fn an_item_is_an_update_of_what_it_holds() {
 #[test]
 fn a_draft_comes_and_goes_with_its_item() {
     for (action, what) in [
-        ("created", EventType::Created),
-        ("deleted", EventType::Deleted),
-        ("archived", EventType::Updated),
-        ("restored", EventType::Updated),
-        ("edited", EventType::Updated),
+        ("created", EventType::CREATED),
+        ("deleted", EventType::DELETED),
+        ("archived", EventType::UPDATED),
+        ("restored", EventType::UPDATED),
+        ("edited", EventType::UPDATED),
     ] {
         let event = one("projects_v2_item", &item("DraftIssue", action));
         assert_eq!(event.event_type, what, "{action}");
-        assert_eq!(event.resource_type, ResourceType::DraftIssue);
+        assert_eq!(event.resource_type, ResourceType::DRAFT_ISSUE);
     }
 }
 
@@ -177,14 +182,14 @@ fn a_pull_request_among_the_issues_is_a_pull_request() {
     let mut payload = in_repository("issue", "labeled");
     payload["issue"]["pull_request"] = json!({"url": "https://api.github.com/…"});
     let event = one("issues", &payload);
-    assert_eq!(event.resource_type, ResourceType::PullRequest);
+    assert_eq!(event.resource_type, ResourceType::PULL_REQUEST);
     assert!(event.metadata.is_pull_request);
     assert_eq!(
         (event.resource.number, event.resource.database_id),
         (Some(7), None)
     );
     payload["issue"]["pull_request"] = Value::Null;
-    assert_eq!(one("issues", &payload).resource_type, ResourceType::Issue);
+    assert_eq!(one("issues", &payload).resource_type, ResourceType::ISSUE);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! How the era is decided, and what the stateless one demands of `_meta` and methods.
 
 use super::*;
+use crate::{capability::ClientCapabilities, log::LogLevel};
 
 #[test]
 fn the_era_of_a_request_is_decided_by_its_body() {

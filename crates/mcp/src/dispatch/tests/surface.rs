@@ -1,7 +1,7 @@
 //! What is declared is what answers: prompts, completions, tasks; and what a call mirrors.
 
 use super::*;
-use crate::handshake::{ListChanged, ResourceCapability};
+use crate::capability::{ListChanged, ResourceCapability};
 
 const TASKS: &str = "io.modelcontextprotocol/tasks";
 

@@ -155,14 +155,14 @@ impl Stage {
 fn event(id: &str, owner: &str, repo: &str) -> StoredEvent {
     let facts = EventFacts {
         id: EventId::new(id).unwrap(),
-        event_type: EventType::Updated,
-        resource_type: ResourceType::Issue,
+        event_type: EventType::UPDATED,
+        resource_type: ResourceType::ISSUE,
         resource_id: ResourceId::new("I_1").unwrap(),
         owner: Some(owner.to_owned()),
         repo: Some(repo.to_owned()),
         number: Some(1),
         actor: None,
-        source: Source::Webhook,
+        source: Source::WEBHOOK,
         tags: Vec::new(),
         timestamp: Timestamp::default(),
         received_at: Timestamp::default(),

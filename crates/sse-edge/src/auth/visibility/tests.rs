@@ -6,17 +6,17 @@ use super::*;
 fn event(owner: Option<&str>, repo: Option<&str>) -> EventFacts {
     EventFacts {
         id: EventId::new("e").unwrap(),
-        event_type: EventType::Updated,
+        event_type: EventType::UPDATED,
         resource_type: match repo {
-            Some(_) => ResourceType::Issue,
-            None => ResourceType::Project,
+            Some(_) => ResourceType::ISSUE,
+            None => ResourceType::PROJECT,
         },
         resource_id: ResourceId::new("I_1").unwrap(),
         owner: owner.map(ToOwned::to_owned),
         repo: repo.map(ToOwned::to_owned),
         number: Some(7),
         actor: None,
-        source: Source::Webhook,
+        source: Source::WEBHOOK,
         tags: Vec::new(),
         timestamp: Timestamp::default(),
         received_at: Timestamp::default(),

@@ -1,7 +1,7 @@
 //! Single moments that the property test meets too seldom, or not at all.
 
+use model::Classified;
 use model::{Epoch, Lost};
-use ports::Classified;
 use service_kit::follow::Followed;
 use stream_driver::{Source, StreamBody};
 

@@ -1,4 +1,4 @@
-//! The answers to what we do not serve: status, JSON-RPC error, id.
+//! Refusals of requests: HTTP status, JSON-RPC error and id.
 
 use std::borrow::Cow;
 
@@ -6,19 +6,19 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::json;
 
-use super::ClientCapabilities;
 use crate::{
+    capability::ClientCapabilities,
     envelope::{self, ErrorCode, Rejected, RequestId, RpcError},
     version::ProtocolVersion,
 };
 
-/// A refusal; its body is a JSON-RPC error in every case, also for plain HTTP faults: the body is
-/// what tells a client of the stateless era that it found the right place.
+/// A refusal. Its body is always a JSON-RPC error, even for plain HTTP faults: the body tells a
+/// client of the stateless era that this is an MCP endpoint.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Refusal {
     /// The HTTP status.
     pub status: StatusCode,
-    /// The request that it answers, where its id could be read.
+    /// The id of the request that it answers, if the id could be read.
     pub id: Option<RequestId>,
     /// The error.
     pub error: RpcError,
@@ -26,7 +26,7 @@ pub struct Refusal {
     pub allow: Option<&'static str>,
 }
 
-/// What a method itself answers with is no fault of HTTP: 200 (MCP 2026-07-28, Streamable HTTP).
+/// An error that a method returns is no HTTP fault: 200 (MCP 2026-07-28, Streamable HTTP).
 impl From<RpcError> for Refusal {
     fn from(error: RpcError) -> Self {
         Self::new(StatusCode::OK, error)
@@ -45,7 +45,7 @@ impl Refusal {
         }
     }
 
-    /// The same, as the answer to this request.
+    /// The same refusal as the answer to this request.
     #[must_use]
     pub fn for_request(mut self, id: &RequestId) -> Self {
         self.id = Some(id.clone());
@@ -62,7 +62,7 @@ impl Refusal {
         Self::new(status, RpcError::new(code, message))
     }
 
-    /// 413 for a body that is too large, 400 for one that is no message.
+    /// 413 for a body that is too large, 400 for a body that is not a valid message.
     #[must_use]
     pub fn from_rejected(rejected: &Rejected) -> Self {
         let status = match rejected {
@@ -88,7 +88,7 @@ impl Refusal {
     }
 
     /// 415.
-    pub(super) fn not_json() -> Self {
+    pub(crate) fn not_json() -> Self {
         Self::plain(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ErrorCode::InvalidRequest,
@@ -96,8 +96,8 @@ impl Refusal {
         )
     }
 
-    /// 406, in the handshake era: the client takes none of the kinds of answer that there are. (In
-    /// the stateless era it is [`Refusal::header_mismatch`].)
+    /// 406, in the handshake era: the client accepts neither content type. (In the stateless era it
+    /// is [`Refusal::header_mismatch`].)
     #[must_use]
     pub fn not_acceptable() -> Self {
         Self::plain(
@@ -107,7 +107,7 @@ impl Refusal {
         )
     }
 
-    /// 405, with the methods that there are.
+    /// 405, with the methods that are allowed.
     #[must_use]
     pub fn method_not_allowed() -> Self {
         Self {
@@ -120,7 +120,7 @@ impl Refusal {
         }
     }
 
-    /// 404 with -32001: the session is unknown, ended, expired, or somebody else's.
+    /// 404 with -32001: the session is unknown, ended, expired, or belongs to another principal.
     #[must_use]
     pub fn session_not_found() -> Self {
         Self::plain(
@@ -131,21 +131,21 @@ impl Refusal {
     }
 
     /// 400: traffic of the handshake era without a session.
-    pub(super) fn session_missing() -> Self {
+    pub(crate) fn session_missing() -> Self {
         Self::invalid_request(
             "Mcp-Session-Id is missing; start a session with initialize, or say everything in \
              _meta (2026-07-28)",
         )
     }
 
-    /// 400 with -32020: a header is missing, illegal, or says something else than the body.
+    /// 400 with -32020: a header is missing, illegal, or disagrees with the body.
     #[must_use]
     pub fn header_mismatch(message: impl Into<Cow<'static, str>>) -> Self {
         Self::plain(StatusCode::BAD_REQUEST, ErrorCode::HeaderMismatch, message)
     }
 
-    /// 400 with -32021: the request needs client capabilities that it did not declare. `required`
-    /// is a capabilities object such as `{"sampling":{}}`.
+    /// 400 with -32021: the request needs client capabilities that the client did not declare.
+    /// `required` is a capabilities object such as `{"sampling":{}}`.
     #[must_use]
     pub fn missing_capability(required: ClientCapabilities) -> Self {
         let error = RpcError::new(
@@ -156,7 +156,7 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, error.with_data(data))
     }
 
-    /// 400 with -32022 and what we support.
+    /// 400 with -32022 and the supported revisions.
     #[must_use]
     pub fn unsupported_version(requested: &str) -> Self {
         let supported = ProtocolVersion::STATELESS.map(ProtocolVersion::as_str);
@@ -168,8 +168,8 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, error.with_data(data))
     }
 
-    /// 404 with -32601, as the stateless era answers an unknown method. (In a session it is an
-    /// ordinary error on HTTP 200: [`RpcError::method_not_found`].)
+    /// 404 with -32601: the answer of the stateless era to an unknown method. (Within a session it
+    /// is an ordinary error on HTTP 200: [`RpcError::method_not_found`].)
     #[must_use]
     pub fn method_not_found(method: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, RpcError::method_not_found(method))

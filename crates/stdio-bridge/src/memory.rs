@@ -1,0 +1,74 @@
+//! What the bridge remembers of a session, to make it again.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use mcp::{Incoming, envelope::Body, method, ndjson::Line};
+use serde::Deserialize;
+
+use crate::limits::MAX_REMEMBERED;
+
+/// What a new session is made from when the old one is lost: the client cannot do it again.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) initialize: Option<Bytes>,
+    set_level: Option<Bytes>,
+    /// By resource.
+    subscriptions: BTreeMap<String, Bytes>,
+}
+
+impl Memory {
+    /// The client's own `initialize`; what an earlier session had is forgotten.
+    pub(crate) fn opened_by(&mut self, initialize: Bytes) {
+        *self = Self {
+            initialize: Some(initialize),
+            ..Self::default()
+        };
+    }
+
+    /// Remembers a request that changed the session.
+    pub(crate) fn note(&mut self, line: &Line, answer: &[u8]) {
+        #[derive(Deserialize)]
+        struct Resource {
+            uri: String,
+        }
+        #[derive(Deserialize)]
+        struct Success {
+            #[serde(rename = "result")]
+            _result: serde::de::IgnoredAny,
+        }
+        let Body::One(Incoming::Request(request)) = &line.body else {
+            return;
+        };
+        let uri = || {
+            let params = request.params.as_deref()?;
+            let Resource { uri } = serde_json::from_str(params.get()).ok()?;
+            Some(uri)
+        };
+        let succeeded = || serde_json::from_slice::<Success>(answer).is_ok();
+        match request.method.as_str() {
+            method::SET_LEVEL if succeeded() => self.set_level = Some(line.text.clone()),
+            method::RESOURCES_SUBSCRIBE if succeeded() => {
+                if let Some(uri) = uri().filter(|_| self.subscriptions.len() < MAX_REMEMBERED) {
+                    self.subscriptions.insert(uri, line.text.clone());
+                }
+            }
+            method::RESOURCES_UNSUBSCRIBE => {
+                if let Some(uri) = uri() {
+                    self.subscriptions.remove(&uri);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What makes the session what it was, beside `initialize`.
+    pub(crate) fn requests(&self) -> Vec<Bytes> {
+        let subscriptions = self.subscriptions.values();
+        self.set_level
+            .iter()
+            .chain(subscriptions)
+            .cloned()
+            .collect()
+    }
+}

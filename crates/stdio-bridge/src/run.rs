@@ -1,0 +1,282 @@
+//! From stdin to requests: what runs, how it is cancelled, how it ends.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use mcp::{
+    ErrorCode, Incoming, RequestId, RpcError,
+    envelope::{self, Body, Rejected},
+    line::{Head, Kind, Outstanding},
+    method,
+    ndjson::{Line, LineReader},
+};
+use serde::Deserialize;
+use serde_json::{json, value::RawValue};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    bridge::{Bridge, Running},
+    call::Call,
+    error::{BridgeError, Failure},
+    http::Http,
+    limits::{DELIVERY, FAREWELL, FINISH, MAX_IN_FLIGHT, READ_BYTES},
+    options::Options,
+    output::Output,
+};
+
+/// Reads lines from `input` and writes lines to `output` until the input ends, `stop` is cancelled,
+/// or nobody reads the output any more. Then what runs has five seconds to finish (none after
+/// `stop`), the session is ended with DELETE, and what is left of the output is written.
+///
+/// # Errors
+/// The system has no certificates, or the input breaks.
+pub async fn run<R, W>(
+    options: &Options,
+    input: R,
+    output: W,
+    stop: CancellationToken,
+) -> Result<(), BridgeError>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    if options.shows_token_in_clear() {
+        warn!("the token goes over http in the clear; use https");
+    }
+    let http = Http::new(options)?;
+    let (out, mut writing) = Output::start(output);
+    let bridge = Arc::new(Bridge::new(http, out));
+    let ended = tokio::select! {
+        ended = bridge.read(input) => {
+            bridge.finish(&stop).await;
+            ended
+        }
+        () = stop.cancelled() => Ok(()),
+        () = bridge.out.closed() => Ok(()),
+    };
+    bridge.close().await;
+    drop(bridge);
+    if timeout(FAREWELL, &mut writing).await.is_err() {
+        writing.abort();
+    }
+    ended
+}
+
+impl Bridge {
+    async fn read<R: AsyncRead + Unpin>(self: &Arc<Self>, mut input: R) -> Result<(), BridgeError> {
+        let mut lines = LineReader::default();
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            let read = input.read(&mut buffer).await.map_err(BridgeError::Input)?;
+            if read == 0 {
+                break;
+            }
+            for line in lines.feed(&buffer[..read]) {
+                self.take(line).await;
+            }
+        }
+        if let Some(line) = lines.finish() {
+            self.take(line).await;
+        }
+        Ok(())
+    }
+
+    /// Requests run side by side; what has to keep its place in the order is waited for.
+    async fn take(self: &Arc<Self>, line: Result<Line, Rejected>) {
+        let line = match line {
+            Ok(line) => line,
+            Err(rejected) => {
+                let error = envelope::error(rejected.id(), &rejected.error());
+                return self.out.line(error).await;
+            }
+        };
+        if let Some(id) = cancelled(&line.body) {
+            return self.cancel(&id, line).await;
+        }
+        let head = {
+            let mut known = self.known.lock();
+            let head = Head::of(&line.body, &known);
+            known.note(&head);
+            head
+        };
+        let owed = Outstanding::of(&line.body);
+        if owed.is_empty() {
+            self.deliver(&line, &head).await;
+            if is_notification(&line.body, method::INITIALIZED) {
+                self.follow_once();
+            }
+            return;
+        }
+        let opens = head.kind == Kind::Initialize;
+        let call = Call::new(line, head, owed);
+        if let Some(refusal) = self.start(call, opens).await {
+            for line in refusal {
+                self.out.line(line).await;
+            }
+        }
+    }
+
+    /// Runs a request; the lines that refuse it if it cannot run.
+    async fn start(self: &Arc<Self>, mut call: Call, opens: bool) -> Option<Vec<bytes::Bytes>> {
+        let ids = call.owed.ids().to_vec();
+        let cancel = self.stop.child_token();
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+            let text = format!("{MAX_IN_FLIGHT} requests are running already; try again later");
+            let error = RpcError::new(ErrorCode::Internal, text);
+            let error = error.with_data(json!({ "code": "too-many-requests" }));
+            return Some(call.owed.fail(&error));
+        };
+        {
+            let mut running = self.running.lock();
+            if ids.iter().any(|id| running.contains_key(id)) {
+                let error = RpcError::new(
+                    ErrorCode::InvalidRequest,
+                    "a request with this id is running already",
+                );
+                return Some(call.owed.fail(&error));
+            }
+            for id in &ids {
+                let kind = call.head.kind;
+                let cancel = cancel.clone();
+                running.insert(id.clone(), Running { kind, cancel });
+            }
+        }
+        let bridge = Arc::clone(self);
+        let exchange = async move {
+            let _permit = permit;
+            let endless = call.is_listen().then(|| bridge.endless.clone());
+            let ended = endless.unwrap_or_default();
+            let left = tokio::select! {
+                () = bridge.exchange(&mut call) => false,
+                () = cancel.cancelled() => false,
+                () = ended.cancelled() => false,
+                () = bridge.abandon.cancelled() => true,
+            };
+            if left {
+                for line in call.owed.fail(&Failure::InputEnded.rpc()) {
+                    bridge.out.line(line).await;
+                }
+            }
+            let mut running = bridge.running.lock();
+            for id in &ids {
+                running.remove(id);
+            }
+        };
+        if opens {
+            // The next line belongs to the session that this one opens.
+            exchange.await;
+        } else {
+            self.tasks.spawn(exchange);
+        }
+        None
+    }
+
+    /// In the stateless era closing the request's stream cancels it (MCP 2026-07-28, Streamable
+    /// HTTP, "Cancellation"); in the handshake era the server has to be told. Either way the client
+    /// hears no more of it.
+    async fn cancel(&self, id: &RequestId, line: Line) {
+        let running = self.running.lock().get(id).cloned();
+        let kind = running.as_ref().map(|running| running.kind);
+        if kind != Some(Kind::Stateless) && self.known.lock().session().is_some() {
+            let head = Head::of(&line.body, &self.known.lock());
+            self.deliver(&line, &head).await;
+        }
+        if let Some(running) = running {
+            running.cancel.cancel();
+        }
+    }
+
+    /// Sends what wants no answer. A new session is opened if the server has lost ours, but what
+    /// was meant for the lost one is not said again.
+    async fn deliver(&self, line: &Line, head: &Head) {
+        let generation = *self.generation.borrow();
+        let sending = async {
+            let response = self.http.post(&head.headers, &line.text).await?;
+            let status = response.status();
+            if self.is_lost(head, status) {
+                self.reopen(generation).await?;
+            } else if !status.is_success() {
+                return Err(Failure::Http(status));
+            }
+            Ok(())
+        };
+        let sent = timeout(DELIVERY, sending).await;
+        if let Err(error) = sent.unwrap_or(Err(Failure::Late)) {
+            warn!(%error, "a notification or response was not taken");
+        }
+    }
+
+    /// Opens the session's stream, the first time that it is asked.
+    fn follow_once(self: &Arc<Self>) {
+        if self.known.lock().session().is_none() || self.following.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let bridge = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let endless = bridge.endless.clone();
+            endless.run_until_cancelled(bridge.follow()).await;
+        });
+    }
+
+    /// The input has ended: what runs may finish.
+    async fn finish(&self, stop: &CancellationToken) {
+        self.endless.cancel();
+        self.tasks.close();
+        tokio::select! {
+            done = timeout(FINISH, self.tasks.wait()) => {
+                if done.is_err() {
+                    warn!("the input has ended; not waiting any longer for what still runs");
+                    self.abandon.cancel();
+                    let _ = timeout(FAREWELL, self.tasks.wait()).await;
+                }
+            }
+            () = stop.cancelled() => {}
+            () = self.out.closed() => {}
+        }
+    }
+
+    /// Ends everything, and the session.
+    async fn close(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        // They end at their next await; nothing of them blocks.
+        let _ = timeout(FAREWELL, self.tasks.wait()).await;
+        let session = self.known.lock().session().cloned();
+        let Some(session) = session.filter(|session| session.id.is_some()) else {
+            return;
+        };
+        let headers = session.headers();
+        match timeout(FAREWELL, self.http.delete(&headers)).await {
+            Ok(Ok(status)) => info!(%status, "the session has ended"),
+            Ok(Err(error)) => warn!(%error, "the session could not be ended; it will expire"),
+            Err(_) => warn!("no answer to the end of the session; it will expire"),
+        }
+    }
+}
+
+fn is_notification(body: &Body, method: &str) -> bool {
+    matches!(body, Body::One(Incoming::Notification(n)) if n.method == method)
+}
+
+/// The request that a `notifications/cancelled` names.
+fn cancelled(body: &Body) -> Option<RequestId> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Params<'a> {
+        #[serde(borrow)]
+        request_id: &'a RawValue,
+    }
+    let Body::One(Incoming::Notification(notification)) = body else {
+        return None;
+    };
+    let params = notification.params.as_deref()?;
+    if notification.method != method::CANCELLED {
+        return None;
+    }
+    let params: Params<'_> = serde_json::from_str(params.get()).ok()?;
+    RequestId::from_raw(params.request_id)
+}

@@ -1,0 +1,110 @@
+//! An ingest of a newer build: it writes events of a kind that no node of this build knows, with the same
+//! adapters, into the store that the system under test runs on.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use model::{
+    EventFacts, EventId, EventType, ResourceId, ResourceType, Sequenced, Source, StoredEvent,
+    Timestamp,
+};
+use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus, NatsConfig, NatsConnection};
+use ports::{Bus, BusMessage, EventHint, EventLog, Topic};
+use serde_json::json;
+use store_sqlite::Database;
+use testkit::{
+    cluster::{Kind, Node, System},
+    ledger::Ledger,
+};
+
+/// The kind that only the newer build knows.
+pub const NEWER_KIND: &str = "wiki_page";
+
+/// Appends `count` events of [`NEWER_KIND`] and books them as acknowledged. On the cluster it sends the
+/// hint too; the embedded system is stopped meanwhile, because its file belongs to one process.
+///
+/// # Errors
+/// The store does not take them, or the system does not come back.
+pub async fn append_newer_events(
+    system: &mut System,
+    count: usize,
+    received_at: Timestamp,
+    ledger: &Ledger,
+) -> Result<()> {
+    let events: Vec<_> = (0..count).map(|n| newer_event(n, received_at)).collect();
+    for event in &events {
+        let facts = &event.facts;
+        ledger.sending(facts.id.as_str(), facts.resource_id.as_str(), NEWER_KIND);
+    }
+    match system.kind() {
+        Kind::Cluster => append_to_cluster(system, &events).await?,
+        Kind::Embedded => append_to_file(system, &events).await?,
+    }
+    for event in &events {
+        ledger.acknowledged(event.facts.id.as_str());
+    }
+    Ok(())
+}
+
+async fn append_to_cluster(system: &mut System, events: &[StoredEvent]) -> Result<()> {
+    let port = system.cluster().port("nats").context("NATS has a port")?;
+    let connection =
+        NatsConnection::connect(NatsConfig::new(format!("nats://127.0.0.1:{port}"))).await?;
+    let log = JetStreamLog::open(connection.clone(), LogConfig::default()).await?;
+    let bus = NatsBus::new(connection, BusConfig::default());
+    let epoch = log.head().await?.epoch;
+    let appended = log.append(events.to_vec()).await?;
+    ensure!(appended.len() == events.len(), "every event is appended");
+    let events = appended
+        .iter()
+        .zip(events)
+        .map(|(appended, event)| Sequenced {
+            sequence: appended.sequence,
+            item: event.clone(),
+        });
+    let hint = BusMessage::Events(Arc::new(EventHint {
+        epoch,
+        events: events.collect(),
+    }));
+    bus.publish(&Topic::Broadcast, hint, None).await?;
+    Ok(())
+}
+
+async fn append_to_file(system: &mut System, events: &[StoredEvent]) -> Result<()> {
+    let process = Node::Ingest(0);
+    let _ = system.terminate(process).await?;
+    let database = Database::open(&system.cluster().dir().join("forgewire/forgewire.db"))?;
+    database.event_log().append(events.to_vec()).await?;
+    database.close().await?;
+    let _ = system.restart(process).await?;
+    Ok(())
+}
+
+fn newer_event(n: usize, at: Timestamp) -> StoredEvent {
+    let id = EventId::new(&format!("newer-{n}")).expect("visible ASCII");
+    let resource_id = ResourceId::new("WP_1").expect("visible ASCII");
+    let json = json!({
+        "id": id.as_str(), "type": "renovated", "action": "renovated",
+        "resourceType": NEWER_KIND, "resourceId": resource_id.as_str(),
+        "timestamp": at.to_string(), "receivedAt": at.to_string(),
+        "source": "relay", "data": {}, "metadata": {},
+    });
+    StoredEvent {
+        facts: EventFacts {
+            id,
+            event_type: EventType::open("renovated"),
+            resource_type: ResourceType::open(NEWER_KIND),
+            resource_id,
+            owner: Some("Octo".into()),
+            repo: Some("Repo".into()),
+            number: Some(1),
+            actor: None,
+            source: Source::open("relay"),
+            tags: Vec::new(),
+            timestamp: at,
+            received_at: at,
+        },
+        json: json.to_string().into(),
+        trace: None,
+    }
+}

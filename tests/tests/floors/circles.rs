@@ -1,0 +1,227 @@
+//! No circles inside a crate: files that use one another in a ring can only be understood, tested and
+//! moved together.
+//!
+//! Two files may use each other. So may a file and the files of its own folder, as long as it is only
+//! through that file: a child sees what the module around it defines (`super::…`), and that module calls
+//! its children. What is left of such a circle without the file around it counts. The root of a crate is
+//! around everything, so it is no such file.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    imports::{Uses, uses},
+    manifests::{metadata, packages, text},
+    report,
+    source::{ModulePath, modules, planted},
+};
+
+/// What is left, by crate, with the number of its files. The list may only shrink.
+const CIRCLES: &[(&str, usize)] = &[
+    ("forgewire", 4),
+    ("sse-edge", 68),
+    ("store-memory", 4),
+    ("store-redis", 4),
+    ("store-sqlite", 3),
+];
+
+/// The largest circle that is accepted.
+const MAX_FILES: usize = 2;
+
+type Files = BTreeSet<ModulePath>;
+
+/// What can be reached from a file inside `files`.
+fn reached<'a>(uses: &'a Uses, files: &Files, from: &'a ModulePath) -> BTreeSet<&'a ModulePath> {
+    let mut reached = BTreeSet::new();
+    let mut open = vec![from];
+    while let Some(file) = open.pop() {
+        let used = uses.get(file).into_iter().flatten();
+        open.extend(used.filter(|used| files.contains(*used) && reached.insert(*used)));
+    }
+    reached
+}
+
+/// The file around all others of a circle.
+fn around(circle: &Files) -> Option<&ModulePath> {
+    let mut files = circle.iter();
+    files.find(|file| !file.is_empty() && circle.iter().all(|other| other.starts_with(file)))
+}
+
+/// The circles of more than two files among `files`.
+fn circles(uses: &Uses, files: &Files) -> Vec<Files> {
+    let reached: BTreeMap<_, _> = files
+        .iter()
+        .map(|file| (file, reached(uses, files, file)))
+        .collect();
+    let mut seen = Files::new();
+    let mut found = Vec::new();
+    for file in files {
+        if seen.contains(file) {
+            continue;
+        }
+        let mut circle = reached[file]
+            .iter()
+            .filter(|other| reached[*other].contains(file));
+        let mut circle: Files = circle.by_ref().copied().cloned().collect();
+        seen.extend(circle.iter().cloned());
+        if circle.len() <= MAX_FILES {
+            continue;
+        }
+        match around(&circle).cloned() {
+            Some(parent) => {
+                circle.remove(&parent);
+                found.extend(circles(uses, &circle));
+            }
+            None => found.push(circle),
+        }
+    }
+    found
+}
+
+fn all_circles(uses: &Uses) -> Vec<Files> {
+    circles(uses, &uses.keys().cloned().collect())
+}
+
+/// Compares the circles of a crate with the sizes that are listed for it.
+fn compare(name: &str, mut found: Vec<Files>, mut listed: Vec<usize>) -> Vec<String> {
+    found.sort_by_key(|circle| std::cmp::Reverse(circle.len()));
+    listed.sort_by_key(|size| std::cmp::Reverse(*size));
+    let mut violations = Vec::new();
+    for index in 0..found.len().max(listed.len()) {
+        let size = found.get(index).map_or(0, Files::len);
+        let allowed = listed.get(index).copied().unwrap_or_default();
+        if size > allowed {
+            let files: Vec<_> = found[index].iter().map(|file| file.join("::")).collect();
+            let files = files.join(", ");
+            violations.push(format!("{name}: a circle of {size} files: {files}"));
+        } else if size < allowed {
+            let list = "shrink the list CIRCLES in tests/floors/circles.rs";
+            violations.push(format!(
+                "{name}: a circle of {allowed} files now has {size}: {list}"
+            ));
+        }
+    }
+    violations
+}
+
+/// The files from which a package's library, binary and further binaries are compiled.
+fn roots(folder: &Path) -> Result<Vec<PathBuf>> {
+    let source = folder.join("src");
+    let mut roots = vec![source.join("lib.rs"), source.join("main.rs")];
+    let binaries = source.join("bin");
+    if binaries.is_dir() {
+        for entry in fs::read_dir(binaries)? {
+            let path = entry?.path();
+            roots.extend([path.join("main.rs"), path]);
+        }
+    }
+    roots.retain(|root| root.is_file());
+    Ok(roots)
+}
+
+#[test]
+fn no_crate_holds_a_circle_of_files_that_is_not_listed() -> Result<()> {
+    let mut violations = Vec::new();
+    for package in packages(&metadata()?) {
+        let name = text(package, "name");
+        let manifest = Path::new(text(package, "manifest_path"));
+        let mut found = Vec::new();
+        for root in roots(manifest.parent().context("a manifest is in a folder")?)? {
+            found.extend(all_circles(&uses(&modules(&root)?)));
+        }
+        let listed = CIRCLES.iter().filter(|(crate_name, _)| *crate_name == name);
+        violations.extend(compare(
+            name,
+            found,
+            listed.map(|(_, size)| *size).collect(),
+        ));
+    }
+    report(&violations)
+}
+
+fn planted_circles(files: &[(&str, &str)]) -> Result<Vec<Vec<String>>> {
+    let circles = all_circles(&uses(&planted(files)?));
+    let names = |circle: Files| circle.iter().map(|file| file.join("::")).collect();
+    Ok(circles.into_iter().map(names).collect())
+}
+
+#[test]
+fn a_planted_circle_is_found_through_reexports_aliases_and_macros() -> Result<()> {
+    let found = planted_circles(&[
+        ("lib.rs", "mod a; mod b; mod c; mod d; pub use b::B;"),
+        ("a.rs", "use crate::B; pub struct A(B); pub struct Free;"),
+        ("b/mod.rs", "mod inner; pub(crate) use inner::*;"),
+        (
+            "b/inner.rs",
+            "use crate::c; pub struct B; fn f() { select!{ _ = c::go() => () } }",
+        ),
+        ("c.rs", "pub fn go() { let _ = super::a::A::new(); }"),
+        (
+            "d.rs",
+            "use crate::{a::{self, Free}, c}; fn d() { a::x(); c::go(); }",
+        ),
+    ])?;
+    assert_eq!(found, [["a", "b::inner", "c"]]);
+    Ok(())
+}
+
+#[test]
+fn what_only_tests_use_and_what_goes_through_the_file_around_is_no_circle() -> Result<()> {
+    let tests = "#[cfg(test)] mod tests { use crate::c::C; use super::*; }";
+    let found = planted_circles(&[
+        ("lib.rs", "mod a; mod b; mod c; mod room;"),
+        ("a.rs", &format!("use crate::b::B; pub struct A; {tests}")),
+        ("b.rs", "use crate::c::C; pub struct B;"),
+        ("c.rs", "#[cfg(test)] use crate::a::A; pub struct C;"),
+        (
+            "room.rs",
+            "mod one; mod two; pub struct Shared; fn f() { one::f(); two::f() }",
+        ),
+        ("room/one.rs", "use super::Shared; pub fn f() {}"),
+        (
+            "room/two.rs",
+            "use super::{Shared, one}; pub fn f() { one::f() }",
+        ),
+    ])?;
+    assert!(found.is_empty(), "{found:?}");
+    Ok(())
+}
+
+#[test]
+fn a_circle_with_a_file_outside_of_the_folder_counts_whole() -> Result<()> {
+    let found = planted_circles(&[
+        ("lib.rs", "mod room; mod other;"),
+        (
+            "room.rs",
+            "mod one; pub struct Shared; fn f() { crate::other::f() }",
+        ),
+        ("room/one.rs", "use super::Shared; pub fn f() {}"),
+        ("other.rs", "pub fn f() { crate::room::one::f() }"),
+    ])?;
+    assert_eq!(found, [["other", "room", "room::one"]]);
+    Ok(())
+}
+
+#[test]
+fn the_list_of_circles_may_only_shrink() {
+    let circle = |size: usize| {
+        (0..size)
+            .map(|file| vec![file.to_string()])
+            .collect::<Files>()
+    };
+    assert!(compare("x", vec![circle(3), circle(5)], vec![5, 3]).is_empty());
+    let grown = compare("x", vec![circle(4)], vec![3]);
+    assert!(
+        grown[0].contains("a circle of 4 files: 0, 1, 2, 3"),
+        "{grown:?}"
+    );
+    let smaller = compare("x", vec![circle(3)], vec![5]);
+    assert!(smaller[0].contains("shrink the list"), "{smaller:?}");
+    let gone = compare("x", Vec::new(), vec![3]);
+    assert!(gone[0].contains("shrink the list"), "{gone:?}");
+}

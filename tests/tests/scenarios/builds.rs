@@ -1,0 +1,68 @@
+//! Nodes of different builds side by side: what a newer one writes does not stop an older one.
+
+use anyhow::{Context, Result, ensure};
+use model::{Clock, SystemClock};
+use reqwest::StatusCode;
+use serde_json::Value;
+use testkit::cluster::{Node, System};
+use tests::{NEWER_KIND, Reader, ReaderKind, append_newer_events, both, settle, until};
+
+use crate::sending::Github;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_a_kind_that_only_a_newer_ingest_knows_reach_the_clients_of_older_edges()
+-> Result<()> {
+    both(async |system| {
+        let mut github = Github::of(system, 61);
+        let edges = system.edges().to_vec();
+        let mut readers = Vec::new();
+        for (name, kind) in [
+            ("events", ReaderKind::Events),
+            ("session", ReaderKind::session(&edges[0]).await?),
+        ] {
+            readers.push(Reader::start(name, kind, &edges, 0, None, &github.ledger).await?);
+        }
+        github.events(3).await?;
+        append_newer_events(system, 3, SystemClock.now(), &github.ledger).await?;
+        github.events(3).await?;
+        let names: Vec<_> = readers.iter().map(Reader::name).collect();
+        settle(&github.ledger, &names).await?;
+        every_node_is_ready(system).await?;
+        for edge in &edges {
+            let recent: Value = get(edge, "/events/recent?limit=9").await?.json().await?;
+            let events = recent["events"].as_array().context("a list of events")?;
+            let of_kind = |event: &&Value| event["resourceType"] == NEWER_KIND;
+            ensure!(events.iter().filter(of_kind).count() == 3, "{recent}");
+            let refused = get(edge, &format!("/events/recent?resourceType={NEWER_KIND}")).await?;
+            ensure!(refused.status() == StatusCode::BAD_REQUEST, "{refused:?}");
+            let text = refused.text().await?;
+            ensure!(
+                text.contains("pull_request") && text.contains(NEWER_KIND),
+                "{text}"
+            );
+        }
+        // A client that comes now and asks for all of it gets the same.
+        let late = ReaderKind::Events;
+        let from = Some("2020-01-01T00:00:00Z".to_owned());
+        let late = Reader::start("late", late, &edges[1..], 0, from, &github.ledger).await?;
+        settle(&github.ledger, &[late.name()]).await
+    })
+    .await
+}
+
+async fn get(edge: &reqwest::Url, path: &str) -> Result<reqwest::Response> {
+    Ok(reqwest::get(edge.join(path)?).await?)
+}
+
+async fn every_node_is_ready(system: &System) -> Result<()> {
+    let edges = (0..3).map(Node::Edge);
+    for node in edges.chain([Node::Ingest(0), Node::Sync]) {
+        let ready = system.admin(node)?.join("/readyz")?;
+        until("the node is ready", async || {
+            let answer = reqwest::get(ready.clone()).await;
+            answer.is_ok_and(|answer| answer.status().is_success())
+        })
+        .await?;
+    }
+    Ok(())
+}
