@@ -10,9 +10,9 @@ use anyhow::{Context, Result};
 use reqwest::{Url, header::HeaderMap};
 use serde_json::{Value, json};
 use testkit::{
-    ledger::Ledger,
+    ledger::DeliveryLedger,
     mcp_client::McpClient,
-    sse::{self, Frame, SseStream},
+    sse::{self, ReceivedFrame, SseStream},
 };
 use tokio::{
     sync::{Notify, watch},
@@ -67,7 +67,7 @@ impl ReaderKind {
     }
 
     /// The id of the event in a frame.
-    fn event_id(frame: &Frame) -> Option<String> {
+    fn event_id(frame: &ReceivedFrame) -> Option<String> {
         let json = frame.json()?;
         let event = if frame.event.as_deref() == Some("event") {
             &json
@@ -103,7 +103,7 @@ impl Reader {
         edges: &[Url],
         first: usize,
         last: Option<String>,
-        ledger: &Arc<Ledger>,
+        ledger: &Arc<DeliveryLedger>,
     ) -> Result<Self> {
         let last_id = Arc::new(Mutex::new(last));
         let (opened, mut opens) = watch::channel(0);
@@ -176,7 +176,7 @@ struct Reading {
     edges: Vec<Url>,
     at: usize,
     last_id: Arc<Mutex<Option<String>>>,
-    ledger: Arc<Ledger>,
+    ledger: Arc<DeliveryLedger>,
     opened: watch::Sender<usize>,
     hops: Arc<Notify>,
 }
@@ -210,9 +210,9 @@ impl Reading {
         }
     }
 
-    fn take(&self, frame: &Frame) {
+    fn take(&self, frame: &ReceivedFrame) {
         if let Some(event) = ReaderKind::event_id(frame) {
-            self.ledger.received(&self.name, &event);
+            self.ledger.record_received(&self.name, &event);
         } else if !frame.is_comment() {
             self.opened.send_modify(|opens| *opens += 1);
         }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use testkit::{
-    cluster::{Kind, Plan, System},
-    ledger::Ledger,
+    cluster::{ClusterPlan, System, SystemKind},
+    ledger::DeliveryLedger,
 };
 use tokio::{sync::Mutex, time::Instant};
 
@@ -28,10 +28,10 @@ pub async fn both(scenario: impl AsyncFn(&mut System) -> Result<()>) -> Result<(
 /// # Errors
 /// The scenario's error, with the topology's name.
 pub async fn both_with(
-    adjust: impl Fn(Plan) -> Plan,
+    adjust: impl Fn(ClusterPlan) -> ClusterPlan,
     scenario: impl AsyncFn(&mut System) -> Result<()>,
 ) -> Result<()> {
-    for kind in Kind::ALL {
+    for kind in SystemKind::ALL {
         one(kind, &adjust, &scenario).await?;
     }
     Ok(())
@@ -46,14 +46,14 @@ pub async fn both_and_kept_sockets(
     scenario: impl AsyncFn(&mut System) -> Result<()>,
 ) -> Result<()> {
     both(&scenario).await?;
-    let keeps = |plan: Plan| plan.with_env("FORGEWIRE_EDGE__TAKE_OVER_SOCKETS", "false");
-    let kept = one(Kind::Embedded, keeps, &scenario).await;
+    let keeps = |plan: ClusterPlan| plan.with_env("FORGEWIRE_EDGE__TAKE_OVER_SOCKETS", "false");
+    let kept = one(SystemKind::Embedded, keeps, &scenario).await;
     kept.map_err(|error| error.context("sockets are not taken over"))
 }
 
 async fn one(
-    kind: Kind,
-    adjust: impl Fn(Plan) -> Plan,
+    kind: SystemKind,
+    adjust: impl Fn(ClusterPlan) -> ClusterPlan,
     scenario: impl AsyncFn(&mut System) -> Result<()>,
 ) -> Result<()> {
     let _turn = TURN.lock().await;
@@ -84,7 +84,7 @@ pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) -> Result<(
 ///
 /// # Errors
 /// A reader misses an event, received one twice, or received events in the wrong order.
-pub async fn settle(ledger: &Ledger, readers: &[&str]) -> Result<()> {
+pub async fn settle(ledger: &DeliveryLedger, readers: &[&str]) -> Result<()> {
     let settled = until("every reader has every event", async || {
         ledger.is_settled(readers)
     })

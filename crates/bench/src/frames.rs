@@ -1,7 +1,7 @@
 //! Parses one event stream, and counts each event exactly once.
 
 use anyhow::{Context, Result, ensure};
-use testkit::wire::{AnswerLines, Piece};
+use testkit::wire::{AnswerLines, AnswerPiece};
 
 /// Longest line that is assembled: above any event of the benchmark.
 const MAX_LINE_BYTES: usize = 16 << 20;
@@ -104,8 +104,8 @@ impl Frames {
     pub(crate) fn feed(&mut self, input: &[u8], arrived: &mut impl FnMut(Arrived)) -> Result<()> {
         let frame = &mut self.frame;
         self.lines.feed(input, &mut |piece| match piece {
-            Piece::Head { head, read } => check(head, read),
-            Piece::Line(line) => {
+            AnswerPiece::Head { head, read } => check(head, read),
+            AnswerPiece::Line(line) => {
                 frame.line(line, arrived);
                 Ok(())
             }

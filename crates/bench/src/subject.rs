@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use testkit::cluster::{Kind, System};
+use testkit::cluster::{System, SystemKind};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::load::Ingest;
@@ -63,8 +63,8 @@ impl Subject {
     /// Starts the system; its files are created in a new folder in `scratch`.
     pub(crate) fn start(topology: Topology, scratch: &Path) -> Result<Self> {
         let (kind, edge_count) = match topology {
-            Topology::Embedded => (Kind::Embedded, 1),
-            Topology::Cluster => (Kind::Cluster, EDGES),
+            Topology::Embedded => (SystemKind::Embedded, 1),
+            Topology::Cluster => (SystemKind::Cluster, EDGES),
         };
         let folder = tempfile::Builder::new()
             .prefix(&format!("{}-", topology.name()))

@@ -5,7 +5,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use contract::{Abilities, Handles, Harness, Port, SessionPorts, SessionStoreFixture, opener};
 use store_redis::{RedisConfig, RedisSessionStore};
-use testkit::servers::Redis;
+use testkit::servers::RedisServer;
 use tokio::sync::Mutex;
 
 struct RedisBackend;
@@ -34,7 +34,7 @@ impl Harness for RedisBackend {
     }
 
     async fn session_store(&self) -> anyhow::Result<SessionStoreFixture> {
-        let server = Redis::start()?;
+        let server = RedisServer::start()?;
         let url = server.url();
         let mut fixture = SessionStoreFixture::new(open(&url).await?);
         let server = Arc::new(Mutex::new(server));

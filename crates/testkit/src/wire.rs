@@ -21,7 +21,7 @@ pub enum WireError {
 
 /// A complete part of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Piece<'a> {
+pub enum AnswerPiece<'a> {
     /// The head; reported once.
     Head {
         /// In lower case, without the empty line.
@@ -81,7 +81,7 @@ impl AnswerLines {
     pub fn feed<E: From<WireError>>(
         &mut self,
         mut input: &[u8],
-        take: &mut impl FnMut(Piece<'_>) -> Result<(), E>,
+        take: &mut impl FnMut(AnswerPiece<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         while let Some(&first) = input.first() {
             match self.part {
@@ -129,7 +129,7 @@ impl AnswerLines {
     fn head<'a, E: From<WireError>>(
         &mut self,
         input: &'a [u8],
-        take: &mut impl FnMut(Piece<'_>) -> Result<(), E>,
+        take: &mut impl FnMut(AnswerPiece<'_>) -> Result<(), E>,
     ) -> Result<&'a [u8], E> {
         let known = self.rest.len();
         self.rest.extend_from_slice(input);
@@ -140,7 +140,7 @@ impl AnswerLines {
             };
         };
         let head = String::from_utf8_lossy(&self.rest[..end]).to_ascii_lowercase();
-        take(Piece::Head {
+        take(AnswerPiece::Head {
             head: &head,
             read: &self.rest,
         })?;
@@ -155,14 +155,14 @@ impl AnswerLines {
     fn text<E: From<WireError>>(
         &mut self,
         mut data: &[u8],
-        take: &mut impl FnMut(Piece<'_>) -> Result<(), E>,
+        take: &mut impl FnMut(AnswerPiece<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         while let Some(end) = data.iter().position(|byte| *byte == b'\n') {
             if self.rest.is_empty() {
-                take(Piece::Line(&data[..end]))?;
+                take(AnswerPiece::Line(&data[..end]))?;
             } else {
                 self.rest.extend_from_slice(&data[..end]);
-                take(Piece::Line(&self.rest))?;
+                take(AnswerPiece::Line(&self.rest))?;
                 self.rest.clear();
             }
             data = &data[end + 1..];
@@ -191,8 +191,8 @@ mod tests {
         for part in wire.chunks(step) {
             lines.feed(part, &mut |piece| {
                 got.push(match piece {
-                    Piece::Head { head, .. } => head.to_owned(),
-                    Piece::Line(line) => String::from_utf8_lossy(line).into_owned(),
+                    AnswerPiece::Head { head, .. } => head.to_owned(),
+                    AnswerPiece::Line(line) => String::from_utf8_lossy(line).into_owned(),
                 });
                 Ok::<_, WireError>(())
             })?;

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use reqwest::Url;
-use testkit::cluster::{Applied, Kind, Node, Plan, System};
+use testkit::cluster::{ClusterPlan, FaultOutcome, System, SystemKind, SystemNode};
 
 use super::{
     Options, Report,
@@ -49,8 +49,8 @@ const HELD_SLACK_SECONDS: u64 = 10;
 pub async fn run(options: &Options) -> Result<Report> {
     options.check()?;
     let heartbeat = options.heartbeat_seconds.to_string();
-    let adjust = |plan: Plan| plan.with_env("FORGEWIRE_EDGE__HEARTBEAT_SECONDS", &heartbeat);
-    let mut system = System::start_with(Kind::Cluster, adjust).await?;
+    let adjust = |plan: ClusterPlan| plan.with_env("FORGEWIRE_EDGE__HEARTBEAT_SECONDS", &heartbeat);
+    let mut system = System::start_with(SystemKind::Cluster, adjust).await?;
     match Soak::over(options, &mut system).await {
         Ok(report) => {
             system.stop().await?;
@@ -229,7 +229,7 @@ impl<'a> Soak<'a> {
         if self.away[edge].is_some() {
             return Ok(());
         }
-        ensure!(self.system.kill(Node::Edge(edge))? == Applied::Done);
+        ensure!(self.system.kill(SystemNode::Edge(edge))? == FaultOutcome::Done);
         self.away[edge] = Some(Instant::now() + AWAY);
         self.kills += 1;
         Ok(())
@@ -237,7 +237,7 @@ impl<'a> Soak<'a> {
 
     async fn bring_back(&mut self, edge: usize) -> Result<()> {
         self.since[edge] = Instant::now();
-        ensure!(self.system.restart(Node::Edge(edge)).await? == Applied::Done);
+        ensure!(self.system.restart(SystemNode::Edge(edge)).await? == FaultOutcome::Done);
         self.away[edge] = None;
         Ok(())
     }
@@ -295,8 +295,8 @@ impl<'a> Soak<'a> {
     async fn sample(&mut self, number: usize) -> Result<Sample> {
         let edge = Edge {
             number,
-            pid: self.pid(&Node::Edge(number).to_string())?,
-            admin: self.system.admin(Node::Edge(number))?,
+            pid: self.pid(&SystemNode::Edge(number).to_string())?,
+            admin: self.system.admin(SystemNode::Edge(number))?,
             since: self.since[number],
         };
         edge.sample(&self.http, self.began).await
@@ -323,7 +323,7 @@ impl<'a> Soak<'a> {
 
     /// The processes whose descriptors must be released, and their current numbers.
     fn descriptors_now(&mut self) -> Result<Vec<(String, u64)>> {
-        let edges = (0..EDGES).map(|edge| Node::Edge(edge).to_string());
+        let edges = (0..EDGES).map(|edge| SystemNode::Edge(edge).to_string());
         let others = ["ingest-1", "ingest-2"].map(str::to_owned);
         edges
             .chain(others)

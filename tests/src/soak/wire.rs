@@ -1,7 +1,7 @@
 //! Reads SSE frames from a socket. Keeps only the cursor and the mark of an event, so that
 //! thousands of streams can be read on a fraction of a core.
 
-use testkit::wire::{AnswerLines, Piece, WireError};
+use testkit::wire::{AnswerLines, AnswerPiece, WireError};
 
 use super::world::Mark;
 
@@ -139,8 +139,8 @@ impl Wire {
     ) -> Result<(), Broken> {
         let frame = &mut self.frame;
         self.lines.feed(input, &mut |piece| match piece {
-            Piece::Head { head, .. } => check(head),
-            Piece::Line(line) => {
+            AnswerPiece::Head { head, .. } => check(head),
+            AnswerPiece::Line(line) => {
                 frame.take(line, arrived);
                 Ok(())
             }

@@ -9,7 +9,7 @@ use std::fmt;
 use model::DeliveryId;
 use rand::Rng;
 use serde_json::{Value, json};
-use testkit::fake_github::{Delivery, FakeGithub, PayloadSize, Step};
+use testkit::fake_github::{Delivery, FakeGithub, PayloadSize, StoryStep};
 
 /// Repositories that events are about.
 pub(crate) const REPOSITORIES: usize = 50;
@@ -225,9 +225,9 @@ pub(crate) struct Hook {
 impl Hook {
     /// A hook that signs with `secret`.
     pub(crate) fn new(seed: u64, secret: &str) -> Self {
-        let mut github = FakeGithub::new(seed, secret).sized(PayloadSize::OneKib);
+        let mut github = FakeGithub::new(seed, secret).with_payload_size(PayloadSize::OneKib);
         Self {
-            template: github.make(Step::IssueOpened),
+            template: github.delivery_of(StoryStep::IssueOpened),
             secret: secret.to_owned(),
             run: format!("{:08x}", seed & 0xffff_ffff),
         }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use model::{Clock, SystemClock};
 use reqwest::StatusCode;
 use serde_json::Value;
-use testkit::cluster::{Node, System};
+use testkit::cluster::{System, SystemNode};
 use tests::{NEWER_KIND, Reader, ReaderKind, append_newer_events, both, settle, until};
 
 use crate::sending::Github;
@@ -55,8 +55,8 @@ async fn get(edge: &reqwest::Url, path: &str) -> Result<reqwest::Response> {
 }
 
 async fn every_node_is_ready(system: &System) -> Result<()> {
-    let edges = (0..3).map(Node::Edge);
-    for node in edges.chain([Node::Ingest(0), Node::Sync]) {
+    let edges = (0..3).map(SystemNode::Edge);
+    for node in edges.chain([SystemNode::Ingest(0), SystemNode::Sync]) {
         let ready = system.admin(node)?.join("/readyz")?;
         until("the node is ready", async || {
             let answer = reqwest::get(ready.clone()).await;

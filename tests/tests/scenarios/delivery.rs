@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
-use testkit::{fake_github::WebhookSender, ledger::Ledger};
+use testkit::{fake_github::WebhookSender, ledger::DeliveryLedger};
 use tests::{Reader, ReaderKind, both, both_and_kept_sockets, settle, until};
 
 use crate::sending::Github;
@@ -77,7 +77,7 @@ async fn one_delivery_sent_to_all_ingests_at_once_is_one_event() -> Result<()> {
         let reader = Reader::start("r", ReaderKind::Events, edges, 0, None, &ledger).await?;
         let sender = WebhookSender::new();
         for delivery in github.fake.about_one_issue(10) {
-            ledger.sending_delivery(&delivery);
+            ledger.record_sending_delivery(&delivery);
             let ingests = system.ingests();
             let targets = [&ingests[0], &ingests[1], &ingests[0], &ingests[1]];
             let [a, b, c, d] = targets.map(|ingest| sender.send(ingest, &delivery));
@@ -86,9 +86,9 @@ async fn one_delivery_sent_to_all_ingests_at_once_is_one_event() -> Result<()> {
             ensure!(
                 answers
                     .iter()
-                    .all(testkit::fake_github::Outcome::is_accepted)
+                    .all(testkit::fake_github::ReceiverAnswer::is_accepted)
             );
-            ledger.acknowledged(delivery.guid.as_str());
+            ledger.record_acknowledged(delivery.guid.as_str());
             let again = sender.send(&ingests[1], &delivery).await?;
             ensure!(again.status == 200 && again.is_deduplicated(), "{again:?}");
         }
@@ -125,11 +125,11 @@ async fn recent_and_replay_answer_the_same_on_every_edge() -> Result<()> {
 async fn one_trace_leads_from_the_post_to_the_sse_write() -> Result<()> {
     both_and_kept_sockets(async |system| {
         let mut github = Github::of(system, 5);
-        let ledger: Arc<Ledger> = Arc::clone(&github.ledger);
+        let ledger: Arc<DeliveryLedger> = Arc::clone(&github.ledger);
         let edges = system.edges();
         let reader = Reader::start("r", ReaderKind::Events, edges, 0, None, &ledger).await?;
         let delivery = github.fake.about_one_issue(1).remove(0);
-        ledger.sending_delivery(&delivery);
+        ledger.record_sending_delivery(&delivery);
         let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
         let mut url = system.ingests()[0].clone();
         url.set_path("/webhooks/github");
@@ -141,7 +141,7 @@ async fn one_trace_leads_from_the_post_to_the_sse_write() -> Result<()> {
             .send()
             .await?;
         ensure!(answer.status() == 202, "{}", answer.status());
-        ledger.acknowledged(delivery.guid.as_str());
+        ledger.record_acknowledged(delivery.guid.as_str());
         settle(&ledger, &[reader.name()]).await?;
         let dir = system.cluster().dir().to_owned();
         let lines = async |what: &str| {

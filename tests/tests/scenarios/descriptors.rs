@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context, Result, bail, ensure};
 use reqwest::Url;
 use testkit::{
-    cluster::{Node, System},
+    cluster::{System, SystemNode},
     mcp_client::McpClient,
 };
 use tests::{Reader, ReaderKind, both_with, log_lines, settle, until};
@@ -81,7 +81,7 @@ async fn idle(edge: &Url) -> Result<Vec<TcpStream>> {
 }
 
 async fn metrics(system: &System) -> Result<String> {
-    let url = system.admin(Node::Edge(0))?.join("/metrics")?;
+    let url = system.admin(SystemNode::Edge(0))?.join("/metrics")?;
     Ok(reqwest::get(url).await?.text().await?)
 }
 
@@ -93,7 +93,7 @@ async fn ping(edge: &Url) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edge_with_few_descriptors_sends_streams_away_before_it_has_none() -> Result<()> {
-    let few = |plan: testkit::cluster::Plan| plan.with_descriptors(LIMIT);
+    let few = |plan: testkit::cluster::ClusterPlan| plan.with_descriptors(LIMIT);
     both_with(few, async |system| {
         let edge = system.edges()[0].clone();
         let mut github = Github::of(system, 52);

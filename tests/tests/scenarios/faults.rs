@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use testkit::cluster::{Applied, Kind, Node, System};
+use testkit::cluster::{FaultOutcome, System, SystemKind, SystemNode};
 use tests::{Reader, ReaderKind, both, settle, until};
 
 use crate::sending::Github;
@@ -23,19 +23,19 @@ async fn readers(system: &System, github: &Github) -> Result<Vec<Reader>> {
 }
 
 /// Kills a node during a stream of events, restarts it, and balances the ledger.
-async fn survives(system: &mut System, node: Node, seed: u64) -> Result<()> {
+async fn survives(system: &mut System, node: SystemNode, seed: u64) -> Result<()> {
     let mut github = Github::of(system, seed);
     let readers = readers(system, &github).await?;
     github.events(20).await?;
     // The kill follows an acknowledged event immediately.
-    if system.kill(node)? != Applied::Done {
+    if system.kill(node)? != FaultOutcome::Done {
         return Ok(());
     }
     let sending = tokio::spawn(async move {
         github.events(20).await?;
         anyhow::Ok(github)
     });
-    ensure!(system.restart(node).await? == Applied::Done);
+    ensure!(system.restart(node).await? == FaultOutcome::Done);
     let mut github = sending.await??;
     github.events(20).await?;
     let names: Vec<_> = readers.iter().map(Reader::name).collect();
@@ -44,28 +44,28 @@ async fn survives(system: &mut System, node: Node, seed: u64) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edge_is_killed_and_its_clients_miss_nothing() -> Result<()> {
-    both(async |system| survives(system, Node::Edge(0), 11).await).await
+    both(async |system| survives(system, SystemNode::Edge(0), 11).await).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ingest_is_killed_right_after_its_202_and_nothing_is_lost() -> Result<()> {
-    both(async |system| survives(system, Node::Ingest(0), 12).await).await
+    both(async |system| survives(system, SystemNode::Ingest(0), 12).await).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nats_is_killed_and_nothing_acknowledged_is_lost() -> Result<()> {
-    both(async |system| survives(system, Node::Nats, 13).await).await
+    both(async |system| survives(system, SystemNode::Nats, 13).await).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_is_killed_and_sessions_and_streams_go_on() -> Result<()> {
-    both(async |system| survives(system, Node::Redis, 14).await).await
+    both(async |system| survives(system, SystemNode::Redis, 14).await).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_redis_is_away_sessions_get_503_and_live_streams_stay() -> Result<()> {
     both(async |system| {
-        if system.kind() == Kind::Embedded {
+        if system.kind() == SystemKind::Embedded {
             return Ok(());
         }
         let mut github = Github::of(system, 15);
@@ -79,7 +79,7 @@ async fn while_redis_is_away_sessions_get_503_and_live_streams_stay() -> Result<
         let reader = Reader::start("r", kind, &edges[..1], 0, None, &ledger).await?;
         github.events(1).await?;
         settle(&ledger, &["r"]).await?;
-        ensure!(system.kill(Node::Redis)? == Applied::Done);
+        ensure!(system.kill(SystemNode::Redis)? == FaultOutcome::Done);
         let refused = client
             .ping(&edges[1])
             .await
@@ -88,7 +88,7 @@ async fn while_redis_is_away_sessions_get_503_and_live_streams_stay() -> Result<
         github.events(3).await?;
         settle(&ledger, &["r"]).await?;
         ensure!(reader.opens() == 1, "the live stream stayed open");
-        ensure!(system.restart(Node::Redis).await? == Applied::Done);
+        ensure!(system.restart(SystemNode::Redis).await? == FaultOutcome::Done);
         until("the session works again", async || {
             client.ping(&edges[1]).await.is_ok()
         })

@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Result, ensure};
 use testkit::{
-    cluster::{Applied, Kind, Node},
+    cluster::{FaultOutcome, SystemKind, SystemNode},
     fake_github::{FakeGithub, WebhookSender},
-    ledger::Ledger,
+    ledger::DeliveryLedger,
 };
 use tests::{Reader, ReaderKind, both_and_kept_sockets, settle};
 use tokio::{sync::Semaphore, task::JoinSet, time::MissedTickBehavior};
@@ -25,7 +25,7 @@ const HOPS: usize = 100;
 async fn send_at_one_khz(
     ingests: Vec<reqwest::Url>,
     mut fake: FakeGithub,
-    ledger: Arc<Ledger>,
+    ledger: Arc<DeliveryLedger>,
 ) -> Result<()> {
     let room = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut ticks = tokio::time::interval(Duration::from_millis(1));
@@ -37,12 +37,12 @@ async fn send_at_one_khz(
         let permit = Arc::clone(&room).acquire_owned().await?;
         let (sender, ingests, ledger) = (sender.clone(), ingests.clone(), Arc::clone(&ledger));
         sending.spawn(async move {
-            ledger.sending_delivery(&delivery);
+            ledger.record_sending_delivery(&delivery);
             let within = Duration::from_secs(30);
             sender
                 .send_until_accepted(&ingests, &delivery, within)
                 .await?;
-            ledger.acknowledged(delivery.guid.as_str());
+            ledger.record_acknowledged(delivery.guid.as_str());
             drop(permit);
             anyhow::Ok(())
         });
@@ -56,7 +56,7 @@ async fn send_at_one_khz(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sender_at_one_khz_during_a_hundred_reconnects_equals_the_readers_log() -> Result<()> {
     both_and_kept_sockets(async |system| {
-        let ledger = Arc::new(Ledger::new());
+        let ledger = Arc::new(DeliveryLedger::new());
         let edges = system.edges().to_vec();
         let session = ReaderKind::session(&edges[0]).await?;
         let events = Reader::start("e", ReaderKind::Events, &edges, 0, None, &ledger).await?;
@@ -71,10 +71,10 @@ async fn a_sender_at_one_khz_during_a_hundred_reconnects_equals_the_readers_log(
             events.hop().await?;
             session.hop().await?;
             // An edge dies from time to time; embedded, that would end the ingest too.
-            if hop % 40 == 20 && system.kind() == Kind::Cluster {
-                let edge = Node::Edge(hop / 40);
-                ensure!(system.kill(edge)? == Applied::Done);
-                ensure!(system.restart(edge).await? == Applied::Done);
+            if hop % 40 == 20 && system.kind() == SystemKind::Cluster {
+                let edge = SystemNode::Edge(hop / 40);
+                ensure!(system.kill(edge)? == FaultOutcome::Done);
+                ensure!(system.restart(edge).await? == FaultOutcome::Done);
             }
         }
         sending.await??;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use reqwest::{StatusCode, Url};
 use serde_json::json;
 use testkit::{
-    cluster::{Kind, Node, System},
+    cluster::{System, SystemKind, SystemNode},
     mcp_client::{McpClient, ModernClient},
 };
 use tests::{Reader, ReaderKind, both, settle, until};
@@ -126,7 +126,7 @@ async fn clients_that_never_finish_or_never_read_delay_nobody() -> Result<()> {
 
 /// Number of open streams of every kind on an edge.
 pub(crate) async fn open_streams(system: &System) -> Result<u64> {
-    let url = system.admin(Node::Edge(0))?.join("/metrics")?;
+    let url = system.admin(SystemNode::Edge(0))?.join("/metrics")?;
     let text = reqwest::get(url).await?.text().await?;
     let gauges = text
         .lines()
@@ -140,8 +140,8 @@ pub(crate) async fn open_streams(system: &System) -> Result<u64> {
 /// Resident memory of the first edge, in KiB.
 fn resident_kib(system: &mut System) -> Result<u64> {
     let name = match system.kind() {
-        Kind::Embedded => "forgewire".to_owned(),
-        Kind::Cluster => Node::Edge(0).to_string(),
+        SystemKind::Embedded => "forgewire".to_owned(),
+        SystemKind::Cluster => SystemNode::Edge(0).to_string(),
     };
     let pid = system.cluster().process(&name)?.id().context("it runs")?;
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;

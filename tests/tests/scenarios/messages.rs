@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use reqwest::Url;
 use serde_json::{Value, json};
 use testkit::{
-    cluster::{Applied, Kind, Node},
+    cluster::{FaultOutcome, SystemKind, SystemNode},
     mcp_client::{McpClient, ModernClient},
     sse::{self, SseStream},
 };
@@ -104,11 +104,11 @@ async fn a_call_is_cancelled_and_answered_by_other_edges_and_one_that_died_is_an
             .notify(&edges[1], "notifications/cancelled", cancelled)
             .await?;
         while stream.next(SOON).await?.is_some() {}
-        if system.kind() == Kind::Embedded {
+        if system.kind() == SystemKind::Embedded {
             return Ok(());
         }
         let (stream, id) = waiting(&client, &edges[0]).await?;
-        ensure!(system.kill(Node::Edge(0))? == Applied::Done);
+        ensure!(system.kill(SystemNode::Edge(0))? == FaultOutcome::Done);
         drop(stream);
         let mut resumed = sse::resume(&edges[2].join("/mcp")?, client.headers(), &id).await?;
         // After the lease and a period of silence, another edge reports that no answer will follow.
@@ -132,7 +132,7 @@ async fn a_task_is_known_to_every_edge_and_ends_with_the_event_that_it_waited_fo
     both(async |system| {
         let edges = system.edges().to_vec();
         let extension = json!({ "extensions": { "io.modelcontextprotocol/tasks": {} } });
-        let client = ModernClient::declaring(extension);
+        let client = ModernClient::with_capabilities(extension);
         let params = json!({ "name": "wait_for_events", "arguments": {} });
         let made = client.call(&edges[0], "tools/call", params).await?;
         let task = made["taskId"].as_str().context("a task")?.to_owned();

@@ -6,7 +6,7 @@ use anyhow::Result;
 use testkit::{
     cluster::System,
     fake_github::{Delivery, FakeGithub, WebhookSender},
-    ledger::Ledger,
+    ledger::DeliveryLedger,
 };
 
 /// Time for which a delivery is retried until an ingest accepts it.
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Github {
     pub(crate) fake: FakeGithub,
     sender: WebhookSender,
-    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) ledger: Arc<DeliveryLedger>,
     ingests: Vec<reqwest::Url>,
 }
 
@@ -25,19 +25,19 @@ impl Github {
         Self {
             fake: FakeGithub::new(seed, system.secret()),
             sender: WebhookSender::new(),
-            ledger: Arc::new(Ledger::new()),
+            ledger: Arc::new(DeliveryLedger::new()),
             ingests: system.ingests().to_vec(),
         }
     }
 
     /// Sends a delivery until it is acknowledged, starting with the next ingest in turn.
     pub(crate) async fn send(&mut self, delivery: &Delivery) -> Result<()> {
-        self.ledger.sending_delivery(delivery);
+        self.ledger.record_sending_delivery(delivery);
         self.ingests.rotate_left(1);
         self.sender
             .send_until_accepted(&self.ingests, delivery, PATIENCE)
             .await?;
-        self.ledger.acknowledged(delivery.guid.as_str());
+        self.ledger.record_acknowledged(delivery.guid.as_str());
         Ok(())
     }
 

@@ -80,14 +80,14 @@ async fn listeners_on_every_edge_hear_of_a_resource_and_read_it_over_grpc() -> R
             let client = ModernClient::new();
             let wanted = json!({ "resourceSubscriptions": [uri], "toolsListChanged": true });
             let stream = client.listen(edge, wanted).await?;
-            ensure!(stream.honoured()["resourceSubscriptions"] == json!([uri]));
+            ensure!(stream.acknowledged_filter()["resourceSubscriptions"] == json!([uri]));
             listeners.push((client, stream));
         }
         github.send(&delivery).await?;
         for (edge, (client, stream)) in edges.iter().zip(&mut listeners) {
             let heard = stream.next(SOON).await?;
             ensure!(heard.method() == "notifications/resources/updated");
-            ensure!(heard.params()["uri"] == uri.as_str() && stream.is_mine(&heard));
+            ensure!(heard.params()["uri"] == uri.as_str() && stream.has_subscription_id(&heard));
             until("the resource can be read", async || {
                 let read = client.read_resource(edge, &uri).await;
                 let issue = read

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use testkit::{
-    cluster::{Applied, Kind, Node, System},
+    cluster::{FaultOutcome, System, SystemKind, SystemNode},
     mcp_client::ModernClient,
 };
 use tests::{Bridge, both};
@@ -71,12 +71,12 @@ async fn the_stateless_era_listens_and_asks_at_the_same_time() -> Result<()> {
 /// Kills and restarts every edge while events arrive.
 async fn restart_all(system: &mut System) -> Result<()> {
     let edges = match system.kind() {
-        Kind::Embedded => 1,
-        Kind::Cluster => system.edges().len(),
+        SystemKind::Embedded => 1,
+        SystemKind::Cluster => system.edges().len(),
     };
     for edge in 0..edges {
-        ensure!(system.kill(Node::Edge(edge))? == Applied::Done);
-        ensure!(system.restart(Node::Edge(edge)).await? == Applied::Done);
+        ensure!(system.kill(SystemNode::Edge(edge))? == FaultOutcome::Done);
+        ensure!(system.restart(SystemNode::Edge(edge)).await? == FaultOutcome::Done);
     }
     Ok(())
 }
@@ -90,7 +90,7 @@ async fn every_edge_is_killed_and_the_session_misses_nothing() -> Result<()> {
         bridge.initialize("2025-11-25").await?;
         let subscribe = json!({ "name": "subscribe_to_events", "arguments": {} });
         bridge.asks(1, "tools/call", subscribe).await?;
-        ledger.joined("bridge");
+        ledger.record_joined("bridge");
         let sending = tokio::spawn(async move {
             for _ in 0..30 {
                 github.events(2).await?;
@@ -104,7 +104,7 @@ async fn every_edge_is_killed_and_the_session_misses_nothing() -> Result<()> {
             let told = bridge.hears().await?;
             ensure!(told["params"]["logger"] == "github.events", "{told}");
             let id = told["params"]["data"]["id"].as_str().unwrap_or_default();
-            ledger.received("bridge", id);
+            ledger.record_received("bridge", id);
         }
         ledger.balance()?;
         let pong = bridge.asks(2, "ping", json!({})).await?;
@@ -145,7 +145,7 @@ async fn every_edge_is_killed_and_the_subscription_goes_on() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_the_edge_forgot_is_opened_anew_with_its_subscriptions() -> Result<()> {
     let in_memory = ("FORGEWIRE_BACKENDS__SESSIONS", "memory");
-    let system = System::start_with(Kind::Embedded, |plan| {
+    let system = System::start_with(SystemKind::Embedded, |plan| {
         plan.with_env(in_memory.0, in_memory.1)
     });
     let mut system = system.await?;

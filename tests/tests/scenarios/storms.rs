@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use reqwest::{Url, header::HeaderMap};
 use testkit::{
-    cluster::{Applied, Node, System},
+    cluster::{FaultOutcome, System, SystemNode},
     sse::{self, SseStream},
 };
 use tests::both_and_kept_sockets;
@@ -57,7 +57,7 @@ async fn read(stream: &mut SseStream, count: usize) -> Result<Vec<Seen>> {
 }
 
 /// A counter of an edge.
-async fn counter(system: &System, node: Node, name: &str) -> Result<u64> {
+async fn counter(system: &System, node: SystemNode, name: &str) -> Result<u64> {
     let url = system.admin(node)?.join("/metrics")?;
     let metrics = reqwest::get(url).await?.text().await?;
     let line = metrics.lines().find_map(|line| line.strip_prefix(name));
@@ -90,8 +90,8 @@ async fn many_clients_that_come_back_at_once_are_served_by_few_reads_of_the_log(
         let mut all = read(&mut witness, EVENTS).await?;
         drop(witness);
         // The edge's memory is lost with it: all missed events are read from the log.
-        ensure!(system.terminate(Node::Edge(0)).await? == Applied::Done);
-        ensure!(system.restart(Node::Edge(0)).await? == Applied::Done);
+        ensure!(system.terminate(SystemNode::Edge(0)).await? == FaultOutcome::Done);
+        ensure!(system.restart(SystemNode::Edge(0)).await? == FaultOutcome::Done);
 
         let last = all[EVENTS - 1].cursor.clone();
         let mut witness = sse::resume(&url, HeaderMap::new(), &last).await?;
@@ -103,7 +103,7 @@ async fn many_clients_that_come_back_at_once_are_served_by_few_reads_of_the_log(
             ensure!(seen == all[at + 1..], "not the events after event {at}");
         }
 
-        let edge = Node::Edge(0);
+        let edge = SystemNode::Edge(0);
         let reads = counter(system, edge, "forgewire_edge_catch_up_reads_total ").await?;
         let pages = counter(system, edge, "forgewire_edge_catch_up_pages_total ").await?;
         ensure!(reads <= READS, "{reads} reads for {pages} pages");

@@ -33,8 +33,8 @@ use service_kit::{
 use sse_edge::{Authenticator, Config, Deps, Service};
 use store_memory::{InProcessBus, MemoryEventLog, MemorySessionStore};
 use testkit::{
-    mcp_client::{McpClient, Notification},
-    sse::{Frame, SseStream},
+    mcp_client::{McpClient, ServerMessage},
+    sse::{ReceivedFrame, SseStream},
 };
 use tokio::sync::watch;
 
@@ -511,7 +511,7 @@ pub(crate) async fn subscribe(client: &McpClient, node: &Node, repo: &str) -> Va
 }
 
 /// The next message of a session's stream.
-pub(crate) async fn next(stream: &mut SseStream) -> Notification {
+pub(crate) async fn next(stream: &mut SseStream) -> ServerMessage {
     McpClient::next_message(stream, SOON).await.unwrap()
 }
 
@@ -541,7 +541,7 @@ pub(crate) async fn quiet(stream: &mut SseStream) {
 }
 
 /// Reads until the server ends the stream; the data frames that came before.
-pub(crate) async fn ended(stream: &mut SseStream) -> Vec<Frame> {
+pub(crate) async fn ended(stream: &mut SseStream) -> Vec<ReceivedFrame> {
     let mut frames = Vec::new();
     while let Some(frame) = stream.next(SOON).await.expect("the stream ends") {
         if frame.data.as_deref().is_some_and(|data| !data.is_empty()) {

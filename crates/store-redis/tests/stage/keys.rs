@@ -1,11 +1,11 @@
 //! What lies on the server.
 
-use testkit::servers::Redis;
+use testkit::servers::RedisServer;
 
 use crate::stage::say;
 
 /// The keys of the server that match a pattern, with their time to live in milliseconds.
-pub(crate) fn keys(server: &Redis, pattern: &str) -> Vec<(String, i64)> {
+pub(crate) fn keys(server: &RedisServer, pattern: &str) -> Vec<(String, i64)> {
     let answer = say(server, &format!("KEYS {pattern}"));
     let names = answer.lines().map(str::trim);
     let names = names.filter(|line| line.starts_with("forgewire:"));

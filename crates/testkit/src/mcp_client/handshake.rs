@@ -11,7 +11,7 @@ use reqwest::{
 };
 use serde_json::{Value, json};
 
-use super::wire::{self, McpError, Notification, Reply};
+use super::wire::{self, McpError, McpReply, ServerMessage};
 use crate::sse::{self, SseError, SseStream};
 
 /// The newest revision with a handshake.
@@ -87,7 +87,7 @@ impl McpClient {
 
     /// The result of `initialize`.
     #[must_use]
-    pub fn server(&self) -> &Value {
+    pub fn initialize_result(&self) -> &Value {
         &self.initialized
     }
 
@@ -121,7 +121,7 @@ impl McpClient {
         base: &Url,
         method: &str,
         params: Value,
-    ) -> Result<Reply, McpError> {
+    ) -> Result<McpReply, McpError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let message = wire::message(Some(id), method, params);
         self.send(base, &message).await
@@ -131,7 +131,7 @@ impl McpClient {
     ///
     /// # Errors
     /// No answer.
-    pub async fn send(&self, base: &Url, message: &Value) -> Result<Reply, McpError> {
+    pub async fn send(&self, base: &Url, message: &Value) -> Result<McpReply, McpError> {
         wire::call(&self.http, base, self.headers(), message).await
     }
 
@@ -262,7 +262,7 @@ impl McpClient {
     pub async fn next_message(
         stream: &mut SseStream,
         within: Duration,
-    ) -> Result<Notification, SseError> {
+    ) -> Result<ServerMessage, SseError> {
         wire::next_message(stream, within).await
     }
 

@@ -12,7 +12,7 @@ mod wire;
 
 pub use handshake::{HANDSHAKE_VERSION, McpClient};
 pub use modern::{ListenStream, MODERN_VERSION, ModernClient};
-pub use wire::{McpError, Notification, Reply};
+pub use wire::{McpError, McpReply, ServerMessage};
 
 /// Path of the MCP endpoint on every edge.
 pub const MCP_PATH: &str = "/mcp";

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     handshake::members,
-    wire::{self, McpError, Notification, Reply},
+    wire::{self, McpError, McpReply, ServerMessage},
 };
 use crate::sse::{SseError, SseStream};
 
@@ -50,7 +50,7 @@ impl ModernClient {
 
     /// A client that declares these capabilities with every request.
     #[must_use]
-    pub fn declaring(capabilities: Value) -> Self {
+    pub fn with_capabilities(capabilities: Value) -> Self {
         Self {
             capabilities,
             ..Self::new()
@@ -117,7 +117,7 @@ impl ModernClient {
         base: &Url,
         method: &str,
         params: Value,
-    ) -> Result<Reply, McpError> {
+    ) -> Result<McpReply, McpError> {
         let message = self.message(method, params);
         self.send(base, Self::headers(&message), &message).await
     }
@@ -131,7 +131,7 @@ impl ModernClient {
         base: &Url,
         headers: HeaderMap,
         message: &Value,
-    ) -> Result<Reply, McpError> {
+    ) -> Result<McpReply, McpError> {
         wire::call(&self.http, base, headers, message).await
     }
 
@@ -215,7 +215,7 @@ impl ModernClient {
         let mut listening = ListenStream {
             stream,
             id: message["id"].clone(),
-            honoured: Value::Null,
+            acknowledged_filter: Value::Null,
         };
         let within = Duration::from_secs(ACKNOWLEDGE_SECONDS);
         let first = listening.next(within).await.map_err(failed)?;
@@ -227,7 +227,7 @@ impl ModernClient {
                 body,
             });
         }
-        listening.honoured = first.params()["notifications"].clone();
+        listening.acknowledged_filter = first.params()["notifications"].clone();
         Ok(listening)
     }
 }
@@ -237,33 +237,33 @@ impl ModernClient {
 pub struct ListenStream {
     stream: SseStream,
     id: Value,
-    honoured: Value,
+    acknowledged_filter: Value,
 }
 
 impl ListenStream {
     /// The filter that the server acknowledged.
     #[must_use]
-    pub fn honoured(&self) -> &Value {
-        &self.honoured
+    pub fn acknowledged_filter(&self) -> &Value {
+        &self.acknowledged_filter
     }
 
     /// The next message: a notification, or the final result when the server ends gracefully.
     ///
     /// # Errors
     /// No message arrived within `within`, or the stream ended.
-    pub async fn next(&mut self, within: Duration) -> Result<Notification, SseError> {
+    pub async fn next(&mut self, within: Duration) -> Result<ServerMessage, SseError> {
         wire::next_message(&mut self.stream, within).await
     }
 
     /// Whether the message is the graceful end: the JSON-RPC result of the listen request.
     #[must_use]
-    pub fn is_end(&self, message: &Notification) -> bool {
+    pub fn is_end(&self, message: &ServerMessage) -> bool {
         message.message.get("result").is_some() && message.message["id"] == self.id
     }
 
     /// Whether the message carries this stream's subscription id, as every message on it must.
     #[must_use]
-    pub fn is_mine(&self, message: &Notification) -> bool {
+    pub fn has_subscription_id(&self, message: &ServerMessage) -> bool {
         let message = &message.message;
         let place = if message.get("result").is_some() {
             "result"

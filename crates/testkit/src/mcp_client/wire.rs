@@ -104,14 +104,14 @@ impl McpError {
 
 /// A JSON-RPC message from the server, with the id of its frame.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Notification {
+pub struct ServerMessage {
     /// The SSE id: the position to resume after this message.
     pub id: Option<String>,
     /// The whole message.
     pub message: Value,
 }
 
-impl Notification {
+impl ServerMessage {
     /// `method`, empty for a response.
     #[must_use]
     pub fn method(&self) -> &str {
@@ -127,7 +127,7 @@ impl Notification {
 
 /// An answer as it was received.
 #[derive(Debug, Clone)]
-pub struct Reply {
+pub struct McpReply {
     /// HTTP status.
     pub status: u16,
     /// HTTP headers.
@@ -135,12 +135,12 @@ pub struct Reply {
     /// The JSON-RPC response, or the body if it is something else; null if it was empty.
     pub body: Value,
     /// The messages before the response on the same stream.
-    pub before: Vec<Notification>,
+    pub before: Vec<ServerMessage>,
     /// Whether the answer was an event stream.
     pub streamed: bool,
 }
 
-impl Reply {
+impl McpReply {
     /// The result.
     ///
     /// # Errors
@@ -192,7 +192,7 @@ pub(super) async fn call(
     base: &Url,
     headers: HeaderMap,
     message: &Value,
-) -> Result<Reply, McpError> {
+) -> Result<McpReply, McpError> {
     let within = Duration::from_secs(CALL_SECONDS);
     let method = message["method"].as_str().unwrap_or("response").to_owned();
     let exchange = async {
@@ -233,7 +233,7 @@ pub(super) async fn post(
     })
 }
 
-async fn read_json(response: Response, method: &str) -> Result<Reply, McpError> {
+async fn read_json(response: Response, method: &str) -> Result<McpReply, McpError> {
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let url = response.url().clone();
     let text = response
@@ -248,7 +248,7 @@ async fn read_json(response: Response, method: &str) -> Result<Reply, McpError> 
         "" => Value::Null,
         text => serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)),
     };
-    Ok(Reply {
+    Ok(McpReply {
         status,
         headers,
         body,
@@ -257,7 +257,7 @@ async fn read_json(response: Response, method: &str) -> Result<Reply, McpError> 
     })
 }
 
-async fn read_stream(response: Response, method: &str, id: &Value) -> Result<Reply, McpError> {
+async fn read_stream(response: Response, method: &str, id: &Value) -> Result<McpReply, McpError> {
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let failed = |source| McpError::stream(method, source);
     let mut stream = SseStream::from_response(response).await.map_err(failed)?;
@@ -272,7 +272,7 @@ async fn read_stream(response: Response, method: &str, id: &Value) -> Result<Rep
             continue; // a priming event
         };
         if message.get("method").is_none() && message["id"] == *id {
-            return Ok(Reply {
+            return Ok(McpReply {
                 status,
                 headers,
                 body: message,
@@ -280,7 +280,7 @@ async fn read_stream(response: Response, method: &str, id: &Value) -> Result<Rep
                 streamed: true,
             });
         }
-        before.push(Notification {
+        before.push(ServerMessage {
             id: frame.id,
             message,
         });
@@ -291,13 +291,13 @@ async fn read_stream(response: Response, method: &str, id: &Value) -> Result<Rep
 pub(super) async fn next_message(
     stream: &mut SseStream,
     within: Duration,
-) -> Result<Notification, SseError> {
+) -> Result<ServerMessage, SseError> {
     let deadline = tokio::time::Instant::now() + within;
     loop {
         let left = deadline.saturating_duration_since(tokio::time::Instant::now());
         let frame = stream.next_event(left).await?;
         if let Some(message) = frame.json() {
-            return Ok(Notification {
+            return Ok(ServerMessage {
                 id: frame.id,
                 message,
             });

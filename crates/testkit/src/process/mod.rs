@@ -44,7 +44,7 @@ const SHOWN_LINES: usize = 25;
 
 /// The description of a process to run.
 #[derive(Debug, Clone)]
-pub struct Recipe {
+pub struct ProcessCommand {
     /// Its name, for messages and log files.
     pub name: String,
     /// The program: a path, or a name that is looked up in `PATH`.
@@ -64,7 +64,7 @@ pub struct Recipe {
 /// A process that was started, and may have ended since. Killed when dropped.
 #[derive(Debug)]
 pub struct Process {
-    recipe: Recipe,
+    command: ProcessCommand,
     running: Option<Running>,
     out: PathBuf,
     err: PathBuf,
@@ -83,13 +83,13 @@ impl Process {
     ///
     /// # Errors
     /// The program does not exist or cannot run, or a log file cannot be written.
-    pub fn start(recipe: Recipe) -> Result<Self> {
-        fs::create_dir_all(&recipe.logs)
-            .with_context(|| format!("cannot make the folder {}", recipe.logs.display()))?;
-        let out = recipe.logs.join(format!("{}.out.log", recipe.name));
-        let err = recipe.logs.join(format!("{}.err.log", recipe.name));
+    pub fn start(command: ProcessCommand) -> Result<Self> {
+        fs::create_dir_all(&command.logs)
+            .with_context(|| format!("cannot make the folder {}", command.logs.display()))?;
+        let out = command.logs.join(format!("{}.out.log", command.name));
+        let err = command.logs.join(format!("{}.err.log", command.name));
         let mut process = Self {
-            recipe,
+            command,
             running: None,
             out,
             err,
@@ -105,10 +105,10 @@ impl Process {
             .metadata()
             .context("cannot read the size of a log")?
             .len();
-        let recipe = &self.recipe;
-        let mut command = Command::new(&recipe.program);
+        let process_command = &self.command;
+        let mut command = Command::new(&process_command.program);
         command
-            .args(&recipe.args)
+            .args(&process_command.args)
             .env_clear()
             .stdin(Stdio::null())
             .stdout(out)
@@ -118,15 +118,15 @@ impl Process {
                 .iter()
                 .filter_map(|name| Some((name, std::env::var_os(name)?))),
         );
-        command.envs(&recipe.env);
-        if recipe.own_group {
+        command.envs(&process_command.env);
+        if process_command.own_group {
             command.process_group(0);
         }
         let what = || {
             format!(
                 "cannot start {} ({})",
-                recipe.name,
-                recipe.program.display()
+                process_command.name,
+                process_command.program.display()
             )
         };
         let mut child = command.spawn().with_context(what)?;
@@ -153,7 +153,7 @@ impl Process {
     /// Name of the process.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.recipe.name
+        &self.command.name
     }
 
     /// Its process id; `None` if it is not running.
@@ -164,12 +164,12 @@ impl Process {
 
     /// Whether it is running.
     pub fn is_running(&mut self) -> bool {
-        matches!(self.exited(), Ok(None)) && self.running.is_some()
+        matches!(self.poll_exit(), Ok(None)) && self.running.is_some()
     }
 
     /// The exit status, if the process has ended since the last check; `None` if it is running or
     /// if its end was already reported.
-    fn exited(&mut self) -> Result<Option<ExitStatus>> {
+    fn poll_exit(&mut self) -> Result<Option<ExitStatus>> {
         let Some(running) = &mut self.running else {
             return Ok(None);
         };
@@ -178,13 +178,13 @@ impl Process {
             .try_wait()
             .context("cannot read the status of a process")?;
         if status.is_some() {
-            self.call_off_watchdog();
+            self.end_watchdog();
         }
         Ok(status)
     }
 
     /// Called once the child has ended: its process id may be reused by another process.
-    fn call_off_watchdog(&mut self) {
+    fn end_watchdog(&mut self) {
         if let Some(mut running) = self.running.take() {
             // Both fail only if the watchdog has already ended, which is the goal.
             let _ = running.watchdog.kill();
@@ -204,11 +204,11 @@ impl Process {
     ) -> Result<T> {
         let started = Instant::now();
         loop {
-            let exited = self.exited()?;
+            let exited = self.poll_exit()?;
             if let Some(found) = ready(self).await {
                 return Ok(found);
             }
-            let name = &self.recipe.name;
+            let name = &self.command.name;
             if let Some(status) = exited {
                 bail!(
                     "{name} ended ({status}) before {what}\n{}",
@@ -245,7 +245,7 @@ impl Process {
     /// # Errors
     /// It is not running.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        let name = &self.recipe.name;
+        let name = &self.command.name;
         let pid = self
             .id()
             .and_then(|id| i32::try_from(id).ok())
@@ -266,7 +266,7 @@ impl Process {
                 .wait()
                 .context("cannot wait for a killed process")?;
         }
-        self.call_off_watchdog();
+        self.end_watchdog();
         Ok(())
     }
 
@@ -288,16 +288,16 @@ impl Process {
         ensure!(
             self.running.is_some(),
             "{} is not running",
-            self.recipe.name
+            self.command.name
         );
         let started = Instant::now();
         loop {
-            if let Some(status) = self.exited()? {
+            if let Some(status) = self.poll_exit()? {
                 return Ok(status);
             }
             if started.elapsed() > within {
                 self.kill()?;
-                let name = &self.recipe.name;
+                let name = &self.command.name;
                 bail!(
                     "{name} had to be killed {within:?} after SIGTERM\n{}",
                     self.last_lines()
@@ -307,7 +307,7 @@ impl Process {
         }
     }
 
-    /// Kills the process if it is running, and starts it with the same recipe. Does not wait for
+    /// Kills the process if it is running, and starts it with the same command. Does not wait for
     /// readiness.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use super::*;
 const SOON: Duration = Duration::from_secs(10);
 
 fn shell(folder: &Path, script: &str) -> Process {
-    Process::start(Recipe {
+    Process::start(ProcessCommand {
         name: "shell".to_owned(),
         program: "sh".into(),
         args: vec!["-c".to_owned(), script.to_owned()],

@@ -4,14 +4,14 @@
 //! Everything here blocks (a start takes a few hundredths of a second, up to [`START_DEADLINE`])
 //! and needs no runtime, so that a server can outlive the runtime of one test.
 
-mod guarded;
 mod nats_server;
 mod redis;
+mod server_process;
 
 use std::{path::PathBuf, time::Duration};
 
 pub use nats_server::NatsServer;
-pub use redis::Redis;
+pub use redis::RedisServer;
 
 /// Time allowed for a server to start answering.
 pub const START_DEADLINE: Duration = Duration::from_secs(10);

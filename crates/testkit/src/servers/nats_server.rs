@@ -4,17 +4,17 @@ use std::{fs, io, net::TcpStream, path::Path};
 
 use super::{
     ServerError,
-    guarded::{Guarded, Recipe, ask},
+    server_process::{ServerProcess, ServerProgram, ask},
 };
 
-const RECIPE: Recipe = Recipe {
-    program: "nats-server",
+const PROGRAM: ServerProgram = ServerProgram {
+    name: "nats-server",
     prepare,
     answers,
 };
 
 /// A NATS server with JetStream on a free port of 127.0.0.1; killed and removed when dropped.
-pub struct NatsServer(Guarded);
+pub struct NatsServer(ServerProcess);
 
 impl NatsServer {
     /// Starts the server and waits until it answers.
@@ -22,7 +22,7 @@ impl NatsServer {
     /// # Errors
     /// The program is not installed, or does not answer within [`super::START_DEADLINE`].
     pub fn start() -> Result<Self, ServerError> {
-        Guarded::start(&RECIPE).map(Self)
+        ServerProcess::start(&PROGRAM).map(Self)
     }
 
     /// URL for clients: `nats://127.0.0.1:<port>`, the same across restarts.

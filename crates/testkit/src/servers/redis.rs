@@ -4,25 +4,25 @@ use std::{io, net::TcpStream, path::Path};
 
 use super::{
     ServerError,
-    guarded::{Guarded, Recipe, ask},
+    server_process::{ServerProcess, ServerProgram, ask},
 };
 
-const RECIPE: Recipe = Recipe {
-    program: "redis-server",
+const PROGRAM: ServerProgram = ServerProgram {
+    name: "redis-server",
     prepare,
     answers,
 };
 
 /// A Redis server on a free port of 127.0.0.1; killed and removed when dropped.
-pub struct Redis(Guarded);
+pub struct RedisServer(ServerProcess);
 
-impl Redis {
+impl RedisServer {
     /// Starts the server and waits until it answers.
     ///
     /// # Errors
     /// The program is not installed, or does not answer within [`super::START_DEADLINE`].
     pub fn start() -> Result<Self, ServerError> {
-        Guarded::start(&RECIPE).map(Self)
+        ServerProcess::start(&PROGRAM).map(Self)
     }
 
     /// URL for clients: `redis://127.0.0.1:<port>`, the same across restarts.
@@ -94,14 +94,14 @@ fn answers(connection: TcpStream, _folder: &Path, pid: u32) -> io::Result<bool> 
 mod tests {
     use super::*;
 
-    fn say(server: &Redis, command: &str) -> String {
+    fn say(server: &RedisServer, command: &str) -> String {
         let connection = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
         ask(connection, format!("{command}\r\n").as_bytes()).unwrap()
     }
 
     #[test]
     fn keeps_its_data_over_a_kill() {
-        let mut server = Redis::start().unwrap();
+        let mut server = RedisServer::start().unwrap();
         assert_eq!(say(&server, "SET key value"), "+OK\r\n");
         server.kill();
         assert!(TcpStream::connect(("127.0.0.1", server.port())).is_err());

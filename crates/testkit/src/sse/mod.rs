@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::{Response, Url, header::HeaderMap};
 use tokio::time::timeout;
 
-pub use parser::{BlockTooLong, Frame, SseParser};
+pub use parser::{BlockTooLong, ReceivedFrame, SseParser};
 
 /// Time allowed for a server to answer a request for a stream with its headers.
 const OPEN_SECONDS: u64 = 10;
@@ -157,7 +157,7 @@ impl SseStream {
     /// # Errors
     /// No frame arrived within `within`, or the connection broke. Reading can continue after a
     /// missed deadline: nothing is lost.
-    pub async fn next(&mut self, within: Duration) -> Result<Option<Frame>, SseError> {
+    pub async fn next(&mut self, within: Duration) -> Result<Option<ReceivedFrame>, SseError> {
         match timeout(within, self.read_frame()).await {
             Ok(frame) => frame,
             Err(_) => Err(self.late("frame", within)),
@@ -168,7 +168,7 @@ impl SseStream {
     ///
     /// # Errors
     /// As [`SseStream::next`]; also if the server ends the stream first.
-    pub async fn next_event(&mut self, within: Duration) -> Result<Frame, SseError> {
+    pub async fn next_event(&mut self, within: Duration) -> Result<ReceivedFrame, SseError> {
         let reading = async {
             loop {
                 match self.read_frame().await? {
@@ -216,7 +216,7 @@ impl SseStream {
     }
 
     /// Safe to cancel between two polls: bytes enter the parser as they are read.
-    async fn read_frame(&mut self) -> Result<Option<Frame>, SseError> {
+    async fn read_frame(&mut self) -> Result<Option<ReceivedFrame>, SseError> {
         loop {
             if let Some(frame) = self.parser.next_frame() {
                 if let Some(id) = &frame.id {

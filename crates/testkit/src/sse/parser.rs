@@ -8,7 +8,7 @@ const MAX_BLOCK_BYTES: usize = 16 * 1024 * 1024;
 
 /// One block of the stream: the lines between two blank lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Frame {
+pub struct ReceivedFrame {
     /// `id:`; an empty one resets the last id. Ids with a NUL are ignored, as the standard
     /// requires.
     pub id: Option<String>,
@@ -23,7 +23,7 @@ pub struct Frame {
     pub comments: Vec<String>,
 }
 
-impl Frame {
+impl ReceivedFrame {
     /// Whether it carries nothing but comments: a heartbeat.
     #[must_use]
     pub fn is_comment(&self) -> bool {
@@ -51,9 +51,9 @@ pub struct SseParser {
     after_cr: bool,
     past_start: bool,
     block_bytes: usize,
-    frame: Frame,
+    frame: ReceivedFrame,
     has_lines: bool,
-    ready: VecDeque<Frame>,
+    ready: VecDeque<ReceivedFrame>,
 }
 
 impl SseParser {
@@ -88,7 +88,7 @@ impl SseParser {
     }
 
     /// The next whole frame.
-    pub fn next_frame(&mut self) -> Option<Frame> {
+    pub fn next_frame(&mut self) -> Option<ReceivedFrame> {
         self.ready.pop_front()
     }
 
@@ -145,7 +145,7 @@ mod tests {
 
     use super::*;
 
-    fn parse(chunks: &[&[u8]]) -> Vec<Frame> {
+    fn parse(chunks: &[&[u8]]) -> Vec<ReceivedFrame> {
         let mut parser = SseParser::new();
         for chunk in chunks {
             parser.push(chunk).unwrap();
@@ -164,17 +164,17 @@ mod tests {
         assert_eq!(frames[1].data.as_deref(), Some("a\n b"));
         assert_eq!(frames[1].event.as_deref(), Some("note"));
         assert_eq!(frames[1].retry, Some(Duration::from_millis(1500)));
-        let priming = Frame {
+        let priming = ReceivedFrame {
             id: Some("8".into()),
             data: Some(String::new()),
-            ..Frame::default()
+            ..ReceivedFrame::default()
         };
         assert_eq!(frames[2], priming);
         assert_eq!(
             frames[3],
-            Frame {
+            ReceivedFrame {
                 data: Some(String::new()),
-                ..Frame::default()
+                ..ReceivedFrame::default()
             }
         );
     }

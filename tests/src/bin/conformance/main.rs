@@ -10,7 +10,7 @@ use std::{env, fs, path::Path, process::ExitCode};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use testkit::cluster::{Kind, System, workspace};
+use testkit::cluster::{System, SystemKind, workspace};
 
 use suite::{SUITES, Suite};
 use verdict::Outcome;
@@ -32,7 +32,7 @@ struct Arguments {
 
 /// The outcomes of one suite on one topology.
 struct Section {
-    kind: Kind,
+    kind: SystemKind,
     suite: &'static Suite,
     outcomes: Vec<Outcome>,
 }
@@ -63,7 +63,7 @@ async fn run(arguments: &Arguments) -> Result<Vec<Section>> {
         fs::remove_dir_all(&results).with_context(|| format!("clearing {}", results.display()))?;
     }
     let mut sections = Vec::new();
-    for kind in Kind::ALL {
+    for kind in SystemKind::ALL {
         if kind.to_string().contains(&arguments.topology) {
             sections.extend(on(kind, &arguments.suite, &results.join(kind.to_string())).await?);
         }
@@ -78,7 +78,7 @@ async fn run(arguments: &Arguments) -> Result<Vec<Section>> {
 }
 
 /// Runs all chosen suites against one system.
-async fn on(kind: Kind, chosen: &str, results: &Path) -> Result<Vec<Section>> {
+async fn on(kind: SystemKind, chosen: &str, results: &Path) -> Result<Vec<Section>> {
     let system = System::start_with(kind, |mut plan| {
         plan.dir = Some(results.join("system"));
         plan
@@ -122,11 +122,11 @@ impl Section {
 /// The report: every failure, listed once.
 fn report(sections: &[Section]) -> String {
     let mut report = String::new();
-    let mut told: Vec<(&str, Kind, String)> = Vec::new();
+    let mut told: Vec<(&str, SystemKind, String)> = Vec::new();
     for section in sections {
         report += &section.headline();
         let failures: String = section.failing().map(ToString::to_string).collect();
-        let same = |(suite, _, text): &&(&str, Kind, String)| {
+        let same = |(suite, _, text): &&(&str, SystemKind, String)| {
             *suite == section.suite.name && *text == failures && !failures.is_empty()
         };
         match told.iter().find(same) {

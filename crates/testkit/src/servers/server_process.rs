@@ -35,9 +35,9 @@ const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 const LOG_TAIL_BYTES: usize = 2000;
 
 /// The description of one kind of server.
-pub(super) struct Recipe {
+pub(super) struct ServerProgram {
     /// The program's name.
-    pub(super) program: &'static str,
+    pub(super) name: &'static str,
     /// Writes the files that the server needs into its folder and gives the server's arguments.
     pub(super) prepare: fn(folder: &Path, port: u16) -> io::Result<Vec<String>>,
     /// Whether the server with this folder and process id answers on the connection.
@@ -45,8 +45,8 @@ pub(super) struct Recipe {
 }
 
 /// A server with its folder and port.
-pub(super) struct Guarded {
-    recipe: &'static Recipe,
+pub(super) struct ServerProcess {
+    program: &'static ServerProgram,
     folder: TempDir,
     port: u16,
     running: Option<Running>,
@@ -57,15 +57,15 @@ struct Running {
     server_pid: u32,
 }
 
-impl Guarded {
+impl ServerProcess {
     /// Starts a server on a free port of 127.0.0.1.
-    pub(super) fn start(recipe: &'static Recipe) -> Result<Self, ServerError> {
+    pub(super) fn start(program: &'static ServerProgram) -> Result<Self, ServerError> {
         let folder = tempfile::Builder::new()
             .prefix("forgewire-server-")
             .tempdir()
             .map_err(system("make a folder for the server"))?;
         let mut server = Self {
-            recipe,
+            program,
             folder,
             port: 0,
             running: None,
@@ -144,11 +144,11 @@ impl Guarded {
     }
 
     fn launch(&mut self) -> Result<(), ServerError> {
-        let program = self.recipe.program;
+        let program = self.program.name;
         if !installed(program) {
             return Err(ServerError::NotInstalled { program });
         }
-        let arguments = (self.recipe.prepare)(self.folder.path(), self.port)
+        let arguments = (self.program.prepare)(self.folder.path(), self.port)
             .map_err(system("write the server's configuration"))?;
         let log = File::create(self.log_path()).map_err(system("make the server's log"))?;
         let mut guard = Command::new("sh")
@@ -176,7 +176,7 @@ impl Guarded {
                     .and_then(|()| connection.set_write_timeout(Some(PROBE_TIMEOUT)));
                 timeouts.map_err(system("set a timeout"))?;
                 if matches!(
-                    (self.recipe.answers)(connection, self.folder.path(), pid),
+                    (self.program.answers)(connection, self.folder.path(), pid),
                     Ok(true)
                 ) {
                     return Ok(());
@@ -187,7 +187,7 @@ impl Guarded {
         self.kill();
         let log = log_tail(&self.log_path());
         Err(ServerError::Silent {
-            program: self.recipe.program,
+            program: self.program.name,
             log,
         })
     }
@@ -197,7 +197,7 @@ impl Guarded {
     }
 }
 
-impl Drop for Guarded {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         self.kill();
     }
