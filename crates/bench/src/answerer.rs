@@ -17,18 +17,18 @@ use hyper_util::{
 };
 use tokio::net::TcpListener;
 
-use crate::{floor::Listening, receiver::say};
+use crate::{floor::HelperPort, receiver::print_json};
 
 /// Arguments of a bare server.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct AnswererArgs {
     /// Length of each answer.
     #[arg(long)]
     body_bytes: usize,
 }
 
 /// Runs until stdin ends.
-pub(crate) fn run(args: &Args) -> Result<()> {
+pub(crate) fn run(args: &AnswererArgs) -> Result<()> {
     let body = Bytes::from(format!("\"{}\"", "x".repeat(args.body_bytes.max(2) - 2)));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Ipv4Addr::LOCALHOST,
         0,
     ))))?;
-    say(&Listening {
+    print_json(&HelperPort {
         port: listening.local_addr()?.port(),
     })?;
     runtime.spawn(serve(listening, body));

@@ -54,7 +54,7 @@ struct Caller {
 
 /// The result of one load.
 #[derive(Debug)]
-pub(crate) struct Called {
+pub(crate) struct CallLoadResult {
     /// Calls that received the expected answer.
     pub(crate) answered: u64,
     /// From the first call's set time to the last answer.
@@ -103,7 +103,7 @@ impl Callers {
     }
 
     /// Calls as fast as answers arrive.
-    pub(crate) fn flat_out(&mut self, lasting: Duration) -> Result<Called> {
+    pub(crate) fn flat_out(&mut self, lasting: Duration) -> Result<CallLoadResult> {
         let end = now_nanos() + u64::try_from(lasting.as_nanos())?;
         self.run(|_| {
             let now = now_nanos();
@@ -112,14 +112,18 @@ impl Callers {
     }
 
     /// Calls at a fixed pace.
-    pub(crate) fn paced(&mut self, interval_nanos: u64, lasting: Duration) -> Result<Called> {
+    pub(crate) fn paced(
+        &mut self,
+        interval_nanos: u64,
+        lasting: Duration,
+    ) -> Result<CallLoadResult> {
         let start = now_nanos() + 1_000_000;
         let count = u64::try_from(lasting.as_nanos())? / interval_nanos;
         self.run(|number| (number < count).then_some(start + number * interval_nanos))
     }
 
     /// `moment` gives the set time of each call, by number from 0, or ends the load.
-    fn run(&mut self, moment: impl Fn(u64) -> Option<u64>) -> Result<Called> {
+    fn run(&mut self, moment: impl Fn(u64) -> Option<u64>) -> Result<CallLoadResult> {
         let mut latency = Histogram::new_with_max(MAX_MICROS, 3)?;
         let (started, mut number) = (now_nanos(), 0);
         let mut next = moment(0);
@@ -139,7 +143,7 @@ impl Callers {
             let until = next.filter(|_| !self.free.is_empty());
             self.wait(until, &mut latency)?;
         }
-        Ok(Called {
+        Ok(CallLoadResult {
             answered: latency.len(),
             seconds: Duration::from_nanos(now_nanos() - started).as_secs_f64(),
             latency,

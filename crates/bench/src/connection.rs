@@ -13,7 +13,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The answer to a request.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct HttpAnswer {
     pub(crate) status: u16,
     /// `Mcp-Session-Id`.
     pub(crate) session: Option<String>,
@@ -21,11 +21,11 @@ pub(crate) struct Answer {
 }
 
 /// A reusable connection.
-pub(crate) struct Connection {
+pub(crate) struct HttpConnection {
     reader: BufReader<TcpStream>,
 }
 
-impl Connection {
+impl HttpConnection {
     /// Connects; only to this machine.
     pub(crate) fn open(address: SocketAddr) -> Result<Self> {
         ensure!(
@@ -42,7 +42,7 @@ impl Connection {
     }
 
     /// Sends a request and reads the whole answer, which must state its length.
-    pub(crate) fn call(&mut self, request: &[u8]) -> Result<Answer> {
+    pub(crate) fn call(&mut self, request: &[u8]) -> Result<HttpAnswer> {
         self.send(request)?;
         let line = self.line()?;
         let status = line
@@ -67,7 +67,7 @@ impl Connection {
         }
         let mut body = vec![0; length];
         self.reader.read_exact(&mut body)?;
-        Ok(Answer {
+        Ok(HttpAnswer {
             status,
             session,
             body,

@@ -15,7 +15,7 @@ use socket2::{Domain, Socket, Type};
 use crate::{
     clock::{now_nanos, sleep_until},
     frames::{stamp, with_stamp},
-    receiver::say,
+    receiver::print_json,
     repositories::Repositories,
 };
 
@@ -31,7 +31,7 @@ const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
 
 /// Arguments of a floor.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct FloorArgs {
     /// Number of streams it waits for.
     #[arg(long)]
     streams: usize,
@@ -39,14 +39,14 @@ pub(crate) struct Args {
 
 /// The first line that it prints.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Listening {
+pub(crate) struct HelperPort {
     /// Its port on 127.0.0.1.
     pub(crate) port: u16,
 }
 
 /// A load to send; one JSON line on stdin.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Send {
+pub(crate) struct FloorLoad {
     /// Number of events sent to every stream.
     pub(crate) rounds: u64,
     /// Interval between events; 0 sends flat out, and then waits for full sockets.
@@ -60,7 +60,7 @@ pub(crate) struct Send {
 
 /// The result of one load.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Sent {
+pub(crate) struct FloorResult {
     /// Complete frames.
     pub(crate) frames: u64,
     /// Frames that a full socket refused, or accepted only in part.
@@ -71,9 +71,9 @@ pub(crate) struct Sent {
 type Open = (TcpStream, u64);
 
 /// Runs until stdin ends.
-pub(crate) fn run(args: &Args) -> Result<()> {
+pub(crate) fn run(args: &FloorArgs) -> Result<()> {
     let listener = listen().context("binding the floor")?;
-    say(&Listening {
+    print_json(&HelperPort {
         port: listener.local_addr()?.port(),
     })?;
     let mut sockets = Vec::with_capacity(args.streams);
@@ -82,8 +82,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         sockets.push(open(socket)?);
     }
     for line in std::io::stdin().lock().lines() {
-        let send: Send = serde_json::from_str(&line?)?;
-        say(&rounds(&mut sockets, &send)?)?;
+        let send: FloorLoad = serde_json::from_str(&line?)?;
+        print_json(&rounds(&mut sockets, &send)?)?;
     }
     Ok(())
 }
@@ -108,11 +108,11 @@ fn open(mut socket: TcpStream) -> Result<Open> {
     }
     socket.write_all(HEAD)?;
     socket.set_nonblocking(true)?;
-    Ok((socket, asked_for(&request)))
+    Ok((socket, requested_repository(&request)))
 }
 
 /// The number at the end of the repository's name; 0 if the request names none.
-fn asked_for(request: &[u8]) -> u64 {
+fn requested_repository(request: &[u8]) -> u64 {
     let text = String::from_utf8_lossy(request);
     let path = text.split(' ').nth(1).unwrap_or_default();
     let number = path.rsplit_once("&repo=").and_then(|(_, name)| {
@@ -122,8 +122,8 @@ fn asked_for(request: &[u8]) -> u64 {
     number.unwrap_or(0)
 }
 
-fn rounds(streams: &mut [Open], send: &Send) -> Result<Sent> {
-    let mut sent = Sent {
+fn rounds(streams: &mut [Open], send: &FloorLoad) -> Result<FloorResult> {
+    let mut sent = FloorResult {
         frames: 0,
         refused: 0,
     };
@@ -174,7 +174,7 @@ fn chunk(text: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frames::{Arrived, Frames, Stamp};
+    use crate::frames::{Frames, Stamp, StreamItem};
 
     #[test]
     fn what_the_floor_sends_is_what_the_receiver_reads() {
@@ -186,17 +186,18 @@ mod tests {
         let (mut frames, mut arrived) = (Frames::new(), Vec::new());
         frames.feed(HEAD, &mut |one| arrived.push(one)).unwrap();
         frames.feed(&frame, &mut |one| arrived.push(one)).unwrap();
-        let event = Arrived::Event(Stamp {
+        let event = StreamItem::Event(Stamp {
             number: 8,
             intended_nanos: 9,
         });
-        assert_eq!(arrived, [Arrived::Opened, event]);
+        assert_eq!(arrived, [StreamItem::Opened, event]);
         assert_eq!(frame.len(), chunk(&sample).len());
     }
 
     #[test]
     fn a_stream_says_which_repository_it_wants() {
-        let asked = |path: &str| asked_for(format!("GET {path} HTTP/1.1\r\n\r\n").as_bytes());
+        let asked =
+            |path: &str| requested_repository(format!("GET {path} HTTP/1.1\r\n\r\n").as_bytes());
         assert_eq!(asked("/events/stream?owner=forgewire&repo=bench-00042"), 42);
         assert_eq!(asked("/events/stream"), 0);
     }

@@ -44,13 +44,13 @@ pub(crate) fn with_stamp(sample: &str, stamp: &str) -> Result<String> {
 
 /// A unit that was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Arrived {
+pub(crate) enum StreamItem {
     /// The stream is open: its first frame is complete, whatever the first frame of its kind is.
     Opened,
     /// A complete event of the benchmark.
     Event(Stamp),
     /// A notice that a resource has changed; it does not name the event.
-    Told,
+    Update,
     /// An answer to a request, received on this stream, and whether it is a success.
     Answer(bool),
     /// A comment on the open stream.
@@ -67,7 +67,7 @@ enum Kind {
 }
 
 /// The method of a notice that a resource has changed.
-const TOLD: &[u8] = b"\"notifications/resources/updated\"";
+const UPDATED_METHOD: &[u8] = b"\"notifications/resources/updated\"";
 
 /// One stream's parser.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ pub(crate) struct Frames {
 struct Frame {
     kind: Kind,
     /// The unit that the frame contains.
-    said: Option<Arrived>,
+    item: Option<StreamItem>,
     open: bool,
     /// The received lines of one event, if a sample was requested.
     sample: Option<String>,
@@ -93,7 +93,7 @@ impl Frames {
             lines: AnswerLines::new(MAX_LINE_BYTES),
             frame: Frame {
                 kind: Kind::Message,
-                said: None,
+                item: None,
                 open: false,
                 sample: None,
             },
@@ -101,7 +101,11 @@ impl Frames {
     }
 
     /// Takes bytes and reports the units that they complete.
-    pub(crate) fn feed(&mut self, input: &[u8], arrived: &mut impl FnMut(Arrived)) -> Result<()> {
+    pub(crate) fn feed(
+        &mut self,
+        input: &[u8],
+        arrived: &mut impl FnMut(StreamItem),
+    ) -> Result<()> {
         let frame = &mut self.frame;
         self.lines.feed(input, &mut |piece| match piece {
             AnswerPiece::Head { head, read } => check(head, read),
@@ -165,15 +169,15 @@ impl Frame {
         sample.push('\n');
     }
 
-    fn line(&mut self, line: &[u8], arrived: &mut impl FnMut(Arrived)) {
+    fn line(&mut self, line: &[u8], arrived: &mut impl FnMut(StreamItem)) {
         self.add_to_sample(line);
         if line.is_empty() {
             self.kind = Kind::Message;
             if !std::mem::replace(&mut self.open, true) {
-                arrived(Arrived::Opened);
+                arrived(StreamItem::Opened);
             }
-            if let Some(said) = self.said.take() {
-                arrived(said);
+            if let Some(item) = self.item.take() {
+                arrived(item);
             }
         } else if let Some(name) = line.strip_prefix(b"event:") {
             self.kind = match name.trim_ascii() {
@@ -182,28 +186,28 @@ impl Frame {
                 _ => Kind::Other,
             };
         } else if let Some(data) = line.strip_prefix(b"data:") {
-            self.said = match self.kind {
+            self.item = match self.kind {
                 Kind::Other => None,
-                Kind::Event => find_stamp(data).map(Arrived::Event),
+                Kind::Event => find_stamp(data).map(StreamItem::Event),
                 Kind::Message => message(data.trim_ascii()),
             };
         } else if line.first() == Some(&b':') && self.open {
-            arrived(Arrived::Heartbeat);
+            arrived(StreamItem::Heartbeat);
         }
     }
 }
 
 /// The countable content of a JSON-RPC message.
-fn message(json: &[u8]) -> Option<Arrived> {
+fn message(json: &[u8]) -> Option<StreamItem> {
     let has = |text: &[u8]| json.windows(text.len()).any(|here| here == text);
     if let Some(stamp) = find_stamp(json) {
-        Some(Arrived::Event(stamp))
-    } else if has(TOLD) {
-        Some(Arrived::Told)
+        Some(StreamItem::Event(stamp))
+    } else if has(UPDATED_METHOD) {
+        Some(StreamItem::Update)
     } else if json.is_empty() || has(b"\"method\":") {
         None
     } else {
-        Some(Arrived::Answer(
+        Some(StreamItem::Answer(
             has(b"\"result\":") && !has(b"\"isError\":true"),
         ))
     }
@@ -261,15 +265,15 @@ mod tests {
     fn where_reads_are_cut_makes_no_difference() {
         let wire = wire();
         let event = |number| {
-            Arrived::Event(Stamp {
+            StreamItem::Event(Stamp {
                 number,
                 intended_nanos: 7,
             })
         };
         let expected = [
-            Arrived::Opened,
+            StreamItem::Opened,
             event(1),
-            Arrived::Heartbeat,
+            StreamItem::Heartbeat,
             event(2),
             event(3),
         ];
@@ -284,7 +288,7 @@ mod tests {
         }
     }
 
-    fn read(wire: &str) -> Vec<Arrived> {
+    fn read(wire: &str) -> Vec<StreamItem> {
         let (mut frames, mut arrived) = (Frames::new(), Vec::new());
         frames
             .feed(wire.as_bytes(), &mut |one| arrived.push(one))
@@ -303,7 +307,7 @@ mod tests {
         };
         assert_eq!(
             read(&format!("{head}: hi\n\n{event}")),
-            [Arrived::Opened, Arrived::Event(stamp)]
+            [StreamItem::Opened, StreamItem::Event(stamp)]
         );
     }
 
@@ -336,11 +340,11 @@ mod tests {
         assert_eq!(
             read(&wire.concat()),
             [
-                Arrived::Opened,
-                Arrived::Answer(true),
-                Arrived::Answer(false),
-                Arrived::Told,
-                Arrived::Event(stamp)
+                StreamItem::Opened,
+                StreamItem::Answer(true),
+                StreamItem::Answer(false),
+                StreamItem::Update,
+                StreamItem::Event(stamp)
             ]
         );
     }

@@ -17,7 +17,7 @@ use testkit::fake_github::signature;
 
 use crate::{
     clock::{now_nanos, sleep_until},
-    connection::Connection,
+    connection::HttpConnection,
     frames::stamp,
     repositories::{OWNER, Repositories},
 };
@@ -34,7 +34,7 @@ const BODY: &str = "The quick brown fox jumps over the lazy dog. ";
 
 /// The target of deliveries.
 #[derive(Debug, Clone)]
-pub(crate) struct Ingest {
+pub(crate) struct IngestTarget {
     /// Addresses of the ingests, assigned to the senders in turn.
     pub(crate) addresses: Vec<SocketAddr>,
     /// The webhook's secret.
@@ -43,7 +43,7 @@ pub(crate) struct Ingest {
 
 /// The result of one load of deliveries.
 #[derive(Debug)]
-pub(crate) struct Sent {
+pub(crate) struct LoadResult {
     /// Acknowledged deliveries.
     pub(crate) accepted: u64,
     /// From the first send to the last acknowledgement.
@@ -54,7 +54,7 @@ pub(crate) struct Sent {
 }
 
 /// The requests of a load and their targets.
-pub(crate) trait Source: Sync {
+pub(crate) trait LoadSource: Sync {
     /// Addresses of the servers, assigned to the senders in turn.
     fn addresses(&self) -> &[SocketAddr];
     /// The request with a number, from 1, and its set time.
@@ -65,22 +65,26 @@ pub(crate) trait Source: Sync {
 
 /// Sends `count` deliveries about one repository, one every `interval_nanos`. Their events carry
 /// the numbers 1 to `count`. With an interval of 0 they are sent as fast as ingest accepts them.
-pub(crate) fn paced(ingest: &Ingest, count: u64, interval_nanos: u64) -> Result<Sent> {
+pub(crate) fn paced(ingest: &IngestTarget, count: u64, interval_nanos: u64) -> Result<LoadResult> {
     paced_over(&Repositories::one(), ingest, count, interval_nanos)
 }
 
 /// Like [`paced`], over several repositories in turn.
 pub(crate) fn paced_over(
     repositories: &Repositories,
-    ingest: &Ingest,
+    ingest: &IngestTarget,
     count: u64,
     interval_nanos: u64,
-) -> Result<Sent> {
+) -> Result<LoadResult> {
     paced_from(&Webhooks::new(ingest, repositories), count, interval_nanos)
 }
 
 /// Like [`paced`], from another source.
-pub(crate) fn paced_from(source: &dyn Source, count: u64, interval_nanos: u64) -> Result<Sent> {
+pub(crate) fn paced_from(
+    source: &dyn LoadSource,
+    count: u64,
+    interval_nanos: u64,
+) -> Result<LoadResult> {
     let start = now_nanos() + LEAD_NANOS;
     send(
         source,
@@ -91,14 +95,14 @@ pub(crate) fn paced_from(source: &dyn Source, count: u64, interval_nanos: u64) -
 
 /// A pace that runs until it is ended.
 #[derive(Debug)]
-pub(crate) struct Until {
+pub(crate) struct OpenEndedPace {
     start: u64,
     interval_nanos: u64,
     /// The last number.
     last: AtomicU64,
 }
 
-impl Until {
+impl OpenEndedPace {
     /// A pace that begins now.
     pub(crate) fn new(interval_nanos: u64) -> Self {
         Self {
@@ -127,17 +131,21 @@ impl Until {
 
 /// Sends deliveries about one repository until the pace ends.
 pub(crate) fn paced_until(
-    until: &Until,
+    pace: &OpenEndedPace,
     repositories: &Repositories,
-    ingest: &Ingest,
-) -> Result<Sent> {
+    ingest: &IngestTarget,
+) -> Result<LoadResult> {
     let source = Webhooks::new(ingest, repositories);
-    send(&source, PACED_SENDERS, |number| until.moment(number))
+    send(&source, PACED_SENDERS, |number| pace.moment(number))
 }
 
 /// Sends with `senders` concurrent senders, each as fast as it gets its acknowledgements, for
 /// `lasting`.
-pub(crate) fn flat_out(ingest: &Ingest, senders: usize, lasting: Duration) -> Result<Sent> {
+pub(crate) fn flat_out(
+    ingest: &IngestTarget,
+    senders: usize,
+    lasting: Duration,
+) -> Result<LoadResult> {
     let end = now_nanos() + u64::try_from(lasting.as_nanos())?;
     send(
         &Webhooks::new(ingest, &Repositories::one()),
@@ -151,15 +159,15 @@ pub(crate) fn flat_out(ingest: &Ingest, senders: usize, lasting: Duration) -> Re
 
 /// `moment` gives the set time of each delivery, by number from 1, or ends the load.
 fn send(
-    source: &dyn Source,
+    source: &dyn LoadSource,
     senders: usize,
     moment: impl Fn(u64) -> Option<u64> + Sync,
-) -> Result<Sent> {
+) -> Result<LoadResult> {
     let (next, started) = (AtomicU64::new(1), now_nanos());
     let worker = |index: usize| -> Result<Histogram<u64>> {
         let addresses = source.addresses();
         let address = addresses[index % addresses.len()];
-        let mut connection = Connection::open(address)?;
+        let mut connection = HttpConnection::open(address)?;
         let mut acknowledged = Histogram::new_with_max(MAX_MICROS, 3)?;
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
@@ -193,7 +201,7 @@ fn send(
         Ok(())
     })?;
     let nanos = Duration::from_nanos(now_nanos() - started);
-    Ok(Sent {
+    Ok(LoadResult {
         accepted: all.len(),
         seconds: nanos.as_secs_f64(),
         acknowledged: all,
@@ -202,7 +210,7 @@ fn send(
 
 /// Signed webhooks in GitHub's format.
 struct Webhooks<'a> {
-    ingest: &'a Ingest,
+    ingest: &'a IngestTarget,
     repositories: &'a Repositories,
     /// Makes the deliveries' ids unique.
     run: String,
@@ -212,7 +220,7 @@ struct Webhooks<'a> {
 static LOADS: AtomicU64 = AtomicU64::new(0);
 
 impl<'a> Webhooks<'a> {
-    fn new(ingest: &'a Ingest, repositories: &'a Repositories) -> Self {
+    fn new(ingest: &'a IngestTarget, repositories: &'a Repositories) -> Self {
         let (moment, load) = (now_nanos() >> 20, LOADS.fetch_add(1, Ordering::Relaxed));
         Self {
             ingest,
@@ -222,7 +230,7 @@ impl<'a> Webhooks<'a> {
     }
 }
 
-impl Source for Webhooks<'_> {
+impl LoadSource for Webhooks<'_> {
     fn addresses(&self) -> &[SocketAddr] {
         &self.ingest.addresses
     }

@@ -7,11 +7,11 @@
 
 mod answerer;
 mod caller;
-mod child;
 mod clock;
 mod connection;
 mod floor;
 mod frames;
+mod helper_process;
 mod kernel;
 mod load;
 mod machine;
@@ -39,7 +39,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use serde_json::json;
 
-use measure::{Measure, Plan};
+use measure::{Measure, MeasurePlan};
 use subject::{BINARY_VARIABLE, Topology};
 use table::Row;
 
@@ -48,7 +48,7 @@ use table::Row;
 #[command(name = "bench")]
 struct Arguments {
     #[command(subcommand)]
-    helper: Option<Helper>,
+    helper: Option<HelperCommand>,
     /// Run for some seconds with small numbers: a smoke test, the figures mean nothing.
     #[arg(long)]
     quick: bool,
@@ -66,7 +66,7 @@ struct Arguments {
     plot: Option<PathBuf>,
     /// Only these kinds of stream in `idle`.
     #[arg(long, value_enum, value_delimiter = ',')]
-    kind: Vec<opening::Kind>,
+    kind: Vec<opening::OpeningKind>,
     /// Print JSON instead of the table on stdout.
     #[arg(long)]
     json: bool,
@@ -77,24 +77,24 @@ struct Arguments {
 
 /// The helper processes that this program starts from its own binary.
 #[derive(Debug, Subcommand)]
-enum Helper {
+enum HelperCommand {
     /// Holds streams and counts the frames received.
     #[command(hide = true)]
     Client(opening::Opening),
     /// The bare send loop.
     #[command(hide = true)]
-    Floor(floor::Args),
+    Floor(floor::FloorArgs),
     /// The bare HTTP server.
     #[command(hide = true)]
-    Answerer(answerer::Args),
+    Answerer(answerer::AnswererArgs),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match &arguments.helper {
-        Some(Helper::Client(args)) => receiver::run(args),
-        Some(Helper::Floor(args)) => floor::run(args),
-        Some(Helper::Answerer(args)) => answerer::run(args),
+        Some(HelperCommand::Client(args)) => receiver::run(args),
+        Some(HelperCommand::Floor(args)) => floor::run(args),
+        Some(HelperCommand::Answerer(args)) => answerer::run(args),
         // testkit would take the newest build, but the figures must be those of the release build.
         None if env::var_os(BINARY_VARIABLE).is_none() => with_release_binary(),
         None => bench(&arguments),
@@ -125,13 +125,14 @@ fn bench(arguments: &Arguments) -> Result<()> {
         .prefix(".bench-")
         .tempdir_in(results)?;
     let make = if arguments.quick {
-        Plan::quick
+        MeasurePlan::quick
     } else {
-        Plan::full
+        MeasurePlan::full
     };
     // The subject runs in another folder, so its paths must be absolute.
     let mut plan = make(fs::canonicalize(scratch.path())?);
-    plan.idle_kinds.retain(|kind| chosen(&arguments.kind, kind));
+    plan.idle_kinds
+        .retain(|kind| is_chosen(&arguments.kind, kind));
     let started = Instant::now();
     let (rows, failed) = run_all(arguments, &plan);
     let unix = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
@@ -164,13 +165,13 @@ fn bench(arguments: &Arguments) -> Result<()> {
 }
 
 /// Runs all chosen measurements; a failed one does not discard the figures of the others.
-fn run_all(arguments: &Arguments, plan: &Plan) -> (Vec<Row>, Vec<String>) {
+fn run_all(arguments: &Arguments, plan: &MeasurePlan) -> (Vec<Row>, Vec<String>) {
     let (mut rows, mut failed) = (Vec::new(), Vec::new());
     for topology in Topology::ALL
         .into_iter()
-        .filter(|one| chosen(&arguments.topology, one))
+        .filter(|one| is_chosen(&arguments.topology, one))
     {
-        let wanted = |one: &Measure| is_wanted(arguments, *one) && one.runs_on(topology);
+        let wanted = |one: &Measure| is_selected(arguments, *one) && one.runs_on(topology);
         for measure in Measure::ALL.into_iter().filter(wanted) {
             eprintln!("{} on {}", measure.name(), topology.name());
             if let Err(error) = measure.run(plan, topology, &mut rows) {
@@ -183,14 +184,15 @@ fn run_all(arguments: &Arguments, plan: &Plan) -> (Vec<Row>, Vec<String>) {
     (rows, failed)
 }
 
-fn is_wanted(arguments: &Arguments, measure: Measure) -> bool {
+fn is_selected(arguments: &Arguments, measure: Measure) -> bool {
     if arguments.peers {
         return measure == Measure::Peers;
     }
     // `peers` needs programs that no other measurement needs, so it runs only when it is named.
-    chosen(&arguments.only, &measure) && (measure != Measure::Peers || !arguments.only.is_empty())
+    is_chosen(&arguments.only, &measure)
+        && (measure != Measure::Peers || !arguments.only.is_empty())
 }
 
-fn chosen<T: PartialEq>(given: &[T], one: &T) -> bool {
+fn is_chosen<T: PartialEq>(given: &[T], one: &T) -> bool {
     given.is_empty() || given.contains(one)
 }

@@ -20,7 +20,7 @@ const IN_FLIGHT_STORED: usize = 16;
 
 /// A kind of stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Kind {
+pub(crate) enum OpeningKind {
     /// `GET /events/stream`.
     #[default]
     Events,
@@ -34,9 +34,10 @@ pub(crate) enum Kind {
     Peer,
 }
 
-impl Kind {
+impl OpeningKind {
     /// The kinds that an edge serves.
-    pub(crate) const OURS: [Self; 4] = [Self::Events, Self::Session, Self::Listen, Self::Sse];
+    pub(crate) const SERVED_BY_EDGES: [Self; 4] =
+        [Self::Events, Self::Session, Self::Listen, Self::Sse];
 
     /// The name of this kind.
     pub(crate) fn name(self) -> &'static str {
@@ -67,7 +68,7 @@ pub(crate) struct Opening {
     pub(crate) targets: Vec<SocketAddr>,
     /// Kind of stream.
     #[arg(long, value_enum, default_value_t)]
-    pub(crate) kind: Kind,
+    pub(crate) kind: OpeningKind,
     /// Prefix of the names of the repositories.
     #[arg(long, default_value = "bench")]
     prefix: String,
@@ -88,11 +89,11 @@ pub(crate) struct Opening {
 impl Opening {
     /// `/events/stream` without a filter.
     pub(crate) fn events(streams: usize, targets: &[SocketAddr]) -> Self {
-        Self::of_kind(Kind::Events, streams, targets)
+        Self::of_kind(OpeningKind::Events, streams, targets)
     }
 
     /// Streams of this kind; sessions need [`Self::with_sessions`].
-    pub(crate) fn of_kind(kind: Kind, streams: usize, targets: &[SocketAddr]) -> Self {
+    pub(crate) fn of_kind(kind: OpeningKind, streams: usize, targets: &[SocketAddr]) -> Self {
         Self {
             streams,
             targets: targets.to_vec(),
@@ -100,8 +101,8 @@ impl Opening {
             prefix: Repositories::one().prefix,
             filters: 0,
             in_flight: match kind {
-                Kind::Session | Kind::Sse => IN_FLIGHT_STORED,
-                Kind::Events | Kind::Listen | Kind::Peer => IN_FLIGHT,
+                OpeningKind::Session | OpeningKind::Sse => IN_FLIGHT_STORED,
+                OpeningKind::Events | OpeningKind::Listen | OpeningKind::Peer => IN_FLIGHT,
             },
             after: None,
             sessions: None,
@@ -109,7 +110,7 @@ impl Opening {
     }
 
     /// Each stream subscribes to the events of one of these repositories.
-    pub(crate) fn filtered(self, repositories: &Repositories) -> Self {
+    pub(crate) fn with_filter(self, repositories: &Repositories) -> Self {
         Self {
             prefix: repositories.prefix.clone(),
             filters: repositories.count,
@@ -118,7 +119,7 @@ impl Opening {
     }
 
     /// The streams resume after this cursor, all at once.
-    pub(crate) fn resuming(self, cursor: &str) -> Self {
+    pub(crate) fn with_cursor(self, cursor: &str) -> Self {
         Self {
             in_flight: self.streams,
             after: Some(cursor.to_owned()),
@@ -172,7 +173,7 @@ impl Opening {
 
     /// The session ids, one per stream; empty for kinds without sessions.
     pub(crate) fn read_sessions(&self) -> Result<Vec<String>> {
-        if self.kind != Kind::Session {
+        if self.kind != OpeningKind::Session {
             return Ok(Vec::new());
         }
         let file = self.sessions.as_ref().context("no sessions are given")?;
@@ -194,7 +195,7 @@ impl Opening {
             .into_bytes()
         };
         match self.kind {
-            Kind::Events => {
+            OpeningKind::Events => {
                 let filter = match self.filters {
                     0 => String::new(),
                     _ => {
@@ -209,15 +210,15 @@ impl Opening {
                     &after.unwrap_or_default(),
                 )
             }
-            Kind::Session => get("/mcp", &fields_of(&sessions[index])),
-            Kind::Listen => {
+            OpeningKind::Session => get("/mcp", &fields_of(&sessions[index])),
+            OpeningKind::Listen => {
                 let repository = self.repositories().name(self.repository(index));
                 let uri = format!("github://issues/{OWNER}/{repository}/7");
                 let params = json!({ "notifications": { "resourceSubscriptions": [uri] } });
                 stateless(target, index as u64, "subscriptions/listen", "", params)
             }
-            Kind::Sse => get("/sse", ""),
-            Kind::Peer => get("/sub", ""),
+            OpeningKind::Sse => get("/sse", ""),
+            OpeningKind::Peer => get("/sub", ""),
         }
     }
 }
@@ -239,7 +240,7 @@ mod tests {
             assert!(events(index).contains(&number));
         }
         let servers = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-        let opening = Opening::events(12, &servers).filtered(&repositories);
+        let opening = Opening::events(12, &servers).with_filter(&repositories);
         for server in servers {
             let of_server = (0..12).filter(|index| opening.target(*index) == server);
             let repositories: Vec<_> = of_server.map(|index| opening.repository(index)).collect();

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     frames::{stamp, with_stamp},
-    load::Source,
+    load::LoadSource,
     process::family,
 };
 
@@ -165,7 +165,7 @@ impl<'a> Messages<'a> {
     }
 }
 
-impl Source for Messages<'_> {
+impl LoadSource for Messages<'_> {
     fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }

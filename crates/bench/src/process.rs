@@ -53,13 +53,13 @@ pub(crate) fn rss_kib_of(pids: &[u32]) -> Result<u64> {
 
 /// Time without a change that [`steady_rss_kib`] waits for.
 const STEADY: Duration = Duration::from_secs(1);
-const STEADY_LOOKS: usize = 10;
+const STEADY_SAMPLES: usize = 10;
 
 /// Resident memory of several once it has been constant for a second, or after ten seconds in any
 /// case.
 pub(crate) fn steady_rss_kib(pids: &[u32]) -> Result<u64> {
     let mut last = rss_kib_of(pids)?;
-    for _ in 0..STEADY_LOOKS {
+    for _ in 0..STEADY_SAMPLES {
         std::thread::sleep(STEADY);
         let now = rss_kib_of(pids)?;
         if now.abs_diff(last) * 200 <= last {

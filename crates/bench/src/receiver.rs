@@ -18,9 +18,9 @@ use socket2::{Domain, SockRef, Socket, Type};
 use crate::{
     clock::now_nanos,
     frames::Frames,
-    opening::{Kind, Opening},
+    opening::{Opening, OpeningKind},
     sessions::subscribe_endpoints,
-    tally::{Got, Tally},
+    tally::{ReceiverTally, StreamTally},
 };
 
 /// Maximum number of streams per process: 20,000 file descriptors is a common hard limit.
@@ -35,7 +35,7 @@ const COMMAND_POLL: rustix::time::Timespec = rustix::time::Timespec {
 
 /// Printed once all streams are open.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Opened {
+pub(crate) struct OpenReport {
     /// Number of streams.
     pub(crate) opened: usize,
     /// From the first connect to the last stream's first frame.
@@ -50,7 +50,7 @@ struct Stream {
     unsent: Option<Vec<u8>>,
     frames: Frames,
     ended: bool,
-    got: Got,
+    got: StreamTally,
 }
 
 struct Pool<'a> {
@@ -59,7 +59,7 @@ struct Pool<'a> {
     streams: Vec<Stream>,
     epoll: rustix::fd::OwnedFd,
     buffer: Vec<u8>,
-    tally: Tally,
+    tally: ReceiverTally,
 }
 
 /// Runs until stdin ends.
@@ -72,10 +72,10 @@ pub(crate) fn run(opening: &Opening) -> Result<()> {
     let (started, started_nanos) = (Instant::now(), now_nanos());
     pool.open(started)?;
     let seconds = started.elapsed().as_secs_f64();
-    if opening.kind == Kind::Sse {
+    if opening.kind == OpeningKind::Sse {
         pool.subscribe(started)?;
     }
-    say(&Opened {
+    print_json(&OpenReport {
         opened: pool.tally.opened,
         seconds,
         started_nanos,
@@ -83,7 +83,7 @@ pub(crate) fn run(opening: &Opening) -> Result<()> {
     let commands = commands();
     loop {
         match commands.try_recv() {
-            Ok(command) => pool.obey(&command)?,
+            Ok(command) => pool.execute(&command)?,
             Err(TryRecvError::Empty) => {}
             Err(TryRecvError::Disconnected) => return Ok(()),
         }
@@ -105,7 +105,7 @@ fn commands() -> Receiver<String> {
 }
 
 /// Prints one JSON line on stdout.
-pub(crate) fn say(message: &impl Serialize) -> Result<()> {
+pub(crate) fn print_json(message: &impl Serialize) -> Result<()> {
     let mut out = std::io::stdout().lock();
     serde_json::to_writer(&mut out, message)?;
     out.write_all(b"\n")?;
@@ -120,17 +120,17 @@ impl<'a> Pool<'a> {
             streams: Vec::with_capacity(opening.streams),
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             buffer: vec![0; 64 * 1024],
-            tally: Tally::new()?,
+            tally: ReceiverTally::new()?,
         })
     }
 
-    fn obey(&mut self, command: &str) -> Result<()> {
+    fn execute(&mut self, command: &str) -> Result<()> {
         if command == "reset" {
             for stream in &mut self.streams {
-                stream.got = Got::default();
+                stream.got = StreamTally::default();
             }
             self.tally.reset();
-            return say(&serde_json::json!({ "reset": true }));
+            return print_json(&serde_json::json!({ "reset": true }));
         }
         let events = command.strip_prefix("report ").map(str::parse::<u64>);
         let Some(Ok(events)) = events else {
@@ -140,7 +140,7 @@ impl<'a> Pool<'a> {
         let mut report = self.tally.report(self.opening, events, got);
         let first = self.streams.first();
         report.sample = first.and_then(|s| s.frames.sample()).map(str::to_owned);
-        say(&report)
+        print_json(&report)
     }
 
     /// Opens all streams, a limited number at a time: the next one starts when another has received
@@ -159,7 +159,7 @@ impl<'a> Pool<'a> {
     }
 
     fn ensure_time(&self, started: Instant) -> Result<()> {
-        let Tally {
+        let ReceiverTally {
             opened,
             ended,
             answers,
@@ -185,7 +185,7 @@ impl<'a> Pool<'a> {
         epoll::add(&self.epoll, &socket, data, flags)?;
         let mut frames = Frames::new();
         // The first frame of an HTTP+SSE stream names the endpoint for subscribing.
-        if index == 0 || self.opening.kind == Kind::Sse {
+        if index == 0 || self.opening.kind == OpeningKind::Sse {
             frames.keep_sample();
         }
         self.streams.push(Stream {
@@ -193,7 +193,7 @@ impl<'a> Pool<'a> {
             unsent: Some(self.opening.request(index, &self.sessions)),
             frames,
             ended: false,
-            got: Got::default(),
+            got: StreamTally::default(),
         });
         Ok(())
     }

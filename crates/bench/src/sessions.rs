@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::{
-    connection::Connection,
+    connection::HttpConnection,
     repositories::{OWNER, Repositories},
     requests::{HANDSHAKE, call_in_session, fields_of, post, post_to},
 };
@@ -20,13 +20,13 @@ const SUBSCRIBE: &str = "subscribe_to_events";
 const CLIENTS: usize = 64;
 
 /// Creates sessions on one connection.
-pub(crate) struct Opener {
-    connection: Connection,
+pub(crate) struct SessionOpener {
+    connection: HttpConnection,
     target: SocketAddr,
     initialize: Vec<u8>,
 }
 
-impl Opener {
+impl SessionOpener {
     pub(crate) fn connect(target: SocketAddr) -> Result<Self> {
         let initialize = json!({
             "jsonrpc": "2.0", "id": 0, "method": "initialize",
@@ -36,7 +36,7 @@ impl Opener {
             },
         });
         Ok(Self {
-            connection: Connection::open(target)?,
+            connection: HttpConnection::open(target)?,
             target,
             initialize: post(target, "", &initialize),
         })
@@ -66,10 +66,10 @@ impl Opener {
 
 /// Creates `count` sessions, each with one subscription: to the events of the repository that all
 /// events are about. Works over [`CLIENTS`] connections.
-pub(crate) fn subscribed(target: SocketAddr, count: usize) -> Result<Vec<String>> {
+pub(crate) fn create_subscribed(target: SocketAddr, count: usize) -> Result<Vec<String>> {
     let arguments = subscription();
-    by_many(count, || {
-        let mut opener = Opener::connect(target)?;
+    run_concurrently(count, || {
+        let mut opener = SessionOpener::connect(target)?;
         let arguments = arguments.clone();
         Ok(move |_| {
             let session = opener.session()?;
@@ -94,8 +94,8 @@ pub(crate) fn subscribe_endpoints(endpoints: &[(SocketAddr, String)]) -> Result<
         "jsonrpc": "2.0", "id": 1, "method": "tools/call",
         "params": { "name": SUBSCRIBE, "arguments": subscription() },
     });
-    let done = by_many(endpoints.len(), || {
-        let mut connection = Connection::open(*target)?;
+    let done = run_concurrently(endpoints.len(), || {
+        let mut connection = HttpConnection::open(*target)?;
         let call = &call;
         Ok(move |index: usize| {
             let (_, path) = &endpoints[index];
@@ -115,7 +115,7 @@ fn subscription() -> Value {
 
 /// Does `count` pieces of work, many at a time; `client` creates a worker that does them one after
 /// another.
-fn by_many<T: Send, W: FnMut(usize) -> Result<T>>(
+fn run_concurrently<T: Send, W: FnMut(usize) -> Result<T>>(
     count: usize,
     client: impl Fn() -> Result<W> + Sync,
 ) -> Result<Vec<T>> {

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use testkit::cluster::{System, SystemKind};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::load::Ingest;
+use crate::load::IngestTarget;
 
 /// The variable that names the binary to start; testkit reads it.
 pub(crate) const BINARY_VARIABLE: &str = "FORGEWIRE_BIN";
@@ -41,17 +41,17 @@ impl Topology {
 
 /// One process that serves streams.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Edge {
+pub(crate) struct EdgeProcess {
     pub(crate) address: SocketAddr,
     pub(crate) pid: u32,
 }
 
 /// A running forgewire; stopped in order when dropped.
 #[derive(Debug)]
-pub(crate) struct Subject {
-    pub(crate) ingest: Ingest,
+pub(crate) struct BenchSystem {
+    pub(crate) ingest: IngestTarget,
     /// The edges over which streams are spread: one when embedded, two in a cluster.
-    pub(crate) edges: Vec<Edge>,
+    pub(crate) edges: Vec<EdgeProcess>,
     /// Address of the session store, in a cluster.
     pub(crate) redis: Option<SocketAddr>,
     /// Taken on drop.
@@ -59,7 +59,7 @@ pub(crate) struct Subject {
     runtime: Runtime,
 }
 
-impl Subject {
+impl BenchSystem {
     /// Starts the system; its files are created in a new folder in `scratch`.
     pub(crate) fn start(topology: Topology, scratch: &Path) -> Result<Self> {
         let (kind, edge_count) = match topology {
@@ -92,14 +92,14 @@ impl Subject {
                 .process(&name)?
                 .id()
                 .context("an edge is not running")?;
-            edges.push(Edge { address, pid });
+            edges.push(EdgeProcess { address, pid });
         }
         let ingests = system
             .ingests()
             .iter()
             .map(address)
             .collect::<Result<Vec<_>>>()?;
-        let ingest = Ingest {
+        let ingest = IngestTarget {
             addresses: ingests,
             secret: system.secret().to_owned(),
         };
@@ -119,7 +119,7 @@ impl Subject {
     }
 }
 
-impl Drop for Subject {
+impl Drop for BenchSystem {
     fn drop(&mut self) {
         if let Some(system) = self.system.take()
             && let Err(error) = self.runtime.block_on(system.stop())

@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    frames::{Arrived, spread},
+    frames::{StreamItem, spread},
     opening::Opening,
 };
 
@@ -18,7 +18,7 @@ const LAST_CLIENTS: usize = 65_536;
 
 /// The totals since the last `reset`, over all streams.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Report {
+pub(crate) struct TallyReport {
     /// Number of events.
     pub(crate) frames: u64,
     /// Number of bytes read from the sockets.
@@ -62,7 +62,7 @@ pub(crate) struct Latency {
 
 /// The events received on one stream.
 #[derive(Debug, Default)]
-pub(crate) struct Got {
+pub(crate) struct StreamTally {
     /// Number of events.
     count: u64,
     /// Sum of their numbers, each spread over 64 bits.
@@ -73,7 +73,7 @@ pub(crate) struct Got {
 
 /// The counts of all streams together.
 #[derive(Debug)]
-pub(crate) struct Tally {
+pub(crate) struct ReceiverTally {
     pub(crate) bytes: u64,
     pub(crate) opened: usize,
     pub(crate) ended: usize,
@@ -86,7 +86,7 @@ pub(crate) struct Tally {
     last_clients: Vec<u64>,
 }
 
-impl Tally {
+impl ReceiverTally {
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             bytes: 0,
@@ -102,17 +102,17 @@ impl Tally {
     }
 
     /// Counts a unit received at `now`, on the stream whose earlier events are `got`.
-    pub(crate) fn count(&mut self, arrived: Arrived, now: u64, got: &mut Got) {
+    pub(crate) fn count(&mut self, arrived: StreamItem, now: u64, got: &mut StreamTally) {
         match arrived {
-            Arrived::Opened => self.opened += 1,
-            Arrived::Answer(true) => self.answers += 1,
-            Arrived::Answer(false) => self.refusals += 1,
-            Arrived::Heartbeat => self.heartbeats += 1,
-            Arrived::Told => {
+            StreamItem::Opened => self.opened += 1,
+            StreamItem::Answer(true) => self.answers += 1,
+            StreamItem::Answer(false) => self.refusals += 1,
+            StreamItem::Heartbeat => self.heartbeats += 1,
+            StreamItem::Update => {
                 got.count += 1;
                 self.last_nanos = now;
             }
-            Arrived::Event(stamp) => {
+            StreamItem::Event(stamp) => {
                 got.count += 1;
                 got.set = got.set.wrapping_add(spread(stamp.number));
                 got.order = spread(got.order.wrapping_add(stamp.number));
@@ -143,9 +143,9 @@ impl Tally {
         &self,
         opening: &Opening,
         events: u64,
-        streams: impl Iterator<Item = &'g Got>,
-    ) -> Report {
-        let mut report = Report {
+        streams: impl Iterator<Item = &'g StreamTally>,
+    ) -> TallyReport {
+        let mut report = TallyReport {
             bytes: self.bytes,
             heartbeats: self.heartbeats,
             ended: self.ended,
@@ -153,15 +153,15 @@ impl Tally {
             last_client: self.last_client(),
             last_nanos: self.last_nanos,
             fewest: u64::MAX,
-            ..Report::default()
+            ..TallyReport::default()
         };
-        let mut wanted: HashMap<u64, Got> = HashMap::new();
+        let mut wanted: HashMap<u64, StreamTally> = HashMap::new();
         let mut orders: HashMap<u64, Vec<u64>> = HashMap::new();
         for (index, got) in streams.enumerate() {
             let repository = opening.repository(index);
             let want = wanted
                 .entry(repository)
-                .or_insert_with(|| wants(opening, repository, events));
+                .or_insert_with(|| expected(opening, repository, events));
             report.frames += got.count;
             report.fewest = report.fewest.min(got.count);
             report.most = report.most.max(got.count);
@@ -191,8 +191,8 @@ impl Tally {
 }
 
 /// The events expected on a stream of a repository. Their order is left out: the log decides it.
-fn wants(opening: &Opening, repository: u64, events: u64) -> Got {
-    let mut want = Got::default();
+fn expected(opening: &Opening, repository: u64, events: u64) -> StreamTally {
+    let mut want = StreamTally::default();
     for number in opening.repositories().events_of(repository, events) {
         want.count += 1;
         if opening.kind.has_stamps() {
@@ -215,21 +215,24 @@ mod tests {
     use super::*;
     use crate::{frames::Stamp, repositories::Repositories};
 
-    fn tell(tally: &mut Tally, got: &mut Got, numbers: &[u64]) {
+    fn tell(tally: &mut ReceiverTally, got: &mut StreamTally, numbers: &[u64]) {
         for number in numbers {
             let stamp = Stamp {
                 number: *number,
                 intended_nanos: 1_000_000,
             };
-            tally.count(Arrived::Event(stamp), 1_000_000 + number * 5_000, got);
+            tally.count(StreamItem::Event(stamp), 1_000_000 + number * 5_000, got);
         }
     }
 
     /// Two streams, each on one of two repositories; events 1 to 4.
-    fn report(first: &[u64], second: &[u64]) -> Report {
+    fn report(first: &[u64], second: &[u64]) -> TallyReport {
         let server = [([127, 0, 0, 1], 1).into()];
-        let opening = Opening::events(2, &server).filtered(&Repositories::of("x", 2));
-        let (mut tally, mut got) = (Tally::new().unwrap(), [Got::default(), Got::default()]);
+        let opening = Opening::events(2, &server).with_filter(&Repositories::of("x", 2));
+        let (mut tally, mut got) = (
+            ReceiverTally::new().unwrap(),
+            [StreamTally::default(), StreamTally::default()],
+        );
         tell(&mut tally, &mut got[0], first);
         tell(&mut tally, &mut got[1], second);
         tally.report(&opening, 4, got.iter())
@@ -251,7 +254,10 @@ mod tests {
     fn streams_of_one_repository_have_one_order() {
         let server = [([127, 0, 0, 1], 1).into()];
         let opening = Opening::events(2, &server);
-        let (mut tally, mut got) = (Tally::new().unwrap(), [Got::default(), Got::default()]);
+        let (mut tally, mut got) = (
+            ReceiverTally::new().unwrap(),
+            [StreamTally::default(), StreamTally::default()],
+        );
         tell(&mut tally, &mut got[0], &[1, 2]);
         tell(&mut tally, &mut got[1], &[2, 1]);
         let report = tally.report(&opening, 2, got.iter());
@@ -260,13 +266,13 @@ mod tests {
 
     #[test]
     fn the_last_client_of_each_event_counts() {
-        let (mut tally, mut got) = (Tally::new().unwrap(), Got::default());
+        let (mut tally, mut got) = (ReceiverTally::new().unwrap(), StreamTally::default());
         tell(&mut tally, &mut got, &[1, 2, 100]);
         let stamp = Stamp {
             number: 1,
             intended_nanos: 0,
         };
-        tally.count(Arrived::Event(stamp), 7_000_000, &mut got);
+        tally.count(StreamItem::Event(stamp), 7_000_000, &mut got);
         let late = tally.last_client();
         assert_eq!((late.p50, late.max), (0, 7_000));
         assert_eq!(tally.last_clients.len(), 100);

@@ -6,16 +6,16 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::{
-    BURST_TAIL, Plan,
-    deliveries::{measured, open},
+    BURST_TAIL, MeasurePlan,
+    deliveries::{measure, open},
     plan::Pace,
 };
 use crate::{
-    child::{Floor, Streams},
-    floor::Send,
+    floor::FloorLoad,
+    helper_process::{FloorProcess, ReceiverProcess},
     load,
     opening::Opening,
-    subject::{Edge, Subject, Topology},
+    subject::{BenchSystem, EdgeProcess, Topology},
     table::Row,
 };
 
@@ -24,8 +24,8 @@ const EVENTS: u64 = 50;
 /// Maximum CPU per delivered event, in microseconds.
 const TARGET_MICROS: f64 = 2.0;
 
-pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
-    let subject = Subject::start(topology, &plan.scratch)?;
+pub(super) fn run(plan: &MeasurePlan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
+    let subject = BenchSystem::start(topology, &plan.scratch)?;
     let edge = *subject.edges.first().context("there is no edge")?;
     for (streams, bursts) in &plan.bursts {
         rows.push(one(&subject, edge, *streams, *bursts, topology)?);
@@ -56,8 +56,8 @@ impl Sum {
 }
 
 fn one(
-    subject: &Subject,
-    edge: Edge,
+    subject: &BenchSystem,
+    edge: EdgeProcess,
     streams: usize,
     bursts: u64,
     topology: Topology,
@@ -67,9 +67,9 @@ fn one(
         ..Pace::small()
     };
     let (mut ours, sample) = open(subject, edge, pace)?;
-    let mut floor = Floor::start(streams)?;
-    let mut bare = Streams::open(&Opening::events(streams, &[floor.address]))?;
-    let send = Send {
+    let mut floor = FloorProcess::start(streams)?;
+    let mut bare = ReceiverProcess::open(&Opening::events(streams, &[floor.address]))?;
+    let send = FloorLoad {
         rounds: EVENTS,
         interval_nanos: 0,
         repositories: 1,
@@ -78,14 +78,14 @@ fn one(
     let (mut edges, mut floors) = (Sum::default(), Sum::default());
     for _ in 0..bursts {
         ours.reset()?;
-        let run = measured(&[edge.pid], || {
+        let run = measure(&[edge.pid], || {
             load::paced(&subject.ingest, EVENTS, 0)?;
             ours.expect(EVENTS, BURST_TAIL)
         })?;
         edges.cpu += run.cpu_micros;
         edges.events_per_second.push(run.events_per_second);
         bare.reset()?;
-        let run = measured(&[floor.pid()], || {
+        let run = measure(&[floor.pid()], || {
             floor.send(&send)?;
             bare.expect(EVENTS, BURST_TAIL)
         })?;

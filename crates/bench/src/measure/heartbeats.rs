@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
-use super::{Plan, warm_up};
+use super::{MeasurePlan, warm_up};
 use crate::{
-    child::Streams,
+    helper_process::ReceiverProcess,
     opening::Opening,
     process::cpu_micros,
-    subject::{Edge, Subject, Topology},
+    subject::{BenchSystem, EdgeProcess, Topology},
     table::Row,
 };
 
@@ -19,13 +19,13 @@ const TARGET_PERCENT: f64 = 1.5;
 /// The default of `edge.heartbeat_seconds`.
 const HEARTBEAT_SECONDS: u64 = 15;
 
-pub(super) fn run(plan: &Plan, topology: Topology) -> Result<Row> {
-    let subject = Subject::start(topology, &plan.scratch)?;
+pub(super) fn run(plan: &MeasurePlan, topology: Topology) -> Result<Row> {
+    let subject = BenchSystem::start(topology, &plan.scratch)?;
     let edge = *subject.edges.first().context("there is no edge")?;
     warm_up(&subject, edge)?;
     let (count, seconds) = plan.heartbeats;
     let alone = percent(edge, Duration::from_secs(seconds / 3))?;
-    let mut streams = Streams::open(&Opening::events(count, &[edge.address]))?;
+    let mut streams = ReceiverProcess::open(&Opening::events(count, &[edge.address]))?;
     streams.reset()?;
     let with_streams = percent(edge, Duration::from_secs(seconds))?;
     let heartbeats = streams.expect(0, Duration::ZERO)?.heartbeats;
@@ -55,7 +55,7 @@ pub(super) fn run(plan: &Plan, topology: Topology) -> Result<Row> {
     clippy::cast_precision_loss,
     reason = "figures for display, far below 2^52"
 )]
-fn percent(edge: Edge, lasting: Duration) -> Result<f64> {
+fn percent(edge: EdgeProcess, lasting: Duration) -> Result<f64> {
     let (before, started) = (cpu_micros(edge.pid)?, Instant::now());
     std::thread::sleep(lasting);
     let used = (cpu_micros(edge.pid)? - before) as f64;

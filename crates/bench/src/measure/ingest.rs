@@ -5,10 +5,10 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::json;
 
-use super::{Plan, millis};
+use super::{MeasurePlan, millis};
 use crate::{
     load,
-    subject::{Subject, Topology},
+    subject::{BenchSystem, Topology},
     table::Row,
 };
 
@@ -21,8 +21,8 @@ const TARGET: f64 = 5000.0;
     clippy::cast_precision_loss,
     reason = "figures for display, far below 2^52"
 )]
-pub(super) fn run(plan: &Plan, topology: Topology) -> Result<Row> {
-    let subject = Subject::start(topology, &plan.scratch)?;
+pub(super) fn run(plan: &MeasurePlan, topology: Topology) -> Result<Row> {
+    let subject = BenchSystem::start(topology, &plan.scratch)?;
     load::flat_out(&subject.ingest, SENDERS, Duration::from_millis(500))?;
     let sent = load::flat_out(
         &subject.ingest,

@@ -19,14 +19,14 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::{
-    child::Streams,
+    helper_process::ReceiverProcess,
     load,
     opening::Opening,
-    subject::{Edge, Subject, Topology},
+    subject::{BenchSystem, EdgeProcess, Topology},
     table::Row,
 };
 
-pub(crate) use plan::Plan;
+pub(crate) use plan::MeasurePlan;
 
 /// The measurements by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -102,7 +102,12 @@ impl Measure {
     }
 
     /// Adds rows as they are ready, so that a later failure does not discard the earlier rows.
-    pub(crate) fn run(self, plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
+    pub(crate) fn run(
+        self,
+        plan: &MeasurePlan,
+        topology: Topology,
+        rows: &mut Vec<Row>,
+    ) -> Result<()> {
         match self {
             Self::Idle => idle::run(plan, topology, rows),
             Self::Deliveries => deliveries::run(plan, topology, rows),
@@ -129,15 +134,15 @@ const BURST_TAIL: Duration = Duration::from_secs(60);
 const WARM_UP: (usize, u64) = (100, 20);
 
 /// Brings an edge's pools and caches to their usual size.
-fn warm_up(subject: &Subject, edge: Edge) -> Result<()> {
-    let mut streams = Streams::open(&Opening::events(WARM_UP.0, &[edge.address]))?;
+fn warm_up(subject: &BenchSystem, edge: EdgeProcess) -> Result<()> {
+    let mut streams = ReceiverProcess::open(&Opening::events(WARM_UP.0, &[edge.address]))?;
     load::paced(&subject.ingest, WARM_UP.1, 10_000_000)?;
     streams.expect(WARM_UP.1, TAIL).context("warming up")?;
     Ok(())
 }
 
 /// The frame that the floor sends: one event as received from an edge.
-fn sample(streams: &mut Streams, events: u64) -> Result<String> {
+fn sample(streams: &mut ReceiverProcess, events: u64) -> Result<String> {
     let report = streams.expect(events, TAIL).context("warming up")?;
     report.sample.context("no event was kept as a sample")
 }

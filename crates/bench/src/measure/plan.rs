@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::opening::Kind;
+use crate::opening::OpeningKind;
 
 /// A number of streams and a pace.
 #[derive(Debug, Clone, Copy)]
@@ -64,12 +64,12 @@ pub(crate) struct Storm {
 
 /// The extent of all measurements.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub(crate) struct MeasurePlan {
     pub(crate) scratch: PathBuf,
     /// Number of runs for measurements that vary much; the median counts.
     pub(super) runs: usize,
     pub(super) idle_streams: usize,
-    pub(crate) idle_kinds: Vec<Kind>,
+    pub(crate) idle_kinds: Vec<OpeningKind>,
     pub(super) deliveries: Vec<Pace>,
     /// Number of streams, and of bursts to them.
     pub(super) bursts: Vec<(usize, u64)>,
@@ -88,14 +88,14 @@ pub(crate) struct Plan {
     pub(super) peer_idle_streams: usize,
 }
 
-impl Plan {
+impl MeasurePlan {
     /// The figures that the project publishes; below 12 minutes on two cores.
     pub(crate) fn full(scratch: PathBuf) -> Self {
         Self {
             scratch,
             runs: 3,
             idle_streams: 15_000,
-            idle_kinds: Kind::OURS.to_vec(),
+            idle_kinds: OpeningKind::SERVED_BY_EDGES.to_vec(),
             deliveries: vec![Pace::all(1000, 20, 5), Pace::all(10_000, 2, 6)],
             bursts: vec![(1000, 12), (10_000, 3)],
             // 20,000 events/s in total, about half of the capacity of two cores that also run the
@@ -139,7 +139,7 @@ impl Plan {
             scratch,
             runs: 1,
             idle_streams: 300,
-            idle_kinds: Kind::OURS.to_vec(),
+            idle_kinds: OpeningKind::SERVED_BY_EDGES.to_vec(),
             deliveries: vec![Pace::all(200, 20, 1)],
             bursts: vec![(100, 2)],
             latency: vec![Pace::all(1, 50, 1), Pace::all(50, 50, 1).some(10)],
