@@ -15,7 +15,7 @@ const MAX_STEPS: u64 = 6;
 
 /// An input that violated a property.
 #[derive(Debug)]
-pub struct Failure {
+pub struct FuzzFailure {
     /// The input.
     pub input: Vec<u8>,
     /// The message of the target's panic.
@@ -40,7 +40,7 @@ pub fn run(
     seeds: &[Vec<u8>],
     budget: Budget,
     random_seed: u64,
-) -> Result<u64, Failure> {
+) -> Result<u64, FuzzFailure> {
     let started = Instant::now();
     for seed in seeds {
         check(target, seed)?;
@@ -60,8 +60,8 @@ pub fn run(
     }
 }
 
-fn check(target: Target, input: &[u8]) -> Result<(), Failure> {
-    catch_unwind(AssertUnwindSafe(|| (target.run)(input))).map_err(|panic| Failure {
+fn check(target: Target, input: &[u8]) -> Result<(), FuzzFailure> {
+    catch_unwind(AssertUnwindSafe(|| (target.run)(input))).map_err(|panic| FuzzFailure {
         input: input.to_vec(),
         message: words(panic.as_ref()),
     })
