@@ -19,13 +19,13 @@ const END: Duration = Duration::from_secs(10);
 
 /// A running bridge, and the client's ends of its pipes. Dropping it kills the process.
 #[derive(Debug)]
-pub struct Bridge {
+pub struct BridgeProcess {
     process: Child,
     input: Option<ChildStdin>,
     output: Lines<BufReader<ChildStdout>>,
 }
 
-impl Bridge {
+impl BridgeProcess {
     /// Starts a bridge to the edge or balancer at `base`. Its logs go to the test's own stderr.
     ///
     /// # Errors
@@ -51,15 +51,15 @@ impl Bridge {
     ///
     /// # Errors
     /// The bridge has ended.
-    pub async fn says(&mut self, message: &Value) -> Result<()> {
-        self.writes(&format!("{message}\n")).await
+    pub async fn send(&mut self, message: &Value) -> Result<()> {
+        self.send_text(&format!("{message}\n")).await
     }
 
     /// Writes any text to the bridge's stdin.
     ///
     /// # Errors
     /// The bridge has ended.
-    pub async fn writes(&mut self, text: &str) -> Result<()> {
+    pub async fn send_text(&mut self, text: &str) -> Result<()> {
         let input = self.input.as_mut().context("stdin is open")?;
         input.write_all(text.as_bytes()).await?;
         Ok(input.flush().await?)
@@ -69,7 +69,7 @@ impl Bridge {
     ///
     /// # Errors
     /// No message arrived within 30 s, or the bridge has ended.
-    pub async fn hears(&mut self) -> Result<Value> {
+    pub async fn receive(&mut self) -> Result<Value> {
         let line = timeout(SOON, self.output.next_line()).await;
         let line = line
             .context("no line arrived")??
@@ -80,12 +80,12 @@ impl Bridge {
     /// Sends a request and waits for its response; messages in between are dropped.
     ///
     /// # Errors
-    /// As [`Bridge::hears`].
-    pub async fn asks(&mut self, id: u64, method: &str, params: Value) -> Result<Value> {
+    /// As [`BridgeProcess::receive`].
+    pub async fn request(&mut self, id: u64, method: &str, params: Value) -> Result<Value> {
         let message = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
-        self.says(&message).await?;
+        self.send(&message).await?;
         loop {
-            let answer = self.hears().await?;
+            let answer = self.receive().await?;
             if answer["id"] == id && answer.get("method").is_none() {
                 return Ok(answer);
             }
@@ -95,13 +95,13 @@ impl Bridge {
     /// Opens a session with a given revision; gives the result of `initialize`.
     ///
     /// # Errors
-    /// As [`Bridge::hears`].
+    /// As [`BridgeProcess::receive`].
     pub async fn initialize(&mut self, version: &str) -> Result<Value> {
         let params = json!({ "protocolVersion": version, "capabilities": {},
             "clientInfo": { "name": "tests", "version": "1" } });
-        let answer = self.asks(0, "initialize", params).await?;
+        let answer = self.request(0, "initialize", params).await?;
         let initialized = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
-        self.says(&initialized).await?;
+        self.send(&initialized).await?;
         Ok(answer["result"].clone())
     }
 
@@ -109,7 +109,7 @@ impl Bridge {
     ///
     /// # Errors
     /// The process does not end successfully within 10 s.
-    pub async fn ends(mut self) -> Result<()> {
+    pub async fn close(mut self) -> Result<()> {
         self.input = None;
         let status = timeout(END, self.process.wait()).await;
         let status = status.context("the bridge does not end")??;

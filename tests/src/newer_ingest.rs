@@ -1,5 +1,5 @@
-//! An ingest of a newer build: it writes events of a kind that no node of this build knows, with the same
-//! adapters, into the store that the system under test runs on.
+//! An ingest of a newer build: it writes events of a kind that no node of this build knows, with
+//! the same adapters, into the store of the system under test.
 
 use std::sync::Arc;
 
@@ -20,11 +20,12 @@ use testkit::{
 /// The kind that only the newer build knows.
 pub const NEWER_KIND: &str = "wiki_page";
 
-/// Appends `count` events of [`NEWER_KIND`] and books them as acknowledged. On the cluster it sends the
-/// hint too; the embedded system is stopped meanwhile, because its file belongs to one process.
+/// Appends `count` events of [`NEWER_KIND`] and records them as acknowledged. On the cluster it
+/// sends the hint too; the embedded system is stopped meanwhile, because its file belongs to one
+/// process.
 ///
 /// # Errors
-/// The store does not take them, or the system does not come back.
+/// The store does not accept them, or the system does not become ready again.
 pub async fn append_newer_events(
     system: &mut System,
     count: usize,

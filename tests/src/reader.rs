@@ -82,15 +82,15 @@ impl ReaderKind {
 
 /// A running reader. It reads until it is stopped or dropped.
 #[derive(Debug)]
-pub struct Reader {
+pub struct EventReader {
     name: String,
     last_id: Arc<Mutex<Option<String>>>,
     opens: watch::Receiver<usize>,
-    hops: Arc<Notify>,
+    switches: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
-impl Reader {
+impl EventReader {
     /// Opens the first stream on `edges[first]`, switches to the next edge whenever a stream
     /// breaks, and records the events received in the ledger. Returns once the first stream is
     /// open.
@@ -107,7 +107,7 @@ impl Reader {
     ) -> Result<Self> {
         let last_id = Arc::new(Mutex::new(last));
         let (opened, mut opens) = watch::channel(0);
-        let hops = Arc::new(Notify::new());
+        let switches = Arc::new(Notify::new());
         let reading = Reading {
             name: name.to_owned(),
             kind,
@@ -116,7 +116,7 @@ impl Reader {
             last_id: Arc::clone(&last_id),
             ledger: Arc::clone(ledger),
             opened,
-            hops: Arc::clone(&hops),
+            switches: Arc::clone(&switches),
         };
         let task = tokio::spawn(reading.run());
         let first = opens.wait_for(|opens| *opens > 0);
@@ -126,7 +126,7 @@ impl Reader {
             name: name.to_owned(),
             last_id,
             opens,
-            hops,
+            switches,
             task,
         })
     }
@@ -148,10 +148,10 @@ impl Reader {
     ///
     /// # Errors
     /// No edge opens a stream within 15 s.
-    pub async fn hop(&self) -> Result<()> {
+    pub async fn switch_edge(&self) -> Result<()> {
         let mut opens = self.opens.clone();
         let before = *opens.borrow_and_update();
-        self.hops.notify_one();
+        self.switches.notify_one();
         let opened = opens.wait_for(|opens| *opens > before);
         let opened = tokio::time::timeout(Duration::from_secs(15), opened).await;
         opened.with_context(|| format!("{} finds no edge", self.name))??;
@@ -178,7 +178,7 @@ struct Reading {
     last_id: Arc<Mutex<Option<String>>>,
     ledger: Arc<DeliveryLedger>,
     opened: watch::Sender<usize>,
-    hops: Arc<Notify>,
+    switches: Arc<Notify>,
 }
 
 impl Reading {
@@ -194,7 +194,7 @@ impl Reading {
             if let Ok(mut stream) = self.kind.open(&edge, last.as_deref()).await {
                 loop {
                     tokio::select! {
-                        () = self.hops.notified() => {
+                        () = self.switches.notified() => {
                             pause = Duration::ZERO;
                             break;
                         }

@@ -13,7 +13,7 @@ use tokio::{sync::Mutex, time::Instant};
 static TURN: Mutex<()> = Mutex::const_new(());
 
 /// Time that a scenario waits for an expected condition.
-const PATIENCE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Runs a scenario on the embedded topology, then on the cluster.
 ///
@@ -70,10 +70,10 @@ async fn one(
 /// # Errors
 /// The condition does not hold within 30 s; `what` names it.
 pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + DEADLINE;
     while !holds().await {
         if Instant::now() > deadline {
-            bail!("still not after {PATIENCE:?}: {what}");
+            bail!("still not after {DEADLINE:?}: {what}");
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use tests::soak::{Options, run};
+use tests::soak::{SoakOptions, run};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match soak(&Options::parse()).await {
+    match soak(&SoakOptions::parse()).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -19,7 +19,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn soak(options: &Options) -> Result<bool> {
+async fn soak(options: &SoakOptions) -> Result<bool> {
     let report = run(options).await?;
     if options.json {
         println!("{}", serde_json::to_string_pretty(&report)?);

@@ -44,7 +44,7 @@ impl Books {
     }
 
     /// Records that the next event of a repository is about to be sent; gives its number.
-    pub(crate) fn sending(&self, repository: usize) -> u32 {
+    pub(crate) fn record_sending(&self, repository: usize) -> u32 {
         self.repositories[repository]
             .sent
             .fetch_add(1, Ordering::SeqCst)
@@ -52,7 +52,7 @@ impl Books {
     }
 
     /// Records that it was acknowledged.
-    pub(crate) fn acknowledged(&self, repository: usize, number: u32) {
+    pub(crate) fn record_acknowledged(&self, repository: usize, number: u32) {
         let now = self.now_millis();
         let repository = &self.repositories[repository];
         let times = repository.at_millis.lock();

@@ -41,9 +41,11 @@ pub(crate) enum Fault {
     /// At the end of the run a stream still misses an event.
     Unfinished,
     /// Ingest did not accept a delivery within a minute.
-    NotTaken,
+    #[serde(rename = "not_taken")]
+    NotAccepted,
     /// An edge held a stream for too long although its client does not read.
-    Held,
+    #[serde(rename = "held")]
+    HeldTooLong,
     /// Memory grew.
     Memory,
     /// Descriptors grew, or were not released.

@@ -27,7 +27,7 @@ const STREAM: &[u8] = b"GET /events/stream HTTP/1.1\r\nHost: localhost\r\n\r\n";
 /// Pause between two attempts of one client.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Time that a client waits for an edge to end its connection.
-const PATIENCE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_secs(120);
 /// Time that clients stay connected that only misuse a good stream.
 const STAY: Duration = Duration::from_secs(3);
 /// Receive buffer that the kernel keeps for a client that reads slowly.
@@ -77,7 +77,7 @@ impl Manner {
 
 /// The totals of the clients of one manner.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
-pub(crate) struct Tally {
+pub(crate) struct HostileTally {
     /// Number of connections that were established.
     pub(crate) connections: u64,
     /// Number of connections that the edge ended, including by its death.
@@ -87,7 +87,7 @@ pub(crate) struct Tally {
 }
 
 /// Tallies by manner.
-pub(crate) type Tallies = BTreeMap<Manner, Tally>;
+pub(crate) type Tallies = BTreeMap<Manner, HostileTally>;
 
 /// All hostile clients; they stop when this is dropped.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ impl Hostile {
         let (mut tasks, mut watcher) = (JoinSet::new(), JoinSet::new());
         let holding = Holding::watch(&mut watcher);
         for number in 0..count {
-            let one = One {
+            let one = HostileClient {
                 manner: Manner::ALL[number % Manner::ALL.len()],
                 edges: edges.to_vec(),
                 rng: StdRng::seed_from_u64(seed.wrapping_add(number as u64)),
@@ -139,7 +139,7 @@ impl Hostile {
     }
 }
 
-struct One {
+struct HostileClient {
     manner: Manner,
     edges: Vec<SocketAddr>,
     rng: StdRng,
@@ -147,13 +147,13 @@ struct One {
     holding: Holding,
 }
 
-impl One {
+impl HostileClient {
     async fn run(mut self, mut stopped: watch::Receiver<bool>) {
         while !*stopped.borrow() {
             let edge = self.edges[self.rng.random_range(0..self.edges.len())];
             let began = Instant::now();
             let ended = tokio::select! {
-                ended = self.harm(edge) => ended.ok(),
+                ended = self.misbehave(edge) => ended.ok(),
                 _ = stopped.wait_for(|stopped| *stopped) => Some(false),
             };
             // An edge that is down has held no connection.
@@ -170,7 +170,7 @@ impl One {
     }
 
     /// Misuses one edge in its manner; gives whether the edge ended the connection.
-    async fn harm(&mut self, edge: SocketAddr) -> Result<bool> {
+    async fn misbehave(&mut self, edge: SocketAddr) -> Result<bool> {
         let socket = TcpSocket::new_v4()?;
         if matches!(self.manner, Manner::NeverReads | Manner::ReadsAByteASecond) {
             socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
@@ -180,9 +180,11 @@ impl One {
         match self.manner {
             Manner::NeverReads => {
                 stream.write_all(STREAM).await?;
-                Ok(timeout(PATIENCE, self.holding.let_go(edge, ours))
-                    .await
-                    .is_ok())
+                Ok(
+                    timeout(DEADLINE, self.holding.wait_until_released(edge, ours))
+                        .await
+                        .is_ok(),
+                )
             }
             Manner::ReadsAByteASecond => {
                 stream.write_all(STREAM).await?;
@@ -194,20 +196,20 @@ impl One {
                 let ended = async {
                     tokio::select! {
                         () = reading => {}
-                        () = self.holding.let_go(edge, ours) => {}
+                        () = self.holding.wait_until_released(edge, ours) => {}
                     }
                 };
-                Ok(timeout(PATIENCE, ended).await.is_ok())
+                Ok(timeout(DEADLINE, ended).await.is_ok())
             }
             Manner::StopsInMidHead => {
                 stream.write_all(&STREAM[..30]).await?;
-                Ok(timeout(PATIENCE, drain(&mut stream)).await.is_ok())
+                Ok(timeout(DEADLINE, drain(&mut stream)).await.is_ok())
             }
             Manner::SendsGarbage => {
                 let mut garbage = vec![0; GARBAGE_BYTES];
                 self.rng.fill(&mut garbage[..]);
                 stream.write_all(STREAM).await?;
-                Ok(stays(&mut stream, &garbage).await)
+                Ok(stay_connected(&mut stream, &garbage).await)
             }
             Manner::HalfCloses => {
                 stream.write_all(STREAM).await?;
@@ -224,7 +226,7 @@ impl One {
                     b"GET /events/stream HTTP/1.1\r\nHost: localhost\r\nX-Huge: ".to_vec();
                 head.resize(head.len() + HUGE_HEADER_BYTES, b'x');
                 head.extend_from_slice(b"\r\n\r\n");
-                Ok(stays(&mut stream, &head).await)
+                Ok(stay_connected(&mut stream, &head).await)
             }
         }
     }
@@ -238,7 +240,7 @@ async fn drain(stream: &mut TcpStream) {
 
 /// Sends bytes while reading, and stays connected briefly; gives whether the edge ended the
 /// connection.
-async fn stays(stream: &mut TcpStream, bytes: &[u8]) -> bool {
+async fn stay_connected(stream: &mut TcpStream, bytes: &[u8]) -> bool {
     let (mut reader, mut writer) = stream.split();
     let mut buffer = [0; 4096];
     let reading = async { while matches!(reader.read(&mut buffer).await, Ok(1..)) {} };

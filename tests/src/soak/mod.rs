@@ -32,6 +32,6 @@ mod sessions;
 mod wire;
 mod world;
 
-pub use options::Options;
-pub use report::Report;
+pub use options::SoakOptions;
+pub use report::SoakReport;
 pub use run::run;

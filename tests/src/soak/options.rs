@@ -13,7 +13,7 @@ const MAX_STREAMS: usize = 9_000;
 #[command(
     about = "Holds streams for a long time under churn, faults and abuse, and checks that every acknowledged event arrived exactly once"
 )]
-pub struct Options {
+pub struct SoakOptions {
     /// Duration in seconds, counted from when all streams are open.
     #[arg(long, default_value_t = 900)]
     pub seconds: u64,
@@ -48,7 +48,7 @@ pub struct Options {
     pub json: bool,
 }
 
-impl Options {
+impl SoakOptions {
     /// Refuses options that cannot be run.
     ///
     /// # Errors

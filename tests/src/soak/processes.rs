@@ -44,7 +44,7 @@ pub(crate) struct Sample {
 
 /// An edge's process.
 #[derive(Debug, Clone)]
-pub(crate) struct Edge {
+pub(crate) struct SoakEdge {
     /// Number of the edge, from 0.
     pub(crate) number: usize,
     /// Its process id.
@@ -55,7 +55,7 @@ pub(crate) struct Edge {
     pub(crate) since: Instant,
 }
 
-impl Edge {
+impl SoakEdge {
     /// Measures it.
     ///
     /// # Errors

@@ -7,13 +7,13 @@ use serde::Serialize;
 use super::{
     faults::Faults,
     hostile::Tallies,
-    pool::Figures,
+    pool::StreamFigures,
     processes::{Comparison, Sample},
 };
 
 /// The results of a run.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct SoakReport {
     /// Seconds for which the streams were held, once all were open.
     pub(crate) seconds: u64,
     /// Number of deliveries sent.
@@ -24,7 +24,7 @@ pub struct Report {
     pub(crate) kills: u64,
     /// Seconds from the last delivery until every stream had received everything.
     pub(crate) settled_seconds: f64,
-    pub(crate) streams: Figures,
+    pub(crate) streams: StreamFigures,
     pub(crate) hostile: Tallies,
     pub(crate) samples: Vec<Sample>,
     /// The measures that must stay flat.
@@ -32,7 +32,7 @@ pub struct Report {
     pub(crate) faults: Faults,
 }
 
-impl Report {
+impl SoakReport {
     /// Whether every promise held.
     #[must_use]
     pub fn is_good(&self) -> bool {
@@ -40,7 +40,7 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for SoakReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (streams, delays) = (&self.streams, &self.streams.delays);
         writeln!(

@@ -17,11 +17,11 @@ use tokio::{
 use super::{
     books::Books,
     faults::{Fault, Faults},
-    world::{Hook, Mark, REPOSITORIES},
+    world::{Mark, MarkedWebhook, REPOSITORIES},
 };
 
 /// Time for which a delivery is retried until an ingest accepts it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// All senders; they stop at the signal `stop`, each with its last delivery acknowledged.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl Senders {
     /// Starts to send.
     pub(crate) fn start(
         ingest: &Url,
-        hook: &Hook,
+        hook: &MarkedWebhook,
         books: &Arc<Books>,
         events_per_second: u32,
     ) -> Self {
@@ -76,7 +76,7 @@ impl Senders {
 struct Sending {
     repository: usize,
     ingest: Url,
-    hook: Hook,
+    hook: MarkedWebhook,
     books: Arc<Books>,
     sender: WebhookSender,
     faults: Arc<Mutex<Faults>>,
@@ -92,7 +92,7 @@ impl Sending {
                 _ = stopped.wait_for(|stopped| *stopped) => return,
                 _ = ticks.tick() => {}
             }
-            let number = self.books.sending(self.repository);
+            let number = self.books.record_sending(self.repository);
             let mark = Mark {
                 repository: self.repository,
                 number,
@@ -102,13 +102,13 @@ impl Sending {
             let to = std::slice::from_ref(&self.ingest);
             match self
                 .sender
-                .send_until_accepted(to, &delivery, PATIENCE)
+                .send_until_accepted(to, &delivery, DEADLINE)
                 .await
             {
-                Ok(_) => self.books.acknowledged(self.repository, number),
+                Ok(_) => self.books.record_acknowledged(self.repository, number),
                 Err(error) => {
                     let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
-                    faults.add(Fault::NotTaken, || error.to_string());
+                    faults.add(Fault::NotAccepted, || error.to_string());
                     // It is unknown whether the event is in the log, so all that follows would be
                     // unknown too.
                     return;

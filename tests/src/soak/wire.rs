@@ -12,14 +12,14 @@ const KEPT_DATA_BYTES: usize = 1024;
 
 /// Reason why an answer is not a readable stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Broken {
+pub(crate) enum StreamDefect {
     /// A status other than 200.
     Status(u16),
     /// Not HTTP/1.1, not chunked, or longer than anything that an edge sends.
     Malformed,
 }
 
-impl From<WireError> for Broken {
+impl From<WireError> for StreamDefect {
     fn from(_: WireError) -> Self {
         Self::Malformed
     }
@@ -27,7 +27,7 @@ impl From<WireError> for Broken {
 
 /// The `event:` line of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Name {
+pub(crate) enum FrameName {
     /// There was none.
     #[default]
     None,
@@ -45,11 +45,11 @@ pub(crate) enum Name {
 
 /// The lines between two blank lines, without heartbeats.
 #[derive(Debug, Default)]
-pub(crate) struct Frame {
+pub(crate) struct SoakFrame {
     /// `id:`, empty if there was none.
     pub(crate) id: Vec<u8>,
     /// `event:`.
-    pub(crate) name: Name,
+    pub(crate) name: FrameName,
     /// The first mark in the data.
     pub(crate) mark: Option<Mark>,
     /// The data, if it contains no mark; its first KiB.
@@ -57,11 +57,11 @@ pub(crate) struct Frame {
     has_data: bool,
 }
 
-impl Frame {
+impl SoakFrame {
     fn clear(&mut self) {
         self.id.clear();
         self.data.clear();
-        (self.name, self.mark, self.has_data) = (Name::None, None, false);
+        (self.name, self.mark, self.has_data) = (FrameName::None, None, false);
     }
 
     /// Takes a line; an empty one ends the frame.
@@ -87,11 +87,11 @@ impl Frame {
             }
             b"event" => {
                 self.name = match value {
-                    b"connected" => Name::Connected,
-                    b"event" => Name::Event,
-                    b"message" => Name::Message,
-                    b"truncated" => Name::Truncated,
-                    _ => Name::Other,
+                    b"connected" => FrameName::Connected,
+                    b"event" => FrameName::Event,
+                    b"message" => FrameName::Message,
+                    b"truncated" => FrameName::Truncated,
+                    _ => FrameName::Other,
                 };
             }
             b"data" => {
@@ -111,7 +111,7 @@ impl Frame {
 #[derive(Debug)]
 pub(crate) struct Wire {
     lines: AnswerLines,
-    frame: Frame,
+    frame: SoakFrame,
 }
 
 impl Wire {
@@ -119,7 +119,7 @@ impl Wire {
     pub(crate) fn new() -> Self {
         Self {
             lines: AnswerLines::new(MAX_LINE_BYTES),
-            frame: Frame::default(),
+            frame: SoakFrame::default(),
         }
     }
 
@@ -135,8 +135,8 @@ impl Wire {
     pub(crate) fn feed(
         &mut self,
         input: &[u8],
-        arrived: &mut impl FnMut(&Frame),
-    ) -> Result<(), Broken> {
+        arrived: &mut impl FnMut(&SoakFrame),
+    ) -> Result<(), StreamDefect> {
         let frame = &mut self.frame;
         self.lines.feed(input, &mut |piece| match piece {
             AnswerPiece::Head { head, .. } => check(head),
@@ -148,13 +148,13 @@ impl Wire {
     }
 }
 
-fn check(head: &str) -> Result<(), Broken> {
+fn check(head: &str) -> Result<(), StreamDefect> {
     let status = head.strip_prefix("http/1.1 ");
     let status = status.and_then(|rest| rest.get(..3)?.parse().ok());
     match status {
         Some(200) if head.contains("transfer-encoding: chunked") => Ok(()),
-        Some(200) | None => Err(Broken::Malformed),
-        Some(status) => Err(Broken::Status(status)),
+        Some(200) | None => Err(StreamDefect::Malformed),
+        Some(status) => Err(StreamDefect::Status(status)),
     }
 }
 
@@ -199,14 +199,14 @@ mod tests {
         for step in 1..wire.len() {
             let (mut parser, mut got) = (Wire::new(), Vec::new());
             for part in wire.as_bytes().chunks(step) {
-                let mut arrived = |frame: &Frame| {
+                let mut arrived = |frame: &SoakFrame| {
                     let id = String::from_utf8_lossy(&frame.id).into_owned();
                     got.push((id, frame.name, frame.mark));
                 };
                 parser.feed(part, &mut arrived).unwrap();
             }
-            let events = (1..=3).map(|n| (format!("c{n}"), Name::Event, Some(mark(n))));
-            let mut expected = vec![("c0".to_owned(), Name::Connected, None)];
+            let events = (1..=3).map(|n| (format!("c{n}"), FrameName::Event, Some(mark(n))));
+            let mut expected = vec![("c0".to_owned(), FrameName::Connected, None)];
             expected.extend(events);
             assert_eq!(got, expected, "in steps of {step}");
             assert!(parser.has_ended());
@@ -217,9 +217,12 @@ mod tests {
     fn data_without_a_mark_is_kept_and_a_priming_frame_is_one() {
         let wire = HEAD.to_owned() + &chunk("id: p\ndata: \n\nevent: message\ndata: {\"a\":1}\n\n");
         let mut got = Vec::new();
-        let mut arrived = |frame: &Frame| got.push((frame.name, frame.data.clone()));
+        let mut arrived = |frame: &SoakFrame| got.push((frame.name, frame.data.clone()));
         Wire::new().feed(wire.as_bytes(), &mut arrived).unwrap();
-        let expected = [(Name::None, vec![]), (Name::Message, b"{\"a\":1}".to_vec())];
+        let expected = [
+            (FrameName::None, vec![]),
+            (FrameName::Message, b"{\"a\":1}".to_vec()),
+        ];
         assert_eq!(got, expected);
     }
 
@@ -228,11 +231,14 @@ mod tests {
         let feed = |text: &str| Wire::new().feed(text.as_bytes(), &mut |_| {});
         assert_eq!(
             feed("HTTP/1.1 503 No\r\n\r\nfull"),
-            Err(Broken::Status(503))
+            Err(StreamDefect::Status(503))
         );
-        assert_eq!(feed("HTTP/1.1 200 OK\r\n\r\n"), Err(Broken::Malformed));
-        assert_eq!(feed(&"x".repeat(20_000)), Err(Broken::Malformed));
+        assert_eq!(
+            feed("HTTP/1.1 200 OK\r\n\r\n"),
+            Err(StreamDefect::Malformed)
+        );
+        assert_eq!(feed(&"x".repeat(20_000)), Err(StreamDefect::Malformed));
         let endless = HEAD.to_owned() + "fffff\r\n" + &"x".repeat(70_000);
-        assert_eq!(feed(&endless), Err(Broken::Malformed));
+        assert_eq!(feed(&endless), Err(StreamDefect::Malformed));
     }
 }

@@ -78,13 +78,13 @@ impl Mark {
 
 /// The events that a stream wants: those of a range of repositories, or of one issue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Wanted {
+pub(crate) struct SoakFilter {
     first: usize,
     count: usize,
     issue: Option<u32>,
 }
 
-impl Wanted {
+impl SoakFilter {
     /// Every event.
     pub(crate) const EVERYTHING: Self = Self {
         first: 0,
@@ -139,7 +139,7 @@ impl Wanted {
     }
 
     /// Whether it wants this event.
-    pub(crate) fn wants(&self, mark: Mark) -> bool {
+    pub(crate) fn matches(&self, mark: Mark) -> bool {
         self.repositories().contains(&mark.repository)
             && self.issue.is_none_or(|issue| mark.number % ISSUES == issue)
     }
@@ -215,14 +215,14 @@ fn issue_id(repository: usize, issue: u32) -> String {
 
 /// Creates deliveries that carry marks.
 #[derive(Debug, Clone)]
-pub(crate) struct Hook {
+pub(crate) struct MarkedWebhook {
     template: Delivery,
     secret: String,
     /// Keeps the delivery ids of different runs distinct.
     run: String,
 }
 
-impl Hook {
+impl MarkedWebhook {
     /// A hook that signs with `secret`.
     pub(crate) fn new(seed: u64, secret: &str) -> Self {
         let mut github = FakeGithub::new(seed, secret).with_payload_size(PayloadSize::OneKib);
@@ -294,28 +294,30 @@ mod tests {
     /// The closed formulas agree with a check of each number.
     #[test]
     fn newest_and_count_agree_with_looking_at_each_number() {
-        let issues = (0..ISSUES).map(|issue| Wanted::issue(3, issue));
-        for wanted in issues.chain([Wanted::repository(3), Wanted::EVERYTHING]) {
+        let issues = (0..ISSUES).map(|issue| SoakFilter::issue(3, issue));
+        for filter in issues.chain([SoakFilter::repository(3), SoakFilter::EVERYTHING]) {
             let mut all = Vec::new();
             for number in 0..45 {
-                if number > 0 && wanted.wants(mark(3, number)) {
+                if number > 0 && filter.matches(mark(3, number)) {
                     all.push(number);
                 }
                 let newest = all.last().copied().unwrap_or(0);
-                assert_eq!(wanted.newest(number), newest, "{wanted:?} {number}");
+                assert_eq!(filter.newest(number), newest, "{filter:?} {number}");
                 assert_eq!(
-                    wanted.count(number) as usize,
+                    filter.count(number) as usize,
                     all.len(),
-                    "{wanted:?} {number}"
+                    "{filter:?} {number}"
                 );
             }
         }
-        assert!(!Wanted::owner(1).wants(mark(9, 1)) && Wanted::owner(1).wants(mark(10, 1)));
+        assert!(
+            !SoakFilter::owner(1).matches(mark(9, 1)) && SoakFilter::owner(1).matches(mark(10, 1))
+        );
     }
 
     #[test]
     fn a_delivery_carries_its_mark_and_its_signature() {
-        let delivery = Hook::new(7, "secret").delivery(mark(12, 34));
+        let delivery = MarkedWebhook::new(7, "secret").delivery(mark(12, 34));
         assert_eq!(Mark::find(&delivery.body), Some(mark(12, 34)));
         let signed = testkit::fake_github::signature("secret", &delivery.body);
         assert_eq!(delivery.headers()["x-hub-signature-256"], signed.as_str());

@@ -73,7 +73,7 @@ struct Question {
 
 /// A notification that a handler received.
 #[derive(Debug)]
-enum Seen {
+enum ReceivedNotification {
     Updated(String),
     Logged(Option<String>, Value),
 }
@@ -82,7 +82,7 @@ enum Seen {
 struct Application {
     config: ClientConfig,
     answer: Option<Value>,
-    seen: mpsc::Sender<Seen>,
+    seen: mpsc::Sender<ReceivedNotification>,
 }
 
 impl ClientHandler for Application {
@@ -108,7 +108,7 @@ impl ClientHandler for Application {
         // The receiver is gone when the test is over.
         let _ = self
             .seen
-            .send(Seen::Logged(params.logger, params.data))
+            .send(ReceivedNotification::Logged(params.logger, params.data))
             .await;
     }
 
@@ -117,7 +117,10 @@ impl ClientHandler for Application {
         params: ResourceUpdatedNotificationParam,
         _context: NotificationContext<RoleClient>,
     ) {
-        let _ = self.seen.send(Seen::Updated(params.uri)).await;
+        let _ = self
+            .seen
+            .send(ReceivedNotification::Updated(params.uri))
+            .await;
     }
 }
 
@@ -166,7 +169,7 @@ async fn connect(
     system: &System,
     revision: &str,
     expectations: &Expectations,
-    seen: mpsc::Sender<Seen>,
+    seen: mpsc::Sender<ReceivedNotification>,
 ) -> Result<Client> {
     let version: ProtocolVersion = serde_json::from_value(json!(revision))?;
     let mut capabilities = ClientCapabilities::default();
@@ -297,15 +300,15 @@ async fn updated(subscription: &mut Subscription, wanted: &str) -> Result<()> {
 
 /// Waits for both notifications of the handshake era: the resource's and the event's.
 async fn notified(
-    notifications: &mut mpsc::Receiver<Seen>,
+    notifications: &mut mpsc::Receiver<ReceivedNotification>,
     expectations: &Expectations,
     delivery: &str,
 ) -> Result<()> {
     let (mut updated, mut logged) = (false, false);
     while !(updated && logged) {
         match notifications.recv().await.context("the client ended")? {
-            Seen::Updated(uri) => updated |= uri == expectations.issue_uri,
-            Seen::Logged(logger, data) => {
+            ReceivedNotification::Updated(uri) => updated |= uri == expectations.issue_uri,
+            ReceivedNotification::Logged(logger, data) => {
                 logged |= logger.as_ref() == Some(&expectations.event_logger)
                     && data["metadata"]["delivery"] == delivery;
             }

@@ -5,27 +5,27 @@ use model::{Clock, SystemClock};
 use reqwest::StatusCode;
 use serde_json::Value;
 use testkit::cluster::{System, SystemNode};
-use tests::{NEWER_KIND, Reader, ReaderKind, append_newer_events, both, settle, until};
+use tests::{EventReader, NEWER_KIND, ReaderKind, append_newer_events, both, settle, until};
 
-use crate::sending::Github;
+use crate::sending::GithubSender;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_of_a_kind_that_only_a_newer_ingest_knows_reach_the_clients_of_older_edges()
 -> Result<()> {
     both(async |system| {
-        let mut github = Github::of(system, 61);
+        let mut github = GithubSender::of(system, 61);
         let edges = system.edges().to_vec();
         let mut readers = Vec::new();
         for (name, kind) in [
             ("events", ReaderKind::Events),
             ("session", ReaderKind::session(&edges[0]).await?),
         ] {
-            readers.push(Reader::start(name, kind, &edges, 0, None, &github.ledger).await?);
+            readers.push(EventReader::start(name, kind, &edges, 0, None, &github.ledger).await?);
         }
         github.events(3).await?;
         append_newer_events(system, 3, SystemClock.now(), &github.ledger).await?;
         github.events(3).await?;
-        let names: Vec<_> = readers.iter().map(Reader::name).collect();
+        let names: Vec<_> = readers.iter().map(EventReader::name).collect();
         settle(&github.ledger, &names).await?;
         every_node_is_ready(system).await?;
         for edge in &edges {
@@ -44,7 +44,7 @@ async fn events_of_a_kind_that_only_a_newer_ingest_knows_reach_the_clients_of_ol
         // A client that comes now and asks for all of it gets the same.
         let late = ReaderKind::Events;
         let from = Some("2020-01-01T00:00:00Z".to_owned());
-        let late = Reader::start("late", late, &edges[1..], 0, from, &github.ledger).await?;
+        let late = EventReader::start("late", late, &edges[1..], 0, from, &github.ledger).await?;
         settle(&github.ledger, &[late.name()]).await
     })
     .await

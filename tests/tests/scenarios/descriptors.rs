@@ -8,12 +8,12 @@ use testkit::{
     cluster::{System, SystemNode},
     mcp_client::McpClient,
 };
-use tests::{Reader, ReaderKind, both_with, log_lines, settle, until};
+use tests::{EventReader, ReaderKind, both_with, log_lines, settle, until};
 use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
 
 use crate::{
     hostile::{open_streams, raw},
-    sending::Github,
+    sending::GithubSender,
 };
 
 /// Soft and hard limit of each process.
@@ -96,10 +96,10 @@ async fn an_edge_with_few_descriptors_sends_streams_away_before_it_has_none() ->
     let few = |plan: testkit::cluster::ClusterPlan| plan.with_descriptors(LIMIT);
     both_with(few, async |system| {
         let edge = system.edges()[0].clone();
-        let mut github = Github::of(system, 52);
+        let mut github = GithubSender::of(system, 52);
         let ledger = Arc::clone(&github.ledger);
         let edges = std::slice::from_ref(&edge);
-        let reader = Reader::start("r", ReaderKind::Events, edges, 0, None, &ledger).await?;
+        let reader = EventReader::start("r", ReaderKind::Events, edges, 0, None, &ledger).await?;
         let (mut streams, refusal) = fill(&edge).await?;
         ensure!(refusal.starts_with("HTTP/1.1 503"), "{refusal}");
         ensure!(refusal.contains("retry-after: 1"), "{refusal}");

@@ -4,27 +4,27 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use testkit::cluster::{FaultOutcome, System, SystemKind, SystemNode};
-use tests::{Reader, ReaderKind, both, settle, until};
+use tests::{EventReader, ReaderKind, both, settle, until};
 
-use crate::sending::Github;
+use crate::sending::GithubSender;
 
 /// Readers on every edge that continue on another edge when their stream breaks.
-async fn readers(system: &System, github: &Github) -> Result<Vec<Reader>> {
+async fn readers(system: &System, github: &GithubSender) -> Result<Vec<EventReader>> {
     let edges = system.edges();
     let mut readers = Vec::new();
     for at in 0..edges.len() {
         let (name, ledger) = (format!("events {at}"), &github.ledger);
-        readers.push(Reader::start(&name, ReaderKind::Events, edges, at, None, ledger).await?);
+        readers.push(EventReader::start(&name, ReaderKind::Events, edges, at, None, ledger).await?);
         let session = ReaderKind::session(&edges[at]).await?;
         let name = format!("session {at}");
-        readers.push(Reader::start(&name, session, edges, at, None, ledger).await?);
+        readers.push(EventReader::start(&name, session, edges, at, None, ledger).await?);
     }
     Ok(readers)
 }
 
 /// Kills a node during a stream of events, restarts it, and balances the ledger.
 async fn survives(system: &mut System, node: SystemNode, seed: u64) -> Result<()> {
-    let mut github = Github::of(system, seed);
+    let mut github = GithubSender::of(system, seed);
     let readers = readers(system, &github).await?;
     github.events(20).await?;
     // The kill follows an acknowledged event immediately.
@@ -38,7 +38,7 @@ async fn survives(system: &mut System, node: SystemNode, seed: u64) -> Result<()
     ensure!(system.restart(node).await? == FaultOutcome::Done);
     let mut github = sending.await??;
     github.events(20).await?;
-    let names: Vec<_> = readers.iter().map(Reader::name).collect();
+    let names: Vec<_> = readers.iter().map(EventReader::name).collect();
     settle(&github.ledger, &names).await
 }
 
@@ -68,7 +68,7 @@ async fn while_redis_is_away_sessions_get_503_and_live_streams_stay() -> Result<
         if system.kind() == SystemKind::Embedded {
             return Ok(());
         }
-        let mut github = Github::of(system, 15);
+        let mut github = GithubSender::of(system, 15);
         let edges = system.edges().to_vec();
         let ledger = Arc::clone(&github.ledger);
         let kind = ReaderKind::session(&edges[0]).await?;
@@ -76,7 +76,7 @@ async fn while_redis_is_away_sessions_get_503_and_live_streams_stay() -> Result<
             unreachable!("made as a session")
         };
         let client = Arc::clone(client);
-        let reader = Reader::start("r", kind, &edges[..1], 0, None, &ledger).await?;
+        let reader = EventReader::start("r", kind, &edges[..1], 0, None, &ledger).await?;
         github.events(1).await?;
         settle(&ledger, &["r"]).await?;
         ensure!(system.kill(SystemNode::Redis)? == FaultOutcome::Done);

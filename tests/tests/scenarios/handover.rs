@@ -8,10 +8,10 @@ use testkit::{
     fake_github::{FakeGithub, WebhookSender},
     ledger::DeliveryLedger,
 };
-use tests::{Reader, ReaderKind, both_and_kept_sockets, settle};
+use tests::{EventReader, ReaderKind, both_and_kept_sockets, settle};
 use tokio::{sync::Semaphore, task::JoinSet, time::MissedTickBehavior};
 
-use crate::sending::Github;
+use crate::sending::GithubSender;
 
 /// Events that are sent while readers switch edges, one every millisecond as far as the machine
 /// keeps up.
@@ -59,8 +59,8 @@ async fn a_sender_at_one_khz_during_a_hundred_reconnects_equals_the_readers_log(
         let ledger = Arc::new(DeliveryLedger::new());
         let edges = system.edges().to_vec();
         let session = ReaderKind::session(&edges[0]).await?;
-        let events = Reader::start("e", ReaderKind::Events, &edges, 0, None, &ledger).await?;
-        let session = Reader::start("s", session, &edges, 1, None, &ledger).await?;
+        let events = EventReader::start("e", ReaderKind::Events, &edges, 0, None, &ledger).await?;
+        let session = EventReader::start("s", session, &edges, 1, None, &ledger).await?;
         let fake = FakeGithub::new(41, system.secret());
         let sending = tokio::spawn(send_at_one_khz(
             system.ingests().to_vec(),
@@ -68,8 +68,8 @@ async fn a_sender_at_one_khz_during_a_hundred_reconnects_equals_the_readers_log(
             Arc::clone(&ledger),
         ));
         for hop in 0..HOPS {
-            events.hop().await?;
-            session.hop().await?;
+            events.switch_edge().await?;
+            session.switch_edge().await?;
             // An edge dies from time to time; embedded, that would end the ingest too.
             if hop % 40 == 20 && system.kind() == SystemKind::Cluster {
                 let edge = SystemNode::Edge(hop / 40);
@@ -87,7 +87,7 @@ async fn a_sender_at_one_khz_during_a_hundred_reconnects_equals_the_readers_log(
 async fn every_triple_of_edges_delivers_once_and_in_order() -> Result<()> {
     both_and_kept_sockets(async |system| {
         let edges = system.edges().to_vec();
-        let mut github = Github::of(system, 42);
+        let mut github = GithubSender::of(system, 42);
         let mut readers = Vec::new();
         for initialise in 0..3 {
             for stream in 0..3 {
@@ -97,12 +97,14 @@ async fn every_triple_of_edges_delivers_once_and_in_order() -> Result<()> {
                         ReaderKind::session_over(&edges[initialise], &edges[send]).await?;
                     let name = format!("{initialise}{stream}{send}");
                     let at = &edges[stream..=stream];
-                    readers.push(Reader::start(&name, session, at, 0, None, &github.ledger).await?);
+                    readers.push(
+                        EventReader::start(&name, session, at, 0, None, &github.ledger).await?,
+                    );
                 }
             }
         }
         github.events(20).await?;
-        let names: Vec<_> = readers.iter().map(Reader::name).collect();
+        let names: Vec<_> = readers.iter().map(EventReader::name).collect();
         settle(&github.ledger, &names).await
     })
     .await

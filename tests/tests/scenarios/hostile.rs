@@ -9,13 +9,13 @@ use testkit::{
     cluster::{System, SystemKind, SystemNode},
     mcp_client::{McpClient, ModernClient},
 };
-use tests::{Reader, ReaderKind, both, settle, until};
+use tests::{EventReader, ReaderKind, both, settle, until};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use crate::sending::Github;
+use crate::sending::GithubSender;
 
 /// Streams and calls opened and closed before memory is measured, so that caches and the
 /// allocator's pools are full by then.
@@ -92,10 +92,10 @@ async fn a_page_of_somebody_else_may_not() -> Result<()> {
 async fn clients_that_never_finish_or_never_read_delay_nobody() -> Result<()> {
     both(async |system| {
         let edge = system.edges()[0].clone();
-        let mut github = Github::of(system, 51);
+        let mut github = GithubSender::of(system, 51);
         let ledger = Arc::clone(&github.ledger);
         let edges = std::slice::from_ref(&edge);
-        let reader = Reader::start("r", ReaderKind::Events, edges, 0, None, &ledger).await?;
+        let reader = EventReader::start("r", ReaderKind::Events, edges, 0, None, &ledger).await?;
         let mut hostile = Vec::new();
         for _ in 0..20 {
             hostile.push(raw(&edge, "GET /events/stream HTTP/1.1\r\nHost: loc").await?);

@@ -13,7 +13,7 @@ use testkit::{
 use tests::{both, both_and_kept_sockets, until};
 use tokio::task::JoinSet;
 
-use crate::sending::Github;
+use crate::sending::GithubSender;
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -143,7 +143,7 @@ async fn a_task_is_known_to_every_edge_and_ends_with_the_event_that_it_waited_fo
             Ok(client.call(&edges[2], "tasks/get", params).await?)
         };
         ensure!(get().await?["status"] == "working");
-        Github::of(system, 77).events(1).await?;
+        GithubSender::of(system, 77).events(1).await?;
         until("the task ends", async || {
             get().await.is_ok_and(|task| task["status"] == "completed")
         })

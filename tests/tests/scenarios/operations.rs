@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use testkit::cluster::{FaultOutcome, SystemKind, SystemNode};
-use tests::{Reader, ReaderKind, both, both_and_kept_sockets, settle, until};
+use tests::{EventReader, ReaderKind, both, both_and_kept_sockets, settle, until};
 
-use crate::sending::Github;
+use crate::sending::GithubSender;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drained_edge_sends_its_clients_on_and_they_miss_nothing() -> Result<()> {
     both_and_kept_sockets(async |system| {
         let edges = system.edges().to_vec();
-        let mut github = Github::of(system, 31);
+        let mut github = GithubSender::of(system, 31);
         let ledger = Arc::clone(&github.ledger);
         let session = ReaderKind::session(&edges[0]).await?;
-        let events = Reader::start("e", ReaderKind::Events, &edges, 0, None, &ledger).await?;
-        let session = Reader::start("s", session, &edges, 0, None, &ledger).await?;
+        let events = EventReader::start("e", ReaderKind::Events, &edges, 0, None, &ledger).await?;
+        let session = EventReader::start("s", session, &edges, 0, None, &ledger).await?;
         github.events(5).await?;
         // `terminate` fails unless the process ends in order within ten seconds.
         ensure!(system.terminate(SystemNode::Edge(0)).await? == FaultOutcome::Done);
@@ -37,10 +37,10 @@ async fn a_drained_edge_sends_its_clients_on_and_they_miss_nothing() -> Result<(
 #[tokio::test(flavor = "multi_thread")]
 async fn health_and_metrics_tell_what_happens() -> Result<()> {
     both(async |system| {
-        let mut github = Github::of(system, 32);
+        let mut github = GithubSender::of(system, 32);
         let ledger = Arc::clone(&github.ledger);
         let edges = system.edges();
-        let reader = Reader::start("r", ReaderKind::Events, edges, 0, None, &ledger).await?;
+        let reader = EventReader::start("r", ReaderKind::Events, edges, 0, None, &ledger).await?;
         github.events(4).await?;
         settle(&ledger, &[reader.name()]).await?;
         for node in [SystemNode::Ingest(0), SystemNode::Sync, SystemNode::Edge(0)] {

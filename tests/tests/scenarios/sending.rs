@@ -10,17 +10,17 @@ use testkit::{
 };
 
 /// Time for which a delivery is retried until an ingest accepts it.
-const PATIENCE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A GitHub that posts deliveries and keeps the ledger.
-pub(crate) struct Github {
+pub(crate) struct GithubSender {
     pub(crate) fake: FakeGithub,
     sender: WebhookSender,
     pub(crate) ledger: Arc<DeliveryLedger>,
     ingests: Vec<reqwest::Url>,
 }
 
-impl Github {
+impl GithubSender {
     pub(crate) fn of(system: &System, seed: u64) -> Self {
         Self {
             fake: FakeGithub::new(seed, system.secret()),
@@ -35,7 +35,7 @@ impl Github {
         self.ledger.record_sending_delivery(delivery);
         self.ingests.rotate_left(1);
         self.sender
-            .send_until_accepted(&self.ingests, delivery, PATIENCE)
+            .send_until_accepted(&self.ingests, delivery, DEADLINE)
             .await?;
         self.ledger.record_acknowledged(delivery.guid.as_str());
         Ok(())

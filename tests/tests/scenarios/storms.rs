@@ -11,7 +11,7 @@ use testkit::{
 use tests::both_and_kept_sockets;
 use tokio::task::JoinSet;
 
-use crate::sending::Github;
+use crate::sending::GithubSender;
 
 /// Number of events in the log when the clients reconnect.
 const EVENTS: usize = 700;
@@ -22,7 +22,7 @@ const CURSORS: std::ops::Range<usize> = 50..150;
 /// Number of live events after they have reconnected.
 const LIVE: usize = 5;
 /// Time that a client waits for its next frame.
-const PATIENCE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(30);
 /// Maximum number of reads of the log in the storm. Its range covers three or four pages; the
 /// head's page is read again for new events, and all of them once more if the storm lasts longer
 /// than pages are cached.
@@ -30,16 +30,16 @@ const READS: u64 = 20;
 
 /// An event as received by a client, not parsed: there are 180,000 of them.
 #[derive(Debug, Clone, PartialEq)]
-struct Seen {
+struct ReceivedEvent {
     event: String,
     cursor: String,
 }
 
 /// Reads until `count` more events have arrived.
-async fn read(stream: &mut SseStream, count: usize) -> Result<Vec<Seen>> {
+async fn read(stream: &mut SseStream, count: usize) -> Result<Vec<ReceivedEvent>> {
     let mut seen = Vec::new();
     while seen.len() < count {
-        let frame = stream.next_event(PATIENCE).await;
+        let frame = stream.next_event(DEADLINE).await;
         let frame = frame.with_context(|| format!("after {} of {count} events", seen.len()))?;
         if frame.event.as_deref() != Some("event") {
             ensure!(
@@ -51,7 +51,7 @@ async fn read(stream: &mut SseStream, count: usize) -> Result<Vec<Seen>> {
         let (Some(event), Some(cursor)) = (frame.data, frame.id) else {
             bail!("an event without an id");
         };
-        seen.push(Seen { event, cursor });
+        seen.push(ReceivedEvent { event, cursor });
     }
     Ok(seen)
 }
@@ -66,7 +66,10 @@ async fn counter(system: &System, node: SystemNode, name: &str) -> Result<u64> {
 }
 
 /// All clients reconnect at once; each reads the events that it missed and then the live events.
-async fn storm(edge: &Url, all: &[Seen]) -> Result<JoinSet<Result<(usize, Vec<Seen>)>>> {
+async fn storm(
+    edge: &Url,
+    all: &[ReceivedEvent],
+) -> Result<JoinSet<Result<(usize, Vec<ReceivedEvent>)>>> {
     let (url, mut clients) = (edge.join("/events/stream")?, JoinSet::new());
     for client in 0..CLIENTS {
         let at = CURSORS.start + client % CURSORS.len();
@@ -83,7 +86,7 @@ async fn storm(edge: &Url, all: &[Seen]) -> Result<JoinSet<Result<(usize, Vec<Se
 #[tokio::test(flavor = "multi_thread")]
 async fn many_clients_that_come_back_at_once_are_served_by_few_reads_of_the_log() -> Result<()> {
     both_and_kept_sockets(async |system| {
-        let mut github = Github::of(system, 61);
+        let mut github = GithubSender::of(system, 61);
         let url = system.edges()[0].join("/events/stream")?;
         let mut witness = sse::open(&url, HeaderMap::new()).await?;
         github.events(EVENTS).await?;

@@ -13,7 +13,7 @@ use clap::Parser;
 use testkit::cluster::{System, SystemKind, workspace};
 
 use suite::{SUITES, Suite};
-use verdict::Outcome;
+use verdict::ScenarioOutcome;
 
 /// Folder for logs, checks and the report; replaces those of the previous run.
 const RESULTS: &str = "results/conformance";
@@ -34,7 +34,7 @@ struct Arguments {
 struct Section {
     kind: SystemKind,
     suite: &'static Suite,
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<ScenarioOutcome>,
 }
 
 #[tokio::main]
@@ -103,7 +103,7 @@ async fn on(kind: SystemKind, chosen: &str, results: &Path) -> Result<Vec<Sectio
 }
 
 impl Section {
-    fn failing(&self) -> impl Iterator<Item = &Outcome> {
+    fn failing(&self) -> impl Iterator<Item = &ScenarioOutcome> {
         self.outcomes.iter().filter(|one| !one.passed())
     }
 

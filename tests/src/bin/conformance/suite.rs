@@ -17,11 +17,11 @@ use tokio::{
     time::timeout,
 };
 
-use crate::verdict::Outcome;
+use crate::verdict::ScenarioOutcome;
 
 /// Time allowed for a suite: about two seconds in total if everything passes, plus 30 s for each
 /// scenario that gets no answer.
-const PATIENCE: Duration = Duration::from_secs(600);
+const DEADLINE: Duration = Duration::from_secs(600);
 
 /// One run of the suite's command line.
 #[derive(Debug)]
@@ -60,11 +60,11 @@ pub(crate) const SUITES: [Suite; 3] = [
 #[derive(Debug, PartialEq, Eq)]
 enum Line<'a> {
     /// Number of scenarios that will run.
-    Announced(usize),
+    ScenarioCount(usize),
     /// The scenario of this name starts.
-    Started(&'a str),
+    ScenarioStart(&'a str),
     /// The checks of the running scenario are in this folder.
-    Saved(&'a str),
+    ChecksFolder(&'a str),
     /// Any other line.
     Other,
 }
@@ -72,15 +72,15 @@ enum Line<'a> {
 impl<'a> Line<'a> {
     fn read(text: &'a str) -> Self {
         if let Some(rest) = text.strip_prefix("=== Running scenario: ") {
-            Self::Started(rest.trim_end_matches('=').trim())
+            Self::ScenarioStart(rest.trim_end_matches('=').trim())
         } else if let Some(rest) = text.strip_prefix("Results saved to ") {
-            Self::Saved(rest.trim())
+            Self::ChecksFolder(rest.trim())
         } else {
             let announced = text.strip_prefix("Running ").and_then(|rest| {
                 let (before, _) = rest.split_once(" scenarios) against ")?;
                 before.rsplit_once('(')?.1.parse().ok()
             });
-            announced.map_or(Self::Other, Self::Announced)
+            announced.map_or(Self::Other, Self::ScenarioCount)
         }
     }
 }
@@ -90,7 +90,7 @@ impl Suite {
     ///
     /// # Errors
     /// The suite cannot be started, hangs, or does not run as many scenarios as it announced.
-    pub(crate) async fn run(&self, url: &Url, folder: &Path) -> Result<Vec<Outcome>> {
+    pub(crate) async fn run(&self, url: &Url, folder: &Path) -> Result<Vec<ScenarioOutcome>> {
         let entry = format!(
             ".setup/conformance/node_modules/{}/dist/index.js",
             self.package
@@ -118,7 +118,7 @@ impl Suite {
             .spawn()
             .context("starting the suite")?;
         let output = suite.stdout.take().context("its output is piped")?;
-        let following = timeout(PATIENCE, follow(BufReader::new(output), &mut log));
+        let following = timeout(DEADLINE, follow(BufReader::new(output), &mut log));
         let hangs = || format!("hangs; its log is {}", path.display());
         let (announced, outcomes) = following.await.with_context(hangs)??;
         // The suite's exit code covers only what it scores; all of it is judged here by the checks.
@@ -138,18 +138,18 @@ impl Suite {
 async fn follow(
     output: BufReader<impl tokio::io::AsyncRead + Unpin>,
     log: &mut File,
-) -> Result<(usize, Vec<Outcome>)> {
+) -> Result<(usize, Vec<ScenarioOutcome>)> {
     let (mut announced, mut outcomes) = (0, Vec::new());
     let mut running: Option<String> = None;
     let mut lines = output.lines();
     while let Some(line) = lines.next_line().await.context("reading its output")? {
         writeln!(log, "{line}").context("writing its log")?;
         match Line::read(&line) {
-            Line::Announced(count) => announced = count,
-            Line::Started(scenario) => {
+            Line::ScenarioCount(count) => announced = count,
+            Line::ScenarioStart(scenario) => {
                 finish(&mut outcomes, running.replace(scenario.to_owned()), None)?;
             }
-            Line::Saved(folder) => finish(&mut outcomes, running.take(), Some(folder))?,
+            Line::ChecksFolder(folder) => finish(&mut outcomes, running.take(), Some(folder))?,
             Line::Other => {}
         }
     }
@@ -158,7 +158,7 @@ async fn follow(
 }
 
 fn finish(
-    outcomes: &mut Vec<Outcome>,
+    outcomes: &mut Vec<ScenarioOutcome>,
     scenario: Option<String>,
     folder: Option<&str>,
 ) -> Result<()> {
@@ -166,8 +166,8 @@ fn finish(
         return Ok(());
     };
     let outcome = match folder {
-        Some(folder) => Outcome::read(&scenario, &Path::new(folder).join("checks.json"))?,
-        None => Outcome::unfinished(&scenario),
+        Some(folder) => ScenarioOutcome::read(&scenario, &Path::new(folder).join("checks.json"))?,
+        None => ScenarioOutcome::unfinished(&scenario),
     };
     let mark = if outcome.passed() { "ok  " } else { "FAIL" };
     println!("{mark} {scenario} ({} checks pass)", outcome.passed_checks);
@@ -184,16 +184,19 @@ mod tests {
         for (text, line) in [
             (
                 "Running all suite (32 scenarios) against http://localhost:1/mcp",
-                Line::Announced(32),
+                Line::ScenarioCount(32),
             ),
             (
                 "Running requirements 2026-07-28 (50 scenarios) against http://localhost:1/mcp",
-                Line::Announced(50),
+                Line::ScenarioCount(50),
             ),
-            ("=== Running scenario: ping ===", Line::Started("ping")),
+            (
+                "=== Running scenario: ping ===",
+                Line::ScenarioStart("ping"),
+            ),
             (
                 "Results saved to /r/server-ping-1",
-                Line::Saved("/r/server-ping-1"),
+                Line::ChecksFolder("/r/server-ping-1"),
             ),
             (
                 "Running client scenario 'ping' against server: x",

@@ -43,14 +43,14 @@ enum Status {
 
 /// One scenario's result.
 #[derive(Debug)]
-pub(crate) struct Outcome {
+pub(crate) struct ScenarioOutcome {
     scenario: String,
     /// Number of checks that passed.
     pub(crate) passed_checks: usize,
     problems: Vec<String>,
 }
 
-impl Outcome {
+impl ScenarioOutcome {
     /// Judges the checks in a result file of the suite.
     ///
     /// # Errors
@@ -115,7 +115,7 @@ impl fmt::Display for Check {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for ScenarioOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "  {}", self.scenario)?;
         self.problems
@@ -137,7 +137,7 @@ fn shortened(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn judge(scenario: &str, statuses: &[(&str, &str)]) -> Outcome {
+    fn judge(scenario: &str, statuses: &[(&str, &str)]) -> ScenarioOutcome {
         let checks: Vec<Check> = statuses
             .iter()
             .map(|(id, status)| {
@@ -147,7 +147,7 @@ mod tests {
                 .unwrap()
             })
             .collect();
-        Outcome::judge(scenario, &checks)
+        ScenarioOutcome::judge(scenario, &checks)
     }
 
     #[test]

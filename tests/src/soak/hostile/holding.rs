@@ -39,7 +39,7 @@ impl Holding {
     }
 
     /// Returns once the edge no longer holds the connection to our address.
-    pub(super) async fn let_go(&self, edge: SocketAddr, ours: SocketAddr) {
+    pub(super) async fn wait_until_released(&self, edge: SocketAddr, ours: SocketAddr) {
         let mut table = self.table.clone();
         // The latest reading, or one in progress, may be older than the connection.
         let from = table.borrow().0 + 2;
@@ -76,7 +76,7 @@ mod tests {
         let client = tokio::net::TcpStream::connect(edge).await.unwrap();
         let (server, _) = listener.accept().await.unwrap();
         let ours = client.local_addr().unwrap();
-        let waiting = tokio::spawn(async move { holding.let_go(edge, ours).await });
+        let waiting = tokio::spawn(async move { holding.wait_until_released(edge, ours).await });
         tokio::time::sleep(EVERY * 3).await;
         assert!(!waiting.is_finished());
         drop(server);

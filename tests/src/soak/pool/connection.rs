@@ -17,7 +17,7 @@ use crate::soak::wire::Wire;
 
 /// A connection that is being established, or that carries an answer.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct SoakConnection {
     pub(super) socket: TcpStream,
     pub(super) wire: Wire,
     /// Time when the connect began.
@@ -25,11 +25,11 @@ pub(super) struct Connection {
     /// Time when the stream's first frame arrived.
     pub(super) opened: Option<Instant>,
     /// Time when data last arrived.
-    pub(super) heard: Instant,
-    asked: bool,
+    pub(super) last_data_at: Instant,
+    request_sent: bool,
 }
 
-impl Connection {
+impl SoakConnection {
     /// Starts to connect; the epoll reports its events with this mark.
     pub(super) fn open(to: SocketAddrV4, epoll: &OwnedFd, mark: u64) -> Result<Self, Errno> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
@@ -49,17 +49,17 @@ impl Connection {
             wire: Wire::new(),
             began: now,
             opened: None,
-            heard: now,
-            asked: false,
+            last_data_at: now,
+            request_sent: false,
         })
     }
 
     /// Sends the request if it has not been sent yet; gives whether the connection is usable.
-    pub(super) fn ask(&mut self, request: impl FnOnce() -> String) -> bool {
-        if self.asked {
+    pub(super) fn send_request(&mut self, request: impl FnOnce() -> String) -> bool {
+        if self.request_sent {
             return true;
         }
-        self.asked = true;
+        self.request_sent = true;
         let request = request();
         // An empty socket buffer takes any of these requests at once.
         let sent = self.socket.write(request.as_bytes());

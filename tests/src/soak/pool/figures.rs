@@ -4,7 +4,7 @@ use serde::Serialize;
 
 /// Figures of all streams since the run began.
 #[derive(Debug, Clone, Default, Serialize)]
-pub(crate) struct Figures {
+pub(crate) struct StreamFigures {
     /// Streams that are currently open.
     pub(crate) open: usize,
     /// Whether the permanent stream that wants everything was opened: from then on every event is

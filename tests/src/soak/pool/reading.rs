@@ -9,10 +9,10 @@ use anyhow::{Context, Result};
 use rustix::event::epoll;
 
 use super::{
-    connection::Connection,
-    streams::{Slot, Streams},
+    connection::SoakConnection,
+    streams::{Slot, SoakStreams},
 };
-use crate::soak::{client::Took, faults::Fault, wire::Broken};
+use crate::soak::{client::FrameEffect, faults::Fault, wire::StreamDefect};
 
 /// A stream that has been open for this long has caught up: its delays are counted.
 const LIVE_AFTER: Duration = Duration::from_secs(5);
@@ -22,7 +22,7 @@ const TURN: rustix::time::Timespec = rustix::time::Timespec {
     tv_nsec: 5_000_000,
 };
 
-impl Streams {
+impl SoakStreams {
     /// Reads the available data, or waits a moment for it.
     pub(super) fn turn(&mut self) -> Result<()> {
         let mut events = Vec::with_capacity(1024);
@@ -37,8 +37,8 @@ impl Streams {
             if self.slots[slot].serial != serial {
                 continue;
             }
-            if flags.contains(epoll::EventFlags::OUT) && !self.ask(slot) {
-                self.come_back(slot);
+            if flags.contains(epoll::EventFlags::OUT) && !self.send_request(slot) {
+                self.schedule_reconnect(slot);
                 continue;
             }
             let rest = epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::HUP;
@@ -51,7 +51,7 @@ impl Streams {
 
     /// Called when the connection is established: sends the request, once; gives whether that
     /// succeeded.
-    fn ask(&mut self, slot: usize) -> bool {
+    fn send_request(&mut self, slot: usize) -> bool {
         let Slot {
             client: Some(client),
             connection: Some(connection),
@@ -60,7 +60,7 @@ impl Streams {
         else {
             return false;
         };
-        connection.ask(|| client.request())
+        connection.send_request(|| client.request())
     }
 
     /// Reads one socket until it is empty: registered edge-triggered, it would not be reported
@@ -81,14 +81,14 @@ impl Streams {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return self.broke(slot),
             }
-            let ended = |connection: &Connection| connection.wire.has_ended();
+            let ended = |connection: &SoakConnection| connection.wire.has_ended();
             if self.slots[slot].connection.as_ref().is_some_and(ended) {
                 return self.broke(slot);
             }
         }
     }
 
-    fn feed(&mut self, slot: usize, length: usize) -> Result<(), Broken> {
+    fn feed(&mut self, slot: usize, length: usize) -> Result<(), StreamDefect> {
         let Slot {
             client: Some(client),
             connection: Some(connection),
@@ -98,53 +98,53 @@ impl Streams {
         else {
             return Ok(());
         };
-        let Connection {
+        let SoakConnection {
             wire,
             opened,
-            heard,
+            last_data_at,
             ..
         } = connection;
         let now = Instant::now();
-        *heard = now;
+        *last_data_at = now;
         let (ledger, figures) = (&mut self.ledger, &mut self.figures);
         figures.bytes += length as u64;
         let now_millis = ledger.books.now_millis();
         wire.feed(
             &self.buffer[..length],
-            &mut |frame| match client.take(frame, ledger) {
-                Took::Opening => {
+            &mut |frame| match client.record(frame, ledger) {
+                FrameEffect::Opening => {
                     *opened = Some(now);
                     figures.opened += 1;
                     figures.resumed += u64::from(std::mem::replace(was_open, true));
                 }
-                Took::Event(mark) => {
+                FrameEffect::Event(mark) => {
                     figures.events += 1;
                     if opened.is_some_and(|opened| now - opened > LIVE_AFTER) {
                         let delay = now_millis.saturating_sub(mark.sent_millis);
                         figures.delays.add(delay);
                     }
                 }
-                Took::Update => figures.updates += 1,
-                Took::Other => {}
+                FrameEffect::Update => figures.updates += 1,
+                FrameEffect::Other => {}
             },
         )
     }
 
     fn broke(&mut self, slot: usize) {
         self.figures.broken += 1;
-        self.come_back(slot);
+        self.schedule_reconnect(slot);
     }
 
-    fn refused(&mut self, slot: usize, broken: Broken) {
+    fn refused(&mut self, slot: usize, broken: StreamDefect) {
         let client = &self.slots[slot].client;
         match broken {
             // The edge behind the balancer has just died, or no edge is available at the moment.
-            Broken::Status(500..) => self.figures.unavailable += 1,
+            StreamDefect::Status(500..) => self.figures.unavailable += 1,
             _ => self
                 .ledger
                 .faults
                 .add(Fault::Refused, || format!("{broken:?} for {client:?}")),
         }
-        self.come_back(slot);
+        self.schedule_reconnect(slot);
     }
 }
