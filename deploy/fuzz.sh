@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # `make fuzz`: every target of crates/fuzz under libFuzzer for FUZZ_SECONDS (default 60) each, or those
-# in FUZZ_TARGETS. What it learns stays in .setup/fuzz/, which git ignores, so that the next run goes on.
+# in FUZZ_TARGETS. The corpus stays in .setup/fuzz/, which git ignores, so that the next run continues
+# from it.
 #
-# The pinned stable toolchain is enough: coverage is a pass of LLVM's that rustc can run. `--target`
+# The pinned stable toolchain is enough: coverage is an LLVM pass that rustc can run. `--target`
 # keeps it out of build scripts and macros.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -31,8 +32,8 @@ for target in "${targets[@]}"; do
         -rss_limit_mb=1024 -dict=crates/fuzz/tokens.dict -artifact_prefix=".setup/fuzz/$target-" \
         -print_final_stats=1 "$corpus" "crates/fuzz/seeds/$target" >".setup/fuzz/$target.log" 2>&1; then
         tail -n 40 ".setup/fuzz/$target.log" >&2
-        fail "$target broke a promise; the input is .setup/fuzz/$target-*. Once it is fixed, move it to
-    crates/fuzz/seeds/$target/, where cargo test -p fuzz finds it."
+        fail "$target violated a property; the input is .setup/fuzz/$target-*. Once it is fixed, move it to
+    crates/fuzz/seeds/$target/, where cargo test -p fuzz runs it."
     fi
     grep -E 'DONE|number_of_executed_units' ".setup/fuzz/$target.log"
 done

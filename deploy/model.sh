@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # `make model`: the hand-over between publishers, ring and reactors under thousands of interleavings, each
-# test for MODEL_SECONDS (default 3), two or more at a time. What fails prints a schedule or a seed to
-# replay it with. Another build of the edge, because its locks are others (feature `shuttle`).
+# test for MODEL_SECONDS (default 3), two or more at a time. A failing test prints a schedule or a seed to
+# replay it with. Needs another build of the edge, with different locks (feature `shuttle`).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source deploy/progress.sh
 
-# One selection for both, so that nothing is compiled twice.
+# One selection for both, so that no crate is compiled twice.
 selection=(--locked -p stream-driver -p sse-edge --features sse-edge/shuttle)
 
 step "build of the model"
 cargo test "${selection[@]}" --lib --test handover_model --no-run
-step "reactors: told, adopted, finished, dropped"
+step "reactors: notify, adopt, finish, drop"
 cargo test "${selection[@]}" --test handover_model -- --nocapture
 step "fan-out: publish, change, open, drain"
 cargo test "${selection[@]}" --lib fanout::model -- --nocapture

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
-# Sourced by our scripts: `step` says what runs now, how long it is since the start, and how long the
-# step before took. The name of the script comes first, since one calls another.
+# Sourced by the other scripts: `step` prints the step that begins, the seconds since the start, and
+# the duration of the step before. Each line begins with the name of the script, since one script calls
+# another.
 progress_of=$(basename "$0" .sh)
 progress_step=''
 progress_since=0

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Uses Forgewire with nothing but curl: both eras of MCP, and the plain event stream. The same
-# arguments and the same line of JSON as the clients beside it.
+# Uses Forgewire with curl alone: both eras of MCP, and the plain event stream. Takes the same
+# arguments and prints the same line of JSON as the other clients in this folder.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -16,7 +16,7 @@ while (($# > 1)); do
 done
 
 issue_uri=github://issues/octo/hello/1
-seconds=10 # for one request, and for what has to arrive
+seconds=10 # for one request, and for each expected arrival
 work=$(mktemp -d)
 stream=''
 delivery=$(cat /proc/sys/kernel/random/uuid)
@@ -34,19 +34,19 @@ trap finish EXIT
 json=(-H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream')
 quiet=(curl --silent --show-error --fail-with-body --max-time "$seconds")
 
-# wait_for TEXT [FILE]: until the stream in the background has brought it.
+# wait_for TEXT [FILE]: waits until the stream in the background has delivered it.
 wait_for() {
     local deadline=$((SECONDS + seconds))
     until grep -qF -- "$1" "$work/${2:-stream}"; do
         if ((SECONDS > deadline)); then
-            echo "never came: $1" >&2
+            echo "never arrived: $1" >&2
             return 1
         fi
         sleep 0.05
     done
 }
 
-# follow ARGUMENTS...: a stream, in the background, into a file. Returns once it is open.
+# follow ARGUMENTS...: reads a stream in the background into a file. Returns once it is open.
 follow() {
     : >"$work/opened"
     curl --silent --show-error --no-buffer -D "$work/opened" "$@" \

@@ -1,5 +1,5 @@
-// Follows `GET /events/stream` as a browser does: an EventSource that reconnects by itself and says
-// where it was. The connection is cut in the middle, and an event happens while it is down.
+// Follows `GET /events/stream` as a browser does: an EventSource that reconnects by itself and
+// sends its last id. The connection is cut during the stream, and an event happens while it is down.
 import { randomUUID } from "node:crypto";
 
 import { Arrivals, installed, postWebhook, reported } from "./shared.mjs";

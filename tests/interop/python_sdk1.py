@@ -1,5 +1,5 @@
 """Uses Forgewire through the official Python SDK of MCP, 1.x: every handshake revision over
-Streamable HTTP, and with `--transport sse` 2024-11-05 as it was, over HTTP+SSE."""
+Streamable HTTP, and with `--transport sse` the original 2024-11-05, over HTTP+SSE."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Sdk1:
 
 @asynccontextmanager
 async def connect(options, revision: str, expected: shared.Expected):
-    # An SDK of that time asks for its own revision; this one always for its newest.
+    # An SDK of that time requests its own revision; this one always requests its newest.
     types.LATEST_PROTOCOL_VERSION = revision
 
     async def on_log(params: types.LoggingMessageNotificationParams) -> None:

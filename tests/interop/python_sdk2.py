@@ -45,7 +45,7 @@ class Sdk2:
 
     @asynccontextmanager
     async def subscribed(self, uri: str):
-        """Subscribes in the way of the era for as long as the block runs."""
+        """Subscribes by the mechanism of the era, for as long as the block runs."""
         if self.protocol != shared.MODERN:
             await self._client.subscribe_resource(uri)
             await self.call("subscribe_to_events", {})
@@ -68,7 +68,8 @@ class Sdk2:
 @asynccontextmanager
 async def connect(options, revision: str, expected: shared.Expected):
     if revision != shared.MODERN:
-        # An SDK of that time asks for its own revision; this one always for the newest of the era.
+        # An SDK of that time requests its own revision; this one always requests the newest of the
+        # era.
         mcp.client.session.LATEST_HANDSHAKE_VERSION = revision
 
     async def on_log(params: types.LoggingMessageNotificationParams) -> None:
@@ -94,6 +95,6 @@ async def connect(options, revision: str, expected: shared.Expected):
 
 
 if __name__ == "__main__":
-    # Much is deprecated by the newest revision, which is not the one spoken here.
+    # Much is deprecated by the newest revision, which is not the one in use here.
     warnings.simplefilter("ignore", MCPDeprecationWarning)
     sys.exit(shared.main("python 2.x", connect))

@@ -1,13 +1,13 @@
-// What the TypeScript clients share: the walk of shared.py, with the same expectations, in the same
-// order. A client gives an adapter of its SDK; `main` walks it through each revision asked for and
-// prints a line of JSON per revision.
+// Shared by the TypeScript clients: the walk of shared.py, with the same expectations, in the same
+// order. A client provides an adapter of its SDK; `main` walks it through each requested revision
+// and prints a line of JSON per revision.
 import { createHmac, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 
-// The packages are where deploy/setup.sh puts them, not beside this file, so that the source tree
+// deploy/setup.sh installs the packages elsewhere, not beside this file, so that the source tree
 // stays clean.
 const packages = createRequire(new URL("../../.setup/package.json", import.meta.url));
 export const installed = (name) => import(pathToFileURL(packages.resolve(name)).href);
@@ -19,11 +19,11 @@ export const ISSUE_URI = EXPECTATIONS.issueUri;
 export const MODERN = "2026-07-28";
 const FIRST_WITH_ELICITATION = "2025-06-18";
 const NOTIFICATION_DEADLINE_MS = 10_000;
-// One revision; a server that accepts and then says nothing must not hang the test run.
+// For one revision: a server that accepts and then stays silent must not hang the test run.
 const RUN_DEADLINE_MS = 45_000;
 export const REQUEST_TIMEOUT_MS = 10_000;
 
-// The expectation about a tool that asks the user, if there is one and the revision knows it.
+// The expectation about a tool that asks the user, if there is one and the revision supports it.
 export const asks = (revision) =>
   revision >= FIRST_WITH_ELICITATION ? EXPECTATIONS.elicitation : null;
 
@@ -35,7 +35,7 @@ export function withDeadline(promise, milliseconds, what) {
   return Promise.race([promise, deadline]).finally(() => clearTimeout(timer));
 }
 
-// Things that have to arrive; remembers which of them have.
+// Items that must arrive; remembers which of them have.
 export class Arrivals {
   constructor(...names) {
     this.pending = new Set(names);
@@ -53,12 +53,12 @@ export class Arrivals {
     return withDeadline(
       this.all,
       NOTIFICATION_DEADLINE_MS,
-      () => `never came: ${[...this.pending]}`,
+      () => `never arrived: ${[...this.pending]}`,
     );
   }
 }
 
-// The notifications that one webhook has to cause.
+// The notifications that one webhook must cause.
 class Expected extends Arrivals {
   constructor(revision) {
     // The stateless era has notifications of resources only.
@@ -77,7 +77,7 @@ class Expected extends Arrivals {
   }
 }
 
-// What GitHub would send for an issue whose title is now the delivery's id.
+// The webhook that GitHub would send for an issue whose new title is the delivery's id.
 export async function postWebhook(options, delivery) {
   const payload = read("issue.json");
   payload.issue.title = delivery;
@@ -154,7 +154,7 @@ async function walk(sdk, revision, expected, options, report) {
   await expected.wait();
   report.waited_ms = Math.round((performance.now() - posted) * 10) / 10;
   await unsubscribe();
-  // Whoever was told of a change can read it, from whichever edge.
+  // After the notification of a change, the change can be read from any edge.
   contains(`resources/read ${ISSUE_URI}`, await sdk.read(ISSUE_URI), expected.delivery);
 }
 
@@ -190,7 +190,7 @@ export async function reported(sdk, body) {
   process.exit(failed);
 }
 
-// `connect(options, revision, expected)` gives an adapter: what `walk` calls, and `close`.
+// `connect(options, revision, expected)` gives an adapter: the calls of `walk`, and `close`.
 export function main(name, connect) {
   return reported(name, async (options, revision, report) => {
     const expected = new Expected(revision);
@@ -203,7 +203,7 @@ export function main(name, connect) {
   });
 }
 
-// The calls that both SDKs spell alike.
+// The calls that have the same form in both SDKs.
 export function adapter(client) {
   return {
     tools: async () => (await client.listTools()).tools.map((tool) => tool.name),
@@ -219,7 +219,7 @@ export function adapter(client) {
       const { messages } = await client.getPrompt({ name, arguments: given });
       return messages.map((message) => message.content.text ?? "").join(" ");
     },
-    // In the way of the handshake era.
+    // By the mechanism of the handshake era.
     async subscribe(uri) {
       await client.subscribeResource({ uri });
       await this.call("subscribe_to_events", {});

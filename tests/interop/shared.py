@@ -1,7 +1,7 @@
-"""What the Python clients share: what every client expects of the server, and the walk that
-checks it.
+"""Shared by the Python clients: the expectations of every client about the server, and the walk
+that checks them.
 
-A client gives an adapter of its SDK (see `Sdk`); `main` walks it through each revision asked for
+A client provides an adapter of its SDK (see `Sdk`); `main` walks it through each requested revision
 and prints a line of JSON per revision: {"ok": true, ...}, or {"ok": false, "error": ...}.
 """
 
@@ -25,26 +25,26 @@ from typing import Any, Protocol
 import anyio
 
 HERE = Path(__file__).parent
-# The one list for all clients, in all languages.
-#   prompts      [{"name", "arguments", "text"}]: is listed, and its messages contain `text`
-#   elicitation  {"name", "arguments", "answer", "text"}: a tool that asks; we accept with `answer`,
-#                and the result contains `text`. Revisions before 2025-06-18 have none.
+# A single list for all clients, in all languages.
+#   prompts      [{"name", "arguments", "text"}]: it is listed, and its messages contain `text`
+#   elicitation  {"name", "arguments", "answer", "text"}: a tool that asks; the client accepts
+#                with `answer`, and the result contains `text`. Revisions before 2025-06-18 have none.
 EXPECTATIONS = json.loads((HERE / "expectations.json").read_text())
 ISSUE_URI = EXPECTATIONS["issueUri"]
 MODERN = "2026-07-28"
 FIRST_WITH_ELICITATION = "2025-06-18"
 NOTIFICATION_DEADLINE_SECONDS = 10
-# One revision; a server that accepts and then says nothing must not hang the test run.
+# For one revision: a server that accepts and then stays silent must not hang the test run.
 RUN_DEADLINE_SECONDS = 45
 REQUEST_TIMEOUT_SECONDS = 10
 
 
 class Wrong(Exception):
-    """The server does not do what we expect."""
+    """The server does not meet an expectation."""
 
 
 class Expected:
-    """The notifications that have to come; remembers which of them have."""
+    """The notifications that must arrive; remembers which of them have."""
 
     def __init__(self, revision: str) -> None:
         self.delivery = str(uuid.uuid4())
@@ -58,7 +58,7 @@ class Expected:
             self._seen["resources/updated"].set()
 
     def logged(self, logger: str | None, data: Any) -> None:
-        """Takes `notifications/message`; ours is the resource event of our delivery."""
+        """Takes `notifications/message`; expected is the resource event of this delivery."""
         if logger == EXPECTATIONS["eventLogger"] and isinstance(data, dict):
             if data.get("metadata", {}).get("delivery") == self.delivery and "event" in self._seen:
                 self._seen["event"].set()
@@ -68,11 +68,11 @@ class Expected:
             for seen in self._seen.values():
                 await seen.wait()
         if missing := [name for name, seen in self._seen.items() if not seen.is_set()]:
-            raise Wrong(f"never came: {missing}")
+            raise Wrong(f"never arrived: {missing}")
 
 
 class Sdk(Protocol):
-    """A connected client, in the words of the walk."""
+    """A connected client, with the calls that the walk makes."""
 
     protocol: str
 
@@ -89,12 +89,12 @@ Connect = Callable[[argparse.Namespace, str, Expected], AbstractAsyncContextMana
 
 
 def asks(revision: str) -> dict | None:
-    """The expectation about a tool that asks the user, if there is one and the revision knows it."""
+    """The expectation about a tool that asks the user, if any, and if the revision supports it."""
     return EXPECTATIONS["elicitation"] if revision >= FIRST_WITH_ELICITATION else None
 
 
 def signed_delivery(secret: str, delivery: str) -> tuple[bytes, dict[str, str]]:
-    """What GitHub would send for an issue whose title is now the delivery's id."""
+    """The webhook that GitHub would send for an issue whose new title is the delivery's id."""
     payload = json.loads((HERE / "issue.json").read_text())
     payload["issue"]["title"] = delivery
     now = datetime.now(timezone.utc)
@@ -164,7 +164,7 @@ async def walk(sdk: Sdk, revision: str, expected: Expected, options, report: dic
         report["step"] = "notifications"
         await expected.wait()
         report["waited_ms"] = round((time.monotonic() - posted) * 1000, 1)
-    # Whoever was told of a change can read it, from whichever edge.
+    # After the notification of a change, the change can be read from any edge.
     contains(f"resources/read {ISSUE_URI}", await sdk.read(ISSUE_URI), expected.delivery)
 
 
@@ -176,7 +176,7 @@ async def bounded(connect: Connect, options, revision: str, report: dict) -> Non
 
 
 def causes(error: BaseException) -> list[str]:
-    """What went wrong, without the task groups that it passed through."""
+    """The error itself, without the task groups that it passed through."""
     inner = getattr(error, "exceptions", None)
     if inner is None:
         return ["".join(traceback.format_exception_only(error)).strip()]

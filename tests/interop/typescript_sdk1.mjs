@@ -1,5 +1,5 @@
 // Uses Forgewire through the official TypeScript SDK of MCP, 1.x: every handshake revision over
-// Streamable HTTP, and with `--transport sse` 2024-11-05 as it was, over HTTP+SSE.
+// Streamable HTTP, and with `--transport sse` the original 2024-11-05, over HTTP+SSE.
 import { REQUEST_TIMEOUT_MS, adapter, asks, installed, main } from "./shared.mjs";
 
 const SDK = "@modelcontextprotocol/sdk";
@@ -8,7 +8,7 @@ const { SSEClientTransport } = await installed(`${SDK}/client/sse.js`);
 const { StreamableHTTPClientTransport } = await installed(`${SDK}/client/streamableHttp.js`);
 const types = await installed(`${SDK}/types.js`);
 
-// An SDK of that time asks for its own revision; this one always for its newest.
+// An SDK of that time requests its own revision; this one always requests its newest.
 function asking(transport, revision) {
   const send = transport.send.bind(transport);
   transport.send = (message, options) => {
@@ -40,7 +40,7 @@ await main("typescript 1.x", async (options, revision, expected) => {
     ? new SSEClientTransport(new URL("/sse", options.edge))
     : new StreamableHTTPClientTransport(new URL("/mcp", options.edge));
   let protocol;
-  // The client tells its transport what was negotiated, and nobody else.
+  // The client passes the negotiated revision only to its transport.
   transport.setProtocolVersion = ((set) => (version) => {
     protocol = version;
     return set?.call(transport, version);

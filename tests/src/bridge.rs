@@ -1,4 +1,4 @@
-//! `forgewire stdio` as a client of a person's machine runs it.
+//! `forgewire stdio`, run as a desktop client runs it.
 
 use std::{process::Stdio, time::Duration};
 
@@ -12,24 +12,24 @@ use tokio::{
     time::timeout,
 };
 
-/// How long a line may take that has to come: an edge may be restarting.
+/// Time allowed for an expected line: an edge may be restarting.
 const SOON: Duration = Duration::from_secs(30);
-/// How long the process may take to end after its stdin.
+/// Time allowed for the process to end after its stdin is closed.
 const END: Duration = Duration::from_secs(10);
 
-/// A running bridge, and the client's side of its pipes. Dropping it kills it.
+/// A running bridge, and the client's ends of its pipes. Dropping it kills the process.
 #[derive(Debug)]
-pub struct Bridge {
+pub struct BridgeProcess {
     process: Child,
     input: Option<ChildStdin>,
     output: Lines<BufReader<ChildStdout>>,
 }
 
-impl Bridge {
-    /// Starts it towards the edge or balancer at `base`. Its logs go to the test's own stderr.
+impl BridgeProcess {
+    /// Starts a bridge to the edge or balancer at `base`. Its logs go to the test's own stderr.
     ///
     /// # Errors
-    /// There is no binary, or it does not start.
+    /// The binary does not exist, or it does not start.
     pub fn start(base: &Url) -> Result<Self> {
         let binary = forgewire_binary().context("no forgewire binary: run `make test`")?;
         let mut process = Command::new(binary)
@@ -47,67 +47,69 @@ impl Bridge {
         })
     }
 
-    /// Says a message.
+    /// Sends a message.
     ///
     /// # Errors
-    /// The bridge has gone.
-    pub async fn says(&mut self, message: &Value) -> Result<()> {
-        self.writes(&format!("{message}\n")).await
+    /// The bridge has ended.
+    pub async fn send(&mut self, message: &Value) -> Result<()> {
+        self.send_text(&format!("{message}\n")).await
     }
 
-    /// Writes anything.
+    /// Writes any text to the bridge's stdin.
     ///
     /// # Errors
-    /// The bridge has gone.
-    pub async fn writes(&mut self, text: &str) -> Result<()> {
+    /// The bridge has ended.
+    pub async fn send_text(&mut self, text: &str) -> Result<()> {
         let input = self.input.as_mut().context("stdin is open")?;
         input.write_all(text.as_bytes()).await?;
         Ok(input.flush().await?)
     }
 
-    /// The next message.
+    /// Reads the next message.
     ///
     /// # Errors
-    /// None came within 30 s, or the bridge has gone.
-    pub async fn hears(&mut self) -> Result<Value> {
+    /// No message arrived within 30 s, or the bridge has ended.
+    pub async fn receive(&mut self) -> Result<Value> {
         let line = timeout(SOON, self.output.next_line()).await;
-        let line = line.context("no line came")??.context("stdout has ended")?;
+        let line = line
+            .context("no line arrived")??
+            .context("stdout has ended")?;
         Ok(serde_json::from_str(&line)?)
     }
 
-    /// Asks and waits for the answer; what comes in between is dropped.
+    /// Sends a request and waits for its response; messages in between are dropped.
     ///
     /// # Errors
-    /// As [`Bridge::hears`].
-    pub async fn asks(&mut self, id: u64, method: &str, params: Value) -> Result<Value> {
+    /// As [`BridgeProcess::receive`].
+    pub async fn request(&mut self, id: u64, method: &str, params: Value) -> Result<Value> {
         let message = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
-        self.says(&message).await?;
+        self.send(&message).await?;
         loop {
-            let answer = self.hears().await?;
+            let answer = self.receive().await?;
             if answer["id"] == id && answer.get("method").is_none() {
                 return Ok(answer);
             }
         }
     }
 
-    /// Opens a session of a revision; gives the result.
+    /// Opens a session with a given revision; gives the result of `initialize`.
     ///
     /// # Errors
-    /// As [`Bridge::hears`].
+    /// As [`BridgeProcess::receive`].
     pub async fn initialize(&mut self, version: &str) -> Result<Value> {
         let params = json!({ "protocolVersion": version, "capabilities": {},
             "clientInfo": { "name": "tests", "version": "1" } });
-        let answer = self.asks(0, "initialize", params).await?;
+        let answer = self.request(0, "initialize", params).await?;
         let initialized = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
-        self.says(&initialized).await?;
+        self.send(&initialized).await?;
         Ok(answer["result"].clone())
     }
 
-    /// Closes stdin, and waits for the end.
+    /// Closes stdin, and waits for the process to end.
     ///
     /// # Errors
-    /// The process does not end well within 10 s.
-    pub async fn ends(mut self) -> Result<()> {
+    /// The process does not end successfully within 10 s.
+    pub async fn close(mut self) -> Result<()> {
         self.input = None;
         let status = timeout(END, self.process.wait()).await;
         let status = status.context("the bridge does not end")??;

@@ -1,5 +1,5 @@
-//! What the whole-system scenarios share: readers that behave like agents, and one system at a time; and
-//! the soak.
+//! Shared parts of the whole-system scenarios: readers that behave like agents, and one system at a
+//! time; and the soak.
 
 mod bridge;
 mod newer_ingest;
@@ -7,7 +7,7 @@ mod reader;
 pub mod soak;
 mod systems;
 
-pub use bridge::Bridge;
+pub use bridge::BridgeProcess;
 pub use newer_ingest::{NEWER_KIND, append_newer_events};
-pub use reader::{Reader, ReaderKind};
+pub use reader::{EventReader, ReaderKind};
 pub use systems::{both, both_and_kept_sockets, both_with, log_lines, settle, until};

@@ -1,5 +1,5 @@
-//! An ingest of a newer build: it writes events of a kind that no node of this build knows, with the same
-//! adapters, into the store that the system under test runs on.
+//! An ingest of a newer build: it writes events of a kind that no node of this build knows, with
+//! the same adapters, into the store of the system under test.
 
 use std::sync::Arc;
 
@@ -13,35 +13,36 @@ use ports::{Bus, BusMessage, EventHint, EventLog, Topic};
 use serde_json::json;
 use store_sqlite::Database;
 use testkit::{
-    cluster::{Kind, Node, System},
-    ledger::Ledger,
+    cluster::{System, SystemKind, SystemNode},
+    ledger::DeliveryLedger,
 };
 
 /// The kind that only the newer build knows.
 pub const NEWER_KIND: &str = "wiki_page";
 
-/// Appends `count` events of [`NEWER_KIND`] and books them as acknowledged. On the cluster it sends the
-/// hint too; the embedded system is stopped meanwhile, because its file belongs to one process.
+/// Appends `count` events of [`NEWER_KIND`] and records them as acknowledged. On the cluster it
+/// sends the hint too; the embedded system is stopped meanwhile, because its file belongs to one
+/// process.
 ///
 /// # Errors
-/// The store does not take them, or the system does not come back.
+/// The store does not accept them, or the system does not become ready again.
 pub async fn append_newer_events(
     system: &mut System,
     count: usize,
     received_at: Timestamp,
-    ledger: &Ledger,
+    ledger: &DeliveryLedger,
 ) -> Result<()> {
     let events: Vec<_> = (0..count).map(|n| newer_event(n, received_at)).collect();
     for event in &events {
         let facts = &event.facts;
-        ledger.sending(facts.id.as_str(), facts.resource_id.as_str(), NEWER_KIND);
+        ledger.record_sending(facts.id.as_str(), facts.resource_id.as_str(), NEWER_KIND);
     }
     match system.kind() {
-        Kind::Cluster => append_to_cluster(system, &events).await?,
-        Kind::Embedded => append_to_file(system, &events).await?,
+        SystemKind::Cluster => append_to_cluster(system, &events).await?,
+        SystemKind::Embedded => append_to_file(system, &events).await?,
     }
     for event in &events {
-        ledger.acknowledged(event.facts.id.as_str());
+        ledger.record_acknowledged(event.facts.id.as_str());
     }
     Ok(())
 }
@@ -71,7 +72,7 @@ async fn append_to_cluster(system: &mut System, events: &[StoredEvent]) -> Resul
 }
 
 async fn append_to_file(system: &mut System, events: &[StoredEvent]) -> Result<()> {
-    let process = Node::Ingest(0);
+    let process = SystemNode::Ingest(0);
     let _ = system.terminate(process).await?;
     let database = Database::open(&system.cluster().dir().join("forgewire/forgewire.db"))?;
     database.event_log().append(events.to_vec()).await?;

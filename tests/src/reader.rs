@@ -1,4 +1,5 @@
-//! A reader as an agent is one: it holds a stream, and when that breaks it goes on elsewhere.
+//! A reader that behaves like an agent: it holds a stream, and resumes on another edge when the
+//! stream breaks.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -9,41 +10,41 @@ use anyhow::{Context, Result};
 use reqwest::{Url, header::HeaderMap};
 use serde_json::{Value, json};
 use testkit::{
-    ledger::Ledger,
+    ledger::DeliveryLedger,
     mcp_client::McpClient,
-    sse::{self, Frame, SseStream},
+    sse::{self, ReceivedFrame, SseStream},
 };
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
 };
 
-/// Silence that means that a stream is dead; heartbeats come every 15 s.
+/// A stream that is silent for this long is dead; heartbeats are sent every 15 s.
 const SILENCE: Duration = Duration::from_secs(40);
 const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What it reads.
+/// The stream that a reader holds.
 #[derive(Debug, Clone)]
 pub enum ReaderKind {
     /// `GET /events/stream`.
     Events,
-    /// The GET stream of an MCP session that is subscribed to everything.
+    /// The GET stream of an MCP session that is subscribed to all events.
     Session(Arc<McpClient>),
 }
 
 impl ReaderKind {
-    /// A session made on `edge`, subscribed to every event.
+    /// A session created on `edge`, subscribed to every event.
     ///
     /// # Errors
-    /// The edge refuses.
+    /// The edge refuses a request.
     pub async fn session(edge: &Url) -> Result<Self> {
         Self::session_over(edge, edge).await
     }
 
-    /// A session made on one edge and subscribed to every event by a call to another.
+    /// A session created on one edge and subscribed to every event by a call to another.
     ///
     /// # Errors
-    /// An edge refuses.
+    /// An edge refuses a request.
     pub async fn session_over(first: &Url, second: &Url) -> Result<Self> {
         let client = McpClient::connect(first).await?;
         client
@@ -66,7 +67,7 @@ impl ReaderKind {
     }
 
     /// The id of the event in a frame.
-    fn event_id(frame: &Frame) -> Option<String> {
+    fn event_id(frame: &ReceivedFrame) -> Option<String> {
         let json = frame.json()?;
         let event = if frame.event.as_deref() == Some("event") {
             &json
@@ -81,17 +82,18 @@ impl ReaderKind {
 
 /// A running reader. It reads until it is stopped or dropped.
 #[derive(Debug)]
-pub struct Reader {
+pub struct EventReader {
     name: String,
     last_id: Arc<Mutex<Option<String>>>,
     opens: watch::Receiver<usize>,
-    hops: Arc<Notify>,
+    switches: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
-impl Reader {
-    /// Opens its first stream on `edges[first]`, goes to the next one whenever a stream breaks, and books
-    /// what it gets. Returns once the first stream is open.
+impl EventReader {
+    /// Opens the first stream on `edges[first]`, switches to the next edge whenever a stream
+    /// breaks, and records the events received in the ledger. Returns once the first stream is
+    /// open.
     ///
     /// # Errors
     /// The first stream cannot be opened.
@@ -101,11 +103,11 @@ impl Reader {
         edges: &[Url],
         first: usize,
         last: Option<String>,
-        ledger: &Arc<Ledger>,
+        ledger: &Arc<DeliveryLedger>,
     ) -> Result<Self> {
         let last_id = Arc::new(Mutex::new(last));
         let (opened, mut opens) = watch::channel(0);
-        let hops = Arc::new(Notify::new());
+        let switches = Arc::new(Notify::new());
         let reading = Reading {
             name: name.to_owned(),
             kind,
@@ -114,7 +116,7 @@ impl Reader {
             last_id: Arc::clone(&last_id),
             ledger: Arc::clone(ledger),
             opened,
-            hops: Arc::clone(&hops),
+            switches: Arc::clone(&switches),
         };
         let task = tokio::spawn(reading.run());
         let first = opens.wait_for(|opens| *opens > 0);
@@ -124,7 +126,7 @@ impl Reader {
             name: name.to_owned(),
             last_id,
             opens,
-            hops,
+            switches,
             task,
         })
     }
@@ -135,31 +137,31 @@ impl Reader {
         &self.name
     }
 
-    /// How many streams it has opened so far.
+    /// Number of streams opened so far.
     #[must_use]
     pub fn opens(&self) -> usize {
         *self.opens.borrow()
     }
 
-    /// Hangs up in the middle of whatever comes, and goes on at the next edge. Returns once the new stream is
-    /// open.
+    /// Disconnects at once, whatever is being received, and continues on the next edge. Returns
+    /// once the new stream is open.
     ///
     /// # Errors
     /// No edge opens a stream within 15 s.
-    pub async fn hop(&self) -> Result<()> {
+    pub async fn switch_edge(&self) -> Result<()> {
         let mut opens = self.opens.clone();
         let before = *opens.borrow_and_update();
-        self.hops.notify_one();
+        self.switches.notify_one();
         let opened = opens.wait_for(|opens| *opens > before);
         let opened = tokio::time::timeout(Duration::from_secs(15), opened).await;
         opened.with_context(|| format!("{} finds no edge", self.name))??;
         Ok(())
     }
 
-    /// Hangs up, and says where it was.
+    /// Disconnects, and gives the last id received, after which to resume.
     pub async fn stop(self) -> Option<String> {
         self.task.abort();
-        // An aborted task's error says just that.
+        // The error of an aborted task only reports the abort.
         let _ = self.task.await;
         self.last_id
             .lock()
@@ -174,9 +176,9 @@ struct Reading {
     edges: Vec<Url>,
     at: usize,
     last_id: Arc<Mutex<Option<String>>>,
-    ledger: Arc<Ledger>,
+    ledger: Arc<DeliveryLedger>,
     opened: watch::Sender<usize>,
-    hops: Arc<Notify>,
+    switches: Arc<Notify>,
 }
 
 impl Reading {
@@ -192,7 +194,7 @@ impl Reading {
             if let Ok(mut stream) = self.kind.open(&edge, last.as_deref()).await {
                 loop {
                     tokio::select! {
-                        () = self.hops.notified() => {
+                        () = self.switches.notified() => {
                             pause = Duration::ZERO;
                             break;
                         }
@@ -208,9 +210,9 @@ impl Reading {
         }
     }
 
-    fn take(&self, frame: &Frame) {
+    fn take(&self, frame: &ReceivedFrame) {
         if let Some(event) = ReaderKind::event_id(frame) {
-            self.ledger.received(&self.name, &event);
+            self.ledger.record_received(&self.name, &event);
         } else if !frame.is_comment() {
             self.opened.send_modify(|opens| *opens += 1);
         }

@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use testkit::{
-    cluster::{Kind, Plan, System},
-    ledger::Ledger,
+    cluster::{ClusterPlan, System, SystemKind},
+    ledger::DeliveryLedger,
 };
 use tokio::{sync::Mutex, time::Instant};
 
-/// Scenarios start nine processes each; on two cores they take turns.
+/// Scenarios start nine processes each; on two cores they run one at a time.
 static TURN: Mutex<()> = Mutex::const_new(());
 
-/// How long a scenario waits for what has to happen.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time that a scenario waits for an expected condition.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Runs a scenario on the embedded topology, then on the cluster.
 ///
 /// # Errors
-/// What the scenario says, with the topology's name.
+/// The scenario's error, with the topology's name.
 pub async fn both(scenario: impl AsyncFn(&mut System) -> Result<()>) -> Result<()> {
     both_with(|plan| plan, scenario).await
 }
@@ -26,34 +26,34 @@ pub async fn both(scenario: impl AsyncFn(&mut System) -> Result<()>) -> Result<(
 /// As [`both`], with adjusted plans.
 ///
 /// # Errors
-/// What the scenario says, with the topology's name.
+/// The scenario's error, with the topology's name.
 pub async fn both_with(
-    adjust: impl Fn(Plan) -> Plan,
+    adjust: impl Fn(ClusterPlan) -> ClusterPlan,
     scenario: impl AsyncFn(&mut System) -> Result<()>,
 ) -> Result<()> {
-    for kind in Kind::ALL {
+    for kind in SystemKind::ALL {
         one(kind, &adjust, &scenario).await?;
     }
     Ok(())
 }
 
-/// As [`both`], and then on the embedded topology with streams that stay with the HTTP server: for what
-/// streams promise, whoever drives them.
+/// As [`both`], and then on the embedded topology with streams that stay with the HTTP server: for
+/// guarantees of streams that must hold with either driver.
 ///
 /// # Errors
-/// What the scenario says, with the topology's name.
+/// The scenario's error, with the topology's name.
 pub async fn both_and_kept_sockets(
     scenario: impl AsyncFn(&mut System) -> Result<()>,
 ) -> Result<()> {
     both(&scenario).await?;
-    let keeps = |plan: Plan| plan.with_env("FORGEWIRE_EDGE__TAKE_OVER_SOCKETS", "false");
-    let kept = one(Kind::Embedded, keeps, &scenario).await;
+    let keeps = |plan: ClusterPlan| plan.with_env("FORGEWIRE_EDGE__TAKE_OVER_SOCKETS", "false");
+    let kept = one(SystemKind::Embedded, keeps, &scenario).await;
     kept.map_err(|error| error.context("sockets are not taken over"))
 }
 
 async fn one(
-    kind: Kind,
-    adjust: impl Fn(Plan) -> Plan,
+    kind: SystemKind,
+    adjust: impl Fn(ClusterPlan) -> ClusterPlan,
     scenario: impl AsyncFn(&mut System) -> Result<()>,
 ) -> Result<()> {
     let _turn = TURN.lock().await;
@@ -68,23 +68,23 @@ async fn one(
 /// Waits until a condition holds.
 ///
 /// # Errors
-/// It does not within 30 s; `what` names it.
+/// The condition does not hold within 30 s; `what` names it.
 pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + DEADLINE;
     while !holds().await {
         if Instant::now() > deadline {
-            bail!("still not after {PATIENCE:?}: {what}");
+            bail!("still not after {DEADLINE:?}: {what}");
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     Ok(())
 }
 
-/// Waits until every reader has what it is owed, then closes the books.
+/// Waits until every reader has received everything owed to it, then balances the ledger.
 ///
 /// # Errors
-/// Somebody misses an event, got one twice, or in the wrong order.
-pub async fn settle(ledger: &Ledger, readers: &[&str]) -> Result<()> {
+/// A reader misses an event, received one twice, or received events in the wrong order.
+pub async fn settle(ledger: &DeliveryLedger, readers: &[&str]) -> Result<()> {
     let settled = until("every reader has every event", async || {
         ledger.is_settled(readers)
     })

@@ -1,4 +1,5 @@
-//! The binary as a person meets it: refusals that name the fix, a ready line, a demo that goes on.
+//! The binary from a user's point of view: refusals that name the fix, a ready line, a demo that
+//! continues.
 
 use std::{
     path::{Path, PathBuf},
@@ -138,7 +139,7 @@ fn the_schema_knows_every_section() -> Result<()> {
     Ok(())
 }
 
-/// Starts the demo until so many events have arrived; returns what it printed.
+/// Runs the demo until this many events have arrived; gives its output.
 fn demo(dir: &Path, events: usize) -> Result<String> {
     let args = [
         "demo",
@@ -203,7 +204,7 @@ fn ctrl_c_ends_the_demo_in_good_order() -> Result<()> {
     let pid = rustix::process::Pid::from_raw(pid).context("a pid is positive")?;
     rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
     let reading = std::thread::spawn(move || lines.count());
-    // Three seconds is the promise; this bound only keeps a broken drain from hanging the tests.
+    // The guarantee is three seconds; this bound only keeps a broken drain from hanging the tests.
     let deadline = Instant::now() + Duration::from_secs(30);
     let status = loop {
         if let Some(status) = child.try_wait()? {

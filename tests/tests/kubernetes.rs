@@ -1,5 +1,6 @@
-//! The manifests in `k8s/` are what Kubernetes accepts and what the code really has: keys of the
-//! configuration, ports, probe paths. Needs `kubectl`, `.setup/venv` and the binary (`make k8s-check`).
+//! Checks that the manifests in `k8s/` are valid for Kubernetes and match the code: keys of the
+//! configuration, ports, probe paths. Needs `kubectl`, `.setup/venv` and the binary (`make
+//! k8s-check`).
 
 use std::{
     collections::BTreeMap,
@@ -16,11 +17,12 @@ use std::{
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 
-/// The minor versions of Kubernetes that get fixes today.
+/// The minor versions of Kubernetes that currently receive fixes.
 const KUBERNETES: [&str; 3] = ["1.35", "1.36", "1.37"];
 const BASE: &str = "k8s/base";
 const DEVELOPMENT: &str = "k8s/overlays/development";
-/// Beside the drain itself, seconds: noticing the signal, the last writes, the hard stop.
+/// Seconds in addition to the drain itself: for noticing the signal, the last writes and the hard
+/// stop.
 const GRACE_MARGIN_SECONDS: u64 = 10;
 const START_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -49,7 +51,7 @@ fn installed(tool: &str) -> PathBuf {
     root().join(".setup/venv/bin").join(tool)
 }
 
-/// The binary: `FORGEWIRE_BIN`, or the one that was built beside this test.
+/// The binary: `FORGEWIRE_BIN`, or the one built beside this test.
 fn forgewire() -> Result<PathBuf> {
     if let Some(path) = env::var_os("FORGEWIRE_BIN") {
         return Ok(path.into());
@@ -68,7 +70,7 @@ fn forgewire() -> Result<PathBuf> {
     Ok(binary)
 }
 
-/// What `kubectl apply -k` would send, as YAML.
+/// The objects that `kubectl apply -k` would send, as YAML.
 fn render(folder: &str) -> Result<Vec<u8>> {
     let output = Command::new("kubectl")
         .args(["kustomize", folder])
@@ -79,7 +81,8 @@ fn render(folder: &str) -> Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
-/// The rendered objects. The parser is Python's, so that we need none of our own for one test.
+/// The rendered objects. Python parses the YAML, so that this one test needs no parser as a
+/// dependency.
 fn objects(folder: &str) -> Result<Vec<Value>> {
     let to_json =
         "import sys, yaml, json; json.dump(list(yaml.safe_load_all(sys.stdin)), sys.stdout)";
@@ -113,7 +116,7 @@ fn is_ours(deployment: &Value) -> bool {
     name(deployment).starts_with("forgewire-")
 }
 
-/// The one container of a Deployment or StatefulSet.
+/// The only container of a Deployment or StatefulSet.
 fn container(workload: &Value) -> Result<&Value> {
     match list(&workload["spec"]["template"]["spec"]["containers"]) {
         [container] => Ok(container),
@@ -149,7 +152,7 @@ fn environment(objects: &[Value], deployment: &Value) -> Result<BTreeMap<String,
     Ok(environment)
 }
 
-/// `forgewire config check` as the container would see it: its role, its environment, its files.
+/// Runs `forgewire config check` as in the container: with its role, its environment, its files.
 fn config_check(deployment: &Value, environment: &BTreeMap<String, String>) -> Result<Output> {
     let arguments: Vec<_> = list(&container(deployment)?["args"])
         .iter()
@@ -157,7 +160,7 @@ fn config_check(deployment: &Value, environment: &BTreeMap<String, String>) -> R
         .collect();
     let (command, role) = arguments.split_first().context("no arguments")?;
     ensure!(*command == "run", "{}: runs {command}", name(deployment));
-    // Where the Secret is mounted there is a file here.
+    // Files take the place of the mounted Secret.
     let secrets = tempfile::tempdir()?;
     std::fs::write(secrets.path().join("secret"), "a webhook secret")?;
     std::fs::write(
@@ -209,7 +212,7 @@ fn the_binary_accepts_every_key_of_the_development_overlay() -> Result<()> {
         let output = config_check(deployment, &environment)?;
         ensure!(
             !output.status.success(),
-            "the check has no teeth: it takes unknown keys"
+            "the check is ineffective: it accepts unknown keys"
         );
         roles += 1;
     }
@@ -237,7 +240,7 @@ fn the_base_leaves_who_may_use_the_edge_to_the_operator() -> Result<()> {
     }
     ensure!(
         of_kind(&objects, "Secret").count() == 0,
-        "the base brings a secret that all would share"
+        "the base contains a secret that all installations would share"
     );
     Ok(())
 }
@@ -406,7 +409,7 @@ fn a_rollout_leaves_time_to_drain_and_never_fewer_pods() -> Result<()> {
     Ok(())
 }
 
-/// A process that ends with the test.
+/// A process that is killed at the end of the test.
 struct Running(Child);
 
 impl Drop for Running {
@@ -417,7 +420,7 @@ impl Drop for Running {
     }
 }
 
-/// Starts all roles on free ports and returns the address of the admin listener.
+/// Starts all roles on free ports and gives the address of the admin listener.
 fn start(folder: &Path) -> Result<(Running, String)> {
     let mut child = Command::new(forgewire()?)
         .args(["run", "--cache-dir"])
@@ -465,7 +468,7 @@ async fn the_admin_listener_serves_every_probe() -> Result<()> {
             let path = probe["path"].as_str().context("a probe has a path")?;
             let url = format!("http://{admin}{path}");
             let deadline = Instant::now() + START_DEADLINE;
-            // Not ready (503) is an answer; an unknown path (404) never turns good.
+            // Not ready (503) is a valid answer; an unknown path (404) never becomes one.
             loop {
                 let status = client.get(&url).send().await?.status();
                 if status.is_success() {

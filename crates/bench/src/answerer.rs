@@ -1,5 +1,5 @@
-//! The floor of a tool call: a bare axum server that reads the request and answers the same JSON each
-//! time, in a process of its own. What HTTP itself takes, no protocol on top of it can save.
+//! The floor of a tool call: a bare axum server, in its own process, that reads the request and
+//! always answers with the same JSON. A protocol on top of HTTP cannot cost less than HTTP itself.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -17,18 +17,18 @@ use hyper_util::{
 };
 use tokio::net::TcpListener;
 
-use crate::{floor::Listening, receiver::say};
+use crate::{floor::HelperPort, receiver::print_json};
 
-/// What a bare server is told to do.
+/// Arguments of a bare server.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    /// How long each answer is.
+pub(crate) struct AnswererArgs {
+    /// Length of each answer.
     #[arg(long)]
     body_bytes: usize,
 }
 
 /// Runs until stdin ends.
-pub(crate) fn run(args: &Args) -> Result<()> {
+pub(crate) fn run(args: &AnswererArgs) -> Result<()> {
     let body = Bytes::from(format!("\"{}\"", "x".repeat(args.body_bytes.max(2) - 2)));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Ipv4Addr::LOCALHOST,
         0,
     ))))?;
-    say(&Listening {
+    print_json(&HelperPort {
         port: listening.local_addr()?.port(),
     })?;
     runtime.spawn(serve(listening, body));
@@ -61,7 +61,7 @@ async fn serve(listener: TcpListener, body: Bytes) {
                 TowerToHyperService::new(router.clone()),
             );
         tokio::spawn(async move {
-            // A client that leaves is not worth a word.
+            // A client that disconnects is not an error.
             let _ = connection.await;
         });
     }

@@ -1,8 +1,9 @@
-//! Many calls over kept-alive connections from one thread with epoll, so that the client takes as little
-//! as it can of the cores that it shares with the server.
+//! Many calls over kept-alive connections from one thread with epoll, so that the client uses as
+//! little as possible of the cores that it shares with the server.
 //!
-//! Flat out, each connection calls again when it has its answer. At a pace, each call has its moment
-//! beforehand and takes the first free connection; what it waits for one counts (no coordinated omission).
+//! Flat out, each connection makes its next call as soon as it has its answer. At a pace, each call
+//! has a time set in advance and takes the first free connection; the wait for a free connection
+//! counts (no coordinated omission).
 
 use std::{
     collections::VecDeque,
@@ -18,22 +19,23 @@ use socket2::SockRef;
 
 use crate::clock::now_nanos;
 
-/// The first number of a call; all have as many digits, so that all requests are equally long.
+/// The first number of a call; all numbers have the same count of digits, so that all requests have
+/// the same length.
 pub(crate) const FIRST_ID: u64 = 100_000_000;
-/// Digits of it.
+/// Digits of a call's number.
 const ID_DIGITS: usize = 9;
-/// Longer waits count as this, in microseconds.
+/// Upper end of the histogram in microseconds; longer waits count as this value.
 const MAX_MICROS: u64 = 60_000_000;
-/// A server that says nothing for so long has failed.
+/// A server that sends nothing for this long has failed.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Connections with a call each under way, or none.
+/// Connections, each with one call in flight or none.
 pub(crate) struct Callers {
     callers: Vec<Caller>,
     epoll: rustix::fd::OwnedFd,
     free: VecDeque<usize>,
     next_id: u64,
-    /// The answer to expect, and where the call's number is in it.
+    /// The expected answer, and the position of the call's number in it.
     expected: Option<Expected>,
 }
 
@@ -50,19 +52,19 @@ struct Caller {
     begun_nanos: u64,
 }
 
-/// How a load went.
+/// The result of one load.
 #[derive(Debug)]
-pub(crate) struct Called {
-    /// Calls that were answered as they should be.
+pub(crate) struct CallLoadResult {
+    /// Calls that received the expected answer.
     pub(crate) answered: u64,
-    /// From the first call's moment to the last answer.
+    /// From the first call's set time to the last answer.
     pub(crate) seconds: f64,
-    /// From a call's moment to its whole answer, microseconds.
+    /// From a call's set time to its complete answer, microseconds.
     pub(crate) latency: Histogram<u64>,
 }
 
 impl Callers {
-    /// Connects; each connection sends its own request, in which the number is [`FIRST_ID`].
+    /// Connects; each connection sends its own request, whose number is initially [`FIRST_ID`].
     pub(crate) fn connect(target: SocketAddr, requests: Vec<Vec<u8>>) -> Result<Self> {
         ensure!(target.ip().is_loopback(), "{target} is not on this machine");
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -72,7 +74,7 @@ impl Callers {
                 TcpStream::connect(target).with_context(|| format!("connecting {target}"))?;
             socket.set_nodelay(true)?;
             socket.set_nonblocking(true)?;
-            // Closed by a reset: ports in TIME_WAIT would make the next run measure themselves.
+            // Closed by a reset: ports in TIME_WAIT would distort the next run.
             SockRef::from(&socket).set_linger(Some(Duration::ZERO))?;
             let data = epoll::EventData::new_u64(index as u64);
             epoll::add(&epoll, &socket, data, epoll::EventFlags::IN)?;
@@ -94,14 +96,14 @@ impl Callers {
         })
     }
 
-    /// From now on every answer has to be this one, but for the call's number in place of `id`.
+    /// From now on every answer must equal this one, except for the call's number in place of `id`.
     pub(crate) fn expect(&mut self, body: Vec<u8>, id: u64) {
         let id_at = find_id(&body, id);
         self.expected = Some(Expected { body, id_at });
     }
 
-    /// Calls as fast as there are answers.
-    pub(crate) fn flat_out(&mut self, lasting: Duration) -> Result<Called> {
+    /// Calls as fast as answers arrive.
+    pub(crate) fn flat_out(&mut self, lasting: Duration) -> Result<CallLoadResult> {
         let end = now_nanos() + u64::try_from(lasting.as_nanos())?;
         self.run(|_| {
             let now = now_nanos();
@@ -109,15 +111,19 @@ impl Callers {
         })
     }
 
-    /// Calls at a pace.
-    pub(crate) fn paced(&mut self, interval_nanos: u64, lasting: Duration) -> Result<Called> {
+    /// Calls at a fixed pace.
+    pub(crate) fn paced(
+        &mut self,
+        interval_nanos: u64,
+        lasting: Duration,
+    ) -> Result<CallLoadResult> {
         let start = now_nanos() + 1_000_000;
         let count = u64::try_from(lasting.as_nanos())? / interval_nanos;
         self.run(|number| (number < count).then_some(start + number * interval_nanos))
     }
 
-    /// `moment` gives each call its time, by number from 0, or ends the load.
-    fn run(&mut self, moment: impl Fn(u64) -> Option<u64>) -> Result<Called> {
+    /// `moment` gives the set time of each call, by number from 0, or ends the load.
+    fn run(&mut self, moment: impl Fn(u64) -> Option<u64>) -> Result<CallLoadResult> {
         let mut latency = Histogram::new_with_max(MAX_MICROS, 3)?;
         let (started, mut number) = (now_nanos(), 0);
         let mut next = moment(0);
@@ -133,11 +139,11 @@ impl Callers {
             if next.is_none() && self.free.len() == self.callers.len() {
                 break;
             }
-            // With no connection free only an answer can change anything.
+            // With no connection free, only an answer can change the state.
             let until = next.filter(|_| !self.free.is_empty());
             self.wait(until, &mut latency)?;
         }
-        Ok(Called {
+        Ok(CallLoadResult {
             answered: latency.len(),
             seconds: Duration::from_nanos(now_nanos() - started).as_secs_f64(),
             latency,
@@ -150,7 +156,8 @@ impl Callers {
         let digits = self.next_id.to_string();
         caller.request[caller.id_at..][..ID_DIGITS].copy_from_slice(digits.as_bytes());
         caller.begun_nanos = intended;
-        // A request is far smaller than a socket's buffer, which is empty: it fits or something is wrong.
+        // A request is far smaller than a socket's buffer, which is empty: a partial write is an
+        // error.
         let sent = caller.socket.write(&caller.request);
         ensure!(
             sent.context("sending a call")? == caller.request.len(),
@@ -186,7 +193,8 @@ impl Callers {
         Ok(())
     }
 
-    /// Reads what is there; whether the answer is whole, and as it should be.
+    /// Reads the available bytes; gives whether the answer is complete, and fails if it is not the
+    /// expected one.
     fn read(&mut self, index: usize) -> Result<bool> {
         let caller = &mut self.callers[index];
         let mut buffer = [0; 16 * 1024];
@@ -218,7 +226,7 @@ impl Callers {
     }
 }
 
-/// The body of an answer that is whole.
+/// The body of an answer, if the answer is complete.
 fn body(answer: &[u8]) -> Result<Option<&[u8]>> {
     let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else {
         return Ok(None);
@@ -243,7 +251,7 @@ fn body(answer: &[u8]) -> Result<Option<&[u8]>> {
     Ok((body.len() == length).then_some(body))
 }
 
-/// Where a number stands as the JSON-RPC id.
+/// The position of a number that is the JSON-RPC id.
 fn find_id(text: &[u8], id: u64) -> Option<usize> {
     let key = format!("\"id\":{id}");
     let at = text
@@ -267,7 +275,8 @@ mod tests {
         assert!(body(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\nx").is_err());
     }
 
-    /// A server that answers `{"id":…,"x":…}`, in two parts, and the wrong thing from call `wrong` on.
+    /// A server that answers `{"id":…,"x":…}`, in two parts, and with a wrong answer from call
+    /// `wrong` on.
     fn serve(wrong: u64) -> SocketAddr {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();

@@ -11,7 +11,7 @@ pub(crate) fn now_nanos() -> u64 {
     seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }
 
-/// Sleeps until a moment of that clock; returns at once if it has passed.
+/// Sleeps until a time of that clock; returns at once if it has passed.
 pub(crate) fn sleep_until(nanos: u64) {
     let now = now_nanos();
     if nanos > now {

@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection that is used again and again, by one thread that waits for each answer.
+//! One reusable HTTP/1.1 connection for a thread that waits for each answer.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -8,24 +8,24 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-/// How long one request may take; GitHub itself gives up after ten seconds.
+/// Time allowed for one request; GitHub itself gives up after ten seconds.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What came back.
+/// The answer to a request.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct HttpAnswer {
     pub(crate) status: u16,
     /// `Mcp-Session-Id`.
     pub(crate) session: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 
-/// The connection.
-pub(crate) struct Connection {
+/// A reusable connection.
+pub(crate) struct HttpConnection {
     reader: BufReader<TcpStream>,
 }
 
-impl Connection {
+impl HttpConnection {
     /// Connects; only to this machine.
     pub(crate) fn open(address: SocketAddr) -> Result<Self> {
         ensure!(
@@ -41,8 +41,8 @@ impl Connection {
         })
     }
 
-    /// Sends a request and reads the whole answer, which has to say how long it is.
-    pub(crate) fn call(&mut self, request: &[u8]) -> Result<Answer> {
+    /// Sends a request and reads the whole answer, which must state its length.
+    pub(crate) fn call(&mut self, request: &[u8]) -> Result<HttpAnswer> {
         self.send(request)?;
         let line = self.line()?;
         let status = line
@@ -67,14 +67,14 @@ impl Connection {
         }
         let mut body = vec![0; length];
         self.reader.read_exact(&mut body)?;
-        Ok(Answer {
+        Ok(HttpAnswer {
             status,
             session,
             body,
         })
     }
 
-    /// Sends bytes; whatever they are, [`Self::line`] reads what is answered.
+    /// Sends any bytes; [`Self::line`] reads the answer.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<()> {
         let socket = self.reader.get_mut();
         socket.write_all(bytes).context("sending a request")

@@ -1,5 +1,6 @@
-//! The floor: a bare loop that sends the same frame to the same number of sockets at the same pace, one
-//! `send` each, in a process of its own. What the kernel takes for that, no server can save.
+//! The floor: a bare loop, in its own process, that sends the same frame to the same number of
+//! sockets at the same pace, with one `send` each. No server can need less than the kernel takes
+//! for that.
 
 use std::{
     io::{BufRead, ErrorKind, Read, Write},
@@ -14,54 +15,55 @@ use socket2::{Domain, Socket, Type};
 use crate::{
     clock::{now_nanos, sleep_until},
     frames::{stamp, with_stamp},
-    receiver::say,
+    receiver::print_json,
     repositories::Repositories,
 };
 
-/// Connections that may wait to be accepted.
+/// Maximum number of connections waiting to be accepted.
 const BACKLOG: i32 = 4096;
-/// How long a receiver may take to send its request.
+/// Time allowed for a receiver to send its request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a receiver may leave its socket full in a burst.
+/// Time that a receiver may leave its socket full in a burst.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
     Transfer-Encoding: chunked\r\n\r\n1d\r\nevent: connected\ndata: \"ok\"\n\n\r\n";
 
-/// What a floor is told to do.
+/// Arguments of a floor.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    /// How many streams it waits for.
+pub(crate) struct FloorArgs {
+    /// Number of streams it waits for.
     #[arg(long)]
     streams: usize,
 }
 
-/// Said first.
+/// The first line that it prints.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Listening {
+pub(crate) struct HelperPort {
     /// Its port on 127.0.0.1.
     pub(crate) port: u16,
 }
 
-/// What to send; one JSON line on stdin.
+/// A load to send; one JSON line on stdin.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Send {
-    /// How many events to every stream.
+pub(crate) struct FloorLoad {
+    /// Number of events sent to every stream.
     pub(crate) rounds: u64,
-    /// From one event to the next; 0 sends flat out, and then waits for full sockets.
+    /// Interval between events; 0 sends flat out, and then waits for full sockets.
     pub(crate) interval_nanos: u64,
-    /// Events concern one of so many repositories in turn, and go to the streams that asked for it.
+    /// Number of repositories: events concern one of them in turn, and are sent to the streams that
+    /// asked for it.
     pub(crate) repositories: u64,
-    /// The event as the server under test sends it.
+    /// The event in the form in which the server under test sends it.
     pub(crate) sample: String,
 }
 
-/// What was sent.
+/// The result of one load.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Sent {
-    /// Whole frames.
+pub(crate) struct FloorResult {
+    /// Complete frames.
     pub(crate) frames: u64,
-    /// Frames that a full socket did not take, or not whole.
+    /// Frames that a full socket refused, or accepted only in part.
     pub(crate) refused: u64,
 }
 
@@ -69,9 +71,9 @@ pub(crate) struct Sent {
 type Open = (TcpStream, u64);
 
 /// Runs until stdin ends.
-pub(crate) fn run(args: &Args) -> Result<()> {
+pub(crate) fn run(args: &FloorArgs) -> Result<()> {
     let listener = listen().context("binding the floor")?;
-    say(&Listening {
+    print_json(&HelperPort {
         port: listener.local_addr()?.port(),
     })?;
     let mut sockets = Vec::with_capacity(args.streams);
@@ -80,13 +82,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         sockets.push(open(socket)?);
     }
     for line in std::io::stdin().lock().lines() {
-        let send: Send = serde_json::from_str(&line?)?;
-        say(&rounds(&mut sockets, &send)?)?;
+        let send: FloorLoad = serde_json::from_str(&line?)?;
+        print_json(&rounds(&mut sockets, &send)?)?;
     }
     Ok(())
 }
 
-/// With a long backlog: std's is so short that connects of thousands are dropped and tried again.
+/// Binds with a long backlog: std's is so short that connects of thousands of streams are dropped
+/// and retried.
 fn listen() -> std::io::Result<TcpListener> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
@@ -105,11 +108,11 @@ fn open(mut socket: TcpStream) -> Result<Open> {
     }
     socket.write_all(HEAD)?;
     socket.set_nonblocking(true)?;
-    Ok((socket, asked_for(&request)))
+    Ok((socket, requested_repository(&request)))
 }
 
-/// The number at the end of the repository's name; 0 where none is asked for.
-fn asked_for(request: &[u8]) -> u64 {
+/// The number at the end of the repository's name; 0 if the request names none.
+fn requested_repository(request: &[u8]) -> u64 {
     let text = String::from_utf8_lossy(request);
     let path = text.split(' ').nth(1).unwrap_or_default();
     let number = path.rsplit_once("&repo=").and_then(|(_, name)| {
@@ -119,8 +122,8 @@ fn asked_for(request: &[u8]) -> u64 {
     number.unwrap_or(0)
 }
 
-fn rounds(streams: &mut [Open], send: &Send) -> Result<Sent> {
-    let mut sent = Sent {
+fn rounds(streams: &mut [Open], send: &FloorLoad) -> Result<FloorResult> {
+    let mut sent = FloorResult {
         frames: 0,
         refused: 0,
     };
@@ -171,7 +174,7 @@ fn chunk(text: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frames::{Arrived, Frames, Stamp};
+    use crate::frames::{Frames, Stamp, StreamItem};
 
     #[test]
     fn what_the_floor_sends_is_what_the_receiver_reads() {
@@ -183,17 +186,18 @@ mod tests {
         let (mut frames, mut arrived) = (Frames::new(), Vec::new());
         frames.feed(HEAD, &mut |one| arrived.push(one)).unwrap();
         frames.feed(&frame, &mut |one| arrived.push(one)).unwrap();
-        let event = Arrived::Event(Stamp {
+        let event = StreamItem::Event(Stamp {
             number: 8,
             intended_nanos: 9,
         });
-        assert_eq!(arrived, [Arrived::Opened, event]);
+        assert_eq!(arrived, [StreamItem::Opened, event]);
         assert_eq!(frame.len(), chunk(&sample).len());
     }
 
     #[test]
     fn a_stream_says_which_repository_it_wants() {
-        let asked = |path: &str| asked_for(format!("GET {path} HTTP/1.1\r\n\r\n").as_bytes());
+        let asked =
+            |path: &str| requested_repository(format!("GET {path} HTTP/1.1\r\n\r\n").as_bytes());
         assert_eq!(asked("/events/stream?owner=forgewire&repo=bench-00042"), 42);
         assert_eq!(asked("/events/stream"), 0);
     }

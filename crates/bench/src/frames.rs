@@ -1,28 +1,29 @@
-//! Reads one event stream off the wire, and counts each event exactly once.
+//! Parses one event stream, and counts each event exactly once.
 
 use anyhow::{Context, Result, ensure};
-use testkit::wire::{AnswerLines, Piece};
+use testkit::wire::{AnswerLines, AnswerPiece};
 
-/// Longest line that is put together: above any event that we send.
+/// Longest line that is assembled: above any event of the benchmark.
 const MAX_LINE_BYTES: usize = 16 << 20;
 
 /// Marks the counter and the intended send time inside an event; see [`stamp`].
 const MARK: &[u8] = b"bench-at:";
 
-/// The text that goes into an event: which one it is, and when it was meant to be sent
-/// (nanoseconds of [`crate::clock::now_nanos`]). The width is fixed, so that all events are equally long.
+/// The text that identifies an event: its number, and its intended send time (nanoseconds of
+/// [`crate::clock::now_nanos`]). The width is fixed, so that all events have the same length.
 pub(crate) fn stamp(number: u64, intended_nanos: u64) -> String {
     format!("bench-at:{number:010}:{intended_nanos:020}")
 }
 
-/// What a stamp says.
+/// The content of a stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     pub(crate) number: u64,
     pub(crate) intended_nanos: u64,
 }
 
-/// Spreads a number over 64 bits (the finaliser of SplitMix64): sums of these tell sets apart.
+/// Spreads a number over 64 bits (the finaliser of SplitMix64), so that sums of spread numbers
+/// identify sets.
 pub(crate) fn spread(number: u64) -> u64 {
     let mut bits = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -30,7 +31,7 @@ pub(crate) fn spread(number: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
-/// The sample with another stamp in place of each of its own; it stays as long as it was.
+/// The sample with each of its stamps replaced by `stamp`; its length does not change.
 pub(crate) fn with_stamp(sample: &str, stamp: &str) -> Result<String> {
     let start = sample
         .find("bench-at:")
@@ -41,16 +42,16 @@ pub(crate) fn with_stamp(sample: &str, stamp: &str) -> Result<String> {
     Ok(sample.replace(old, stamp))
 }
 
-/// What came in.
+/// A unit that was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Arrived {
-    /// The stream is open: its first frame is whole, whatever the kind of stream begins with.
+pub(crate) enum StreamItem {
+    /// The stream is open: its first frame is complete, whatever the first frame of its kind is.
     Opened,
-    /// An event of ours, whole.
+    /// A complete event of the benchmark.
     Event(Stamp),
-    /// That a resource has changed; which event did it is not said.
-    Told,
-    /// An answer to a request that came on this stream, and whether it is a good one.
+    /// A notice that a resource has changed; it does not name the event.
+    Update,
+    /// An answer to a request, received on this stream, and whether it is a success.
     Answer(bool),
     /// A comment on the open stream.
     Heartbeat,
@@ -59,14 +60,14 @@ pub(crate) enum Arrived {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Other,
-    /// `event: event`, as `/events/stream` has it.
+    /// `event: event`, as on `/events/stream`.
     Event,
-    /// `event: message`, or none, which means the same: JSON-RPC.
+    /// `event: message`, or no name, which means the same: JSON-RPC.
     Message,
 }
 
-/// The method of a told change.
-const TOLD: &[u8] = b"\"notifications/resources/updated\"";
+/// The method of a notice that a resource has changed.
+const UPDATED_METHOD: &[u8] = b"\"notifications/resources/updated\"";
 
 /// One stream's parser.
 #[derive(Debug)]
@@ -75,14 +76,14 @@ pub(crate) struct Frames {
     frame: Frame,
 }
 
-/// What is known of the frame that has not ended yet.
+/// The state of a frame that is not complete yet.
 #[derive(Debug)]
 struct Frame {
     kind: Kind,
-    /// What the frame says.
-    said: Option<Arrived>,
+    /// The unit that the frame contains.
+    item: Option<StreamItem>,
     open: bool,
-    /// The lines of one event as they came, once somebody wants a sample.
+    /// The received lines of one event, if a sample was requested.
     sample: Option<String>,
 }
 
@@ -92,36 +93,40 @@ impl Frames {
             lines: AnswerLines::new(MAX_LINE_BYTES),
             frame: Frame {
                 kind: Kind::Message,
-                said: None,
+                item: None,
                 open: false,
                 sample: None,
             },
         }
     }
 
-    /// Takes in bytes and says what they complete.
-    pub(crate) fn feed(&mut self, input: &[u8], arrived: &mut impl FnMut(Arrived)) -> Result<()> {
+    /// Takes bytes and reports the units that they complete.
+    pub(crate) fn feed(
+        &mut self,
+        input: &[u8],
+        arrived: &mut impl FnMut(StreamItem),
+    ) -> Result<()> {
         let frame = &mut self.frame;
         self.lines.feed(input, &mut |piece| match piece {
-            Piece::Head { head, read } => check(head, read),
-            Piece::Line(line) => {
+            AnswerPiece::Head { head, read } => check(head, read),
+            AnswerPiece::Line(line) => {
                 frame.line(line, arrived);
                 Ok(())
             }
         })
     }
 
-    /// The server said that there is no more.
+    /// Whether the server has ended the stream.
     pub(crate) fn has_ended(&self) -> bool {
         self.lines.has_ended()
     }
 
-    /// Keeps the lines of one event from here on; see [`Self::sample`].
+    /// Keeps the lines of one event from now on; see [`Self::sample`].
     pub(crate) fn keep_sample(&mut self) {
         self.frame.sample = Some(String::new());
     }
 
-    /// Keeps none any more, and gives the last one.
+    /// Stops keeping lines, and gives the last sample.
     pub(crate) fn take_sample(&mut self) -> Option<String> {
         let sample = self.frame.sample.take();
         sample.filter(|sample| sample.ends_with("\n\n"))
@@ -148,7 +153,8 @@ fn check(head: &str, read: &[u8]) -> Result<()> {
 }
 
 impl Frame {
-    /// Comments, and the empty lines after them, are no frames: they leave the last one as it is.
+    /// Comments, and the empty lines after them, are not frames: they leave the last frame
+    /// unchanged.
     fn add_to_sample(&mut self, line: &[u8]) {
         let Some(sample) = &mut self.sample else {
             return;
@@ -163,15 +169,15 @@ impl Frame {
         sample.push('\n');
     }
 
-    fn line(&mut self, line: &[u8], arrived: &mut impl FnMut(Arrived)) {
+    fn line(&mut self, line: &[u8], arrived: &mut impl FnMut(StreamItem)) {
         self.add_to_sample(line);
         if line.is_empty() {
             self.kind = Kind::Message;
             if !std::mem::replace(&mut self.open, true) {
-                arrived(Arrived::Opened);
+                arrived(StreamItem::Opened);
             }
-            if let Some(said) = self.said.take() {
-                arrived(said);
+            if let Some(item) = self.item.take() {
+                arrived(item);
             }
         } else if let Some(name) = line.strip_prefix(b"event:") {
             self.kind = match name.trim_ascii() {
@@ -180,28 +186,28 @@ impl Frame {
                 _ => Kind::Other,
             };
         } else if let Some(data) = line.strip_prefix(b"data:") {
-            self.said = match self.kind {
+            self.item = match self.kind {
                 Kind::Other => None,
-                Kind::Event => find_stamp(data).map(Arrived::Event),
+                Kind::Event => find_stamp(data).map(StreamItem::Event),
                 Kind::Message => message(data.trim_ascii()),
             };
         } else if line.first() == Some(&b':') && self.open {
-            arrived(Arrived::Heartbeat);
+            arrived(StreamItem::Heartbeat);
         }
     }
 }
 
-/// What a JSON-RPC message says, as far as it is counted.
-fn message(json: &[u8]) -> Option<Arrived> {
+/// The countable content of a JSON-RPC message.
+fn message(json: &[u8]) -> Option<StreamItem> {
     let has = |text: &[u8]| json.windows(text.len()).any(|here| here == text);
     if let Some(stamp) = find_stamp(json) {
-        Some(Arrived::Event(stamp))
-    } else if has(TOLD) {
-        Some(Arrived::Told)
+        Some(StreamItem::Event(stamp))
+    } else if has(UPDATED_METHOD) {
+        Some(StreamItem::Update)
     } else if json.is_empty() || has(b"\"method\":") {
         None
     } else {
-        Some(Arrived::Answer(
+        Some(StreamItem::Answer(
             has(b"\"result\":") && !has(b"\"isError\":true"),
         ))
     }
@@ -254,20 +260,20 @@ mod tests {
         .concat()
     }
 
-    /// However the bytes are cut, the same events come out, once each.
+    /// Any division of the bytes gives the same events, once each.
     #[test]
     fn where_reads_are_cut_makes_no_difference() {
         let wire = wire();
         let event = |number| {
-            Arrived::Event(Stamp {
+            StreamItem::Event(Stamp {
                 number,
                 intended_nanos: 7,
             })
         };
         let expected = [
-            Arrived::Opened,
+            StreamItem::Opened,
             event(1),
-            Arrived::Heartbeat,
+            StreamItem::Heartbeat,
             event(2),
             event(3),
         ];
@@ -282,7 +288,7 @@ mod tests {
         }
     }
 
-    fn read(wire: &str) -> Vec<Arrived> {
+    fn read(wire: &str) -> Vec<StreamItem> {
         let (mut frames, mut arrived) = (Frames::new(), Vec::new());
         frames
             .feed(wire.as_bytes(), &mut |one| arrived.push(one))
@@ -301,7 +307,7 @@ mod tests {
         };
         assert_eq!(
             read(&format!("{head}: hi\n\n{event}")),
-            [Arrived::Opened, Arrived::Event(stamp)]
+            [StreamItem::Opened, StreamItem::Event(stamp)]
         );
     }
 
@@ -334,11 +340,11 @@ mod tests {
         assert_eq!(
             read(&wire.concat()),
             [
-                Arrived::Opened,
-                Arrived::Answer(true),
-                Arrived::Answer(false),
-                Arrived::Told,
-                Arrived::Event(stamp)
+                StreamItem::Opened,
+                StreamItem::Answer(true),
+                StreamItem::Answer(false),
+                StreamItem::Update,
+                StreamItem::Event(stamp)
             ]
         );
     }

@@ -1,20 +1,20 @@
-//! What the kernel takes for connections. It counts for the whole machine, so the figures hold both ends of
-//! each connection, and whatever else happens meanwhile.
+//! Kernel memory used by connections. The kernel counts for the whole machine, so the figures
+//! contain both ends of each connection, and all other activity at that time.
 
 use std::{collections::BTreeMap, fs};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-/// The kernel's page, in KiB.
+/// The kernel's page size, in KiB.
 fn page_kib() -> u64 {
     rustix::param::page_size() as u64 / 1024
 }
 
-/// Memory of the kernel at one moment.
+/// Kernel memory at one moment.
 #[derive(Debug, Default)]
 pub(crate) struct Kernel {
-    /// Slab caches in KiB: by name from /proc/slabinfo (root may read it), else `Slab` of
+    /// Slab caches in KiB: by name from /proc/slabinfo (readable by root), otherwise `Slab` of
     /// /proc/meminfo.
     slabs: BTreeMap<String, u64>,
     /// Socket buffers in KiB: TCP `mem` of /proc/net/sockstat.
@@ -22,7 +22,7 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    /// As it is now.
+    /// The current values.
     pub(crate) fn now() -> Result<Self> {
         let slabs = match fs::read_to_string("/proc/slabinfo") {
             Ok(text) => slab_caches(&text),
@@ -40,12 +40,12 @@ impl Kernel {
         })
     }
 
-    /// KiB that came since `before`; what shrank counts as nothing.
+    /// KiB added since `before`; a cache that shrank counts as zero.
     pub(crate) fn since(&self, before: &Self) -> u64 {
         self.growth(before).map(|(_, kib)| kib).sum::<u64>() + self.buffers_since(before)
     }
 
-    /// Where they are: the largest caches, and the buffers.
+    /// The breakdown: the largest caches, and the buffers.
     pub(crate) fn detail(&self, before: &Self) -> Value {
         let mut growth: Vec<_> = self.growth(before).filter(|(_, kib)| *kib > 0).collect();
         growth.sort_by_key(|(_, kib)| std::cmp::Reverse(*kib));
@@ -69,7 +69,8 @@ impl Kernel {
     }
 }
 
-/// Caches that connections, and what waits for them, are made of. Others grow by what the disk does.
+/// Caches used by connections and by the entries that wait on them. Other caches grow with disk
+/// activity.
 fn is_of_connections(cache: &str) -> bool {
     let begins = [
         "TCP",
@@ -86,7 +87,8 @@ fn is_of_connections(cache: &str) -> bool {
     begins.iter().any(|name| cache.starts_with(name))
 }
 
-/// KiB by cache: name, active objects, objects, bytes of one, objects and pages of a slab, …
+/// KiB by cache. The columns are: name, active objects, objects, bytes of one, objects and pages of
+/// a slab, …
 fn slab_caches(text: &str) -> BTreeMap<String, u64> {
     let cache = |line: &str| {
         let (numbers, slabs) = line.split_once(": slabdata")?;

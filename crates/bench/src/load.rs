@@ -1,7 +1,8 @@
 //! The sending side: signed webhooks over plain sockets, paced by the clock and not by the answers.
 //!
-//! Open loop: each delivery has its moment beforehand and carries it. A server that stalls makes later
-//! deliveries late, and that lateness counts (no coordinated omission).
+//! Open loop: each delivery has a send time that is set in advance and that the delivery carries.
+//! If a server stalls, later deliveries are late, and that lateness counts (no coordinated
+//! omission).
 
 use std::{
     net::SocketAddr,
@@ -16,69 +17,74 @@ use testkit::fake_github::signature;
 
 use crate::{
     clock::{now_nanos, sleep_until},
-    connection::Connection,
+    connection::HttpConnection,
     frames::stamp,
     repositories::{OWNER, Repositories},
 };
 
-/// Threads that send at a pace: so many deliveries may be under way before one has to wait.
+/// Threads that send at a pace: the number of deliveries that may be in flight before one has to
+/// wait.
 const PACED_SENDERS: usize = 32;
-/// From the call to the first delivery.
+/// Time from the call to the first delivery.
 const LEAD_NANOS: u64 = 50_000_000;
-/// Longer waits count as this, in microseconds.
+/// Upper end of the histogram in microseconds; longer waits count as this value.
 const MAX_MICROS: u64 = 60_000_000;
-/// Fills the issue so that its event is about 1 KiB on the wire.
+/// Pads the issue so that its event is about 1 KiB on the wire.
 const BODY: &str = "The quick brown fox jumps over the lazy dog. ";
 
-/// Where deliveries go.
+/// The target of deliveries.
 #[derive(Debug, Clone)]
-pub(crate) struct Ingest {
-    /// Taken in turn, one per sender.
+pub(crate) struct IngestTarget {
+    /// Addresses of the ingests, assigned to the senders in turn.
     pub(crate) addresses: Vec<SocketAddr>,
     /// The webhook's secret.
     pub(crate) secret: String,
 }
 
-/// How the deliveries of one load went.
+/// The result of one load of deliveries.
 #[derive(Debug)]
-pub(crate) struct Sent {
-    /// Acknowledged.
+pub(crate) struct LoadResult {
+    /// Acknowledged deliveries.
     pub(crate) accepted: u64,
     /// From the first send to the last acknowledgement.
     pub(crate) seconds: f64,
-    /// From a delivery's moment (open loop) or its send (closed loop) to the acknowledgement,
+    /// From a delivery's set time (open loop) or its send (closed loop) to the acknowledgement,
     /// microseconds.
     pub(crate) acknowledged: Histogram<u64>,
 }
 
-/// What is sent, and where to.
-pub(crate) trait Source: Sync {
-    /// Servers, taken in turn, one per sender.
+/// The requests of a load and their targets.
+pub(crate) trait LoadSource: Sync {
+    /// Addresses of the servers, assigned to the senders in turn.
     fn addresses(&self) -> &[SocketAddr];
-    /// The request with a number, from 1, and its moment.
+    /// The request with a number, from 1, and its set time.
     fn request(&self, to: SocketAddr, number: u64, intended: u64) -> Vec<u8>;
-    /// Whether an answer with this status takes it.
+    /// Whether an answer with this status means success.
     fn is_accepted(&self, status: u16) -> bool;
 }
 
-/// Sends `count` deliveries about one repository, one each `interval_nanos`. Their events carry the
-/// numbers 1 to `count`. With an interval of 0 they go as fast as ingest takes them.
-pub(crate) fn paced(ingest: &Ingest, count: u64, interval_nanos: u64) -> Result<Sent> {
+/// Sends `count` deliveries about one repository, one every `interval_nanos`. Their events carry
+/// the numbers 1 to `count`. With an interval of 0 they are sent as fast as ingest accepts them.
+pub(crate) fn paced(ingest: &IngestTarget, count: u64, interval_nanos: u64) -> Result<LoadResult> {
     paced_over(&Repositories::one(), ingest, count, interval_nanos)
 }
 
-/// The same over several repositories in turn.
+/// Like [`paced`], over several repositories in turn.
 pub(crate) fn paced_over(
     repositories: &Repositories,
-    ingest: &Ingest,
+    ingest: &IngestTarget,
     count: u64,
     interval_nanos: u64,
-) -> Result<Sent> {
+) -> Result<LoadResult> {
     paced_from(&Webhooks::new(ingest, repositories), count, interval_nanos)
 }
 
-/// The same from another source.
-pub(crate) fn paced_from(source: &dyn Source, count: u64, interval_nanos: u64) -> Result<Sent> {
+/// Like [`paced`], from another source.
+pub(crate) fn paced_from(
+    source: &dyn LoadSource,
+    count: u64,
+    interval_nanos: u64,
+) -> Result<LoadResult> {
     let start = now_nanos() + LEAD_NANOS;
     send(
         source,
@@ -87,17 +93,17 @@ pub(crate) fn paced_from(source: &dyn Source, count: u64, interval_nanos: u64) -
     )
 }
 
-/// A pace that somebody ends.
+/// A pace that runs until it is ended.
 #[derive(Debug)]
-pub(crate) struct Until {
+pub(crate) struct OpenEndedPace {
     start: u64,
     interval_nanos: u64,
     /// The last number.
     last: AtomicU64,
 }
 
-impl Until {
-    /// Begins now.
+impl OpenEndedPace {
+    /// A pace that begins now.
     pub(crate) fn new(interval_nanos: u64) -> Self {
         Self {
             start: now_nanos() + LEAD_NANOS,
@@ -108,12 +114,14 @@ impl Until {
 
     fn moment(&self, number: u64) -> Option<u64> {
         let intended = self.start + (number - 1) * self.interval_nanos;
-        // Nobody decides earlier than this: what is under way at the end has been decided by then.
+        // Whether a number is still part of the load is decided no earlier than this, so that at the
+        // end only deliveries in flight have been decided.
         sleep_until(intended.saturating_sub(self.interval_nanos));
         (number <= self.last.load(Ordering::SeqCst)).then_some(intended)
     }
 
-    /// Ends it, a few deliveries later: above all that may be under way, so that no number is left out.
+    /// Ends the pace, a few deliveries later: beyond all that may be in flight, so that no number
+    /// is left out.
     pub(crate) fn end(&self) {
         let elapsed = now_nanos().saturating_sub(self.start);
         self.last
@@ -123,16 +131,21 @@ impl Until {
 
 /// Sends deliveries about one repository until the pace ends.
 pub(crate) fn paced_until(
-    until: &Until,
+    pace: &OpenEndedPace,
     repositories: &Repositories,
-    ingest: &Ingest,
-) -> Result<Sent> {
+    ingest: &IngestTarget,
+) -> Result<LoadResult> {
     let source = Webhooks::new(ingest, repositories);
-    send(&source, PACED_SENDERS, |number| until.moment(number))
+    send(&source, PACED_SENDERS, |number| pace.moment(number))
 }
 
-/// Sends as fast as `senders` at a time get their acknowledgements, for `lasting`.
-pub(crate) fn flat_out(ingest: &Ingest, senders: usize, lasting: Duration) -> Result<Sent> {
+/// Sends with `senders` concurrent senders, each as fast as it gets its acknowledgements, for
+/// `lasting`.
+pub(crate) fn flat_out(
+    ingest: &IngestTarget,
+    senders: usize,
+    lasting: Duration,
+) -> Result<LoadResult> {
     let end = now_nanos() + u64::try_from(lasting.as_nanos())?;
     send(
         &Webhooks::new(ingest, &Repositories::one()),
@@ -144,17 +157,17 @@ pub(crate) fn flat_out(ingest: &Ingest, senders: usize, lasting: Duration) -> Re
     )
 }
 
-/// `moment` gives each delivery its time, by number from 1, or ends the load.
+/// `moment` gives the set time of each delivery, by number from 1, or ends the load.
 fn send(
-    source: &dyn Source,
+    source: &dyn LoadSource,
     senders: usize,
     moment: impl Fn(u64) -> Option<u64> + Sync,
-) -> Result<Sent> {
+) -> Result<LoadResult> {
     let (next, started) = (AtomicU64::new(1), now_nanos());
     let worker = |index: usize| -> Result<Histogram<u64>> {
         let addresses = source.addresses();
         let address = addresses[index % addresses.len()];
-        let mut connection = Connection::open(address)?;
+        let mut connection = HttpConnection::open(address)?;
         let mut acknowledged = Histogram::new_with_max(MAX_MICROS, 3)?;
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
@@ -188,26 +201,26 @@ fn send(
         Ok(())
     })?;
     let nanos = Duration::from_nanos(now_nanos() - started);
-    Ok(Sent {
+    Ok(LoadResult {
         accepted: all.len(),
         seconds: nanos.as_secs_f64(),
         acknowledged: all,
     })
 }
 
-/// Signed deliveries of GitHub.
+/// Signed webhooks in GitHub's format.
 struct Webhooks<'a> {
-    ingest: &'a Ingest,
+    ingest: &'a IngestTarget,
     repositories: &'a Repositories,
     /// Makes the deliveries' ids unique.
     run: String,
 }
 
-/// Loads so far: two may begin in the same moment.
+/// Number of loads so far: two may begin at the same moment.
 static LOADS: AtomicU64 = AtomicU64::new(0);
 
 impl<'a> Webhooks<'a> {
-    fn new(ingest: &'a Ingest, repositories: &'a Repositories) -> Self {
+    fn new(ingest: &'a IngestTarget, repositories: &'a Repositories) -> Self {
         let (moment, load) = (now_nanos() >> 20, LOADS.fetch_add(1, Ordering::Relaxed));
         Self {
             ingest,
@@ -217,7 +230,7 @@ impl<'a> Webhooks<'a> {
     }
 }
 
-impl Source for Webhooks<'_> {
+impl LoadSource for Webhooks<'_> {
     fn addresses(&self) -> &[SocketAddr] {
         &self.ingest.addresses
     }

@@ -1,4 +1,4 @@
-//! Facts of the machine, so that a figure can be read a year later.
+//! Facts about the machine, so that a figure can still be interpreted a year later.
 
 use std::fs;
 

@@ -1,16 +1,17 @@
-//! `make bench`: drives real forgewire processes from outside, in an open loop, and states what they cost.
+//! `make bench`: drives real forgewire processes from outside, in an open loop, and reports their
+//! costs.
 //!
-//! Receivers and the floor are processes of their own (this program again), so that their CPU does not
-//! count. A run whose events did not arrive exactly once and in order gives no figures but an error.
-//! Traffic stays on 127.0.0.0/8.
+//! Receivers and the floor are separate processes (this program again), so that their CPU does not
+//! count. A run whose events did not arrive exactly once and in order gives an error instead of
+//! figures. Traffic stays on 127.0.0.0/8.
 
 mod answerer;
 mod caller;
-mod child;
 mod clock;
 mod connection;
 mod floor;
 mod frames;
+mod helper_process;
 mod kernel;
 mod load;
 mod machine;
@@ -38,63 +39,63 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use serde_json::json;
 
-use measure::{Measure, Plan};
+use measure::{Measure, MeasurePlan};
 use subject::{BINARY_VARIABLE, Topology};
 use table::Row;
 
-/// Measures what streams, events, ingest, tool calls and sessions of forgewire cost.
+/// Measures the cost of forgewire's streams, events, ingest, tool calls and sessions.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 struct Arguments {
     #[command(subcommand)]
-    helper: Option<Helper>,
-    /// Some seconds with small numbers: shows that it works, the figures are worth nothing.
+    helper: Option<HelperCommand>,
+    /// Run for some seconds with small numbers: a smoke test, the figures mean nothing.
     #[arg(long)]
     quick: bool,
-    /// Only these.
+    /// Run only these measurements.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Measure>,
-    /// Only on these.
+    /// Run only on these topologies.
     #[arg(long, value_enum, value_delimiter = ',')]
     topology: Vec<Topology>,
-    /// Only the comparison with nginx and nchan (`make bench-peers`).
+    /// Run only the comparison with nginx and nchan (`make bench-peers`).
     #[arg(long, conflicts_with = "only")]
     peers: bool,
-    /// Where the plot of `growth` goes as well.
+    /// Also write the plot of `growth` to this file.
     #[arg(long)]
     plot: Option<PathBuf>,
     /// Only these kinds of stream in `idle`.
     #[arg(long, value_enum, value_delimiter = ',')]
-    kind: Vec<opening::Kind>,
-    /// JSON instead of the table on stdout.
+    kind: Vec<opening::OpeningKind>,
+    /// Print JSON instead of the table on stdout.
     #[arg(long)]
     json: bool,
-    /// Where the JSON file and the scratch data go. Not a memory file system: fsync is measured.
+    /// Folder for the JSON file and the scratch data. Not a memory file system: fsync is measured.
     #[arg(long, default_value = "results")]
     results: PathBuf,
 }
 
-/// The processes that this program starts of itself.
+/// The helper processes that this program starts from its own binary.
 #[derive(Debug, Subcommand)]
-enum Helper {
-    /// Holds streams and counts what comes.
+enum HelperCommand {
+    /// Holds streams and counts the frames received.
     #[command(hide = true)]
     Client(opening::Opening),
     /// The bare send loop.
     #[command(hide = true)]
-    Floor(floor::Args),
+    Floor(floor::FloorArgs),
     /// The bare HTTP server.
     #[command(hide = true)]
-    Answerer(answerer::Args),
+    Answerer(answerer::AnswererArgs),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match &arguments.helper {
-        Some(Helper::Client(args)) => receiver::run(args),
-        Some(Helper::Floor(args)) => floor::run(args),
-        Some(Helper::Answerer(args)) => answerer::run(args),
-        // The kit that starts processes would take the newest build; figures are of the release.
+        Some(HelperCommand::Client(args)) => receiver::run(args),
+        Some(HelperCommand::Floor(args)) => floor::run(args),
+        Some(HelperCommand::Answerer(args)) => answerer::run(args),
+        // testkit would take the newest build, but the figures must be those of the release build.
         None if env::var_os(BINARY_VARIABLE).is_none() => with_release_binary(),
         None => bench(&arguments),
     };
@@ -107,7 +108,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs this program again, told which binary to measure.
+/// Runs this program again with the variable that names the binary to measure.
 fn with_release_binary() -> Result<()> {
     let status = Command::new(env::current_exe()?)
         .args(env::args_os().skip(1))
@@ -124,13 +125,14 @@ fn bench(arguments: &Arguments) -> Result<()> {
         .prefix(".bench-")
         .tempdir_in(results)?;
     let make = if arguments.quick {
-        Plan::quick
+        MeasurePlan::quick
     } else {
-        Plan::full
+        MeasurePlan::full
     };
-    // The subject runs in a folder of its own, so its paths must not be relative.
+    // The subject runs in another folder, so its paths must be absolute.
     let mut plan = make(fs::canonicalize(scratch.path())?);
-    plan.idle_kinds.retain(|kind| chosen(&arguments.kind, kind));
+    plan.idle_kinds
+        .retain(|kind| is_chosen(&arguments.kind, kind));
     let started = Instant::now();
     let (rows, failed) = run_all(arguments, &plan);
     let unix = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
@@ -157,19 +159,19 @@ fn bench(arguments: &Arguments) -> Result<()> {
         started.elapsed().as_secs_f64(),
         path.display()
     );
-    // What went wrong has been said where it did.
+    // Each failure has already been reported where it occurred.
     anyhow::ensure!(failed.is_empty(), "{} measurements failed", failed.len());
     Ok(())
 }
 
-/// A measurement that fails does not take the others' figures with it.
-fn run_all(arguments: &Arguments, plan: &Plan) -> (Vec<Row>, Vec<String>) {
+/// Runs all chosen measurements; a failed one does not discard the figures of the others.
+fn run_all(arguments: &Arguments, plan: &MeasurePlan) -> (Vec<Row>, Vec<String>) {
     let (mut rows, mut failed) = (Vec::new(), Vec::new());
     for topology in Topology::ALL
         .into_iter()
-        .filter(|one| chosen(&arguments.topology, one))
+        .filter(|one| is_chosen(&arguments.topology, one))
     {
-        let wanted = |one: &Measure| is_wanted(arguments, *one) && one.runs_on(topology);
+        let wanted = |one: &Measure| is_selected(arguments, *one) && one.runs_on(topology);
         for measure in Measure::ALL.into_iter().filter(wanted) {
             eprintln!("{} on {}", measure.name(), topology.name());
             if let Err(error) = measure.run(plan, topology, &mut rows) {
@@ -182,14 +184,15 @@ fn run_all(arguments: &Arguments, plan: &Plan) -> (Vec<Row>, Vec<String>) {
     (rows, failed)
 }
 
-fn is_wanted(arguments: &Arguments, measure: Measure) -> bool {
+fn is_selected(arguments: &Arguments, measure: Measure) -> bool {
     if arguments.peers {
         return measure == Measure::Peers;
     }
-    // It needs programs that nothing else needs, so it runs only when it is named.
-    chosen(&arguments.only, &measure) && (measure != Measure::Peers || !arguments.only.is_empty())
+    // `peers` needs programs that no other measurement needs, so it runs only when it is named.
+    is_chosen(&arguments.only, &measure)
+        && (measure != Measure::Peers || !arguments.only.is_empty())
 }
 
-fn chosen<T: PartialEq>(given: &[T], one: &T) -> bool {
+fn is_chosen<T: PartialEq>(given: &[T], one: &T) -> bool {
     given.is_empty() || given.contains(one)
 }

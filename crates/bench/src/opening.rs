@@ -1,4 +1,4 @@
-//! What streams there are, and the request that opens each.
+//! The streams of a measurement, and the request that opens each of them.
 
 use std::{
     net::SocketAddr,
@@ -13,14 +13,14 @@ use crate::{
     requests::{fields_of, stateless},
 };
 
-/// Streams that are being opened at a time, unless it is said otherwise.
+/// Default number of streams that are being opened at the same time.
 const IN_FLIGHT: usize = 64;
-/// The same where each opening writes to the store of sessions.
+/// The same if each opening writes to the session store.
 const IN_FLIGHT_STORED: usize = 16;
 
 /// A kind of stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Kind {
+pub(crate) enum OpeningKind {
     /// `GET /events/stream`.
     #[default]
     Events,
@@ -34,11 +34,12 @@ pub(crate) enum Kind {
     Peer,
 }
 
-impl Kind {
+impl OpeningKind {
     /// The kinds that an edge serves.
-    pub(crate) const OURS: [Self; 4] = [Self::Events, Self::Session, Self::Listen, Self::Sse];
+    pub(crate) const SERVED_BY_EDGES: [Self; 4] =
+        [Self::Events, Self::Session, Self::Listen, Self::Sse];
 
-    /// The word for it.
+    /// The name of this kind.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Events => "events",
@@ -49,37 +50,38 @@ impl Kind {
         }
     }
 
-    /// Whether its frames hold the event. Otherwise they tell that a resource changed, and are counted.
+    /// Whether its frames contain the event. Otherwise they only report that a resource changed,
+    /// and are counted.
     pub(crate) fn has_stamps(self) -> bool {
         self != Self::Listen
     }
 }
 
-/// Streams of one kind; as arguments, what a receiver is told.
+/// Streams of one kind; also the arguments of a receiver.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Opening {
-    /// How many streams.
+    /// Number of streams.
     #[arg(long)]
     pub(crate) streams: usize,
-    /// Servers, taken in turn.
+    /// Addresses of the servers, used in turn.
     #[arg(long, value_delimiter = ',', required = true)]
     pub(crate) targets: Vec<SocketAddr>,
-    /// Which kind.
+    /// Kind of stream.
     #[arg(long, value_enum, default_value_t)]
-    pub(crate) kind: Kind,
-    /// Beginning of the names of the repositories.
+    pub(crate) kind: OpeningKind,
+    /// Prefix of the names of the repositories.
     #[arg(long, default_value = "bench")]
     prefix: String,
-    /// Streams want events of one repository each, taken in turn; 0: of all.
+    /// Number of repositories: each stream subscribes to the events of one, in turn; 0: all events.
     #[arg(long, default_value_t = 0)]
     filters: u64,
-    /// How many are being opened at a time.
+    /// Number of streams that are being opened at the same time.
     #[arg(long, default_value_t = IN_FLIGHT)]
     pub(crate) in_flight: usize,
-    /// The cursor after which they begin.
+    /// Cursor after which the streams begin.
     #[arg(long)]
     after: Option<String>,
-    /// File with the ids of sessions, a line each.
+    /// File with the ids of sessions, one per line.
     #[arg(long)]
     sessions: Option<PathBuf>,
 }
@@ -87,11 +89,11 @@ pub(crate) struct Opening {
 impl Opening {
     /// `/events/stream` without a filter.
     pub(crate) fn events(streams: usize, targets: &[SocketAddr]) -> Self {
-        Self::of_kind(Kind::Events, streams, targets)
+        Self::of_kind(OpeningKind::Events, streams, targets)
     }
 
-    /// Of this kind; sessions need [`Self::with_sessions`].
-    pub(crate) fn of_kind(kind: Kind, streams: usize, targets: &[SocketAddr]) -> Self {
+    /// Streams of this kind; sessions need [`Self::with_sessions`].
+    pub(crate) fn of_kind(kind: OpeningKind, streams: usize, targets: &[SocketAddr]) -> Self {
         Self {
             streams,
             targets: targets.to_vec(),
@@ -99,16 +101,16 @@ impl Opening {
             prefix: Repositories::one().prefix,
             filters: 0,
             in_flight: match kind {
-                Kind::Session | Kind::Sse => IN_FLIGHT_STORED,
-                Kind::Events | Kind::Listen | Kind::Peer => IN_FLIGHT,
+                OpeningKind::Session | OpeningKind::Sse => IN_FLIGHT_STORED,
+                OpeningKind::Events | OpeningKind::Listen | OpeningKind::Peer => IN_FLIGHT,
             },
             after: None,
             sessions: None,
         }
     }
 
-    /// Each wants the events of one of these repositories.
-    pub(crate) fn filtered(self, repositories: &Repositories) -> Self {
+    /// Each stream subscribes to the events of one of these repositories.
+    pub(crate) fn with_filter(self, repositories: &Repositories) -> Self {
         Self {
             prefix: repositories.prefix.clone(),
             filters: repositories.count,
@@ -116,8 +118,8 @@ impl Opening {
         }
     }
 
-    /// They come back with this cursor, all at once.
-    pub(crate) fn resuming(self, cursor: &str) -> Self {
+    /// The streams resume after this cursor, all at once.
+    pub(crate) fn with_cursor(self, cursor: &str) -> Self {
         Self {
             in_flight: self.streams,
             after: Some(cursor.to_owned()),
@@ -125,7 +127,7 @@ impl Opening {
         }
     }
 
-    /// The sessions of this file.
+    /// Uses the sessions of this file.
     pub(crate) fn with_sessions(self, file: &Path) -> Self {
         Self {
             sessions: Some(file.to_owned()),
@@ -133,7 +135,7 @@ impl Opening {
         }
     }
 
-    /// The command line that says this.
+    /// These options as a command line.
     pub(crate) fn arguments(&self) -> Vec<String> {
         let targets: Vec<_> = self.targets.iter().map(ToString::to_string).collect();
         let mut arguments = vec![
@@ -153,24 +155,25 @@ impl Opening {
         arguments
     }
 
-    /// The repositories that streams are divided over; one where all get all.
+    /// The repositories over which the streams are divided; a single one if all streams receive all
+    /// events.
     pub(crate) fn repositories(&self) -> Repositories {
         Repositories::of(&self.prefix, self.filters)
     }
 
-    /// The repository of a stream: each has streams on every server.
+    /// The repository of a stream: each repository has streams on every server.
     pub(crate) fn repository(&self, index: usize) -> u64 {
         (index / self.targets.len()) as u64 % self.repositories().count
     }
 
-    /// Its server.
+    /// The server of a stream.
     pub(crate) fn target(&self, index: usize) -> SocketAddr {
         self.targets[index % self.targets.len()]
     }
 
-    /// The sessions, one a stream, none for kinds without.
+    /// The session ids, one per stream; empty for kinds without sessions.
     pub(crate) fn read_sessions(&self) -> Result<Vec<String>> {
-        if self.kind != Kind::Session {
+        if self.kind != OpeningKind::Session {
             return Ok(Vec::new());
         }
         let file = self.sessions.as_ref().context("no sessions are given")?;
@@ -182,7 +185,7 @@ impl Opening {
         Ok(ids)
     }
 
-    /// What opens a stream.
+    /// The request that opens a stream.
     pub(crate) fn request(&self, index: usize, sessions: &[String]) -> Vec<u8> {
         let target = self.target(index);
         let get = |path: &str, fields: &str| {
@@ -192,7 +195,7 @@ impl Opening {
             .into_bytes()
         };
         match self.kind {
-            Kind::Events => {
+            OpeningKind::Events => {
                 let filter = match self.filters {
                     0 => String::new(),
                     _ => {
@@ -207,15 +210,15 @@ impl Opening {
                     &after.unwrap_or_default(),
                 )
             }
-            Kind::Session => get("/mcp", &fields_of(&sessions[index])),
-            Kind::Listen => {
+            OpeningKind::Session => get("/mcp", &fields_of(&sessions[index])),
+            OpeningKind::Listen => {
                 let repository = self.repositories().name(self.repository(index));
                 let uri = format!("github://issues/{OWNER}/{repository}/7");
                 let params = json!({ "notifications": { "resourceSubscriptions": [uri] } });
                 stateless(target, index as u64, "subscriptions/listen", "", params)
             }
-            Kind::Sse => get("/sse", ""),
-            Kind::Peer => get("/sub", ""),
+            OpeningKind::Sse => get("/sse", ""),
+            OpeningKind::Peer => get("/sub", ""),
         }
     }
 }
@@ -237,7 +240,7 @@ mod tests {
             assert!(events(index).contains(&number));
         }
         let servers = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-        let opening = Opening::events(12, &servers).filtered(&repositories);
+        let opening = Opening::events(12, &servers).with_filter(&repositories);
         for server in servers {
             let of_server = (0..12).filter(|index| opening.target(*index) == server);
             let repositories: Vec<_> = of_server.map(|index| opening.repository(index)).collect();

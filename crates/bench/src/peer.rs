@@ -1,5 +1,6 @@
-//! The peer: nginx with nchan, the pub/sub server that many run in this place. Started on a free port, with
-//! a worker per core and everything off that we do not do either; nothing is kept on disk.
+//! The peer: nginx with nchan, the pub/sub server that many projects use for this purpose. Started
+//! on a free port, with one worker per core and every feature off that forgewire does not have
+//! either; nothing is kept on disk.
 
 use std::{
     fs,
@@ -13,31 +14,31 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     frames::{stamp, with_stamp},
-    load::Source,
+    load::LoadSource,
     process::family,
 };
 
-/// Where Debian has them.
+/// Path in Debian's packages.
 const PROGRAM: &str = "/usr/sbin/nginx";
 const MODULE: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 const INSTALL: &str = "`deploy/setup.sh bench-peers` installs it";
-/// How long it may take to listen.
+/// Time allowed for it to start listening.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
-/// Messages that a channel keeps: more than we send in a run.
+/// Number of messages that a channel keeps: more than one run sends.
 const BUFFER: usize = 4096;
-/// Each worker may hold all connections.
+/// Connections per worker: each worker may hold all of them.
 const CONNECTIONS: usize = 19_900;
 
 /// A running nginx; stopped when dropped.
 #[derive(Debug)]
 pub(crate) struct Nchan {
     master: Child,
-    /// Streams at `/sub`, messages to `/pub`.
+    /// Serves streams at `/sub` and accepts messages at `/pub`.
     pub(crate) address: SocketAddr,
 }
 
 impl Nchan {
-    /// Starts it with its files in `folder`.
+    /// Starts nginx with its files in `folder`.
     ///
     /// # Errors
     /// It is not installed, or does not listen in time.
@@ -81,10 +82,10 @@ impl Nchan {
 
 impl Drop for Nchan {
     fn drop(&mut self) {
-        // Workers notice that their master is gone only from its signal; a killed one leaves them behind.
+        // Only a signal makes the master stop its workers; a killed master leaves them behind.
         let pid = i32::try_from(self.master.id()).unwrap_or(0);
         if let Some(pid) = rustix::process::Pid::from_raw(pid) {
-            // If it is gone already there is nothing to do.
+            // If it has already ended, there is nothing to do.
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
         let deadline = Instant::now() + START_TIMEOUT;
@@ -102,7 +103,7 @@ impl Drop for Nchan {
 fn configuration(folder: &Path, address: SocketAddr) -> String {
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let folder = folder.display();
-    // As root its workers would be another user, who cannot reach the folder.
+    // Started as root, the workers would run as another user, who cannot access the folder.
     let user = if rustix::process::geteuid().is_root() {
         "user root;"
     } else {
@@ -145,14 +146,14 @@ fn configuration(folder: &Path, address: SocketAddr) -> String {
     )
 }
 
-/// Messages with the data of an event of ours.
+/// Messages with the data of one of forgewire's events.
 pub(crate) struct Messages<'a> {
     addresses: [SocketAddr; 1],
     data: &'a str,
 }
 
 impl<'a> Messages<'a> {
-    /// `sample` is one whole frame of ours.
+    /// `sample` is one complete frame of an edge.
     pub(crate) fn new(peer: &Nchan, sample: &'a str) -> Result<Self> {
         let data = sample.lines().find_map(|line| line.strip_prefix("data: "));
         let data = data.context("the sample has no data")?;
@@ -164,7 +165,7 @@ impl<'a> Messages<'a> {
     }
 }
 
-impl Source for Messages<'_> {
+impl LoadSource for Messages<'_> {
     fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }

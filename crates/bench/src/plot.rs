@@ -9,7 +9,7 @@ use crate::table::Row;
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 300.0;
 const PANEL: f64 = WIDTH / 3.0;
-/// Room around the axes of a panel: left, right, top, bottom.
+/// Margins around the axes of a panel: left, right, top, bottom.
 const ROOM: [f64; 4] = [58.0, 14.0, 44.0, 46.0];
 const COLORS: [&str; 2] = ["#1f6feb", "#d4602a"];
 
@@ -19,7 +19,7 @@ struct Series {
     points: Vec<(f64, f64)>,
 }
 
-/// Axes and what is drawn between them. Both are logarithmic, or y begins at 0.
+/// The axes and series of one panel. Both axes are logarithmic, or y begins at 0.
 struct Panel {
     title: &'static str,
     x: &'static str,
@@ -27,7 +27,7 @@ struct Panel {
     series: Vec<Series>,
 }
 
-/// The plot, if the rows hold anything of `growth`.
+/// The plot, if the rows contain any of `growth`.
 pub(crate) fn growth(rows: &[Row]) -> Option<String> {
     let of = |group: &str, x: &str, y: &str| {
         let points = rows
@@ -92,12 +92,12 @@ fn draw(panels: &[Panel]) -> String {
     out
 }
 
-/// From a value to a place.
+/// Maps a value to a coordinate.
 struct Axis {
     from: f64,
     to: f64,
     log: bool,
-    /// Places of the two ends.
+    /// Coordinates of the two ends.
     places: (f64, f64),
 }
 
@@ -129,7 +129,7 @@ impl Axis {
         self.places.0 + part * (self.places.1 - self.places.0)
     }
 
-    /// Where lines are drawn.
+    /// The values at which grid lines are drawn.
     fn ticks(&self) -> Vec<f64> {
         let count = if self.log { self.to - self.from } else { 4.0 };
         let at = |step: f64| self.from + (self.to - self.from) * step / count;
@@ -236,7 +236,7 @@ fn text(out: &mut String, x: f64, y: f64, anchor: &str, color: &str, text: &str)
     );
 }
 
-/// A number as short as it can be.
+/// A number in its shortest form.
 fn short(value: f64) -> String {
     if value >= 1e6 {
         format!("{}M", value / 1e6)

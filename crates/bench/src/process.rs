@@ -1,15 +1,16 @@
-//! What the kernel says of a process.
+//! The kernel's figures of a process.
 
 use std::{fs, time::Duration};
 
 use anyhow::{Context, Result};
 
-/// CPU time that a process has used since it started, all threads, user and kernel, in microseconds.
-/// The kernel counts in ticks of 10 ms, so an interval should hold some hundred of them.
+/// CPU time of a process since its start, all threads, user and kernel, in microseconds. The kernel
+/// counts in ticks of 10 ms, so an interval should contain some hundred of them.
 pub(crate) fn cpu_micros(pid: u32) -> Result<u64> {
     let path = format!("/proc/{pid}/stat");
     let stat = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
-    // The second field is a name in parentheses that may hold anything; fields are counted after it.
+    // The second field is a name in parentheses that may contain any characters; fields are counted
+    // after it.
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
     let mut ticks = fields
         .split_ascii_whitespace()
@@ -30,7 +31,7 @@ pub(crate) fn rss_kib(pid: u32) -> Result<u64> {
     Ok(kib.context("VmRSS is missing")?.parse()?)
 }
 
-/// A process and its children, as they are now.
+/// A process and its current children.
 pub(crate) fn family(pid: u32) -> Result<Vec<u32>> {
     let path = format!("/proc/{pid}/task/{pid}/children");
     let children = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
@@ -50,14 +51,15 @@ pub(crate) fn rss_kib_of(pids: &[u32]) -> Result<u64> {
     pids.iter().map(|pid| rss_kib(*pid)).sum()
 }
 
-/// How long [`steady_rss_kib`] looks for a change.
+/// Time without a change that [`steady_rss_kib`] waits for.
 const STEADY: Duration = Duration::from_secs(1);
-const STEADY_LOOKS: usize = 10;
+const STEADY_SAMPLES: usize = 10;
 
-/// Resident memory of several once it has stood still for a second, or after ten whatever it does.
+/// Resident memory of several once it has been constant for a second, or after ten seconds in any
+/// case.
 pub(crate) fn steady_rss_kib(pids: &[u32]) -> Result<u64> {
     let mut last = rss_kib_of(pids)?;
-    for _ in 0..STEADY_LOOKS {
+    for _ in 0..STEADY_SAMPLES {
         std::thread::sleep(STEADY);
         let now = rss_kib_of(pids)?;
         if now.abs_diff(last) * 200 <= last {
@@ -78,7 +80,7 @@ mod tests {
         assert!(rss_kib(pid).unwrap() > 100);
         let before = cpu_micros(pid).unwrap();
         let deadline = std::time::Instant::now() + Duration::from_secs(20);
-        // A busy machine may give us little of a core: only CPU that was had counts.
+        // A busy machine may give the test little CPU: only CPU time that was received counts.
         while cpu_micros(pid).unwrap() <= before {
             assert!(std::time::Instant::now() < deadline);
         }

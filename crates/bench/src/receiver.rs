@@ -1,7 +1,7 @@
-//! The receiving side: many streams on one thread with epoll, in a process of its own.
+//! The receiving side: many streams on one thread with epoll, in a separate process.
 //!
-//! Commands come as lines on stdin, answers go as JSON lines to stdout: `reset` starts counting anew,
-//! `report N` tells what came since of the events 1 to N, the end of stdin ends the process.
+//! Commands are lines on stdin, answers are JSON lines on stdout: `reset` resets all counts,
+//! `report N` reports on the events 1 to N since then, the end of stdin ends the process.
 
 use std::{
     io::{BufRead, ErrorKind, Read, Write},
@@ -18,39 +18,39 @@ use socket2::{Domain, SockRef, Socket, Type};
 use crate::{
     clock::now_nanos,
     frames::Frames,
-    opening::{Kind, Opening},
+    opening::{Opening, OpeningKind},
     sessions::subscribe_endpoints,
-    tally::{Got, Tally},
+    tally::{ReceiverTally, StreamTally},
 };
 
-/// Most streams of one process: 20,000 file descriptors is a common hard limit.
+/// Maximum number of streams per process: 20,000 file descriptors is a common hard limit.
 const MAX_STREAMS: usize = 19_500;
-/// How long all streams together may take to open: those with sessions are as slow as the store.
+/// Time allowed for all streams together to open: those with sessions are as slow as the store.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(240);
-/// How often commands are looked at while nothing comes in.
+/// Interval at which commands are polled while no data arrives.
 const COMMAND_POLL: rustix::time::Timespec = rustix::time::Timespec {
     tv_sec: 0,
     tv_nsec: 5_000_000,
 };
 
-/// Said once all streams are open.
+/// Printed once all streams are open.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Opened {
-    /// How many.
+pub(crate) struct OpenReport {
+    /// Number of streams.
     pub(crate) opened: usize,
     /// From the first connect to the last stream's first frame.
     pub(crate) seconds: f64,
-    /// When the first connect was, nanoseconds of [`now_nanos`].
+    /// Time of the first connect, nanoseconds of [`now_nanos`].
     pub(crate) started_nanos: u64,
 }
 
 struct Stream {
     socket: TcpStream,
-    /// The request, until the connection stands.
+    /// The request, until the connection is established.
     unsent: Option<Vec<u8>>,
     frames: Frames,
     ended: bool,
-    got: Got,
+    got: StreamTally,
 }
 
 struct Pool<'a> {
@@ -59,7 +59,7 @@ struct Pool<'a> {
     streams: Vec<Stream>,
     epoll: rustix::fd::OwnedFd,
     buffer: Vec<u8>,
-    tally: Tally,
+    tally: ReceiverTally,
 }
 
 /// Runs until stdin ends.
@@ -72,10 +72,10 @@ pub(crate) fn run(opening: &Opening) -> Result<()> {
     let (started, started_nanos) = (Instant::now(), now_nanos());
     pool.open(started)?;
     let seconds = started.elapsed().as_secs_f64();
-    if opening.kind == Kind::Sse {
+    if opening.kind == OpeningKind::Sse {
         pool.subscribe(started)?;
     }
-    say(&Opened {
+    print_json(&OpenReport {
         opened: pool.tally.opened,
         seconds,
         started_nanos,
@@ -83,7 +83,7 @@ pub(crate) fn run(opening: &Opening) -> Result<()> {
     let commands = commands();
     loop {
         match commands.try_recv() {
-            Ok(command) => pool.obey(&command)?,
+            Ok(command) => pool.execute(&command)?,
             Err(TryRecvError::Empty) => {}
             Err(TryRecvError::Disconnected) => return Ok(()),
         }
@@ -104,8 +104,8 @@ fn commands() -> Receiver<String> {
     receive
 }
 
-/// One JSON line on stdout.
-pub(crate) fn say(message: &impl Serialize) -> Result<()> {
+/// Prints one JSON line on stdout.
+pub(crate) fn print_json(message: &impl Serialize) -> Result<()> {
     let mut out = std::io::stdout().lock();
     serde_json::to_writer(&mut out, message)?;
     out.write_all(b"\n")?;
@@ -120,17 +120,17 @@ impl<'a> Pool<'a> {
             streams: Vec::with_capacity(opening.streams),
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             buffer: vec![0; 64 * 1024],
-            tally: Tally::new()?,
+            tally: ReceiverTally::new()?,
         })
     }
 
-    fn obey(&mut self, command: &str) -> Result<()> {
+    fn execute(&mut self, command: &str) -> Result<()> {
         if command == "reset" {
             for stream in &mut self.streams {
-                stream.got = Got::default();
+                stream.got = StreamTally::default();
             }
             self.tally.reset();
-            return say(&serde_json::json!({ "reset": true }));
+            return print_json(&serde_json::json!({ "reset": true }));
         }
         let events = command.strip_prefix("report ").map(str::parse::<u64>);
         let Some(Ok(events)) = events else {
@@ -140,10 +140,11 @@ impl<'a> Pool<'a> {
         let mut report = self.tally.report(self.opening, events, got);
         let first = self.streams.first();
         report.sample = first.and_then(|s| s.frames.sample()).map(str::to_owned);
-        say(&report)
+        print_json(&report)
     }
 
-    /// Opens all streams, so many at a time: the next one starts when another had its first frame.
+    /// Opens all streams, a limited number at a time: the next one starts when another has received
+    /// its first frame.
     fn open(&mut self, started: Instant) -> Result<()> {
         let count = self.opening.streams;
         while self.tally.opened < count {
@@ -158,7 +159,7 @@ impl<'a> Pool<'a> {
     }
 
     fn ensure_time(&self, started: Instant) -> Result<()> {
-        let Tally {
+        let ReceiverTally {
             opened,
             ended,
             answers,
@@ -183,8 +184,8 @@ impl<'a> Pool<'a> {
         let data = epoll::EventData::new_u64(index as u64);
         epoll::add(&self.epoll, &socket, data, flags)?;
         let mut frames = Frames::new();
-        // Those of HTTP+SSE say in their first frame where to subscribe.
-        if index == 0 || self.opening.kind == Kind::Sse {
+        // The first frame of an HTTP+SSE stream names the endpoint for subscribing.
+        if index == 0 || self.opening.kind == OpeningKind::Sse {
             frames.keep_sample();
         }
         self.streams.push(Stream {
@@ -192,12 +193,12 @@ impl<'a> Pool<'a> {
             unsent: Some(self.opening.request(index, &self.sessions)),
             frames,
             ended: false,
-            got: Got::default(),
+            got: StreamTally::default(),
         });
         Ok(())
     }
 
-    /// Subscribes the sessions that came with their streams, and waits for the answers.
+    /// Subscribes the sessions that were created by their streams, and waits for the answers.
     fn subscribe(&mut self, started: Instant) -> Result<()> {
         let mut endpoints = Vec::with_capacity(self.streams.len());
         for (index, stream) in self.streams.iter_mut().enumerate() {
@@ -218,7 +219,7 @@ impl<'a> Pool<'a> {
         Ok(())
     }
 
-    /// Reads what is there, or waits a moment for it.
+    /// Reads the available data, or waits a moment for it.
     fn turn(&mut self) -> Result<()> {
         let mut events = Vec::with_capacity(1024);
         let waited = epoll::wait(
@@ -239,7 +240,8 @@ impl<'a> Pool<'a> {
         Ok(())
     }
 
-    /// The socket is ready for something: if its request waits, the connection stands now, or never.
+    /// Called when the socket is ready: if its request is still unsent, the connection is now
+    /// established or has failed.
     fn send_request(&mut self, index: usize) -> Result<()> {
         let stream = &mut self.streams[index];
         let Some(request) = stream.unsent.take() else {
@@ -248,13 +250,14 @@ impl<'a> Pool<'a> {
         if let Some(error) = stream.socket.take_error()? {
             return Err(error).context("connecting");
         }
-        // A new socket has room for some kilobytes, so a request goes out whole or not at all.
-        let sent = stream.socket.write(&request).context("asking")?;
-        ensure!(sent == request.len(), "a request went out in part");
+        // A new socket has room for some kilobytes, so a request is written whole or not at all.
+        let sent = stream.socket.write(&request).context("sending a request")?;
+        ensure!(sent == request.len(), "a request was sent only in part");
         Ok(())
     }
 
-    /// Reads one socket until it is empty: registered edge-triggered, it would not be reported again.
+    /// Reads one socket until it is empty: registered edge-triggered, it would not be reported
+    /// again.
     fn read(&mut self, index: usize) -> Result<()> {
         let stream = &mut self.streams[index];
         let (tally, got) = (&mut self.tally, &mut stream.got);
@@ -280,7 +283,7 @@ impl<'a> Pool<'a> {
                 tally.ended += 1;
             }
             if length < self.buffer.len() {
-                // A short read has emptied the socket; what comes later is a new edge.
+                // A short read has emptied the socket; later data triggers a new edge.
                 break;
             }
         }
@@ -288,7 +291,7 @@ impl<'a> Pool<'a> {
     }
 }
 
-/// Begins to connect; the socket tells when it stands.
+/// Starts to connect; the socket becomes writable once it is connected.
 fn connect(target: SocketAddr) -> Result<TcpStream> {
     ensure!(target.ip().is_loopback(), "{target} is not on this machine");
     let socket = Socket::new(Domain::for_address(target), Type::STREAM, None)?;
@@ -299,7 +302,7 @@ fn connect(target: SocketAddr) -> Result<TcpStream> {
             if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {}
         Err(error) => return Err(error).with_context(|| format!("connecting {target}")),
     }
-    // Closed by a reset: thousands of ports in TIME_WAIT would make the next run measure themselves.
+    // Closed by a reset: thousands of ports in TIME_WAIT would distort the next run.
     SockRef::from(&socket).set_linger(Some(Duration::ZERO))?;
     Ok(socket.into())
 }

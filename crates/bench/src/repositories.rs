@@ -6,9 +6,9 @@ pub(crate) const OWNER: &str = "forgewire";
 /// Repositories that events are about in turn: event 1 concerns the first, and so on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Repositories {
-    /// Their names begin with it.
+    /// Common prefix of their names.
     pub(crate) prefix: String,
-    /// How many; at least 1, at most 99,999.
+    /// Number of repositories: 1 to 99,999.
     pub(crate) count: u64,
 }
 
@@ -25,7 +25,7 @@ impl Repositories {
         }
     }
 
-    /// The one that an event concerns; events are numbered from 1.
+    /// The repository that an event concerns; events are numbered from 1.
     pub(crate) fn of_event(&self, number: u64) -> u64 {
         (number - 1) % self.count
     }
@@ -35,7 +35,7 @@ impl Repositories {
         (index + 1..=events).step_by(usize::try_from(self.count).unwrap_or(usize::MAX))
     }
 
-    /// All names are equally long, and so are the events.
+    /// All names have the same length, and so are the events.
     pub(crate) fn name(&self, index: u64) -> String {
         format!("{}-{index:05}", self.prefix)
     }

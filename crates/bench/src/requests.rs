@@ -1,4 +1,4 @@
-//! Requests of MCP as bytes.
+//! MCP requests as bytes.
 
 use std::net::SocketAddr;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 /// The newest revision with sessions.
 pub(crate) const HANDSHAKE: &str = "2025-11-25";
-/// The revision without.
+/// The revision without sessions.
 const STATELESS: &str = "2026-07-28";
 
 /// Header fields of a request within a session.
@@ -29,7 +29,7 @@ pub(crate) fn call_in_session(
     post(target, &fields_of(session), &call)
 }
 
-/// A tool call that stands for itself.
+/// A self-contained tool call.
 pub(crate) fn stateless_call(
     target: SocketAddr,
     id: u64,
@@ -46,7 +46,7 @@ pub(crate) fn stateless_call(
     )
 }
 
-/// A request that stands for itself; `fields` are those of its method.
+/// A self-contained request; `fields` are the headers of its method.
 pub(crate) fn stateless(
     target: SocketAddr,
     id: u64,
@@ -69,7 +69,7 @@ pub(crate) fn post(target: SocketAddr, fields: &str, body: &Value) -> Vec<u8> {
     post_to(target, "/mcp", fields, body)
 }
 
-/// The same to another path.
+/// A POST of a message to `path`.
 pub(crate) fn post_to(target: SocketAddr, path: &str, fields: &str, body: &Value) -> Vec<u8> {
     let body = body.to_string();
     let length = body.len();

@@ -9,24 +9,24 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::{
-    connection::Connection,
+    connection::HttpConnection,
     repositories::{OWNER, Repositories},
     requests::{HANDSHAKE, call_in_session, fields_of, post, post_to},
 };
 
 /// The tool that subscribes.
 const SUBSCRIBE: &str = "subscribe_to_events";
-/// Connections that make sessions side by side.
+/// Number of connections that create sessions concurrently.
 const CLIENTS: usize = 64;
 
-/// Makes sessions on one connection.
-pub(crate) struct Opener {
-    connection: Connection,
+/// Creates sessions on one connection.
+pub(crate) struct SessionOpener {
+    connection: HttpConnection,
     target: SocketAddr,
     initialize: Vec<u8>,
 }
 
-impl Opener {
+impl SessionOpener {
     pub(crate) fn connect(target: SocketAddr) -> Result<Self> {
         let initialize = json!({
             "jsonrpc": "2.0", "id": 0, "method": "initialize",
@@ -36,13 +36,13 @@ impl Opener {
             },
         });
         Ok(Self {
-            connection: Connection::open(target)?,
+            connection: HttpConnection::open(target)?,
             target,
             initialize: post(target, "", &initialize),
         })
     }
 
-    /// `initialize`, then `notifications/initialized`; the session's id.
+    /// Sends `initialize`, then `notifications/initialized`; gives the session's id.
     pub(crate) fn session(&mut self) -> Result<String> {
         let answer = self.connection.call(&self.initialize)?;
         let id = answer.session.filter(|_| answer.status == 200);
@@ -64,12 +64,12 @@ impl Opener {
     }
 }
 
-/// Makes so many sessions, each with one subscription: to the events of the repository that events are
-/// about. The work of [`CLIENTS`] connections.
-pub(crate) fn subscribed(target: SocketAddr, count: usize) -> Result<Vec<String>> {
+/// Creates `count` sessions, each with one subscription: to the events of the repository that all
+/// events are about. Works over [`CLIENTS`] connections.
+pub(crate) fn create_subscribed(target: SocketAddr, count: usize) -> Result<Vec<String>> {
     let arguments = subscription();
-    by_many(count, || {
-        let mut opener = Opener::connect(target)?;
+    run_concurrently(count, || {
+        let mut opener = SessionOpener::connect(target)?;
         let arguments = arguments.clone();
         Ok(move |_| {
             let session = opener.session()?;
@@ -86,16 +86,16 @@ pub(crate) fn subscribed(target: SocketAddr, count: usize) -> Result<Vec<String>
     })
 }
 
-/// Subscribes each session of HTTP+SSE (`endpoints`: where it takes requests). The answers come on the
-/// sessions' streams.
+/// Subscribes each session of HTTP+SSE; `endpoints` holds the server and the endpoint of each
+/// session. The answers arrive on the sessions' streams.
 pub(crate) fn subscribe_endpoints(endpoints: &[(SocketAddr, String)]) -> Result<()> {
     let (target, _) = endpoints.first().context("there are no streams")?;
     let call = json!({
         "jsonrpc": "2.0", "id": 1, "method": "tools/call",
         "params": { "name": SUBSCRIBE, "arguments": subscription() },
     });
-    let done = by_many(endpoints.len(), || {
-        let mut connection = Connection::open(*target)?;
+    let done = run_concurrently(endpoints.len(), || {
+        let mut connection = HttpConnection::open(*target)?;
         let call = &call;
         Ok(move |index: usize| {
             let (_, path) = &endpoints[index];
@@ -113,8 +113,9 @@ fn subscription() -> Value {
     json!({ "filters": [{ "owner": OWNER, "repo": repository }] })
 }
 
-/// Does `count` pieces of work, many at a time; `client` makes one who works on them one after the other.
-fn by_many<T: Send, W: FnMut(usize) -> Result<T>>(
+/// Does `count` pieces of work, many at a time; `client` creates a worker that does them one after
+/// another.
+fn run_concurrently<T: Send, W: FnMut(usize) -> Result<T>>(
     count: usize,
     client: impl Fn() -> Result<W> + Sync,
 ) -> Result<Vec<T>> {

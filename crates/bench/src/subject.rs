@@ -1,4 +1,5 @@
-//! What is measured: real forgewire processes, started for the run and spoken to from outside only.
+//! The subject of a measurement: real forgewire processes, started for the run and used only from
+//! outside.
 
 use std::{
     net::SocketAddr,
@@ -6,16 +7,16 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use testkit::cluster::{Kind, System};
+use testkit::cluster::{System, SystemKind};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::load::Ingest;
+use crate::load::IngestTarget;
 
-/// Where the kit that starts processes looks for the binary.
+/// The variable that names the binary to start; testkit reads it.
 pub(crate) const BINARY_VARIABLE: &str = "FORGEWIRE_BIN";
 /// More than any measurement opens; below the usual hard limit of 20,000 file descriptors.
 const MAX_STREAMS: &str = "19500";
-/// Streams are spread over so many edges of a cluster.
+/// Number of a cluster's edges over which streams are spread.
 const EDGES: usize = 2;
 
 /// Two ways to run the same code.
@@ -38,32 +39,32 @@ impl Topology {
     }
 }
 
-/// One process that holds streams.
+/// One process that serves streams.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Edge {
+pub(crate) struct EdgeProcess {
     pub(crate) address: SocketAddr,
     pub(crate) pid: u32,
 }
 
 /// A running forgewire; stopped in order when dropped.
 #[derive(Debug)]
-pub(crate) struct Subject {
-    pub(crate) ingest: Ingest,
-    /// Edges that streams are spread over: one when embedded, two in a cluster.
-    pub(crate) edges: Vec<Edge>,
-    /// Where sessions are kept, in a cluster.
+pub(crate) struct BenchSystem {
+    pub(crate) ingest: IngestTarget,
+    /// The edges over which streams are spread: one when embedded, two in a cluster.
+    pub(crate) edges: Vec<EdgeProcess>,
+    /// Address of the session store, in a cluster.
     pub(crate) redis: Option<SocketAddr>,
     /// Taken on drop.
     system: Option<System>,
     runtime: Runtime,
 }
 
-impl Subject {
-    /// Starts one; its files go to a new folder in `scratch`.
+impl BenchSystem {
+    /// Starts the system; its files are created in a new folder in `scratch`.
     pub(crate) fn start(topology: Topology, scratch: &Path) -> Result<Self> {
         let (kind, edge_count) = match topology {
-            Topology::Embedded => (Kind::Embedded, 1),
-            Topology::Cluster => (Kind::Cluster, EDGES),
+            Topology::Embedded => (SystemKind::Embedded, 1),
+            Topology::Cluster => (SystemKind::Cluster, EDGES),
         };
         let folder = tempfile::Builder::new()
             .prefix(&format!("{}-", topology.name()))
@@ -73,7 +74,7 @@ impl Subject {
         let starting = System::start_with(kind, |mut plan| {
             plan.dir = Some(folder);
             plan.own_groups = true;
-            // A third edge would only take CPU away.
+            // A third edge would only take CPU from the others.
             plan.with_replicas("edge", EDGES)
                 .with_env("FORGEWIRE_EDGE__MAX_STREAMS", MAX_STREAMS)
                 .with_env("RUST_LOG", "warn")
@@ -90,15 +91,15 @@ impl Subject {
                 .cluster()
                 .process(&name)?
                 .id()
-                .context("an edge does not run")?;
-            edges.push(Edge { address, pid });
+                .context("an edge is not running")?;
+            edges.push(EdgeProcess { address, pid });
         }
         let ingests = system
             .ingests()
             .iter()
             .map(address)
             .collect::<Result<Vec<_>>>()?;
-        let ingest = Ingest {
+        let ingest = IngestTarget {
             addresses: ingests,
             secret: system.secret().to_owned(),
         };
@@ -118,7 +119,7 @@ impl Subject {
     }
 }
 
-impl Drop for Subject {
+impl Drop for BenchSystem {
     fn drop(&mut self) {
         if let Some(system) = self.system.take()
             && let Err(error) = self.runtime.block_on(system.stop())
@@ -148,7 +149,7 @@ pub(crate) fn release_binary() -> Result<PathBuf> {
     let path = target.join("release").join("forgewire");
     ensure!(
         path.exists(),
-        "{} is not there: `cargo build --release -p forgewire`, or set {BINARY_VARIABLE}",
+        "{} does not exist: run `cargo build --release -p forgewire`, or set {BINARY_VARIABLE}",
         path.display()
     );
     Ok(path)

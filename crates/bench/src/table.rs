@@ -1,4 +1,4 @@
-//! What comes out: one aligned table for people, JSON for machines.
+//! The results: an aligned table for people, JSON for programs.
 
 use std::fmt::Write as _;
 
@@ -8,25 +8,25 @@ use serde_json::Value;
 /// One line of the result.
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
-    /// What was measured.
+    /// Name of the measurement.
     pub(crate) what: String,
     /// The figure, with its unit.
     pub(crate) figure: String,
     /// The floor in the same run, with its unit.
     pub(crate) floor: Option<String>,
-    /// Figure over floor.
+    /// Figure divided by floor.
     pub(crate) ratio: Option<f64>,
-    /// What it should be.
+    /// The target for the figure.
     pub(crate) target: Option<String>,
-    /// Whether it is.
+    /// Whether the target is met.
     pub(crate) met: Option<bool>,
-    /// The numbers behind it.
+    /// The numbers behind the figure.
     pub(crate) values: Value,
 }
 
 const TITLES: [&str; 5] = ["what", "figure", "floor", "ratio", "target"];
 
-/// Aligned columns; the first is set left, the others right.
+/// Aligned columns; the first is left-aligned, the others right-aligned.
 pub(crate) fn render(rows: &[Row]) -> String {
     let cells: Vec<[String; 5]> = rows.iter().map(cells).collect();
     let mut widths = TITLES.map(str::len);

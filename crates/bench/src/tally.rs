@@ -1,4 +1,4 @@
-//! What came in on many streams: counts, sets, orders and how late.
+//! The events received on many streams: counts, sets, orders and latencies.
 
 use std::collections::HashMap;
 
@@ -7,36 +7,37 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    frames::{Arrived, spread},
+    frames::{StreamItem, spread},
     opening::Opening,
 };
 
-/// Latencies above this count as this, in microseconds.
+/// Upper end of the histogram in microseconds; higher latencies count as this value.
 const MAX_LATENCY_MICROS: u64 = 60_000_000;
-/// Events of which the last client is known; later ones count in everything else.
+/// Number of events whose last client is tracked; later ones count in all other figures.
 const LAST_CLIENTS: usize = 65_536;
 
-/// What came in since the last `reset`, over all streams.
+/// The totals since the last `reset`, over all streams.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Report {
-    /// Events.
+pub(crate) struct TallyReport {
+    /// Number of events.
     pub(crate) frames: u64,
-    /// Bytes off the sockets.
+    /// Number of bytes read from the sockets.
     pub(crate) bytes: u64,
-    /// Comments.
+    /// Number of comments.
     pub(crate) heartbeats: u64,
-    /// Events of the stream that got the fewest.
+    /// Number of events on the stream that received the fewest.
     pub(crate) fewest: u64,
-    /// Events of the stream that got the most.
+    /// Number of events on the stream that received the most.
     pub(crate) most: u64,
-    /// Streams that have yet to get some of what they should.
+    /// Number of streams that have not yet received all expected events.
     pub(crate) waiting: usize,
-    /// Streams that have not got exactly what they should.
+    /// Number of streams whose events are not exactly the expected ones.
     pub(crate) wrong: usize,
-    /// In how many different orders streams of one repository got their events, at most. Deliveries
-    /// overtake each other on their way to the log; what the log's order is, it is for all.
+    /// Maximum number of different orders in which streams of one repository received their events.
+    /// Deliveries overtake each other on their way to the log; the order in the log must be the
+    /// same for all streams.
     pub(crate) orders: usize,
-    /// Streams that ended.
+    /// Number of streams that ended.
     pub(crate) ended: usize,
     /// From the intended send time to the read.
     pub(crate) latency: Latency,
@@ -44,35 +45,35 @@ pub(crate) struct Report {
     pub(crate) last_client: Latency,
     /// When the last event was read, nanoseconds of [`crate::clock::now_nanos`].
     pub(crate) last_nanos: u64,
-    /// One event as it came.
+    /// One event as received.
     pub(crate) sample: Option<String>,
 }
 
-/// How late, in microseconds.
+/// Latencies, in microseconds.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct Latency {
-    /// Half were faster.
+    /// Half of all latencies are below this.
     pub(crate) p50: u64,
-    /// 99 of 100 were faster.
+    /// 99 of 100 are below this.
     pub(crate) p99: u64,
-    /// The slowest.
+    /// The highest.
     pub(crate) max: u64,
 }
 
-/// What one stream got.
+/// The events received on one stream.
 #[derive(Debug, Default)]
-pub(crate) struct Got {
-    /// Events.
+pub(crate) struct StreamTally {
+    /// Number of events.
     count: u64,
-    /// What their numbers add up to, spread over 64 bits.
+    /// Sum of their numbers, each spread over 64 bits.
     set: u64,
-    /// Different for each order.
+    /// A hash that differs for every order.
     order: u64,
 }
 
-/// What all streams have in common.
+/// The counts of all streams together.
 #[derive(Debug)]
-pub(crate) struct Tally {
+pub(crate) struct ReceiverTally {
     pub(crate) bytes: u64,
     pub(crate) opened: usize,
     pub(crate) ended: usize,
@@ -81,11 +82,11 @@ pub(crate) struct Tally {
     heartbeats: u64,
     last_nanos: u64,
     latency: Histogram<u64>,
-    /// By the event's number, from 1: when the last client had it.
+    /// The time when the last client received an event, indexed by the event's number from 1.
     last_clients: Vec<u64>,
 }
 
-impl Tally {
+impl ReceiverTally {
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
             bytes: 0,
@@ -100,18 +101,18 @@ impl Tally {
         })
     }
 
-    /// Something came at `now`, on the stream that got `got` before.
-    pub(crate) fn count(&mut self, arrived: Arrived, now: u64, got: &mut Got) {
+    /// Counts a unit received at `now`, on the stream whose earlier events are `got`.
+    pub(crate) fn count(&mut self, arrived: StreamItem, now: u64, got: &mut StreamTally) {
         match arrived {
-            Arrived::Opened => self.opened += 1,
-            Arrived::Answer(true) => self.answers += 1,
-            Arrived::Answer(false) => self.refusals += 1,
-            Arrived::Heartbeat => self.heartbeats += 1,
-            Arrived::Told => {
+            StreamItem::Opened => self.opened += 1,
+            StreamItem::Answer(true) => self.answers += 1,
+            StreamItem::Answer(false) => self.refusals += 1,
+            StreamItem::Heartbeat => self.heartbeats += 1,
+            StreamItem::Update => {
                 got.count += 1;
                 self.last_nanos = now;
             }
-            Arrived::Event(stamp) => {
+            StreamItem::Event(stamp) => {
                 got.count += 1;
                 got.set = got.set.wrapping_add(spread(stamp.number));
                 got.order = spread(got.order.wrapping_add(stamp.number));
@@ -130,21 +131,21 @@ impl Tally {
         }
     }
 
-    /// Counts events anew.
+    /// Resets the counts of events.
     pub(crate) fn reset(&mut self) {
         (self.bytes, self.heartbeats, self.last_nanos) = (0, 0, 0);
         self.latency.reset();
         self.last_clients.clear();
     }
 
-    /// How it stands, the events being those from 1 to `events`.
+    /// The current report, with events 1 to `events` expected.
     pub(crate) fn report<'g>(
         &self,
         opening: &Opening,
         events: u64,
-        streams: impl Iterator<Item = &'g Got>,
-    ) -> Report {
-        let mut report = Report {
+        streams: impl Iterator<Item = &'g StreamTally>,
+    ) -> TallyReport {
+        let mut report = TallyReport {
             bytes: self.bytes,
             heartbeats: self.heartbeats,
             ended: self.ended,
@@ -152,15 +153,15 @@ impl Tally {
             last_client: self.last_client(),
             last_nanos: self.last_nanos,
             fewest: u64::MAX,
-            ..Report::default()
+            ..TallyReport::default()
         };
-        let mut wanted: HashMap<u64, Got> = HashMap::new();
+        let mut wanted: HashMap<u64, StreamTally> = HashMap::new();
         let mut orders: HashMap<u64, Vec<u64>> = HashMap::new();
         for (index, got) in streams.enumerate() {
             let repository = opening.repository(index);
             let want = wanted
                 .entry(repository)
-                .or_insert_with(|| wants(opening, repository, events));
+                .or_insert_with(|| expected(opening, repository, events));
             report.frames += got.count;
             report.fewest = report.fewest.min(got.count);
             report.most = report.most.max(got.count);
@@ -189,9 +190,9 @@ impl Tally {
     }
 }
 
-/// What the streams of a repository should get. The order is what the log made of it.
-fn wants(opening: &Opening, repository: u64, events: u64) -> Got {
-    let mut want = Got::default();
+/// The events expected on a stream of a repository. Their order is left out: the log decides it.
+fn expected(opening: &Opening, repository: u64, events: u64) -> StreamTally {
+    let mut want = StreamTally::default();
     for number in opening.repositories().events_of(repository, events) {
         want.count += 1;
         if opening.kind.has_stamps() {
@@ -214,21 +215,24 @@ mod tests {
     use super::*;
     use crate::{frames::Stamp, repositories::Repositories};
 
-    fn tell(tally: &mut Tally, got: &mut Got, numbers: &[u64]) {
+    fn tell(tally: &mut ReceiverTally, got: &mut StreamTally, numbers: &[u64]) {
         for number in numbers {
             let stamp = Stamp {
                 number: *number,
                 intended_nanos: 1_000_000,
             };
-            tally.count(Arrived::Event(stamp), 1_000_000 + number * 5_000, got);
+            tally.count(StreamItem::Event(stamp), 1_000_000 + number * 5_000, got);
         }
     }
 
     /// Two streams, each on one of two repositories; events 1 to 4.
-    fn report(first: &[u64], second: &[u64]) -> Report {
+    fn report(first: &[u64], second: &[u64]) -> TallyReport {
         let server = [([127, 0, 0, 1], 1).into()];
-        let opening = Opening::events(2, &server).filtered(&Repositories::of("x", 2));
-        let (mut tally, mut got) = (Tally::new().unwrap(), [Got::default(), Got::default()]);
+        let opening = Opening::events(2, &server).with_filter(&Repositories::of("x", 2));
+        let (mut tally, mut got) = (
+            ReceiverTally::new().unwrap(),
+            [StreamTally::default(), StreamTally::default()],
+        );
         tell(&mut tally, &mut got[0], first);
         tell(&mut tally, &mut got[1], second);
         tally.report(&opening, 4, got.iter())
@@ -250,7 +254,10 @@ mod tests {
     fn streams_of_one_repository_have_one_order() {
         let server = [([127, 0, 0, 1], 1).into()];
         let opening = Opening::events(2, &server);
-        let (mut tally, mut got) = (Tally::new().unwrap(), [Got::default(), Got::default()]);
+        let (mut tally, mut got) = (
+            ReceiverTally::new().unwrap(),
+            [StreamTally::default(), StreamTally::default()],
+        );
         tell(&mut tally, &mut got[0], &[1, 2]);
         tell(&mut tally, &mut got[1], &[2, 1]);
         let report = tally.report(&opening, 2, got.iter());
@@ -259,13 +266,13 @@ mod tests {
 
     #[test]
     fn the_last_client_of_each_event_counts() {
-        let (mut tally, mut got) = (Tally::new().unwrap(), Got::default());
+        let (mut tally, mut got) = (ReceiverTally::new().unwrap(), StreamTally::default());
         tell(&mut tally, &mut got, &[1, 2, 100]);
         let stamp = Stamp {
             number: 1,
             intended_nanos: 0,
         };
-        tally.count(Arrived::Event(stamp), 7_000_000, &mut got);
+        tally.count(StreamItem::Event(stamp), 7_000_000, &mut got);
         let late = tally.last_client();
         assert_eq!((late.p50, late.max), (0, 7_000));
         assert_eq!(tally.last_clients.len(), 100);

@@ -1,4 +1,4 @@
-//! The receiver and the floor as the benchmark uses them: two processes and the sockets between them.
+//! The receiver and the floor as the benchmark uses them: two processes connected by sockets.
 
 #![allow(clippy::unwrap_used, reason = "a test panics where something is wrong")]
 
@@ -106,7 +106,8 @@ fn every_stream_gets_every_event_once_and_in_one_order() {
     assert_eq!(client.report()["frames"], 0);
 }
 
-/// Each stream asks for one of several repositories, and the floor sends it only what concerns that.
+/// Each stream asks for one of several repositories, and the floor sends it only the events of that
+/// one.
 #[test]
 fn streams_with_filters_get_their_part() {
     let streams = STREAMS.to_string();

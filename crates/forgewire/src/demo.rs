@@ -149,7 +149,7 @@ async fn post(
     addresses: Addresses,
     stop: CancellationToken,
 ) {
-    let mut github = FakeGithub::new(RandomIds.random_u64(), secret).on_wall_clock();
+    let mut github = FakeGithub::new(RandomIds.random_u64(), secret).with_wall_clock();
     let sender = WebhookSender::new();
     let endless = async {
         shared.listening.notified().await;

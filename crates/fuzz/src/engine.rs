@@ -10,37 +10,37 @@ use crate::Target;
 
 /// Longest input that mutations make, in bytes.
 const MAX_INPUT_BYTES: usize = 4096;
-/// Most mutations of one input.
+/// Maximum number of mutation steps applied to one input.
 const MAX_STEPS: u64 = 6;
 
-/// An input that broke a promise.
+/// An input that violated a property.
 #[derive(Debug)]
-pub struct Failure {
+pub struct FuzzFailure {
     /// The input.
     pub input: Vec<u8>,
-    /// What the target panicked with.
+    /// The message of the target's panic.
     pub message: String,
 }
 
-/// How long to go on.
+/// The extent of a run.
 #[derive(Clone, Copy, Debug)]
 pub enum Budget {
-    /// So many mutations: the same ones for the same seed.
+    /// This number of mutations: the same mutations for the same seed.
     Inputs(u64),
-    /// So long.
+    /// This much time.
     Time(Duration),
 }
 
 /// Runs the seeds, then mutations of them; gives the number of inputs.
 ///
 /// # Errors
-/// The first input that breaks a promise.
+/// The first input that violates a property.
 pub fn run(
     target: Target,
     seeds: &[Vec<u8>],
     budget: Budget,
     random_seed: u64,
-) -> Result<u64, Failure> {
+) -> Result<u64, FuzzFailure> {
     let started = Instant::now();
     for seed in seeds {
         check(target, seed)?;
@@ -60,8 +60,8 @@ pub fn run(
     }
 }
 
-fn check(target: Target, input: &[u8]) -> Result<(), Failure> {
-    catch_unwind(AssertUnwindSafe(|| (target.run)(input))).map_err(|panic| Failure {
+fn check(target: Target, input: &[u8]) -> Result<(), FuzzFailure> {
+    catch_unwind(AssertUnwindSafe(|| (target.run)(input))).map_err(|panic| FuzzFailure {
         input: input.to_vec(),
         message: words(panic.as_ref()),
     })
@@ -70,10 +70,10 @@ fn check(target: Target, input: &[u8]) -> Result<(), Failure> {
 fn words(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("a panic without words").to_owned()
+    text.unwrap_or("a panic without a message").to_owned()
 }
 
-/// The words of `tokens.dict`, which libFuzzer reads too: one `"word"` a line.
+/// The tokens of `tokens.dict`, which libFuzzer reads too: one `"word"` per line.
 fn tokens() -> impl Iterator<Item = &'static [u8]> {
     let lines = include_str!("../tokens.dict").lines();
     let words = lines.filter_map(|line| line.strip_prefix('"')?.strip_suffix('"'));
@@ -95,7 +95,7 @@ impl<'a> Mutator<'a> {
         }
     }
 
-    /// xorshift64*: good enough to choose bytes.
+    /// xorshift64*: random enough to choose bytes.
     fn random(&mut self) -> u64 {
         self.state ^= self.state >> 12;
         self.state ^= self.state << 25;

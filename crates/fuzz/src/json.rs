@@ -1,4 +1,4 @@
-//! JSON as another reader sees it: nothing of the code under test is used here.
+//! A second, independent reader of JSON: it uses none of the code under test.
 
 use serde::{
     Deserialize, Deserializer,
@@ -6,12 +6,12 @@ use serde::{
 };
 use serde_json::{Value, value::RawValue};
 
-/// An object's members in the order of the text, with those that are there twice. They stay raw: a
-/// number may be larger than any that Rust has.
+/// An object's members in the order of the text, including duplicates. Values stay raw: a number
+/// may be larger than any Rust type.
 pub(crate) struct Members(Vec<(String, Box<RawValue>)>);
 
 impl Members {
-    /// Reads an object; `None` for everything else.
+    /// Parses an object; `None` for any other value.
     pub(crate) fn read(text: &[u8]) -> Option<Self> {
         serde_json::from_slice(text).ok()
     }
@@ -26,7 +26,7 @@ impl Members {
         Self::read(self.raw(name)?.get().as_bytes())
     }
 
-    /// The member as a value that Rust can hold.
+    /// The member as a value that Rust can represent.
     pub(crate) fn get(&self, name: &str) -> Option<Value> {
         serde_json::from_str(self.raw(name)?.get()).ok()
     }
@@ -61,7 +61,7 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-/// How deep arrays and objects nest in JSON text, strings left out.
+/// The nesting depth of arrays and objects in JSON text; brackets within strings do not count.
 pub(crate) fn depth(text: &[u8]) -> usize {
     let (mut depth, mut deepest, mut quoted) = (0_usize, 0, false);
     let mut bytes = text.iter();
@@ -78,7 +78,7 @@ pub(crate) fn depth(text: &[u8]) -> usize {
     deepest
 }
 
-/// Whether a value is what JSON-RPC and MCP allow as an id.
+/// Whether JSON-RPC and MCP allow the value as an id.
 pub(crate) fn is_id(value: &Value) -> bool {
     match value {
         Value::Number(n) => n.is_i64(),

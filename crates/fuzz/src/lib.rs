@@ -1,8 +1,9 @@
-//! Fuzz targets for everything that reads what strangers send: requests, event streams, lines,
+//! Fuzz targets for everything that parses input from outside: requests, event streams, lines,
 //! cursors, sealed states, messages of the bus.
 //!
-//! A target is a plain function from bytes to nothing that panics when a promise is broken, and
-//! every one has promises beyond "does not panic". The same functions run under two engines:
+//! A target is a plain function that takes bytes, returns nothing, and panics when a property is
+//! violated. Every target checks properties beyond "does not panic". The same functions run under
+//! two engines:
 //!
 //! - `cargo test -p fuzz` and CI: all seeds, then random mutations of them ([`engine`]); no compiler
 //!   flags, a second by default. `FUZZ_SECONDS=30` runs each target that long with a new seed.
@@ -10,8 +11,8 @@
 //!   LLVM's own (`-Cpasses=sancov-module`), so no nightly is needed. Address sanitizer is, and we go
 //!   without: none of our code has `unsafe`.
 //!
-//! Seeds are in `seeds/<target>/`, a file each, as small as they can be, and text where the format
-//! is text. An input that broke a promise becomes a seed when it is fixed.
+//! Seeds are in `seeds/<target>/`, one file each, as small as possible, and text where the format
+//! is text. An input that violated a property becomes a seed once the bug is fixed.
 
 pub mod engine;
 mod json;
@@ -20,9 +21,9 @@ mod targets;
 /// One entry point.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// Its name: also that of its folder of seeds.
+    /// Its name, which is also the name of its folder of seeds.
     pub name: &'static str,
-    /// Takes any bytes; panics if a promise is broken.
+    /// Takes any bytes; panics if a property is violated.
     pub run: fn(&[u8]),
 }
 

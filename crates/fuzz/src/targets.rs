@@ -9,10 +9,11 @@ pub(crate) mod lines;
 pub(crate) mod sse;
 pub(crate) mod state;
 
-/// Separates the parts of an input where text has to be possible in each: never in UTF-8.
+/// Separates the parts of an input if each of them must be able to hold text: 0xff never occurs in
+/// UTF-8.
 const SEPARATOR: u8 = 0xff;
 
-/// The parts of an input; as many as are asked for, the last with all that is left.
+/// The first `N` parts of an input; the last part holds all the rest.
 fn parts<const N: usize>(data: &[u8]) -> [&[u8]; N] {
     let mut parts = data.splitn(N, |byte| *byte == SEPARATOR);
     std::array::from_fn(|_| parts.next().unwrap_or_default())

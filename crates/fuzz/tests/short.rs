@@ -1,5 +1,5 @@
-//! Every target keeps its promises on all seeds and on mutations of them: a fixed number by
-//! default, `FUZZ_SECONDS` a target and new ones in every run when that is set.
+//! Every target holds its properties on all seeds and on mutations of them: a fixed number of
+//! mutations by default, or `FUZZ_SECONDS` per target with new mutations in every run.
 
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests, which clippy does not see here.
 
@@ -14,7 +14,7 @@ use fuzz::{
     engine::{Budget, run},
 };
 
-/// Mutations when no time is named: a second in a debug build.
+/// Number of mutations if no time is given: about a second in a debug build.
 const INPUTS: u64 = 4000;
 
 fn seeds(target: Target) -> Vec<Vec<u8>> {

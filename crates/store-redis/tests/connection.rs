@@ -18,7 +18,7 @@ use std::{
 use ports::{SessionStore, SessionStoreError};
 use setup::{ROOMY, TTL, open, recovers, send_command, session};
 use store_redis::{RedisConfig, RedisError, RedisSessionStore};
-use testkit::servers::Redis;
+use testkit::servers::RedisServer;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
@@ -33,7 +33,7 @@ struct Proxy {
 }
 
 impl Proxy {
-    async fn before(server: &Redis) -> Self {
+    async fn before(server: &RedisServer) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let (port, server_port) = (listener.local_addr().unwrap().port(), server.port());
         let silenced = watch::Sender::new(());
@@ -62,7 +62,7 @@ impl Proxy {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_went_silent_is_given_up_however_busy_it_is() {
-    let server = Redis::start().unwrap();
+    let server = RedisServer::start().unwrap();
     let proxy = Proxy::before(&server).await;
     let config = RedisConfig::new(proxy.url());
     let store = Arc::new(RedisSessionStore::connect(config).await.unwrap());
@@ -91,7 +91,7 @@ async fn a_connection_that_went_silent_is_given_up_however_busy_it_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_wants_a_password_for_a_while_is_unavailable_for_that_while() {
-    let server = Redis::start().unwrap();
+    let server = RedisServer::start().unwrap();
     let store = open(&server).await;
     store.create(&session("before"), TTL, ROOMY).await.unwrap();
     send_command(&server, "CONFIG SET requirepass changed-for-a-while");
@@ -112,7 +112,7 @@ async fn a_server_that_wants_a_password_for_a_while_is_unavailable_for_that_whil
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_read_only_for_a_while_is_unavailable_for_that_while() {
-    let server = Redis::start().unwrap();
+    let server = RedisServer::start().unwrap();
     let store = open(&server).await;
     send_command(&server, "REPLICAOF 127.0.0.1 1");
     let refused = store.create(&session("one"), TTL, ROOMY).await;
@@ -127,7 +127,7 @@ async fn a_server_that_is_read_only_for_a_while_is_unavailable_for_that_while() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_hundred_creates_over_four_connections_one_wins() {
-    let server = Redis::start().unwrap();
+    let server = RedisServer::start().unwrap();
     let mut stores = Vec::new();
     for _ in 0..4 {
         stores.push(Arc::new(open(&server).await));
@@ -155,7 +155,7 @@ async fn of_a_hundred_creates_over_four_connections_one_wins() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_ours_is_corrupt_and_not_an_outage() {
-    let server = Redis::start().unwrap();
+    let server = RedisServer::start().unwrap();
     let store = open(&server).await;
     let one = session("one");
     for command in [
@@ -221,7 +221,7 @@ async fn repeater() -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_error_holds_the_password() {
-    let server = Redis::start().unwrap();
+    let server = RedisServer::start().unwrap();
     send_command(&server, "CONFIG SET requirepass another");
     let repeater = repeater().await;
     for url in [
@@ -254,7 +254,7 @@ async fn no_error_holds_the_password() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connecting_to_a_silent_server_ends_in_time_and_leaves_no_connection() {
-    let server = Redis::start().unwrap();
+    let server = RedisServer::start().unwrap();
     server.pause().unwrap();
     let startup_timeout = Duration::from_millis(500);
     let config = RedisConfig {
@@ -291,7 +291,7 @@ async fn connecting_to_a_silent_server_ends_in_time_and_leaves_no_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ended_session_stays_as_long_as_it_would_have_lived_and_no_longer() {
-    let server = Redis::start().unwrap();
+    let server = RedisServer::start().unwrap();
     let store = open(&server).await;
     store.create(&session("one"), TTL, ROOMY).await.unwrap();
     assert!(store.end(&session("one").id).await.unwrap());

@@ -7,7 +7,7 @@ use contract::{
     Abilities, Handles, Harness, Port, SessionPorts, SessionStoreFixture, handle_opener,
 };
 use store_redis::{RedisConfig, RedisSessionStore};
-use testkit::servers::Redis;
+use testkit::servers::RedisServer;
 use tokio::sync::Mutex;
 
 struct RedisBackend;
@@ -36,7 +36,7 @@ impl Harness for RedisBackend {
     }
 
     async fn session_store(&self) -> anyhow::Result<SessionStoreFixture> {
-        let server = Redis::start()?;
+        let server = RedisServer::start()?;
         let url = server.url();
         let mut fixture = SessionStoreFixture::new(open(&url).await?);
         let server = Arc::new(Mutex::new(server));

@@ -15,11 +15,11 @@ use keys::keys;
 use model::{LockName, StreamId};
 use ports::{LockError, Mailbox, MailboxError, MailboxLimits, SessionLock, SessionStore};
 use setup::{ROOMY, TTL, open, recovers, send_command, session};
-use testkit::servers::Redis;
+use testkit::servers::RedisServer;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mailbox_has_its_sessions_slot_and_time_and_leaves_nothing() {
-    let server = Redis::start().unwrap();
+    let server = RedisServer::start().unwrap();
     let store = open(&server).await;
     let (one, stream) = (session("one"), StreamId::new("a").unwrap());
     store.create(&one, TTL, ROOMY).await.unwrap();
@@ -48,7 +48,7 @@ async fn a_mailbox_has_its_sessions_slot_and_time_and_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_released_lock_is_remembered_for_a_day() {
-    let server = Redis::start().unwrap();
+    let server = RedisServer::start().unwrap();
     let store = open(&server).await;
     let lock = LockName::new("one").unwrap();
     let guard = store
@@ -67,7 +67,7 @@ async fn a_released_lock_is_remembered_for_a_day() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_server_is_overloaded_and_has_room_again_after_a_trim() {
-    let server = Redis::start().unwrap();
+    let server = RedisServer::start().unwrap();
     let store = open(&server).await;
     let (one, stream) = (session("one"), StreamId::new("a").unwrap());
     store.create(&one, TTL, ROOMY).await.unwrap();
@@ -99,7 +99,7 @@ async fn a_full_server_is_overloaded_and_has_room_again_after_a_trim() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_server_mailbox_and_lock_end_in_time_and_then_go_on() {
-    let mut server = Redis::start().unwrap();
+    let mut server = RedisServer::start().unwrap();
     let store = open(&server).await;
     let (one, stream) = (session("one"), StreamId::new("a").unwrap());
     let (lock, limits) = (LockName::new("one").unwrap(), MailboxLimits::default());

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use ports::{SessionStore, SessionStoreError};
 use setup::{ROOMY, TTL, open, send_command, session};
 use store_redis::{RedisConfig, RedisError, RedisSessionStore};
-use testkit::servers::Redis;
+use testkit::servers::RedisServer;
 
 /// Time that a call may take beyond its deadline on a busy machine.
 const SLACK: Duration = Duration::from_secs(1);
@@ -59,7 +59,7 @@ async fn recovers(store: &RedisSessionStore) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_server_every_call_ends_in_time_and_then_goes_on() {
-    let mut server = Redis::start().unwrap();
+    let mut server = RedisServer::start().unwrap();
     let store = open(&server).await;
     let before = session("before");
     let revision = store.create(&before, TTL, ROOMY).await.unwrap();
@@ -79,7 +79,7 @@ async fn without_a_server_every_call_ends_in_time_and_then_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_server_is_unavailable_too() {
-    let server = Redis::start().unwrap();
+    let server = RedisServer::start().unwrap();
     let store = open(&server).await;
     server.pause().unwrap();
     is_unavailable_in_time(&store).await;
@@ -90,7 +90,7 @@ async fn a_silent_server_is_unavailable_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_killed_under_writers_keeps_what_it_acknowledged() {
-    let mut server = Redis::start().unwrap();
+    let mut server = RedisServer::start().unwrap();
     let store = std::sync::Arc::new(open(&server).await);
     let (acknowledged, mut seen) = tokio::sync::watch::channel(0);
     let writer = tokio::spawn({
@@ -128,7 +128,7 @@ async fn a_server_that_is_killed_under_writers_keeps_what_it_acknowledged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_that_expire_leave_the_index_without_anybody_listing() {
-    let server = Redis::start().unwrap();
+    let server = RedisServer::start().unwrap();
     let store = open(&server).await;
     for n in 0..400 {
         store
@@ -160,7 +160,7 @@ async fn sessions_that_expire_leave_the_index_without_anybody_listing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dropping_the_store_closes_its_connection() {
-    let server = Redis::start().unwrap();
+    let server = RedisServer::start().unwrap();
     let store = open(&server).await;
     let clients = || {
         send_command(&server, "CLIENT LIST")
@@ -179,7 +179,7 @@ async fn dropping_the_store_closes_its_connection() {
 
 #[tokio::test]
 async fn connecting_to_nobody_ends_in_time() {
-    let mut server = Redis::start().unwrap();
+    let mut server = RedisServer::start().unwrap();
     server.kill();
     let startup_timeout = Duration::from_millis(500);
     let started = Instant::now();

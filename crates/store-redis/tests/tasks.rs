@@ -15,7 +15,7 @@ use keys::keys;
 use model::{PrincipalId, TaskId};
 use ports::{Revision, SessionStore, TaskLimits, TaskRecord, TaskStore, TaskStoreError};
 use setup::{ROOMY, TTL, open, recovers, send_command, session};
-use testkit::servers::Redis;
+use testkit::servers::RedisServer;
 
 const LIMITS: TaskLimits = TaskLimits {
     max_tasks_per_owner: 1000,
@@ -33,7 +33,7 @@ fn task(n: u64, ttl: Duration) -> TaskRecord {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_owner_has_lies_in_one_slot_and_leaves_nothing() {
-    let server = Redis::start().unwrap();
+    let server = RedisServer::start().unwrap();
     let store = open(&server).await;
     let lasting = |ttl, found: &[(String, i64)]| {
         let most = i64::try_from(Duration::as_millis(&ttl)).unwrap();
@@ -69,7 +69,7 @@ async fn what_an_owner_has_lies_in_one_slot_and_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_outlives_a_session_of_its_owners_name() {
-    let server = Redis::start().unwrap();
+    let server = RedisServer::start().unwrap();
     let store = open(&server).await;
     let (session, task) = (session("one"), task(1, TTL));
     store.create(&session, TTL, ROOMY).await.unwrap();
@@ -81,7 +81,7 @@ async fn a_task_outlives_a_session_of_its_owners_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ids_of_expired_tasks_go_with_the_next_create() {
-    let server = Redis::start().unwrap();
+    let server = RedisServer::start().unwrap();
     let store = open(&server).await;
     for n in 0..20 {
         let soon = task(n, Duration::from_millis(1));
@@ -104,7 +104,7 @@ async fn ids_of_expired_tasks_go_with_the_next_create() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_value_under_a_task_is_corrupt() {
-    let server = Redis::start().unwrap();
+    let server = RedisServer::start().unwrap();
     let store = open(&server).await;
     send_command(&server, "SET forgewire:task:{one}:task-1 theirs");
     send_command(&server, "HSET forgewire:task:{one}:task-2 state theirs");
@@ -121,7 +121,7 @@ async fn a_foreign_value_under_a_task_is_corrupt() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_server_is_overloaded_and_what_is_there_can_be_loaded() {
-    let server = Redis::start().unwrap();
+    let server = RedisServer::start().unwrap();
     let store = open(&server).await;
     send_command(&server, "CONFIG SET maxmemory-policy noeviction");
     send_command(&server, "CONFIG SET maxmemory 24mb");
@@ -145,7 +145,7 @@ async fn a_full_server_is_overloaded_and_what_is_there_can_be_loaded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_server_a_call_ends_in_time_and_then_it_goes_on() {
-    let mut server = Redis::start().unwrap();
+    let mut server = RedisServer::start().unwrap();
     let store = open(&server).await;
     let one = task(1, TTL);
     store.create_task(&one, LIMITS).await.unwrap();

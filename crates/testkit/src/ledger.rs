@@ -16,7 +16,7 @@ use std::{
 };
 
 /// Number of examples that a report lists for each kind of difference.
-const SHOWN: usize = 10;
+const EXAMPLES_SHOWN: usize = 10;
 
 /// One event in the ledger.
 #[derive(Debug, Clone)]
@@ -49,11 +49,11 @@ impl Books {
 
 /// The ledger of a run. Share it by reference or in an `Arc`; every method takes `&self`.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub struct DeliveryLedger {
     books: Mutex<Books>,
 }
 
-impl Ledger {
+impl DeliveryLedger {
     /// An empty ledger.
     #[must_use]
     pub fn new() -> Self {
@@ -68,7 +68,7 @@ impl Ledger {
     /// Records that an event is about to be sent. Call it before the request is sent. `label` is
     /// for human readers, for instance `issues.labeled #7`. A second call for the same id (a
     /// redelivery) changes nothing.
-    pub fn sending(&self, event_id: &str, resource_id: &str, label: &str) {
+    pub fn record_sending(&self, event_id: &str, resource_id: &str, label: &str) {
         let mut books = self.books();
         let sent_at = books.tick();
         books
@@ -83,20 +83,20 @@ impl Ledger {
     }
 
     /// Records that a delivery of the fake GitHub is about to be sent: the event's id is the GUID.
-    pub fn sending_delivery(&self, delivery: &crate::fake_github::Delivery) {
+    pub fn record_sending_delivery(&self, delivery: &crate::fake_github::Delivery) {
         if let Some(expected) = &delivery.expected {
             let number = expected
                 .number
                 .map(|n| format!(" #{n}"))
                 .unwrap_or_default();
             let label = format!("{}.{}{number}", delivery.event, expected.action);
-            self.sending(delivery.guid.as_str(), &expected.resource_id, &label);
+            self.record_sending(delivery.guid.as_str(), &expected.resource_id, &label);
         }
     }
 
     /// Records that the receiver took responsibility for an event. Call it after the answer has
     /// arrived. An acknowledged event that was never recorded as sent counts as sent now.
-    pub fn acknowledged(&self, event_id: &str) {
+    pub fn record_acknowledged(&self, event_id: &str) {
         let mut books = self.books();
         let now = books.tick();
         let entry = books
@@ -113,7 +113,7 @@ impl Ledger {
 
     /// Records that a client joined: events acknowledged before this call are not owed to it. A
     /// client without this call is owed all events. A second call changes nothing.
-    pub fn joined(&self, client: &str) {
+    pub fn record_joined(&self, client: &str) {
         let mut books = self.books();
         let joined_at = books.tick();
         books
@@ -126,7 +126,7 @@ impl Ledger {
     }
 
     /// Records that a client received an event.
-    pub fn received(&self, client: &str, event_id: &str) {
+    pub fn record_received(&self, client: &str, event_id: &str) {
         let mut books = self.books();
         books
             .clients
@@ -169,7 +169,7 @@ impl Ledger {
     /// All differences, by client, as readable text.
     pub fn balance(&self) -> Result<(), Imbalance> {
         let books = self.books();
-        let accounts: Vec<Account> = books
+        let accounts: Vec<ClientAccount> = books
             .clients
             .iter()
             .map(|(name, client)| audit(&books, name, client))
@@ -193,7 +193,7 @@ impl Ledger {
 
 /// The differences of one client's account; each line names an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
+pub struct ClientAccount {
     /// Name of the client.
     pub client: String,
     /// Number of events it received.
@@ -208,7 +208,7 @@ pub struct Account {
     pub out_of_order: Vec<String>,
 }
 
-impl Account {
+impl ClientAccount {
     fn is_clean(&self) -> bool {
         [
             &self.missing,
@@ -229,7 +229,7 @@ pub struct Imbalance {
     /// Number of them that were acknowledged.
     pub acknowledged: usize,
     /// The clients whose accounts do not balance.
-    pub accounts: Vec<Account>,
+    pub accounts: Vec<ClientAccount>,
 }
 
 impl std::error::Error for Imbalance {}
@@ -257,11 +257,11 @@ impl fmt::Display for Imbalance {
                     continue;
                 }
                 writeln!(f, "    {} {what}:", list.len())?;
-                for line in list.iter().take(SHOWN) {
+                for line in list.iter().take(EXAMPLES_SHOWN) {
                     writeln!(f, "      {line}")?;
                 }
-                if list.len() > SHOWN {
-                    writeln!(f, "      … and {} more", list.len() - SHOWN)?;
+                if list.len() > EXAMPLES_SHOWN {
+                    writeln!(f, "      … and {} more", list.len() - EXAMPLES_SHOWN)?;
                 }
             }
         }
@@ -296,8 +296,8 @@ fn describe(books: &Books, id: &str) -> String {
     }
 }
 
-fn audit(books: &Books, name: &str, client: &Client) -> Account {
-    let mut account = Account {
+fn audit(books: &Books, name: &str, client: &Client) -> ClientAccount {
+    let mut account = ClientAccount {
         client: name.to_owned(),
         received: client.received.len(),
         missing: missing(books, client)
@@ -342,25 +342,25 @@ fn audit(books: &Books, name: &str, client: &Client) -> Account {
 mod tests {
     use super::*;
 
-    fn send(ledger: &Ledger, id: &str, resource: &str) {
-        ledger.sending(id, resource, "issues.edited #1");
-        ledger.acknowledged(id);
+    fn send(ledger: &DeliveryLedger, id: &str, resource: &str) {
+        ledger.record_sending(id, resource, "issues.edited #1");
+        ledger.record_acknowledged(id);
     }
 
-    fn account(ledger: &Ledger) -> Account {
+    fn account(ledger: &DeliveryLedger) -> ClientAccount {
         ledger.balance().unwrap_err().accounts.remove(0)
     }
 
     #[test]
     fn books_balance_when_everybody_has_everything_once_and_in_order() {
-        let ledger = Ledger::new();
-        ledger.joined("edge-1");
+        let ledger = DeliveryLedger::new();
+        ledger.record_joined("edge-1");
         for id in ["a", "b", "c"] {
             send(&ledger, id, "r");
         }
         assert_eq!(ledger.outstanding("edge-1"), ["a", "b", "c"]);
         for id in ["a", "b", "c"] {
-            ledger.received("edge-1", id);
+            ledger.record_received("edge-1", id);
         }
         assert!(ledger.is_settled(&["edge-1"]) && !ledger.is_settled(&["edge-2"]));
         assert_eq!(ledger.acknowledged_count(), 3);
@@ -369,12 +369,12 @@ mod tests {
 
     #[test]
     fn a_missing_a_doubled_and_an_invented_event_are_named() {
-        let ledger = Ledger::new();
-        ledger.joined("c");
+        let ledger = DeliveryLedger::new();
+        ledger.record_joined("c");
         send(&ledger, "a", "r");
         send(&ledger, "b", "r");
         for id in ["b", "b", "x"] {
-            ledger.received("c", id);
+            ledger.record_received("c", id);
         }
         let found = account(&ledger);
         assert!(
@@ -396,17 +396,17 @@ mod tests {
 
     #[test]
     fn order_is_owed_per_resource_and_only_where_there_was_one() {
-        let ledger = Ledger::new();
+        let ledger = DeliveryLedger::new();
         send(&ledger, "a", "r");
         send(&ledger, "b", "r");
         send(&ledger, "other", "q");
         // Two in flight at once: their order is not defined.
-        ledger.sending("p1", "p", "");
-        ledger.sending("p2", "p", "");
-        ledger.acknowledged("p1");
-        ledger.acknowledged("p2");
+        ledger.record_sending("p1", "p", "");
+        ledger.record_sending("p2", "p", "");
+        ledger.record_acknowledged("p1");
+        ledger.record_acknowledged("p2");
         for id in ["other", "p2", "p1", "b", "a"] {
-            ledger.received("c", id);
+            ledger.record_received("c", id);
         }
         let found = account(&ledger);
         assert_eq!(found.out_of_order.len(), 1);
@@ -417,23 +417,23 @@ mod tests {
 
     #[test]
     fn an_unacknowledged_event_may_arrive_or_not_and_late_comers_owe_no_history() {
-        let ledger = Ledger::new();
+        let ledger = DeliveryLedger::new();
         send(&ledger, "early", "r");
-        ledger.joined("late");
-        ledger.sending("maybe", "r", "");
+        ledger.record_joined("late");
+        ledger.record_sending("maybe", "r", "");
         send(&ledger, "a", "r");
-        ledger.received("late", "a");
+        ledger.record_received("late", "a");
         ledger.balance().unwrap();
-        let ledger = Ledger::new();
-        ledger.sending("maybe", "r", "");
-        ledger.received("c", "maybe");
+        let ledger = DeliveryLedger::new();
+        ledger.record_sending("maybe", "r", "");
+        ledger.record_received("c", "maybe");
         ledger.balance().unwrap();
     }
 
     #[test]
     fn long_lists_are_cut() {
-        let ledger = Ledger::new();
-        ledger.joined("c");
+        let ledger = DeliveryLedger::new();
+        ledger.record_joined("c");
         for n in 0..50 {
             send(&ledger, &format!("e{n}"), "r");
         }

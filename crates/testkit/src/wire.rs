@@ -1,31 +1,33 @@
-//! HTTP/1.1 answers off a socket, line by line, wherever reads happen to be cut: for programs that hold
-//! thousands of streams on one thread. Allocates nothing while reads are cut between lines.
+//! Reads HTTP/1.1 answers from a socket, line by line, for any division into reads: for programs
+//! that hold thousands of streams on one thread. Allocates nothing as long as reads end at line
+//! ends.
 
-/// Longest response head.
+/// Maximum size of a response head.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
-/// What is no HTTP/1.1 answer that can be read on.
+/// Input that is not an HTTP/1.1 answer, or not one that can be read further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
     /// A head of more than 16 KiB.
     #[error("the response head is longer than {MAX_HEAD_BYTES} bytes")]
     HeadTooLong,
-    /// A line longer than the reader allows.
+    /// A line longer than the reader's limit.
     #[error("a line is longer than {0} bytes")]
     LineTooLong(usize),
-    /// A chunk whose size does not fit.
+    /// A chunk with an impossible size.
     #[error("a chunk of impossible size")]
     ChunkTooLong,
 }
 
-/// A part of an answer that is whole.
+/// A complete part of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Piece<'a> {
-    /// The head, once.
+pub enum AnswerPiece<'a> {
+    /// The head; reported once.
     Head {
         /// In lower case, without the empty line.
         head: &'a str,
-        /// All that was read so far, as it came: of an answer that is refused also the reason.
+        /// All bytes received so far, unchanged: if the answer is a refusal, they include its
+        /// reason.
         read: &'a [u8],
     },
     /// A line of the body, without its line feed.
@@ -36,10 +38,10 @@ pub enum Piece<'a> {
 enum Part {
     Head,
     ChunkSize(usize),
-    /// Past the digits, before the line end.
+    /// After the digits, before the end of the line.
     ChunkExtension(usize),
     Data(usize),
-    /// So many bytes of the line end after the data are still to come.
+    /// Number of bytes still expected of the line end after the data.
     DataEnd(usize),
     /// The body has no chunks: it ends with the connection.
     Raw,
@@ -51,12 +53,12 @@ enum Part {
 pub struct AnswerLines {
     part: Part,
     max_line_bytes: usize,
-    /// What is known of a line, or of the head, that has not ended yet.
+    /// The bytes received so far of a line, or of the head, that is not complete yet.
     rest: Vec<u8>,
 }
 
 impl AnswerLines {
-    /// Before the first byte.
+    /// A reader before the first byte.
     #[must_use]
     pub fn new(max_line_bytes: usize) -> Self {
         Self {
@@ -66,20 +68,20 @@ impl AnswerLines {
         }
     }
 
-    /// The server said that there is no more.
+    /// Whether the server has ended the answer.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.part == Part::Ended
     }
 
-    /// Takes in bytes, and hands out what they complete.
+    /// Takes bytes, and passes the parts that they complete to `take`.
     ///
     /// # Errors
-    /// It is no answer ([`WireError`]), or `take` does not want to go on.
+    /// The bytes are not an answer ([`WireError`]), or `take` returned an error.
     pub fn feed<E: From<WireError>>(
         &mut self,
         mut input: &[u8],
-        take: &mut impl FnMut(Piece<'_>) -> Result<(), E>,
+        take: &mut impl FnMut(AnswerPiece<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         while let Some(&first) = input.first() {
             match self.part {
@@ -127,7 +129,7 @@ impl AnswerLines {
     fn head<'a, E: From<WireError>>(
         &mut self,
         input: &'a [u8],
-        take: &mut impl FnMut(Piece<'_>) -> Result<(), E>,
+        take: &mut impl FnMut(AnswerPiece<'_>) -> Result<(), E>,
     ) -> Result<&'a [u8], E> {
         let known = self.rest.len();
         self.rest.extend_from_slice(input);
@@ -138,7 +140,7 @@ impl AnswerLines {
             };
         };
         let head = String::from_utf8_lossy(&self.rest[..end]).to_ascii_lowercase();
-        take(Piece::Head {
+        take(AnswerPiece::Head {
             head: &head,
             read: &self.rest,
         })?;
@@ -153,14 +155,14 @@ impl AnswerLines {
     fn text<E: From<WireError>>(
         &mut self,
         mut data: &[u8],
-        take: &mut impl FnMut(Piece<'_>) -> Result<(), E>,
+        take: &mut impl FnMut(AnswerPiece<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         while let Some(end) = data.iter().position(|byte| *byte == b'\n') {
             if self.rest.is_empty() {
-                take(Piece::Line(&data[..end]))?;
+                take(AnswerPiece::Line(&data[..end]))?;
             } else {
                 self.rest.extend_from_slice(&data[..end]);
-                take(Piece::Line(&self.rest))?;
+                take(AnswerPiece::Line(&self.rest))?;
                 self.rest.clear();
             }
             data = &data[end + 1..];
@@ -189,8 +191,8 @@ mod tests {
         for part in wire.chunks(step) {
             lines.feed(part, &mut |piece| {
                 got.push(match piece {
-                    Piece::Head { head, .. } => head.to_owned(),
-                    Piece::Line(line) => String::from_utf8_lossy(line).into_owned(),
+                    AnswerPiece::Head { head, .. } => head.to_owned(),
+                    AnswerPiece::Line(line) => String::from_utf8_lossy(line).into_owned(),
                 });
                 Ok::<_, WireError>(())
             })?;

@@ -1,15 +1,15 @@
-//! `make soak`: streams for long, under churn, faults and abuse. Its exit code says whether every promise
-//! held; see [`tests::soak`].
+//! `make soak`: a long run of streams under churn, faults and abuse. The exit code tells whether
+//! every promise held; see [`tests::soak`].
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use tests::soak::{Options, run};
+use tests::soak::{SoakOptions, run};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match soak(&Options::parse()).await {
+    match soak(&SoakOptions::parse()).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -19,7 +19,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn soak(options: &Options) -> Result<bool> {
+async fn soak(options: &SoakOptions) -> Result<bool> {
     let report = run(options).await?;
     if options.json {
         println!("{}", serde_json::to_string_pretty(&report)?);

@@ -1,4 +1,4 @@
-//! What was sent and what was acknowledged: the sender writes, everybody reads.
+//! The events sent and acknowledged: written by the sender, read by all other parts.
 
 use std::{
     sync::{
@@ -12,15 +12,16 @@ use super::world::REPOSITORIES;
 
 #[derive(Debug, Default)]
 struct Repository {
-    /// The highest number that is on its way or was.
+    /// The highest number in flight or already sent.
     sent: AtomicU32,
-    /// Everything up to here was acknowledged.
+    /// All numbers up to this one were acknowledged.
     acknowledged: AtomicU32,
-    /// When each number was acknowledged, in milliseconds since the run began.
+    /// The time when each number was acknowledged, in milliseconds since the run began.
     at_millis: Mutex<Vec<u32>>,
 }
 
-/// The books. The events of a repository are sent one after the other, so a number says it all.
+/// The books. The events of a repository are sent one after the other, so one number describes
+/// their state.
 #[derive(Debug)]
 pub(crate) struct Books {
     began: Instant,
@@ -42,16 +43,16 @@ impl Books {
         u32::try_from(self.began.elapsed().as_millis()).unwrap_or(u32::MAX)
     }
 
-    /// The next event of a repository is about to be sent; gives its number.
-    pub(crate) fn sending(&self, repository: usize) -> u32 {
+    /// Records that the next event of a repository is about to be sent; gives its number.
+    pub(crate) fn record_sending(&self, repository: usize) -> u32 {
         self.repositories[repository]
             .sent
             .fetch_add(1, Ordering::SeqCst)
             + 1
     }
 
-    /// It was acknowledged.
-    pub(crate) fn acknowledged(&self, repository: usize, number: u32) {
+    /// Records that it was acknowledged.
+    pub(crate) fn record_acknowledged(&self, repository: usize, number: u32) {
         let now = self.now_millis();
         let repository = &self.repositories[repository];
         let times = repository.at_millis.lock();
@@ -70,14 +71,14 @@ impl Books {
         repository.acknowledged.load(Ordering::SeqCst)
     }
 
-    /// The highest number that was acknowledged before a moment of the run; 0 for none.
+    /// The highest number acknowledged before a moment of the run; 0 for none.
     pub(crate) fn acknowledged_before(&self, repository: usize, millis: u32) -> u32 {
         let times = self.repositories[repository].at_millis.lock();
         let times = times.unwrap_or_else(PoisonError::into_inner);
         u32::try_from(times.partition_point(|at| *at < millis)).unwrap_or(u32::MAX)
     }
 
-    /// How many were sent and how many acknowledged, of all repositories.
+    /// The total numbers of events sent and acknowledged, over all repositories.
     pub(crate) fn totals(&self) -> (u64, u64) {
         let all = 0..REPOSITORIES;
         let sent = all.clone().map(|at| u64::from(self.newest_sent(at)));

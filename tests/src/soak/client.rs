@@ -1,4 +1,5 @@
-//! One stream as its client sees it: what it asks for, what it makes of the frames, where it goes on.
+//! One stream from its client's point of view: its request, how it interprets frames, and the
+//! position after which it resumes.
 
 use model::{Cursor, CursorScope, PrincipalId, SessionId};
 use serde_json::json;
@@ -6,63 +7,63 @@ use testkit::mcp_client::{HANDSHAKE_VERSION, MODERN_VERSION, ModernClient};
 
 use super::{
     faults::Fault,
-    ledger::{Account, Ledger},
-    wire::{Frame, Name},
-    world::{Mark, Wanted},
+    ledger::{StreamAccount, StreamLedger},
+    wire::{FrameName, SoakFrame},
+    world::{Mark, SoakFilter},
 };
 
-/// Which kind of stream.
+/// The kind of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum SoakStreamKind {
     /// `GET /events/stream`.
     Events,
-    /// The GET stream of a session that is subscribed to what is wanted; its id.
+    /// The GET stream of a session that is subscribed to the wanted events; the session's id.
     Session(String),
-    /// `subscriptions/listen`: says only that something changed, and cannot be resumed.
+    /// `subscriptions/listen`: reports only that something changed, and cannot be resumed.
     Listen,
 }
 
-/// What a frame was to the client.
+/// The meaning of a frame to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Took {
+pub(crate) enum FrameEffect {
     /// The stream is open.
     Opening,
     /// An event.
     Event(Mark),
     /// A change on a listen stream.
     Update,
-    /// Nothing that counts.
+    /// A frame that does not count.
     Other,
 }
 
-/// A stream over all its connections.
+/// A stream across all its connections.
 #[derive(Debug)]
-pub(crate) struct Client {
-    pub(crate) kind: Kind,
-    pub(crate) account: Account,
+pub(crate) struct SoakClient {
+    pub(crate) kind: SoakStreamKind,
+    pub(crate) account: StreamAccount,
     name: u64,
     scope: CursorScope,
-    /// Where to go on; empty before the first frame.
+    /// The id to resume after; empty before the first frame.
     last_id: Vec<u8>,
-    /// Updates since the stream was opened (listen).
+    /// Number of updates since the stream was opened (listen).
     updates: u64,
-    /// What had been sent when it was opened, per wanted repository (listen).
+    /// The numbers already sent when it was opened, per wanted repository (listen).
     sent_before: Vec<u32>,
 }
 
-impl Client {
+impl SoakClient {
     /// A client that has no connection yet.
-    pub(crate) fn new(name: u64, kind: Kind, wanted: Wanted) -> Self {
+    pub(crate) fn new(name: u64, kind: SoakStreamKind, filter: SoakFilter) -> Self {
         let principal = PrincipalId::anonymous();
         let scope = match &kind {
-            Kind::Session(id) => SessionId::new(id)
+            SoakStreamKind::Session(id) => SessionId::new(id)
                 .map(|id| CursorScope::session(&principal, &id))
                 .unwrap_or(CursorScope::events(&principal)),
-            Kind::Events | Kind::Listen => CursorScope::events(&principal),
+            SoakStreamKind::Events | SoakStreamKind::Listen => CursorScope::events(&principal),
         };
         Self {
             kind,
-            account: Account::new(name, wanted),
+            account: StreamAccount::new(name, filter),
             name,
             scope,
             last_id: Vec::new(),
@@ -79,17 +80,17 @@ impl Client {
         };
         let get = "Host: localhost\r\nAccept: text/event-stream\r\n";
         match &self.kind {
-            Kind::Events => {
-                let query = self.account.wanted.query();
+            SoakStreamKind::Events => {
+                let query = self.account.filter.query();
                 format!("GET /events/stream{query} HTTP/1.1\r\n{get}{resume}\r\n")
             }
-            Kind::Session(id) => format!(
+            SoakStreamKind::Session(id) => format!(
                 "GET /mcp HTTP/1.1\r\n{get}Mcp-Session-Id: {id}\r\n\
                  Mcp-Protocol-Version: {HANDSHAKE_VERSION}\r\n{resume}\r\n"
             ),
-            Kind::Listen => {
+            SoakStreamKind::Listen => {
                 let params = json!({
-                    "notifications": { "resourceSubscriptions": [self.account.wanted.uri()] },
+                    "notifications": { "resourceSubscriptions": [self.account.filter.uri()] },
                     "_meta": ModernClient::meta(),
                 });
                 let body = json!({ "jsonrpc": "2.0", "id": self.name,
@@ -106,25 +107,25 @@ impl Client {
         }
     }
 
-    /// Takes a frame to the books.
-    pub(crate) fn take(&mut self, frame: &Frame, ledger: &mut Ledger) -> Took {
+    /// Records a frame in the ledger.
+    pub(crate) fn record(&mut self, frame: &SoakFrame, ledger: &mut StreamLedger) -> FrameEffect {
         let took = match self.kind {
-            Kind::Listen => return self.take_change(frame, ledger),
-            Kind::Events => match frame.name {
-                Name::Connected => self.take_opening(frame, ledger),
-                Name::Event => self.take_event(frame, ledger),
-                Name::Truncated => self.bad(Fault::Truncated, frame, ledger),
+            SoakStreamKind::Listen => return self.take_change(frame, ledger),
+            SoakStreamKind::Events => match frame.name {
+                FrameName::Connected => self.take_opening(frame, ledger),
+                FrameName::Event => self.take_event(frame, ledger),
+                FrameName::Truncated => self.bad(Fault::Truncated, frame, ledger),
                 _ => self.bad(Fault::BadFrame, frame, ledger),
             },
-            Kind::Session(_) => match frame.name {
-                Name::None if frame.data.is_empty() && frame.mark.is_none() => {
+            SoakStreamKind::Session(_) => match frame.name {
+                FrameName::None if frame.data.is_empty() && frame.mark.is_none() => {
                     self.take_opening(frame, ledger)
                 }
-                Name::Message if frame.mark.is_some() => self.take_event(frame, ledger),
-                Name::Message if contains(&frame.data, b"\"truncated\":true") => {
+                FrameName::Message if frame.mark.is_some() => self.take_event(frame, ledger),
+                FrameName::Message if contains(&frame.data, b"\"truncated\":true") => {
                     self.bad(Fault::Truncated, frame, ledger)
                 }
-                Name::Message => Took::Other,
+                FrameName::Message => FrameEffect::Other,
                 _ => self.bad(Fault::BadFrame, frame, ledger),
             },
         };
@@ -135,30 +136,30 @@ impl Client {
         took
     }
 
-    /// The place in the log that a frame's id names.
-    fn place(&self, frame: &Frame) -> Option<u64> {
+    /// The position in the log that a frame's id names.
+    fn place(&self, frame: &SoakFrame) -> Option<u64> {
         let text = std::str::from_utf8(&frame.id).ok()?;
         let cursor = Cursor::parse(text, self.scope).ok()?;
         Some(cursor.sequence.0)
     }
 
-    fn take_opening(&mut self, frame: &Frame, ledger: &mut Ledger) -> Took {
+    fn take_opening(&mut self, frame: &SoakFrame, ledger: &mut StreamLedger) -> FrameEffect {
         let Some(place) = self.place(frame) else {
             return self.bad(Fault::BadFrame, frame, ledger);
         };
-        self.account.connected(ledger, place);
-        Took::Opening
+        self.account.record_connected(ledger, place);
+        FrameEffect::Opening
     }
 
-    fn take_event(&mut self, frame: &Frame, ledger: &mut Ledger) -> Took {
+    fn take_event(&mut self, frame: &SoakFrame, ledger: &mut StreamLedger) -> FrameEffect {
         let (Some(place), Some(mark)) = (self.place(frame), frame.mark) else {
             return self.bad(Fault::BadFrame, frame, ledger);
         };
-        self.account.event(ledger, place, mark);
-        Took::Event(mark)
+        self.account.record_event(ledger, place, mark);
+        FrameEffect::Event(mark)
     }
 
-    fn bad(&self, fault: Fault, frame: &Frame, ledger: &mut Ledger) -> Took {
+    fn bad(&self, fault: Fault, frame: &SoakFrame, ledger: &mut StreamLedger) -> FrameEffect {
         let (name, kind) = (self.name, &self.kind);
         ledger.faults.add(fault, || {
             let (id, data) = (
@@ -168,49 +169,49 @@ impl Client {
             let (event, mark) = (frame.name, frame.mark);
             format!("stream {name} ({kind:?}) got {event:?}, id {id:?}, mark {mark:?}, data {data}")
         });
-        Took::Other
+        FrameEffect::Other
     }
 
-    fn take_change(&mut self, frame: &Frame, ledger: &mut Ledger) -> Took {
-        let wanted = self.account.wanted;
+    fn take_change(&mut self, frame: &SoakFrame, ledger: &mut StreamLedger) -> FrameEffect {
+        let filter = self.account.filter;
         if contains(&frame.data, b"subscriptions/acknowledged") {
-            let sent = wanted.repositories().map(|at| ledger.books.newest_sent(at));
+            let sent = filter.repositories().map(|at| ledger.books.newest_sent(at));
             self.sent_before = sent.collect();
             self.updates = 0;
-            return Took::Opening;
+            return FrameEffect::Opening;
         }
         if !contains(&frame.data, b"notifications/resources/updated") {
-            // The result with which an edge that drains ends the stream, for instance.
-            return Took::Other;
+            // For instance the result with which a draining edge ends the stream.
+            return FrameEffect::Other;
         }
-        let uri = format!("\"uri\":\"{}\"", wanted.uri());
+        let uri = format!("\"uri\":\"{}\"", filter.uri());
         if !contains(&frame.data, uri.as_bytes()) {
             return self.bad(Fault::Foreign, frame, ledger);
         }
         self.updates += 1;
-        Took::Update
+        FrameEffect::Update
     }
 
-    /// Whether it has everything that it is owed by now.
-    pub(crate) fn is_settled(&self, ledger: &Ledger) -> bool {
-        if self.kind != Kind::Listen {
+    /// Whether it has received everything owed to it by now.
+    pub(crate) fn is_settled(&self, ledger: &StreamLedger) -> bool {
+        if self.kind != SoakStreamKind::Listen {
             return self.account.is_settled(ledger);
         }
-        let wanted = self.account.wanted;
-        let owed = wanted
+        let filter = self.account.filter;
+        let owed = filter
             .repositories()
             .zip(&self.sent_before)
             .map(|(repository, before)| {
-                let now = wanted.count(ledger.books.newest_acknowledged(repository));
-                u64::from(now.saturating_sub(wanted.count(*before)))
+                let now = filter.count(ledger.books.newest_acknowledged(repository));
+                u64::from(now.saturating_sub(filter.count(*before)))
             });
         !self.sent_before.is_empty() && self.updates >= owed.sum()
     }
 
-    /// An event that it is owed since before `millis` (of the run) and does not have.
-    pub(crate) fn overdue(&self, ledger: &Ledger, millis: u32) -> Option<(usize, u32)> {
+    /// An event that has been owed since before `millis` (of the run) and was not received.
+    pub(crate) fn overdue(&self, ledger: &StreamLedger, millis: u32) -> Option<(usize, u32)> {
         match self.kind {
-            Kind::Listen => None,
+            SoakStreamKind::Listen => None,
             _ => self.account.overdue(ledger, millis),
         }
     }

@@ -1,51 +1,54 @@
-//! Broken promises: counted by kind, the first ones in words.
+//! Broken promises: counted by kind, the first ones described in words.
 
 use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
-/// How many are kept in words.
+/// Number of faults that are described in words.
 const EXAMPLES: usize = 20;
 
 /// A promise that was broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Fault {
-    /// An event that a stream was owed never came, and later ones did.
+    /// An event that was owed to a stream is missing, although later ones arrived.
     Lost,
-    /// An event came twice.
+    /// An event arrived twice.
     Duplicate,
-    /// An event came after one that is later in the log.
+    /// An event arrived after one that is later in the log.
     Disorder,
-    /// An event that the stream's filter does not want.
+    /// An event that the stream's filter excludes.
     Foreign,
-    /// An event that nobody sent.
+    /// An event that was never sent.
     Invented,
-    /// One event at two places of the log, or two events at one.
+    /// One event at two positions in the log, or two events at one.
     Moved,
-    /// A resumed stream does not go on where it was.
+    /// A resumed stream does not continue from its position.
     ResumedElsewhere,
-    /// The edge said that events are gone.
+    /// The edge reported that events are gone.
     Truncated,
-    /// A frame that the stream must not have: no cursor, or not this reader's, or no known form.
+    /// A frame that the stream must not contain: without a cursor, with another reader's cursor, or
+    /// in an unknown form.
     BadFrame,
-    /// An event did not come within 30 s on an open stream.
+    /// An event was not received within 30 s on an open stream.
     Overdue,
-    /// Neither an event nor a heartbeat for the time of three heartbeats on an open stream.
+    /// Neither an event nor a heartbeat for three heartbeat intervals on an open stream.
     Silent,
-    /// A request that is right was refused for good (4xx).
+    /// A valid request was refused permanently (4xx).
     Refused,
-    /// No session could be made.
+    /// No session could be created.
     NoSession,
-    /// At the end a stream still misses something.
+    /// At the end of the run a stream still misses an event.
     Unfinished,
-    /// Ingest did not take a delivery within a minute.
-    NotTaken,
-    /// An edge held a stream that nobody reads for too long.
-    Held,
+    /// Ingest did not accept a delivery within a minute.
+    #[serde(rename = "not_taken")]
+    NotAccepted,
+    /// An edge held a stream for too long although its client does not read.
+    #[serde(rename = "held")]
+    HeldTooLong,
     /// Memory grew.
     Memory,
-    /// Descriptors grew, or did not come back.
+    /// Descriptors grew, or were not released.
     Descriptors,
 }
 
@@ -59,24 +62,24 @@ impl fmt::Display for Fault {
 /// All broken promises of a run.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Faults {
-    /// How often each.
+    /// Number of faults of each kind.
     pub(crate) counts: BTreeMap<Fault, u64>,
-    /// The first of them.
+    /// Descriptions of the first faults.
     pub(crate) examples: Vec<String>,
 }
 
 impl Faults {
-    /// One more.
+    /// Adds one fault.
     pub(crate) fn add(&mut self, fault: Fault, what: impl FnOnce() -> String) {
         let count = self.counts.entry(fault).or_default();
         *count += 1;
-        // The first of a kind is always told: a flood of one kind must not hide another.
+        // The first of a kind is always described: a flood of one kind must not hide another.
         if self.examples.len() < EXAMPLES || *count == 1 {
             self.examples.push(format!("{fault}: {}", what()));
         }
     }
 
-    /// Those of another list too.
+    /// Adds the faults of another list.
     pub(crate) fn append(&mut self, other: Self) {
         for (fault, count) in other.counts {
             *self.counts.entry(fault).or_default() += count;
@@ -84,7 +87,7 @@ impl Faults {
         self.examples.extend(other.examples);
     }
 
-    /// All of them.
+    /// The total number of faults.
     pub(crate) fn total(&self) -> u64 {
         self.counts.values().sum()
     }

@@ -1,4 +1,5 @@
-//! Clients that mean harm, straight at the edges: the balancer would keep the worst from them.
+//! Hostile clients, connected directly to the edges: the balancer would shield the edges from the
+//! worst.
 
 mod holding;
 
@@ -23,18 +24,18 @@ use tokio::{
 use holding::Holding;
 
 const STREAM: &[u8] = b"GET /events/stream HTTP/1.1\r\nHost: localhost\r\n\r\n";
-/// Between two tries of one client.
+/// Pause between two attempts of one client.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long a client waits for an edge to lose patience with it.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// How long those stay that only do something odd with a good stream.
+/// Time that a client waits for an edge to end its connection.
+const DEADLINE: Duration = Duration::from_secs(120);
+/// Time that clients stay connected that only misuse a good stream.
 const STAY: Duration = Duration::from_secs(3);
-/// What a client that reads slowly lets the kernel keep for it.
+/// Receive buffer that the kernel keeps for a client that reads slowly.
 const RECEIVE_BUFFER_BYTES: u32 = 4096;
 const GARBAGE_BYTES: usize = 64 * 1024;
 const HUGE_HEADER_BYTES: usize = 1 << 20;
 
-/// What a client does wrong.
+/// The manner in which a client misbehaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Manner {
@@ -42,11 +43,11 @@ pub(crate) enum Manner {
     NeverReads,
     /// Opens a stream of everything and reads a byte a second.
     ReadsAByteASecond,
-    /// Stops in the middle of the request's head.
+    /// Stops within the request's head.
     StopsInMidHead,
-    /// Sends rubbish behind its request.
+    /// Sends garbage after its request.
     SendsGarbage,
-    /// Closes its own direction and reads on.
+    /// Closes its sending direction and continues to read.
     HalfCloses,
     /// Opens a stream and resets the connection at once.
     OpensAndResets,
@@ -65,7 +66,7 @@ impl Manner {
         Self::SendsHugeHeader,
     ];
 
-    /// Whether an edge may not hold its connection for long.
+    /// Whether an edge must not hold its connection for long.
     pub(crate) fn is_bounded(self) -> bool {
         matches!(
             self,
@@ -74,39 +75,39 @@ impl Manner {
     }
 }
 
-/// What came of the clients of one manner.
+/// The totals of the clients of one manner.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
-pub(crate) struct Tally {
-    /// Connections that were made.
+pub(crate) struct HostileTally {
+    /// Number of connections that were established.
     pub(crate) connections: u64,
-    /// Connections that the edge ended, by its death too.
+    /// Number of connections that the edge ended, including by its death.
     pub(crate) ended_by_edge: u64,
-    /// The longest that an edge held one, in seconds.
+    /// The longest time that an edge held one, in seconds.
     pub(crate) longest_seconds: u64,
 }
 
 /// Tallies by manner.
-pub(crate) type Tallies = BTreeMap<Manner, Tally>;
+pub(crate) type Tallies = BTreeMap<Manner, HostileTally>;
 
-/// All hostile clients; they end when this is dropped.
+/// All hostile clients; they stop when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Hostile {
     tasks: JoinSet<()>,
-    /// Reads the kernel's table for them.
+    /// The task that reads the kernel's table for them.
     watcher: JoinSet<()>,
     stop: watch::Sender<bool>,
     tallies: Arc<Mutex<Tallies>>,
 }
 
 impl Hostile {
-    /// Lets loose `count` of them on the edges.
+    /// Starts `count` of them against the edges.
     pub(crate) fn start(count: usize, edges: &[SocketAddr], seed: u64) -> Self {
         let (stop, stopped) = watch::channel(false);
         let tallies = Arc::new(Mutex::new(Tallies::new()));
         let (mut tasks, mut watcher) = (JoinSet::new(), JoinSet::new());
         let holding = Holding::watch(&mut watcher);
         for number in 0..count {
-            let one = One {
+            let one = HostileClient {
                 manner: Manner::ALL[number % Manner::ALL.len()],
                 edges: edges.to_vec(),
                 rng: StdRng::seed_from_u64(seed.wrapping_add(number as u64)),
@@ -123,13 +124,13 @@ impl Hostile {
         }
     }
 
-    /// What came of them so far.
+    /// The totals so far.
     pub(crate) fn tallies(&self) -> Tallies {
         let tallies = self.tallies.lock();
         tallies.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Ends them all; what they held is closed when this returns.
+    /// Stops them all; their connections are closed when this returns.
     pub(crate) async fn stop(mut self) -> Tallies {
         self.stop.send_replace(true);
         while self.tasks.join_next().await.is_some() {}
@@ -138,7 +139,7 @@ impl Hostile {
     }
 }
 
-struct One {
+struct HostileClient {
     manner: Manner,
     edges: Vec<SocketAddr>,
     rng: StdRng,
@@ -146,16 +147,16 @@ struct One {
     holding: Holding,
 }
 
-impl One {
+impl HostileClient {
     async fn run(mut self, mut stopped: watch::Receiver<bool>) {
         while !*stopped.borrow() {
             let edge = self.edges[self.rng.random_range(0..self.edges.len())];
             let began = Instant::now();
             let ended = tokio::select! {
-                ended = self.harm(edge) => ended.ok(),
+                ended = self.misbehave(edge) => ended.ok(),
                 _ = stopped.wait_for(|stopped| *stopped) => Some(false),
             };
-            // An edge that is down has held nothing.
+            // An edge that is down has held no connection.
             if let Some(by_edge) = ended {
                 let seconds = began.elapsed().as_secs();
                 let mut tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
@@ -168,8 +169,8 @@ impl One {
         }
     }
 
-    /// Does what it does to one edge; whether that has ended it.
-    async fn harm(&mut self, edge: SocketAddr) -> Result<bool> {
+    /// Misuses one edge in its manner; gives whether the edge ended the connection.
+    async fn misbehave(&mut self, edge: SocketAddr) -> Result<bool> {
         let socket = TcpSocket::new_v4()?;
         if matches!(self.manner, Manner::NeverReads | Manner::ReadsAByteASecond) {
             socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
@@ -179,9 +180,11 @@ impl One {
         match self.manner {
             Manner::NeverReads => {
                 stream.write_all(STREAM).await?;
-                Ok(timeout(PATIENCE, self.holding.let_go(edge, ours))
-                    .await
-                    .is_ok())
+                Ok(
+                    timeout(DEADLINE, self.holding.wait_until_released(edge, ours))
+                        .await
+                        .is_ok(),
+                )
             }
             Manner::ReadsAByteASecond => {
                 stream.write_all(STREAM).await?;
@@ -193,20 +196,20 @@ impl One {
                 let ended = async {
                     tokio::select! {
                         () = reading => {}
-                        () = self.holding.let_go(edge, ours) => {}
+                        () = self.holding.wait_until_released(edge, ours) => {}
                     }
                 };
-                Ok(timeout(PATIENCE, ended).await.is_ok())
+                Ok(timeout(DEADLINE, ended).await.is_ok())
             }
             Manner::StopsInMidHead => {
                 stream.write_all(&STREAM[..30]).await?;
-                Ok(timeout(PATIENCE, drain(&mut stream)).await.is_ok())
+                Ok(timeout(DEADLINE, drain(&mut stream)).await.is_ok())
             }
             Manner::SendsGarbage => {
                 let mut garbage = vec![0; GARBAGE_BYTES];
                 self.rng.fill(&mut garbage[..]);
                 stream.write_all(STREAM).await?;
-                Ok(stays(&mut stream, &garbage).await)
+                Ok(stay_connected(&mut stream, &garbage).await)
             }
             Manner::HalfCloses => {
                 stream.write_all(STREAM).await?;
@@ -223,25 +226,26 @@ impl One {
                     b"GET /events/stream HTTP/1.1\r\nHost: localhost\r\nX-Huge: ".to_vec();
                 head.resize(head.len() + HUGE_HEADER_BYTES, b'x');
                 head.extend_from_slice(b"\r\n\r\n");
-                Ok(stays(&mut stream, &head).await)
+                Ok(stay_connected(&mut stream, &head).await)
             }
         }
     }
 }
 
-/// Reads until the end, and throws it away.
+/// Reads to the end and discards the data.
 async fn drain(stream: &mut TcpStream) {
     let mut buffer = [0; 4096];
     while matches!(stream.read(&mut buffer).await, Ok(1..)) {}
 }
 
-/// Sends bytes while it reads, and stays a little; whether the edge ended it.
-async fn stays(stream: &mut TcpStream, bytes: &[u8]) -> bool {
+/// Sends bytes while reading, and stays connected briefly; gives whether the edge ended the
+/// connection.
+async fn stay_connected(stream: &mut TcpStream, bytes: &[u8]) -> bool {
     let (mut reader, mut writer) = stream.split();
     let mut buffer = [0; 4096];
     let reading = async { while matches!(reader.read(&mut buffer).await, Ok(1..)) {} };
     let writing = async {
-        // An edge that has seen enough does not take the rest.
+        // An edge that has already refused does not accept the rest.
         let _ = writer.write_all(bytes).await;
         std::future::pending::<()>().await;
     };

@@ -1,33 +1,34 @@
-//! What each stream got, against the books.
+//! Compares the events that each stream received with the books.
 //!
-//! Every event carries its repository and its number there, and the frame's cursor says its place in the
-//! log. A stream's account is the place that it is at and the last number of each repository that it
-//! wants: the next one has to be the next wanted number, at a later place. That is enough to tell every
-//! loss, duplicate, disorder and stranger, in a few bytes per stream.
+//! Every event carries its repository and its number there, and the frame's cursor gives its
+//! position in the log. A stream's account is its current position and the last number of each
+//! repository that it wants: the next event must have the next wanted number, at a later position.
+//! That is enough to detect every loss, duplicate, disorder and foreign event, in a few bytes per
+//! stream.
 
 use std::sync::Arc;
 
 use super::{
     books::Books,
     faults::{Fault, Faults},
-    world::{Mark, REPOSITORIES, Wanted},
+    world::{Mark, REPOSITORIES, SoakFilter},
 };
 
-/// What is known of the log by what streams got.
+/// The state of the log as observed on the streams.
 #[derive(Debug)]
-pub(crate) struct Ledger {
-    /// What was sent and acknowledged.
+pub(crate) struct StreamLedger {
+    /// The events sent and acknowledged.
     pub(crate) books: Arc<Books>,
-    /// What was found so far.
+    /// The faults found so far.
     pub(crate) faults: Faults,
-    /// Per repository, the place in the log of each number; 0 for not seen yet.
+    /// Per repository, the position in the log of each number; 0 for not seen yet.
     places: Vec<Vec<u64>>,
-    /// Beginnings that cannot be judged yet: the stream began after this place, and the event before its
-    /// first one must not be later.
+    /// Beginnings that cannot be judged yet: the stream began after this position, and the event
+    /// before its first one must not be later.
     beginnings: Vec<(Mark, u64)>,
 }
 
-impl Ledger {
+impl StreamLedger {
     /// An empty ledger over the books.
     pub(crate) fn new(books: Arc<Books>) -> Self {
         Self {
@@ -38,15 +39,15 @@ impl Ledger {
         }
     }
 
-    /// The place of an event; none if no stream has had it yet.
+    /// The position of an event; `None` if no stream has received it yet.
     fn place(&self, repository: usize, number: u32) -> Option<u64> {
         let index = number.checked_sub(1)? as usize;
         let place = self.places[repository].get(index).copied();
         place.filter(|place| *place != 0)
     }
 
-    /// Books the place of an event; all streams have to see it at the same one, and a repository's events
-    /// are there in the order of their numbers.
+    /// Records the position of an event: all streams must see it at the same one, and a
+    /// repository's events must be there in the order of their numbers.
     fn book_place(&mut self, mark: Mark, place: u64) {
         let index = (mark.number - 1) as usize;
         let places = &mut self.places[mark.repository];
@@ -70,7 +71,7 @@ impl Ledger {
         }
     }
 
-    /// Judges the beginnings that were left open: by now every event was seen by somebody.
+    /// Judges the beginnings that were left open: by now every event was received on some stream.
     pub(crate) fn close(&mut self) {
         for (before, began) in std::mem::take(&mut self.beginnings) {
             if self
@@ -85,35 +86,35 @@ impl Ledger {
     }
 }
 
-/// The account of one stream, over all its connections.
+/// The account of one stream, across all its connections.
 #[derive(Debug)]
-pub(crate) struct Account {
-    /// What it wants.
-    pub(crate) wanted: Wanted,
+pub(crate) struct StreamAccount {
+    /// The events that it wants.
+    pub(crate) filter: SoakFilter,
     /// For messages.
     name: u64,
-    /// Where it began; none before its first connection.
+    /// The position at which it began; `None` before its first connection.
     began: Option<u64>,
-    /// The place of the last thing that it had.
+    /// The position of the last frame received.
     at: u64,
     /// The last number of each wanted repository; 0 for none yet.
     last: Box<[u32]>,
 }
 
-impl Account {
+impl StreamAccount {
     /// A stream that is not open yet; `name` is for messages.
-    pub(crate) fn new(name: u64, wanted: Wanted) -> Self {
+    pub(crate) fn new(name: u64, filter: SoakFilter) -> Self {
         Self {
-            wanted,
+            filter,
             name,
             began: None,
             at: 0,
-            last: vec![0; wanted.repositories().len()].into(),
+            last: vec![0; filter.repositories().len()].into(),
         }
     }
 
-    /// It is open, and says where it goes on from.
-    pub(crate) fn connected(&mut self, ledger: &mut Ledger, place: u64) {
+    /// Records that the stream is open and continues after `place`.
+    pub(crate) fn record_connected(&mut self, ledger: &mut StreamLedger, place: u64) {
         if self.began.is_none() {
             (self.began, self.at) = (Some(place), place);
         } else if place != self.at {
@@ -124,21 +125,21 @@ impl Account {
         }
     }
 
-    /// An event came, at this place of the log.
-    pub(crate) fn event(&mut self, ledger: &mut Ledger, place: u64, mark: Mark) {
+    /// Records an event at a position in the log.
+    pub(crate) fn record_event(&mut self, ledger: &mut StreamLedger, place: u64, mark: Mark) {
         let (name, repository) = (self.name, mark.repository);
         if mark.number == 0 || mark.number > ledger.books.newest_sent(repository) {
             let what = || format!("stream {name} got {mark}");
             return ledger.faults.add(Fault::Invented, what);
         }
-        if !self.wanted.wants(mark) {
-            let wanted = self.wanted;
-            let what = || format!("stream {name} wants {wanted:?} and got {mark}");
+        if !self.filter.matches(mark) {
+            let filter = self.filter;
+            let what = || format!("stream {name} wants {filter:?} and got {mark}");
             return ledger.faults.add(Fault::Foreign, what);
         }
         ledger.book_place(mark, place);
-        let last = self.last[repository - self.wanted.repositories().start];
-        let (at, step) = (self.at, self.wanted.step());
+        let last = self.last[repository - self.filter.repositories().start];
+        let (at, step) = (self.at, self.filter.step());
         if place <= at || mark.number <= last {
             let fault = if mark.number <= last && place <= at {
                 Fault::Duplicate
@@ -148,8 +149,8 @@ impl Account {
             ledger.faults.add(fault, || {
                 format!("stream {name} got {mark} at place {place}; it was at {at}, number {last}")
             });
-            // What came late has come: it is not missing as well.
-            let index = repository - self.wanted.repositories().start;
+            // An event that arrived late did arrive: it does not count as missing too.
+            let index = repository - self.filter.repositories().start;
             self.last[index] = last.max(mark.number);
             return;
         }
@@ -162,12 +163,13 @@ impl Account {
                 format!("stream {name} misses {missing} between number {last} and {mark}")
             });
         }
-        self.last[repository - self.wanted.repositories().start] = mark.number;
+        self.last[repository - self.filter.repositories().start] = mark.number;
         self.at = place;
     }
 
-    /// The first event of a repository: the one before it has to be from before the stream began.
-    fn begin_repository(&mut self, ledger: &mut Ledger, mark: Mark, previous: u32) {
+    /// Records the first event of a repository: the event before it must be from before the stream
+    /// began.
+    fn begin_repository(&mut self, ledger: &mut StreamLedger, mark: Mark, previous: u32) {
         let (Some(began), 1..) = (self.began, previous) else {
             return;
         };
@@ -192,16 +194,17 @@ impl Account {
         }
     }
 
-    /// An event of a repository, up to `newest`, that it is owed and does not have. One that nobody had yet
-    /// counts as owed: somebody else may be owed it, and will get it.
-    fn owed(&self, ledger: &Ledger, repository: usize, newest: u32) -> Option<u32> {
-        let newest = self.wanted.newest(newest);
-        let last = self.last[repository - self.wanted.repositories().start];
+    /// An event of a repository, up to `newest`, that is owed to the stream and was not received.
+    /// An event that no stream has received yet counts as owed: another stream may be owed it, and
+    /// will receive it.
+    fn owed(&self, ledger: &StreamLedger, repository: usize, newest: u32) -> Option<u32> {
+        let newest = self.filter.newest(newest);
+        let last = self.last[repository - self.filter.repositories().start];
         if newest <= last {
             return None;
         }
         if last > 0 {
-            return Some(last + self.wanted.step());
+            return Some(last + self.filter.step());
         }
         let is_later = ledger
             .place(repository, newest)
@@ -209,18 +212,18 @@ impl Account {
         is_later.then_some(newest)
     }
 
-    /// Whether it has everything that it is owed by now.
-    pub(crate) fn is_settled(&self, ledger: &Ledger) -> bool {
+    /// Whether the stream has received everything owed to it by now.
+    pub(crate) fn is_settled(&self, ledger: &StreamLedger) -> bool {
         let newest = |at| ledger.books.newest_acknowledged(at);
-        let mut repositories = self.wanted.repositories();
+        let mut repositories = self.filter.repositories();
         self.began.is_some() && repositories.all(|at| self.owed(ledger, at, newest(at)).is_none())
     }
 
-    /// An event, by repository and number, that it is owed since before `millis` (of the run) and does not
-    /// have.
-    pub(crate) fn overdue(&self, ledger: &Ledger, millis: u32) -> Option<(usize, u32)> {
+    /// An event, by repository and number, that has been owed since before `millis` (of the run)
+    /// and was not received.
+    pub(crate) fn overdue(&self, ledger: &StreamLedger, millis: u32) -> Option<(usize, u32)> {
         self.began?;
-        self.wanted.repositories().find_map(|repository| {
+        self.filter.repositories().find_map(|repository| {
             let newest = ledger.books.acknowledged_before(repository, millis);
             let number = self.owed(ledger, repository, newest)?;
             Some((repository, number))
@@ -234,7 +237,7 @@ mod tests {
 
     /// A world in which repositories 0 and 1 take turns: number n of repository r is at place 2n + r.
     struct Fixture {
-        ledger: Ledger,
+        ledger: StreamLedger,
     }
 
     fn mark(repository: usize, number: u32) -> Mark {
@@ -254,29 +257,29 @@ mod tests {
             let books = Arc::new(Books::new());
             for repository in 0..2 {
                 for _ in 0..events {
-                    let number = books.sending(repository);
-                    books.acknowledged(repository, number);
+                    let number = books.record_sending(repository);
+                    books.record_acknowledged(repository, number);
                 }
             }
             Self {
-                ledger: Ledger::new(books),
+                ledger: StreamLedger::new(books),
             }
         }
 
-        fn stream(&mut self, wanted: Wanted, began: u64) -> Account {
-            let mut account = Account::new(1, wanted);
-            account.connected(&mut self.ledger, began);
+        fn stream(&mut self, filter: SoakFilter, began: u64) -> StreamAccount {
+            let mut account = StreamAccount::new(1, filter);
+            account.record_connected(&mut self.ledger, began);
             account
         }
 
-        fn got(&mut self, account: &mut Account, mark: Mark) {
-            account.event(&mut self.ledger, place(mark), mark);
+        fn got(&mut self, account: &mut StreamAccount, mark: Mark) {
+            account.record_event(&mut self.ledger, place(mark), mark);
         }
 
-        fn all(&mut self, account: &mut Account, numbers: impl IntoIterator<Item = u32>) {
+        fn all(&mut self, account: &mut StreamAccount, numbers: impl IntoIterator<Item = u32>) {
             for number in numbers {
                 for repository in 0..2 {
-                    if account.wanted.wants(mark(repository, number)) {
+                    if account.filter.matches(mark(repository, number)) {
                         self.got(account, mark(repository, number));
                     }
                 }
@@ -289,8 +292,8 @@ mod tests {
         }
     }
 
-    fn two() -> Wanted {
-        Wanted::EVERYTHING
+    fn two() -> SoakFilter {
+        SoakFilter::EVERYTHING
     }
 
     #[test]
@@ -301,10 +304,10 @@ mod tests {
         world.all(&mut everything, 1..=30);
         let mut late = world.stream(two(), 21);
         world.all(&mut late, 11..=30);
-        let mut issue = world.stream(Wanted::issue(1, 3), 0);
+        let mut issue = world.stream(SoakFilter::issue(1, 3), 0);
         world.all(&mut issue, 1..=30);
-        // Began behind the last event that it wants, so it is owed nothing.
-        let idle = world.stream(Wanted::issue(0, 3), 46);
+        // Began after the last event that it wants, so nothing is owed to it.
+        let idle = world.stream(SoakFilter::issue(0, 3), 46);
         for account in [&everything, &late, &issue, &idle] {
             assert!(account.is_settled(&world.ledger), "{account:?}");
             assert_eq!(account.overdue(&world.ledger, u32::MAX), None);
@@ -315,9 +318,9 @@ mod tests {
     #[test]
     fn a_loss_in_the_middle_is_found_by_what_comes_after_it() {
         let mut world = Fixture::new(30);
-        let mut stream = world.stream(Wanted::repository(0), 0);
+        let mut stream = world.stream(SoakFilter::repository(0), 0);
         world.all(&mut stream, (1..=10).chain(14..=30));
-        let mut issue = world.stream(Wanted::issue(1, 3), 0);
+        let mut issue = world.stream(SoakFilter::issue(1, 3), 0);
         world.all(&mut issue, [3, 23]);
         assert_eq!(world.found(), [(Fault::Lost, 2)]);
         assert!(world.ledger.faults.examples[0].contains("misses 3 between number 10"));
@@ -327,12 +330,12 @@ mod tests {
     #[test]
     fn a_loss_at_the_beginning_is_found_at_once_or_when_the_event_is_known() {
         let mut world = Fixture::new(10);
-        let mut early = world.stream(Wanted::repository(0), 2);
+        let mut early = world.stream(SoakFilter::repository(0), 2);
         world.all(&mut early, 5..=10);
         assert_eq!(world.ledger.faults.total(), 0, "number 4 is not known yet");
         let mut witness = world.stream(two(), 0);
         world.all(&mut witness, 1..=10);
-        let mut late = world.stream(Wanted::repository(0), 2);
+        let mut late = world.stream(SoakFilter::repository(0), 2);
         world.all(&mut late, 3..=10);
         assert_eq!(world.ledger.faults.total(), 1, "number 2 is at place 4");
         assert_eq!(world.found(), [(Fault::Lost, 2)]);
@@ -349,11 +352,11 @@ mod tests {
         assert_eq!(stream.overdue(&world.ledger, 0), None);
         world.got(&mut stream, mark(1, 10));
         assert!(stream.is_settled(&world.ledger));
-        // One that never had an event is owed too.
-        let silent = world.stream(Wanted::repository(1), 20);
+        // A stream that never received an event is owed one too.
+        let silent = world.stream(SoakFilter::repository(1), 20);
         assert!(!silent.is_settled(&world.ledger));
         assert!(
-            !Account::new(2, two()).is_settled(&world.ledger),
+            !StreamAccount::new(2, two()).is_settled(&world.ledger),
             "never open"
         );
     }
@@ -364,7 +367,7 @@ mod tests {
         let mut stream = world.stream(two(), 0);
         world.all(&mut stream, 1..=5);
         world.got(&mut stream, mark(1, 5));
-        stream.connected(&mut world.ledger, place(mark(1, 5)));
+        stream.record_connected(&mut world.ledger, place(mark(1, 5)));
         world.got(&mut stream, mark(0, 4));
         world.all(&mut stream, 6..=10);
         assert!(stream.is_settled(&world.ledger));
@@ -384,10 +387,10 @@ mod tests {
     #[test]
     fn strangers_and_inventions_are_found() {
         let mut world = Fixture::new(10);
-        let mut stream = world.stream(Wanted::repository(0), 0);
+        let mut stream = world.stream(SoakFilter::repository(0), 0);
         world.got(&mut stream, mark(1, 1));
         world.got(&mut stream, mark(0, 11));
-        let mut issue = world.stream(Wanted::issue(0, 3), 0);
+        let mut issue = world.stream(SoakFilter::issue(0, 3), 0);
         world.got(&mut issue, mark(0, 4));
         let expected = [(Fault::Foreign, 2), (Fault::Invented, 1)];
         assert_eq!(world.found(), expected);
@@ -398,9 +401,9 @@ mod tests {
         let mut world = Fixture::new(10);
         let mut one = world.stream(two(), 0);
         world.all(&mut one, 1..=2);
-        let mut other = world.stream(Wanted::repository(0), 0);
-        other.event(&mut world.ledger, 3, mark(0, 1));
-        one.connected(&mut world.ledger, 4);
+        let mut other = world.stream(SoakFilter::repository(0), 0);
+        other.record_event(&mut world.ledger, 3, mark(0, 1));
+        one.record_connected(&mut world.ledger, 4);
         let expected = [(Fault::Moved, 1), (Fault::ResumedElsewhere, 1)];
         assert_eq!(world.found(), expected);
     }

@@ -1,21 +1,21 @@
-//! The soak: many streams for long, while clients come and go, some mean harm and edges die. What was
-//! acknowledged and what arrived are compared for every stream, event by event, and memory and
-//! descriptors have to stay where they are.
+//! The soak: a long run with many streams, while clients join, leave and misbehave and edges die.
+//! The acknowledged events are compared with the events received on every stream, one by one, and
+//! memory and descriptors must stay flat.
 //!
-//! | module | gives |
+//! | module | content |
 //! | --- | --- |
-//! | `options` | what can be chosen on the command line |
+//! | `options` | the options of the command line |
 //! | `world` | the repositories, the filters of streams, and the mark in each event |
-//! | `books` | what was sent and acknowledged, written by the sender, read by all |
-//! | `ledger` | what each stream got, against the books |
+//! | `books` | the events sent and acknowledged, written by the sender, read by all |
+//! | `ledger` | compares the events of each stream with the books |
 //! | `faults` | broken promises, counted, with examples |
-//! | `wire` | HTTP and SSE off a socket, with as little work as possible |
+//! | `wire` | reads HTTP and SSE from a socket, with as little work as possible |
 //! | `client`, `pool` | all streams on one thread with epoll |
-//! | `sessions` | makes MCP sessions for those streams that need one |
+//! | `sessions` | creates MCP sessions for the streams that need one |
 //! | `sender` | signed deliveries at a pace, each repository's in order |
-//! | `hostile` | the clients that mean harm |
+//! | `hostile` | the clients that misbehave |
 //! | `processes` | memory and descriptors, and whether they are flat |
-//! | `run`, `report` | the whole, and what came of it |
+//! | `run`, `report` | the whole run, and its results |
 
 mod books;
 mod client;
@@ -32,6 +32,6 @@ mod sessions;
 mod wire;
 mod world;
 
-pub use options::Options;
-pub use report::Report;
+pub use options::SoakOptions;
+pub use report::SoakReport;
 pub use run::run;

@@ -1,5 +1,5 @@
-//! All streams on one thread with epoll: opens them, reads them, closes some on purpose, and comes back
-//! with the last cursor when one breaks.
+//! All streams on one thread with epoll: opens and reads them, closes some on purpose, and resumes
+//! after the last cursor when one breaks.
 
 mod connection;
 mod figures;
@@ -16,77 +16,79 @@ use anyhow::{Context, Result};
 use super::{
     books::Books,
     faults::Faults,
-    options::Options,
-    sessions::{Made, Wish},
+    options::SoakOptions,
+    sessions::{SoakSessionRequest, SoakSessionResult},
 };
-pub(crate) use figures::Figures;
-use streams::Streams;
+pub(crate) use figures::StreamFigures;
+use streams::SoakStreams;
 
-/// What the pool is told.
+/// A command to the pool.
 #[derive(Debug)]
-pub(crate) enum Order {
-    /// Close and open so many streams a second from now on; 0 stops.
+pub(crate) enum PoolCommand {
+    /// From now on, close and open this many streams per second; 0 stops the churn.
     Churn(u32),
-    /// Nothing more is sent: say how many streams still miss something.
+    /// No more events are sent: report how many streams still miss some.
     Settle,
-    /// Close everything, and end.
+    /// Close all streams, and end.
     Close,
 }
 
 /// The thread that holds the streams.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    orders: mpsc::Sender<Order>,
-    figures: Arc<Mutex<Figures>>,
+    commands: mpsc::Sender<PoolCommand>,
+    figures: Arc<Mutex<StreamFigures>>,
     thread: Option<std::thread::JoinHandle<Result<Faults>>>,
 }
 
 impl Pool {
-    /// Begins to open streams at the balancer. Sessions are asked for with `wishes` and come by `made`.
+    /// Starts to open streams at the balancer. Sessions are requested through `session_requests` and
+    /// delivered through `session_results`.
     pub(crate) fn start(
-        options: &Options,
+        options: &SoakOptions,
         balancer: SocketAddrV4,
         books: Arc<Books>,
-        wishes: tokio::sync::mpsc::UnboundedSender<Wish>,
-        made: mpsc::Receiver<Made>,
+        session_requests: tokio::sync::mpsc::UnboundedSender<SoakSessionRequest>,
+        session_results: mpsc::Receiver<SoakSessionResult>,
     ) -> Result<Self> {
-        let (orders, taken) = mpsc::channel();
-        let figures = Arc::new(Mutex::new(Figures::default()));
-        let streams = Streams::new(options, balancer, books, wishes, made)?;
+        let (commands, taken) = mpsc::channel();
+        let figures = Arc::new(Mutex::new(StreamFigures::default()));
+        let streams =
+            SoakStreams::new(options, balancer, books, session_requests, session_results)?;
         let shared = Arc::clone(&figures);
         let thread = std::thread::Builder::new().name("streams".to_owned());
         let thread = thread.spawn(move || streams.run(&taken, &shared));
         Ok(Self {
-            orders,
+            commands,
             figures,
             thread: Some(thread.context("starting the streams' thread")?),
         })
     }
 
-    /// Tells it something. It may have ended by an error, which [`Self::close`] gives.
-    pub(crate) fn order(&self, order: Order) {
-        let _ = self.orders.send(order);
+    /// Sends a command. The thread may have ended with an error, which [`Self::close`] gives.
+    pub(crate) fn send(&self, command: PoolCommand) {
+        let _ = self.commands.send(command);
     }
 
     /// The latest figures.
-    pub(crate) fn figures(&self) -> Figures {
+    pub(crate) fn figures(&self) -> StreamFigures {
         let figures = self.figures.lock();
         figures.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether the thread still runs.
+    /// Whether the thread is still running.
     pub(crate) fn is_running(&self) -> bool {
         self.thread
             .as_ref()
             .is_some_and(|thread| !thread.is_finished())
     }
 
-    /// Closes every stream, and gives what was found.
+    /// Closes every stream, and gives the faults found.
     ///
     /// # Errors
     /// The thread failed.
     pub(crate) fn close(mut self) -> Result<Faults> {
-        self.order(Order::Close);
+        self.send(PoolCommand::Close);
         let thread = self.thread.take().context("the pool is closed once")?;
         match thread.join() {
             Ok(faults) => faults,

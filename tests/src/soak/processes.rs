@@ -1,4 +1,4 @@
-//! Memory and descriptors of the edges, and whether they stay where they are.
+//! Memory and descriptors of the edges, and the check that they stay flat.
 
 use std::{fs, time::Instant};
 
@@ -8,27 +8,29 @@ use serde::Serialize;
 
 use super::faults::Fault;
 
-/// Below this age an edge fills its caches: its ring of events, the allocator's pools.
+/// Below this age an edge is still filling its caches: its ring of events, the allocator's pools.
 const WARM_SECONDS: u64 = 60;
-/// Ages are compared minute by minute, up to this one; older ones are all the same.
+/// Ages are compared minute by minute, up to this one; all older ones are treated as equal.
 const OLDEST_MINUTE: u64 = 4;
-/// Fewer samples of an age say nothing.
+/// With fewer samples of an age there is no comparison.
 const FEWEST: usize = 3;
-/// What memory may move, beside a tenth.
+/// Allowed change of memory, in addition to a tenth.
 const SLACK_KIB: u64 = 8 * 1024;
-/// What one more stream may need when edges with different numbers of them are compared.
+/// Memory allowed per additional stream when edges with different numbers of streams are compared.
 const STREAM_KIB: u64 = 16;
-/// What descriptors may move under load, beside a tenth: clients that come and go, and the balancer's own.
+/// Allowed change of descriptors under load, in addition to a tenth: clients that connect and
+/// disconnect, and the balancer's own connections.
 const SLACK_DESCRIPTORS: u64 = 64;
-/// What they may move when idle: connections that the balancer keeps for the next request.
+/// Allowed change of descriptors when idle: connections that the balancer keeps for the next
+/// request.
 const SLACK_IDLE_DESCRIPTORS: u64 = 24;
 
-/// A look at an edge.
+/// A measurement of one edge.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Sample {
     /// Seconds since the run began.
     pub(crate) at_seconds: u64,
-    /// Which edge, from 0.
+    /// Number of the edge, from 0.
     pub(crate) edge: usize,
     /// Seconds since its process was started.
     pub(crate) age_seconds: u64,
@@ -36,28 +38,28 @@ pub(crate) struct Sample {
     pub(crate) rss_kib: u64,
     /// Open descriptors.
     pub(crate) descriptors: u64,
-    /// Open streams, by its own count.
+    /// Open streams, as reported by the edge.
     pub(crate) streams: u64,
 }
 
 /// An edge's process.
 #[derive(Debug, Clone)]
-pub(crate) struct Edge {
-    /// From 0.
+pub(crate) struct SoakEdge {
+    /// Number of the edge, from 0.
     pub(crate) number: usize,
-    /// Its process.
+    /// Its process id.
     pub(crate) pid: u32,
-    /// Its admin listener.
+    /// URL of its admin listener.
     pub(crate) admin: Url,
-    /// When it was started.
+    /// Time when it was started.
     pub(crate) since: Instant,
 }
 
-impl Edge {
-    /// Looks at it.
+impl SoakEdge {
+    /// Measures it.
     ///
     /// # Errors
-    /// It is not there, or does not answer.
+    /// The process does not exist, or does not answer.
     pub(crate) async fn sample(&self, http: &reqwest::Client, began: Instant) -> Result<Sample> {
         let url = self.admin.join("/metrics")?;
         let text = http.get(url).send().await?.text().await?;
@@ -92,30 +94,30 @@ pub(crate) fn rss_kib(pid: u32) -> Result<u64> {
     Ok(kib.context("VmRSS is missing")?.parse()?)
 }
 
-/// The first third of the run beside its last, edges of one age.
+/// A comparison of the first third of the run with the last, for edges of the same age.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Comparison {
-    /// What is compared.
+    /// The compared measure.
     pub(crate) what: String,
     /// Median of the first third.
     pub(crate) first: u64,
     /// Median of the last third.
     pub(crate) last: u64,
-    /// The most that the last may be.
+    /// Maximum for the last third.
     pub(crate) most: u64,
-    /// What it is when it is more.
+    /// The fault that is reported when the maximum is exceeded.
     pub(crate) fault: Fault,
 }
 
 impl Comparison {
-    /// Whether it stayed flat.
+    /// Whether the measure stayed flat.
     pub(crate) fn is_flat(&self) -> bool {
         self.last <= self.most
     }
 }
 
-/// Compares the first third of a run with the last. What cannot be compared, because the run was too
-/// short for it, is left out.
+/// Compares the first third of a run with the last. Comparisons for which the run was too short are
+/// left out.
 pub(crate) fn compare(samples: &[Sample], seconds: u64) -> Vec<Comparison> {
     let third = |at: &Sample| at.at_seconds * 3 / seconds.max(1);
     let warm = |at: &&Sample| at.age_seconds >= WARM_SECONDS;
@@ -172,7 +174,7 @@ pub(crate) fn compare(samples: &[Sample], seconds: u64) -> Vec<Comparison> {
     found
 }
 
-/// Descriptors when idle, before and after all the clients.
+/// Compares descriptors when idle, before and after all the clients.
 pub(crate) fn compare_idle(name: &str, before: u64, after: u64) -> Comparison {
     Comparison {
         what: format!("descriptors of {name} when idle, before and after"),
@@ -193,7 +195,7 @@ fn median(samples: &[Sample], value: impl Fn(&Sample) -> u64) -> u64 {
 mod tests {
     use super::*;
 
-    /// An edge that is never killed, looked at every ten seconds of a run of 900.
+    /// An edge that is never killed, measured every ten seconds in a run of 900 seconds.
     fn run(rss_kib: impl Fn(u64) -> u64, descriptors: impl Fn(u64) -> u64) -> Vec<Sample> {
         let sample = |at_seconds| Sample {
             at_seconds,
@@ -228,7 +230,7 @@ mod tests {
     #[test]
     fn edges_are_compared_at_the_same_age_and_for_their_streams() {
         let mut samples = run(|_| 100_000, |_| 1040);
-        // Born late: young, small, and no evidence of anything.
+        // Started late: young, small, and not usable as evidence.
         let mut young = samples.clone();
         for sample in &mut young {
             sample.age_seconds = 10;

@@ -1,4 +1,4 @@
-//! What came of a run.
+//! The results of a run.
 
 use std::fmt;
 
@@ -7,31 +7,32 @@ use serde::Serialize;
 use super::{
     faults::Faults,
     hostile::Tallies,
-    pool::Figures,
+    pool::StreamFigures,
     processes::{Comparison, Sample},
 };
 
-/// What came of a run.
+/// The results of a run.
 #[derive(Debug, Serialize)]
-pub struct Report {
-    /// Seconds that the streams were held, once all were open.
+pub struct SoakReport {
+    /// Seconds for which the streams were held, once all were open.
     pub(crate) seconds: u64,
-    /// Deliveries sent and acknowledged.
+    /// Number of deliveries sent.
     pub(crate) sent: u64,
+    /// Number of deliveries acknowledged.
     pub(crate) acknowledged: u64,
-    /// Edges that were killed.
+    /// Number of edges that were killed.
     pub(crate) kills: u64,
-    /// Seconds from the last delivery until every stream had everything.
+    /// Seconds from the last delivery until every stream had received everything.
     pub(crate) settled_seconds: f64,
-    pub(crate) streams: Figures,
+    pub(crate) streams: StreamFigures,
     pub(crate) hostile: Tallies,
     pub(crate) samples: Vec<Sample>,
-    /// What has to be flat.
+    /// The measures that must stay flat.
     pub(crate) comparisons: Vec<Comparison>,
     pub(crate) faults: Faults,
 }
 
-impl Report {
+impl SoakReport {
     /// Whether every promise held.
     #[must_use]
     pub fn is_good(&self) -> bool {
@@ -39,7 +40,7 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for SoakReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (streams, delays) = (&self.streams, &self.streams.delays);
         writeln!(
@@ -60,7 +61,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "events: {} and {} updates came; delay p50 < {} ms, p99 < {} ms, longest {} ms; all there \
+            "events: {} and {} updates received; delay p50 < {} ms, p99 < {} ms, longest {} ms; all there \
              {:.1} s after the last",
             streams.events,
             streams.updates,

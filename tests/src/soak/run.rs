@@ -9,47 +9,48 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use reqwest::Url;
-use testkit::cluster::{Applied, Kind, Node, Plan, System};
+use testkit::cluster::{ClusterPlan, FaultOutcome, System, SystemKind, SystemNode};
 
 use super::{
-    Options, Report,
+    SoakOptions, SoakReport,
     books::Books,
     faults::{Fault, Faults},
     hostile::{Hostile, Tallies},
-    pool::{Order, Pool},
-    processes::{Comparison, Edge, Sample, compare, compare_idle, descriptors},
+    pool::{Pool, PoolCommand},
+    processes::{Comparison, Sample, SoakEdge, compare, compare_idle, descriptors},
     sender::Senders,
     sessions,
-    world::Hook,
+    world::MarkedWebhook,
 };
 
-/// Edges of the cluster.
+/// Number of edges in the cluster.
 const EDGES: usize = 3;
-/// How long the streams may take to open, beside a second for each of this many.
+/// Time allowed for the streams to open, in addition to one second for each of this many streams.
 const OPEN_SECONDS: u64 = 60;
 const OPENS_PER_SECOND: u64 = 200;
-/// How long an edge that was killed stays away.
-const AWAY: Duration = Duration::from_secs(5);
-/// How often a line is printed and the edges are looked at.
+/// Time until an edge that was killed is restarted.
+const RESTART_AFTER: Duration = Duration::from_secs(5);
+/// Interval at which a line is printed and the edges are measured.
 const PROGRESS: Duration = Duration::from_secs(10);
-/// How often the clock is looked at.
+/// Interval at which the clock is checked.
 const TICK: Duration = Duration::from_millis(50);
-/// How long it may take, once nothing more is sent, until every stream has everything.
+/// Time allowed, after the last event was sent, until every stream has received everything.
 const SETTLE: Duration = Duration::from_secs(60);
-/// How long the answer of an admin listener may take.
+/// Time allowed for an answer of an admin listener.
 const METRICS_SECONDS: u64 = 5;
-/// What holding a stream that nobody reads may take beyond its bound: how often it is looked at.
+/// Tolerance for holding a stream whose client does not read, beyond its bound: the interval at
+/// which it is checked.
 const HELD_SLACK_SECONDS: u64 = 10;
 
 /// Runs the soak; progress goes to standard error.
 ///
 /// # Errors
-/// It could not be run. Promises that were broken are in the report.
-pub async fn run(options: &Options) -> Result<Report> {
+/// The soak could not be run. Broken promises are in the report.
+pub async fn run(options: &SoakOptions) -> Result<SoakReport> {
     options.check()?;
     let heartbeat = options.heartbeat_seconds.to_string();
-    let adjust = |plan: Plan| plan.with_env("FORGEWIRE_EDGE__HEARTBEAT_SECONDS", &heartbeat);
-    let mut system = System::start_with(Kind::Cluster, adjust).await?;
+    let adjust = |plan: ClusterPlan| plan.with_env("FORGEWIRE_EDGE__HEARTBEAT_SECONDS", &heartbeat);
+    let mut system = System::start_with(SystemKind::Cluster, adjust).await?;
     match Soak::over(options, &mut system).await {
         Ok(report) => {
             system.stop().await?;
@@ -63,14 +64,14 @@ pub async fn run(options: &Options) -> Result<Report> {
 }
 
 struct Soak<'a> {
-    options: &'a Options,
+    options: &'a SoakOptions,
     system: &'a mut System,
     began: Instant,
     http: reqwest::Client,
-    /// When each edge was started.
+    /// Start time of each edge.
     since: [Instant; EDGES],
-    /// Edges that are away, and when they come back.
-    away: [Option<Instant>; EDGES],
+    /// Edges that are down, and when they will be restarted.
+    down_until: [Option<Instant>; EDGES],
     rng: StdRng,
     books: Arc<Books>,
     samples: Vec<Sample>,
@@ -79,7 +80,7 @@ struct Soak<'a> {
 }
 
 impl<'a> Soak<'a> {
-    async fn over(options: &'a Options, system: &'a mut System) -> Result<Report> {
+    async fn over(options: &'a SoakOptions, system: &'a mut System) -> Result<SoakReport> {
         let began = Instant::now();
         let http = reqwest::Client::builder()
             .no_proxy()
@@ -92,35 +93,41 @@ impl<'a> Soak<'a> {
             began,
             http,
             since: [began; EDGES],
-            away: [None; EDGES],
+            down_until: [None; EDGES],
             rng: StdRng::seed_from_u64(options.seed ^ 0x6b69_6c6c),
             books: Arc::new(Books::new()),
             samples: Vec::new(),
             faults: Faults::default(),
             kills: 0,
         };
-        soak.say("the cluster runs");
+        soak.print_step("the cluster is running");
         let idle = soak.idle_descriptors().await?;
-        soak.all(idle).await
+        soak.run_all(idle).await
     }
 
-    /// What is done by now, for whoever waits.
-    fn say(&self, what: &str) {
+    /// Prints a step that is complete, as progress.
+    fn print_step(&self, what: &str) {
         let seconds = self.books.now_millis() / 1000;
         eprintln!("{what}, {seconds} s after the start");
     }
 
-    async fn all(mut self, idle: Vec<(String, u64)>) -> Result<Report> {
+    async fn run_all(mut self, idle: Vec<(String, u64)>) -> Result<SoakReport> {
         let balancer = self.system.balancer().clone();
-        let (wishes, wished) = tokio::sync::mpsc::unbounded_channel();
+        let (session_requests, requested_sessions) = tokio::sync::mpsc::unbounded_channel();
         let (making, made) = mpsc::channel();
-        let making = sessions::make(balancer.clone(), wished, making);
+        let making = sessions::make(balancer.clone(), requested_sessions, making);
         let books = Arc::clone(&self.books);
-        let pool = Pool::start(self.options, address(&balancer)?, books, wishes, made)?;
+        let pool = Pool::start(
+            self.options,
+            address(&balancer)?,
+            books,
+            session_requests,
+            made,
+        )?;
         let witnessed = |pool: &Pool| pool.figures().witnessed;
         self.await_streams(&pool, "the first stream is", witnessed)
             .await?;
-        let hook = Hook::new(self.options.seed, self.system.secret());
+        let hook = MarkedWebhook::new(self.options.seed, self.system.secret());
         let (ingest, rate) = (
             self.system.ingest_balancer(),
             self.options.events_per_second,
@@ -129,7 +136,7 @@ impl<'a> Soak<'a> {
         let streams = self.options.streams;
         let opened = |pool: &Pool| pool.figures().open >= streams;
         self.await_streams(&pool, "all streams are", opened).await?;
-        self.say("all streams are open");
+        self.print_step("all streams are open");
 
         let edges = self.system.edges().iter().map(address);
         let edges: Vec<_> = edges
@@ -137,24 +144,24 @@ impl<'a> Soak<'a> {
             .collect::<Result<_>>()?;
         let hostile = Hostile::start(self.options.hostile, &edges, self.options.seed);
         self.hold(&pool, &hostile).await?;
-        self.say("the run is over");
-        pool.order(Order::Churn(0));
+        self.print_step("the run is over");
+        pool.send(PoolCommand::Churn(0));
         self.faults.append(senders.stop().await);
         let settled_seconds = self.settle(&pool).await?;
-        self.say("every stream is settled or given up");
+        self.print_step("every stream is settled or given up");
         let mut streams = pool.figures();
         let tallies = hostile.stop().await;
-        // The thread ends its turn, a few milliseconds.
+        // The thread first completes its turn, a few milliseconds.
         self.faults.append(pool.close()?);
         making.abort();
         streams.faults = self.faults.total();
 
         let mut comparisons = compare(&self.samples, self.options.seconds);
         comparisons.extend(self.released(&idle).await?);
-        self.say("descriptors are back or given up");
+        self.print_step("descriptors are back or given up");
         self.judge(&comparisons, &tallies);
         let (sent, acknowledged) = self.books.totals();
-        Ok(Report {
+        Ok(SoakReport {
             seconds: self.options.seconds,
             sent,
             acknowledged,
@@ -192,9 +199,9 @@ impl<'a> Soak<'a> {
     /// The run itself: churn, kills, restarts, samples.
     async fn hold(&mut self, pool: &Pool, hostile: &Hostile) -> Result<()> {
         let (start, lasting) = (Instant::now(), self.options.lasting());
-        // From here on samples count, and their thirds are those of the run.
+        // Samples count from here on, and their thirds are those of the run.
         self.began = start;
-        pool.order(Order::Churn(self.options.churn_per_second));
+        pool.send(PoolCommand::Churn(self.options.churn_per_second));
         let every = Duration::from_secs(self.options.kill_every_seconds);
         let (mut next_kill, mut next_line) = (start + every, start + PROGRESS);
         while start.elapsed() < lasting {
@@ -206,47 +213,47 @@ impl<'a> Soak<'a> {
                 self.kill(edge)?;
             }
             for edge in 0..EDGES {
-                if self.away[edge].is_some_and(|until| now >= until) {
-                    self.bring_back(edge).await?;
+                if self.down_until[edge].is_some_and(|until| now >= until) {
+                    self.restart_edge(edge).await?;
                 }
             }
             if now >= next_line {
                 next_line += PROGRESS;
-                self.look(pool, hostile).await;
+                self.sample_edges(pool, hostile).await;
             }
             tokio::time::sleep(TICK).await;
         }
         for edge in 0..EDGES {
-            if self.away[edge].is_some() {
-                self.bring_back(edge).await?;
+            if self.down_until[edge].is_some() {
+                self.restart_edge(edge).await?;
             }
         }
         Ok(())
     }
 
     fn kill(&mut self, edge: usize) -> Result<()> {
-        if self.away[edge].is_some() {
+        if self.down_until[edge].is_some() {
             return Ok(());
         }
-        ensure!(self.system.kill(Node::Edge(edge))? == Applied::Done);
-        self.away[edge] = Some(Instant::now() + AWAY);
+        ensure!(self.system.kill(SystemNode::Edge(edge))? == FaultOutcome::Done);
+        self.down_until[edge] = Some(Instant::now() + RESTART_AFTER);
         self.kills += 1;
         Ok(())
     }
 
-    async fn bring_back(&mut self, edge: usize) -> Result<()> {
+    async fn restart_edge(&mut self, edge: usize) -> Result<()> {
         self.since[edge] = Instant::now();
-        ensure!(self.system.restart(Node::Edge(edge)).await? == Applied::Done);
-        self.away[edge] = None;
+        ensure!(self.system.restart(SystemNode::Edge(edge)).await? == FaultOutcome::Done);
+        self.down_until[edge] = None;
         Ok(())
     }
 
-    /// Looks at the edges, and prints a line.
-    async fn look(&mut self, pool: &Pool, hostile: &Hostile) {
+    /// Measures the edges, and prints a line.
+    async fn sample_edges(&mut self, pool: &Pool, hostile: &Hostile) {
         let mut memory = Vec::new();
         for edge in 0..EDGES {
-            if self.away[edge].is_some() {
-                memory.push("away".to_owned());
+            if self.down_until[edge].is_some() {
+                memory.push("down".to_owned());
                 continue;
             }
             match self.sample(edge).await {
@@ -255,7 +262,8 @@ impl<'a> Soak<'a> {
                     memory.push(format!("{} MiB {streams}/{fds}", kib / 1024));
                     self.samples.push(sample);
                 }
-                // Busy beyond its deadline: no sample, and if it stays so, streams will tell.
+                // Too busy to answer in time: no sample, and if this persists, the streams will
+                // show it.
                 Err(error) => memory.push(format!("{error}")),
             }
         }
@@ -285,23 +293,25 @@ impl<'a> Soak<'a> {
 
     fn pid(&mut self, name: &str) -> Result<u32> {
         let process = self.system.cluster().process(name)?;
-        process.id().with_context(|| format!("{name} does not run"))
+        process
+            .id()
+            .with_context(|| format!("{name} is not running"))
     }
 
     async fn sample(&mut self, number: usize) -> Result<Sample> {
-        let edge = Edge {
+        let edge = SoakEdge {
             number,
-            pid: self.pid(&Node::Edge(number).to_string())?,
-            admin: self.system.admin(Node::Edge(number))?,
+            pid: self.pid(&SystemNode::Edge(number).to_string())?,
+            admin: self.system.admin(SystemNode::Edge(number))?,
             since: self.since[number],
         };
         edge.sample(&self.http, self.began).await
     }
 
-    /// Waits until every stream has everything; gives the seconds that it took.
+    /// Waits until every stream has received everything; gives the seconds that this took.
     async fn settle(&mut self, pool: &Pool) -> Result<f64> {
         let start = Instant::now();
-        pool.order(Order::Settle);
+        pool.send(PoolCommand::Settle);
         loop {
             ensure!(pool.is_running(), "the streams' thread has ended");
             match pool.figures().unsettled {
@@ -317,9 +327,9 @@ impl<'a> Soak<'a> {
         Ok(start.elapsed().as_secs_f64())
     }
 
-    /// The processes whose descriptors have to come back, and how many they have now.
+    /// The processes whose descriptors must be released, and their current numbers.
     fn descriptors_now(&mut self) -> Result<Vec<(String, u64)>> {
-        let edges = (0..EDGES).map(|edge| Node::Edge(edge).to_string());
+        let edges = (0..EDGES).map(|edge| SystemNode::Edge(edge).to_string());
         let others = ["ingest-1", "ingest-2"].map(str::to_owned);
         edges
             .chain(others)
@@ -327,7 +337,7 @@ impl<'a> Soak<'a> {
             .collect()
     }
 
-    /// Descriptors when nobody is there, once they do not change any more.
+    /// Descriptors without any client, once they no longer change.
     async fn idle_descriptors(&mut self) -> Result<Vec<(String, u64)>> {
         let deadline = Instant::now() + self.options.release();
         let mut before = self.descriptors_now()?;
@@ -341,7 +351,7 @@ impl<'a> Soak<'a> {
         }
     }
 
-    /// Waits until descriptors are as when idle.
+    /// Waits until the numbers of descriptors are as when idle.
     async fn released(&mut self, idle: &[(String, u64)]) -> Result<Vec<Comparison>> {
         let deadline = Instant::now() + self.options.release();
         loop {
@@ -371,7 +381,7 @@ impl<'a> Soak<'a> {
             let held = tally.longest_seconds;
             if bound > 0 && held > bound + HELD_SLACK_SECONDS {
                 let what = || format!("{manner:?} was held for {held} s, at most {bound}");
-                self.faults.add(Fault::Held, what);
+                self.faults.add(Fault::HeldTooLong, what);
             }
         }
     }

@@ -1,5 +1,5 @@
-//! Signed deliveries at a pace, over real HTTP. Those of one repository go one after the other, so that
-//! their order in the log is known; the repositories side by side.
+//! Signed deliveries at a pace, over real HTTP. Those of one repository are sent one after the
+//! other, so that their order in the log is known; the repositories are served concurrently.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -17,13 +17,13 @@ use tokio::{
 use super::{
     books::Books,
     faults::{Fault, Faults},
-    world::{Hook, Mark, REPOSITORIES},
+    world::{Mark, MarkedWebhook, REPOSITORIES},
 };
 
-/// How long a delivery is sent again until an ingest takes it.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Time for which a delivery is retried until an ingest accepts it.
+const DEADLINE: Duration = Duration::from_secs(60);
 
-/// All senders; they stop when `stop` says so, each with its last delivery acknowledged.
+/// All senders; they stop at the signal `stop`, each with its last delivery acknowledged.
 #[derive(Debug)]
 pub(crate) struct Senders {
     stop: watch::Sender<bool>,
@@ -32,10 +32,10 @@ pub(crate) struct Senders {
 }
 
 impl Senders {
-    /// Begins to send.
+    /// Starts to send.
     pub(crate) fn start(
         ingest: &Url,
-        hook: &Hook,
+        hook: &MarkedWebhook,
         books: &Arc<Books>,
         events_per_second: u32,
     ) -> Self {
@@ -53,7 +53,7 @@ impl Senders {
                 sender: sender.clone(),
                 faults: Arc::clone(&faults),
             };
-            // Spread over the interval, so that they come evenly.
+            // Spread over the interval, so that they are evenly distributed.
             let first = begin + every * repository as u32 / REPOSITORIES as u32;
             tasks.spawn(sending.run(first, every, stopped.clone()));
         }
@@ -64,7 +64,7 @@ impl Senders {
         }
     }
 
-    /// Stops, and waits until everything that was sent is acknowledged.
+    /// Stops, and waits until every delivery sent is acknowledged.
     pub(crate) async fn stop(mut self) -> Faults {
         self.stop.send_replace(true);
         while self.tasks.join_next().await.is_some() {}
@@ -76,7 +76,7 @@ impl Senders {
 struct Sending {
     repository: usize,
     ingest: Url,
-    hook: Hook,
+    hook: MarkedWebhook,
     books: Arc<Books>,
     sender: WebhookSender,
     faults: Arc<Mutex<Faults>>,
@@ -85,14 +85,14 @@ struct Sending {
 impl Sending {
     async fn run(self, first: Instant, every: Duration, mut stopped: watch::Receiver<bool>) {
         let mut ticks = tokio::time::interval_at(first, every);
-        // A system that stalls gets what was planned afterwards, as from a GitHub that catches up.
+        // After a stall, the planned deliveries follow at once, as from a GitHub that catches up.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
         loop {
             tokio::select! {
                 _ = stopped.wait_for(|stopped| *stopped) => return,
                 _ = ticks.tick() => {}
             }
-            let number = self.books.sending(self.repository);
+            let number = self.books.record_sending(self.repository);
             let mark = Mark {
                 repository: self.repository,
                 number,
@@ -102,14 +102,15 @@ impl Sending {
             let to = std::slice::from_ref(&self.ingest);
             match self
                 .sender
-                .send_until_accepted(to, &delivery, PATIENCE)
+                .send_until_accepted(to, &delivery, DEADLINE)
                 .await
             {
-                Ok(_) => self.books.acknowledged(self.repository, number),
+                Ok(_) => self.books.record_acknowledged(self.repository, number),
                 Err(error) => {
                     let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
-                    faults.add(Fault::NotTaken, || error.to_string());
-                    // Whether it is in the log is unknown, and so would be all that follows.
+                    faults.add(Fault::NotAccepted, || error.to_string());
+                    // It is unknown whether the event is in the log, so all that follows would be
+                    // unknown too.
                     return;
                 }
             }

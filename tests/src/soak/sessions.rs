@@ -1,4 +1,4 @@
-//! Makes the MCP sessions of those streams that need one, and ends them when their client leaves.
+//! Creates the MCP sessions of the streams that need one, and ends them when their client leaves.
 
 use std::{
     sync::{Arc, mpsc},
@@ -13,62 +13,62 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::world::Wanted;
+use super::world::SoakFilter;
 
-/// Sessions that are made side by side.
+/// Number of sessions that are created concurrently.
 const AT_ONCE: usize = 16;
-/// Tries of one: an edge may die in the middle of each step.
+/// Attempts for one session: an edge may die during any step.
 const TRIES: usize = 8;
-/// Between two of them.
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How long the end of a session may take.
+/// Time allowed for ending a session.
 const END_SECONDS: u64 = 5;
 
-/// A slot wants a session.
+/// A slot needs a session.
 #[derive(Debug)]
-pub(crate) struct Wish {
+pub(crate) struct SoakSessionRequest {
     pub(crate) slot: usize,
     pub(crate) serial: u32,
-    pub(crate) wanted: Wanted,
-    /// The session of the client that was there before.
-    pub(crate) leaves: Option<String>,
+    pub(crate) filter: SoakFilter,
+    /// The session of the slot's previous client.
+    pub(crate) previous_session: Option<String>,
 }
 
-/// It was made, or could not be.
+/// The result of creating a session.
 #[derive(Debug)]
-pub(crate) struct Made {
+pub(crate) struct SoakSessionResult {
     pub(crate) slot: usize,
     pub(crate) serial: u32,
-    pub(crate) wanted: Wanted,
-    /// Its id, or why there is none.
+    pub(crate) filter: SoakFilter,
+    /// Its id, or the reason why there is none.
     pub(crate) session: Result<String, String>,
 }
 
-/// Makes what is wished for, until nobody wishes any more.
+/// Creates the requested sessions until the requests end.
 pub(crate) fn make(
     balancer: Url,
-    mut wishes: UnboundedReceiver<Wish>,
-    made: mpsc::Sender<Made>,
+    mut session_requests: UnboundedReceiver<SoakSessionRequest>,
+    made: mpsc::Sender<SoakSessionResult>,
 ) -> JoinHandle<()> {
     tokio::spawn(async move {
         let room = Arc::new(Semaphore::new(AT_ONCE));
         let http = reqwest::Client::builder().no_proxy().build();
         let http = http.expect("a client without TLS has nothing that can fail");
-        while let Some(wish) = wishes.recv().await {
+        while let Some(request) = session_requests.recv().await {
             let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
                 return;
             };
             let (balancer, made, http) = (balancer.clone(), made.clone(), http.clone());
             tokio::spawn(async move {
-                if let Some(leaves) = &wish.leaves {
-                    end(&http, &balancer, leaves).await;
+                if let Some(previous_session) = &request.previous_session {
+                    end(&http, &balancer, previous_session).await;
                 }
-                let session = open(&balancer, wish.wanted).await;
-                // Nobody listens when the run is over.
-                let _ = made.send(Made {
-                    slot: wish.slot,
-                    serial: wish.serial,
-                    wanted: wish.wanted,
+                let session = open(&balancer, request.filter).await;
+                // The receiver is gone when the run is over.
+                let _ = made.send(SoakSessionResult {
+                    slot: request.slot,
+                    serial: request.serial,
+                    filter: request.filter,
                     session: session.map_err(|error| format!("{error:#}")),
                 });
                 drop(permit);
@@ -77,20 +77,20 @@ pub(crate) fn make(
     })
 }
 
-async fn open(balancer: &Url, wanted: Wanted) -> Result<String> {
+async fn open(balancer: &Url, filter: SoakFilter) -> Result<String> {
     let mut tries = 0;
     loop {
         tries += 1;
-        match open_once(balancer, wanted).await {
+        match open_once(balancer, filter).await {
             Err(_) if tries < TRIES => tokio::time::sleep(PAUSE).await,
             last => return last.with_context(|| format!("after {tries} tries")),
         }
     }
 }
 
-async fn open_once(balancer: &Url, wanted: Wanted) -> Result<String> {
+async fn open_once(balancer: &Url, filter: SoakFilter) -> Result<String> {
     let client = McpClient::connect(balancer).await?;
-    let call = client.call_tool(balancer, "subscribe_to_events", wanted.arguments());
+    let call = client.call_tool(balancer, "subscribe_to_events", filter.arguments());
     let answer = call.await?;
     ensure!(
         answer["isError"] != true,
@@ -100,7 +100,7 @@ async fn open_once(balancer: &Url, wanted: Wanted) -> Result<String> {
     Ok(id.to_owned())
 }
 
-/// Ends a session. One that is not ended, because an edge dies meanwhile, is idle until it is forgotten.
+/// Ends a session. If that fails because an edge dies, the session stays idle until it expires.
 async fn end(http: &reqwest::Client, balancer: &Url, session: &str) {
     let mut url = balancer.clone();
     url.set_path("/mcp");

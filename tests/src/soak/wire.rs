@@ -1,25 +1,25 @@
-//! SSE frames off a socket. Keeps of an event only its cursor and its
-//! mark, so that thousands of streams can be read on a part of a core.
+//! Reads SSE frames from a socket. Keeps only the cursor and the mark of an event, so that
+//! thousands of streams can be read on a fraction of a core.
 
-use testkit::wire::{AnswerLines, Piece, WireError};
+use testkit::wire::{AnswerLines, AnswerPiece, WireError};
 
 use super::world::Mark;
 
-/// Longest line that is put together when reads cut it: above the largest event of the soak.
+/// Longest line that is assembled when reads cut it: above the largest event of the soak.
 const MAX_LINE_BYTES: usize = 64 * 1024;
-/// Of data without a mark so much is kept: opening frames and updates are shorter.
+/// Number of bytes kept of data without a mark: opening frames and updates are shorter.
 const KEPT_DATA_BYTES: usize = 1024;
 
-/// Why an answer is not a stream that can be read.
+/// Reason why an answer is not a readable stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Broken {
-    /// Another status than 200.
+pub(crate) enum StreamDefect {
+    /// A status other than 200.
     Status(u16),
-    /// Not HTTP/1.1, not chunked, or longer than anything that we are sent.
+    /// Not HTTP/1.1, not chunked, or longer than anything that an edge sends.
     Malformed,
 }
 
-impl From<WireError> for Broken {
+impl From<WireError> for StreamDefect {
     fn from(_: WireError) -> Self {
         Self::Malformed
     }
@@ -27,7 +27,7 @@ impl From<WireError> for Broken {
 
 /// The `event:` line of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Name {
+pub(crate) enum FrameName {
     /// There was none.
     #[default]
     None,
@@ -43,25 +43,25 @@ pub(crate) enum Name {
     Other,
 }
 
-/// What stood between two blank lines, heartbeats aside.
+/// The lines between two blank lines, without heartbeats.
 #[derive(Debug, Default)]
-pub(crate) struct Frame {
+pub(crate) struct SoakFrame {
     /// `id:`, empty if there was none.
     pub(crate) id: Vec<u8>,
     /// `event:`.
-    pub(crate) name: Name,
+    pub(crate) name: FrameName,
     /// The first mark in the data.
     pub(crate) mark: Option<Mark>,
-    /// The data, if there is no mark in it; its first KiB.
+    /// The data, if it contains no mark; its first KiB.
     pub(crate) data: Vec<u8>,
     has_data: bool,
 }
 
-impl Frame {
+impl SoakFrame {
     fn clear(&mut self) {
         self.id.clear();
         self.data.clear();
-        (self.name, self.mark, self.has_data) = (Name::None, None, false);
+        (self.name, self.mark, self.has_data) = (FrameName::None, None, false);
     }
 
     /// Takes a line; an empty one ends the frame.
@@ -87,11 +87,11 @@ impl Frame {
             }
             b"event" => {
                 self.name = match value {
-                    b"connected" => Name::Connected,
-                    b"event" => Name::Event,
-                    b"message" => Name::Message,
-                    b"truncated" => Name::Truncated,
-                    _ => Name::Other,
+                    b"connected" => FrameName::Connected,
+                    b"event" => FrameName::Event,
+                    b"message" => FrameName::Message,
+                    b"truncated" => FrameName::Truncated,
+                    _ => FrameName::Other,
                 };
             }
             b"data" => {
@@ -111,36 +111,36 @@ impl Frame {
 #[derive(Debug)]
 pub(crate) struct Wire {
     lines: AnswerLines,
-    frame: Frame,
+    frame: SoakFrame,
 }
 
 impl Wire {
-    /// Before the first byte.
+    /// A parser before the first byte.
     pub(crate) fn new() -> Self {
         Self {
             lines: AnswerLines::new(MAX_LINE_BYTES),
-            frame: Frame::default(),
+            frame: SoakFrame::default(),
         }
     }
 
-    /// The server said that there is no more.
+    /// Whether the server has ended the answer.
     pub(crate) fn has_ended(&self) -> bool {
         self.lines.has_ended()
     }
 
-    /// Takes in bytes, and hands out the frames that they complete.
+    /// Takes bytes, and passes on the frames that they complete.
     ///
     /// # Errors
-    /// The answer is no stream.
+    /// The answer is not a stream.
     pub(crate) fn feed(
         &mut self,
         input: &[u8],
-        arrived: &mut impl FnMut(&Frame),
-    ) -> Result<(), Broken> {
+        arrived: &mut impl FnMut(&SoakFrame),
+    ) -> Result<(), StreamDefect> {
         let frame = &mut self.frame;
         self.lines.feed(input, &mut |piece| match piece {
-            Piece::Head { head, .. } => check(head),
-            Piece::Line(line) => {
+            AnswerPiece::Head { head, .. } => check(head),
+            AnswerPiece::Line(line) => {
                 frame.take(line, arrived);
                 Ok(())
             }
@@ -148,13 +148,13 @@ impl Wire {
     }
 }
 
-fn check(head: &str) -> Result<(), Broken> {
+fn check(head: &str) -> Result<(), StreamDefect> {
     let status = head.strip_prefix("http/1.1 ");
     let status = status.and_then(|rest| rest.get(..3)?.parse().ok());
     match status {
         Some(200) if head.contains("transfer-encoding: chunked") => Ok(()),
-        Some(200) | None => Err(Broken::Malformed),
-        Some(status) => Err(Broken::Status(status)),
+        Some(200) | None => Err(StreamDefect::Malformed),
+        Some(status) => Err(StreamDefect::Status(status)),
     }
 }
 
@@ -199,14 +199,14 @@ mod tests {
         for step in 1..wire.len() {
             let (mut parser, mut got) = (Wire::new(), Vec::new());
             for part in wire.as_bytes().chunks(step) {
-                let mut arrived = |frame: &Frame| {
+                let mut arrived = |frame: &SoakFrame| {
                     let id = String::from_utf8_lossy(&frame.id).into_owned();
                     got.push((id, frame.name, frame.mark));
                 };
                 parser.feed(part, &mut arrived).unwrap();
             }
-            let events = (1..=3).map(|n| (format!("c{n}"), Name::Event, Some(mark(n))));
-            let mut expected = vec![("c0".to_owned(), Name::Connected, None)];
+            let events = (1..=3).map(|n| (format!("c{n}"), FrameName::Event, Some(mark(n))));
+            let mut expected = vec![("c0".to_owned(), FrameName::Connected, None)];
             expected.extend(events);
             assert_eq!(got, expected, "in steps of {step}");
             assert!(parser.has_ended());
@@ -217,9 +217,12 @@ mod tests {
     fn data_without_a_mark_is_kept_and_a_priming_frame_is_one() {
         let wire = HEAD.to_owned() + &chunk("id: p\ndata: \n\nevent: message\ndata: {\"a\":1}\n\n");
         let mut got = Vec::new();
-        let mut arrived = |frame: &Frame| got.push((frame.name, frame.data.clone()));
+        let mut arrived = |frame: &SoakFrame| got.push((frame.name, frame.data.clone()));
         Wire::new().feed(wire.as_bytes(), &mut arrived).unwrap();
-        let expected = [(Name::None, vec![]), (Name::Message, b"{\"a\":1}".to_vec())];
+        let expected = [
+            (FrameName::None, vec![]),
+            (FrameName::Message, b"{\"a\":1}".to_vec()),
+        ];
         assert_eq!(got, expected);
     }
 
@@ -228,11 +231,14 @@ mod tests {
         let feed = |text: &str| Wire::new().feed(text.as_bytes(), &mut |_| {});
         assert_eq!(
             feed("HTTP/1.1 503 No\r\n\r\nfull"),
-            Err(Broken::Status(503))
+            Err(StreamDefect::Status(503))
         );
-        assert_eq!(feed("HTTP/1.1 200 OK\r\n\r\n"), Err(Broken::Malformed));
-        assert_eq!(feed(&"x".repeat(20_000)), Err(Broken::Malformed));
+        assert_eq!(
+            feed("HTTP/1.1 200 OK\r\n\r\n"),
+            Err(StreamDefect::Malformed)
+        );
+        assert_eq!(feed(&"x".repeat(20_000)), Err(StreamDefect::Malformed));
         let endless = HEAD.to_owned() + "fffff\r\n" + &"x".repeat(70_000);
-        assert_eq!(feed(&endless), Err(Broken::Malformed));
+        assert_eq!(feed(&endless), Err(StreamDefect::Malformed));
     }
 }

@@ -1,42 +1,42 @@
-//! The repositories that events are about, what streams want of them, and the mark that says which
-//! event it is.
+//! The repositories that events are about, the filters of streams over them, and the mark that
+//! identifies an event.
 //!
-//! The events of a repository are numbered from 1 without gaps, and number `n` is about issue `n % 10`
-//! of it. So it can be said of every filter which number comes next, without a list of events.
+//! The events of a repository are numbered from 1 without gaps, and number `n` is about issue `n %
+//! 10` of it. So the next number is known for every filter, without a list of events.
 
 use std::fmt;
 
 use model::DeliveryId;
 use rand::Rng;
 use serde_json::{Value, json};
-use testkit::fake_github::{Delivery, FakeGithub, PayloadSize, Step};
+use testkit::fake_github::{Delivery, FakeGithub, PayloadSize, StoryStep};
 
 /// Repositories that events are about.
 pub(crate) const REPOSITORIES: usize = 50;
-/// Repositories of one owner.
+/// Repositories per owner.
 const OF_OWNER: usize = 10;
-/// Issues of one repository.
+/// Issues per repository.
 const ISSUES: u32 = 10;
-/// Of a hundred streams so many want everything; the most expensive, so there are few.
+/// Percentage of streams that want everything; they are the most expensive, so there are few.
 const EVERYTHING_PERCENT: u32 = 1;
-/// And so many all repositories of one owner.
+/// Percentage that want all repositories of one owner.
 const OWNER_PERCENT: u32 = 4;
-/// And so many one issue; the rest wants one repository.
+/// Percentage that want one issue; the rest want one repository.
 const ISSUE_PERCENT: u32 = 25;
 
-/// Stands before the mark in the issue's title.
+/// Prefix of the mark in the issue's title.
 const MARK: &[u8] = b"soak:";
 /// `soak:RR:NNNNNNNN:TTTTTTTTT`
 const MARK_BYTES: usize = 5 + 2 + 1 + 8 + 1 + 9;
 
-/// Which event it is.
+/// The identity of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Mark {
     /// The repository, from 0.
     pub(crate) repository: usize,
     /// Its running number in the repository, from 1.
     pub(crate) number: u32,
-    /// When it was sent, in milliseconds since the run began.
+    /// Send time, in milliseconds since the run began.
     pub(crate) sent_millis: u32,
 }
 
@@ -54,7 +54,7 @@ impl Mark {
     /// The first mark in an event's JSON.
     pub(crate) fn find(text: &[u8]) -> Option<Self> {
         let mut rest = text;
-        // A window comparison for each byte would be most of a client's work in a debug build.
+        // Comparing a window at each byte would be most of a client's work in a debug build.
         while let Some(at) = rest.iter().position(|byte| *byte == b's') {
             rest = &rest[at..];
             if rest.starts_with(MARK) {
@@ -76,15 +76,15 @@ impl Mark {
     }
 }
 
-/// What a stream wants: repositories side by side, or one issue.
+/// The events that a stream wants: those of a range of repositories, or of one issue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Wanted {
+pub(crate) struct SoakFilter {
     first: usize,
     count: usize,
     issue: Option<u32>,
 }
 
-impl Wanted {
+impl SoakFilter {
     /// Every event.
     pub(crate) const EVERYTHING: Self = Self {
         first: 0,
@@ -118,7 +118,7 @@ impl Wanted {
         }
     }
 
-    /// What the next stream wants.
+    /// A random filter for the next stream.
     pub(crate) fn pick(rng: &mut impl Rng) -> Self {
         let repository = rng.random_range(0..REPOSITORIES);
         let percent = rng.random_range(0..100);
@@ -139,12 +139,12 @@ impl Wanted {
     }
 
     /// Whether it wants this event.
-    pub(crate) fn wants(&self, mark: Mark) -> bool {
+    pub(crate) fn matches(&self, mark: Mark) -> bool {
         self.repositories().contains(&mark.repository)
             && self.issue.is_none_or(|issue| mark.number % ISSUES == issue)
     }
 
-    /// From one wanted number of a repository to the next.
+    /// The distance from one wanted number of a repository to the next.
     pub(crate) fn step(&self) -> u32 {
         if self.issue.is_some() { ISSUES } else { 1 }
     }
@@ -157,7 +157,7 @@ impl Wanted {
         }
     }
 
-    /// How many numbers of one repository it wants, up to `number`.
+    /// The count of wanted numbers of one repository, up to `number`.
     pub(crate) fn count(&self, number: u32) -> u32 {
         self.newest(number).div_ceil(self.step())
     }
@@ -213,27 +213,27 @@ fn issue_id(repository: usize, issue: u32) -> String {
     format!("I_{repository:02}_{issue}")
 }
 
-/// Makes deliveries that carry marks.
+/// Creates deliveries that carry marks.
 #[derive(Debug, Clone)]
-pub(crate) struct Hook {
+pub(crate) struct MarkedWebhook {
     template: Delivery,
     secret: String,
-    /// Keeps the delivery ids of runs apart.
+    /// Keeps the delivery ids of different runs distinct.
     run: String,
 }
 
-impl Hook {
+impl MarkedWebhook {
     /// A hook that signs with `secret`.
     pub(crate) fn new(seed: u64, secret: &str) -> Self {
-        let mut github = FakeGithub::new(seed, secret).sized(PayloadSize::OneKib);
+        let mut github = FakeGithub::new(seed, secret).with_payload_size(PayloadSize::OneKib);
         Self {
-            template: github.make(Step::IssueOpened),
+            template: github.delivery_of(StoryStep::IssueOpened),
             secret: secret.to_owned(),
             run: format!("{:08x}", seed & 0xffff_ffff),
         }
     }
 
-    /// The delivery of an event: an issue was edited, and the mark is its title.
+    /// The delivery of an event: an issue was edited, and its title is the mark.
     ///
     /// # Panics
     /// Never: the id has letters, digits and dashes only.
@@ -291,31 +291,33 @@ mod tests {
         }
     }
 
-    /// The shortcuts say the same as looking at each number.
+    /// The closed formulas agree with a check of each number.
     #[test]
     fn newest_and_count_agree_with_looking_at_each_number() {
-        let issues = (0..ISSUES).map(|issue| Wanted::issue(3, issue));
-        for wanted in issues.chain([Wanted::repository(3), Wanted::EVERYTHING]) {
+        let issues = (0..ISSUES).map(|issue| SoakFilter::issue(3, issue));
+        for filter in issues.chain([SoakFilter::repository(3), SoakFilter::EVERYTHING]) {
             let mut all = Vec::new();
             for number in 0..45 {
-                if number > 0 && wanted.wants(mark(3, number)) {
+                if number > 0 && filter.matches(mark(3, number)) {
                     all.push(number);
                 }
                 let newest = all.last().copied().unwrap_or(0);
-                assert_eq!(wanted.newest(number), newest, "{wanted:?} {number}");
+                assert_eq!(filter.newest(number), newest, "{filter:?} {number}");
                 assert_eq!(
-                    wanted.count(number) as usize,
+                    filter.count(number) as usize,
                     all.len(),
-                    "{wanted:?} {number}"
+                    "{filter:?} {number}"
                 );
             }
         }
-        assert!(!Wanted::owner(1).wants(mark(9, 1)) && Wanted::owner(1).wants(mark(10, 1)));
+        assert!(
+            !SoakFilter::owner(1).matches(mark(9, 1)) && SoakFilter::owner(1).matches(mark(10, 1))
+        );
     }
 
     #[test]
     fn a_delivery_carries_its_mark_and_its_signature() {
-        let delivery = Hook::new(7, "secret").delivery(mark(12, 34));
+        let delivery = MarkedWebhook::new(7, "secret").delivery(mark(12, 34));
         assert_eq!(Mark::find(&delivery.body), Some(mark(12, 34)));
         let signed = testkit::fake_github::signature("secret", &delivery.body);
         assert_eq!(delivery.headers()["x-hub-signature-256"], signed.as_str());

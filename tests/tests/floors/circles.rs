@@ -22,16 +22,7 @@ use crate::{
 };
 
 /// What is left, by crate, with the number of its files. The list may only shrink.
-<<<<<<< HEAD
-const CIRCLES: &[(&str, usize)] = &[
-    ("forgewire", 4),
-    ("store-memory", 4),
-    ("store-redis", 4),
-    ("store-sqlite", 3),
-];
-=======
-const CIRCLES: &[(&str, usize)] = &[("forgewire", 4), ("sse-edge", 68)];
->>>>>>> h-stores
+const CIRCLES: &[(&str, usize)] = &[("forgewire", 4)];
 
 /// The largest circle that is accepted.
 const MAX_FILES: usize = 2;

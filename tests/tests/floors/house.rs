@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use anyhow::{Context, Result, ensure};
 
 use crate::{
-    manifests::{Edge, edges, metadata, packages, root, text},
+    manifests::{DependencyEdge, edges, metadata, packages, root, text},
     report,
 };
 
@@ -80,7 +80,7 @@ fn place(name: &str) -> Option<Place> {
 }
 
 /// What is wrong with a dependency, if anything.
-fn violation(edge: &Edge) -> Option<String> {
+fn violation(edge: &DependencyEdge) -> Option<String> {
     let (Some(from), Some(to)) = (place(&edge.from), place(&edge.to)) else {
         return Some(
             "a crate that has no floor: add it to the table in tests/floors/house.rs".to_owned(),
@@ -200,17 +200,17 @@ fn every_crate_has_a_floor_and_lives_in_the_folder_of_its_name() -> Result<()> {
 
 #[test]
 fn a_broken_rule_is_found() {
-    let edge = |from: &str, to: &str| Edge {
+    let edge = |from: &str, to: &str| DependencyEdge {
         from: from.to_owned(),
         to: to.to_owned(),
         dev: false,
         optional: false,
     };
-    let dev = |from, to| Edge {
+    let dev = |from, to| DependencyEdge {
         dev: true,
         ..edge(from, to)
     };
-    let optional = |from, to| Edge {
+    let optional = |from, to| DependencyEdge {
         optional: true,
         ..edge(from, to)
     };

@@ -43,7 +43,7 @@ pub(crate) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 
 /// One crate's dependency on another of ours.
 #[derive(Clone, Debug)]
-pub(crate) struct Edge {
+pub(crate) struct DependencyEdge {
     pub(crate) from: String,
     pub(crate) to: String,
     pub(crate) dev: bool,
@@ -51,12 +51,12 @@ pub(crate) struct Edge {
 }
 
 /// Every dependency of one of our crates on another of ours.
-pub(crate) fn edges(metadata: &Value) -> Vec<Edge> {
+pub(crate) fn edges(metadata: &Value) -> Vec<DependencyEdge> {
     let mut edges = Vec::new();
     for package in packages(metadata) {
         let dependencies = package["dependencies"].as_array().into_iter().flatten();
         for dependency in dependencies.filter(|dependency| dependency["path"].is_string()) {
-            edges.push(Edge {
+            edges.push(DependencyEdge {
                 from: text(package, "name").to_owned(),
                 to: text(dependency, "name").to_owned(),
                 dev: dependency["kind"] == "dev",

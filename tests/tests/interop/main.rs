@@ -1,6 +1,6 @@
-//! Clients of others, through the balancer, in every revision that each can speak: connect, list,
+//! Third-party clients, through the balancer, in every revision that each supports: connect, list,
 //! call, read, subscribe, and the notification of a webhook that the client posts itself. Installed
-//! by `make setup`. What they expect is one list, tests/interop/expectations.json.
+//! by `make setup`. Their expectations are one shared list, tests/interop/expectations.json.
 
 mod rust_sdk;
 
@@ -12,8 +12,8 @@ use testkit::cluster::{System, workspace};
 use tests::both;
 use tokio::{process::Command, time::timeout};
 
-/// A client needs a second for all its revisions; a busy machine more.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Time allowed for a client: it needs a second for all its revisions, and more on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 const HANDSHAKE: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
 const MODERN: &str = "2026-07-28";
@@ -25,11 +25,11 @@ const ALL: [&str; 5] = [
     MODERN,
 ];
 
-/// A script of tests/interop and what runs it.
+/// A script of tests/interop and the program that runs it.
 struct Client {
     program: &'static str,
     script: &'static str,
-    /// How it speaks MCP: Streamable HTTP, or HTTP+SSE.
+    /// The transport: HTTP+SSE if true, otherwise Streamable HTTP.
     sse: bool,
 }
 
@@ -75,12 +75,13 @@ fn installed(path: &str) -> Result<PathBuf> {
 }
 
 impl Client {
-    /// Runs it with these revisions, one after the other, on both topologies.
-    async fn speaks(&self, revisions: &[&str]) -> Result<()> {
+    /// Runs the client with these revisions, one after the other, on both topologies.
+    async fn run_on_both(&self, revisions: &[&str]) -> Result<()> {
         both(async |system| self.run(system, revisions).await).await
     }
 
-    /// It prints one JSON line for each revision, and exits 0 if it got all that it wanted in each.
+    /// The client prints one JSON line for each revision, and exits with 0 if each met its
+    /// expectations.
     async fn run(&self, system: &System, revisions: &[&str]) -> Result<()> {
         let script = self.script;
         let edge = system.balancer().as_str().trim_end_matches('/');
@@ -101,7 +102,7 @@ impl Client {
         for revision in revisions {
             command.args(["--revision", revision]);
         }
-        let output = timeout(PATIENCE, command.output()).await;
+        let output = timeout(DEADLINE, command.output()).await;
         let output = output.with_context(|| format!("{script} {revisions:?} hangs"))??;
         let stdout = String::from_utf8_lossy(&output.stdout);
         let passed: Vec<String> = stdout
@@ -121,22 +122,22 @@ impl Client {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_python_sdk_1_speaks_every_handshake_revision() -> Result<()> {
-    PYTHON_1.speaks(&HANDSHAKE).await
+    PYTHON_1.run_on_both(&HANDSHAKE).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_python_sdk_2_speaks_every_revision() -> Result<()> {
-    PYTHON_2.speaks(&ALL).await
+    PYTHON_2.run_on_both(&ALL).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_typescript_sdk_1_speaks_every_handshake_revision() -> Result<()> {
-    TYPESCRIPT_1.speaks(&HANDSHAKE).await
+    TYPESCRIPT_1.run_on_both(&HANDSHAKE).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_typescript_client_2_speaks_every_revision() -> Result<()> {
-    TYPESCRIPT_2.speaks(&ALL).await
+    TYPESCRIPT_2.run_on_both(&ALL).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,10 +165,10 @@ async fn curl_speaks_every_revision_and_follows_the_event_stream() -> Result<()>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browsers_event_source_resumes_where_it_was_cut_off() -> Result<()> {
-    EVENT_SOURCE.speaks(&["events"]).await
+    EVENT_SOURCE.run_on_both(&["events"]).await
 }
 
-/// The transport of 2024-11-05 as it was: `/sse`, and the messages to whichever edge.
+/// The transport of 2024-11-05: `/sse`, with the messages posted to any edge.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sdks_1_speak_http_and_sse_of_2024_11_05() -> Result<()> {
     for client in [PYTHON_1, TYPESCRIPT_1] {
@@ -175,7 +176,7 @@ async fn the_sdks_1_speak_http_and_sse_of_2024_11_05() -> Result<()> {
             sse: true,
             ..client
         };
-        client.speaks(&HANDSHAKE[..1]).await?;
+        client.run_on_both(&HANDSHAKE[..1]).await?;
     }
     Ok(())
 }

@@ -34,7 +34,7 @@ use tokio::{sync::mpsc, time::timeout};
 const NOTIFICATION_DEADLINE: Duration = Duration::from_secs(10);
 const MODERN: &str = "2026-07-28";
 const FIRST_WITH_ELICITATION: &str = "2025-06-18";
-/// Notifications that may wait for us; there are two per webhook.
+/// Capacity for unread notifications; there are two per webhook.
 const NOTIFICATIONS: usize = 64;
 
 /// tests/interop/expectations.json, explained in shared.py.
@@ -71,18 +71,18 @@ struct Question {
     text: String,
 }
 
-/// What a handler has seen.
+/// A notification that a handler received.
 #[derive(Debug)]
-enum Seen {
+enum ReceivedNotification {
     Updated(String),
     Logged(Option<String>, Value),
 }
 
-/// An application: it remembers notifications, and says yes to every question.
+/// An application: it remembers notifications, and answers yes to every question.
 struct Application {
     config: ClientConfig,
     answer: Option<Value>,
-    seen: mpsc::Sender<Seen>,
+    seen: mpsc::Sender<ReceivedNotification>,
 }
 
 impl ClientHandler for Application {
@@ -105,10 +105,10 @@ impl ClientHandler for Application {
         params: LoggingMessageNotificationParam,
         _context: NotificationContext<RoleClient>,
     ) {
-        // Nobody waits for it any more when the test is over.
+        // The receiver is gone when the test is over.
         let _ = self
             .seen
-            .send(Seen::Logged(params.logger, params.data))
+            .send(ReceivedNotification::Logged(params.logger, params.data))
             .await;
     }
 
@@ -117,7 +117,10 @@ impl ClientHandler for Application {
         params: ResourceUpdatedNotificationParam,
         _context: NotificationContext<RoleClient>,
     ) {
-        let _ = self.seen.send(Seen::Updated(params.uri)).await;
+        let _ = self
+            .seen
+            .send(ReceivedNotification::Updated(params.uri))
+            .await;
     }
 }
 
@@ -148,7 +151,7 @@ pub(crate) async fn walk(system: &System, revision: &str) -> Result<()> {
         }
     };
     let arrival = timeout(NOTIFICATION_DEADLINE, arrival).await;
-    arrival.context("the notifications do not come")??;
+    arrival.context("the notifications did not arrive")??;
     if let Some(mut subscription) = listening {
         subscription.cancel().await?;
     }
@@ -166,7 +169,7 @@ async fn connect(
     system: &System,
     revision: &str,
     expectations: &Expectations,
-    seen: mpsc::Sender<Seen>,
+    seen: mpsc::Sender<ReceivedNotification>,
 ) -> Result<Client> {
     let version: ProtocolVersion = serde_json::from_value(json!(revision))?;
     let mut capabilities = ClientCapabilities::default();
@@ -202,7 +205,7 @@ async fn connect(
         .context("connecting")
 }
 
-/// Lists and calls what there is.
+/// Lists and calls tools, resources and prompts.
 async fn look_around(client: &Client, expectations: &Expectations) -> Result<()> {
     let tools = client.list_all_tools().await?;
     for name in &expectations.tools {
@@ -260,7 +263,7 @@ fn contains(result: &impl serde::Serialize, part: &str) -> Result<()> {
     Ok(())
 }
 
-/// Subscribes in the way of the era.
+/// Subscribes by the mechanism of the era.
 async fn subscribe(client: &Client, revision: &str, uri: &str) -> Result<Option<Subscription>> {
     if revision == MODERN {
         let filter = SubscriptionFilter::builder()
@@ -297,15 +300,15 @@ async fn updated(subscription: &mut Subscription, wanted: &str) -> Result<()> {
 
 /// Waits for both notifications of the handshake era: the resource's and the event's.
 async fn notified(
-    notifications: &mut mpsc::Receiver<Seen>,
+    notifications: &mut mpsc::Receiver<ReceivedNotification>,
     expectations: &Expectations,
     delivery: &str,
 ) -> Result<()> {
     let (mut updated, mut logged) = (false, false);
     while !(updated && logged) {
         match notifications.recv().await.context("the client ended")? {
-            Seen::Updated(uri) => updated |= uri == expectations.issue_uri,
-            Seen::Logged(logger, data) => {
+            ReceivedNotification::Updated(uri) => updated |= uri == expectations.issue_uri,
+            ReceivedNotification::Logged(logger, data) => {
                 logged |= logger.as_ref() == Some(&expectations.event_logger)
                     && data["metadata"]["delivery"] == delivery;
             }
@@ -314,7 +317,7 @@ async fn notified(
     Ok(())
 }
 
-/// Posts the webhook of an issue whose title is now the delivery's id, which it gives.
+/// Posts the webhook of an issue whose new title is the delivery's id; gives that id.
 async fn post_webhook(system: &System) -> Result<String> {
     let text = fs::read_to_string(workspace().join("tests/interop/issue.json"))?;
     let mut payload: Value = serde_json::from_str(&text)?;

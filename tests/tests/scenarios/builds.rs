@@ -4,28 +4,28 @@ use anyhow::{Context, Result, ensure};
 use model::{Clock, SystemClock};
 use reqwest::StatusCode;
 use serde_json::Value;
-use testkit::cluster::{Node, System};
-use tests::{NEWER_KIND, Reader, ReaderKind, append_newer_events, both, settle, until};
+use testkit::cluster::{System, SystemNode};
+use tests::{EventReader, NEWER_KIND, ReaderKind, append_newer_events, both, settle, until};
 
-use crate::sending::Github;
+use crate::sending::GithubSender;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_of_a_kind_that_only_a_newer_ingest_knows_reach_the_clients_of_older_edges()
 -> Result<()> {
     both(async |system| {
-        let mut github = Github::of(system, 61);
+        let mut github = GithubSender::of(system, 61);
         let edges = system.edges().to_vec();
         let mut readers = Vec::new();
         for (name, kind) in [
             ("events", ReaderKind::Events),
             ("session", ReaderKind::session(&edges[0]).await?),
         ] {
-            readers.push(Reader::start(name, kind, &edges, 0, None, &github.ledger).await?);
+            readers.push(EventReader::start(name, kind, &edges, 0, None, &github.ledger).await?);
         }
         github.events(3).await?;
         append_newer_events(system, 3, SystemClock.now(), &github.ledger).await?;
         github.events(3).await?;
-        let names: Vec<_> = readers.iter().map(Reader::name).collect();
+        let names: Vec<_> = readers.iter().map(EventReader::name).collect();
         settle(&github.ledger, &names).await?;
         every_node_is_ready(system).await?;
         for edge in &edges {
@@ -44,7 +44,7 @@ async fn events_of_a_kind_that_only_a_newer_ingest_knows_reach_the_clients_of_ol
         // A client that comes now and asks for all of it gets the same.
         let late = ReaderKind::Events;
         let from = Some("2020-01-01T00:00:00Z".to_owned());
-        let late = Reader::start("late", late, &edges[1..], 0, from, &github.ledger).await?;
+        let late = EventReader::start("late", late, &edges[1..], 0, from, &github.ledger).await?;
         settle(&github.ledger, &[late.name()]).await
     })
     .await
@@ -55,8 +55,8 @@ async fn get(edge: &reqwest::Url, path: &str) -> Result<reqwest::Response> {
 }
 
 async fn every_node_is_ready(system: &System) -> Result<()> {
-    let edges = (0..3).map(Node::Edge);
-    for node in edges.chain([Node::Ingest(0), Node::Sync]) {
+    let edges = (0..3).map(SystemNode::Edge);
+    for node in edges.chain([SystemNode::Ingest(0), SystemNode::Sync]) {
         let ready = system.admin(node)?.join("/readyz")?;
         until("the node is ready", async || {
             let answer = reqwest::get(ready.clone()).await;

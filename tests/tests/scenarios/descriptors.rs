@@ -1,28 +1,28 @@
-//! Processes that may open few files: they say so while they still can.
+//! Processes with a low limit of file descriptors report it before they run out.
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use reqwest::Url;
 use testkit::{
-    cluster::{Node, System},
+    cluster::{System, SystemNode},
     mcp_client::McpClient,
 };
-use tests::{Reader, ReaderKind, both_with, log_lines, settle, until};
+use tests::{EventReader, ReaderKind, both_with, log_lines, settle, until};
 use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
 
 use crate::{
     hostile::{open_streams, raw},
-    sending::Github,
+    sending::GithubSender,
 };
 
 /// Soft and hard limit of each process.
 const LIMIT: u32 = 256;
-/// What it keeps for everything but streams.
+/// Descriptors that a process reserves for everything except streams.
 const RESERVE: usize = 64;
 const SOON: Duration = Duration::from_secs(10);
 
-/// A stream, or the whole answer of an edge that has no place for it.
+/// A stream, or the whole answer of an edge that has no room for it.
 async fn open(edge: &Url) -> Result<Result<TcpStream, String>> {
     let request = "GET /events/stream HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let mut stream = raw(edge, request).await?;
@@ -55,7 +55,7 @@ async fn fill(edge: &Url) -> Result<(Vec<TcpStream>, String)> {
     bail!("as many streams as descriptors")
 }
 
-/// Reads until three events have come.
+/// Reads until three events have arrived.
 async fn three_events(stream: &mut TcpStream) -> Result<()> {
     let mut text = Vec::new();
     let reading = async {
@@ -71,7 +71,7 @@ async fn three_events(stream: &mut TcpStream) -> Result<()> {
     timeout(SOON, reading).await.context("no events")?
 }
 
-/// Connections that ask for nothing, more than there are descriptors for.
+/// Connections without a request, more than there are descriptors.
 async fn idle(edge: &Url) -> Result<Vec<TcpStream>> {
     let mut idle = Vec::new();
     for _ in 0..RESERVE {
@@ -81,11 +81,11 @@ async fn idle(edge: &Url) -> Result<Vec<TcpStream>> {
 }
 
 async fn metrics(system: &System) -> Result<String> {
-    let url = system.admin(Node::Edge(0))?.join("/metrics")?;
+    let url = system.admin(SystemNode::Edge(0))?.join("/metrics")?;
     Ok(reqwest::get(url).await?.text().await?)
 }
 
-/// A request that is no stream.
+/// A request that opens no stream.
 async fn ping(edge: &Url) -> Result<()> {
     let pinging = async { McpClient::connect(edge).await?.ping(edge).await };
     Ok(timeout(SOON, pinging).await.context("no answer")??)
@@ -93,13 +93,13 @@ async fn ping(edge: &Url) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edge_with_few_descriptors_sends_streams_away_before_it_has_none() -> Result<()> {
-    let few = |plan: testkit::cluster::Plan| plan.with_descriptors(LIMIT);
+    let few = |plan: testkit::cluster::ClusterPlan| plan.with_descriptors(LIMIT);
     both_with(few, async |system| {
         let edge = system.edges()[0].clone();
-        let mut github = Github::of(system, 52);
+        let mut github = GithubSender::of(system, 52);
         let ledger = Arc::clone(&github.ledger);
         let edges = std::slice::from_ref(&edge);
-        let reader = Reader::start("r", ReaderKind::Events, edges, 0, None, &ledger).await?;
+        let reader = EventReader::start("r", ReaderKind::Events, edges, 0, None, &ledger).await?;
         let (mut streams, refusal) = fill(&edge).await?;
         ensure!(refusal.starts_with("HTTP/1.1 503"), "{refusal}");
         ensure!(refusal.contains("retry-after: 1"), "{refusal}");
@@ -110,7 +110,7 @@ async fn an_edge_with_few_descriptors_sends_streams_away_before_it_has_none() ->
         let metrics = metrics(system).await?;
         ensure!(metrics.contains(&said), "{said} is missing in:\n{metrics}");
 
-        // Nobody lost a stream, and everything else is served.
+        // No stream was lost, and all other requests are served.
         ping(&edge).await?;
         github.events(3).await?;
         settle(&ledger, &["r"]).await?;
@@ -118,7 +118,7 @@ async fn an_edge_with_few_descriptors_sends_streams_away_before_it_has_none() ->
             three_events(stream).await?;
         }
 
-        // Connections that ask for nothing take no descriptor that is needed.
+        // Connections without a request take no descriptor that is needed.
         let idle = idle(&edge).await?;
         github.events(3).await?;
         settle(&ledger, &["r"]).await?;
@@ -127,7 +127,7 @@ async fn an_edge_with_few_descriptors_sends_streams_away_before_it_has_none() ->
         ensure!(open_streams(system).await? == max as u64);
         ensure!(reader.opens() == 1, "its stream stayed open");
 
-        // Who hangs up makes room.
+        // Disconnecting clients make room.
         streams.truncate(max / 2);
         until("there is room again", async || {
             matches!(open(&edge).await, Ok(Ok(_)))

@@ -3,72 +3,72 @@
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use testkit::cluster::{Applied, Kind, Node, System};
-use tests::{Reader, ReaderKind, both, settle, until};
+use testkit::cluster::{FaultOutcome, System, SystemKind, SystemNode};
+use tests::{EventReader, ReaderKind, both, settle, until};
 
-use crate::sending::Github;
+use crate::sending::GithubSender;
 
-/// Readers on every edge that go on elsewhere when their stream breaks.
-async fn readers(system: &System, github: &Github) -> Result<Vec<Reader>> {
+/// Readers on every edge that continue on another edge when their stream breaks.
+async fn readers(system: &System, github: &GithubSender) -> Result<Vec<EventReader>> {
     let edges = system.edges();
     let mut readers = Vec::new();
     for at in 0..edges.len() {
         let (name, ledger) = (format!("events {at}"), &github.ledger);
-        readers.push(Reader::start(&name, ReaderKind::Events, edges, at, None, ledger).await?);
+        readers.push(EventReader::start(&name, ReaderKind::Events, edges, at, None, ledger).await?);
         let session = ReaderKind::session(&edges[at]).await?;
         let name = format!("session {at}");
-        readers.push(Reader::start(&name, session, edges, at, None, ledger).await?);
+        readers.push(EventReader::start(&name, session, edges, at, None, ledger).await?);
     }
     Ok(readers)
 }
 
-/// Kills a node in the middle of a stream of events, restarts it, and closes the books.
-async fn survives(system: &mut System, node: Node, seed: u64) -> Result<()> {
-    let mut github = Github::of(system, seed);
+/// Kills a node during a stream of events, restarts it, and balances the ledger.
+async fn survives(system: &mut System, node: SystemNode, seed: u64) -> Result<()> {
+    let mut github = GithubSender::of(system, seed);
     let readers = readers(system, &github).await?;
     github.events(20).await?;
-    // An acknowledged event, and then at once the kill.
-    if system.kill(node)? != Applied::Done {
+    // The kill follows an acknowledged event immediately.
+    if system.kill(node)? != FaultOutcome::Done {
         return Ok(());
     }
     let sending = tokio::spawn(async move {
         github.events(20).await?;
         anyhow::Ok(github)
     });
-    ensure!(system.restart(node).await? == Applied::Done);
+    ensure!(system.restart(node).await? == FaultOutcome::Done);
     let mut github = sending.await??;
     github.events(20).await?;
-    let names: Vec<_> = readers.iter().map(Reader::name).collect();
+    let names: Vec<_> = readers.iter().map(EventReader::name).collect();
     settle(&github.ledger, &names).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edge_is_killed_and_its_clients_miss_nothing() -> Result<()> {
-    both(async |system| survives(system, Node::Edge(0), 11).await).await
+    both(async |system| survives(system, SystemNode::Edge(0), 11).await).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ingest_is_killed_right_after_its_202_and_nothing_is_lost() -> Result<()> {
-    both(async |system| survives(system, Node::Ingest(0), 12).await).await
+    both(async |system| survives(system, SystemNode::Ingest(0), 12).await).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nats_is_killed_and_nothing_acknowledged_is_lost() -> Result<()> {
-    both(async |system| survives(system, Node::Nats, 13).await).await
+    both(async |system| survives(system, SystemNode::Nats, 13).await).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_is_killed_and_sessions_and_streams_go_on() -> Result<()> {
-    both(async |system| survives(system, Node::Redis, 14).await).await
+    both(async |system| survives(system, SystemNode::Redis, 14).await).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_redis_is_away_sessions_get_503_and_live_streams_stay() -> Result<()> {
     both(async |system| {
-        if system.kind() == Kind::Embedded {
+        if system.kind() == SystemKind::Embedded {
             return Ok(());
         }
-        let mut github = Github::of(system, 15);
+        let mut github = GithubSender::of(system, 15);
         let edges = system.edges().to_vec();
         let ledger = Arc::clone(&github.ledger);
         let kind = ReaderKind::session(&edges[0]).await?;
@@ -76,10 +76,10 @@ async fn while_redis_is_away_sessions_get_503_and_live_streams_stay() -> Result<
             unreachable!("made as a session")
         };
         let client = Arc::clone(client);
-        let reader = Reader::start("r", kind, &edges[..1], 0, None, &ledger).await?;
+        let reader = EventReader::start("r", kind, &edges[..1], 0, None, &ledger).await?;
         github.events(1).await?;
         settle(&ledger, &["r"]).await?;
-        ensure!(system.kill(Node::Redis)? == Applied::Done);
+        ensure!(system.kill(SystemNode::Redis)? == FaultOutcome::Done);
         let refused = client
             .ping(&edges[1])
             .await
@@ -88,7 +88,7 @@ async fn while_redis_is_away_sessions_get_503_and_live_streams_stay() -> Result<
         github.events(3).await?;
         settle(&ledger, &["r"]).await?;
         ensure!(reader.opens() == 1, "the live stream stayed open");
-        ensure!(system.restart(Node::Redis).await? == Applied::Done);
+        ensure!(system.restart(SystemNode::Redis).await? == FaultOutcome::Done);
         until("the session works again", async || {
             client.ping(&edges[1]).await.is_ok()
         })

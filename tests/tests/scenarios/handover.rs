@@ -4,27 +4,28 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Result, ensure};
 use testkit::{
-    cluster::{Applied, Kind, Node},
+    cluster::{FaultOutcome, SystemKind, SystemNode},
     fake_github::{FakeGithub, WebhookSender},
-    ledger::Ledger,
+    ledger::DeliveryLedger,
 };
-use tests::{Reader, ReaderKind, both_and_kept_sockets, settle};
+use tests::{EventReader, ReaderKind, both_and_kept_sockets, settle};
 use tokio::{sync::Semaphore, task::JoinSet, time::MissedTickBehavior};
 
-use crate::sending::Github;
+use crate::sending::GithubSender;
 
-/// Events that are sent while readers hop, one every millisecond as far as the machine keeps up.
+/// Events that are sent while readers switch edges, one every millisecond as far as the machine
+/// keeps up.
 const EVENTS: usize = 3000;
-/// Deliveries on their way at once.
+/// Deliveries in flight at the same time.
 const IN_FLIGHT: usize = 16;
 /// Reconnects of each reader while the sender sends.
 const HOPS: usize = 100;
 
-/// Sends in an open loop: one a millisecond, whatever the answers do.
+/// Sends in an open loop: one per millisecond, regardless of the answers.
 async fn send_at_one_khz(
     ingests: Vec<reqwest::Url>,
     mut fake: FakeGithub,
-    ledger: Arc<Ledger>,
+    ledger: Arc<DeliveryLedger>,
 ) -> Result<()> {
     let room = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut ticks = tokio::time::interval(Duration::from_millis(1));
@@ -36,12 +37,12 @@ async fn send_at_one_khz(
         let permit = Arc::clone(&room).acquire_owned().await?;
         let (sender, ingests, ledger) = (sender.clone(), ingests.clone(), Arc::clone(&ledger));
         sending.spawn(async move {
-            ledger.sending_delivery(&delivery);
+            ledger.record_sending_delivery(&delivery);
             let within = Duration::from_secs(30);
             sender
                 .send_until_accepted(&ingests, &delivery, within)
                 .await?;
-            ledger.acknowledged(delivery.guid.as_str());
+            ledger.record_acknowledged(delivery.guid.as_str());
             drop(permit);
             anyhow::Ok(())
         });
@@ -55,11 +56,11 @@ async fn send_at_one_khz(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sender_at_one_khz_during_a_hundred_reconnects_equals_the_readers_log() -> Result<()> {
     both_and_kept_sockets(async |system| {
-        let ledger = Arc::new(Ledger::new());
+        let ledger = Arc::new(DeliveryLedger::new());
         let edges = system.edges().to_vec();
         let session = ReaderKind::session(&edges[0]).await?;
-        let events = Reader::start("e", ReaderKind::Events, &edges, 0, None, &ledger).await?;
-        let session = Reader::start("s", session, &edges, 1, None, &ledger).await?;
+        let events = EventReader::start("e", ReaderKind::Events, &edges, 0, None, &ledger).await?;
+        let session = EventReader::start("s", session, &edges, 1, None, &ledger).await?;
         let fake = FakeGithub::new(41, system.secret());
         let sending = tokio::spawn(send_at_one_khz(
             system.ingests().to_vec(),
@@ -67,13 +68,13 @@ async fn a_sender_at_one_khz_during_a_hundred_reconnects_equals_the_readers_log(
             Arc::clone(&ledger),
         ));
         for hop in 0..HOPS {
-            events.hop().await?;
-            session.hop().await?;
-            // An edge dies now and then; embedded, that would be the sender's end as well.
-            if hop % 40 == 20 && system.kind() == Kind::Cluster {
-                let edge = Node::Edge(hop / 40);
-                ensure!(system.kill(edge)? == Applied::Done);
-                ensure!(system.restart(edge).await? == Applied::Done);
+            events.switch_edge().await?;
+            session.switch_edge().await?;
+            // An edge dies from time to time; embedded, that would end the ingest too.
+            if hop % 40 == 20 && system.kind() == SystemKind::Cluster {
+                let edge = SystemNode::Edge(hop / 40);
+                ensure!(system.kill(edge)? == FaultOutcome::Done);
+                ensure!(system.restart(edge).await? == FaultOutcome::Done);
             }
         }
         sending.await??;
@@ -86,22 +87,24 @@ async fn a_sender_at_one_khz_during_a_hundred_reconnects_equals_the_readers_log(
 async fn every_triple_of_edges_delivers_once_and_in_order() -> Result<()> {
     both_and_kept_sockets(async |system| {
         let edges = system.edges().to_vec();
-        let mut github = Github::of(system, 42);
+        let mut github = GithubSender::of(system, 42);
         let mut readers = Vec::new();
         for initialise in 0..3 {
             for stream in 0..3 {
-                // The sending edge is the one that takes the subscription.
+                // The sending edge is the one that handles the subscription.
                 for send in 0..3 {
                     let session =
                         ReaderKind::session_over(&edges[initialise], &edges[send]).await?;
                     let name = format!("{initialise}{stream}{send}");
                     let at = &edges[stream..=stream];
-                    readers.push(Reader::start(&name, session, at, 0, None, &github.ledger).await?);
+                    readers.push(
+                        EventReader::start(&name, session, at, 0, None, &github.ledger).await?,
+                    );
                 }
             }
         }
         github.events(20).await?;
-        let names: Vec<_> = readers.iter().map(Reader::name).collect();
+        let names: Vec<_> = readers.iter().map(EventReader::name).collect();
         settle(&github.ledger, &names).await
     })
     .await

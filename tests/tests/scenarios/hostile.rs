@@ -1,4 +1,4 @@
-//! Clients that mean no good, or mean nothing at all: they hurt nobody.
+//! Hostile and careless clients: they affect no other client.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,25 +6,25 @@ use anyhow::{Context, Result, ensure};
 use reqwest::{StatusCode, Url};
 use serde_json::json;
 use testkit::{
-    cluster::{Kind, Node, System},
+    cluster::{System, SystemKind, SystemNode},
     mcp_client::{McpClient, ModernClient},
 };
-use tests::{Reader, ReaderKind, both, settle, until};
+use tests::{EventReader, ReaderKind, both, settle, until};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use crate::sending::Github;
+use crate::sending::GithubSender;
 
-/// Streams and calls opened and closed again before memory is measured: caches and the allocator's
-/// pools are full then.
+/// Streams and calls opened and closed before memory is measured, so that caches and the
+/// allocator's pools are full by then.
 const WARM_UP: usize = 2000;
-/// And after: a kilobyte left behind by each would be 10 MiB.
+/// Number opened between the two measurements: a leak of one kilobyte each would be 10 MiB.
 const OPENS: usize = 10_000;
-/// What memory may move by itself.
+/// Memory may change by this much without a leak.
 const SLACK_KIB: u64 = 4096;
-/// How many are open at once.
+/// Number open at the same time.
 const AT_ONCE: usize = 48;
 
 pub(crate) async fn raw(edge: &Url, request: &str) -> Result<TcpStream> {
@@ -92,10 +92,10 @@ async fn a_page_of_somebody_else_may_not() -> Result<()> {
 async fn clients_that_never_finish_or_never_read_delay_nobody() -> Result<()> {
     both(async |system| {
         let edge = system.edges()[0].clone();
-        let mut github = Github::of(system, 51);
+        let mut github = GithubSender::of(system, 51);
         let ledger = Arc::clone(&github.ledger);
         let edges = std::slice::from_ref(&edge);
-        let reader = Reader::start("r", ReaderKind::Events, edges, 0, None, &ledger).await?;
+        let reader = EventReader::start("r", ReaderKind::Events, edges, 0, None, &ledger).await?;
         let mut hostile = Vec::new();
         for _ in 0..20 {
             hostile.push(raw(&edge, "GET /events/stream HTTP/1.1\r\nHost: loc").await?);
@@ -108,7 +108,7 @@ async fn clients_that_never_finish_or_never_read_delay_nobody() -> Result<()> {
         github.events(100).await?;
         settle(&ledger, &["r"]).await?;
         ensure!(reader.opens() == 1, "its stream stayed open");
-        // A body that does not come is answered and cut, not waited for.
+        // A body that never arrives is answered and cut off, not waited for.
         let mut answer = Vec::new();
         let stalled = hostile.get_mut(1).context("there are sixty")?;
         let cut = tokio::time::timeout(Duration::from_secs(30), stalled.read_to_end(&mut answer));
@@ -124,9 +124,9 @@ async fn clients_that_never_finish_or_never_read_delay_nobody() -> Result<()> {
     .await
 }
 
-/// Streams that are open on an edge, of every kind.
+/// Number of open streams of every kind on an edge.
 pub(crate) async fn open_streams(system: &System) -> Result<u64> {
-    let url = system.admin(Node::Edge(0))?.join("/metrics")?;
+    let url = system.admin(SystemNode::Edge(0))?.join("/metrics")?;
     let text = reqwest::get(url).await?.text().await?;
     let gauges = text
         .lines()
@@ -140,8 +140,8 @@ pub(crate) async fn open_streams(system: &System) -> Result<u64> {
 /// Resident memory of the first edge, in KiB.
 fn resident_kib(system: &mut System) -> Result<u64> {
     let name = match system.kind() {
-        Kind::Embedded => "forgewire".to_owned(),
-        Kind::Cluster => Node::Edge(0).to_string(),
+        SystemKind::Embedded => "forgewire".to_owned(),
+        SystemKind::Cluster => SystemNode::Edge(0).to_string(),
     };
     let pid = system.cluster().process(&name)?.id().context("it runs")?;
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -150,8 +150,8 @@ fn resident_kib(system: &mut System) -> Result<u64> {
     Ok(kib.context("VmRSS is there")?.parse()?)
 }
 
-/// What is opened, in turns: a stream of events, of a session, of the stateless era, and a call whose
-/// answer nobody waits for.
+/// The request to open, in turns: a stream of events, of a session, of the stateless era, and a
+/// call whose answer is not awaited.
 fn request(n: usize, session: &str) -> String {
     let post = |headers: &str, body: &str| {
         format!(
@@ -184,7 +184,8 @@ fn request(n: usize, session: &str) -> String {
     }
 }
 
-/// Opens and closes so many, half of them with a reset, then waits until none is left.
+/// Opens and closes `count` connections, half of them with a reset, then waits until no stream is
+/// left.
 async fn opens_and_closes(system: &System, sessions: &[String], count: usize) -> Result<()> {
     let edge = &system.edges()[0];
     for batch in 0..count / AT_ONCE {
@@ -194,7 +195,7 @@ async fn opens_and_closes(system: &System, sessions: &[String], count: usize) ->
             streams.push(raw(edge, &request(batch * AT_ONCE + n, session)).await?);
         }
         for (n, mut stream) in streams.into_iter().enumerate() {
-            // A call is left alone at once, a stream when it has begun.
+            // A call is abandoned at once, a stream once it has begun.
             if n % 4 != 3 {
                 let mut first = [0; 12];
                 stream.read_exact(&mut first).await?;

@@ -1,4 +1,5 @@
-//! Whole-system scenarios: each promise on both topologies, embedded and as a cluster of real processes.
+//! Whole-system scenarios: each guarantee on both topologies, embedded and as a cluster of real
+//! processes.
 
 mod builds;
 mod delivery;

@@ -1,4 +1,4 @@
-//! What is addressed to one session or one principal, over real stores: messages, calls, tasks.
+//! Messages, calls and tasks, addressed to one session or one principal, over real stores.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -6,18 +6,18 @@ use anyhow::{Context, Result, ensure};
 use reqwest::Url;
 use serde_json::{Value, json};
 use testkit::{
-    cluster::{Applied, Kind, Node},
+    cluster::{FaultOutcome, SystemKind, SystemNode},
     mcp_client::{McpClient, ModernClient},
     sse::{self, SseStream},
 };
 use tests::{both, both_and_kept_sockets, until};
 use tokio::task::JoinSet;
 
-use crate::sending::Github;
+use crate::sending::GithubSender;
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// Sends the `n`-th message to the session, from this edge.
+/// Sends the `n`-th message to the session, through this edge.
 async fn send(http: &reqwest::Client, edge: &Url, session: &str, n: u64) -> Result<()> {
     let message = json!({ "jsonrpc": "2.0", "method": "notifications/test", "params": { "n": n } });
     let body = json!({ "sessionId": session, "message": message, "wait": false });
@@ -27,7 +27,7 @@ async fn send(http: &reqwest::Client, edge: &Url, session: &str, n: u64) -> Resu
     Ok(())
 }
 
-/// The next so many messages, and the id to go on from.
+/// The next `count` messages, and the id to resume after.
 async fn take(stream: &mut SseStream, count: usize) -> Result<(Vec<u64>, String)> {
     let (mut numbers, mut last) = (Vec::new(), None);
     while numbers.len() < count {
@@ -63,7 +63,8 @@ async fn messages_from_every_edge_come_once_also_those_of_the_time_away() -> Res
             "{numbers:?}"
         );
         drop(stream);
-        // One sender after the other edge: their order is the order of the messages.
+        // The messages are sent sequentially over alternating edges: the order of sending is the
+        // order of the messages.
         for n in 100..200_u64 {
             let edge = &edges[usize::try_from(n)? % edges.len()];
             send(&http, edge, &session, n).await?;
@@ -76,7 +77,7 @@ async fn messages_from_every_edge_come_once_also_those_of_the_time_away() -> Res
     .await
 }
 
-/// Calls a tool that waits, and gives the stream of the answer with its first id.
+/// Calls a tool that waits; gives the stream of the answer with its first id.
 async fn waiting(client: &McpClient, edge: &Url) -> Result<(SseStream, String)> {
     let arguments = json!({ "filters": [{ "owner": "nobody" }], "maxWaitSeconds": 50 });
     let message = json!({
@@ -103,14 +104,14 @@ async fn a_call_is_cancelled_and_answered_by_other_edges_and_one_that_died_is_an
             .notify(&edges[1], "notifications/cancelled", cancelled)
             .await?;
         while stream.next(SOON).await?.is_some() {}
-        if system.kind() == Kind::Embedded {
+        if system.kind() == SystemKind::Embedded {
             return Ok(());
         }
         let (stream, id) = waiting(&client, &edges[0]).await?;
-        ensure!(system.kill(Node::Edge(0))? == Applied::Done);
+        ensure!(system.kill(SystemNode::Edge(0))? == FaultOutcome::Done);
         drop(stream);
         let mut resumed = sse::resume(&edges[2].join("/mcp")?, client.headers(), &id).await?;
-        // A lease and a silence long, and then somebody else says that nothing will come.
+        // After the lease and a period of silence, another edge reports that no answer will follow.
         let answer = loop {
             let frame = resumed.next_event(SOON * 9).await?;
             if let Some(message) = frame.json() {
@@ -131,7 +132,7 @@ async fn a_task_is_known_to_every_edge_and_ends_with_the_event_that_it_waited_fo
     both(async |system| {
         let edges = system.edges().to_vec();
         let extension = json!({ "extensions": { "io.modelcontextprotocol/tasks": {} } });
-        let client = ModernClient::declaring(extension);
+        let client = ModernClient::with_capabilities(extension);
         let params = json!({ "name": "wait_for_events", "arguments": {} });
         let made = client.call(&edges[0], "tools/call", params).await?;
         let task = made["taskId"].as_str().context("a task")?.to_owned();
@@ -142,7 +143,7 @@ async fn a_task_is_known_to_every_edge_and_ends_with_the_event_that_it_waited_fo
             Ok(client.call(&edges[2], "tasks/get", params).await?)
         };
         ensure!(get().await?["status"] == "working");
-        Github::of(system, 77).events(1).await?;
+        GithubSender::of(system, 77).events(1).await?;
         until("the task ends", async || {
             get().await.is_ok_and(|task| task["status"] == "completed")
         })

@@ -3,31 +3,31 @@
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use testkit::cluster::{Applied, Kind, Node};
-use tests::{Reader, ReaderKind, both, both_and_kept_sockets, settle, until};
+use testkit::cluster::{FaultOutcome, SystemKind, SystemNode};
+use tests::{EventReader, ReaderKind, both, both_and_kept_sockets, settle, until};
 
-use crate::sending::Github;
+use crate::sending::GithubSender;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drained_edge_sends_its_clients_on_and_they_miss_nothing() -> Result<()> {
     both_and_kept_sockets(async |system| {
         let edges = system.edges().to_vec();
-        let mut github = Github::of(system, 31);
+        let mut github = GithubSender::of(system, 31);
         let ledger = Arc::clone(&github.ledger);
         let session = ReaderKind::session(&edges[0]).await?;
-        let events = Reader::start("e", ReaderKind::Events, &edges, 0, None, &ledger).await?;
-        let session = Reader::start("s", session, &edges, 0, None, &ledger).await?;
+        let events = EventReader::start("e", ReaderKind::Events, &edges, 0, None, &ledger).await?;
+        let session = EventReader::start("s", session, &edges, 0, None, &ledger).await?;
         github.events(5).await?;
         // `terminate` fails unless the process ends in order within ten seconds.
-        ensure!(system.terminate(Node::Edge(0)).await? == Applied::Done);
-        if system.kind() == Kind::Embedded {
-            ensure!(system.restart(Node::Edge(0)).await? == Applied::Done);
+        ensure!(system.terminate(SystemNode::Edge(0)).await? == FaultOutcome::Done);
+        if system.kind() == SystemKind::Embedded {
+            ensure!(system.restart(SystemNode::Edge(0)).await? == FaultOutcome::Done);
         }
         github.events(5).await?;
         settle(&ledger, &["e", "s"]).await?;
         ensure!(
             events.opens() > 1 && session.opens() > 1,
-            "both went elsewhere"
+            "both readers switched to another edge"
         );
         Ok(())
     })
@@ -37,13 +37,13 @@ async fn a_drained_edge_sends_its_clients_on_and_they_miss_nothing() -> Result<(
 #[tokio::test(flavor = "multi_thread")]
 async fn health_and_metrics_tell_what_happens() -> Result<()> {
     both(async |system| {
-        let mut github = Github::of(system, 32);
+        let mut github = GithubSender::of(system, 32);
         let ledger = Arc::clone(&github.ledger);
         let edges = system.edges();
-        let reader = Reader::start("r", ReaderKind::Events, edges, 0, None, &ledger).await?;
+        let reader = EventReader::start("r", ReaderKind::Events, edges, 0, None, &ledger).await?;
         github.events(4).await?;
         settle(&ledger, &[reader.name()]).await?;
-        for node in [Node::Ingest(0), Node::Sync, Node::Edge(0)] {
+        for node in [SystemNode::Ingest(0), SystemNode::Sync, SystemNode::Edge(0)] {
             let admin = system.admin(node)?;
             for path in ["/livez", "/readyz", "/health"] {
                 let answer = reqwest::get(admin.join(path)?).await?;
@@ -56,7 +56,7 @@ async fn health_and_metrics_tell_what_happens() -> Result<()> {
                 .text()
                 .await?)
         };
-        let edge = metrics(Node::Edge(0)).await?;
+        let edge = metrics(SystemNode::Edge(0)).await?;
         for line in [
             "forgewire_edge_open_streams{kind=\"events\"} 1",
             "forgewire_edge_delivered_events_total{kind=\"events\"} 4",
@@ -64,7 +64,8 @@ async fn health_and_metrics_tell_what_happens() -> Result<()> {
         ] {
             ensure!(edge.contains(line), "{line} is missing in:\n{edge}");
         }
-        let ingest = metrics(Node::Ingest(0)).await? + &metrics(Node::Ingest(1)).await?;
+        let ingest =
+            metrics(SystemNode::Ingest(0)).await? + &metrics(SystemNode::Ingest(1)).await?;
         ensure!(
             ingest.contains("forgewire_ingest_deliveries_total"),
             "{ingest}"
@@ -77,19 +78,19 @@ async fn health_and_metrics_tell_what_happens() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edge_without_its_bus_is_not_ready_and_comes_back() -> Result<()> {
     both(async |system| {
-        if system.kind() == Kind::Embedded {
+        if system.kind() == SystemKind::Embedded {
             return Ok(());
         }
         let ready = async |system: &testkit::cluster::System| -> Result<bool> {
-            let url = system.admin(Node::Edge(0))?.join("/readyz")?;
+            let url = system.admin(SystemNode::Edge(0))?.join("/readyz")?;
             Ok(reqwest::get(url).await?.status() == 200)
         };
-        ensure!(system.kill(Node::Nats)? == Applied::Done);
+        ensure!(system.kill(SystemNode::Nats)? == FaultOutcome::Done);
         until("the edge says that it is not ready", async || {
             matches!(ready(system).await, Ok(false))
         })
         .await?;
-        ensure!(system.restart(Node::Nats).await? == Applied::Done);
+        ensure!(system.restart(SystemNode::Nats).await? == FaultOutcome::Done);
         until("the edge is ready again", async || {
             matches!(ready(system).await, Ok(true))
         })

@@ -6,38 +6,38 @@ use anyhow::Result;
 use testkit::{
     cluster::System,
     fake_github::{Delivery, FakeGithub, WebhookSender},
-    ledger::Ledger,
+    ledger::DeliveryLedger,
 };
 
-/// How long a delivery is sent again until somebody takes it.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time for which a delivery is retried until an ingest accepts it.
+const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A GitHub that posts and keeps the books.
-pub(crate) struct Github {
+/// A GitHub that posts deliveries and keeps the ledger.
+pub(crate) struct GithubSender {
     pub(crate) fake: FakeGithub,
     sender: WebhookSender,
-    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) ledger: Arc<DeliveryLedger>,
     ingests: Vec<reqwest::Url>,
 }
 
-impl Github {
+impl GithubSender {
     pub(crate) fn of(system: &System, seed: u64) -> Self {
         Self {
             fake: FakeGithub::new(seed, system.secret()),
             sender: WebhookSender::new(),
-            ledger: Arc::new(Ledger::new()),
+            ledger: Arc::new(DeliveryLedger::new()),
             ingests: system.ingests().to_vec(),
         }
     }
 
-    /// Sends a delivery until it is acknowledged, first to the ingest whose turn it is.
+    /// Sends a delivery until it is acknowledged, starting with the next ingest in turn.
     pub(crate) async fn send(&mut self, delivery: &Delivery) -> Result<()> {
-        self.ledger.sending_delivery(delivery);
+        self.ledger.record_sending_delivery(delivery);
         self.ingests.rotate_left(1);
         self.sender
-            .send_until_accepted(&self.ingests, delivery, PATIENCE)
+            .send_until_accepted(&self.ingests, delivery, DEADLINE)
             .await?;
-        self.ledger.acknowledged(delivery.guid.as_str());
+        self.ledger.record_acknowledged(delivery.guid.as_str());
         Ok(())
     }
 

@@ -1,13 +1,13 @@
-//! MCP over several edges: nothing is pinned.
+//! MCP over several edges: no session is pinned to an edge.
 
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use serde_json::json;
 use testkit::mcp_client::{McpClient, ModernClient};
-use tests::{Reader, ReaderKind, both, both_and_kept_sockets, settle, until};
+use tests::{EventReader, ReaderKind, both, both_and_kept_sockets, settle, until};
 
-use crate::sending::Github;
+use crate::sending::GithubSender;
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -31,7 +31,7 @@ async fn a_session_that_ends_on_one_edge_ends_on_all() -> Result<()> {
         let client = McpClient::connect(&edges[0]).await?;
         let mut stream = client.open_stream(&edges[1], None).await?;
         ensure!(client.end(&edges[2]).await? == 204);
-        // The stream on the other edge ends, and nobody knows the session any more.
+        // The stream on the other edge ends, and every edge has forgotten the session.
         while stream.next(SOON).await?.is_some() {}
         for edge in edges {
             let gone = client.ping(edge).await.expect_err("the session has ended");
@@ -46,7 +46,7 @@ async fn a_session_that_ends_on_one_edge_ends_on_all() -> Result<()> {
 async fn a_subscription_made_on_one_edge_reaches_the_stream_on_another() -> Result<()> {
     both_and_kept_sockets(async |system| {
         let edges = system.edges();
-        let mut github = Github::of(system, 21);
+        let mut github = GithubSender::of(system, 21);
         let client = McpClient::connect(&edges[0]).await?;
         let session = ReaderKind::Session(client.into());
         let ReaderKind::Session(client) = &session else {
@@ -54,8 +54,8 @@ async fn a_subscription_made_on_one_edge_reaches_the_stream_on_another() -> Resu
         };
         let client = client.clone();
         let ledger = github.ledger.clone();
-        let reader = Reader::start("r", session, &edges[1..2], 0, None, &ledger).await?;
-        // Not even the event directly after the call is missed.
+        let reader = EventReader::start("r", session, &edges[1..2], 0, None, &ledger).await?;
+        // Even an event directly after the call is received.
         client
             .call_tool(&edges[2], "subscribe_to_events", json!({}))
             .await?;
@@ -69,7 +69,7 @@ async fn a_subscription_made_on_one_edge_reaches_the_stream_on_another() -> Resu
 async fn listeners_on_every_edge_hear_of_a_resource_and_read_it_over_grpc() -> Result<()> {
     both_and_kept_sockets(async |system| {
         let edges = system.edges();
-        let mut github = Github::of(system, 22);
+        let mut github = GithubSender::of(system, 22);
         let delivery = github.fake.about_one_issue(1).remove(0);
         let expected = delivery.expected.clone().expect("an issue");
         let repo = expected.repo.unwrap_or_default();
@@ -80,14 +80,14 @@ async fn listeners_on_every_edge_hear_of_a_resource_and_read_it_over_grpc() -> R
             let client = ModernClient::new();
             let wanted = json!({ "resourceSubscriptions": [uri], "toolsListChanged": true });
             let stream = client.listen(edge, wanted).await?;
-            ensure!(stream.honoured()["resourceSubscriptions"] == json!([uri]));
+            ensure!(stream.acknowledged_filter()["resourceSubscriptions"] == json!([uri]));
             listeners.push((client, stream));
         }
         github.send(&delivery).await?;
         for (edge, (client, stream)) in edges.iter().zip(&mut listeners) {
             let heard = stream.next(SOON).await?;
             ensure!(heard.method() == "notifications/resources/updated");
-            ensure!(heard.params()["uri"] == uri.as_str() && stream.is_mine(&heard));
+            ensure!(heard.params()["uri"] == uri.as_str() && stream.has_subscription_id(&heard));
             until("the resource can be read", async || {
                 let read = client.read_resource(edge, &uri).await;
                 let issue = read
@@ -106,7 +106,7 @@ async fn listeners_on_every_edge_hear_of_a_resource_and_read_it_over_grpc() -> R
 async fn both_eras_interleave_through_the_balancer() -> Result<()> {
     both_and_kept_sockets(async |system| {
         let balancer = system.balancer();
-        let mut github = Github::of(system, 23);
+        let mut github = GithubSender::of(system, 23);
         github.events(3).await?;
         let session = McpClient::connect(balancer).await?;
         let stateless = ModernClient::new();

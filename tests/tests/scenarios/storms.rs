@@ -1,44 +1,45 @@
-//! Many clients that come back at once.
+//! Many clients that reconnect at the same time.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use reqwest::{Url, header::HeaderMap};
 use testkit::{
-    cluster::{Applied, Node, System},
+    cluster::{FaultOutcome, System, SystemNode},
     sse::{self, SseStream},
 };
 use tests::both_and_kept_sockets;
 use tokio::task::JoinSet;
 
-use crate::sending::Github;
+use crate::sending::GithubSender;
 
-/// Events that are in the log when the clients come back.
+/// Number of events in the log when the clients reconnect.
 const EVENTS: usize = 700;
-/// Clients that come back at once.
+/// Number of clients that reconnect at the same time.
 const CLIENTS: usize = 300;
-/// Where the cursors lie: 550 to 650 events back.
+/// Positions of the cursors: 550 to 650 events back.
 const CURSORS: std::ops::Range<usize> = 50..150;
-/// Events that come while they are back.
+/// Number of live events after they have reconnected.
 const LIVE: usize = 5;
-/// How long a client waits for its next frame.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Reads of the log that the storm may cost. Its range lies in three or four pages; the head's page is read
-/// again for what is new, and all of them once more when the storm lasts longer than they are kept.
+/// Time that a client waits for its next frame.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// Maximum number of reads of the log in the storm. Its range covers three or four pages; the
+/// head's page is read again for new events, and all of them once more if the storm lasts longer
+/// than pages are cached.
 const READS: u64 = 20;
 
-/// An event as a client gets it, not parsed: there are 180,000 of them.
+/// An event as received by a client, not parsed: there are 180,000 of them.
 #[derive(Debug, Clone, PartialEq)]
-struct Seen {
+struct ReceivedEvent {
     event: String,
     cursor: String,
 }
 
-/// Reads on until `count` events have come.
-async fn read(stream: &mut SseStream, count: usize) -> Result<Vec<Seen>> {
+/// Reads until `count` more events have arrived.
+async fn read(stream: &mut SseStream, count: usize) -> Result<Vec<ReceivedEvent>> {
     let mut seen = Vec::new();
     while seen.len() < count {
-        let frame = stream.next_event(PATIENCE).await;
+        let frame = stream.next_event(DEADLINE).await;
         let frame = frame.with_context(|| format!("after {} of {count} events", seen.len()))?;
         if frame.event.as_deref() != Some("event") {
             ensure!(
@@ -50,13 +51,13 @@ async fn read(stream: &mut SseStream, count: usize) -> Result<Vec<Seen>> {
         let (Some(event), Some(cursor)) = (frame.data, frame.id) else {
             bail!("an event without an id");
         };
-        seen.push(Seen { event, cursor });
+        seen.push(ReceivedEvent { event, cursor });
     }
     Ok(seen)
 }
 
 /// A counter of an edge.
-async fn counter(system: &System, node: Node, name: &str) -> Result<u64> {
+async fn counter(system: &System, node: SystemNode, name: &str) -> Result<u64> {
     let url = system.admin(node)?.join("/metrics")?;
     let metrics = reqwest::get(url).await?.text().await?;
     let line = metrics.lines().find_map(|line| line.strip_prefix(name));
@@ -64,8 +65,11 @@ async fn counter(system: &System, node: Node, name: &str) -> Result<u64> {
     Ok(value.trim().parse()?)
 }
 
-/// All clients come back at once; each reads what it missed and then what comes.
-async fn storm(edge: &Url, all: &[Seen]) -> Result<JoinSet<Result<(usize, Vec<Seen>)>>> {
+/// All clients reconnect at once; each reads the events that it missed and then the live events.
+async fn storm(
+    edge: &Url,
+    all: &[ReceivedEvent],
+) -> Result<JoinSet<Result<(usize, Vec<ReceivedEvent>)>>> {
     let (url, mut clients) = (edge.join("/events/stream")?, JoinSet::new());
     for client in 0..CLIENTS {
         let at = CURSORS.start + client % CURSORS.len();
@@ -82,15 +86,15 @@ async fn storm(edge: &Url, all: &[Seen]) -> Result<JoinSet<Result<(usize, Vec<Se
 #[tokio::test(flavor = "multi_thread")]
 async fn many_clients_that_come_back_at_once_are_served_by_few_reads_of_the_log() -> Result<()> {
     both_and_kept_sockets(async |system| {
-        let mut github = Github::of(system, 61);
+        let mut github = GithubSender::of(system, 61);
         let url = system.edges()[0].join("/events/stream")?;
         let mut witness = sse::open(&url, HeaderMap::new()).await?;
         github.events(EVENTS).await?;
         let mut all = read(&mut witness, EVENTS).await?;
         drop(witness);
-        // What the edge remembers goes with it: everything that was missed comes from the log.
-        ensure!(system.terminate(Node::Edge(0)).await? == Applied::Done);
-        ensure!(system.restart(Node::Edge(0)).await? == Applied::Done);
+        // The edge's memory is lost with it: all missed events are read from the log.
+        ensure!(system.terminate(SystemNode::Edge(0)).await? == FaultOutcome::Done);
+        ensure!(system.restart(SystemNode::Edge(0)).await? == FaultOutcome::Done);
 
         let last = all[EVENTS - 1].cursor.clone();
         let mut witness = sse::resume(&url, HeaderMap::new(), &last).await?;
@@ -99,10 +103,10 @@ async fn many_clients_that_come_back_at_once_are_served_by_few_reads_of_the_log(
         all.extend(read(&mut witness, LIVE).await?);
         while let Some(client) = clients.join_next().await {
             let (at, seen) = client??;
-            ensure!(seen == all[at + 1..], "not what came after event {at}");
+            ensure!(seen == all[at + 1..], "not the events after event {at}");
         }
 
-        let edge = Node::Edge(0);
+        let edge = SystemNode::Edge(0);
         let reads = counter(system, edge, "forgewire_edge_catch_up_reads_total ").await?;
         let pages = counter(system, edge, "forgewire_edge_catch_up_pages_total ").await?;
         ensure!(reads <= READS, "{reads} reads for {pages} pages");

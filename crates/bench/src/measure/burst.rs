@@ -1,30 +1,31 @@
-//! CPU per delivered event where events come faster than they can be written: as fast as ingest takes them
-//! over many connections, to streams that all want them. The floor has all of them at hand.
+//! CPU per delivered event when events arrive faster than they can be written: as fast as ingest
+//! accepts them over many connections, to streams that all subscribe to them. The floor has all of
+//! them at hand from the start.
 
 use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::{
-    BURST_TAIL, Plan,
-    deliveries::{measured, open},
+    BURST_TAIL, MeasurePlan,
+    deliveries::{measure, open},
     plan::Pace,
 };
 use crate::{
-    child::{Floor, Streams},
-    floor::Send,
+    floor::FloorLoad,
+    helper_process::{FloorProcess, ReceiverProcess},
     load,
     opening::Opening,
-    subject::{Edge, Subject, Topology},
+    subject::{BenchSystem, EdgeProcess, Topology},
     table::Row,
 };
 
 /// Events of one burst.
 const EVENTS: u64 = 50;
-/// The most that a delivered event may take, in microseconds.
+/// Maximum CPU per delivered event, in microseconds.
 const TARGET_MICROS: f64 = 2.0;
 
-pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
-    let subject = Subject::start(topology, &plan.scratch)?;
+pub(super) fn run(plan: &MeasurePlan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
+    let subject = BenchSystem::start(topology, &plan.scratch)?;
     let edge = *subject.edges.first().context("there is no edge")?;
     for (streams, bursts) in &plan.bursts {
         rows.push(one(&subject, edge, *streams, *bursts, topology)?);
@@ -32,7 +33,8 @@ pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Resul
     Ok(())
 }
 
-/// CPU in microseconds and events, over all bursts: one alone is only a few ticks of the kernel's clock.
+/// CPU in microseconds and number of events, over all bursts: a single burst is only a few ticks of
+/// the kernel's clock.
 #[derive(Default)]
 struct Sum {
     cpu: u64,
@@ -42,7 +44,7 @@ struct Sum {
 impl Sum {
     #[allow(
         clippy::cast_precision_loss,
-        reason = "figures for people, far below 2^52"
+        reason = "figures for display, far below 2^52"
     )]
     fn micros(&self, streams: usize, bursts: u64) -> f64 {
         self.cpu as f64 / (streams as u64 * bursts * EVENTS) as f64
@@ -54,8 +56,8 @@ impl Sum {
 }
 
 fn one(
-    subject: &Subject,
-    edge: Edge,
+    subject: &BenchSystem,
+    edge: EdgeProcess,
     streams: usize,
     bursts: u64,
     topology: Topology,
@@ -65,9 +67,9 @@ fn one(
         ..Pace::small()
     };
     let (mut ours, sample) = open(subject, edge, pace)?;
-    let mut floor = Floor::start(streams)?;
-    let mut bare = Streams::open(&Opening::events(streams, &[floor.address]))?;
-    let send = Send {
+    let mut floor = FloorProcess::start(streams)?;
+    let mut bare = ReceiverProcess::open(&Opening::events(streams, &[floor.address]))?;
+    let send = FloorLoad {
         rounds: EVENTS,
         interval_nanos: 0,
         repositories: 1,
@@ -76,14 +78,14 @@ fn one(
     let (mut edges, mut floors) = (Sum::default(), Sum::default());
     for _ in 0..bursts {
         ours.reset()?;
-        let run = measured(&[edge.pid], || {
+        let run = measure(&[edge.pid], || {
             load::paced(&subject.ingest, EVENTS, 0)?;
             ours.expect(EVENTS, BURST_TAIL)
         })?;
         edges.cpu += run.cpu_micros;
         edges.events_per_second.push(run.events_per_second);
         bare.reset()?;
-        let run = measured(&[floor.pid()], || {
+        let run = measure(&[floor.pid()], || {
             floor.send(&send)?;
             bare.expect(EVENTS, BURST_TAIL)
         })?;

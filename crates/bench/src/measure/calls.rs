@@ -1,45 +1,45 @@
-//! Tool calls: how many per second, and how long one takes when there are half as many.
+//! Tool calls: the rate, and the duration of a call at half that rate.
 
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::{Plan, TAIL, millis};
+use super::{MeasurePlan, TAIL, millis};
 use crate::{
-    caller::{Called, Callers, FIRST_ID},
-    child::{Answerer, Streams},
-    connection::Connection,
+    caller::{CallLoadResult, Callers, FIRST_ID},
+    connection::HttpConnection,
+    helper_process::{AnswererProcess, ReceiverProcess},
     load,
     opening::Opening,
     process::cpu_micros,
     requests::{call_in_session, stateless_call},
-    sessions::Opener,
-    subject::{Edge, Subject, Topology},
+    sessions::SessionOpener,
+    subject::{BenchSystem, EdgeProcess, Topology},
     table::Row,
 };
 
-/// Connections, each with a call under way. More bring no more calls, only longer waits.
+/// Connections, each with a call in flight. More would not raise the rate, only lengthen the waits.
 const CONNECTIONS: usize = 32;
 /// Calls per second, in each era.
 const TARGET: f64 = 10_000.0;
-/// A tool that answers from memory: this edge has the newest events.
+/// A tool that answers from memory: the edge holds the newest events.
 const TOOL: &str = "get_recent_events";
-/// Events that the log has by then.
+/// Number of events in the log before the calls begin.
 const EVENTS: u64 = 100;
 
-/// Makes the request of each connection.
+/// Creates the request of each connection.
 type Requests = fn(SocketAddr) -> Result<Vec<Vec<u8>>>;
 
-/// A load flat out and one at half of that.
-struct Measured {
-    flat_out: Called,
-    half: Called,
-    /// Of the server, per call, flat out.
+/// Results of one load flat out and one at half of that rate.
+struct CallMeasurement {
+    flat_out: CallLoadResult,
+    half: CallLoadResult,
+    /// CPU of the server per call, flat out.
     cpu_micros: f64,
 }
 
-impl Measured {
+impl CallMeasurement {
     fn per_second(&self) -> f64 {
         per_second(&self.flat_out)
     }
@@ -76,17 +76,17 @@ impl Measured {
 
 #[allow(
     clippy::cast_precision_loss,
-    reason = "figures for people, far below 2^52"
+    reason = "figures for display, far below 2^52"
 )]
-fn per_second(called: &Called) -> f64 {
+fn per_second(called: &CallLoadResult) -> f64 {
     called.answered as f64 / called.seconds
 }
 
-pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
-    let subject = Subject::start(topology, &plan.scratch)?;
+pub(super) fn run(plan: &MeasurePlan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
+    let subject = BenchSystem::start(topology, &plan.scratch)?;
     let edge = *subject.edges.first().context("there is no edge")?;
     {
-        let mut streams = Streams::open(&Opening::events(1, &[edge.address]))?;
+        let mut streams = ReceiverProcess::open(&Opening::events(1, &[edge.address]))?;
         load::paced(&subject.ingest, EVENTS, 2_000_000)?;
         streams.expect(EVENTS, TAIL).context("filling the log")?;
     }
@@ -105,7 +105,13 @@ pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Resul
     Ok(())
 }
 
-fn row(topology: Topology, era: &str, bytes: usize, ours: &Measured, floor: &Measured) -> Row {
+fn row(
+    topology: Topology,
+    era: &str,
+    bytes: usize,
+    ours: &CallMeasurement,
+    floor: &CallMeasurement,
+) -> Row {
     let rate = ours.per_second();
     Row {
         what: format!(
@@ -128,9 +134,9 @@ fn arguments() -> Value {
     json!({ "limit": 1 })
 }
 
-/// Sessions are many, as clients are: one a connection.
+/// One session per connection, since in practice every client has its own.
 fn in_sessions(target: SocketAddr) -> Result<Vec<Vec<u8>>> {
-    let mut opener = Opener::connect(target)?;
+    let mut opener = SessionOpener::connect(target)?;
     let request = |_| {
         let session = opener.session()?;
         Ok(call_in_session(
@@ -150,9 +156,9 @@ fn stateless(target: SocketAddr) -> Result<Vec<Vec<u8>>> {
     Ok(vec![request; CONNECTIONS])
 }
 
-/// One answer, looked at; all later ones have to be equal to it.
+/// One verified answer; all later answers must equal it.
 fn sample(target: SocketAddr, request: &[u8]) -> Result<Vec<u8>> {
-    let answer = Connection::open(target)?.call(request)?;
+    let answer = HttpConnection::open(target)?.call(request)?;
     let text = || String::from_utf8_lossy(&answer.body).into_owned();
     ensure!(
         answer.status == 200,
@@ -171,9 +177,9 @@ fn sample(target: SocketAddr, request: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// The same requests to a bare server.
-fn floor(plan: &Plan, requests: Vec<Vec<u8>>, bytes: usize) -> Result<Measured> {
-    let bare = Answerer::start(bytes)?;
-    let edge = Edge {
+fn floor(plan: &MeasurePlan, requests: Vec<Vec<u8>>, bytes: usize) -> Result<CallMeasurement> {
+    let bare = AnswererProcess::start(bytes)?;
+    let edge = EdgeProcess {
         address: bare.address,
         pid: bare.pid(),
     };
@@ -184,14 +190,14 @@ fn floor(plan: &Plan, requests: Vec<Vec<u8>>, bytes: usize) -> Result<Measured> 
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "figures for people, far below 2^52"
+    reason = "figures for display, far below 2^52"
 )]
 fn measure(
-    plan: &Plan,
-    server: Edge,
+    plan: &MeasurePlan,
+    server: EdgeProcess,
     requests: Vec<Vec<u8>>,
     sample: Option<Vec<u8>>,
-) -> Result<Measured> {
+) -> Result<CallMeasurement> {
     let lasting = Duration::from_secs_f64(plan.calls_seconds);
     let mut callers = Callers::connect(server.address, requests)?;
     if let Some(sample) = sample {
@@ -203,7 +209,7 @@ fn measure(
     let used = cpu_micros(server.pid)? - before;
     let interval = 2e9 / per_second(&flat_out);
     let half = callers.paced(interval as u64, lasting)?;
-    Ok(Measured {
+    Ok(CallMeasurement {
         cpu_micros: used as f64 / flat_out.answered.max(1) as f64,
         flat_out,
         half,

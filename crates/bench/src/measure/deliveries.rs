@@ -1,46 +1,46 @@
-//! CPU per delivered event, and when the last client has it: the edge's, and the floor's at the same pace
-//! in the same run.
+//! CPU per delivered event, and the time until the last client has it: the edge's, and the floor's
+//! at the same pace in the same run.
 
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::{Plan, TAIL, median, millis, plan::Pace, sample};
+use super::{MeasurePlan, TAIL, median, millis, plan::Pace, sample};
 use crate::{
-    child::{Floor, Streams},
-    floor::Send,
+    floor::FloorLoad,
+    helper_process::{FloorProcess, ReceiverProcess},
     load,
     opening::Opening,
     process::cpu_micros_of,
-    subject::{Edge, Subject, Topology},
+    subject::{BenchSystem, EdgeProcess, Topology},
     table::Row,
-    tally::{Latency, Report},
+    tally::{Latency, TallyReport},
 };
 
 const WARM_UP: u64 = 10;
-/// The most that an edge may take, as a multiple of the floor.
+/// Maximum CPU of an edge, as a multiple of the floor.
 const TARGET_RATIO: f64 = 1.2;
-/// The most that the last client may wait, as a multiple of the floor.
+/// Maximum time until the last client has an event, as a multiple of the floor.
 const TARGET_LAST_RATIO: f64 = 1.5;
 
 /// One run of one side.
-pub(super) struct Run {
+pub(super) struct DeliveryRun {
     pub(super) micros_per_event: f64,
     pub(super) events_per_second: f64,
-    /// CPU in all.
+    /// Total CPU.
     pub(super) cpu_micros: u64,
-    /// When the last client of each event had it.
+    /// Time until the last client of each event had it.
     pub(super) last_client: Latency,
 }
 
-pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
-    let subject = Subject::start(topology, &plan.scratch)?;
+pub(super) fn run(plan: &MeasurePlan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
+    let subject = BenchSystem::start(topology, &plan.scratch)?;
     let edge = *subject.edges.first().context("there is no edge")?;
     for (index, pace) in plan.deliveries.iter().enumerate() {
         let sides = Sides::run(&subject, edge, *pace, plan.runs)?;
         rows.push(sides.cpu(topology));
-        // How late the last one is says something only where there are many.
+        // The lateness of the last client is meaningful only with many streams.
         if index + 1 == plan.deliveries.len() {
             rows.push(sides.last_client(topology));
         }
@@ -51,18 +51,19 @@ pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Resul
 /// The edge and the floor at one pace.
 struct Sides {
     pace: Pace,
-    edges: Vec<Run>,
-    floors: Vec<Run>,
+    edges: Vec<DeliveryRun>,
+    floors: Vec<DeliveryRun>,
     event_bytes: usize,
 }
 
 impl Sides {
-    fn run(subject: &Subject, edge: Edge, pace: Pace, runs: usize) -> Result<Self> {
+    fn run(subject: &BenchSystem, edge: EdgeProcess, pace: Pace, runs: usize) -> Result<Self> {
         let (mut streams, sample) = open(subject, edge, pace)?;
-        let mut floor = Floor::start(pace.streams)?;
-        let mut floor_streams = Streams::open(&Opening::events(pace.streams, &[floor.address]))?;
+        let mut floor = FloorProcess::start(pace.streams)?;
+        let mut floor_streams =
+            ReceiverProcess::open(&Opening::events(pace.streams, &[floor.address]))?;
         let (mut edges, mut floors) = (Vec::new(), Vec::new());
-        // In turns, so that a change of the machine's mood meets both.
+        // Alternating, so that a change in the machine's speed affects both sides.
         for run in 1..=runs {
             let ours = edge_run(subject, edge, &mut streams, pace)?;
             let bare = floor_run(&mut floor, &mut floor_streams, pace, &sample)?;
@@ -89,7 +90,7 @@ impl Sides {
         } = self.pace;
         format!(
             "{of}, {streams} streams × {events_per_second}/s{}",
-            whose(topology)
+            topology_suffix(topology)
         )
     }
 
@@ -98,9 +99,10 @@ impl Sides {
         let floor = median(self.floors.iter().map(|run| run.micros_per_event));
         let rate = median(self.edges.iter().map(|run| run.events_per_second));
         let ratio = edge / floor;
-        // A single process verifies, stores and mirrors too: a target for the edge does not fit it.
+        // A single process also verifies, stores and mirrors: a target for the edge does not apply
+        // to it.
         let alone = topology == Topology::Cluster;
-        let each = |runs: &[Run]| {
+        let each = |runs: &[DeliveryRun]| {
             runs.iter()
                 .map(|run| run.micros_per_event)
                 .collect::<Vec<_>>()
@@ -128,7 +130,8 @@ impl Sides {
         let text = |[p50, p99, max]: [f64; 3]| {
             format!("{:.0} · {:.0} · {:.0} ms", p50 / 1e3, p99 / 1e3, max / 1e3)
         };
-        let runs = |runs: &[Run]| runs.iter().map(|run| run.last_client).collect::<Vec<_>>();
+        let runs =
+            |runs: &[DeliveryRun]| runs.iter().map(|run| run.last_client).collect::<Vec<_>>();
         Row {
             what: self.what("last client has it: p50 · p99 · max", topology),
             figure: text(edge),
@@ -139,13 +142,13 @@ impl Sides {
             values: json!({
                 "topology": topology.name(), "streams": self.pace.streams,
                 "edge_runs_micros": runs(&self.edges), "floor_runs_micros": runs(&self.floors),
-                "note": "the edge's includes the webhook's way to it",
+                "note": "the edge's figure includes the path of the webhook to it",
             }),
         }
     }
 }
 
-fn whose(topology: Topology) -> &'static str {
+fn topology_suffix(topology: Topology) -> &'static str {
     match topology {
         Topology::Embedded => ", embedded (ingest included)",
         Topology::Cluster => ", the edge alone",
@@ -154,9 +157,9 @@ fn whose(topology: Topology) -> &'static str {
 
 #[allow(
     clippy::cast_precision_loss,
-    reason = "figures for people, far below 2^52"
+    reason = "figures for display, far below 2^52"
 )]
-fn lateness(runs: &[Run]) -> [f64; 3] {
+fn lateness(runs: &[DeliveryRun]) -> [f64; 3] {
     let of = |pick: fn(Latency) -> u64| median(runs.iter().map(|run| pick(run.last_client) as f64));
     [
         of(|late| late.p50),
@@ -165,9 +168,13 @@ fn lateness(runs: &[Run]) -> [f64; 3] {
     ]
 }
 
-/// The streams of a pace, with a first few events behind them, and one of these as it came.
-pub(super) fn open(subject: &Subject, edge: Edge, pace: Pace) -> Result<(Streams, String)> {
-    let mut streams = Streams::open(&Opening::events(pace.streams, &[edge.address]))?;
+/// The streams of a pace, after a first few events, and one of these events as received.
+pub(super) fn open(
+    subject: &BenchSystem,
+    edge: EdgeProcess,
+    pace: Pace,
+) -> Result<(ReceiverProcess, String)> {
+    let mut streams = ReceiverProcess::open(&Opening::events(pace.streams, &[edge.address]))?;
     load::paced(
         &subject.ingest,
         WARM_UP,
@@ -178,47 +185,50 @@ pub(super) fn open(subject: &Subject, edge: Edge, pace: Pace) -> Result<(Streams
 }
 
 pub(super) fn edge_run(
-    subject: &Subject,
-    edge: Edge,
-    streams: &mut Streams,
+    subject: &BenchSystem,
+    edge: EdgeProcess,
+    streams: &mut ReceiverProcess,
     pace: Pace,
-) -> Result<Run> {
+) -> Result<DeliveryRun> {
     streams.reset()?;
-    measured(&[edge.pid], || {
+    measure(&[edge.pid], || {
         load::paced(&subject.ingest, pace.events(), pace.interval_nanos())?;
         streams.expect(pace.events(), TAIL)
     })
 }
 
 pub(super) fn floor_run(
-    floor: &mut Floor,
-    streams: &mut Streams,
+    floor: &mut FloorProcess,
+    streams: &mut ReceiverProcess,
     pace: Pace,
     sample: &str,
-) -> Result<Run> {
+) -> Result<DeliveryRun> {
     streams.reset()?;
-    let send = Send {
+    let send = FloorLoad {
         rounds: pace.events(),
         interval_nanos: pace.interval_nanos(),
         repositories: 1,
         sample: sample.to_owned(),
     };
-    measured(&[floor.pid()], || {
+    measure(&[floor.pid()], || {
         floor.send(&send)?;
         streams.expect(pace.events(), TAIL)
     })
 }
 
-/// What processes take for `work`, which reports what was delivered.
+/// CPU used by processes during `work`, which reports the deliveries.
 #[allow(
     clippy::cast_precision_loss,
-    reason = "figures for people, far below 2^52"
+    reason = "figures for display, far below 2^52"
 )]
-pub(super) fn measured(pids: &[u32], work: impl FnOnce() -> Result<Report>) -> Result<Run> {
+pub(super) fn measure(
+    pids: &[u32],
+    work: impl FnOnce() -> Result<TallyReport>,
+) -> Result<DeliveryRun> {
     let (cpu, started) = (cpu_micros_of(pids)?, Instant::now());
     let report = work()?;
     let cpu_micros = cpu_micros_of(pids)? - cpu;
-    Ok(Run {
+    Ok(DeliveryRun {
         micros_per_event: cpu_micros as f64 / report.frames as f64,
         events_per_second: report.frames as f64 / started.elapsed().as_secs_f64(),
         cpu_micros,
@@ -226,7 +236,7 @@ pub(super) fn measured(pids: &[u32], work: impl FnOnce() -> Result<Report>) -> R
     })
 }
 
-/// The same in the words of the other measurements.
+/// A latency in the format of the other measurements.
 pub(super) fn milliseconds(late: Latency) -> String {
     let (p50, p99, max) = (millis(late.p50), millis(late.p99), millis(late.max));
     format!("{p50} · {p99} · {max} ms")

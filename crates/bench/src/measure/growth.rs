@@ -1,37 +1,39 @@
-//! How cost grows: memory of the edge and of the kernel, and CPU per event, at more and more streams, and
-//! CPU per event by how many of the streams it concerns. From this follows what a larger machine can hold.
+//! Growth of the costs: memory of the edge and of the kernel, and CPU per event, at increasing numbers
+//! of streams, and CPU per event by the number of streams that it concerns. These figures show the
+//! capacity of a larger machine.
 
 use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::{
-    Plan, TAIL, WARM_UP,
-    deliveries::{Run, measured},
+    MeasurePlan, TAIL, WARM_UP,
+    deliveries::{DeliveryRun, measure},
     plan::Pace,
     warm_up,
 };
 use crate::{
-    child::Streams,
+    helper_process::ReceiverProcess,
     kernel::Kernel,
     load,
     opening::Opening,
     process::steady_rss_kib,
     repositories::Repositories,
-    subject::{Edge, Subject, Topology},
+    subject::{BenchSystem, EdgeProcess, Topology},
     table::Row,
-    tally::Report,
+    tally::TallyReport,
 };
 
-/// Streams that one process of clients holds here; more take another one, on another edge.
+/// Streams that one client process holds here; any more go to another client process, on another
+/// edge.
 const STREAMS_EACH: usize = 15_000;
 
-pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
+pub(super) fn run(plan: &MeasurePlan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
     for pace in &plan.growth {
         rows.push(
             size(plan, *pace, topology).with_context(|| format!("{} streams", pace.streams))?,
         );
     }
-    let subject = Subject::start(topology, &plan.scratch)?;
+    let subject = BenchSystem::start(topology, &plan.scratch)?;
     for pace in &plan.matching {
         let concerned = pace.concerned();
         rows.push(matching(&subject, *pace).with_context(|| format!("{concerned} match"))?);
@@ -39,13 +41,13 @@ pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Resul
     Ok(())
 }
 
-/// Each size has servers of its own: memory that was once taken is not always given back.
+/// Each size gets its own servers: memory once taken is not always returned.
 #[allow(
     clippy::cast_precision_loss,
-    reason = "figures for people, far below 2^52"
+    reason = "figures for display, far below 2^52"
 )]
-fn size(plan: &Plan, pace: Pace, topology: Topology) -> Result<Row> {
-    let subject = Subject::start(topology, &plan.scratch)?;
+fn size(plan: &MeasurePlan, pace: Pace, topology: Topology) -> Result<Row> {
+    let subject = BenchSystem::start(topology, &plan.scratch)?;
     let parts = parts(pace.streams, &subject.edges);
     let pids: Vec<u32> = parts.iter().map(|(edge, _)| edge.pid).collect();
     for (edge, _) in &parts {
@@ -54,7 +56,7 @@ fn size(plan: &Plan, pace: Pace, topology: Topology) -> Result<Row> {
     let (before, kernel_before) = (steady_rss_kib(&pids)?, Kernel::now()?);
     let mut clients = parts
         .iter()
-        .map(|(edge, count)| Streams::open(&Opening::events(*count, &[edge.address])))
+        .map(|(edge, count)| ReceiverProcess::open(&Opening::events(*count, &[edge.address])))
         .collect::<Result<Vec<_>>>()?;
     let (after, kernel) = (steady_rss_kib(&pids)?, Kernel::now()?);
     let each = |kib: u64| kib as f64 / pace.streams as f64;
@@ -87,8 +89,8 @@ fn size(plan: &Plan, pace: Pace, topology: Topology) -> Result<Row> {
     })
 }
 
-/// Which edge holds how many.
-fn parts(streams: usize, edges: &[Edge]) -> Vec<(Edge, usize)> {
+/// The number of streams for each edge.
+fn parts(streams: usize, edges: &[EdgeProcess]) -> Vec<(EdgeProcess, usize)> {
     let needed = streams.div_ceil(STREAMS_EACH).clamp(1, edges.len());
     let edges = edges.iter().take(needed).enumerate();
     edges
@@ -99,13 +101,18 @@ fn parts(streams: usize, edges: &[Edge]) -> Vec<(Edge, usize)> {
         .collect()
 }
 
-fn send(subject: &Subject, pids: &[u32], clients: &mut [Streams], pace: Pace) -> Result<Run> {
+fn send(
+    subject: &BenchSystem,
+    pids: &[u32],
+    clients: &mut [ReceiverProcess],
+    pace: Pace,
+) -> Result<DeliveryRun> {
     for client in clients.iter_mut() {
         client.reset()?;
     }
-    measured(pids, || {
+    measure(pids, || {
         load::paced(&subject.ingest, pace.events(), pace.interval_nanos())?;
-        let mut all = Report::default();
+        let mut all = TallyReport::default();
         for client in clients {
             all.frames += client.expect(pace.events(), TAIL)?.frames;
         }
@@ -116,18 +123,18 @@ fn send(subject: &Subject, pids: &[u32], clients: &mut [Streams], pace: Pace) ->
 /// Streams with a filter each, and events that concern a part of them.
 #[allow(
     clippy::cast_precision_loss,
-    reason = "figures for people, far below 2^52"
+    reason = "figures for display, far below 2^52"
 )]
-fn matching(subject: &Subject, pace: Pace) -> Result<Row> {
+fn matching(subject: &BenchSystem, pace: Pace) -> Result<Row> {
     let edge = *subject.edges.first().context("there is no edge")?;
     let repositories = Repositories::of("bench", pace.repositories);
-    let opening = Opening::events(pace.streams, &[edge.address]).filtered(&repositories);
-    let mut streams = Streams::open(&opening)?;
+    let opening = Opening::events(pace.streams, &[edge.address]).with_filter(&repositories);
+    let mut streams = ReceiverProcess::open(&opening)?;
     let interval = pace.interval_nanos();
     load::paced_over(&repositories, &subject.ingest, WARM_UP.1, interval)?;
     streams.expect(WARM_UP.1, TAIL).context("warming up")?;
     streams.reset()?;
-    let run = measured(&[edge.pid], || {
+    let run = measure(&[edge.pid], || {
         load::paced_over(&repositories, &subject.ingest, pace.events(), interval)?;
         streams.expect(pace.events(), TAIL)
     })?;
@@ -159,7 +166,7 @@ mod tests {
 
     #[test]
     fn more_streams_than_one_process_holds_go_to_more_edges() {
-        let edges = [1, 2].map(|pid| Edge {
+        let edges = [1, 2].map(|pid| EdgeProcess {
             address: ([127, 0, 0, 1], 1).into(),
             pid,
         });

@@ -1,40 +1,40 @@
-//! CPU of an edge that holds idle streams and does nothing but keep them alive.
+//! CPU of an edge whose only work is to keep idle streams alive.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
-use super::{Plan, warm_up};
+use super::{MeasurePlan, warm_up};
 use crate::{
-    child::Streams,
+    helper_process::ReceiverProcess,
     opening::Opening,
     process::cpu_micros,
-    subject::{Edge, Subject, Topology},
+    subject::{BenchSystem, EdgeProcess, Topology},
     table::Row,
 };
 
-/// The most that they may take, in percent of a core.
+/// Maximum CPU of the idle streams, in percent of a core.
 const TARGET_PERCENT: f64 = 1.5;
 /// The default of `edge.heartbeat_seconds`.
 const HEARTBEAT_SECONDS: u64 = 15;
 
-pub(super) fn run(plan: &Plan, topology: Topology) -> Result<Row> {
-    let subject = Subject::start(topology, &plan.scratch)?;
+pub(super) fn run(plan: &MeasurePlan, topology: Topology) -> Result<Row> {
+    let subject = BenchSystem::start(topology, &plan.scratch)?;
     let edge = *subject.edges.first().context("there is no edge")?;
     warm_up(&subject, edge)?;
     let (count, seconds) = plan.heartbeats;
     let alone = percent(edge, Duration::from_secs(seconds / 3))?;
-    let mut streams = Streams::open(&Opening::events(count, &[edge.address]))?;
+    let mut streams = ReceiverProcess::open(&Opening::events(count, &[edge.address]))?;
     streams.reset()?;
     let with_streams = percent(edge, Duration::from_secs(seconds))?;
     let heartbeats = streams.expect(0, Duration::ZERO)?.heartbeats;
     let rounds = seconds / HEARTBEAT_SECONDS;
-    // One round less: the last of a stream may come just after the end.
+    // One round less: the last heartbeat of a stream may arrive just after the end.
     let due = count as u64 * rounds.saturating_sub(1);
     ensure!(
         heartbeats >= due,
-        "only {heartbeats} heartbeats came, of {due}"
+        "only {heartbeats} of {due} heartbeats arrived"
     );
     Ok(Row {
         what: format!("CPU of {count} idle streams for {seconds} s, the edge alone"),
@@ -53,9 +53,9 @@ pub(super) fn run(plan: &Plan, topology: Topology) -> Result<Row> {
 
 #[allow(
     clippy::cast_precision_loss,
-    reason = "figures for people, far below 2^52"
+    reason = "figures for display, far below 2^52"
 )]
-fn percent(edge: Edge, lasting: Duration) -> Result<f64> {
+fn percent(edge: EdgeProcess, lasting: Duration) -> Result<f64> {
     let (before, started) = (cpu_micros(edge.pid)?, Instant::now());
     std::thread::sleep(lasting);
     let used = (cpu_micros(edge.pid)? - before) as f64;

@@ -1,28 +1,28 @@
-//! How many deliveries per second are acknowledged, each of them durable before its 202.
+//! Deliveries acknowledged per second, each of them durable before its 202.
 
 use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::json;
 
-use super::{Plan, millis};
+use super::{MeasurePlan, millis};
 use crate::{
     load,
-    subject::{Subject, Topology},
+    subject::{BenchSystem, Topology},
     table::Row,
 };
 
-/// Deliveries under way at a time.
+/// Number of concurrent deliveries.
 const SENDERS: usize = 64;
 /// Design §8, deliveries per second.
 const TARGET: f64 = 5000.0;
 
 #[allow(
     clippy::cast_precision_loss,
-    reason = "figures for people, far below 2^52"
+    reason = "figures for display, far below 2^52"
 )]
-pub(super) fn run(plan: &Plan, topology: Topology) -> Result<Row> {
-    let subject = Subject::start(topology, &plan.scratch)?;
+pub(super) fn run(plan: &MeasurePlan, topology: Topology) -> Result<Row> {
+    let subject = BenchSystem::start(topology, &plan.scratch)?;
     load::flat_out(&subject.ingest, SENDERS, Duration::from_millis(500))?;
     let sent = load::flat_out(
         &subject.ingest,

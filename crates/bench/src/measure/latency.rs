@@ -1,39 +1,40 @@
-//! From the moment when a webhook was meant to be sent to the moment when a stream's event is read.
+//! Time from the intended send time of a webhook until the event is read on a stream.
 
 use anyhow::Result;
 use serde_json::json;
 
-use super::{Plan, TAIL, deliveries::milliseconds, millis, plan::Pace, sample};
+use super::{MeasurePlan, TAIL, deliveries::milliseconds, millis, plan::Pace, sample};
 use crate::{
-    child::{Floor, Streams},
-    floor::Send,
+    floor::FloorLoad,
+    helper_process::{FloorProcess, ReceiverProcess},
     load,
     opening::Opening,
     repositories::Repositories,
-    subject::{Subject, Topology},
+    subject::{BenchSystem, Topology},
     table::Row,
-    tally::Report,
+    tally::TallyReport,
 };
 
-/// Sent before anything counts: connections, caches and the log's first pages.
+/// Number of events sent before the measurement: they warm up connections, caches and the log's
+/// first pages.
 const WARM_UP: u64 = 20;
-/// At half load.
+/// Target at half load.
 const TARGET_P50_MICROS: u64 = 1_500;
 const TARGET_P99_MICROS: u64 = 10_000;
-/// The floor is sent to for so long at most; it does not vary as much.
+/// Maximum duration of the floor's load; the floor varies less.
 const FLOOR_SECONDS: u64 = 3;
 
-pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
-    let subject = Subject::start(topology, &plan.scratch)?;
+pub(super) fn run(plan: &MeasurePlan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
+    let subject = BenchSystem::start(topology, &plan.scratch)?;
     for pace in &plan.latency {
         rows.push(one(&subject, topology, *pace)?);
     }
     Ok(())
 }
 
-fn one(subject: &Subject, topology: Topology, pace: Pace) -> Result<Row> {
+fn one(subject: &BenchSystem, topology: Topology, pace: Pace) -> Result<Row> {
     let repositories = Repositories::of("bench", pace.repositories);
-    let mut streams = Streams::open(&opening(pace, &subject.edge_addresses()))?;
+    let mut streams = ReceiverProcess::open(&opening(pace, &subject.edge_addresses()))?;
     load::paced_over(
         &repositories,
         &subject.ingest,
@@ -92,16 +93,16 @@ fn opening(pace: Pace, targets: &[std::net::SocketAddr]) -> Opening {
     let opening = Opening::events(pace.streams, targets);
     match pace.repositories {
         1 => opening,
-        count => opening.filtered(&Repositories::of("bench", count)),
+        count => opening.with_filter(&Repositories::of("bench", count)),
     }
 }
 
-/// The same pace from a bare loop: no webhook, no store, one process.
-fn floor(pace: Pace, sample: String) -> Result<Report> {
-    let mut floor = Floor::start(pace.streams)?;
-    let mut streams = Streams::open(&opening(pace, &[floor.address]))?;
+/// The same pace from a bare loop: without webhook and store, in one process.
+fn floor(pace: Pace, sample: String) -> Result<TallyReport> {
+    let mut floor = FloorProcess::start(pace.streams)?;
+    let mut streams = ReceiverProcess::open(&opening(pace, &[floor.address]))?;
     let rounds = pace.events_per_second * pace.seconds.min(FLOOR_SECONDS);
-    floor.send(&Send {
+    floor.send(&FloorLoad {
         rounds,
         interval_nanos: pace.interval_nanos(),
         repositories: pace.repositories,

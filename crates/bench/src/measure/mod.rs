@@ -1,4 +1,4 @@
-//! The measurements. Each starts what it needs, and ends it.
+//! The measurements. Each starts the processes that it needs, and stops them.
 
 mod burst;
 mod calls;
@@ -19,23 +19,23 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::{
-    child::Streams,
+    helper_process::ReceiverProcess,
     load,
     opening::Opening,
-    subject::{Edge, Subject, Topology},
+    subject::{BenchSystem, EdgeProcess, Topology},
     table::Row,
 };
 
-pub(crate) use plan::Plan;
+pub(crate) use plan::MeasurePlan;
 
-/// What to measure.
+/// The measurements by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Measure {
     /// Memory per idle stream of each kind, before and after a burst.
     Idle,
-    /// CPU per delivered event, and how late the last client has it, against the floor.
+    /// CPU per delivered event, and the time until the last client has it, against the floor.
     Deliveries,
-    /// CPU per delivered event where events come faster than they can be written.
+    /// CPU per delivered event when events arrive faster than they can be written.
     Burst,
     /// Webhook to SSE.
     Latency,
@@ -43,15 +43,15 @@ pub(crate) enum Measure {
     Opens,
     /// CPU of idle streams.
     Heartbeats,
-    /// Many clients that come back at once, and what the others feel of it.
+    /// Many clients that reconnect at once, and the effect on the other clients.
     Resume,
-    /// What streams and events cost as streams become more, the kernel's part included.
+    /// Cost of streams and events as the number of streams grows, including the kernel's part.
     Growth,
     /// Durable deliveries per second.
     Ingest,
     /// Tool calls per second, in both eras of MCP.
     Calls,
-    /// Sessions made per second.
+    /// Sessions created per second.
     Sessions,
     /// The same load on nginx with nchan (`make bench-peers`); only when it is named.
     Peers,
@@ -90,10 +90,10 @@ impl Measure {
         }
     }
 
-    /// Whether the topology makes a difference that is worth the time.
+    /// Whether the measurement is worth its time on this topology.
     pub(crate) fn runs_on(self, topology: Topology) -> bool {
         match self {
-            // Here the edge has to be a process of its own, or there have to be two.
+            // These need an edge that is a separate process, or two edges.
             Self::Opens | Self::Heartbeats | Self::Growth | Self::Peers => {
                 topology == Topology::Cluster
             }
@@ -101,8 +101,13 @@ impl Measure {
         }
     }
 
-    /// Adds rows as they come, so that those stay which were there before something failed.
-    pub(crate) fn run(self, plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
+    /// Adds rows as they are ready, so that a later failure does not discard the earlier rows.
+    pub(crate) fn run(
+        self,
+        plan: &MeasurePlan,
+        topology: Topology,
+        rows: &mut Vec<Row>,
+    ) -> Result<()> {
         match self {
             Self::Idle => idle::run(plan, topology, rows),
             Self::Deliveries => deliveries::run(plan, topology, rows),
@@ -120,28 +125,29 @@ impl Measure {
     }
 }
 
-/// How long the last events may take after the last send.
+/// Time allowed for the last events to arrive after the last send.
 const TAIL: Duration = Duration::from_secs(10);
-/// The same where hundreds of thousands are under way.
+/// The same with hundreds of thousands of events in flight.
 const BURST_TAIL: Duration = Duration::from_secs(60);
-/// Streams and events before the first look at memory, so that pools and caches have their size.
+/// Streams and events before the first measurement of memory, so that pools and caches have reached
+/// their size.
 const WARM_UP: (usize, u64) = (100, 20);
 
-/// Brings an edge's pools and caches to their size.
-fn warm_up(subject: &Subject, edge: Edge) -> Result<()> {
-    let mut streams = Streams::open(&Opening::events(WARM_UP.0, &[edge.address]))?;
+/// Brings an edge's pools and caches to their usual size.
+fn warm_up(subject: &BenchSystem, edge: EdgeProcess) -> Result<()> {
+    let mut streams = ReceiverProcess::open(&Opening::events(WARM_UP.0, &[edge.address]))?;
     load::paced(&subject.ingest, WARM_UP.1, 10_000_000)?;
     streams.expect(WARM_UP.1, TAIL).context("warming up")?;
     Ok(())
 }
 
-/// What the floor is to send: one event as it came from an edge.
-fn sample(streams: &mut Streams, events: u64) -> Result<String> {
+/// The frame that the floor sends: one event as received from an edge.
+fn sample(streams: &mut ReceiverProcess, events: u64) -> Result<String> {
     let report = streams.expect(events, TAIL).context("warming up")?;
     report.sample.context("no event was kept as a sample")
 }
 
-/// The middle of what several runs gave.
+/// The median of the results of several runs.
 fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
@@ -152,7 +158,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     }
 }
 
-/// Milliseconds with two places, for people.
+/// Milliseconds with two decimals, for display.
 fn millis(micros: u64) -> String {
     format!("{}.{:02}", micros / 1000, micros % 1000 / 10)
 }

@@ -1,34 +1,35 @@
-//! Streams opened per second, from the connect to the first frame, 64 at a time. The floor is a bare loop
-//! that accepts, reads the request and writes the same bytes each time.
+//! Streams opened per second, from the connect to the first frame, 64 at a time. The floor is a
+//! bare loop that accepts, reads the request and always writes the same bytes.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::{Plan, median};
+use super::{MeasurePlan, median};
 use crate::{
-    child::{Floor, Streams},
-    opening::{Kind, Opening},
-    subject::{Subject, Topology},
+    helper_process::{FloorProcess, ReceiverProcess},
+    opening::{Opening, OpeningKind},
+    subject::{BenchSystem, Topology},
     table::Row,
 };
 
 /// Streams per second.
 const TARGET: f64 = 10_000.0;
-/// How long an edge has for noticing that thousands of clients are gone, so that this does not count.
+/// Time for an edge to notice that thousands of clients have disconnected, so that this work does
+/// not count.
 const PAUSE: Duration = Duration::from_millis(700);
 
-pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
-    let subject = Subject::start(topology, &plan.scratch)?;
+pub(super) fn run(plan: &MeasurePlan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
+    let subject = BenchSystem::start(topology, &plan.scratch)?;
     let edge = subject.edges.first().context("there is no edge")?.address;
-    // The first ones make pools and caches.
+    // The first streams fill pools and caches.
     per_second(&Opening::events(plan.opens / 5, &[edge]))?;
-    for kind in [Kind::Events, Kind::Listen] {
+    for kind in [OpeningKind::Events, OpeningKind::Listen] {
         let (mut edges, mut floors) = (Vec::new(), Vec::new());
         for _ in 0..plan.runs {
             edges.push(per_second(&Opening::of_kind(kind, plan.opens, &[edge]))?);
-            let floor = Floor::start(plan.opens)?;
+            let floor = FloorProcess::start(plan.opens)?;
             floors.push(per_second(&Opening::events(plan.opens, &[floor.address]))?);
         }
         rows.push(row(plan.opens, topology, kind, &edges, &floors));
@@ -38,15 +39,21 @@ pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Resul
 
 #[allow(
     clippy::cast_precision_loss,
-    reason = "figures for people, far below 2^52"
+    reason = "figures for display, far below 2^52"
 )]
 fn per_second(opening: &Opening) -> Result<f64> {
     std::thread::sleep(PAUSE);
-    let streams = Streams::open(opening)?;
+    let streams = ReceiverProcess::open(opening)?;
     Ok(streams.opened.opened as f64 / streams.opened.seconds)
 }
 
-fn row(streams: usize, topology: Topology, kind: Kind, edges: &[f64], floors: &[f64]) -> Row {
+fn row(
+    streams: usize,
+    topology: Topology,
+    kind: OpeningKind,
+    edges: &[f64],
+    floors: &[f64],
+) -> Row {
     let rate = median(edges.iter().copied());
     let floor = median(floors.iter().copied());
     Row {

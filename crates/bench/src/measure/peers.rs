@@ -1,5 +1,5 @@
-//! The same load on nginx with nchan: the same data in the events, the same clients, and our edge and the
-//! floor beside it in the same run.
+//! The same load on nginx with nchan: the same data in the events, the same clients, with
+//! forgewire's edge and the floor measured in the same run.
 
 use std::path::Path;
 
@@ -7,27 +7,27 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::{
-    Plan, TAIL,
-    deliveries::{Run, edge_run, floor_run, measured, open},
+    MeasurePlan, TAIL,
+    deliveries::{DeliveryRun, edge_run, floor_run, measure, open},
     median,
     plan::Pace,
     warm_up,
 };
 use crate::{
-    child::{Floor, Streams},
+    helper_process::{FloorProcess, ReceiverProcess},
     load,
-    opening::{Kind, Opening},
+    opening::{Opening, OpeningKind},
     peer::{Messages, Nchan},
     process::steady_rss_kib,
-    subject::{Edge, Subject, Topology},
+    subject::{BenchSystem, EdgeProcess, Topology},
     table::Row,
 };
 
-/// Sent before anything counts.
+/// Number of events sent before the measurement.
 const WARM_UP: u64 = 10;
 
-pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
-    let subject = Subject::start(topology, &plan.scratch)?;
+pub(super) fn run(plan: &MeasurePlan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
+    let subject = BenchSystem::start(topology, &plan.scratch)?;
     let edge = *subject.edges.first().context("there is no edge")?;
     rows.push(idle(plan, &subject, edge)?);
     for pace in &plan.peers {
@@ -38,28 +38,29 @@ pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Resul
 
 #[allow(
     clippy::cast_precision_loss,
-    reason = "figures for people, far below 2^52"
+    reason = "figures for display, far below 2^52"
 )]
-fn idle(plan: &Plan, subject: &Subject, edge: Edge) -> Result<Row> {
+fn idle(plan: &MeasurePlan, subject: &BenchSystem, edge: EdgeProcess) -> Result<Row> {
     let count = plan.peer_idle_streams;
     let peer = Nchan::start(&plan.scratch.join("nchan-idle"))?;
     let pids = peer.pids()?;
     let sample = {
         let (_streams, sample) = open(subject, edge, Pace::small())?;
-        let mut streams = Streams::open(&Opening::of_kind(Kind::Peer, 100, &[peer.address]))?;
+        let mut streams =
+            ReceiverProcess::open(&Opening::of_kind(OpeningKind::Peer, 100, &[peer.address]))?;
         publish(&peer, &sample, &mut streams, WARM_UP, 10_000_000)?;
         sample
     };
     warm_up(subject, edge)?;
-    let each = |pids: &[u32], opening: &Opening| -> Result<(f64, Streams)> {
+    let each = |pids: &[u32], opening: &Opening| -> Result<(f64, ReceiverProcess)> {
         let before = steady_rss_kib(pids)?;
-        let streams = Streams::open(opening)?;
+        let streams = ReceiverProcess::open(opening)?;
         let after = steady_rss_kib(pids)?;
         Ok((after.saturating_sub(before) as f64 / count as f64, streams))
     };
-    let peers = Opening::of_kind(Kind::Peer, count, &[peer.address]);
+    let peers = Opening::of_kind(OpeningKind::Peer, count, &[peer.address]);
     let (theirs, mut streams) = each(&pids, &peers)?;
-    // That they are what they seem to be: streams that get events.
+    // Checks that the idle streams do receive events.
     streams.reset()?;
     publish(&peer, &sample, &mut streams, 1, 1)?;
     drop(streams);
@@ -78,21 +79,21 @@ fn idle(plan: &Plan, subject: &Subject, edge: Edge) -> Result<Row> {
     })
 }
 
-/// In turns, as everywhere.
+/// Alternating, as in the other measurements.
 fn deliveries(
-    subject: &Subject,
-    edge: Edge,
+    subject: &BenchSystem,
+    edge: EdgeProcess,
     pace: Pace,
     runs: usize,
     scratch: &Path,
 ) -> Result<Row> {
     let (mut streams, sample) = open(subject, edge, pace)?;
-    let mut floor = Floor::start(pace.streams)?;
-    let mut bare = Streams::open(&Opening::events(pace.streams, &[floor.address]))?;
+    let mut floor = FloorProcess::start(pace.streams)?;
+    let mut bare = ReceiverProcess::open(&Opening::events(pace.streams, &[floor.address]))?;
     let peer = Nchan::start(&scratch.join(format!("nchan-{}", pace.streams)))?;
     let pids = peer.pids()?;
-    let opening = Opening::of_kind(Kind::Peer, pace.streams, &[peer.address]);
-    let mut theirs = Streams::open(&opening)?;
+    let opening = Opening::of_kind(OpeningKind::Peer, pace.streams, &[peer.address]);
+    let mut theirs = ReceiverProcess::open(&opening)?;
     publish(&peer, &sample, &mut theirs, WARM_UP, 50_000_000).context("warming up")?;
     let (mut edges, mut floors, mut peers) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..runs {
@@ -100,13 +101,13 @@ fn deliveries(
         floors.push(floor_run(&mut floor, &mut bare, pace, &sample)?);
         theirs.reset()?;
         let messages = Messages::new(&peer, &sample)?;
-        peers.push(measured(&pids, || {
+        peers.push(measure(&pids, || {
             load::paced_from(&messages, pace.events(), pace.interval_nanos())?;
             theirs.expect(pace.events(), TAIL)
         })?);
     }
-    let micros = |runs: &[Run]| median(runs.iter().map(|run| run.micros_per_event));
-    let each = |runs: &[Run]| {
+    let micros = |runs: &[DeliveryRun]| median(runs.iter().map(|run| run.micros_per_event));
+    let each = |runs: &[DeliveryRun]| {
         runs.iter()
             .map(|run| run.micros_per_event)
             .collect::<Vec<_>>()
@@ -134,7 +135,7 @@ fn deliveries(
 fn publish(
     peer: &Nchan,
     sample: &str,
-    streams: &mut Streams,
+    streams: &mut ReceiverProcess,
     count: u64,
     interval_nanos: u64,
 ) -> Result<()> {

@@ -1,8 +1,8 @@
-//! How much of everything is done.
+//! The extent of each measurement.
 
 use std::path::PathBuf;
 
-use crate::opening::Kind;
+use crate::opening::OpeningKind;
 
 /// A number of streams and a pace.
 #[derive(Debug, Clone, Copy)]
@@ -10,7 +10,7 @@ pub(crate) struct Pace {
     pub(crate) streams: usize,
     pub(crate) events_per_second: u64,
     pub(crate) seconds: u64,
-    /// Each event concerns the streams of one of so many repositories.
+    /// Number of repositories; each event concerns the streams of one of them.
     pub(crate) repositories: u64,
 }
 
@@ -25,12 +25,12 @@ impl Pace {
         }
     }
 
-    /// A few streams and events, to see what an event looks like.
+    /// A few streams and events, to obtain one event as a sample.
     pub(super) const fn small() -> Self {
         Self::all(10, 20, 1)
     }
 
-    /// Each concerns the streams of one repository.
+    /// Each event concerns the streams of one repository.
     const fn some(self, repositories: u64) -> Self {
         Self {
             repositories,
@@ -46,60 +46,60 @@ impl Pace {
         1_000_000_000 / self.events_per_second
     }
 
-    /// Streams that an event concerns.
+    /// Number of streams that an event concerns.
     pub(super) fn concerned(self) -> u64 {
         self.streams as u64 / self.repositories
     }
 }
 
-/// Clients that come back, and the others.
+/// Clients that reconnect, and the clients that stay connected.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Storm {
     pub(super) clients: usize,
-    /// What each has missed.
+    /// Number of events that each has missed.
     pub(super) events: u64,
-    /// Those who were there all the time, the pace of what they get, and how long before the storm.
+    /// The streams that stay connected, the pace of their events, and the time before the storm.
     pub(super) live: Pace,
 }
 
-/// How much to do.
+/// The extent of all measurements.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub(crate) struct MeasurePlan {
     pub(crate) scratch: PathBuf,
-    /// What varies much is done so many times; the median counts.
+    /// Number of runs for measurements that vary much; the median counts.
     pub(super) runs: usize,
     pub(super) idle_streams: usize,
-    pub(crate) idle_kinds: Vec<Kind>,
+    pub(crate) idle_kinds: Vec<OpeningKind>,
     pub(super) deliveries: Vec<Pace>,
-    /// Streams, and bursts to them.
+    /// Number of streams, and of bursts to them.
     pub(super) bursts: Vec<(usize, u64)>,
     pub(super) latency: Vec<Pace>,
     pub(super) opens: usize,
     pub(super) heartbeats: (usize, u64),
     pub(super) storm: Storm,
-    /// More than one process of clients can hold are spread over edges.
+    /// Streams beyond the capacity of one client process are spread over edges.
     pub(super) growth: Vec<Pace>,
     pub(super) matching: Vec<Pace>,
     pub(super) ingest_seconds: u64,
-    /// Each load of `calls` lasts so long; there are three in each era.
+    /// Duration of each load of `calls`; there are three in each era.
     pub(super) calls_seconds: f64,
     pub(super) sessions_seconds: f64,
     pub(super) peers: Vec<Pace>,
     pub(super) peer_idle_streams: usize,
 }
 
-impl Plan {
-    /// The figures that the project states; below 12 minutes on two cores.
+impl MeasurePlan {
+    /// The figures that the project publishes; below 12 minutes on two cores.
     pub(crate) fn full(scratch: PathBuf) -> Self {
         Self {
             scratch,
             runs: 3,
             idle_streams: 15_000,
-            idle_kinds: Kind::OURS.to_vec(),
+            idle_kinds: OpeningKind::SERVED_BY_EDGES.to_vec(),
             deliveries: vec![Pace::all(1000, 20, 5), Pace::all(10_000, 2, 6)],
             bursts: vec![(1000, 12), (10_000, 3)],
-            // 20,000 events/s in all, about half of what two cores that also hold the receiver can
-            // do. Above that the queue is measured, not the path.
+            // 20,000 events/s in total, about half of the capacity of two cores that also run the
+            // receiver. A higher rate would measure the queue, not the path.
             latency: vec![
                 Pace::all(1, 200, 3),
                 Pace::all(100, 200, 3),
@@ -133,13 +133,13 @@ impl Plan {
         }
     }
 
-    /// Some seconds each, to see that everything works; the figures are worth nothing.
+    /// A few seconds each, as a smoke test; the figures mean nothing.
     pub(crate) fn quick(scratch: PathBuf) -> Self {
         Self {
             scratch,
             runs: 1,
             idle_streams: 300,
-            idle_kinds: Kind::OURS.to_vec(),
+            idle_kinds: OpeningKind::SERVED_BY_EDGES.to_vec(),
             deliveries: vec![Pace::all(200, 20, 1)],
             bursts: vec![(100, 2)],
             latency: vec![Pace::all(1, 50, 1), Pace::all(50, 50, 1).some(10)],

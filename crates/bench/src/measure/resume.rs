@@ -1,53 +1,53 @@
-//! Many clients that come back at once with old cursors: how long until the last has all that it missed, and
-//! what those feel of it who were there all the time.
+//! Many clients that reconnect at once with old cursors: the time until the last one has all that
+//! it missed, and the effect on the clients that stayed connected.
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::{BURST_TAIL, Plan, TAIL, median, millis, plan::Storm};
+use super::{BURST_TAIL, MeasurePlan, TAIL, median, millis, plan::Storm};
 use crate::{
-    child::Streams,
-    load::{self, Until},
+    helper_process::ReceiverProcess,
+    load::{self, OpenEndedPace},
     opening::Opening,
     repositories::Repositories,
-    subject::{Subject, Topology},
+    subject::{BenchSystem, Topology},
     table::Row,
     tally::Latency,
 };
 
-/// Until the last has all.
+/// Target for the time until the last client has all events.
 const TARGET_SECONDS: f64 = 3.0;
-/// The most that the others may be later than before.
+/// Maximum latency of the other clients during the storm, as a multiple of their latency before.
 const TARGET_RATIO: f64 = 2.0;
 const WARM_UP: u64 = 20;
 
-/// One storm.
-struct Passed {
+/// The result of one storm.
+struct StormResult {
     seconds: f64,
-    /// Of those who were there.
+    /// Latency of the clients that stayed connected.
     before: Latency,
     during: Latency,
 }
 
-pub(super) fn run(plan: &Plan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
-    let subject = Subject::start(topology, &plan.scratch)?;
+pub(super) fn run(plan: &MeasurePlan, topology: Topology, rows: &mut Vec<Row>) -> Result<()> {
+    let subject = BenchSystem::start(topology, &plan.scratch)?;
     let storm = plan.storm;
     let repository = Repositories::of("live", 1);
     let targets = subject.edge_addresses();
-    let live = Opening::events(storm.live.streams, &targets).filtered(&repository);
-    let mut live = Streams::open(&live)?;
+    let live = Opening::events(storm.live.streams, &targets).with_filter(&repository);
+    let mut live = ReceiverProcess::open(&live)?;
     let interval = storm.live.interval_nanos();
     load::paced_over(&repository, &subject.ingest, WARM_UP, interval)?;
     live.expect(WARM_UP, TAIL).context("warming up")?;
-    let passed = (0..plan.runs)
+    let results = (0..plan.runs)
         .map(|_| once(&subject, storm, &mut live))
         .collect::<Result<Vec<_>>>()?;
-    rows.push(time(storm, topology, &passed));
-    rows.push(others(storm, topology, &passed));
+    rows.push(time(storm, topology, &results));
+    rows.push(others(storm, topology, &results));
     Ok(())
 }
 
-fn once(subject: &Subject, storm: Storm, live: &mut Streams) -> Result<Passed> {
+fn once(subject: &BenchSystem, storm: Storm, live: &mut ReceiverProcess) -> Result<StormResult> {
     let (missed, repository) = (Repositories::of("storm", 1), Repositories::of("live", 1));
     let interval = storm.live.interval_nanos();
     live.reset()?;
@@ -58,13 +58,13 @@ fn once(subject: &Subject, storm: Storm, live: &mut Streams) -> Result<Passed> {
     load::paced_over(&missed, &subject.ingest, storm.events, 0)?;
     live.reset()?;
     let back = Opening::events(storm.clients, &targets)
-        .filtered(&missed)
-        .resuming(&cursor);
-    let until = Until::new(interval);
+        .with_filter(&missed)
+        .with_cursor(&cursor);
+    let pace = OpenEndedPace::new(interval);
     let (seconds, sent) = std::thread::scope(|scope| {
-        let load = scope.spawn(|| load::paced_until(&until, &repository, &subject.ingest));
-        let seconds = come_back(&back, storm.events);
-        until.end();
+        let load = scope.spawn(|| load::paced_until(&pace, &repository, &subject.ingest));
+        let seconds = reconnect(&back, storm.events);
+        pace.end();
         let Ok(sent) = load.join() else {
             bail!("the load panicked");
         };
@@ -72,20 +72,20 @@ fn once(subject: &Subject, storm: Storm, live: &mut Streams) -> Result<Passed> {
     })?;
     let during = live.expect(sent.accepted, TAIL)?.latency;
     eprintln!(
-        "  all back after {seconds:.2} s; the others p50 {} ms, before {} ms",
+        "  all caught up after {seconds:.2} s; the others p50 {} ms, before {} ms",
         millis(during.p50),
         millis(before.p50)
     );
-    Ok(Passed {
+    Ok(StormResult {
         seconds,
         before,
         during,
     })
 }
 
-/// From the first connect until the last has all.
-fn come_back(back: &Opening, events: u64) -> Result<f64> {
-    let mut streams = Streams::open(back)?;
+/// Time from the first connect until the last client has all events.
+fn reconnect(back: &Opening, events: u64) -> Result<f64> {
+    let mut streams = ReceiverProcess::open(back)?;
     let report = streams.expect(events, BURST_TAIL).context("coming back")?;
     let nanos = report
         .last_nanos
@@ -93,16 +93,16 @@ fn come_back(back: &Opening, events: u64) -> Result<f64> {
     Ok(std::time::Duration::from_nanos(nanos).as_secs_f64())
 }
 
-/// The cursor of now.
+/// The current cursor.
 fn cursor(targets: &[std::net::SocketAddr]) -> Result<String> {
-    let mut stream = Streams::open(&Opening::events(1, targets))?;
+    let mut stream = ReceiverProcess::open(&Opening::events(1, targets))?;
     let first = stream.report(0)?.sample.unwrap_or_default();
     let id = first.lines().find_map(|line| line.strip_prefix("id: "));
     Ok(id.context("the stream's first frame has no id")?.to_owned())
 }
 
-fn time(storm: Storm, topology: Topology, passed: &[Passed]) -> Row {
-    let seconds = median(passed.iter().map(|one| one.seconds));
+fn time(storm: Storm, topology: Topology, results: &[StormResult]) -> Row {
+    let seconds = median(results.iter().map(|one| one.seconds));
     Row {
         what: format!(
             "{} clients come back for {} events each, {}: the last has all",
@@ -117,33 +117,34 @@ fn time(storm: Storm, topology: Topology, passed: &[Passed]) -> Row {
         met: Some(seconds < TARGET_SECONDS),
         values: json!({
             "topology": topology.name(), "clients": storm.clients, "events": storm.events,
-            "seconds": seconds, "runs": passed.iter().map(|one| one.seconds).collect::<Vec<_>>(),
+            "seconds": seconds, "runs": results.iter().map(|one| one.seconds).collect::<Vec<_>>(),
         }),
     }
 }
 
 #[allow(
     clippy::cast_precision_loss,
-    reason = "figures for people, far below 2^52"
+    reason = "figures for display, far below 2^52"
 )]
-fn others(storm: Storm, topology: Topology, passed: &[Passed]) -> Row {
+fn others(storm: Storm, topology: Topology, results: &[StormResult]) -> Row {
     let ratio = |pick: fn(&Latency) -> u64| {
         median(
-            passed
+            results
                 .iter()
                 .map(|one| pick(&one.during) as f64 / pick(&one.before).max(1) as f64),
         )
     };
-    let middle = |of: fn(&Passed) -> Latency, pick: fn(Latency) -> u64| {
-        median(passed.iter().map(|one| pick(of(one)) as f64)) / 1000.0
+    let middle = |of: fn(&StormResult) -> Latency, pick: fn(Latency) -> u64| {
+        median(results.iter().map(|one| pick(of(one)) as f64)) / 1000.0
     };
     let (p50, p99) = (ratio(|late| late.p50), ratio(|late| late.p99));
-    let text = |of: fn(&Passed) -> Latency| {
+    let text = |of: fn(&StormResult) -> Latency| {
         let (p50, p99) = (middle(of, |late| late.p50), middle(of, |late| late.p99));
         format!("{p50:.2} · {p99:.2} ms")
     };
-    let runs =
-        |of: fn(&Passed) -> Latency| -> Value { passed.iter().map(|one| json!(of(one))).collect() };
+    let runs = |of: fn(&StormResult) -> Latency| -> Value {
+        results.iter().map(|one| json!(of(one))).collect()
+    };
     Row {
         what: format!(
             "{} live streams meanwhile, {}: p50 · p99 (beside: before)",

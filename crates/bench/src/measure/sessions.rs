@@ -1,4 +1,5 @@
-//! Sessions: `initialize` and `notifications/initialized`, each session in the store before its id is out.
+//! Sessions: `initialize` and `notifications/initialized`; each session is in the store before its
+//! id is sent.
 
 use std::{
     net::SocketAddr,
@@ -9,34 +10,34 @@ use anyhow::{Context, Result, bail, ensure};
 use hdrhistogram::Histogram;
 use serde_json::json;
 
-use super::{Plan, millis};
+use super::{MeasurePlan, millis};
 use crate::{
     clock::now_nanos,
-    connection::Connection,
-    sessions::Opener,
-    subject::{Subject, Topology},
+    connection::HttpConnection,
+    sessions::SessionOpener,
+    subject::{BenchSystem, Topology},
     table::Row,
 };
 
-/// Clients that make one session after the other.
+/// Number of clients, each of which creates one session after another.
 const CLIENTS: usize = 64;
-/// Longer waits count as this, in microseconds.
+/// Upper end of the histogram in microseconds; longer waits count as this value.
 const MAX_MICROS: u64 = 60_000_000;
-/// About what a session takes in the store.
+/// Approximate size of a session in the store.
 const VALUE_BYTES: usize = 400;
 
-/// What came of work by many at a time.
-struct Made {
+/// The result of concurrent work by many clients.
+struct SessionRate {
     count: u64,
     seconds: f64,
-    took: Histogram<u64>,
+    latency: Histogram<u64>,
 }
 
 #[allow(
     clippy::cast_precision_loss,
-    reason = "figures for people, far below 2^52"
+    reason = "figures for display, far below 2^52"
 )]
-impl Made {
+impl SessionRate {
     fn per_second(&self) -> f64 {
         self.count as f64 / self.seconds
     }
@@ -44,17 +45,17 @@ impl Made {
     fn values(&self) -> serde_json::Value {
         json!({
             "count": self.count, "seconds": self.seconds, "per_second": self.per_second(),
-            "p50_micros": self.took.value_at_quantile(0.5),
-            "p99_micros": self.took.value_at_quantile(0.99),
+            "p50_micros": self.latency.value_at_quantile(0.5),
+            "p99_micros": self.latency.value_at_quantile(0.99),
         })
     }
 }
 
-pub(super) fn run(plan: &Plan, topology: Topology) -> Result<Row> {
-    let subject = Subject::start(topology, &plan.scratch)?;
+pub(super) fn run(plan: &MeasurePlan, topology: Topology) -> Result<Row> {
+    let subject = BenchSystem::start(topology, &plan.scratch)?;
     let edge = subject.edges.first().context("there is no edge")?.address;
     let open = || -> Result<_> {
-        let mut opener = Opener::connect(edge)?;
+        let mut opener = SessionOpener::connect(edge)?;
         Ok(move || opener.session().map(drop))
     };
     let lasting = Duration::from_secs_f64(plan.sessions_seconds);
@@ -68,7 +69,7 @@ pub(super) fn run(plan: &Plan, topology: Topology) -> Result<Row> {
         Topology::Embedded => "SQLite",
         Topology::Cluster => "Redis",
     };
-    let [p50, p99] = [0.5, 0.99].map(|quantile| millis(ours.took.value_at_quantile(quantile)));
+    let [p50, p99] = [0.5, 0.99].map(|quantile| millis(ours.latency.value_at_quantile(quantile)));
     Ok(Row {
         what: format!("sessions made, {store}, one edge, {CLIENTS} at a time"),
         figure: format!("{:.0}/s, p50 {p50} · p99 {p99} ms", ours.per_second()),
@@ -87,9 +88,9 @@ pub(super) fn run(plan: &Plan, topology: Topology) -> Result<Row> {
     })
 }
 
-/// One `SET` per session, and nothing else, with the same durability.
+/// One `SET` per session and no other work, with the same durability.
 fn set(redis: SocketAddr) -> Result<impl FnMut() -> Result<()>> {
-    let mut connection = Connection::open(redis)?;
+    let mut connection = HttpConnection::open(redis)?;
     let value = "x".repeat(VALUE_BYTES);
     let (client, mut number) = (now_nanos(), 0_u64);
     Ok(move || {
@@ -106,36 +107,36 @@ fn set(redis: SocketAddr) -> Result<impl FnMut() -> Result<()>> {
     })
 }
 
-/// Every client does its work again and again; `client` makes one.
+/// Every client repeats its work until the time is up; `client` creates one client.
 fn flat_out<W: FnMut() -> Result<()>>(
     lasting: Duration,
     client: impl Fn() -> Result<W> + Sync,
-) -> Result<Made> {
+) -> Result<SessionRate> {
     let started = Instant::now();
     let worker = || -> Result<Histogram<u64>> {
         let mut work = client()?;
-        let mut took = Histogram::new_with_max(MAX_MICROS, 3)?;
+        let mut latency = Histogram::new_with_max(MAX_MICROS, 3)?;
         while started.elapsed() < lasting {
             let begun = now_nanos();
             work()?;
-            took.saturating_record((now_nanos() - begun) / 1000);
+            latency.saturating_record((now_nanos() - begun) / 1000);
         }
-        Ok(took)
+        Ok(latency)
     };
     let mut all = Histogram::new_with_max(MAX_MICROS, 3)?;
     std::thread::scope(|scope| -> Result<()> {
         let threads: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(worker)).collect();
         for thread in threads {
             match thread.join() {
-                Ok(took) => all.add(took?)?,
+                Ok(latency) => all.add(latency?)?,
                 Err(_) => bail!("a client panicked"),
             }
         }
         Ok(())
     })?;
-    Ok(Made {
+    Ok(SessionRate {
         count: all.len(),
         seconds: started.elapsed().as_secs_f64(),
-        took: all,
+        latency: all,
     })
 }

@@ -1,4 +1,4 @@
-//! Messages of the bus and events of the log: protobuf, of one kind or the other.
+//! Messages of the bus and events of the log: protobuf, one or the other.
 
 use bytes::Bytes;
 use model::{SessionId, StoredEvent};
@@ -9,21 +9,21 @@ pub(crate) fn run(data: &[u8]) {
     let bytes = Bytes::copy_from_slice(data);
     if let Ok(message) = decode_bus_message(bytes.clone()) {
         let written = encode_bus_message(&message);
-        let again = decode_bus_message(written.clone().into()).expect("what we write we read");
+        let again = decode_bus_message(written.clone().into()).expect("what we write we can read");
         assert_eq!(again, message);
         assert_eq!(encode_bus_message(&again), written);
         harmless(&message);
     }
     if let Ok(event) = decode_event(bytes) {
         let written = encode_event(&event);
-        let again = decode_event(written.clone().into()).expect("what we write we read");
+        let again = decode_event(written.clone().into()).expect("what we write we can read");
         assert_eq!(again, event);
         assert_eq!(encode_event(&again), written);
         one_line(&event);
     }
 }
 
-/// Nothing in a message may change a subject or a frame.
+/// No field of a message may change a subject or a frame.
 fn harmless(message: &BusMessage) {
     match message {
         BusMessage::Events(hint) => hint.events.iter().for_each(|event| one_line(&event.item)),

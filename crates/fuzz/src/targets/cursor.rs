@@ -1,4 +1,5 @@
-//! Cursors of the log and of a session's streams: bytes to build one from, then text to read.
+//! Cursors of the log and of a session's streams: bytes from which one is built, then text to
+//! parse.
 
 use model::{Cursor, CursorError, CursorScope, Epoch, PrincipalId, Sequence, SessionId};
 use model::{StreamCursor, StreamId};
@@ -71,7 +72,7 @@ fn of_stream(
     }
 }
 
-/// Text from outside: what is taken is exactly what we would have written.
+/// Text from outside: accepted text is exactly the text that the encoder would have written.
 fn read(text: &str, alice: &PrincipalId, one: &SessionId) {
     let scope = CursorScope::session(alice, one);
     let cursor = Cursor::parse(text, scope);
@@ -79,19 +80,23 @@ fn read(text: &str, alice: &PrincipalId, one: &SessionId) {
         assert_eq!(cursor.to_string(), text.trim());
     }
     if let Ok(position) = StreamCursor::parse(text, alice, one) {
-        assert_eq!(cursor, Err(CursorError::Malformed), "never both");
+        assert_eq!(
+            cursor,
+            Err(CursorError::Malformed),
+            "text never decodes as both kinds of cursor"
+        );
         let scope = CursorScope::stream(alice, one, &position.stream);
         assert_eq!(position.encode(scope), text.trim());
     }
 }
 
-/// Fits an SSE id, a header and a URL as it is.
+/// The text fits an SSE id, a header and a URL without escaping.
 fn harmless(text: &str) {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     assert!(text.bytes().all(fits), "{text}");
     assert!(
         text.len() <= mcp::limits::MAX_EVENT_ID_BYTES,
-        "a client can bring it back"
+        "a client can send it back"
     );
 }
 

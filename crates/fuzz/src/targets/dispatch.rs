@@ -87,7 +87,7 @@ pub(crate) fn run(data: &[u8]) {
     }
 }
 
-/// What the body says of itself, as far as any reader can tell.
+/// The facts about the body that any reader can determine.
 #[derive(Default)]
 struct Claims {
     method: Option<String>,
@@ -126,7 +126,7 @@ fn refused(input: &Input<'_>, claims: &Claims, refusal: &Refusal) {
     if let (Some(sent), Some(_)) = (&claims.id, &claims.method) {
         assert_eq!(*sent, id, "the answer to a request carries its id");
     }
-    // Clients take any other 4xx for an old server, and remember it.
+    // Clients take any other 4xx for an old server, and remember that.
     if claims.is_modern {
         assert!([200, 400, 404].contains(&status), "{refusal:?}");
         assert_eq!(status == 404, code == -32601, "{refusal:?}");
@@ -185,7 +185,7 @@ fn named<'a>(input: &'a Input<'_>, name: &HeaderName) -> Option<&'a str> {
     single(&input.headers, name).ok().flatten()
 }
 
-/// The session is the one header's, and cannot change a subject, a key or a path.
+/// The session id is that of the one session header, and cannot change a subject, a key or a path.
 fn session_is_named(input: &Input<'_>, session: &str) {
     assert_eq!(named(input, &headers::SESSION_ID), Some(session));
     let harmless = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';

@@ -33,7 +33,7 @@ pub(crate) fn run(data: &[u8]) {
     }
 }
 
-/// What is read and written again reads as the same.
+/// A message that is parsed and written again parses as the same message.
 fn same_again(message: &Incoming) {
     let written = match message {
         Incoming::Request(request) => {
@@ -53,7 +53,7 @@ fn same_again(message: &Incoming) {
         );
         return;
     };
-    // `request` writes absent params as null, which nobody may send.
+    // `request` writes absent params as null, which is not allowed on the wire.
     if request.params.is_some() {
         let again = parse(&written).expect("what we write is a message");
         assert_eq!(
@@ -77,7 +77,7 @@ fn told(rejected: &Rejected) {
     assert!(id.is_null() || is_id(&id));
 }
 
-/// An id that any reader finds is in the refusal.
+/// If any reader can find an id, the refusal carries it.
 fn id_is_kept(data: &[u8], rejected: &Rejected) {
     let Some(members) = Members::read(data) else {
         return;

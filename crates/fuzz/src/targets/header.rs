@@ -1,4 +1,4 @@
-//! Header values: the base64 sentinel, and what a client accepts.
+//! Header values: the base64 sentinel, and the `Accept` header of a client.
 
 use http::{HeaderMap, HeaderValue, header::ACCEPT};
 use mcp::headers::{Accepts, decode_value, encode_value};
@@ -7,7 +7,11 @@ pub(crate) fn run(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data) {
         let encoded = encode_value(text);
         assert!(HeaderValue::from_str(&encoded).is_ok_and(|value| value.to_str().is_ok()));
-        assert_eq!(encoded.trim(), encoded, "nothing that a proxy would trim");
+        assert_eq!(
+            encoded.trim(),
+            encoded,
+            "no white space that a proxy would trim"
+        );
         assert_eq!(decode_value(&encoded).as_deref(), Ok(text));
         if let Ok(decoded) = decode_value(text) {
             assert_eq!(
@@ -25,6 +29,6 @@ pub(crate) fn run(data: &[u8]) {
     let accepts = Accepts::read(&headers);
     assert!(
         !accepts.is_nothing() || headers.contains_key(ACCEPT),
-        "no header is all"
+        "a missing header accepts everything"
     );
 }

@@ -1,4 +1,4 @@
-//! [`mcp::ndjson::LineReader`]: a size of chunks, a longest line, then lines.
+//! [`mcp::ndjson::LineReader`]: the size of chunks, the maximum length of a line, then lines.
 
 use mcp::{
     envelope::{Rejected, parse},
@@ -13,9 +13,9 @@ pub(crate) fn run(data: &[u8]) {
     let mut reader = LineReader::new(max);
     let mut messages: Vec<_> = text.chunks(chunk).flat_map(|c| reader.feed(c)).collect();
     messages.extend(reader.finish());
-    assert!(reader.finish().is_none(), "the end comes once");
+    assert!(reader.finish().is_none(), "the end is reported once");
 
-    // The simplest reader: all lines at once.
+    // The simplest reader: splits all lines at once.
     let mut expected = Vec::new();
     for content in text.split(|byte| *byte == b'\n') {
         if content.len() > max {
@@ -32,7 +32,7 @@ pub(crate) fn run(data: &[u8]) {
 
     for message in messages.into_iter().flatten() {
         if let mcp::envelope::Body::One(mcp::Incoming::Notification(n)) = message.body {
-            // White space within raw params stays, and a line break there is not a line's.
+            // White space within raw params is kept, and a line break there does not end a line.
             if n.params
                 .as_ref()
                 .is_some_and(|p| p.get().contains(['\n', '\r']))

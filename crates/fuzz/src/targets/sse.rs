@@ -1,6 +1,6 @@
-//! Event streams: what we encode, our parser and a reader written from the standard give back, and
-//! no id or payload can become a field of its own. A size of chunks, then the parts of frames with
-//! 0xff between them: id, event, data, id, …
+//! Event streams: whatever the encoder writes is given back by the parser of this workspace and by
+//! a reader written from the standard, and no id or payload can become a separate field. Input: a
+//! size of chunks, then the parts of frames with 0xff between them: id, event, data, id, …
 
 use mcp::sse::{Block, Field, Frame, ParsedFrame, Parser, comment, message};
 
@@ -61,7 +61,7 @@ fn encoded(data: &[u8], chunk: usize) {
         let json = serde_json::to_string(said).expect("text");
         bytes.extend_from_slice(&message(id, json.as_bytes()));
         expected.push(Block::Frame(ParsedFrame {
-            // An empty id is none: it would make a client forget where it was.
+            // An empty id is left out: it would make a client forget its position.
             id: id.map(|_| frame[0].to_string()).filter(|id| !id.is_empty()),
             data: Some(json),
             ..ParsedFrame::default()
@@ -72,7 +72,7 @@ fn encoded(data: &[u8], chunk: usize) {
     assert_eq!(standard(&text), expected, "the standard's reader");
 }
 
-/// A field exactly if it cannot end its line.
+/// The text as a field if, and only if, it cannot end its line.
 fn field(text: &str) -> Option<Field<'_>> {
     let field = Field::new(text).ok();
     assert_eq!(field.is_none(), text.contains(['\r', '\n', '\0']));

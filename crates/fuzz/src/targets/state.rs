@@ -1,4 +1,4 @@
-//! `requestState`: two numbers, then params, state and foreign text, with 0xff between.
+//! `requestState`: two numbers, then params, state and foreign text, with 0xff between them.
 
 use mcp::{
     limits::{MAX_REQUEST_STATE_BYTES, MAX_STATE_BYTES},
@@ -7,7 +7,7 @@ use mcp::{
 use model::{IdSource, PrincipalId, Timestamp};
 use serde_json::{Value, value::RawValue};
 
-/// Salts that are the same in every run, so that a failure can be repeated.
+/// The same salts in every run, so that a failure can be reproduced.
 #[derive(Debug)]
 struct Repeatable;
 
@@ -45,7 +45,7 @@ pub(crate) fn run(data: &[u8]) {
         return;
     };
     let keys = keys(&[7, 8]);
-    // What nobody sealed does not open.
+    // Text that was never sealed does not open.
     let foreign = String::from_utf8_lossy(foreign);
     assert!(keys.open(&ours, &foreign, NOW).is_err());
 
@@ -81,7 +81,8 @@ fn name(name: &str) -> PrincipalId {
     PrincipalId::new(name).expect("a name")
 }
 
-/// The same params in other words have the same binding; params with something more do not.
+/// The same params in another spelling have the same binding; params with an additional member do
+/// not.
 fn spelling(alice: &PrincipalId, raw: Option<&RawValue>, ours: &Binding) {
     let value: Value = raw.map_or_else(
         || serde_json::json!({}),
@@ -99,13 +100,16 @@ fn spelling(alice: &PrincipalId, raw: Option<&RawValue>, ours: &Binding) {
         more[member] = Value::from("anything");
     }
     if !has_float(&value) {
-        assert!(bind(&more) == *ours, "what a retry adds is not bound");
+        assert!(
+            bind(&more) == *ours,
+            "the members that a retry adds are not bound"
+        );
     }
     more["\u{1}one more"] = Value::Null;
     assert!(value.get("\u{1}one more").is_some() || bind(&more) != *ours);
 }
 
-/// Reading and writing a fraction may move it by the last bit.
+/// Reading and writing a fraction may change its last bit.
 fn has_float(value: &Value) -> bool {
     match value {
         Value::Number(number) => number.is_f64(),

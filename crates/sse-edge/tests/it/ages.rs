@@ -58,10 +58,10 @@ async fn an_old_stream_ends_and_another_edge_goes_on_where_it_was() {
     let first = world.happens("cat").await;
     assert_eq!(next_events(&mut session, 1).await, [first]);
     let told = listening.next(SOON).await.unwrap();
-    assert!(listening.is_mine(&told) && !listening.is_end(&told));
+    assert!(listening.has_subscription_id(&told) && !listening.is_end(&told));
     let listens = async {
         let end = listening.next(2 * SOON).await.unwrap();
-        assert!(listening.is_end(&end) && listening.is_mine(&end));
+        assert!(listening.is_end(&end) && listening.has_subscription_id(&end));
     };
     tokio::join!(
         grows_old(&mut session, opened),

@@ -17,7 +17,7 @@ async fn only_what_was_asked_for_comes_tagged_and_as_it_was_spelt() {
     for node in [&a, &b] {
         let mut stream = client.listen(&node.url, filter.clone()).await.unwrap();
         let honoured = json!({ "resourceSubscriptions": uris, "toolsListChanged": true });
-        assert_eq!(stream.honoured(), &honoured);
+        assert_eq!(stream.acknowledged_filter(), &honoured);
         for (repo, uri) in [("cat", uris[0]), ("bird", ""), ("dog", uris[1])] {
             world.happens(repo).await;
             if uri.is_empty() {
@@ -29,7 +29,7 @@ async fn only_what_was_asked_for_comes_tagged_and_as_it_was_spelt() {
                 (told.params()["uri"].as_str(), told.id.as_deref()),
                 (Some(uri), None)
             );
-            assert!(stream.is_mine(&told));
+            assert!(stream.has_subscription_id(&told));
         }
     }
 }
@@ -38,9 +38,9 @@ async fn only_what_was_asked_for_comes_tagged_and_as_it_was_spelt() {
 async fn a_listener_to_nothing_is_told_and_let_go() {
     let (_world, a, _b) = World::two().await;
     let mut stream = ModernClient::new().listen(&a.url, json!({})).await.unwrap();
-    assert_eq!(stream.honoured(), &json!({}));
+    assert_eq!(stream.acknowledged_filter(), &json!({}));
     let end = stream.next(SOON).await.unwrap();
-    assert!(stream.is_end(&end) && stream.is_mine(&end));
+    assert!(stream.is_end(&end) && stream.has_subscription_id(&end));
 }
 
 #[tokio::test]
@@ -53,7 +53,7 @@ async fn the_drain_ends_it_with_the_result() {
         .await
         .unwrap()
         .unwrap();
-    assert!(stream.is_end(&end) && stream.is_mine(&end));
+    assert!(stream.is_end(&end) && stream.has_subscription_id(&end));
     assert!(stream.next(SOON).await.is_err(), "the stream has ended");
 }
 
@@ -77,7 +77,7 @@ async fn a_changed_list_is_told_on_every_edge_to_who_wants_to_know() {
     call.await.unwrap();
     let told = tools.next(SOON).await.unwrap();
     assert_eq!(told.method(), "notifications/tools/list_changed");
-    assert!(tools.is_mine(&told));
+    assert!(tools.has_subscription_id(&told));
     assert_eq!(
         next(&mut stream).await.method(),
         "notifications/tools/list_changed"

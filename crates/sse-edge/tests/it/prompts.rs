@@ -46,7 +46,7 @@ async fn prompts_are_declared_and_listed_in_both_eras() {
     let (client, modern) = (connect(&a).await, ModernClient::new());
     let discovered = modern.discover(&b.url).await.unwrap();
     for capabilities in [
-        &client.server()["capabilities"],
+        &client.initialize_result()["capabilities"],
         &discovered["capabilities"],
     ] {
         assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use testkit::sse::{Frame, SseParser};
+use testkit::sse::{ReceivedFrame, SseParser};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -23,7 +23,7 @@ pub(crate) struct Raw {
 /// An SSE answer, as far as it was received.
 pub(crate) struct Got {
     pub(crate) head: String,
-    pub(crate) frames: Vec<Frame>,
+    pub(crate) frames: Vec<ReceivedFrame>,
     /// The last chunk arrived, so the stream ended and was not cut.
     pub(crate) is_whole: bool,
 }
@@ -33,7 +33,7 @@ impl Got {
     pub(crate) fn events(&self) -> Vec<String> {
         let events = self.frames.iter();
         let events = events.filter(|frame| frame.event.as_deref() == Some("event"));
-        let id = |frame: &Frame| frame.json().unwrap()["id"].as_str().unwrap().to_owned();
+        let id = |frame: &ReceivedFrame| frame.json().unwrap()["id"].as_str().unwrap().to_owned();
         events.map(id).collect()
     }
 

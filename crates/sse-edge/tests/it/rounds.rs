@@ -8,7 +8,7 @@ use model::{Clock, SystemClock, Timestamp};
 use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 use sse_edge::Config;
-use testkit::mcp_client::{ModernClient, Reply};
+use testkit::mcp_client::{ModernClient, McpReply};
 
 use super::{
     principals::{SEES_ALL, SEES_CATS, Tokens},
@@ -47,7 +47,7 @@ fn keyed(letter: &str) -> Keyed {
 }
 
 /// Calls a tool as a client with `capabilities`, adding the fields of `retry`.
-async fn call(node: &Node, tool: &str, capabilities: Value, retry: Value) -> Reply {
+async fn call(node: &Node, tool: &str, capabilities: Value, retry: Value) -> McpReply {
     as_principal(node, None, tool, capabilities, retry).await
 }
 
@@ -57,7 +57,7 @@ async fn as_principal(
     tool: &str,
     capabilities: Value,
     retry: Value,
-) -> Reply {
+) -> McpReply {
     let client = ModernClient::new();
     let mut message = client.message(
         "tools/call",
@@ -87,14 +87,14 @@ fn accepts(content: &Value) -> Value {
 }
 
 /// The answer to a question as a retry.
-fn retry(asked: &Reply, key: &str, answer: &Value) -> Value {
+fn retry(asked: &McpReply, key: &str, answer: &Value) -> Value {
     let result = &asked.body["result"];
     assert_eq!(result["resultType"], "input_required", "{:?}", asked.body);
     assert!(result["inputRequests"][key].is_object(), "{result}");
     json!({ "inputResponses": { key: answer }, "requestState": result["requestState"] })
 }
 
-fn code(reply: &Reply) -> i64 {
+fn code(reply: &McpReply) -> i64 {
     reply.body["error"]["code"].as_i64().unwrap_or_default()
 }
 

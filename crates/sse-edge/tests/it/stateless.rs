@@ -170,7 +170,7 @@ async fn no_request_of_the_stateless_era_touches_a_session_store() {
     world.happens("cat").await;
     // A tool that waits becomes a task.
     let tasks = json!({ "extensions": { "io.modelcontextprotocol/tasks": {} } });
-    let client = ModernClient::declaring(tasks);
+    let client = ModernClient::with_capabilities(tasks);
     client.discover(&a.url).await.unwrap();
 
     for tool in client.list_tools(&b.url).await.unwrap() {

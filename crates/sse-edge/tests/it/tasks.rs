@@ -8,7 +8,7 @@ use super::world::*;
 const EXTENSION: &str = "io.modelcontextprotocol/tasks";
 
 fn client() -> ModernClient {
-    ModernClient::declaring(json!({ "extensions": { EXTENSION: {} } }))
+    ModernClient::with_capabilities(json!({ "extensions": { EXTENSION: {} } }))
 }
 
 /// A task that waits for an event of octo/cat.
@@ -58,9 +58,9 @@ async fn who_listens_on_another_edge_is_told_how_it_stands_and_how_it_ends() {
     let task = wait_for_cats(&client, &a).await;
     let filter = json!({ "taskIds": [task, "not-a-task-of-ours"] });
     let mut stream = client.listen(&b.url, filter).await.unwrap();
-    assert_eq!(stream.honoured(), &json!({ "taskIds": [task] }));
+    assert_eq!(stream.acknowledged_filter(), &json!({ "taskIds": [task] }));
     let now = stream.next(SOON).await.unwrap();
-    assert!(stream.is_mine(&now));
+    assert!(stream.has_subscription_id(&now));
     assert_eq!(
         (now.method(), &now.params()["status"]),
         ("notifications/tasks", &json!("working"))

@@ -34,8 +34,8 @@ use service_kit::{
 use sse_edge::{Config, Deps, Service};
 use store_memory::{InProcessBus, MemoryEventLog, MemorySessionStore};
 use testkit::{
-    mcp_client::{McpClient, Notification},
-    sse::{Frame, SseStream},
+    mcp_client::{McpClient, ServerMessage},
+    sse::{ReceivedFrame, SseStream},
 };
 use tokio::sync::watch;
 
@@ -514,7 +514,7 @@ pub(crate) async fn subscribe(client: &McpClient, node: &Node, repo: &str) -> Va
 }
 
 /// The next message of a session's stream.
-pub(crate) async fn next(stream: &mut SseStream) -> Notification {
+pub(crate) async fn next(stream: &mut SseStream) -> ServerMessage {
     McpClient::next_message(stream, SOON).await.unwrap()
 }
 
@@ -544,7 +544,7 @@ pub(crate) async fn quiet(stream: &mut SseStream) {
 }
 
 /// Reads until the server ends the stream; returns the data frames before that.
-pub(crate) async fn ended(stream: &mut SseStream) -> Vec<Frame> {
+pub(crate) async fn ended(stream: &mut SseStream) -> Vec<ReceivedFrame> {
     let mut frames = Vec::new();
     while let Some(frame) = stream.next(SOON).await.expect("the stream ends") {
         if frame.data.as_deref().is_some_and(|data| !data.is_empty()) {

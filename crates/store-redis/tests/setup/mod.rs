@@ -9,7 +9,7 @@ use std::{
 use model::{Session, SessionId};
 use ports::{SessionLimits, SessionStore};
 use store_redis::{RedisConfig, RedisSessionStore};
-use testkit::servers::Redis;
+use testkit::servers::RedisServer;
 
 /// A time to live that exceeds the duration of every test.
 pub(crate) const TTL: Duration = Duration::from_secs(600);
@@ -27,7 +27,7 @@ pub(crate) fn session(name: &str) -> Session {
     }
 }
 
-pub(crate) async fn open(server: &Redis) -> RedisSessionStore {
+pub(crate) async fn open(server: &RedisServer) -> RedisSessionStore {
     RedisSessionStore::connect(RedisConfig::new(server.url()))
         .await
         .unwrap()
@@ -42,8 +42,13 @@ pub(crate) async fn recovers(store: &RedisSessionStore, within: Duration) {
     }
 }
 
+<<<<<<< HEAD:crates/store-redis/tests/setup/mod.rs
 /// Sends a command to the server directly, bypassing the store; returns the answer as text.
-pub(crate) fn send_command(server: &Redis, command: &str) -> String {
+pub(crate) fn send_command(server: &RedisServer, command: &str) -> String {
+=======
+/// Says something to the server past the store; gives the answer as text.
+pub(crate) fn say(server: &RedisServer, command: &str) -> String {
+>>>>>>> h-kit:crates/store-redis/tests/stage/mod.rs
     let mut connection = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
     connection
         .write_all(format!("{command}\r\n").as_bytes())

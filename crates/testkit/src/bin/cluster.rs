@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use serde_json::json;
 use testkit::{
-    cluster::{Cluster, Plan, forgewire_binary},
-    fake_github::{FakeGithub, Step, WEBHOOK_PATH},
+    cluster::{Cluster, ClusterPlan, forgewire_binary},
+    fake_github::{FakeGithub, StoryStep, WEBHOOK_PATH},
 };
 
 /// Starts NATS with JetStream, Redis, 2 ingests, 1 sync, 3 edges and a round-robin balancer, as
@@ -46,8 +46,8 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<()> {
     let mut plan = match &arguments.file {
-        Some(path) => Plan::read(path)?,
-        None => Plan::cluster()?,
+        Some(path) => ClusterPlan::read(path)?,
+        None => ClusterPlan::cluster()?,
     };
     plan.dir.clone_from(&arguments.dir);
     plan.own_groups = true;
@@ -162,8 +162,8 @@ fn print_guide(cluster: &Cluster) -> Result<()> {
         }
     }
     let delivery = FakeGithub::new(1, cluster.secret())
-        .on_wall_clock()
-        .make(Step::IssueOpened);
+        .with_wall_clock()
+        .delivery_of(StoryStep::IssueOpened);
     let body = cluster.dir().join("issue-opened.json");
     fs::write(&body, &delivery.body).with_context(|| format!("cannot write {}", body.display()))?;
     println!("\nWatch, in one terminal:\n  curl -N {edge}/events/stream");

@@ -14,13 +14,13 @@ pub(super) struct ProcessFile {
     #[serde(default)]
     pub(super) env: BTreeMap<String, String>,
     /// The processes.
-    pub(super) process: Vec<Spec>,
+    pub(super) process: Vec<ProcessDefinition>,
 }
 
 /// One kind of process.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Spec {
+pub(super) struct ProcessDefinition {
     pub(super) name: String,
     /// Number of instances; `None` means one, without a number in its name.
     pub(super) replicas: Option<usize>,
@@ -45,7 +45,8 @@ pub(super) enum Probe {
     /// Sent a line at `address`, the process answers with exactly the line `expect`.
     Ask {
         address: String,
-        say: String,
+        #[serde(rename = "say")]
+        send: String,
         expect: String,
     },
     /// The process answers GET on this URL with 2xx.
@@ -79,11 +80,11 @@ impl ProcessFile {
     }
 
     /// The processes in waves: each process depends only on processes of earlier waves.
-    pub(super) fn waves(&self) -> Result<Vec<Vec<&Spec>>> {
-        let mut waves: Vec<Vec<&Spec>> = Vec::new();
-        let mut waiting: Vec<&Spec> = self.process.iter().collect();
+    pub(super) fn waves(&self) -> Result<Vec<Vec<&ProcessDefinition>>> {
+        let mut waves: Vec<Vec<&ProcessDefinition>> = Vec::new();
+        let mut waiting: Vec<&ProcessDefinition> = self.process.iter().collect();
         while !waiting.is_empty() {
-            let (wave, rest): (Vec<&Spec>, Vec<&Spec>) =
+            let (wave, rest): (Vec<&ProcessDefinition>, Vec<&ProcessDefinition>) =
                 waiting.iter().copied().partition(|spec| {
                     let blocked =
                         |needed: &String| waiting.iter().any(|other| other.name == *needed);
@@ -100,7 +101,7 @@ impl ProcessFile {
     }
 }
 
-impl Spec {
+impl ProcessDefinition {
     /// The names of its instances: `edge-1`, `edge-2`, …, or just its own name.
     pub(super) fn instances(&self) -> Vec<String> {
         match self.replicas {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-use super::ports::Ports;
+use super::ports::PortBlock;
 
 /// The values that placeholders stand for.
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub(super) struct Filler {
     pub(super) dir: PathBuf,
     pub(super) bin: Option<PathBuf>,
     pub(super) secret: String,
-    pub(super) ports: Ports,
+    pub(super) ports: PortBlock,
 }
 
 impl Filler {
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     fn filler() -> Filler {
-        let ports = Ports::take().unwrap();
+        let ports = PortBlock::take().unwrap();
         Filler {
             dir: "/d".into(),
             bin: None,

@@ -24,14 +24,14 @@ use tokio::{
     time::timeout,
 };
 
-use file::{Probe, ProcessFile, Spec};
+use file::{Probe, ProcessDefinition, ProcessFile};
 use fill::Filler;
-use ports::Ports;
+use ports::PortBlock;
 
-pub use plan::{Plan, forgewire_binary, workspace};
-pub use system::{Applied, Kind, Node, System};
+pub use plan::{ClusterPlan, forgewire_binary, workspace};
+pub use system::{FaultOutcome, System, SystemKind, SystemNode};
 
-use crate::process::{Process, Recipe};
+use crate::process::{Process, ProcessCommand};
 
 /// Time allowed for a process to end after SIGTERM.
 const STOP_SECONDS: u64 = 10;
@@ -57,7 +57,7 @@ struct Member {
 
 /// A process that became ready.
 #[derive(Debug, Clone)]
-pub struct Started {
+pub struct ReadyProcess {
     /// Name of the process.
     pub name: String,
     /// The port it listens on: the one with the process's name, if the process file has such a
@@ -73,7 +73,7 @@ impl Cluster {
     /// # Errors
     /// A program is missing, a process ends, or a process is not ready within the plan's deadline;
     /// the error quotes the last lines of the logs.
-    pub async fn start(plan: Plan, mut progress: impl FnMut(&Started)) -> Result<Self> {
+    pub async fn start(plan: ClusterPlan, mut progress: impl FnMut(&ReadyProcess)) -> Result<Self> {
         let (dir, temporary) = match plan.dir.clone() {
             Some(dir) => {
                 fs::create_dir_all(&dir)
@@ -97,7 +97,7 @@ impl Cluster {
                 dir,
                 bin,
                 secret,
-                ports: Ports::take()?,
+                ports: PortBlock::take()?,
             },
             start_deadline: plan.start_deadline,
             temporary,
@@ -113,7 +113,7 @@ impl Cluster {
                 cluster.await_ready(at).await?;
                 let name = cluster.members[at].process.name().to_owned();
                 let port = cluster.port(&name);
-                progress(&Started {
+                progress(&ReadyProcess {
                     name,
                     port,
                     elapsed: started.elapsed(),
@@ -123,7 +123,13 @@ impl Cluster {
         Ok(cluster)
     }
 
-    fn launch(&mut self, plan: &Plan, spec: &Spec, name: &str, wave: usize) -> Result<()> {
+    fn launch(
+        &mut self,
+        plan: &ClusterPlan,
+        spec: &ProcessDefinition,
+        name: &str,
+        wave: usize,
+    ) -> Result<()> {
         let data = self.filler.data(name);
         fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
         for (to, from) in &spec.templates {
@@ -160,7 +166,7 @@ impl Cluster {
         for value in env.values_mut() {
             *value = self.filler.fill(value, name)?;
         }
-        let recipe = Recipe {
+        let process_command = ProcessCommand {
             name: name.to_owned(),
             program: find_program(&command.remove(0)),
             args: command,
@@ -173,11 +179,11 @@ impl Cluster {
             Probe::Http(url) => Probe::Http(self.filler.fill(url, name)?),
             Probe::Ask {
                 address,
-                say,
+                send,
                 expect,
             } => Probe::Ask {
                 address: self.filler.fill(address, name)?,
-                say: say.clone(),
+                send: send.clone(),
                 expect: expect.clone(),
             },
             Probe::ReadyLine => Probe::ReadyLine,
@@ -189,7 +195,7 @@ impl Cluster {
                 "cannot start the cluster's {name}; if the program is not installed, {installs}"
             )
         };
-        let process = Process::start(recipe).with_context(missing)?;
+        let process = Process::start(process_command).with_context(missing)?;
         self.members.push(Member {
             process,
             wave,
@@ -216,11 +222,11 @@ impl Cluster {
             }
             Probe::Ask {
                 address,
-                say,
+                send,
                 expect,
             } => {
                 let answers = async |_: &Process| {
-                    let asking = ask(address, say);
+                    let asking = ask(address, send);
                     let answer = timeout(probe, asking).await.ok()?.ok()?;
                     (answer == *expect).then_some(())
                 };
@@ -395,13 +401,13 @@ impl Drop for Cluster {
 
 fn instances(file: &ProcessFile, kind: &str) -> Vec<String> {
     let specs = file.process.iter().filter(|spec| spec.name == kind);
-    specs.flat_map(Spec::instances).collect()
+    specs.flat_map(ProcessDefinition::instances).collect()
 }
 
 /// Sends one line, reads one line.
-async fn ask(address: &str, say: &str) -> std::io::Result<String> {
+async fn ask(address: &str, send: &str) -> std::io::Result<String> {
     let mut stream = BufReader::new(TcpStream::connect(address).await?);
-    stream.write_all(format!("{say}\r\n").as_bytes()).await?;
+    stream.write_all(format!("{send}\r\n").as_bytes()).await?;
     let mut answer = String::new();
     stream.read_line(&mut answer).await?;
     Ok(answer.trim_end().to_owned())

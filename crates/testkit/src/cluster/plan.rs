@@ -14,10 +14,10 @@ use super::file::ProcessFile;
 /// Time allowed for one process to become ready. Debug builds on a busy machine are slow.
 const START_SECONDS: u64 = 30;
 
-/// The processes to start, and where. Create one with [`Plan::cluster`] or [`Plan::embedded`], then
-/// adjust it.
+/// The processes to start, and where. Create one with [`ClusterPlan::cluster`] or
+/// [`ClusterPlan::embedded`], then adjust it.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct ClusterPlan {
     pub(super) file: ProcessFile,
     pub(super) templates: PathBuf,
     /// The folder for logs and data; `None` takes a temporary folder, which is removed unless the
@@ -38,7 +38,7 @@ pub struct Plan {
     pub start_deadline: Duration,
 }
 
-impl Plan {
+impl ClusterPlan {
     /// The cluster of `deploy/cluster.toml`.
     ///
     /// # Errors

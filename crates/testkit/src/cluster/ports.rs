@@ -17,7 +17,7 @@ const BLOCK: u16 = 60;
 /// A block of ports, reserved against other test processes by a guard: a listener on its first
 /// port.
 #[derive(Debug)]
-pub(super) struct Ports {
+pub(super) struct PortBlock {
     guard: TcpListener,
     next: u16,
     end: u16,
@@ -28,7 +28,7 @@ fn listen(port: u16) -> Option<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()
 }
 
-impl Ports {
+impl PortBlock {
     /// Reserves a free block.
     pub(super) fn take() -> Result<Self> {
         let blocks = (LAST - FIRST + 1) / BLOCK;
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn names_keep_their_ports_and_clusters_do_not_share() {
-        let (mut one, mut two) = (Ports::take().unwrap(), Ports::take().unwrap());
+        let (mut one, mut two) = (PortBlock::take().unwrap(), PortBlock::take().unwrap());
         let a = one.of("a").unwrap();
         assert_eq!(one.of("a").unwrap(), a);
         assert_ne!(one.of("b").unwrap(), a);

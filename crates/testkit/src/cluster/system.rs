@@ -5,7 +5,7 @@ use std::fmt;
 use anyhow::{Context, Result};
 use reqwest::Url;
 
-use super::{Cluster, Plan};
+use super::{Cluster, ClusterPlan};
 
 /// Number of edges that scenarios see. On the embedded topology all are the same process.
 const EDGES: usize = 3;
@@ -14,19 +14,19 @@ const INGESTS: usize = 2;
 
 /// The topology of a system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum SystemKind {
     /// All roles in one process on SQLite and the in-process bus.
     Embedded,
     /// NATS, Redis, 2 ingests, 1 sync, 3 edges and a balancer.
     Cluster,
 }
 
-impl Kind {
+impl SystemKind {
     /// Both topologies.
     pub const ALL: [Self; 2] = [Self::Embedded, Self::Cluster];
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for SystemKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Embedded => "embedded",
@@ -37,7 +37,7 @@ impl fmt::Display for Kind {
 
 /// A part of the system that a scenario can kill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Node {
+pub enum SystemNode {
     /// An edge, from 0.
     Edge(usize),
     /// An ingest, from 0.
@@ -50,7 +50,7 @@ pub enum Node {
     Redis,
 }
 
-impl fmt::Display for Node {
+impl fmt::Display for SystemNode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Edge(at) => write!(f, "edge-{}", at + 1),
@@ -65,8 +65,8 @@ impl fmt::Display for Node {
 /// Whether a fault was applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a fault that was not applied proves nothing"]
-pub enum Applied {
-    /// It was.
+pub enum FaultOutcome {
+    /// The fault was applied.
     Done,
     /// This topology has no such part, for this reason: report the scenario as skipped.
     NotApplicable(&'static str),
@@ -75,7 +75,7 @@ pub enum Applied {
 /// A running system.
 #[derive(Debug)]
 pub struct System {
-    kind: Kind,
+    kind: SystemKind,
     cluster: Cluster,
     edges: Vec<Url>,
     ingests: Vec<Url>,
@@ -89,7 +89,7 @@ impl System {
     /// # Errors
     /// A program is not installed or not built, or a process does not become ready; the error
     /// quotes the last lines of the logs.
-    pub async fn start(kind: Kind) -> Result<Self> {
+    pub async fn start(kind: SystemKind) -> Result<Self> {
         Self::start_with(kind, |plan| plan).await
     }
 
@@ -98,19 +98,22 @@ impl System {
     ///
     /// # Errors
     /// As [`System::start`].
-    pub async fn start_with(kind: Kind, adjust: impl FnOnce(Plan) -> Plan) -> Result<Self> {
+    pub async fn start_with(
+        kind: SystemKind,
+        adjust: impl FnOnce(ClusterPlan) -> ClusterPlan,
+    ) -> Result<Self> {
         let plan = adjust(match kind {
-            Kind::Embedded => Plan::embedded()?,
-            Kind::Cluster => Plan::cluster()?,
+            SystemKind::Embedded => ClusterPlan::embedded()?,
+            SystemKind::Cluster => ClusterPlan::cluster()?,
         });
         let cluster = Cluster::start(plan, |_| {}).await;
         let cluster = cluster.with_context(|| format!("the {kind} system does not start"))?;
         Self::over(kind, cluster)
     }
 
-    pub(super) fn over(kind: Kind, cluster: Cluster) -> Result<Self> {
+    pub(super) fn over(kind: SystemKind, cluster: Cluster) -> Result<Self> {
         let (edges, ingests, balancer, ingest_balancer) = match kind {
-            Kind::Embedded => {
+            SystemKind::Embedded => {
                 let (edge, ingest) = (cluster.url("edge")?, cluster.url("ingest")?);
                 (
                     vec![edge.clone(); EDGES],
@@ -119,7 +122,7 @@ impl System {
                     ingest,
                 )
             }
-            Kind::Cluster => {
+            SystemKind::Cluster => {
                 let all = |role: &str| -> Result<Vec<Url>> {
                     let is_replica = |name: &&str| {
                         name.strip_prefix(role)
@@ -153,7 +156,7 @@ impl System {
 
     /// The topology of this system.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> SystemKind {
         self.kind
     }
 
@@ -193,21 +196,23 @@ impl System {
     ///
     /// # Errors
     /// NATS and Redis have no admin listener, and the node must be part of the plan.
-    pub fn admin(&self, node: Node) -> Result<Url> {
+    pub fn admin(&self, node: SystemNode) -> Result<Url> {
         match (self.kind, node) {
-            (_, Node::Nats | Node::Redis) => anyhow::bail!("{node} has no admin listener"),
-            (Kind::Embedded, _) => self.cluster.url("admin"),
-            (Kind::Cluster, _) => self.cluster.url(&format!("{node}.admin")),
+            (_, SystemNode::Nats | SystemNode::Redis) => {
+                anyhow::bail!("{node} has no admin listener")
+            }
+            (SystemKind::Embedded, _) => self.cluster.url("admin"),
+            (SystemKind::Cluster, _) => self.cluster.url(&format!("{node}.admin")),
         }
     }
 
     /// The process of a node; on the embedded topology all roles are one.
-    fn process_name(&self, node: Node) -> Result<String, &'static str> {
+    fn process_name(&self, node: SystemNode) -> Result<String, &'static str> {
         match (self.kind, node) {
-            (Kind::Cluster, _) => Ok(node.to_string()),
-            (Kind::Embedded, Node::Nats) => Err("the embedded system has no NATS"),
-            (Kind::Embedded, Node::Redis) => Err("the embedded system has no Redis"),
-            (Kind::Embedded, _) => Ok("forgewire".to_owned()),
+            (SystemKind::Cluster, _) => Ok(node.to_string()),
+            (SystemKind::Embedded, SystemNode::Nats) => Err("the embedded system has no NATS"),
+            (SystemKind::Embedded, SystemNode::Redis) => Err("the embedded system has no Redis"),
+            (SystemKind::Embedded, _) => Ok("forgewire".to_owned()),
         }
     }
 
@@ -216,10 +221,10 @@ impl System {
     ///
     /// # Errors
     /// The plan has no such node.
-    pub fn kill(&mut self, node: Node) -> Result<Applied> {
+    pub fn kill(&mut self, node: SystemNode) -> Result<FaultOutcome> {
         match self.process_name(node) {
-            Ok(name) => self.cluster.kill(&name).map(|()| Applied::Done),
-            Err(reason) => Ok(Applied::NotApplicable(reason)),
+            Ok(name) => self.cluster.kill(&name).map(|()| FaultOutcome::Done),
+            Err(reason) => Ok(FaultOutcome::NotApplicable(reason)),
         }
     }
 
@@ -227,10 +232,14 @@ impl System {
     ///
     /// # Errors
     /// The plan has no such node, or it does not become ready in time.
-    pub async fn restart(&mut self, node: Node) -> Result<Applied> {
+    pub async fn restart(&mut self, node: SystemNode) -> Result<FaultOutcome> {
         match self.process_name(node) {
-            Ok(name) => self.cluster.restart(&name).await.map(|()| Applied::Done),
-            Err(reason) => Ok(Applied::NotApplicable(reason)),
+            Ok(name) => self
+                .cluster
+                .restart(&name)
+                .await
+                .map(|()| FaultOutcome::Done),
+            Err(reason) => Ok(FaultOutcome::NotApplicable(reason)),
         }
     }
 
@@ -239,10 +248,14 @@ impl System {
     /// # Errors
     /// The plan has no such node, it is not running, or it does not end successfully within ten
     /// seconds.
-    pub async fn terminate(&mut self, node: Node) -> Result<Applied> {
+    pub async fn terminate(&mut self, node: SystemNode) -> Result<FaultOutcome> {
         match self.process_name(node) {
-            Ok(name) => self.cluster.terminate(&name).await.map(|()| Applied::Done),
-            Err(reason) => Ok(Applied::NotApplicable(reason)),
+            Ok(name) => self
+                .cluster
+                .terminate(&name)
+                .await
+                .map(|()| FaultOutcome::Done),
+            Err(reason) => Ok(FaultOutcome::NotApplicable(reason)),
         }
     }
 

@@ -24,7 +24,7 @@ frontend stub
   http-request return status 200 content-type text/plain string \"{name}\"
 ";
 
-fn stub_plan(folder: &Path) -> Plan {
+fn stub_plan(folder: &Path) -> ClusterPlan {
     fs::write(folder.join("stub.cfg"), STUB).unwrap();
     let mut text = String::new();
     for (role, replicas) in [("edge", 3), ("ingest", 2)] {
@@ -45,7 +45,7 @@ fn stub_plan(folder: &Path) -> Plan {
     )
     .unwrap();
     fs::write(folder.join("stubs.toml"), text).unwrap();
-    Plan::read(&folder.join("stubs.toml")).unwrap()
+    ClusterPlan::read(&folder.join("stubs.toml")).unwrap()
 }
 
 async fn get(http: &reqwest::Client, url: &Url) -> String {
@@ -69,12 +69,12 @@ async fn the_balancer_goes_round_and_a_dead_edge_costs_no_request() {
     let cluster = Cluster::start(stub_plan(folder.path()), |_| {})
         .await
         .unwrap();
-    let mut system = System::over(Kind::Cluster, cluster).unwrap();
+    let mut system = System::over(SystemKind::Cluster, cluster).unwrap();
     assert_eq!((system.edges().len(), system.ingests().len()), (3, 2));
     let (http, balancer) = (crate::http::client(), system.balancer().clone());
     assert_eq!(get(&http, &system.edges()[1]).await, "edge-2");
     assert_eq!(
-        get(&http, &system.admin(Node::Ingest(1)).unwrap()).await,
+        get(&http, &system.admin(SystemNode::Ingest(1)).unwrap()).await,
         "ingest-2"
     );
 
@@ -87,16 +87,25 @@ async fn the_balancer_goes_round_and_a_dead_edge_costs_no_request() {
     let turns = answers(&http, system.ingest_balancer(), 4).await;
     assert_eq!(turns.keys().collect::<Vec<_>>(), ["ingest-1", "ingest-2"]);
 
-    assert_eq!(system.kill(Node::Edge(1)).unwrap(), Applied::Done);
+    assert_eq!(
+        system.kill(SystemNode::Edge(1)).unwrap(),
+        FaultOutcome::Done
+    );
     let turns = answers(&http, &balancer, 12).await;
     assert_eq!(turns.keys().collect::<Vec<_>>(), ["edge-1", "edge-3"]);
 
-    assert_eq!(system.restart(Node::Edge(1)).await.unwrap(), Applied::Done);
+    assert_eq!(
+        system.restart(SystemNode::Edge(1)).await.unwrap(),
+        FaultOutcome::Done
+    );
     let started = Instant::now();
     while get(&http, &balancer).await != "edge-2" {
         assert!(started.elapsed() < SOON, "edge-2 does not come back");
     }
-    assert!(system.kill(Node::Nats).is_err(), "this plan has no NATS");
+    assert!(
+        system.kill(SystemNode::Nats).is_err(),
+        "this plan has no NATS"
+    );
     let dir = system.cluster().dir().to_owned();
     assert!(dir.join("logs/balancer.err.log").exists());
     system.stop().await.unwrap();
@@ -116,7 +125,7 @@ fn ask(port: u16, request: &str) -> String {
 #[tokio::test]
 async fn nats_and_redis_come_back_on_their_ports_with_their_data() {
     let ours = ["edge", "ingest", "sync", "balancer"];
-    let plan = Plan::cluster().unwrap().without(&ours);
+    let plan = ClusterPlan::cluster().unwrap().without(&ours);
     let mut names = Vec::new();
     let mut cluster = Cluster::start(plan, |s| names.push((s.name.clone(), s.port)))
         .await
@@ -144,8 +153,13 @@ async fn nats_and_redis_come_back_on_their_ports_with_their_data() {
 
 #[test]
 fn the_deployed_file_has_the_topology_that_the_scenarios_expect() {
-    let plan = Plan::cluster().unwrap();
-    let names: Vec<_> = plan.file.process.iter().flat_map(Spec::instances).collect();
+    let plan = ClusterPlan::cluster().unwrap();
+    let names: Vec<_> = plan
+        .file
+        .process
+        .iter()
+        .flat_map(ProcessDefinition::instances)
+        .collect();
     let expected = [
         "nats", "redis", "sync", "ingest-1", "ingest-2", "edge-1", "edge-2", "edge-3", "balancer",
     ];
@@ -153,7 +167,7 @@ fn the_deployed_file_has_the_topology_that_the_scenarios_expect() {
     assert_eq!(plan.file.waves().unwrap().len(), 4);
     let more = plan.with_replicas("edge", 5);
     assert_eq!(instances(&more.file, "edge").len(), 5);
-    assert_eq!(Plan::embedded().unwrap().file.process.len(), 1);
+    assert_eq!(ClusterPlan::embedded().unwrap().file.process.len(), 1);
 }
 
 #[tokio::test]
@@ -164,7 +178,7 @@ async fn a_process_that_does_not_start_fails_the_start_with_its_last_words() {
         command = [\"sh\", \"-c\", \"echo no luck >&2; exit 1\"]\n\
         ready = { tcp = \"127.0.0.1:{port:bad}\" }\n";
     fs::write(&file, process).unwrap();
-    let error = Cluster::start(Plan::read(&file).unwrap(), |_| {})
+    let error = Cluster::start(ClusterPlan::read(&file).unwrap(), |_| {})
         .await
         .unwrap_err();
     let text = format!("{error:#}");
@@ -176,7 +190,7 @@ async fn a_process_that_does_not_start_fails_the_start_with_its_last_words() {
 
 #[test]
 fn servers_that_the_embedded_system_lacks_are_not_applicable() {
-    let ports = Ports::take().unwrap();
+    let ports = PortBlock::take().unwrap();
     let mut filler = Filler {
         dir: "/".into(),
         bin: None,
@@ -192,18 +206,18 @@ fn servers_that_the_embedded_system_lacks_are_not_applicable() {
         start_deadline: SOON,
         temporary: None,
     };
-    let mut system = System::over(Kind::Embedded, cluster).unwrap();
+    let mut system = System::over(SystemKind::Embedded, cluster).unwrap();
     assert_eq!((system.edges().len(), system.ingests().len()), (3, 2));
     assert!(matches!(
-        system.kill(Node::Nats).unwrap(),
-        Applied::NotApplicable(_)
+        system.kill(SystemNode::Nats).unwrap(),
+        FaultOutcome::NotApplicable(_)
     ));
     assert!(matches!(
-        system.kill(Node::Redis).unwrap(),
-        Applied::NotApplicable(_)
+        system.kill(SystemNode::Redis).unwrap(),
+        FaultOutcome::NotApplicable(_)
     ));
     assert_eq!(
-        system.admin(Node::Edge(2)).unwrap(),
-        system.admin(Node::Sync).unwrap()
+        system.admin(SystemNode::Edge(2)).unwrap(),
+        system.admin(SystemNode::Sync).unwrap()
     );
 }

@@ -8,14 +8,14 @@ use model::{DeliveryId, EventType, ResourceType};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use sha2::Sha256;
 
-use super::step::Step;
+use super::step::StoryStep;
 
 /// The user agent of GitHub's sender; the part after the slash is a short commit hash.
 const USER_AGENT: &str = "GitHub-Hookshot/7f2c1a9";
 
 /// The event that a delivery must produce, for assertions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expected {
+pub struct ExpectedEvent {
     /// The kind of resource that the event is about.
     pub resource_type: ResourceType,
     /// Its node id: the same in every webhook about the same resource.
@@ -47,9 +47,9 @@ pub struct Delivery {
     /// `X-GitHub-Hook-ID`.
     pub hook_id: u64,
     /// The step of the story; `None` for `ping`.
-    pub step: Option<Step>,
+    pub step: Option<StoryStep>,
     /// The event that it must produce; `None` if it must produce none (`ping`).
-    pub expected: Option<Expected>,
+    pub expected: Option<ExpectedEvent>,
     pub(super) organization_id: u64,
     pub(super) signature: String,
 }

@@ -2,10 +2,10 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use testkit::fake_github::{FakeGithub, Step, WebhookSender};
+//! use testkit::fake_github::{FakeGithub, StoryStep, WebhookSender};
 //!
 //! let mut github = FakeGithub::new(7, "the hook's secret");
-//! let opened = github.make(Step::IssueOpened);
+//! let opened = github.delivery_of(StoryStep::IssueOpened);
 //! let ingest = "http://127.0.0.1:3001".parse()?;
 //! let outcome = WebhookSender::new().send(&ingest, &opened).await?;
 //! assert!(outcome.is_accepted());
@@ -28,12 +28,12 @@ use model::{Clock, DeliveryId, SystemClock, Timestamp};
 use rand::Rng;
 use serde_json::{Value, json};
 
-pub use delivery::{Delivery, Expected, signature};
-pub use sender::{DeliveryFailed, Outcome, WEBHOOK_PATH, WebhookSender};
-pub use step::Step;
+pub use delivery::{Delivery, ExpectedEvent, signature};
+pub use sender::{ReceiverAnswer, SendDeliveryError, WEBHOOK_PATH, WebhookSender};
+pub use step::StoryStep;
 
-use payload::{Detail, Painter};
-use world::{Focus, World};
+use payload::{PayloadDetail, PayloadRenderer};
+use world::{Focus, GithubWorld};
 
 /// Default start time of a story: 2026-11-20T10:00:00Z.
 const STORY_START: Timestamp = Timestamp::from_unix_millis(1_795_168_800_000);
@@ -56,7 +56,7 @@ pub enum PayloadSize {
 #[derive(Debug, Clone, Copy)]
 enum StoryTime {
     /// Some seconds pass with every step; deterministic.
-    Told(Timestamp),
+    Simulated(Timestamp),
     /// The machine's clock.
     Wall,
 }
@@ -64,7 +64,7 @@ enum StoryTime {
 /// A fake GitHub: one organization with repositories, people and a hook.
 #[derive(Debug)]
 pub struct FakeGithub {
-    world: World,
+    world: GithubWorld,
     secret: HookSecret,
     hook_id: u64,
     size: PayloadSize,
@@ -84,34 +84,34 @@ impl FakeGithub {
     /// A GitHub whose story and ids depend only on `seed`, signing with `secret`.
     #[must_use]
     pub fn new(seed: u64, secret: impl Into<String>) -> Self {
-        let mut world = World::new(seed);
+        let mut world = GithubWorld::new(seed);
         Self {
             hook_id: world.rng.random_range(400_000_000..500_000_000),
             world,
             secret: HookSecret(secret.into()),
             size: PayloadSize::default(),
-            time: StoryTime::Told(STORY_START),
+            time: StoryTime::Simulated(STORY_START),
         }
     }
 
     /// Sets the size of the payloads.
     #[must_use]
-    pub fn sized(mut self, size: PayloadSize) -> Self {
+    pub fn with_payload_size(mut self, size: PayloadSize) -> Self {
         self.size = size;
         self
     }
 
     /// Starts the story at `start` instead of 2026-11-20T10:00:00Z.
     #[must_use]
-    pub fn starting_at(mut self, start: Timestamp) -> Self {
-        self.time = StoryTime::Told(start);
+    pub fn with_start(mut self, start: Timestamp) -> Self {
+        self.time = StoryTime::Simulated(start);
         self
     }
 
     /// Takes the story's time from the machine's clock: for demos. Payloads are then no longer
     /// deterministic.
     #[must_use]
-    pub fn on_wall_clock(mut self) -> Self {
+    pub fn with_wall_clock(mut self) -> Self {
         self.time = StoryTime::Wall;
         self
     }
@@ -129,15 +129,15 @@ impl FakeGithub {
 
     /// Performs the given step on the newest resource that it applies to. A resource that the step
     /// needs and that does not exist yet is created without a delivery of its own.
-    pub fn make(&mut self, step: Step) -> Delivery {
-        self.take(step, Focus::Newest)
+    pub fn delivery_of(&mut self, step: StoryStep) -> Delivery {
+        self.perform(step, Focus::Newest)
     }
 
     /// A story of 24 deliveries that covers all five kinds of webhook, on the same few resources.
     pub fn story(&mut self) -> Vec<Delivery> {
-        Step::STORY
+        StoryStep::STORY
             .into_iter()
-            .map(|step| self.make(step))
+            .map(|step| self.delivery_of(step))
             .collect()
     }
 
@@ -145,20 +145,27 @@ impl FakeGithub {
     pub fn next_delivery(&mut self) -> Delivery {
         // Deletions are rare: a world that only loses resources makes no story.
         let step = loop {
-            let step = Step::ALL[self.world.rng.random_range(0..Step::ALL.len())];
+            let step = StoryStep::ALL[self.world.rng.random_range(0..StoryStep::ALL.len())];
             if step.action() != "deleted" || self.world.rng.random_ratio(1, 8) {
                 break step;
             }
         };
-        self.take(step, Focus::Any)
+        self.perform(step, Focus::Any)
     }
 
     /// `count` deliveries about one issue, which must arrive in this order: opened, then labels and
     /// edits in turn.
     pub fn about_one_issue(&mut self, count: usize) -> Vec<Delivery> {
-        let changes = [Step::IssueLabeled, Step::IssueEdited, Step::IssueUnlabeled];
-        let steps = std::iter::once(Step::IssueOpened).chain(changes.into_iter().cycle());
-        steps.take(count).map(|step| self.make(step)).collect()
+        let changes = [
+            StoryStep::IssueLabeled,
+            StoryStep::IssueEdited,
+            StoryStep::IssueUnlabeled,
+        ];
+        let steps = std::iter::once(StoryStep::IssueOpened).chain(changes.into_iter().cycle());
+        steps
+            .take(count)
+            .map(|step| self.delivery_of(step))
+            .collect()
     }
 
     /// The `ping` that GitHub sends when a hook is created.
@@ -180,16 +187,16 @@ impl FakeGithub {
         self.seal("ping", &payload, None, None)
     }
 
-    fn take(&mut self, step: Step, focus: Focus) -> Delivery {
+    fn perform(&mut self, step: StoryStep, focus: Focus) -> Delivery {
         let now = self.tick();
-        let (payload, expected) = self.tell(step, focus, now);
+        let (payload, expected) = self.apply(step, focus, now);
         self.seal(step.event(), &payload, Some(step), Some(expected))
     }
 
     fn tick(&mut self) -> Timestamp {
         match &mut self.time {
             StoryTime::Wall => SystemClock.now(),
-            StoryTime::Told(now) => {
+            StoryTime::Simulated(now) => {
                 let seconds = self.world.rng.random_range(1..30);
                 *now = now.plus(std::time::Duration::from_secs(seconds));
                 *now
@@ -197,13 +204,13 @@ impl FakeGithub {
         }
     }
 
-    fn painter(&self, now: Timestamp) -> Painter<'_> {
+    fn renderer(&self, now: Timestamp) -> PayloadRenderer<'_> {
         let (detail, text_bytes) = match self.size {
-            PayloadSize::OneKib => (Detail::Lean, 0),
-            PayloadSize::Typical => (Detail::Full, 200),
-            PayloadSize::WithText(bytes) => (Detail::Full, bytes),
+            PayloadSize::OneKib => (PayloadDetail::Lean, 0),
+            PayloadSize::Typical => (PayloadDetail::Full, 200),
+            PayloadSize::WithText(bytes) => (PayloadDetail::Full, bytes),
         };
-        Painter {
+        PayloadRenderer {
             world: &self.world,
             detail,
             now,
@@ -215,8 +222,8 @@ impl FakeGithub {
         &mut self,
         event: &'static str,
         payload: &Value,
-        step: Option<Step>,
-        expected: Option<Expected>,
+        step: Option<StoryStep>,
+        expected: Option<ExpectedEvent>,
     ) -> Delivery {
         let guid = uuid::Builder::from_random_bytes(self.world.rng.random()).into_uuid();
         let body = Bytes::from(payload.to_string());

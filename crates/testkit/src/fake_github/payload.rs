@@ -4,7 +4,7 @@
 use model::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::world::{Account, Item, Label, Milestone, Project, Repo, Ticket, World};
+use super::world::{GithubAccount, GithubWorld, Item, Label, Milestone, Project, Repo, Ticket};
 
 const API: &str = "https://api.github.com";
 const WEB: &str = "https://github.com";
@@ -17,7 +17,7 @@ const STATUSES: [(&str, &str, &str); 3] = [
 
 /// How much detail an object is written with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Detail {
+pub(super) enum PayloadDetail {
     /// The members that a reader needs; the resulting event is about 1 KiB.
     Lean,
     /// All members that GitHub sends.
@@ -25,9 +25,9 @@ pub(super) enum Detail {
 }
 
 /// Renders the objects of one world as JSON.
-pub(super) struct Painter<'a> {
-    pub(super) world: &'a World,
-    pub(super) detail: Detail,
+pub(super) struct PayloadRenderer<'a> {
+    pub(super) world: &'a GithubWorld,
+    pub(super) detail: PayloadDetail,
     pub(super) now: Timestamp,
     /// Text in bodies and descriptions, at least this many bytes.
     pub(super) text_bytes: usize,
@@ -58,9 +58,9 @@ fn urls(base: &str, fields: &[(&str, &str)]) -> Value {
     Value::Object(fields.collect::<Map<_, _>>())
 }
 
-impl Painter<'_> {
+impl PayloadRenderer<'_> {
     fn full(&self) -> bool {
-        self.detail == Detail::Full
+        self.detail == PayloadDetail::Full
     }
 
     fn text(&self, start: &str) -> String {
@@ -398,10 +398,10 @@ fn avatar(id: u64) -> String {
     format!("https://avatars.githubusercontent.com/u/{id}?v=4")
 }
 
-fn account(account: &Account, kind: &str, detail: Detail) -> Value {
+fn account(account: &GithubAccount, kind: &str, detail: PayloadDetail) -> Value {
     let mut value =
         json!({"login": account.login, "id": account.id, "node_id": account.node_id, "type": kind});
-    if detail == Detail::Full {
+    if detail == PayloadDetail::Full {
         let base = format!("{API}/users/{}", account.login);
         extend(
             &mut value,

@@ -17,7 +17,7 @@ const RETRY_PAUSE_MILLIS: u64 = 50;
 
 /// The receiver's answer.
 #[derive(Debug, Clone)]
-pub struct Outcome {
+pub struct ReceiverAnswer {
     /// HTTP status.
     pub status: u16,
     /// The body: parsed if it is JSON, otherwise as text.
@@ -28,7 +28,7 @@ pub struct Outcome {
     pub attempts: u32,
 }
 
-impl Outcome {
+impl ReceiverAnswer {
     /// Whether the receiver took responsibility: any 2xx.
     #[must_use]
     pub fn is_accepted(&self) -> bool {
@@ -58,7 +58,7 @@ impl Outcome {
 
 /// A delivery that got no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum DeliveryFailed {
+pub enum SendDeliveryError {
     /// No connection, a reset, or no answer within the timeout. The delivery may have been stored
     /// even so.
     #[error("delivery {guid} to {url} got no answer")]
@@ -122,7 +122,11 @@ impl WebhookSender {
     ///
     /// # Errors
     /// No connection, or no answer within the timeout. Any HTTP status is an outcome, not an error.
-    pub async fn send(&self, ingest: &Url, delivery: &Delivery) -> Result<Outcome, DeliveryFailed> {
+    pub async fn send(
+        &self,
+        ingest: &Url,
+        delivery: &Delivery,
+    ) -> Result<ReceiverAnswer, SendDeliveryError> {
         let mut url = ingest.clone();
         url.set_path(WEBHOOK_PATH);
         let started = Instant::now();
@@ -136,13 +140,13 @@ impl WebhookSender {
             let response = request.send().await?;
             Ok((response.status().as_u16(), response.text().await?))
         };
-        let (status, text) = answer.await.map_err(|source| DeliveryFailed::NoAnswer {
+        let (status, text) = answer.await.map_err(|source| SendDeliveryError::NoAnswer {
             guid: delivery.guid.to_string(),
             url,
             source,
         })?;
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Ok(Outcome {
+        Ok(ReceiverAnswer {
             status,
             body,
             elapsed: started.elapsed(),
@@ -160,7 +164,7 @@ impl WebhookSender {
         ingests: &[Url],
         delivery: &Delivery,
         within: Duration,
-    ) -> Result<Outcome, DeliveryFailed> {
+    ) -> Result<ReceiverAnswer, SendDeliveryError> {
         let started = Instant::now();
         let mut attempts = 0;
         let mut last = String::from("no ingest was given");
@@ -168,7 +172,7 @@ impl WebhookSender {
             attempts += 1;
             match self.send(ingest, delivery).await {
                 Ok(outcome) if outcome.is_accepted() => {
-                    return Ok(Outcome {
+                    return Ok(ReceiverAnswer {
                         elapsed: started.elapsed(),
                         attempts,
                         ..outcome
@@ -188,7 +192,7 @@ impl WebhookSender {
             tokio::time::sleep(Duration::from_millis(RETRY_PAUSE_MILLIS)).await;
         }
         let guid = delivery.guid.to_string();
-        Err(DeliveryFailed::NotAccepted {
+        Err(SendDeliveryError::NotAccepted {
             guid,
             within,
             attempts,

@@ -4,7 +4,7 @@ use model::{EventType, ResourceType};
 
 /// One thing that happens on the fake GitHub; each makes one delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Step {
+pub enum StoryStep {
     /// `issues.opened`
     IssueOpened,
     /// `issues.edited`, with the old title in `changes`
@@ -83,7 +83,7 @@ pub(super) enum Family {
     Item,
 }
 
-impl Step {
+impl StoryStep {
     /// All steps.
     pub const ALL: [Self; 33] = [
         Self::IssueOpened,

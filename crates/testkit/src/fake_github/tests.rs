@@ -104,20 +104,26 @@ fn the_issue_on_the_board_is_the_issue_of_the_story() {
             .unwrap()
     };
     assert_eq!(
-        of(Step::IssueOpened).resource_id,
-        of(Step::ItemAdded).resource_id
+        of(StoryStep::IssueOpened).resource_id,
+        of(StoryStep::ItemAdded).resource_id
     );
     assert_eq!(
-        of(Step::IssueOpened).resource_id,
-        of(Step::IssueClosed).resource_id
+        of(StoryStep::IssueOpened).resource_id,
+        of(StoryStep::IssueClosed).resource_id
     );
-    assert_eq!(of(Step::IssueOpened).event_type, Some(EventType::CREATED));
-    assert_eq!(of(Step::PullMerged).event_type, Some(EventType::CLOSED));
+    assert_eq!(
+        of(StoryStep::IssueOpened).event_type,
+        Some(EventType::CREATED)
+    );
+    assert_eq!(
+        of(StoryStep::PullMerged).event_type,
+        Some(EventType::CLOSED)
+    );
 }
 
 #[test]
 fn a_long_life_keeps_ids_unique_states_plausible_and_memory_bounded() {
-    let mut github = FakeGithub::new(11, "s").sized(PayloadSize::OneKib);
+    let mut github = FakeGithub::new(11, "s").with_payload_size(PayloadSize::OneKib);
     let (mut guids, mut open) = (BTreeSet::new(), BTreeMap::new());
     for _ in 0..5_000 {
         let delivery = github.next_delivery();
@@ -191,7 +197,7 @@ fn event_bytes(delivery: &Delivery) -> usize {
 
 #[test]
 fn size_classes_hold_what_they_say() {
-    let mut lean = FakeGithub::new(2, "s").sized(PayloadSize::OneKib);
+    let mut lean = FakeGithub::new(2, "s").with_payload_size(PayloadSize::OneKib);
     for delivery in lean.about_one_issue(30) {
         let bytes = event_bytes(&delivery);
         assert!(
@@ -207,8 +213,8 @@ fn size_classes_hold_what_they_say() {
             "{bytes} bytes: {delivery:?}"
         );
     }
-    let mut large = FakeGithub::new(2, "s").sized(PayloadSize::WithText(1 << 20));
-    assert!(large.make(Step::IssueOpened).body.len() > 1 << 20);
+    let mut large = FakeGithub::new(2, "s").with_payload_size(PayloadSize::WithText(1 << 20));
+    assert!(large.delivery_of(StoryStep::IssueOpened).body.len() > 1 << 20);
 }
 
 type Seen = Arc<Mutex<Vec<String>>>;
@@ -269,7 +275,7 @@ async fn deliveries_arrive_signed_and_a_redelivery_keeps_its_guid() {
                 .is_deduplicated()
         );
     }
-    assert_eq!(seen.lock().unwrap().len(), Step::STORY.len());
+    assert_eq!(seen.lock().unwrap().len(), StoryStep::STORY.len());
 
     let delivery = github.next_delivery();
     let forged = delivery.clone().signed_with("wrong");
@@ -306,7 +312,7 @@ async fn sending_until_accepted_goes_round_the_ingests_and_gives_up_on_a_refusal
         .await
         .unwrap_err();
     assert!(
-        matches!(gone, DeliveryFailed::NotAccepted { attempts: 2.., .. }),
+        matches!(gone, SendDeliveryError::NotAccepted { attempts: 2.., .. }),
         "{gone}"
     );
 }

@@ -25,7 +25,7 @@ const AREAS: [&str; 8] = [
     "Dark theme",
     "Importer",
 ];
-const TROUBLES: [&str; 8] = [
+const PROBLEMS: [&str; 8] = [
     "times out after a minute",
     "loses the last row",
     "shows a blank page on Safari",
@@ -38,7 +38,7 @@ const TROUBLES: [&str; 8] = [
 
 /// A user or an organization.
 #[derive(Debug, Clone)]
-pub(super) struct Account {
+pub(super) struct GithubAccount {
     pub(super) login: String,
     pub(super) id: u64,
     pub(super) node_id: String,
@@ -156,12 +156,12 @@ pub(super) enum Focus {
 
 /// All resources of the fake GitHub.
 #[derive(Debug)]
-pub(super) struct World {
+pub(super) struct GithubWorld {
     pub(super) rng: StdRng,
     next_id: u64,
-    pub(super) organization: Account,
+    pub(super) organization: GithubAccount,
     pub(super) installation: u64,
-    pub(super) people: Vec<Account>,
+    pub(super) people: Vec<GithubAccount>,
     pub(super) repos: Vec<Repo>,
     pub(super) labels: Vec<Label>,
     pub(super) tickets: Vec<Ticket>,
@@ -186,7 +186,7 @@ fn node_id(prefix: &str, container: u64, id: u64) -> String {
     )
 }
 
-impl World {
+impl GithubWorld {
     pub(super) fn new(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         // The first id depends on the seed, so that two fakes with different seeds do not share
@@ -196,7 +196,7 @@ impl World {
             installation: rng.random_range(30_000_000..60_000_000),
             rng,
             next_id,
-            organization: Account {
+            organization: GithubAccount {
                 login: "nordlicht-labs".into(),
                 id: 0,
                 node_id: String::new(),
@@ -215,7 +215,7 @@ impl World {
         for login in PEOPLE {
             let id = world.id();
             let node_id = node_id("U", 0, id);
-            world.people.push(Account {
+            world.people.push(GithubAccount {
                 login: login.into(),
                 id,
                 node_id,
@@ -272,8 +272,8 @@ impl World {
 
     pub(super) fn title(&mut self) -> String {
         let area = AREAS.choose(&mut self.rng).unwrap_or(&AREAS[0]);
-        let trouble = TROUBLES.choose(&mut self.rng).unwrap_or(&TROUBLES[0]);
-        format!("{area} {trouble}")
+        let problem = PROBLEMS.choose(&mut self.rng).unwrap_or(&PROBLEMS[0]);
+        format!("{area} {problem}")
     }
 
     /// The index of a candidate that `fits`, if any.

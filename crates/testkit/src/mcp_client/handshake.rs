@@ -1,4 +1,4 @@
-//! The handshake era: a session that any edge must know.
+//! The handshake era: the client has a session that every edge must accept.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -11,13 +11,13 @@ use reqwest::{
 };
 use serde_json::{Value, json};
 
-use super::wire::{self, McpError, Notification, Reply};
+use super::wire::{self, McpError, McpReply, ServerMessage};
 use crate::sse::{self, SseError, SseStream};
 
 /// The newest revision with a handshake.
 pub const HANDSHAKE_VERSION: &str = "2025-11-25";
 
-/// A client with a session. Every call names the edge that it goes to.
+/// A client with a session. Every call names the edge that it is sent to.
 #[derive(Debug)]
 pub struct McpClient {
     http: reqwest::Client,
@@ -32,7 +32,7 @@ impl McpClient {
     /// `notifications/initialized` to the same edge.
     ///
     /// # Errors
-    /// Any refusal.
+    /// The server refuses one of the two messages.
     pub async fn connect(base: &Url) -> Result<Self, McpError> {
         let client = Self::initialize(base, HANDSHAKE_VERSION).await?;
         client
@@ -44,7 +44,7 @@ impl McpClient {
     /// Sends only `initialize`, asking for `version`.
     ///
     /// # Errors
-    /// Any refusal.
+    /// The server refuses the message.
     pub async fn initialize(base: &Url, version: &str) -> Result<Self, McpError> {
         let mut client = Self {
             http: crate::http::client(),
@@ -73,13 +73,13 @@ impl McpClient {
         Ok(client)
     }
 
-    /// The session id that the server gave, if it gave one.
+    /// The session id that the server assigned, if it assigned one.
     #[must_use]
     pub fn session_id(&self) -> Option<&str> {
         self.session.as_deref()
     }
 
-    /// The revision that was agreed on.
+    /// The negotiated revision.
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
@@ -87,14 +87,14 @@ impl McpClient {
 
     /// The result of `initialize`.
     #[must_use]
-    pub fn server(&self) -> &Value {
+    pub fn initialize_result(&self) -> &Value {
         &self.initialized
     }
 
-    /// The headers that belong to this session: its id and the agreed revision.
+    /// The headers that belong to this session: its id and the negotiated revision.
     ///
     /// # Panics
-    /// Never: both came out of headers or are plain ASCII revisions.
+    /// Never: the id was read from a header, and revisions are plain ASCII.
     #[must_use]
     pub fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -112,7 +112,7 @@ impl McpClient {
         headers
     }
 
-    /// Sends a request and gives the whole answer, errors included.
+    /// Sends a request and gives the whole answer, error answers included.
     ///
     /// # Errors
     /// No answer.
@@ -121,17 +121,17 @@ impl McpClient {
         base: &Url,
         method: &str,
         params: Value,
-    ) -> Result<Reply, McpError> {
+    ) -> Result<McpReply, McpError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let message = wire::message(Some(id), method, params);
         self.send(base, &message).await
     }
 
-    /// Sends any message as it is: for tests of what a server must refuse.
+    /// Sends any message unchanged: for tests of messages that a server must refuse.
     ///
     /// # Errors
     /// No answer.
-    pub async fn send(&self, base: &Url, message: &Value) -> Result<Reply, McpError> {
+    pub async fn send(&self, base: &Url, message: &Value) -> Result<McpReply, McpError> {
         wire::call(&self.http, base, self.headers(), message).await
     }
 
@@ -180,7 +180,8 @@ impl McpClient {
         Ok(members(&mut result, "tools"))
     }
 
-    /// `tools/call`: the whole result; a tool's own failure has `isError: true` in it.
+    /// `tools/call`: the whole result; a failure of the tool itself is a result with `isError:
+    /// true`.
     ///
     /// # Errors
     /// No answer, or a JSON-RPC error.
@@ -254,14 +255,14 @@ impl McpClient {
         }
     }
 
-    /// The next message on a stream that [`McpClient::open_stream`] gave.
+    /// The next message on a stream opened with [`McpClient::open_stream`].
     ///
     /// # Errors
-    /// Nothing came within `within`, or the stream ended.
+    /// No message arrived within `within`, or the stream ended.
     pub async fn next_message(
         stream: &mut SseStream,
         within: Duration,
-    ) -> Result<Notification, SseError> {
+    ) -> Result<ServerMessage, SseError> {
         wire::next_message(stream, within).await
     }
 

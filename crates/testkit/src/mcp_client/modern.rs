@@ -1,4 +1,4 @@
-//! The stateless era (2026-07-28): every request carries all that the server needs.
+//! The stateless era (2026-07-28): every request carries everything that the server needs.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 
 use super::{
     handshake::members,
-    wire::{self, McpError, Notification, Reply},
+    wire::{self, McpError, McpReply, ServerMessage},
 };
 use crate::sse::{SseError, SseStream};
 
 /// The revision without a handshake.
 pub const MODERN_VERSION: &str = "2026-07-28";
-/// How long the server may take to acknowledge a listen request.
+/// Time allowed for the server to acknowledge a listen request.
 const ACKNOWLEDGE_SECONDS: u64 = 5;
 const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 
@@ -50,7 +50,7 @@ impl ModernClient {
 
     /// A client that declares these capabilities with every request.
     #[must_use]
-    pub fn declaring(capabilities: Value) -> Self {
+    pub fn with_capabilities(capabilities: Value) -> Self {
         Self {
             capabilities,
             ..Self::new()
@@ -68,7 +68,8 @@ impl ModernClient {
         })
     }
 
-    /// The headers that the revision asks for: version, method, and the name where there is one.
+    /// The headers that the revision requires: version, method, and the name for methods that have
+    /// one.
     #[must_use]
     pub fn headers(message: &Value) -> HeaderMap {
         let method = message["method"].as_str().unwrap_or_default();
@@ -107,7 +108,7 @@ impl ModernClient {
         )
     }
 
-    /// Sends a request and gives the whole answer, errors included.
+    /// Sends a request and gives the whole answer, error answers included.
     ///
     /// # Errors
     /// No answer.
@@ -116,12 +117,12 @@ impl ModernClient {
         base: &Url,
         method: &str,
         params: Value,
-    ) -> Result<Reply, McpError> {
+    ) -> Result<McpReply, McpError> {
         let message = self.message(method, params);
         self.send(base, Self::headers(&message), &message).await
     }
 
-    /// Sends any message with any headers: for tests of what a server must refuse.
+    /// Sends any message with any headers: for tests of messages that a server must refuse.
     ///
     /// # Errors
     /// No answer.
@@ -130,7 +131,7 @@ impl ModernClient {
         base: &Url,
         headers: HeaderMap,
         message: &Value,
-    ) -> Result<Reply, McpError> {
+    ) -> Result<McpReply, McpError> {
         wire::call(&self.http, base, headers, message).await
     }
 
@@ -161,7 +162,8 @@ impl ModernClient {
         Ok(members(&mut result, "tools"))
     }
 
-    /// `tools/call`: the whole result; a tool's own failure has `isError: true` in it.
+    /// `tools/call`: the whole result; a failure of the tool itself is a result with `isError:
+    /// true`.
     ///
     /// # Errors
     /// No answer, or a JSON-RPC error.
@@ -213,7 +215,7 @@ impl ModernClient {
         let mut listening = ListenStream {
             stream,
             id: message["id"].clone(),
-            honoured: Value::Null,
+            acknowledged_filter: Value::Null,
         };
         let within = Duration::from_secs(ACKNOWLEDGE_SECONDS);
         let first = listening.next(within).await.map_err(failed)?;
@@ -225,7 +227,7 @@ impl ModernClient {
                 body,
             });
         }
-        listening.honoured = first.params()["notifications"].clone();
+        listening.acknowledged_filter = first.params()["notifications"].clone();
         Ok(listening)
     }
 }
@@ -235,33 +237,33 @@ impl ModernClient {
 pub struct ListenStream {
     stream: SseStream,
     id: Value,
-    honoured: Value,
+    acknowledged_filter: Value,
 }
 
 impl ListenStream {
-    /// What the server said it would send.
+    /// The filter that the server acknowledged.
     #[must_use]
-    pub fn honoured(&self) -> &Value {
-        &self.honoured
+    pub fn acknowledged_filter(&self) -> &Value {
+        &self.acknowledged_filter
     }
 
     /// The next message: a notification, or the final result when the server ends gracefully.
     ///
     /// # Errors
-    /// Nothing came within `within`, or the stream ended.
-    pub async fn next(&mut self, within: Duration) -> Result<Notification, SseError> {
+    /// No message arrived within `within`, or the stream ended.
+    pub async fn next(&mut self, within: Duration) -> Result<ServerMessage, SseError> {
         wire::next_message(&mut self.stream, within).await
     }
 
     /// Whether the message is the graceful end: the JSON-RPC result of the listen request.
     #[must_use]
-    pub fn is_end(&self, message: &Notification) -> bool {
+    pub fn is_end(&self, message: &ServerMessage) -> bool {
         message.message.get("result").is_some() && message.message["id"] == self.id
     }
 
     /// Whether the message carries this stream's subscription id, as every message on it must.
     #[must_use]
-    pub fn is_mine(&self, message: &Notification) -> bool {
+    pub fn has_subscription_id(&self, message: &ServerMessage) -> bool {
         let message = &message.message;
         let place = if message.get("result").is_some() {
             "result"

@@ -1,4 +1,4 @@
-//! The client against a server that answers as the specification says, in the least way.
+//! The client against a server that implements the minimum of the specification.
 
 use std::time::Duration;
 
@@ -149,10 +149,10 @@ async fn a_modern_client_listens_and_sees_the_graceful_end() {
     assert!(client.call_tool(&url, "t", json!({})).await.unwrap()["content"].is_array());
     let filter = json!({"resourceSubscriptions": ["github://events"]});
     let mut stream = client.listen(&url, filter.clone()).await.unwrap();
-    assert_eq!(stream.honoured(), &filter);
+    assert_eq!(stream.acknowledged_filter(), &filter);
     let update = stream.next(SOON).await.unwrap();
-    assert!(stream.is_mine(&update) && !stream.is_end(&update));
+    assert!(stream.has_subscription_id(&update) && !stream.is_end(&update));
     assert_eq!(update.params()["uri"], "github://events");
     let end = stream.next(SOON).await.unwrap();
-    assert!(stream.is_end(&end) && stream.is_mine(&end));
+    assert!(stream.is_end(&end) && stream.has_subscription_id(&end));
 }

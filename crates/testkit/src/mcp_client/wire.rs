@@ -1,4 +1,4 @@
-//! JSON-RPC over HTTP: one request out, one answer in, as JSON or as an event stream.
+//! JSON-RPC over HTTP: sends one request and reads one answer, as JSON or as an event stream.
 
 use std::time::Duration;
 
@@ -9,40 +9,40 @@ use tokio::time::timeout;
 use super::MCP_PATH;
 use crate::sse::{SseError, SseStream, content_type};
 
-/// How long one call may take, answer included.
+/// Time allowed for one call, including the answer.
 const CALL_SECONDS: u64 = 15;
 
-/// What can go wrong with a call.
+/// Errors of a call.
 #[derive(Debug, thiserror::Error)]
 pub enum McpError {
     /// No connection, or it broke.
     #[error("{method} to {url} failed")]
     Transport {
-        /// The JSON-RPC method, or the HTTP method where there is none.
+        /// The JSON-RPC method, or the HTTP method if there is none.
         method: String,
         /// The endpoint.
         url: String,
-        /// Why.
+        /// Cause.
         #[source]
         source: reqwest::Error,
     },
-    /// The stream that carried or should carry the answer failed.
+    /// The stream that carried the answer, or should have carried it, failed.
     #[error("{method}: the answer's event stream failed")]
     Stream {
         /// The JSON-RPC method.
         method: String,
-        /// Why.
+        /// Cause.
         #[source]
         source: Box<SseError>,
     },
-    /// No whole answer in time.
+    /// No complete answer in time.
     #[error("{method} to {url} was not answered within {within:?}")]
     Deadline {
         /// The JSON-RPC method.
         method: String,
         /// The endpoint.
         url: String,
-        /// How long we waited.
+        /// Time allowed for the answer.
         within: Duration,
     },
     /// A JSON-RPC error.
@@ -62,7 +62,7 @@ pub enum McpError {
     /// An answer that is neither a result nor a JSON-RPC error.
     #[error("{method} was answered with HTTP {status} and no JSON-RPC answer: {body}")]
     Http {
-        /// The JSON-RPC method, or the HTTP method where there is none.
+        /// The JSON-RPC method, or the HTTP method if there is none.
         method: String,
         /// HTTP status.
         status: u16,
@@ -104,14 +104,14 @@ impl McpError {
 
 /// A JSON-RPC message from the server, with the id of its frame.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Notification {
-    /// The SSE id: where to resume after this message.
+pub struct ServerMessage {
+    /// The SSE id: the position to resume after this message.
     pub id: Option<String>,
     /// The whole message.
     pub message: Value,
 }
 
-impl Notification {
+impl ServerMessage {
     /// `method`, empty for a response.
     #[must_use]
     pub fn method(&self) -> &str {
@@ -125,26 +125,26 @@ impl Notification {
     }
 }
 
-/// An answer as it came.
+/// An answer as it was received.
 #[derive(Debug, Clone)]
-pub struct Reply {
+pub struct McpReply {
     /// HTTP status.
     pub status: u16,
     /// HTTP headers.
     pub headers: HeaderMap,
-    /// The JSON-RPC response, or whatever the body was; null if it was empty.
+    /// The JSON-RPC response, or the body if it is something else; null if it was empty.
     pub body: Value,
-    /// What came before the response on the same stream.
-    pub before: Vec<Notification>,
-    /// Whether the answer came as an event stream.
+    /// The messages before the response on the same stream.
+    pub before: Vec<ServerMessage>,
+    /// Whether the answer was an event stream.
     pub streamed: bool,
 }
 
-impl Reply {
+impl McpReply {
     /// The result.
     ///
     /// # Errors
-    /// It is a JSON-RPC error, or no JSON-RPC answer at all.
+    /// The answer is a JSON-RPC error, or not a JSON-RPC answer.
     pub fn into_result(mut self, method: &str) -> Result<Value, McpError> {
         let (method, status) = (method.to_owned(), self.status);
         if let Some(error) = self.body.get("error").filter(|e| e["code"].is_i64()) {
@@ -192,7 +192,7 @@ pub(super) async fn call(
     base: &Url,
     headers: HeaderMap,
     message: &Value,
-) -> Result<Reply, McpError> {
+) -> Result<McpReply, McpError> {
     let within = Duration::from_secs(CALL_SECONDS);
     let method = message["method"].as_str().unwrap_or("response").to_owned();
     let exchange = async {
@@ -213,7 +213,7 @@ pub(super) async fn call(
     }
 }
 
-/// POSTs one message and gives the answer unread.
+/// POSTs one message and gives the answer with its body unread.
 pub(super) async fn post(
     http: &reqwest::Client,
     base: &Url,
@@ -233,7 +233,7 @@ pub(super) async fn post(
     })
 }
 
-async fn read_json(response: Response, method: &str) -> Result<Reply, McpError> {
+async fn read_json(response: Response, method: &str) -> Result<McpReply, McpError> {
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let url = response.url().clone();
     let text = response
@@ -248,7 +248,7 @@ async fn read_json(response: Response, method: &str) -> Result<Reply, McpError> 
         "" => Value::Null,
         text => serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)),
     };
-    Ok(Reply {
+    Ok(McpReply {
         status,
         headers,
         body,
@@ -257,13 +257,13 @@ async fn read_json(response: Response, method: &str) -> Result<Reply, McpError> 
     })
 }
 
-async fn read_stream(response: Response, method: &str, id: &Value) -> Result<Reply, McpError> {
+async fn read_stream(response: Response, method: &str, id: &Value) -> Result<McpReply, McpError> {
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let failed = |source| McpError::stream(method, source);
     let mut stream = SseStream::from_response(response).await.map_err(failed)?;
     let mut before = Vec::new();
     loop {
-        // The caller's deadline is over all of this; the one per frame only has to be longer.
+        // The caller's deadline covers all of this; the one per frame only has to be longer.
         let frame = stream
             .next_event(Duration::from_secs(2 * CALL_SECONDS))
             .await
@@ -272,7 +272,7 @@ async fn read_stream(response: Response, method: &str, id: &Value) -> Result<Rep
             continue; // a priming event
         };
         if message.get("method").is_none() && message["id"] == *id {
-            return Ok(Reply {
+            return Ok(McpReply {
                 status,
                 headers,
                 body: message,
@@ -280,7 +280,7 @@ async fn read_stream(response: Response, method: &str, id: &Value) -> Result<Rep
                 streamed: true,
             });
         }
-        before.push(Notification {
+        before.push(ServerMessage {
             id: frame.id,
             message,
         });
@@ -291,13 +291,13 @@ async fn read_stream(response: Response, method: &str, id: &Value) -> Result<Rep
 pub(super) async fn next_message(
     stream: &mut SseStream,
     within: Duration,
-) -> Result<Notification, SseError> {
+) -> Result<ServerMessage, SseError> {
     let deadline = tokio::time::Instant::now() + within;
     loop {
         let left = deadline.saturating_duration_since(tokio::time::Instant::now());
         let frame = stream.next_event(left).await?;
         if let Some(message) = frame.json() {
-            return Ok(Notification {
+            return Ok(ServerMessage {
                 id: frame.id,
                 message,
             });

@@ -1,4 +1,4 @@
-//! Reads log files that somebody else writes.
+//! Reads log files while another process writes to them.
 
 use std::{
     fs::File,
@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-/// How much of a file's end is searched for its last lines, in bytes.
+/// Number of bytes at the end of a file that are searched for its last lines.
 const TAIL_BYTES: u64 = 64 * 1024;
 
 /// The file's text from an offset on.
@@ -21,7 +21,7 @@ pub(super) fn text_from(path: &Path, offset: u64) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The last `count` lines, of at most 64 KiB.
+/// The last `count` lines, out of the last 64 KiB.
 pub(super) fn last_lines(path: &Path, count: usize) -> Result<String> {
     let size = std::fs::metadata(path)
         .context("cannot read the size of a log")?

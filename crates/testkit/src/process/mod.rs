@@ -1,9 +1,9 @@
 //! A child process under test: logs in files, a ready line, SIGTERM, `kill -9`, restart.
 //!
-//! Output goes straight into files, so that a child never blocks on us and its last words survive
-//! its death. Beside every child runs a watchdog, a shell that waits on a pipe which we hold:
-//! when this process dies, however it dies, the pipe closes and the watchdog kills the child.
-//! (The kernel's own means for that, `PR_SET_PDEATHSIG`, needs `unsafe`.)
+//! Output goes straight into files, so that a child never blocks on the parent and its last output
+//! survives its death. Every child has a watchdog, a shell that waits on a pipe held by this
+//! process: when this process dies, for whatever reason, the pipe closes and the watchdog kills the
+//! child. (The kernel's own mechanism for this, `PR_SET_PDEATHSIG`, needs `unsafe`.)
 
 mod logs;
 mod ready;
@@ -22,10 +22,11 @@ use rustix::process::{Pid, Signal, kill_process};
 
 pub use ready::ReadyLine;
 
-/// Waits for the end of standard input, then kills the process with the given id. Ctrl-C goes to
-/// every process of a terminal, and must not end the watchdog before its charge.
+/// Waits for the end of standard input, then kills the process with the given id. Ctrl-C is sent to
+/// every process of a terminal, and must not end the watchdog before the child.
 const WATCHDOG: &str = "trap '' INT TERM HUP QUIT; read -r _; kill -9 \"$1\"";
-/// What a child sees of our environment: nothing that could configure it by accident.
+/// The variables that a child inherits from the environment: none of them could configure it by
+/// accident.
 const INHERITED: [&str; 8] = [
     "PATH",
     "HOME",
@@ -36,37 +37,38 @@ const INHERITED: [&str; 8] = [
     "RUST_BACKTRACE",
     "LLVM_PROFILE_FILE",
 ];
-/// Pause between two looks at a process that starts or ends.
+/// Pause between two checks of a process that starts or ends.
 const POLL_MILLIS: u64 = 10;
-/// How many lines of each log a failure shows.
+/// Number of lines of each log that an error shows.
 const SHOWN_LINES: usize = 25;
 
-/// How to run a process.
+/// The description of a process to run.
 #[derive(Debug, Clone)]
-pub struct Recipe {
+pub struct ProcessCommand {
     /// Its name, for messages and log files.
     pub name: String,
-    /// The program: a path, or a name that `PATH` finds.
+    /// The program: a path, or a name that is looked up in `PATH`.
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<String>,
-    /// Its environment, beside `PATH`, `HOME`, `RUST_LOG` and a few more that it inherits.
+    /// Its environment, in addition to `PATH`, `HOME`, `RUST_LOG` and a few more variables that it
+    /// inherits.
     pub env: BTreeMap<String, String>,
-    /// Folder of its log files `<name>.out.log` and `<name>.err.log`; they grow over restarts.
+    /// Folder of its log files `<name>.out.log` and `<name>.err.log`; restarts append to them.
     pub logs: PathBuf,
-    /// Whether it gets a process group of its own, so that a Ctrl-C of the terminal does not
-    /// reach it and its parent stops it in order.
+    /// Whether it gets its own process group, so that Ctrl-C on the terminal does not reach it and
+    /// its parent stops it in order.
     pub own_group: bool,
 }
 
 /// A process that was started, and may have ended since. Killed when dropped.
 #[derive(Debug)]
 pub struct Process {
-    recipe: Recipe,
+    command: ProcessCommand,
     running: Option<Running>,
     out: PathBuf,
     err: PathBuf,
-    /// Where this run's output begins in the out log.
+    /// Offset in the out log at which this run's output begins.
     out_from: u64,
 }
 
@@ -77,17 +79,17 @@ struct Running {
 }
 
 impl Process {
-    /// Starts it.
+    /// Starts the process.
     ///
     /// # Errors
-    /// The program is not there or cannot run, or a log file cannot be written.
-    pub fn start(recipe: Recipe) -> Result<Self> {
-        fs::create_dir_all(&recipe.logs)
-            .with_context(|| format!("cannot make the folder {}", recipe.logs.display()))?;
-        let out = recipe.logs.join(format!("{}.out.log", recipe.name));
-        let err = recipe.logs.join(format!("{}.err.log", recipe.name));
+    /// The program does not exist or cannot run, or a log file cannot be written.
+    pub fn start(command: ProcessCommand) -> Result<Self> {
+        fs::create_dir_all(&command.logs)
+            .with_context(|| format!("cannot make the folder {}", command.logs.display()))?;
+        let out = command.logs.join(format!("{}.out.log", command.name));
+        let err = command.logs.join(format!("{}.err.log", command.name));
         let mut process = Self {
-            recipe,
+            command,
             running: None,
             out,
             err,
@@ -103,10 +105,10 @@ impl Process {
             .metadata()
             .context("cannot read the size of a log")?
             .len();
-        let recipe = &self.recipe;
-        let mut command = Command::new(&recipe.program);
+        let process_command = &self.command;
+        let mut command = Command::new(&process_command.program);
         command
-            .args(&recipe.args)
+            .args(&process_command.args)
             .env_clear()
             .stdin(Stdio::null())
             .stdout(out)
@@ -116,15 +118,15 @@ impl Process {
                 .iter()
                 .filter_map(|name| Some((name, std::env::var_os(name)?))),
         );
-        command.envs(&recipe.env);
-        if recipe.own_group {
+        command.envs(&process_command.env);
+        if process_command.own_group {
             command.process_group(0);
         }
         let what = || {
             format!(
                 "cannot start {} ({})",
-                recipe.name,
-                recipe.program.display()
+                process_command.name,
+                process_command.program.display()
             )
         };
         let mut child = command.spawn().with_context(what)?;
@@ -148,52 +150,52 @@ impl Process {
         Ok(())
     }
 
-    /// Its name.
+    /// Name of the process.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.recipe.name
+        &self.command.name
     }
 
-    /// Its process id; none if it does not run.
+    /// Its process id; `None` if it is not running.
     #[must_use]
     pub fn id(&self) -> Option<u32> {
         self.running.as_ref().map(|running| running.child.id())
     }
 
-    /// Whether it runs.
+    /// Whether it is running.
     pub fn is_running(&mut self) -> bool {
-        matches!(self.exited(), Ok(None)) && self.running.is_some()
+        matches!(self.poll_exit(), Ok(None)) && self.running.is_some()
     }
 
-    /// The status with which it ended since the last look; none if it runs or was seen to end
-    /// before.
-    fn exited(&mut self) -> Result<Option<ExitStatus>> {
+    /// The exit status, if the process has ended since the last check; `None` if it is running or
+    /// if its end was already reported.
+    fn poll_exit(&mut self) -> Result<Option<ExitStatus>> {
         let Some(running) = &mut self.running else {
             return Ok(None);
         };
         let status = running
             .child
             .try_wait()
-            .context("cannot ask after a process")?;
+            .context("cannot read the status of a process")?;
         if status.is_some() {
-            self.call_off_watchdog();
+            self.end_watchdog();
         }
         Ok(status)
     }
 
-    /// After the child is gone: its process id may become somebody else's.
-    fn call_off_watchdog(&mut self) {
+    /// Called once the child has ended: its process id may be reused by another process.
+    fn end_watchdog(&mut self) {
         if let Some(mut running) = self.running.take() {
-            // Both fail only if it is gone already, which is what we want.
+            // Both fail only if the watchdog has already ended, which is the goal.
             let _ = running.watchdog.kill();
             let _ = running.watchdog.wait();
         }
     }
 
-    /// Waits until `ready` says yes, asking every few milliseconds.
+    /// Waits until `ready` gives a value, polling every few milliseconds.
     ///
     /// # Errors
-    /// The process ends first, or `within` passes; with the last lines of its logs.
+    /// The process ends first, or `within` passes; the error quotes the last lines of its logs.
     pub async fn wait_until<T>(
         &mut self,
         what: &str,
@@ -202,11 +204,11 @@ impl Process {
     ) -> Result<T> {
         let started = Instant::now();
         loop {
-            let exited = self.exited()?;
+            let exited = self.poll_exit()?;
             if let Some(found) = ready(self).await {
                 return Ok(found);
             }
-            let name = &self.recipe.name;
+            let name = &self.command.name;
             if let Some(status) = exited {
                 bail!(
                     "{name} ended ({status}) before {what}\n{}",
@@ -215,7 +217,7 @@ impl Process {
             }
             if self.running.is_none() {
                 bail!(
-                    "{name} does not run, so there will be no {what}\n{}",
+                    "{name} is not running, so there will be no {what}\n{}",
                     self.last_lines()
                 );
             }
@@ -226,10 +228,10 @@ impl Process {
         }
     }
 
-    /// Waits for the line on standard output that says which addresses are bound, of this run.
+    /// Waits for this run's ready line on standard output, which names the bound addresses.
     ///
     /// # Errors
-    /// The process ends first, or `within` passes; with the last lines of its logs.
+    /// The process ends first, or `within` passes; the error quotes the last lines of its logs.
     pub async fn ready_line(&mut self, within: Duration) -> Result<ReadyLine> {
         self.wait_until("ready line", within, async |process: &Self| {
             let output = logs::text_from(&process.out, process.out_from).ok()?;
@@ -238,24 +240,24 @@ impl Process {
         .await
     }
 
-    /// Sends a signal; `Signal::STOP` freezes it, `Signal::CONT` lets it go on.
+    /// Sends a signal; `Signal::STOP` freezes the process, `Signal::CONT` resumes it.
     ///
     /// # Errors
-    /// It does not run.
+    /// It is not running.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        let name = &self.recipe.name;
+        let name = &self.command.name;
         let pid = self
             .id()
             .and_then(|id| i32::try_from(id).ok())
             .and_then(Pid::from_raw);
-        let pid = pid.with_context(|| format!("{name} does not run"))?;
+        let pid = pid.with_context(|| format!("{name} is not running"))?;
         kill_process(pid, signal).with_context(|| format!("cannot signal {name}"))
     }
 
-    /// `kill -9`. Fine if it does not run.
+    /// Sends SIGKILL. Does nothing if the process is not running.
     ///
     /// # Errors
-    /// The system refuses; never in practice.
+    /// The operating system refuses; never in practice.
     pub fn kill(&mut self) -> Result<()> {
         if let Some(running) = &mut self.running {
             running.child.kill().context("cannot kill a process")?;
@@ -264,33 +266,38 @@ impl Process {
                 .wait()
                 .context("cannot wait for a killed process")?;
         }
-        self.call_off_watchdog();
+        self.end_watchdog();
         Ok(())
     }
 
-    /// SIGTERM, then waits for its end; kills it if that does not come within `within`.
+    /// Sends SIGTERM, then waits for the process to end; kills it if it is still running after
+    /// `within`.
     ///
     /// # Errors
-    /// It does not run, or it had to be killed; with the last lines of its logs.
+    /// It is not running, or it had to be killed; the error quotes the last lines of its logs.
     pub async fn terminate(&mut self, within: Duration) -> Result<ExitStatus> {
         self.signal(Signal::TERM)?;
         self.wait_for_end(within).await
     }
 
-    /// Waits for its end after a signal; kills it if that does not come within `within`.
+    /// Waits for the process to end after a signal; kills it if it is still running after `within`.
     ///
     /// # Errors
-    /// It does not run, or it had to be killed; with the last lines of its logs.
+    /// It is not running, or it had to be killed; the error quotes the last lines of its logs.
     pub async fn wait_for_end(&mut self, within: Duration) -> Result<ExitStatus> {
-        ensure!(self.running.is_some(), "{} does not run", self.recipe.name);
+        ensure!(
+            self.running.is_some(),
+            "{} is not running",
+            self.command.name
+        );
         let started = Instant::now();
         loop {
-            if let Some(status) = self.exited()? {
+            if let Some(status) = self.poll_exit()? {
                 return Ok(status);
             }
             if started.elapsed() > within {
                 self.kill()?;
-                let name = &self.recipe.name;
+                let name = &self.command.name;
                 bail!(
                     "{name} had to be killed {within:?} after SIGTERM\n{}",
                     self.last_lines()
@@ -300,7 +307,8 @@ impl Process {
         }
     }
 
-    /// Kills it if it runs, and starts it with the same recipe. Does not wait for readiness.
+    /// Kills the process if it is running, and starts it with the same command. Does not wait for
+    /// readiness.
     ///
     /// # Errors
     /// As [`Process::start`].
@@ -319,7 +327,7 @@ impl Process {
         format!("{}\n{}", part(&self.out), part(&self.err))
     }
 
-    /// Everything that it wrote to standard error, of all runs.
+    /// The whole standard error, of all runs.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -327,7 +335,7 @@ impl Process {
         logs::text_from(&self.err, 0)
     }
 
-    /// Everything that it wrote to standard output, of all runs.
+    /// The whole standard output, of all runs.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -338,7 +346,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Nothing to be done about a failure here; the watchdog is the second line.
+        // A failure cannot be handled here; the watchdog is the second safeguard.
         let _ = self.kill();
     }
 }

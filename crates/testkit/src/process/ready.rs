@@ -1,19 +1,19 @@
-//! The JSON line with which forgewire says that it is ready, and where.
+//! The JSON line with which forgewire reports that it is ready, and its addresses.
 
 use std::collections::BTreeMap;
 
 use reqwest::Url;
 use serde_json::Value;
 
-/// The bound addresses; a role that does not run has none.
+/// The bound addresses; `None` for a role that is not running.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReadyLine {
     addresses: BTreeMap<String, Url>,
 }
 
 impl ReadyLine {
-    /// Reads `{"ready":true,"edge":"…",…}`; `None` for any other line. An address is `host:port` or
-    /// a URL; null, a missing name and what is no address are none.
+    /// Parses `{"ready":true,"edge":"…",…}`; `None` for any other line. An address is `host:port`
+    /// or a URL; null, a missing name or an invalid address gives `None` for that role.
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
         let Ok(Value::Object(line)) = serde_json::from_str(line) else {

@@ -1,11 +1,11 @@
-//! The promises of a process under test, kept by small shells.
+//! The guarantees of `Process`, tested with small shell scripts.
 
 use super::*;
 
 const SOON: Duration = Duration::from_secs(10);
 
 fn shell(folder: &Path, script: &str) -> Process {
-    Process::start(Recipe {
+    Process::start(ProcessCommand {
         name: "shell".to_owned(),
         program: "sh".into(),
         args: vec!["-c".to_owned(), script.to_owned()],
@@ -16,7 +16,7 @@ fn shell(folder: &Path, script: &str) -> Process {
     .unwrap()
 }
 
-/// Whether a process with this id exists, by the kernel's own list.
+/// Whether a process with this id exists, according to `/proc`.
 fn exists(id: u32) -> bool {
     Path::new(&format!("/proc/{id}")).exists()
 }
@@ -96,11 +96,14 @@ async fn dropping_kills_and_so_does_the_watchdog() {
     assert!(!exists(id));
 
     let mut process = shell(folder.path(), "exec sleep 60");
-    // What the kernel does when we die: the watchdog's pipe closes.
+    // As the kernel does when the parent dies: close the watchdog's pipe.
     drop(process.running.as_mut().unwrap().watchdog.stdin.take());
     let started = Instant::now();
     while process.is_running() {
-        assert!(started.elapsed() < SOON, "the watchdog does not bite");
+        assert!(
+            started.elapsed() < SOON,
+            "the watchdog does not kill the child"
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

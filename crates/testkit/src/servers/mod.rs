@@ -1,22 +1,22 @@
-//! Single NATS and Redis servers on free ports, for contract suites: the real thing, from Debian's
-//! packages, each with a folder of its own.
+//! Single NATS and Redis servers on free ports, for contract suites: the real servers from Debian's
+//! packages, each with its own folder.
 //!
-//! Everything here blocks (starting takes a few hundredths of a second, at most [`START_DEADLINE`])
+//! Everything here blocks (a start takes a few hundredths of a second, up to [`START_DEADLINE`])
 //! and needs no runtime, so that a server can outlive the runtime of one test.
 
-mod guarded;
 mod nats_server;
 mod redis;
+mod server_process;
 
 use std::{path::PathBuf, time::Duration};
 
 pub use nats_server::NatsServer;
-pub use redis::Redis;
+pub use redis::RedisServer;
 
-/// How long a server may take until it answers.
+/// Time allowed for a server to start answering.
 pub const START_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Why a server does not run.
+/// Reasons why a server is not running.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The program is not installed.
@@ -25,33 +25,33 @@ pub enum ServerError {
          `apt-get install nats-server redis-server`"
     )]
     NotInstalled {
-        /// Its name.
+        /// Name of the program.
         program: &'static str,
     },
-    /// The operating system refused something.
+    /// The operating system refused an operation.
     #[error("cannot {what}")]
     System {
-        /// What we were doing.
+        /// The operation that failed.
         what: &'static str,
-        /// What it said.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
-    /// It ended, or it does not answer.
+    /// The server ended, or it does not answer.
     #[error(
         "`{program}` does not answer within {} s; the end of its log:\n{log}",
         START_DEADLINE.as_secs()
     )]
     Silent {
-        /// Its name.
+        /// Name of the program.
         program: &'static str,
-        /// The last lines that it wrote.
+        /// The last lines of its log.
         log: String,
     },
     /// A server that was killed has no process to signal.
-    #[error("the server does not run (its files: {folder})")]
+    #[error("the server is not running (its files: {folder})")]
     NotRunning {
-        /// Where its data is.
+        /// Folder of its data.
         folder: PathBuf,
     },
 }

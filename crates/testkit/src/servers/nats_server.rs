@@ -4,70 +4,70 @@ use std::{fs, io, net::TcpStream, path::Path};
 
 use super::{
     ServerError,
-    guarded::{Guarded, Recipe, ask},
+    server_process::{ServerProcess, ServerProgram, ask},
 };
 
-const RECIPE: Recipe = Recipe {
-    program: "nats-server",
+const PROGRAM: ServerProgram = ServerProgram {
+    name: "nats-server",
     prepare,
     answers,
 };
 
 /// A NATS server with JetStream on a free port of 127.0.0.1; killed and removed when dropped.
-pub struct NatsServer(Guarded);
+pub struct NatsServer(ServerProcess);
 
 impl NatsServer {
-    /// Starts it and waits until it answers.
+    /// Starts the server and waits until it answers.
     ///
     /// # Errors
-    /// It is not installed, or does not answer within [`super::START_DEADLINE`].
+    /// The program is not installed, or does not answer within [`super::START_DEADLINE`].
     pub fn start() -> Result<Self, ServerError> {
-        Guarded::start(&RECIPE).map(Self)
+        ServerProcess::start(&PROGRAM).map(Self)
     }
 
-    /// Where clients connect: `nats://127.0.0.1:<port>`, the same over restarts.
+    /// URL for clients: `nats://127.0.0.1:<port>`, the same across restarts.
     #[must_use]
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.0.port())
     }
 
-    /// The port that it listens on.
+    /// Port that the server listens on.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.0.port()
     }
 
-    /// Kills it with SIGKILL; its data stays.
+    /// Kills the server with SIGKILL; its data stays.
     pub fn kill(&mut self) {
         self.0.kill();
     }
 
-    /// Kills it if it runs, and starts it on the same port and data.
+    /// Kills the server if it is running, and starts it on the same port and data.
     ///
     /// # Errors
-    /// It does not answer within [`super::START_DEADLINE`].
+    /// The server does not answer within [`super::START_DEADLINE`].
     pub fn restart(&mut self) -> Result<(), ServerError> {
         self.0.restart()
     }
 
-    /// Stops it in its tracks (SIGSTOP): connections stay open and silent.
+    /// Freezes the server (SIGSTOP): connections stay open and silent.
     ///
     /// # Errors
-    /// It does not run.
+    /// The server is not running.
     pub fn pause(&self) -> Result<(), ServerError> {
         self.0.pause()
     }
 
-    /// Lets it go on after [`Self::pause`].
+    /// Resumes the server after [`Self::pause`].
     ///
     /// # Errors
-    /// It does not run.
+    /// The server is not running.
     pub fn resume(&self) -> Result<(), ServerError> {
         self.0.resume()
     }
 }
 
-/// A name that only this server has, so that a probe never takes a stranger for it.
+/// A name that only this server has, so that a probe cannot mistake another server for it.
 fn server_name(folder: &Path) -> String {
     folder
         .file_name()
@@ -88,7 +88,7 @@ fn prepare(folder: &Path, port: u16) -> io::Result<Vec<String>> {
 }
 
 fn answers(connection: TcpStream, folder: &Path, _pid: u32) -> io::Result<bool> {
-    // The server speaks first; it accepts connections before JetStream is ready.
+    // The server sends first; it accepts connections before JetStream is ready.
     let request = b"CONNECT {\"verbose\":false}\r\nPING\r\n";
     let greeting = ask(connection, request)?;
     let ours = format!("\"server_name\":\"{}\"", server_name(folder));

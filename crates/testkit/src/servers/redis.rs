@@ -4,64 +4,64 @@ use std::{io, net::TcpStream, path::Path};
 
 use super::{
     ServerError,
-    guarded::{Guarded, Recipe, ask},
+    server_process::{ServerProcess, ServerProgram, ask},
 };
 
-const RECIPE: Recipe = Recipe {
-    program: "redis-server",
+const PROGRAM: ServerProgram = ServerProgram {
+    name: "redis-server",
     prepare,
     answers,
 };
 
 /// A Redis server on a free port of 127.0.0.1; killed and removed when dropped.
-pub struct Redis(Guarded);
+pub struct RedisServer(ServerProcess);
 
-impl Redis {
-    /// Starts it and waits until it answers.
+impl RedisServer {
+    /// Starts the server and waits until it answers.
     ///
     /// # Errors
-    /// It is not installed, or does not answer within [`super::START_DEADLINE`].
+    /// The program is not installed, or does not answer within [`super::START_DEADLINE`].
     pub fn start() -> Result<Self, ServerError> {
-        Guarded::start(&RECIPE).map(Self)
+        ServerProcess::start(&PROGRAM).map(Self)
     }
 
-    /// Where clients connect: `redis://127.0.0.1:<port>`, the same over restarts.
+    /// URL for clients: `redis://127.0.0.1:<port>`, the same across restarts.
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.0.port())
     }
 
-    /// The port that it listens on.
+    /// Port that the server listens on.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.0.port()
     }
 
-    /// Kills it with SIGKILL; its data stays.
+    /// Kills the server with SIGKILL; its data stays.
     pub fn kill(&mut self) {
         self.0.kill();
     }
 
-    /// Kills it if it runs, and starts it on the same port and data.
+    /// Kills the server if it is running, and starts it on the same port and data.
     ///
     /// # Errors
-    /// It does not answer within [`super::START_DEADLINE`].
+    /// The server does not answer within [`super::START_DEADLINE`].
     pub fn restart(&mut self) -> Result<(), ServerError> {
         self.0.restart()
     }
 
-    /// Stops it in its tracks (SIGSTOP): connections stay open and silent.
+    /// Freezes the server (SIGSTOP): connections stay open and silent.
     ///
     /// # Errors
-    /// It does not run.
+    /// The server is not running.
     pub fn pause(&self) -> Result<(), ServerError> {
         self.0.pause()
     }
 
-    /// Lets it go on after [`Self::pause`].
+    /// Resumes the server after [`Self::pause`].
     ///
     /// # Errors
-    /// It does not run.
+    /// The server is not running.
     pub fn resume(&self) -> Result<(), ServerError> {
         self.0.resume()
     }
@@ -83,8 +83,8 @@ fn prepare(folder: &Path, port: u16) -> io::Result<Vec<String>> {
 }
 
 fn answers(connection: TcpStream, _folder: &Path, pid: u32) -> io::Result<bool> {
-    // A stranger on the port has another process id; a server that still reads its file says
-    // LOADING.
+    // Another server on the port has another process id; a server that is still loading its file
+    // answers LOADING.
     let answer = ask(connection, b"PING\r\nINFO server\r\n")?;
     let ours = format!("process_id:{pid}");
     Ok(answer.starts_with("+PONG") && answer.lines().any(|line| line.trim() == ours))
@@ -94,14 +94,14 @@ fn answers(connection: TcpStream, _folder: &Path, pid: u32) -> io::Result<bool> 
 mod tests {
     use super::*;
 
-    fn say(server: &Redis, command: &str) -> String {
+    fn say(server: &RedisServer, command: &str) -> String {
         let connection = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
         ask(connection, format!("{command}\r\n").as_bytes()).unwrap()
     }
 
     #[test]
     fn keeps_its_data_over_a_kill() {
-        let mut server = Redis::start().unwrap();
+        let mut server = RedisServer::start().unwrap();
         assert_eq!(say(&server, "SET key value"), "+OK\r\n");
         server.kill();
         assert!(TcpStream::connect(("127.0.0.1", server.port())).is_err());

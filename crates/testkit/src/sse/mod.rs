@@ -1,4 +1,5 @@
-//! An SSE client for tests: reads frames with a deadline, remembers the last id, resumes anywhere.
+//! An SSE client for tests: reads frames with a deadline, remembers the last id, and can resume on
+//! any server.
 
 mod parser;
 
@@ -7,29 +8,29 @@ use std::time::Duration;
 use reqwest::{Response, Url, header::HeaderMap};
 use tokio::time::timeout;
 
-pub use parser::{BlockTooLong, Frame, SseParser};
+pub use parser::{BlockTooLong, ReceivedFrame, SseParser};
 
-/// How long a server may take to answer a request for a stream with its headers.
+/// Time allowed for a server to answer a request for a stream with its headers.
 const OPEN_SECONDS: u64 = 10;
-/// How much of a refusal's body goes into the error, in characters.
+/// Number of characters of a refusal's body that the error quotes.
 const SHOWN_CHARS: usize = 500;
 
-/// What can go wrong with an event stream.
+/// Errors of an event stream.
 #[derive(Debug, thiserror::Error)]
 pub enum SseError {
     /// No connection, no answer, or the connection broke.
     #[error("the event stream of {url} failed")]
     Transport {
-        /// Where it was opened.
+        /// URL of the stream.
         url: Url,
-        /// Why.
+        /// Cause.
         #[source]
         source: reqwest::Error,
     },
     /// The server answered, but not with an event stream.
     #[error("{url} answered {status} ({content_type}) instead of an event stream: {body}")]
     NotAStream {
-        /// Where it was opened.
+        /// URL of the stream.
         url: Url,
         /// HTTP status.
         status: u16,
@@ -38,32 +39,32 @@ pub enum SseError {
         /// Start of the body.
         body: String,
     },
-    /// Nothing came in time.
+    /// No frame arrived in time.
     #[error("{url}: no {what} within {within:?}; last id {last_id:?}")]
     Deadline {
-        /// Where it was opened.
+        /// URL of the stream.
         url: Url,
-        /// What we waited for.
+        /// The awaited kind of frame.
         what: &'static str,
-        /// How long.
+        /// Time allowed for it.
         within: Duration,
-        /// The last id that the stream gave.
+        /// The last id received on the stream.
         last_id: Option<String>,
     },
-    /// The server ended the stream while we waited.
+    /// The server ended the stream before the awaited frame.
     #[error("{url}: the server ended the stream; last id {last_id:?}")]
     Ended {
-        /// Where it was opened.
+        /// URL of the stream.
         url: Url,
-        /// The last id that the stream gave.
+        /// The last id received on the stream.
         last_id: Option<String>,
     },
-    /// The stream is no event stream that we can hold.
-    #[error("{url} sent what we cannot read")]
+    /// The stream exceeds the parser's limits.
+    #[error("{url} sent an unreadable event stream")]
     Unreadable {
-        /// Where it was opened.
+        /// URL of the stream.
         url: Url,
-        /// Why.
+        /// Cause.
         #[source]
         source: BlockTooLong,
     },
@@ -80,10 +81,10 @@ pub struct SseStream {
     ended: bool,
 }
 
-/// Opens an event stream with GET on a connection of its own.
+/// Opens an event stream with GET on its own connection.
 ///
 /// # Errors
-/// No answer within ten seconds, or an answer that is no event stream.
+/// No answer within ten seconds, or an answer that is not an event stream.
 pub async fn open(url: &Url, headers: HeaderMap) -> Result<SseStream, SseError> {
     let request = crate::http::client().get(url.clone()).headers(headers);
     let request = request.header("accept", "text/event-stream");
@@ -105,7 +106,7 @@ pub async fn open(url: &Url, headers: HeaderMap) -> Result<SseStream, SseError> 
 /// Opens an event stream after `last_id`, as a browser does when it reconnects.
 ///
 /// # Errors
-/// As [`open`]. An id with characters that no header can carry is sent as an empty one.
+/// As [`open`]. An id with characters that a header cannot carry is sent as an empty one.
 pub async fn resume(
     url: &Url,
     mut headers: HeaderMap,
@@ -121,7 +122,7 @@ pub async fn resume(
 }
 
 impl SseStream {
-    /// Takes an answer as an event stream.
+    /// Reads an answer as an event stream.
     ///
     /// # Errors
     /// The status is not 200, or the content type is not `text/event-stream`.
@@ -154,9 +155,9 @@ impl SseStream {
     /// The next frame, heartbeats included; `None` once the server has ended the stream.
     ///
     /// # Errors
-    /// Nothing came within `within`, or the connection broke. After a missed deadline the stream
-    /// can be read on: nothing is lost.
-    pub async fn next(&mut self, within: Duration) -> Result<Option<Frame>, SseError> {
+    /// No frame arrived within `within`, or the connection broke. Reading can continue after a
+    /// missed deadline: nothing is lost.
+    pub async fn next(&mut self, within: Duration) -> Result<Option<ReceivedFrame>, SseError> {
         match timeout(within, self.read_frame()).await {
             Ok(frame) => frame,
             Err(_) => Err(self.late("frame", within)),
@@ -167,7 +168,7 @@ impl SseStream {
     ///
     /// # Errors
     /// As [`SseStream::next`]; also if the server ends the stream first.
-    pub async fn next_event(&mut self, within: Duration) -> Result<Frame, SseError> {
+    pub async fn next_event(&mut self, within: Duration) -> Result<ReceivedFrame, SseError> {
         let reading = async {
             loop {
                 match self.read_frame().await? {
@@ -186,13 +187,14 @@ impl SseStream {
         }
     }
 
-    /// The last id that the stream gave, or that it was resumed after: where to go on from.
+    /// The last id received, or the id that the stream was resumed after: the position to continue
+    /// from.
     #[must_use]
     pub fn last_id(&self) -> Option<&str> {
         self.last_id.as_deref()
     }
 
-    /// The reconnection time that the server asked for last.
+    /// The reconnection time that the server requested last.
     #[must_use]
     pub fn retry(&self) -> Option<Duration> {
         self.retry
@@ -213,8 +215,8 @@ impl SseStream {
         }
     }
 
-    /// Cancelling it between two polls loses nothing: bytes go into the parser as they are read.
-    async fn read_frame(&mut self) -> Result<Option<Frame>, SseError> {
+    /// Safe to cancel between two polls: bytes enter the parser as they are read.
+    async fn read_frame(&mut self) -> Result<Option<ReceivedFrame>, SseError> {
         loop {
             if let Some(frame) = self.parser.next_frame() {
                 if let Some(id) = &frame.id {
@@ -262,7 +264,8 @@ mod tests {
 
     use super::*;
 
-    /// A server that answers one request with these pieces, each in its own write, then closes.
+    /// A server that answers one request with these pieces, each in its own write, then closes the
+    /// connection.
     async fn serve(
         head: &'static str,
         pieces: Vec<&'static str>,

@@ -2,18 +2,20 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-/// Largest block that we take, in bytes: far above any event, far below what hurts a test run.
+/// Largest accepted block, in bytes: far above any event, far below a size that would slow a test
+/// run.
 const MAX_BLOCK_BYTES: usize = 16 * 1024 * 1024;
 
-/// One block of the stream: what stood between two blank lines.
+/// One block of the stream: the lines between two blank lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Frame {
-    /// `id:`; an empty one resets the last id. Ids with a NUL are ignored, as the standard says.
+pub struct ReceivedFrame {
+    /// `id:`; an empty one resets the last id. Ids with a NUL are ignored, as the standard
+    /// requires.
     pub id: Option<String>,
-    /// `event:`; none means `message`.
+    /// `event:`; `None` means `message`.
     pub event: Option<String>,
-    /// The `data:` lines, joined with line feeds. `Some("")` for a priming event; none if there was
-    /// no such line.
+    /// The `data:` lines, joined with line feeds. `Some("")` for a priming event; `None` if there
+    /// was no such line.
     pub data: Option<String>,
     /// `retry:`, if it is digits only.
     pub retry: Option<Duration>,
@@ -21,7 +23,7 @@ pub struct Frame {
     pub comments: Vec<String>,
 }
 
-impl Frame {
+impl ReceivedFrame {
     /// Whether it carries nothing but comments: a heartbeat.
     #[must_use]
     pub fn is_comment(&self) -> bool {
@@ -35,23 +37,23 @@ impl Frame {
     }
 }
 
-/// A block without an end.
+/// The limit on the size of a block was exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a block of the event stream is longer than {MAX_BLOCK_BYTES} bytes")]
 pub struct BlockTooLong;
 
-/// Takes bytes as they come, cut anywhere, and gives whole frames.
+/// Takes bytes as they arrive, cut at any point, and gives whole frames.
 ///
-/// Lines end with LF, CR LF or CR. A block that the stream's end cuts off is dropped.
+/// Lines end with LF, CR LF or CR. A block that is cut off by the end of the stream is dropped.
 #[derive(Debug, Default)]
 pub struct SseParser {
     line: Vec<u8>,
     after_cr: bool,
     past_start: bool,
     block_bytes: usize,
-    frame: Frame,
+    frame: ReceivedFrame,
     has_lines: bool,
-    ready: VecDeque<Frame>,
+    ready: VecDeque<ReceivedFrame>,
 }
 
 impl SseParser {
@@ -77,7 +79,7 @@ impl SseParser {
             let was_cr = rest[at] == b'\r';
             rest = &rest[at + 1..];
             if was_cr {
-                // The LF of a CR LF may come with the next bytes.
+                // The LF of a CR LF may arrive with the next bytes.
                 self.after_cr = rest.is_empty();
                 rest = rest.strip_prefix(b"\n").unwrap_or(rest);
             }
@@ -86,7 +88,7 @@ impl SseParser {
     }
 
     /// The next whole frame.
-    pub fn next_frame(&mut self) -> Option<Frame> {
+    pub fn next_frame(&mut self) -> Option<ReceivedFrame> {
         self.ready.pop_front()
     }
 
@@ -143,7 +145,7 @@ mod tests {
 
     use super::*;
 
-    fn parse(chunks: &[&[u8]]) -> Vec<Frame> {
+    fn parse(chunks: &[&[u8]]) -> Vec<ReceivedFrame> {
         let mut parser = SseParser::new();
         for chunk in chunks {
             parser.push(chunk).unwrap();
@@ -162,17 +164,17 @@ mod tests {
         assert_eq!(frames[1].data.as_deref(), Some("a\n b"));
         assert_eq!(frames[1].event.as_deref(), Some("note"));
         assert_eq!(frames[1].retry, Some(Duration::from_millis(1500)));
-        let priming = Frame {
+        let priming = ReceivedFrame {
             id: Some("8".into()),
             data: Some(String::new()),
-            ..Frame::default()
+            ..ReceivedFrame::default()
         };
         assert_eq!(frames[2], priming);
         assert_eq!(
             frames[3],
-            Frame {
+            ReceivedFrame {
                 data: Some(String::new()),
-                ..Frame::default()
+                ..ReceivedFrame::default()
             }
         );
     }

@@ -1,7 +1,7 @@
 //! `make conformance`: the official MCP conformance suite, through the balancer, on both topologies.
 //!
-//! Every scenario counts, also those that the suite runs without scoring them (pending ones,
-//! extensions), and every check that did not pass counts: the suite's own exit code knows neither.
+//! Every scenario counts, including those that the suite runs without scoring them (pending ones,
+//! extensions), and every check that did not pass counts: the suite's own exit code covers neither.
 
 mod suite;
 mod verdict;
@@ -10,31 +10,31 @@ use std::{env, fs, path::Path, process::ExitCode};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
-use testkit::cluster::{Kind, System, workspace};
+use testkit::cluster::{System, SystemKind, workspace};
 
 use suite::{SUITES, Suite};
-use verdict::Outcome;
+use verdict::ScenarioOutcome;
 
-/// Where logs, checks and the report go, in the place of those of the run before.
+/// Folder for logs, checks and the report; replaces those of the previous run.
 const RESULTS: &str = "results/conformance";
 
 /// Runs the official conformance suites against the build with the fixtures (`FORGEWIRE_BIN`) that
 /// deploy/conformance.sh makes.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Only the topology whose name contains this: embedded or cluster.
+    /// Run only on the topology whose name contains this: embedded or cluster.
     #[arg(long, default_value = "")]
     topology: String,
-    /// Only suites whose name contains this, for instance 2026.
+    /// Run only suites whose name contains this, for instance 2026.
     #[arg(long, default_value = "")]
     suite: String,
 }
 
-/// What one suite found on one topology.
+/// The outcomes of one suite on one topology.
 struct Section {
-    kind: Kind,
+    kind: SystemKind,
     suite: &'static Suite,
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<ScenarioOutcome>,
 }
 
 #[tokio::main]
@@ -56,14 +56,14 @@ async fn main() -> ExitCode {
 async fn run(arguments: &Arguments) -> Result<Vec<Section>> {
     ensure!(
         env::var_os("FORGEWIRE_BIN").is_some(),
-        "FORGEWIRE_BIN has to name the build with the suite's fixtures: run `make conformance`"
+        "FORGEWIRE_BIN must name the build with the suite's fixtures: run `make conformance`"
     );
     let results = workspace().join(RESULTS);
     if results.exists() {
         fs::remove_dir_all(&results).with_context(|| format!("clearing {}", results.display()))?;
     }
     let mut sections = Vec::new();
-    for kind in Kind::ALL {
+    for kind in SystemKind::ALL {
         if kind.to_string().contains(&arguments.topology) {
             sections.extend(on(kind, &arguments.suite, &results.join(kind.to_string())).await?);
         }
@@ -77,15 +77,15 @@ async fn run(arguments: &Arguments) -> Result<Vec<Section>> {
     Ok(sections)
 }
 
-/// All chosen suites against one system.
-async fn on(kind: Kind, chosen: &str, results: &Path) -> Result<Vec<Section>> {
+/// Runs all chosen suites against one system.
+async fn on(kind: SystemKind, chosen: &str, results: &Path) -> Result<Vec<Section>> {
     let system = System::start_with(kind, |mut plan| {
         plan.dir = Some(results.join("system"));
         plan
     });
     let system = system.await?;
     let mut url = system.balancer().join("/mcp")?;
-    // The scenario of DNS rebinding makes sense on this name only.
+    // The scenario about DNS rebinding is meaningful only with this host name.
     url.set_host(Some("localhost"))?;
     let mut sections = Vec::new();
     for suite in SUITES.iter().filter(|suite| suite.name.contains(chosen)) {
@@ -103,7 +103,7 @@ async fn on(kind: Kind, chosen: &str, results: &Path) -> Result<Vec<Section>> {
 }
 
 impl Section {
-    fn failing(&self) -> impl Iterator<Item = &Outcome> {
+    fn failing(&self) -> impl Iterator<Item = &ScenarioOutcome> {
         self.outcomes.iter().filter(|one| !one.passed())
     }
 
@@ -119,14 +119,14 @@ impl Section {
     }
 }
 
-/// What to work off: everything that failed, once.
+/// The report: every failure, listed once.
 fn report(sections: &[Section]) -> String {
     let mut report = String::new();
-    let mut told: Vec<(&str, Kind, String)> = Vec::new();
+    let mut told: Vec<(&str, SystemKind, String)> = Vec::new();
     for section in sections {
         report += &section.headline();
         let failures: String = section.failing().map(ToString::to_string).collect();
-        let same = |(suite, _, text): &&(&str, Kind, String)| {
+        let same = |(suite, _, text): &&(&str, SystemKind, String)| {
             *suite == section.suite.name && *text == failures && !failures.is_empty()
         };
         match told.iter().find(same) {

@@ -1,4 +1,4 @@
-//! Runs one suite and follows what it says.
+//! Runs one suite and follows its output.
 
 use std::{
     fs::{self, File},
@@ -17,23 +17,24 @@ use tokio::{
     time::timeout,
 };
 
-use crate::verdict::Outcome;
+use crate::verdict::ScenarioOutcome;
 
-/// A suite takes two seconds when all is well, and 30 s for each scenario that gets no answer.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// Time allowed for a suite: about two seconds in total if everything passes, plus 30 s for each
+/// scenario that gets no answer.
+const DEADLINE: Duration = Duration::from_secs(600);
 
 /// One run of the suite's command line.
 #[derive(Debug)]
 pub(crate) struct Suite {
-    /// What the reader of the report knows it by.
+    /// Name of the suite in the report.
     pub(crate) name: &'static str,
-    /// Its folder among the results.
+    /// Its folder within the results.
     pub(crate) folder: &'static str,
     package: &'static str,
     arguments: [&'static str; 2],
 }
 
-/// The released suite, and what the next one demands of the two revisions that it has frozen.
+/// The released suite, and the next suite's requirements for the two revisions that it has frozen.
 pub(crate) const SUITES: [Suite; 3] = [
     Suite {
         name: "0.1.16 --suite all",
@@ -55,41 +56,41 @@ pub(crate) const SUITES: [Suite; 3] = [
     },
 ];
 
-/// What a line of the suite's output tells us.
+/// The meaning of a line of the suite's output.
 #[derive(Debug, PartialEq, Eq)]
 enum Line<'a> {
-    /// How many scenarios there will be.
-    Announced(usize),
+    /// Number of scenarios that will run.
+    ScenarioCount(usize),
     /// The scenario of this name starts.
-    Started(&'a str),
+    ScenarioStart(&'a str),
     /// The checks of the running scenario are in this folder.
-    Saved(&'a str),
-    /// Nothing that we need.
+    ChecksFolder(&'a str),
+    /// Any other line.
     Other,
 }
 
 impl<'a> Line<'a> {
     fn read(text: &'a str) -> Self {
         if let Some(rest) = text.strip_prefix("=== Running scenario: ") {
-            Self::Started(rest.trim_end_matches('=').trim())
+            Self::ScenarioStart(rest.trim_end_matches('=').trim())
         } else if let Some(rest) = text.strip_prefix("Results saved to ") {
-            Self::Saved(rest.trim())
+            Self::ChecksFolder(rest.trim())
         } else {
             let announced = text.strip_prefix("Running ").and_then(|rest| {
                 let (before, _) = rest.split_once(" scenarios) against ")?;
                 before.rsplit_once('(')?.1.parse().ok()
             });
-            announced.map_or(Self::Other, Self::Announced)
+            announced.map_or(Self::Other, Self::ScenarioCount)
         }
     }
 }
 
 impl Suite {
-    /// Runs it against `url`, with its checks and its log in `folder`.
+    /// Runs the suite against `url`, with its checks and its log in `folder`.
     ///
     /// # Errors
-    /// It cannot be started, hangs, or does not run what it announced.
-    pub(crate) async fn run(&self, url: &Url, folder: &Path) -> Result<Vec<Outcome>> {
+    /// The suite cannot be started, hangs, or does not run as many scenarios as it announced.
+    pub(crate) async fn run(&self, url: &Url, folder: &Path) -> Result<Vec<ScenarioOutcome>> {
         let entry = format!(
             ".setup/conformance/node_modules/{}/dist/index.js",
             self.package
@@ -117,10 +118,10 @@ impl Suite {
             .spawn()
             .context("starting the suite")?;
         let output = suite.stdout.take().context("its output is piped")?;
-        let following = timeout(PATIENCE, follow(BufReader::new(output), &mut log));
+        let following = timeout(DEADLINE, follow(BufReader::new(output), &mut log));
         let hangs = || format!("hangs; its log is {}", path.display());
         let (announced, outcomes) = following.await.with_context(hangs)??;
-        // Its exit code is about what it scores; we judge all of it by the checks.
+        // The suite's exit code covers only what it scores; all of it is judged here by the checks.
         suite.wait().await.context("waiting for its end")?;
         ensure!(
             announced > 0 && outcomes.len() == announced,
@@ -132,22 +133,23 @@ impl Suite {
     }
 }
 
-/// Judges each scenario as soon as its checks are there. Gives how many were announced, too.
+/// Judges each scenario as soon as its checks are saved. Also gives the announced number of
+/// scenarios.
 async fn follow(
     output: BufReader<impl tokio::io::AsyncRead + Unpin>,
     log: &mut File,
-) -> Result<(usize, Vec<Outcome>)> {
+) -> Result<(usize, Vec<ScenarioOutcome>)> {
     let (mut announced, mut outcomes) = (0, Vec::new());
     let mut running: Option<String> = None;
     let mut lines = output.lines();
     while let Some(line) = lines.next_line().await.context("reading its output")? {
         writeln!(log, "{line}").context("writing its log")?;
         match Line::read(&line) {
-            Line::Announced(count) => announced = count,
-            Line::Started(scenario) => {
+            Line::ScenarioCount(count) => announced = count,
+            Line::ScenarioStart(scenario) => {
                 finish(&mut outcomes, running.replace(scenario.to_owned()), None)?;
             }
-            Line::Saved(folder) => finish(&mut outcomes, running.take(), Some(folder))?,
+            Line::ChecksFolder(folder) => finish(&mut outcomes, running.take(), Some(folder))?,
             Line::Other => {}
         }
     }
@@ -156,7 +158,7 @@ async fn follow(
 }
 
 fn finish(
-    outcomes: &mut Vec<Outcome>,
+    outcomes: &mut Vec<ScenarioOutcome>,
     scenario: Option<String>,
     folder: Option<&str>,
 ) -> Result<()> {
@@ -164,8 +166,8 @@ fn finish(
         return Ok(());
     };
     let outcome = match folder {
-        Some(folder) => Outcome::read(&scenario, &Path::new(folder).join("checks.json"))?,
-        None => Outcome::unfinished(&scenario),
+        Some(folder) => ScenarioOutcome::read(&scenario, &Path::new(folder).join("checks.json"))?,
+        None => ScenarioOutcome::unfinished(&scenario),
     };
     let mark = if outcome.passed() { "ok  " } else { "FAIL" };
     println!("{mark} {scenario} ({} checks pass)", outcome.passed_checks);
@@ -182,16 +184,19 @@ mod tests {
         for (text, line) in [
             (
                 "Running all suite (32 scenarios) against http://localhost:1/mcp",
-                Line::Announced(32),
+                Line::ScenarioCount(32),
             ),
             (
                 "Running requirements 2026-07-28 (50 scenarios) against http://localhost:1/mcp",
-                Line::Announced(50),
+                Line::ScenarioCount(50),
             ),
-            ("=== Running scenario: ping ===", Line::Started("ping")),
+            (
+                "=== Running scenario: ping ===",
+                Line::ScenarioStart("ping"),
+            ),
             (
                 "Results saved to /r/server-ping-1",
-                Line::Saved("/r/server-ping-1"),
+                Line::ChecksFolder("/r/server-ping-1"),
             ),
             (
                 "Running client scenario 'ping' against server: x",

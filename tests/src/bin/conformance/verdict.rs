@@ -1,15 +1,15 @@
-//! What counts as passed.
+//! The rules by which a scenario passes.
 
 use std::{fmt, fs, path::Path};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-/// How much of a check's message the report shows.
+/// Number of characters of a check's message that the report shows.
 const MESSAGE_CHARS: usize = 240;
 
-/// Checks that need not pass: scenario, check, reason. One that passes all the same is reported, so
-/// that the list stays true.
+/// Checks that may fail: scenario, check, reason. If one of them passes, that is reported, so that
+/// the list stays accurate.
 const ACCEPTED: [(&str, &str, &str); 1] = [(
     "tasks-status-notifications",
     "tasks-status-notifications",
@@ -33,9 +33,9 @@ pub(crate) struct Check {
 enum Status {
     Success,
     Failure,
-    /// A SHOULD that we do not keep. We keep them.
+    /// A violated SHOULD. Counts as a failure: Forgewire follows every SHOULD.
     Warning,
-    /// Not looked at, mostly because something that it needs is not there.
+    /// Not evaluated, usually because a prerequisite is missing.
     Skipped,
     /// A remark.
     Info,
@@ -43,18 +43,18 @@ enum Status {
 
 /// One scenario's result.
 #[derive(Debug)]
-pub(crate) struct Outcome {
+pub(crate) struct ScenarioOutcome {
     scenario: String,
-    /// How many checks passed.
+    /// Number of checks that passed.
     pub(crate) passed_checks: usize,
     problems: Vec<String>,
 }
 
-impl Outcome {
-    /// Judges the checks in a file of the suite.
+impl ScenarioOutcome {
+    /// Judges the checks in a result file of the suite.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The file cannot be read.
     pub(crate) fn read(scenario: &str, path: &Path) -> Result<Self> {
         let what = || format!("reading {}", path.display());
         let text = fs::read_to_string(path).with_context(what)?;
@@ -62,7 +62,7 @@ impl Outcome {
         Ok(Self::judge(scenario, &checks))
     }
 
-    /// Of a scenario that left no checks.
+    /// The outcome of a scenario that saved no checks.
     pub(crate) fn unfinished(scenario: &str) -> Self {
         Self {
             scenario: scenario.to_owned(),
@@ -82,7 +82,7 @@ impl Outcome {
                 (Status::Info, _) => {}
                 (Status::Success, None) => passed_checks += 1,
                 (Status::Success, Some(_)) => problems.push(format!(
-                    "{}: passes now; take it out of the accepted ones",
+                    "{}: passes now; remove it from the accepted checks",
                     check.id
                 )),
                 (_, Some(_)) => accepted += 1,
@@ -101,7 +101,7 @@ impl Outcome {
         }
     }
 
-    /// Whether nothing is wrong.
+    /// Whether the scenario passed: it has no problems.
     pub(crate) fn passed(&self) -> bool {
         self.problems.is_empty()
     }
@@ -115,7 +115,7 @@ impl fmt::Display for Check {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for ScenarioOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "  {}", self.scenario)?;
         self.problems
@@ -137,7 +137,7 @@ fn shortened(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn judge(scenario: &str, statuses: &[(&str, &str)]) -> Outcome {
+    fn judge(scenario: &str, statuses: &[(&str, &str)]) -> ScenarioOutcome {
         let checks: Vec<Check> = statuses
             .iter()
             .map(|(id, status)| {
@@ -147,7 +147,7 @@ mod tests {
                 .unwrap()
             })
             .collect();
-        Outcome::judge(scenario, &checks)
+        ScenarioOutcome::judge(scenario, &checks)
     }
 
     #[test]

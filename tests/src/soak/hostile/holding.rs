@@ -1,27 +1,28 @@
-//! Whether an edge still holds a connection. A client that does not read cannot see it on its own end:
-//! with its window shut, not even the end of the stream gets through.
+//! Detects whether an edge still holds a connection. A client that does not read cannot detect this
+//! on its own end: with its window closed, not even the end of the stream arrives.
 
 use std::{collections::HashSet, net::SocketAddr, time::Duration};
 
 use tokio::{sync::watch, task::JoinSet};
 
-/// How often the kernel's table is read: with thousands of connections that takes milliseconds.
+/// Interval at which the kernel's table is read: with thousands of connections a read takes
+/// milliseconds.
 const EVERY: Duration = Duration::from_secs(2);
-/// `TCP_ESTABLISHED` in that table.
+/// `TCP_ESTABLISHED` in the kernel's table.
 const ESTABLISHED: &str = "01";
 
 /// Pairs of ports, the holder's first.
 type Pairs = HashSet<(u16, u16)>;
 
-/// The connections over loopback that are established, as of a moment ago.
+/// The established loopback connections, as of a moment ago.
 #[derive(Debug, Clone)]
 pub(super) struct Holding {
-    /// How often it was read, and what was there.
+    /// The number of reads so far, and the content of the table at the last one.
     table: watch::Receiver<(u64, Pairs)>,
 }
 
 impl Holding {
-    /// Reads the table again and again, in a task.
+    /// Reads the table repeatedly, in a task.
     pub(super) fn watch(tasks: &mut JoinSet<()>) -> Self {
         let (send, table) = watch::channel((0, Pairs::new()));
         tasks.spawn(async move {
@@ -37,10 +38,10 @@ impl Holding {
         Self { table }
     }
 
-    /// Returns once the edge does not hold the connection to our address any more.
-    pub(super) async fn let_go(&self, edge: SocketAddr, ours: SocketAddr) {
+    /// Returns once the edge no longer holds the connection to our address.
+    pub(super) async fn wait_until_released(&self, edge: SocketAddr, ours: SocketAddr) {
         let mut table = self.table.clone();
-        // The reading that is there, or under way, may be older than the connection.
+        // The latest reading, or one in progress, may be older than the connection.
         let from = table.borrow().0 + 2;
         let pair = (edge.port(), ours.port());
         let gone = table.wait_for(|(read, pairs)| *read >= from && !pairs.contains(&pair));
@@ -75,7 +76,7 @@ mod tests {
         let client = tokio::net::TcpStream::connect(edge).await.unwrap();
         let (server, _) = listener.accept().await.unwrap();
         let ours = client.local_addr().unwrap();
-        let waiting = tokio::spawn(async move { holding.let_go(edge, ours).await });
+        let waiting = tokio::spawn(async move { holding.wait_until_released(edge, ours).await });
         tokio::time::sleep(EVERY * 3).await;
         assert!(!waiting.is_finished());
         drop(server);

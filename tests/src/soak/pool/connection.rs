@@ -15,22 +15,22 @@ use rustix::{
 
 use crate::soak::wire::Wire;
 
-/// A connection that is being made, or carries an answer.
+/// A connection that is being established, or that carries an answer.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct SoakConnection {
     pub(super) socket: TcpStream,
     pub(super) wire: Wire,
-    /// When it was begun.
+    /// Time when the connect began.
     pub(super) began: Instant,
-    /// When the stream's first frame came.
+    /// Time when the stream's first frame arrived.
     pub(super) opened: Option<Instant>,
-    /// When anything came last.
-    pub(super) heard: Instant,
-    asked: bool,
+    /// Time when data last arrived.
+    pub(super) last_data_at: Instant,
+    request_sent: bool,
 }
 
-impl Connection {
-    /// Begins to connect; what happens to it is reported by the epoll with this mark.
+impl SoakConnection {
+    /// Starts to connect; the epoll reports its events with this mark.
     pub(super) fn open(to: SocketAddrV4, epoll: &OwnedFd, mark: u64) -> Result<Self, Errno> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
@@ -49,26 +49,26 @@ impl Connection {
             wire: Wire::new(),
             began: now,
             opened: None,
-            heard: now,
-            asked: false,
+            last_data_at: now,
+            request_sent: false,
         })
     }
 
-    /// Sends the request if that has not been done. Whether the connection is good.
-    pub(super) fn ask(&mut self, request: impl FnOnce() -> String) -> bool {
-        if self.asked {
+    /// Sends the request if it has not been sent yet; gives whether the connection is usable.
+    pub(super) fn send_request(&mut self, request: impl FnOnce() -> String) -> bool {
+        if self.request_sent {
             return true;
         }
-        self.asked = true;
+        self.request_sent = true;
         let request = request();
-        // An empty socket buffer takes any of our requests at once.
+        // An empty socket buffer takes any of these requests at once.
         let sent = self.socket.write(request.as_bytes());
         sent.is_ok_and(|sent| sent == request.len())
     }
 
     /// Closes it with a reset.
     pub(super) fn reset(self) {
-        // Without it the close is an orderly one, which is fine too.
+        // If this fails, the close is an orderly one, which is acceptable too.
         let _ = sockopt::set_socket_linger(&self.socket, Some(Duration::ZERO));
     }
 }

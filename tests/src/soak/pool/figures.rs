@@ -1,60 +1,61 @@
-//! What happened to the streams, in numbers.
+//! Counts of what happened to the streams.
 
 use serde::Serialize;
 
 /// Figures of all streams since the run began.
 #[derive(Debug, Clone, Default, Serialize)]
-pub(crate) struct Figures {
-    /// Streams that are open now.
+pub(crate) struct StreamFigures {
+    /// Streams that are currently open.
     pub(crate) open: usize,
-    /// Whether the stream that wants everything, and stays, was opened: from then on every event is seen.
+    /// Whether the permanent stream that wants everything was opened: from then on every event is
+    /// received on some stream.
     pub(crate) witnessed: bool,
-    /// Connections that were begun.
+    /// Connects that were started.
     pub(crate) connects: u64,
     /// Streams that were opened, resumed ones included.
     pub(crate) opened: u64,
     /// Those that were resumed.
     pub(crate) resumed: u64,
-    /// Streams that ended by other hands than the client's.
+    /// Streams that ended for any other reason than a close by their client.
     pub(crate) broken: u64,
     /// Streams that their clients closed.
     pub(crate) churned: u64,
     /// Answers with a 5xx.
     pub(crate) unavailable: u64,
-    /// Streams that did not begin within 15 s.
+    /// Streams whose first frame did not arrive within 15 s.
     pub(crate) slow_opens: u64,
-    /// Events that came.
+    /// Events received.
     pub(crate) events: u64,
-    /// Updates that came on listen streams.
+    /// Updates received on listen streams.
     pub(crate) updates: u64,
-    /// Bytes that came.
+    /// Bytes received.
     pub(crate) bytes: u64,
     /// From before an event was sent to its arrival, on streams that have been open for a while.
     pub(crate) delays: Delays,
     /// Faults so far.
     pub(crate) faults: u64,
-    /// Streams that still miss something; only known once nothing more is sent.
+    /// Streams that still miss an event; known only once no more events are sent.
     pub(crate) unsettled: Option<usize>,
 }
 
 /// Delays, by powers of two of milliseconds.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Delays {
-    /// How many were below 1, 2, 4, … ms; the last holds all that were longer.
+    /// Number of delays below 1, 2, 4, … ms; the last entry holds all longer ones.
     below: [u64; 18],
     /// The longest.
     pub(crate) longest_millis: u32,
 }
 
 impl Delays {
-    /// One more.
+    /// Adds one delay.
     pub(crate) fn add(&mut self, millis: u32) {
         let bucket = (u32::BITS - millis.leading_zeros()) as usize;
         self.below[bucket.min(17)] += 1;
         self.longest_millis = self.longest_millis.max(millis);
     }
 
-    /// So many of a thousand were below this many milliseconds.
+    /// An upper bound, a power of two in milliseconds, of `per_mille` thousandths of the delays.
     pub(crate) fn below_millis(&self, per_mille: u64) -> u64 {
         let all: u64 = self.below.iter().sum();
         let mut so_far = 0;

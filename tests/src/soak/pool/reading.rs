@@ -1,4 +1,4 @@
-//! What the sockets say.
+//! Handles the events of the sockets.
 
 use std::{
     io::{ErrorKind, Read},
@@ -9,21 +9,21 @@ use anyhow::{Context, Result};
 use rustix::event::epoll;
 
 use super::{
-    connection::Connection,
-    streams::{Slot, Streams},
+    connection::SoakConnection,
+    streams::{Slot, SoakStreams},
 };
-use crate::soak::{client::Took, faults::Fault, wire::Broken};
+use crate::soak::{client::FrameEffect, faults::Fault, wire::StreamDefect};
 
-/// A stream that has been open for so long is not catching up any more: its delays are counted.
+/// A stream that has been open for this long has caught up: its delays are counted.
 const LIVE_AFTER: Duration = Duration::from_secs(5);
-/// How long the thread waits for sockets before it looks at everything else.
+/// Time that the thread waits for sockets before it does its other work.
 const TURN: rustix::time::Timespec = rustix::time::Timespec {
     tv_sec: 0,
     tv_nsec: 5_000_000,
 };
 
-impl Streams {
-    /// Reads what is there, or waits a moment for it.
+impl SoakStreams {
+    /// Reads the available data, or waits a moment for it.
     pub(super) fn turn(&mut self) -> Result<()> {
         let mut events = Vec::with_capacity(1024);
         let spare = rustix::buffer::spare_capacity(&mut events);
@@ -37,8 +37,8 @@ impl Streams {
             if self.slots[slot].serial != serial {
                 continue;
             }
-            if flags.contains(epoll::EventFlags::OUT) && !self.ask(slot) {
-                self.come_back(slot);
+            if flags.contains(epoll::EventFlags::OUT) && !self.send_request(slot) {
+                self.schedule_reconnect(slot);
                 continue;
             }
             let rest = epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::HUP;
@@ -49,8 +49,9 @@ impl Streams {
         Ok(())
     }
 
-    /// The connection is there: sends the request, once. Whether that went well.
-    fn ask(&mut self, slot: usize) -> bool {
+    /// Called when the connection is established: sends the request, once; gives whether that
+    /// succeeded.
+    fn send_request(&mut self, slot: usize) -> bool {
         let Slot {
             client: Some(client),
             connection: Some(connection),
@@ -59,10 +60,11 @@ impl Streams {
         else {
             return false;
         };
-        connection.ask(|| client.request())
+        connection.send_request(|| client.request())
     }
 
-    /// Reads one socket until it is empty: registered edge-triggered, it would not be reported again.
+    /// Reads one socket until it is empty: registered edge-triggered, it would not be reported
+    /// again.
     fn read(&mut self, slot: usize) {
         loop {
             let Some(connection) = &mut self.slots[slot].connection else {
@@ -79,14 +81,14 @@ impl Streams {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return self.broke(slot),
             }
-            let ended = |connection: &Connection| connection.wire.has_ended();
+            let ended = |connection: &SoakConnection| connection.wire.has_ended();
             if self.slots[slot].connection.as_ref().is_some_and(ended) {
                 return self.broke(slot);
             }
         }
     }
 
-    fn feed(&mut self, slot: usize, length: usize) -> Result<(), Broken> {
+    fn feed(&mut self, slot: usize, length: usize) -> Result<(), StreamDefect> {
         let Slot {
             client: Some(client),
             connection: Some(connection),
@@ -96,53 +98,53 @@ impl Streams {
         else {
             return Ok(());
         };
-        let Connection {
+        let SoakConnection {
             wire,
             opened,
-            heard,
+            last_data_at,
             ..
         } = connection;
         let now = Instant::now();
-        *heard = now;
+        *last_data_at = now;
         let (ledger, figures) = (&mut self.ledger, &mut self.figures);
         figures.bytes += length as u64;
         let now_millis = ledger.books.now_millis();
         wire.feed(
             &self.buffer[..length],
-            &mut |frame| match client.take(frame, ledger) {
-                Took::Opening => {
+            &mut |frame| match client.record(frame, ledger) {
+                FrameEffect::Opening => {
                     *opened = Some(now);
                     figures.opened += 1;
                     figures.resumed += u64::from(std::mem::replace(was_open, true));
                 }
-                Took::Event(mark) => {
+                FrameEffect::Event(mark) => {
                     figures.events += 1;
                     if opened.is_some_and(|opened| now - opened > LIVE_AFTER) {
                         let delay = now_millis.saturating_sub(mark.sent_millis);
                         figures.delays.add(delay);
                     }
                 }
-                Took::Update => figures.updates += 1,
-                Took::Other => {}
+                FrameEffect::Update => figures.updates += 1,
+                FrameEffect::Other => {}
             },
         )
     }
 
     fn broke(&mut self, slot: usize) {
         self.figures.broken += 1;
-        self.come_back(slot);
+        self.schedule_reconnect(slot);
     }
 
-    fn refused(&mut self, slot: usize, broken: Broken) {
+    fn refused(&mut self, slot: usize, broken: StreamDefect) {
         let client = &self.slots[slot].client;
         match broken {
-            // The edge behind the balancer has just died, or there is none for the moment.
-            Broken::Status(500..) => self.figures.unavailable += 1,
+            // The edge behind the balancer has just died, or no edge is available at the moment.
+            StreamDefect::Status(500..) => self.figures.unavailable += 1,
             _ => self
                 .ledger
                 .faults
                 .add(Fault::Refused, || format!("{broken:?} for {client:?}")),
         }
-        self.come_back(slot);
+        self.schedule_reconnect(slot);
     }
 }

@@ -1,4 +1,4 @@
-//! The places of all streams: who takes them, when they connect, whom to look after.
+//! The slots of all streams: their clients, the times of their connects, and their supervision.
 
 use std::{
     cmp::Reverse,
@@ -12,38 +12,39 @@ use anyhow::{Context, Result};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use rustix::event::epoll;
 
-use super::{Figures, Order, connection::Connection};
+use super::{PoolCommand, StreamFigures, connection::SoakConnection};
 use crate::soak::{
     books::Books,
-    client::{Client, Kind},
+    client::{SoakClient, SoakStreamKind},
     faults::{Fault, Faults},
-    ledger::Ledger,
-    options::Options,
-    sessions::{Made, Wish},
-    world::Wanted,
+    ledger::StreamLedger,
+    options::SoakOptions,
+    sessions::{SoakSessionRequest, SoakSessionResult},
+    world::SoakFilter,
 };
 
-/// How long an answer may take to begin with its first frame; then the client tries again.
+/// Time allowed for an answer to deliver its first frame; after that the client tries again.
 const OPEN_DEADLINE: Duration = Duration::from_secs(15);
-/// What an event may take on an open stream before that is a fault, in milliseconds.
+/// Time allowed for an event on an open stream before it is a fault, in milliseconds.
 const OVERDUE_MILLIS: u32 = 30_000;
-/// A client that lost its stream comes back after up to this long.
+/// A client that lost its stream reconnects after up to this long.
 const RETURN_WITHIN_MILLIS: u64 = 2000;
 /// Pace at which the first streams are opened, per second.
 const FIRST_OPENS_PER_SECOND: u64 = 1000;
-/// How often a part of the streams is looked after, and how large it is: all of them in about a second.
-const CARE_EVERY: Duration = Duration::from_millis(20);
-const CARE_PARTS: usize = 50;
-/// How often the figures are written down for others.
+/// Interval at which a part of the streams is checked, and the size of that part: all of them in
+/// about a second.
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
+const CHECK_PARTS: usize = 50;
+/// Interval at which the figures are published.
 const PUBLISH_EVERY: Duration = Duration::from_millis(250);
 
-/// A place for a stream; when it is closed on purpose, another one takes it.
+/// A slot for a stream; when the stream is closed on purpose, another one takes the slot.
 #[derive(Debug)]
 pub(super) struct Slot {
-    /// None while its session is being made.
-    pub(super) client: Option<Client>,
-    pub(super) connection: Option<Connection>,
-    /// Counts connections: what is said of an older one is no news.
+    /// `None` while its session is being created.
+    pub(super) client: Option<SoakClient>,
+    pub(super) connection: Option<SoakConnection>,
+    /// Counts connections: reports about an older one are ignored.
     pub(super) serial: u32,
     /// Whether this client was ever open.
     pub(super) was_open: bool,
@@ -57,53 +58,53 @@ struct Churn {
 }
 
 /// All streams.
-pub(super) struct Streams {
+pub(super) struct SoakStreams {
     pub(super) slots: Vec<Slot>,
     pub(super) epoll: rustix::fd::OwnedFd,
-    /// When which slot opens its next connection, if its serial is still this.
+    /// The time when a slot opens its next connection, valid if its serial is still this one.
     due: BinaryHeap<Reverse<(Instant, usize, u32)>>,
     balancer: SocketAddrV4,
-    pub(super) ledger: Ledger,
+    pub(super) ledger: StreamLedger,
     rng: StdRng,
-    wishes: tokio::sync::mpsc::UnboundedSender<Wish>,
-    made: mpsc::Receiver<Made>,
+    session_requests: tokio::sync::mpsc::UnboundedSender<SoakSessionRequest>,
+    session_results: mpsc::Receiver<SoakSessionResult>,
     pub(super) buffer: Vec<u8>,
-    pub(super) figures: Figures,
-    /// Clients so far: the last one's name.
+    pub(super) figures: StreamFigures,
+    /// Number of clients so far: the name of the last one.
     named: u64,
     churn: Churn,
-    /// The slot that is looked after next.
-    cared: usize,
-    cared_at: Instant,
+    /// The slot that is checked next.
+    next_checked: usize,
+    last_check: Instant,
     settling: bool,
-    /// What counts as dead.
+    /// Silence after which a stream counts as dead.
     silence: Duration,
 }
 
-impl Streams {
-    /// The places of all streams; the first connections are due.
+impl SoakStreams {
+    /// Creates the slots of all streams; the first connections are due.
     pub(super) fn new(
-        options: &Options,
+        options: &SoakOptions,
         balancer: SocketAddrV4,
         books: Arc<Books>,
-        wishes: tokio::sync::mpsc::UnboundedSender<Wish>,
-        made: mpsc::Receiver<Made>,
+        session_requests: tokio::sync::mpsc::UnboundedSender<SoakSessionRequest>,
+        session_results: mpsc::Receiver<SoakSessionResult>,
     ) -> Result<Self> {
         let mut streams = Self {
             slots: Vec::new(),
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC).context("making an epoll")?,
             due: BinaryHeap::new(),
             balancer,
-            ledger: Ledger::new(books),
+            ledger: StreamLedger::new(books),
             rng: StdRng::seed_from_u64(options.seed),
-            wishes,
-            made,
+            session_requests,
+            session_results,
             buffer: vec![0; 64 * 1024],
-            figures: Figures::default(),
+            figures: StreamFigures::default(),
             named: 0,
             churn: Churn::default(),
-            cared: 0,
-            cared_at: Instant::now(),
+            next_checked: 0,
+            last_check: Instant::now(),
             settling: false,
             silence: options.silence(),
         };
@@ -121,16 +122,17 @@ impl Streams {
                 was_open: false,
             });
             let after = Duration::from_micros(slot as u64 * 1_000_000 / FIRST_OPENS_PER_SECOND);
-            self.occupy(slot, start + after, None);
+            self.fill_slot(slot, start + after, None);
         }
     }
 
-    /// A new client takes the slot; of twenty one has a session and one listens.
-    fn occupy(&mut self, slot: usize, at: Instant, leaves: Option<String>) {
-        // The first wants everything and stays: so every event is seen by somebody.
-        let wanted = match slot {
-            0 => Wanted::EVERYTHING,
-            _ => Wanted::pick(&mut self.rng),
+    /// Puts a new client into the slot; one in twenty has a session and one in twenty listens.
+    fn fill_slot(&mut self, slot: usize, at: Instant, previous_session: Option<String>) {
+        // The first client wants everything and stays, so that every event is received on some
+        // stream.
+        let filter = match slot {
+            0 => SoakFilter::EVERYTHING,
+            _ => SoakFilter::pick(&mut self.rng),
         };
         self.named += 1;
         let place = &mut self.slots[slot];
@@ -139,47 +141,47 @@ impl Streams {
         let kind = match slot % 20 {
             9 => {
                 let serial = place.serial;
-                let wish = Wish {
+                let request = SoakSessionRequest {
                     slot,
                     serial,
-                    wanted,
-                    leaves,
+                    filter,
+                    previous_session,
                 };
-                // Nobody makes sessions any more: the run is at its end.
-                let _ = self.wishes.send(wish);
+                // The receiver is gone: the run is at its end and no more sessions are created.
+                let _ = self.session_requests.send(request);
                 return;
             }
-            19 => Kind::Listen,
-            _ => Kind::Events,
+            19 => SoakStreamKind::Listen,
+            _ => SoakStreamKind::Events,
         };
-        place.client = Some(Client::new(self.named, kind, wanted));
+        place.client = Some(SoakClient::new(self.named, kind, filter));
         self.due.push(Reverse((at, slot, place.serial)));
     }
 
-    /// Holds the streams until it is told to close.
+    /// Serves the streams until the command to close.
     pub(super) fn run(
         mut self,
-        orders: &mpsc::Receiver<Order>,
-        shared: &Mutex<Figures>,
+        commands: &mpsc::Receiver<PoolCommand>,
+        shared: &Mutex<StreamFigures>,
     ) -> Result<Faults> {
         let mut published = Instant::now();
         loop {
-            match orders.try_recv() {
-                Ok(Order::Churn(per_second)) => {
+            match commands.try_recv() {
+                Ok(PoolCommand::Churn(per_second)) => {
                     self.churn = Churn {
                         per_second,
                         since: Some(Instant::now()),
                         done: 0,
                     };
                 }
-                Ok(Order::Settle) => self.settling = true,
-                Ok(Order::Close) | Err(mpsc::TryRecvError::Disconnected) => break,
+                Ok(PoolCommand::Settle) => self.settling = true,
+                Ok(PoolCommand::Close) | Err(mpsc::TryRecvError::Disconnected) => break,
                 Err(mpsc::TryRecvError::Empty) => {}
             }
             self.take_sessions();
             self.open_due();
-            self.turn_over();
-            self.look_after();
+            self.churn_some();
+            self.check_some();
             self.turn()?;
             if published.elapsed() >= PUBLISH_EVERY {
                 published = Instant::now();
@@ -191,7 +193,7 @@ impl Streams {
         Ok(self.ledger.faults)
     }
 
-    fn publish(&mut self, shared: &Mutex<Figures>) {
+    fn publish(&mut self, shared: &Mutex<StreamFigures>) {
         let slots = self.slots.iter();
         let is_open = |slot: &&Slot| slot.connection.as_ref().is_some_and(|c| c.opened.is_some());
         self.figures.open = slots.filter(is_open).count();
@@ -206,7 +208,7 @@ impl Streams {
     }
 
     fn take_sessions(&mut self) {
-        while let Ok(made) = self.made.try_recv() {
+        while let Ok(made) = self.session_results.try_recv() {
             let place = &mut self.slots[made.slot];
             if place.serial != made.serial {
                 continue;
@@ -214,7 +216,8 @@ impl Streams {
             match made.session {
                 Ok(id) => {
                     self.named += 1;
-                    let client = Client::new(self.named, Kind::Session(id), made.wanted);
+                    let client =
+                        SoakClient::new(self.named, SoakStreamKind::Session(id), made.filter);
                     place.client = Some(client);
                     self.due
                         .push(Reverse((Instant::now(), made.slot, made.serial)));
@@ -222,13 +225,13 @@ impl Streams {
                 Err(why) => {
                     self.ledger.faults.add(Fault::NoSession, || why);
                     let again = Instant::now() + Duration::from_secs(1);
-                    self.occupy(made.slot, again, None);
+                    self.fill_slot(made.slot, again, None);
                 }
             }
         }
     }
 
-    /// Opens the connections whose time has come.
+    /// Opens the connections that are due.
     fn open_due(&mut self) {
         let now = Instant::now();
         while let Some(Reverse((at, slot, serial))) = self.due.peek().copied() {
@@ -247,14 +250,15 @@ impl Streams {
         place.serial += 1;
         self.figures.connects += 1;
         let mark = (u64::from(place.serial) << 32) | slot as u64;
-        match Connection::open(self.balancer, &self.epoll, mark) {
+        match SoakConnection::open(self.balancer, &self.epoll, mark) {
             Ok(connection) => place.connection = Some(connection),
-            Err(_) => self.come_back(slot),
+            Err(_) => self.schedule_reconnect(slot),
         }
     }
 
-    /// The connection is gone, or there was none: another one, a little later.
-    pub(super) fn come_back(&mut self, slot: usize) {
+    /// Schedules another connection a little later, because the connection was lost or never
+    /// established.
+    pub(super) fn schedule_reconnect(&mut self, slot: usize) {
         let place = &mut self.slots[slot];
         place.connection = None;
         place.serial += 1;
@@ -263,8 +267,8 @@ impl Streams {
         self.due.push(again);
     }
 
-    /// Closes as many streams as the clock says, and opens others in their place.
-    fn turn_over(&mut self) {
+    /// Closes the number of streams that is due, and opens others in their place.
+    fn churn_some(&mut self) {
         let Some(since) = self.churn.since else {
             return;
         };
@@ -284,47 +288,47 @@ impl Streams {
                 connection.reset();
             }
             self.figures.churned += 1;
-            let leaves = match client.kind {
-                Kind::Session(id) => Some(id),
-                Kind::Events | Kind::Listen => None,
+            let previous_session = match client.kind {
+                SoakStreamKind::Session(id) => Some(id),
+                SoakStreamKind::Events | SoakStreamKind::Listen => None,
             };
-            self.occupy(slot, Instant::now(), leaves);
+            self.fill_slot(slot, Instant::now(), previous_session);
         }
     }
 
-    /// Looks after some connections: those that do not open, and those that are silent or late.
-    fn look_after(&mut self) {
-        if self.cared_at.elapsed() < CARE_EVERY {
+    /// Checks some connections: those that do not open, and those that are silent or late.
+    fn check_some(&mut self) {
+        if self.last_check.elapsed() < CHECK_INTERVAL {
             return;
         }
-        self.cared_at = Instant::now();
+        self.last_check = Instant::now();
         let late = self.ledger.books.now_millis();
         let late = late.saturating_sub(OVERDUE_MILLIS);
-        for _ in 0..self.slots.len().div_ceil(CARE_PARTS) {
-            self.cared = (self.cared + 1) % self.slots.len();
-            let slot = self.cared;
+        for _ in 0..self.slots.len().div_ceil(CHECK_PARTS) {
+            self.next_checked = (self.next_checked + 1) % self.slots.len();
+            let slot = self.next_checked;
             let Some(connection) = &self.slots[slot].connection else {
                 continue;
             };
             if connection.opened.is_none() {
                 if connection.began.elapsed() > OPEN_DEADLINE {
                     self.figures.slow_opens += 1;
-                    self.come_back(slot);
+                    self.schedule_reconnect(slot);
                 }
-            } else if connection.heard.elapsed() > self.silence {
+            } else if connection.last_data_at.elapsed() > self.silence {
                 let (client, silence) = (&self.slots[slot].client, self.silence);
                 let what = || format!("for {silence:?}: {client:?}");
                 self.ledger.faults.add(Fault::Silent, what);
-                self.come_back(slot);
+                self.schedule_reconnect(slot);
             } else if self.judge_delay(slot, late) {
-                // It begins anew, so that one delay is one fault.
-                self.come_back(slot);
+                // The stream is restarted, so that one delay is one fault.
+                self.schedule_reconnect(slot);
             }
         }
     }
 
-    /// Whether a stream that has been open all the time misses something that was acknowledged before
-    /// `late`.
+    /// Whether a stream that has been open all the time misses an event that was acknowledged
+    /// before `late`.
     fn judge_delay(&mut self, slot: usize, late: u32) -> bool {
         let place = &self.slots[slot];
         let (Some(client), Some(connection)) = (&place.client, &place.connection) else {

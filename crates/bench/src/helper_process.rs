@@ -1,4 +1,4 @@
-//! The benchmark's own helper processes, spoken to in lines: a command in, a JSON line out.
+//! The benchmark's own helper processes. The protocol is lines: a command in, a JSON line out.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -12,29 +12,29 @@ use anyhow::{Context, Result, bail};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    floor::{Listening, Send, Sent},
+    floor::{FloorLoad, FloorResult, HelperPort},
     opening::Opening,
-    receiver::Opened,
-    tally::Report,
+    receiver::OpenReport,
+    tally::TallyReport,
 };
 
-/// How long a receiver may take to open its streams; it gives up itself before.
+/// Time allowed for a receiver to open its streams; its own deadline is shorter.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(250);
-/// How long a helper may take to answer a plain command.
+/// Time allowed for a helper to answer a plain command.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a receiver is asked whether all has come.
+/// Interval at which a receiver is asked whether all events have arrived.
 const POLL: Duration = Duration::from_millis(50);
 
 /// A helper process; it ends when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Helper {
+pub(crate) struct HelperProcess {
     child: Child,
-    /// Taken on drop: the end of its stdin is what ends a helper.
+    /// Taken on drop: a helper ends when its stdin ends.
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
 }
 
-impl Helper {
+impl HelperProcess {
     fn start(arguments: &[String]) -> Result<Self> {
         let program = std::env::current_exe().context("finding this program")?;
         let mut child = Command::new(program)
@@ -60,16 +60,16 @@ impl Helper {
         })
     }
 
-    fn say(&mut self, line: &str) -> Result<()> {
+    fn send_line(&mut self, line: &str) -> Result<()> {
         let stdin = self.stdin.as_mut().context("a helper has ended")?;
-        writeln!(stdin, "{line}").context("speaking to a helper")
+        writeln!(stdin, "{line}").context("writing to a helper")
     }
 
-    fn hear<T: DeserializeOwned>(&self, within: Duration) -> Result<T> {
+    fn read_answer<T: DeserializeOwned>(&self, within: Duration) -> Result<T> {
         let Ok(line) = self.lines.recv_timeout(within) else {
             bail!("a helper process gave no answer (its message is above) within {within:?}");
         };
-        serde_json::from_str(&line).with_context(|| format!("a helper said {line:?}"))
+        serde_json::from_str(&line).with_context(|| format!("a helper answered {line:?}"))
     }
 
     fn pid(&self) -> u32 {
@@ -77,7 +77,7 @@ impl Helper {
     }
 }
 
-impl Drop for Helper {
+impl Drop for HelperProcess {
     fn drop(&mut self) {
         self.stdin.take();
         let deadline = Instant::now() + Duration::from_secs(2);
@@ -87,7 +87,7 @@ impl Drop for Helper {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        // It hangs; whether the kill works is the kernel's business, there is nothing else to try.
+        // The helper hangs. If the kill fails too, there is nothing else to try.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -95,19 +95,21 @@ impl Drop for Helper {
 
 /// A process that holds streams.
 #[derive(Debug)]
-pub(crate) struct Streams {
-    helper: Helper,
-    /// How opening them went.
-    pub(crate) opened: Opened,
+pub(crate) struct ReceiverProcess {
+    helper: HelperProcess,
+    /// The result of opening the streams.
+    pub(crate) opened: OpenReport,
 }
 
-impl Streams {
+impl ReceiverProcess {
     /// Opens streams and waits until all are open.
     pub(crate) fn open(opening: &Opening) -> Result<Self> {
         let mut arguments = vec!["client".to_owned()];
         arguments.extend(opening.arguments());
-        let helper = Helper::start(&arguments)?;
-        let opened: Opened = helper.hear(OPEN_TIMEOUT).context("opening streams")?;
+        let helper = HelperProcess::start(&arguments)?;
+        let opened: OpenReport = helper
+            .read_answer(OPEN_TIMEOUT)
+            .context("opening streams")?;
         let (count, seconds) = (opened.opened, opened.seconds);
         eprintln!(
             "  {count} {} streams open after {seconds:.2} s",
@@ -116,25 +118,26 @@ impl Streams {
         Ok(Self { helper, opened })
     }
 
-    /// Counts anew.
+    /// Resets all counts.
     pub(crate) fn reset(&mut self) -> Result<()> {
-        self.helper.say("reset")?;
-        self.helper.hear::<serde_json::Value>(ANSWER_TIMEOUT)?;
+        self.helper.send_line("reset")?;
+        self.helper
+            .read_answer::<serde_json::Value>(ANSWER_TIMEOUT)?;
         Ok(())
     }
 
-    /// What came since, of the events 1 to `events`.
-    pub(crate) fn report(&mut self, events: u64) -> Result<Report> {
-        self.helper.say(&format!("report {events}"))?;
-        self.helper.hear(ANSWER_TIMEOUT)
+    /// The report since the last reset, with events 1 to `events` expected.
+    pub(crate) fn report(&mut self, events: u64) -> Result<TallyReport> {
+        self.helper.send_line(&format!("report {events}"))?;
+        self.helper.read_answer(ANSWER_TIMEOUT)
     }
 
-    /// Waits until every stream has had those of the events 1 to `events` that concern it, at most
-    /// `within`, and reports.
+    /// Waits up to `within` until every stream has received those of the events 1 to `events` that
+    /// concern it, and reports.
     ///
     /// # Errors
-    /// They did not come, or came twice or out of order: figures of a run that lost events are void.
-    pub(crate) fn expect(&mut self, events: u64, within: Duration) -> Result<Report> {
+    /// Events are missing, duplicated or out of order: figures of a run that lost events are void.
+    pub(crate) fn expect(&mut self, events: u64, within: Duration) -> Result<TallyReport> {
         let deadline = Instant::now() + within;
         loop {
             let report = self.report(events)?;
@@ -147,12 +150,14 @@ impl Streams {
     }
 }
 
-/// Each stream each event that concerns it once, and all streams in the order of the log.
-fn check(report: &Report, events: u64, streams: usize) -> Result<()> {
+/// Each stream must have each event that concerns it once, and all streams must agree on the order
+/// of the log.
+fn check(report: &TallyReport, events: u64, streams: usize) -> Result<()> {
     if report.wrong > 0 || report.orders > 1 || report.ended > 0 {
         bail!(
-            "{streams} streams should have had what concerns them of {events} events, once and in one \
-             order; {} did not, {} of them had too few; streams had {} to {}, in {} orders; {} ended",
+            "each of {streams} streams should have received its share of {events} events, once and in \
+             one order; {} did not, {} of them received too few; streams received {} to {}, in {} \
+             orders; {} ended",
             report.wrong,
             report.waiting,
             report.fewest,
@@ -164,60 +169,60 @@ fn check(report: &Report, events: u64, streams: usize) -> Result<()> {
     Ok(())
 }
 
-/// A process that is the floor.
+/// A process that serves as the floor.
 #[derive(Debug)]
-pub(crate) struct Floor {
-    helper: Helper,
+pub(crate) struct FloorProcess {
+    helper: HelperProcess,
     /// Its address.
     pub(crate) address: SocketAddr,
 }
 
-impl Floor {
-    /// Starts a floor for so many streams.
+impl FloorProcess {
+    /// Starts a floor for this number of streams.
     pub(crate) fn start(streams: usize) -> Result<Self> {
         let arguments = ["floor", "--streams", &streams.to_string()].map(str::to_owned);
-        let helper = Helper::start(&arguments)?;
-        let Listening { port } = helper.hear(ANSWER_TIMEOUT)?;
+        let helper = HelperProcess::start(&arguments)?;
+        let HelperPort { port } = helper.read_answer(ANSWER_TIMEOUT)?;
         Ok(Self {
             helper,
             address: SocketAddr::from(([127, 0, 0, 1], port)),
         })
     }
 
-    /// Its process.
+    /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.helper.pid()
     }
 
-    /// Sends, and returns once all is sent.
-    pub(crate) fn send(&mut self, send: &Send) -> Result<Sent> {
-        self.helper.say(&serde_json::to_string(send)?)?;
+    /// Sends, and returns once all frames are sent.
+    pub(crate) fn send(&mut self, send: &FloorLoad) -> Result<FloorResult> {
+        self.helper.send_line(&serde_json::to_string(send)?)?;
         let lasts = Duration::from_nanos(send.interval_nanos.saturating_mul(send.rounds));
-        self.helper.hear(lasts * 3 + ANSWER_TIMEOUT)
+        self.helper.read_answer(lasts * 3 + ANSWER_TIMEOUT)
     }
 }
 
 /// A process that answers every request with the same bytes.
 #[derive(Debug)]
-pub(crate) struct Answerer {
-    helper: Helper,
+pub(crate) struct AnswererProcess {
+    helper: HelperProcess,
     /// Its address.
     pub(crate) address: SocketAddr,
 }
 
-impl Answerer {
-    /// Starts one whose answers have so many bytes.
+impl AnswererProcess {
+    /// Starts a server whose answers have this many bytes.
     pub(crate) fn start(body_bytes: usize) -> Result<Self> {
         let arguments = ["answerer", "--body-bytes", &body_bytes.to_string()].map(str::to_owned);
-        let helper = Helper::start(&arguments)?;
-        let Listening { port } = helper.hear(ANSWER_TIMEOUT)?;
+        let helper = HelperProcess::start(&arguments)?;
+        let HelperPort { port } = helper.read_answer(ANSWER_TIMEOUT)?;
         Ok(Self {
             helper,
             address: SocketAddr::from(([127, 0, 0, 1], port)),
         })
     }
 
-    /// Its process.
+    /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.helper.pid()
     }

@@ -1,10 +1,10 @@
 //! A server process that cannot outlive the test.
 //!
 //! The server is the child of a one-line shell script, the guard, whose standard input is a pipe
-//! that we hold. When the pipe closes (we close it to kill the server, or the kernel does because
-//! the test process is gone, however it died), the guard kills the server with SIGKILL and reaps
-//! it. This takes the place of `PR_SET_PDEATHSIG`, which needs `unsafe`. The process id stays valid
-//! for signals because nobody but the guard reaps the server.
+//! held by the test process. When the pipe closes (the test process closes it to kill the server,
+//! or the kernel closes it because the test process has ended, for whatever reason), the guard
+//! kills the server with SIGKILL and reaps it. This replaces `PR_SET_PDEATHSIG`, which needs
+//! `unsafe`. The process id stays valid for signals because only the guard reaps the server.
 
 use std::{
     fs::{self, File},
@@ -20,33 +20,33 @@ use tempfile::TempDir;
 
 use super::{START_DEADLINE, ServerError};
 
-/// Starts `"$@"`, says its process id, waits for the end of standard input, then kills it. Ignores
-/// the signals of a Ctrl-C, which go to every process of the terminal: it ends by its pipe, and
-/// only so.
+/// Starts `"$@"`, prints its process id, waits for the end of standard input, then kills it.
+/// Ignores the signals of Ctrl-C, which are sent to every process of the terminal: only the end of
+/// its pipe ends it.
 const GUARD: &str = "trap '' INT TERM HUP QUIT; \"$@\" </dev/null >&2 & server=$!; \
                      echo $server; exec >&-; read -r _; kill -9 $server; wait $server";
-/// How often a port that somebody took meanwhile is replaced.
+/// Number of attempts with another port if the port was taken by another process in the meantime.
 const PORT_TRIES: usize = 5;
-/// Pause between two looks at a server that starts.
+/// Pause between two checks of a server that starts.
 const PROBE_PAUSE: Duration = Duration::from_millis(5);
-/// How long one probe may take.
+/// Time allowed for one probe.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
-/// How much of a log an error shows.
+/// Number of bytes of a log that an error shows.
 const LOG_TAIL_BYTES: usize = 2000;
 
-/// How to run one kind of server.
-pub(super) struct Recipe {
+/// The description of one kind of server.
+pub(super) struct ServerProgram {
     /// The program's name.
-    pub(super) program: &'static str,
-    /// Writes what it needs into its folder and gives its arguments.
+    pub(super) name: &'static str,
+    /// Writes the files that the server needs into its folder and gives the server's arguments.
     pub(super) prepare: fn(folder: &Path, port: u16) -> io::Result<Vec<String>>,
     /// Whether the server with this folder and process id answers on the connection.
     pub(super) answers: fn(connection: TcpStream, folder: &Path, pid: u32) -> io::Result<bool>,
 }
 
 /// A server with its folder and port.
-pub(super) struct Guarded {
-    recipe: &'static Recipe,
+pub(super) struct ServerProcess {
+    program: &'static ServerProgram,
     folder: TempDir,
     port: u16,
     running: Option<Running>,
@@ -57,15 +57,15 @@ struct Running {
     server_pid: u32,
 }
 
-impl Guarded {
+impl ServerProcess {
     /// Starts a server on a free port of 127.0.0.1.
-    pub(super) fn start(recipe: &'static Recipe) -> Result<Self, ServerError> {
+    pub(super) fn start(program: &'static ServerProgram) -> Result<Self, ServerError> {
         let folder = tempfile::Builder::new()
             .prefix("forgewire-server-")
             .tempdir()
             .map_err(system("make a folder for the server"))?;
         let mut server = Self {
-            recipe,
+            program,
             folder,
             port: 0,
             running: None,
@@ -74,7 +74,7 @@ impl Guarded {
         loop {
             server.port = free_port()?;
             match server.launch() {
-                // Between our look and its start somebody else may have taken the port.
+                // Another process may have taken the port between the check and the start.
                 Err(ServerError::Silent { log, .. })
                     if tries < PORT_TRIES
                         && log.to_lowercase().contains("address already in use") =>
@@ -95,29 +95,29 @@ impl Guarded {
         self.folder.path()
     }
 
-    /// Kills the server with SIGKILL and waits until it is gone. Nothing to do if it is not
+    /// Kills the server with SIGKILL and waits until it has ended. Does nothing if it is not
     /// running.
     pub(super) fn kill(&mut self) {
         if let Some(mut running) = self.running.take() {
-            // A paused process dies of SIGKILL as well.
+            // SIGKILL also ends a paused process.
             drop(running.guard.stdin.take());
-            // The guard cannot fail to end: all that it still does is kill and wait.
+            // The guard always ends: all it has left to do is kill and wait.
             let _ = running.guard.wait();
         }
     }
 
-    /// Starts it again (after a kill if it runs) on the same port and data.
+    /// Starts the server again (after a kill if it is running) on the same port and data.
     pub(super) fn restart(&mut self) -> Result<(), ServerError> {
         self.kill();
         self.launch()
     }
 
-    /// Stops it (SIGSTOP), and waits until none of its threads runs any more: the signal itself only
-    /// asks for that, and a thread could still answer a request.
+    /// Stops the server (SIGSTOP), and waits until none of its threads is running: the signal only
+    /// requests the stop, and a thread could still answer a request.
     pub(super) fn pause(&self) -> Result<(), ServerError> {
         let pid = self.signal("STOP")?;
         let deadline = Instant::now() + START_DEADLINE;
-        while !is_stopped(pid).map_err(system("look at the server's threads"))? {
+        while !is_stopped(pid).map_err(system("read the state of the server's threads"))? {
             if Instant::now() > deadline {
                 return Err(system("stop the server")(ErrorKind::TimedOut.into()));
             }
@@ -126,7 +126,7 @@ impl Guarded {
         Ok(())
     }
 
-    /// Lets it go on (SIGCONT).
+    /// Resumes the server (SIGCONT).
     pub(super) fn resume(&self) -> Result<(), ServerError> {
         self.signal("CONT").map(|_| ())
     }
@@ -144,11 +144,11 @@ impl Guarded {
     }
 
     fn launch(&mut self) -> Result<(), ServerError> {
-        let program = self.recipe.program;
+        let program = self.program.name;
         if !installed(program) {
             return Err(ServerError::NotInstalled { program });
         }
-        let arguments = (self.recipe.prepare)(self.folder.path(), self.port)
+        let arguments = (self.program.prepare)(self.folder.path(), self.port)
             .map_err(system("write the server's configuration"))?;
         let log = File::create(self.log_path()).map_err(system("make the server's log"))?;
         let mut guard = Command::new("sh")
@@ -176,7 +176,7 @@ impl Guarded {
                     .and_then(|()| connection.set_write_timeout(Some(PROBE_TIMEOUT)));
                 timeouts.map_err(system("set a timeout"))?;
                 if matches!(
-                    (self.recipe.answers)(connection, self.folder.path(), pid),
+                    (self.program.answers)(connection, self.folder.path(), pid),
                     Ok(true)
                 ) {
                     return Ok(());
@@ -187,7 +187,7 @@ impl Guarded {
         self.kill();
         let log = log_tail(&self.log_path());
         Err(ServerError::Silent {
-            program: self.recipe.program,
+            program: self.program.name,
             log,
         })
     }
@@ -197,7 +197,7 @@ impl Guarded {
     }
 }
 
-impl Drop for Guarded {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         self.kill();
     }
@@ -215,8 +215,8 @@ fn free_port() -> Result<u16, ServerError> {
         .port())
 }
 
-/// Where programs are looked for: Debian puts servers into `/usr/sbin`, which users' paths leave
-/// out.
+/// Folders searched for programs: Debian puts servers into `/usr/sbin`, which is missing from the
+/// `PATH` of ordinary users.
 fn search_path() -> String {
     let path = std::env::var("PATH").unwrap_or_default();
     format!("{path}:/usr/local/bin:/usr/bin:/usr/sbin:/sbin")
@@ -237,7 +237,7 @@ fn read_pid(guard: &mut Child) -> io::Result<u32> {
         .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
 }
 
-/// A server that ended stays a zombie until its guard reaps it.
+/// Whether the process is alive. A server that ended stays a zombie until its guard reaps it.
 fn is_alive(pid: u32) -> bool {
     let state = state(Path::new(&format!("/proc/{pid}")));
     matches!(state, Some(state) if state != 'Z' && state != 'X')
@@ -246,7 +246,7 @@ fn is_alive(pid: u32) -> bool {
 /// Whether every thread is stopped.
 fn is_stopped(pid: u32) -> io::Result<bool> {
     for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
-        // A thread that is gone meanwhile has no state, and does nothing.
+        // A thread that has ended in the meantime has no state and cannot answer.
         if !matches!(state(&thread?.path()), None | Some('T')) {
             return Ok(false);
         }
