@@ -16,6 +16,7 @@ mod query;
 mod resources;
 mod session_lock;
 mod session_store;
+mod stores;
 mod task_store;
 
 pub use bus::{Bus, BusError, BusEvent, BusMessage, ChangedLists, EventHint, Subscription, Topic};
@@ -28,6 +29,7 @@ pub use session_lock::{LockError, LockGuardInfo, LockToken, Pauses, SessionLock}
 pub use session_store::{
     Expected, Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError, Versioned,
 };
+pub use stores::Stores;
 pub use task_store::{TaskLimits, TaskRecord, TaskStore, TaskStoreError, VersionedTask};
 
 /// What a boxed source of an error looks like.
