@@ -2,14 +2,16 @@
 //!
 //! Exit codes: 0 done, 1 failed (or a task died), 2 the command line or the configuration is wrong.
 
-use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 use service_kit::{config::Override, telemetry};
 
 use crate::{
-    config::{Config, check},
-    roles::Role,
+    check::check,
+    config::Config,
+    demo::DemoArgs,
+    roles::{self, RoleSet, RoleSpec},
     run,
     stdio::{self, StdioArgs},
     tokens::{self, Wanted},
@@ -46,7 +48,7 @@ enum Command {
 struct RunArgs {
     /// Role to run; may be given several times. None, or `all`: every role.
     #[arg(long = "role", value_name = "ROLE", value_parser = parse_role)]
-    roles: Vec<Option<Role>>,
+    roles: Vec<Option<&'static RoleSpec>>,
     #[command(flatten)]
     settings: Settings,
 }
@@ -67,23 +69,13 @@ struct Settings {
     verbose: bool,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct DemoArgs {
-    /// Folder that the demo keeps its database in; a second run goes on where the first ended.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) dir: Option<PathBuf>,
-    /// Stop after this many events have arrived, instead of waiting for Ctrl-C.
-    #[arg(long, value_name = "N")]
-    pub(crate) events: Option<usize>,
-}
-
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Check the configuration as `run` would, and say what is wrong.
     Check {
         /// Role to check for; none means all.
         #[arg(long = "role", value_name = "ROLE", value_parser = parse_role)]
-        roles: Vec<Option<Role>>,
+        roles: Vec<Option<&'static RoleSpec>>,
         /// The answer as JSON.
         #[arg(long)]
         json: bool,
@@ -121,21 +113,21 @@ enum TokensCommand {
 }
 
 /// `None` stands for `all`.
-fn parse_role(text: &str) -> Result<Option<Role>, String> {
-    use clap::ValueEnum;
-    match text {
-        "all" => Ok(None),
-        text => Role::from_str(text, false)
-            .map(Some)
-            .map_err(|_| "use ingest, sync, edge or all".to_owned()),
+fn parse_role(text: &str) -> Result<Option<&'static RoleSpec>, String> {
+    if text == "all" {
+        return Ok(None);
     }
+    roles::find(text).map(Some).ok_or_else(|| {
+        let names: Vec<_> = roles::ALL.iter().map(|role| role.name).collect();
+        format!("use {} or all", names.join(", "))
+    })
 }
 
-fn chosen(roles: &[Option<Role>]) -> BTreeSet<Role> {
-    if roles.is_empty() || roles.contains(&None) {
-        return Role::ALL.into();
+fn chosen(roles: &[Option<&'static RoleSpec>]) -> RoleSet {
+    if roles.is_empty() || roles.iter().any(Option::is_none) {
+        return roles::all();
     }
-    roles.iter().copied().flatten().collect()
+    RoleSet::new(&roles::ALL, roles.iter().copied().flatten())
 }
 
 impl Settings {
@@ -240,7 +232,7 @@ fn on_runtime(work: impl Future<Output = anyhow::Result<bool>>) -> ExitCode {
     }
 }
 
-fn check_command(roles: &[Option<Role>], json: bool, settings: &Settings) -> ExitCode {
+fn check_command(roles: &[Option<&'static RoleSpec>], json: bool, settings: &Settings) -> ExitCode {
     let checked = settings
         .load()
         .and_then(|config| check(&config, &chosen(roles)));

@@ -1,10 +1,13 @@
 //! The forgewire binary: roles, configuration, adapter choice, command line.
 
 mod backends;
+mod check;
 mod cli;
 mod config;
 #[cfg(feature = "demo")]
 mod demo;
+mod listeners;
+mod retention;
 mod roles;
 mod run;
 mod stdio;

@@ -129,18 +129,4 @@ mod tests {
         assert_eq!(seconds("1500"), Ok(Value::from(2_u64)));
         assert!(seconds("soon").is_err());
     }
-
-    #[test]
-    fn every_older_name_sets_a_key_of_today() {
-        let defaults = serde_json::to_value(crate::config::Config::default()).unwrap();
-        for older in TABLE {
-            let pointer = format!("/{}", older.key.replace('.', "/"));
-            assert!(
-                defaults.pointer(&pointer).is_some(),
-                "{} -> {}",
-                older.name,
-                older.key
-            );
-        }
-    }
 }

@@ -1,65 +1,10 @@
 //! Sections that belong to the process, not to a role.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::config::Secret;
-
-/// Which store and bus are used. Defaults are the embedded ones: one process, nothing else needed.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Backends {
-    /// The event log.
-    pub(crate) events: EventsBackend,
-    /// Sessions of the handshake era.
-    pub(crate) sessions: SessionsBackend,
-    /// Hints between processes.
-    pub(crate) bus: BusBackend,
-}
-
-/// Where events are kept.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum EventsBackend {
-    /// A file of this process.
-    #[default]
-    Sqlite,
-    /// Nowhere: gone with the process.
-    Memory,
-    /// NATS JetStream, shared by all processes.
-    Jetstream,
-    /// PostgreSQL (not in this build yet).
-    Postgres,
-    /// Redis (not in this build yet).
-    Redis,
-}
-
-/// Where sessions are kept.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum SessionsBackend {
-    /// A file of this process.
-    #[default]
-    Sqlite,
-    /// Nowhere: gone with the process.
-    Memory,
-    /// Redis, shared by all processes.
-    Redis,
-    /// PostgreSQL (not in this build yet).
-    Postgres,
-}
-
-/// What carries hints.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum BusBackend {
-    /// Memory of this process.
-    #[default]
-    InProcess,
-    /// NATS, shared by all processes.
-    Nats,
-}
 
 /// SQLite.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -140,6 +85,13 @@ impl Default for Retention {
             event_days: 7,
             max_memory_events: 100_000,
         }
+    }
+}
+
+impl Retention {
+    /// How long events are kept.
+    pub(crate) fn events(&self) -> Duration {
+        Duration::from_secs(u64::from(self.event_days) * 24 * 60 * 60)
     }
 }
 

@@ -15,7 +15,7 @@ use testkit::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Shared, say,
+    progress::{DemoProgress, say},
     state::{State, StateFile},
 };
 
@@ -27,7 +27,7 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 pub(super) async fn listen(
     edge: Url,
     file: StateFile,
-    shared: Arc<Shared>,
+    shared: Arc<DemoProgress>,
     events: Option<usize>,
     stop: CancellationToken,
 ) {
@@ -96,7 +96,7 @@ fn event_of(mut message: Value) -> Option<Value> {
 }
 
 /// Prints an event; says whether it is new.
-fn print(event: &Value, cursor: Option<&str>, state: &mut State, shared: &Shared) -> bool {
+fn print(event: &Value, cursor: Option<&str>, state: &mut State, shared: &DemoProgress) -> bool {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let id = text(&event["id"]);
     let new = state.saw(&id, cursor);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::say;
+use super::progress::say;
 
 /// Ids that are remembered to notice an event that comes twice.
 const REMEMBERED_IDS: usize = 1000;

@@ -1,6 +1,6 @@
 //! The whole configuration: each section belongs to whoever uses it, this is where they meet.
 
-mod check;
+mod backends;
 mod older_names;
 mod sections;
 
@@ -14,9 +14,11 @@ use service_kit::{
     telemetry::TelemetryConfig,
 };
 
-pub(crate) use check::check;
-use sections::{Admin, Auth, Github, Nats, Postgres, Redis, Retention, Sqlite};
-pub(crate) use sections::{AuthMode, Backends, BusBackend, EventsBackend, SessionsBackend};
+pub(crate) use backends::{
+    BackendKey, BackendProfile, Backends, BusBackend, EventsBackend, Presence, SessionsBackend,
+};
+use sections::{Admin, Github, Nats, Postgres, Redis, Retention, Sqlite};
+pub(crate) use sections::{Auth, AuthMode};
 
 /// Forgewire's configuration. Layers: defaults, TOML files, environment
 /// (`FORGEWIRE_<SECTION>__<KEY>`), flags; later ones win. Unknown keys are refused.
@@ -67,3 +69,22 @@ impl Config {
 
 /// Variables with our prefix that are not configuration.
 const OTHER_NAMES: [&str; 2] = ["FORGEWIRE_BIN", "FORGEWIRE_WEBHOOK_EXAMPLES"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_older_name_sets_a_key_of_today() {
+        let defaults = serde_json::to_value(Config::default()).unwrap();
+        for older in older_names::TABLE {
+            let pointer = format!("/{}", older.key.replace('.', "/"));
+            assert!(
+                defaults.pointer(&pointer).is_some(),
+                "{} -> {}",
+                older.name,
+                older.key
+            );
+        }
+    }
+}

@@ -1,13 +1,6 @@
-//! `forgewire demo`: the real roles in one process, a fake GitHub that posts to them over HTTP, and a
-//! real MCP client that prints what arrives. Nothing here is short-cut: the way of an event is the
-//! way that it has in production.
-
-mod client;
-mod state;
+//! The demo's story: what starts, who posts, and what the person is told.
 
 use std::{
-    collections::HashMap,
-    io::Write,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
     sync::Arc,
@@ -16,7 +9,6 @@ use std::{
 
 use anyhow::Context;
 use model::{IdSource, RandomIds};
-use parking_lot::Mutex;
 use reqwest::Url;
 use service_kit::{
     config::Secret,
@@ -24,31 +16,21 @@ use service_kit::{
     telemetry,
 };
 use testkit::fake_github::{Delivery, FakeGithub, WebhookSender};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    cli::DemoArgs,
-    config::Config,
-    roles::Role,
-    run::{Addresses, start},
+use super::{
+    args::DemoArgs,
+    client,
+    progress::{DemoProgress, say},
+    state::StateFile,
 };
+use crate::{config::Config, listeners::Addresses, roles, run::start};
 
 /// Pause between two deliveries of the story, and of the quiet life after it.
 const STORY_PAUSE: Duration = Duration::from_millis(150);
 const QUIET_PAUSE: Duration = Duration::from_secs(5);
 /// The demo is gone within this: Ctrl-C should feel like Ctrl-C.
 const DRAIN_SECONDS: u64 = 1;
-
-/// What the sender and the client both know.
-pub(super) struct Shared {
-    /// When each delivery was posted, by its GUID, which is the event's id.
-    posted: Mutex<HashMap<String, Instant>>,
-    /// The client has its stream: deliveries may begin.
-    listening: Notify,
-    /// Enough events have arrived (`--events`).
-    enough: CancellationToken,
-}
 
 /// Runs the demo until Ctrl-C, or until `--events` have arrived; `true` is a clean end.
 ///
@@ -60,26 +42,22 @@ pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<bool> {
     let secret = RandomIds.uuid();
     let config = config(&dir, &secret);
     telemetry::init(&config.telemetry)?;
-    let running = start(&config, &Role::ALL.into()).await?;
+    let running = start(&config, &roles::all()).await?;
     if !running.ready().await {
         return Ok(running.until(stop_signals()).await.clean);
     }
-    let addresses = running.addresses;
-    let (edge, ingest) = (base(addresses.edge)?, base(addresses.ingest)?);
+    let addresses = running.addresses.clone();
+    let (edge, ingest) = (base(addresses.of("edge"))?, base(addresses.of("ingest"))?);
     say(&format!(
         "\nForgewire demo: all roles in one process, data in {}\n",
         dir.display()
     ));
 
-    let shared = Arc::new(Shared {
-        posted: Mutex::default(),
-        listening: Notify::new(),
-        enough: CancellationToken::new(),
-    });
+    let shared = Arc::new(DemoProgress::default());
     let lifecycle = running.lifecycle.clone();
     let listening = client::listen(
         edge.clone(),
-        state::StateFile::new(&dir),
+        StateFile::new(&dir),
         Arc::clone(&shared),
         args.events,
         lifecycle.draining(),
@@ -145,7 +123,7 @@ fn base(address: Option<SocketAddr>) -> anyhow::Result<Url> {
 async fn post(
     ingest: Url,
     secret: String,
-    shared: Arc<Shared>,
+    shared: Arc<DemoProgress>,
     addresses: Addresses,
     stop: CancellationToken,
 ) {
@@ -158,7 +136,7 @@ async fn post(
             deliver(&sender, &ingest, &delivery, &shared).await;
             tokio::time::sleep(STORY_PAUSE).await;
         }
-        say(&hints(addresses));
+        say(&hints(&addresses));
         loop {
             tokio::time::sleep(QUIET_PAUSE).await;
             let delivery = github.next_delivery();
@@ -168,7 +146,7 @@ async fn post(
     stop.run_until_cancelled(endless).await;
 }
 
-async fn deliver(sender: &WebhookSender, ingest: &Url, delivery: &Delivery, shared: &Shared) {
+async fn deliver(sender: &WebhookSender, ingest: &Url, delivery: &Delivery, shared: &DemoProgress) {
     shared
         .posted
         .lock()
@@ -183,9 +161,9 @@ async fn deliver(sender: &WebhookSender, ingest: &Url, delivery: &Delivery, shar
     }
 }
 
-fn hints(addresses: Addresses) -> String {
+fn hints(addresses: &Addresses) -> String {
     let at = |address: Option<SocketAddr>| address.map_or_else(String::new, |a| a.to_string());
-    let (edge, ingest) = (at(addresses.edge), at(addresses.ingest));
+    let (edge, ingest) = (at(addresses.of("edge")), at(addresses.of("ingest")));
     let admin = addresses.admin;
     format!(
         r#"
@@ -203,10 +181,4 @@ Webhooks come in at http://{ingest}/webhooks/github. Ctrl-C stops.
 "#,
         pause = QUIET_PAUSE.as_secs()
     )
-}
-
-/// A line for the person who watches; a closed pipe ends nothing.
-pub(super) fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

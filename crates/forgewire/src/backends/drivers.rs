@@ -1,0 +1,73 @@
+//! Connections to the servers and files behind the stores, opened when first asked for, and once.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use nats::{NatsConfig, NatsConnection};
+use store_redis::{RedisConfig, RedisSessionStore};
+use store_sqlite::Database;
+
+use crate::config::Config;
+
+/// How long a server that starts beside us gets to appear.
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What is open.
+#[derive(Debug)]
+pub(super) struct Drivers<'a> {
+    pub(super) config: &'a Config,
+    database: Option<Database>,
+    nats: Option<NatsConnection>,
+}
+
+impl<'a> Drivers<'a> {
+    /// Nothing is open yet.
+    pub(super) fn new(config: &'a Config) -> Self {
+        Self {
+            config,
+            database: None,
+            nats: None,
+        }
+    }
+
+    /// The database of `[sqlite]`.
+    pub(super) fn database(&mut self) -> anyhow::Result<Database> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => Database::open(&self.config.sqlite.path).context("sqlite.path")?,
+        };
+        Ok(self.database.insert(database).clone())
+    }
+
+    /// The connection of `[nats]`.
+    pub(super) async fn nats(&mut self) -> anyhow::Result<NatsConnection> {
+        let connection = match self.nats.take() {
+            Some(connection) => connection,
+            None => {
+                let settings = NatsConfig {
+                    startup_timeout: STARTUP_TIMEOUT,
+                    ..NatsConfig::new(self.config.nats.url.expose())
+                };
+                let connecting = NatsConnection::connect(settings);
+                connecting.await.context("nats.url")?
+            }
+        };
+        Ok(self.nats.insert(connection).clone())
+    }
+
+    /// The server of `[redis]`: one shape stands on it, so there is nothing to share.
+    pub(super) async fn redis(&mut self) -> anyhow::Result<RedisSessionStore> {
+        let settings = RedisConfig {
+            key_prefix: self.config.redis.key_prefix.clone(),
+            startup_timeout: STARTUP_TIMEOUT,
+            ..RedisConfig::new(self.config.redis.url.expose())
+        };
+        let connecting = RedisSessionStore::connect(settings);
+        connecting.await.context("redis.url")
+    }
+
+    /// The database, if it was opened: it is closed at the end.
+    pub(super) fn into_database(self) -> Option<Database> {
+        self.database
+    }
+}

@@ -1,0 +1,216 @@
+//! `[backends]`: which store and which bus are used, and what the other parts need to know of each choice.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Which store and bus are used. Defaults are the embedded ones: one process, nothing else needed.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Backends {
+    /// The event log.
+    pub(crate) events: EventsBackend,
+    /// Sessions of the handshake era.
+    pub(crate) sessions: SessionsBackend,
+    /// Hints between processes.
+    pub(crate) bus: BusBackend,
+}
+
+/// Where events are kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum EventsBackend {
+    /// A file of this process.
+    #[default]
+    Sqlite,
+    /// Nowhere: gone with the process.
+    Memory,
+    /// NATS JetStream, shared by all processes.
+    Jetstream,
+    /// PostgreSQL (not in this build yet).
+    Postgres,
+    /// Redis (not in this build yet).
+    Redis,
+}
+
+/// Where sessions are kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SessionsBackend {
+    /// A file of this process.
+    #[default]
+    Sqlite,
+    /// Nowhere: gone with the process.
+    Memory,
+    /// Redis, shared by all processes.
+    Redis,
+    /// PostgreSQL (not in this build yet).
+    Postgres,
+}
+
+/// What carries hints.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum BusBackend {
+    /// Memory of this process.
+    #[default]
+    InProcess,
+    /// NATS, shared by all processes.
+    Nats,
+}
+
+/// What a role uses: the keys of `[backends]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum BackendKey {
+    /// The event log.
+    Events,
+    /// The bus.
+    Bus,
+    /// Sessions, their mailboxes, tasks and locks.
+    Sessions,
+}
+
+/// Whether this build has a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// It has.
+    Here,
+    /// No build has it yet.
+    Planned,
+}
+
+/// What holds for a backend, whatever its settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BackendProfile {
+    /// Its name in the configuration.
+    pub(crate) name: &'static str,
+    /// Several processes can use it together.
+    pub(crate) is_shared: bool,
+    /// It removes what is past its retention by itself.
+    pub(crate) trims_itself: bool,
+    pub(crate) presence: Presence,
+}
+
+impl BackendProfile {
+    /// A backend inside this process.
+    const fn embedded(name: &'static str) -> Self {
+        Self {
+            name,
+            is_shared: false,
+            trims_itself: false,
+            presence: Presence::Here,
+        }
+    }
+
+    /// A server that all processes use.
+    const fn server(name: &'static str, presence: Presence) -> Self {
+        Self {
+            name,
+            is_shared: true,
+            trims_itself: false,
+            presence,
+        }
+    }
+}
+
+impl EventsBackend {
+    const ALL: [Self; 5] = [
+        Self::Sqlite,
+        Self::Memory,
+        Self::Jetstream,
+        Self::Postgres,
+        Self::Redis,
+    ];
+
+    pub(crate) const fn profile(self) -> BackendProfile {
+        match self {
+            Self::Sqlite => BackendProfile::embedded("sqlite"),
+            Self::Memory => BackendProfile::embedded("memory"),
+            Self::Jetstream => BackendProfile {
+                trims_itself: true,
+                ..BackendProfile::server("jetstream", Presence::Here)
+            },
+            Self::Postgres => BackendProfile::server("postgres", Presence::Planned),
+            Self::Redis => BackendProfile::server("redis", Presence::Planned),
+        }
+    }
+}
+
+impl SessionsBackend {
+    const ALL: [Self; 4] = [Self::Sqlite, Self::Memory, Self::Redis, Self::Postgres];
+
+    pub(crate) const fn profile(self) -> BackendProfile {
+        match self {
+            Self::Sqlite => BackendProfile::embedded("sqlite"),
+            Self::Memory => BackendProfile::embedded("memory"),
+            Self::Redis => BackendProfile::server("redis", Presence::Here),
+            Self::Postgres => BackendProfile::server("postgres", Presence::Planned),
+        }
+    }
+}
+
+impl BusBackend {
+    const ALL: [Self; 2] = [Self::InProcess, Self::Nats];
+
+    pub(crate) const fn profile(self) -> BackendProfile {
+        match self {
+            Self::InProcess => BackendProfile::embedded("in-process"),
+            Self::Nats => BackendProfile::server("nats", Presence::Here),
+        }
+    }
+}
+
+impl BackendKey {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Events, Self::Bus, Self::Sessions];
+
+    /// The key in `[backends]`.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Bus => "bus",
+            Self::Sessions => "sessions",
+        }
+    }
+
+    /// Every backend that the key can name.
+    pub(crate) fn known(self) -> Vec<BackendProfile> {
+        match self {
+            Self::Events => EventsBackend::ALL.map(EventsBackend::profile).to_vec(),
+            Self::Bus => BusBackend::ALL.map(BusBackend::profile).to_vec(),
+            Self::Sessions => SessionsBackend::ALL.map(SessionsBackend::profile).to_vec(),
+        }
+    }
+}
+
+impl Backends {
+    /// The backend that a key names.
+    pub(crate) const fn chosen(&self, key: BackendKey) -> BackendProfile {
+        match key {
+            BackendKey::Events => self.events.profile(),
+            BackendKey::Bus => self.bus.profile(),
+            BackendKey::Sessions => self.sessions.profile(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_has_the_name_that_the_configuration_has() {
+        fn names<B: Serialize>(backends: &[B]) -> Vec<String> {
+            let name = |backend| serde_json::to_value(backend).unwrap();
+            let names = backends.iter().map(name);
+            names
+                .map(|name| name.as_str().unwrap().to_owned())
+                .collect()
+        }
+        let profiles = |key: BackendKey| -> Vec<_> {
+            key.known().iter().map(|backend| backend.name).collect()
+        };
+        assert_eq!(profiles(BackendKey::Events), names(&EventsBackend::ALL));
+        assert_eq!(profiles(BackendKey::Sessions), names(&SessionsBackend::ALL));
+        assert_eq!(profiles(BackendKey::Bus), names(&BusBackend::ALL));
+    }
+}
