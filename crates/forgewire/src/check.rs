@@ -40,6 +40,10 @@ fn in_this_build(key: BackendKey, chosen: BackendProfile) -> anyhow::Result<()> 
     let others = alternatives(key, |backend| backend.presence == Presence::Here, "");
     match chosen.presence {
         Presence::Here => Ok(()),
+        Presence::NeedsFeature(feature) => bail!(
+            "backends.{key_name} = \"{name}\" is not in this build, which lacks the cargo feature \
+             \"{feature}\"; build with --features {feature}, or use {others}"
+        ),
         Presence::Planned => {
             bail!("backends.{key_name} = \"{name}\" is not in this build yet; use {others}")
         }
@@ -197,6 +201,20 @@ mod tests {
         let mut config = Config::default();
         cluster(&mut config);
         check(&config, &named(&["edge"])).unwrap();
+    }
+
+    #[test]
+    fn a_backend_of_a_smaller_build_is_refused_with_its_feature() {
+        let chosen = BackendProfile {
+            presence: Presence::NeedsFeature("nats"),
+            ..EventsBackend::Jetstream.profile()
+        };
+        let error = in_this_build(BackendKey::Events, chosen).expect_err("refused");
+        let text = error.to_string();
+        assert!(
+            text.contains("--features nats") && text.contains("sqlite"),
+            "{text}"
+        );
     }
 
     #[test]

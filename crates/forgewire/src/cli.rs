@@ -13,7 +13,7 @@ use crate::{
     demo::DemoArgs,
     roles::{self, RoleSet, RoleSpec},
     run,
-    stdio::{self, StdioArgs},
+    stdio::StdioArgs,
     tokens::{self, Wanted},
 };
 
@@ -202,6 +202,7 @@ fn demo_command(_: &DemoArgs) -> ExitCode {
     ))
 }
 
+#[cfg(feature = "stdio")]
 fn stdio_command(args: &StdioArgs) -> ExitCode {
     let options = match args.options() {
         Ok(options) => options,
@@ -210,10 +211,17 @@ fn stdio_command(args: &StdioArgs) -> ExitCode {
     if let Err(error) = telemetry::init(&args.telemetry()) {
         return refuse(&error.into());
     }
-    match stdio::run(&options) {
+    match crate::stdio::run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
+}
+
+#[cfg(not(feature = "stdio"))]
+fn stdio_command(_: &StdioArgs) -> ExitCode {
+    refuse(&anyhow::anyhow!(
+        "this build has no bridge; build it with the cargo feature \"stdio\", which is on by default"
+    ))
 }
 
 /// Runs to the end: `true` is a clean stop.

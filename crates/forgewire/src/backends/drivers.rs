@@ -1,22 +1,24 @@
 //! Connections to the servers and files behind the stores, opened when first asked for, and once.
 
-use std::time::Duration;
-
 use anyhow::Context;
+#[cfg(feature = "nats")]
 use nats::{NatsConfig, NatsConnection};
+#[cfg(feature = "redis")]
 use store_redis::{RedisConfig, RedisSessionStore};
 use store_sqlite::Database;
 
 use crate::config::Config;
 
 /// How long a server that starts beside us gets to appear.
-const STARTUP_TIMEOUT: Duration = Duration::from_secs(60);
+#[cfg(any(feature = "nats", feature = "redis"))]
+const STARTUP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// What is open.
 #[derive(Debug)]
 pub(super) struct Drivers<'a> {
     pub(super) config: &'a Config,
     database: Option<Database>,
+    #[cfg(feature = "nats")]
     nats: Option<NatsConnection>,
 }
 
@@ -26,6 +28,7 @@ impl<'a> Drivers<'a> {
         Self {
             config,
             database: None,
+            #[cfg(feature = "nats")]
             nats: None,
         }
     }
@@ -40,6 +43,7 @@ impl<'a> Drivers<'a> {
     }
 
     /// The connection of `[nats]`.
+    #[cfg(feature = "nats")]
     pub(super) async fn nats(&mut self) -> anyhow::Result<NatsConnection> {
         let connection = match self.nats.take() {
             Some(connection) => connection,
@@ -56,6 +60,7 @@ impl<'a> Drivers<'a> {
     }
 
     /// The server of `[redis]`: one shape stands on it, so there is nothing to share.
+    #[cfg(feature = "redis")]
     pub(super) async fn redis(&mut self) -> anyhow::Result<RedisSessionStore> {
         let settings = RedisConfig {
             key_prefix: self.config.redis.key_prefix.clone(),

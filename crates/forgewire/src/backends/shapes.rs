@@ -4,6 +4,7 @@ use std::{num::NonZeroUsize, sync::Arc};
 
 use anyhow::{Context, bail};
 use model::{Clock, IdSource};
+#[cfg(feature = "nats")]
 use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus};
 use ports::{Bus, EventLog, Stores};
 use store_memory::{InProcessBus, MemoryEventLog, MemorySessionStore};
@@ -28,11 +29,13 @@ pub(super) async fn open_log(
                 .context("retention.max_memory_events: must be at least 1")?;
             Arc::new(MemoryEventLog::new(ids, events))
         }
+        #[cfg(feature = "nats")]
         EventsBackend::Jetstream => Arc::new(open_jetstream(drivers).await?),
         other => bail!("backends.events = {other:?} is not in this build"),
     })
 }
 
+#[cfg(feature = "nats")]
 async fn open_jetstream(drivers: &mut Drivers<'_>) -> anyhow::Result<JetStreamLog> {
     let config = drivers.config;
     let settings = LogConfig {
@@ -48,7 +51,10 @@ async fn open_jetstream(drivers: &mut Drivers<'_>) -> anyhow::Result<JetStreamLo
 pub(super) async fn open_bus(drivers: &mut Drivers<'_>) -> anyhow::Result<Arc<dyn Bus>> {
     Ok(match drivers.config.backends.bus {
         BusBackend::InProcess => Arc::new(InProcessBus::new(BUS_MESSAGES)),
+        #[cfg(feature = "nats")]
         BusBackend::Nats => Arc::new(NatsBus::new(drivers.nats().await?, BusConfig::default())),
+        #[cfg(not(feature = "nats"))]
+        other @ BusBackend::Nats => bail!("backends.bus = {other:?} is not in this build"),
     })
 }
 
@@ -70,6 +76,7 @@ pub(super) async fn open_sessions(
             let store = MemorySessionStore::new(clock, MEMORY_SESSIONS);
             Stores::new(log, bus, Arc::new(store))
         }
+        #[cfg(feature = "redis")]
         SessionsBackend::Redis => Stores::new(log, bus, Arc::new(drivers.redis().await?)),
         other => bail!("backends.sessions = {other:?} is not in this build"),
     })

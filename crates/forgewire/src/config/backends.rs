@@ -74,6 +74,8 @@ pub(crate) enum BackendKey {
 pub(crate) enum Presence {
     /// It has.
     Here,
+    /// It would, with this cargo feature.
+    NeedsFeature(&'static str),
     /// No build has it yet.
     Planned,
 }
@@ -88,6 +90,17 @@ pub(crate) struct BackendProfile {
     /// It removes what is past its retention by itself.
     pub(crate) trims_itself: bool,
     pub(crate) presence: Presence,
+}
+
+const NATS: Presence = feature(cfg!(feature = "nats"), "nats");
+const REDIS: Presence = feature(cfg!(feature = "redis"), "redis");
+
+const fn feature(is_on: bool, name: &'static str) -> Presence {
+    if is_on {
+        Presence::Here
+    } else {
+        Presence::NeedsFeature(name)
+    }
 }
 
 impl BackendProfile {
@@ -127,7 +140,7 @@ impl EventsBackend {
             Self::Memory => BackendProfile::embedded("memory"),
             Self::Jetstream => BackendProfile {
                 trims_itself: true,
-                ..BackendProfile::server("jetstream", Presence::Here)
+                ..BackendProfile::server("jetstream", NATS)
             },
             Self::Postgres => BackendProfile::server("postgres", Presence::Planned),
             Self::Redis => BackendProfile::server("redis", Presence::Planned),
@@ -142,7 +155,7 @@ impl SessionsBackend {
         match self {
             Self::Sqlite => BackendProfile::embedded("sqlite"),
             Self::Memory => BackendProfile::embedded("memory"),
-            Self::Redis => BackendProfile::server("redis", Presence::Here),
+            Self::Redis => BackendProfile::server("redis", REDIS),
             Self::Postgres => BackendProfile::server("postgres", Presence::Planned),
         }
     }
@@ -154,7 +167,7 @@ impl BusBackend {
     pub(crate) const fn profile(self) -> BackendProfile {
         match self {
             Self::InProcess => BackendProfile::embedded("in-process"),
-            Self::Nats => BackendProfile::server("nats", Presence::Here),
+            Self::Nats => BackendProfile::server("nats", NATS),
         }
     }
 }

@@ -1,36 +1,19 @@
-//! `forgewire stdio`: the bridge between a client's pipes and an edge.
+//! Runs the bridge.
 
 use std::{fs::File, io::Read, path::PathBuf};
 
 use anyhow::{Context, bail};
-use clap::Args;
 use service_kit::{lifecycle::stop_signal, telemetry::TelemetryConfig};
 use stdio_bridge::Options;
 use tokio::io::{stdin, stdout};
 use tokio_util::sync::CancellationToken;
 
+use super::args::StdioArgs;
+
 /// Where a token may come from beside the file.
 const TOKEN_VARIABLE: &str = "FORGEWIRE_TOKEN";
 /// Most bytes that are read from the token's file.
 const MAX_TOKEN_FILE_BYTES: u64 = 8192;
-
-/// Where to.
-///
-/// One JSON-RPC message per line, both ways, every revision of MCP; logs go to stderr. Streams that
-/// break are opened again and go on where they were; a lost session is replaced. The end of stdin
-/// ends the session.
-#[derive(Debug, Args)]
-pub(crate) struct StdioArgs {
-    /// The MCP endpoint of the edge, http or https.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000/mcp")]
-    url: String,
-    /// File with the bearer token to show; without it the environment's FORGEWIRE_TOKEN, if set.
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
-    /// Log more.
-    #[arg(long, short)]
-    verbose: bool,
-}
 
 impl StdioArgs {
     /// # Errors
