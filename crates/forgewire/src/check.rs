@@ -1,4 +1,4 @@
-//! Combinations that cannot be safe are refused at start, with a sentence that names the fix.
+//! Refuses unsafe combinations of settings at start, with a sentence that names the fix.
 
 use anyhow::bail;
 
@@ -7,10 +7,10 @@ use crate::{
     roles::RoleSet,
 };
 
-/// Checks what one section alone cannot know.
+/// Checks every section, and the rules that span sections.
 ///
 /// # Errors
-/// The combination is unsafe or not in this build; the text names the fix.
+/// A setting or a combination is unsafe, or a backend is not in this build; the text names the fix.
 pub(crate) fn check(config: &Config, roles: &RoleSet) -> anyhow::Result<()> {
     for key in BackendKey::ALL {
         in_this_build(key, config.backends.chosen(key))?;

@@ -14,7 +14,7 @@ use crate::{
     roles::{self, RoleSet, RoleSpec},
     run,
     stdio::StdioArgs,
-    tokens::{self, Wanted},
+    tokens::{self, NewTokenArgs},
 };
 
 const FAILED: u8 = 1;
@@ -32,21 +32,21 @@ struct Cli {
 enum Command {
     /// Run roles in this process (all of them by default).
     Run(RunArgs),
-    /// Everything in one process with a fake GitHub, to see it work.
+    /// Run everything in one process, with a fake GitHub, to see it work.
     Demo(DemoArgs),
     /// Connect an MCP client that speaks over stdin and stdout to an edge.
     Stdio(StdioArgs),
-    /// Look at the configuration.
+    /// Inspect the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Make tokens for clients of the edge (`auth.mode = "tokens"`).
+    /// Create tokens for clients of the edge (`auth.mode = "tokens"`).
     #[command(subcommand)]
     Tokens(TokensCommand),
 }
 
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// Role to run; may be given several times. None, or `all`: every role.
+    /// Role to run; may be given several times. Without it, or with `all`: every role.
     #[arg(long = "role", value_name = "ROLE", value_parser = parse_role)]
     roles: Vec<Option<&'static RoleSpec>>,
     #[command(flatten)]
@@ -58,10 +58,10 @@ struct Settings {
     /// TOML file with settings; may be given several times, later ones win.
     #[arg(long = "config", value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Folder of the database (`sqlite.path`).
+    /// Folder for the database (`sqlite.path`).
     #[arg(long, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
-    /// No comparison with GitHub at start.
+    /// Do not compare with GitHub at start.
     #[arg(long)]
     skip_sync: bool,
     /// Log more.
@@ -71,42 +71,42 @@ struct Settings {
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Check the configuration as `run` would, and say what is wrong.
+    /// Check the configuration as `run` would, and report what is wrong.
     Check {
-        /// Role to check for; none means all.
+        /// Role to check for; may be given several times. Without it: every role.
         #[arg(long = "role", value_name = "ROLE", value_parser = parse_role)]
         roles: Vec<Option<&'static RoleSpec>>,
-        /// The answer as JSON.
+        /// Print the answer as JSON.
         #[arg(long)]
         json: bool,
         #[command(flatten)]
         settings: Settings,
     },
-    /// Show the configuration that is in force; secrets are masked.
+    /// Show the effective configuration; secrets are masked.
     Show {
-        /// As JSON instead of TOML.
+        /// Print JSON instead of TOML.
         #[arg(long)]
         json: bool,
         #[command(flatten)]
         settings: Settings,
     },
-    /// The JSON Schema of the configuration.
+    /// Print the JSON Schema of the configuration.
     Schema,
 }
 
 #[derive(Debug, Subcommand)]
 enum TokensCommand {
-    /// Make a random token, and the entry for the file of tokens. The token is shown this once.
+    /// Create a random token and its entry for the token file. The token is shown only once.
     New {
         #[command(flatten)]
-        wanted: Wanted,
-        /// The answer as JSON.
+        args: NewTokenArgs,
+        /// Print the answer as JSON.
         #[arg(long)]
         json: bool,
     },
     /// Read a token of your own from stdin and print its digest (`sha256`).
     Hash {
-        /// The answer as JSON.
+        /// Print the answer as JSON.
         #[arg(long)]
         json: bool,
     },
@@ -151,7 +151,7 @@ impl Settings {
     }
 }
 
-/// Reads the command line and does what it says.
+/// Parses the command line and runs the command.
 pub(crate) fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => run_command(&args),
@@ -163,7 +163,7 @@ pub(crate) fn main() -> ExitCode {
             settings,
         }) => check_command(&roles, json, &settings),
         Command::Config(ConfigCommand::Show { json, settings }) => show_command(json, &settings),
-        Command::Tokens(TokensCommand::New { wanted, json }) => answer(tokens::new(&wanted, json)),
+        Command::Tokens(TokensCommand::New { args, json }) => answer(tokens::new(&args, json)),
         Command::Tokens(TokensCommand::Hash { json }) => {
             answer(tokens::hash(std::io::stdin(), json))
         }
@@ -197,7 +197,7 @@ fn demo_command(args: &DemoArgs) -> ExitCode {
 #[cfg(not(feature = "demo"))]
 fn demo_command(_: &DemoArgs) -> ExitCode {
     refuse(&anyhow::anyhow!(
-        "this build has no demo, because the demo brings a fake GitHub with it; \
+        "this build has no demo, because the demo includes a fake GitHub; \
          build with: cargo build --release -p forgewire --features demo"
     ))
 }
@@ -224,7 +224,7 @@ fn stdio_command(_: &StdioArgs) -> ExitCode {
     ))
 }
 
-/// Runs to the end: `true` is a clean stop.
+/// Runs `work` to its end; `true` from it is a clean stop.
 fn on_runtime(work: impl Future<Output = anyhow::Result<bool>>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -245,7 +245,7 @@ fn check_command(roles: &[Option<&'static RoleSpec>], json: bool, settings: &Set
         .load()
         .and_then(|config| check(&config, &chosen(roles)));
     match (checked, json) {
-        (Ok(()), false) => print("the configuration is good"),
+        (Ok(()), false) => print("the configuration is valid"),
         (Ok(()), true) => print(r#"{"ok":true}"#),
         (Err(error), false) => refuse(&error),
         (Err(error), true) => {
@@ -275,7 +275,7 @@ fn show_command(json: bool, settings: &Settings) -> ExitCode {
 
 fn print(text: &str) -> ExitCode {
     use std::io::Write;
-    // A closed pipe (`| head`) is not an error of ours.
+    // A closed pipe (`| head`) is not an error.
     let _ = writeln!(std::io::stdout(), "{text}");
     ExitCode::SUCCESS
 }

@@ -15,9 +15,9 @@ mod tokens;
 
 use std::process::ExitCode;
 
-/// What the binary does, from reading the command line to its exit code. A library's function,
-/// because there are two binaries of it: `forgewire`, and `forgewire-conformance` with the fixtures
-/// of the conformance suite, which must not take the other's place.
+/// Runs the binary, from its command line to its exit code. It is a library function because two
+/// binaries share it: `forgewire`, and `forgewire-conformance` with the fixtures of the conformance
+/// suite, which must not replace the first.
 #[must_use]
 pub fn main() -> ExitCode {
     cli::main()

@@ -49,10 +49,10 @@ impl Listeners {
         })
     }
 
-    /// Where they listen.
+    /// The addresses of all listeners.
     ///
     /// # Errors
-    /// The system does not say.
+    /// The system does not report an address.
     pub(crate) fn addresses(&self) -> anyhow::Result<Addresses> {
         let roles = self.roles.iter();
         let roles = roles.map(|(name, listener)| Ok((*name, listener.local_addr()?)));

@@ -21,13 +21,13 @@ use crate::{
     roles::{RoleSet, Startup},
 };
 
-/// How long connections are taken at most after the drain has begun.
+/// Longest time that listeners keep accepting connections after the drain has begun.
 const LONGEST_LINGER: Duration = Duration::from_secs(5);
 
-/// How often readiness is looked at until the ready line is printed.
+/// How often readiness is checked until the ready line is printed.
 const READY_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A process whose roles have started.
+/// A process whose roles have been started.
 pub(crate) struct RunningProcess {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) addresses: Addresses,
@@ -66,14 +66,14 @@ impl RunningProcess {
 /// Starts the roles.
 ///
 /// # Errors
-/// An unsafe configuration, a taken port, a store that does not answer.
+/// An unsafe configuration, a port that is in use, or a store that does not answer.
 pub(crate) async fn start(config: &Config, roles: &RoleSet) -> anyhow::Result<RunningProcess> {
     check(config, roles)?;
     let descriptors = Descriptors::raise();
     let listeners = Listeners::bind(config, roles)?;
     let addresses = listeners.addresses()?;
     let drain = Duration::from_secs(config.edge.drain_seconds);
-    // Balancers notice a little late that we are not ready any more: until then connections are taken.
+    // A balancer learns with a delay that this process is no longer ready; until then we accept.
     let lifecycle = Lifecycle::with_keep_accepting(drain, (drain / 4).min(LONGEST_LINGER));
     let backends = OpenBackends::open(config, |key| roles.uses(key)).await?;
     let mut registry = Registry::default();
@@ -125,7 +125,7 @@ fn spawn_retention(config: &Config, backends: &OpenBackends, lifecycle: &Lifecyc
 /// `forgewire run`: starts, prints the ready line, runs until a signal.
 ///
 /// # Errors
-/// What [`start`] says.
+/// As [`start`].
 pub(crate) async fn run(config: &Config, roles: &RoleSet) -> anyhow::Result<bool> {
     let running = start(config, roles).await?;
     let line = running.addresses.ready_line();
@@ -140,7 +140,7 @@ pub(crate) async fn run(config: &Config, roles: &RoleSet) -> anyhow::Result<bool
     Ok(running.until(stop_signals()).await.clean)
 }
 
-/// Stdout carries the ready line and nothing else; a closed pipe is not our trouble.
+/// Stdout carries the ready line and nothing else; a closed pipe is not an error.
 fn print_line(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());

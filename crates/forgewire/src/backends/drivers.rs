@@ -1,4 +1,4 @@
-//! Connections to the servers and files behind the stores, opened when first asked for, and once.
+//! The servers and files behind the stores: each is opened on first use, and only once.
 
 use anyhow::Context;
 #[cfg(feature = "nats")]
@@ -9,11 +9,11 @@ use store_sqlite::Database;
 
 use crate::config::Config;
 
-/// How long a server that starts beside us gets to appear.
+/// How long to wait for a server that is starting at the same time.
 #[cfg(any(feature = "nats", feature = "redis"))]
 const STARTUP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// What is open.
+/// The open connections, each made at most once.
 #[derive(Debug)]
 pub(super) struct Drivers<'a> {
     pub(super) config: &'a Config,
@@ -59,7 +59,7 @@ impl<'a> Drivers<'a> {
         Ok(self.nats.insert(connection).clone())
     }
 
-    /// The server of `[redis]`: one shape stands on it, so there is nothing to share.
+    /// The server of `[redis]`. A single shape uses it, so the connection is not kept.
     #[cfg(feature = "redis")]
     pub(super) async fn redis(&mut self) -> anyhow::Result<RedisSessionStore> {
         let settings = RedisConfig {

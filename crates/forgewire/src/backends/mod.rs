@@ -14,7 +14,7 @@ use tracing::warn;
 use crate::config::{BackendKey, Config};
 use drivers::Drivers;
 
-/// What the roles of this process stand on.
+/// The open stores and bus of this process, with its clock and its source of ids.
 #[derive(Debug)]
 pub(crate) struct OpenBackends {
     pub(crate) log: Arc<dyn EventLog>,
@@ -27,7 +27,7 @@ pub(crate) struct OpenBackends {
 }
 
 impl OpenBackends {
-    /// Opens what the configuration names, as far as the roles use it. Servers get a minute to appear.
+    /// Opens the backends that the configuration names and the roles use; waits up to 60 s for a server.
     ///
     /// # Errors
     /// A file that cannot be opened, or a server that does not answer; the text names it.
@@ -57,18 +57,18 @@ impl OpenBackends {
     /// Everything, for a role that uses sessions.
     ///
     /// # Errors
-    /// No role of this process says that it uses them.
+    /// No role of this process declares that it uses sessions.
     pub(crate) fn stores(&self) -> anyhow::Result<&Stores> {
         let stores = self.stores.as_ref();
-        stores.context("no role says that it uses sessions, so their store is not open")
+        stores.context("no role declares that it uses sessions, so their store is not open")
     }
 
-    /// Writes out what is under way.
+    /// Finishes pending writes and closes the database.
     pub(crate) async fn close(&self) {
         if let Some(database) = &self.database
             && let Err(error) = database.close().await
         {
-            warn!(%error, "the database is not closed in good order; what was acknowledged is in it");
+            warn!(%error, "the database was not closed cleanly; everything acknowledged is in it");
         }
     }
 }

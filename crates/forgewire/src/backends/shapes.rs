@@ -14,7 +14,7 @@ use crate::config::{BusBackend, EventsBackend, SessionsBackend};
 
 /// Messages that a slow subscriber of the in-process bus may be behind before it gets a gap.
 const BUS_MESSAGES: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
-/// Most sessions that memory keeps.
+/// Maximum number of sessions in memory.
 const MEMORY_SESSIONS: usize = 100_000;
 
 /// The event log that `backends.events` names.

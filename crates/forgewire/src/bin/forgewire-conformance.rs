@@ -1,5 +1,5 @@
 //! The forgewire binary with the fixtures of the official MCP conformance suite, for `make conformance`.
-//! A name of its own: beside the real one in the target folder, never in its place.
+//! Its own name keeps it from replacing the real binary in the target folder.
 
 use std::process::ExitCode;
 

@@ -1,12 +1,13 @@
-//! `[backends]`: which store and which bus are used, and what the other parts need to know of each choice.
+//! `[backends]`: which stores and which bus are used, and the properties of each choice.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Which store and bus are used. Defaults are the embedded ones: one process, nothing else needed.
+/// Which stores and which bus are used. The defaults are embedded: one process, no server needed.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct Backends {
+#[schemars(rename = "Backends")]
+pub(crate) struct BackendsSection {
     /// The event log.
     pub(crate) events: EventsBackend,
     /// Sessions of the handshake era.
@@ -19,10 +20,10 @@ pub(crate) struct Backends {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum EventsBackend {
-    /// A file of this process.
+    /// A file that a single process uses.
     #[default]
     Sqlite,
-    /// Nowhere: gone with the process.
+    /// Memory only: lost when the process ends.
     Memory,
     /// NATS JetStream, shared by all processes.
     Jetstream,
@@ -36,10 +37,10 @@ pub(crate) enum EventsBackend {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum SessionsBackend {
-    /// A file of this process.
+    /// A file that a single process uses.
     #[default]
     Sqlite,
-    /// Nowhere: gone with the process.
+    /// Memory only: lost when the process ends.
     Memory,
     /// Redis, shared by all processes.
     Redis,
@@ -47,11 +48,11 @@ pub(crate) enum SessionsBackend {
     Postgres,
 }
 
-/// What carries hints.
+/// The bus that carries hints.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum BusBackend {
-    /// Memory of this process.
+    /// The memory of this process.
     #[default]
     InProcess,
     /// NATS, shared by all processes.
@@ -72,22 +73,22 @@ pub(crate) enum BackendKey {
 /// Whether this build has a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Presence {
-    /// It has.
+    /// This build has it.
     Here,
-    /// It would, with this cargo feature.
+    /// This cargo feature adds it.
     NeedsFeature(&'static str),
     /// No build has it yet.
     Planned,
 }
 
-/// What holds for a backend, whatever its settings.
+/// Properties of a backend that do not depend on its settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BackendProfile {
     /// Its name in the configuration.
     pub(crate) name: &'static str,
     /// Several processes can use it together.
     pub(crate) is_shared: bool,
-    /// It removes what is past its retention by itself.
+    /// It removes events past their retention by itself.
     pub(crate) trims_itself: bool,
     pub(crate) presence: Presence,
 }
@@ -195,7 +196,7 @@ impl BackendKey {
     }
 }
 
-impl Backends {
+impl BackendsSection {
     /// The backend that a key names.
     pub(crate) const fn chosen(&self, key: BackendKey) -> BackendProfile {
         match key {

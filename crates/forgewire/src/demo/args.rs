@@ -8,7 +8,7 @@ use clap::Args;
 // The text that users read is the subcommand's.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// Folder that the demo keeps its database in; a second run goes on where the first ended.
+    /// Folder for the demo's database; a second run continues where the first one ended.
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
     /// Stop after this many events have arrived, instead of waiting for Ctrl-C.

@@ -1,6 +1,6 @@
 //! `forgewire demo`: the real roles in one process, a fake GitHub that posts to them over HTTP, and a
-//! real MCP client that prints what arrives. Nothing here is short-cut: the way of an event is the
-//! way that it has in production.
+//! real MCP client that prints what arrives. There are no shortcuts: an event takes the same path as
+//! in production.
 
 mod args;
 #[cfg(feature = "demo")]

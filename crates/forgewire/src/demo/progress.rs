@@ -1,4 +1,4 @@
-//! What the demo's sender and its client share, and how both speak to the person who watches.
+//! State that the demo's sender and client share, and the output of both.
 
 use std::{collections::HashMap, io::Write, time::Instant};
 
@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// What the sender and the client both know.
+/// State that the sender and the client share.
 #[derive(Debug, Default)]
 pub(super) struct DemoProgress {
     /// When each delivery was posted, by its GUID, which is the event's id.
@@ -17,7 +17,7 @@ pub(super) struct DemoProgress {
     pub(super) enough: CancellationToken,
 }
 
-/// A line for the person who watches; a closed pipe ends nothing.
+/// Prints a line; a closed pipe is not an error.
 pub(super) fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());

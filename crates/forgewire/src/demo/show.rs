@@ -1,4 +1,4 @@
-//! The demo's story: what starts, who posts, and what the person is told.
+//! The demo's story: starts the roles, posts deliveries, and explains what can be tried.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -26,10 +26,11 @@ use super::{
 };
 use crate::{config::Config, listeners::Addresses, roles, run::start};
 
-/// Pause between two deliveries of the story, and of the quiet life after it.
+/// Pause between two deliveries of the story.
 const STORY_PAUSE: Duration = Duration::from_millis(150);
+/// Pause between two deliveries after the story.
 const QUIET_PAUSE: Duration = Duration::from_secs(5);
-/// The demo is gone within this: Ctrl-C should feel like Ctrl-C.
+/// Longest time that the demo takes to stop, so that Ctrl-C feels immediate.
 const DRAIN_SECONDS: u64 = 1;
 
 /// Runs the demo until Ctrl-C, or until `--events` have arrived; `true` is a clean end.
@@ -80,7 +81,7 @@ pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<bool> {
         }
     });
     let outcome = running.until(stop_signals()).await;
-    say("\nstopped; run the demo again and it goes on after the last event");
+    say("\nstopped; run the demo again and it continues after the last event");
     Ok(outcome.clean)
 }
 
@@ -106,7 +107,7 @@ fn config(dir: &std::path::Path, secret: &str) -> Config {
     config
 }
 
-/// The address, or another port of it if somebody has this one.
+/// The address, or port 0 of the same IP if the port is in use.
 fn free_or_any(address: SocketAddr) -> SocketAddr {
     match TcpListener::bind(address) {
         Ok(_) => address,
@@ -119,7 +120,7 @@ fn base(address: Option<SocketAddr>) -> anyhow::Result<Url> {
     Ok(Url::parse(&format!("http://{address}"))?)
 }
 
-/// The fake GitHub: a story of every kind of delivery, then one now and then.
+/// Posts as the fake GitHub: a story with every kind of delivery, then one every few seconds.
 async fn post(
     ingest: Url,
     secret: String,
@@ -167,7 +168,7 @@ fn hints(addresses: &Addresses) -> String {
     let admin = addresses.admin;
     format!(
         r#"
-The story is told; from here on something happens every {pause} s. Try it:
+The story has ended; from now on there is an event every {pause} s. Try it:
 
   curl -N 'http://{edge}/events/stream?resourceType=issue'      events as they happen (SSE)
   curl 'http://{edge}/events/recent?limit=3'                    the newest events
@@ -177,7 +178,7 @@ MCP client configuration (any client that speaks Streamable HTTP):
 
   {{"mcpServers": {{"forgewire": {{"type": "http", "url": "http://{edge}/mcp"}}}}}}
 
-Webhooks come in at http://{ingest}/webhooks/github. Ctrl-C stops.
+Webhooks are received at http://{ingest}/webhooks/github. Ctrl-C stops.
 "#,
         pause = QUIET_PAUSE.as_secs()
     )

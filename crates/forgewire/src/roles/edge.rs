@@ -12,7 +12,7 @@ use super::{
     startup::Startup,
     sync,
 };
-use crate::config::{Auth, AuthMode, BackendKey, Config};
+use crate::config::{AuthMode, AuthSection, BackendKey, Config};
 
 pub(super) static ROLE: RoleSpec = RoleSpec {
     name: "edge",
@@ -28,29 +28,29 @@ fn check(config: &Config, roles: &RoleSet) -> anyhow::Result<()> {
     check_auth(&config.auth, config.edge.listen)?;
     if !roles.contains(&sync::ROLE) && config.sync.endpoint.is_none() {
         bail!(
-            "this edge runs without the sync role and does not know where it is; \
-             set sync.endpoint, for instance http://sync:3002"
+            "this edge runs without the sync role in its process, and sync.endpoint does not say where \
+             it is; set it, for instance to http://sync:3002"
         );
     }
     Ok(())
 }
 
-/// Who may use an edge that listens on `edge`.
-fn check_auth(auth: &Auth, edge: SocketAddr) -> anyhow::Result<()> {
+/// Checks `[auth]` for an edge that listens on `edge`.
+fn check_auth(auth: &AuthSection, edge: SocketAddr) -> anyhow::Result<()> {
     match (auth.mode, &auth.token_file) {
         (AuthMode::None, Some(_)) => bail!(
-            "auth.token_file is set, but auth.mode = \"none\" asks nobody for a token; \
+            "auth.token_file is set, but auth.mode = \"none\" never asks for a token; \
              set auth.mode = \"tokens\", or leave the file out"
         ),
         (AuthMode::None, None) if !edge.ip().is_loopback() && !auth.i_understand => bail!(
-            "auth.mode = \"none\" would let everybody who reaches {edge} read all events; \
+            "auth.mode = \"none\" would let any client that reaches {edge} read all events; \
              set auth.mode = \"tokens\", listen on 127.0.0.1 (edge.listen), \
              or set auth.i_understand = true"
         ),
         (AuthMode::None, None) => Ok(()),
         (AuthMode::Tokens, None) => bail!(
             "auth.mode = \"tokens\" needs auth.token_file; \
-             `forgewire tokens new --principal NAME` makes an entry for it"
+             `forgewire tokens new --principal NAME` creates an entry for it"
         ),
         (AuthMode::Tokens, Some(file)) => Authenticator::check_file(file)
             .with_context(|| format!("auth.token_file: {} is refused", file.display())),
@@ -81,7 +81,7 @@ fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Who may use the edge, as `[auth]` says.
+/// The authenticator that `[auth]` configures.
 fn authenticator(startup: &Startup<'_>) -> anyhow::Result<Authenticator> {
     let auth = &startup.config.auth;
     match (auth.mode, &auth.token_file) {
@@ -94,7 +94,7 @@ fn authenticator(startup: &Startup<'_>) -> anyhow::Result<Authenticator> {
     }
 }
 
-/// A named endpoint wins over the sync role of this process.
+/// The reader of resources: `sync.endpoint` takes precedence over the sync role of this process.
 fn resource_reader(startup: &Startup<'_>) -> anyhow::Result<Arc<dyn ResourceReader>> {
     let sync = &startup.config.sync;
     match (&sync.endpoint, &startup.local_resources) {

@@ -25,7 +25,7 @@ fn check(config: &Config, _: &RoleSet) -> anyhow::Result<()> {
     let ingest = &config.ingest;
     ensure!(
         !ingest.webhook_secrets.is_empty() || !ingest.webhook_secret_files.is_empty(),
-        "no webhook secret: without one anybody could send events; set ingest.webhook_secrets or \
+        "no webhook secret: without one, anyone could send events; set ingest.webhook_secrets or \
          ingest.webhook_secret_files (FORGEWIRE_INGEST__WEBHOOK_SECRETS, WEBHOOK_SECRET)"
     );
     Ok(())

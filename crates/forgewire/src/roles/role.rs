@@ -1,4 +1,4 @@
-//! What a role is to the process that runs it, and a set of them.
+//! What a process knows of a role, and a set of roles.
 
 use std::{collections::BTreeSet, net::SocketAddr};
 
@@ -14,13 +14,13 @@ pub(crate) struct RoleSpec {
     /// No installation works without it: where it does not run in this process, it runs in another
     /// one, on the same stores.
     pub(crate) is_required: bool,
-    /// What it opens.
+    /// The backends that it uses.
     pub(crate) uses: &'static [BackendKey],
-    /// Where it listens.
+    /// The address that it listens on.
     pub(crate) listen: fn(&Config) -> SocketAddr,
     /// Checks its section of the configuration, whether it runs here or not.
     pub(crate) check_section: fn(&Config) -> anyhow::Result<()>,
-    /// Checks what it needs where it runs, among these roles.
+    /// Checks the settings that it needs when it runs together with these roles.
     pub(crate) check: fn(&Config, &RoleSet) -> anyhow::Result<()>,
     /// Starts it. It takes its listener.
     pub(crate) start: fn(&mut Startup<'_>) -> anyhow::Result<()>,
@@ -34,7 +34,7 @@ pub(crate) struct RoleSet {
 }
 
 impl RoleSet {
-    /// Of the `known` roles those that are `chosen`.
+    /// The `chosen` ones of the `known` roles.
     pub(crate) fn new(
         known: &'static [&'static RoleSpec],
         chosen: impl IntoIterator<Item = &'static RoleSpec>,
@@ -66,7 +66,7 @@ impl RoleSet {
         required.any(|role| !self.contains(role))
     }
 
-    /// What the chosen roles use.
+    /// Whether any chosen role uses a backend.
     pub(crate) fn uses(&self, backend: BackendKey) -> bool {
         self.iter().any(|role| role.uses.contains(&backend))
     }

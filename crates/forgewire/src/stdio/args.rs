@@ -4,17 +4,17 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// Where to.
+/// The edge to connect to.
 ///
-/// One JSON-RPC message per line, both ways, every revision of MCP; logs go to stderr. Streams that
-/// break are opened again and go on where they were; a lost session is replaced. The end of stdin
+/// One JSON-RPC message per line, both ways, in every revision of MCP; logs go to stderr. Broken
+/// streams are reopened and continue where they ended; a lost session is replaced. The end of stdin
 /// ends the session.
 #[derive(Debug, Args)]
 pub(crate) struct StdioArgs {
     /// The MCP endpoint of the edge, http or https.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000/mcp")]
     pub(super) url: String,
-    /// File with the bearer token to show; without it the environment's FORGEWIRE_TOKEN, if set.
+    /// File with the bearer token; without it, the environment variable FORGEWIRE_TOKEN, if set.
     #[arg(long, value_name = "FILE")]
     pub(super) token_file: Option<PathBuf>,
     /// Log more.

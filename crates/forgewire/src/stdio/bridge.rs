@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::StdioArgs;
 
-/// Where a token may come from beside the file.
+/// Environment variable with the token, used when no file is named.
 const TOKEN_VARIABLE: &str = "FORGEWIRE_TOKEN";
-/// Most bytes that are read from the token's file.
+/// Maximum number of bytes read from the token file.
 const MAX_TOKEN_FILE_BYTES: u64 = 8192;
 
 impl StdioArgs {
@@ -46,7 +46,7 @@ fn read(path: &PathBuf) -> anyhow::Result<String> {
     Ok(token)
 }
 
-/// Runs until stdin ends, a stop signal comes, or nobody reads stdout.
+/// Runs until stdin ends, a stop signal arrives, or stdout is closed.
 ///
 /// # Errors
 /// The bridge cannot start, or stdin breaks.
@@ -64,7 +64,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         });
         stdio_bridge::run(options, stdin(), stdout(), stop).await
     });
-    // A read of stdin cannot be cancelled; waiting for it would keep us alive after the stop.
+    // A read of stdin cannot be cancelled; waiting for it would delay the exit.
     runtime.shutdown_background();
     Ok(ended?)
 }
