@@ -1,7 +1,7 @@
 # A façade: every target is one line, the work is in deploy/ and .ci/.
 .DEFAULT_GOAL := help
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
-.PHONY: help demo test setup lint fmt cluster bench bench-peers soak conformance interop fuzz model k8s-check ci
+.PHONY: help demo check test setup lint fmt cluster bench bench-peers soak conformance interop fuzz model k8s-check ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -9,8 +9,11 @@ help: ## Show this list
 demo: ## Build and show the whole path in one process, with a fake GitHub
 	@deploy/demo.sh
 
-test: ## Run all tests, on real NATS, Redis and HAProxy
-	@deploy/test.sh
+check: ## Format, clippy, unit tests, contract on memory and SQLite: before every commit
+	@deploy/check.sh
+
+test: ## Run all tests, on real NATS, Redis and HAProxy; CRATE=mcp for those of one crate
+	@deploy/test.sh $(if $(CRATE),--crate $(CRATE))
 
 setup: ## Install what building and testing need
 	@deploy/setup.sh test
@@ -29,6 +32,7 @@ bench: ## Measure latency, CPU and memory; prints a table and writes JSON into r
 
 bench-peers: ## The same load on nginx with nchan, beside our edge and the floor
 	@deploy/setup.sh bench-peers && cargo build --release --locked --workspace --bins && exec $(RELEASE)/bench --peers
+
 soak: ## Hold 5,000 streams for 15 minutes under churn, kills and abuse; SOAK="--seconds 60 --streams 500"
 	@deploy/setup.sh test && cargo build --release --locked --workspace --bins && exec $(RELEASE)/soak $(SOAK)
 

@@ -7,12 +7,12 @@ cd "$(dirname "$0")/.."
 source deploy/progress.sh
 
 # One selection for both, so that no crate is compiled twice.
-selection=(--locked -p stream-driver -p sse-edge --features sse-edge/shuttle)
+selection=(--locked -p stream-driver -p fanout --features fanout/shuttle)
 
 step "build of the model"
 cargo test "${selection[@]}" --lib --test handover_model --no-run
 step "reactors: notify, adopt, finish, drop"
 cargo test "${selection[@]}" --test handover_model -- --nocapture
 step "fan-out: publish, change, open, drain"
-cargo test "${selection[@]}" --lib fanout::model -- --nocapture
+cargo test "${selection[@]}" --lib model:: -- --nocapture
 finish_step

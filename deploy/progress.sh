@@ -24,3 +24,40 @@ fail() {
     say "$*" >&2
     exit 1
 }
+
+# with_count COMMAND…: runs a cargo command and shows how many crates of how many are built. On a
+# terminal cargo draws that itself; elsewhere its bar becomes a line every few seconds, in place of a
+# line per crate.
+with_count() {
+    if [ -t 2 ]; then
+        "$@"
+    else
+        {
+            CARGO_TERM_PROGRESS_WHEN=always CARGO_TERM_PROGRESS_WIDTH=120 CARGO_TERM_COLOR=never \
+                "$@" 2>&1 >&3 | count_crates
+        } 3>&1
+    fi
+}
+
+count_crates() {
+    local chunk line count='' said=-5
+    # The bar is redrawn after a carriage return; a message is a line of its own between two bars.
+    while IFS= read -r -d $'\r' chunk || [ -n "$chunk" ]; do
+        while IFS= read -r line; do
+            case $line in
+            *'] '[0-9]*/[0-9]*)
+                line=${line#*'] '}
+                line=${line%%[!0-9/]*}
+                if [ "$line" != "$count" ] && ((SECONDS - said >= 5)); then
+                    count=$line
+                    said=$SECONDS
+                    say "$count crates"
+                fi
+                ;;
+            *' Compiling '* | *' Downloaded '* | *' Adding '* | *' Fetch ['* | *' Downloading '* | '') ;;
+            *) printf '%s\n' "$line" ;;
+            esac
+        done <<<"$chunk"
+        chunk=''
+    done >&2
+}

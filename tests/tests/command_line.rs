@@ -175,7 +175,7 @@ fn the_demo_tells_its_story_and_goes_on_where_it_ended() -> Result<()> {
     ensure!(first.contains("new session"), "{first}");
     let second = demo(folder.path(), 3)?;
     ensure!(
-        second.contains("goes on with its session, after 24 events"),
+        second.contains("continues its session, after 24 events"),
         "{second}"
     );
     ensure!(

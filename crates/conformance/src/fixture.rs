@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The behaviour of a fixture.
-pub(crate) type Call = for<'a> fn(&'a Caller, &'a CallParams) -> BoxFuture<'a, Result<CallResult, CallError>>;
+pub(crate) type Call =
+    for<'a> fn(&'a Caller, &'a CallParams) -> BoxFuture<'a, Result<CallResult, CallError>>;
 
 /// A tool of the suite.
 pub(crate) struct Fixture {
@@ -38,7 +39,7 @@ pub(crate) struct Nothing {}
 pub(crate) fn fixture<Input: JsonSchema>(
     name: &'static str,
     description: &'static str,
-    pub(crate) call: Call,
+    call: Call,
 ) -> Box<dyn Tool> {
     let hints = Annotations::read_only();
     Box::new(Fixture {

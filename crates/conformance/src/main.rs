@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    forgewire::main()
+    forgewire::main_with(|deps| vec![conformance::toolset(&deps.bus)])
 }

@@ -2,17 +2,20 @@
 //!
 //! Exit codes: 0 done, 1 failed (or a task died), 2 the command line or the configuration is wrong.
 
-use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 use service_kit::{config::Override, telemetry};
 
 use crate::{
-    config::{Config, check},
-    roles::Role,
+    check::check,
+    config::Config,
+    demo::DemoArgs,
+    roles::{self, RoleSet, RoleSpec},
     run,
-    stdio::{self, StdioArgs},
-    tokens::{self, Wanted},
+    stdio::StdioArgs,
+    tokens::{self, NewTokenArgs},
+    toolsets::MakeToolsets,
 };
 
 const FAILED: u8 = 1;
@@ -30,23 +33,23 @@ struct Cli {
 enum Command {
     /// Run roles in this process (all of them by default).
     Run(RunArgs),
-    /// Everything in one process with a fake GitHub, to see it work.
+    /// Run everything in one process, with a fake GitHub, to see it work.
     Demo(DemoArgs),
     /// Connect an MCP client that speaks over stdin and stdout to an edge.
     Stdio(StdioArgs),
-    /// Look at the configuration.
+    /// Inspect the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Make tokens for clients of the edge (`auth.mode = "tokens"`).
+    /// Create tokens for clients of the edge (`auth.mode = "tokens"`).
     #[command(subcommand)]
     Tokens(TokensCommand),
 }
 
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// Role to run; may be given several times. None, or `all`: every role.
+    /// Role to run; may be given several times. Without it, or with `all`: every role.
     #[arg(long = "role", value_name = "ROLE", value_parser = parse_role)]
-    roles: Vec<Option<Role>>,
+    roles: Vec<Option<&'static RoleSpec>>,
     #[command(flatten)]
     settings: Settings,
 }
@@ -56,10 +59,10 @@ struct Settings {
     /// TOML file with settings; may be given several times, later ones win.
     #[arg(long = "config", value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Folder of the database (`sqlite.path`).
+    /// Folder for the database (`sqlite.path`).
     #[arg(long, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
-    /// No comparison with GitHub at start.
+    /// Do not compare with GitHub at start.
     #[arg(long)]
     skip_sync: bool,
     /// Log more.
@@ -67,75 +70,65 @@ struct Settings {
     verbose: bool,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct DemoArgs {
-    /// Folder that the demo keeps its database in; a second run goes on where the first ended.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) dir: Option<PathBuf>,
-    /// Stop after this many events have arrived, instead of waiting for Ctrl-C.
-    #[arg(long, value_name = "N")]
-    pub(crate) events: Option<usize>,
-}
-
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Check the configuration as `run` would, and say what is wrong.
+    /// Check the configuration as `run` would, and report what is wrong.
     Check {
-        /// Role to check for; none means all.
+        /// Role to check for; may be given several times. Without it: every role.
         #[arg(long = "role", value_name = "ROLE", value_parser = parse_role)]
-        roles: Vec<Option<Role>>,
-        /// The answer as JSON.
+        roles: Vec<Option<&'static RoleSpec>>,
+        /// Print the answer as JSON.
         #[arg(long)]
         json: bool,
         #[command(flatten)]
         settings: Settings,
     },
-    /// Show the configuration that is in force; secrets are masked.
+    /// Show the effective configuration; secrets are masked.
     Show {
-        /// As JSON instead of TOML.
+        /// Print JSON instead of TOML.
         #[arg(long)]
         json: bool,
         #[command(flatten)]
         settings: Settings,
     },
-    /// The JSON Schema of the configuration.
+    /// Print the JSON Schema of the configuration.
     Schema,
 }
 
 #[derive(Debug, Subcommand)]
 enum TokensCommand {
-    /// Make a random token, and the entry for the file of tokens. The token is shown this once.
+    /// Create a random token and its entry for the token file. The token is shown only once.
     New {
         #[command(flatten)]
-        wanted: Wanted,
-        /// The answer as JSON.
+        args: NewTokenArgs,
+        /// Print the answer as JSON.
         #[arg(long)]
         json: bool,
     },
     /// Read a token of your own from stdin and print its digest (`sha256`).
     Hash {
-        /// The answer as JSON.
+        /// Print the answer as JSON.
         #[arg(long)]
         json: bool,
     },
 }
 
 /// `None` stands for `all`.
-fn parse_role(text: &str) -> Result<Option<Role>, String> {
-    use clap::ValueEnum;
-    match text {
-        "all" => Ok(None),
-        text => Role::from_str(text, false)
-            .map(Some)
-            .map_err(|_| "use ingest, sync, edge or all".to_owned()),
+fn parse_role(text: &str) -> Result<Option<&'static RoleSpec>, String> {
+    if text == "all" {
+        return Ok(None);
     }
+    roles::find(text).map(Some).ok_or_else(|| {
+        let names: Vec<_> = roles::ALL.iter().map(|role| role.name).collect();
+        format!("use {} or all", names.join(", "))
+    })
 }
 
-fn chosen(roles: &[Option<Role>]) -> BTreeSet<Role> {
-    if roles.is_empty() || roles.contains(&None) {
-        return Role::ALL.into();
+fn chosen(roles: &[Option<&'static RoleSpec>]) -> RoleSet {
+    if roles.is_empty() || roles.iter().any(Option::is_none) {
+        return roles::all();
     }
-    roles.iter().copied().flatten().collect()
+    RoleSet::new(&roles::ALL, roles.iter().copied().flatten())
 }
 
 impl Settings {
@@ -159,10 +152,10 @@ impl Settings {
     }
 }
 
-/// Reads the command line and does what it says.
-pub(crate) fn main() -> ExitCode {
+/// Parses the command line and runs the command.
+pub(crate) fn main(toolsets: MakeToolsets) -> ExitCode {
     match Cli::parse().command {
-        Command::Run(args) => run_command(&args),
+        Command::Run(args) => run_command(&args, toolsets),
         Command::Demo(args) => demo_command(&args),
         Command::Stdio(args) => stdio_command(&args),
         Command::Config(ConfigCommand::Check {
@@ -171,7 +164,7 @@ pub(crate) fn main() -> ExitCode {
             settings,
         }) => check_command(&roles, json, &settings),
         Command::Config(ConfigCommand::Show { json, settings }) => show_command(json, &settings),
-        Command::Tokens(TokensCommand::New { wanted, json }) => answer(tokens::new(&wanted, json)),
+        Command::Tokens(TokensCommand::New { args, json }) => answer(tokens::new(&args, json)),
         Command::Tokens(TokensCommand::Hash { json }) => {
             answer(tokens::hash(std::io::stdin(), json))
         }
@@ -182,7 +175,7 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn run_command(args: &RunArgs) -> ExitCode {
+fn run_command(args: &RunArgs, toolsets: MakeToolsets) -> ExitCode {
     let config = match args.settings.load() {
         Ok(config) => config,
         Err(error) => return refuse(&error),
@@ -194,7 +187,7 @@ fn run_command(args: &RunArgs) -> ExitCode {
     if let Err(error) = check(&config, &roles) {
         return refuse(&error);
     }
-    on_runtime(async move { run::run(&config, &roles).await })
+    on_runtime(async move { run::run(&config, &roles, toolsets).await })
 }
 
 #[cfg(feature = "demo")]
@@ -205,11 +198,12 @@ fn demo_command(args: &DemoArgs) -> ExitCode {
 #[cfg(not(feature = "demo"))]
 fn demo_command(_: &DemoArgs) -> ExitCode {
     refuse(&anyhow::anyhow!(
-        "this build has no demo, because the demo brings a fake GitHub with it; \
+        "this build has no demo, because the demo includes a fake GitHub; \
          build with: cargo build --release -p forgewire --features demo"
     ))
 }
 
+#[cfg(feature = "stdio")]
 fn stdio_command(args: &StdioArgs) -> ExitCode {
     let options = match args.options() {
         Ok(options) => options,
@@ -218,13 +212,20 @@ fn stdio_command(args: &StdioArgs) -> ExitCode {
     if let Err(error) = telemetry::init(&args.telemetry()) {
         return refuse(&error.into());
     }
-    match stdio::run(&options) {
+    match crate::stdio::run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
 }
 
-/// Runs to the end: `true` is a clean stop.
+#[cfg(not(feature = "stdio"))]
+fn stdio_command(_: &StdioArgs) -> ExitCode {
+    refuse(&anyhow::anyhow!(
+        "this build has no bridge; build it with the cargo feature \"stdio\", which is on by default"
+    ))
+}
+
+/// Runs `work` to its end; `true` from it is a clean stop.
 fn on_runtime(work: impl Future<Output = anyhow::Result<bool>>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -240,12 +241,12 @@ fn on_runtime(work: impl Future<Output = anyhow::Result<bool>>) -> ExitCode {
     }
 }
 
-fn check_command(roles: &[Option<Role>], json: bool, settings: &Settings) -> ExitCode {
+fn check_command(roles: &[Option<&'static RoleSpec>], json: bool, settings: &Settings) -> ExitCode {
     let checked = settings
         .load()
         .and_then(|config| check(&config, &chosen(roles)));
     match (checked, json) {
-        (Ok(()), false) => print("the configuration is good"),
+        (Ok(()), false) => print("the configuration is valid"),
         (Ok(()), true) => print(r#"{"ok":true}"#),
         (Err(error), false) => refuse(&error),
         (Err(error), true) => {
@@ -275,7 +276,7 @@ fn show_command(json: bool, settings: &Settings) -> ExitCode {
 
 fn print(text: &str) -> ExitCode {
     use std::io::Write;
-    // A closed pipe (`| head`) is not an error of ours.
+    // A closed pipe (`| head`) is not an error.
     let _ = writeln!(std::io::stdout(), "{text}");
     ExitCode::SUCCESS
 }

@@ -1,21 +1,32 @@
 //! The forgewire binary: roles, configuration, adapter choice, command line.
 
 mod backends;
+mod check;
 mod cli;
 mod config;
 #[cfg(feature = "demo")]
 mod demo;
+mod listeners;
+mod retention;
 mod roles;
 mod run;
 mod stdio;
 mod tokens;
+mod toolsets;
 
 use std::process::ExitCode;
 
-/// What the binary does, from reading the command line to its exit code. A library's function,
-/// because there are two binaries of it: `forgewire`, and `forgewire-conformance` with the fixtures
-/// of the conformance suite, which must not take the other's place.
+pub use toolsets::{MakeToolsets, ToolsetDeps};
+
+/// Runs the binary, from its command line to its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    cli::main()
+    main_with(toolsets::none)
+}
+
+/// As [`main`], with toolsets from outside the product, for a binary of its own; the fixtures of the
+/// conformance suite are one.
+#[must_use]
+pub fn main_with(toolsets: MakeToolsets) -> ExitCode {
+    cli::main(toolsets)
 }

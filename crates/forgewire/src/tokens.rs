@@ -1,4 +1,4 @@
-//! `forgewire tokens`: what the file of `auth.token_file` is made of.
+//! `forgewire tokens`: creates the entries of the file that `auth.token_file` names.
 
 use std::io::Read;
 
@@ -8,30 +8,31 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::Args;
 use serde::Serialize;
 
-/// What a token of ours begins with: people and secret scanners recognise it.
+/// Prefix of our tokens, by which people and secret scanners recognise them.
 const PREFIX: &str = "fw_";
-/// Random bytes in a token; nobody guesses 256 bits.
+/// Random bytes in a token; 256 bits cannot be guessed.
 const TOKEN_BYTES: usize = 32;
-/// Random bytes in the id of a token that was not given one.
+/// Random bytes in a generated token id.
 const ID_BYTES: usize = 4;
-/// Longest principal that its token's id is made from, in bytes; an id has at most 64.
+/// Longest principal that becomes part of a generated token id, in bytes; an id has up to 64.
 const MAX_ID_STEM: usize = 48;
-/// Most bytes that are read from stdin; a token has at most 512.
+/// Maximum number of bytes read from stdin; a token has up to 512.
 const MAX_INPUT_BYTES: u64 = 4096;
 
-/// Whom a new token is for.
+/// Principal and visibility of a new token.
 #[derive(Debug, Args)]
-pub(crate) struct Wanted {
-    /// Who shows the token: sessions and cursors belong to this name.
+pub(crate) struct NewTokenArgs {
+    /// Principal that the token identifies; sessions and cursors belong to it.
     #[arg(long, value_name = "NAME")]
     principal: String,
-    /// Name of the token itself, in the file and in logs; made from the principal if left out.
+    /// Name of the token itself, in the file and in logs; derived from the principal by default.
     #[arg(long, value_name = "ID")]
     id: Option<String>,
-    /// Owner whose events it may see; may be given several times. No owner and no repository: all.
+    /// Owner whose events the token may see; may be given several times. Without owners and
+    /// repositories: all events.
     #[arg(long = "owner", value_name = "OWNER")]
     owners: Vec<String>,
-    /// Repository whose events it may see; may be given several times.
+    /// Repository whose events the token may see; may be given several times.
     #[arg(long = "repository", value_name = "OWNER/REPO")]
     repositories: Vec<String>,
 }
@@ -58,44 +59,43 @@ struct File<'a> {
 ///
 /// # Errors
 /// A name that the edge would refuse, or no randomness.
-pub(crate) fn new(wanted: &Wanted, json: bool) -> anyhow::Result<String> {
+pub(crate) fn new(args: &NewTokenArgs, json: bool) -> anyhow::Result<String> {
     let token = format!(
         "{PREFIX}{}",
         URL_SAFE_NO_PAD.encode(random::<TOKEN_BYTES>()?)
     );
     let sha256 = TokenDigest::of_new(&token)?.to_hex();
-    let id = match &wanted.id {
+    let id = match &args.id {
         Some(id) => id.clone(),
         None => {
             let number = u32::from_be_bytes(random::<ID_BYTES>()?);
-            let principal =
-                Some(wanted.principal.as_str()).filter(|name| name.len() <= MAX_ID_STEM);
+            let principal = Some(args.principal.as_str()).filter(|name| name.len() <= MAX_ID_STEM);
             format!("{}-{number:08x}", principal.unwrap_or("token"))
         }
     };
     let block = Block {
         id: &id,
         sha256: &sha256,
-        principal: &wanted.principal,
+        principal: &args.principal,
         permissions: ["read"],
-        owners: &wanted.owners,
-        repositories: &wanted.repositories,
+        owners: &args.owners,
+        repositories: &args.repositories,
     };
     let block = toml::to_string(&File { token: [block] })?;
-    // What the edge would refuse tomorrow is refused now.
+    // Refuses now what the edge would refuse later.
     check_tokens(&block).map_err(|error| match error {
         TokenFileError::Line { reason, .. } => anyhow!(reason),
         error => error.into(),
     })?;
     if json {
-        let principal = &wanted.principal;
+        let principal = &args.principal;
         let answer = serde_json::json!({
             "token": token, "id": id, "principal": principal, "sha256": sha256, "block": block,
         });
         return Ok(answer.to_string());
     }
     Ok(format!(
-        "{token}\n\nGive it to the client (Authorization: Bearer …); it is shown this once.\n\
+        "{token}\n\nGive it to the client (Authorization: Bearer …); it is shown only once.\n\
          Add to the file that auth.token_file names:\n\n{}",
         block.trim_end()
     ))
@@ -104,7 +104,7 @@ pub(crate) fn new(wanted: &Wanted, json: bool) -> anyhow::Result<String> {
 /// `forgewire tokens hash`: the digest of the token that `input` holds.
 ///
 /// # Errors
-/// The input cannot be read, or is no token that is safe to use.
+/// The input cannot be read, or is not a safe token.
 pub(crate) fn hash(input: impl Read, json: bool) -> anyhow::Result<String> {
     let mut text = String::new();
     input
@@ -121,7 +121,7 @@ pub(crate) fn hash(input: impl Read, json: bool) -> anyhow::Result<String> {
 fn random<const BYTES: usize>() -> anyhow::Result<[u8; BYTES]> {
     let mut bytes = [0; BYTES];
     getrandom::fill(&mut bytes)
-        .map_err(|error| anyhow!("the system gives no random bytes: {error}"))?;
+        .map_err(|error| anyhow!("the system provides no random bytes: {error}"))?;
     Ok(bytes)
 }
 
@@ -129,9 +129,9 @@ fn random<const BYTES: usize>() -> anyhow::Result<[u8; BYTES]> {
 mod tests {
     use super::*;
 
-    fn wanted(principal: &str, owners: &[&str], repositories: &[&str]) -> Wanted {
+    fn args(principal: &str, owners: &[&str], repositories: &[&str]) -> NewTokenArgs {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        Wanted {
+        NewTokenArgs {
             principal: principal.to_owned(),
             id: None,
             owners: owned(owners),
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_new_token_comes_with_a_block_that_the_edge_takes() {
-        let text = new(&wanted("octo-ci", &["octo"], &["acme/tool"]), true).unwrap();
+        let text = new(&args("octo-ci", &["octo"], &["acme/tool"]), true).unwrap();
         let answer: serde_json::Value = serde_json::from_str(&text).unwrap();
         let (token, block) = (
             answer["token"].as_str().unwrap(),
@@ -155,7 +155,7 @@ mod tests {
             "{block}"
         );
         assert!(!block.contains(token), "the file never holds the token");
-        let other = new(&wanted("octo-ci", &[], &[]), false).unwrap();
+        let other = new(&args("octo-ci", &[], &[]), false).unwrap();
         assert!(
             !other.contains(token) && !other.contains("owners"),
             "{other}"
@@ -164,14 +164,14 @@ mod tests {
 
     #[test]
     fn what_the_edge_would_refuse_is_refused_here_without_a_line() {
-        assert!(new(&wanted(&"p".repeat(200), &[], &[]), false).is_ok());
-        for (wanted, reason) in [
-            (wanted("a b", &[], &[]), "principal"),
-            (wanted("anonymous", &[], &[]), "reserved"),
-            (wanted("a", &["o/r"], &[]), "repositories"),
-            (wanted("a", &[], &["o"]), "owner/repo"),
+        assert!(new(&args(&"p".repeat(200), &[], &[]), false).is_ok());
+        for (args, reason) in [
+            (args("a b", &[], &[]), "principal"),
+            (args("anonymous", &[], &[]), "reserved"),
+            (args("a", &["o/r"], &[]), "repositories"),
+            (args("a", &[], &["o"]), "owner/repo"),
         ] {
-            let error = new(&wanted, false).unwrap_err().to_string();
+            let error = new(&args, false).unwrap_err().to_string();
             assert!(error.contains(reason) && !error.contains("line"), "{error}");
         }
     }

@@ -15,6 +15,7 @@ mod mailbox;
 mod resources;
 mod session_lock;
 mod session_store;
+mod stores;
 mod task_store;
 
 pub use bus::{Bus, BusError, BusEvent, BusMessage, ChangedLists, EventHint, Subscription, Topic};
@@ -25,6 +26,7 @@ pub use session_lock::{LockError, LockGuardInfo, LockToken, Pauses, SessionLock}
 pub use session_store::{
     Expected, Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError, Versioned,
 };
+pub use stores::Stores;
 pub use task_store::{TaskLimits, TaskRecord, TaskStore, TaskStoreError, VersionedTask};
 
 /// The boxed source of an error.

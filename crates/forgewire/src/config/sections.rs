@@ -1,75 +1,21 @@
-//! Sections that belong to the process, not to a role.
+//! Sections that belong to the process, not to a role. In the schema they have their short names.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::config::Secret;
 
-/// Which store and bus are used. Defaults are the embedded ones: one process, nothing else needed.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Backends {
-    /// The event log.
-    pub(crate) events: EventsBackend,
-    /// Sessions of the handshake era.
-    pub(crate) sessions: SessionsBackend,
-    /// Hints between processes.
-    pub(crate) bus: BusBackend,
-}
-
-/// Where events are kept.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum EventsBackend {
-    /// A file of this process.
-    #[default]
-    Sqlite,
-    /// Nowhere: gone with the process.
-    Memory,
-    /// NATS JetStream, shared by all processes.
-    Jetstream,
-    /// PostgreSQL (not in this build yet).
-    Postgres,
-    /// Redis (not in this build yet).
-    Redis,
-}
-
-/// Where sessions are kept.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum SessionsBackend {
-    /// A file of this process.
-    #[default]
-    Sqlite,
-    /// Nowhere: gone with the process.
-    Memory,
-    /// Redis, shared by all processes.
-    Redis,
-    /// PostgreSQL (not in this build yet).
-    Postgres,
-}
-
-/// What carries hints.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum BusBackend {
-    /// Memory of this process.
-    #[default]
-    InProcess,
-    /// NATS, shared by all processes.
-    Nats,
-}
-
 /// SQLite.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct Sqlite {
-    /// The database file; its folder is made if it is missing.
+#[schemars(rename = "Sqlite")]
+pub(crate) struct SqliteSection {
+    /// The database file; its folder is created if it does not exist.
     pub(crate) path: PathBuf,
 }
 
-impl Default for Sqlite {
+impl Default for SqliteSection {
     fn default() -> Self {
         Self {
             path: PathBuf::from("forgewire-data/forgewire.db"),
@@ -80,14 +26,15 @@ impl Default for Sqlite {
 /// Redis.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct Redis {
+#[schemars(rename = "Redis")]
+pub(crate) struct RedisSection {
     /// For instance `redis://user:password@redis:6379/0`.
     pub(crate) url: Secret,
-    /// Put before every key, so that several installations can share a Redis.
+    /// Prefix of every key, so that several installations can share one Redis.
     pub(crate) key_prefix: String,
 }
 
-impl Default for Redis {
+impl Default for RedisSection {
     fn default() -> Self {
         Self {
             url: Secret::new("redis://127.0.0.1:6379"),
@@ -99,14 +46,15 @@ impl Default for Redis {
 /// NATS.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct Nats {
+#[schemars(rename = "Nats")]
+pub(crate) struct NatsSection {
     /// For instance `nats://user:password@nats:4222`.
     pub(crate) url: Secret,
     /// Copies of the event log that JetStream keeps; 1 for a single server, 3 in production.
     pub(crate) replicas: usize,
 }
 
-impl Default for Nats {
+impl Default for NatsSection {
     fn default() -> Self {
         Self {
             url: Secret::new("nats://127.0.0.1:4222"),
@@ -118,23 +66,25 @@ impl Default for Nats {
 /// PostgreSQL (not in this build yet).
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct Postgres {
+#[schemars(rename = "Postgres")]
+pub(crate) struct PostgresSection {
     /// For instance `postgres://user:password@postgres/forgewire`.
     pub(crate) url: Option<Secret>,
 }
 
-/// How long what is kept.
+/// Retention: how long each kind of data is kept.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct Retention {
-    /// Days that events are kept; at least 3, GitHub's redelivery window, because an event that is no
-    /// longer there cannot be recognised as a duplicate.
+#[schemars(rename = "Retention")]
+pub(crate) struct RetentionSection {
+    /// Days that events are kept; at least 3, GitHub's redelivery window, because a redelivery of an
+    /// event that has been removed is not recognised as a duplicate.
     pub(crate) event_days: u32,
-    /// Most events that the memory log keeps (`backends.events = "memory"` only).
+    /// Maximum number of events that the memory log keeps (`backends.events = "memory"` only).
     pub(crate) max_memory_events: usize,
 }
 
-impl Default for Retention {
+impl Default for RetentionSection {
     fn default() -> Self {
         Self {
             event_days: 7,
@@ -143,48 +93,57 @@ impl Default for Retention {
     }
 }
 
-/// Who may use the edge.
+impl RetentionSection {
+    /// How long events are kept.
+    pub(crate) fn events(&self) -> Duration {
+        Duration::from_secs(u64::from(self.event_days) * 24 * 60 * 60)
+    }
+}
+
+/// Authentication of clients at the edge.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct Auth {
-    /// How principals are found.
+#[schemars(rename = "Auth")]
+pub(crate) struct AuthSection {
+    /// How the principal of a request is determined.
     pub(crate) mode: AuthMode,
-    /// With `mode = "tokens"`: file with the digests of the tokens (`forgewire tokens new` makes an
-    /// entry). Looked at every 2 s while the edge runs; replace it by rename.
+    /// With `mode = "tokens"`: file with the digests of the tokens (`forgewire tokens new` creates an
+    /// entry). The edge checks it for changes every 2 s; replace it by rename.
     pub(crate) token_file: Option<PathBuf>,
-    /// With `mode = "none"` on an address that is not loopback: yes, everybody who reaches it reads all
-    /// events.
+    /// Required with `mode = "none"` on an address that is not loopback: confirms that any client that
+    /// reaches the address may read all events.
     pub(crate) i_understand: bool,
 }
 
-/// How principals are found.
+/// How the principal of a request is determined.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum AuthMode {
-    /// Everybody is the same principal.
+    /// All clients are the same principal.
     #[default]
     None,
-    /// The bearer token of a request says who it is.
+    /// The bearer token of a request identifies its principal.
     Tokens,
 }
 
-/// GitHub's API. Read by the sync role from a later version on; checked now.
+/// GitHub's API. Reserved for a later version of the sync role; validated now.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct Github {
-    /// REST.
+#[schemars(rename = "Github")]
+pub(crate) struct GithubSection {
+    /// Base URL of the REST API.
     pub(crate) api_url: String,
-    /// GraphQL.
+    /// URL of the GraphQL API.
     pub(crate) graphql_url: String,
-    /// File with a token.
+    /// File with an API token.
     pub(crate) token_file: Option<PathBuf>,
-    /// GitHub App.
+    /// Id of the GitHub App.
     pub(crate) app_id: Option<u64>,
-    /// The App's private key.
+    /// File with the App's private key.
     pub(crate) private_key_file: Option<PathBuf>,
 }
 
-impl Default for Github {
+impl Default for GithubSection {
     fn default() -> Self {
         Self {
             api_url: "https://api.github.com".to_owned(),
@@ -199,12 +158,13 @@ impl Default for Github {
 /// The admin listener: `/livez`, `/readyz`, `/health`, `/metrics`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct Admin {
+#[schemars(rename = "Admin")]
+pub(crate) struct AdminSection {
     /// Address to listen on; port 0 picks a free one.
     pub(crate) listen: SocketAddr,
 }
 
-impl Default for Admin {
+impl Default for AdminSection {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 3009)),

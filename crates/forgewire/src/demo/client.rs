@@ -15,7 +15,7 @@ use testkit::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Shared, say,
+    progress::{DemoProgress, say},
     state::{State, StateFile},
 };
 
@@ -27,7 +27,7 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 pub(super) async fn listen(
     edge: Url,
     file: StateFile,
-    shared: Arc<Shared>,
+    shared: Arc<DemoProgress>,
     events: Option<usize>,
     stop: CancellationToken,
 ) {
@@ -60,7 +60,7 @@ pub(super) async fn listen(
     file.save(&state);
 }
 
-/// Goes on with the session of the last run, or begins a new one.
+/// Continues the session of the last run, or starts a new one.
 async fn open(edge: &Url, state: &mut State) -> anyhow::Result<SseStream> {
     let mcp = edge.join("/mcp")?;
     if !state.session.is_empty() {
@@ -73,7 +73,7 @@ async fn open(edge: &Url, state: &mut State) -> anyhow::Result<SseStream> {
         let last = state.last_event_id.as_deref().unwrap_or_default();
         if let Ok(stream) = sse::resume(&mcp, headers, last).await {
             say(&format!(
-                "the client goes on with its session, after {} events",
+                "the client continues its session, after {} events",
                 state.received
             ));
             return Ok(stream);
@@ -95,8 +95,8 @@ fn event_of(mut message: Value) -> Option<Value> {
     (message["params"]["logger"] == "github.events").then(|| message["params"]["data"].take())
 }
 
-/// Prints an event; says whether it is new.
-fn print(event: &Value, cursor: Option<&str>, state: &mut State, shared: &Shared) -> bool {
+/// Prints an event; returns whether it is new.
+fn print(event: &Value, cursor: Option<&str>, state: &mut State, shared: &DemoProgress) -> bool {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let id = text(&event["id"]);
     let new = state.saw(&id, cursor);

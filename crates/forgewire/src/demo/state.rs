@@ -1,15 +1,15 @@
-//! What the demo's client remembers between two runs: its session and the last event it saw.
+//! State of the demo's client that outlives a run: its session and the last event it received.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::say;
+use super::progress::say;
 
-/// Ids that are remembered to notice an event that comes twice.
+/// Number of recent ids that are kept, to detect an event that arrives twice.
 const REMEMBERED_IDS: usize = 1000;
 
-/// The client's memory.
+/// The client's state.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct State {
     pub(super) session: String,
@@ -21,7 +21,7 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Takes an event in; says whether it is new.
+    /// Records an event; returns whether it is new.
     pub(super) fn saw(&mut self, event_id: &str, cursor: Option<&str>) -> bool {
         if let Some(cursor) = cursor {
             self.last_event_id = Some(cursor.to_owned());
@@ -37,7 +37,7 @@ impl State {
     }
 }
 
-/// Where it is kept.
+/// The file that keeps the state.
 #[derive(Debug)]
 pub(super) struct StateFile(PathBuf);
 
@@ -46,7 +46,7 @@ impl StateFile {
         Self(dir.join("client.json"))
     }
 
-    /// What was remembered; nothing at the first run.
+    /// The saved state; `None` on the first run.
     pub(super) fn load(&self) -> Option<State> {
         serde_json::from_slice(&std::fs::read(&self.0).ok()?).ok()
     }
@@ -54,9 +54,7 @@ impl StateFile {
     pub(super) fn save(&self, state: &State) {
         let written = serde_json::to_vec(state).map_err(std::io::Error::other);
         if let Err(error) = written.and_then(|bytes| std::fs::write(&self.0, bytes)) {
-            say(&format!(
-                "  the client cannot remember where it is: {error}"
-            ));
+            say(&format!("  the client cannot save its position: {error}"));
         }
     }
 }

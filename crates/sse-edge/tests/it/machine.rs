@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 
 use access::{Authenticator, TokenDigest};
 use model::{Clock, Cursor, CursorScope, ManualClock, PrincipalId, SystemClock};
-use ports::EventLog;
+use ports::Stores;
 use proptest::{prelude::*, test_runner::RngSeed};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
@@ -76,7 +76,7 @@ struct Machine {
 }
 
 impl Machine {
-    async fn new(clock: Arc<ManualClock>, parts: SessionParts) -> Self {
+    async fn new(clock: Arc<ManualClock>, stores: Stores) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tokens.toml");
         let entry = |(token, name): (&str, &str)| {
@@ -89,7 +89,7 @@ impl Machine {
             .map(entry)
             .collect();
         std::fs::write(&file, entries).unwrap();
-        let world = World::on(parts).await;
+        let world = World::on(stores).await;
         let config = Config {
             session_idle_seconds: IDLE_SECONDS,
             ..Config::default()
@@ -450,7 +450,7 @@ impl Machine {
     }
 }
 
-fn run(cases: u32, ops: usize, world: impl Fn(Arc<ManualClock>) -> SessionParts) {
+fn run(cases: u32, ops: usize, stores: impl Fn(Arc<ManualClock>) -> Stores) {
     let default = ProptestConfig::default();
     // The same steps in every run, unless PROPTEST_RNG_SEED requests others.
     let rng_seed = match default.rng_seed {
@@ -475,7 +475,7 @@ fn run(cases: u32, ops: usize, world: impl Fn(Arc<ManualClock>) -> SessionParts)
     proptest!(config, |(ops in any_ops)| {
         runtime.block_on(async {
             let clock = Arc::new(ManualClock::at(SystemClock.now()));
-            let mut machine = Machine::new(Arc::clone(&clock), world(clock)).await;
+            let mut machine = Machine::new(Arc::clone(&clock), stores(clock)).await;
             for op in [begin(0), begin(1)].iter().chain(&ops) {
                 machine.step(op).await;
             }
@@ -487,7 +487,7 @@ fn run(cases: u32, ops: usize, world: impl Fn(Arc<ManualClock>) -> SessionParts)
 #[test]
 fn two_edges_do_what_the_model_says() {
     run(64, 40, |clock| {
-        SessionParts::of(&Arc::new(MemorySessionStore::new(clock, 1000)))
+        stores_on(Arc::new(MemorySessionStore::new(clock, 1000)))
     });
 }
 
@@ -498,6 +498,6 @@ fn two_edges_do_what_the_model_says_on_sqlite() {
     run(10, 30, |clock| {
         count.set(count.get() + 1);
         let database = Database::open(&folder.path().join(format!("{}.db", count.get()))).unwrap();
-        SessionParts::of(&Arc::new(database.session_store(clock)))
+        stores_on(Arc::new(database.session_store(clock)))
     });
 }

@@ -8,7 +8,7 @@ use model::{Clock, SystemClock, Timestamp};
 use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 use sse_edge::Config;
-use testkit::mcp_client::{ModernClient, McpReply};
+use testkit::mcp_client::{McpReply, ModernClient};
 
 use super::{
     principals::{SEES_ALL, SEES_CATS, Tokens},

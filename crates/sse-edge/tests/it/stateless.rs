@@ -14,7 +14,7 @@ use model::{LockName, Sequence, Session, SessionId, StreamId, SystemClock};
 use ports::{
     Expected, LockError, LockGuardInfo, LockToken, Mailbox, MailboxError, MailboxLimits,
     MailboxPage, Revision, SessionLimits, SessionLock, SessionPage, SessionStore,
-    SessionStoreError, Versioned,
+    SessionStoreError, Stores, Versioned,
 };
 use serde_json::json;
 use store_memory::MemorySessionStore;
@@ -165,7 +165,14 @@ async fn no_request_of_the_stateless_era_touches_a_session_store() {
         store: MemorySessionStore::new(Arc::new(SystemClock), 1000),
         calls: AtomicUsize::new(0),
     });
-    let world = World::on(SessionParts::of(&store)).await;
+    let tasks = Arc::new(MemorySessionStore::new(Arc::new(SystemClock), 0));
+    let world = World::on(Stores {
+        sessions: store.clone(),
+        mailbox: store.clone(),
+        locks: store.clone(),
+        ..stores_on(tasks)
+    })
+    .await;
     let (a, b) = (world.node().await, world.node().await);
     world.happens("cat").await;
     // A tool that waits becomes a task.

@@ -20,7 +20,7 @@ use model::{
 };
 use ports::{
     Bus, BusError, BusEvent, BusMessage, EventHint, EventLog, Mailbox, MailboxLimits,
-    ResourceError, ResourceReader, ResourceState, SessionLock, SessionStore, Subscription,
+    ResourceError, ResourceReader, ResourceState, SessionLock, SessionStore, Stores, Subscription,
     SyncStatus, TaskStore, Topic,
 };
 use reqwest::Url;
@@ -88,40 +88,34 @@ impl Drop for Node {
     }
 }
 
-/// The stores of sessions and of everything that belongs to them.
-#[derive(Clone)]
-pub(crate) struct SessionParts {
-    sessions: Arc<dyn SessionStore>,
-    mailbox: Arc<dyn Mailbox>,
-    locks: Arc<dyn SessionLock>,
-    tasks: Arc<dyn TaskStore>,
+/// Everything in memory, but sessions and what belongs to them in `store`.
+pub(crate) fn stores_on<S>(store: Arc<S>) -> Stores
+where
+    S: SessionStore + Mailbox + TaskStore + SessionLock,
+{
+    memory_stores(100_000, store)
 }
 
-impl SessionParts {
-    /// All in one store.
-    pub(crate) fn of<S: SessionStore + Mailbox + SessionLock>(store: &Arc<S>) -> Self {
-        Self {
-            sessions: Arc::clone(store) as Arc<dyn SessionStore>,
-            mailbox: Arc::clone(store) as Arc<dyn Mailbox>,
-            locks: Arc::clone(store) as Arc<dyn SessionLock>,
-            tasks: Arc::new(MemorySessionStore::new(Arc::new(SystemClock), 0)),
-        }
-    }
+/// As [`stores_on`], with a log that keeps `events`.
+fn memory_stores<S>(events: usize, store: Arc<S>) -> Stores
+where
+    S: SessionStore + Mailbox + TaskStore + SessionLock,
+{
+    let capacity = |count| NonZeroUsize::new(count).unwrap();
+    let log = MemoryEventLog::new(&RandomIds, capacity(events));
+    let bus = InProcessBus::new(capacity(10_000));
+    Stores::new(Arc::new(log), Arc::new(bus), store)
+}
 
-    fn in_memory(clock: Arc<dyn Clock>) -> Self {
-        let store = Arc::new(MemorySessionStore::new(clock, 1000));
-        Self {
-            tasks: store.clone(),
-            ..Self::of(&store)
-        }
-    }
+fn memory_sessions(clock: Arc<dyn Clock>) -> Arc<MemorySessionStore> {
+    Arc::new(MemorySessionStore::new(clock, 1000))
 }
 
 /// The components that the edges share.
 pub(crate) struct World {
-    pub(crate) log: Arc<MemoryEventLog>,
-    pub(crate) bus: Arc<InProcessBus>,
-    parts: SessionParts,
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) bus: Arc<dyn Bus>,
+    stores: Stores,
     clock: Arc<dyn Clock>,
     /// The descriptors that edges started from now on assume to have.
     pub(crate) descriptors: Descriptors,
@@ -136,30 +130,27 @@ impl World {
 
     /// A world whose sessions follow the given clock.
     pub(crate) async fn at(clock: Arc<dyn Clock>) -> Self {
-        let parts = SessionParts::in_memory(Arc::clone(&clock));
-        Self::built(100_000, parts, clock).await
+        let stores = stores_on(memory_sessions(Arc::clone(&clock)));
+        Self::built(stores, clock).await
     }
 
-    /// A world with the given stores of sessions.
-    pub(crate) async fn on(parts: SessionParts) -> Self {
-        Self::built(100_000, parts, Arc::new(SystemClock)).await
+    /// On other stores.
+    pub(crate) async fn on(stores: Stores) -> Self {
+        Self::built(stores, Arc::new(SystemClock)).await
     }
 
     /// A world whose log keeps this many events.
     pub(crate) async fn keeping(events: usize) -> Self {
-        let parts = SessionParts::in_memory(Arc::new(SystemClock));
-        Self::built(events, parts, Arc::new(SystemClock)).await
+        let sessions = memory_sessions(Arc::new(SystemClock));
+        Self::on(memory_stores(events, sessions)).await
     }
 
-    async fn built(events: usize, parts: SessionParts, clock: Arc<dyn Clock>) -> Self {
-        let capacity = |count| NonZeroUsize::new(count).unwrap();
-        let log = Arc::new(MemoryEventLog::new(&RandomIds, capacity(events)));
-        let epoch = log.head().await.unwrap().epoch;
-        let bus = Arc::new(InProcessBus::new(capacity(10_000)));
+    async fn built(stores: Stores, clock: Arc<dyn Clock>) -> Self {
+        let epoch = stores.log.head().await.unwrap().epoch;
         Self {
-            log,
-            bus,
-            parts,
+            log: Arc::clone(&stores.log),
+            bus: Arc::clone(&stores.bus),
+            stores,
             clock,
             descriptors: Descriptors::UNLIMITED,
             epoch,
@@ -200,12 +191,13 @@ impl World {
         auth: Authenticator,
         clock: Arc<dyn Clock>,
     ) -> Node {
+        let stores = self.stores.clone();
         let deps = Deps {
-            log: self.log.clone(),
-            sessions: Arc::clone(&self.parts.sessions),
-            mailbox: Arc::clone(&self.parts.mailbox),
-            locks: Arc::clone(&self.parts.locks),
-            tasks: Arc::clone(&self.parts.tasks),
+            log: stores.log,
+            sessions: stores.sessions,
+            mailbox: stores.mailbox,
+            locks: stores.locks,
+            tasks: stores.tasks,
             bus: Arc::clone(&bus),
             resources: Arc::new(OneIssue),
             clock,
@@ -243,7 +235,7 @@ impl World {
 
     /// The number of sessions.
     pub(crate) async fn sessions(&self) -> usize {
-        self.parts
+        self.stores
             .sessions
             .list(None, 1000)
             .await
@@ -261,7 +253,7 @@ impl World {
     ) -> Sequence {
         let entry = bytes::Bytes::from_static(entry);
         let limits = MailboxLimits::default();
-        let mailbox = &self.parts.mailbox;
+        let mailbox = &self.stores.mailbox;
         mailbox
             .append(session, stream, entry, limits)
             .await
@@ -270,7 +262,7 @@ impl World {
 
     /// The number of messages in a stream of a session's mailbox.
     pub(crate) async fn kept(&self, session: &SessionId, stream: &StreamId) -> usize {
-        let mailbox = &self.parts.mailbox;
+        let mailbox = &self.stores.mailbox;
         let page = mailbox.read_after(session, stream, Sequence::START, 1000);
         page.await.unwrap().messages.len()
     }
@@ -417,12 +409,12 @@ impl ResourceReader for OneIssue {
 /// A bus on which news about sessions is delivered only while the test allows it.
 #[derive(Debug)]
 pub(crate) struct SlowSessions {
-    bus: Arc<InProcessBus>,
+    bus: Arc<dyn Bus>,
     flows: watch::Sender<bool>,
 }
 
 impl SlowSessions {
-    pub(crate) fn new(bus: &Arc<InProcessBus>) -> Arc<Self> {
+    pub(crate) fn new(bus: &Arc<dyn Bus>) -> Arc<Self> {
         Arc::new(Self {
             bus: Arc::clone(bus),
             flows: watch::Sender::new(true),

@@ -5,13 +5,8 @@ use testkit::servers::RedisServer;
 use crate::setup::send_command;
 
 /// The keys of the server that match a pattern, with their time to live in milliseconds.
-<<<<<<< HEAD:crates/store-redis/tests/setup/keys.rs
 pub(crate) fn keys(server: &RedisServer, pattern: &str) -> Vec<(String, i64)> {
     let answer = send_command(server, &format!("KEYS {pattern}"));
-=======
-pub(crate) fn keys(server: &RedisServer, pattern: &str) -> Vec<(String, i64)> {
-    let answer = say(server, &format!("KEYS {pattern}"));
->>>>>>> h-kit:crates/store-redis/tests/stage/keys.rs
     let names = answer.lines().map(str::trim);
     let names = names.filter(|line| line.starts_with("forgewire:"));
     names

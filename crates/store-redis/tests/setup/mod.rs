@@ -42,13 +42,8 @@ pub(crate) async fn recovers(store: &RedisSessionStore, within: Duration) {
     }
 }
 
-<<<<<<< HEAD:crates/store-redis/tests/setup/mod.rs
 /// Sends a command to the server directly, bypassing the store; returns the answer as text.
 pub(crate) fn send_command(server: &RedisServer, command: &str) -> String {
-=======
-/// Says something to the server past the store; gives the answer as text.
-pub(crate) fn say(server: &RedisServer, command: &str) -> String {
->>>>>>> h-kit:crates/store-redis/tests/stage/mod.rs
     let mut connection = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
     connection
         .write_all(format!("{command}\r\n").as_bytes())

@@ -1,6 +1,6 @@
-//! The whole configuration: each section belongs to whoever uses it, this is where they meet.
+//! The whole configuration. Each section belongs to the crate that uses it; here they are combined.
 
-mod check;
+mod backends;
 mod older_names;
 mod sections;
 
@@ -14,9 +14,15 @@ use service_kit::{
     telemetry::TelemetryConfig,
 };
 
-pub(crate) use check::check;
-use sections::{Admin, Auth, Github, Nats, Postgres, Redis, Retention, Sqlite};
-pub(crate) use sections::{AuthMode, Backends, BusBackend, EventsBackend, SessionsBackend};
+use backends::BackendsSection;
+pub(crate) use backends::{
+    BackendKey, BackendProfile, BusBackend, EventsBackend, Presence, SessionsBackend,
+};
+use sections::{
+    AdminSection, GithubSection, NatsSection, PostgresSection, RedisSection, RetentionSection,
+    SqliteSection,
+};
+pub(crate) use sections::{AuthMode, AuthSection};
 
 /// Forgewire's configuration. Layers: defaults, TOML files, environment
 /// (`FORGEWIRE_<SECTION>__<KEY>`), flags; later ones win. Unknown keys are refused.
@@ -30,25 +36,25 @@ pub(crate) struct Config {
     /// The sync role, and where the other roles find it.
     pub(crate) sync: github_sync::Config,
     /// GitHub's API.
-    pub(crate) github: Github,
-    /// Which store and bus are used.
-    pub(crate) backends: Backends,
+    pub(crate) github: GithubSection,
+    /// Which stores and which bus are used.
+    pub(crate) backends: BackendsSection,
     /// SQLite.
-    pub(crate) sqlite: Sqlite,
+    pub(crate) sqlite: SqliteSection,
     /// Redis.
-    pub(crate) redis: Redis,
+    pub(crate) redis: RedisSection,
     /// NATS.
-    pub(crate) nats: Nats,
+    pub(crate) nats: NatsSection,
     /// PostgreSQL.
-    pub(crate) postgres: Postgres,
-    /// How long what is kept.
-    pub(crate) retention: Retention,
-    /// Who may use the edge.
-    pub(crate) auth: Auth,
+    pub(crate) postgres: PostgresSection,
+    /// Retention: how long each kind of data is kept.
+    pub(crate) retention: RetentionSection,
+    /// Authentication of clients at the edge.
+    pub(crate) auth: AuthSection,
     /// Logs.
     pub(crate) telemetry: TelemetryConfig,
     /// The admin listener of every process.
-    pub(crate) admin: Admin,
+    pub(crate) admin: AdminSection,
 }
 
 impl Config {
@@ -67,3 +73,22 @@ impl Config {
 
 /// Variables with our prefix that are not configuration.
 const OTHER_NAMES: [&str; 2] = ["FORGEWIRE_BIN", "FORGEWIRE_WEBHOOK_EXAMPLES"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_older_name_sets_a_key_of_today() {
+        let defaults = serde_json::to_value(Config::default()).unwrap();
+        for older in older_names::TABLE {
+            let pointer = format!("/{}", older.key.replace('.', "/"));
+            assert!(
+                defaults.pointer(&pointer).is_some(),
+                "{} -> {}",
+                older.name,
+                older.key
+            );
+        }
+    }
+}

@@ -1,13 +1,6 @@
-//! `forgewire demo`: the real roles in one process, a fake GitHub that posts to them over HTTP, and a
-//! real MCP client that prints what arrives. Nothing here is short-cut: the way of an event is the
-//! way that it has in production.
-
-mod client;
-mod state;
+//! The demo's story: starts the roles, posts deliveries, and explains what can be tried.
 
 use std::{
-    collections::HashMap,
-    io::Write,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
     sync::Arc,
@@ -16,7 +9,6 @@ use std::{
 
 use anyhow::Context;
 use model::{IdSource, RandomIds};
-use parking_lot::Mutex;
 use reqwest::Url;
 use service_kit::{
     config::Secret,
@@ -24,31 +16,22 @@ use service_kit::{
     telemetry,
 };
 use testkit::fake_github::{Delivery, FakeGithub, WebhookSender};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    cli::DemoArgs,
-    config::Config,
-    roles::Role,
-    run::{Addresses, start},
+use super::{
+    args::DemoArgs,
+    client,
+    progress::{DemoProgress, say},
+    state::StateFile,
 };
+use crate::{config::Config, listeners::Addresses, roles, run::start, toolsets};
 
-/// Pause between two deliveries of the story, and of the quiet life after it.
+/// Pause between two deliveries of the story.
 const STORY_PAUSE: Duration = Duration::from_millis(150);
+/// Pause between two deliveries after the story.
 const QUIET_PAUSE: Duration = Duration::from_secs(5);
-/// The demo is gone within this: Ctrl-C should feel like Ctrl-C.
+/// Longest time that the demo takes to stop, so that Ctrl-C feels immediate.
 const DRAIN_SECONDS: u64 = 1;
-
-/// What the sender and the client both know.
-pub(super) struct Shared {
-    /// When each delivery was posted, by its GUID, which is the event's id.
-    posted: Mutex<HashMap<String, Instant>>,
-    /// The client has its stream: deliveries may begin.
-    listening: Notify,
-    /// Enough events have arrived (`--events`).
-    enough: CancellationToken,
-}
 
 /// Runs the demo until Ctrl-C, or until `--events` have arrived; `true` is a clean end.
 ///
@@ -60,26 +43,22 @@ pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<bool> {
     let secret = RandomIds.uuid();
     let config = config(&dir, &secret);
     telemetry::init(&config.telemetry)?;
-    let running = start(&config, &Role::ALL.into()).await?;
+    let running = start(&config, &roles::all(), toolsets::none).await?;
     if !running.ready().await {
         return Ok(running.until(stop_signals()).await.clean);
     }
-    let addresses = running.addresses;
-    let (edge, ingest) = (base(addresses.edge)?, base(addresses.ingest)?);
+    let addresses = running.addresses.clone();
+    let (edge, ingest) = (base(addresses.of("edge"))?, base(addresses.of("ingest"))?);
     say(&format!(
         "\nForgewire demo: all roles in one process, data in {}\n",
         dir.display()
     ));
 
-    let shared = Arc::new(Shared {
-        posted: Mutex::default(),
-        listening: Notify::new(),
-        enough: CancellationToken::new(),
-    });
+    let shared = Arc::new(DemoProgress::default());
     let lifecycle = running.lifecycle.clone();
     let listening = client::listen(
         edge.clone(),
-        state::StateFile::new(&dir),
+        StateFile::new(&dir),
         Arc::clone(&shared),
         args.events,
         lifecycle.draining(),
@@ -102,7 +81,7 @@ pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<bool> {
         }
     });
     let outcome = running.until(stop_signals()).await;
-    say("\nstopped; run the demo again and it goes on after the last event");
+    say("\nstopped; run the demo again and it continues after the last event");
     Ok(outcome.clean)
 }
 
@@ -128,7 +107,7 @@ fn config(dir: &std::path::Path, secret: &str) -> Config {
     config
 }
 
-/// The address, or another port of it if somebody has this one.
+/// The address, or port 0 of the same IP if the port is in use.
 fn free_or_any(address: SocketAddr) -> SocketAddr {
     match TcpListener::bind(address) {
         Ok(_) => address,
@@ -141,11 +120,11 @@ fn base(address: Option<SocketAddr>) -> anyhow::Result<Url> {
     Ok(Url::parse(&format!("http://{address}"))?)
 }
 
-/// The fake GitHub: a story of every kind of delivery, then one now and then.
+/// Posts as the fake GitHub: a story with every kind of delivery, then one every few seconds.
 async fn post(
     ingest: Url,
     secret: String,
-    shared: Arc<Shared>,
+    shared: Arc<DemoProgress>,
     addresses: Addresses,
     stop: CancellationToken,
 ) {
@@ -158,7 +137,7 @@ async fn post(
             deliver(&sender, &ingest, &delivery, &shared).await;
             tokio::time::sleep(STORY_PAUSE).await;
         }
-        say(&hints(addresses));
+        say(&hints(&addresses));
         loop {
             tokio::time::sleep(QUIET_PAUSE).await;
             let delivery = github.next_delivery();
@@ -168,7 +147,7 @@ async fn post(
     stop.run_until_cancelled(endless).await;
 }
 
-async fn deliver(sender: &WebhookSender, ingest: &Url, delivery: &Delivery, shared: &Shared) {
+async fn deliver(sender: &WebhookSender, ingest: &Url, delivery: &Delivery, shared: &DemoProgress) {
     shared
         .posted
         .lock()
@@ -183,13 +162,13 @@ async fn deliver(sender: &WebhookSender, ingest: &Url, delivery: &Delivery, shar
     }
 }
 
-fn hints(addresses: Addresses) -> String {
+fn hints(addresses: &Addresses) -> String {
     let at = |address: Option<SocketAddr>| address.map_or_else(String::new, |a| a.to_string());
-    let (edge, ingest) = (at(addresses.edge), at(addresses.ingest));
+    let (edge, ingest) = (at(addresses.of("edge")), at(addresses.of("ingest")));
     let admin = addresses.admin;
     format!(
         r#"
-The story is told; from here on something happens every {pause} s. Try it:
+The story has ended; from now on there is an event every {pause} s. Try it:
 
   curl -N 'http://{edge}/events/stream?resourceType=issue'      events as they happen (SSE)
   curl 'http://{edge}/events/recent?limit=3'                    the newest events
@@ -199,14 +178,8 @@ MCP client configuration (any client that speaks Streamable HTTP):
 
   {{"mcpServers": {{"forgewire": {{"type": "http", "url": "http://{edge}/mcp"}}}}}}
 
-Webhooks come in at http://{ingest}/webhooks/github. Ctrl-C stops.
+Webhooks are received at http://{ingest}/webhooks/github. Ctrl-C stops.
 "#,
         pause = QUIET_PAUSE.as_secs()
     )
-}
-
-/// A line for the person who watches; a closed pipe ends nothing.
-pub(super) fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

@@ -1,36 +1,19 @@
-//! `forgewire stdio`: the bridge between a client's pipes and an edge.
+//! Runs the bridge.
 
 use std::{fs::File, io::Read, path::PathBuf};
 
 use anyhow::{Context, bail};
-use clap::Args;
 use service_kit::{lifecycle::stop_signal, telemetry::TelemetryConfig};
 use stdio_bridge::Options;
 use tokio::io::{stdin, stdout};
 use tokio_util::sync::CancellationToken;
 
-/// Where a token may come from beside the file.
-const TOKEN_VARIABLE: &str = "FORGEWIRE_TOKEN";
-/// Most bytes that are read from the token's file.
-const MAX_TOKEN_FILE_BYTES: u64 = 8192;
+use super::args::StdioArgs;
 
-/// Where to.
-///
-/// One JSON-RPC message per line, both ways, every revision of MCP; logs go to stderr. Streams that
-/// break are opened again and go on where they were; a lost session is replaced. The end of stdin
-/// ends the session.
-#[derive(Debug, Args)]
-pub(crate) struct StdioArgs {
-    /// The MCP endpoint of the edge, http or https.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000/mcp")]
-    url: String,
-    /// File with the bearer token to show; without it the environment's FORGEWIRE_TOKEN, if set.
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
-    /// Log more.
-    #[arg(long, short)]
-    verbose: bool,
-}
+/// Environment variable with the token, used when no file is named.
+const TOKEN_VARIABLE: &str = "FORGEWIRE_TOKEN";
+/// Maximum number of bytes read from the token file.
+const MAX_TOKEN_FILE_BYTES: u64 = 8192;
 
 impl StdioArgs {
     /// # Errors
@@ -63,7 +46,7 @@ fn read(path: &PathBuf) -> anyhow::Result<String> {
     Ok(token)
 }
 
-/// Runs until stdin ends, a stop signal comes, or nobody reads stdout.
+/// Runs until stdin ends, a stop signal arrives, or stdout is closed.
 ///
 /// # Errors
 /// The bridge cannot start, or stdin breaks.
@@ -81,7 +64,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         });
         stdio_bridge::run(options, stdin(), stdout(), stop).await
     });
-    // A read of stdin cannot be cancelled; waiting for it would keep us alive after the stop.
+    // A read of stdin cannot be cancelled; waiting for it would delay the exit.
     runtime.shutdown_background();
     Ok(ended?)
 }

@@ -1,0 +1,78 @@
+//! The servers and files behind the stores: each is opened on first use, and only once.
+
+use anyhow::Context;
+#[cfg(feature = "nats")]
+use nats::{NatsConfig, NatsConnection};
+#[cfg(feature = "redis")]
+use store_redis::{RedisConfig, RedisSessionStore};
+use store_sqlite::Database;
+
+use crate::config::Config;
+
+/// How long to wait for a server that is starting at the same time.
+#[cfg(any(feature = "nats", feature = "redis"))]
+const STARTUP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// The open connections, each made at most once.
+#[derive(Debug)]
+pub(super) struct Drivers<'a> {
+    pub(super) config: &'a Config,
+    database: Option<Database>,
+    #[cfg(feature = "nats")]
+    nats: Option<NatsConnection>,
+}
+
+impl<'a> Drivers<'a> {
+    /// Nothing is open yet.
+    pub(super) fn new(config: &'a Config) -> Self {
+        Self {
+            config,
+            database: None,
+            #[cfg(feature = "nats")]
+            nats: None,
+        }
+    }
+
+    /// The database of `[sqlite]`.
+    pub(super) fn database(&mut self) -> anyhow::Result<Database> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => Database::open(&self.config.sqlite.path).context("sqlite.path")?,
+        };
+        Ok(self.database.insert(database).clone())
+    }
+
+    /// The connection of `[nats]`.
+    #[cfg(feature = "nats")]
+    pub(super) async fn nats(&mut self) -> anyhow::Result<NatsConnection> {
+        let connection = match self.nats.take() {
+            Some(connection) => connection,
+            None => {
+                let settings = NatsConfig {
+                    startup_timeout: STARTUP_TIMEOUT,
+                    ..NatsConfig::new(self.config.nats.url.expose())
+                };
+                let connecting = NatsConnection::connect(settings);
+                connecting.await.context("nats.url")?
+            }
+        };
+        Ok(self.nats.insert(connection).clone())
+    }
+
+    /// The server of `[redis]`. A single shape uses it, so the connection is not kept.
+    #[cfg(feature = "redis")]
+    pub(super) async fn redis(&mut self) -> anyhow::Result<RedisSessionStore> {
+        let settings = RedisConfig {
+            key_prefix: self.config.redis.key_prefix.clone(),
+            startup_timeout: STARTUP_TIMEOUT,
+            ..RedisConfig::new(self.config.redis.url.expose())
+        };
+        let connecting = RedisSessionStore::connect(settings);
+        connecting.await.context("redis.url")
+    }
+
+    /// The database, if it was opened: it is closed at the end.
+    pub(super) fn into_database(self) -> Option<Database> {
+        self.database
+    }
+}

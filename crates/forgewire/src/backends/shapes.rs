@@ -1,0 +1,83 @@
+//! One function for each shape of port: the backend that the configuration chose, opened.
+
+use std::{num::NonZeroUsize, sync::Arc};
+
+use anyhow::{Context, bail};
+use model::{Clock, IdSource};
+#[cfg(feature = "nats")]
+use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus};
+use ports::{Bus, EventLog, Stores};
+use store_memory::{InProcessBus, MemoryEventLog, MemorySessionStore};
+
+use super::drivers::Drivers;
+use crate::config::{BusBackend, EventsBackend, SessionsBackend};
+
+/// Messages that a slow subscriber of the in-process bus may be behind before it gets a gap.
+const BUS_MESSAGES: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
+/// Maximum number of sessions in memory.
+const MEMORY_SESSIONS: usize = 100_000;
+
+/// The event log that `backends.events` names.
+pub(super) async fn open_log(
+    drivers: &mut Drivers<'_>,
+    ids: &dyn IdSource,
+) -> anyhow::Result<Arc<dyn EventLog>> {
+    Ok(match drivers.config.backends.events {
+        EventsBackend::Sqlite => Arc::new(drivers.database()?.event_log()),
+        EventsBackend::Memory => {
+            let events = NonZeroUsize::new(drivers.config.retention.max_memory_events)
+                .context("retention.max_memory_events: must be at least 1")?;
+            Arc::new(MemoryEventLog::new(ids, events))
+        }
+        #[cfg(feature = "nats")]
+        EventsBackend::Jetstream => Arc::new(open_jetstream(drivers).await?),
+        other => bail!("backends.events = {other:?} is not in this build"),
+    })
+}
+
+#[cfg(feature = "nats")]
+async fn open_jetstream(drivers: &mut Drivers<'_>) -> anyhow::Result<JetStreamLog> {
+    let config = drivers.config;
+    let settings = LogConfig {
+        retention: Some(config.retention.events()),
+        replicas: config.nats.replicas,
+        ..LogConfig::default()
+    };
+    let opening = JetStreamLog::open(drivers.nats().await?, settings);
+    opening.await.context("JetStream at nats.url")
+}
+
+/// The bus that `backends.bus` names.
+pub(super) async fn open_bus(drivers: &mut Drivers<'_>) -> anyhow::Result<Arc<dyn Bus>> {
+    Ok(match drivers.config.backends.bus {
+        BusBackend::InProcess => Arc::new(InProcessBus::new(BUS_MESSAGES)),
+        #[cfg(feature = "nats")]
+        BusBackend::Nats => Arc::new(NatsBus::new(drivers.nats().await?, BusConfig::default())),
+        #[cfg(not(feature = "nats"))]
+        other @ BusBackend::Nats => bail!("backends.bus = {other:?} is not in this build"),
+    })
+}
+
+/// Log and bus, and the session store that `backends.sessions` names.
+pub(super) async fn open_sessions(
+    drivers: &mut Drivers<'_>,
+    clock: &Arc<dyn Clock>,
+    log: &Arc<dyn EventLog>,
+    bus: &Arc<dyn Bus>,
+) -> anyhow::Result<Stores> {
+    let clock = Arc::clone(clock);
+    let (log, bus) = (Arc::clone(log), Arc::clone(bus));
+    Ok(match drivers.config.backends.sessions {
+        SessionsBackend::Sqlite => {
+            let store = drivers.database()?.session_store(clock);
+            Stores::new(log, bus, Arc::new(store))
+        }
+        SessionsBackend::Memory => {
+            let store = MemorySessionStore::new(clock, MEMORY_SESSIONS);
+            Stores::new(log, bus, Arc::new(store))
+        }
+        #[cfg(feature = "redis")]
+        SessionsBackend::Redis => Stores::new(log, bus, Arc::new(drivers.redis().await?)),
+        other => bail!("backends.sessions = {other:?} is not in this build"),
+    })
+}

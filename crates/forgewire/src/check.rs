@@ -1,0 +1,265 @@
+//! Refuses unsafe combinations of settings at start, with a sentence that names the fix.
+
+use anyhow::bail;
+
+use crate::{
+    config::{BackendKey, BackendProfile, Config, Presence},
+    roles::RoleSet,
+};
+
+/// Checks every section, and the rules that span sections.
+///
+/// # Errors
+/// A setting or a combination is unsafe, or a backend is not in this build; the text names the fix.
+pub(crate) fn check(config: &Config, roles: &RoleSet) -> anyhow::Result<()> {
+    for key in BackendKey::ALL {
+        in_this_build(key, config.backends.chosen(key))?;
+    }
+    if roles.is_split() {
+        for key in BackendKey::ALL.into_iter().filter(|key| roles.uses(*key)) {
+            shared(key, config.backends.chosen(key))?;
+        }
+    }
+    for role in roles.known() {
+        (role.check_section)(config)?;
+    }
+    for role in roles.iter() {
+        (role.check)(config, roles)?;
+    }
+    if config.retention.event_days < 3 {
+        bail!(
+            "retention.event_days = {} is shorter than GitHub's redelivery window; use 3 or more",
+            config.retention.event_days
+        );
+    }
+    Ok(())
+}
+
+fn in_this_build(key: BackendKey, chosen: BackendProfile) -> anyhow::Result<()> {
+    let (key_name, name) = (key.name(), chosen.name);
+    let others = alternatives(key, |backend| backend.presence == Presence::Here, "");
+    match chosen.presence {
+        Presence::Here => Ok(()),
+        Presence::NeedsFeature(feature) => bail!(
+            "backends.{key_name} = \"{name}\" is not in this build, which lacks the cargo feature \
+             \"{feature}\"; build with --features {feature}, or use {others}"
+        ),
+        Presence::Planned => {
+            bail!("backends.{key_name} = \"{name}\" is not in this build yet; use {others}")
+        }
+    }
+}
+
+/// A backend inside one process cannot be shared by roles that run in several.
+fn shared(key: BackendKey, chosen: BackendProfile) -> anyhow::Result<()> {
+    if chosen.is_shared {
+        return Ok(());
+    }
+    let (key_name, name) = (key.name(), chosen.name);
+    let can_be_shared =
+        |backend: &BackendProfile| backend.is_shared && backend.presence != Presence::Planned;
+    let fix = alternatives(key, can_be_shared, "\"");
+    bail!(
+        "backends.{key_name} = \"{name}\" belongs to one process, but only some roles run in this one; \
+         use {fix}, or run all roles in one process (no --role)"
+    )
+}
+
+/// The names of the backends that fit, each in `quote`, as a sentence lists them.
+fn alternatives(key: BackendKey, fits: impl Fn(&BackendProfile) -> bool, quote: &str) -> String {
+    let fitting = key.known().into_iter().filter(fits);
+    let names: Vec<_> = fitting
+        .map(|backend| format!("{quote}{}{quote}", backend.name))
+        .collect();
+    match names.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => names.concat(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{AuthMode, BusBackend, EventsBackend, SessionsBackend},
+        roles::{self, RoleSpec},
+    };
+
+    const ALL: [&str; 3] = ["ingest", "sync", "edge"];
+
+    fn named(names: &[&str]) -> RoleSet {
+        RoleSet::new(
+            &roles::ALL,
+            names.iter().map(|name| roles::find(name).unwrap()),
+        )
+    }
+
+    fn with_secret() -> Config {
+        let mut config = Config::default();
+        config.ingest.webhook_secrets = vec![service_kit::config::Secret::new("s")];
+        config
+    }
+
+    fn refusal(roles: &[&str], change: impl FnOnce(&mut Config)) -> String {
+        let mut config = with_secret();
+        change(&mut config);
+        let error = check(&config, &named(roles)).expect_err("refused");
+        error.to_string()
+    }
+
+    fn cluster(config: &mut Config) {
+        config.backends.events = EventsBackend::Jetstream;
+        config.backends.sessions = SessionsBackend::Redis;
+        config.backends.bus = BusBackend::Nats;
+        config.sync.endpoint = Some("http://sync:3002".to_owned());
+    }
+
+    #[test]
+    fn the_defaults_are_safe_for_one_process() {
+        check(&with_secret(), &roles::all()).unwrap();
+    }
+
+    #[test]
+    fn a_cluster_is_safe_role_by_role() {
+        let mut config = with_secret();
+        cluster(&mut config);
+        for role in ALL {
+            check(&config, &named(&[role])).unwrap();
+        }
+    }
+
+    #[test]
+    fn parts_of_one_process_are_refused_for_split_roles_with_the_fix() {
+        assert!(refusal(&["edge"], |_| {}).contains("jetstream"));
+        let text = refusal(&["ingest"], |config| {
+            config.backends.events = EventsBackend::Jetstream;
+        });
+        assert!(text.contains("nats"), "{text}");
+        let text = refusal(&["edge"], |config| {
+            cluster(config);
+            config.backends.sessions = SessionsBackend::Sqlite;
+        });
+        assert!(text.contains("redis"), "{text}");
+    }
+
+    #[test]
+    fn an_open_edge_wants_to_be_understood() {
+        let open = |config: &mut Config| config.edge.listen = "0.0.0.0:3000".parse().unwrap();
+        assert!(refusal(&ALL, open).contains("auth.i_understand"));
+        let mut config = with_secret();
+        open(&mut config);
+        config.auth.i_understand = true;
+        check(&config, &roles::all()).unwrap();
+    }
+
+    #[test]
+    fn tokens_need_a_good_file_and_open_any_address() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let tokens = |config: &mut Config| {
+            config.edge.listen = "0.0.0.0:3000".parse().unwrap();
+            config.auth.mode = AuthMode::Tokens;
+        };
+        let text = refusal(&ALL, tokens);
+        assert!(
+            text.contains("auth.token_file") && text.contains("tokens new"),
+            "{text}"
+        );
+        let mut config = with_secret();
+        tokens(&mut config);
+        config.auth.token_file = Some(file.path().to_owned());
+        check(&config, &roles::all()).unwrap();
+        std::fs::write(file.path(), "[[token]]\nid = 7\n").unwrap();
+        let error = check(&config, &roles::all()).unwrap_err();
+        let text = format!("{error:#}");
+        assert!(
+            text.contains("auth.token_file") && text.contains("line "),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_token_file_that_nobody_reads_is_refused() {
+        let text = refusal(&ALL, |config| {
+            config.auth.token_file = Some("tokens.toml".into());
+        });
+        assert!(text.contains("auth.mode = \"tokens\""), "{text}");
+    }
+
+    #[test]
+    fn an_edge_without_sync_has_to_know_where_it_is() {
+        let text = refusal(&["edge"], |config| {
+            cluster(config);
+            config.sync.endpoint = None;
+        });
+        assert!(text.contains("sync.endpoint"), "{text}");
+    }
+
+    #[test]
+    fn ingest_without_a_secret_is_refused_and_names_the_key() {
+        let none = |config: &mut Config| config.ingest.webhook_secrets.clear();
+        assert!(refusal(&ALL, none).contains("ingest.webhook_secrets"));
+        let mut config = Config::default();
+        cluster(&mut config);
+        check(&config, &named(&["edge"])).unwrap();
+    }
+
+    #[test]
+    fn a_backend_of_a_smaller_build_is_refused_with_its_feature() {
+        let chosen = BackendProfile {
+            presence: Presence::NeedsFeature("nats"),
+            ..EventsBackend::Jetstream.profile()
+        };
+        let error = in_this_build(BackendKey::Events, chosen).expect_err("refused");
+        let text = error.to_string();
+        assert!(
+            text.contains("--features nats") && text.contains("sqlite"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_is_not_built_yet_says_so() {
+        let text = refusal(&ALL, |config| {
+            config.backends.events = EventsBackend::Postgres;
+        });
+        assert!(text.contains("not in this build"), "{text}");
+        assert!(refusal(&ALL, |c| c.retention.event_days = 1).contains("redelivery"));
+    }
+
+    /// A role that an installation may do without, as a later one will be.
+    static OPTIONAL: RoleSpec = RoleSpec {
+        name: "optional",
+        is_required: false,
+        uses: &[BackendKey::Events, BackendKey::Bus, BackendKey::Sessions],
+        listen: |config| config.sync.listen,
+        check_section: |_| Ok(()),
+        check: |_, _| Ok(()),
+        start: |_| Ok(()),
+    };
+    static WITH_OPTIONAL: [&RoleSpec; 4] = [roles::ALL[0], roles::ALL[1], roles::ALL[2], &OPTIONAL];
+
+    #[test]
+    fn an_optional_role_changes_nothing_about_what_has_to_be_shared() {
+        let chosen = |roles: &[&'static RoleSpec]| {
+            let roles = RoleSet::new(&WITH_OPTIONAL, roles.iter().copied());
+            check(&with_secret(), &roles).map_err(|error| error.to_string())
+        };
+        // SQLite in one process, with it and without it.
+        assert_eq!(chosen(&roles::ALL), Ok(()));
+        assert_eq!(chosen(&WITH_OPTIONAL), Ok(()));
+        // A required role is elsewhere, so its stores are too.
+        for split in [&WITH_OPTIONAL[3..], &WITH_OPTIONAL[1..]] {
+            let text = chosen(split).expect_err("refused");
+            assert!(text.contains("jetstream"), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_the_chosen_roles_use_has_to_be_shared() {
+        let mut config = with_secret();
+        cluster(&mut config);
+        config.backends.sessions = SessionsBackend::Sqlite;
+        check(&config, &named(&["ingest", "sync"])).unwrap();
+        check(&config, &named(&["edge", "sync"])).unwrap_err();
+    }
+}

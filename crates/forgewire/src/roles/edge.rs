@@ -1,0 +1,111 @@
+//! The edge role: serves clients.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use access::Authenticator;
+use anyhow::{Context, bail};
+use github_sync::client;
+use ports::ResourceReader;
+
+use super::{
+    role::{RoleSet, RoleSpec},
+    startup::Startup,
+    sync,
+};
+use crate::{
+    config::{AuthMode, AuthSection, BackendKey, Config},
+    toolsets::ToolsetDeps,
+};
+
+pub(super) static ROLE: RoleSpec = RoleSpec {
+    name: "edge",
+    is_required: true,
+    uses: &[BackendKey::Events, BackendKey::Bus, BackendKey::Sessions],
+    listen: |config| config.edge.listen,
+    check_section: |config| Ok(config.edge.check()?),
+    check,
+    start,
+};
+
+fn check(config: &Config, roles: &RoleSet) -> anyhow::Result<()> {
+    check_auth(&config.auth, config.edge.listen)?;
+    if !roles.contains(&sync::ROLE) && config.sync.endpoint.is_none() {
+        bail!(
+            "this edge runs without the sync role in its process, and sync.endpoint does not say where \
+             it is; set it, for instance to http://sync:3002"
+        );
+    }
+    Ok(())
+}
+
+/// Checks `[auth]` for an edge that listens on `edge`.
+fn check_auth(auth: &AuthSection, edge: SocketAddr) -> anyhow::Result<()> {
+    match (auth.mode, &auth.token_file) {
+        (AuthMode::None, Some(_)) => bail!(
+            "auth.token_file is set, but auth.mode = \"none\" never asks for a token; \
+             set auth.mode = \"tokens\", or leave the file out"
+        ),
+        (AuthMode::None, None) if !edge.ip().is_loopback() && !auth.i_understand => bail!(
+            "auth.mode = \"none\" would let any client that reaches {edge} read all events; \
+             set auth.mode = \"tokens\", listen on 127.0.0.1 (edge.listen), \
+             or set auth.i_understand = true"
+        ),
+        (AuthMode::None, None) => Ok(()),
+        (AuthMode::Tokens, None) => bail!(
+            "auth.mode = \"tokens\" needs auth.token_file; \
+             `forgewire tokens new --principal NAME` creates an entry for it"
+        ),
+        (AuthMode::Tokens, Some(file)) => Authenticator::check_file(file)
+            .with_context(|| format!("auth.token_file: {} is refused", file.display())),
+    }
+}
+
+fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
+    let listener = startup.take_listener(ROLE.name)?;
+    let auth = authenticator(startup)?;
+    let stores = startup.backends.stores()?.clone();
+    let deps = sse_edge::Deps {
+        log: stores.log,
+        sessions: stores.sessions,
+        mailbox: stores.mailbox,
+        locks: stores.locks,
+        tasks: stores.tasks,
+        bus: stores.bus,
+        resources: resource_reader(startup)?,
+        clock: Arc::clone(&startup.backends.clock),
+        ids: Arc::clone(&startup.backends.ids),
+        auth: Arc::new(auth),
+        descriptors: startup.descriptors,
+        toolsets: (startup.toolsets)(&ToolsetDeps {
+            bus: Arc::clone(&startup.backends.bus),
+        }),
+    };
+    let service = sse_edge::Service::build(&startup.config.edge, deps, startup.registry)?;
+    let service = service.spawn(startup.lifecycle)?;
+    let limits = service.http_limits();
+    startup.serve("edge-http", listener, service.router(), limits);
+    Ok(())
+}
+
+/// The authenticator that `[auth]` configures.
+fn authenticator(startup: &Startup<'_>) -> anyhow::Result<Authenticator> {
+    let auth = &startup.config.auth;
+    match (auth.mode, &auth.token_file) {
+        (AuthMode::None, _) => Ok(Authenticator::none()),
+        (AuthMode::Tokens, None) => bail!("auth.token_file is missing"),
+        (AuthMode::Tokens, Some(file)) => {
+            Authenticator::tokens(file, Arc::clone(&startup.backends.clock))
+                .with_context(|| format!("auth.token_file: {} is refused", file.display()))
+        }
+    }
+}
+
+/// The reader of resources: `sync.endpoint` takes precedence over the sync role of this process.
+fn resource_reader(startup: &Startup<'_>) -> anyhow::Result<Arc<dyn ResourceReader>> {
+    let sync = &startup.config.sync;
+    match (&sync.endpoint, &startup.local_resources) {
+        (Some(endpoint), _) => Ok(client::connect(endpoint, sync.deadline())?),
+        (None, Some(local)) => Ok(Arc::clone(local)),
+        (None, None) => bail!("sync.endpoint is missing"),
+    }
+}

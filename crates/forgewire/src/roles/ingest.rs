@@ -1,0 +1,48 @@
+//! The ingest role: receives webhooks.
+
+use std::sync::Arc;
+
+use anyhow::ensure;
+use service_kit::http::HttpLimits;
+
+use super::{
+    role::{RoleSet, RoleSpec},
+    startup::Startup,
+};
+use crate::config::{BackendKey, Config};
+
+pub(super) static ROLE: RoleSpec = RoleSpec {
+    name: "ingest",
+    is_required: true,
+    uses: &[BackendKey::Events, BackendKey::Bus],
+    listen: |config| config.ingest.listen,
+    check_section: |config| Ok(config.ingest.check()?),
+    check,
+    start,
+};
+
+fn check(config: &Config, _: &RoleSet) -> anyhow::Result<()> {
+    let ingest = &config.ingest;
+    ensure!(
+        !ingest.webhook_secrets.is_empty() || !ingest.webhook_secret_files.is_empty(),
+        "no webhook secret: without one, anyone could send events; set ingest.webhook_secrets or \
+         ingest.webhook_secret_files (FORGEWIRE_INGEST__WEBHOOK_SECRETS, WEBHOOK_SECRET)"
+    );
+    Ok(())
+}
+
+fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
+    let listener = startup.take_listener(ROLE.name)?;
+    let backends = startup.backends;
+    let deps = webhook_ingest::Deps {
+        log: Arc::clone(&backends.log),
+        bus: Arc::clone(&backends.bus),
+        clock: Arc::clone(&backends.clock),
+        ids: Arc::clone(&backends.ids),
+    };
+    let service = webhook_ingest::Service::build(&startup.config.ingest, deps, startup.registry)?;
+    service.spawn(startup.lifecycle);
+    let limits = HttpLimits::default();
+    startup.serve("ingest-http", listener, service.router(), limits);
+    Ok(())
+}

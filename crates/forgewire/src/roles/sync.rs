@@ -1,0 +1,42 @@
+//! The sync role: keeps the state of resources.
+
+use std::sync::Arc;
+
+use service_kit::lifecycle::OnExit;
+use tracing::warn;
+
+use super::{role::RoleSpec, startup::Startup};
+use crate::config::BackendKey;
+
+pub(super) static ROLE: RoleSpec = RoleSpec {
+    name: "sync",
+    is_required: true,
+    uses: &[BackendKey::Events, BackendKey::Bus],
+    // Roles of the same process call it directly; its port is for other processes.
+    listen: |config| config.sync.listen,
+    check_section: |config| Ok(config.sync.check()?),
+    check: |_, _| Ok(()),
+    start,
+};
+
+fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
+    let listener = startup.take_listener(ROLE.name)?;
+    let backends = startup.backends;
+    let deps = github_sync::Deps {
+        log: Arc::clone(&backends.log),
+        bus: Arc::clone(&backends.bus),
+        ids: Arc::clone(&backends.ids),
+    };
+    let service = github_sync::Service::build(&startup.config.sync, deps, startup.registry)?;
+    service.spawn(startup.lifecycle);
+    startup.local_resources = Some(service.reader());
+    let lifecycle = startup.lifecycle.clone();
+    startup
+        .lifecycle
+        .spawn("sync-grpc", OnExit::EndsProcess, async move {
+            if let Err(error) = service.serve_grpc(listener, &lifecycle).await {
+                warn!(%error, "gRPC server ended");
+            }
+        });
+    Ok(())
+}
