@@ -17,10 +17,10 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Address of the gRPC server; port 0 picks a free one.
+    /// Address of the gRPC server; port 0 picks a free one, and the ready line on stdout names it.
     pub listen: SocketAddr,
-    /// Where the other roles reach the sync role, for instance `http://sync:3002`. Without it they
-    /// use the one in their own process.
+    /// URL at which the other roles reach the sync role, for instance `http://sync:3002`. Without
+    /// it they use the sync role in their own process.
     pub endpoint: Option<String>,
     /// Repositories to mirror, as `owner/name`. Accepted now; used once sync calls GitHub's API.
     pub repositories: Vec<String>,
@@ -33,8 +33,8 @@ pub struct Config {
     /// Time limit in seconds for the first comparison. Accepted now; used once sync calls GitHub's
     /// API.
     pub initial_timeout_seconds: u64,
-    /// Most resources whose state is kept (from 1). At the bound the least recently used are
-    /// evicted, and are "not found" until an event mentions them again.
+    /// Maximum number of resources whose state is kept (from 1). At the bound the least recently
+    /// used are evicted, and are "not found" until an event mentions them again.
     pub max_resources: usize,
     /// Time limit in seconds for one call of the sync role, including the connect (1 to 60).
     pub deadline_seconds: u64,

@@ -16,10 +16,12 @@ use crate::{error::BuildError, limits};
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Address for GitHub's `POST /webhooks/github`; port 0 picks a free one.
+    /// Address for GitHub's `POST /webhooks/github`; port 0 picks a free one, and the ready line on
+    /// stdout names it.
     pub listen: SocketAddr,
-    /// Secrets of the webhooks; a delivery is accepted if any of them signed it. Up to 16,
-    /// including those in files.
+    /// Secrets of the webhooks. The ingest role needs at least one, here or in
+    /// `webhook_secret_files`; use several while one is being replaced. A delivery is valid if any
+    /// of them signed it. Up to 16, including those in files.
     pub webhook_secrets: Vec<Secret>,
     /// Files with such secrets, one per line; read once at start.
     pub webhook_secret_files: Vec<PathBuf>,

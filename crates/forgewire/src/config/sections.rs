@@ -28,7 +28,7 @@ impl Default for SqliteSection {
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Redis")]
 pub(crate) struct RedisSection {
-    /// For instance `redis://user:password@redis:6379/0`.
+    /// URL of the server, for instance `redis://user:password@redis:6379/0`. Default: this machine.
     pub(crate) url: Secret,
     /// Prefix of every key, so that several installations can share one Redis.
     pub(crate) key_prefix: String,
@@ -48,7 +48,7 @@ impl Default for RedisSection {
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Nats")]
 pub(crate) struct NatsSection {
-    /// For instance `nats://user:password@nats:4222`.
+    /// URL of the server, for instance `nats://user:password@nats:4222`. Default: this machine.
     pub(crate) url: Secret,
     /// Copies of the event log that JetStream keeps; 1 for a single server, 3 in production.
     pub(crate) replicas: usize,
@@ -68,7 +68,7 @@ impl Default for NatsSection {
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Postgres")]
 pub(crate) struct PostgresSection {
-    /// For instance `postgres://user:password@postgres/forgewire`.
+    /// URL of the server, for instance `postgres://user:password@postgres/forgewire`.
     pub(crate) url: Option<Secret>,
 }
 
@@ -100,7 +100,7 @@ impl RetentionSection {
     }
 }
 
-/// Authentication of clients at the edge.
+/// Authentication of clients at the edge. See docs/production.md, "Who may use the edge".
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Auth")]
@@ -110,8 +110,8 @@ pub(crate) struct AuthSection {
     /// With `mode = "tokens"`: file with the digests of the tokens (`forgewire tokens new` creates an
     /// entry). The edge checks it for changes every 2 s; replace it by rename.
     pub(crate) token_file: Option<PathBuf>,
-    /// Required with `mode = "none"` on an address that is not loopback: confirms that any client that
-    /// reaches the address may read all events.
+    /// Required with `mode = "none"` on an address that is not loopback: declares that something in
+    /// front of the edge controls access, since any client that reaches it may read all events.
     pub(crate) i_understand: bool,
 }
 
@@ -119,7 +119,7 @@ pub(crate) struct AuthSection {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum AuthMode {
-    /// All clients are the same principal.
+    /// All clients are one principal.
     #[default]
     None,
     /// The bearer token of a request identifies its principal.
@@ -160,7 +160,7 @@ impl Default for GithubSection {
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Admin")]
 pub(crate) struct AdminSection {
-    /// Address to listen on; port 0 picks a free one.
+    /// Address to listen on; port 0 picks a free one, and the ready line on stdout names it.
     pub(crate) listen: SocketAddr,
 }
 
