@@ -8,17 +8,17 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The behaviour of a fixture.
-pub(crate) type Call =
+pub(crate) type FixtureCall =
     for<'a> fn(&'a Caller, &'a CallParams) -> BoxFuture<'a, Result<CallResult, CallError>>;
 
 /// A tool of the suite.
-pub(crate) struct Fixture {
+pub(crate) struct ToolFixture {
     pub(crate) descriptor: ToolDescriptor,
-    pub(crate) call: Call,
+    pub(crate) call: FixtureCall,
 }
 
 #[async_trait]
-impl Tool for Fixture {
+impl Tool for ToolFixture {
     fn descriptor(&self) -> ToolDescriptor {
         self.descriptor.clone()
     }
@@ -39,10 +39,10 @@ pub(crate) struct Nothing {}
 pub(crate) fn fixture<Input: JsonSchema>(
     name: &'static str,
     description: &'static str,
-    call: Call,
+    call: FixtureCall,
 ) -> Box<dyn Tool> {
     let hints = Annotations::read_only();
-    Box::new(Fixture {
+    Box::new(ToolFixture {
         descriptor: ToolDescriptor::new::<Input>(name, name, description, hints),
         call,
     })

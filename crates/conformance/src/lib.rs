@@ -1,8 +1,9 @@
-//! What the official conformance suite wants a server to offer, beside what the product offers: a toolset
-//! from outside the product, handed to the edge by a binary of its own. So conformance is measured on the
-//! crates that ship.
+//! The fixtures that the official conformance suite expects of a server, in addition to the
+//! product's own offers: a toolset from outside the product, passed to the edge by a separate
+//! binary. So conformance is measured on the crates that ship.
 //!
-//! Names and texts are the suite's (npm `@modelcontextprotocol/conformance`, server scenarios).
+//! Names and texts are those of the suite (npm `@modelcontextprotocol/conformance`, server
+//! scenarios).
 
 mod asking;
 mod content;

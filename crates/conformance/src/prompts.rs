@@ -22,14 +22,14 @@ use mcp_server::{
 type Get = for<'a> fn(&'a Caller, &'a GetParams) -> BoxFuture<'a, Result<PromptResult, CallError>>;
 
 /// A prompt of the suite.
-struct Fixture {
+struct PromptFixture {
     name: &'static str,
     arguments: Vec<PromptArgument>,
     get: Get,
 }
 
 #[async_trait]
-impl Prompt for Fixture {
+impl Prompt for PromptFixture {
     fn descriptor(&self) -> PromptDescriptor {
         PromptDescriptor {
             name: self.name,
@@ -49,7 +49,7 @@ impl Prompt for Fixture {
 }
 
 fn fixture(name: &'static str, arguments: Vec<PromptArgument>, get: Get) -> Box<dyn Prompt> {
-    Box::new(Fixture {
+    Box::new(PromptFixture {
         name,
         arguments,
         get,

@@ -3,7 +3,7 @@
 use mcp::tool::{Annotations, CallResult, Content, ToolDescriptor};
 use serde_json::json;
 
-use crate::fixture::{Fixture, Nothing};
+use crate::fixture::{Nothing, ToolFixture};
 use mcp_server::tool::Tool;
 
 pub(super) fn tools() -> Vec<Box<dyn Tool>> {
@@ -34,7 +34,7 @@ pub(super) fn tools() -> Vec<Box<dyn Tool>> {
     let hints = Annotations::read_only();
     let descriptor = ToolDescriptor::new::<Nothing>(name, name, "Takes a contact.", hints)
         .with_input_schema(schema);
-    let contact = Fixture {
+    let contact = ToolFixture {
         descriptor,
         call: |_, _| {
             Box::pin(async {
@@ -58,7 +58,7 @@ fn mirrored() -> Box<dyn Tool> {
     let hints = Annotations::read_only();
     let descriptor = ToolDescriptor::new::<Nothing>(name, name, "Takes a region.", hints)
         .with_input_schema(schema);
-    Box::new(Fixture {
+    Box::new(ToolFixture {
         descriptor,
         call: |_, _| Box::pin(async { Ok(CallResult::new(vec![Content::text("done")])) }),
     })

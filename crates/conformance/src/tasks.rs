@@ -19,7 +19,8 @@ use mcp_server::{
     tool::{Execution, Tool},
 };
 
-type Call = for<'a> fn(&'a Caller, &'a CallParams) -> BoxFuture<'a, Result<CallResult, CallError>>;
+type FixtureCall =
+    for<'a> fn(&'a Caller, &'a CallParams) -> BoxFuture<'a, Result<CallResult, CallError>>;
 
 /// A tool that becomes a task.
 struct Job {
@@ -27,7 +28,7 @@ struct Job {
     execution: Execution,
     /// Asks for the user's name before it becomes a task.
     asks_first: bool,
-    call: Call,
+    call: FixtureCall,
 }
 
 #[async_trait]
@@ -60,7 +61,7 @@ fn job<Input: JsonSchema>(
     name: &'static str,
     description: &'static str,
     execution: Execution,
-    call: Call,
+    call: FixtureCall,
 ) -> Job {
     Job {
         descriptor: ToolDescriptor::new::<Input>(name, name, description, Annotations::read_only()),
