@@ -15,17 +15,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::{
-    Denied, Principal, bearer,
+    AuthError, Principal, bearer,
     table::{TokenFileError, TokenTable, check_tokens},
     token_file::{self, TokenFile},
 };
 
 /// Interval at which the token file is checked, and at which expired tokens end the sessions and
 /// streams opened under them.
-const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 /// Time that one check of the token file may take; if a disk takes longer, the file is checked
 /// again later.
-const LOOK_DEADLINE: Duration = Duration::from_secs(5);
+const CHECK_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Determines the principal of a request; see the folder's description.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub struct Authenticator(Mode);
 #[derive(Debug)]
 enum Mode {
     None {
-        everybody: Arc<Principal>,
+        anonymous: Arc<Principal>,
         revoked: watch::Sender<u64>,
     },
     Tokens(Arc<Tokens>),
@@ -44,9 +44,9 @@ impl Authenticator {
     /// `auth.mode = "none"`: every request has the same principal, which reads everything.
     #[must_use]
     pub fn none() -> Self {
-        let everybody = Arc::new(Principal::anonymous());
+        let anonymous = Arc::new(Principal::anonymous());
         Self(Mode::None {
-            everybody,
+            anonymous,
             revoked: watch::Sender::new(0),
         })
     }
@@ -58,7 +58,7 @@ impl Authenticator {
     /// The file cannot be read, or is not a valid token file.
     pub fn tokens(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, TokenFileError> {
         let (file, table) = TokenFile::open(path)?;
-        tell(&table, path);
+        log_tokens(&table, path);
         Ok(Self(Mode::Tokens(Arc::new(Tokens {
             table: RwLock::new(table),
             file: Mutex::new(file),
@@ -75,13 +75,10 @@ impl Authenticator {
         check_tokens(&token_file::read(path)?)
     }
 
-    /// The principal of the request.
-    ///
-    /// # Errors
-    /// No token, or none that is good now.
-    pub fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Principal>, Denied> {
+    /// No token, or an invalid one.
+    pub fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Principal>, AuthError> {
         match &self.0 {
-            Mode::None { everybody, .. } => Ok(Arc::clone(everybody)),
+            Mode::None { anonymous, .. } => Ok(Arc::clone(anonymous)),
             Mode::Tokens(tokens) => {
                 let token = bearer::token(headers)?;
                 tokens.table.read().find(&token, tokens.clock.now())
@@ -89,9 +86,8 @@ impl Authenticator {
         }
     }
 
-    /// Changes whenever some principal lost its token: then what is open under a principal that does
-    /// not [stand](Principal::stands) any more has to end.
-    // Used as soon as streams end with their token.
+    /// Changes whenever a token is revoked. Then everything has to end that was opened with a
+    /// principal that is no longer [valid](Principal::is_valid).
     pub fn revoked(&self) -> watch::Receiver<u64> {
         match &self.0 {
             Mode::None { revoked, .. } => revoked.subscribe(),
@@ -99,7 +95,7 @@ impl Authenticator {
         }
     }
 
-    /// Starts looking at the file, until `stop`; nothing to do without tokens.
+    /// Starts checking the token file, until `stop`; does nothing without tokens.
     pub fn spawn(&self, lifecycle: &Lifecycle, stop: CancellationToken) {
         if let Mode::Tokens(tokens) = &self.0 {
             let watching = watch_file(Arc::clone(tokens), stop);
@@ -120,19 +116,19 @@ struct Tokens {
 
 impl Tokens {
     /// Reads the file if it changed. Blocks.
-    fn look(&self) {
+    fn reload(&self) {
         let Some(mut file) = self.file.try_lock() else {
             return;
         };
-        match file.look() {
+        match file.reload_if_changed() {
             Ok(None) => {}
             Ok(Some(mut table)) => {
-                tell(&table, file.path());
+                log_tokens(&table, file.path());
                 let mut current = self.table.write();
-                let fallen = table.succeed(&current);
+                let revoked = table.replace(&current);
                 *current = table;
                 drop(current);
-                self.fell(&fallen, "revoked or changed");
+                self.announce_revoked(&revoked, "revoked or changed");
             }
             Err(error) => {
                 let source = std::error::Error::source(&error).map(ToString::to_string);
@@ -144,11 +140,11 @@ impl Tokens {
 
     /// Ends the sessions and streams opened under expired tokens.
     fn expire(&self) {
-        let fallen = self.table.read().expire(self.clock.now());
-        self.fell(&fallen, "expired");
+        let revoked = self.table.read().expire(self.clock.now());
+        self.announce_revoked(&revoked, "expired");
     }
 
-    fn fell(&self, tokens: &[Box<str>], why: &'static str) {
+    fn announce_revoked(&self, tokens: &[Box<str>], why: &'static str) {
         if tokens.is_empty() {
             return;
         }
@@ -165,7 +161,7 @@ impl fmt::Debug for Tokens {
     }
 }
 
-fn tell(table: &TokenTable, path: &Path) {
+fn log_tokens(table: &TokenTable, path: &Path) {
     let (tokens, path) = (table.len(), path.display());
     if tokens == 0 {
         warn!(%path, "the token file holds no tokens: every request is refused");
@@ -175,12 +171,12 @@ fn tell(table: &TokenTable, path: &Path) {
 }
 
 async fn watch_file(tokens: Arc<Tokens>, stop: CancellationToken) {
-    let mut ticks = interval(LOOK_INTERVAL);
+    let mut ticks = interval(CHECK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         tokens.expire();
         let looking = Arc::clone(&tokens);
-        let look = timeout(LOOK_DEADLINE, spawn_blocking(move || looking.look()));
+        let look = timeout(CHECK_DEADLINE, spawn_blocking(move || looking.reload()));
         match stop.run_until_cancelled(look).await {
             None => return,
             Some(Ok(Ok(()))) => {}

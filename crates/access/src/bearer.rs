@@ -6,7 +6,7 @@ use super::{Permission, TokenDigest};
 
 /// The reason for a refusal. The texts are for the client; none repeats what it sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Denied {
+pub enum AuthError {
     /// No `Authorization: Bearer`.
     #[error("send a token: Authorization: Bearer <token>")]
     NoToken,
@@ -24,7 +24,7 @@ pub enum Denied {
     Forbidden(Permission),
 }
 
-impl Denied {
+impl AuthError {
     /// The HTTP status: 401 where a (better) token helps, 403 where it does not (RFC 6750 §3.1).
     pub const fn status(self) -> StatusCode {
         match self {
@@ -44,7 +44,7 @@ impl Denied {
         }
     }
 
-    /// The `WWW-Authenticate` header. Who sent no token gets no error code (RFC 6750 §3.1).
+    /// The `WWW-Authenticate` header. A request without a token gets no error code (RFC 6750 §3.1).
     pub const fn challenge(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::NoToken => "Bearer",
@@ -67,18 +67,18 @@ impl Denied {
 
 /// The digest of the token in the header. Other schemes count as no token: the challenge names the
 /// supported one.
-pub(super) fn token(headers: &HeaderMap) -> Result<TokenDigest, Denied> {
+pub(super) fn token(headers: &HeaderMap) -> Result<TokenDigest, AuthError> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
-    let value = given.next().ok_or(Denied::NoToken)?;
+    let value = given.next().ok_or(AuthError::NoToken)?;
     if given.next().is_some() {
-        return Err(Denied::Malformed);
+        return Err(AuthError::Malformed);
     }
-    let text = value.to_str().map_err(|_| Denied::Malformed)?;
+    let text = value.to_str().map_err(|_| AuthError::Malformed)?;
     let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(Denied::NoToken);
+        return Err(AuthError::NoToken);
     }
-    TokenDigest::of(token.trim_matches(' ')).map_err(|_| Denied::Malformed)
+    TokenDigest::of(token.trim_matches(' ')).map_err(|_| AuthError::Malformed)
 }
 
 #[cfg(test)]
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn read(values: &[&str]) -> Result<TokenDigest, Denied> {
+    fn read(values: &[&str]) -> Result<TokenDigest, AuthError> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn everything_else_is_refused_and_says_whether_a_token_was_there() {
         for none in [&[][..], &["Basic YTpi"], &["fw_abc"], &[""]] {
-            assert_eq!(read(none), Err(Denied::NoToken), "{none:?}");
+            assert_eq!(read(none), Err(AuthError::NoToken), "{none:?}");
         }
         for bad in [
             &["Bearer"][..],
@@ -118,14 +118,14 @@ mod tests {
             &["Bearer \u{e9}"],
             &["Bearer a", "Bearer a"],
         ] {
-            assert_eq!(read(bad), Err(Denied::Malformed), "{bad:?}");
+            assert_eq!(read(bad), Err(AuthError::Malformed), "{bad:?}");
         }
     }
 
     #[test]
     fn only_who_showed_a_token_is_told_that_it_is_bad() {
-        assert_eq!(Denied::NoToken.challenge(), "Bearer");
-        for bad in [Denied::Malformed, Denied::Unknown, Denied::Expired] {
+        assert_eq!(AuthError::NoToken.challenge(), "Bearer");
+        for bad in [AuthError::Malformed, AuthError::Unknown, AuthError::Expired] {
             assert_eq!(bad.status(), StatusCode::UNAUTHORIZED);
             assert!(
                 bad.challenge()
@@ -135,7 +135,7 @@ mod tests {
             );
         }
         for permission in Permission::ALL {
-            let denied = Denied::Forbidden(permission);
+            let denied = AuthError::Forbidden(permission);
             assert_eq!(denied.status(), StatusCode::FORBIDDEN);
             let scope = format!(r#"scope="{}""#, permission.as_str());
             assert!(denied.challenge().to_str().unwrap().contains(&scope));

@@ -50,7 +50,7 @@ impl TokenDigest {
         Ok(digest)
     }
 
-    /// The digest of a token that somebody shows.
+    /// The digest of a token in a request.
     pub fn of(token: &str) -> Result<Self, InvalidToken> {
         let body = token.trim_end_matches('=');
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b);

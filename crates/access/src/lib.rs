@@ -10,7 +10,7 @@
 //! - Sessions and cursors belong to the name of a principal, not to its token: a token can be
 //!   replaced without losing them. Several tokens may have one name and different rights.
 //! - A token that is removed from the file, expires, or changes its rights is revoked at once:
-//!   requests are refused, and [`Principal::stands`] becomes false permanently, so that what was
+//!   requests are refused, and [`Principal::is_valid`] becomes false permanently, so that what was
 //!   opened under it can be ended. [`Authenticator::revoked`] signals when to check.
 
 mod authenticator;
@@ -22,7 +22,7 @@ mod token_file;
 mod visibility;
 
 pub use authenticator::Authenticator;
-pub use bearer::Denied;
+pub use bearer::AuthError;
 pub use digest::{InvalidToken, TokenDigest};
 pub use principal::{Permission, Permissions, Principal};
 pub use table::{TokenFileError, check_tokens};

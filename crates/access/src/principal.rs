@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::PrincipalId;
 
-use super::{Denied, Visibility};
+use super::{AuthError, Visibility};
 
 /// A permission of a principal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,28 +71,28 @@ impl FromIterator<Permission> for Permissions {
 /// with the token.
 #[derive(Debug)]
 pub struct Principal {
-    /// What sessions, cursors and tasks belong to.
+    /// The owner of its sessions, cursors and tasks.
     pub id: PrincipalId,
-    /// What it may do.
+    /// Its permissions.
     pub permissions: Permissions,
-    /// What it may see.
+    /// The events and resources that it may see.
     pub sees: Visibility,
-    fallen: AtomicBool,
+    revoked: AtomicBool,
 }
 
 impl Principal {
-    /// A principal in good standing.
+    /// A valid principal.
     pub const fn new(id: PrincipalId, permissions: Permissions, sees: Visibility) -> Self {
         Self {
             id,
             permissions,
             sees,
-            fallen: AtomicBool::new(false),
+            revoked: AtomicBool::new(false),
         }
     }
 
-    /// The one of `auth.mode = "none"`: reads everything, writes to every session, for all are its own,
-    /// and operates nothing.
+    /// The principal of `auth.mode = "none"`: it may read everything and write to every session,
+    /// because all sessions are its own, and may not operate the edge.
     pub fn anonymous() -> Self {
         let read = Permissions::from_iter([Permission::Read, Permission::Send]);
         Self::new(PrincipalId::anonymous(), read, Visibility::all())
@@ -101,29 +101,29 @@ impl Principal {
     /// Refuses a principal without `permission`.
     ///
     /// # Errors
-    /// [`Denied::Forbidden`].
-    pub const fn require(&self, permission: Permission) -> Result<(), Denied> {
+    /// [`AuthError::Forbidden`].
+    pub const fn require(&self, permission: Permission) -> Result<(), AuthError> {
         if self.permissions.has(permission) {
             Ok(())
         } else {
-            Err(Denied::Forbidden(permission))
+            Err(AuthError::Forbidden(permission))
         }
     }
 
-    /// Whether the token is still good. Once false, false for good: what is open under it ends.
-    /// Cheap; a stream asks after it is registered (a token may fall while it opens), and when
-    /// [`super::Authenticator::revoked`] says that some token fell.
-    pub fn stands(&self) -> bool {
-        !self.fallen.load(Ordering::Acquire)
+    /// Whether the token is still valid. Once false, it stays false: what was opened with the token
+    /// has to end. Cheap. A stream checks it after it is registered (a token may be revoked while
+    /// the stream opens), and each time [`super::Authenticator::revoked`] signals a revocation.
+    pub fn is_valid(&self) -> bool {
+        !self.revoked.load(Ordering::Acquire)
     }
 
     /// Revokes the token; `true` if it was valid until now.
-    pub(super) fn fall(&self) -> bool {
-        !self.fallen.swap(true, Ordering::AcqRel)
+    pub(super) fn revoke(&self) -> bool {
+        !self.revoked.swap(true, Ordering::AcqRel)
     }
 
     /// Whether `other` has the same name and rights.
-    pub(super) fn is_like(&self, other: &Self) -> bool {
+    pub(super) fn has_same_rights(&self, other: &Self) -> bool {
         self.id == other.id && self.permissions == other.permissions && self.sees == other.sees
     }
 }
@@ -153,8 +153,8 @@ mod tests {
     fn everybody_reads_and_nobody_operates_without_authentication() {
         let anonymous = Principal::anonymous();
         assert_eq!(anonymous.require(Permission::Read), Ok(()));
-        let denied = Denied::Forbidden(Permission::Admin);
+        let denied = AuthError::Forbidden(Permission::Admin);
         assert_eq!(anonymous.require(Permission::Admin), Err(denied));
-        assert!(anonymous.stands());
+        assert!(anonymous.is_valid());
     }
 }

@@ -4,7 +4,7 @@
 //! [[token]]
 //! id = "ci-2026"            # for people and logs; unique
 //! sha256 = "…"              # 64 hexadecimal digits, of `forgewire tokens new` or `tokens hash`
-//! principal = "ci"          # who it is; owns sessions and cursors
+//! principal = "ci"          # its name; owns sessions and cursors
 //! permissions = ["read"]    # read, admin; read if left out
 //! owners = ["octo"]         # what it sees; everything if both are left out
 //! repositories = ["acme/tool"]
@@ -26,7 +26,7 @@ use model::Timestamp;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Denied, Principal, TokenDigest};
+use super::{AuthError, Principal, TokenDigest};
 use entry::Fields;
 
 /// Maximum number of tokens in one file.
@@ -69,15 +69,15 @@ pub fn check_tokens(text: &str) -> Result<(), TokenFileError> {
 }
 
 /// The rights of one token.
-struct Grant {
+struct TokenGrant {
     /// The name of the token, for operators and logs.
     name: Box<str>,
     principal: Arc<Principal>,
     expires_at: Option<Timestamp>,
 }
 
-impl Grant {
-    fn is_over(&self, now: Timestamp) -> bool {
+impl TokenGrant {
+    fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|end| end <= now)
     }
 }
@@ -85,7 +85,7 @@ impl Grant {
 /// All tokens, by digest.
 #[derive(Default)]
 pub(super) struct TokenTable {
-    grants: HashMap<TokenDigest, Grant>,
+    grants: HashMap<TokenDigest, TokenGrant>,
 }
 
 #[derive(Deserialize)]
@@ -124,7 +124,7 @@ impl TokenTable {
             if !names.insert(entry.name.clone()) {
                 return Err(at(start, "id: another token has the same".to_owned()));
             }
-            let grant = Grant {
+            let grant = TokenGrant {
                 name: entry.name,
                 principal: Arc::new(entry.principal),
                 expires_at: entry.expires_at,
@@ -149,36 +149,37 @@ impl TokenTable {
         &self,
         token: &TokenDigest,
         now: Timestamp,
-    ) -> Result<Arc<Principal>, Denied> {
-        let grant = self.grants.get(token).ok_or(Denied::Unknown)?;
-        if grant.is_over(now) {
-            return Err(Denied::Expired);
+    ) -> Result<Arc<Principal>, AuthError> {
+        let grant = self.grants.get(token).ok_or(AuthError::Unknown)?;
+        if grant.is_expired(now) {
+            return Err(AuthError::Expired);
         }
         Ok(Arc::clone(&grant.principal))
     }
 
     /// Replaces `old`: tokens with unchanged rights keep what is open under them, the others are
     /// revoked. Returns the names of the revoked ones.
-    pub(super) fn succeed(&mut self, old: &Self) -> Vec<Box<str>> {
-        let mut fallen = Vec::new();
+    pub(super) fn replace(&mut self, old: &Self) -> Vec<Box<str>> {
+        let mut revoked = Vec::new();
         for (digest, before) in &old.grants {
             match self.grants.get_mut(digest) {
                 Some(now)
-                    if before.principal.stands() && now.principal.is_like(&before.principal) =>
+                    if before.principal.is_valid()
+                        && now.principal.has_same_rights(&before.principal) =>
                 {
                     now.principal = Arc::clone(&before.principal);
                 }
-                _ if before.principal.fall() => fallen.push(before.name.clone()),
+                _ if before.principal.revoke() => revoked.push(before.name.clone()),
                 _ => {}
             }
         }
-        fallen
+        revoked
     }
 
     /// Revokes expired tokens; returns their names.
     pub(super) fn expire(&self, now: Timestamp) -> Vec<Box<str>> {
-        let over = self.grants.values().filter(|grant| grant.is_over(now));
-        over.filter(|grant| grant.principal.fall())
+        let over = self.grants.values().filter(|grant| grant.is_expired(now));
+        over.filter(|grant| grant.principal.revoke())
             .map(|grant| grant.name.clone())
             .collect()
     }

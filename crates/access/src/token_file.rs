@@ -25,13 +25,13 @@ const COARSEST_CLOCK: Duration = Duration::from_secs(2);
 /// The metadata that changes when a file does. The inode reveals a rename, and a Kubernetes Secret,
 /// which is a symlink that moves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Stamp {
+struct FileStamp {
     modified: SystemTime,
     bytes: u64,
     inode: (u64, u64),
 }
 
-impl Stamp {
+impl FileStamp {
     fn of(path: &Path) -> Result<Self, TokenFileError> {
         let metadata = fs::metadata(path).map_err(TokenFileError::Read)?;
         // Opening a pipe would block until its other end is opened.
@@ -57,7 +57,7 @@ impl Stamp {
 #[derive(Debug)]
 pub(super) struct TokenFile {
     path: PathBuf,
-    known: Option<Stamp>,
+    known: Option<FileStamp>,
     /// Digest of the last valid text.
     in_force: [u8; 32],
     /// The last error that was reported, so that each is reported once.
@@ -67,7 +67,7 @@ pub(super) struct TokenFile {
 impl TokenFile {
     /// Reads the file for the first time. Blocks.
     pub(super) fn open(path: &Path) -> Result<(Self, TokenTable), TokenFileError> {
-        let stamp = Stamp::of(path)?;
+        let stamp = FileStamp::of(path)?;
         let text = read(path)?;
         let table = TokenTable::parse(&text)?;
         let file = Self {
@@ -87,9 +87,9 @@ impl TokenFile {
     ///
     /// # Errors
     /// An error in the file, reported once.
-    pub(super) fn look(&mut self) -> Result<Option<TokenTable>, TokenFileError> {
-        let looked = self.read_if_changed();
-        let complaint = looked.as_ref().err().map(said);
+    pub(super) fn reload_if_changed(&mut self) -> Result<Option<TokenTable>, TokenFileError> {
+        let looked = self.read_changed();
+        let complaint = looked.as_ref().err().map(error_text);
         let news = complaint != self.complaint;
         self.complaint = complaint;
         match looked {
@@ -98,14 +98,14 @@ impl TokenFile {
         }
     }
 
-    fn read_if_changed(&mut self) -> Result<Option<TokenTable>, TokenFileError> {
-        let stamp = Stamp::of(&self.path)?;
+    fn read_changed(&mut self) -> Result<Option<TokenTable>, TokenFileError> {
+        let stamp = FileStamp::of(&self.path)?;
         if self.known == Some(stamp) {
             return Ok(None);
         }
         sleep(SETTLE);
         let text = read(&self.path)?;
-        if Stamp::of(&self.path)? != stamp {
+        if FileStamp::of(&self.path)? != stamp {
             return Ok(None);
         }
         self.known = stamp.is_settled().then_some(stamp);
@@ -124,7 +124,7 @@ fn digest(text: &str) -> [u8; 32] {
 }
 
 /// An error with its source, for comparison.
-fn said(error: &TokenFileError) -> String {
+fn error_text(error: &TokenFileError) -> String {
     format!(
         "{error}: {:?}",
         std::error::Error::source(error).map(ToString::to_string)
@@ -133,7 +133,7 @@ fn said(error: &TokenFileError) -> String {
 
 /// Reads the whole file, up to its maximum size.
 pub(super) fn read(path: &Path) -> Result<String, TokenFileError> {
-    Stamp::of(path)?;
+    FileStamp::of(path)?;
     let file = File::open(path).map_err(TokenFileError::Read)?;
     let mut bytes = Vec::new();
     file.take(MAX_FILE_BYTES + 1)

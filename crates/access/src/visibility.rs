@@ -10,15 +10,15 @@ const MAX_NAMES: usize = 256;
 /// repositories is 100.
 const MAX_NAME_BYTES: usize = 100;
 
-/// What a principal may see: everything, or only events of certain owners and repositories. Names
-/// are compared without case, as GitHub does. Cloning is cheap.
+/// The events that a principal may see: all, or only those of certain owners and repositories.
+/// Names are compared ignoring case, as GitHub does. Cloning is cheap.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Visibility(Option<Arc<Only>>);
+pub struct Visibility(Option<Arc<VisibleNames>>);
 
 /// Both lists are sorted and in lower case, so that a check takes a few comparisons and no
 /// allocation.
 #[derive(PartialEq, Eq, Debug)]
-struct Only {
+struct VisibleNames {
     owners: Box<[Box<str>]>,
     repositories: Box<[(Box<str>, Box<str>)]>,
 }
@@ -48,7 +48,7 @@ impl Visibility {
     /// any name: nothing.
     ///
     /// # Errors
-    /// A name that GitHub would not give, or more than 256.
+    /// A name that is not valid on GitHub, or more than 256 names.
     pub fn only<'n>(
         owners: impl IntoIterator<Item = &'n str>,
         repositories: impl IntoIterator<Item = &'n str>,
@@ -72,15 +72,15 @@ impl Visibility {
         owners.dedup();
         repositories.sort();
         repositories.dedup();
-        let only = Only {
+        let only = VisibleNames {
             owners: owners.into(),
             repositories: repositories.into(),
         };
         Ok(Self(Some(Arc::new(only))))
     }
 
-    /// Whether the event may be seen. An event of no owner is for those who see everything; one of an
-    /// owner's project, which is in no repository, for those who see the owner.
+    /// Whether the event may be seen. An event without an owner is visible only if everything is;
+    /// an event of an owner's project, which is in no repository, only if the owner is.
     pub fn allows(&self, event: &EventFacts) -> bool {
         let Some(only) = self.0.as_deref() else {
             return true;
@@ -88,12 +88,11 @@ impl Visibility {
         let Some(owner) = event.owner.as_deref() else {
             return false;
         };
-        only.sees(owner, event.repo.as_deref())
+        only.contains(owner, event.repo.as_deref())
     }
 
-    /// Whether the resource may be read and subscribed to. Lists of events may as soon as something in
-    /// them may; whoever reads one gets the events that [`Visibility::allows`].
-    // Used as soon as resources are read and subscribed to for a principal.
+    /// Whether the resource may be read and subscribed to. A list of events may be if anything in
+    /// it may be seen; reading it returns the events that [`Visibility::allows`].
     pub fn allows_uri(&self, uri: &ResourceUri) -> bool {
         let Some(only) = self.0.as_deref() else {
             return true;
@@ -103,41 +102,42 @@ impl Visibility {
             ResourceUri::Events {
                 owner: Some(owner),
                 repo: None,
-            } => only.sees(owner, None) || only.sees_some_repository_of(owner),
+            } => only.contains(owner, None) || only.contains_some_repository_of(owner),
             ResourceUri::Events {
                 owner: Some(owner),
                 repo: Some(repo),
             }
-            | ResourceUri::Numbered { owner, repo, .. } => only.sees(owner, Some(repo)),
-            ResourceUri::Project { owner, .. } => only.sees(owner, None),
+            | ResourceUri::Numbered { owner, repo, .. } => only.contains(owner, Some(repo)),
+            ResourceUri::Project { owner, .. } => only.contains(owner, None),
         }
     }
 }
 
-impl Only {
-    fn sees(&self, owner: &str, repo: Option<&str>) -> bool {
+impl VisibleNames {
+    fn contains(&self, owner: &str, repo: Option<&str>) -> bool {
         let in_repository = |repo: &str| {
             let found = self
                 .repositories
                 .binary_search_by(|(known_owner, known_repo)| {
-                    without_case(known_owner, owner).then_with(|| without_case(known_repo, repo))
+                    compare_ignoring_case(known_owner, owner)
+                        .then_with(|| compare_ignoring_case(known_repo, repo))
                 });
             found.is_ok()
         };
         let found = self
             .owners
-            .binary_search_by(|known| without_case(known, owner));
+            .binary_search_by(|known| compare_ignoring_case(known, owner));
         found.is_ok() || repo.is_some_and(in_repository)
     }
 
-    fn sees_some_repository_of(&self, owner: &str) -> bool {
-        let by_owner = |(known, _): &(Box<str>, Box<str>)| without_case(known, owner);
+    fn contains_some_repository_of(&self, owner: &str) -> bool {
+        let by_owner = |(known, _): &(Box<str>, Box<str>)| compare_ignoring_case(known, owner);
         self.repositories.binary_search_by(by_owner).is_ok()
     }
 }
 
 /// Compares a name in lower case with one in any case.
-fn without_case(known: &str, given: &str) -> Ordering {
+fn compare_ignoring_case(known: &str, given: &str) -> Ordering {
     known
         .bytes()
         .cmp(given.bytes().map(|b| b.to_ascii_lowercase()))

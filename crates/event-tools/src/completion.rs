@@ -1,5 +1,5 @@
-//! Owners, repositories and numbers while they are typed, from the newest events that the principal may
-//! see.
+//! Completes owners, repositories and numbers while they are typed, from the newest events that the
+//! principal may see.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use model::{EventFacts, Filter, FilterSet, ResourceType, Sequence};
 
 use crate::{events::EventAccess, resources::TEMPLATES};
 
-/// Newest events from which candidates are taken.
+/// Number of newest events from which candidates are taken.
 const LOOKED_AT: usize = 1000;
 
 /// The arguments that events can complete.
@@ -35,7 +35,7 @@ impl EventCompleter {
         Self { events }
     }
 
-    /// The newest events that match the arguments that are filled in, and whether there may be others.
+    /// The newest events that match the arguments already filled in, and whether there may be more.
     async fn newest(
         &self,
         caller: &Caller,
@@ -63,7 +63,7 @@ impl EventCompleter {
             limit: LOOKED_AT,
         };
         let fits = |event: &EventFacts| name != "number" || kinds.contains(&event.resource_type);
-        let page = self.events.ask_where(caller, &question, &fits).await?;
+        let page = self.events.query_where(caller, &question, &fits).await?;
         let has_more = page.events.len() == LOOKED_AT;
         let events = page.events.into_iter().map(|event| event.item.facts);
         Ok((events.collect(), has_more))
@@ -88,7 +88,7 @@ impl Completer for EventCompleter {
     }
 }
 
-/// The kinds whose numbers fit; `None` if the reference is not one of this crate's.
+/// The kinds whose numbers fit; `None` if the reference does not belong to this crate.
 fn kinds(reference: &Reference) -> Option<&'static [ResourceType]> {
     match reference {
         Reference::Prompt { .. } => Some(&[ResourceType::ISSUE, ResourceType::PULL_REQUEST]),
@@ -102,7 +102,7 @@ fn kinds(reference: &Reference) -> Option<&'static [ResourceType]> {
     }
 }
 
-/// The values that begin with what is typed, in any case, the most recent first.
+/// The values that begin with the typed text, ignoring case, most recent first.
 fn distinct(events: &[EventFacts], name: &str, typed: &str) -> Vec<String> {
     let typed = typed.to_lowercase();
     let mut seen = HashSet::new();

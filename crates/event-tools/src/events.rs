@@ -1,4 +1,4 @@
-//! Past and coming events as one caller may see them.
+//! Past and future events, restricted to what one caller may see.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,16 +6,16 @@ use event_flow::{
     history::{EventHistory, EventSource},
     query::{EventQuery, QueryPage, Visible},
 };
-use fanout::hub::{Begin, Hub};
+use fanout::hub::{Hub, StreamStart};
 use mcp::params::InputError;
 use mcp_server::{CallError, Caller};
 use model::{Cursor, CursorScope, LogPosition, Sequence};
 use tokio::time::{Instant, timeout_at};
 
-/// How often a waiting call reports that it still waits, to a client that asked for progress.
+/// Interval at which a waiting call reports progress, to a client that asked for it.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Events, behind the caller's visibility. Cheap to clone.
+/// Events, restricted to the caller's visibility. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct EventAccess {
     history: EventHistory,
@@ -32,7 +32,7 @@ impl EventAccess {
     }
 
     /// The events that match the question and that the caller may see.
-    pub(crate) async fn ask(
+    pub(crate) async fn query(
         &self,
         caller: &Caller,
         question: &EventQuery,
@@ -41,8 +41,8 @@ impl EventAccess {
         history.query(question).await.map_err(CallError::failed)
     }
 
-    /// As [`Self::ask`], with a condition that no filter can say.
-    pub(crate) async fn ask_where(
+    /// As [`Self::query`], with a condition that no filter can express.
+    pub(crate) async fn query_where(
         &self,
         caller: &Caller,
         question: &EventQuery,
@@ -53,8 +53,9 @@ impl EventAccess {
         page.map_err(CallError::failed)
     }
 
-    /// The events that match the question, or the first that arrive and match within this many seconds.
-    /// Returns early when the edge drains; the question then begins where the caller may continue.
+    /// The events that match the question, or the first matching ones that arrive within this many
+    /// seconds. Returns early when the edge drains; `question.after` is then the position from
+    /// which the caller can continue.
     pub(crate) async fn wait(
         &self,
         caller: &Caller,
@@ -64,7 +65,7 @@ impl EventAccess {
     ) -> Result<QueryPage, CallError> {
         let began = Instant::now();
         let until = began + Duration::from_secs(wait_seconds);
-        let mut page = self.ask(caller, question).await?;
+        let mut page = self.query(caller, question).await?;
         while page.events.is_empty() && !page.truncated && !gone && Instant::now() < until {
             question.after = page.through;
             let history = self.history.of(&caller.principal);
@@ -78,7 +79,7 @@ impl EventAccess {
                 caller.output.progress(waited, Some(all), text).await;
                 continue;
             }
-            page = self.ask(caller, question).await?;
+            page = self.query(caller, question).await?;
             if page.through == question.after {
                 // The edge drains.
                 break;
@@ -87,8 +88,8 @@ impl EventAccess {
         Ok(page)
     }
 
-    /// The position of a cursor, and whether something after it is gone: the log may have been replaced,
-    /// or may have lost its end.
+    /// The position of a cursor, and whether events after it are gone: the log may have been
+    /// replaced, or may have lost its end.
     pub(crate) async fn position_of(
         &self,
         caller: &Caller,
@@ -99,11 +100,11 @@ impl EventAccess {
         };
         let cursor = Cursor::parse(cursor, scope(caller))
             .map_err(|error| InputError::new("cursor", &error.to_string()))?;
-        let resolved = self.hub.resolve(Begin::After(cursor)).await;
+        let resolved = self.hub.resolve(StreamStart::After(cursor)).await;
         resolved.map_err(CallError::failed)
     }
 
-    /// Where this server is in the log now.
+    /// This server's present position in the log.
     pub(crate) fn position(&self) -> LogPosition {
         self.hub.position()
     }

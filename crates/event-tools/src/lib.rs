@@ -1,16 +1,16 @@
-//! What MCP clients can call, read and fill in about GitHub's events.
+//! Tools, prompts, resources and completion for GitHub's events.
 //!
 //! | module | idea |
 //! | --- | --- |
-//! | `tools` | a tool each: subscribe, recent, replay, wait, manage |
-//! | `prompts` | a prompt each: triage an issue, summarize a repository |
-//! | `resources` | `github://` resources: lists of events, and resources as last known |
+//! | `tools` | one tool per file: subscribe, recent, replay, wait, manage |
+//! | `prompts` | one prompt per file: triage an issue, summarize a repository |
+//! | `resources` | `github://` resources: lists of events, and the last known state of resources |
 //! | `completion` | owners, repositories and numbers while they are typed |
-//! | `events` | past and coming events as one caller may see them |
-//! | [`sessions`] | changes of the caller's session, done by the server |
+//! | `events` | past and future events, restricted to what one caller may see |
+//! | [`sessions`] | changes of the caller's session, made by the server |
 //!
-//! Each offer gets what it needs by its constructor, in [`toolset`]. A new tool is a file with a descriptor
-//! and a function, and a line there.
+//! Each tool, prompt and source gets its dependencies from its constructor, in [`toolset`]. A new
+//! tool is a file with a descriptor and a function, and a line there.
 
 mod completion;
 mod events;
@@ -35,10 +35,10 @@ use self::{
     tools::{GetRecentEvents, ManageEvents, ReplayEvents, SubscribeToEvents, WaitForEvents},
 };
 
-/// What the offers of this crate work on.
+/// The dependencies of this crate.
 #[derive(Debug, Clone)]
 pub struct EventToolDeps {
-    /// Past and coming events.
+    /// Past and future events.
     pub hub: Arc<Hub>,
     /// The last known state of resources: the sync role.
     pub resources: Arc<dyn ResourceReader>,

@@ -1,4 +1,4 @@
-//! `github://` resources: which there are, and what is in them.
+//! `github://` resources: the list and the contents.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::events::EventAccess;
 /// Events in the content of an event list.
 const LISTED_EVENTS: usize = 50;
 
-/// URI template, name and description of what has no fixed URI.
+/// URI template, name and description of the resources without a fixed URI.
 pub(crate) const TEMPLATES: [(&str, &str, &str); 6] = [
     (
         "github://events/{owner}",
@@ -34,22 +34,22 @@ pub(crate) const TEMPLATES: [(&str, &str, &str); 6] = [
     (
         "github://issues/{owner}/{repo}/{number}",
         "issue",
-        "An issue as last known",
+        "An issue, in its last known state",
     ),
     (
         "github://pulls/{owner}/{repo}/{number}",
         "pull",
-        "A pull request as last known",
+        "A pull request, in its last known state",
     ),
     (
         "github://milestones/{owner}/{repo}/{number}",
         "milestone",
-        "A milestone as last known",
+        "A milestone, in its last known state",
     ),
     (
         "github://projects/{owner}/{number}",
         "project",
-        "A project as last known",
+        "A project, in its last known state",
     ),
 ];
 
@@ -65,7 +65,8 @@ impl GithubResources {
         Self { events, reader }
     }
 
-    /// The contents of a resource as JSON. `None`: it is not there, or the caller may not see it.
+    /// The contents of a resource as JSON; `None` if it does not exist, or the caller may not see
+    /// it.
     ///
     /// # Errors
     /// A store or the sync role does not answer.
@@ -100,7 +101,7 @@ impl GithubResources {
             order: Order::NewestFirst,
             limit: LISTED_EVENTS,
         };
-        let page = self.events.ask(caller, &question).await?;
+        let page = self.events.query(caller, &question).await?;
         let cursor = self.events.cursor(caller, page.through);
         let events = raw_events(page.events);
         Ok(json!({ "events": events, "cursor": cursor }).to_string())
@@ -110,7 +111,7 @@ impl GithubResources {
 #[async_trait]
 impl ResourceSource for GithubResources {
     fn resources(&self) -> Vec<ResourceDescriptor> {
-        let description = "The newest events of everything, newest first, with a cursor";
+        let description = "The newest events of all owners, newest first, with a cursor";
         vec![ResourceDescriptor {
             uri: "github://events".to_owned(),
             name: "events".to_owned(),

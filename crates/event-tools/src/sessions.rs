@@ -1,4 +1,4 @@
-//! Changes of the caller's session. The server that has the session does them.
+//! Changes of the caller's session, made by the server that stores it.
 
 use std::fmt;
 
@@ -6,13 +6,15 @@ use async_trait::async_trait;
 use mcp_server::{CallError, Caller};
 use model::{PrincipalId, Session, SessionId};
 
-/// A change of a session. It may run several times, because another edge may change the session meanwhile.
+/// A change of a session. It may run several times, because another edge may change the session at
+/// the same time.
 pub type SessionChange<'c> = &'c mut (dyn FnMut(&mut Session) + Send);
 
 /// Changes sessions of the handshake era.
 #[async_trait]
 pub trait SessionEditor: fmt::Debug + Send + Sync {
-    /// Changes a session of `owner`, durably and for every edge; returns whether it is still there.
+    /// Changes a session of `owner`, durably and for every edge; returns whether the session still
+    /// exists.
     ///
     /// # Errors
     /// The store does not answer, or too many requests change the session at once.
@@ -24,7 +26,7 @@ pub trait SessionEditor: fmt::Debug + Send + Sync {
     ) -> Result<bool, CallError>;
 }
 
-/// Changes the caller's session, and answers what `change` answered last.
+/// Changes the caller's session; returns what the last run of `change` returned.
 ///
 /// # Errors
 /// The session has ended, or its store does not answer.

@@ -5,7 +5,7 @@ use std::fmt;
 use service_kit::descriptors::Descriptors;
 use tracing::{info, warn};
 
-use super::patience::Patience;
+use super::lag::LagLimits;
 
 /// The bounds on an edge's streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,8 +16,8 @@ pub struct StreamBounds {
     pub bound: StreamBound,
     /// Maximum age of a stream.
     pub age: MaxAge,
-    /// How far and how long a client may be behind.
-    pub patience: Patience,
+    /// The limits on how far and how long a client may be behind.
+    pub lag: LagLimits,
 }
 
 /// The setting or limit that determines the maximum number of streams.
@@ -52,12 +52,7 @@ impl fmt::Display for StreamBound {
 
 impl StreamBounds {
     /// The tighter of the configured bound and what the descriptors allow.
-    pub fn new(
-        max_streams: usize,
-        descriptors: Descriptors,
-        age: MaxAge,
-        patience: Patience,
-    ) -> Self {
+    pub fn new(max_streams: usize, descriptors: Descriptors, age: MaxAge, lag: LagLimits) -> Self {
         let possible = descriptors.max_streams();
         let bound = match possible < max_streams {
             true => StreamBound::Descriptors,
@@ -67,7 +62,7 @@ impl StreamBounds {
             max_streams: max_streams.min(possible),
             bound,
             age,
-            patience,
+            lag,
         }
     }
 
@@ -100,7 +95,7 @@ pub struct MaxAge {
     /// 0 means no bound.
     max_seconds: u32,
     /// Time that may pass between a stream's end being due and the wheel's next visit to it.
-    look_seconds: u32,
+    check_seconds: u32,
 }
 
 impl MaxAge {
@@ -111,7 +106,7 @@ impl MaxAge {
     pub fn new(max_seconds: u32, heartbeat_seconds: u64) -> Self {
         Self {
             max_seconds,
-            look_seconds: u32::try_from(heartbeat_seconds).unwrap_or(u32::MAX),
+            check_seconds: u32::try_from(heartbeat_seconds).unwrap_or(u32::MAX),
         }
     }
 
@@ -123,7 +118,7 @@ impl MaxAge {
         }
         // Seconds that have begun count at both ends, so that no stream ends too young or too old.
         let least = self.max_seconds - self.max_seconds / 4;
-        let late = self.look_seconds.saturating_add(1);
+        let late = self.check_seconds.saturating_add(1);
         let jitter = (self.max_seconds - least).saturating_sub(late);
         let jitter = u32::try_from(random() % (u64::from(jitter) + 1)).expect("at most a u32");
         now.saturating_add(1)
@@ -140,14 +135,18 @@ mod tests {
 
     const AGE: MaxAge = MaxAge {
         max_seconds: 0,
-        look_seconds: 15,
+        check_seconds: 15,
     };
 
     #[test]
     fn the_tighter_bound_holds_and_zero_refuses_every_stream() {
         let bounds = |configured, limit| {
-            let bounds =
-                StreamBounds::new(configured, Descriptors::of(limit), AGE, Patience::default());
+            let bounds = StreamBounds::new(
+                configured,
+                Descriptors::of(limit),
+                AGE,
+                LagLimits::default(),
+            );
             (bounds.max_streams, bounds.bound)
         };
         assert_eq!(bounds(15_000, 1024), (960, StreamBound::Descriptors));

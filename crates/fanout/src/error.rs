@@ -1,16 +1,16 @@
-//! What can go wrong between a request and its stream.
+//! Errors between a request and its stream.
 
-use access::Denied;
+use access::AuthError;
 use model::{Classified, ErrorClass, PublicError};
 use ports::EventLogError;
 use tokio::time::error::Elapsed;
 
 use crate::bounds::StreamBound;
 
-/// Why a stream is not opened, or a position not found.
+/// The reason for which a stream is not opened, or a position is not found.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
-    /// Readiness has not been reached.
+    /// The edge is not ready yet.
     #[error("the edge has not reached the event log yet")]
     NotReady,
     /// A bound on streams is reached.
@@ -18,12 +18,12 @@ pub enum HubError {
     TooManyStreams {
         /// The bound.
         max_streams: usize,
-        /// What sets it.
+        /// The setting or limit that determines it.
         bound: StreamBound,
     },
     /// The token was revoked while the stream was being opened.
     #[error(transparent)]
-    Denied(#[from] Denied),
+    Denied(#[from] AuthError),
     /// The log cannot be read.
     #[error("event log failed")]
     Log(#[from] EventLogError),

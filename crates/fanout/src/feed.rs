@@ -19,15 +19,15 @@ use stream_driver::{Fill, Outgoing, Progress, Source};
 use tracing::info;
 
 use super::{
-    format::{Ending, Reader, lost_mail, mail},
+    format::{StreamEnd, StreamReader, lost_mail, mail},
     hub::Hub,
-    inbox::{Inbox, MailStream, Mailed, answers},
-    interest::Interest,
+    inbox::{Inbox, MailStream, MailUpdate, answers},
+    interest::StreamInterest,
     pages::{LogPage, PageResult},
-    stream::Stream,
+    stream::OpenStream,
 };
 use crate::{
-    limits::{FAREWELL_PATIENCE, RETRY_MILLIS},
+    limits::{FAREWELL_GRACE, RETRY_MILLIS},
     metrics::{CutReason, GapReason},
 };
 
@@ -41,15 +41,15 @@ const HEARTBEAT: &[u8] = b":\n\n";
 /// An open stream as its driver sees it. Dropping it closes the stream.
 pub struct Feed {
     hub: Arc<Hub>,
-    stream: Arc<Stream>,
+    stream: Arc<OpenStream>,
     slot: usize,
-    reader: Reader,
+    reader: StreamReader,
     /// The client's socket has taken every wanted event up to here.
     position: Sequence,
     /// The edge's position when the stream began: events that the client had missed before do not
     /// count as lag.
     began_at: Sequence,
-    interest: Arc<Interest>,
+    interest: Arc<StreamInterest>,
     /// Empty except for the short time after a change of interest that moved the stream back.
     rewinds: Vec<Rewind>,
     /// There is more between the position and the head, regardless of the marks.
@@ -69,14 +69,19 @@ pub struct Feed {
 /// A session added a subscription while its stream was open, so the stream moved back. Events that
 /// match its earlier interest have already been sent.
 struct Rewind {
-    before: Arc<Interest>,
+    before: Arc<StreamInterest>,
     /// The position from which the stream moved back.
     until: Sequence,
 }
 
 impl Feed {
-    pub(crate) fn new(hub: Arc<Hub>, stream: Arc<Stream>, slot: usize, reader: Reader) -> Self {
-        hub.metrics.opened(stream.kind);
+    pub(crate) fn new(
+        hub: Arc<Hub>,
+        stream: Arc<OpenStream>,
+        slot: usize,
+        reader: StreamReader,
+    ) -> Self {
+        hub.metrics.stream_opened(stream.kind);
         Self {
             interest: stream.interest(),
             hub,
@@ -124,10 +129,10 @@ impl Feed {
         };
         let (of, page) = match inbox.poll(cx, self.stream.take_mail()) {
             None => return false,
-            Some(Mailed::Page(of, page)) => (of, page),
-            Some(Mailed::Gone) => {
+            Some(MailUpdate::Page(of, page)) => (of, page),
+            Some(MailUpdate::SessionGone) => {
                 // Wakes this stream, which then sends its farewell.
-                self.stream.end(Ending::SessionEnded);
+                self.stream.end(StreamEnd::SessionEnded);
                 return false;
             }
         };
@@ -149,30 +154,30 @@ impl Feed {
                 mail(reader.cursor(self.position), &message.item, out);
             }
         });
-        inbox.tell();
+        inbox.report_delivery();
         true
     }
 
     /// The stream as the other components see it.
     #[cfg(test)]
-    pub(crate) fn stream(&self) -> &Stream {
+    pub(crate) fn stream(&self) -> &OpenStream {
         &self.stream
     }
 
     /// Ends the stream; the first reason stays.
-    pub fn end(&self, ending: Ending) {
+    pub fn end(&self, ending: StreamEnd) {
         self.stream.end(ending);
     }
 
-    /// What the stream wants from now on; an older revision than the present one is ignored.
-    pub fn set_interest(&self, interest: Interest) {
+    /// Replaces the interest of the stream; a revision older than the present one is ignored.
+    pub fn set_interest(&self, interest: StreamInterest) {
         self.stream.set_interest(interest);
     }
 
     /// The session changed its subscriptions: moves back to where the added ones begin. The events
     /// from there on are compared again, because a mark does not cover subscriptions that were
     /// added since.
-    fn change_interest(&mut self, interest: Arc<Interest>) {
+    fn change_interest(&mut self, interest: Arc<StreamInterest>) {
         let before = std::mem::replace(&mut self.interest, interest);
         self.reader.wishes = self.interest.wishes;
         self.more = true;
@@ -201,17 +206,17 @@ impl Feed {
 
     /// The reason to cut a client that takes nothing and has been behind for this long; `None` to
     /// keep waiting.
-    fn impatience(&self, behind: Duration) -> Option<CutReason> {
-        let (ending, patience) = (self.stream.ending(), self.hub.bounds.patience);
+    fn cut_reason(&self, behind: Duration) -> Option<CutReason> {
+        let (ending, lag) = (self.stream.ending(), self.hub.bounds.lag);
         // A reader without the right to read gets no further time; the others may still read their
         // farewell.
-        if ending == Some(Ending::Revoked) {
+        if ending == Some(StreamEnd::Revoked) {
             Some(CutReason::Revoked)
-        } else if patience.is_over(behind) {
+        } else if lag.is_too_long(behind) {
             Some(CutReason::Time)
-        } else if patience.is_far(self.events_behind(), behind) {
+        } else if lag.is_too_many(self.events_behind(), behind) {
             Some(CutReason::Lag)
-        } else if ending.is_some() && behind >= FAREWELL_PATIENCE {
+        } else if ending.is_some() && behind >= FAREWELL_GRACE {
             Some(CutReason::Ended)
         } else {
             None
@@ -268,7 +273,7 @@ impl Source for Feed {
         let late = self.newest.take().filter(|_| progress.is_all);
         let late = late.map(|received| self.hub.clock.now().since(received));
         let metrics = &self.hub.metrics;
-        metrics.delivered(self.stream.kind, progress.events, late);
+        metrics.events_delivered(self.stream.kind, progress.events, late);
         if !progress.is_all {
             self.more = true;
             // A client that does not read holds no page meanwhile, and gets it from the cache
@@ -282,7 +287,7 @@ impl Source for Feed {
     }
 
     fn gives_up(&self, behind: Duration) -> bool {
-        let Some(why) = self.impatience(behind) else {
+        let Some(why) = self.cut_reason(behind) else {
             return false;
         };
         let cursor = self.reader.cursor(self.position);
@@ -293,7 +298,7 @@ impl Source for Feed {
             behind_seconds = behind.as_secs(),
             "stream cut: its client does not read"
         );
-        self.hub.metrics.cut(why);
+        self.hub.metrics.stream_cut(why);
         true
     }
 }
@@ -301,7 +306,7 @@ impl Source for Feed {
 impl Drop for Feed {
     fn drop(&mut self) {
         self.hub.streams.remove(self.slot);
-        self.hub.metrics.closed(self.stream.kind);
+        self.hub.metrics.stream_closed(self.stream.kind);
     }
 }
 

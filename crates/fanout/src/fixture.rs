@@ -21,8 +21,8 @@ use tokio_util::sync::CancellationToken;
 use super::{
     bounds::{MaxAge, StreamBound, StreamBounds},
     hub::{Hub, HubParts},
-    interest::Interest,
-    patience::Patience,
+    interest::StreamInterest,
+    lag::LagLimits,
     ring::Ring,
 };
 use crate::metrics::FanoutMetrics;
@@ -90,7 +90,11 @@ pub(crate) fn session() -> Session {
 
 /// A session's interest: whole events by repository, and changes of resources, each after a
 /// position.
-pub(crate) fn interest(revision: u64, repos: &[(&str, u64)], uris: &[(&str, u64)]) -> Interest {
+pub(crate) fn interest(
+    revision: u64,
+    repos: &[(&str, u64)],
+    uris: &[(&str, u64)],
+) -> StreamInterest {
     let at = |since: u64| LogPosition {
         epoch: EPOCH,
         sequence: Sequence(since),
@@ -110,7 +114,7 @@ pub(crate) fn interest(revision: u64, repos: &[(&str, u64)], uris: &[(&str, u64)
             .collect(),
         ..session()
     };
-    Interest::of_session(&session, revision, EPOCH)
+    StreamInterest::of_session(&session, revision, EPOCH)
 }
 
 pub(crate) fn scope() -> CursorScope {
@@ -128,7 +132,7 @@ pub(crate) fn bounds(max_streams: usize) -> StreamBounds {
         max_streams,
         bound: StreamBound::Configured,
         age: MaxAge::new(0, 15),
-        patience: Patience::default(),
+        lag: LagLimits::default(),
     }
 }
 

@@ -10,14 +10,14 @@ use mcp::{
 use model::{Cursor, CursorScope, Epoch, Sequence};
 use stream_driver::{Chunk, Outgoing};
 
-use super::{interest::Interest, notices::News, ring::Entry};
+use super::{interest::StreamInterest, news::StreamNews, ring::RingEntry};
 
 /// The logger's name on notifications that carry an event.
 pub const EVENT_LOGGER: &str = "github.events";
 
 /// The kind of a stream, with the data that its frames need.
 #[derive(Debug)]
-pub enum Format {
+pub enum StreamFormat {
     /// `GET /events/stream`: `event: event`, the cursor as id.
     Events,
     /// The GET stream of a handshake-era session: notifications, the cursor as id.
@@ -35,7 +35,7 @@ pub enum Format {
 
 /// The reason for which the edge ends a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Ending {
+pub enum StreamEnd {
     /// The edge drains: the client can reconnect to any edge.
     Drain,
     /// A newer stream of the session took its place.
@@ -50,7 +50,7 @@ pub enum Ending {
     MaxAge,
 }
 
-impl Ending {
+impl StreamEnd {
     /// All of them, in the order of their numbers.
     pub const ALL: [Self; 6] = [
         Self::Drain,
@@ -77,10 +77,10 @@ impl Ending {
 
 /// The reader and its log: the data of which a cursor is made.
 #[derive(Debug, Clone, Copy)]
-pub struct Reader {
+pub struct StreamReader {
     /// The log.
     pub epoch: Epoch,
-    /// Who may use its cursors.
+    /// The scope of its cursors.
     pub scope: CursorScope,
     /// The reader's position in its session's inbox.
     pub inbox: Sequence,
@@ -88,7 +88,7 @@ pub struct Reader {
     pub wishes: u64,
 }
 
-impl Reader {
+impl StreamReader {
     /// The cursor after an event of the log.
     #[must_use]
     pub fn cursor(self, sequence: Sequence) -> Cursor {
@@ -102,13 +102,13 @@ impl Reader {
     }
 }
 
-impl Format {
+impl StreamFormat {
     /// Adds the frames of one event.
     pub(crate) fn event(
         &self,
-        interest: &Interest,
-        entry: &Entry,
-        reader: Reader,
+        interest: &StreamInterest,
+        entry: &RingEntry,
+        reader: StreamReader,
         out: &mut Outgoing,
     ) {
         let position = entry.sequence.0;
@@ -135,8 +135,8 @@ impl Format {
     /// Reports that the events between the reader's cursor and `resumes_after` are gone.
     pub(crate) fn truncated(
         &self,
-        interest: &Interest,
-        reader: Reader,
+        interest: &StreamInterest,
+        reader: StreamReader,
         resumes_after: Sequence,
         out: &mut BytesMut,
     ) {
@@ -160,14 +160,14 @@ impl Format {
             // changed, so all are reported as changed.
             Self::Listen { tag, .. } => {
                 interest
-                    .spelt_uris()
+                    .requested_uris()
                     .for_each(|uri| updated(uri, Some(tag), out));
             }
         }
     }
 
     /// Adds news other than events. They carry no id, because a client cannot resume from them.
-    pub(crate) fn news(&self, news: &News, out: &mut BytesMut) {
+    pub(crate) fn news(&self, news: &StreamNews, out: &mut BytesMut) {
         match self {
             Self::Events => {}
             Self::Session => {
@@ -187,7 +187,7 @@ impl Format {
     }
 
     /// The last frame before the stream ends.
-    pub(crate) fn farewell(&self, ending: Ending, retry_millis: u64, out: &mut BytesMut) {
+    pub(crate) fn farewell(&self, ending: StreamEnd, retry_millis: u64, out: &mut BytesMut) {
         match self {
             Self::Listen {
                 tag,
@@ -201,12 +201,14 @@ impl Format {
             }
             Self::Events | Self::Session => {
                 let why = match ending {
-                    Ending::Drain => "this edge is draining, any other resumes from your last id",
-                    Ending::TakenOver => "a newer stream of this session took its place",
-                    Ending::SessionEnded => "the session ended",
-                    Ending::LogReplaced => "the event log was replaced",
-                    Ending::Revoked => "the token is no longer valid",
-                    Ending::MaxAge => "reconnect now; any edge resumes from your last id",
+                    StreamEnd::Drain => {
+                        "this edge is draining, any other resumes from your last id"
+                    }
+                    StreamEnd::TakenOver => "a newer stream of this session took its place",
+                    StreamEnd::SessionEnded => "the session ended",
+                    StreamEnd::LogReplaced => "the event log was replaced",
+                    StreamEnd::Revoked => "the token is no longer valid",
+                    StreamEnd::MaxAge => "reconnect now; any edge resumes from your last id",
                 };
                 out.put_slice(format!(": {why}\nretry: {retry_millis}\n\n").as_bytes());
             }
@@ -233,7 +235,7 @@ pub(crate) fn lost_mail(cursor: Cursor, out: &mut BytesMut) {
     );
 }
 
-fn plain(entry: &Entry, reader: Reader, out: &mut BytesMut) {
+fn plain(entry: &RingEntry, reader: StreamReader, out: &mut BytesMut) {
     let id = reader.cursor(entry.sequence);
     out.put_slice(format!("id: {id}\nevent: event\ndata: ").as_bytes());
     out.put_slice(&entry.event.json);
@@ -242,7 +244,7 @@ fn plain(entry: &Entry, reader: Reader, out: &mut BytesMut) {
 
 /// Only the event's last frame carries the id: a client that disconnects in between gets the event
 /// again.
-fn session(interest: &Interest, entry: &Entry, reader: Reader, out: &mut BytesMut) {
+fn session(interest: &StreamInterest, entry: &RingEntry, reader: StreamReader, out: &mut BytesMut) {
     let id = format!("id: {}\n", reader.cursor(entry.sequence));
     let whole = interest.wants_event(entry);
     let mut uris = interest.wanted_uris(entry).peekable();

@@ -1,4 +1,4 @@
-//! The hub: takes events in and opens streams.
+//! The hub: receives events and opens streams.
 
 use std::sync::{
     Arc,
@@ -20,13 +20,13 @@ use tracing::{info, warn};
 
 use super::{
     bounds::StreamBounds,
-    format::{Ending, Format, Reader},
-    interest::Interest,
+    format::{StreamEnd, StreamFormat, StreamReader},
+    interest::StreamInterest,
     log_end::LogEnd,
-    notices::Wants,
+    news::NewsSelection,
     pages::{PageResult, Pages},
-    ring::{Entry, Ring, Window},
-    streams::Streams,
+    ring::{Ring, RingEntry, RingRead},
+    streams::OpenStreams,
 };
 use crate::{
     error::HubError,
@@ -39,7 +39,7 @@ use access::Principal;
 #[derive(Debug)]
 pub struct Hub {
     pub(crate) ring: Ring,
-    pub(crate) streams: Streams,
+    pub(crate) streams: OpenStreams,
     pub(crate) metrics: FanoutMetrics,
     pub(crate) clock: Arc<dyn Clock>,
     pub(super) log: Arc<dyn EventLog>,
@@ -52,47 +52,47 @@ pub struct Hub {
     draining: CancellationToken,
     pub(crate) bounds: StreamBounds,
     ids: Arc<dyn IdSource>,
-    began: Instant,
+    started_at: Instant,
 }
 
 /// The point from which a new stream starts.
 #[derive(Debug)]
-pub enum Begin {
+pub enum StreamStart {
     /// With the next event.
-    Now,
+    Head,
     /// After a cursor.
     After(Cursor),
     /// After a position of this log.
     Position(Sequence),
-    /// With the next event; the reader is told that its cursor is not valid here.
-    Unknown,
+    /// With the next event; a notice to the reader says that its cursor is not valid here.
+    UnknownCursor,
 }
 
 /// A stream to open.
 #[derive(Debug)]
-pub struct OpenStream {
+pub struct StreamRequest {
     /// For metrics.
     pub kind: StreamKind,
-    /// How its frames look.
-    pub format: Format,
-    /// Who may use its cursors.
+    /// The format of its frames.
+    pub format: StreamFormat,
+    /// The scope of its cursors.
     pub scope: CursorScope,
     /// The session that it belongs to, with the tag of this stream.
     pub session: Option<(model::SessionId, u64)>,
     /// The reader.
     pub principal: Arc<Principal>,
     /// The events and resources that it wants.
-    pub interest: Interest,
-    /// Where it starts.
-    pub begin: Begin,
-    /// The notices that it wants beside events.
-    pub wants: Wants,
-    /// Whether the stream ends at the maximum age. Off where its end costs the client more than a
-    /// reconnect.
+    pub interest: StreamInterest,
+    /// The point from which it starts.
+    pub begin: StreamStart,
+    /// The news that it wants in addition to events.
+    pub wants: NewsSelection,
+    /// Whether the stream ends at the maximum age; false if its end would cost the client more than
+    /// a reconnect.
     pub ages: bool,
 }
 
-/// What a hub is made of.
+/// The dependencies of a hub.
 #[derive(Debug)]
 pub struct HubParts {
     /// The event log, for streams that are behind the ring.
@@ -103,7 +103,7 @@ pub struct HubParts {
     pub ids: Arc<dyn IdSource>,
     /// The instruments.
     pub metrics: FanoutMetrics,
-    /// How many streams, how old, how far behind.
+    /// The bounds on the number, age and lag of streams.
     pub bounds: StreamBounds,
     /// Cancelled when the process drains: requests that wait for an event return.
     pub draining: CancellationToken,
@@ -126,11 +126,11 @@ impl Hub {
             bounds,
             draining,
         } = parts;
-        metrics.bounded(bounds);
+        metrics.set_max_streams(bounds);
         Self {
             ring,
             pages: Pages::new(Arc::clone(&log), metrics.clone()),
-            streams: Streams::new(metrics.ended_streams.clone()),
+            streams: OpenStreams::new(metrics.ended_streams.clone()),
             metrics,
             clock,
             log,
@@ -141,12 +141,12 @@ impl Hub {
             draining,
             bounds,
             ids,
-            began: Instant::now(),
+            started_at: Instant::now(),
         }
     }
 
-    /// Takes what the follower passes on. Never blocks.
-    pub fn take(&self, followed: Followed) {
+    /// Applies an update of the follower. Never blocks.
+    pub fn apply(&self, followed: Followed) {
         match followed {
             Followed::Started {
                 epoch, position, ..
@@ -156,10 +156,10 @@ impl Hub {
                 warn!(after = %lost.after, resumes_after = %lost.resumes_after, "the log trimmed events before this edge read them");
                 self.metrics.gap(GapReason::Trimmed);
                 self.ring.restart(lost.resumes_after);
-                // Each stream finds that it is behind, reads the log and tells its client what is
-                // gone.
+                // Each stream finds that it is behind, reads the log and reports the gap to its
+                // client.
                 self.streams
-                    .for_slice(0, 1, |stream| stream.look_after(lost.after));
+                    .for_slice(0, 1, |stream| stream.rescan_after(lost.after));
             }
             Followed::CaughtUp
             | Followed::Stalled
@@ -171,7 +171,7 @@ impl Hub {
 
     /// Seconds since the hub began: the unit in which stream ages are counted.
     pub(crate) fn second(&self) -> u32 {
-        u32::try_from(self.began.elapsed().as_secs()).unwrap_or(u32::MAX)
+        u32::try_from(self.started_at.elapsed().as_secs()).unwrap_or(u32::MAX)
     }
 
     fn start(&self, epoch: Epoch, position: Sequence) {
@@ -183,13 +183,13 @@ impl Hub {
         self.epoch.store(epoch.0, Ordering::Release);
         if replaced {
             self.metrics.gap(GapReason::LogReplaced);
-            self.streams.end_all(Ending::LogReplaced);
+            self.streams.end_all(StreamEnd::LogReplaced);
         }
         self.started.store(true, Ordering::Release);
     }
 
     fn publish(&self, event: Sequenced<StoredEvent>) {
-        let entry = Arc::new(Entry::new(event));
+        let entry = Arc::new(RingEntry::new(event));
         self.ring.push(Arc::clone(&entry));
         self.published.send_replace(entry.sequence);
         let streams = self.streams.mark(&entry);
@@ -223,7 +223,7 @@ impl Hub {
                     !found
                 });
                 match window {
-                    Window::Read { through, .. } if !found => looked_through = through,
+                    RingRead::Read { through, .. } if !found => looked_through = through,
                     _ => return,
                 }
                 if published.changed().await.is_err() {
@@ -257,8 +257,8 @@ impl Hub {
     }
 
     /// A reader of this log at its beginning, for cursors of `scope`.
-    pub fn reader(&self, scope: CursorScope) -> Reader {
-        Reader {
+    pub fn reader(&self, scope: CursorScope) -> StreamReader {
+        StreamReader {
             epoch: self.epoch(),
             scope,
             inbox: Sequence::START,
@@ -271,20 +271,20 @@ impl Hub {
     /// # Errors
     /// The cursor is ahead of this edge, and the log cannot tell now whether it is also ahead of
     /// the log.
-    pub async fn resolve(&self, begin: Begin) -> Result<(Sequence, bool), HubError> {
+    pub async fn resolve(&self, begin: StreamStart) -> Result<(Sequence, bool), HubError> {
         let head = self.ring.head();
         let position = match begin {
-            Begin::Now => return Ok((head, false)),
-            Begin::Unknown => {
+            StreamStart::Head => return Ok((head, false)),
+            StreamStart::UnknownCursor => {
                 self.metrics.gap(GapReason::UnknownCursor);
                 return Ok((head, true));
             }
-            Begin::After(cursor) if cursor.epoch != self.epoch() => {
+            StreamStart::After(cursor) if cursor.epoch != self.epoch() => {
                 self.metrics.gap(GapReason::LogReplaced);
                 return Ok((Sequence::START, true));
             }
-            Begin::After(cursor) => cursor.sequence,
-            Begin::Position(position) => position,
+            StreamStart::After(cursor) => cursor.sequence,
+            StreamStart::Position(position) => position,
         };
         if position <= head {
             return Ok((position, false));

@@ -42,13 +42,13 @@ impl MailStream {
     }
 
     /// The mail stream with this name; `None` for the stream of a call.
-    pub fn named(stream: &StreamId) -> Option<Self> {
+    pub fn from_name(stream: &StreamId) -> Option<Self> {
         [Self::Inbox, Self::Answers]
             .into_iter()
             .find(|mail| mail.name() == *stream)
     }
 
-    /// Its bit in a [`Came`].
+    /// Its bit in a [`PendingMail`].
     pub(crate) const fn bit(self) -> u8 {
         match self {
             Self::Inbox => 1,
@@ -59,9 +59,9 @@ impl MailStream {
 
 /// The streams of the mailbox that may have something new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Came(pub(crate) u8);
+pub(crate) struct PendingMail(pub(crate) u8);
 
-impl Came {
+impl PendingMail {
     const fn has(self, mail: MailStream) -> bool {
         self.0 & mail.bit() != 0
     }
@@ -69,14 +69,14 @@ impl Came {
 
 /// A delivery report: a session's stream has handed the inbox up to this position to its client's
 /// connection.
-pub type Told = (SessionId, Sequence);
+pub type DeliveryReport = (SessionId, Sequence);
 
 /// Dropped together with the stream that owns it.
 pub type OnClose = Box<dyn Send + Sync>;
 
 /// The point of the inbox at which a stream begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
+pub enum InboxStart {
     /// After what the client has; messages up to there are no longer needed.
     After(Sequence),
     /// With the next message.
@@ -84,52 +84,52 @@ pub enum Start {
 }
 
 /// The result of reading the mailbox.
-pub(crate) enum Mailed {
+pub(crate) enum MailUpdate {
     /// The next messages of one of its streams.
     Page(MailStream, MailboxPage),
     /// The session is gone: there is nothing left that the stream could carry.
-    Gone,
+    SessionGone,
 }
 
 /// The mailbox as read by one open stream of its session.
 pub struct Inbox {
     mailbox: Arc<dyn Mailbox>,
     session: SessionId,
-    told: mpsc::Sender<Told>,
-    inbox: Reading,
-    answers: Option<Box<Answers>>,
+    reports: mpsc::Sender<DeliveryReport>,
+    inbox: MailReader,
+    answers: Option<Box<AnswerReader>>,
 }
 
 /// The additional part of an HTTP+SSE stream.
-struct Answers {
-    reading: Reading,
+struct AnswerReader {
+    reading: MailReader,
     /// Ends the session when dropped.
     _on_close: OnClose,
 }
 
 impl Inbox {
     /// The mailbox of `session` as one of its streams reads it; what the stream hands over is reported to
-    /// `told`.
+    /// `reports`.
     #[must_use]
     pub fn new(
         mailbox: Arc<dyn Mailbox>,
         session: SessionId,
-        start: Start,
-        told: mpsc::Sender<Told>,
+        start: InboxStart,
+        reports: mpsc::Sender<DeliveryReport>,
     ) -> Self {
         Self {
             mailbox,
             session,
-            told,
-            inbox: Reading::new(MailStream::Inbox, start),
+            reports,
+            inbox: MailReader::new(MailStream::Inbox, start),
             answers: None,
         }
     }
 
     /// Makes the stream read the answers to POSTs too; `on_close` is dropped with the stream.
     pub fn with_answers(mut self, on_close: OnClose) -> Self {
-        self.answers = Some(Box::new(Answers {
-            reading: Reading::new(MailStream::Answers, Start::After(Sequence::START)),
+        self.answers = Some(Box::new(AnswerReader {
+            reading: MailReader::new(MailStream::Answers, InboxStart::After(Sequence::START)),
             _on_close: on_close,
         }));
         self
@@ -141,7 +141,7 @@ impl Inbox {
 
     /// The next messages, `None` while there are none; `came` names the mail streams that may have
     /// something new.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, came: Came) -> Option<Mailed> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, came: PendingMail) -> Option<MailUpdate> {
         let of = (&self.mailbox, &self.session);
         // Both hints are recorded first, so that an early return forgets neither.
         self.inbox.more |= came.has(MailStream::Inbox);
@@ -156,9 +156,9 @@ impl Inbox {
 
     /// Reports the delivered position to the sender of the messages; few senders wait for this
     /// report.
-    pub(crate) fn tell(&self) {
+    pub(crate) fn report_delivery(&self) {
         let _ = self
-            .told
+            .reports
             .try_send((self.session.clone(), self.inbox.position));
     }
 }
@@ -166,7 +166,7 @@ impl Inbox {
 type Read = BoxFuture<'static, Result<MailboxPage, MailboxError>>;
 
 /// A position in one stream of the mailbox.
-struct Reading {
+struct MailReader {
     mail: MailStream,
     /// Messages that are already there are skipped.
     skips: bool,
@@ -178,11 +178,11 @@ struct Reading {
     read: Option<Read>,
 }
 
-impl Reading {
-    fn new(mail: MailStream, start: Start) -> Self {
+impl MailReader {
+    fn new(mail: MailStream, start: InboxStart) -> Self {
         let (position, skips) = match start {
-            Start::After(position) => (position, false),
-            Start::Head => (Sequence::START, true),
+            InboxStart::After(position) => (position, false),
+            InboxStart::Head => (Sequence::START, true),
         };
         Self {
             mail,
@@ -198,7 +198,7 @@ impl Reading {
         &mut self,
         cx: &mut Context<'_>,
         of: (&Arc<dyn Mailbox>, &SessionId),
-    ) -> Option<Mailed> {
+    ) -> Option<MailUpdate> {
         loop {
             let read = match &mut self.read {
                 Some(read) => read,
@@ -214,13 +214,13 @@ impl Reading {
             self.read = None;
             match page {
                 Ok(page) => {
-                    if let Some(mailed) = self.take(page) {
+                    if let Some(mailed) = self.accept_page(page) {
                         return Some(mailed);
                     }
                 }
                 Err(MailboxError::Missing) => {
                     self.more = false;
-                    return Some(Mailed::Gone);
+                    return Some(MailUpdate::SessionGone);
                 }
                 // Every stream of the edge logs this while the store is unavailable: no warning for
                 // each.
@@ -232,7 +232,7 @@ impl Reading {
         }
     }
 
-    fn take(&mut self, page: MailboxPage) -> Option<Mailed> {
+    fn accept_page(&mut self, page: MailboxPage) -> Option<MailUpdate> {
         self.position = self.position.max(page.through);
         // A hint that arrived while the page was being read counts.
         self.more |= !page.at_head;
@@ -244,10 +244,10 @@ impl Reading {
         if !page.messages.is_empty() || page.resumes_after.is_some() {
             self.trims |= is_answers;
             self.more |= page.closed;
-            return Some(Mailed::Page(self.mail, page));
+            return Some(MailUpdate::Page(self.mail, page));
         }
         // The mailbox has dropped the stream: no further answer can arrive (MB-10).
-        (is_answers && page.closed && page.at_head).then_some(Mailed::Gone)
+        (is_answers && page.closed && page.at_head).then_some(MailUpdate::SessionGone)
     }
 
     fn begin(&mut self, of: (&Arc<dyn Mailbox>, &SessionId), after_pause: bool) -> Read {

@@ -6,12 +6,12 @@ use model::{Epoch, FilterSet, ResourceUri, Sequence, Session};
 
 use event_flow::matching::{self, MatchKey, MatchTerm};
 
-use super::ring::Entry;
+use super::ring::RingEntry;
 use access::{Principal, Visibility};
 
 /// The events that concern a stream, and the position from which each of its filters applies.
 #[derive(Debug, Default, Clone, PartialEq)]
-pub struct Interest {
+pub struct StreamInterest {
     /// Subscriptions whose events are sent whole.
     subscriptions: Vec<(FilterSet, Sequence)>,
     /// Resources whose changes are notified: by canonical URI, each in the client's spelling.
@@ -27,7 +27,7 @@ pub struct Interest {
     visible: Visibility,
 }
 
-impl Interest {
+impl StreamInterest {
     /// Whole events that match `filters`.
     pub fn events(filters: FilterSet) -> Self {
         Self {
@@ -95,7 +95,7 @@ impl Interest {
     }
 
     /// Whether the event is sent whole.
-    pub(crate) fn wants_event(&self, entry: &Entry) -> bool {
+    pub(crate) fn wants_event(&self, entry: &RingEntry) -> bool {
         let facts = &entry.event.facts;
         !self.is_quiet
             && self
@@ -106,7 +106,7 @@ impl Interest {
     }
 
     /// The resources that this event changes and the stream asked for, in the client's spelling.
-    pub(crate) fn wanted_uris<'e>(&'e self, entry: &'e Entry) -> impl Iterator<Item = &'e str> {
+    pub(crate) fn wanted_uris<'e>(&'e self, entry: &'e RingEntry) -> impl Iterator<Item = &'e str> {
         let touched = if self.uris.is_empty() || !self.visible.allows(&entry.event.facts) {
             &[][..]
         } else {
@@ -120,7 +120,7 @@ impl Interest {
             .map(|(spelt, _)| spelt.as_str())
     }
 
-    /// What the stream is found by ([`Index`](super::index::Index)).
+    /// The terms under which the stream is indexed ([`MatchIndex`](matching::MatchIndex)).
     pub(crate) fn terms(&self) -> BTreeSet<MatchTerm> {
         let sees_all = self.visible == Visibility::all();
         let subscriptions = self.subscriptions.iter().filter(|_| !self.is_quiet);
@@ -146,13 +146,13 @@ impl Interest {
     }
 
     /// Whether the event causes any frame.
-    pub(crate) fn wants(&self, entry: &Entry) -> bool {
+    pub(crate) fn wants(&self, entry: &RingEntry) -> bool {
         self.wants_event(entry) || self.wanted_uris(entry).next().is_some()
     }
 
     /// The part of this interest for which an event is still to be sent to a reader that has had it
     /// with each of `had`.
-    pub(crate) fn without(&self, entry: &Entry, had: &[&Self]) -> Self {
+    pub(crate) fn without(&self, entry: &RingEntry, had: &[&Self]) -> Self {
         let mut rest = Self {
             revision: self.revision,
             wishes: self.wishes,
@@ -188,7 +188,7 @@ impl Interest {
     }
 
     /// The resources of this interest, in the client's spelling.
-    pub(crate) fn spelt_uris(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn requested_uris(&self) -> impl Iterator<Item = &str> {
         self.uris
             .values()
             .flatten()
@@ -225,7 +225,7 @@ mod tests {
     fn gets(reader: &Principal, repo: &str) -> (bool, Vec<String>) {
         let asked = fixture::interest(1, &[("cat", 0)], &[("github://events", 0)]);
         let interest = asked.seen_by(reader);
-        let entry = Arc::new(Entry::new(fixture::event(1, repo, 0)));
+        let entry = Arc::new(RingEntry::new(fixture::event(1, repo, 0)));
         let uris = interest.wanted_uris(&entry).map(ToOwned::to_owned);
         let got: (bool, Vec<_>) = (interest.wants_event(&entry), uris.collect());
         assert_eq!(interest.wants(&entry), got.0 || !got.1.is_empty());
@@ -251,12 +251,12 @@ mod tests {
     #[test]
     fn silence_is_no_change_of_what_was_asked_for() {
         let loud = fixture::interest(1, &[("cat", 3)], &[("github://events", 3)]);
-        let quiet = Interest {
+        let quiet = StreamInterest {
             is_quiet: true,
             revision: 2,
             ..loud.clone()
         };
-        let entry = Entry::new(fixture::event(7, "cat", 0));
+        let entry = RingEntry::new(fixture::event(7, "cat", 0));
         assert!(loud.wants_event(&entry) && !quiet.wants_event(&entry));
         assert!(quiet.wanted_uris(&entry).next().is_some());
         // Neither change moves the stream back: events of the muted time are not sent later, and

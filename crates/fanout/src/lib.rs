@@ -15,22 +15,22 @@ pub mod feed;
 #[cfg(test)]
 mod fixture;
 pub mod format;
+#[cfg(test)]
+#[cfg(feature = "shuttle")]
+mod hand_over_model;
 pub mod hub;
 pub mod inbox;
 #[cfg(test)]
 mod index_tests;
 pub mod interest;
+pub mod lag;
 pub mod limits;
 mod log_end;
 pub mod metrics;
-#[cfg(test)]
-#[cfg(feature = "shuttle")]
-mod model;
 mod newest;
-pub mod notices;
+pub mod news;
 mod open;
 mod pages;
-pub mod patience;
 mod ring;
 mod signals;
 mod stream;

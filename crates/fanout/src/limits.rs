@@ -28,12 +28,12 @@ pub const CATCH_UP_PAUSE: Duration = Duration::from_secs(1);
 /// work is spread.
 pub(crate) const WHEEL_SLICES: usize = 64;
 /// Streams copied from the list of all streams under one lock, so that waking them needs no lock.
-pub(crate) const VISITED_AT_ONCE: usize = 256;
+pub(crate) const STREAMS_PER_VISIT: usize = 256;
 /// A client that has been behind for less than this is not cut for its number of unread events.
-pub(crate) const BURST_PATIENCE: Duration = Duration::from_secs(1);
+pub(crate) const BURST_GRACE: Duration = Duration::from_secs(1);
 /// A client that has been behind for this long when its stream ends gets no farewell if it takes
 /// nothing: otherwise it could keep the stream open indefinitely.
-pub(crate) const FAREWELL_PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const FAREWELL_GRACE: Duration = Duration::from_secs(60);
 /// Time that a client is told to wait before it reconnects after the edge closed its stream, in
 /// milliseconds.
 pub const RETRY_MILLIS: u64 = 1000;

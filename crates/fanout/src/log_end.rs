@@ -8,22 +8,22 @@ use tokio::sync::Mutex;
 /// The head of the log, requested once for all waiting calls.
 #[derive(Debug, Default)]
 pub(crate) struct LogEnd {
-    begun: AtomicU64,
+    requests_started: AtomicU64,
     last: Mutex<Option<(u64, Head)>>,
 }
 
 impl LogEnd {
     /// The head of the log, requested after this call began. Safe to drop at any time.
-    pub(crate) async fn ask(&self, log: &dyn EventLog) -> Result<Head, EventLogError> {
+    pub(crate) async fn head(&self, log: &dyn EventLog) -> Result<Head, EventLogError> {
         // Only a request that begins from here on sees everything that was there before.
-        let wanted = self.begun.load(Ordering::SeqCst) + 1;
+        let wanted = self.requests_started.load(Ordering::SeqCst) + 1;
         let mut last = self.last.lock().await;
         if let Some((asked, head)) = *last
             && asked >= wanted
         {
             return Ok(head);
         }
-        let asked = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        let asked = self.requests_started.fetch_add(1, Ordering::SeqCst) + 1;
         let head = log.head().await?;
         *last = Some((asked, head));
         Ok(head)

@@ -1,4 +1,4 @@
-//! All metrics of the edge, in one place. Their names are a contract with dashboards.
+//! All metrics of the fan-out, in one place. Their names are a contract with dashboards.
 
 use std::{fmt, time::Duration};
 
@@ -10,7 +10,7 @@ use service_kit::metrics::{Registry, latency_histogram};
 
 use crate::{
     bounds::{StreamBound, StreamBounds},
-    format::Ending,
+    format::StreamEnd,
 };
 
 /// The kinds of stream.
@@ -102,7 +102,7 @@ impl EncodeLabelValue for GapReason {
     }
 }
 
-impl EncodeLabelValue for Ending {
+impl EncodeLabelValue for StreamEnd {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
         self.as_str().encode(encoder)
     }
@@ -131,7 +131,7 @@ struct Cut {
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct Ended {
-    reason: Ending,
+    reason: StreamEnd,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
@@ -141,10 +141,10 @@ struct Bound {
 
 /// Counts the streams that the edge ended.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct EndedStreams([Counter; Ending::ALL.len()]);
+pub(crate) struct EndedStreams([Counter; StreamEnd::ALL.len()]);
 
 impl EndedStreams {
-    pub(crate) fn count(&self, ending: Ending) {
+    pub(crate) fn count(&self, ending: StreamEnd) {
         self.0[ending as usize].inc();
     }
 }
@@ -181,7 +181,7 @@ impl FanoutMetrics {
             catch_up_reads: Counter::default(),
             catch_up_pages: Counter::default(),
             ended_streams: EndedStreams(
-                Ending::ALL.map(|reason| ended.get_or_create_owned(&by_reason(reason))),
+                StreamEnd::ALL.map(|reason| ended.get_or_create_owned(&by_reason(reason))),
             ),
             max_streams: Family::default(),
             refused_streams: Counter::default(),
@@ -237,7 +237,7 @@ impl FanoutMetrics {
     }
 
     /// Sets the maximum number of streams.
-    pub(crate) fn bounded(&self, bounds: StreamBounds) {
+    pub(crate) fn set_max_streams(&self, bounds: StreamBounds) {
         let bound = Bound {
             bound: bounds.bound,
         };
@@ -245,15 +245,15 @@ impl FanoutMetrics {
         self.max_streams.get_or_create(&bound).set(max);
     }
 
-    pub(crate) fn opened(&self, kind: StreamKind) {
+    pub(crate) fn stream_opened(&self, kind: StreamKind) {
         self.open_streams[kind as usize].inc();
     }
 
-    pub(crate) fn closed(&self, kind: StreamKind) {
+    pub(crate) fn stream_closed(&self, kind: StreamKind) {
         self.open_streams[kind as usize].dec();
     }
 
-    pub(crate) fn delivered(&self, kind: StreamKind, events: usize, late: Option<Duration>) {
+    pub(crate) fn events_delivered(&self, kind: StreamKind, events: usize, late: Option<Duration>) {
         self.delivered_events[kind as usize].inc_by(events as u64);
         if let Some(late) = late {
             self.latency.observe(late.as_secs_f64());
@@ -272,11 +272,11 @@ impl FanoutMetrics {
         self.catch_up_pages.inc();
     }
 
-    pub(crate) fn cut(&self, reason: CutReason) {
+    pub(crate) fn stream_cut(&self, reason: CutReason) {
         self.cut_streams.get_or_create(&Cut { reason }).inc();
     }
 
-    pub(crate) fn refused(&self) {
+    pub(crate) fn stream_refused(&self) {
         self.refused_streams.inc();
     }
 }

@@ -18,18 +18,18 @@ use tokio::time::{error::Elapsed, timeout};
 
 use super::{
     hub::Hub,
-    ring::{Entry, Ring},
+    ring::{Ring, RingEntry},
 };
 use crate::limits::CALL_DEADLINE;
 
 /// Events examined under one lock of the ring, so that a filter without matches does not delay new
 /// events.
-const LOOK_EVENTS: usize = 256;
+const SCAN_EVENTS: usize = 256;
 /// Time that a call waits for this edge to receive what the log already has: usually a millisecond
 /// suffices. After that, reading the log itself is faster.
 const CATCH_UP_WAIT: Duration = Duration::from_millis(20);
 
-/// Answers a question as the log does, with less work for "what is new".
+/// Answers a query like the log does, with less work for the newest events.
 #[async_trait]
 impl EventSource for Hub {
     async fn query(
@@ -39,7 +39,7 @@ impl EventSource for Hub {
     ) -> Result<QueryPage, HistoryError> {
         let answer = async {
             if question.order == Order::NewestFirst {
-                let head = self.log_end.ask(&*self.log).await?;
+                let head = self.log_end.head(&*self.log).await?;
                 if self.has_reached(head.last).await
                     && let Some(page) = newest(&self.ring, head, question, visible)
                     // Last: events of another log arrive only after its epoch.
@@ -77,7 +77,7 @@ fn newest(
     let limit = question.limit.clamp(1, MAX_QUERY_EVENTS);
     // Events that the log no longer has are left out, even if the ring still has them.
     let floor = question.after.max(head.trimmed_through);
-    let page = |entries: Vec<Arc<Entry>>| QueryPage {
+    let page = |entries: Vec<Arc<RingEntry>>| QueryPage {
         events: entries.iter().map(|entry| sequenced(entry)).collect(),
         through: head.last,
         has_more: false,
@@ -85,8 +85,8 @@ fn newest(
     };
     let (mut found, mut before) = (Vec::new(), head.last.next());
     loop {
-        let (looked_at, base) = ring.newest_before(before, LOOK_EVENTS, head.last)?;
-        let is_all = looked_at.len() < LOOK_EVENTS;
+        let (looked_at, base) = ring.newest_before(before, SCAN_EVENTS, head.last)?;
+        let is_all = looked_at.len() < SCAN_EVENTS;
         for entry in looked_at {
             if entry.sequence <= floor {
                 return Some(page(found));
@@ -106,7 +106,7 @@ fn newest(
     }
 }
 
-fn sequenced(entry: &Entry) -> Sequenced<model::StoredEvent> {
+fn sequenced(entry: &RingEntry) -> Sequenced<model::StoredEvent> {
     Sequenced {
         sequence: entry.sequence,
         item: entry.event.clone(),

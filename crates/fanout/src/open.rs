@@ -1,8 +1,8 @@
-//! How a stream begins.
+//! Opens streams.
 
 use std::sync::Arc;
 
-use access::Denied;
+use access::AuthError;
 use bytes::Bytes;
 use model::Sequence;
 
@@ -10,9 +10,9 @@ use crate::{
     bounds::MaxAge,
     error::HubError,
     feed::Feed,
-    format::Reader,
-    hub::{Hub, OpenStream},
-    stream::Stream,
+    format::StreamReader,
+    hub::{Hub, StreamRequest},
+    stream::OpenStream,
 };
 
 impl Hub {
@@ -22,17 +22,17 @@ impl Hub {
     /// The edge has not reached the log yet, is full, or cannot check the cursor now.
     pub async fn open(
         self: &Arc<Self>,
-        open: OpenStream,
-        opening: impl FnOnce(Reader, Sequence) -> Bytes,
+        open: StreamRequest,
+        opening: impl FnOnce(StreamReader, Sequence) -> Bytes,
     ) -> Result<Feed, HubError> {
         if !self.has_started() {
             return Err(HubError::NotReady);
         }
-        let reader = Reader {
+        let reader = StreamReader {
             wishes: open.interest.wishes,
             ..self.reader(open.scope)
         };
-        let OpenStream {
+        let StreamRequest {
             kind,
             format,
             session,
@@ -48,7 +48,7 @@ impl Hub {
             true => age.end(self.second(), || self.random()),
             false => MaxAge::NEVER,
         };
-        let stream = Stream::new(kind, format, session, principal, interest, wants, ends_at);
+        let stream = OpenStream::new(kind, format, session, principal, interest, wants, ends_at);
         let stream = Arc::new(stream);
         // Inserted into the slab before its position is taken, so that no event is missed in
         // between.
@@ -56,7 +56,7 @@ impl Hub {
             .streams
             .insert(&stream, self.bounds.max_streams)
             .map_err(|_| {
-                self.metrics.refused();
+                self.metrics.stream_refused();
                 HubError::TooManyStreams {
                     max_streams: self.bounds.max_streams,
                     bound: self.bounds.bound,
@@ -67,7 +67,7 @@ impl Hub {
         if !may_read {
             // Revoked while the stream was being opened, perhaps before the revocation could end
             // it.
-            return Err(HubError::Denied(Denied::Unknown));
+            return Err(HubError::Denied(AuthError::Unknown));
         }
         if self.epoch() != reader.epoch {
             // The log was replaced just now, perhaps before the replacement could end this stream.

@@ -18,7 +18,7 @@ use ports::{EventLog, EventLogError, Page};
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::ring::{Entry, Window};
+use super::ring::{RingEntry, RingRead};
 use crate::{
     limits::{
         CALL_DEADLINE, CATCH_UP_EVENTS, CATCH_UP_PAGE_BYTES, CATCH_UP_PAGE_LIFETIME, CATCH_UP_READS,
@@ -32,7 +32,7 @@ pub(crate) type PageResult = Result<Arc<LogPage>, Arc<EventLogError>>;
 /// A part of the log. It does not change; the frames that its readers encode are shared.
 #[derive(Debug)]
 pub(crate) struct LogPage {
-    entries: Box<[Entry]>,
+    entries: Box<[RingEntry]>,
     /// It was read after this position.
     from: Sequence,
     through: Sequence,
@@ -44,7 +44,7 @@ pub(crate) struct LogPage {
 impl LogPage {
     fn new(from: Sequence, page: Page) -> Self {
         Self {
-            entries: page.events.into_iter().map(Entry::new).collect(),
+            entries: page.events.into_iter().map(RingEntry::new).collect(),
             from,
             through: page.through,
             at_head: page.at_head,
@@ -59,21 +59,21 @@ impl LogPage {
 
     /// The position up to which everything is gone, if a reader at `position` misses events because
     /// of that. The reader has to be told, and continues from there.
-    pub(crate) fn gone(&self, position: Sequence) -> Option<Sequence> {
+    pub(crate) fn gap_after(&self, position: Sequence) -> Option<Sequence> {
         self.resumes_after.filter(|gone| *gone > position)
     }
 
     /// Shows up to `max` events after `position` to `visit`, which returns whether to continue.
-    /// `more` refers to this page only. [`Window::Behind`] if the page begins after the position,
+    /// `more` refers to this page only. [`RingRead::Behind`] if the page begins after the position,
     /// which [`Pages::after`] never gives.
     pub(crate) fn read(
         &self,
         position: Sequence,
         max: usize,
-        mut visit: impl FnMut(&Entry) -> bool,
-    ) -> Window {
+        mut visit: impl FnMut(&RingEntry) -> bool,
+    ) -> RingRead {
         if position < self.from {
-            return Window::Behind;
+            return RingRead::Behind;
         }
         let start = self
             .entries
@@ -82,15 +82,15 @@ impl LogPage {
         for (seen, entry) in self.entries[start..].iter().enumerate() {
             if seen == max {
                 let more = true;
-                return Window::Read { through, more };
+                return RingRead::Read { through, more };
             }
             through = entry.sequence;
             if !visit(entry) {
                 let more = through < self.through;
-                return Window::Read { through, more };
+                return RingRead::Read { through, more };
             }
         }
-        Window::Read {
+        RingRead::Read {
             through: position.max(self.through),
             more: false,
         }
@@ -134,7 +134,7 @@ struct State {
 
 /// Sizes of [`Pages`].
 #[derive(Debug, Clone, Copy)]
-struct Bounds {
+struct PageBounds {
     /// Events per page; positions are aligned to it.
     events: usize,
     /// Maximum bytes of all cached pages together.
@@ -143,23 +143,21 @@ struct Bounds {
     lifetime: Duration,
 }
 
-/// The cached pages, and the reads in progress.
-///
-/// moka's own single flight is not used: there a read belongs to one of its waiters, restarts when
-/// that one leaves, and panics in the others once 200 have left, as happens when a store hangs and
-/// a balancer disconnects all clients.
+/// moka's own single flight is not used: there a read belongs to one of its waiters, restarts if
+/// that waiter leaves, and panics in the others once 200 have left, which happens when a store
+/// hangs and a balancer disconnects all clients.
 pub(crate) struct Pages {
     log: Arc<dyn EventLog>,
     metrics: FanoutMetrics,
-    bounds: Bounds,
-    turns: Semaphore,
-    kept: Cache<Key, Arc<LogPage>>,
+    bounds: PageBounds,
+    read_permits: Semaphore,
+    cache: Cache<Key, Arc<LogPage>>,
     state: Mutex<State>,
 }
 
 impl Pages {
     pub(crate) fn new(log: Arc<dyn EventLog>, metrics: FanoutMetrics) -> Arc<Self> {
-        let bounds = Bounds {
+        let bounds = PageBounds {
             events: CATCH_UP_EVENTS,
             bytes: CATCH_UP_PAGE_BYTES,
             lifetime: CATCH_UP_PAGE_LIFETIME,
@@ -167,8 +165,8 @@ impl Pages {
         Self::bounded(log, metrics, bounds)
     }
 
-    fn bounded(log: Arc<dyn EventLog>, metrics: FanoutMetrics, bounds: Bounds) -> Arc<Self> {
-        let kept = Cache::builder()
+    fn bounded(log: Arc<dyn EventLog>, metrics: FanoutMetrics, bounds: PageBounds) -> Arc<Self> {
+        let cache = Cache::builder()
             .max_capacity(bounds.bytes)
             .weigher(|_, page: &Arc<LogPage>| page.bytes())
             .time_to_live(bounds.lifetime)
@@ -180,8 +178,8 @@ impl Pages {
             log,
             metrics,
             bounds,
-            turns: Semaphore::new(CATCH_UP_READS),
-            kept,
+            read_permits: Semaphore::new(CATCH_UP_READS),
+            cache,
             state: Mutex::default(),
         })
     }
@@ -231,8 +229,8 @@ impl Pages {
         let flight = {
             let mut state = self.state.lock();
             // A page that reached the log's head stays until a reader wants later events.
-            let kept = self.kept.get(&key);
-            if let Some(page) = kept.filter(|page| !page.is_stale(position)) {
+            let cached = self.cache.get(&key);
+            if let Some(page) = cached.filter(|page| !page.is_stale(position)) {
                 return Ok(page);
             }
             let flight = state.flights.get(&key);
@@ -247,12 +245,12 @@ impl Pages {
     fn begin(self: &Arc<Self>, key: Key, state: &mut State) -> Flight {
         let number = state.next_flight;
         state.next_flight += 1;
-        let landing = Landing {
+        let guard = ReadGuard {
             pages: Arc::clone(self),
             key,
             number,
         };
-        let read = AbortOnDropHandle::new(tokio::spawn(landing.read()));
+        let read = AbortOnDropHandle::new(tokio::spawn(guard.read()));
         let flight = read
             .map(|read| read.unwrap_or_else(|error| Err(Arc::new(unavailable(error.into())))))
             .boxed()
@@ -268,7 +266,7 @@ impl Pages {
     /// # Errors
     /// The log does not answer within [`CALL_DEADLINE`], or cannot be read.
     pub(super) async fn read(&self, after: Sequence) -> Result<Page, EventLogError> {
-        let permit = self.turns.acquire().await;
+        let permit = self.read_permits.acquire().await;
         self.metrics.catch_up_read();
         let read = self.log.read_after(after, self.bounds.events);
         let page = timeout(CALL_DEADLINE, read).await;
@@ -283,13 +281,13 @@ impl Pages {
         state.generation += 1;
         state.trimmed_through = Sequence::START;
         state.flights.clear();
-        self.kept.invalidate_all();
+        self.cache.invalidate_all();
     }
 
     /// Frees the memory of expired pages. Otherwise they stay until the next read.
-    pub(super) fn tidy(&self) {
-        if self.kept.entry_count() > 0 {
-            self.kept.run_pending_tasks();
+    pub(super) fn drop_expired(&self) {
+        if self.cache.entry_count() > 0 {
+            self.cache.run_pending_tasks();
         }
     }
 }
@@ -297,7 +295,7 @@ impl Pages {
 impl fmt::Debug for Pages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pages")
-            .field("kept", &self.kept.entry_count())
+            .field("cached", &self.cache.entry_count())
             .field("reads", &self.state.lock().flights.len())
             .finish_non_exhaustive()
     }
@@ -308,13 +306,13 @@ fn unavailable(source: ports::Source) -> EventLogError {
 }
 
 /// Cleans up after a read, however it ends.
-struct Landing {
+struct ReadGuard {
     pages: Arc<Pages>,
     key: Key,
     number: u64,
 }
 
-impl Landing {
+impl ReadGuard {
     async fn read(self) -> PageResult {
         let page = self.pages.read(self.key.from).await.map_err(Arc::new)?;
         let page = Arc::new(LogPage::new(self.key.from, page));
@@ -323,7 +321,7 @@ impl Landing {
     }
 
     fn keep(&self, page: &Arc<LogPage>) {
-        let Pages { state, kept, .. } = &*self.pages;
+        let Pages { state, cache, .. } = &*self.pages;
         {
             let mut state = state.lock();
             if state.generation != self.key.generation {
@@ -332,13 +330,13 @@ impl Landing {
             let trimmed_through = page.resumes_after.unwrap_or_default();
             state.trimmed_through = state.trimmed_through.max(trimmed_through);
         }
-        kept.insert(self.key, Arc::clone(page));
+        cache.insert(self.key, Arc::clone(page));
         // The bound must hold now, not a few inserts later.
-        kept.run_pending_tasks();
+        cache.run_pending_tasks();
     }
 }
 
-impl Drop for Landing {
+impl Drop for ReadGuard {
     fn drop(&mut self) {
         let mut state = self.pages.state.lock();
         // An abandoned read may end after the next read of the same page has begun.

@@ -10,7 +10,7 @@ use stream_driver::{Chunk, sync::RwLock};
 
 /// An event in the ring, with the encoded forms that its streams share.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct RingEntry {
     pub(crate) sequence: Sequence,
     pub(crate) event: StoredEvent,
     uris: OnceLock<Vec<String>>,
@@ -19,7 +19,7 @@ pub(crate) struct Entry {
     pub(crate) frame: OnceLock<(CursorScope, Chunk)>,
 }
 
-impl Entry {
+impl RingEntry {
     pub(crate) fn new(event: Sequenced<StoredEvent>) -> Self {
         let Sequenced {
             sequence,
@@ -61,7 +61,7 @@ pub(crate) struct Ring {
 
 #[derive(Debug)]
 struct Inner {
-    entries: VecDeque<Arc<Entry>>,
+    entries: VecDeque<Arc<RingEntry>>,
     bytes: usize,
     base: Sequence,
     head: Sequence,
@@ -69,7 +69,7 @@ struct Inner {
 
 /// The result of reading the ring.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Window {
+pub(crate) enum RingRead {
     /// Everything up to this position has been examined.
     Read {
         /// The new position.
@@ -106,7 +106,7 @@ impl Ring {
     }
 
     /// Adds the next event; the oldest ones are removed when a bound is reached.
-    pub(crate) fn push(&self, entry: Arc<Entry>) {
+    pub(crate) fn push(&self, entry: Arc<RingEntry>) {
         let mut inner = self.inner.write();
         debug_assert!(entry.sequence > inner.head, "events come in order");
         inner.head = entry.sequence;
@@ -134,7 +134,7 @@ impl Ring {
         before: Sequence,
         max: usize,
         reached: Sequence,
-    ) -> Option<(Vec<Arc<Entry>>, Sequence)> {
+    ) -> Option<(Vec<Arc<RingEntry>>, Sequence)> {
         let inner = self.inner.read();
         if inner.head < reached {
             return None;
@@ -154,11 +154,11 @@ impl Ring {
         &self,
         position: Sequence,
         max: usize,
-        mut visit: impl FnMut(&Entry) -> bool,
-    ) -> Window {
+        mut visit: impl FnMut(&RingEntry) -> bool,
+    ) -> RingRead {
         let inner = self.inner.read();
         if position < inner.base {
-            return Window::Behind;
+            return RingRead::Behind;
         }
         // A stream is nearly always at the end: check there before searching.
         let start = match inner.entries.back() {
@@ -170,20 +170,20 @@ impl Ring {
         let mut through = position;
         for (seen, entry) in inner.entries.range(start..).enumerate() {
             if seen == max {
-                return Window::Read {
+                return RingRead::Read {
                     through,
                     more: true,
                 };
             }
             through = entry.sequence;
             if !visit(entry) {
-                return Window::Read {
+                return RingRead::Read {
                     through,
                     more: through < inner.head,
                 };
             }
         }
-        Window::Read {
+        RingRead::Read {
             through: position.max(inner.head),
             more: false,
         }

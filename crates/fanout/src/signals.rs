@@ -1,4 +1,4 @@
-//! What other parts of the edge signal to open streams, and what they may ask about them.
+//! Signals from other parts of the edge to open streams, and queries about them.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use mcp::{tagged::Tagged, task::TaskId};
 use model::{PrincipalId, Session, SessionId};
 use ports::ChangedLists;
 
-use crate::{format::Ending, hub::Hub, inbox::MailStream, interest::Interest};
+use crate::{format::StreamEnd, hub::Hub, inbox::MailStream, interest::StreamInterest};
 
 impl Hub {
     /// Number of open streams.
@@ -27,52 +27,53 @@ impl Hub {
         self.streams.of_session(session).is_some()
     }
 
-    /// The session ended: so does its stream.
+    /// Ends the stream of a session that ended.
     pub fn end_session(&self, session: &SessionId) {
         if let Some(stream) = self.streams.of_session(session) {
-            stream.end(Ending::SessionEnded);
+            stream.end(StreamEnd::SessionEnded);
         }
     }
 
-    /// A newer stream of the session was opened, maybe on another edge: ends the stream here if its tag is
-    /// lower than `stays`.
+    /// A newer stream of the session was opened, maybe on another edge: ends the stream here if its
+    /// tag is lower than `stays`.
     pub fn take_over(&self, session: &SessionId, stays: u64) {
         if let Some(stream) = self.streams.of_session(session)
             && stream.session.as_ref().is_some_and(|(_, tag)| *tag < stays)
         {
-            stream.end(Ending::TakenOver);
+            stream.end(StreamEnd::TakenOver);
         }
     }
 
-    /// The session's stored state changed to this revision: its stream wants what it says now.
+    /// The stored state of the session changed to this revision: updates the interest of its
+    /// stream.
     pub fn session_changed(&self, session: &Session, revision: u64) {
         if let Some(stream) = self.streams.of_session(&session.id) {
-            stream.set_interest(Interest::of_session(session, revision, self.epoch()));
+            stream.set_interest(StreamInterest::of_session(session, revision, self.epoch()));
         }
     }
 
-    /// Something may be new in a stream of the session's mailbox; returns whether the session's stream is
-    /// here.
-    pub fn mail_came(&self, session: &SessionId, mail: MailStream) -> bool {
+    /// A stream of the session's mailbox may have new messages; returns whether the stream of the
+    /// session is here.
+    pub fn notify_mail(&self, session: &SessionId, mail: MailStream) -> bool {
         let stream = self.streams.of_session(session);
         stream.is_some_and(|stream| {
-            stream.mail_came(mail);
+            stream.notify_mail(mail);
             true
         })
     }
 
-    /// Hints may have been lost: every session's stream reads its mailbox.
+    /// Hints may have been lost: the stream of every session reads its mailbox.
     pub fn read_all_mail(&self) {
         for session in self.sessions() {
-            self.mail_came(&session, MailStream::Inbox);
-            self.mail_came(&session, MailStream::Answers);
+            self.notify_mail(&session, MailStream::Inbox);
+            self.notify_mail(&session, MailStream::Answers);
         }
     }
 
-    /// Makes the streams that carry answers, and whose slot falls into slice `slice` of `slices`, look for
-    /// them without a hint.
-    pub fn look_for_answers(&self, slice: usize, slices: usize) {
-        self.streams.look_for_answers(slice, slices);
+    /// Makes the streams that carry answers, and whose slot falls into slice `slice` of `slices`,
+    /// check for answers without a hint.
+    pub fn check_answers(&self, slice: usize, slices: usize) {
+        self.streams.check_answers(slice, slices);
     }
 
     /// Whether a stream here follows the task.
@@ -94,25 +95,25 @@ impl Hub {
     }
 
     /// Sends the state of a task to the streams of its owner that follow it.
-    pub fn task_changed(&self, owner: &PrincipalId, task: &TaskId, state: &Tagged) {
+    pub fn notify_task(&self, owner: &PrincipalId, task: &TaskId, state: &Tagged) {
         for stream in self.streams.of_task(task) {
             if stream.principal().id == *owner {
-                stream.task_changed(task, state);
+                stream.notify_task(task, state);
             }
         }
     }
 
     /// Notifies the streams that asked for changes of lists.
-    pub fn lists_changed(&self, lists: ChangedLists) {
+    pub fn notify_lists(&self, lists: ChangedLists) {
         self.streams
-            .for_slice(0, 1, |stream| stream.lists_changed(lists));
+            .for_slice(0, 1, |stream| stream.notify_lists(lists));
     }
 
     /// Ends the streams whose reader's token is no longer valid.
     pub fn end_revoked(&self) {
         self.streams.for_slice(0, 1, |stream| {
             if !stream.may_read() {
-                stream.end(Ending::Revoked);
+                stream.end(StreamEnd::Revoked);
             }
         });
     }

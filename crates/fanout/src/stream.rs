@@ -9,25 +9,25 @@ use ports::ChangedLists;
 use stream_driver::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicWaker, Mutex, RwLock};
 
 use super::{
-    format::{Ending, Format},
-    inbox::{Came, MailStream},
-    interest::Interest,
-    notices::{News, Notices, Wants},
+    format::{StreamEnd, StreamFormat},
+    inbox::{MailStream, PendingMail},
+    interest::StreamInterest,
+    news::{NewsSelection, PendingNews, StreamNews},
 };
 use crate::metrics::StreamKind;
 use access::Principal;
 
 /// One open stream. Its position is in its feed; this is the part that other components write to.
 #[derive(Debug)]
-pub(crate) struct Stream {
+pub(crate) struct OpenStream {
     pub(crate) kind: StreamKind,
-    pub(crate) format: Format,
+    pub(crate) format: StreamFormat,
     /// The session that it belongs to, with a tag that increases with each of the session's
     /// streams.
     pub(crate) session: Option<(SessionId, u64)>,
     /// The reader. The stream carries only what this principal may see, regardless of its interest.
     pub(super) principal: Arc<Principal>,
-    pub(super) interest: RwLock<Arc<Interest>>,
+    pub(super) interest: RwLock<Arc<StreamInterest>>,
     /// The stream's place among the open ones, while it is open.
     place: Mutex<Option<Place>>,
     interest_changed: AtomicBool,
@@ -37,8 +37,8 @@ pub(crate) struct Stream {
     ending: AtomicU8,
     /// The time at which the stream reaches its maximum age, in seconds of its hub.
     ends_at: u32,
-    pub(super) notices: Notices,
-    /// The bits of a [`Came`].
+    pub(super) news: PendingNews,
+    /// The bits of a [`PendingMail`].
     mail: AtomicU8,
     waker: AtomicWaker,
 }
@@ -49,20 +49,20 @@ const UNSURE: u64 = 1 << 63;
 
 /// The position from which a stream has to examine events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Pending {
+pub(crate) struct PendingMark {
     pub(crate) first: Sequence,
     /// The first event was compared with the stream's interest, and is wanted.
     pub(crate) is_sure: bool,
 }
 
-impl Stream {
+impl OpenStream {
     pub(crate) fn new(
         kind: StreamKind,
-        format: Format,
+        format: StreamFormat,
         session: Option<(SessionId, u64)>,
         principal: Arc<Principal>,
-        interest: Interest,
-        wants: Wants,
+        interest: StreamInterest,
+        wants: NewsSelection,
         ends_at: u32,
     ) -> Self {
         let interest = interest.seen_by(&principal);
@@ -78,14 +78,14 @@ impl Stream {
             beat: AtomicBool::new(false),
             ending: AtomicU8::new(0),
             ends_at,
-            notices: Notices::new(wants),
+            news: PendingNews::new(wants),
             mail: AtomicU8::new(0),
             waker: AtomicWaker::new(),
         }
     }
 
     /// Everything after `position` has to be examined.
-    pub(crate) fn look_after(&self, position: Sequence) {
+    pub(crate) fn rescan_after(&self, position: Sequence) {
         self.mark(position.next().0 | UNSURE);
     }
 
@@ -101,7 +101,7 @@ impl Stream {
     }
 
     /// Replaces the stream's interest; a revision older than the present one is ignored.
-    pub(crate) fn set_interest(&self, interest: Interest) {
+    pub(crate) fn set_interest(&self, interest: StreamInterest) {
         let interest = interest.seen_by(&self.principal);
         // One change at a time, and none once the stream is closing.
         let place = self.place.lock();
@@ -147,7 +147,7 @@ impl Stream {
     }
 
     /// Makes the stream end; the first reason is kept.
-    pub(crate) fn end(&self, ending: Ending) {
+    pub(crate) fn end(&self, ending: StreamEnd) {
         let first =
             self.ending
                 .compare_exchange(0, ending as u8 + 1, Ordering::AcqRel, Ordering::Relaxed);
@@ -158,11 +158,11 @@ impl Stream {
 
     /// Called by the wheel at this second of the hub: a heartbeat, or the end of a stream that has
     /// reached its maximum age.
-    pub(crate) fn turn(&self, second: u32) {
+    pub(crate) fn on_tick(&self, second: u32) {
         if second < self.ends_at {
             self.beat();
         } else {
-            self.end(Ending::MaxAge);
+            self.end(StreamEnd::MaxAge);
         }
     }
 
@@ -173,25 +173,25 @@ impl Stream {
 
     /// Whether the reader's token is still valid.
     pub(crate) fn may_read(&self) -> bool {
-        self.principal.stands()
+        self.principal.is_valid()
     }
 
     /// Records that lists which clients can read changed.
-    pub(crate) fn lists_changed(&self, lists: ChangedLists) {
-        if self.notices.lists_changed(lists) {
+    pub(crate) fn notify_lists(&self, lists: ChangedLists) {
+        if self.news.notify_lists(lists) {
             self.waker.wake();
         }
     }
 
     /// Records a change of a task that the stream may follow.
-    pub(crate) fn task_changed(&self, id: &TaskId, how: &Tagged) {
-        if self.notices.task_changed(id, how) {
+    pub(crate) fn notify_task(&self, id: &TaskId, how: &Tagged) {
+        if self.news.notify_task(id, how) {
             self.waker.wake();
         }
     }
 
     /// A stream of the session's mailbox may have something new.
-    pub(crate) fn mail_came(&self, mail: MailStream) {
+    pub(crate) fn notify_mail(&self, mail: MailStream) {
         self.mail.fetch_or(mail.bit(), Ordering::AcqRel);
         self.waker.wake();
     }
@@ -207,46 +207,46 @@ impl Stream {
         self.waker.register(waker);
     }
 
-    pub(crate) fn take_pending(&self) -> Option<Pending> {
+    pub(crate) fn take_pending(&self) -> Option<PendingMark> {
         // A plain load first: an idle poll (heartbeat) writes nothing.
         if self.pending.load(Ordering::Acquire) == 0 {
             return None;
         }
         let mark = self.pending.swap(0, Ordering::AcqRel);
-        Some(Pending {
+        Some(PendingMark {
             first: Sequence(mark & !UNSURE),
             is_sure: mark & UNSURE == 0,
         })
     }
 
-    pub(crate) fn take_mail(&self) -> Came {
-        Came(match self.mail.load(Ordering::Acquire) {
+    pub(crate) fn take_mail(&self) -> PendingMail {
+        PendingMail(match self.mail.load(Ordering::Acquire) {
             0 => 0,
             _ => self.mail.swap(0, Ordering::AcqRel),
         })
     }
 
-    pub(crate) fn take_news(&self) -> Option<News> {
-        self.notices.take()
+    pub(crate) fn take_news(&self) -> Option<StreamNews> {
+        self.news.take()
     }
 
     pub(crate) fn take_beat(&self) -> bool {
         self.beat.load(Ordering::Acquire) && self.beat.swap(false, Ordering::AcqRel)
     }
 
-    pub(crate) fn interest(&self) -> Arc<Interest> {
+    pub(crate) fn interest(&self) -> Arc<StreamInterest> {
         Arc::clone(&self.interest.read())
     }
 
-    pub(crate) fn take_changed_interest(&self) -> Option<Arc<Interest>> {
+    pub(crate) fn take_changed_interest(&self) -> Option<Arc<StreamInterest>> {
         let changed = self.interest_changed.load(Ordering::Acquire)
             && self.interest_changed.swap(false, Ordering::AcqRel);
         changed.then(|| self.interest())
     }
 
-    pub(crate) fn ending(&self) -> Option<Ending> {
+    pub(crate) fn ending(&self) -> Option<StreamEnd> {
         let code = usize::from(self.ending.load(Ordering::Acquire));
-        Ending::ALL.get(code.checked_sub(1)?).copied()
+        StreamEnd::ALL.get(code.checked_sub(1)?).copied()
     }
 }
 

@@ -11,18 +11,19 @@ use model::{PrincipalId, Sequence, SessionId};
 use slab::Slab;
 use stream_driver::sync::{AtomicU64, Mutex, RwLock};
 
-use super::{format::Ending, inbox::MailStream, ring::Entry, stream::Stream};
-use crate::{limits::VISITED_AT_ONCE, metrics::EndedStreams};
+use super::{format::StreamEnd, inbox::MailStream, ring::RingEntry, stream::OpenStream};
+use crate::{limits::STREAMS_PER_VISIT, metrics::EndedStreams};
 
 /// All open streams, with an index of the stream of each session.
 #[derive(Debug, Default)]
-pub(crate) struct Streams {
-    slab: RwLock<Slab<Arc<Stream>>>,
+pub(crate) struct OpenStreams {
+    slab: RwLock<Slab<Arc<OpenStream>>>,
     index: Arc<MatchIndex<usize>>,
-    /// The streams themselves, not their slots: a slot is given to somebody else at any moment.
-    by_session: RwLock<HashMap<SessionId, Arc<Stream>>>,
+    /// The streams themselves, not their slots: a slot may be reused by another stream at any
+    /// moment.
+    by_session: RwLock<HashMap<SessionId, Arc<OpenStream>>>,
     /// The streams that follow each task.
-    by_task: RwLock<HashMap<TaskId, Vec<Arc<Stream>>>>,
+    by_task: RwLock<HashMap<TaskId, Vec<Arc<OpenStream>>>>,
     /// Slots of the streams that carry answers: they also check for answers without a hint.
     answering: Mutex<HashSet<usize>>,
     /// Every event up to here has been compared with every stream.
@@ -32,9 +33,9 @@ pub(crate) struct Streams {
 
 /// The maximum number of streams is open.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Full;
+pub(crate) struct TooManyStreams;
 
-impl Streams {
+impl OpenStreams {
     /// No streams yet; `ended` counts the streams that the edge ends.
     pub(crate) fn new(ended: EndedStreams) -> Self {
         Self {
@@ -44,16 +45,20 @@ impl Streams {
     }
 
     /// Adds a stream; an older one of the same session on this edge is ended.
-    pub(crate) fn insert(&self, stream: &Arc<Stream>, max_streams: usize) -> Result<usize, Full> {
+    pub(crate) fn insert(
+        &self,
+        stream: &Arc<OpenStream>,
+        max_streams: usize,
+    ) -> Result<usize, TooManyStreams> {
         let slot = {
             let mut slab = self.slab.write();
             if slab.len() >= max_streams {
-                return Err(Full);
+                return Err(TooManyStreams);
             }
             slab.insert(Arc::clone(stream))
         };
         stream.take_place(&self.index, slot);
-        for task in stream.notices.wanted_tasks() {
+        for task in stream.news.wanted_tasks() {
             let mut by_task = self.by_task.write();
             let followers = by_task.entry(task.clone()).or_default();
             followers.push(Arc::clone(stream));
@@ -64,7 +69,7 @@ impl Streams {
                 .write()
                 .insert(session.clone(), Arc::clone(stream));
             if let Some(older) = older {
-                older.end(Ending::TakenOver);
+                older.end(StreamEnd::TakenOver);
             }
         }
         Ok(slot)
@@ -83,7 +88,7 @@ impl Streams {
         if let Some(ending) = stream.ending() {
             self.ended.count(ending);
         }
-        for task in stream.notices.wanted_tasks() {
+        for task in stream.news.wanted_tasks() {
             let mut by_task = self.by_task.write();
             if let Some(followers) = by_task.get_mut(task) {
                 followers.retain(|follower| !Arc::ptr_eq(follower, &stream));
@@ -104,7 +109,7 @@ impl Streams {
     }
 
     /// Wakes every stream that wants the event; returns their number.
-    pub(crate) fn mark(&self, entry: &Entry) -> usize {
+    pub(crate) fn mark(&self, entry: &RingEntry) -> usize {
         let slab = self.slab.read();
         let mut marked = 0;
         let facts = &entry.event.facts;
@@ -130,11 +135,11 @@ impl Streams {
         self.marked_through.store(position.0, Ordering::Release);
     }
 
-    pub(crate) fn of_session(&self, session: &SessionId) -> Option<Arc<Stream>> {
+    pub(crate) fn of_session(&self, session: &SessionId) -> Option<Arc<OpenStream>> {
         self.by_session.read().get(session).cloned()
     }
 
-    pub(crate) fn of_task(&self, task: &TaskId) -> Vec<Arc<Stream>> {
+    pub(crate) fn of_task(&self, task: &TaskId) -> Vec<Arc<OpenStream>> {
         self.by_task.read().get(task).cloned().unwrap_or_default()
     }
 
@@ -151,7 +156,7 @@ impl Streams {
     }
 
     #[cfg(test)]
-    pub(crate) fn of_slot(&self, slot: usize) -> Option<Arc<Stream>> {
+    pub(crate) fn of_slot(&self, slot: usize) -> Option<Arc<OpenStream>> {
         self.slab.read().get(slot).cloned()
     }
 
@@ -164,7 +169,7 @@ impl Streams {
     ///
     /// No lock is held while a stream is visited: waking thousands takes milliseconds, and opening
     /// a stream would have to wait for that, with all events behind it.
-    pub(crate) fn for_slice(&self, slice: usize, slices: usize, visit: impl Fn(&Stream)) {
+    pub(crate) fn for_slice(&self, slice: usize, slices: usize, visit: impl Fn(&OpenStream)) {
         let mut taken = Vec::new();
         let mut next = slice;
         loop {
@@ -172,7 +177,7 @@ impl Streams {
                 let slab = self.slab.read();
                 // The slots used so far, and up to as many again.
                 let end = slab.capacity();
-                while next < end && taken.len() < VISITED_AT_ONCE {
+                while next < end && taken.len() < STREAMS_PER_VISIT {
                     taken.extend(slab.get(next).cloned());
                     next += slices;
                 }
@@ -180,7 +185,7 @@ impl Streams {
             };
             taken
                 .drain(..)
-                .for_each(|stream: Arc<Stream>| visit(&stream));
+                .for_each(|stream: Arc<OpenStream>| visit(&stream));
             if last {
                 return;
             }
@@ -194,15 +199,15 @@ impl Streams {
 
     /// Makes the streams that carry answers, and whose slot falls into slice `slice` of `slices`,
     /// check for answers.
-    pub(crate) fn look_for_answers(&self, slice: usize, slices: usize) {
+    pub(crate) fn check_answers(&self, slice: usize, slices: usize) {
         let answering = self.answering.lock();
         let in_slice = answering.iter().filter(|slot| *slot % slices == slice);
         let slab = self.slab.read();
         let streams = in_slice.filter_map(|slot| slab.get(*slot));
-        streams.for_each(|stream| stream.mail_came(MailStream::Answers));
+        streams.for_each(|stream| stream.notify_mail(MailStream::Answers));
     }
 
-    pub(crate) fn end_all(&self, ending: Ending) {
+    pub(crate) fn end_all(&self, ending: StreamEnd) {
         self.for_slice(0, 1, |stream| stream.end(ending));
     }
 
@@ -216,27 +221,27 @@ mod tests {
     use parking_lot::Mutex;
 
     use super::{
-        super::{format::Format, interest::Interest, notices::Wants},
+        super::{format::StreamFormat, interest::StreamInterest, news::NewsSelection},
         *,
     };
     use crate::metrics::StreamKind;
     use access::Principal;
 
-    fn stream() -> Arc<Stream> {
-        Arc::new(Stream::new(
+    fn stream() -> Arc<OpenStream> {
+        Arc::new(OpenStream::new(
             StreamKind::Events,
-            Format::Events,
+            StreamFormat::Events,
             None,
             Arc::new(Principal::anonymous()),
-            Interest::events(model::FilterSet::default()),
-            Wants::default(),
+            StreamInterest::events(model::FilterSet::default()),
+            NewsSelection::default(),
             u32::MAX,
         ))
     }
 
     #[test]
     fn every_stream_falls_into_one_slice_also_where_others_have_left_holes() {
-        let streams = Streams::default();
+        let streams = OpenStreams::default();
         let all: Vec<_> = (0..2000).map(|_| stream()).collect();
         for stream in &all {
             streams.insert(stream, 2000).unwrap();
@@ -245,9 +250,9 @@ mod tests {
             streams.remove(slot);
         }
         for slices in [1, 64] {
-            let visits = Mutex::new(HashMap::<*const Stream, usize>::new());
+            let visits = Mutex::new(HashMap::<*const OpenStream, usize>::new());
             for slice in 0..slices {
-                let visit = |stream: &Stream| {
+                let visit = |stream: &OpenStream| {
                     *visits.lock().entry(std::ptr::from_ref(stream)).or_default() += 1;
                 };
                 streams.for_slice(slice, slices, visit);
@@ -260,8 +265,8 @@ mod tests {
 
     #[test]
     fn while_streams_are_visited_others_come_and_go() {
-        let streams = Streams::default();
-        for _ in 0..2 * VISITED_AT_ONCE {
+        let streams = OpenStreams::default();
+        for _ in 0..2 * STREAMS_PER_VISIT {
             streams.insert(&stream(), usize::MAX).unwrap();
         }
         streams.for_slice(0, 1, |_| {
@@ -269,26 +274,26 @@ mod tests {
             let slot = streams.insert(&stream(), usize::MAX).unwrap();
             streams.remove(slot);
         });
-        assert_eq!(streams.len(), 2 * VISITED_AT_ONCE);
+        assert_eq!(streams.len(), 2 * STREAMS_PER_VISIT);
     }
 
     #[test]
     fn the_first_reason_to_end_is_the_one_that_counts() {
         let mut registry = service_kit::metrics::Registry::default();
         let metrics = crate::metrics::FanoutMetrics::new(&mut registry);
-        let streams = Streams::new(metrics.ended_streams.clone());
-        for ending in Ending::ALL {
+        let streams = OpenStreams::new(metrics.ended_streams.clone());
+        for ending in StreamEnd::ALL {
             let stream = stream();
             let slot = streams.insert(&stream, 10).unwrap();
             stream.end(ending);
-            stream.end(Ending::Drain);
+            stream.end(StreamEnd::Drain);
             assert_eq!(stream.ending(), Some(ending));
             streams.remove(slot);
         }
         let slot = streams.insert(&stream(), 10).unwrap();
         streams.remove(slot);
         let text = service_kit::metrics::encode(&registry).unwrap();
-        for ending in Ending::ALL {
+        for ending in StreamEnd::ALL {
             let line = format!(
                 "forgewire_edge_ended_streams_total{{reason=\"{}\"}} 1\n",
                 ending.as_str()

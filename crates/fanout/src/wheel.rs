@@ -6,13 +6,13 @@ use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::{format::Ending, hub::Hub, stream::Stream};
+use super::{format::StreamEnd, hub::Hub, stream::OpenStream};
 use crate::limits::WHEEL_SLICES;
 
 /// Visits every stream once per `heartbeat`, or ends it if it has reached its maximum age; when the
 /// drain begins, ends every stream within `window`. The work of both is spread over slices, so that
 /// all streams are never visited at the same moment. Cancels `ended` when no stream is left.
-pub async fn turn(
+pub async fn run(
     hub: Arc<Hub>,
     heartbeat: Duration,
     window: Duration,
@@ -36,7 +36,7 @@ pub async fn turn(
     // the process is closed hard.
     let last = async {
         while hub.streams.len() > 0 {
-            hub.streams.end_all(Ending::Drain);
+            hub.streams.end_all(StreamEnd::Drain);
             tokio::time::sleep(LAST_STREAMS_INTERVAL).await;
         }
     };
@@ -50,9 +50,9 @@ async fn beat_for_ever(hub: &Hub, heartbeat: Duration) {
     for slice in (0..WHEEL_SLICES).cycle() {
         ticks.tick().await;
         let second = hub.second();
-        let beats = |stream: &Stream| stream.turn(second);
+        let beats = |stream: &OpenStream| stream.on_tick(second);
         hub.streams.for_slice(slice, WHEEL_SLICES, beats);
-        hub.pages.tidy();
+        hub.pages.drop_expired();
     }
 }
 
@@ -60,7 +60,7 @@ async fn beat_for_ever(hub: &Hub, heartbeat: Duration) {
 async fn end_all(hub: &Hub, spread: Duration) {
     let begun = Instant::now();
     for slice in 0..SLICES {
-        let ends = |stream: &Stream| stream.end(Ending::Drain);
+        let ends = |stream: &OpenStream| stream.end(StreamEnd::Drain);
         hub.streams.for_slice(slice as usize, WHEEL_SLICES, ends);
         if hub.streams.len() > 0 {
             sleep_until(begun + spread * (slice + 1) / SLICES).await;

@@ -11,21 +11,21 @@ use mcp::{
 
 use crate::{call_error::CallError, caller::Caller};
 
-/// A way to ask the client of a call. Each era has its own.
+/// A way to ask the client of a call; each era has its own.
 #[async_trait]
 pub trait Ask: fmt::Debug + Send + Sync {
     /// Asks several questions at once, and waits for the answers.
     ///
     /// # Errors
-    /// The client cannot be asked this, does not answer, or answers something else; in the stateless era
-    /// also the question itself, which the caller hands on with `?`.
+    /// The client cannot be asked this, does not answer, or gives an invalid answer; in the
+    /// stateless era also the question itself, which the tool passes on with `?`.
     async fn ask_all(
         &self,
         caller: &Caller,
         requests: InputRequests,
     ) -> Result<BTreeMap<String, ClientResult>, CallError>;
 
-    /// The client's answers of earlier attempts (stateless era).
+    /// The client's answers from earlier attempts (stateless era).
     fn settled(&self) -> Settled {
         Settled::default()
     }
@@ -56,13 +56,13 @@ impl Caller {
             Some(asking) => asking.ask_all(self, requests).await,
             None => Err(RpcError::new(
                 ErrorCode::InvalidRequest,
-                "the call has to ask the client, which takes an answer as text/event-stream",
+                "the call has to ask the client a question, which needs Accept: text/event-stream",
             )
             .into()),
         }
     }
 
-    /// Whether the client can be asked this: it declares the capability, and there is a way to it.
+    /// Whether the client can be asked this: it declares the capability and can be reached.
     #[must_use]
     pub fn can_ask(&self, request: &ClientRequest) -> bool {
         self.asking.is_some() && request.check(self.version, &self.client).is_ok()

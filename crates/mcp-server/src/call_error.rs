@@ -1,45 +1,45 @@
-//! Why a call has no result.
+//! The reason for which a call has no result.
 
 use std::error::Error;
 
-use access::Denied;
+use access::AuthError;
 use mcp::{ErrorCode, Refusal, RpcError, mrtr::InputRequired, params::InputError};
 use model::{ErrorClass, PublicError};
 use tracing::warn;
 
-use crate::rates::Limited;
+use crate::rates::RateLimited;
 
-/// Why a call has no result.
+/// The reason for which a call has no result.
 #[derive(Debug)]
 pub enum CallError {
     /// The arguments do not fit.
     Input(InputError),
     /// The principal lacks the permission.
-    Denied(Denied),
-    /// The principal has used up what it may.
-    Limited(Limited),
-    /// The session ended under the call.
+    Denied(AuthError),
+    /// The principal has reached a rate limit.
+    Limited(RateLimited),
+    /// The session ended during the call.
     SessionGone,
-    /// A part of the server failed, or a bound of its own was reached.
+    /// A component of the server failed or reached a bound of its own.
     Failed(Box<CallFailure>),
     /// This JSON-RPC error.
     Rpc(RpcError),
-    /// This, with an HTTP status of its own (stateless era).
+    /// A JSON-RPC error with its own HTTP status (stateless era).
     Refused(Refusal),
-    /// The client has to answer something first, and calls again (stateless era).
-    Asks(Box<InputRequired>),
+    /// The client has to answer a question, and then calls again (stateless era).
+    InputRequired(Box<InputRequired>),
 }
 
-/// A failure: its class and code for programs, a text for the caller, the cause for the log.
+/// A failure: class and code for programs, a text for the caller, the cause for the log.
 #[derive(Debug)]
 pub struct CallFailure {
-    /// How a caller can react.
+    /// How the caller can react.
     pub class: ErrorClass,
     /// The stable code.
     pub code: &'static str,
-    /// What the caller reads.
+    /// The text for the caller.
     pub public_text: String,
-    /// What the log gets.
+    /// The cause, for the log.
     pub source: Box<dyn Error + Send + Sync>,
 }
 
@@ -63,7 +63,7 @@ impl CallFailure {
 }
 
 impl CallError {
-    /// The call failed because something else did.
+    /// The failure of a component on which the call depends.
     pub fn failed(error: impl PublicError + Send + Sync + 'static) -> Self {
         Self::Failed(Box::new(CallFailure {
             class: error.class(),
@@ -73,7 +73,8 @@ impl CallError {
         }))
     }
 
-    /// The error as JSON-RPC, for instance of a task, which has no HTTP status, and asks in other ways.
+    /// The error as JSON-RPC, for instance of a task, which has no HTTP status and asks its
+    /// questions in another way.
     #[must_use]
     pub fn into_rpc(self) -> RpcError {
         match self {
@@ -87,7 +88,7 @@ impl CallError {
             Self::Failed(failure) => failure.into_rpc(),
             Self::Rpc(error) => error,
             Self::Refused(refusal) => refusal.error,
-            Self::Asks(_) => RpcError::internal(),
+            Self::InputRequired(_) => RpcError::internal(),
         }
     }
 }
@@ -110,14 +111,14 @@ impl From<RpcError> for CallError {
     }
 }
 
-impl From<Denied> for CallError {
-    fn from(denied: Denied) -> Self {
+impl From<AuthError> for CallError {
+    fn from(denied: AuthError) -> Self {
         Self::Denied(denied)
     }
 }
 
-impl From<Limited> for CallError {
-    fn from(limited: Limited) -> Self {
+impl From<RateLimited> for CallError {
+    fn from(limited: RateLimited) -> Self {
         Self::Limited(limited)
     }
 }

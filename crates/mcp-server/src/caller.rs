@@ -19,37 +19,39 @@ use crate::{
     call_error::CallError,
     output::CallOutput,
     policy::Policy,
-    rates::{Admitted, Rates},
+    rates::{AdmissionPermit, RateLimiter},
 };
 
-/// Everything that a method may know of the request that it serves. Owned, because a call of the
-/// handshake era outlives its connection.
+/// The context of one request, as methods see it. Owned, because a call of the handshake era
+/// outlives its connection.
 #[derive(Debug)]
 pub struct Caller {
-    /// Who calls.
+    /// The principal that calls.
     pub principal: Arc<Principal>,
     /// The revision of the request.
     pub version: ProtocolVersion,
     /// The session, in the handshake era.
     pub session: Option<Arc<Session>>,
-    /// The client's capabilities: declared with this request, or for its session.
+    /// The client's capabilities, declared with this request or for its session.
     pub client: ClientCapabilities,
     /// The trace that the request belongs to.
     pub trace: Option<TraceContext>,
-    /// Where this server was in the log when the request arrived: "from now on" is after it.
+    /// The position of this server in the log when the request arrived: "from now on" means after
+    /// it.
     pub since: LogPosition,
-    /// Arguments that are mirrored into headers, so that a balancer can route by them (stateless era).
+    /// Arguments that are repeated in headers, so that a balancer can route by them (stateless
+    /// era).
     pub param_headers: HeaderMap,
-    /// How the client can be asked something; `None` if it cannot.
+    /// The way to ask the client; `None` if it cannot be asked.
     pub asking: Option<Arc<dyn Ask>>,
-    /// Messages that go out before the answer.
+    /// Messages that are sent before the answer.
     pub output: CallOutput,
     /// Whether the call continues as a task after its answer, for up to a day.
     pub is_task: bool,
     /// The identity of the server, part of every answer of the stateless era.
     pub server: Arc<ServerInfo>,
     /// The rate limits.
-    pub rates: Arc<Rates>,
+    pub rates: Arc<RateLimiter>,
 }
 
 impl Caller {
@@ -77,17 +79,20 @@ impl Caller {
     /// A JSON-RPC error, unless the message is a question to the client.
     pub fn error_answer(&self, id: &RequestId, error: CallError) -> Result<Bytes, Refusal> {
         match error {
-            CallError::Asks(question) => Ok(question.encode(self.version, &self.server, id)),
+            CallError::InputRequired(question) => {
+                Ok(question.encode(self.version, &self.server, id))
+            }
             CallError::Refused(refusal) => Err(refusal),
             error => Err(error.into_rpc().into()),
         }
     }
 
-    /// Admits a call for as long as the returned value lives.
+    /// Admits a call; the permit has to be held while the call runs.
     ///
     /// # Errors
-    /// The principal lacks the permission, or has used up what it may; the error says when to try again.
-    pub fn admit(&self, policy: Policy) -> Result<Admitted, CallError> {
+    /// The principal lacks the permission, or has reached a rate limit; the error then says when to
+    /// try again.
+    pub fn admit(&self, policy: Policy) -> Result<AdmissionPermit, CallError> {
         self.principal.require(policy.permission)?;
         Ok(self.rates.admit(&self.principal.id, policy.rate)?)
     }

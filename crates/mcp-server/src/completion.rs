@@ -18,10 +18,11 @@ use crate::{
 /// Completes arguments of prompts and resource templates.
 #[async_trait]
 pub trait Completer: Send + Sync {
-    /// The candidates for an argument that exists; `None` if another completer knows it.
+    /// The candidates for an existing argument; `None` if this completer does not know the
+    /// argument.
     ///
     /// # Errors
-    /// Something behind the completer does not answer.
+    /// A component behind the completer does not answer.
     async fn complete(
         &self,
         caller: &Caller,
@@ -29,10 +30,11 @@ pub trait Completer: Send + Sync {
     ) -> Result<Option<CompleteResult>, CallError>;
 }
 
-/// Answers `completion/complete`: by the first completer that knows the argument, else with nothing.
+/// Answers `completion/complete` with the first completer that knows the argument; empty if none
+/// does.
 ///
 /// # Errors
-/// No such prompt, template or argument; not admitted; or a completer that fails.
+/// No such prompt, template or argument; not admitted; or the completer failed.
 pub(crate) async fn complete(
     (prompts, resources): (&Prompts, &Resources),
     completers: &[Box<dyn Completer>],

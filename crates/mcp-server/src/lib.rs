@@ -1,19 +1,20 @@
-//! What an MCP server offers, and how a call reaches it.
+//! The tools, prompts, resources and methods of an MCP server, and the way from a call to them.
 //!
 //! | module | idea |
 //! | --- | --- |
 //! | [`caller`] | the client of one call: principal, revision, capabilities, ways to reach it |
-//! | [`ask`] | questions to that client, however its revision takes them |
-//! | [`output`] | messages that go out before the answer |
-//! | [`call_error`] | why a call has no result |
-//! | [`policy`], [`rates`] | what a call needs before it may run: a permission, room under a rate limit |
-//! | [`tool`], [`prompt`], [`resource`], [`completion`], [`method`] | what can be offered, a trait each |
+//! | [`ask`] | questions to that client, in the form of its revision |
+//! | [`output`] | messages sent before the answer |
+//! | [`call_error`] | the reason for which a call has no result |
+//! | [`policy`], [`rates`] | the requirements of a call: a permission, and room under a rate limit |
+//! | [`tool`], [`prompt`], [`resource`], [`completion`], [`method`] | one trait for each kind of offer |
 //! | [`toolset`] | a named set of offers, from this workspace or from outside |
 //! | [`registry`] | all offers of a server, and the methods that both eras share |
 //! | [`lists`] | the announcement that a list changed |
 //!
-//! An offer gets what it needs by its constructor; a [`Caller`] leads to no server. What is deliberately
-//! absent: HTTP bodies, sessions' storage, tasks: a tool that becomes a task is handed back to the server.
+//! An offer gets its dependencies from its constructor; a [`Caller`] holds no server. What is
+//! deliberately absent: HTTP bodies, the storage of sessions, and tasks: a tool that becomes a task
+//! is handed back to the server.
 
 pub mod ask;
 pub mod call_error;
@@ -34,6 +35,6 @@ pub mod toolset;
 pub use call_error::{CallError, CallFailure};
 pub use caller::Caller;
 pub use policy::{Policy, RateClass};
-pub use rates::{RateLimits, Rates};
-pub use registry::{Registry, RegistryError};
+pub use rates::{RateLimiter, RateLimits};
+pub use registry::{OfferRegistry, RegistryError};
 pub use toolset::Toolset;

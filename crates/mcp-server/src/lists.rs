@@ -1,4 +1,4 @@
-//! The announcement that clients can list something else now.
+//! Announces that the lists of tools, prompts or resources changed.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use ports::{Bus, BusMessage, ChangedLists, Topic};
 use tokio::time::timeout;
 use tracing::warn;
 
-/// Longest wait for the bus. A client that misses the announcement sees the change when its cached list
-/// expires.
+/// Maximum wait for the bus. A client that misses the announcement sees the change when its cached
+/// list expires.
 const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Announces to every edge that lists changed, for the clients that asked to be notified.
+/// Announces to every edge that lists changed, for clients that asked to be notified.
 pub async fn announce_lists(bus: &dyn Bus, lists: ChangedLists) {
     let message = BusMessage::ListsChanged(lists);
     let published = bus.publish(&Topic::Broadcast, message, None);
     match timeout(ANNOUNCE_TIMEOUT, published).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => warn!(%error, "a changed list is not announced to other edges"),
-        Err(_) => warn!("a changed list is not announced to other edges: the bus is slow"),
+        Ok(Err(error)) => warn!(%error, "a list change was not announced to other edges"),
+        Err(_) => warn!("a list change was not announced to other edges: the bus is slow"),
     }
 }

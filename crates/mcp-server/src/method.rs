@@ -1,4 +1,4 @@
-//! Methods beside the core of MCP, such as those of an extension.
+//! Methods outside the core of MCP, such as those of an extension.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -7,16 +7,16 @@ use serde_json::value::RawValue;
 
 use crate::caller::Caller;
 
-/// A method of an extension. Its name has to be declared to the dispatcher of the crate `mcp` too.
+/// A method of an extension. Its name also has to be declared to the dispatcher of the crate `mcp`.
 #[async_trait]
-pub trait Method: Send + Sync {
+pub trait ExtensionMethod: Send + Sync {
     /// The name, such as `tasks/get`.
     fn name(&self) -> &'static str;
 
     /// The encoded answer.
     ///
     /// # Errors
-    /// The JSON-RPC error to answer with, and its HTTP status where no stream has begun.
+    /// The JSON-RPC error to answer with, and its HTTP status if no stream has begun.
     async fn call(
         &self,
         caller: &Caller,

@@ -1,4 +1,4 @@
-//! Progress and log messages of one request: they go out on the request's own stream, before its answer.
+//! Progress and log messages of one request, sent on its own stream before its answer.
 
 use bytes::Bytes;
 use mcp::{
@@ -10,29 +10,31 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-/// Messages that wait for a client that reads slowly; beyond that the call waits, and no other.
+/// Messages that may wait for a client that reads slowly; beyond that the call waits, without
+/// delaying others.
 const WAITING_MESSAGES: usize = 64;
 
-/// What a call sends before its answer.
+/// An item that a call sends before its answer.
 #[derive(Debug)]
 pub enum CallOutputItem {
     /// A message for the client.
     Message(Bytes),
-    /// The connection may be closed: the client reconnects for the rest, where its revision knows how.
+    /// The connection may be closed: the client reconnects for the rest, if its revision allows
+    /// that.
     Disconnect,
 }
 
-/// Where a call leaves its messages before the answer.
+/// The channel for messages that a call sends before its answer.
 #[derive(Debug)]
 pub struct CallOutput {
     to: mpsc::Sender<CallOutputItem>,
-    /// None where the client did not ask for it.
+    /// `None` if the client did not ask for progress.
     progress: Option<Mutex<Progress>>,
     log: LogFilter,
 }
 
 impl CallOutput {
-    /// An output, and the end from which its messages are sent.
+    /// An output, and the receiver of its messages.
     #[must_use]
     pub fn new(
         progress_token: Option<RequestId>,
@@ -47,7 +49,7 @@ impl CallOutput {
         (output, messages)
     }
 
-    /// Reports progress, if the client asked for it. A value that does not rise is left out.
+    /// Reports progress, if the client asked for it. A value that does not increase is dropped.
     pub async fn progress(&self, progress: f64, total: Option<f64>, message: Option<&str>) {
         let report = |known: &Mutex<Progress>| known.lock().report(progress, total, message);
         if let Some(message) = self.progress.as_ref().and_then(report) {
@@ -62,7 +64,7 @@ impl CallOutput {
         }
     }
 
-    /// Sends a message. One to a client that has gone is lost, as its stream is.
+    /// Sends a message. It is lost if the client has gone.
     pub async fn send(&self, message: Bytes) {
         let _ = self.to.send(CallOutputItem::Message(message)).await;
     }
@@ -72,7 +74,7 @@ impl CallOutput {
         self.to.closed().await;
     }
 
-    /// Releases the connection while the call continues; a client that cannot reconnect stays.
+    /// Releases the connection while the call continues; a client that cannot reconnect keeps it.
     pub async fn disconnect(&self) {
         let _ = self.to.send(CallOutputItem::Disconnect).await;
     }

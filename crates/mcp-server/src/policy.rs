@@ -1,5 +1,5 @@
-//! What a call needs before it may run. Tools, prompts and reads of resources declare it;
-//! [`Caller::admit`](crate::Caller::admit) checks it.
+//! The requirements of a call. Tools, prompts and reads of resources declare them;
+//! [`Caller::admit`](crate::Caller::admit) checks them.
 
 use access::Permission;
 
@@ -8,9 +8,9 @@ use access::Permission;
 pub enum RateClass {
     /// Answers from memory.
     Memory,
-    /// Reads or writes a store, or asks the sync role.
+    /// Reads or writes a store, or calls the sync role.
     Store,
-    /// As [`Self::Store`], and may then wait: for an event, or for the client's answer.
+    /// Like [`Self::Store`], and may then wait for an event or for an answer of the client.
     Wait,
 }
 
@@ -39,7 +39,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// For every principal that may read, at this cost.
+    /// For every principal that may read, at the given cost.
     #[must_use]
     pub const fn read(rate: RateClass) -> Self {
         Self {

@@ -1,7 +1,7 @@
-//! Prompts: what a user can fill a conversation with.
+//! Prompts: messages with which a user can start a conversation.
 //!
-//! Contents of GitHub were written by anybody: a prompt hands them on as embedded resources, which are
-//! data, and says so. It shows nothing that its principal could not read itself.
+//! Contents of GitHub are untrusted: a prompt passes them on as embedded resources, which are data,
+//! and says so. It shows nothing that its principal could not read itself.
 
 use std::fmt;
 
@@ -14,14 +14,14 @@ use crate::{call_error::CallError, caller::Caller, policy::Policy};
 /// A prompt.
 #[async_trait]
 pub trait Prompt: Send + Sync {
-    /// Name, description, arguments; asked once, at start.
+    /// Name, description and arguments; called once, at start.
     fn descriptor(&self) -> PromptDescriptor;
 
-    /// What a call needs; checked before it runs.
+    /// The requirements of a call, checked before it runs.
     fn policy(&self) -> Policy;
 
-    /// The messages. Required arguments are present; one that does not fit is [`CallError::Input`]. A prompt
-    /// may ask its client, like a tool.
+    /// The messages. Required arguments are present; for an invalid argument return
+    /// [`CallError::Input`]. A prompt may ask its client questions, like a tool.
     async fn get(&self, caller: &Caller, params: &GetParams) -> Result<PromptResult, CallError>;
 }
 
@@ -75,7 +75,7 @@ impl Prompts {
     /// `prompts/get`.
     ///
     /// # Errors
-    /// No such prompt, an argument that is missing or does not fit, not admitted, or a question to the
+    /// No such prompt, an argument that is missing or invalid, not admitted, or a question to the
     /// client.
     pub async fn get(
         &self,

@@ -44,20 +44,20 @@ const STORE_CALLS_PER_SECOND: u32 = 20_000;
 /// Default of `edge.rates.waiting_calls`: a waiting call holds a task and a connection, but no
 /// thread.
 const WAITING_CALLS: usize = 1024;
-/// Largest limit that can be configured: beyond it a limit is none.
+/// Largest limit that can be configured; a higher one would have no effect.
 const MAX_RATE: usize = 1_000_000;
 
-/// How much one principal may call on one edge. Without `auth` all clients are one principal. At a bound a
-/// call is refused with the time after which to try again.
+/// Rate limits of one principal on one edge. Without `auth` all clients are one principal. A call
+/// beyond a limit is refused; the error says when to try again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RateLimits {
     /// Calls that are answered from memory, in calls per second; from 1 to 1,000,000.
     pub memory_calls_per_second: u32,
-    /// Calls that ask a store or the sync role (most tools, prompts, `resources/read`,
+    /// Calls that use a store or the sync role (most tools, prompts, `resources/read`,
     /// `completion/complete`), in calls per second; from 1 to 1,000,000.
     pub store_calls_per_second: u32,
-    /// Calls that run at once and may wait, as `replay_events` with `waitSeconds` does; from 1 to
+    /// Concurrent calls that may wait, such as `replay_events` with `waitSeconds`; from 1 to
     /// 1,000,000.
     pub waiting_calls: usize,
 }
@@ -81,7 +81,7 @@ pub struct RateLimitError {
 }
 
 impl RateLimits {
-    /// Refuses values that make no sense.
+    /// Refuses values that are out of bounds.
     ///
     /// # Errors
     /// A value out of bounds; it names the key.
@@ -111,15 +111,15 @@ impl RateLimits {
     "too many calls (class {}) for one principal; try again in {retry_after_millis} ms",
     class.as_str()
 )]
-pub struct Limited {
+pub struct RateLimited {
     /// The limit that was reached.
     pub class: RateClass,
     /// Time until there is room again, in milliseconds; at least 1.
     pub retry_after_millis: u64,
 }
 
-impl Limited {
-    /// The error for the client: it says which limit, and when to try again.
+impl RateLimited {
+    /// The error for the client: it names the limit and says when to try again.
     #[must_use]
     pub fn into_rpc(self) -> RpcError {
         let data = serde_json::json!({
@@ -131,29 +131,29 @@ impl Limited {
     }
 }
 
-/// An admitted call; a waiting call holds its place until this is dropped.
+/// Permits one call; a call that may wait holds its place until this is dropped.
 #[derive(Debug)]
-pub struct Admitted {
+pub struct AdmissionPermit {
     _place: Option<OwnedSemaphorePermit>,
 }
 
-/// The use of each principal.
+/// Counts the calls of each principal and refuses those beyond its limits.
 #[derive(Debug)]
-pub struct Rates {
+pub struct RateLimiter {
     limits: RateLimits,
-    begun: Instant,
-    principals: RwLock<Principals>,
+    started_at: Instant,
+    principals: RwLock<AllowanceTable>,
     shared: Arc<Allowance>,
     metrics: RateMetrics,
 }
 
 #[derive(Debug)]
-struct Principals {
+struct AllowanceTable {
     allowances: HashMap<PrincipalId, Arc<Allowance>>,
     sweep_at: usize,
     /// Time of the last search for idle principals, in seconds since the edge began: a search costs
     /// time, so there is at most one per second.
-    swept: u64,
+    swept_at_seconds: u64,
 }
 
 #[derive(Debug)]
@@ -162,7 +162,7 @@ struct Allowance {
     store: DefaultDirectRateLimiter,
     places: Arc<Semaphore>,
     /// Time of the last use, in seconds since the edge began.
-    used: AtomicU64,
+    used_at_seconds: AtomicU64,
 }
 
 impl Allowance {
@@ -176,11 +176,11 @@ impl Allowance {
             memory: bucket(limits.memory_calls_per_second),
             store: bucket(limits.store_calls_per_second),
             places: Arc::new(Semaphore::new(limits.waiting_calls)),
-            used: AtomicU64::new(0),
+            used_at_seconds: AtomicU64::new(0),
         }
     }
 
-    fn admit(&self, class: RateClass) -> Result<Admitted, Limited> {
+    fn admit(&self, class: RateClass) -> Result<AdmissionPermit, RateLimited> {
         let bucket = match class {
             RateClass::Memory => &self.memory,
             RateClass::Store | RateClass::Wait => &self.store,
@@ -199,35 +199,35 @@ impl Allowance {
                 not_until.wait_time_from(DefaultClock::default().now()),
             )
         })?;
-        Ok(Admitted { _place: place })
+        Ok(AdmissionPermit { _place: place })
     }
 
     fn is_full(&self, now: u64, waiting_calls: usize) -> bool {
-        self.used.load(Ordering::Relaxed) + IDLE_SECONDS < now
+        self.used_at_seconds.load(Ordering::Relaxed) + IDLE_SECONDS < now
             && self.places.available_permits() == waiting_calls
     }
 }
 
-fn limited(class: RateClass, wait: Duration) -> Limited {
+fn limited(class: RateClass, wait: Duration) -> RateLimited {
     // Rounded up: a client that retries then has waited long enough.
     let millis = wait.as_micros().div_ceil(1000);
-    Limited {
+    RateLimited {
         class,
         retry_after_millis: u64::try_from(millis).unwrap_or(u64::MAX).max(1),
     }
 }
 
-impl Rates {
-    /// Nothing is used yet. Registers the counter of refused calls.
+impl RateLimiter {
+    /// A limiter that has admitted nothing yet. Registers the counter of refused calls.
     #[must_use]
     pub fn new(limits: &RateLimits, registry: &mut Registry) -> Self {
         Self {
             limits: limits.clone(),
-            begun: Instant::now(),
-            principals: RwLock::new(Principals {
+            started_at: Instant::now(),
+            principals: RwLock::new(AllowanceTable {
                 allowances: HashMap::new(),
                 sweep_at: UNSWEPT_PRINCIPALS,
-                swept: 0,
+                swept_at_seconds: 0,
             }),
             shared: Arc::new(Allowance::new(limits)),
             metrics: RateMetrics::new(registry),
@@ -238,10 +238,14 @@ impl Rates {
     ///
     /// # Errors
     /// The principal has reached the limit for calls of this class.
-    pub fn admit(&self, principal: &PrincipalId, class: RateClass) -> Result<Admitted, Limited> {
-        let now = self.begun.elapsed().as_secs();
+    pub fn admit(
+        &self,
+        principal: &PrincipalId,
+        class: RateClass,
+    ) -> Result<AdmissionPermit, RateLimited> {
+        let now = self.started_at.elapsed().as_secs();
         let allowance = self.allowance(principal, now);
-        allowance.used.store(now, Ordering::Relaxed);
+        allowance.used_at_seconds.store(now, Ordering::Relaxed);
         let admitted = allowance.admit(class);
         if admitted.is_err() {
             self.metrics.call_refused(class);
@@ -254,8 +258,8 @@ impl Rates {
             return Arc::clone(known);
         }
         let mut principals = self.principals.write();
-        if principals.allowances.len() >= principals.sweep_at && now > principals.swept {
-            principals.swept = now;
+        if principals.allowances.len() >= principals.sweep_at && now > principals.swept_at_seconds {
+            principals.swept_at_seconds = now;
             let waiting = self.limits.waiting_calls;
             principals
                 .allowances
@@ -277,8 +281,8 @@ impl Rates {
 mod tests {
     use super::*;
 
-    fn rates(limits: &RateLimits) -> Rates {
-        Rates::new(limits, &mut Registry::default())
+    fn rates(limits: &RateLimits) -> RateLimiter {
+        RateLimiter::new(limits, &mut Registry::default())
     }
 
     fn principal(name: &str) -> PrincipalId {

@@ -1,7 +1,7 @@
 //! All offers of a server, and the methods that both eras share.
 //!
-//! The server has turned HTTP into a checked request; here it becomes a JSON-RPC message. Methods that only
-//! one era has are the server's own.
+//! The server turns HTTP into a checked request; the registry turns that into a JSON-RPC message.
+//! The server itself handles the methods that only one era has.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -23,7 +23,7 @@ use crate::{
     call_error::CallError,
     caller::Caller,
     completion::{Completer, complete},
-    method::Method,
+    method::ExtensionMethod,
     prompt::Prompts,
     resource::Resources,
     tool::{Tools, as_result},
@@ -32,15 +32,15 @@ use crate::{
 
 /// Entries on one page of a list.
 const PAGE_ITEMS: usize = 100;
-/// How long lists may be cached: they change only with a new version of the server.
+/// Time for which clients may cache lists: they change only with a new version of the server.
 const LIST_TTL_MILLIS: u64 = 300_000;
 /// Resources change with every event: they are not cached.
 const RESOURCE_TTL_MILLIS: u64 = 0;
 
-/// Two offers of one name.
+/// Two offers with the same name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{kind} {name} is in the toolset {first} and in {second}: rename one, or leave one toolset out"
+    "{kind} {name} is in both toolsets {first} and {second}: rename one, or leave one toolset out"
 )]
 pub struct RegistryError {
     kind: &'static str,
@@ -50,19 +50,19 @@ pub struct RegistryError {
 }
 
 /// The offers of a server.
-pub struct Registry {
+pub struct OfferRegistry {
     profile: ServerProfile,
     extensions: Extensions,
     tools: Tools,
     prompts: Prompts,
     resources: Resources,
     completers: Vec<Box<dyn Completer>>,
-    methods: BTreeMap<&'static str, Arc<dyn Method>>,
+    methods: BTreeMap<&'static str, Arc<dyn ExtensionMethod>>,
 }
 
-impl fmt::Debug for Registry {
+impl fmt::Debug for OfferRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registry")
+        f.debug_struct("OfferRegistry")
             .field("tools", &self.tools)
             .field("prompts", &self.prompts)
             .field("resources", &self.resources)
@@ -71,11 +71,11 @@ impl fmt::Debug for Registry {
     }
 }
 
-impl Registry {
+impl OfferRegistry {
     /// A server with this profile that offers these toolsets.
     ///
     /// # Errors
-    /// Two tools, prompts or methods have the same name; it names both toolsets.
+    /// Two tools, prompts or methods have the same name; the error names both toolsets.
     pub fn new(
         profile: ServerProfile,
         extensions: Extensions,
@@ -104,7 +104,7 @@ impl Registry {
         })
     }
 
-    /// What the server says of itself.
+    /// The description of the server for clients.
     #[must_use]
     pub fn profile(&self) -> &ServerProfile {
         &self.profile
@@ -122,11 +122,11 @@ impl Registry {
         &self.resources
     }
 
-    /// Answers a method that both eras have, `server/discover`, or a method of an extension. `tools/call`
-    /// is the server's, because it may become a task.
+    /// Answers a method that both eras have, `server/discover`, or a method of an extension. The
+    /// server handles `tools/call`, because it may become a task.
     ///
     /// # Errors
-    /// The JSON-RPC error to answer with, and its HTTP status where no stream has begun.
+    /// The JSON-RPC error to answer with, and its HTTP status if no stream has begun.
     pub async fn call(
         &self,
         caller: &Caller,
@@ -271,7 +271,7 @@ mod tests {
     struct Named(&'static str);
 
     #[async_trait]
-    impl Method for Named {
+    impl ExtensionMethod for Named {
         fn name(&self) -> &'static str {
             self.0
         }

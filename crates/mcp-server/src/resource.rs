@@ -1,4 +1,4 @@
-//! Resources: what a client can read and subscribe to.
+//! Resources that a client can read and subscribe to.
 
 use std::fmt;
 
@@ -17,17 +17,17 @@ use crate::{call_error::CallError, caller::Caller};
 /// A family of resources.
 #[async_trait]
 pub trait ResourceSource: Send + Sync {
-    /// The resources with fixed URIs; asked once, at start.
+    /// The resources with fixed URIs; called once, at start.
     fn resources(&self) -> Vec<ResourceDescriptor>;
 
-    /// The templates of the others; asked once, at start.
+    /// The templates of the other resources; called once, at start.
     fn templates(&self) -> Vec<TemplateDescriptor>;
 
-    /// The contents of `uri`, as the client spelt it. `None`: it is of another source, it is not there, or
-    /// the caller may not see it.
+    /// The contents of `uri`, in the spelling of the client; `None` if it belongs to another
+    /// source, does not exist, or is hidden from the caller.
     ///
     /// # Errors
-    /// Not admitted, or something behind the source does not answer.
+    /// Not admitted, or a component behind the source does not answer.
     async fn read(&self, caller: &Caller, uri: &str) -> Result<Option<Contents>, CallError>;
 
     /// Whether changes of `uri` are announced to a principal that subscribes to it.
@@ -78,7 +78,7 @@ impl Resources {
     /// `resources/read`.
     ///
     /// # Errors
-    /// Not a resource of this server, not known yet, not admitted, or a store that does not answer.
+    /// Not a resource of this server, not known yet, not admitted, or the store does not answer.
     pub async fn read(
         &self,
         caller: &Caller,

@@ -1,4 +1,4 @@
-//! Tools: what a model can call.
+//! Tools that a model can call.
 
 use std::{fmt, sync::Arc};
 
@@ -15,15 +15,15 @@ use crate::{call_error::CallError, caller::Caller, policy::Policy};
 /// A tool.
 #[async_trait]
 pub trait Tool: Send + Sync + 'static {
-    /// Name, schemas, hints; asked once, at start.
+    /// Name, schemas and hints; called once, at start.
     fn descriptor(&self) -> ToolDescriptor;
 
-    /// What a call needs; checked before it runs.
+    /// The requirements of a call, checked before it runs.
     fn policy(&self) -> Policy;
 
-    /// Does the work. Input that does not fit is [`CallError::Input`]; a failure that a model can act on is
-    /// a result with `isError`. A tool that asks its client does so before it acts: in the stateless era it
-    /// runs again from its beginning when the answer is there.
+    /// Does the work. For invalid input return [`CallError::Input`]; for a failure that a model can
+    /// act on, a result with `isError`. A tool that asks its client has to do so before it acts: in
+    /// the stateless era it runs again from the beginning once the answer is there.
     async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError>;
 
     /// Whether a call may continue after its answer.
@@ -31,7 +31,7 @@ pub trait Tool: Send + Sync + 'static {
         Execution::Inline
     }
 
-    /// Asks or refuses what has to be asked or refused before a call becomes a task.
+    /// Asks or refuses whatever has to be asked or refused before a call becomes a task.
     async fn before_task(&self, _caller: &Caller, _call: &CallParams) -> Result<(), CallError> {
         Ok(())
     }
@@ -40,11 +40,11 @@ pub trait Tool: Send + Sync + 'static {
 /// Whether a call may continue after its answer (tasks extension).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Execution {
-    /// Never: it is quick.
+    /// Never; the tool is quick.
     Inline,
-    /// Where the client knows tasks.
+    /// If the client supports tasks.
     TaskIfPossible,
-    /// In the stateless era always; a client that does not know tasks is refused.
+    /// Always in the stateless era; a client without support for tasks is refused.
     TaskOnly,
 }
 
@@ -117,10 +117,10 @@ impl Tools {
     }
 }
 
-/// Turns a failure that a model can act on into a result; the others stay errors.
+/// Turns a failure that a model can act on into a result; other errors stay errors.
 ///
 /// # Errors
-/// The others.
+/// Those other errors.
 pub fn as_result(
     caller: &Caller,
     outcome: Result<CallResult, CallError>,
@@ -128,21 +128,21 @@ pub fn as_result(
     match outcome {
         Err(CallError::Input(error)) => Ok(input_failure(caller.version, error)?),
         Err(CallError::Failed(failure)) => {
-            // Logged in full; a model gets what it can act on.
+            // Logged in full; the model gets only the public text.
             failure.log();
             Ok(CallResult::failed(failure.public_text))
         }
         Err(CallError::Denied(denied)) => Ok(CallResult::failed(denied.to_string())),
         Err(CallError::Limited(limited)) => Ok(CallResult::failed(limited.to_string())),
-        // The session ended under the call: no tool result can say that.
+        // The session ended during the call: a tool result cannot express that.
         other => other,
     }
 }
 
-/// Whether the call becomes a task; only the stateless era has them.
+/// Whether the call becomes a task; only the stateless era has tasks.
 ///
 /// # Errors
-/// 400 with -32021: it would have to, and the client does not know tasks.
+/// 400 with -32021: the tool runs only as a task, and the client does not support tasks.
 fn becomes_task(caller: &Caller, execution: Execution) -> Result<bool, Refusal> {
     if execution == Execution::Inline || caller.version.era() == Era::Handshake {
         return Ok(false);
@@ -160,7 +160,7 @@ async fn before_task(tool: &dyn Tool, caller: &Caller, call: &CallParams) -> Res
     tool.before_task(caller, call).await
 }
 
-/// Runs a tool for a caller that may have it.
+/// Runs a tool, if the caller is admitted.
 async fn run(tool: &dyn Tool, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {
     let _admitted = caller.admit(tool.policy())?;
     tool.call(caller, call).await

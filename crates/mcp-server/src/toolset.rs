@@ -3,11 +3,12 @@
 use std::fmt;
 
 use crate::{
-    completion::Completer, method::Method, prompt::Prompt, resource::ResourceSource, tool::Tool,
+    completion::Completer, method::ExtensionMethod, prompt::Prompt, resource::ResourceSource,
+    tool::Tool,
 };
 
-/// What one crate offers to MCP clients. A server is built from several; a toolset from outside is one
-/// more.
+/// The offers of one crate to MCP clients. A server is built from several toolsets, and others can
+/// be added from outside.
 #[derive(Default)]
 pub struct Toolset {
     name: &'static str,
@@ -15,7 +16,7 @@ pub struct Toolset {
     pub(crate) prompts: Vec<Box<dyn Prompt>>,
     pub(crate) resources: Vec<Box<dyn ResourceSource>>,
     pub(crate) completers: Vec<Box<dyn Completer>>,
-    pub(crate) methods: Vec<Box<dyn Method>>,
+    pub(crate) methods: Vec<Box<dyn ExtensionMethod>>,
 }
 
 impl fmt::Debug for Toolset {
@@ -88,7 +89,7 @@ impl Toolset {
 
     /// Adds a method.
     #[must_use]
-    pub fn with_method(mut self, method: impl Method + 'static) -> Self {
+    pub fn with_method(mut self, method: impl ExtensionMethod + 'static) -> Self {
         self.methods.push(Box::new(method));
         self
     }

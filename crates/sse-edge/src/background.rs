@@ -4,7 +4,8 @@ use service_kit::lifecycle::{Lifecycle, OnExit};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// Runs work beyond its request: it continues when the request is gone, and the drain waits for it.
+/// Runs work that outlives its request: it continues when the request has ended, and the drain
+/// waits for it.
 #[derive(Debug, Clone)]
 pub(crate) struct Background(Lifecycle);
 
@@ -23,14 +24,14 @@ impl Background {
         self.0.closed()
     }
 
-    /// Starts work; its answer can be awaited, and need not be.
+    /// Starts work; its result can be awaited, but need not be.
     pub(crate) fn spawn<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> oneshot::Receiver<T> {
         let (done, answer) = oneshot::channel();
         let task = async move {
-            // If the request is gone, the work is done all the same.
+            // The request may have ended; the work is complete anyway.
             let _ = done.send(work.await);
         };
         self.0.spawn("mcp-call", OnExit::MayFinish, task);

@@ -17,86 +17,88 @@ use sha2::{Digest, Sha256};
 
 use fanout::{
     bounds::{MaxAge, StreamBounds},
+    lag::LagLimits,
     limits::MIN_STREAM_HEARTBEATS,
-    patience::Patience,
 };
 use mcp_server::RateLimits;
 
-use crate::{error::BuildError, limits, session::SessionBounds};
+use crate::{error::EdgeBuildError, limits, session::SessionBounds};
 
 const STATE_KEY_FILES: &str = "edge.state_key_files";
-/// Shorter text is a password, not a key.
+/// Minimum length of a key; shorter text is a password.
 const MIN_KEY_CHARACTERS: usize = 32;
-/// A file that is larger holds something else.
+/// Maximum size of a key file; a larger file is not a key.
 const MAX_KEY_FILE_BYTES: u64 = 4096;
 
 /// The edge: MCP over HTTP and SSE, REST and SSE for browsers.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Address to listen on; port 0 picks a free one.
+#[schemars(rename = "Config")]
+pub struct EdgeConfig {
+    /// Address to listen on; port 0 picks a free one, and the ready line on stdout names it.
     pub listen: SocketAddr,
-    /// Origins of web pages that may use this edge, for instance `https://app.example.com`. Pages from
-    /// this machine (localhost) may when the edge listens on loopback. Requests without `Origin` (agents,
-    /// curl) are not concerned.
+    /// Origins of web pages that may use this edge, for instance `https://app.example.com`. While
+    /// the edge listens on loopback, pages from this machine (localhost) may use it too. Requests
+    /// without `Origin` (agents, curl) are not restricted.
     pub allowed_origins: Vec<String>,
-    /// Path that everything is under, for a proxy that passes it on, for instance `/forgewire`: then MCP
-    /// is at `/forgewire/mcp`. Empty for none.
+    /// Path prefix of all routes, for a proxy that passes the prefix on: with `/forgewire`, MCP is
+    /// at `/forgewire/mcp`. Empty for none.
     pub base_path: String,
     /// Seconds between heartbeat comments on an idle stream; at least 1.
     pub heartbeat_seconds: u64,
-    /// Most streams that are open at once; more get 503 with Retry-After. 0 refuses every stream. The
-    /// process's limit of file descriptors bounds them too, less a reserve of 64 to 1,024: the log and
-    /// the metric `forgewire_edge_max_streams` say which bound holds.
+    /// Maximum number of open streams; beyond it a request gets 503 with Retry-After. 0 refuses
+    /// every stream. File descriptors bound streams too: the process raises its soft limit to the
+    /// hard limit at start and keeps a reserve of 64 to 1,024. The log and the metric
+    /// `forgewire_edge_max_streams` say which bound holds.
     pub max_streams: usize,
-    /// Whether streams on plain HTTP/1.1 leave the HTTP server with their socket and are served by threads
-    /// of their own: a stream then costs about 1 KiB instead of 11, and less CPU. Streams over HTTP/1.0
-    /// stay where they are.
+    /// Whether streams on plain HTTP/1.1 leave the HTTP server with their socket and are served by
+    /// threads of their own: a stream then costs about 1 KiB instead of 11, and less CPU. Streams
+    /// over HTTP/1.0 stay with the HTTP server.
     pub take_over_sockets: bool,
-    /// Threads that serve such streams; 0 for one a core.
+    /// Threads that serve such streams; 0 for one per core.
     pub stream_threads: usize,
-    /// Seconds after which a stream is cut whose client reads more slowly than events come, and has not
-    /// caught up since. Nothing is lost: it comes back with its cursor. 0 for never; then what such a
-    /// client has not got is read from the log, however late.
+    /// Seconds that a client may stay behind before its stream is cut. Nothing is lost: it resumes
+    /// with its cursor. 0 for no limit; then the client catches up from the log, however late.
     pub max_behind_seconds: u64,
-    /// Events that a client which does not read may be behind before its stream is cut, not counting those
-    /// that it had missed when it came; 0 for any number.
+    /// Number of events that a client may fall behind before its stream is cut, not counting those
+    /// it had missed before it connected; 0 for no limit.
     pub max_behind_events: u64,
-    /// Seconds after which a stream ends and its client comes back, to any edge, and goes on where it was:
-    /// without that, edges which are started because the others are full would get none of their streams.
-    /// Each ends at a random point between three quarters of this and all of it. At least 8 times
-    /// `heartbeat_seconds`; 0 for never. Streams of `/sse` stay, because their session would end with
-    /// them.
+    /// Maximum age of a stream in seconds; then it ends, and its client reconnects to any edge and
+    /// continues where it was, so that load spreads again after a scale-up. Each stream ends at a
+    /// random point in the last quarter. At least 8 times `heartbeat_seconds`; 0 for no limit.
+    /// Streams of `/sse` are exempt, because their session would end with them.
     pub max_stream_seconds: u32,
     /// Seconds over which streams are ended when the process drains.
     pub drain_seconds: u64,
-    /// Seconds after which a session that nobody used is gone. A request that is refused, and an open
-    /// stream of another session, are no use of it; its own open stream is.
+    /// Seconds without use after which a session ends (default: 1 day). A refused request and a
+    /// stream of another session are not use; the session's own open stream is.
     pub session_idle_seconds: u64,
-    /// Seconds after which a session is gone, however much it is used; at least
-    /// `session_idle_seconds`. Its client begins another.
+    /// Maximum age of a session in seconds, regardless of use (default: 7 days); at least
+    /// `session_idle_seconds`. Its client starts a new one.
     pub session_max_seconds: u64,
-    /// Most sessions that live at once, on all edges together; more get 503 with Retry-After. Edges that
-    /// share a session store should have the same. 0 refuses every session.
+    /// Maximum number of sessions on all edges together; beyond it a request gets 503 with
+    /// Retry-After. Edges that share a session store should have the same value. 0 refuses every
+    /// session.
     pub max_sessions: u64,
-    /// Most sessions of one principal that live at once; more get 503 with Retry-After. Without
-    /// authentication everybody is the same one, and only `max_sessions` counts.
+    /// Maximum number of sessions of one principal; beyond it a request gets 503 with Retry-After.
+    /// Without authentication all clients are one principal, and only `max_sessions` counts.
     pub max_sessions_per_principal: u32,
     /// Largest body of a POST, in bytes.
     pub max_body_bytes: usize,
-    /// Keys that seal `requestState`, of at least 32 characters each, such as `openssl rand -base64 32`
-    /// prints. All edges need the same ones. The first seals, all open: to rotate, add the new key last
-    /// everywhere, then move it to the front, and drop the old one an hour later. Without any, here or
-    /// in `state_key_files`, each process makes a key of its own, and a client that has to answer
-    /// something must come back to the same edge.
+    /// Keys that seal `requestState`, at least 32 characters each, for instance the output of
+    /// `openssl rand -base64 32`. All edges need the same keys. The first key seals, every key
+    /// opens. To rotate: add the new key at the end on all edges, then move it to the front, and
+    /// remove the old one an hour later. Without any key, here or in `state_key_files`, each
+    /// process makes its own, and a client that answers a question has to reach the same edge. See
+    /// docs/production.md, "State keys".
     pub state_keys: Vec<Secret>,
-    /// Files with such keys, one key each; they come after those of `state_keys`.
+    /// Files with such keys, one key per file; their keys come after those of `state_keys`.
     pub state_key_files: Vec<PathBuf>,
-    /// How much one principal may call.
+    /// Rate limits of one principal.
     pub rates: RateLimits,
 }
 
-impl Default for Config {
+impl Default for EdgeConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 3000)),
@@ -122,14 +124,14 @@ impl Default for Config {
     }
 }
 
-impl Config {
-    /// Refuses values that make no sense.
+impl EdgeConfig {
+    /// Refuses values that are out of bounds.
     ///
     /// # Errors
     /// A value out of bounds; the text names the key.
-    pub fn check(&self) -> Result<(), BuildError> {
+    pub fn check(&self) -> Result<(), EdgeBuildError> {
         let positive = |key, value: u64| match value {
-            0 => Err(BuildError::Value {
+            0 => Err(EdgeBuildError::Value {
                 key,
                 reason: "must be at least 1".to_owned(),
             }),
@@ -143,29 +145,29 @@ impl Config {
                 && !base.contains("//")
                 && base.bytes().all(is_plain));
         if !fits {
-            return Err(BuildError::Value {
+            return Err(EdgeBuildError::Value {
                 key: "edge.base_path",
                 reason:
-                    "has to be empty, or like /path: no slash at the end, letters, digits and -_.~"
+                    "must be empty or a path such as /forgewire: no slash at the end, letters, digits and -_.~"
                         .to_owned(),
             });
         }
         positive("edge.heartbeat_seconds", self.heartbeat_seconds)?;
         if self.stream_threads > limits::MAX_STREAM_THREADS {
-            return Err(BuildError::Value {
+            return Err(EdgeBuildError::Value {
                 key: "edge.stream_threads",
                 reason: format!(
-                    "must be at most {}, or 0 for one a core",
+                    "must be at most {}, or 0 for one per core",
                     limits::MAX_STREAM_THREADS
                 ),
             });
         }
         let least = self.heartbeat_seconds.saturating_mul(MIN_STREAM_HEARTBEATS);
         if self.max_stream_seconds > 0 && u64::from(self.max_stream_seconds) < least {
-            return Err(BuildError::Value {
+            return Err(EdgeBuildError::Value {
                 key: "edge.max_stream_seconds",
                 reason: format!(
-                    "must be at least {least}, which is {} times edge.heartbeat_seconds, or 0 for never",
+                    "must be at least {least}, which is {} times edge.heartbeat_seconds, or 0 for no limit",
                     MIN_STREAM_HEARTBEATS
                 ),
             });
@@ -173,7 +175,7 @@ impl Config {
         positive("edge.session_idle_seconds", self.session_idle_seconds)?;
         positive("edge.max_body_bytes", self.max_body_bytes as u64)?;
         if self.session_max_seconds < self.session_idle_seconds {
-            return Err(BuildError::Value {
+            return Err(EdgeBuildError::Value {
                 key: "edge.session_max_seconds",
                 reason: format!(
                     "must be at least edge.session_idle_seconds, which is {}",
@@ -181,7 +183,7 @@ impl Config {
                 ),
             });
         }
-        self.rates.check().map_err(|error| BuildError::Value {
+        self.rates.check().map_err(|error| EdgeBuildError::Value {
             key: error.key,
             reason: error.to_string(),
         })
@@ -189,8 +191,8 @@ impl Config {
 
     pub(crate) fn stream_bounds(&self, descriptors: Descriptors) -> StreamBounds {
         let age = MaxAge::new(self.max_stream_seconds, self.heartbeat_seconds);
-        let patience = Patience::new(self.max_behind_seconds, self.max_behind_events);
-        StreamBounds::new(self.max_streams, descriptors, age, patience)
+        let lag = LagLimits::new(self.max_behind_seconds, self.max_behind_events);
+        StreamBounds::new(self.max_streams, descriptors, age, lag)
     }
 
     /// Threads that own the sockets of streams.
@@ -214,18 +216,18 @@ impl Config {
     /// The keys for `requestState`.
     ///
     /// # Errors
-    /// A file that cannot be read, holds no key, or holds one that another file holds too.
-    pub(crate) fn state_keys(&self, ids: &dyn IdSource) -> Result<StateKeys, BuildError> {
+    /// A file that cannot be read, contains no key, or contains the same key as another file.
+    pub(crate) fn state_keys(&self, ids: &dyn IdSource) -> Result<StateKeys, EdgeBuildError> {
         let mut keys = Vec::new();
         for key in &self.state_keys {
-            let key = check_key(key.expose()).map_err(|reason| BuildError::Value {
+            let key = check_key(key.expose()).map_err(|reason| EdgeBuildError::Value {
                 key: "edge.state_keys",
                 reason,
             })?;
             keys.push(key);
         }
         for path in &self.state_key_files {
-            let key = read_key(path).map_err(|reason| BuildError::Value {
+            let key = read_key(path).map_err(|reason| EdgeBuildError::Value {
                 key: STATE_KEY_FILES,
                 reason,
             })?;
@@ -237,14 +239,14 @@ impl Config {
                 .collect();
             keys.push(state_key(&random));
         }
-        StateKeys::new(keys).map_err(|error| BuildError::Value {
+        StateKeys::new(keys).map_err(|error| EdgeBuildError::Value {
             key: STATE_KEY_FILES,
             reason: error.to_string(),
         })
     }
 }
 
-/// Reads one key; says what is wrong in words that name the file and not what is in it.
+/// Reads one key. An error names the file and does not repeat its content.
 fn read_key(path: &Path) -> Result<StateKey, String> {
     let shown = path.display();
     let file =
@@ -266,7 +268,7 @@ fn check_key(text: &str) -> Result<StateKey, String> {
     Ok(state_key(text))
 }
 
-/// The key's id follows from its text, so that nobody has to number keys.
+/// The key's id is derived from its text, so that operators need not number keys.
 fn state_key(text: &str) -> StateKey {
     let secret: [u8; 32] = Sha256::digest(text.as_bytes()).into();
     let name = Sha256::digest(secret);
@@ -287,9 +289,9 @@ mod tests {
     }
 
     fn keys(files: &[&tempfile::NamedTempFile]) -> Result<StateKeys, String> {
-        let config = Config {
+        let config = EdgeConfig {
             state_key_files: files.iter().map(|file| file.path().to_owned()).collect(),
-            ..Config::default()
+            ..EdgeConfig::default()
         };
         let keys = config.state_keys(&RandomIds);
         keys.map_err(|error| error.to_string())
@@ -308,7 +310,7 @@ mod tests {
             ),
             (|rates| rates.waiting_calls = 0, "waiting_calls"),
         ] {
-            let mut config = Config::default();
+            let mut config = EdgeConfig::default();
             config.check().unwrap();
             set(&mut config.rates);
             let wrong = config.check().unwrap_err().to_string();
@@ -318,10 +320,10 @@ mod tests {
 
     #[test]
     fn a_stream_lives_for_some_heartbeats_or_for_ever() {
-        let config = |heartbeat_seconds, max_stream_seconds| Config {
+        let config = |heartbeat_seconds, max_stream_seconds| EdgeConfig {
             heartbeat_seconds,
             max_stream_seconds,
-            ..Config::default()
+            ..EdgeConfig::default()
         };
         assert!(config(15, 120).check().is_ok());
         assert!(config(15, 0).check().is_ok());
@@ -334,10 +336,10 @@ mod tests {
 
     #[test]
     fn a_session_cannot_be_idle_for_longer_than_it_may_live() {
-        let config = |session_idle_seconds, session_max_seconds| Config {
+        let config = |session_idle_seconds, session_max_seconds| EdgeConfig {
             session_idle_seconds,
             session_max_seconds,
-            ..Config::default()
+            ..EdgeConfig::default()
         };
         assert!(config(60, 60).check().is_ok());
         let refused = config(60, 59).check().unwrap_err().to_string();
@@ -359,9 +361,9 @@ mod tests {
             short.contains("32 characters") && !short.contains("hunter2"),
             "{short}"
         );
-        let config = Config {
+        let config = EdgeConfig {
             state_key_files: vec!["/nowhere/key".into()],
-            ..Config::default()
+            ..EdgeConfig::default()
         };
         let missing = config.state_keys(&RandomIds).unwrap_err().to_string();
         assert!(missing.contains("/nowhere/key"), "{missing}");

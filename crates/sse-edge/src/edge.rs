@@ -1,4 +1,4 @@
-//! What the routes share.
+//! The state shared by all routes.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use event_flow::history::EventHistory;
 use fanout::hub::Hub;
 use http::HeaderMap;
 use mcp::{ProtocolVersion, Surface, capability::ClientCapabilities, profile::ServerInfo};
-use mcp_server::{Caller, Rates, Registry, output::CallOutput};
+use mcp_server::{Caller, OfferRegistry, RateLimiter, output::CallOutput};
 use model::{IdSource, TraceContext};
 
 use crate::{
@@ -32,14 +32,14 @@ pub(crate) struct Edge {
     pub(crate) auth: Arc<Authenticator>,
     pub(crate) origins: Origins,
     /// Everything that MCP clients can call and read.
-    pub(crate) registry: Registry,
+    pub(crate) registry: OfferRegistry,
     /// The registry's server info, shared by callers, and by the streams that send a farewell with it.
     pub(crate) server_info: Arc<ServerInfo>,
     pub(crate) surface: Surface,
-    pub(crate) rates: Arc<Rates>,
+    pub(crate) rates: Arc<RateLimiter>,
     pub(crate) background: Background,
     pub(crate) max_body_bytes: usize,
-    /// Path that everything is under; empty for none.
+    /// Path prefix of all routes; empty for none.
     pub(crate) base_path: String,
 }
 

@@ -1,6 +1,6 @@
-//! What can go wrong at the edge.
+//! Errors of the edge.
 
-use access::Denied;
+use access::AuthError;
 use event_flow::history::HistoryError;
 use fanout::HubError;
 use mcp_server::{CallError, RegistryError};
@@ -8,15 +8,15 @@ use model::{Classified, CursorError, ErrorClass, FilterError, PublicError};
 use ports::{MailboxError, SessionStoreError, TaskStoreError};
 use tokio::time::error::Elapsed;
 
-/// A configuration, or a set of offers, that the edge cannot run with.
+/// A configuration, or a set of toolsets, with which the edge cannot run.
 #[derive(Debug, thiserror::Error)]
-pub enum BuildError {
+pub enum EdgeBuildError {
     /// A value out of bounds.
     #[error("{key}: {reason}")]
     Value {
         /// The key.
         key: &'static str,
-        /// What is wrong and what fits.
+        /// The problem, and which values are valid.
         reason: String,
     },
     /// Two toolsets offer the same name.
@@ -54,7 +54,7 @@ pub(crate) enum EdgeError {
     #[error("the Host header does not name this machine")]
     Host,
     #[error(transparent)]
-    Denied(#[from] Denied),
+    Denied(#[from] AuthError),
     #[error("session store failed")]
     Sessions(#[from] SessionStoreError),
     #[error("mailbox failed")]

@@ -1,23 +1,24 @@
-//! MCP over HTTP and SSE: sessions, calls, tasks, and the routes to all of it.
+//! MCP over HTTP and SSE: sessions, calls, tasks, and the routes to them.
 //!
-//! The edge forgets: nothing here is needed by another edge. What must survive is in the event log and
-//! the session store; a client that reconnects to any edge, with the last id that it saw, continues exactly
-//! there.
+//! An edge keeps no state that another edge needs. Everything that must survive is in the event log
+//! and the session store; a client that reconnects to any edge, with the last id that it received,
+//! continues exactly there.
 //!
 //! | module | idea |
 //! | --- | --- |
 //! | `service` | build and start |
-//! | `edge` | what the routes share |
+//! | `edge` | the state shared by all routes |
 //! | `api` | routes, extraction, answers: the only place that knows axum |
-//! | `methods` | methods that only the edge can answer: one era's own, calls that become tasks |
+//! | `methods` | methods that only the edge can answer: those of one era, and calls that become tasks |
 //! | `session` | sessions of the handshake era, usable on any edge |
-//! | `calls` | asking the client, cancelling, and answers that survive their connection |
+//! | `calls` | questions to the client, cancellation, and answers that survive their connection |
 //! | `tasks` | work that continues after its answer |
-//! | `news` | bus messages to sessions, calls, tasks and streams |
+//! | `news` | dispatches bus messages to sessions, calls, tasks and streams |
 //! | `origins` | the web pages that may use the edge |
 //!
-//! The streams are the crate `fanout`, the offers come from toolsets (`mcp-server`, `event-tools`). What is
-//! deliberately absent: a queue, channel, task or timer per stream; sticky sessions; local disk.
+//! Streams are in the crate `fanout`; tools, prompts and resources come from toolsets
+//! (`mcp-server`, `event-tools`). What is deliberately absent: a queue, channel, task or timer per
+//! stream; sticky sessions; local disk.
 
 mod api;
 mod background;
@@ -35,7 +36,7 @@ mod service;
 mod session;
 mod tasks;
 
-pub use config::Config;
-pub use error::BuildError;
+pub use config::EdgeConfig;
+pub use error::EdgeBuildError;
 pub use mcp_server::RateLimits;
-pub use service::{Deps, Service, Serving};
+pub use service::{EdgeDeps, EdgeService, ServingEdge};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Extra time before the kernel drops a client that stopped reading; the edge should act first and
 /// give the reason.
-pub(crate) const KERNEL_LATER: Duration = Duration::from_secs(10);
+pub(crate) const KERNEL_EXTRA_TIME: Duration = Duration::from_secs(10);
 /// Session changes that wait to be examined; on overflow all sessions with a stream are examined.
 pub(crate) const SESSION_CHANGES: usize = 1024;
 /// Time within which the body of a POST has to arrive.
@@ -28,7 +28,7 @@ pub(crate) const ASK_DEADLINE: Duration = Duration::from_secs(600);
 pub(crate) const ANSWER_POLL: Duration = Duration::from_secs(2);
 /// Interval at which HTTP+SSE streams check for answers without a hint. Each check is a read of the
 /// store, and a bus that loses hints reports it, so this is the last resort.
-pub(crate) const ANSWER_LOOK: Duration = Duration::from_secs(5);
+pub(crate) const ANSWER_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// Number of slices into which the streams that carry answers are divided for that check.
 pub(crate) const ANSWER_SLICES: usize = 64;
 /// Time within which a client has to call again with its answers.
@@ -45,9 +45,9 @@ pub(crate) const TASK_CHANGES: usize = 1024;
 /// which is also true.
 pub(crate) const DELIVERY_REPORTS: usize = 1024;
 /// Interval at which an edge checks the sessions whose streams it holds, independent of the bus.
-pub(crate) const SESSION_CHECK: Duration = Duration::from_secs(15);
+pub(crate) const SESSION_CHECK_INTERVAL: Duration = Duration::from_secs(15);
 /// Attempts to change a session while other edges change it too.
-pub(crate) const UPDATE_TRIES: usize = 16;
+pub(crate) const UPDATE_ATTEMPTS: usize = 16;
 /// Default of `edge.max_streams`.
 pub(crate) const MAX_STREAMS: usize = 15_000;
 /// Default of `edge.max_stream_seconds`: the maximum time until a new edge has its share of the
@@ -71,10 +71,10 @@ pub(crate) const MAX_SESSIONS: u64 = 1_000_000;
 /// Default of `edge.max_sessions_per_principal`.
 pub(crate) const MAX_SESSIONS_PER_PRINCIPAL: u32 = 10_000;
 /// Idle time of a session that ends with its stream: while the stream is open, its edge checks the
-/// session every [`SESSION_CHECK`]; an edge that died does not.
+/// session every [`SESSION_CHECK_INTERVAL`]; an edge that died does not.
 pub(crate) const STREAM_SESSION_IDLE: Duration = Duration::from_secs(90);
 /// Sessions that are checked concurrently.
-pub(crate) const SESSION_LOOKS: usize = 32;
+pub(crate) const CONCURRENT_SESSION_CHECKS: usize = 32;
 /// Default of `edge.max_body_bytes`: what both official SDKs accept.
 pub(crate) const MAX_BODY_BYTES: usize = 4 << 20;
 /// Time for which a call to a store or to the sync role may delay a request.
@@ -88,4 +88,4 @@ pub(crate) const LINES_IN_FLIGHT: usize = 64;
 /// requests wait.
 pub(crate) const LINES_QUEUED: usize = 64;
 /// Maximum silence on an NDJSON connection: after that an empty line keeps proxies from cutting it.
-pub(crate) const LINE_SILENCE: Duration = Duration::from_secs(15);
+pub(crate) const LINE_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);

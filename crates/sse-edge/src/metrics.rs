@@ -22,7 +22,7 @@ impl SessionMetrics {
         metrics
     }
 
-    pub(crate) fn refused_session(&self) {
+    pub(crate) fn session_refused(&self) {
         self.refused_sessions.inc();
     }
 }

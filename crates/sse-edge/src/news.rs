@@ -12,9 +12,9 @@ use tracing::{debug, warn};
 
 use crate::{
     calls::Calls,
-    limits::{ANSWER_LOOK, ANSWER_SLICES, SESSION_CHANGES, SESSION_LOOKS},
+    limits::{ANSWER_CHECK_INTERVAL, ANSWER_SLICES, CONCURRENT_SESSION_CHECKS, SESSION_CHANGES},
     session::Sessions,
-    tasks::TaskNews,
+    tasks::TaskUpdates,
 };
 
 /// Dispatches bus messages to sessions, calls and tasks. Never blocks.
@@ -23,15 +23,15 @@ pub(crate) struct BusRouter {
     sessions: Arc<Sessions>,
     hub: Arc<Hub>,
     calls: Arc<Calls>,
-    tasks: TaskNews,
+    tasks: TaskUpdates,
     changed: mpsc::Sender<ChangedSession>,
 }
 
 #[derive(Debug)]
 enum ChangedSession {
     One(SessionId),
-    /// Something was missed: look at all.
-    Any,
+    /// Changes may have been missed: check all sessions.
+    All,
 }
 
 /// The receiving end, for [`watch_sessions`].
@@ -43,7 +43,7 @@ impl BusRouter {
         sessions: Arc<Sessions>,
         hub: Arc<Hub>,
         calls: Arc<Calls>,
-        tasks: TaskNews,
+        tasks: TaskUpdates,
     ) -> (Self, ChangedSessions) {
         let (changed, changes) = mpsc::channel(SESSION_CHANGES);
         let news = Self {
@@ -56,7 +56,7 @@ impl BusRouter {
         (news, ChangedSessions(changes))
     }
 
-    pub(crate) fn take(&self, message: BusMessage) {
+    pub(crate) fn dispatch(&self, message: BusMessage) {
         match message {
             BusMessage::SessionEnded(id) => {
                 self.calls.running.cancel_all(&id);
@@ -67,47 +67,50 @@ impl BusRouter {
             }
             BusMessage::SessionChanged(id) => {
                 if self.hub.has_session(&id) {
-                    self.look(ChangedSession::One(id));
+                    self.enqueue_check(ChangedSession::One(id));
                 }
             }
-            BusMessage::MailboxChanged { session, stream } => match MailStream::named(&stream) {
-                Some(mail) => {
-                    self.hub.mail_came(&session, mail);
+            BusMessage::MailboxChanged { session, stream } => {
+                match MailStream::from_name(&stream) {
+                    Some(mail) => {
+                        self.hub.notify_mail(&session, mail);
+                    }
+                    None => self.calls.hints.wake(&session, &stream),
                 }
-                None => self.calls.mail.wake(&session, &stream),
-            },
+            }
             BusMessage::MessagesDelivered { session, through } => {
-                self.sessions.delivered(&session, through);
+                self.sessions.record_delivery(&session, through);
             }
             BusMessage::RequestCancelled { session, request } => {
                 if let Ok(request) = serde_json::from_str(&request) {
                     self.calls.running.cancel(&session, &request);
                 }
             }
-            BusMessage::TaskChanged { owner, task } => self.tasks.take(owner, task),
-            BusMessage::ListsChanged(lists) => self.hub.lists_changed(lists),
+            BusMessage::TaskChanged { owner, task } => self.tasks.enqueue(owner, task),
+            BusMessage::ListsChanged(lists) => self.hub.notify_lists(lists),
             BusMessage::Events(_) => {}
         }
     }
 
     /// Messages may have been lost.
     pub(crate) fn gap(&self) {
-        self.calls.mail.wake_all();
+        self.calls.hints.wake_all();
         self.hub.read_all_mail();
         self.tasks.gap();
-        self.look(ChangedSession::Any);
+        self.enqueue_check(ChangedSession::All);
     }
 
-    fn look(&self, changed: ChangedSession) {
-        // A full queue means that the watcher is behind; its regular round looks at everything anyway.
+    fn enqueue_check(&self, changed: ChangedSession) {
+        // A full queue means that the watcher is behind; its periodic check covers all sessions
+        // anyway.
         if self.changed.try_send(changed).is_err() {
-            warn!("session changes come faster than they are looked at");
+            warn!("sessions change faster than they are checked");
         }
     }
 }
 
-/// Looks at changed sessions, and at all with a stream here every now and then: keeps them alive, and
-/// ends the streams of those that are gone. Runs until `stop`.
+/// Checks changed sessions, and periodically all sessions with a stream here: keeps them alive, and
+/// ends the streams of those that have ended. Runs until `stop`.
 pub(crate) async fn watch_sessions(
     sessions: Arc<Sessions>,
     hub: Arc<Hub>,
@@ -120,62 +123,62 @@ pub(crate) async fn watch_sessions(
         loop {
             tokio::select! {
                 changed = changes.recv() => match changed {
-                    Some(ChangedSession::One(id)) => look(&sessions, &hub, &id).await,
-                    Some(ChangedSession::Any) => look_at_all(&sessions, &hub).await,
+                    Some(ChangedSession::One(id)) => check_session(&sessions, &hub, &id).await,
+                    Some(ChangedSession::All) => check_all_sessions(&sessions, &hub).await,
                     None => return,
                 },
-                _ = rounds.tick() => look_at_all(&sessions, &hub).await,
+                _ = rounds.tick() => check_all_sessions(&sessions, &hub).await,
             }
         }
     };
     stop.run_until_cancelled(endless).await;
 }
 
-/// Makes every stream that carries answers look for them once per [`ANSWER_LOOK`], which bounds what a
-/// lost hint costs; spread over slices, so that the store does not get all reads at once. Runs until
-/// `stop`.
-pub(crate) async fn look_for_answers(hub: Arc<Hub>, stop: CancellationToken) {
+/// Makes every stream that carries answers check for them once per [`ANSWER_CHECK_INTERVAL`], which
+/// bounds the delay caused by a lost hint. The checks are spread over slices, so that the store
+/// does not get all reads at once. Runs until `stop`.
+pub(crate) async fn poll_answers(hub: Arc<Hub>, stop: CancellationToken) {
     let slices = u32::try_from(ANSWER_SLICES).expect("a small constant");
-    let mut ticks = tokio::time::interval(ANSWER_LOOK / slices);
+    let mut ticks = tokio::time::interval(ANSWER_CHECK_INTERVAL / slices);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let endless = async {
         for slice in (0..ANSWER_SLICES).cycle() {
             ticks.tick().await;
-            hub.look_for_answers(slice, ANSWER_SLICES);
+            hub.check_answers(slice, ANSWER_SLICES);
         }
     };
     stop.run_until_cancelled(endless).await;
 }
 
-/// Many side by side: one after the other, a round of all could take longer than their idle time.
-async fn look_at_all(sessions: &Sessions, hub: &Hub) {
+/// Concurrently: one after the other, checking all sessions could take longer than their idle time.
+async fn check_all_sessions(sessions: &Sessions, hub: &Hub) {
     let all = stream::iter(hub.sessions().into_iter().map(Ok));
-    let looking = all.try_for_each_concurrent(SESSION_LOOKS, |id| async move {
+    let looking = all.try_for_each_concurrent(CONCURRENT_SESSION_CHECKS, |id| async move {
         match sessions.keep_alive(&id).await {
-            Ok(found) => tell(hub, &id, found),
+            Ok(found) => update_stream(hub, &id, found),
             Err(error) if error.class().is_retryable() => return Err(error),
-            Err(error) => debug!(%error, session = %id, "a session cannot be looked at"),
+            Err(error) => debug!(%error, session = %id, "a session cannot be checked"),
         }
         Ok(())
     });
-    // The store is away: streams stay open, the next round tries again.
+    // The store is unavailable: streams stay open, and the next check tries again.
     if let Err(error) = looking.await {
-        debug!(%error, "sessions cannot be looked at now");
+        debug!(%error, "sessions cannot be checked now");
     }
 }
 
-async fn look(sessions: &Sessions, hub: &Hub, id: &SessionId) {
+async fn check_session(sessions: &Sessions, hub: &Hub, id: &SessionId) {
     if !hub.has_session(id) {
         return;
     }
     match sessions.peek(id).await {
-        Ok(found) => tell(hub, id, found),
-        Err(error) => debug!(%error, "a session cannot be looked at now"),
+        Ok(found) => update_stream(hub, id, found),
+        Err(error) => debug!(%error, "a session cannot be checked now"),
     }
 }
 
-/// Gives the session's stream its present interest; ends it if the session is gone.
-fn tell(hub: &Hub, id: &SessionId, found: Option<Versioned>) {
+/// Updates the interest of the session's stream; ends the stream if the session has ended.
+fn update_stream(hub: &Hub, id: &SessionId, found: Option<Versioned>) {
     match found {
         Some(Versioned { session, revision }) => hub.session_changed(&session, revision.0),
         None => hub.end_session(id),

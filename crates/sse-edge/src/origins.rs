@@ -1,14 +1,14 @@
 //! The web pages that may use the edge (MCP, Streamable HTTP, "Security warning": DNS rebinding).
 //!
-//! A page that was loaded from a name which now resolves to this machine sends that name as `Host`, and no
-//! `Origin` with some requests. So on loopback `Host` has to be this machine or the host of an allowed
-//! origin. Elsewhere the balancer decides on hosts.
+//! A page loaded from a name that now resolves to this machine sends that name as `Host`, and with
+//! some requests no `Origin`. So on loopback, `Host` has to be this machine or the host of an
+//! allowed origin. Elsewhere the balancer decides on hosts.
 
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderValue, Uri, header};
 
-/// The rule: named origins, and this machine's own pages when we listen on loopback.
+/// The rule: configured origins, and pages from this machine if the edge listens on loopback.
 #[derive(Debug, Clone)]
 pub(crate) struct Origins {
     allowed: Vec<String>,
@@ -31,7 +31,7 @@ impl Origins {
         self.allowed.contains(&origin) || (self.loopback && is_local(&origin))
     }
 
-    /// A request that names no host at all comes from no browser.
+    /// Whether the host is allowed. A request without any host does not come from a browser.
     pub(crate) fn allows_host(&self, uri: &Uri, headers: &HeaderMap) -> bool {
         let in_uri = uri
             .authority()

@@ -1,4 +1,4 @@
-//! Puts the edge together, and starts it.
+//! Builds the edge and starts it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use fanout::{
     wheel,
 };
 use mcp::{Surface, mrtr::StateKeys};
-use mcp_server::{Rates, Registry, Toolset};
+use mcp_server::{OfferRegistry, RateLimiter, Toolset};
 use model::{Clock, IdSource};
 use ports::{Bus, EventLog, Mailbox, ResourceReader, SessionLock, SessionStore, TaskStore, Topic};
 use service_kit::{
@@ -32,27 +32,27 @@ use crate::{
     api,
     background::Background,
     calls::{Calls, asking::RetryKeys},
-    config::Config,
+    config::EdgeConfig,
     edge::Edge,
-    error::BuildError,
-    limits::KERNEL_LATER,
+    error::EdgeBuildError,
+    limits::KERNEL_EXTRA_TIME,
     methods,
     metrics::SessionMetrics,
-    news::{BusRouter, look_for_answers, watch_sessions},
+    news::{BusRouter, poll_answers, watch_sessions},
     origins::Origins,
     profile,
-    session::{Inboxes, Reports, SessionBounds, SessionDeps, Sessions, report},
-    tasks::{TaskDeps, TaskNews, Tasks, watch_tasks},
+    session::{DeliveryReports, Inboxes, SessionBounds, SessionDeps, Sessions, report},
+    tasks::{TaskDeps, TaskUpdates, Tasks, watch_tasks},
 };
 
-/// What the edge stands on.
+/// The dependencies of the edge.
 #[derive(Debug)]
-pub struct Deps {
+pub struct EdgeDeps {
     /// The event log.
     pub log: Arc<dyn EventLog>,
     /// Sessions of the handshake era.
     pub sessions: Arc<dyn SessionStore>,
-    /// Messages to single sessions: answers of the client, streams that can be resumed.
+    /// Messages to single sessions: answers of clients, and streams that can be resumed.
     pub mailbox: Arc<dyn Mailbox>,
     /// Work that continues after its answer.
     pub tasks: Arc<dyn TaskStore>,
@@ -68,72 +68,73 @@ pub struct Deps {
     pub ids: Arc<dyn IdSource>,
     /// Authentication.
     pub auth: Arc<Authenticator>,
-    /// How many connections the process may have.
+    /// The number of connections that the process may have.
     pub descriptors: Descriptors,
-    /// Offers beside the edge's own; for instance GitHub's tools.
+    /// Toolsets in addition to the edge's own, for instance GitHub's tools.
     pub toolsets: Vec<Toolset>,
 }
 
 /// The edge role, built and not started.
 #[derive(Debug)]
-pub struct Service {
-    deps: Deps,
-    config: Config,
+pub struct EdgeService {
+    deps: EdgeDeps,
+    config: EdgeConfig,
     stream_bounds: StreamBounds,
     session_bounds: SessionBounds,
     fanout_metrics: FanoutMetrics,
     session_metrics: SessionMetrics,
-    rates: Rates,
+    rates: RateLimiter,
     state_keys: StateKeys,
 }
 
-impl Service {
+impl EdgeService {
     /// Checks the configuration and registers the metrics; opens nothing and starts nothing.
     ///
     /// # Errors
     /// A value of the configuration is out of bounds.
     pub fn build(
-        config: &Config,
-        deps: Deps,
+        config: &EdgeConfig,
+        deps: EdgeDeps,
         registry: &mut metrics::Registry,
-    ) -> Result<Self, BuildError> {
+    ) -> Result<Self, EdgeBuildError> {
         config.check()?;
         Ok(Self {
             stream_bounds: config.stream_bounds(deps.descriptors),
             session_bounds: config.session_bounds(),
             fanout_metrics: FanoutMetrics::new(registry),
             session_metrics: SessionMetrics::new(registry),
-            rates: Rates::new(&config.rates, registry),
+            rates: RateLimiter::new(&config.rates, registry),
             state_keys: config.state_keys(&*deps.ids)?,
             config: config.clone(),
             deps,
         })
     }
 
-    /// Starts what runs beside requests (the follower, the wheel, the watchers), and gives the routes.
+    /// Starts the background tasks (the follower, the wheel, the watchers), and returns the running
+    /// edge, which has the routes.
     ///
     /// # Errors
     /// Two toolsets offer the same name.
-    pub fn spawn(self, lifecycle: &Lifecycle) -> Result<Serving, BuildError> {
+    pub fn spawn(self, lifecycle: &Lifecycle) -> Result<ServingEdge, EdgeBuildError> {
         self.stream_bounds.log(self.deps.descriptors);
         let limits = self.http_limits();
         let wheel = (self.config.heartbeat_seconds, self.config.drain_seconds);
         let (log, bus) = (Arc::clone(&self.deps.log), Arc::clone(&self.deps.bus));
         let (edge, reports) = self.edge(lifecycle)?;
         let edge = Arc::new(edge);
-        let running = Running {
+        let running = BackgroundTasks {
             edge: &edge,
             lifecycle,
-            // Streams get events until the last of them has got its farewell.
+            // Streams receive events until the last of them has sent its farewell.
             streams_ended: lifecycle.closed(),
         };
         let router = running.watch(reports);
         running.follow(log, bus, router);
-        running.turn(wheel);
-        Ok(Serving { edge, limits })
+        running.run_wheel(wheel);
+        Ok(ServingEdge { edge, limits })
     }
 
-    fn edge(self, lifecycle: &Lifecycle) -> Result<(Edge, Reports), BuildError> {
+    fn edge(self, lifecycle: &Lifecycle) -> Result<(Edge, DeliveryReports), EdgeBuildError> {
         let Self { deps, config, .. } = self;
         let background = Background::new(lifecycle);
         let hub = Arc::new(Hub::new(HubParts {
@@ -174,7 +175,8 @@ impl Service {
         toolsets.extend(deps.toolsets);
         let (profile, extensions) = (profile::profile(), profile::extensions());
         let server_info = Arc::new(profile.info.clone());
-        // From what is declared, so that nothing else answers and all of it does.
+        // Derived from the declared capabilities, so that exactly the declared methods are
+        // answered.
         let surface = Surface::of(&profile.capabilities, &extensions);
         let source: Arc<dyn EventSource> = Arc::<Hub>::clone(&hub);
         let edge = Edge {
@@ -191,7 +193,7 @@ impl Service {
             ids: deps.ids,
             auth: deps.auth,
             origins: Origins::new(&config.allowed_origins, config.listen.ip().is_loopback()),
-            registry: Registry::new(profile, extensions, toolsets)?,
+            registry: OfferRegistry::new(profile, extensions, toolsets)?,
             server_info,
             surface,
             rates: Arc::new(self.rates),
@@ -202,35 +204,35 @@ impl Service {
         Ok((edge, reports))
     }
 
-    /// Bounds of the listener: there is room for the answer to a stream too many, and none for a connection
-    /// that the process has no descriptor for.
+    /// Bounds of the listener: there is room to answer a request for one stream too many, and no
+    /// room for connections for which the process has no descriptor.
     fn http_limits(&self) -> HttpLimits {
         let limits = HttpLimits::default();
         let possible = self.deps.descriptors.max_connections();
-        // 0: clients may be behind for ever.
+        // 0: clients may stay behind without a limit.
         let max_behind = Some(self.config.max_behind_seconds)
             .filter(|seconds| *seconds > 0)
             .map(Duration::from_secs);
         HttpLimits {
             max_connections: limits.max_connections.min(possible),
             unread_timeout: max_behind.unwrap_or(limits.unread_timeout),
-            // The edge's own cut is first, and gives the reason.
+            // The edge's own cut comes first, and gives the reason.
             silent_timeout: max_behind
-                .map(|max| SILENT_TIMEOUT.max(max.saturating_add(KERNEL_LATER))),
+                .map(|max| SILENT_TIMEOUT.max(max.saturating_add(KERNEL_EXTRA_TIME))),
             stream_threads: self.config.stream_threads(),
             ..limits
         }
     }
 }
 
-/// The running edge: only that has routes.
+/// The running edge; only a running edge has routes.
 #[derive(Debug)]
-pub struct Serving {
+pub struct ServingEdge {
     edge: Arc<Edge>,
     limits: HttpLimits,
 }
 
-impl Serving {
+impl ServingEdge {
     /// The routes.
     pub fn router(&self) -> Router {
         api::router(Arc::clone(&self.edge))
@@ -244,19 +246,19 @@ impl Serving {
 }
 
 /// Starts the tasks of an edge.
-struct Running<'a> {
+struct BackgroundTasks<'a> {
     edge: &'a Arc<Edge>,
     lifecycle: &'a Lifecycle,
     streams_ended: CancellationToken,
 }
 
-impl Running<'_> {
+impl BackgroundTasks<'_> {
     /// Starts the watchers of sessions, tasks, inboxes and tokens.
-    fn watch(&self, reports: Reports) -> BusRouter {
+    fn watch(&self, reports: DeliveryReports) -> BusRouter {
         let (edge, lifecycle) = (self.edge, self.lifecycle);
         let (hub, ended) = (|| Arc::clone(&edge.hub), || self.streams_ended.clone());
         let may_finish = OnExit::MayFinish;
-        let (task_news, changes) = TaskNews::new(hub(), Arc::clone(&edge.tasks));
+        let (task_news, changes) = TaskUpdates::new(hub(), Arc::clone(&edge.tasks));
         let watching = watch_tasks(Arc::clone(&edge.tasks), hub(), changes, ended());
         lifecycle.spawn("edge-tasks", may_finish, watching);
         let reporting = report(Arc::clone(&edge.sessions), reports, ended());
@@ -270,7 +272,7 @@ impl Running<'_> {
         );
         let watching = watch_sessions(sessions, hub(), changes, lifecycle.draining());
         lifecycle.spawn("edge-sessions", may_finish, watching);
-        let looking = look_for_answers(hub(), ended());
+        let looking = poll_answers(hub(), ended());
         lifecycle.spawn("edge-answers", may_finish, looking);
         edge.auth.spawn(lifecycle, ended());
         let revoking = end_revoked(edge.auth.revoked(), hub(), ended());
@@ -284,9 +286,9 @@ impl Running<'_> {
         let sink = move |followed: Followed| {
             set_readiness(&latch, &followed);
             match followed {
-                Followed::Other(message) => router.take(message),
+                Followed::Other(message) => router.dispatch(message),
                 Followed::OtherGap => router.gap(),
-                followed => hub.take(followed),
+                followed => hub.apply(followed),
             }
         };
         let also = Some(Topic::AllSessions);
@@ -296,8 +298,8 @@ impl Running<'_> {
             .spawn("edge-follower", OnExit::EndsProcess, following);
     }
 
-    fn turn(&self, (heartbeat_seconds, drain_seconds): (u64, u64)) {
-        let turning = wheel::turn(
+    fn run_wheel(&self, (heartbeat_seconds, drain_seconds): (u64, u64)) {
+        let turning = wheel::run(
             Arc::clone(&self.edge.hub),
             Duration::from_secs(heartbeat_seconds),
             Duration::from_secs(drain_seconds),
@@ -319,7 +321,8 @@ async fn end_revoked(mut revoked: watch::Receiver<u64>, hub: Arc<Hub>, stop: Can
     stop.run_until_cancelled(endless).await;
 }
 
-/// Readiness follows the log: an edge that cannot read it gets no new clients, and keeps those it has.
+/// Readiness follows the log: an edge that cannot read it gets no new clients, and keeps the
+/// existing ones.
 fn set_readiness(latch: &Latch, followed: &Followed) {
     match followed {
         Followed::CaughtUp | Followed::Recovered => latch.ready(),

@@ -46,10 +46,10 @@ impl Stage {
         let new = self.folder.path().join("new");
         fs::write(&new, text).unwrap();
         fs::rename(new, self.folder.path().join("tokens.toml")).unwrap();
-        self.tokens().look();
+        self.tokens().reload();
     }
 
-    fn ask(&self, token: &str) -> Result<Arc<Principal>, Denied> {
+    fn ask(&self, token: &str) -> Result<Arc<Principal>, AuthError> {
         let mut headers = HeaderMap::new();
         let value = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
         headers.insert(header::AUTHORIZATION, value);
@@ -73,8 +73,8 @@ fn a_new_file_adds_and_revokes_at_once_and_tells_who_waits() {
     let revoked = stage.authenticator.revoked();
     let (one, two) = (stage.ask("t1").unwrap(), stage.ask("t2").unwrap());
     stage.replace(&(block("t2", "") + &block("t3", "")));
-    assert_eq!(stage.ask("t1").unwrap_err(), Denied::Unknown);
-    assert!(!one.stands() && two.stands());
+    assert_eq!(stage.ask("t1").unwrap_err(), AuthError::Unknown);
+    assert!(!one.is_valid() && two.is_valid());
     assert!(stage.ask("t3").is_ok());
     assert!(revoked.has_changed().unwrap());
 }
@@ -85,7 +85,7 @@ fn a_file_that_only_adds_disturbs_nobody() {
     let revoked = stage.authenticator.revoked();
     let one = stage.ask("t1").unwrap();
     stage.replace(&(block("t1", "") + &block("t2", "")));
-    assert!(one.stands() && stage.ask("t2").is_ok());
+    assert!(one.is_valid() && stage.ask("t2").is_ok());
     assert!(!revoked.has_changed().unwrap());
 }
 
@@ -100,19 +100,19 @@ fn a_broken_or_missing_file_leaves_the_tokens_of_before_until_it_is_good_again()
         &"#".repeat((4 << 20) + 1),
     ] {
         stage.replace(broken);
-        assert!(stage.ask("t1").is_ok() && one.stands());
+        assert!(stage.ask("t1").is_ok() && one.is_valid());
     }
     fs::write(&path, [0xff, 0xfe]).unwrap();
-    stage.tokens().look();
+    stage.tokens().reload();
     fs::remove_file(&path).unwrap();
-    stage.tokens().look();
+    stage.tokens().reload();
     fs::create_dir(&path).unwrap();
-    stage.tokens().look();
-    assert!(stage.ask("t1").is_ok() && one.stands());
+    stage.tokens().reload();
+    assert!(stage.ask("t1").is_ok() && one.is_valid());
     fs::remove_dir(&path).unwrap();
     stage.replace(&block("t2", ""));
-    assert_eq!(stage.ask("t1").unwrap_err(), Denied::Unknown);
-    assert!(stage.ask("t2").is_ok() && !one.stands());
+    assert_eq!(stage.ask("t1").unwrap_err(), AuthError::Unknown);
+    assert!(stage.ask("t2").is_ok() && !one.is_valid());
 }
 
 #[test]
@@ -121,18 +121,24 @@ fn the_same_trouble_is_told_once() {
     let path = stage.folder.path().join("tokens.toml");
     let mut file = stage.tokens().file.lock();
     fs::write(&path, "[[token]").unwrap();
-    assert!(file.look().is_err());
-    assert!(matches!(file.look(), Ok(None)));
+    assert!(file.reload_if_changed().is_err());
+    assert!(matches!(file.reload_if_changed(), Ok(None)));
     fs::remove_file(&path).unwrap();
-    assert!(matches!(file.look(), Err(TokenFileError::Read(_))));
-    assert!(matches!(file.look(), Ok(None)));
+    assert!(matches!(
+        file.reload_if_changed(),
+        Err(TokenFileError::Read(_))
+    ));
+    assert!(matches!(file.reload_if_changed(), Ok(None)));
     fs::write(&path, block("t1", "")).unwrap();
     assert!(
-        matches!(file.look(), Ok(None)),
+        matches!(file.reload_if_changed(), Ok(None)),
         "what is in force needs no news"
     );
     fs::remove_file(&path).unwrap();
-    assert!(matches!(file.look(), Err(TokenFileError::Read(_))));
+    assert!(matches!(
+        file.reload_if_changed(),
+        Err(TokenFileError::Read(_))
+    ));
 }
 
 #[test]
@@ -140,8 +146,8 @@ fn an_empty_file_locks_everybody_out() {
     let stage = Stage::new(&block("t1", ""));
     let one = stage.ask("t1").unwrap();
     stage.replace("# nobody\n");
-    assert_eq!(stage.ask("t1").unwrap_err(), Denied::Unknown);
-    assert!(!one.stands());
+    assert_eq!(stage.ask("t1").unwrap_err(), AuthError::Unknown);
+    assert!(!one.is_valid());
 }
 
 #[test]
@@ -151,11 +157,11 @@ fn a_token_expires_on_time_and_what_is_open_under_it_ends() {
     let one = stage.ask("t1").unwrap();
     stage.clock.advance(Duration::from_secs(9));
     stage.tokens().expire();
-    assert!(stage.ask("t1").is_ok() && one.stands() && !revoked.has_changed().unwrap());
+    assert!(stage.ask("t1").is_ok() && one.is_valid() && !revoked.has_changed().unwrap());
     stage.clock.advance(Duration::from_secs(1));
-    assert_eq!(stage.ask("t1").unwrap_err(), Denied::Expired);
+    assert_eq!(stage.ask("t1").unwrap_err(), AuthError::Expired);
     stage.tokens().expire();
-    assert!(!one.stands() && revoked.has_changed().unwrap());
+    assert!(!one.is_valid() && revoked.has_changed().unwrap());
 }
 
 #[test]
@@ -187,7 +193,7 @@ async fn a_running_edge_notices_a_revocation_by_itself() {
         .await
         .unwrap()
         .unwrap();
-    assert_eq!(stage.ask("t1").unwrap_err(), Denied::Unknown);
+    assert_eq!(stage.ask("t1").unwrap_err(), AuthError::Unknown);
     lifecycle.shut_down();
     lifecycle.hard_stop();
 }

@@ -20,7 +20,7 @@ const MAX_NAME_CHARACTERS: usize = 64;
 const TOKEN_PREFIX: &str = "fw_";
 
 /// A block that was read.
-pub(super) struct Entry {
+pub(super) struct TokenEntry {
     pub(super) name: Box<str>,
     pub(super) digest: TokenDigest,
     pub(super) principal: Principal,
@@ -29,7 +29,7 @@ pub(super) struct Entry {
 
 /// An error, and its byte offset in the file.
 #[derive(Debug)]
-pub(super) struct Wrong {
+pub(super) struct EntryError {
     pub(super) place: usize,
     pub(super) reason: String,
 }
@@ -40,21 +40,21 @@ struct Field {
 }
 
 impl Field {
-    fn wrong(&self, reason: impl Into<String>) -> Wrong {
-        Wrong {
+    fn wrong(&self, reason: impl Into<String>) -> EntryError {
+        EntryError {
             place: self.place,
             reason: reason.into(),
         }
     }
 
-    fn text(&self, key: &str) -> Result<&str, Wrong> {
+    fn text(&self, key: &str) -> Result<&str, EntryError> {
         self.value
             .as_str()
             .ok_or_else(|| self.wrong(format!("{key}: write it as \"text\"")))
     }
 
     /// A list with at least one element: an empty one could be meant as all or as nothing.
-    fn list(&self, key: &str) -> Result<Vec<&str>, Wrong> {
+    fn list(&self, key: &str) -> Result<Vec<&str>, EntryError> {
         let items = self.value.as_array().filter(|items| !items.is_empty());
         let texts = items.and_then(|items| items.iter().map(Value::as_str).collect());
         texts.ok_or_else(|| {
@@ -66,12 +66,12 @@ impl Field {
 }
 
 /// Reads the block that begins at `start`.
-pub(super) fn read(start: usize, fields: Fields) -> Result<Entry, Wrong> {
+pub(super) fn read(start: usize, fields: Fields) -> Result<TokenEntry, EntryError> {
     let mut known: BTreeMap<&str, Field> = BTreeMap::new();
     for (key, value) in fields {
         let place = key.span().start;
         let Some(name) = KNOWN.split(", ").find(|name| *name == key.get_ref()) else {
-            return Err(Wrong {
+            return Err(EntryError {
                 place,
                 reason: format!("unknown key; known: {KNOWN}"),
             });
@@ -85,7 +85,7 @@ pub(super) fn read(start: usize, fields: Fields) -> Result<Entry, Wrong> {
         );
     }
     let needed = |key: &'static str| {
-        let missing = || Wrong {
+        let missing = || EntryError {
             place: start,
             reason: format!("{key} is missing"),
         };
@@ -104,7 +104,7 @@ pub(super) fn read(start: usize, fields: Fields) -> Result<Entry, Wrong> {
     };
     let sees = visibility(optional("owners"), optional("repositories"))?;
     let expires_at = optional("expires_at").map(time).transpose()?;
-    Ok(Entry {
+    Ok(TokenEntry {
         name,
         digest,
         principal: Principal::new(owner, permissions, sees),
@@ -112,7 +112,7 @@ pub(super) fn read(start: usize, fields: Fields) -> Result<Entry, Wrong> {
     })
 }
 
-fn name(field: &Field) -> Result<Box<str>, Wrong> {
+fn name(field: &Field) -> Result<Box<str>, EntryError> {
     let name = field.text("id")?;
     let bounded = (1..=MAX_NAME_CHARACTERS).contains(&name.len());
     if !bounded || !name.bytes().all(|b| b.is_ascii_graphic()) || name.starts_with(TOKEN_PREFIX) {
@@ -123,7 +123,7 @@ fn name(field: &Field) -> Result<Box<str>, Wrong> {
     Ok(name.into())
 }
 
-fn principal_id(field: &Field) -> Result<PrincipalId, Wrong> {
+fn principal_id(field: &Field) -> Result<PrincipalId, EntryError> {
     let name = field.text("principal")?;
     if name.starts_with(TOKEN_PREFIX) {
         return Err(field.wrong("principal: the token itself does not belong here"));
@@ -136,7 +136,7 @@ fn principal_id(field: &Field) -> Result<PrincipalId, Wrong> {
     Ok(id)
 }
 
-fn permissions(field: &Field) -> Result<Permissions, Wrong> {
+fn permissions(field: &Field) -> Result<Permissions, EntryError> {
     let known = || Permission::ALL.map(Permission::as_str).join(", ");
     let unknown = || field.wrong(format!("permissions: unknown name; known: {}", known()));
     let names = field.list("permissions")?;
@@ -146,7 +146,10 @@ fn permissions(field: &Field) -> Result<Permissions, Wrong> {
         .collect()
 }
 
-fn visibility(owners: Option<&Field>, repositories: Option<&Field>) -> Result<Visibility, Wrong> {
+fn visibility(
+    owners: Option<&Field>,
+    repositories: Option<&Field>,
+) -> Result<Visibility, EntryError> {
     let Some(first) = owners.or(repositories) else {
         return Ok(Visibility::all());
     };
@@ -165,7 +168,7 @@ fn visibility(owners: Option<&Field>, repositories: Option<&Field>) -> Result<Vi
 }
 
 /// An RFC 3339 time, as TOML's own or as text.
-fn time(field: &Field) -> Result<Timestamp, Wrong> {
+fn time(field: &Field) -> Result<Timestamp, EntryError> {
     let text = match &field.value {
         Value::Datetime(time) => time.to_string(),
         Value::String(text) => text.clone(),

@@ -43,7 +43,7 @@ fn a_block_says_who_may_do_and_see_what() {
     assert_eq!(ci.sees, crate::Visibility::all());
     assert_eq!(
         table.find(&digest("t3"), at(NOON)).unwrap_err(),
-        Denied::Unknown
+        AuthError::Unknown
     );
 }
 
@@ -60,7 +60,7 @@ fn a_token_is_good_until_the_moment_that_it_expires() {
         );
         assert_eq!(
             table.find(&digest(token), at(NOON)).unwrap_err(),
-            Denied::Expired
+            AuthError::Expired
         );
     }
 }
@@ -148,13 +148,13 @@ fn what_is_wrong_is_named_by_line_and_never_repeated() {
         let error = TokenTable::parse(&text).expect_err(&text);
         let TokenFileError::Line {
             line: named,
-            reason: said,
+            reason: error_text,
         } = &error
         else {
             panic!("{error}")
         };
         assert_eq!(*named, line, "{text}\n{error}");
-        assert!(said.contains(reason), "{text}\n{error}");
+        assert!(error_text.contains(reason), "{text}\n{error}");
         let told = format!("{error} {error:?}");
         assert!(!told.contains("secret") && !told.contains(&hex), "{told}");
     }
@@ -203,16 +203,19 @@ fn what_stays_goes_on_and_what_is_gone_or_changed_falls() {
         ]
         .concat(),
     );
-    let mut fallen = new.succeed(&old);
-    fallen.sort();
-    assert_eq!(fallen, ["gone".into(), "narrower".into()]);
-    let stands: Vec<_> = before.iter().map(|principal| principal.stands()).collect();
-    assert_eq!(stands, [true, false, false, true]);
+    let mut revoked = new.replace(&old);
+    revoked.sort();
+    assert_eq!(revoked, ["gone".into(), "narrower".into()]);
+    let is_valid: Vec<_> = before
+        .iter()
+        .map(|principal| principal.is_valid())
+        .collect();
+    assert_eq!(is_valid, [true, false, false, true]);
     assert!(Arc::ptr_eq(&find(&new, "t1").unwrap(), &before[0]));
-    assert_eq!(find(&new, "t2").unwrap_err(), Denied::Unknown);
-    assert!(find(&new, "t3").unwrap().stands());
+    assert_eq!(find(&new, "t2").unwrap_err(), AuthError::Unknown);
+    assert!(find(&new, "t3").unwrap().is_valid());
     assert!(Arc::ptr_eq(&find(&new, "t4").unwrap(), &before[3]));
-    assert!(find(&new, "t5").unwrap().stands());
+    assert!(find(&new, "t5").unwrap().is_valid());
 }
 
 #[test]
@@ -220,12 +223,12 @@ fn a_token_that_expired_falls_once_and_a_longer_time_begins_anew() {
     let text = block("a", "t1", "expires_at = 2026-11-20T12:00:00Z");
     let old = table(&text);
     let principal = old.find(&digest("t1"), at("2026-11-20T11:00:00Z")).unwrap();
-    assert!(old.expire(at("2026-11-20T11:59:59Z")).is_empty() && principal.stands());
+    assert!(old.expire(at("2026-11-20T11:59:59Z")).is_empty() && principal.is_valid());
     assert_eq!(old.expire(at(NOON)), ["a".into()]);
-    assert!(old.expire(at(NOON)).is_empty() && !principal.stands());
+    assert!(old.expire(at(NOON)).is_empty() && !principal.is_valid());
     let mut new = table(&text.replace("2026-11-20", "2026-11-21"));
-    assert!(new.succeed(&old).is_empty());
-    assert!(new.find(&digest("t1"), at(NOON)).unwrap().stands());
+    assert!(new.replace(&old).is_empty());
+    assert!(new.find(&digest("t1"), at(NOON)).unwrap().is_valid());
 }
 
 proptest! {

@@ -1,4 +1,4 @@
-//! `summarize_activity`: what happened in a repository since a time.
+//! `summarize_activity`: summarizes the events of a repository since a time.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,12 +13,12 @@ use mcp_server::{
 };
 use model::{Clock, Timestamp};
 
-use super::activity::{DATA_NOTE, RecentActivity, Repository};
+use super::activity::{DATA_NOTE, PromptRepository, RecentActivity};
 use crate::events::EventAccess;
 
-/// Events that are activity.
+/// Maximum number of events in the prompt.
 const EVENTS: usize = 200;
-/// Default of `since`: this long ago.
+/// Default of `since`: this long before now.
 const SINCE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The prompt.
@@ -39,7 +39,7 @@ impl Prompt for SummarizeActivity {
         PromptDescriptor {
             name: "summarize_activity",
             title: "Summarize a repository's activity",
-            description: "The events of a repository since a time, and the question what they come to.",
+            description: "The events of a repository since a given time, with a request to summarize them.",
             arguments: vec![
                 required("owner", "Login of the repository's owner"),
                 required("repo", "Name of the repository"),
@@ -47,7 +47,7 @@ impl Prompt for SummarizeActivity {
                     required: false,
                     ..required(
                         "since",
-                        "Only what came at or after this time (RFC 3339); a day by default",
+                        "Only events received at or after this time (RFC 3339; default: 24 hours ago)",
                     )
                 },
             ],
@@ -59,7 +59,7 @@ impl Prompt for SummarizeActivity {
     }
 
     async fn get(&self, caller: &Caller, params: &GetParams) -> Result<PromptResult, CallError> {
-        let repository = Repository::read(caller, params)?;
+        let repository = PromptRepository::read(caller, params)?;
         let since = match params.arguments.get("since").map(String::as_str) {
             None | Some("") => self.clock.now().minus(SINCE),
             Some(text) => Timestamp::parse(text).ok_or_else(|| {
@@ -76,7 +76,7 @@ impl Prompt for SummarizeActivity {
             &|_| true,
         )
         .await?;
-        let Repository { owner, repo } = &repository;
+        let PromptRepository { owner, repo } = &repository;
         let count = activity.len();
         let newest = if activity.has_more {
             " (the newest)"
@@ -86,9 +86,9 @@ impl Prompt for SummarizeActivity {
         let task = format!(
             "Summarize what happened in {owner}/{repo} since {since}: {count} events{newest}. {DATA_NOTE}"
         );
-        let question = "Judging by the attached data alone, write a short summary for somebody who works on \
-             the repository: what was opened, closed and decided, what is stuck, and what needs an answer. \
-             Group by issue or pull request and name each by its number. Leave out what does not matter.";
+        let question = "From the attached data alone, write a short summary for a contributor to the \
+             repository: what was opened, closed and decided, what is stuck, and what needs an answer. \
+             Group by issue or pull request, and give the number of each. Leave out unimportant details.";
         Ok(PromptResult {
             description: Some(format!("Activity in {owner}/{repo} since {since}")),
             messages: vec![

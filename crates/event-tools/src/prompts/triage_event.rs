@@ -1,4 +1,4 @@
-//! `triage_event`: what is to be done about an issue or pull request.
+//! `triage_event`: triages an issue or pull request.
 
 use async_trait::async_trait;
 use mcp::{
@@ -11,12 +11,12 @@ use mcp_server::{
 };
 use model::{EventFacts, ResourceType, ResourceUri};
 
-use super::activity::{DATA_NOTE, RecentActivity, Repository, resource};
+use super::activity::{DATA_NOTE, PromptRepository, RecentActivity, resource};
 use crate::{events::EventAccess, resources::GithubResources};
 
-/// Events of the item that are activity.
+/// Maximum number of events of the item in the prompt.
 const EVENTS: usize = 20;
-/// GitHub numbers both in one sequence.
+/// GitHub numbers issues and pull requests in one sequence.
 const KINDS: [ResourceType; 2] = [ResourceType::ISSUE, ResourceType::PULL_REQUEST];
 
 /// The prompt.
@@ -37,7 +37,7 @@ impl Prompt for TriageEvent {
         PromptDescriptor {
             name: "triage_event",
             title: "Triage an issue or pull request",
-            description: "The item as last known and its newest events, and the question what to do about it.",
+            description: "The last known state of an issue or pull request and its newest events, with a request to triage it.",
             arguments: vec![
                 required("owner", "Login of the repository's owner"),
                 required("repo", "Name of the repository"),
@@ -51,7 +51,7 @@ impl Prompt for TriageEvent {
     }
 
     async fn get(&self, caller: &Caller, params: &GetParams) -> Result<PromptResult, CallError> {
-        let repository = Repository::read(caller, params)?;
+        let repository = PromptRepository::read(caller, params)?;
         let number: u64 = argument(params, "number")
             .parse()
             .map_err(|_| InputError::new("arguments.number", "not a whole number such as 7"))?;
@@ -66,11 +66,11 @@ impl Prompt for TriageEvent {
             let reason = "nothing is known of an issue or pull request with this number";
             return Err(InputError::new("arguments.number", reason).into());
         }
-        let Repository { owner, repo } = &repository;
+        let PromptRepository { owner, repo } = &repository;
         let task = format!("Triage {owner}/{repo}#{number}. {DATA_NOTE}");
-        let question = "Judging by the attached data alone, say: what this is about in one sentence; how \
-             urgent it is and why; which labels and which assignee would fit, if that shows; what is \
-             missing to act on it; and the next step. Name the events that your judgement rests on by \
+        let question = "From the attached data alone, state: what this is about, in one sentence; how urgent \
+             it is and why; which labels and which assignee fit, if the data shows it; which information \
+             is missing to act on it; and the next step. Cite the events that support your judgement by \
              their id.";
         let mut messages = vec![PromptMessage::user(task)];
         messages.extend(item);
@@ -83,11 +83,11 @@ impl Prompt for TriageEvent {
     }
 }
 
-/// The item as last known.
+/// The last known state of the item.
 async fn item(
     github: &GithubResources,
     caller: &Caller,
-    repository: &Repository,
+    repository: &PromptRepository,
     number: u64,
 ) -> Result<Option<PromptMessage>, CallError> {
     let (owner, repo) = (&repository.owner, &repository.repo);

@@ -1,4 +1,4 @@
-//! Filters and events as tools take and give them.
+//! The filters that tools take, and the events that they return.
 
 use event_flow::{query::QueryPage, raw_events::raw_events};
 use mcp::params::InputError;
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, value::RawValue};
 
 use crate::events::EventAccess;
 
-/// Selects events: every given field has to match. Names are accepted in any case.
+/// Selects events: every given field has to match. Names are case-insensitive.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct FilterInput {
@@ -80,17 +80,17 @@ pub(super) fn read(filters: &[FilterInput]) -> Result<FilterSet, InputError> {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct EventsOutput {
-    /// Resource events: id (dedupe on it), type, action, resourceType, resourceId, resource, timestamp,
-    /// actor, data, metadata.
+    /// Resource events: id (deduplicate by it), type, action, resourceType, resourceId, resource,
+    /// timestamp, actor, data, metadata.
     #[schemars(with = "Vec<Map<String, Value>>")]
     events: Vec<Box<RawValue>>,
     /// Number of events.
     count: usize,
     /// Pass it to replay_events to continue without a gap.
     cursor: String,
-    /// There are more events: call again with the cursor.
+    /// Whether there are more events; call again with the cursor.
     has_more: bool,
-    /// Some of the requested events are no longer kept.
+    /// Whether some of the requested events are no longer kept.
     truncated: bool,
 }
 

@@ -49,7 +49,7 @@ impl Tool for GetRecentEvents {
         ToolDescriptor::new::<RecentInput>(
             NAME,
             "Recent GitHub events",
-            "The newest GitHub events, newest first, and a cursor from which replay_events continues.",
+            "The newest GitHub events, newest first, with a cursor from which replay_events continues.",
             Annotations::read_only(),
         )
         .with_output::<EventsOutput>()
@@ -69,7 +69,7 @@ impl Tool for GetRecentEvents {
             order: Order::NewestFirst,
             limit: filters::limit(input.limit, DEFAULT_LIMIT, MAX_QUERY_EVENTS)?,
         };
-        let page = self.events.ask(caller, &question).await?;
+        let page = self.events.query(caller, &question).await?;
         structured(&EventsOutput::of(&self.events, caller, page))
     }
 }

@@ -1,4 +1,4 @@
-//! `manage_events`: the other event tools under one name, with unsubscribe and list.
+//! `manage_events`: the other event tools in one, with unsubscribe and list.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use super::{GetRecentEvents, ReplayEvents, SubscribeToEvents, structured};
 use crate::sessions::{SessionEditor, change_session};
 
 const NAME: &str = "manage_events";
-/// The field of the question, and its key.
+/// The field of the confirmation form, and the key of the question.
 const CONFIRM: &str = "unsubscribe";
 
-/// What to do.
+/// The action.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Action {
@@ -32,7 +32,7 @@ enum Action {
     List,
 }
 
-/// Input: the action, and beside it the arguments of the tool that it stands for.
+/// The action, and the arguments of the tool that it stands for.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Input")]
@@ -42,7 +42,7 @@ struct ManageInput {
     /// The subscription to end (unsubscribe).
     #[serde(default)]
     subscription_id: Option<String>,
-    /// End all subscriptions (unsubscribe); the user is asked first where the client can ask.
+    /// End all subscriptions (unsubscribe). The user is asked to confirm if the client supports it.
     #[serde(default)]
     all: bool,
     /// Arguments of subscribe_to_events, get_recent_events or replay_events.
@@ -52,7 +52,7 @@ struct ManageInput {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Listed<'a> {
+struct SubscriptionEntry<'a> {
     subscription_id: &'a str,
     filters: &'a FilterSet,
     created_at: model::Timestamp,
@@ -88,9 +88,9 @@ impl Tool for ManageEvents {
         ToolDescriptor::new::<ManageInput>(
             NAME,
             "Manage GitHub events",
-            "The event tools under one name: subscribe (as subscribe_to_events), get_recent (as \
-             get_recent_events), replay (as replay_events), unsubscribe by subscriptionId or \
-             all, list.",
+            "All event tools in one: subscribe (like subscribe_to_events), get_recent (like \
+             get_recent_events), replay (like replay_events), unsubscribe (by subscriptionId, or all) and \
+             list.",
             Annotations::additive(),
         )
     }
@@ -128,7 +128,7 @@ async fn unsubscribe(
     id: Option<&str>,
 ) -> Result<CallResult, CallError> {
     let missing = |reason: &str| InputError::new("subscriptionId", reason);
-    let id = id.ok_or_else(|| missing("unsubscribe needs it"))?;
+    let id = id.ok_or_else(|| missing("required to unsubscribe"))?;
     if caller.session.is_none() {
         return Err(missing("this protocol version has no sessions, so no subscriptions").into());
     }
@@ -161,10 +161,10 @@ async fn unsubscribe_all(
         .collect();
     if !ids.is_empty() && !confirmed(caller, ids.len()).await? {
         return Ok(CallResult::failed(
-            "the user did not agree; every subscription is as it was",
+            "the user did not confirm; no subscription was ended",
         ));
     }
-    // Those that the user was asked about: a later one stays.
+    // Only those that the user was asked about; a later one stays.
     let ended = change_session(sessions, caller, |session| {
         let before = session.subscriptions.len();
         session
@@ -175,7 +175,8 @@ async fn unsubscribe_all(
     structured(&serde_json::json!({ "unsubscribedCount": ended.await? }))
 }
 
-/// Asks the user where that can be done. Where it cannot, the client has asked as its user wants it.
+/// Asks the user to confirm, if the client supports questions; otherwise counts as confirmed,
+/// because such a client decides itself whether to ask before a call.
 async fn confirmed(caller: &Caller, count: usize) -> Result<bool, CallError> {
     let form = Form::new(vec![
         Property::required(CONFIRM, Field::boolean())
@@ -201,7 +202,7 @@ fn list(session: Option<&Session>) -> Result<CallResult, CallError> {
     let subscriptions = session.map_or(&[][..], |session| &session.subscriptions);
     let listed: Vec<_> = subscriptions
         .iter()
-        .map(|subscription| Listed {
+        .map(|subscription| SubscriptionEntry {
             subscription_id: subscription.id.as_str(),
             filters: &subscription.filters,
             created_at: subscription.created_at,

@@ -20,7 +20,7 @@ use crate::events::EventAccess;
 const NAME: &str = "replay_events";
 const DEFAULT_LIMIT: usize = 100;
 const MAX_EVENTS: usize = 1000;
-/// Below the 60 s after which the strictest balancers cut an answer that has not begun.
+/// Below the 60 s after which the strictest balancers cut a response that has not begun.
 pub(super) const MAX_WAIT_SECONDS: u64 = 50;
 
 /// Input.
@@ -28,8 +28,8 @@ pub(super) const MAX_WAIT_SECONDS: u64 = 50;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(rename = "Input")]
 struct ReplayInput {
-    /// Continue after this cursor (of get_recent_events, replay_events, subscribe_to_events or the id of a
-    /// frame of GET /events/stream).
+    /// Continue after this cursor (from get_recent_events, replay_events or subscribe_to_events, or
+    /// the id of a frame of GET /events/stream).
     #[serde(default)]
     cursor: Option<String>,
     /// Only events received at or after this time (RFC 3339).
@@ -69,8 +69,8 @@ impl Tool for ReplayEvents {
         ToolDescriptor::new::<ReplayInput>(
             NAME,
             "Replay GitHub events",
-            "GitHub events after a cursor or since a time, oldest first, without gaps. Pass the cursor of the \
-             answer to the next call. `truncated` means that events after the cursor are no longer kept.",
+            "GitHub events after a cursor or since a time, oldest first, without gaps. Pass the returned \
+             cursor to the next call. `truncated` means that events after the cursor are no longer kept.",
             Annotations::read_only(),
         )
         .with_output::<EventsOutput>()

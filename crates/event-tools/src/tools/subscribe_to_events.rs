@@ -22,7 +22,7 @@ use crate::{
 };
 
 const NAME: &str = "subscribe_to_events";
-/// Subscriptions of one session.
+/// Maximum number of subscriptions of one session.
 const MAX_SUBSCRIPTIONS: usize = 64;
 
 /// Input.
@@ -40,14 +40,14 @@ struct SubscribeInput {
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Output")]
 struct SubscribeOutput {
-    /// Pass it to manage_events to unsubscribe; absent where the protocol has no sessions.
+    /// Pass it to manage_events to unsubscribe; absent in protocol versions without sessions.
     #[serde(skip_serializing_if = "Option::is_none")]
     subscription_id: Option<String>,
-    /// Events after this cursor are covered; replay_events continues from it.
+    /// Events after this cursor are delivered; replay_events continues from it.
     cursor: String,
-    /// How they arrive.
+    /// How the events are delivered.
     delivery: &'static str,
-    /// Resources to listen to where the protocol has no sessions (`subscriptions/listen`).
+    /// Resources to listen to in protocol versions without sessions (`subscriptions/listen`).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     listen_uris: Vec<String>,
 }
@@ -84,8 +84,8 @@ impl Tool for SubscribeToEvents {
             NAME,
             "Subscribe to GitHub events",
             "Push GitHub events to this client as they happen, as notifications/message with logger \
-             github.events on the session's stream. Protocol versions without sessions get the resources to \
-             listen to instead, and a cursor for replay_events.",
+             github.events on the session's stream. In protocol versions without sessions, returns the \
+             resources to listen to and a cursor for replay_events instead.",
             Annotations::additive(),
         )
         .with_output::<SubscribeOutput>()
@@ -98,7 +98,7 @@ impl Tool for SubscribeToEvents {
     async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {
         let input: SubscribeInput = call.arguments()?;
         let filters = filters::read(&input.filters)?;
-        // Taken before the subscription is stored: what happens in between is covered.
+        // Taken before the subscription is stored, so that no event in between is missed.
         let since = self.events.position();
         let cursor = self.events.cursor(caller, since.sequence);
         if caller.session.is_none() {
@@ -106,7 +106,7 @@ impl Tool for SubscribeToEvents {
                 subscription_id: None,
                 cursor,
                 delivery: "call subscriptions/listen with resourceSubscriptions = listenUris, and \
-                           replay_events with the cursor at each notifications/resources/updated",
+                           replay_events with the cursor after each notifications/resources/updated",
                 listen_uris: uris(&filters),
             });
         }
@@ -140,7 +140,7 @@ impl Tool for SubscribeToEvents {
     }
 }
 
-/// The event lists that together hold whatever the filters let through.
+/// The event lists that together contain all events that the filters match.
 fn uris(filters: &FilterSet) -> Vec<String> {
     let uri = |filter: &model::Filter| {
         let lower = |name: &Option<String>| name.as_deref().map(str::to_ascii_lowercase);

@@ -1,5 +1,6 @@
-//! `wait_for_events`: answers when an event matches. For a client that knows tasks it waits for up to a day,
-//! and the client may disconnect meanwhile; for others as long as a request may last.
+//! `wait_for_events`: waits for a matching event. If the client supports tasks, the call waits for
+//! up to a day, and the client may disconnect meanwhile; otherwise for as long as a request may
+//! last.
 
 use async_trait::async_trait;
 use event_flow::query::{EventQuery, Order};
@@ -43,7 +44,7 @@ struct WaitInput {
     #[serde(default)]
     #[schemars(range(min = 1, max = 1000))]
     limit: Option<usize>,
-    /// Seconds to wait before giving up (default 3600; without tasks the wait is at most 50).
+    /// Seconds to wait before giving up (default 3600; up to 50 without the tasks extension).
     #[serde(default)]
     #[schemars(range(min = 1, max = 82800))]
     max_wait_seconds: Option<u64>,
@@ -52,7 +53,7 @@ struct WaitInput {
 /// A checked call.
 struct Wait {
     question: EventQuery,
-    /// Something after the cursor is gone.
+    /// Whether events after the cursor are gone.
     gone: bool,
     seconds: u64,
 }
@@ -99,9 +100,9 @@ impl Tool for WaitForEvents {
         ToolDescriptor::new::<WaitInput>(
             NAME,
             "Wait for GitHub events",
-            "Answers when the first event matches, with all that match by then; empty when none arrived in \
-             time: call again with the cursor of the answer. With the tasks extension the wait continues in \
-             the background.",
+            "Waits until an event matches, and returns all that match by then; empty if none arrived in time: \
+             call again with the returned cursor. With the tasks extension, the wait continues in the \
+             background.",
             Annotations::read_only(),
         )
         .with_output::<EventsOutput>()
@@ -115,7 +116,7 @@ impl Tool for WaitForEvents {
         Execution::TaskIfPossible
     }
 
-    /// Input that does not fit is refused at once, not by a task that ends.
+    /// Refuses invalid input at once instead of in a task that fails.
     async fn before_task(&self, caller: &Caller, call: &CallParams) -> Result<(), CallError> {
         self.checked(caller, &call.arguments()?).await.map(drop)
     }

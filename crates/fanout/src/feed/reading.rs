@@ -8,13 +8,13 @@ use tracing::{debug, warn};
 
 use super::{Feed, Rewind};
 use crate::{
-    format::{Format, Reader},
-    interest::Interest,
+    format::{StreamFormat, StreamReader},
+    interest::StreamInterest,
     limits::{BATCH_BYTES, BATCH_EVENTS, CATCH_UP_PAUSE},
     metrics::GapReason,
     pages::PageResult,
-    ring::{Entry, Window},
-    stream::Stream,
+    ring::{RingEntry, RingRead},
+    stream::OpenStream,
 };
 
 /// One stream in this many has its latency measured: reading the clock and updating the histogram
@@ -26,16 +26,16 @@ const LATENCY_SAMPLE: usize = 8;
 const TURNS: usize = 4;
 
 /// The result of reading the ring.
-enum Turn {
+enum ReadStep {
     Send,
     /// The position has fallen off the ring.
-    ReadsLog,
+    ReadLog,
     /// Nothing now; the next mark or change wakes the stream.
     Idle,
 }
 
 /// The next part to examine.
-struct Look {
+struct NextRead {
     /// An event that is known to be wanted.
     wanted: Option<Sequence>,
 }
@@ -54,8 +54,8 @@ impl Feed {
                 self.read_page(out);
             } else {
                 match self.read_ring(out) {
-                    Turn::Send | Turn::ReadsLog => {}
-                    Turn::Idle => return false,
+                    ReadStep::Send | ReadStep::ReadLog => {}
+                    ReadStep::Idle => return false,
                 }
             }
             if !out.is_empty() {
@@ -72,7 +72,7 @@ impl Feed {
     }
 
     /// Takes the marks and changes left by other components; `None` if there is nothing to examine.
-    fn take_news(&mut self) -> Option<Look> {
+    fn take_news(&mut self) -> Option<NextRead> {
         // Loaded before the mark is taken: an event that is not marked by then did not concern this
         // stream.
         let marked_through = self.hub.streams.marked_through();
@@ -85,17 +85,18 @@ impl Feed {
         }
         // The interest of an events stream never changes, so the comparison that marked it is still
         // valid.
-        let sure = pending.filter(|p| p.is_sure && matches!(self.stream.format, Format::Events));
-        (self.more || pending.is_some()).then_some(Look {
+        let sure =
+            pending.filter(|p| p.is_sure && matches!(self.stream.format, StreamFormat::Events));
+        (self.more || pending.is_some()).then_some(NextRead {
             wanted: sure.map(|pending| pending.first),
         })
     }
 
     /// Examines the ring after the position.
-    fn read_ring(&mut self, out: &mut Outgoing) -> Turn {
+    fn read_ring(&mut self, out: &mut Outgoing) -> ReadStep {
         for _ in 0..TURNS {
             let Some(look) = self.take_news() else {
-                return Turn::Idle;
+                return ReadStep::Idle;
             };
             let how = (&*self.interest, &*self.rewinds, self.reader);
             let measures = self.slot.is_multiple_of(LATENCY_SAMPLE);
@@ -109,24 +110,24 @@ impl Feed {
                 out.len() < BATCH_BYTES
             });
             match window {
-                Window::Behind => {
+                RingRead::Behind => {
                     self.more = true;
                     self.read_log(None);
-                    return Turn::ReadsLog;
+                    return ReadStep::ReadLog;
                 }
-                Window::Read { through, more } => {
+                RingRead::Read { through, more } => {
                     self.more = more;
                     if !out.is_empty() {
                         out.through(through.0);
-                        return Turn::Send;
+                        return ReadStep::Send;
                     }
                     self.move_to(through);
                 }
             }
         }
         // A long stretch without wanted events: yield to other streams.
-        self.stream.look_after(self.position);
-        Turn::Idle
+        self.stream.rescan_after(self.position);
+        ReadStep::Idle
     }
 
     /// Adds events from the page after the position, as many as fit.
@@ -140,8 +141,8 @@ impl Feed {
             out.len() < BATCH_BYTES
         });
         match window {
-            Window::Behind => self.page = None,
-            Window::Read { through, more } => {
+            RingRead::Behind => self.page = None,
+            RingRead::Read { through, more } => {
                 if !more {
                     self.page = None;
                 }
@@ -164,7 +165,7 @@ impl Feed {
         }));
     }
 
-    /// Takes a page of the log, and tells the client if events before it are gone.
+    /// Takes a page of the log, and reports to the client if events before it are gone.
     fn take_page(&mut self, page: PageResult, out: &mut Outgoing) {
         let page = match page {
             Ok(page) => page,
@@ -174,7 +175,7 @@ impl Feed {
                 return;
             }
         };
-        let gone = page.gone(self.position);
+        let gone = page.gap_after(self.position);
         if page.through() <= self.position && gone.is_none() {
             // The ring had something here and the log does not: that cannot last, so retry slowly.
             self.read_log(Some(CATCH_UP_PAUSE));
@@ -192,9 +193,9 @@ impl Feed {
 
 /// Adds an event's frames if the stream wants it; returns whether it does.
 fn visit(
-    stream: &Stream,
-    (interest, rewinds, reader): (&Interest, &[Rewind], Reader),
-    entry: &Entry,
+    stream: &OpenStream,
+    (interest, rewinds, reader): (&StreamInterest, &[Rewind], StreamReader),
+    entry: &RingEntry,
     is_sure: bool,
     out: &mut Outgoing,
 ) -> bool {

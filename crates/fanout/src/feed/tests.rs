@@ -19,14 +19,14 @@ use http_body::Body;
 use model::{Cursor, Sequence, SessionId};
 use parking_lot::Mutex;
 
-use self::client::{Client, Over};
+use self::client::{FeedClient, Over};
 use super::super::{
     fixture::{self, GatedLog},
-    format::Format,
-    hub::{Begin, Hub, OpenStream},
-    interest::Interest,
-    notices::Wants,
-    stream::Stream,
+    format::StreamFormat,
+    hub::{Hub, StreamRequest, StreamStart},
+    interest::StreamInterest,
+    news::NewsSelection,
+    stream::OpenStream,
 };
 use crate::{error::HubError, metrics::StreamKind};
 use access::Principal;
@@ -97,12 +97,12 @@ fn read(bytes: &[u8]) -> Vec<Seen> {
 fn happen(log: &GatedLog, hub: &Hub, sequence: u64, repo: &str) {
     let event = fixture::event(sequence, repo, 0);
     log.push(event.clone());
-    hub.take(event_flow::follow::Followed::Events(vec![event]));
+    hub.apply(event_flow::follow::Followed::Events(vec![event]));
 }
 
-fn after(sequence: u64) -> Begin {
+fn after(sequence: u64) -> StreamStart {
     let (epoch, scope) = (fixture::EPOCH, fixture::scope());
-    Begin::After(Cursor {
+    StreamStart::After(Cursor {
         inbox: Sequence::START,
         wishes: 0,
         epoch,

@@ -2,8 +2,8 @@ use serde_json::{Value, json};
 
 use super::{super::fixture, *};
 
-fn reader() -> Reader {
-    Reader {
+fn reader() -> StreamReader {
+    StreamReader {
         epoch: fixture::EPOCH,
         scope: fixture::scope(),
         inbox: Sequence::START,
@@ -15,10 +15,10 @@ fn server() -> Arc<ServerInfo> {
     Arc::new(ServerInfo::new("forgewire", "1"))
 }
 
-fn listen(tag: Value) -> Format {
+fn listen(tag: Value) -> StreamFormat {
     let tag: RequestId = serde_json::from_value(tag).unwrap();
     let version = ProtocolVersion::parse("2026-07-28").unwrap();
-    Format::Listen {
+    StreamFormat::Listen {
         tag,
         version,
         server: server(),
@@ -66,7 +66,7 @@ fn frames(bytes: &[u8]) -> Vec<Frame> {
         .collect()
 }
 
-fn written(format: &Format, interest: &Interest, entries: &[Entry]) -> Vec<Frame> {
+fn written(format: &StreamFormat, interest: &StreamInterest, entries: &[RingEntry]) -> Vec<Frame> {
     let mut out = Outgoing::plain();
     entries
         .iter()
@@ -76,16 +76,16 @@ fn written(format: &Format, interest: &Interest, entries: &[Entry]) -> Vec<Frame
 }
 
 /// An event whose title contains everything that could break out of a line.
-fn nasty() -> (Entry, Value) {
+fn nasty() -> (RingEntry, Value) {
     let title = "a\nid: forged\n\ndata: {}\r\n\r\n\u{2028}\u{85}\u{0} \"quoted\" \\ 🦀";
     let json = json!({ "id": "e7", "title": title });
     let mut event = fixture::event(7, "a", 0);
     event.item.json = json.to_string().into();
-    (Entry::new(event), json)
+    (RingEntry::new(event), json)
 }
 
-fn entry(sequence: u64) -> Entry {
-    Entry::new(fixture::event(sequence, "a", 0))
+fn entry(sequence: u64) -> RingEntry {
+    RingEntry::new(fixture::event(sequence, "a", 0))
 }
 
 fn cursor(sequence: u64) -> Option<String> {
@@ -95,8 +95,8 @@ fn cursor(sequence: u64) -> Option<String> {
 #[test]
 fn an_event_stays_in_its_frame_whatever_its_text_says() {
     let (entry, json) = nasty();
-    let all = Interest::events(model::FilterSet::all());
-    let plain = written(&Format::Events, &all, &[entry]);
+    let all = StreamInterest::events(model::FilterSet::all());
+    let plain = written(&StreamFormat::Events, &all, &[entry]);
     let event = Some("event".to_owned());
     assert_eq!(
         plain,
@@ -106,7 +106,7 @@ fn an_event_stays_in_its_frame_whatever_its_text_says() {
             data: json.clone()
         }]
     );
-    let session = written(&Format::Session, &all, &[nasty().0]);
+    let session = written(&StreamFormat::Session, &all, &[nasty().0]);
     assert_eq!(session.len(), 1);
     assert_eq!(session[0].id, cursor(7));
     assert_eq!(session[0].data["params"]["data"], json);
@@ -118,7 +118,7 @@ fn an_event_stays_in_its_frame_whatever_its_text_says() {
 fn the_id_is_on_the_last_frame_of_an_event_only() {
     let uris = [("github://events/Octo", 0), ("github://issues/OCTO/a/1", 0)];
     let both = written(
-        &Format::Session,
+        &StreamFormat::Session,
         &fixture::interest(0, &[("a", 0)], &uris),
         &[entry(7)],
     );
@@ -128,7 +128,7 @@ fn the_id_is_on_the_last_frame_of_an_event_only() {
     let ids: Vec<_> = both.iter().map(|frame| frame.id.clone()).collect();
     assert_eq!(ids, [None, None, cursor(7)]);
     let uris_only = written(
-        &Format::Session,
+        &StreamFormat::Session,
         &fixture::interest(0, &[], &uris),
         &[entry(7)],
     );
@@ -143,8 +143,8 @@ fn resources_are_told_as_the_client_spelt_them_each_spelling_once() {
         "github://issues/octo/a/1",
         "github://events",
     ];
-    let interest = Interest::resources(spelt.map(str::to_owned));
-    let told = written(&Format::Session, &interest, &[entry(7)]);
+    let interest = StreamInterest::resources(spelt.map(str::to_owned));
+    let told = written(&StreamFormat::Session, &interest, &[entry(7)]);
     let mut uris: Vec<_> = told
         .iter()
         .map(|f| f.data["params"]["uri"].as_str().unwrap())
@@ -157,13 +157,13 @@ fn resources_are_told_as_the_client_spelt_them_each_spelling_once() {
         "github://events/\"",
         "http://x",
     ];
-    assert!(!Interest::resources(bad.map(str::to_owned)).wants(&entry(7)));
+    assert!(!StreamInterest::resources(bad.map(str::to_owned)).wants(&entry(7)));
 }
 
 #[test]
 fn listen_frames_carry_the_tag_in_its_own_json_type_and_no_id() {
     for tag in [json!(7), json!("7"), json!("a\"b\n")] {
-        let interest = Interest::resources(["github://events".to_owned()]);
+        let interest = StreamInterest::resources(["github://events".to_owned()]);
         let told = written(&listen(tag.clone()), &interest, &[entry(7)]);
         assert_eq!(told.len(), 1);
         assert_eq!(told[0].id, None);
@@ -174,7 +174,7 @@ fn listen_frames_carry_the_tag_in_its_own_json_type_and_no_id() {
         );
         assert_eq!(params["uri"], "github://events");
         let mut out = BytesMut::new();
-        listen(tag.clone()).farewell(Ending::Drain, 1000, &mut out);
+        listen(tag.clone()).farewell(StreamEnd::Drain, 1000, &mut out);
         let end = frames(&out);
         assert_eq!((end.len(), &end[0].data["id"]), (1, &tag));
         assert!(end[0].data["result"].is_object());
@@ -185,18 +185,18 @@ fn listen_frames_carry_the_tag_in_its_own_json_type_and_no_id() {
 fn a_gap_is_told_in_every_format() {
     let uris = [("github://events", 0), ("github://issues/Octo/a/1", 0)];
     let interest = fixture::interest(0, &[("a", 0)], &uris);
-    let told = |format: &Format| {
+    let told = |format: &StreamFormat| {
         let mut out = BytesMut::new();
         format.truncated(&interest, reader(), Sequence(9), &mut out);
         frames(&out)
     };
-    let plain = told(&Format::Events);
+    let plain = told(&StreamFormat::Events);
     assert_eq!(
         (plain[0].id.clone(), plain[0].event.as_deref()),
         (cursor(9), Some("truncated"))
     );
     assert_eq!(plain[0].data["truncated"], true);
-    let session = told(&Format::Session);
+    let session = told(&StreamFormat::Session);
     assert_eq!(session[0].id, cursor(9));
     assert_eq!(session[0].data["params"]["level"], "warning");
     assert_eq!(
@@ -215,24 +215,24 @@ fn a_gap_is_told_in_every_format() {
 
 #[test]
 fn one_frame_is_shared_and_several_go_out_in_order() {
-    let all = Interest::events(model::FilterSet::all());
+    let all = StreamInterest::events(model::FilterSet::all());
     let (first, second) = (entry(7), entry(8));
     let mut out = Outgoing::plain();
-    Format::Events.event(&all, &first, reader(), &mut out);
+    StreamFormat::Events.event(&all, &first, reader(), &mut out);
     let alone = out.take();
-    Format::Events.event(&all, &first, reader(), &mut out);
+    StreamFormat::Events.event(&all, &first, reader(), &mut out);
     assert_eq!(out.take().as_ptr(), alone.as_ptr(), "encoded once");
     assert!(out.take().is_empty());
     // A cursor is bound to its reader.
     let other = model::PrincipalId::new("somebody").unwrap();
-    let other = Reader {
+    let other = StreamReader {
         scope: CursorScope::events(&other),
         ..reader()
     };
-    Format::Events.event(&all, &first, other, &mut out);
+    StreamFormat::Events.event(&all, &first, other, &mut out);
     let theirs = frames(&out.take());
     assert_eq!(theirs[0].id, Some(other.cursor(Sequence(7)).to_string()));
-    let ids: Vec<_> = written(&Format::Events, &all, &[first, second])
+    let ids: Vec<_> = written(&StreamFormat::Events, &all, &[first, second])
         .into_iter()
         .map(|frame| frame.id)
         .collect();

@@ -11,8 +11,8 @@ use tokio::sync::Semaphore;
 
 use super::{super::fixture, *};
 
-const NOTHING: Came = Came(0);
-const BOTH: Came = Came(MailStream::Inbox.bit() | MailStream::Answers.bit());
+const NOTHING: PendingMail = PendingMail(0);
+const BOTH: PendingMail = PendingMail(MailStream::Inbox.bit() | MailStream::Answers.bit());
 
 /// A mailbox that answers reads when the test releases them, with what was there when they began.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Gated {
         })
     }
 
-    fn inbox(self: &Arc<Self>, start: Start) -> Inbox {
+    fn inbox(self: &Arc<Self>, start: InboxStart) -> Inbox {
         let (told, _) = mpsc::channel(1);
         let mailbox = Arc::clone(self) as Arc<dyn Mailbox>;
         Inbox::new(mailbox, fixture::session().id, start, told)
@@ -115,35 +115,35 @@ impl Mailbox for Gated {
     }
 }
 
-fn look(inbox: &mut Inbox, came: Came) -> Option<Mailed> {
+fn look(inbox: &mut Inbox, came: PendingMail) -> Option<MailUpdate> {
     inbox.poll(&mut Context::from_waker(Waker::noop()), came)
 }
 
 /// The next messages, all from one mail stream.
-fn texts(mailed: Option<Mailed>) -> Vec<String> {
-    let Some(Mailed::Page(_, page)) = mailed else {
+fn texts(mailed: Option<MailUpdate>) -> Vec<String> {
+    let Some(MailUpdate::Page(_, page)) = mailed else {
         return Vec::new();
     };
     let text = |message: &model::Sequenced<Bytes>| String::from_utf8(message.item.to_vec());
     page.messages.iter().map(|m| text(m).unwrap()).collect()
 }
 
-fn is_gone(mailed: Option<&Mailed>) -> bool {
-    matches!(mailed, Some(Mailed::Gone))
+fn is_gone(mailed: Option<&MailUpdate>) -> bool {
+    matches!(mailed, Some(MailUpdate::SessionGone))
 }
 
 #[tokio::test]
 async fn a_hint_that_comes_while_a_page_is_read_counts() {
     for mail in [MailStream::Inbox, MailStream::Answers] {
         let mailbox = Gated::new(0).await;
-        let mut inbox = mailbox.inbox(Start::After(Sequence::START));
+        let mut inbox = mailbox.inbox(InboxStart::After(Sequence::START));
         if mail == MailStream::Answers {
             inbox = inbox.with_answers(Box::new(()));
         }
         assert!(look(&mut inbox, NOTHING).is_none(), "both are being read");
         mailbox.put(mail, "late").await;
         mailbox.reads.add_permits(10);
-        let seen = texts(look(&mut inbox, Came(mail.bit())));
+        let seen = texts(look(&mut inbox, PendingMail(mail.bit())));
         assert_eq!(seen, ["late"], "{mail:?}");
     }
 }
@@ -151,13 +151,13 @@ async fn a_hint_that_comes_while_a_page_is_read_counts() {
 #[tokio::test]
 async fn a_hint_of_one_stream_is_no_read_of_the_other() {
     let mailbox = Gated::new(2).await;
-    let mut inbox = mailbox.inbox(Start::Head).with_answers(Box::new(()));
+    let mut inbox = mailbox.inbox(InboxStart::Head).with_answers(Box::new(()));
     assert!(look(&mut inbox, NOTHING).is_none());
     assert_eq!(mailbox.reads.available_permits(), 0, "each was read once");
     mailbox.reads.add_permits(10);
     for mail in [MailStream::Inbox, MailStream::Answers] {
         let before = mailbox.reads.available_permits();
-        assert!(look(&mut inbox, Came(mail.bit())).is_none());
+        assert!(look(&mut inbox, PendingMail(mail.bit())).is_none());
         let reads = before - mailbox.reads.available_permits();
         assert_eq!(reads, 1, "{mail:?}");
     }
@@ -166,7 +166,7 @@ async fn a_hint_of_one_stream_is_no_read_of_the_other() {
 #[tokio::test]
 async fn answers_go_once_they_were_handed_over_and_the_inbox_stays_for_the_next_stream() {
     let mailbox = Gated::new(100).await;
-    let start = Start::After(Sequence::START);
+    let start = InboxStart::After(Sequence::START);
     let mut inbox = mailbox.inbox(start).with_answers(Box::new(()));
     for mail in [MailStream::Answers, MailStream::Inbox] {
         mailbox.put(mail, "one").await;
@@ -181,7 +181,7 @@ async fn answers_go_once_they_were_handed_over_and_the_inbox_stays_for_the_next_
 #[tokio::test]
 async fn the_stream_is_told_when_no_answer_can_come_any_more() {
     let mailbox = Gated::new(100).await;
-    let start = Start::After(Sequence::START);
+    let start = InboxStart::After(Sequence::START);
     let mut inbox = mailbox.inbox(start).with_answers(Box::new(()));
     let session = fixture::session().id;
     let close = async |mail: MailStream| {
@@ -207,5 +207,9 @@ async fn the_stream_is_told_when_no_answer_can_come_any_more() {
 #[test]
 fn what_the_mailbox_costs_an_idle_stream_is_small() {
     assert!(size_of::<Inbox>() <= 112, "{}", size_of::<Inbox>());
-    assert!(size_of::<Answers>() <= 64, "{}", size_of::<Answers>());
+    assert!(
+        size_of::<AnswerReader>() <= 64,
+        "{}",
+        size_of::<AnswerReader>()
+    );
 }

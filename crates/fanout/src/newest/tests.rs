@@ -27,7 +27,7 @@ fn sequences(page: &QueryPage) -> Vec<u64> {
 fn followed(events: u64) -> (Arc<fixture::GatedLog>, Arc<Hub>) {
     let log = fixture::GatedLog::new(256);
     let hub = fixture::hub(&log, Ring::new(100, 1 << 20), 10);
-    hub.take(fixture::started(fixture::EPOCH, 0));
+    hub.apply(fixture::started(fixture::EPOCH, 0));
     for sequence in 1..=events {
         push(&log, Some(&hub), sequence);
     }
@@ -39,7 +39,7 @@ fn push(log: &fixture::GatedLog, hub: Option<&Hub>, sequence: u64) {
     let event = fixture::event(sequence, repo, 10);
     log.push(event.clone());
     if let Some(hub) = hub {
-        hub.take(Followed::Events(vec![event]));
+        hub.apply(Followed::Events(vec![event]));
     }
 }
 
@@ -80,7 +80,7 @@ async fn a_call_waits_for_the_edge_to_get_what_the_log_has() {
     push(&log, None, 11);
     let later = async {
         tokio::task::yield_now().await;
-        hub.take(Followed::Events(vec![fixture::event(11, "odd", 10)]));
+        hub.apply(Followed::Events(vec![fixture::event(11, "odd", 10)]));
     };
     let question = newest_of(None, 1);
     let (page, ()) = tokio::join!(hub.query(&question, &|_| true), later);
@@ -165,7 +165,7 @@ async fn as_the_log(case: Case) -> Result<(), TestCaseError> {
         let item = stored(number, *repo);
         let appended = log.append(vec![item.clone()]).await.unwrap();
         let sequence = appended[0].sequence;
-        ring.push(Arc::new(Entry::new(Sequenced { sequence, item })));
+        ring.push(Arc::new(RingEntry::new(Sequenced { sequence, item })));
     }
     let hidden = case.hidden.map(|repo| repo.to_string());
     let visible = |event: &EventFacts| hidden.is_none() || event.repo != hidden;
@@ -200,9 +200,9 @@ proptest! {
 async fn a_log_that_was_replaced_is_not_answered_for_from_the_ring() {
     let (log, hub) = followed(10);
     log.let_reads(100);
-    hub.take(fixture::started(Epoch(fixture::EPOCH.0 + 1), 0));
+    hub.apply(fixture::started(Epoch(fixture::EPOCH.0 + 1), 0));
     for sequence in 1..=10 {
-        hub.take(Followed::Events(vec![fixture::event(sequence, "new", 10)]));
+        hub.apply(Followed::Events(vec![fixture::event(sequence, "new", 10)]));
     }
     let asked = tokio::spawn(async move { hub.query(&newest_of(None, 1), &|_| true).await });
     assert!(

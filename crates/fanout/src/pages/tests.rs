@@ -23,13 +23,13 @@ use super::{
 
 mod property;
 
-const BOUNDS: Bounds = Bounds {
+const BOUNDS: PageBounds = PageBounds {
     events: 256,
     bytes: 32 << 20,
     lifetime: Duration::from_secs(600),
 };
 
-fn pages(log: &Arc<GatedLog>, bounds: Bounds) -> Arc<Pages> {
+fn pages(log: &Arc<GatedLog>, bounds: PageBounds) -> Arc<Pages> {
     let log: Arc<dyn EventLog> = Arc::<GatedLog>::clone(log);
     Pages::bounded(log, FanoutMetrics::new(&mut Registry::default()), bounds)
 }
@@ -144,7 +144,7 @@ async fn a_read_of_a_page_goes_no_further_than_asked_and_says_whether_more_is_th
     let read = |position, max, stop_at: u64| {
         page.read(Sequence(position), max, |entry| entry.sequence.0 != stop_at)
     };
-    let at = |through, more| Window::Read {
+    let at = |through, more| RingRead::Read {
         through: Sequence(through),
         more,
     };
@@ -184,9 +184,9 @@ async fn readers_behind_a_trimmed_range_share_the_oldest_page_wherever_they_were
     let pages = pages(&log, BOUNDS);
     for position in (0..4000).step_by(100) {
         let page = pages.after(Sequence(position)).await.unwrap();
-        assert_eq!(page.gone(Sequence(position)), Some(Sequence(4000)));
+        assert_eq!(page.gap_after(Sequence(position)), Some(Sequence(4000)));
         assert_eq!(found(&page, position), (4001..=4256).collect::<Vec<_>>());
-        assert_eq!(page.gone(Sequence(4000)), None);
+        assert_eq!(page.gap_after(Sequence(4000)), None);
     }
     // The first read did not know yet that so much is gone; the second found where all readers
     // continue.
@@ -249,7 +249,7 @@ async fn a_read_that_nobody_waits_for_is_given_up() {
         pages.state.lock().flights.is_empty()
     })
     .await;
-    assert_eq!(pages.turns.available_permits(), CATCH_UP_READS);
+    assert_eq!(pages.read_permits.available_permits(), CATCH_UP_READS);
     log.let_reads(1);
     assert_eq!(
         pages.after(Sequence(3)).await.unwrap().through(),
@@ -262,11 +262,11 @@ async fn a_page_of_a_log_that_was_replaced_is_never_given() {
     let log = GatedLog::new(256);
     fill(&log, 1..=10, 0);
     let hub = fixture::hub(&log, Ring::new(10, 1 << 20), 10);
-    hub.take(fixture::started(fixture::EPOCH, 10));
+    hub.apply(fixture::started(fixture::EPOCH, 10));
     let asker = Arc::clone(&hub);
     let asking = tokio::spawn(async move { asker.page_after(Sequence(3)).await });
     until("the read begins", || log.begun() == 1).await;
-    hub.take(fixture::started(Epoch(8), 5));
+    hub.apply(fixture::started(Epoch(8), 5));
     // The old log still answers the read in progress.
     log.let_reads(1);
     assert!(
@@ -278,7 +278,7 @@ async fn a_page_of_a_log_that_was_replaced_is_never_given() {
     let page = hub.page_after(Sequence(3)).await.unwrap();
     assert_eq!((found(&page, 0), log.begun()), (vec![5], 2));
     // Neither is a cached page, even if the new log has the same epoch as the old one.
-    hub.take(fixture::started(Epoch(8), 4));
+    hub.apply(fixture::started(Epoch(8), 4));
     log.replace(vec![fixture::event(4, "c", 0)]);
     log.let_reads(1);
     let page = hub.page_after(Sequence(3)).await.unwrap();
@@ -289,7 +289,7 @@ async fn a_page_of_a_log_that_was_replaced_is_never_given() {
 async fn pages_are_bounded_in_bytes_and_the_latest_stay() {
     let log = GatedLog::open();
     fill(&log, 1..=1000, 1000);
-    let bounds = Bounds {
+    let bounds = PageBounds {
         events: 10,
         bytes: 100_000,
         ..BOUNDS
@@ -298,7 +298,7 @@ async fn pages_are_bounded_in_bytes_and_the_latest_stay() {
     for position in (0..1000).step_by(10) {
         let page = pages.after(Sequence(position)).await.unwrap();
         assert_eq!(found(&page, position).len(), 10);
-        let bytes = pages.kept.weighted_size();
+        let bytes = pages.cache.weighted_size();
         assert!(bytes <= bounds.bytes, "{bytes} bytes");
     }
     let reads = log.begun();
@@ -308,7 +308,7 @@ async fn pages_are_bounded_in_bytes_and_the_latest_stay() {
     log.push(fixture::event(1001, "a", 200_000));
     let page = pages.after(Sequence(1000)).await.unwrap();
     assert_eq!(found(&page, 1000), [1001]);
-    assert!(pages.kept.weighted_size() <= bounds.bytes);
+    assert!(pages.cache.weighted_size() <= bounds.bytes);
 }
 
 #[tokio::test]
@@ -316,10 +316,10 @@ async fn pages_whose_time_is_over_give_their_memory_back_though_nobody_asks() {
     let log = GatedLog::open();
     fill(&log, 1..=10, 0);
     let lifetime = Duration::from_millis(20);
-    let pages = pages(&log, Bounds { lifetime, ..BOUNDS });
+    let pages = pages(&log, PageBounds { lifetime, ..BOUNDS });
     let page = Arc::downgrade(&pages.after(Sequence(0)).await.unwrap());
     until("the page is gone", || {
-        pages.tidy();
+        pages.drop_expired();
         page.strong_count() == 0
     })
     .await;

@@ -7,7 +7,9 @@ fn ring(max_events: usize, max_bytes: usize) -> Ring {
 }
 
 fn push(ring: &Ring, sequence: u64, bytes: usize) {
-    ring.push(Arc::new(Entry::new(fixture::event(sequence, "a", bytes))));
+    ring.push(Arc::new(RingEntry::new(fixture::event(
+        sequence, "a", bytes,
+    ))));
 }
 
 /// The events that a reader at `position` sees; `None` once it has fallen off the ring.
@@ -17,7 +19,7 @@ fn seen(ring: &Ring, position: u64) -> Option<Vec<u64>> {
         seen.push(entry.sequence.0);
         true
     });
-    (window != Window::Behind).then_some(seen)
+    (window != RingRead::Behind).then_some(seen)
 }
 
 #[test]
@@ -71,7 +73,7 @@ fn a_read_goes_no_further_than_asked_and_says_whether_more_is_there() {
     let read = |position, max, stop_at: u64| {
         ring.read(Sequence(position), max, |entry| entry.sequence.0 != stop_at)
     };
-    let at = |through, more| Window::Read {
+    let at = |through, more| RingRead::Read {
         through: Sequence(through),
         more,
     };

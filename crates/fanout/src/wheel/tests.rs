@@ -8,11 +8,11 @@ use crate::{
     bounds::MaxAge,
     feed::Feed,
     fixture::{self, GatedLog},
-    format::Format,
-    hub::{Begin, OpenStream},
-    interest::Interest,
+    format::StreamFormat,
+    hub::{StreamRequest, StreamStart},
+    interest::StreamInterest,
     metrics::StreamKind,
-    notices::Wants,
+    news::NewsSelection,
     ring::Ring,
 };
 use access::Principal;
@@ -24,20 +24,20 @@ fn hub(max_seconds: u32) -> Arc<Hub> {
     let (log, ring) = (GatedLog::open(), Ring::new(8, 1 << 20));
     let age = MaxAge::new(max_seconds, HEARTBEAT.as_secs());
     let hub = fixture::hub_with_age(&log, ring, STREAMS, age);
-    hub.take(fixture::started(fixture::EPOCH, 0));
+    hub.apply(fixture::started(fixture::EPOCH, 0));
     hub
 }
 
 async fn open(hub: &Arc<Hub>, ages: bool) -> Feed {
-    let open = OpenStream {
+    let open = StreamRequest {
         kind: StreamKind::Events,
-        format: Format::Events,
+        format: StreamFormat::Events,
         scope: fixture::scope(),
         session: None,
         principal: Arc::new(Principal::anonymous()),
-        interest: Interest::events(fixture::repo_filter("a")),
-        begin: Begin::Now,
-        wants: Wants::default(),
+        interest: StreamInterest::events(fixture::repo_filter("a")),
+        begin: StreamStart::Head,
+        wants: NewsSelection::default(),
         ages,
     };
     hub.open(open, |_, _| Bytes::new()).await.unwrap()
@@ -59,7 +59,7 @@ struct Turning {
 
 fn start(hub: &Arc<Hub>, window: Duration) -> Turning {
     let (draining, ended) = (CancellationToken::new(), CancellationToken::new());
-    let turning = turn(
+    let turning = run(
         Arc::clone(hub),
         HEARTBEAT,
         window,
@@ -74,7 +74,7 @@ fn start(hub: &Arc<Hub>, window: Duration) -> Turning {
 }
 
 /// Drops the streams that were ended, as their clients do; returns how many and why.
-fn leave(feeds: &mut Vec<Feed>) -> (usize, Option<Ending>) {
+fn leave(feeds: &mut Vec<Feed>) -> (usize, Option<StreamEnd>) {
     let before = feeds.len();
     let mut why = None;
     feeds.retain(|feed| {
@@ -140,7 +140,7 @@ async fn a_drain_ends_ten_thousand_streams_evenly_and_leaves_time_to_read_it() {
     let mut told = Vec::new();
     while !feeds.is_empty() {
         let (count, why) = leave(&mut feeds);
-        assert_eq!(why, Some(Ending::Drain));
+        assert_eq!(why, Some(StreamEnd::Drain));
         told.push(count);
         sleep(step).await;
     }
@@ -180,7 +180,7 @@ async fn streams_that_came_together_grow_old_one_after_the_other() {
     for seconds in [101, 100, 100, 100, 100, 100, 100, 100, 100] {
         sleep(Duration::from_secs(seconds)).await;
         let (count, why) = leave(&mut feeds);
-        assert_eq!(why, Some(Ending::MaxAge));
+        assert_eq!(why, Some(StreamEnd::MaxAge));
         ended.push(count);
     }
     assert_eq!(feeds.len(), 0, "none is older than the bound: {ended:?}");

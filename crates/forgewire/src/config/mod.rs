@@ -30,7 +30,7 @@ pub(crate) use sections::{AuthMode, AuthSection};
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
     /// The edge role.
-    pub(crate) edge: sse_edge::Config,
+    pub(crate) edge: sse_edge::EdgeConfig,
     /// The ingest role.
     pub(crate) ingest: webhook_ingest::Config,
     /// The sync role, and where the other roles find it.

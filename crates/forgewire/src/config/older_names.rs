@@ -109,7 +109,7 @@ fn initial_sync(text: &str) -> Result<Value, String> {
 
 /// A maximum of zero refuses every stream.
 fn streams(text: &str) -> Result<Value, String> {
-    let default = sse_edge::Config::default().max_streams;
+    let default = sse_edge::EdgeConfig::default().max_streams;
     Ok(Value::from(if switch(text)? { default } else { 0 }))
 }
 

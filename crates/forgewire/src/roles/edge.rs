@@ -64,7 +64,7 @@ fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
     let listener = startup.take_listener(ROLE.name)?;
     let auth = authenticator(startup)?;
     let stores = startup.backends.stores()?.clone();
-    let deps = sse_edge::Deps {
+    let deps = sse_edge::EdgeDeps {
         log: stores.log,
         sessions: stores.sessions,
         mailbox: stores.mailbox,
@@ -80,7 +80,7 @@ fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
             bus: Arc::clone(&startup.backends.bus),
         }),
     };
-    let service = sse_edge::Service::build(&startup.config.edge, deps, startup.registry)?;
+    let service = sse_edge::EdgeService::build(&startup.config.edge, deps, startup.registry)?;
     let service = service.spawn(startup.lifecycle)?;
     let limits = service.http_limits();
     startup.serve("edge-http", listener, service.router(), limits);

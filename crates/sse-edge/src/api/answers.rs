@@ -1,4 +1,4 @@
-//! Bodies in, answers out: what all routes share.
+//! Reading bodies and building answers, for all routes.
 
 use axum::{
     body::Body,
@@ -28,7 +28,7 @@ pub(super) async fn read(body: Body, max_body_bytes: usize) -> Result<Bytes, Ref
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
             Err(Refusal::too_large())
         }
-        Ok(Err(_)) => Err(Refusal::invalid_request("the body broke off")),
+        Ok(Err(_)) => Err(Refusal::invalid_request("the body ended early")),
         Err(_) => {
             let error = RpcError::new(
                 envelope::ErrorCode::InvalidRequest,
@@ -44,7 +44,7 @@ pub(super) fn json(message: Bytes) -> Response {
     ([(header::CONTENT_TYPE, content_type)], message).into_response()
 }
 
-/// JSON where the client takes it; a client that takes SSE only gets a stream of one message.
+/// JSON if the client accepts it; a client that accepts only SSE gets a stream of one message.
 pub(super) fn json_or_sse(accepts: Accepts, message: Bytes) -> Response {
     if accepts.json {
         json(message)
@@ -64,7 +64,8 @@ pub(super) fn refuse(refusal: &Refusal) -> Response {
     response
 }
 
-/// A part of the server does not answer, or a bound is reached: 503 with a JSON-RPC body and Retry-After.
+/// A component of the server does not answer, or a bound is reached: 503 with a JSON-RPC body and
+/// Retry-After.
 pub(super) fn unavailable(error: EdgeError, id: Option<&RequestId>) -> Response {
     match error {
         EdgeError::Denied(denied) => return json_rpc(denied),

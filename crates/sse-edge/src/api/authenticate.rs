@@ -1,4 +1,4 @@
-//! Puts the principal into every request, or refuses it.
+//! Adds the principal to every request, or refuses the request.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use http::{HeaderValue, Uri, header, request::Parts};
 use mcp::{Refusal, RpcError, envelope::ErrorCode};
 
 use crate::error::EdgeError;
-use access::{Authenticator, Denied, Principal};
+use access::{AuthError, Authenticator, Principal};
 
-/// Paths where a client expects JSON-RPC, also when it is refused.
+/// Paths on which a client expects JSON-RPC, also in refusals.
 const JSON_RPC: [&str; 4] = ["/mcp", "/mcp/stream", "/sse", "/messages"];
 
-/// Whether whoever asks for this expects JSON-RPC.
+/// Whether the clients of this path expect JSON-RPC.
 pub(super) fn speaks_json_rpc(uri: &Uri) -> bool {
     JSON_RPC.contains(&uri.path())
 }
@@ -29,13 +29,13 @@ impl<S: Sync> FromRequestParts<S> for Authenticated {
     type Rejection = EdgeError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, EdgeError> {
-        // A route that the layer does not cover has no principal, so it serves nobody.
+        // A route outside the layer has no principal, so it is refused.
         let found = parts.extensions.get::<Self>().cloned();
-        found.ok_or(EdgeError::Denied(Denied::NoToken))
+        found.ok_or(EdgeError::Denied(AuthError::NoToken))
     }
 }
 
-/// The layer around all routes, unknown ones too. The body of a request that is refused is not read.
+/// The layer around all routes, including unknown ones. The body of a refused request is not read.
 pub(crate) async fn check(
     State(authenticator): State<Arc<Authenticator>>,
     mut request: Request,
@@ -51,8 +51,8 @@ pub(crate) async fn check(
     }
 }
 
-/// A refusal as JSON-RPC, without an id: the request was not looked at.
-pub(crate) fn json_rpc(denied: Denied) -> Response {
+/// A refusal as JSON-RPC, without an id, because the request was not read.
+pub(crate) fn json_rpc(denied: AuthError) -> Response {
     let error = RpcError::new(ErrorCode::InvalidRequest, denied.to_string());
     let error = error.with_data(serde_json::json!({ "code": denied.code() }));
     let body = Refusal::new(denied.status(), error).body();

@@ -1,4 +1,4 @@
-//! Messages of a session that is loaded: what each may do, and how its answer goes out.
+//! Messages of a loaded session: how each is answered.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ use crate::{
 };
 use access::Principal;
 
-/// A session, and who speaks in it.
+/// A session and the principal that uses it.
 pub(super) struct Conversation {
     pub(super) edge: Arc<Edge>,
     pub(super) principal: Arc<Principal>,
@@ -76,8 +76,8 @@ impl Conversation {
         })
     }
 
-    /// Answers a request. A call's work is a task of its own: the client may hang up, and the work goes on
-    /// (MCP 2025-11-25, Streamable HTTP, "Sending Messages to the Server").
+    /// Answers a request. A call runs as a task of its own: the client may disconnect, and the call
+    /// continues (MCP 2025-11-25, Streamable HTTP, "Sending Messages to the Server").
     pub(super) async fn request(
         &self,
         accepts: Accepts,
@@ -103,7 +103,12 @@ impl Conversation {
         Ok(exchange::answer(accepts, work, call.messages).await)
     }
 
-    async fn recorded(&self, accepts: Accepts, request: RequestId, call: Call) -> Response {
+    async fn recorded(
+        &self,
+        accepts: Accepts,
+        request: RequestId,
+        call: HandshakeCall,
+    ) -> Response {
         let recorded = RecordedCall {
             recorder: CallRecorder {
                 calls: Arc::clone(&self.edge.calls),
@@ -117,33 +122,33 @@ impl Conversation {
         };
         let (begun, beginning) = oneshot::channel();
         drop(self.edge.background.spawn(record(recorded, begun)));
-        exchange::recorded(accepts, beginning).await
+        exchange::recorded_response(accepts, beginning).await
     }
 
-    /// A call, not begun.
+    /// A call that has not started.
     ///
     /// # Errors
-    /// Too many run already, or one with this id.
+    /// Too many calls run already, or one with this id.
     pub(super) fn call(
         &self,
         request: Request,
         asking: Option<Arc<dyn Ask>>,
-    ) -> Result<Call, EdgeError> {
+    ) -> Result<HandshakeCall, EdgeError> {
         let token = progress_token(request.params.as_deref());
         let (output, messages) = CallOutput::new(token, Some(log_level(&self.session)));
         let caller = self.caller(asking, output);
         let running = &self.edge.calls.running;
         let running = running.begin(&self.session.id, &request.id)?;
-        Ok(Call {
+        Ok(HandshakeCall {
             work: Box::pin(run(Arc::clone(&self.edge), running, caller, request)),
             messages,
         })
     }
 }
 
-/// The work of a call, and what it says before it is done. It ends without an answer when the client
-/// cancels it.
-pub(super) struct Call {
+/// The work of a call, and the messages that it sends before it is done. It ends without an answer
+/// if the client cancels it.
+pub(super) struct HandshakeCall {
     pub(super) work: exchange::Work,
     pub(super) messages: mpsc::Receiver<CallOutputItem>,
 }
@@ -184,7 +189,7 @@ fn progress_token(params: Option<&RawValue>) -> Option<RequestId> {
     params.meta.progress_token
 }
 
-/// The lowest level that the session wants; it gets everything unless it said otherwise.
+/// The lowest log level that the session wants; all levels unless it set one.
 fn log_level(session: &Session) -> LogLevel {
     let named = session.log_level.clone().map(serde_json::Value::String);
     named

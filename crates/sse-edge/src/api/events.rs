@@ -13,22 +13,22 @@ use serde_json::json;
 
 use super::{authenticate::Authenticated, parameters::Parameters, sse};
 use fanout::{
-    format::Format,
-    hub::{Begin, Hub, OpenStream},
-    interest::Interest,
+    format::StreamFormat,
+    hub::{Hub, StreamRequest, StreamStart},
+    interest::StreamInterest,
     limits::RETRY_MILLIS,
     metrics::StreamKind,
-    notices::Wants,
+    news::NewsSelection,
 };
 
 use crate::{edge::Edge, error::EdgeError};
 use access::Permission;
 
-/// The names besides the filter's; `clientId` is echoed for clients that send it.
+/// The parameters besides the filter; `clientId` is echoed to clients that send it.
 const OWN: [&str; 2] = ["clientId", "lastEventId"];
 
 /// Opens the stream: `event: connected` first, then `event: event` frames whose `id` is the cursor.
-/// Goes on after `Last-Event-ID` (or `lastEventId`): a cursor, or an RFC 3339 time.
+/// Continues after `Last-Event-ID` (or `lastEventId`): a cursor, or an RFC 3339 time.
 pub(crate) async fn stream(
     State(edge): State<Arc<Edge>>,
     Authenticated(principal): Authenticated,
@@ -45,14 +45,14 @@ pub(crate) async fn stream(
     let begin = begin(&edge.hub, last, scope).await?;
     let client = parameters.get("clientId").map(ToOwned::to_owned);
     let connection = edge.ids.uuid();
-    let open = OpenStream {
-        wants: Wants::default(),
+    let open = StreamRequest {
+        wants: NewsSelection::default(),
         ages: true,
         kind: StreamKind::Events,
-        format: Format::Events,
+        format: StreamFormat::Events,
         scope,
         session: None,
-        interest: Interest::events(parameters.filters),
+        interest: StreamInterest::events(parameters.filters),
         principal,
         begin,
     };
@@ -66,12 +66,16 @@ pub(crate) async fn stream(
     Ok(sse::stream(feed.await?))
 }
 
-async fn begin(hub: &Hub, last: Option<&str>, scope: CursorScope) -> Result<Begin, EdgeError> {
+async fn begin(
+    hub: &Hub,
+    last: Option<&str>,
+    scope: CursorScope,
+) -> Result<StreamStart, EdgeError> {
     let Some(last) = last else {
-        return Ok(Begin::Now);
+        return Ok(StreamStart::Head);
     };
     if let Some(time) = Timestamp::parse(last) {
-        return Ok(Begin::Position(hub.position_at(time).await?));
+        return Ok(StreamStart::Position(hub.position_at(time).await?));
     }
-    Ok(Begin::After(Cursor::parse(last, scope)?))
+    Ok(StreamStart::After(Cursor::parse(last, scope)?))
 }

@@ -1,8 +1,9 @@
-//! The answer to one request: JSON, or a stream when something has to be said before the answer.
+//! The answer to one request: JSON, or a stream if messages are sent before the answer.
 //!
-//! In the stateless era the work belongs to the connection: a client that hangs up cancels it (MCP
-//! 2026-07-28, Streamable HTTP, "Cancellation"). In the handshake era it does not (2025-11-25, "Sending
-//! Messages to the Server"), so there the work is a task of the process and the stream only listens.
+//! In the stateless era the work belongs to the connection: a client that disconnects cancels it
+//! (MCP 2026-07-28, Streamable HTTP, "Cancellation"). In the handshake era it does not (2025-11-25,
+//! "Sending Messages to the Server"), so there the work is a task of the process, and the stream
+//! only forwards its messages.
 
 use std::{
     convert::Infallible,
@@ -29,21 +30,21 @@ use crate::{
     limits::STREAM_AFTER,
 };
 
-/// A comment this often keeps proxies from cutting a call that works in silence.
+/// Interval of the comments that keep proxies from cutting a call that sends nothing.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Work that ends with an answer, or without one when it was cancelled.
+/// Work that ends with an answer, or without one if it was cancelled.
 pub(super) type Work = BoxFuture<'static, Option<CallAnswer>>;
 
-/// Waits for the answer, for the first message before it, or until waiting in silence takes too long,
-/// whichever comes first.
+/// Waits for the answer, for the first message before it, or until the silence has lasted too long,
+/// whichever is first.
 pub(super) async fn answer(
     accepts: Accepts,
     mut work: Work,
     mut messages: mpsc::Receiver<CallOutputItem>,
 ) -> Response {
     if !accepts.sse {
-        // What cannot be streamed is not said; the answer is.
+        // Messages that cannot be streamed are dropped; the answer is sent.
         let drained = async { while messages.recv().await.is_some() {} };
         let (answer, ()) = tokio::join!(work, drained);
         return whole(accepts, answer);
@@ -55,7 +56,7 @@ pub(super) async fn answer(
             None => return whole(accepts, work.await),
         },
         answer = &mut work => match messages.try_recv() {
-            // CallOutputItem in the same breath as the answer.
+            // An item was sent immediately before the answer.
             Ok(first) => {
                 work = Box::pin(std::future::ready(answer));
                 Some(first)
@@ -64,29 +65,31 @@ pub(super) async fn answer(
         },
         () = sleep(STREAM_AFTER) => None,
     };
-    let exchange = Exchange {
+    let exchange = MessagesThenAnswer {
         first,
         messages,
         work: Some(work),
         answer: None,
     };
-    sse::answer(KeptAlive::new(exchange))
+    sse::answer(KeepAliveBody::new(exchange))
 }
 
 /// The answer of a call that is recorded.
-pub(super) async fn recorded(
+pub(super) async fn recorded_response(
     accepts: Accepts,
     begun: oneshot::Receiver<FirstResponse>,
 ) -> Response {
     match begun.await {
         Ok(FirstResponse::Answer(answer)) => whole(accepts, Some(answer)),
-        Ok(FirstResponse::Stream(frames)) => sse::answer(KeptAlive::new(Frames(frames))),
-        // Without an answer, like a request that was cancelled: the process stops.
+        Ok(FirstResponse::Stream(frames)) => {
+            sse::answer(KeepAliveBody::new(ReceivedFrames(frames)))
+        }
+        // No answer, as for a cancelled request: the process stops.
         Ok(FirstResponse::Cancelled) | Err(_) => whole(accepts, None),
     }
 }
 
-/// A request that its client cancelled is not answered, but HTTP has to say something.
+/// A cancelled request has no answer, but HTTP needs a response.
 fn whole(accepts: Accepts, answer: Option<CallAnswer>) -> Response {
     let Some(answer) = answer else {
         return match accepts.sse {
@@ -99,9 +102,9 @@ fn whole(accepts: Accepts, answer: Option<CallAnswer>) -> Response {
     response
 }
 
-struct Frames(mpsc::Receiver<Bytes>);
+struct ReceivedFrames(mpsc::Receiver<Bytes>);
 
-impl Stream for Frames {
+impl Stream for ReceivedFrames {
     type Item = Bytes;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
@@ -110,14 +113,14 @@ impl Stream for Frames {
 }
 
 /// The stream of one request: messages, then the answer, then the end.
-struct Exchange {
+struct MessagesThenAnswer {
     first: Option<CallOutputItem>,
     messages: mpsc::Receiver<CallOutputItem>,
     work: Option<Work>,
     answer: Option<CallAnswer>,
 }
 
-impl Stream for Exchange {
+impl Stream for MessagesThenAnswer {
     type Item = Bytes;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
@@ -131,9 +134,9 @@ impl Stream for Exchange {
             self.work = None;
         }
         // Messages are in the queue before the work that sent them ends.
-        while let Poll::Ready(Some(said)) = self.messages.poll_recv(cx) {
-            // This client cannot come back: it is not sent away.
-            if let CallOutputItem::Message(message) = said {
+        while let Poll::Ready(Some(item)) = self.messages.poll_recv(cx) {
+            // This client cannot reconnect, so it stays connected.
+            if let CallOutputItem::Message(message) = item {
                 return Poll::Ready(Some(mcp::sse::message(None, &message)));
             }
         }
@@ -145,13 +148,13 @@ impl Stream for Exchange {
     }
 }
 
-/// Frames with a comment in long silence.
-pub(super) struct KeptAlive<S> {
+/// A body of frames, with a comment after each long silence.
+pub(super) struct KeepAliveBody<S> {
     frames: Pin<Box<S>>,
     silence: Pin<Box<Sleep>>,
 }
 
-impl<S: Stream<Item = Bytes>> KeptAlive<S> {
+impl<S: Stream<Item = Bytes>> KeepAliveBody<S> {
     pub(super) fn new(frames: S) -> Self {
         Self {
             frames: Box::pin(frames),
@@ -160,7 +163,7 @@ impl<S: Stream<Item = Bytes>> KeptAlive<S> {
     }
 }
 
-impl<S: Stream<Item = Bytes>> http_body::Body for KeptAlive<S> {
+impl<S: Stream<Item = Bytes>> http_body::Body for KeepAliveBody<S> {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{authenticate::Authenticated, parameters::Parameters};
-use fanout::hub::Begin;
+use fanout::hub::StreamStart;
 
 use crate::{edge::Edge, error::EdgeError};
 use access::{Permission, Principal};
@@ -28,10 +28,10 @@ const RECENT_EVENTS: usize = 100;
 pub(crate) struct EventList {
     events: Vec<Box<RawValue>>,
     count: usize,
-    /// Give it back as `cursor`, or as `Last-Event-ID` of a stream, to go on without a hole.
+    /// Pass it as `cursor`, or as `Last-Event-ID` of a stream, to continue without a gap.
     next_cursor: String,
     has_more: bool,
-    /// Some of what was asked for is no longer kept.
+    /// Whether some of the requested events are no longer kept.
     truncated: bool,
 }
 
@@ -57,7 +57,7 @@ pub(crate) async fn recent(
     Ok(Json(list))
 }
 
-/// Events received since a time, oldest first; go on with `cursor`.
+/// Events received since a time, oldest first; continue with `cursor`.
 pub(crate) async fn replay(
     State(edge): State<Arc<Edge>>,
     Authenticated(principal): Authenticated,
@@ -83,7 +83,7 @@ pub(crate) async fn replay(
     if let Some(cursor) = parameters.get("cursor") {
         let scope = CursorScope::events(&principal.id);
         let cursor = Cursor::parse(cursor, scope)?;
-        (question.after, gone) = edge.hub.resolve(Begin::After(cursor)).await?;
+        (question.after, gone) = edge.hub.resolve(StreamStart::After(cursor)).await?;
     }
     let mut list = list(&edge, &principal, question).await?;
     list.truncated |= gone;
@@ -109,7 +109,7 @@ fn question(parameters: &Parameters, order: Order, limit: usize) -> EventQuery {
     }
 }
 
-/// What of the log fits the question and may be seen.
+/// The events of the log that match the question and that the principal may see.
 async fn list(
     edge: &Edge,
     principal: &Principal,

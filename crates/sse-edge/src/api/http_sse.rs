@@ -1,7 +1,8 @@
-//! HTTP+SSE (MCP 2024-11-05): `GET /sse` is the session, `POST /messages` may reach any edge.
+//! HTTP+SSE (MCP 2024-11-05): `GET /sse` opens the session, `POST /messages` may reach any edge.
 //!
-//! The edge that takes a POST does what it asks for and puts the answer into the session's mailbox; the
-//! edge that holds the stream reads it from there. Nothing resumes: the session goes with its stream.
+//! The edge that receives a POST handles it and stores the answer in the session's mailbox; the
+//! edge that holds the stream reads it from there. Nothing can be resumed: the session ends with
+//! its stream.
 
 use std::sync::Arc;
 
@@ -30,23 +31,23 @@ use tracing::warn;
 use super::{
     answers::{read, refuse, unavailable},
     authenticate::{Authenticated, json_rpc},
-    conversation::{Call, Conversation},
+    conversation::{Conversation, HandshakeCall},
     sse,
 };
 use crate::{
     edge::Edge,
     error::EdgeError,
     methods::handshake,
-    session::{Legacy, NewSession, open_legacy_stream},
+    session::{HttpSseParts, NewSession, open_legacy_stream},
 };
 use access::{Permission, Principal};
 
-/// Where clients POST; relative, because they refuse an endpoint of another origin.
+/// The path to which clients POST; relative, because they refuse an endpoint of another origin.
 const MESSAGES: &str = "/messages";
-/// Tries to put an answer into the mailbox; its request is not repeated by anybody.
+/// Attempts to store an answer in the mailbox; no client repeats its request.
 const APPEND_TRIES: usize = 5;
 
-/// `GET /sse`: makes a session and opens its stream, whose first event says where to POST.
+/// `GET /sse`: creates a session and opens its stream, whose first event names the URL for POSTs.
 pub(super) async fn stream(
     State(edge): State<Arc<Edge>>,
     Authenticated(principal): Authenticated,
@@ -72,13 +73,13 @@ async fn open(edge: &Arc<Edge>, principal: Arc<Principal>) -> Result<Response, E
         ends_with_stream: true,
     };
     let session = edge.sessions.create(new).await?;
-    let end = EndWithStream {
+    let end = EndSessionOnDrop {
         edge: Arc::clone(edge),
         session: session.id.clone(),
         principal: Arc::clone(&principal),
     };
     let endpoint = format!("{}{MESSAGES}", edge.base_path);
-    let legacy = Legacy {
+    let legacy = HttpSseParts {
         endpoint: legacy::endpoint_event(&endpoint, &session.id),
         on_close: Box::new(end),
     };
@@ -88,19 +89,19 @@ async fn open(edge: &Arc<Edge>, principal: Arc<Principal>) -> Result<Response, E
 }
 
 /// Ends the session when its stream is dropped.
-struct EndWithStream {
+struct EndSessionOnDrop {
     edge: Arc<Edge>,
     session: SessionId,
     principal: Arc<Principal>,
 }
 
-impl Drop for EndWithStream {
+impl Drop for EndSessionOnDrop {
     fn drop(&mut self) {
         let edge = Arc::clone(&self.edge);
         let (session, principal) = (self.session.clone(), Arc::clone(&self.principal));
         drop(self.edge.background.spawn(async move {
             if let Err(error) = edge.sessions.end(&session, &principal.id).await {
-                warn!(%error, %session, "a session without its stream lives until it is idle");
+                warn!(%error, %session, "a session outlives its stream until its idle time is over");
             }
         }));
     }
@@ -134,7 +135,7 @@ pub(super) async fn messages(
     let Some(session) = session.filter(|session| session.ends_with_stream) else {
         return refuse(&Refusal::session_not_found());
     };
-    match edge.sessions.served(&session).await {
+    match edge.sessions.touch_served(&session).await {
         Ok(true) => {}
         Ok(false) => return refuse(&Refusal::session_not_found()),
         Err(error) => return unavailable(error, None),
@@ -147,13 +148,13 @@ pub(super) async fn messages(
         session: Arc::new(session),
         trace: trace.map(|Trace(trace)| trace),
     };
-    match take(&conversation, message).await {
+    match handle_message(&conversation, message).await {
         Ok(()) => StatusCode::ACCEPTED.into_response(),
         Err(error) => unavailable(error, None),
     }
 }
 
-async fn take(conversation: &Conversation, message: Incoming) -> Result<(), EdgeError> {
+async fn handle_message(conversation: &Conversation, message: Incoming) -> Result<(), EdgeError> {
     let (edge, session) = (&conversation.edge, &conversation.session);
     match message {
         Incoming::Request(request) if request.method == method::INITIALIZE => {
@@ -173,7 +174,7 @@ async fn take(conversation: &Conversation, message: Incoming) -> Result<(), Edge
     }
 }
 
-/// The session is there already; what the client says of itself is added.
+/// The session exists already; the client's description of itself is added.
 async fn initialize(conversation: &Conversation, request: RpcRequest) -> Result<Bytes, EdgeError> {
     let edge = &conversation.edge;
     let id = request.id.clone();
@@ -198,23 +199,23 @@ async fn initialize(conversation: &Conversation, request: RpcRequest) -> Result<
     Ok(Answer::new(version, &edge.server_info, &body).encode(&id))
 }
 
-/// Puts what a call says, and its answer, into the mailbox as it comes.
-async fn relay(edge: Arc<Edge>, session: Arc<Session>, mut call: Call) {
+/// Stores the messages of a call, and its answer, in the mailbox as they arrive.
+async fn relay(edge: Arc<Edge>, session: Arc<Session>, mut call: HandshakeCall) {
     let mut is_open = true;
     let answer = loop {
         tokio::select! {
             biased;
-            said = call.messages.recv(), if is_open => match said {
+            item = call.messages.recv(), if is_open => match item {
                 Some(CallOutputItem::Message(message)) => keep(&edge, &session, message).await,
-                // The stream is the session: it stays.
+                // The session would end with its stream, so the stream stays open.
                 Some(CallOutputItem::Disconnect) => {}
                 None => is_open = false,
             },
             answer = &mut call.work => break answer,
         }
     };
-    while let Ok(said) = call.messages.try_recv() {
-        if let CallOutputItem::Message(message) = said {
+    while let Ok(item) = call.messages.try_recv() {
+        if let CallOutputItem::Message(message) = item {
             keep(&edge, &session, message).await;
         }
     }
@@ -228,7 +229,7 @@ async fn keep(edge: &Edge, session: &Session, message: Bytes) {
         match append(edge, session, message.clone()).await {
             Ok(()) => return,
             Err(EdgeError::SessionGone) => return,
-            Err(error) => warn!(%error, session = %session.id, "an answer cannot be kept yet"),
+            Err(error) => warn!(%error, session = %session.id, "an answer cannot be stored yet"),
         }
         tokio::time::sleep(fanout::limits::CATCH_UP_PAUSE).await;
     }
@@ -237,9 +238,9 @@ async fn keep(edge: &Edge, session: &Session, message: Bytes) {
 async fn append(edge: &Edge, session: &Session, message: Bytes) -> Result<(), EdgeError> {
     let name = MailStream::Answers.name();
     edge.calls.append(&session.id, &name, message).await?;
-    if !edge.hub.mail_came(&session.id, MailStream::Answers) {
-        // The session has one stream, and it is on another edge.
-        edge.sessions.tell_mail(&session.id, &name).await;
+    if !edge.hub.notify_mail(&session.id, MailStream::Answers) {
+        // The stream of the session is on another edge.
+        edge.sessions.announce_mail(&session.id, &name).await;
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! `/mcp`: every revision on one URL. HTTP in, a decision of the crate `mcp`, HTTP out.
+//! `/mcp`: all revisions on one URL. Turns HTTP into a decision of the crate `mcp`, and the
+//! decision into HTTP.
 
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ use super::{
     answers::{json, json_or_sse, read, refuse, unavailable},
     authenticate::{Authenticated, json_rpc},
     conversation::Conversation,
-    exchange::{self, KeptAlive},
+    exchange::{self, KeepAliveBody},
     sse,
 };
 use crate::{
@@ -34,7 +35,7 @@ use crate::{
     error::EdgeError,
     methods::{
         call, handshake,
-        listen::{Listening, NotListening, listen},
+        listen::{ListenError, ListenResponse, listen},
     },
     session::{NewSession, open_stream},
 };
@@ -64,7 +65,7 @@ pub(crate) async fn endpoint(
     serve(&edge, principal, trace, method, headers, body.as_deref()).await
 }
 
-/// Answers what is known to come from `principal`; also for messages that came another way.
+/// Answers a request of `principal`; also for messages that arrived on another route.
 pub(super) async fn serve(
     edge: &Arc<Edge>,
     principal: Arc<Principal>,
@@ -74,30 +75,30 @@ pub(super) async fn serve(
     body: Option<&[u8]>,
 ) -> Response {
     let decision = classify(&edge.surface, method, headers, body);
-    let serving = Serving {
+    let context = McpRequest {
         edge,
         principal,
         trace,
     };
     let answer = match decision {
-        Decision::Modern(request) => Ok(serving.modern(request).await),
-        Decision::Initialize(request) => serving.initialize(request).await,
-        Decision::Handshake(message) => serving.message(message).await,
-        Decision::OpenStream { session, resume } => serving.stream(&session, &resume).await,
-        Decision::EndSession { session } => serving.end(&session).await,
+        Decision::Modern(request) => Ok(context.modern(request).await),
+        Decision::Initialize(request) => context.initialize(request).await,
+        Decision::Handshake(message) => context.message(message).await,
+        Decision::OpenStream { session, resume } => context.stream(&session, &resume).await,
+        Decision::EndSession { session } => context.end(&session).await,
         Decision::Accepted => Ok(StatusCode::ACCEPTED.into_response()),
         Decision::Refuse(refusal) => Ok(refuse(&refusal)),
     };
     answer.unwrap_or_else(|error| unavailable(error, None))
 }
 
-struct Serving<'a> {
+struct McpRequest<'a> {
     edge: &'a Arc<Edge>,
     principal: Arc<Principal>,
     trace: Option<TraceContext>,
 }
 
-impl Serving<'_> {
+impl McpRequest<'_> {
     async fn modern(&self, request: ModernRequest) -> Response {
         if request.method == method::LISTEN {
             return self.listen(&request).await;
@@ -146,10 +147,10 @@ impl Serving<'_> {
             params,
         );
         match listening.await {
-            Ok(Listening::Stream(feed)) => sse::stream(feed),
-            Ok(Listening::Nothing(frames)) => sse::whole(frames),
-            Err(NotListening::Refused(refusal)) => refuse(&refusal.for_request(id)),
-            Err(NotListening::Edge(error)) => unavailable(error, Some(id)),
+            Ok(ListenResponse::Stream(feed)) => sse::stream(feed),
+            Ok(ListenResponse::Empty(frames)) => sse::whole(frames),
+            Err(ListenError::Refused(refusal)) => refuse(&refusal.for_request(id)),
+            Err(ListenError::Edge(error)) => unavailable(error, Some(id)),
         }
     }
 
@@ -190,7 +191,7 @@ impl Serving<'_> {
         if let Err(refusal) = message.admit(version) {
             return Ok(refuse(&refusal));
         }
-        if !self.edge.sessions.served(&session).await? {
+        if !self.edge.sessions.touch_served(&session).await? {
             return Ok(refuse(&Refusal::session_not_found()));
         }
         let conversation = Conversation {
@@ -239,7 +240,7 @@ impl Serving<'_> {
         })
     }
 
-    /// Goes on with the answer to a POST, wherever that is worked on.
+    /// Resumes the answer to a POST, on whichever edge its call runs.
     async fn resume_call(&self, name: StreamName, after: Sequence) -> Result<Response, EdgeError> {
         let (edge, principal) = (self.edge, &self.principal.id);
         if edge
@@ -251,7 +252,7 @@ impl Serving<'_> {
             return Ok(refuse(&Refusal::session_not_found()));
         }
         let frames = follow(&edge.calls, edge.background.draining(), name, after);
-        Ok(sse::answer(KeptAlive::new(frames)))
+        Ok(sse::answer(KeepAliveBody::new(frames)))
     }
 
     async fn end(&self, session: &SessionId) -> Result<Response, EdgeError> {
@@ -263,7 +264,7 @@ impl Serving<'_> {
     }
 }
 
-/// Batches exist in 2025-03-26 only; each message is answered as if it came alone.
+/// Batches exist in 2025-03-26 only; each message is answered like a single one.
 async fn batch_answer(
     edge: &Edge,
     caller: &Caller,

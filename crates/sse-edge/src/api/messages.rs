@@ -1,4 +1,5 @@
-//! Messages to sessions: `POST /mcp/sse/send`, `POST /mcp/sse/broadcast`, and how many there are.
+//! Messages to sessions: `POST /mcp/sse/send` and `POST /mcp/sse/broadcast`; and the number of
+//! streams.
 
 use std::sync::Arc;
 
@@ -19,12 +20,13 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use super::authenticate::Authenticated;
-use crate::{edge::Edge, error::EdgeError, session::Sent};
+use crate::{edge::Edge, error::EdgeError, session::SendOutcome};
 use access::{Permission, Principal};
 
-/// Sessions that one look at the store brings, and messages that are on their way at once.
+/// Sessions per read of the store.
 const PAGE_SESSIONS: usize = 500;
-const AT_ONCE: usize = 64;
+/// Messages sent concurrently.
+const CONCURRENT_MESSAGES: usize = 64;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -32,16 +34,17 @@ struct SendRequest<'a> {
     session_id: String,
     #[serde(borrow)]
     message: &'a RawValue,
-    /// Whether the sender wants to know if the message was handed over; else it hears "stored" at once.
-    #[serde(default = "yes")]
+    /// Whether to wait for the delivery report; without it the answer is "stored" at once.
+    #[serde(default = "default_true")]
     wait: bool,
 }
 
-const fn yes() -> bool {
+const fn default_true() -> bool {
     true
 }
 
-/// Sends one notification to one session, which has to be the sender's own, unless it operates the edge.
+/// Sends one notification to one session, which has to belong to the sender, unless it has the
+/// permission `admin`.
 pub(super) async fn send(
     State(edge): State<Arc<Edge>>,
     Authenticated(principal): Authenticated,
@@ -72,14 +75,14 @@ struct BroadcastRequest<'a> {
     filter: BroadcastFilter,
 }
 
-/// All that is said has to fit.
+/// All given fields have to match.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct BroadcastFilter {
     principal: Option<String>,
     protocol_version: Option<String>,
     client_name: Option<String>,
-    /// Only sessions that have a subscription to events, or none.
+    /// Only sessions with (true) or without (false) a subscription to events.
     subscribed: Option<bool>,
 }
 
@@ -96,7 +99,7 @@ impl BroadcastFilter {
     }
 }
 
-/// Sends one notification to every session that fits; the counts are of what happened on all edges.
+/// Sends one notification to every matching session; the counts cover all edges.
 pub(super) async fn broadcast(
     State(edge): State<Arc<Edge>>,
     Authenticated(principal): Authenticated,
@@ -116,11 +119,14 @@ pub(super) async fn broadcast(
             let (edge, message) = (Arc::clone(&edge), message.clone());
             async move { edge.sessions.send(&id, message, true).await }
         });
-        let outcomes: Vec<_> = sending.buffer_unordered(AT_ONCE).collect().await;
+        let outcomes: Vec<_> = sending
+            .buffer_unordered(CONCURRENT_MESSAGES)
+            .collect()
+            .await;
         for outcome in outcomes {
             match outcome {
-                Ok(Some(Sent::Delivered)) => delivered += 1,
-                Ok(Some(Sent::Stored)) => stored += 1,
+                Ok(Some(SendOutcome::Delivered)) => delivered += 1,
+                Ok(Some(SendOutcome::Stored)) => stored += 1,
                 // Ended meanwhile.
                 Ok(None) => {}
                 Err(_) => failed += 1,
@@ -135,7 +141,7 @@ pub(super) async fn broadcast(
     Ok(Json(counts).into_response())
 }
 
-/// What hangs on this edge.
+/// The number of streams that are open on this edge.
 pub(super) async fn stats(
     State(edge): State<Arc<Edge>>,
     Authenticated(principal): Authenticated,
@@ -166,7 +172,8 @@ fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, EdgeError> {
     })
 }
 
-/// The message as it goes out. Requests are for the server to make, so only a notification may be sent.
+/// The message in the form in which it is sent. Only the server makes requests, so only a
+/// notification may be sent.
 fn notification(message: &RawValue) -> Result<Bytes, EdgeError> {
     let wrong = |reason: &str| EdgeError::Parameter {
         field: "message".to_owned(),
@@ -174,12 +181,12 @@ fn notification(message: &RawValue) -> Result<Bytes, EdgeError> {
     };
     let json = message.get();
     if json.len() > MailboxLimits::MAX_PAYLOAD_BYTES {
-        return Err(wrong("at most 1 MiB"));
+        return Err(wrong("must be at most 1 MiB"));
     }
     let Ok(Body::One(Incoming::Notification(_))) = envelope::parse(json.as_bytes()) else {
-        return Err(wrong("has to be one JSON-RPC notification"));
+        return Err(wrong("must be one JSON-RPC notification"));
     };
-    // One line, as a frame needs it, whatever white space the sender used.
-    let value: Value = serde_json::from_str(json).map_err(|_| wrong("is no JSON"))?;
+    // On one line, as SSE frames require, whatever white space the sender used.
+    let value: Value = serde_json::from_str(json).map_err(|_| wrong("is not JSON"))?;
     Ok(Bytes::from(value.to_string()))
 }

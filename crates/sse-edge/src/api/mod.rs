@@ -36,13 +36,16 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .route("/mcp", any(mcp::endpoint))
         .route("/sse", get(http_sse::stream))
         .route("/messages", post(http_sse::messages))
-        .route("/mcp/stream", any(ndjson::endpoint).layer(ndjson::room()))
+        .route(
+            "/mcp/stream",
+            any(ndjson::endpoint).layer(ndjson::connection_limit()),
+        )
         .route("/mcp/sse/send", post(messages::send))
         .route("/mcp/sse/broadcast", post(messages::broadcast))
         .route("/mcp/sse/stats", get(messages::stats))
         .with_state(edge)
         .layer(middleware::from_fn_with_state(auth, authenticate::check))
-        // Outside: a preflight carries no token.
+        // Outside authentication, because a preflight carries no token.
         .layer(middleware::from_fn_with_state(origins, origin::check))
         .layer(service_kit::trace::layer(ids));
     if base_path.is_empty() {

@@ -1,10 +1,10 @@
-//! `POST /mcp/stream`: messages as lines, both ways, on one connection.
+//! `POST /mcp/stream`: messages as lines, in both directions, on one connection.
 //!
-//! An adapter onto [`mcp`](super::mcp): each line gets the headers that it would have had as a POST
-//! of its own, and what comes back, JSON or SSE, becomes lines. The connection keeps what HTTP
-//! clients keep: the session of its `initialize`, and that session's stream. It ends when the
-//! client closes it, when its token falls and when the edge drains; a session that it opened ends
-//! with it, because nobody else knows its id.
+//! An adapter to [`mcp`](super::mcp): each line gets the headers that it would have as a POST of
+//! its own, and the response, JSON or SSE, becomes lines. The connection keeps the state that an
+//! HTTP client would keep: the session of its `initialize`, and the stream of that session. It ends
+//! when the client closes it, when its token is revoked and when the edge drains. A session that it
+//! opened ends with it, because no other client knows its id.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -53,7 +53,7 @@ use access::{Permission, Principal};
 
 mod body;
 
-/// What the media type of lines may be called.
+/// Media types accepted for lines.
 const LINES: [&str; 4] = [
     "application/x-ndjson",
     "application/ndjson",
@@ -61,19 +61,21 @@ const LINES: [&str; 4] = [
     "application/json",
 ];
 
-/// Room for connections.
+/// The limit on concurrent NDJSON connections.
 #[derive(Clone)]
-pub(crate) struct Room(Arc<Semaphore>);
+pub(crate) struct LineConnectionLimit(Arc<Semaphore>);
 
-/// Room for as many connections as an edge has.
-pub(crate) fn room() -> Extension<Room> {
-    Extension(Room(Arc::new(Semaphore::new(LINE_CONNECTIONS))))
+/// A limit that admits the maximum number of connections of an edge.
+pub(crate) fn connection_limit() -> Extension<LineConnectionLimit> {
+    Extension(LineConnectionLimit(Arc::new(Semaphore::new(
+        LINE_CONNECTIONS,
+    ))))
 }
 
 /// Serves a connection of lines.
 pub(crate) async fn endpoint(
     State(edge): State<Arc<Edge>>,
-    Extension(Room(room)): Extension<Room>,
+    Extension(LineConnectionLimit(room)): Extension<LineConnectionLimit>,
     Authenticated(principal): Authenticated,
     trace: Option<Trace>,
     request: Request,
@@ -111,7 +113,7 @@ pub(crate) async fn endpoint(
     for tool in edge.registry.tools().descriptors() {
         known.learn_tool(tool.name(), tool.param_headers().to_vec());
     }
-    let shared = Shared {
+    let shared = ConnectionState {
         edge: Arc::clone(&edge),
         principal,
         trace: trace.map(|Trace(trace)| trace),
@@ -120,12 +122,12 @@ pub(crate) async fn endpoint(
         running: Mutex::default(),
         out,
     };
-    // Nobody waits for it: it watches the drain, the token and the client itself.
+    // Not awaited: it watches the drain, the token and the client itself.
     drop(
         edge.background
-            .spawn(Connection::new(shared, is_open, place).run(input)),
+            .spawn(LineConnection::new(shared, is_open, place).run(input)),
     );
-    let mut response = Response::new(Body::new(body::Lines::new(queue)));
+    let mut response = Response::new(Body::new(body::LineBody::new(queue)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(LINES[0]));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -140,8 +142,8 @@ fn has_lines(headers: &HeaderMap) -> bool {
     LINES.iter().any(|known| known.eq_ignore_ascii_case(kind))
 }
 
-/// What the lines of a connection share.
-struct Shared {
+/// The state shared by the lines of a connection.
+struct ConnectionState {
     edge: Arc<Edge>,
     principal: Arc<Principal>,
     trace: Option<TraceContext>,
@@ -152,16 +154,16 @@ struct Shared {
     out: mpsc::Sender<Bytes>,
 }
 
-struct Connection {
-    shared: Arc<Shared>,
+struct LineConnection {
+    shared: Arc<ConnectionState>,
     exchanges: JoinSet<()>,
     /// The stream of the session.
     stream: JoinSet<()>,
     _place: OwnedSemaphorePermit,
 }
 
-impl Connection {
-    fn new(shared: Shared, is_open: bool, place: OwnedSemaphorePermit) -> Self {
+impl LineConnection {
+    fn new(shared: ConnectionState, is_open: bool, place: OwnedSemaphorePermit) -> Self {
         let mut connection = Self {
             shared: Arc::new(shared),
             exchanges: JoinSet::new(),
@@ -178,8 +180,8 @@ impl Connection {
         let shared = Arc::clone(&self.shared);
         tokio::select! {
             () = self.lines(input) => {}
-            () = shared.out.closed() => debug!("the client closed its connection of lines"),
-            () = shared.token_fell() => debug!("the token of a connection of lines fell"),
+            () = shared.out.closed() => debug!("the client closed its NDJSON connection"),
+            () = shared.token_revoked() => debug!("the token of an NDJSON connection was revoked"),
         }
         self.exchanges.shutdown().await;
         self.stream.shutdown().await;
@@ -189,7 +191,7 @@ impl Connection {
         }
     }
 
-    /// Reads lines until there are no more, then waits for what still runs.
+    /// Reads lines until the input ends, then waits for the requests that still run.
     async fn lines(&mut self, mut input: Body) {
         let draining = self.shared.edge.background.draining();
         let mut reader = LineReader::default();
@@ -217,7 +219,7 @@ impl Connection {
             };
             let bytes = frame.data_ref().cloned().unwrap_or_default();
             for line in reader.feed(&bytes) {
-                self.take(line).await;
+                self.handle_line(line).await;
                 begun = None;
             }
             begun = match reader.is_within_line() {
@@ -228,13 +230,13 @@ impl Connection {
         if !draining.is_cancelled()
             && let Some(line) = reader.finish()
         {
-            self.take(line).await;
+            self.handle_line(line).await;
         }
         while self.exchanges.join_next().await.is_some() {}
     }
 
-    /// Requests run side by side; what has to keep its place in the order is waited for.
-    async fn take(&mut self, line: Result<Line, Rejected>) {
+    /// Requests run concurrently; a message that has to keep its place in the order is awaited.
+    async fn handle_line(&mut self, line: Result<Line, Rejected>) {
         let shared = &self.shared;
         let line = match line {
             Ok(line) => line,
@@ -251,7 +253,7 @@ impl Connection {
         };
         let owed = Outstanding::of(&line.body);
         let cancel = CancellationToken::new();
-        if !shared.book(&owed, head.kind, &cancel) {
+        if !shared.register_call(&owed, head.kind, &cancel) {
             let error = RpcError::new(
                 ErrorCode::InvalidRequest,
                 "a request with this id is running already",
@@ -260,9 +262,9 @@ impl Connection {
         }
         let is_initialized = matches!(&line.body,
             Message::One(Incoming::Notification(n)) if n.method == method::INITIALIZED);
-        // What opens a session and what has no answer is done before the next line is looked at.
+        // A message that opens a session or needs no answer is handled before the next line.
         let in_order = head.kind == Kind::Initialize || owed.is_empty();
-        let call = Call { line, head, owed };
+        let call = LineCall { line, head, owed };
         if !in_order {
             while self.exchanges.len() >= LINES_IN_FLIGHT {
                 self.exchanges.join_next().await;
@@ -279,7 +281,7 @@ impl Connection {
         }
     }
 
-    /// Opens the stream of the session that is in force, in place of an older one.
+    /// Opens the stream of the current session, in place of an older one.
     fn open_stream(&mut self) {
         let Some(session) = self.shared.known.lock().session().cloned() else {
             return;
@@ -288,20 +290,20 @@ impl Connection {
         let shared = Arc::clone(&self.shared);
         self.stream.spawn(async move {
             let response = shared.serve(&Method::GET, session.headers(), None).await;
-            shared.forward(response, &mut Call::none()).await;
+            shared.forward(response, &mut LineCall::none()).await;
         });
     }
 }
 
-/// A line that was booked.
-struct Call {
+/// A registered line.
+struct LineCall {
     line: Line,
     head: Head,
     owed: Outstanding,
 }
 
-impl Call {
-    /// Nothing was asked: what comes is only passed on.
+impl LineCall {
+    /// No request: all messages are only forwarded.
     fn none() -> Self {
         Self {
             line: Line {
@@ -317,7 +319,7 @@ impl Call {
     }
 }
 
-impl Shared {
+impl ConnectionState {
     async fn serve(
         &self,
         method: &Method,
@@ -332,7 +334,7 @@ impl Shared {
         serve(&self.edge, principal, self.trace, method, &headers, body).await
     }
 
-    async fn exchange(self: Arc<Self>, mut call: Call, cancel: CancellationToken) {
+    async fn exchange(self: Arc<Self>, mut call: LineCall, cancel: CancellationToken) {
         let ids = call.owed.ids().to_vec();
         let work = async {
             let headers = call.head.headers.clone();
@@ -340,7 +342,7 @@ impl Shared {
             let response = self.serve(&Method::POST, headers, Some(&text)).await;
             self.forward(response, &mut call).await;
             for message in call.owed.fail(&RpcError::internal()) {
-                self.say(&message).await;
+                self.write_line(&message).await;
             }
         };
         cancel.run_until_cancelled(work).await;
@@ -351,14 +353,14 @@ impl Shared {
     }
 
     /// Turns an answer into lines.
-    async fn forward(&self, response: Response, call: &mut Call) {
+    async fn forward(&self, response: Response, call: &mut LineCall) {
         let (parts, body) = response.into_parts();
         let opened = parts.headers.get(headers::SESSION_ID);
         let kind = parts.headers.get(header::CONTENT_TYPE);
         if kind.is_some_and(|kind| kind == "text/event-stream") {
             return self.events(body, opened, call).await;
         }
-        // Our own answers have a bound; what they are made of is in memory already.
+        // Our own answers are bounded, and their content is in memory already.
         let Ok(answer) = body
             .collect()
             .await
@@ -370,12 +372,12 @@ impl Shared {
             return;
         }
         if let Some(answer) = call.owed.take_json(&answer) {
-            self.learn(call, opened, &answer).await;
-            self.say(&answer).await;
+            self.remember_answer(call, opened, &answer).await;
+            self.write_line(&answer).await;
         }
     }
 
-    async fn events(&self, mut body: Body, opened: Option<&HeaderValue>, call: &mut Call) {
+    async fn events(&self, mut body: Body, opened: Option<&HeaderValue>, call: &mut LineCall) {
         let mut parser = Parser::default();
         while let Some(Ok(frame)) = body.frame().await {
             let Ok(chunk) = frame.into_data() else {
@@ -393,15 +395,16 @@ impl Shared {
                 };
                 let message = compact(&data);
                 if call.owed.see(&message) != Seen::Other {
-                    self.learn(call, opened, &message).await;
+                    self.remember_answer(call, opened, &message).await;
                 }
-                self.say(&message).await;
+                self.write_line(&message).await;
             }
         }
     }
 
-    /// Takes from an answer what later lines need, before the client can send them.
-    async fn learn(&self, call: &Call, opened: Option<&HeaderValue>, answer: &[u8]) {
+    /// Remembers the parts of an answer that later lines need, before the client can send those
+    /// lines.
+    async fn remember_answer(&self, call: &LineCall, opened: Option<&HeaderValue>, answer: &[u8]) {
         match (&call.line.body, call.head.kind) {
             (_, Kind::Initialize) => {
                 let Some(session) = Session::opened(opened, answer) else {
@@ -422,8 +425,8 @@ impl Shared {
         }
     }
 
-    /// Notes that requests run; `false` if one of their ids does already.
-    fn book(&self, owed: &Outstanding, kind: Kind, cancel: &CancellationToken) -> bool {
+    /// Registers requests as running; `false` if one of their ids is in use.
+    fn register_call(&self, owed: &Outstanding, kind: Kind, cancel: &CancellationToken) -> bool {
         let mut running = self.running.lock();
         if owed.ids().iter().any(|id| running.contains_key(id)) {
             return false;
@@ -434,8 +437,8 @@ impl Shared {
         true
     }
 
-    /// In the stateless era the end of a request's stream cancels it, and a line has no stream of
-    /// its own to end: `notifications/cancelled` says it. `true` if that is what the message was.
+    /// In the stateless era the end of a request's stream cancels it. A line has no stream of its
+    /// own, so `notifications/cancelled` does that. `true` if the message was one.
     fn cancel(&self, message: &Message) -> bool {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -462,17 +465,17 @@ impl Shared {
     }
 
     async fn error(&self, id: Option<&RequestId>, error: &RpcError) {
-        self.say(&envelope::error(id, error)).await;
+        self.write_line(&envelope::error(id, error)).await;
     }
 
-    /// Waits while the client does not read; once it is gone, nobody hears it.
-    async fn say(&self, message: &[u8]) {
+    /// Waits while the client does not read; once the client has gone, the line is dropped.
+    async fn write_line(&self, message: &[u8]) {
         let _ = self.out.send(line(message)).await;
     }
 
-    async fn token_fell(&self) {
+    async fn token_revoked(&self) {
         let mut revoked = self.edge.auth.revoked();
-        while self.principal.stands() {
+        while self.principal.is_valid() {
             if revoked.changed().await.is_err() {
                 return std::future::pending().await;
             }

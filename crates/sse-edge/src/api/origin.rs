@@ -18,7 +18,7 @@ const ALLOWED_HEADERS: &str = "content-type, accept, authorization, last-event-i
 /// Headers that a page may read.
 const EXPOSED_HEADERS: &str = "mcp-session-id, retry-after, traceparent, www-authenticate";
 
-/// 403, in the words that the path's clients understand.
+/// 403 in the format that clients of the path expect.
 fn refused(uri: &Uri, error: EdgeError) -> Response {
     if !speaks_json_rpc(uri) {
         return error.into_response();

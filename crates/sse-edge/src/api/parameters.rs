@@ -1,4 +1,4 @@
-//! Query parameters of the REST routes: a filter beside a few names of the route's own.
+//! Query parameters of the REST routes: a filter, and parameters of each route.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ const FILTER: [&str; 8] = [
     "tags",
 ];
 
-/// What a query string says.
+/// The parameters of a query string.
 #[derive(Debug, Default)]
 pub(crate) struct Parameters {
     pub(crate) filters: FilterSet,
@@ -34,10 +34,10 @@ fn invalid(field: &str, reason: impl Into<String>) -> EdgeError {
 }
 
 impl Parameters {
-    /// Reads the pairs; `own` are the names that the route knows besides the filter's.
+    /// Reads the pairs; `own` are the names of the route's own parameters.
     ///
     /// # Errors
-    /// A name that neither knows, one that is given twice, or a filter that names something unknown.
+    /// An unknown name, a name that occurs twice, or a filter with an unknown value.
     pub(crate) fn read(pairs: Vec<(String, String)>, own: &[&str]) -> Result<Self, EdgeError> {
         let mut filter = Map::new();
         let mut tags = Vec::new();
@@ -59,7 +59,7 @@ impl Parameters {
                 return Err(invalid(&name, format!("unknown parameter; known: {known}")));
             };
             if repeated {
-                return Err(invalid(&name, "given twice"));
+                return Err(invalid(&name, "must not occur twice"));
             }
         }
         if !tags.is_empty() {

@@ -1,4 +1,4 @@
-//! The head of every SSE answer.
+//! Responses with SSE bodies.
 
 use axum::{
     body::Body,
@@ -9,8 +9,8 @@ use fanout::feed::Feed;
 use http::{HeaderValue, header};
 use stream_driver::Handover;
 
-/// A stream that goes on for hours, for the driver that the connection has. The connection ends with it, so
-/// that the client's next one is an edge's of the balancer's choice and not this one's again.
+/// A long-lived stream, for the driver of its connection. The connection ends with the stream, so
+/// that the balancer chooses the edge for the client's next one.
 pub(crate) fn stream(feed: Feed) -> Response {
     let handover = Handover::new(Box::new(feed));
     let mut response = with_head(Body::new(handover.body()));
@@ -20,7 +20,7 @@ pub(crate) fn stream(feed: Feed) -> Response {
     response
 }
 
-/// An SSE answer that no cache keeps and no proxy buffers.
+/// An SSE answer that is neither cached nor buffered by proxies.
 pub(crate) fn answer(
     body: impl http_body::Body<Data = Bytes, Error = std::convert::Infallible> + Send + 'static,
 ) -> Response {

@@ -17,16 +17,16 @@ use ports::MailboxError;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Calls, mail::Watch};
+use super::{Calls, hints::HintReceiver};
 use crate::{
     error::EdgeError,
     limits::{ANSWER_POLL, ASK_DEADLINE, CALL_DEADLINE, STATE_LIFETIME},
 };
 
-/// Prefix of the ids of our questions, so that an answer to anything else is recognised.
+/// Prefix of the ids of our questions, which distinguishes their answers from others.
 const QUESTION: &str = "ask-";
 
-/// Seals what clients of the stateless era carry from one attempt to the next.
+/// Seals the state that clients of the stateless era carry from one attempt to the next.
 #[derive(Debug)]
 pub(crate) struct RetryKeys {
     pub(crate) keys: StateKeys,
@@ -34,14 +34,14 @@ pub(crate) struct RetryKeys {
     pub(crate) ids: Arc<dyn IdSource>,
 }
 
-/// Asks by a result that the client retries with its answers (stateless era).
+/// Asks with a result; the client repeats the call with its answers (stateless era).
 #[derive(Debug)]
 pub(crate) struct AskByRetry {
     keys: Arc<RetryKeys>,
     state: Mutex<RetryState>,
 }
 
-/// What a client sent along with a call of the stateless era.
+/// The state that a client sent with a call of the stateless era.
 #[derive(Debug)]
 struct RetryState {
     retry: Retry,
@@ -51,17 +51,20 @@ struct RetryState {
 }
 
 impl RetryState {
-    /// What a state is sealed for. A digest of all params, so only calls that ask pay for it.
+    /// The call to which a state is bound. It needs a digest of all params, so only calls that ask
+    /// pay for it.
     fn binding(&self, principal: &PrincipalId) -> Result<Binding, RpcError> {
         Binding::new(principal, &self.method, self.params.as_deref())
     }
 }
 
 impl AskByRetry {
-    /// Of a call of the stateless era. A sealed state has to be of this principal and this call.
+    /// For a call of the stateless era. A sealed state has to belong to this principal and this
+    /// call.
     ///
     /// # Errors
-    /// -32602: `inputResponses` or `requestState` cannot be read, or the state is not for this call.
+    /// -32602: `inputResponses` or `requestState` cannot be read, or the state is not for this
+    /// call.
     pub(crate) fn new(
         keys: &Arc<RetryKeys>,
         principal: &PrincipalId,
@@ -118,7 +121,9 @@ impl AskByRetry {
                 field: "inputResponses".to_owned(),
                 reason: error.to_string(),
             })?;
-        Err(CallError::Asks(Box::new(question.with_state(sealed))))
+        Err(CallError::InputRequired(Box::new(
+            question.with_state(sealed),
+        )))
     }
 }
 
@@ -151,7 +156,7 @@ struct Question {
     request: ClientRequest,
     id: RequestId,
     stream: StreamId,
-    watch: Watch,
+    hints: HintReceiver,
 }
 
 impl AskOnStream {
@@ -159,8 +164,8 @@ impl AskOnStream {
     async fn send(&self, caller: &Caller, key: &str, request: &ClientRequest) -> Question {
         let name = format!("{QUESTION}{}", self.ids.uuid());
         let stream = StreamId::new(&name).expect("a UUID fits a stream id");
-        // Before the question is sent: an answer cannot come too early.
-        let watch = self.calls.mail.watch(&self.session, &stream);
+        // Before the question is sent, so that an early answer is not missed.
+        let hints = self.calls.hints.watch(&self.session, &stream);
         let id = RequestId::Text(name.into());
         let message = request.encode(&id, caller.version);
         caller.output.send(message).await;
@@ -169,7 +174,7 @@ impl AskOnStream {
             request: request.clone(),
             id,
             stream,
-            watch,
+            hints,
         }
     }
 
@@ -184,12 +189,12 @@ impl AskOnStream {
             &self.calls,
             &self.session,
             &question.stream,
-            &question.watch,
+            &question.hints,
         );
         let answer = tokio::select! {
             answer = timeout_at(until, waiting) => answer,
             () = caller.output.client_gone() => {
-                let reason = "the client broke off before it answered a question of the call";
+                let reason = "the client disconnected before it answered a question of the call";
                 return Err(RpcError::new(ErrorCode::InvalidRequest, reason).into());
             }
         };
@@ -235,7 +240,7 @@ async fn answer(
     calls: &Calls,
     session: &SessionId,
     stream: &StreamId,
-    watch: &Watch,
+    hints: &HintReceiver,
 ) -> Result<envelope::Response, EdgeError> {
     loop {
         let read = calls
@@ -244,16 +249,16 @@ async fn answer(
         match timeout(CALL_DEADLINE, read).await {
             Ok(Ok(page)) => {
                 if let Some(response) = page.messages.first().and_then(|m| response(&m.item)) {
-                    // Read; what does not close now goes with its age.
+                    // The answer is read; a stream that cannot be closed now is removed by its age.
                     let _ = calls.close(session, stream).await;
                     return Ok(response);
                 }
             }
             Ok(Err(MailboxError::Missing)) => return Err(EdgeError::SessionGone),
-            // The store is away for a moment; the question stands.
+            // The store is unavailable for a moment; the question remains open.
             Ok(Err(_)) | Err(_) => {}
         }
-        let _ = timeout(ANSWER_POLL, watch.hinted()).await;
+        let _ = timeout(ANSWER_POLL, hints.next_hint()).await;
     }
 }
 
@@ -264,7 +269,8 @@ fn response(payload: &[u8]) -> Option<envelope::Response> {
     }
 }
 
-/// The stream on which a question waits for this answer; `None` if the answer is to no question of an edge.
+/// The stream on which a question waits for this answer; `None` if the answer belongs to no
+/// question of an edge.
 fn question_of(response: &envelope::Response) -> Option<StreamId> {
     let Some(RequestId::Text(id)) = &response.id else {
         return None;
@@ -274,11 +280,12 @@ fn question_of(response: &envelope::Response) -> Option<StreamId> {
 }
 
 impl Calls {
-    /// Takes an answer that a client posted to this edge, for the edge that asked. Returns the mailbox's
-    /// stream that has something new; an answer to no question of ours is dropped.
+    /// Stores an answer that a client posted to this edge, for the edge that asked. Returns the
+    /// stream of the mailbox that has a new message; an answer that belongs to no question of ours
+    /// is dropped.
     ///
     /// # Errors
-    /// The mailbox does not take it: the client has to try again.
+    /// The mailbox does not store it: the client has to try again.
     pub(crate) async fn take_answer(
         &self,
         session: &SessionId,

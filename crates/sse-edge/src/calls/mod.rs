@@ -1,16 +1,16 @@
-//! What a running call needs beside its own work: the client may be asked, may cancel, and may break off
-//! and come back, each time on another edge.
+//! The support of running calls: the client may be asked questions, may cancel, and may disconnect
+//! and reconnect, each time on another edge.
 //!
 //! | module | idea |
 //! | --- | --- |
 //! | [`asking`] | questions to the client, in both eras |
-//! | [`mail`] | hints that a stream of a mailbox has more |
+//! | [`hints`] | hints that a stream of a mailbox has new messages |
 //! | [`record`] | the answer to one POST as a stream that can be resumed on any edge |
 //! | [`resume`] | that stream, read from the mailbox |
-//! | [`running`] | which calls run here, so that a cancellation finds them |
+//! | [`running`] | the calls that run here, so that a cancellation finds them |
 
 pub(crate) mod asking;
-pub(crate) mod mail;
+pub(crate) mod hints;
 pub(crate) mod record;
 pub(crate) mod resume;
 pub(crate) mod running;
@@ -26,7 +26,7 @@ use tokio::time::timeout;
 
 use crate::{error::EdgeError, limits::CALL_DEADLINE};
 
-/// What a call came to: a JSON-RPC message, and the status that it has where no stream has begun.
+/// The answer to a call: a JSON-RPC message, and its HTTP status if no stream has begun.
 #[derive(Debug, Clone)]
 pub(crate) struct CallAnswer {
     pub(crate) status: StatusCode,
@@ -48,11 +48,11 @@ impl CallAnswer {
     }
 }
 
-/// What the calls of one edge share.
+/// The state shared by the calls of one edge.
 #[derive(Debug)]
 pub(crate) struct Calls {
-    pub(crate) running: running::Running,
-    pub(crate) mail: mail::Mail,
+    pub(crate) running: running::RunningCalls,
+    pub(crate) hints: hints::MailboxHints,
     pub(crate) mailbox: Arc<dyn Mailbox>,
     pub(super) locks: Arc<dyn SessionLock>,
 }
@@ -60,8 +60,8 @@ pub(crate) struct Calls {
 impl Calls {
     pub(crate) fn new(mailbox: Arc<dyn Mailbox>, locks: Arc<dyn SessionLock>) -> Self {
         Self {
-            running: running::Running::default(),
-            mail: mail::Mail::default(),
+            running: running::RunningCalls::default(),
+            hints: hints::MailboxHints::default(),
             mailbox,
             locks,
         }
@@ -77,10 +77,10 @@ impl Calls {
         let limits = MailboxLimits::default();
         let append = self.mailbox.append(session, stream, message, limits);
         let appended = timeout(CALL_DEADLINE, append).await?;
-        self.mail.wake(session, stream);
+        self.hints.wake(session, stream);
         match appended {
             Ok(sequence) => Ok(sequence),
-            // With the session its mailbox is gone.
+            // The mailbox ends with its session.
             Err(MailboxError::Missing) => Err(EdgeError::SessionGone),
             Err(error) => Err(error.into()),
         }
@@ -93,9 +93,9 @@ impl Calls {
         stream: &StreamId,
     ) -> Result<(), EdgeError> {
         let closed = timeout(CALL_DEADLINE, self.mailbox.close_stream(session, stream)).await?;
-        self.mail.wake(session, stream);
+        self.hints.wake(session, stream);
         match closed {
-            // With the session its streams are gone.
+            // The streams end with their session.
             Ok(()) | Err(MailboxError::Missing) => Ok(()),
             Err(error) => Err(error.into()),
         }

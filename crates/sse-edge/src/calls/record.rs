@@ -1,8 +1,9 @@
-//! The answer to one POST as a stream that survives its connection (MCP 2025-11-25, Streamable HTTP,
-//! "Resumability and Redelivery"): what the call says goes into the session's mailbox first and then to
-//! the client, with an id that any edge can go on from.
+//! The answer to one POST as a stream that survives its connection (MCP 2025-11-25, Streamable
+//! HTTP, "Resumability and Redelivery"): each message of the call is stored in the session's
+//! mailbox first and then sent to the client, with an id from which any edge can continue.
 //!
-//! A call that answers soon and says nothing before is plain JSON and touches no mailbox.
+//! A call that answers soon, without a message before, is answered in plain JSON and uses no
+//! mailbox.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,21 +30,22 @@ use crate::{
     session::Sessions,
 };
 
-/// How a call begins to answer.
+/// The beginning of the response to a call.
 #[derive(Debug)]
 pub(crate) enum FirstResponse {
-    /// With the answer itself.
+    /// The answer itself.
     Answer(CallAnswer),
-    /// With a stream: frames of SSE.
+    /// A stream of SSE frames.
     Stream(mpsc::Receiver<Bytes>),
-    /// Not at all: the client does not want the answer any more.
+    /// Nothing: the client cancelled the call.
     Cancelled,
 }
 
-/// What the names of our streams begin with; a position in anything else in the mailbox is not one of ours.
+/// Prefix of the names of our streams; a position in any other stream of the mailbox is not one of
+/// ours.
 const CALL: &str = "call-";
 
-/// Names a stream of a session, and writes the ids of its events.
+/// The name of a stream of a session; it also makes the ids of its events.
 #[derive(Debug, Clone)]
 pub(crate) struct StreamName {
     pub(crate) session: SessionId,
@@ -52,7 +54,7 @@ pub(crate) struct StreamName {
 }
 
 impl StreamName {
-    /// Of a new call.
+    /// The name of the stream of a new call.
     pub(crate) fn of_call(
         principal: &PrincipalId,
         session: &SessionId,
@@ -63,7 +65,7 @@ impl StreamName {
         Self::new(principal, session, stream)
     }
 
-    /// Of the call that a client goes on with; `None` if it names something else of its session.
+    /// The name of the stream that a client resumes; `None` if it is another stream of its session.
     pub(crate) fn resumed(
         principal: &PrincipalId,
         session: &SessionId,
@@ -95,23 +97,23 @@ impl StreamName {
         mcp::sse::message(Field::new(&id).ok(), message)
     }
 
-    /// The first event: an id to come back with, and no data (SEP-1699).
+    /// The first event: an id with which to reconnect, and no data (SEP-1699).
     fn priming(&self, sequence: Sequence) -> Bytes {
         let id = self.id(sequence);
         Bytes::from(format!("retry: {RETRY_MILLIS}\nid: {id}\ndata: \n\n"))
     }
 
-    /// Who holds this writes the stream.
+    /// The lock of the edge that writes the stream.
     pub(crate) fn lock(&self) -> LockName {
         let name = format!("call:{}:{}", self.session, self.stream);
         LockName::new(&name).unwrap_or_else(|_| {
-            // Ids that were made longer than ours: still one lock a stream.
+            // For ids longer than ours: still one lock per stream.
             LockName::new(self.stream.as_str()).expect("an id is visible ASCII")
         })
     }
 }
 
-/// Where calls are recorded.
+/// The dependencies of recording.
 #[derive(Debug, Clone)]
 pub(crate) struct CallRecorder {
     pub(crate) calls: Arc<Calls>,
@@ -119,7 +121,7 @@ pub(crate) struct CallRecorder {
     pub(crate) background: Background,
 }
 
-/// A call that is recorded.
+/// A call whose answer is recorded.
 pub(crate) struct RecordedCall {
     pub(crate) recorder: CallRecorder,
     pub(crate) name: StreamName,
@@ -129,24 +131,24 @@ pub(crate) struct RecordedCall {
     pub(crate) work: BoxFuture<'static, Option<CallAnswer>>,
 }
 
-/// Runs the call to its end, whoever listens.
+/// Runs the call to its end, even if no client listens.
 pub(crate) async fn record(mut call: RecordedCall, begun: oneshot::Sender<FirstResponse>) {
     let first = tokio::select! {
         biased;
-        said = call.messages.recv() => said,
+        item = call.messages.recv() => item,
         answer = &mut call.work => match (call.messages.try_recv().ok(), answer) {
             (None, Some(answer)) => return drop(begun.send(FirstResponse::Answer(answer))),
             (_, None) => return drop(begun.send(FirstResponse::Cancelled)),
-            // CallOutputItem in the same breath as the answer.
-            (said, answer) => {
+            // An item was sent immediately before the answer.
+            (item, answer) => {
                 call.work = Box::pin(std::future::ready(answer));
-                said
+                item
             }
         },
         () = sleep(STREAM_AFTER) => None,
     };
     let (frames, stream) = mpsc::channel(WAITING_FRAMES);
-    let mut writer = Writer::open(
+    let mut writer = CallWriter::open(
         call.recorder.clone(),
         call.name.clone(),
         &call.request,
@@ -154,24 +156,24 @@ pub(crate) async fn record(mut call: RecordedCall, begun: oneshot::Sender<FirstR
     )
     .await;
     let _ = begun.send(FirstResponse::Stream(stream));
-    if let Some(said) = first {
-        writer.say(said).await;
+    if let Some(item) = first {
+        writer.write_item(item).await;
     }
     writer.run(call).await;
 }
 
-struct Writer {
+struct CallWriter {
     recorder: CallRecorder,
     name: StreamName,
-    /// The client that listens on this edge, while it does.
+    /// The client that is connected to this edge, while it is.
     live: Option<mpsc::Sender<Bytes>>,
-    /// Whether the mailbox took everything so far; without it the stream has no ids any more, so that
-    /// nobody goes on from a place after which something is missing.
+    /// Whether the mailbox has stored everything so far. If not, the stream has no further ids, so
+    /// that no client resumes at a position after which messages are missing.
     is_kept: bool,
     lease: Option<LockToken>,
 }
 
-impl Writer {
+impl CallWriter {
     async fn open(
         recorder: CallRecorder,
         name: StreamName,
@@ -190,16 +192,16 @@ impl Writer {
         let take = calls.locks.acquire(&lock, CALL_LEASE, Duration::ZERO);
         match timeout(CALL_DEADLINE, take).await {
             Ok(Ok(Some(lease))) => writer.lease = Some(lease.token),
-            // Without the lease a reader elsewhere would take this edge for gone.
+            // Without the lease a reader on another edge would consider this edge gone.
             _ => {
                 writer.cannot_keep(&EdgeError::Busy);
                 return writer;
             }
         }
-        // For whoever has to answer in the place of an edge that is gone.
+        // For the edge that has to answer if this edge is gone.
         let request = super::resume::head(request);
         match calls.append(&name.session, &name.stream, request).await {
-            Ok(sequence) => writer.show(name.priming(sequence)),
+            Ok(sequence) => writer.send_frame(name.priming(sequence)),
             Err(error) => writer.cannot_keep(&error),
         }
         writer
@@ -213,12 +215,12 @@ impl Writer {
         let answer = loop {
             tokio::select! {
                 biased;
-                said = call.messages.recv(), if is_open => match said {
-                    Some(said) => self.say(said).await,
+                item = call.messages.recv(), if is_open => match item {
+                    Some(item) => self.write_item(item).await,
                     None => is_open = false,
                 },
                 answer = &mut call.work => break answer,
-                () = closed.cancelled() => break Some(stopped(&call.request)),
+                () = closed.cancelled() => break Some(stopped_answer(&call.request)),
                 () = draining.cancelled(), if !is_draining => {
                     is_draining = true;
                     self.disconnect();
@@ -226,29 +228,29 @@ impl Writer {
                 _ = extend.tick() => self.extend_lease().await,
             }
         };
-        while let Ok(said) = call.messages.try_recv() {
-            self.say(said).await;
+        while let Ok(item) = call.messages.try_recv() {
+            self.write_item(item).await;
         }
         if let Some(answer) = answer {
-            self.keep_and_show(&answer.message).await;
+            self.keep_and_send(&answer.message).await;
         }
         self.close().await;
     }
 
-    async fn say(&mut self, said: CallOutputItem) {
-        match said {
-            CallOutputItem::Message(message) => self.keep_and_show(&message).await,
+    async fn write_item(&mut self, item: CallOutputItem) {
+        match item {
+            CallOutputItem::Message(message) => self.keep_and_send(&message).await,
             CallOutputItem::Disconnect => self.disconnect(),
         }
     }
 
-    /// Stored first, then shown.
-    async fn keep_and_show(&mut self, message: &Bytes) {
+    /// Stored first, then sent.
+    async fn keep_and_send(&mut self, message: &Bytes) {
         let frame = match self.keep(message).await {
             Some(sequence) => self.name.frame(sequence, message),
             None => mcp::sse::message(None, message),
         };
-        self.show(frame);
+        self.send_frame(frame);
     }
 
     async fn keep(&mut self, message: &Bytes) -> Option<Sequence> {
@@ -259,7 +261,7 @@ impl Writer {
         let appended = calls.append(&name.session, &name.stream, message.clone());
         match appended.await {
             Ok(sequence) => {
-                self.tell().await;
+                self.announce().await;
                 Some(sequence)
             }
             Err(error) => {
@@ -274,16 +276,17 @@ impl Writer {
         self.is_kept = false;
     }
 
-    /// Only while the reader is elsewhere somebody needs to be told.
-    async fn tell(&self) {
+    /// An announcement is needed only while the reader is on another edge.
+    async fn announce(&self) {
         if self.live.is_none() {
             let (session, stream) = (&self.name.session, &self.name.stream);
-            self.recorder.sessions.tell_mail(session, stream).await;
+            self.recorder.sessions.announce_mail(session, stream).await;
         }
     }
 
-    /// A client that reads too slowly is cut off; it comes back with the last id that it got.
-    fn show(&mut self, frame: Bytes) {
+    /// A client that reads too slowly is disconnected; it reconnects with the last id that it
+    /// received.
+    fn send_frame(&mut self, frame: Bytes) {
         if let Some(live) = &self.live
             && live.try_send(frame).is_err()
         {
@@ -291,11 +294,11 @@ impl Writer {
         }
     }
 
-    /// Closes the connection and not the stream: the client comes back, to any edge. A stream that
-    /// cannot be resumed stays.
+    /// Closes the connection and not the stream: the client reconnects, to any edge. A stream that
+    /// cannot be resumed stays connected.
     fn disconnect(&mut self) {
         if self.is_kept {
-            self.show(Bytes::from(format!("retry: {RETRY_MILLIS}\n\n")));
+            self.send_frame(Bytes::from(format!("retry: {RETRY_MILLIS}\n\n")));
             self.live = None;
         }
     }
@@ -311,7 +314,7 @@ impl Writer {
     async fn close(self) {
         let (calls, name): (&Calls, _) = (&self.recorder.calls, &self.name);
         if self.is_kept && calls.close(&name.session, &name.stream).await.is_ok() {
-            self.tell().await;
+            self.announce().await;
         }
         if let Some(lease) = &self.lease {
             let lock = name.lock();
@@ -320,8 +323,8 @@ impl Writer {
     }
 }
 
-/// The answer of an edge that has to stop before the call is done.
-pub(super) fn stopped(request: &RequestId) -> CallAnswer {
+/// The answer of an edge that stops before the call is done.
+pub(super) fn stopped_answer(request: &RequestId) -> CallAnswer {
     let error = RpcError::new(
         envelope::ErrorCode::Internal,
         "the server that ran this call stopped before it was done; call again",

@@ -12,17 +12,18 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::{Calls, mail::Watch, record::StreamName, record::stopped};
+use super::{Calls, hints::HintReceiver, record::StreamName, record::stopped_answer};
 use crate::limits::{ANSWER_POLL, CALL_DEADLINE, CALL_LEASE};
 
-/// Messages that one look at the mailbox brings.
+/// Maximum number of messages per read of the mailbox.
 const PAGE_MESSAGES: usize = 64;
-/// What the first entry of a call's stream begins with, which no message does: it is not for clients.
+/// First byte of the first entry of a call's stream, with which no message begins: the entry is not
+/// for clients.
 const HEAD_MARK: u8 = 0;
-/// How long a stream is silent before the edge that writes it is asked for.
+/// Time of silence after which the reader checks whether the edge that writes the stream is alive.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// The first entry of a call's stream: which request it answers.
+/// The first entry of a call's stream: the request that it answers.
 pub(super) fn head(request: &RequestId) -> Bytes {
     let mut entry = BytesMut::new();
     entry.put_u8(HEAD_MARK);
@@ -34,33 +35,33 @@ fn request_of(entry: &[u8]) -> Option<RequestId> {
     serde_json::from_slice(entry.strip_prefix(&[HEAD_MARK])?).ok()
 }
 
-struct Follow {
+struct ResumedCall {
     calls: Arc<Calls>,
     draining: CancellationToken,
     name: StreamName,
     position: Sequence,
     ready: VecDeque<Bytes>,
-    watch: Watch,
+    hints: HintReceiver,
     last_news: Instant,
     is_over: bool,
 }
 
-/// The frames of the stream after `position`, until it is closed, the session ends or the edge drains.
-/// When the edge that runs the call is gone the reader answers in its place.
+/// The frames of the stream after `position`, until it is closed, the session ends or the edge
+/// drains. If the edge that runs the call is gone, the reader answers in its place.
 pub(crate) fn follow(
     calls: &Arc<Calls>,
     draining: CancellationToken,
     name: StreamName,
     position: Sequence,
 ) -> impl Stream<Item = Bytes> + Send + 'static {
-    let watch = calls.mail.watch(&name.session, &name.stream);
-    let follow = Follow {
+    let hints = calls.hints.watch(&name.session, &name.stream);
+    let follow = ResumedCall {
         calls: Arc::clone(calls),
         draining,
         name,
         position,
         ready: VecDeque::new(),
-        watch,
+        hints,
         last_news: Instant::now(),
         is_over: false,
     };
@@ -70,7 +71,7 @@ pub(crate) fn follow(
     })
 }
 
-impl Follow {
+impl ResumedCall {
     async fn next(&mut self) -> Option<Bytes> {
         let draining = self.draining.clone();
         loop {
@@ -80,11 +81,11 @@ impl Follow {
             if self.is_over {
                 return None;
             }
-            if self.look().await {
+            if self.read_page().await {
                 continue;
             }
             tokio::select! {
-                _ = timeout(ANSWER_POLL, self.watch.hinted()) => {}
+                _ = timeout(ANSWER_POLL, self.hints.next_hint()) => {}
                 () = draining.cancelled() => {
                     self.is_over = true;
                     return Some(Bytes::from(format!("retry: {RETRY_MILLIS}\n\n")));
@@ -96,27 +97,27 @@ impl Follow {
         }
     }
 
-    /// Reads on; whether there was anything.
-    async fn look(&mut self) -> bool {
+    /// Reads the next page; returns whether there was anything.
+    async fn read_page(&mut self) -> bool {
         let (session, stream) = (&self.name.session, &self.name.stream);
         let mailbox = &self.calls.mailbox;
         let read = mailbox.read_after(session, stream, self.position, PAGE_MESSAGES);
         match timeout(CALL_DEADLINE, read).await {
-            Ok(Ok(page)) => self.take(&page),
+            Ok(Ok(page)) => self.accept_page(&page),
             Ok(Err(MailboxError::Missing)) => {
                 self.is_over = true;
                 true
             }
-            // The store is away: the stream stays and looks again.
+            // The store is unavailable: the stream stays open and tries again.
             Ok(Err(error)) => {
-                debug!(%error, "a stream cannot be read on now");
+                debug!(%error, "the stream of a call cannot be read now");
                 false
             }
             Err(_) => false,
         }
     }
 
-    fn take(&mut self, page: &MailboxPage) -> bool {
+    fn accept_page(&mut self, page: &MailboxPage) -> bool {
         if let Some(resumes_after) = page.resumes_after {
             let notice = lost_notice();
             self.ready
@@ -137,7 +138,8 @@ impl Follow {
         moved || self.is_over || !self.ready.is_empty()
     }
 
-    /// The edge that runs a call holds a lease. If it is gone nothing more would ever come.
+    /// The edge that runs a call holds a lease. If that edge is gone, nothing more would ever
+    /// arrive.
     async fn answer_in_place_of_a_lost_edge(&mut self) {
         self.last_news = Instant::now();
         let (calls, name) = (&self.calls, &self.name);
@@ -156,7 +158,7 @@ impl Follow {
             let request = page.messages.first().and_then(|m| request_of(&m.item));
             if let Some(request) = request {
                 let _ = calls
-                    .append(session, stream, stopped(&request).message)
+                    .append(session, stream, stopped_answer(&request).message)
                     .await;
             }
             let _ = calls.close(session, stream).await;

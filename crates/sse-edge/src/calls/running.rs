@@ -1,4 +1,5 @@
-//! Which calls of sessions run on this edge. A cancellation comes as a POST of its own, to any edge.
+//! The calls of sessions that run on this edge. A cancellation arrives as a separate POST, on any
+//! edge.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -12,40 +13,41 @@ use crate::{
     limits::{MAX_CALLS, MAX_CALLS_PER_SESSION},
 };
 
-/// The calls. A client that hangs up leaves its calls running, so connections are no bound on them.
+/// The running calls. The calls of a client that disconnects keep running, so the number of
+/// connections does not bound them.
 #[derive(Debug, Default)]
-pub(crate) struct Running(Arc<Mutex<Table>>);
+pub(crate) struct RunningCalls(Arc<Mutex<CallTable>>);
 
 #[derive(Debug, Default)]
-struct Table {
-    sessions: HashMap<SessionId, HashMap<RequestId, Entry>>,
+struct CallTable {
+    sessions: HashMap<SessionId, HashMap<RequestId, RunningEntry>>,
     calls: usize,
     next: u64,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct RunningEntry {
     number: u64,
     cancelled: CancellationToken,
 }
 
-/// One of them; dropping it says that it is done.
+/// A running call; it is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct RunningCall {
     session: SessionId,
     request: RequestId,
     number: u64,
-    /// Set when the client does not want the answer any more.
+    /// Cancelled when the client no longer wants the answer.
     pub(crate) cancelled: CancellationToken,
-    table: Arc<Mutex<Table>>,
+    table: Arc<Mutex<CallTable>>,
 }
 
-impl Running {
+impl RunningCalls {
     /// Adds a call.
     ///
     /// # Errors
-    /// The session or the edge runs as many as it may; or the session already runs one under this id,
-    /// which a client must not do (JSON-RPC ids are unique within a session).
+    /// The session or the edge has reached its maximum number of calls; or the session already runs
+    /// a call with this id, which a client must not do (JSON-RPC ids are unique within a session).
     pub(crate) fn begin(
         &self,
         session: &SessionId,
@@ -68,7 +70,7 @@ impl Running {
                 reason: "a request with this id is still running".to_owned(),
             });
         }
-        let entry = Entry {
+        let entry = RunningEntry {
             number,
             cancelled: cancelled.clone(),
         };
@@ -83,7 +85,7 @@ impl Running {
         })
     }
 
-    /// Cancels a call; whether it runs here.
+    /// Cancels a call; returns whether it runs here.
     pub(crate) fn cancel(&self, session: &SessionId, request: &RequestId) -> bool {
         let table = self.0.lock();
         let found = table
@@ -136,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_call_is_found_under_its_session_and_id_until_it_is_done() {
-        let running = Running::default();
+        let running = RunningCalls::default();
         let (one, two) = (session("1"), session("2"));
         let id = RequestId::Integer(7);
         let call = running.begin(&one, &id).unwrap();
@@ -152,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_session_runs_so_many_calls_and_no_two_under_one_id() {
-        let running = Running::default();
+        let running = RunningCalls::default();
         let one = session("1");
         let calls: Vec<_> = (0..MAX_CALLS_PER_SESSION)
             .map(|n| running.begin(&one, &RequestId::Integer(i64::try_from(n).unwrap())))
@@ -171,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_session_cancels_its_calls_alone() {
-        let running = Running::default();
+        let running = RunningCalls::default();
         let mine = running
             .begin(&session("1"), &RequestId::Integer(0))
             .unwrap();

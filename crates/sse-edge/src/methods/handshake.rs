@@ -1,4 +1,4 @@
-//! What only the handshake era has: messages of a session.
+//! Methods that only the handshake era has: messages of a session.
 
 use bytes::Bytes;
 use mcp::{
@@ -16,14 +16,14 @@ use tracing::debug;
 use super::call;
 use crate::{edge::Edge, error::EdgeError};
 
-/// Resources that one session may subscribe to.
+/// Maximum number of resources to which one session may subscribe.
 const MAX_RESOURCE_URIS: usize = 256;
 
-/// Answers one message; `None` where none is due.
+/// Answers one message; `None` if it needs no answer.
 ///
 /// # Errors
-/// A store that does not answer: then the whole request gets 503, because only that tells the client
-/// that trying again helps.
+/// The store does not answer: then the whole request gets 503, because only that tells the client
+/// to try again.
 pub(crate) async fn message(
     edge: &Edge,
     caller: &Caller,
@@ -42,14 +42,14 @@ pub(crate) async fn message(
             if let Some(session) = &caller.session
                 && let Some(stream) = edge.calls.take_answer(&session.id, &response).await?
             {
-                edge.sessions.tell_mail(&session.id, &stream).await;
+                edge.sessions.announce_mail(&session.id, &stream).await;
             }
             Ok(None)
         }
     }
 }
 
-/// Notifications that mean nothing to us, or come too late, are accepted all the same.
+/// Unknown and late notifications are accepted and ignored.
 async fn notice(
     edge: &Edge,
     caller: &Caller,
@@ -63,7 +63,9 @@ async fn notice(
                 let request = params.request_id;
                 debug!(session = %session.id, %request, reason = params.reason, "cancelled");
                 if !edge.calls.running.cancel(&session.id, &request) {
-                    edge.sessions.tell_cancelled(&session.id, &request).await;
+                    edge.sessions
+                        .announce_cancellation(&session.id, &request)
+                        .await;
                 }
             }
             Ok(())
@@ -79,13 +81,14 @@ async fn answer(edge: &Edge, caller: &Caller, request: &Request) -> Result<Bytes
         method::SET_LEVEL => Ok(set_level(edge, caller, id, params).await?),
         method::RESOURCES_SUBSCRIBE => Ok(subscribe(edge, caller, id, params).await?),
         method::RESOURCES_UNSUBSCRIBE => Ok(unsubscribe(edge, caller, id, params).await?),
-        // The stateless era's own method does not exist here.
+        // The stateless era's own method does not exist in this era.
         method::DISCOVER => Err(RpcError::method_not_found(method::DISCOVER).into()),
         name => call(edge, caller, id, name, params).await,
     }
 }
 
-/// Changes the caller's session. A session that ended meanwhile is an error of its own.
+/// Changes the caller's session. If the session ended meanwhile, returns
+/// [`EdgeError::SessionGone`].
 pub(crate) async fn update<T>(
     edge: &Edge,
     caller: &Caller,

@@ -14,33 +14,33 @@ use serde_json::value::RawValue;
 
 use fanout::{
     feed::Feed,
-    format::Format,
-    hub::{Begin, OpenStream},
-    interest::Interest,
+    format::StreamFormat,
+    hub::{StreamRequest, StreamStart},
+    interest::StreamInterest,
     metrics::StreamKind,
-    notices::Wants,
+    news::NewsSelection,
 };
 
-use crate::{edge::Edge, error::EdgeError, tasks::tell};
+use crate::{edge::Edge, error::EdgeError, tasks::notify_followers};
 use access::Principal;
 
-/// What a listen request comes to.
-pub(crate) enum Listening {
+/// The response to a listen request.
+pub(crate) enum ListenResponse {
     /// A stream.
     Stream(Feed),
-    /// Nothing that was asked for is honoured: the acknowledgement and the result, and the end.
-    Nothing(Bytes),
+    /// None of the requested notifications can be sent: acknowledgement and result, then the end.
+    Empty(Bytes),
 }
 
-/// Why there is no stream.
-pub(crate) enum NotListening {
-    /// The parameters do not fit, or the client does not declare what it asks for.
+/// The reason for which no stream is opened.
+pub(crate) enum ListenError {
+    /// The parameters are invalid, or the client does not declare what it asks for.
     Refused(Refusal),
-    /// The edge cannot.
+    /// The edge cannot open a stream now.
     Edge(EdgeError),
 }
 
-/// Opens the stream: it is in the fan-out before the acknowledgement, which is its first frame.
+/// Opens the stream. It is in the fan-out before the acknowledgement, its first frame, is sent.
 pub(crate) async fn listen(
     edge: &Edge,
     principal: &Arc<Principal>,
@@ -48,11 +48,9 @@ pub(crate) async fn listen(
     version: ProtocolVersion,
     id: &RequestId,
     params: Option<&RawValue>,
-) -> Result<Listening, NotListening> {
-    let asked = ListenFilter::parse(params).map_err(|error| NotListening::Refused(error.into()))?;
-    asked
-        .check_declared(client)
-        .map_err(NotListening::Refused)?;
+) -> Result<ListenResponse, ListenError> {
+    let asked = ListenFilter::parse(params).map_err(|error| ListenError::Refused(error.into()))?;
+    asked.check_declared(client).map_err(ListenError::Refused)?;
     let tasks = own_tasks(edge, principal, &asked).await?;
     let honoured = asked.honoured(&edge.registry.profile().capabilities, |uri| {
         edge.registry.resources().is_subscribable(principal, uri)
@@ -62,9 +60,11 @@ pub(crate) async fn listen(
     let acknowledged = acknowledged_frame(id, &honoured);
     if honoured.is_empty() {
         let result = mcp::sse::message(None, &listen_result(version, &edge.server_info, id));
-        return Ok(Listening::Nothing([acknowledged, result].concat().into()));
+        return Ok(ListenResponse::Empty(
+            [acknowledged, result].concat().into(),
+        ));
     }
-    let wants = Wants {
+    let wants = NewsSelection {
         lists: ChangedLists {
             tools: honoured.tools_list_changed,
             prompts: honoured.prompts_list_changed,
@@ -72,10 +72,10 @@ pub(crate) async fn listen(
         },
         tasks: tasks.clone(),
     };
-    let open = OpenStream {
+    let open = StreamRequest {
         wants,
         kind: StreamKind::Listen,
-        format: Format::Listen {
+        format: StreamFormat::Listen {
             tag: id.clone(),
             version,
             server: Arc::clone(&edge.server_info),
@@ -83,32 +83,32 @@ pub(crate) async fn listen(
         scope: CursorScope::events(&principal.id),
         session: None,
         principal: Arc::clone(principal),
-        interest: Interest::resources(honoured.resource_subscriptions),
-        begin: Begin::Now,
+        interest: StreamInterest::resources(honoured.resource_subscriptions),
+        begin: StreamStart::Head,
         ages: true,
     };
     let feed = edge
         .hub
         .open(open, |_, _| acknowledged)
         .await
-        .map_err(|error| NotListening::Edge(error.into()))?;
-    // What changed between the look at a task and the opening of the stream was told to nobody.
+        .map_err(|error| ListenError::Edge(error.into()))?;
+    // A change between loading a task and opening the stream was not announced to it.
     for task in &tasks {
-        tell(&edge.tasks, &edge.hub, &principal.id, task).await;
+        notify_followers(&edge.tasks, &edge.hub, &principal.id, task).await;
     }
-    Ok(Listening::Stream(feed))
+    Ok(ListenResponse::Stream(feed))
 }
 
-/// Those of the tasks that are this principal's; somebody else's is not there.
+/// The requested tasks that belong to this principal; those of others do not exist for it.
 async fn own_tasks(
     edge: &Edge,
     principal: &Principal,
     asked: &ListenFilter,
-) -> Result<BTreeSet<TaskId>, NotListening> {
+) -> Result<BTreeSet<TaskId>, ListenError> {
     let mut own = BTreeSet::new();
     for id in asked.task_ids.iter().filter_map(|id| TaskId::new(id).ok()) {
         let found = edge.tasks.load(&principal.id, &id).await;
-        if found.map_err(NotListening::Edge)?.is_some() {
+        if found.map_err(ListenError::Edge)?.is_some() {
             own.insert(id);
         }
     }

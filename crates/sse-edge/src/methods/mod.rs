@@ -6,7 +6,7 @@ pub(crate) mod tasks;
 
 use bytes::Bytes;
 use mcp::{Refusal, RequestId, method};
-use mcp_server::{Caller, Registry, tool::ToolCall};
+use mcp_server::{Caller, OfferRegistry, tool::ToolCall};
 use serde_json::value::RawValue;
 
 use crate::edge::Edge;
@@ -14,7 +14,7 @@ use crate::edge::Edge;
 /// Answers a method that both eras have, and `server/discover`.
 ///
 /// # Errors
-/// The JSON-RPC error to answer with, and its HTTP status where no stream has begun.
+/// The JSON-RPC error to answer with, and its HTTP status if no stream has begun.
 pub(crate) async fn call(
     edge: &Edge,
     caller: &Caller,
@@ -26,7 +26,7 @@ pub(crate) async fn call(
         return edge.registry.call(caller, id, name, params).await;
     }
     match edge.registry.tools().call(caller, params).await? {
-        ToolCall::Done(outcome) => Registry::tool_answer(caller, id, outcome),
+        ToolCall::Done(outcome) => OfferRegistry::tool_answer(caller, id, outcome),
         ToolCall::Task(tool, call) => edge.tasks.start(caller, id, tool, call).await,
     }
 }

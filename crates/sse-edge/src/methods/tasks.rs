@@ -8,12 +8,12 @@ use mcp::{
     Refusal, RequestId, method,
     task::{self, UpdateParams, unknown_task},
 };
-use mcp_server::{CallError, Caller, Toolset, method::Method};
+use mcp_server::{CallError, Caller, Toolset, method::ExtensionMethod};
 use serde_json::value::RawValue;
 
 use crate::{error::EdgeError, tasks::Tasks};
 
-/// The methods, as a toolset.
+/// The methods as a toolset.
 pub(crate) fn toolset(tasks: &Arc<Tasks>) -> Toolset {
     Toolset::new("tasks")
         .with_method(GetTask(Arc::clone(tasks)))
@@ -24,7 +24,7 @@ pub(crate) fn toolset(tasks: &Arc<Tasks>) -> Toolset {
 struct GetTask(Arc<Tasks>);
 
 #[async_trait]
-impl Method for GetTask {
+impl ExtensionMethod for GetTask {
     fn name(&self) -> &'static str {
         method::TASKS_GET
     }
@@ -43,11 +43,11 @@ impl Method for GetTask {
     }
 }
 
-/// Takes answers to the questions of a task. Those that answer none are ignored.
+/// Stores answers to the questions of a task; others are ignored.
 struct UpdateTask(Arc<Tasks>);
 
 #[async_trait]
-impl Method for UpdateTask {
+impl ExtensionMethod for UpdateTask {
     fn name(&self) -> &'static str {
         method::TASKS_UPDATE
     }
@@ -67,11 +67,11 @@ impl Method for UpdateTask {
     }
 }
 
-/// Cancels a task; one that is over stays as it is.
+/// Cancels a task; a finished task stays unchanged.
 struct CancelTask(Arc<Tasks>);
 
 #[async_trait]
-impl Method for CancelTask {
+impl ExtensionMethod for CancelTask {
     fn name(&self) -> &'static str {
         method::TASKS_CANCEL
     }

@@ -1,4 +1,4 @@
-//! How many sessions there may be, and for how long.
+//! The number of sessions, and their lifetime.
 
 use std::time::Duration;
 
@@ -7,21 +7,22 @@ use ports::SessionLimits;
 
 use crate::limits::STREAM_SESSION_IDLE;
 
-/// What the configuration says of sessions.
+/// The configured bounds on sessions.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SessionBounds {
-    /// A session that nobody used for so long is gone.
+    /// Time without use after which a session ends.
     pub(crate) idle: Duration,
-    /// A session is gone after that, however much it is used.
+    /// Maximum age of a session, regardless of use.
     pub(crate) lifetime: Duration,
     pub(crate) max_sessions: u64,
     pub(crate) max_sessions_per_principal: u32,
 }
 
 impl SessionBounds {
-    /// How long a session lives that is used now; `None` if its time is over.
+    /// Time that a session used now has left; `None` if its lifetime is over.
     pub(super) fn time_to_live(&self, session: &Session, now: Timestamp) -> Option<Duration> {
-        // A session that another edge made in our future, by its clock, has its whole life before it.
+        // A session whose creation is in our future, by the clock of another edge, has its whole
+        // lifetime left.
         let left = self.lifetime.checked_sub(now.since(session.created_at))?;
         let idle = match session.ends_with_stream {
             true => self.idle.min(STREAM_SESSION_IDLE),
@@ -30,7 +31,8 @@ impl SessionBounds {
         Some(left.min(idle)).filter(|ttl| !ttl.is_zero())
     }
 
-    /// Without authentication everybody is the same principal, and what is there is for all of them.
+    /// Without authentication all clients are one principal, and the bound on all sessions is the
+    /// only one.
     pub(super) fn limits(&self, owner: &PrincipalId) -> SessionLimits {
         let max_sessions_per_owner = match *owner == PrincipalId::anonymous() {
             true => u32::MAX,

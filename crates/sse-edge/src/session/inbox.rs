@@ -1,4 +1,5 @@
-//! Messages to a session from any edge: stored first, then handed to whichever edge has its stream.
+//! Messages to a session from any edge: stored first, then delivered by the edge that has its
+//! stream.
 
 use std::{
     collections::HashMap,
@@ -7,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use fanout::inbox::{Inbox, MailStream, Start, Told};
+use fanout::inbox::{DeliveryReport, Inbox, InboxStart, MailStream};
 use model::{Sequence, SessionId};
 use parking_lot::Mutex;
 use ports::{BusMessage, Mailbox, MailboxError, MailboxLimits};
@@ -24,16 +25,16 @@ use crate::{
     limits::{CALL_DEADLINE, DELIVERY_REPORTS},
 };
 
-/// How long a sender waits for the word that its message was handed over.
+/// Time that a sender waits for the report that its message was delivered.
 const DELIVERY_WAIT: Duration = Duration::from_millis(500);
 
-/// What became of a message.
+/// The outcome of sending a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Sent {
-    /// It is stored, and was handed to the connection of the session's stream.
+pub(crate) enum SendOutcome {
+    /// The message is stored, and the connection of the session's stream took it.
     Delivered,
-    /// It is stored: the session's next stream brings it.
+    /// The message is stored: the session's next stream delivers it.
     Stored,
 }
 
@@ -41,34 +42,34 @@ pub(crate) enum Sent {
 #[derive(Debug)]
 pub(crate) struct Inboxes {
     mailbox: Arc<dyn Mailbox>,
-    told: mpsc::Sender<Told>,
-    /// How far streams are, for senders that wait.
+    reports: mpsc::Sender<DeliveryReport>,
+    /// Delivered positions, for senders that wait.
     waiting: Mutex<HashMap<SessionId, Weak<watch::Sender<Sequence>>>>,
 }
 
-/// What streams of this edge say, for [`report`].
+/// Delivery reports of the streams of this edge, for [`report`].
 #[derive(Debug)]
-pub(crate) struct Reports(mpsc::Receiver<Told>);
+pub(crate) struct DeliveryReports(mpsc::Receiver<DeliveryReport>);
 
 impl Inboxes {
-    pub(crate) fn new(mailbox: Arc<dyn Mailbox>) -> (Self, Reports) {
-        let (told, reports) = mpsc::channel(DELIVERY_REPORTS);
+    pub(crate) fn new(mailbox: Arc<dyn Mailbox>) -> (Self, DeliveryReports) {
+        let (reports, received) = mpsc::channel(DELIVERY_REPORTS);
         let inboxes = Self {
             mailbox,
-            told,
+            reports,
             waiting: Mutex::default(),
         };
-        (inboxes, Reports(reports))
+        (inboxes, DeliveryReports(received))
     }
 
-    /// For a stream of the session.
-    pub(super) fn open(&self, session: &SessionId, start: Start) -> Inbox {
+    /// The inbox for a stream of the session.
+    pub(super) fn open(&self, session: &SessionId, start: InboxStart) -> Inbox {
         let mailbox = Arc::clone(&self.mailbox);
-        Inbox::new(mailbox, session.clone(), start, self.told.clone())
+        Inbox::new(mailbox, session.clone(), start, self.reports.clone())
     }
 
-    /// A stream of the session, on whichever edge, has handed over everything up to here.
-    fn delivered(&self, session: &SessionId, through: Sequence) {
+    /// Records that a stream of the session, on any edge, has delivered everything up to `through`.
+    fn record_delivery(&self, session: &SessionId, through: Sequence) {
         let sender = self.waiting.lock().get(session).and_then(Weak::upgrade);
         if let Some(sender) = sender {
             sender.send_if_modified(|known| {
@@ -92,19 +93,19 @@ impl Inboxes {
 }
 
 impl Sessions {
-    /// A stream of the session, on whichever edge, has handed over everything up to here.
-    pub(crate) fn delivered(&self, session: &SessionId, through: Sequence) {
-        self.inboxes.delivered(session, through);
+    /// Records that a stream of the session, on any edge, has delivered everything up to `through`.
+    pub(crate) fn record_delivery(&self, session: &SessionId, through: Sequence) {
+        self.inboxes.record_delivery(session, through);
     }
 
-    /// Sends a message to a session, whoever's it is; `None` if there is none. True to what happened: it
-    /// is stored when this returns, and delivered if that is said, which takes a moment.
+    /// Sends a message to a session, regardless of owner; `None` if it does not exist. The message
+    /// is stored when this returns; `Delivered` means that a connection took it.
     pub(crate) async fn send(
         &self,
         session: &SessionId,
         message: Bytes,
         wait: bool,
-    ) -> Result<Option<Sent>, EdgeError> {
+    ) -> Result<Option<SendOutcome>, EdgeError> {
         let stream = MailStream::Inbox.name();
         let waiting = self.inboxes.wait_for(session);
         let mut delivered = waiting.subscribe();
@@ -116,32 +117,32 @@ impl Sessions {
             Err(MailboxError::Missing) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        self.tell_mail(session, &stream).await;
+        self.announce_mail(session, &stream).await;
         if !wait {
-            return Ok(Some(Sent::Stored));
+            return Ok(Some(SendOutcome::Stored));
         }
         let handed_over = delivered.wait_for(|through| *through >= sequence);
         Ok(Some(match timeout(DELIVERY_WAIT, handed_over).await {
-            Ok(Ok(_)) => Sent::Delivered,
-            _ => Sent::Stored,
+            Ok(Ok(_)) => SendOutcome::Delivered,
+            _ => SendOutcome::Stored,
         }))
     }
 }
 
-/// Passes on what streams of this edge have handed over. Runs until `stop`.
+/// Passes on the delivery reports of the streams of this edge. Runs until `stop`.
 pub(crate) async fn report(
     sessions: Arc<Sessions>,
-    Reports(mut reports): Reports,
+    DeliveryReports(mut reports): DeliveryReports,
     stop: CancellationToken,
 ) {
     let endless = async {
         while let Some((session, through)) = reports.recv().await {
-            sessions.inboxes.delivered(&session, through);
+            sessions.inboxes.record_delivery(&session, through);
             let message = BusMessage::MessagesDelivered {
                 session: session.clone(),
                 through,
             };
-            sessions.tell(&session, message).await;
+            sessions.publish(&session, message).await;
         }
     };
     stop.run_until_cancelled(endless).await;

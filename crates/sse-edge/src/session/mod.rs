@@ -1,4 +1,5 @@
-//! Sessions of the handshake era: in the shared store before their id leaves, usable on any edge at once.
+//! Sessions of the handshake era: stored in the shared store before their id is sent, so that they
+//! can be used on any edge at once.
 
 mod bounds;
 mod inbox;
@@ -18,31 +19,31 @@ use tokio::time::timeout;
 use tracing::warn;
 
 pub(crate) use bounds::SessionBounds;
-pub(crate) use inbox::{Inboxes, Reports, Sent, report};
-pub(crate) use stream::{Legacy, open_legacy_stream, open_stream};
+pub(crate) use inbox::{DeliveryReports, Inboxes, SendOutcome, report};
+pub(crate) use stream::{HttpSseParts, open_legacy_stream, open_stream};
 
-use self::touches::Touches;
+use self::touches::FreshSessions;
 use crate::{
     error::EdgeError,
-    limits::{CALL_DEADLINE, SESSION_CHECK, UPDATE_TRIES},
+    limits::{CALL_DEADLINE, SESSION_CHECK_INTERVAL, UPDATE_ATTEMPTS},
     metrics::SessionMetrics,
 };
 
-/// A session is touched at most once in this part of its idle time.
+/// A session is touched up to once in this fraction of its idle time.
 const TOUCHES_PER_IDLE_TIME: u32 = 20;
 
-/// What a client says of itself at `initialize`.
+/// The session that a client asks for with `initialize`.
 #[derive(Debug)]
 pub(crate) struct NewSession {
     pub(crate) owner: PrincipalId,
     pub(crate) protocol_version: String,
     pub(crate) client_info: Value,
     pub(crate) client_capabilities: Value,
-    /// HTTP+SSE (2024-11-05): the session goes with its stream.
+    /// HTTP+SSE (2024-11-05): the session ends with its stream.
     pub(crate) ends_with_stream: bool,
 }
 
-/// The sessions, as one principal at a time sees them: somebody else's session is not found.
+/// The sessions. A principal finds only its own.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     store: Arc<dyn SessionStore>,
@@ -51,11 +52,11 @@ pub(crate) struct Sessions {
     ids: Arc<dyn IdSource>,
     bounds: SessionBounds,
     metrics: SessionMetrics,
-    touches: Touches,
+    touches: FreshSessions,
     inboxes: Inboxes,
 }
 
-/// What sessions are made of.
+/// The dependencies of [`Sessions`].
 #[derive(Debug)]
 pub(crate) struct SessionDeps {
     pub(crate) store: Arc<dyn SessionStore>,
@@ -98,12 +99,12 @@ impl Sessions {
             ids,
             bounds,
             metrics,
-            touches: Touches::default(),
+            touches: FreshSessions::default(),
             inboxes,
         }
     }
 
-    /// Makes a session; it is in the store when this returns.
+    /// Creates a session; it is in the store when this returns.
     pub(crate) async fn create(&self, new: NewSession) -> Result<Session, EdgeError> {
         let session = Session {
             id: SessionId::new(&self.ids.uuid()).expect("a UUID fits a session id"),
@@ -127,20 +128,21 @@ impl Sessions {
         let limits = self.bounds.limits(&session.owner);
         match timeout(CALL_DEADLINE, self.store.create(&session, ttl, limits)).await? {
             Ok(_) => {
-                // It has its whole idle time: the first message need not write that again.
+                // It has its whole idle time left: the first message need not be written as a
+                // touch.
                 let until = session.created_at.plus(ttl / TOUCHES_PER_IDLE_TIME);
-                self.touches.touched(&session.id, session.created_at, until);
+                self.touches.record(&session.id, session.created_at, until);
                 Ok(session)
             }
             Err(SessionStoreError::Overloaded { what }) => {
-                self.metrics.refused_session();
+                self.metrics.session_refused();
                 Err(EdgeError::TooManySessions { what })
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Loads a session for its owner and keeps it alive; `None` for anybody else.
+    /// Loads a session for its owner and keeps it alive; `None` for any other principal.
     pub(crate) async fn load(
         &self,
         id: &SessionId,
@@ -149,12 +151,12 @@ impl Sessions {
         let Some(found) = self.find(id, principal).await? else {
             return Ok(None);
         };
-        let lives = self.served(&found.session).await?;
+        let lives = self.touch_served(&found.session).await?;
         Ok(lives.then_some(found))
     }
 
-    /// Loads a session for its owner, as long as nobody knows whether the request is served: one that is
-    /// refused keeps nothing alive.
+    /// Loads a session for its owner before it is known whether the request is served: a refused
+    /// request does not keep a session alive.
     pub(crate) async fn find(
         &self,
         id: &SessionId,
@@ -164,8 +166,9 @@ impl Sessions {
         Ok(found.filter(|found| found.session.owner == *principal))
     }
 
-    /// Keeps a session alive of which a request is served; whether it still lives.
-    pub(crate) async fn served(&self, session: &Session) -> Result<bool, EdgeError> {
+    /// Keeps a session alive because one of its requests is served; returns whether it still
+    /// exists.
+    pub(crate) async fn touch_served(&self, session: &Session) -> Result<bool, EdgeError> {
         let now = self.clock.now();
         if self.touches.is_fresh(&session.id, now) {
             return Ok(true);
@@ -181,13 +184,14 @@ impl Sessions {
         let lives = timeout(CALL_DEADLINE, self.store.touch(&session.id, ttl)).await??;
         if lives {
             let until = now.plus(ttl / TOUCHES_PER_IDLE_TIME);
-            self.touches.touched(&session.id, now, until);
+            self.touches.record(&session.id, now, until);
         }
         Ok(lives)
     }
 
-    /// Changes a session and tells the edge that holds its stream. `change` may run several times, because
-    /// another edge may change the session meanwhile. `None` if the session is gone.
+    /// Changes a session and notifies the edge that holds its stream. `change` may run several
+    /// times, because another edge may change the session at the same time. `None` if the session
+    /// has ended.
     pub(crate) async fn update<T>(
         &self,
         id: &SessionId,
@@ -198,19 +202,20 @@ impl Sessions {
             return Ok(None);
         };
         if changed {
-            self.tell(id, BusMessage::SessionChanged(id.clone())).await;
+            self.publish(id, BusMessage::SessionChanged(id.clone()))
+                .await;
         }
         Ok(Some(answer))
     }
 
-    /// Changes a session and tells nobody; also says whether it is another now.
+    /// Changes a session without an announcement; also returns whether it differs now.
     async fn change<T>(
         &self,
         id: &SessionId,
         principal: &PrincipalId,
         mut change: impl FnMut(&mut Session) -> T,
     ) -> Result<Option<(T, bool)>, EdgeError> {
-        for _ in 0..UPDATE_TRIES {
+        for _ in 0..UPDATE_ATTEMPTS {
             let Some(mut found) = self.find(id, principal).await? else {
                 return Ok(None);
             };
@@ -234,7 +239,7 @@ impl Sessions {
         Err(EdgeError::Busy)
     }
 
-    /// Ends a session everywhere; whether there was one.
+    /// Ends a session on all edges; returns whether it existed.
     pub(crate) async fn end(
         &self,
         id: &SessionId,
@@ -246,8 +251,8 @@ impl Sessions {
         }
     }
 
-    /// A session as it is, whoever asks, for instance for the stream that this edge already holds. One
-    /// whose lifetime is over ends.
+    /// Loads a session regardless of its owner, for instance for a stream that this edge holds.
+    /// Ends it if its lifetime is over.
     pub(crate) async fn peek(&self, id: &SessionId) -> Result<Option<Versioned>, EdgeError> {
         let Some(found) = timeout(CALL_DEADLINE, self.store.load(id)).await?? else {
             return Ok(None);
@@ -260,15 +265,15 @@ impl Sessions {
         Ok(Some(found))
     }
 
-    /// Ends a session for everybody; whether there was one.
+    /// Ends a session on all edges; returns whether it existed.
     async fn retire(&self, id: &SessionId) -> Result<bool, EdgeError> {
         let ended = timeout(CALL_DEADLINE, self.store.end(id)).await??;
         self.touches.forget(id);
-        self.tell(id, BusMessage::SessionEnded(id.clone())).await;
+        self.publish(id, BusMessage::SessionEnded(id.clone())).await;
         Ok(ended)
     }
 
-    /// Living sessions after one, ordered by id.
+    /// A page of the sessions after the given one, ordered by id.
     pub(crate) async fn page(
         &self,
         after: Option<&SessionId>,
@@ -279,7 +284,7 @@ impl Sessions {
         Ok(sessions.map(|found| found.session).collect())
     }
 
-    /// Keeps a session alive whose stream is open here; `None` if it is gone.
+    /// Keeps a session alive because its stream is open here; `None` if it has ended.
     pub(crate) async fn keep_alive(&self, id: &SessionId) -> Result<Option<Versioned>, EdgeError> {
         let Some(found) = self.peek(id).await? else {
             return Ok(None);
@@ -288,38 +293,40 @@ impl Sessions {
         Ok(lives.then_some(found))
     }
 
-    /// Tells the edge that waits for a stream of the session's mailbox. A lost message costs time only.
-    pub(crate) async fn tell_mail(&self, id: &SessionId, stream: &StreamId) {
+    /// Notifies the edge that waits for a stream of the session's mailbox. If the notification is
+    /// lost, the edge finds the messages later.
+    pub(crate) async fn announce_mail(&self, id: &SessionId, stream: &StreamId) {
         let message = BusMessage::MailboxChanged {
             session: id.clone(),
             stream: stream.clone(),
         };
-        self.tell(id, message).await;
+        self.publish(id, message).await;
     }
 
-    /// Tells the edge that runs a call that nobody wants its answer. If the message is lost the call runs
-    /// to its end, as it may (MCP 2025-11-25, "Cancellation").
-    pub(crate) async fn tell_cancelled(&self, id: &SessionId, request: &RequestId) {
+    /// Notifies the edge that runs a call that its client cancelled it. If the notification is
+    /// lost, the call runs to its end, which is allowed (MCP 2025-11-25, "Cancellation").
+    pub(crate) async fn announce_cancellation(&self, id: &SessionId, request: &RequestId) {
         let message = BusMessage::RequestCancelled {
             session: id.clone(),
             request: request.to_string(),
         };
-        self.tell(id, message).await;
+        self.publish(id, message).await;
     }
 
-    /// How often an edge looks at the sessions whose stream it holds.
+    /// Interval at which an edge checks the sessions whose stream it holds.
     pub(crate) fn round(&self) -> Duration {
-        SESSION_CHECK.min(self.bounds.idle / 4)
+        SESSION_CHECK_INTERVAL.min(self.bounds.idle / 4)
     }
 
-    /// A lost message costs time only: the holder of the stream looks at the session now and then.
-    async fn tell(&self, id: &SessionId, message: BusMessage) {
+    /// If the message is lost, the edge that holds the stream sees the change at its next periodic
+    /// check.
+    async fn publish(&self, id: &SessionId, message: BusMessage) {
         if let Err(error) = self
             .bus
             .publish(&Topic::Session(id.clone()), message, None)
             .await
         {
-            warn!(%error, "other edges hear of a session's change later");
+            warn!(%error, "other edges see the change of a session later");
         }
     }
 }
@@ -328,7 +335,7 @@ impl Sessions {
 mod tests {
     use super::*;
 
-    /// A session of everybody, as it is made.
+    /// A new session of the anonymous principal.
     pub(super) fn session() -> Session {
         Session {
             id: SessionId::new("one").unwrap(),

@@ -10,23 +10,25 @@ use ports::BusMessage;
 use super::Sessions;
 use fanout::{
     feed::Feed,
-    format::{Ending, Format},
-    hub::{Begin, Hub, OpenStream},
-    inbox::{OnClose, Start},
-    interest::Interest,
+    format::{StreamEnd, StreamFormat},
+    hub::{Hub, StreamRequest, StreamStart},
+    inbox::{InboxStart, OnClose},
+    interest::StreamInterest,
     limits::RETRY_MILLIS,
     metrics::StreamKind,
-    notices::Wants,
+    news::NewsSelection,
 };
 
 use crate::error::EdgeError;
 use access::Principal;
 
-/// Opens the stream, with a priming event where the session's revision knows it (2025-11-25 on); an older
-/// one of the session ends, wherever it is. `None` if the session is not this principal's, or gone.
+/// Opens the stream, with a priming event if the session's revision supports it (2025-11-25 on). An
+/// older stream of the session ends, on whichever edge it is. `None` if the session has ended or
+/// belongs to another principal.
 ///
-/// Without `last_event_id` the session's first stream begins where its subscriptions began, so that what
-/// happened between subscribing and listening is not lost; a later one begins with what comes next.
+/// Without `last_event_id` the session's first stream begins at the position of its subscriptions,
+/// so that no event between subscribing and listening is missed; a later one begins with the next
+/// event.
 pub(crate) async fn open_stream(
     sessions: &Sessions,
     hub: &Arc<Hub>,
@@ -37,22 +39,22 @@ pub(crate) async fn open_stream(
     open(sessions, hub, principal, id, last_event_id, None).await
 }
 
-/// What makes a stream one of HTTP+SSE (2024-11-05).
-pub(crate) struct Legacy {
-    /// The first event, which says where to POST.
+/// The parts of a stream that only HTTP+SSE (2024-11-05) has.
+pub(crate) struct HttpSseParts {
+    /// The first event, which names the URL for POSTs.
     pub(crate) endpoint: Bytes,
-    /// Dropped with the stream, or when none comes to be.
+    /// Dropped together with the stream, or if the stream cannot be opened.
     pub(crate) on_close: OnClose,
 }
 
-/// Opens the stream of an HTTP+SSE session: it begins with the endpoint event, and carries what POSTs
-/// are answered with.
+/// Opens the stream of an HTTP+SSE session: it begins with the endpoint event, and carries the
+/// answers to POSTs.
 pub(crate) async fn open_legacy_stream(
     sessions: &Sessions,
     hub: &Arc<Hub>,
     principal: &Arc<Principal>,
     id: &SessionId,
-    legacy: Legacy,
+    legacy: HttpSseParts,
 ) -> Result<Option<Feed>, EdgeError> {
     open(sessions, hub, principal, id, None, Some(legacy)).await
 }
@@ -63,9 +65,10 @@ async fn open(
     principal: &Arc<Principal>,
     id: &SessionId,
     last_event_id: Option<&str>,
-    legacy: Option<Legacy>,
+    legacy: Option<HttpSseParts>,
 ) -> Result<Option<Feed>, EdgeError> {
-    // Numbered by the store, not by a clock: of two streams on two edges the later one is known.
+    // Numbered by the store, not by a clock, so that the later of two streams on two edges is
+    // known.
     let numbered = sessions.change(id, &principal.id, |session| {
         let before = session.clone();
         session.streamed = true;
@@ -84,29 +87,31 @@ async fn open(
         Some(Ok(cursor)) => cursor.wishes,
         _ => session.wishes,
     };
-    let interest = Interest::of_wishes(&session, known, 0, hub.epoch());
+    let interest = StreamInterest::of_wishes(&session, known, 0, hub.epoch());
     let start = match last {
-        Some(Ok(cursor)) => Start::After(cursor.inbox),
-        None if session.streamed => Start::Head,
-        // What a cursor that means nothing leaves open comes again rather than not at all.
-        Some(Err(_)) | None => Start::After(Sequence::START),
+        Some(Ok(cursor)) => InboxStart::After(cursor.inbox),
+        None if session.streamed => InboxStart::Head,
+        // After an invalid cursor, messages are sent again rather than not at all.
+        Some(Err(_)) | None => InboxStart::After(Sequence::START),
     };
     let begin = match last {
-        Some(Ok(cursor)) => Begin::After(cursor),
-        Some(Err(_)) => Begin::Unknown,
-        None if session.streamed => Begin::Now,
-        None => interest.earliest().map_or(Begin::Now, Begin::Position),
+        Some(Ok(cursor)) => StreamStart::After(cursor),
+        Some(Err(_)) => StreamStart::UnknownCursor,
+        None if session.streamed => StreamStart::Head,
+        None => interest
+            .earliest()
+            .map_or(StreamStart::Head, StreamStart::Position),
     };
-    let open = OpenStream {
-        wants: Wants::all_lists(),
+    let open = StreamRequest {
+        wants: NewsSelection::all_lists(),
         kind: StreamKind::Session,
-        format: Format::Session,
+        format: StreamFormat::Session,
         scope,
         session: Some((id.clone(), tag)),
         principal: Arc::clone(principal),
         interest,
         begin,
-        // Where the stream is the session, its end would end that.
+        // If the session ends with its stream, the stream must not end by age.
         ages: !session.ends_with_stream,
     };
     let (endpoint, on_close) = legacy.map(|new| (new.endpoint, new.on_close)).unzip();
@@ -125,8 +130,8 @@ async fn open(
         })
         .await?;
     let known = match start {
-        Start::After(position) => position,
-        Start::Head => Sequence::START,
+        InboxStart::After(position) => position,
+        InboxStart::Head => Sequence::START,
     };
     let inbox = sessions.inboxes.open(id, start);
     let inbox = match on_close {
@@ -135,7 +140,7 @@ async fn open(
     };
     feed.read_inbox(inbox, known);
     sessions
-        .tell(
+        .publish(
             id,
             BusMessage::StreamTakenOver {
                 session: id.clone(),
@@ -143,13 +148,13 @@ async fn open(
             },
         )
         .await;
-    // From here on changes reach the stream over the bus; what changed before is looked up once.
+    // From here on changes reach the stream over the bus; earlier changes are loaded once.
     match sessions.peek(id).await? {
         Some(now) => {
             if now.session.stream_tag > tag {
-                feed.end(Ending::TakenOver);
+                feed.end(StreamEnd::TakenOver);
             }
-            let interest = Interest::of_session(&now.session, now.revision.0, hub.epoch());
+            let interest = StreamInterest::of_session(&now.session, now.revision.0, hub.epoch());
             feed.set_interest(interest);
             Ok(Some(feed))
         }

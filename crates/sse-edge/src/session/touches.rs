@@ -1,28 +1,29 @@
-//! Which sessions have been touched lately.
+//! The sessions that were touched recently.
 
 use std::collections::HashMap;
 
 use model::{SessionId, Timestamp};
 use parking_lot::Mutex;
 
-/// Sessions of one generation; an edge with more of them touches some once more than needed.
+/// Maximum number of sessions per generation; beyond it some are touched more often than necessary.
 const MAX_SESSIONS: usize = 50_000;
 
-/// Until when each session need not be touched again. Two generations of a plain map: every session with an
-/// open stream is in it, and a cache's entry would be a fifth of what the stream costs.
+/// The time until which each session need not be touched again. Two generations of a plain map:
+/// every session with an open stream is in it, and an entry of a cache would cost a fifth of what
+/// the stream does.
 #[derive(Debug, Default)]
-pub(super) struct Touches(Mutex<Generations>);
+pub(super) struct FreshSessions(Mutex<Generations>);
 
 #[derive(Debug, Default)]
 struct Generations {
     young: HashMap<SessionId, Timestamp>,
     old: HashMap<SessionId, Timestamp>,
-    /// When the oldest of the young ones is worth nothing.
+    /// The time at which the oldest entry of `young` expires.
     grows_old: Timestamp,
 }
 
-impl Touches {
-    /// Whether the session was touched, and need not be again.
+impl FreshSessions {
+    /// Whether the session was touched recently, and need not be touched again.
     pub(super) fn is_fresh(&self, session: &SessionId, now: Timestamp) -> bool {
         let generations = self.0.lock();
         let Generations { young, old, .. } = &*generations;
@@ -30,8 +31,8 @@ impl Touches {
         until.is_some_and(|until| now < *until)
     }
 
-    /// The session was touched; it need not be until then.
-    pub(super) fn touched(&self, session: &SessionId, now: Timestamp, until: Timestamp) {
+    /// Records a touch; the session need not be touched again before `until`.
+    pub(super) fn record(&self, session: &SessionId, now: Timestamp, until: Timestamp) {
         let mut generations = self.0.lock();
         if now >= generations.grows_old || generations.young.len() >= MAX_SESSIONS {
             generations.old = std::mem::take(&mut generations.young);
@@ -40,7 +41,7 @@ impl Touches {
         generations.young.insert(session.clone(), until);
     }
 
-    /// The session is gone.
+    /// Forgets a session that has ended.
     pub(super) fn forget(&self, session: &SessionId) {
         let mut generations = self.0.lock();
         generations.young.remove(session);
@@ -62,9 +63,9 @@ mod tests {
 
     #[test]
     fn a_touch_counts_until_its_time_is_over() {
-        let touches = Touches::default();
+        let touches = FreshSessions::default();
         assert!(!touches.is_fresh(&session(1), at(0)));
-        touches.touched(&session(1), at(0), at(100));
+        touches.record(&session(1), at(0), at(100));
         assert!(touches.is_fresh(&session(1), at(99)) && !touches.is_fresh(&session(1), at(100)));
         touches.forget(&session(1));
         assert!(!touches.is_fresh(&session(1), at(0)));
@@ -72,16 +73,16 @@ mod tests {
 
     #[test]
     fn what_is_over_is_forgotten_and_so_is_what_is_too_much() {
-        let touches = Touches::default();
-        touches.touched(&session(1), at(0), at(100));
-        touches.touched(&session(2), at(100), at(200));
-        touches.touched(&session(3), at(200), at(300));
-        let known = |touches: &Touches| {
+        let touches = FreshSessions::default();
+        touches.record(&session(1), at(0), at(100));
+        touches.record(&session(2), at(100), at(200));
+        touches.record(&session(3), at(200), at(300));
+        let known = |touches: &FreshSessions| {
             let generations = touches.0.lock();
             generations.young.len() + generations.old.len()
         };
         assert_eq!(known(&touches), 2);
-        (0..3 * MAX_SESSIONS).for_each(|n| touches.touched(&session(n), at(200), at(300)));
+        (0..3 * MAX_SESSIONS).for_each(|n| touches.record(&session(n), at(200), at(300)));
         assert!(known(&touches) <= 2 * MAX_SESSIONS);
         assert!(touches.is_fresh(&session(3 * MAX_SESSIONS - 1), at(250)));
     }

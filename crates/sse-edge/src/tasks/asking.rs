@@ -1,4 +1,5 @@
-//! Questions of a task to its client: they stand in the task, and `tasks/update` brings the answers.
+//! Questions of a task to its client: they are stored in the task, and `tasks/update` brings the
+//! answers.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -12,21 +13,21 @@ use mcp_server::{CallError, Caller, ask::Ask};
 use model::TaskId;
 use serde_json::value::RawValue;
 
-use super::{Change, Running, Tasks, hinted};
+use super::{RunningTask, TaskChange, Tasks, wait_for_hint};
 
-/// How the work of a task asks.
+/// Asks the client of a task.
 #[derive(Debug)]
 pub(super) struct AskInTask {
     pub(super) tasks: Arc<Tasks>,
     pub(super) id: TaskId,
-    pub(super) running: Arc<Running>,
-    /// What the client answered before the call became a task.
+    pub(super) running: Arc<RunningTask>,
+    /// The answers that the client gave before the call became a task.
     pub(super) settled: Settled,
 }
 
 #[async_trait]
 impl Ask for AskInTask {
-    /// Waits until everything is answered. Earlier answers are not requested again.
+    /// Waits until all questions are answered. Questions with earlier answers are not asked again.
     async fn ask_all(
         &self,
         caller: &Caller,
@@ -45,25 +46,28 @@ impl Ask for AskInTask {
         let (owner, now) = (&caller.principal.id, tasks.clock.now());
         let asked = tasks.change(owner, &self.id, |stored| {
             match stored.task.ask(&missing, caller.version, now) {
-                Ok(()) => Change::Store(Ok(())),
-                Err(error) => Change::Keep(Err(error)),
+                Ok(()) => TaskChange::Store(Ok(())),
+                Err(error) => TaskChange::Keep(Err(error)),
             }
         });
         asked
             .await?
-            .ok_or_else(over)?
+            .ok_or_else(task_over_error)?
             .map_err(|error| RpcError::new(ErrorCode::Internal, error.to_string()))?;
         let mut hints = self.running.changed.subscribe();
         loop {
-            let stored = tasks.load(owner, &self.id).await?.ok_or_else(over)?;
+            let stored = tasks
+                .load(owner, &self.id)
+                .await?
+                .ok_or_else(task_over_error)?;
             let answers = self.collect(&requests, &stored.answers)?;
             if answers.missing.is_empty() {
                 return Ok(answers.answers);
             }
             if stored.task.status().is_terminal() {
-                return Err(over().into());
+                return Err(task_over_error().into());
             }
-            hinted(&mut hints).await;
+            wait_for_hint(&mut hints).await;
         }
     }
 }
@@ -80,6 +84,6 @@ impl AskInTask {
     }
 }
 
-fn over() -> RpcError {
+fn task_over_error() -> RpcError {
     RpcError::new(ErrorCode::Internal, "the task is over")
 }

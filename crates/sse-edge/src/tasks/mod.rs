@@ -1,13 +1,14 @@
-//! Work that goes on after its answer (tasks extension, SEP-2663; stateless era): stored before the client
-//! hears of it, so that any edge says how it is, takes answers for it and ends it.
+//! Work that continues after its answer (tasks extension, SEP-2663; stateless era). A task is
+//! stored before the client learns of it, so that any edge can report its state, accept answers for
+//! it and cancel it.
 //!
-//! The edge that took the call does the work and renews a lease in the task's record. When the lease is
-//! over the edge is gone, and whoever looks next says that the task failed.
+//! The edge that took the call does the work and renews a lease in the task's record. An expired
+//! lease means that the edge is gone; the next edge that loads the task then marks it as failed.
 
 mod asking;
-mod following;
 mod record;
 mod run;
+mod updates;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -22,16 +23,16 @@ use serde_json::value::RawValue;
 use tokio::{sync::watch, time::timeout};
 use tracing::warn;
 
-pub(crate) use following::{TaskNews, tell, watch_tasks};
+pub(crate) use updates::{TaskUpdates, notify_followers, watch_tasks};
 
-use self::record::Stored;
+use self::record::StoredTask;
 use crate::{
     background::Background,
     error::EdgeError,
-    limits::{CALL_DEADLINE, UPDATE_TRIES},
+    limits::{CALL_DEADLINE, UPDATE_ATTEMPTS},
 };
 
-/// The tasks, as one principal at a time sees them: somebody else's task is not there.
+/// The tasks. A principal finds only its own.
 #[derive(Debug)]
 pub(crate) struct Tasks {
     store: Arc<dyn TaskStore>,
@@ -39,10 +40,10 @@ pub(crate) struct Tasks {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     background: Background,
-    running: Arc<Mutex<HashMap<TaskId, Arc<Running>>>>,
+    running: Arc<Mutex<HashMap<TaskId, Arc<RunningTask>>>>,
 }
 
-/// What tasks are made of.
+/// The dependencies of [`Tasks`].
 #[derive(Debug)]
 pub(crate) struct TaskDeps {
     pub(crate) store: Arc<dyn TaskStore>,
@@ -54,16 +55,16 @@ pub(crate) struct TaskDeps {
 
 /// A task that this edge works on.
 #[derive(Debug, Default)]
-pub(crate) struct Running {
-    /// Rises when it was changed, maybe by another edge.
+pub(crate) struct RunningTask {
+    /// Increases with each change of the task, maybe by another edge.
     changed: watch::Sender<u64>,
 }
 
-/// What a look at a task changes.
-enum Change<T> {
-    /// Store it.
+/// The outcome of a change of a task.
+enum TaskChange<T> {
+    /// Store the changed task.
     Store(T),
-    /// Leave it.
+    /// Leave the stored task unchanged.
     Keep(T),
 }
 
@@ -86,65 +87,66 @@ impl Tasks {
         }
     }
 
-    /// A task as it is; `None` if it is not this principal's, or its time is over. One whose edge is gone
-    /// has failed.
+    /// Loads a task; `None` if it belongs to another principal or has expired. A task whose edge is
+    /// gone has failed.
     pub(crate) async fn load(
         &self,
         owner: &PrincipalId,
         id: &TaskId,
-    ) -> Result<Option<Stored>, EdgeError> {
+    ) -> Result<Option<StoredTask>, EdgeError> {
         let now = self.clock.now();
         let load = timeout(CALL_DEADLINE, self.store.load_task(owner, id));
         let Some(found) = load.await?? else {
             return Ok(None);
         };
-        let stored = Stored::decode(&found.record.state)?;
+        let stored = StoredTask::decode(&found.record.state)?;
         if !stored.is_abandoned(now) {
             return Ok(Some(stored));
         }
         let ended = self.change(owner, id, |stored| {
-            if stored.is_abandoned(now) && stored.task.fail(&record::abandoned(), now).is_ok() {
-                Change::Store(stored.clone())
+            if stored.is_abandoned(now) && stored.task.fail(&record::abandoned_error(), now).is_ok()
+            {
+                TaskChange::Store(stored.clone())
             } else {
-                Change::Keep(stored.clone())
+                TaskChange::Keep(stored.clone())
             }
         });
         ended.await
     }
 
-    /// Changes a task and tells all edges. `change` may run several times, because another edge may
-    /// change the task meanwhile. `None` if there is no such task.
+    /// Changes a task and announces it to all edges. `change` may run several times, because
+    /// another edge may change the task at the same time. `None` if there is no such task.
     async fn change<T>(
         &self,
         owner: &PrincipalId,
         id: &TaskId,
-        change: impl FnMut(&mut Stored) -> Change<T>,
+        change: impl FnMut(&mut StoredTask) -> TaskChange<T>,
     ) -> Result<Option<T>, EdgeError> {
-        let Some((answer, changed)) = self.change_quietly(owner, id, change).await? else {
+        let Some((answer, changed)) = self.change_unannounced(owner, id, change).await? else {
             return Ok(None);
         };
         if changed {
-            self.tell(owner, id).await;
+            self.announce(owner, id).await;
         }
         Ok(Some(answer))
     }
 
-    /// Changes a task and tells nobody; also says whether it was stored.
-    async fn change_quietly<T>(
+    /// Changes a task without an announcement; also returns whether it was stored.
+    async fn change_unannounced<T>(
         &self,
         owner: &PrincipalId,
         id: &TaskId,
-        mut change: impl FnMut(&mut Stored) -> Change<T>,
+        mut change: impl FnMut(&mut StoredTask) -> TaskChange<T>,
     ) -> Result<Option<(T, bool)>, EdgeError> {
-        for _ in 0..UPDATE_TRIES {
+        for _ in 0..UPDATE_ATTEMPTS {
             let load = timeout(CALL_DEADLINE, self.store.load_task(owner, id));
             let Some(mut found) = load.await?? else {
                 return Ok(None);
             };
-            let mut stored = Stored::decode(&found.record.state)?;
+            let mut stored = StoredTask::decode(&found.record.state)?;
             let answer = match change(&mut stored) {
-                Change::Keep(answer) => return Ok(Some((answer, false))),
-                Change::Store(answer) => answer,
+                TaskChange::Keep(answer) => return Ok(Some((answer, false))),
+                TaskChange::Store(answer) => answer,
             };
             found.record.state = stored.encode()?;
             let revision: Expected = found.revision;
@@ -160,19 +162,19 @@ impl Tasks {
         Err(EdgeError::Busy)
     }
 
-    /// A lost message costs time only: whoever waits also looks now and then.
-    async fn tell(&self, owner: &PrincipalId, id: &TaskId) {
+    /// If the message is lost, waiting components see the change at their next periodic check.
+    async fn announce(&self, owner: &PrincipalId, id: &TaskId) {
         let message = BusMessage::TaskChanged {
             owner: owner.clone(),
             task: id.clone(),
         };
         if let Err(error) = self.bus.publish(&Topic::Broadcast, message, None).await {
-            warn!(%error, "other edges hear of a task's change later");
+            warn!(%error, "other edges see the change of a task later");
         }
         self.hint(id);
     }
 
-    /// The task changed: the work on it, if it is here, looks.
+    /// The task changed: wakes the work on it, if it runs here.
     pub(crate) fn hint(&self, id: &TaskId) {
         if let Some(running) = self.running.lock().get(id) {
             running.changed.send_modify(|count| *count += 1);
@@ -186,8 +188,8 @@ impl Tasks {
         tasks.for_each(|task| task.changed.send_modify(|count| *count += 1));
     }
 
-    /// Takes answers to the questions of a task. Those that answer none are ignored. `None` if there is no
-    /// such task.
+    /// Stores answers to the questions of a task; others are ignored. `None` if there is no such
+    /// task.
     pub(crate) async fn answer(
         &self,
         owner: &PrincipalId,
@@ -198,15 +200,15 @@ impl Tasks {
         let changed = self.change(owner, id, |stored| {
             let taken = stored.task.answer(responses.clone(), now);
             if taken.is_empty() {
-                return Change::Keep(());
+                return TaskChange::Keep(());
             }
             stored.answers.extend(taken);
-            Change::Store(())
+            TaskChange::Store(())
         });
         changed.await
     }
 
-    /// Cancels a task; one that is over stays as it is. `None` if there is no such task.
+    /// Cancels a task; a finished task stays unchanged. `None` if there is no such task.
     pub(crate) async fn cancel(
         &self,
         owner: &PrincipalId,
@@ -214,16 +216,16 @@ impl Tasks {
     ) -> Result<Option<()>, EdgeError> {
         let now = self.clock.now();
         let changed = self.change(owner, id, |stored| match stored.task.cancel(now) {
-            Ok(()) => Change::Store(()),
-            Err(_) => Change::Keep(()),
+            Ok(()) => TaskChange::Store(()),
+            Err(_) => TaskChange::Keep(()),
         });
         changed.await
     }
 
-    fn begin(&self, id: &TaskId) -> Begun {
-        let running = Arc::new(Running::default());
+    fn begin(&self, id: &TaskId) -> RunningTaskGuard {
+        let running = Arc::new(RunningTask::default());
         self.running.lock().insert(id.clone(), Arc::clone(&running));
-        Begun {
+        RunningTaskGuard {
             id: id.clone(),
             running,
             table: Arc::clone(&self.running),
@@ -231,24 +233,25 @@ impl Tasks {
     }
 }
 
-/// A task that this edge works on, until it is dropped.
+/// Removes a task from the running ones when dropped.
 #[derive(Debug)]
-struct Begun {
+struct RunningTaskGuard {
     id: TaskId,
-    running: Arc<Running>,
-    table: Arc<Mutex<HashMap<TaskId, Arc<Running>>>>,
+    running: Arc<RunningTask>,
+    table: Arc<Mutex<HashMap<TaskId, Arc<RunningTask>>>>,
 }
 
-impl Drop for Begun {
+impl Drop for RunningTaskGuard {
     fn drop(&mut self) {
         self.table.lock().remove(&self.id);
     }
 }
 
-/// Waits for a hint that the task changed, or for so long that a lost one does no harm.
-async fn hinted(hints: &mut watch::Receiver<u64>) {
-    const LOOK: Duration = Duration::from_secs(2);
-    let _ = timeout(LOOK, hints.changed()).await;
+/// Waits for a hint that the task changed, or for a short time, which bounds the delay caused by a
+/// lost hint.
+async fn wait_for_hint(hints: &mut watch::Receiver<u64>) {
+    const CHECK_INTERVAL: Duration = Duration::from_secs(2);
+    let _ = timeout(CHECK_INTERVAL, hints.changed()).await;
 }
 
 #[cfg(test)]
@@ -277,7 +280,7 @@ mod tests {
             background: Background::new(&lifecycle),
         });
         let (owner, id) = (PrincipalId::anonymous(), TaskId::new("t").unwrap());
-        let stored = Stored {
+        let stored = StoredTask {
             task: Task::new(id.clone(), clock.now(), None, None),
             answers: std::collections::BTreeMap::new(),
             lease_until: clock.now().plus(TASK_LEASE),

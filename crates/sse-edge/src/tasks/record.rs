@@ -1,4 +1,4 @@
-//! What is stored of a task.
+//! The stored form of a task.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,18 @@ use serde_json::value::RawValue;
 
 use crate::error::EdgeError;
 
-/// A task with what the edges need of it.
+/// A task with the data that the edges need.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Stored {
-    /// What the client sees.
+pub(crate) struct StoredTask {
+    /// The state that the client sees.
     pub(crate) task: Task,
-    /// Answers to its questions that its work has not taken yet, or has.
+    /// Answers to its questions, whether its work has taken them or not.
     pub(super) answers: BTreeMap<String, Box<RawValue>>,
-    /// Until then the edge that works on it is not doubted.
+    /// Until then the edge that works on it counts as alive.
     pub(super) lease_until: Timestamp,
 }
 
-impl Stored {
+impl StoredTask {
     pub(super) fn decode(state: &[u8]) -> Result<Self, EdgeError> {
         serde_json::from_slice(state).map_err(|source| EdgeError::TaskRecord { source })
     }
@@ -37,8 +37,8 @@ impl Stored {
     }
 }
 
-/// What became of a task whose edge is gone.
-pub(super) fn abandoned() -> RpcError {
+/// The error of a task whose edge is gone.
+pub(super) fn abandoned_error() -> RpcError {
     let text = "the server that worked on the task is gone; call again";
     RpcError::new(ErrorCode::Internal, text)
 }

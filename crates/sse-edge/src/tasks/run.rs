@@ -19,14 +19,16 @@ use ports::{TaskLimits, TaskRecord};
 use tokio::time::{Instant, interval_at, sleep, timeout};
 use tracing::{debug, warn};
 
-use super::{Change, Running, Tasks, asking::AskInTask, hinted, record, record::Stored};
+use super::{
+    RunningTask, TaskChange, Tasks, asking::AskInTask, record, record::StoredTask, wait_for_hint,
+};
 use crate::{
     error::EdgeError,
     limits::{CALL_DEADLINE, TASK_LEASE, TASK_POLL_MILLIS, TASK_TTL},
 };
 
 impl Tasks {
-    /// Makes a task of a call: it is in the store when the answer leaves.
+    /// Turns a call into a task, which is in the store before the answer is sent.
     ///
     /// # Errors
     /// The client has too many tasks, or the store does not answer.
@@ -41,12 +43,12 @@ impl Tasks {
         let now = self.clock.now();
         let millis = u64::try_from(TASK_TTL.as_millis()).unwrap_or(u64::MAX);
         let task = Task::new(id.clone(), now, Some(millis), Some(TASK_POLL_MILLIS));
-        let stored = Stored {
+        let stored = StoredTask {
             task: task.clone(),
             answers: BTreeMap::new(),
             lease_until: now.plus(TASK_LEASE),
         };
-        // Before it is stored: a change that arrives at once finds the work.
+        // Before it is stored, so that a change that arrives at once finds the work.
         let begun = self.begin(&id);
         self.create(caller, &id, &stored)
             .await
@@ -72,7 +74,12 @@ impl Tasks {
         ))
     }
 
-    async fn create(&self, caller: &Caller, id: &TaskId, stored: &Stored) -> Result<(), EdgeError> {
+    async fn create(
+        &self,
+        caller: &Caller,
+        id: &TaskId,
+        stored: &StoredTask,
+    ) -> Result<(), EdgeError> {
         let record = TaskRecord {
             id: id.clone(),
             owner: caller.principal.id.clone(),
@@ -85,7 +92,7 @@ impl Tasks {
     }
 }
 
-/// The caller as its task knows it.
+/// The caller as the task sees it.
 fn worker(caller: &Caller, asking: Arc<dyn Ask>) -> Caller {
     Caller {
         principal: Arc::clone(&caller.principal),
@@ -96,7 +103,7 @@ fn worker(caller: &Caller, asking: Arc<dyn Ask>) -> Caller {
         since: caller.since,
         param_headers: http::HeaderMap::new(),
         asking: Some(asking),
-        // A task sends nothing on the stream of its call: that is answered.
+        // A task sends nothing on the stream of its call, which is already answered.
         output: CallOutput::new(None, None).0,
         is_task: true,
         server: Arc::clone(&caller.server),
@@ -104,20 +111,20 @@ fn worker(caller: &Caller, asking: Arc<dyn Ask>) -> Caller {
     }
 }
 
-/// Works until there is an outcome, or nobody wants it, or the edge has to stop. A tool that failed
-/// completes its task; a protocol error fails it (SEP-2663, "Errors").
+/// Works until there is an outcome, the task is cancelled, or the edge has to stop. A tool that
+/// failed completes its task; a protocol error fails it (SEP-2663, "Errors").
 async fn work(
     tasks: &Tasks,
     caller: &Caller,
-    (id, running): (&TaskId, &Running),
+    (id, running): (&TaskId, &RunningTask),
     (tool, call): (&dyn Tool, &CallParams),
 ) {
     let closed = tasks.background.closed();
     let outcome = tokio::select! {
         outcome = tool.call(caller, call) => outcome,
-        () = keep(tasks, caller, id, running) => return debug!(task = %id, "a task is over early"),
-        () = closed.cancelled() => Err(record::abandoned().into()),
-        () = sleep(TASK_TTL) => Err(record::abandoned().into()),
+        () = keep(tasks, caller, id, running) => return debug!(task = %id, "a task ended before its work"),
+        () = closed.cancelled() => Err(record::abandoned_error().into()),
+        () = sleep(TASK_TTL) => Err(record::abandoned_error().into()),
     };
     let end = as_result(caller, outcome).map_err(CallError::into_rpc);
     let now = tasks.clock.now();
@@ -129,21 +136,21 @@ async fn work(
             Err(error) => stored.task.fail(error, now),
         };
         match ended {
-            Ok(()) => Change::Store(()),
-            // Cancelled meanwhile: what is over stays as it is.
+            Ok(()) => TaskChange::Store(()),
+            // Cancelled meanwhile: a finished task stays unchanged.
             Err(error) => {
-                debug!(task = %id, %error, "an outcome comes too late");
-                Change::Keep(())
+                debug!(task = %id, %error, "the outcome of a task is too late");
+                TaskChange::Keep(())
             }
         }
     });
     if let Err(error) = ended.await {
-        warn!(%error, task = %id, "the outcome of a task is lost; its lease will end");
+        warn!(%error, task = %id, "the outcome of a task is lost; the task fails when its lease expires");
     }
 }
 
-/// Renews the lease; returns when the task is over or not there any more.
-async fn keep(tasks: &Tasks, caller: &Caller, id: &TaskId, running: &Running) {
+/// Renews the lease; returns when the task has ended or no longer exists.
+async fn keep(tasks: &Tasks, caller: &Caller, id: &TaskId, running: &RunningTask) {
     let owner = &caller.principal.id;
     let mut renew = interval_at(Instant::now() + TASK_LEASE / 3, TASK_LEASE / 3);
     let mut hints = running.changed.subscribe();
@@ -153,12 +160,12 @@ async fn keep(tasks: &Tasks, caller: &Caller, id: &TaskId, running: &Running) {
                 let until = tasks.clock.now().plus(TASK_LEASE);
                 let renewed = tasks.renew(owner, id, until).await;
                 if let Err(error) = renewed {
-                    debug!(%error, task = %id, "a lease is renewed later");
+                    debug!(%error, task = %id, "the lease of a task cannot be renewed now");
                 }
             }
-            () = hinted(&mut hints) => {
+            () = wait_for_hint(&mut hints) => {
                 let stored = tasks.load(owner, id).await;
-                let is_over = |stored: Option<Stored>| {
+                let is_over = |stored: Option<StoredTask>| {
                     stored.is_none_or(|stored| stored.task.status().is_terminal())
                 };
                 if stored.is_ok_and(is_over) {
@@ -170,16 +177,16 @@ async fn keep(tasks: &Tasks, caller: &Caller, id: &TaskId, running: &Running) {
 }
 
 impl Tasks {
-    /// Without telling anybody: nobody else cares.
+    /// Renews the lease, without an announcement: it concerns no other edge.
     async fn renew(
         &self,
         owner: &model::PrincipalId,
         id: &TaskId,
         until: Timestamp,
     ) -> Result<(), EdgeError> {
-        let renewed = self.change_quietly(owner, id, |stored| {
+        let renewed = self.change_unannounced(owner, id, |stored| {
             stored.lease_until = until;
-            Change::Store(())
+            TaskChange::Store(())
         });
         renewed.await.map(drop)
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::{StatusCode, header::HeaderMap};
 use serde_json::json;
-use sse_edge::Config;
+use sse_edge::EdgeConfig;
 use testkit::{
     mcp_client::ModernClient,
     sse::{self, SseStream},
@@ -15,11 +15,11 @@ use super::world::*;
 /// The minimum of the setting, checked every second.
 const MAX_SECONDS: u32 = 8;
 
-fn old_soon() -> Config {
-    Config {
+fn old_soon() -> EdgeConfig {
+    EdgeConfig {
         max_stream_seconds: MAX_SECONDS,
         heartbeat_seconds: 1,
-        ..Config::default()
+        ..EdgeConfig::default()
     }
 }
 
@@ -40,7 +40,7 @@ async fn grows_old(stream: &mut SseStream, opened: Instant) {
 
 #[tokio::test]
 async fn an_old_stream_ends_and_another_edge_goes_on_where_it_was() {
-    let world = World::new().await;
+    let world = EdgeWorld::new().await;
     let a = world.node_with(&old_soon(), world.bus.clone()).await;
     let b = world.node().await;
     let client = connect(&a).await;

@@ -5,7 +5,7 @@ use reqwest::{
     header::{HeaderMap, HeaderValue},
 };
 use serde_json::{Value, json};
-use sse_edge::{Config, RateLimits};
+use sse_edge::{EdgeConfig, RateLimits};
 use testkit::sse::{self, SseStream};
 
 use super::world::*;
@@ -117,7 +117,7 @@ async fn result(stream: &mut SseStream) -> Value {
 
 #[tokio::test]
 async fn a_question_asked_on_one_edge_is_answered_on_the_other() {
-    let (_world, a, b) = World::two().await;
+    let (_world, a, b) = EdgeWorld::two().await;
     for version in VERSIONS {
         let peer = Peer::subscribed(&b, version).await;
         let mut stream = stream(peer.unsubscribe_all(&a).await).await;
@@ -148,7 +148,7 @@ async fn a_question_asked_on_one_edge_is_answered_on_the_other() {
 
 #[tokio::test]
 async fn a_user_who_does_not_agree_keeps_every_subscription() {
-    let (_world, a, b) = World::two().await;
+    let (_world, a, b) = EdgeWorld::two().await;
     for version in VERSIONS {
         let peer = Peer::subscribed(&a, version).await;
         for answer in [
@@ -168,7 +168,7 @@ async fn a_user_who_does_not_agree_keeps_every_subscription() {
 
 #[tokio::test]
 async fn an_answer_that_does_not_fit_the_question_is_no_consent() {
-    let (_world, a, b) = World::two().await;
+    let (_world, a, b) = EdgeWorld::two().await;
     let peer = Peer::subscribed(&a, "2025-11-25").await;
     for wrong in [
         json!({ "result": { "action": "accept", "content": { "unsubscribe": "yes" } } }),
@@ -190,7 +190,7 @@ async fn an_answer_that_does_not_fit_the_question_is_no_consent() {
 
 #[tokio::test]
 async fn somebody_elses_answer_is_none() {
-    let (_world, a, b) = World::two().await;
+    let (_world, a, b) = EdgeWorld::two().await;
     let (peer, other) = (
         Peer::subscribed(&a, "2025-11-25").await,
         Peer::subscribed(&b, "2025-11-25").await,
@@ -206,7 +206,7 @@ async fn somebody_elses_answer_is_none() {
 
 #[tokio::test]
 async fn who_cannot_be_asked_is_obeyed() {
-    let (_world, a, _b) = World::two().await;
+    let (_world, a, _b) = EdgeWorld::two().await;
     for (version, capabilities) in [
         ("2025-11-25", json!({})),
         ("2025-11-25", json!({ "elicitation": { "url": {} } })),
@@ -231,7 +231,7 @@ async fn who_cannot_be_asked_is_obeyed() {
 
 #[tokio::test]
 async fn a_client_that_breaks_off_gets_the_question_and_the_result_on_another_edge() {
-    let (_world, a, b) = World::two().await;
+    let (_world, a, b) = EdgeWorld::two().await;
     let peer = Peer::subscribed(&a, "2025-11-25").await;
     let mut first = stream(peer.unsubscribe_all(&a).await).await;
     let primed = first.next_event(SOON).await.unwrap();
@@ -254,7 +254,7 @@ async fn a_client_that_breaks_off_gets_the_question_and_the_result_on_another_ed
 
 #[tokio::test]
 async fn a_cancelled_call_asks_no_more_and_changes_nothing() {
-    let (_world, a, b) = World::two().await;
+    let (_world, a, b) = EdgeWorld::two().await;
     let peer = Peer::subscribed(&a, "2025-11-25").await;
     let mut stream = stream(peer.unsubscribe_all(&a).await).await;
     let asked = question(&mut stream).await;
@@ -268,14 +268,14 @@ async fn a_cancelled_call_asks_no_more_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_call_whose_client_cannot_come_back_does_not_wait_for_an_answer() {
-    let world = World::new().await;
+    let world = EdgeWorld::new().await;
     let rates = RateLimits {
         waiting_calls: 1,
         ..RateLimits::default()
     };
-    let config = Config {
+    let config = EdgeConfig {
         rates,
-        ..Config::default()
+        ..EdgeConfig::default()
     };
     let node = world.node_with(&config, world.bus.clone()).await;
     let peer = Peer::subscribed(&node, "2025-06-18").await;
@@ -298,7 +298,7 @@ async fn a_call_whose_client_cannot_come_back_does_not_wait_for_an_answer() {
 /// The tool that sends its user to a page is a fixture of the conformance suite.
 #[tokio::test]
 async fn a_user_is_sent_to_a_page_and_the_client_hears_when_that_is_done() {
-    let (_world, a, b) = World::two().await;
+    let (_world, a, b) = EdgeWorld::two().await;
     let params = json!({ "name": "test_elicitation_url", "arguments": {} });
     let call = request(CALL, "tools/call", &params);
     let capable = json!({ "elicitation": { "form": {}, "url": {} } });

@@ -50,7 +50,7 @@ async fn message(stream: &mut SseStream) -> Value {
 
 #[tokio::test]
 async fn an_answer_is_given_on_another_edge_when_the_connection_broke() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     let mut stream = waiting(&client, &a, 77).await;
     let first = stream.next_event(SOON).await.unwrap();
@@ -78,7 +78,7 @@ async fn an_answer_is_given_on_another_edge_when_the_connection_broke() {
 
 #[tokio::test]
 async fn nobody_goes_on_with_the_stream_of_another_session() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let (mine, other) = (connect(&a).await, connect(&a).await);
     let mut stream = waiting(&mine, &a, 1).await;
     let id = stream.next_event(SOON).await.unwrap().id.unwrap();
@@ -92,7 +92,7 @@ async fn nobody_goes_on_with_the_stream_of_another_session() {
 
 #[tokio::test]
 async fn a_cancellation_on_another_edge_ends_the_call_without_an_answer() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     for version in ["2025-06-18", "2025-11-25"] {
         let client = McpClient::initialize(&a.url, version).await.unwrap();
         client
@@ -119,7 +119,7 @@ async fn a_cancellation_on_another_edge_ends_the_call_without_an_answer() {
 
 #[tokio::test]
 async fn the_end_of_a_session_ends_its_calls() {
-    let (_world, a, b) = World::two().await;
+    let (_world, a, b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     let mut stream = waiting(&client, &a, 5).await;
     assert_eq!(client.end(&b.url).await.unwrap(), 204);
@@ -129,7 +129,7 @@ async fn the_end_of_a_session_ends_its_calls() {
 
 #[tokio::test]
 async fn the_drain_lets_clients_go_and_they_get_the_rest_elsewhere() {
-    let (_world, a, b) = World::two().await;
+    let (_world, a, b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     let mut stream = waiting(&client, &a, 9).await;
     let id = stream.next_event(SOON).await.unwrap().id.unwrap();
@@ -153,7 +153,7 @@ async fn the_drain_lets_clients_go_and_they_get_the_rest_elsewhere() {
 
 #[tokio::test]
 async fn a_call_whose_edge_died_is_answered_by_whoever_reads_its_stream() {
-    let (world, _a, b) = World::two().await;
+    let (world, _a, b) = EdgeWorld::two().await;
     let client = connect(&b).await;
     let session = SessionId::new(client.session_id().unwrap()).unwrap();
     let stream = StreamId::new("call-of-an-edge-that-is-gone").unwrap();
@@ -181,7 +181,7 @@ async fn a_call_whose_edge_died_is_answered_by_whoever_reads_its_stream() {
 
 #[tokio::test]
 async fn a_header_that_names_another_revision_changes_nothing_and_one_unknown_is_refused() {
-    let (_world, a, _b) = World::two().await;
+    let (_world, a, _b) = EdgeWorld::two().await;
     let client = McpClient::initialize(&a.url, "2025-06-18").await.unwrap();
     let ping = json!({ "jsonrpc": "2.0", "id": 3, "method": "ping" });
     for (version, status) in [
@@ -201,7 +201,7 @@ async fn a_header_that_names_another_revision_changes_nothing_and_one_unknown_is
 
 #[tokio::test]
 async fn an_id_that_is_still_running_is_refused_and_an_id_of_the_inbox_is_no_call() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     let mut running = waiting(&client, &a, 5).await;
     let again = post(&client, &a, 5).await;

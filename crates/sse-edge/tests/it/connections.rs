@@ -2,7 +2,7 @@
 //! clients that close their side early.
 
 use serde_json::json;
-use sse_edge::Config;
+use sse_edge::EdgeConfig;
 use testkit::mcp_client::ModernClient;
 
 use super::{raw::*, world::*};
@@ -10,18 +10,18 @@ use super::{raw::*, world::*};
 const RECENT: &str = "GET /events/recent HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
 /// An edge whose drain is short.
-async fn world() -> (World, Node) {
-    let world = World::new().await;
-    let config = Config {
+async fn world() -> (EdgeWorld, Node) {
+    let world = EdgeWorld::new().await;
+    let config = EdgeConfig {
         drain_seconds: 1,
-        ..Config::default()
+        ..EdgeConfig::default()
     };
     let node = world.node_with(&config, world.bus.clone()).await;
     (world, node)
 }
 
 /// The stream is open, and delivers.
-async fn delivers(raw: &mut Raw, world: &World) {
+async fn delivers(raw: &mut Raw, world: &EdgeWorld) {
     raw.read_until("event: connected").await;
     let id = world.happens("cat").await;
     raw.read_until(&format!("\"{id}\"")).await;

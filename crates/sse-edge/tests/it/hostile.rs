@@ -58,7 +58,7 @@ async fn still_serves(node: &Node) {
 
 #[tokio::test]
 async fn a_session_header_that_could_not_be_ours_names_no_session() {
-    let (_world, a, _b) = World::two().await;
+    let (_world, a, _b) = EdgeWorld::two().await;
     let ours = connect(&a).await.session_id().unwrap().to_owned();
     let encoded = ours.replace('-', "%2d");
     let twice = format!("{ours}\r\nmcp-session-id: {ours}");
@@ -97,7 +97,7 @@ async fn a_session_header_that_could_not_be_ours_names_no_session() {
 
 #[tokio::test]
 async fn a_body_that_is_too_large_too_deep_or_ambiguous_is_refused_in_json_rpc() {
-    let (_world, a, _b) = World::two().await;
+    let (_world, a, _b) = EdgeWorld::two().await;
     let nested = |n: usize| {
         let (open, close) = ("[".repeat(n), "]".repeat(n));
         format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"a":{open}{close}}}}}"#)
@@ -143,7 +143,7 @@ async fn a_body_that_is_too_large_too_deep_or_ambiguous_is_refused_in_json_rpc()
 
 #[tokio::test]
 async fn a_rebound_name_is_refused_in_the_words_of_the_path() {
-    let (_world, a, _b) = World::two().await;
+    let (_world, a, _b) = EdgeWorld::two().await;
     for host in [
         "evil.example",
         "localhost.evil.example:80",
@@ -184,7 +184,7 @@ async fn a_rebound_name_is_refused_in_the_words_of_the_path() {
 
 #[tokio::test]
 async fn heads_that_are_too_large_and_garbage_in_the_pipe_end_one_connection_only() {
-    let (_world, a, _b) = World::two().await;
+    let (_world, a, _b) = EdgeWorld::two().await;
     let session = connect(&a).await.session_id().unwrap().to_owned();
     let headers = format!("{JSON}mcp-session-id: {session}\r\n");
     let large = format!("{headers}x-large: {}\r\n", "x".repeat(64 << 10));
@@ -218,7 +218,7 @@ async fn heads_that_are_too_large_and_garbage_in_the_pipe_end_one_connection_onl
 
 #[tokio::test]
 async fn a_body_that_never_ends_is_answered_and_cut() {
-    let (_world, a, _b) = World::two().await;
+    let (_world, a, _b) = EdgeWorld::two().await;
     let head = request("POST", JSON, "").replace("content-length: 0", "content-length: 1000");
     let answer = tokio::spawn({
         let url = a.url.clone();

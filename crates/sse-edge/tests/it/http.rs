@@ -3,18 +3,18 @@
 use reqwest::{Method, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use service_kit::descriptors::Descriptors;
-use sse_edge::Config;
+use sse_edge::EdgeConfig;
 use testkit::{mcp_client::ModernClient, sse};
 
 use super::world::*;
 
 #[tokio::test]
 async fn pages_from_elsewhere_are_refused() {
-    let world = World::new().await;
+    let world = EdgeWorld::new().await;
     let allowed = "https://app.example.com";
-    let config = Config {
+    let config = EdgeConfig {
         allowed_origins: vec![allowed.to_owned()],
-        ..Config::default()
+        ..EdgeConfig::default()
     };
     let a = world.node_with(&config, world.bus.clone()).await;
     let http = reqwest::Client::new();
@@ -57,7 +57,7 @@ async fn pages_from_elsewhere_are_refused() {
 
 #[tokio::test]
 async fn a_preflight_says_what_a_page_may_send_and_read() {
-    let (_world, a, _b) = World::two().await;
+    let (_world, a, _b) = EdgeWorld::two().await;
     let request = reqwest::Client::new()
         .request(Method::OPTIONS, a.at("/mcp"))
         .header("origin", "http://localhost:6274")
@@ -85,19 +85,19 @@ async fn a_preflight_says_what_a_page_may_send_and_read() {
 
 #[tokio::test]
 async fn one_stream_too_many_is_sent_away_with_retry_after() {
-    let configured = Config {
+    let configured = EdgeConfig {
         max_streams: 1,
-        ..Config::default()
+        ..EdgeConfig::default()
     };
     one_too_many(&configured, Descriptors::UNLIMITED, "edge.max_streams").await;
     // All descriptors but one are reserved for other uses.
     let few = Descriptors::of(65);
-    one_too_many(&Config::default(), few, "limit of file descriptors").await;
+    one_too_many(&EdgeConfig::default(), few, "limit of file descriptors").await;
 }
 
 /// The edge has room for one stream; the second is refused with the reason.
-async fn one_too_many(config: &Config, descriptors: Descriptors, why: &str) {
-    let mut world = World::new().await;
+async fn one_too_many(config: &EdgeConfig, descriptors: Descriptors, why: &str) {
+    let mut world = EdgeWorld::new().await;
     world.descriptors = descriptors;
     let a = world.node_with(config, world.bus.clone()).await;
     let client = connect(&a).await;
@@ -139,10 +139,10 @@ async fn one_too_many(config: &Config, descriptors: Descriptors, why: &str) {
 
 #[tokio::test]
 async fn a_body_beyond_the_bound_is_refused_in_json_rpc() {
-    let world = World::new().await;
-    let config = Config {
+    let world = EdgeWorld::new().await;
+    let config = EdgeConfig {
         max_body_bytes: 2000,
-        ..Config::default()
+        ..EdgeConfig::default()
     };
     let a = world.node_with(&config, world.bus.clone()).await;
     let padding = "x".repeat(2000);
@@ -171,10 +171,10 @@ async fn a_body_beyond_the_bound_is_refused_in_json_rpc() {
 
 #[tokio::test]
 async fn a_drain_ends_every_stream_with_a_farewell_and_the_life_cleanly() {
-    let world = World::new().await;
-    let config = Config {
+    let world = EdgeWorld::new().await;
+    let config = EdgeConfig {
         drain_seconds: 2,
-        ..Config::default()
+        ..EdgeConfig::default()
     };
     let a = world.node_with(&config, world.bus.clone()).await;
     let client = connect(&a).await;

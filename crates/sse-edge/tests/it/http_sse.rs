@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::{SessionId, StreamId};
 use reqwest::{StatusCode, Url};
 use serde_json::{Value, json};
-use sse_edge::Config;
+use sse_edge::EdgeConfig;
 use testkit::sse::{self, SseStream};
 
 use super::world::*;
@@ -78,7 +78,7 @@ impl Client {
 
 #[tokio::test]
 async fn every_pair_of_edges_serves_the_stream_and_the_posts() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     for (stream, posts) in [(&a, &a), (&a, &b), (&b, &a)] {
         let mut client = Client::connected(stream, posts).await;
         let tools = client.call(posts, 2, "tools/list", json!({})).await;
@@ -96,7 +96,7 @@ async fn every_pair_of_edges_serves_the_stream_and_the_posts() {
 
 #[tokio::test]
 async fn answers_come_in_the_order_of_their_requests_from_both_edges() {
-    let (_world, a, b) = World::two().await;
+    let (_world, a, b) = EdgeWorld::two().await;
     let mut client = Client::connected(&a, &b).await;
     for id in 10..40 {
         let node = if id % 2 == 0 { &a } else { &b };
@@ -107,7 +107,7 @@ async fn answers_come_in_the_order_of_their_requests_from_both_edges() {
 
 #[tokio::test]
 async fn an_answer_waits_for_no_regular_look() {
-    let (_world, a, b) = World::two().await;
+    let (_world, a, b) = EdgeWorld::two().await;
     let mut client = Client::connected(&a, &b).await;
     let calls = async {
         for id in 10..40 {
@@ -122,7 +122,7 @@ async fn an_answer_waits_for_no_regular_look() {
 
 #[tokio::test]
 async fn answers_events_and_what_others_send_come_on_one_stream_each_in_its_order() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let mut client = Client::connected(&a, &b).await;
     let arguments = json!({ "filters": [{ "repo": "cat" }] });
     let call = json!({ "name": "subscribe_to_events", "arguments": arguments });
@@ -164,10 +164,10 @@ async fn answers_events_and_what_others_send_come_on_one_stream_each_in_its_orde
 }
 
 /// A client whose stream is on an edge that no longer gets news about sessions, and another edge.
-async fn unheard() -> (World, Node, Node, Client) {
-    let world = World::new().await;
+async fn unheard() -> (EdgeWorld, Node, Node, Client) {
+    let world = EdgeWorld::new().await;
     let slow = SlowSessions::new(&world.bus);
-    let a = world.node_with(&Config::default(), slow.clone()).await;
+    let a = world.node_with(&EdgeConfig::default(), slow.clone()).await;
     let b = world.node().await;
     let client = Client::connected(&a, &b).await;
     slow.hold();
@@ -197,7 +197,7 @@ async fn a_session_that_ended_unheard_ends_its_stream_soon() {
 
 #[tokio::test]
 async fn what_was_answered_is_not_kept() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let mut client = Client::connected(&a, &b).await;
     client.call(&b, 2, "tools/list", json!({})).await;
     let answers = StreamId::new("answers").unwrap();
@@ -209,10 +209,10 @@ async fn what_was_answered_is_not_kept() {
 
 #[tokio::test]
 async fn a_silent_stream_beats_like_every_other() {
-    let world = World::new().await;
-    let config = Config {
+    let world = EdgeWorld::new().await;
+    let config = EdgeConfig {
         heartbeat_seconds: 1,
-        ..Config::default()
+        ..EdgeConfig::default()
     };
     let node = world.node_with(&config, world.bus.clone()).await;
     let mut client = Client::open(&node).await;
@@ -224,10 +224,10 @@ async fn a_silent_stream_beats_like_every_other() {
 
 #[tokio::test]
 async fn a_stream_that_is_refused_leaves_no_session_behind() {
-    let world = World::new().await;
-    let config = Config {
+    let world = EdgeWorld::new().await;
+    let config = EdgeConfig {
         max_streams: 1,
-        ..Config::default()
+        ..EdgeConfig::default()
     };
     let node = world.node_with(&config, world.bus.clone()).await;
     let _one = Client::open(&node).await;
@@ -244,7 +244,7 @@ async fn a_stream_that_is_refused_leaves_no_session_behind() {
 
 #[tokio::test]
 async fn the_session_goes_with_its_stream() {
-    let (_world, a, b) = World::two().await;
+    let (_world, a, b) = EdgeWorld::two().await;
     let client = Client::connected(&a, &b).await;
     let (url, http) = (client.url(&b), client.http.clone());
     drop(client);
@@ -258,7 +258,7 @@ async fn the_session_goes_with_its_stream() {
 
 #[tokio::test]
 async fn what_is_no_session_of_this_transport_is_not_found() {
-    let (_world, a, _b) = World::two().await;
+    let (_world, a, _b) = EdgeWorld::two().await;
     let other = connect(&a).await;
     let streamable = other.session_id().unwrap();
     let http = reqwest::Client::new();
@@ -282,7 +282,7 @@ async fn what_is_no_session_of_this_transport_is_not_found() {
 
 #[tokio::test]
 async fn the_drain_ends_the_stream_with_a_word() {
-    let (_world, a, _b) = World::two().await;
+    let (_world, a, _b) = EdgeWorld::two().await;
     let mut client = Client::connected(&a, &a).await;
     a.life.shut_down();
     let frames = ended(&mut client.stream).await;
@@ -291,10 +291,10 @@ async fn the_drain_ends_the_stream_with_a_word() {
 
 #[tokio::test]
 async fn under_a_base_path_everything_is_there_and_nothing_elsewhere() {
-    let world = World::new().await;
-    let config = Config {
+    let world = EdgeWorld::new().await;
+    let config = EdgeConfig {
         base_path: "/fw".to_owned(),
-        ..Config::default()
+        ..EdgeConfig::default()
     };
     let node = world.node_with(&config, world.bus.clone()).await;
     let mut stream = sse::open(&node.at("/fw/sse"), Default::default())

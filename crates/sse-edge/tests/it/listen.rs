@@ -7,7 +7,7 @@ use super::world::*;
 
 #[tokio::test]
 async fn only_what_was_asked_for_comes_tagged_and_as_it_was_spelt() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let client = ModernClient::new();
     let uris = ["github://events/OCTO/Cat", "github://issues/octo/dog/7"];
     let filter = json!({
@@ -36,7 +36,7 @@ async fn only_what_was_asked_for_comes_tagged_and_as_it_was_spelt() {
 
 #[tokio::test]
 async fn a_listener_to_nothing_is_told_and_let_go() {
-    let (_world, a, _b) = World::two().await;
+    let (_world, a, _b) = EdgeWorld::two().await;
     let mut stream = ModernClient::new().listen(&a.url, json!({})).await.unwrap();
     assert_eq!(stream.acknowledged_filter(), &json!({}));
     let end = stream.next(SOON).await.unwrap();
@@ -45,7 +45,7 @@ async fn a_listener_to_nothing_is_told_and_let_go() {
 
 #[tokio::test]
 async fn the_drain_ends_it_with_the_result() {
-    let (_world, a, _b) = World::two().await;
+    let (_world, a, _b) = EdgeWorld::two().await;
     let filter = json!({ "resourceSubscriptions": ["github://events"] });
     let mut stream = ModernClient::new().listen(&a.url, filter).await.unwrap();
     a.life.shut_down();
@@ -60,7 +60,7 @@ async fn the_drain_ends_it_with_the_result() {
 /// The trigger tools are fixtures of the conformance suite.
 #[tokio::test]
 async fn a_changed_list_is_told_on_every_edge_to_who_wants_to_know() {
-    let (_world, a, b) = World::two().await;
+    let (_world, a, b) = EdgeWorld::two().await;
     let client = ModernClient::new();
     let wants = |list: &str| json!({ list: true });
     let mut tools = client

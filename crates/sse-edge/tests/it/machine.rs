@@ -17,7 +17,7 @@ use ports::Stores;
 use proptest::{prelude::*, test_runner::RngSeed};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
-use sse_edge::Config;
+use sse_edge::EdgeConfig;
 use store_memory::MemorySessionStore;
 use store_sqlite::Database;
 use testkit::sse::{self, SseError, SseStream};
@@ -65,7 +65,7 @@ impl Modelled {
 }
 
 struct Machine {
-    world: World,
+    world: EdgeWorld,
     edges: [Node; 2],
     clock: Arc<ManualClock>,
     http: reqwest::Client,
@@ -89,10 +89,10 @@ impl Machine {
             .map(entry)
             .collect();
         std::fs::write(&file, entries).unwrap();
-        let world = World::on(stores).await;
-        let config = Config {
+        let world = EdgeWorld::on(stores).await;
+        let config = EdgeConfig {
             session_idle_seconds: IDLE_SECONDS,
-            ..Config::default()
+            ..EdgeConfig::default()
         };
         let auth = || Authenticator::tokens(&file, Arc::new(SystemClock)).unwrap();
         let edges = [

@@ -7,7 +7,7 @@ use access::{Authenticator, TokenDigest};
 use model::SystemClock;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use sse_edge::Config;
+use sse_edge::EdgeConfig;
 use testkit::{mcp_client::McpClient, sse::SseStream};
 
 use super::{principals, world::*};
@@ -41,7 +41,7 @@ async fn take(stream: &mut SseStream, count: usize) -> (Vec<u64>, String) {
 
 #[tokio::test]
 async fn a_message_reaches_the_stream_from_every_edge_in_order_and_the_sender_hears_the_truth() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     assert_eq!(send(&b, &client, 0).await, "stored");
     let mut stream = client.open_stream(&b.url, None).await.unwrap();
@@ -59,7 +59,7 @@ async fn a_message_reaches_the_stream_from_every_edge_in_order_and_the_sender_he
 
 #[tokio::test]
 async fn fifty_at_once_from_two_edges_are_fifty_in_the_order_of_the_store() {
-    let (_world, a, b) = World::two().await;
+    let (_world, a, b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     let mut stream = client.open_stream(&b.url, None).await.unwrap();
     let (a, b, client) = (&a, &b, &client);
@@ -76,7 +76,7 @@ async fn fifty_at_once_from_two_edges_are_fifty_in_the_order_of_the_store() {
 
 #[tokio::test]
 async fn what_was_sent_while_away_comes_exactly_once_on_the_other_edge_among_the_events() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     subscribe(&client, &a, "cat").await;
     let mut stream = client.open_stream(&a.url, None).await.unwrap();
@@ -116,7 +116,7 @@ async fn send_quietly(node: &Node, client: &McpClient, n: u64) {
 
 #[tokio::test]
 async fn only_notifications_of_a_bounded_size_to_sessions_that_are_there() {
-    let (_world, a, _b) = World::two().await;
+    let (_world, a, _b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     let session = client.session_id().unwrap();
     let http = reqwest::Client::new();
@@ -168,10 +168,10 @@ async fn who_may_only_read_sends_nothing_and_who_may_send_writes_to_its_own() {
         (OPERATES, "operates", "\"read\", \"admin\""),
     ];
     std::fs::write(&path, all.map(entry).concat()).unwrap();
-    let world = World::new().await;
+    let world = EdgeWorld::new().await;
     let auth = Authenticator::tokens(&path, std::sync::Arc::new(SystemClock)).unwrap();
     let node = world
-        .node_for(&Config::default(), world.bus.clone(), auth)
+        .node_for(&EdgeConfig::default(), world.bus.clone(), auth)
         .await;
     let (read_only, _first) = principals::session(&node, READS).await;
     let (own, _second) = principals::session(&node, SENDS).await;
@@ -207,10 +207,10 @@ async fn who_may_only_read_sends_nothing_and_who_may_send_writes_to_its_own() {
 
 #[tokio::test]
 async fn a_body_that_is_too_large_is_refused_by_name() {
-    let world = World::new().await;
-    let config = Config {
+    let world = EdgeWorld::new().await;
+    let config = EdgeConfig {
         max_body_bytes: 1000,
-        ..Config::default()
+        ..EdgeConfig::default()
     };
     let node = world.node_with(&config, world.bus.clone()).await;
     let client = connect(&node).await;

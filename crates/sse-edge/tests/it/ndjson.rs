@@ -7,7 +7,7 @@ use futures_util::stream;
 use model::SystemClock;
 use reqwest::{Body, Method, StatusCode};
 use serde_json::{Value, json};
-use sse_edge::Config;
+use sse_edge::EdgeConfig;
 use tokio::{sync::mpsc, time::timeout};
 
 use super::world::*;
@@ -103,7 +103,7 @@ const INITIALIZED: &str = "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initi
 
 #[tokio::test]
 async fn every_handshake_revision_has_its_session_for_the_connection() {
-    let (world, a, _b) = World::two().await;
+    let (world, a, _b) = EdgeWorld::two().await;
     for version in ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"] {
         let mut lines = Lines::open(&a).await;
         // All at once: the next line waits for the session that the first one opens.
@@ -130,7 +130,7 @@ async fn every_handshake_revision_has_its_session_for_the_connection() {
 
 #[tokio::test]
 async fn the_stateless_era_runs_side_by_side_and_is_cancelled_by_a_line() {
-    let (world, a, _b) = World::two().await;
+    let (world, a, _b) = EdgeWorld::two().await;
     let mut lines = Lines::open(&a).await;
     let filter = json!({ "notifications": { "resourceSubscriptions": ["github://events"] } });
     lines.says(&modern(1, "subscriptions/listen", filter));
@@ -179,7 +179,7 @@ async fn the_stateless_era_runs_side_by_side_and_is_cancelled_by_a_line() {
 
 #[tokio::test]
 async fn a_line_that_is_no_message_is_told_and_the_connection_lives() {
-    let (_world, a, _b) = World::two().await;
+    let (_world, a, _b) = EdgeWorld::two().await;
     let mut lines = Lines::open(&a).await;
     lines.writes("{\n\n  \r\n{\"jsonrpc\":\"2.0\",\"id\":4}\n");
     let error = lines.hears().await;
@@ -205,7 +205,7 @@ async fn a_line_that_is_no_message_is_told_and_the_connection_lives() {
 
 #[tokio::test]
 async fn it_ends_when_everything_that_was_asked_is_answered() {
-    let (_world, a, _b) = World::two().await;
+    let (_world, a, _b) = EdgeWorld::two().await;
     let mut lines = Lines::open(&a).await;
     let count = 200; // More than run at a time.
     for id in 0..count {
@@ -222,7 +222,7 @@ async fn it_ends_when_everything_that_was_asked_is_answered() {
 
 #[tokio::test]
 async fn the_session_of_a_connection_ends_with_it_and_one_that_is_named_does_not() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     subscribe(&client, &a, "cat").await;
     let named = client.session_id().unwrap().to_owned();
@@ -249,7 +249,7 @@ async fn the_session_of_a_connection_ends_with_it_and_one_that_is_named_does_not
 
 #[tokio::test]
 async fn the_drain_ends_it_and_what_runs_is_answered() {
-    let (_world, a, _b) = World::two().await;
+    let (_world, a, _b) = EdgeWorld::two().await;
     let mut lines = Lines::open(&a).await;
     let filter = json!({ "notifications": { "resourceSubscriptions": ["github://events"] } });
     lines.says(&modern(1, "subscriptions/listen", filter));
@@ -270,7 +270,7 @@ async fn the_drain_ends_it_and_what_runs_is_answered() {
 
 #[tokio::test]
 async fn only_lines_are_taken_and_only_by_post() {
-    let (_world, a, _b) = World::two().await;
+    let (_world, a, _b) = EdgeWorld::two().await;
     let http = reqwest::Client::new();
     for (method, kind, status) in [
         (Method::GET, "application/x-ndjson", 405),
@@ -289,7 +289,7 @@ async fn only_lines_are_taken_and_only_by_post() {
 
 #[tokio::test]
 async fn a_line_that_never_ends_is_not_waited_for() {
-    let (_world, a, _b) = World::two().await;
+    let (_world, a, _b) = EdgeWorld::two().await;
     let mut lines = Lines::open(&a).await;
     lines.says(&modern(1, "server/discover", json!({})));
     lines.writes("{\"jsonrpc\":");
@@ -301,7 +301,7 @@ async fn a_line_that_never_ends_is_not_waited_for() {
 
 #[tokio::test]
 async fn a_token_that_falls_ends_the_connection() {
-    let world = World::new().await;
+    let world = EdgeWorld::new().await;
     let folder = tempfile::tempdir().unwrap();
     let path: PathBuf = folder.path().join("tokens.toml");
     let entry = |token: &str| {
@@ -315,7 +315,7 @@ async fn a_token_that_falls_ends_the_connection() {
     std::fs::write(&path, entry(good)).unwrap();
     let auth = Authenticator::tokens(&path, Arc::new(SystemClock)).unwrap();
     let node = world
-        .node_for(&Config::default(), world.bus.clone(), auth)
+        .node_for(&EdgeConfig::default(), world.bus.clone(), auth)
         .await;
     let refused = reqwest::Client::new().post(node.at("/mcp/stream"));
     assert_eq!(refused.send().await.unwrap().status(), 401);

@@ -9,7 +9,7 @@ use reqwest::{
     header::{AUTHORIZATION, HeaderMap, HeaderValue},
 };
 use serde_json::{Value, json};
-use sse_edge::Config;
+use sse_edge::EdgeConfig;
 use testkit::sse::{self, SseStream};
 
 use super::world::*;
@@ -50,11 +50,11 @@ impl Tokens {
     }
 }
 
-pub(crate) async fn world() -> (World, Node, Tokens) {
-    let (world, tokens) = (World::new().await, Tokens::new());
+pub(crate) async fn world() -> (EdgeWorld, Node, Tokens) {
+    let (world, tokens) = (EdgeWorld::new().await, Tokens::new());
     let auth = Authenticator::tokens(&tokens.path, Arc::new(SystemClock)).unwrap();
     let node = world
-        .node_for(&Config::default(), world.bus.clone(), auth)
+        .node_for(&EdgeConfig::default(), world.bus.clone(), auth)
         .await;
     (world, node, tokens)
 }

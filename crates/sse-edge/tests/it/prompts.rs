@@ -42,7 +42,7 @@ fn ids(events: &Value) -> Vec<&str> {
 
 #[tokio::test]
 async fn prompts_are_declared_and_listed_in_both_eras() {
-    let (_world, a, b) = World::two().await;
+    let (_world, a, b) = EdgeWorld::two().await;
     let (client, modern) = (connect(&a).await, ModernClient::new());
     let discovered = modern.discover(&b.url).await.unwrap();
     for capabilities in [
@@ -80,7 +80,7 @@ async fn prompts_are_declared_and_listed_in_both_eras() {
 
 #[tokio::test]
 async fn a_triage_has_the_item_and_its_events_as_data() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     let (first, second) = (world.happens("cat").await, world.happens("cat").await);
     world.happens("dog").await;
@@ -104,7 +104,7 @@ async fn a_triage_has_the_item_and_its_events_as_data() {
 
 #[tokio::test]
 async fn a_summary_has_what_came_since() {
-    let (world, a, _b) = World::two().await;
+    let (world, a, _b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     let first = world.happens("cat").await;
     let arguments = json!({ "owner": "octo", "repo": "cat" });
@@ -118,7 +118,7 @@ async fn a_summary_has_what_came_since() {
 
 #[tokio::test]
 async fn much_activity_is_cut_and_says_so() {
-    let (world, a, _b) = World::two().await;
+    let (world, a, _b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     for _ in 0..201 {
         world.happens("cat").await;
@@ -136,7 +136,7 @@ async fn much_activity_is_cut_and_says_so() {
 
 #[tokio::test]
 async fn what_does_not_fit_is_named() {
-    let (world, a, _b) = World::two().await;
+    let (world, a, _b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     world.happens("cat").await;
     let triage = "triage_event";
@@ -234,7 +234,7 @@ async fn prompts_and_candidates_show_only_what_the_principal_may_see() {
 
 #[tokio::test]
 async fn candidates_are_the_most_recent_that_begin_like_what_is_typed() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let (client, modern) = (connect(&a).await, ModernClient::new());
     for repo in ["cat", "dog", "Cattle", "cat", "bird"] {
         world.happens(repo).await;

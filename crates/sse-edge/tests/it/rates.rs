@@ -1,7 +1,7 @@
 //! A principal that calls too often is refused with the reason, and no other principal is affected.
 
 use serde_json::{Value, json};
-use sse_edge::{Config, RateLimits};
+use sse_edge::{EdgeConfig, RateLimits};
 
 use super::world::*;
 
@@ -27,14 +27,14 @@ async fn refused(
 
 #[tokio::test]
 async fn at_the_limit_a_call_says_what_was_reached_and_when_to_come_back() {
-    let world = World::new().await;
+    let world = EdgeWorld::new().await;
     let rates = RateLimits {
         store_calls_per_second: 1,
         ..RateLimits::default()
     };
-    let config = Config {
+    let config = EdgeConfig {
         rates,
-        ..Config::default()
+        ..EdgeConfig::default()
     };
     let node = world.node_with(&config, world.bus.clone()).await;
     let client = connect(&node).await;

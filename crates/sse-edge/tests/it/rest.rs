@@ -36,7 +36,7 @@ fn listed(list: &Value) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_stream_begins_with_connected_and_filters() {
-    let (world, a, _b) = World::two().await;
+    let (world, a, _b) = EdgeWorld::two().await;
     let mut all = open(&a.at("/events/stream?clientId=me")).await;
     let connected = all.next_event(SOON).await.unwrap();
     assert_eq!(connected.event.as_deref(), Some("connected"));
@@ -59,7 +59,7 @@ async fn a_stream_begins_with_connected_and_filters() {
 
 #[tokio::test]
 async fn what_nobody_knows_is_refused_by_name() {
-    let (_world, a, _b) = World::two().await;
+    let (_world, a, _b) = EdgeWorld::two().await;
     for (query, words) in [
         ("repository=cat", ["repository", "repo"]),
         ("resourceType=wiki", ["wiki", "pull_request"]),
@@ -76,7 +76,7 @@ async fn what_nobody_knows_is_refused_by_name() {
 
 #[tokio::test]
 async fn a_browser_that_reconnects_elsewhere_goes_on_exactly() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let mut stream = open(&a.at("/events/stream?repo=cat")).await;
     let connected = stream.next_event(SOON).await.unwrap().id.unwrap();
     let first = world.happens("cat").await;
@@ -100,7 +100,7 @@ async fn a_browser_that_reconnects_elsewhere_goes_on_exactly() {
 
 #[tokio::test]
 async fn a_stream_may_begin_at_a_time() {
-    let (world, a, _b) = World::two().await;
+    let (world, a, _b) = EdgeWorld::two().await;
     let first = world.happens("cat").await;
     let mut stream = open(&a.at("/events/stream?lastEventId=2020-01-01T00:00:00Z")).await;
     stream.next_event(SOON).await.unwrap();
@@ -113,7 +113,7 @@ async fn a_stream_may_begin_at_a_time() {
 
 #[tokio::test]
 async fn recent_events_come_newest_first_with_a_cursor_that_a_stream_takes() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let (first, second) = (world.happens("cat").await, world.happens("cat").await);
     world.happens("dog").await;
     let (status, list) = get(a.at("/events/recent?repo=cat")).await;
@@ -138,7 +138,7 @@ async fn recent_events_come_newest_first_with_a_cursor_that_a_stream_takes() {
 
 #[tokio::test]
 async fn a_replay_goes_through_everything_page_by_page() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let mut all = Vec::new();
     for _ in 0..25 {
         all.push(world.happens("cat").await);
@@ -170,11 +170,11 @@ async fn a_replay_goes_through_everything_page_by_page() {
 
 #[tokio::test]
 async fn a_cursor_of_another_log_is_told() {
-    let (old, a, _) = World::two().await;
+    let (old, a, _) = EdgeWorld::two().await;
     old.happens("cat").await;
     let (_, list) = get(a.at("/events/recent")).await;
     let cursor = list["nextCursor"].as_str().unwrap();
-    let (new, b, _) = World::two().await;
+    let (new, b, _) = EdgeWorld::two().await;
     let event = new.happens("cat").await;
     let (_, page) = get(b.at(&format!(
         "/events/replay/2020-01-01T00:00:00Z?cursor={cursor}"

@@ -7,7 +7,7 @@ use access::Authenticator;
 use model::{Clock, SystemClock, Timestamp};
 use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
-use sse_edge::Config;
+use sse_edge::EdgeConfig;
 use testkit::mcp_client::{McpReply, ModernClient};
 
 use super::{
@@ -30,15 +30,15 @@ impl Clock for Ahead {
 /// A configuration with a key that other edges may share.
 struct Keyed {
     _file: tempfile::NamedTempFile,
-    config: Config,
+    config: EdgeConfig,
 }
 
 fn keyed(letter: &str) -> Keyed {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(letter.repeat(44).as_bytes()).unwrap();
-    let config = Config {
+    let config = EdgeConfig {
         state_key_files: vec![file.path().to_owned()],
-        ..Config::default()
+        ..EdgeConfig::default()
     };
     Keyed {
         _file: file,
@@ -100,7 +100,7 @@ fn code(reply: &McpReply) -> i64 {
 
 #[tokio::test]
 async fn every_round_may_go_to_another_edge_that_has_the_key() {
-    let (world, key) = (World::new().await, keyed("k"));
+    let (world, key) = (EdgeWorld::new().await, keyed("k"));
     let (a, b) = (
         world.node_with(&key.config, world.bus.clone()).await,
         world.node_with(&key.config, world.bus.clone()).await,
@@ -121,7 +121,7 @@ async fn every_round_may_go_to_another_edge_that_has_the_key() {
 
 #[tokio::test]
 async fn a_state_that_is_not_for_this_call_is_refused() {
-    let (world, key) = (World::new().await, keyed("k"));
+    let (world, key) = (EdgeWorld::new().await, keyed("k"));
     let (a, b) = (
         world.node_with(&key.config, world.bus.clone()).await,
         world.node_with(&key.config, world.bus.clone()).await,
@@ -162,7 +162,7 @@ async fn a_state_that_is_not_for_this_call_is_refused() {
 
 #[tokio::test]
 async fn a_state_of_another_principal_is_refused() {
-    let (world, key, tokens) = (World::new().await, keyed("k"), Tokens::new());
+    let (world, key, tokens) = (EdgeWorld::new().await, keyed("k"), Tokens::new());
     let auth = Authenticator::tokens(&tokens.path, Arc::new(SystemClock)).unwrap();
     let node = world.node_for(&key.config, world.bus.clone(), auth).await;
     let asked = as_principal(&node, Some(SEES_ALL), TOOL, asks(), json!({})).await;
@@ -175,7 +175,7 @@ async fn a_state_of_another_principal_is_refused() {
 
 #[tokio::test]
 async fn what_the_request_does_not_declare_is_not_asked() {
-    let world = World::new().await;
+    let world = EdgeWorld::new().await;
     let node = world.node().await;
     for (tool, needs) in [
         (TOOL, "elicitation"),
@@ -190,7 +190,7 @@ async fn what_the_request_does_not_declare_is_not_asked() {
 
 #[tokio::test]
 async fn a_user_who_declines_or_cancels_is_heard_and_a_wrong_answer_is_named() {
-    let world = World::new().await;
+    let world = EdgeWorld::new().await;
     let node = world.node().await;
     for (action, word) in [("decline", "Declined"), ("cancel", "Cancelled")] {
         let asked = call(&node, TOOL, asks(), json!({})).await;

@@ -9,7 +9,7 @@ use access::{Authenticator, TokenDigest};
 use model::{Clock, ManualClock, SystemClock};
 use reqwest::{StatusCode, header::RETRY_AFTER};
 use serde_json::{Value, json};
-use sse_edge::Config;
+use sse_edge::EdgeConfig;
 use testkit::mcp_client::McpClient;
 
 use super::world::*;
@@ -36,9 +36,9 @@ fn alice_and_bob() -> (Authenticator, tempfile::TempDir) {
 }
 
 /// A world whose sessions follow a clock of the test, and an edge with the given configuration.
-async fn world(config: &Config) -> (World, Node, Arc<ManualClock>) {
+async fn world(config: &EdgeConfig) -> (EdgeWorld, Node, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::at(SystemClock.now()));
-    let world = World::at(clock.clone()).await;
+    let world = EdgeWorld::at(clock.clone()).await;
     let node = world.node_with(config, world.bus.clone()).await;
     (world, node, clock)
 }
@@ -82,12 +82,12 @@ async fn is_gone(client: &McpClient, node: &Node) {
 
 #[tokio::test]
 async fn beyond_the_bound_initialize_is_refused_until_a_session_ends_or_expires() {
-    let config = Config {
+    let config = EdgeConfig {
         max_sessions: 2,
         // Without authentication all clients are the same principal, so this limit does not apply.
         max_sessions_per_principal: 1,
         session_idle_seconds: 60,
-        ..Config::default()
+        ..EdgeConfig::default()
     };
     let (world, a, clock) = world(&config).await;
     let b = world.node_with(&config, world.bus.clone()).await;
@@ -116,10 +116,10 @@ async fn beyond_the_bound_initialize_is_refused_until_a_session_ends_or_expires(
 #[tokio::test]
 async fn one_principal_cannot_take_the_room_of_others() {
     let (auth, _folder) = alice_and_bob();
-    let world = World::new().await;
-    let config = Config {
+    let world = EdgeWorld::new().await;
+    let config = EdgeConfig {
         max_sessions_per_principal: 2,
-        ..Config::default()
+        ..EdgeConfig::default()
     };
     let node = world.node_for(&config, world.bus.clone(), auth).await;
     let [alice, bob] = TOKENS.map(Some);
@@ -133,10 +133,10 @@ async fn one_principal_cannot_take_the_room_of_others() {
 
 #[tokio::test]
 async fn a_session_that_is_used_all_the_time_ends_with_its_lifetime() {
-    let config = Config {
+    let config = EdgeConfig {
         session_idle_seconds: 4,
         session_max_seconds: 10,
-        ..Config::default()
+        ..EdgeConfig::default()
     };
     let (world, a, clock) = world(&config).await;
     let b = world.node_with(&config, world.bus.clone()).await;
@@ -157,12 +157,12 @@ async fn a_session_that_is_used_all_the_time_ends_with_its_lifetime() {
 /// By the real clock, because the edge's periodic checks use that.
 #[tokio::test]
 async fn an_open_stream_keeps_its_session_alive_up_to_its_lifetime() {
-    let config = Config {
+    let config = EdgeConfig {
         session_idle_seconds: 2,
         session_max_seconds: 5,
-        ..Config::default()
+        ..EdgeConfig::default()
     };
-    let world = World::new().await;
+    let world = EdgeWorld::new().await;
     let node = world.node_with(&config, world.bus.clone()).await;
     let client = connect(&node).await;
     let mut stream = client.open_stream(&node.url, None).await.unwrap();
@@ -180,9 +180,9 @@ async fn an_open_stream_keeps_its_session_alive_up_to_its_lifetime() {
 
 #[tokio::test]
 async fn a_request_that_is_refused_keeps_no_session_alive() {
-    let config = Config {
+    let config = EdgeConfig {
         session_idle_seconds: 100,
-        ..Config::default()
+        ..EdgeConfig::default()
     };
     let (_world, node, clock) = world(&config).await;
     let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" });
@@ -219,12 +219,12 @@ async fn a_request_that_is_refused_keeps_no_session_alive() {
 
 #[tokio::test]
 async fn somebody_else_keeps_no_session_alive() {
-    let config = Config {
+    let config = EdgeConfig {
         session_idle_seconds: 100,
-        ..Config::default()
+        ..EdgeConfig::default()
     };
     let clock = Arc::new(ManualClock::at(SystemClock.now()));
-    let world = World::at(clock.clone()).await;
+    let world = EdgeWorld::at(clock.clone()).await;
     let (auth, _folder) = alice_and_bob();
     let node = world.node_for(&config, world.bus.clone(), auth).await;
     let [alice, bob] = TOKENS;

@@ -8,7 +8,7 @@ use super::world::*;
 
 #[tokio::test]
 async fn any_edge_serves_a_session_at_once() {
-    let (_world, a, b) = World::two().await;
+    let (_world, a, b) = EdgeWorld::two().await;
     for _ in 0..20 {
         let client = McpClient::initialize(&a.url, "2025-11-25").await.unwrap();
         client.ping(&b.url).await.unwrap();
@@ -35,7 +35,7 @@ async fn any_edge_serves_a_session_at_once() {
 
 #[tokio::test]
 async fn what_is_no_session_is_not_found() {
-    let (_world, a, b) = World::two().await;
+    let (_world, a, b) = EdgeWorld::two().await;
     let http = reqwest::Client::new();
     let long = "a".repeat(10_000);
     for id in [
@@ -63,7 +63,7 @@ async fn what_is_no_session_is_not_found() {
 
 #[tokio::test]
 async fn delete_on_one_edge_ends_the_stream_on_the_other() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     subscribe(&client, &a, "cat").await;
     let mut stream = client.open_stream(&a.url, None).await.unwrap();
@@ -80,7 +80,7 @@ async fn delete_on_one_edge_ends_the_stream_on_the_other() {
 
 #[tokio::test]
 async fn notifications_and_answers_are_taken_with_202() {
-    let (_world, a, _b) = World::two().await;
+    let (_world, a, _b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     for message in [
         json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 9 } }),
@@ -94,7 +94,7 @@ async fn notifications_and_answers_are_taken_with_202() {
 
 #[tokio::test]
 async fn batches_are_for_the_one_revision_that_has_them() {
-    let (_world, a, b) = World::two().await;
+    let (_world, a, b) = EdgeWorld::two().await;
     let ping = |id| json!({ "jsonrpc": "2.0", "id": id, "method": "ping" });
     let note = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
     let batch = json!([ping(1), note, ping(2), { "jsonrpc": "2.0", "id": 3, "method": "x/y" }]);

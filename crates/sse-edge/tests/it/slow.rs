@@ -11,7 +11,7 @@ use access::Authenticator;
 use model::SystemClock;
 use parking_lot::Mutex;
 use reqwest::header::HeaderMap;
-use sse_edge::Config;
+use sse_edge::EdgeConfig;
 use testkit::sse::{self, SseStream};
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -27,11 +27,11 @@ const EVENT_BYTES: usize = 1000;
 /// client.
 const MAX_HELD_BYTES: usize = 400 << 10;
 
-fn bounds(max_behind_seconds: u64, max_behind_events: u64) -> Config {
-    Config {
+fn bounds(max_behind_seconds: u64, max_behind_events: u64) -> EdgeConfig {
+    EdgeConfig {
         max_behind_seconds,
         max_behind_events,
-        ..Config::default()
+        ..EdgeConfig::default()
     }
 }
 
@@ -62,7 +62,7 @@ struct Flow(Arc<Mutex<HashMap<String, Instant>>>);
 
 impl Flow {
     /// Publishes events until the condition holds; returns their number.
-    async fn until(&self, world: &World, holds: impl Fn() -> bool) -> usize {
+    async fn until(&self, world: &EdgeWorld, holds: impl Fn() -> bool) -> usize {
         let began = Instant::now();
         loop {
             assert!(began.elapsed() < 2 * SOON, "slow clients stay for ever");
@@ -119,7 +119,7 @@ fn drips(
 
 #[tokio::test]
 async fn slow_clients_hurt_nobody_and_end_in_a_bounded_time_with_a_cursor_that_is_right() {
-    let world = World::new().await;
+    let world = EdgeWorld::new().await;
     let config = bounds(2, 0);
     let a = world.node_with(&config, world.bus.clone()).await;
     let b = world.node().await;
@@ -189,7 +189,7 @@ async fn came_back(mut raw: Raw, elsewhere: &Node, count: usize) {
 
 #[tokio::test]
 async fn a_client_that_is_too_many_events_behind_is_cut() {
-    let world = World::new().await;
+    let world = EdgeWorld::new().await;
     let config = bounds(0, 500);
     let a = world.node_with(&config, world.bus.clone()).await;
     let raw = Raw::ask_small(&a, EVENTS).await;
@@ -204,7 +204,7 @@ async fn a_client_that_is_too_many_events_behind_is_cut() {
 async fn without_bounds_who_stops_for_a_while_gets_everything_in_order_and_once() {
     /// The ring has 8,192.
     const EVENTS_MEANWHILE: usize = 9000;
-    let world = World::new().await;
+    let world = EdgeWorld::new().await;
     let config = bounds(0, 0);
     let a = world.node_with(&config, world.bus.clone()).await;
     let mut never = Raw::ask_small(&a, EVENTS).await;
@@ -233,7 +233,7 @@ async fn without_bounds_who_stops_for_a_while_gets_everything_in_order_and_once(
 
 #[tokio::test]
 async fn a_stuck_stream_whose_token_falls_is_cut_and_not_waited_for() {
-    let (world, tokens) = (World::new().await, Tokens::new());
+    let (world, tokens) = (EdgeWorld::new().await, Tokens::new());
     let auth = Authenticator::tokens(&tokens.path, Arc::new(SystemClock)).unwrap();
     let config = bounds(0, 0);
     let a = world.node_for(&config, world.bus.clone(), auth).await;

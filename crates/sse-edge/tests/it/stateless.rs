@@ -166,7 +166,7 @@ async fn no_request_of_the_stateless_era_touches_a_session_store() {
         calls: AtomicUsize::new(0),
     });
     let tasks = Arc::new(MemorySessionStore::new(Arc::new(SystemClock), 0));
-    let world = World::on(Stores {
+    let world = EdgeWorld::on(Stores {
         sessions: store.clone(),
         mailbox: store.clone(),
         locks: store.clone(),

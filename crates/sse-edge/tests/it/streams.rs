@@ -3,14 +3,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sse_edge::Config;
+use sse_edge::EdgeConfig;
 use testkit::{mcp_client::McpClient, sse::SseStream};
 
 use super::world::*;
 
 #[tokio::test]
 async fn a_subscription_made_on_one_edge_reaches_the_stream_on_the_other() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     let mut stream = client.open_stream(&b.url, None).await.unwrap();
     assert_eq!(stream.headers()["cache-control"], "no-cache");
@@ -26,7 +26,7 @@ async fn a_subscription_made_on_one_edge_reaches_the_stream_on_the_other() {
 /// A session whose stream is on an edge that gets news late: it knows of the subscription to dogs,
 /// and not yet of the one to cats.
 struct Late {
-    world: World,
+    world: EdgeWorld,
     slow: Arc<SlowSessions>,
     a: Node,
     /// Serves as long as this struct lives.
@@ -36,11 +36,11 @@ struct Late {
 }
 
 async fn late() -> Late {
-    let world = World::new().await;
+    let world = EdgeWorld::new().await;
     let slow = SlowSessions::new(&world.bus);
     let (a, b) = (
         world.node().await,
-        world.node_with(&Config::default(), slow.clone()).await,
+        world.node_with(&EdgeConfig::default(), slow.clone()).await,
     );
     let client = connect(&a).await;
     let mut stream = client.open_stream(&b.url, None).await.unwrap();
@@ -77,7 +77,7 @@ async fn events_before_an_edge_hears_of_the_subscription_are_not_missed() {
 
 #[tokio::test]
 async fn the_first_stream_begins_where_the_subscriptions_do_and_a_later_one_now() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     world.happens("cat").await;
     world.settle(&a).await;
@@ -95,7 +95,7 @@ async fn the_first_stream_begins_where_the_subscriptions_do_and_a_later_one_now(
 
 #[tokio::test]
 async fn a_newer_stream_takes_over_on_the_same_edge_and_on_another() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     subscribe(&client, &a, "cat").await;
     let mut older = client.open_stream(&a.url, None).await.unwrap();
@@ -110,7 +110,7 @@ async fn a_newer_stream_takes_over_on_the_same_edge_and_on_another() {
 
 #[tokio::test]
 async fn a_hundred_events_while_away_come_exactly_on_the_other_edge_and_then_live() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     subscribe(&client, &a, "cat").await;
     let mut stream = client.open_stream(&a.url, None).await.unwrap();
@@ -132,7 +132,7 @@ async fn a_hundred_events_while_away_come_exactly_on_the_other_edge_and_then_liv
 
 #[tokio::test]
 async fn a_priming_event_is_enough_to_resume_from() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     subscribe(&client, &a, "cat").await;
     let mut stream = client.open_stream(&a.url, None).await.unwrap();
@@ -151,7 +151,7 @@ async fn a_priming_event_is_enough_to_resume_from() {
 
 #[tokio::test]
 async fn an_id_that_says_nothing_here_is_answered_with_a_notice() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let (client, other) = (connect(&a).await, connect(&a).await);
     subscribe(&client, &a, "cat").await;
     let mut stream = other.open_stream(&b.url, None).await.unwrap();
@@ -168,7 +168,7 @@ async fn an_id_that_says_nothing_here_is_answered_with_a_notice() {
 
 #[tokio::test]
 async fn a_cursor_whose_future_was_trimmed_is_answered_with_a_notice_and_the_rest() {
-    let world = World::keeping(50).await;
+    let world = EdgeWorld::keeping(50).await;
     let a = world.node().await;
     let client = connect(&a).await;
     subscribe(&client, &a, "cat").await;
@@ -198,7 +198,7 @@ async fn a_cursor_whose_future_was_trimmed_is_answered_with_a_notice_and_the_res
 
 #[tokio::test]
 async fn a_resource_that_changes_is_told_as_the_client_spelt_it() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     let mut stream = client.open_stream(&b.url, None).await.unwrap();
     let uri = "github://issues/OCTO/Cat/7";

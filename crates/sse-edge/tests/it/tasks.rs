@@ -39,7 +39,7 @@ async fn until_it_is(client: &ModernClient, node: &Node, task: &str, status: &st
 
 #[tokio::test]
 async fn a_task_is_known_on_every_edge_at_once_and_ends_with_what_it_waited_for() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let client = client();
     let task = wait_for_cats(&client, &a).await;
     assert_eq!(get(&client, &b, &task).await["status"], "working");
@@ -53,7 +53,7 @@ async fn a_task_is_known_on_every_edge_at_once_and_ends_with_what_it_waited_for(
 
 #[tokio::test]
 async fn who_listens_on_another_edge_is_told_how_it_stands_and_how_it_ends() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let client = client();
     let task = wait_for_cats(&client, &a).await;
     let filter = json!({ "taskIds": [task, "not-a-task-of-ours"] });
@@ -74,7 +74,7 @@ async fn who_listens_on_another_edge_is_told_how_it_stands_and_how_it_ends() {
 
 #[tokio::test]
 async fn a_task_that_was_cancelled_on_another_edge_stays_so() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let client = client();
     let task = wait_for_cats(&client, &a).await;
     for _ in 0..2 {
@@ -91,7 +91,7 @@ async fn a_task_that_was_cancelled_on_another_edge_stays_so() {
 
 #[tokio::test]
 async fn an_edge_that_stops_says_so_of_its_tasks() {
-    let (_world, a, b) = World::two().await;
+    let (_world, a, b) = EdgeWorld::two().await;
     let client = client();
     let task = wait_for_cats(&client, &a).await;
     a.life.shut_down();
@@ -104,7 +104,7 @@ async fn an_edge_that_stops_says_so_of_its_tasks() {
 
 #[tokio::test]
 async fn without_the_extension_there_are_no_tasks() {
-    let (_world, a, _b) = World::two().await;
+    let (_world, a, _b) = EdgeWorld::two().await;
     let task = wait_for_cats(&client(), &a).await;
     let plain = ModernClient::new();
     for method in ["tasks/get", "tasks/cancel", "tasks/update"] {
@@ -130,7 +130,7 @@ async fn without_the_extension_there_are_no_tasks() {
 
 #[tokio::test]
 async fn input_that_does_not_fit_makes_no_task() {
-    let (_world, a, _b) = World::two().await;
+    let (_world, a, _b) = EdgeWorld::two().await;
     let arguments = json!({ "maxWaitSeconds": 1_000_000 });
     let result = client()
         .call_tool(&a.url, "wait_for_events", arguments)

@@ -24,7 +24,7 @@ fn ids(data: &Value) -> Vec<&str> {
 
 #[tokio::test]
 async fn recent_then_replay_gives_everything_once() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     let (first, second) = (world.happens("cat").await, world.happens("dog").await);
     let recent = tool(&client, &a, "get_recent_events", json!({})).await;
@@ -51,7 +51,7 @@ async fn recent_then_replay_gives_everything_once() {
 
 #[tokio::test]
 async fn the_alias_gives_what_the_tools_give() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     world.happens("cat").await;
     world.happens("dog").await;
@@ -91,7 +91,7 @@ async fn the_alias_gives_what_the_tools_give() {
 
 #[tokio::test]
 async fn what_does_not_fit_is_explained_to_the_model() {
-    let (_world, a, _b) = World::two().await;
+    let (_world, a, _b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     for (name, arguments, word) in [
         ("get_recent_events", json!({ "limit": 0 }), "limit"),
@@ -121,7 +121,7 @@ async fn what_does_not_fit_is_explained_to_the_model() {
 
 #[tokio::test]
 async fn a_replay_that_waits_wakes_with_the_event_that_fits() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     let cursor = tool(&client, &a, "get_recent_events", json!({})).await["cursor"].clone();
     for node in [&a, &b] {
@@ -155,7 +155,7 @@ async fn a_replay_that_waits_wakes_with_the_event_that_fits() {
 
 #[tokio::test]
 async fn a_replay_that_waits_is_answered_when_the_edge_drains() {
-    let (world, a, _b) = World::two().await;
+    let (world, a, _b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     world.happens("dog").await;
     let arguments = json!({ "filters": [{ "repo": "cat" }], "waitSeconds": 12 });
@@ -171,7 +171,7 @@ async fn a_replay_that_waits_is_answered_when_the_edge_drains() {
 
 #[tokio::test]
 async fn resources_are_read_in_both_eras() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let (client, modern) = (connect(&a).await, ModernClient::new());
     let event = world.happens("cat").await;
     world.happens("dog").await;
@@ -198,7 +198,7 @@ async fn resources_are_read_in_both_eras() {
 
 #[tokio::test]
 async fn without_a_session_a_subscription_says_what_to_listen_to() {
-    let (world, a, b) = World::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let modern = ModernClient::new();
     let filters = json!({ "filters": [{ "owner": "Octo", "repo": "Cat" }] });
     let result = modern
@@ -260,7 +260,7 @@ fn required(schema: &Value) -> Value {
 
 #[tokio::test]
 async fn whatever_does_not_fit_a_schema_is_named_by_every_tool() {
-    let (_world, a, _b) = World::two().await;
+    let (_world, a, _b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     let mut tried = 0;
     for described in client.list_tools(&a.url).await.unwrap() {

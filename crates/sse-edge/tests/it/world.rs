@@ -31,7 +31,7 @@ use service_kit::{
     lifecycle::{Lifecycle, OnExit},
     metrics::{Registry, encode},
 };
-use sse_edge::{Config, Deps, Service};
+use sse_edge::{EdgeConfig, EdgeDeps, EdgeService};
 use store_memory::{InProcessBus, MemoryEventLog, MemorySessionStore};
 use testkit::{
     mcp_client::{McpClient, ServerMessage},
@@ -112,7 +112,7 @@ fn memory_sessions(clock: Arc<dyn Clock>) -> Arc<MemorySessionStore> {
 }
 
 /// The components that the edges share.
-pub(crate) struct World {
+pub(crate) struct EdgeWorld {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) bus: Arc<dyn Bus>,
     stores: Stores,
@@ -123,7 +123,7 @@ pub(crate) struct World {
     count: AtomicU64,
 }
 
-impl World {
+impl EdgeWorld {
     pub(crate) async fn new() -> Self {
         Self::keeping(100_000).await
     }
@@ -165,17 +165,18 @@ impl World {
     }
 
     pub(crate) async fn node(&self) -> Node {
-        self.node_with(&Config::default(), self.bus.clone()).await
+        self.node_with(&EdgeConfig::default(), self.bus.clone())
+            .await
     }
 
-    pub(crate) async fn node_with(&self, config: &Config, bus: Arc<dyn Bus>) -> Node {
+    pub(crate) async fn node_with(&self, config: &EdgeConfig, bus: Arc<dyn Bus>) -> Node {
         self.node_for(config, bus, Authenticator::none()).await
     }
 
     /// An edge with the given authentication.
     pub(crate) async fn node_for(
         &self,
-        config: &Config,
+        config: &EdgeConfig,
         bus: Arc<dyn Bus>,
         auth: Authenticator,
     ) -> Node {
@@ -186,13 +187,13 @@ impl World {
     /// An edge with the given clock.
     pub(crate) async fn node_at(
         &self,
-        config: &Config,
+        config: &EdgeConfig,
         bus: Arc<dyn Bus>,
         auth: Authenticator,
         clock: Arc<dyn Clock>,
     ) -> Node {
         let stores = self.stores.clone();
-        let deps = Deps {
+        let deps = EdgeDeps {
             log: stores.log,
             sessions: stores.sessions,
             mailbox: stores.mailbox,
@@ -206,12 +207,12 @@ impl World {
             descriptors: self.descriptors,
             toolsets: vec![conformance::toolset(&bus)],
         };
-        let config = &Config {
+        let config = &EdgeConfig {
             take_over_sockets: config.take_over_sockets && crate::TAKES_OVER_SOCKETS,
             ..config.clone()
         };
         let mut registry = Registry::default();
-        let service = Service::build(config, deps, &mut registry).unwrap();
+        let service = EdgeService::build(config, deps, &mut registry).unwrap();
         let life = Lifecycle::new(Duration::from_secs(config.drain_seconds));
         let service = service.spawn(&life).unwrap();
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();

@@ -113,18 +113,23 @@ enum Driver {
 
 /// A client that drives its stream as a driver does: after data and after a wake-up, at no other
 /// time.
-pub(super) struct Client {
+pub(super) struct FeedClient {
     /// `None` once the stream has ended.
     driver: Option<Driver>,
-    pub(super) stream: Arc<Stream>,
+    pub(super) stream: Arc<OpenStream>,
     wakes: Arc<Wakes>,
     polled_at: Option<usize>,
     pub(super) seen: Vec<Seen>,
     pub(super) ended: bool,
 }
 
-impl Client {
-    pub(super) async fn open(over: Over, hub: &Arc<Hub>, interest: Interest, begin: Begin) -> Self {
+impl FeedClient {
+    pub(super) async fn open(
+        over: Over,
+        hub: &Arc<Hub>,
+        interest: StreamInterest,
+        begin: StreamStart,
+    ) -> Self {
         Self::try_open(over, hub, None, interest, begin)
             .await
             .unwrap()
@@ -134,8 +139,8 @@ impl Client {
         over: Over,
         hub: &Arc<Hub>,
         session: Option<(SessionId, u64)>,
-        interest: Interest,
-        begin: Begin,
+        interest: StreamInterest,
+        begin: StreamStart,
     ) -> Result<Self, HubError> {
         let feed = feed(hub, session, interest, begin).await?;
         let stream = Arc::clone(&feed.stream);
@@ -250,13 +255,13 @@ impl Client {
 pub(super) async fn feed(
     hub: &Arc<Hub>,
     session: Option<(SessionId, u64)>,
-    interest: Interest,
-    begin: Begin,
+    interest: StreamInterest,
+    begin: StreamStart,
 ) -> Result<Feed, HubError> {
-    let open = OpenStream {
-        wants: Wants::all_lists(),
+    let open = StreamRequest {
+        wants: NewsSelection::all_lists(),
         kind: StreamKind::Session,
-        format: Format::Session,
+        format: StreamFormat::Session,
         scope: fixture::scope(),
         session,
         principal: Arc::new(Principal::anonymous()),

@@ -6,7 +6,7 @@ use model::{Epoch, Lost};
 use stream_driver::{Source, StreamBody};
 
 use super::{
-    super::super::{bounds::StreamBounds, format::Ending, patience::Patience, ring::Ring},
+    super::super::{bounds::StreamBounds, format::StreamEnd, lag::LagLimits, ring::Ring},
     client::{feed, over_both},
     *,
 };
@@ -25,11 +25,11 @@ fn event(sequence: u64) -> Seen {
 fn five(log: &Arc<GatedLog>, ring_events: usize) -> Arc<Hub> {
     (1..=5).for_each(|sequence| log.push(fixture::event(sequence, "a", 0)));
     let hub = fixture::hub(log, Ring::new(ring_events, 1 << 20), 2);
-    hub.take(fixture::started(fixture::EPOCH, 5));
+    hub.apply(fixture::started(fixture::EPOCH, 5));
     hub
 }
 
-fn only_a() -> Interest {
+fn only_a() -> StreamInterest {
     fixture::interest(0, &[("a", 0)], &[])
 }
 
@@ -54,7 +54,7 @@ over_both! {
 async fn a_stream_that_nothing_concerned_is_not_told_of_a_gap(over: Over) {
     let log = GatedLog::open();
     let hub = five(&log, 4);
-    let mut client = Client::open(over, &hub, only_a(), Begin::Now).await;
+    let mut client = FeedClient::open(over, &hub, only_a(), StreamStart::Head).await;
     client.drain().await;
     (6..60).for_each(|sequence| happen(&log, &hub, sequence, "b"));
     client.stream.beat();
@@ -73,7 +73,7 @@ async fn a_stream_that_nothing_concerned_is_not_told_of_a_gap(over: Over) {
 async fn a_subscription_made_ahead_of_this_edge_skips_nothing_of_an_older_one(over: Over) {
     let log = GatedLog::open();
     let hub = five(&log, 100);
-    let mut client = Client::open(over, &hub, only_a(), Begin::Now).await;
+    let mut client = FeedClient::open(over, &hub, only_a(), StreamStart::Head).await;
     client.drain().await;
     // Another edge is at 9 already, and its change arrives before the events do.
     client
@@ -88,7 +88,7 @@ async fn a_subscription_made_ahead_of_this_edge_skips_nothing_of_an_older_one(ov
 async fn what_is_added_on_the_way_back_is_not_missed_and_nothing_comes_again(over: Over) {
     let log = GatedLog::open();
     let hub = five(&log, 100);
-    let mut client = Client::open(over, &hub, only_a(), after(0)).await;
+    let mut client = FeedClient::open(over, &hub, only_a(), after(0)).await;
     client.drain().await;
     assert_eq!(client.sequences(), [1, 2, 3, 4, 5]);
     client.seen.clear();
@@ -111,15 +111,15 @@ async fn what_is_added_on_the_way_back_is_not_missed_and_nothing_comes_again(ove
 async fn trimmed_before_the_edge_read_it_means_a_notice_and_then_what_follows(over: Over) {
     let log = GatedLog::open();
     let hub = five(&log, 100);
-    let mut client = Client::open(over, &hub, only_a(), Begin::Now).await;
+    let mut client = FeedClient::open(over, &hub, only_a(), StreamStart::Head).await;
     client.drain().await;
     (6..=9).for_each(|sequence| log.push(fixture::event(sequence, "a", 0)));
     log.trim_front(8);
-    hub.take(Followed::Lost(Lost {
+    hub.apply(Followed::Lost(Lost {
         after: Sequence(5),
         resumes_after: Sequence(8),
     }));
-    hub.take(Followed::Events(vec![fixture::event(9, "a", 0)]));
+    hub.apply(Followed::Events(vec![fixture::event(9, "a", 0)]));
     client.drain().await;
     assert_eq!(client.seen, [Seen::Truncated { cursor: 8 }, event(9)]);
 }
@@ -128,11 +128,11 @@ async fn a_cursor_ahead_of_this_edge_waits_and_one_ahead_of_the_log_is_told(over
     let log = GatedLog::open();
     let hub = five(&log, 100);
     (6..=8).for_each(|sequence| log.push(fixture::event(sequence, "a", 0)));
-    let mut ahead_of_edge = Client::open(over, &hub, only_a(), after(7)).await;
-    let mut ahead_of_log = Client::open(over, &hub, only_a(), after(30)).await;
+    let mut ahead_of_edge = FeedClient::open(over, &hub, only_a(), after(7)).await;
+    let mut ahead_of_log = FeedClient::open(over, &hub, only_a(), after(30)).await;
     ahead_of_edge.drain().await;
     assert_eq!(ahead_of_edge.seen, []);
-    (6..=8).for_each(|n| hub.take(Followed::Events(vec![fixture::event(n, "a", 0)])));
+    (6..=8).for_each(|n| hub.apply(Followed::Events(vec![fixture::event(n, "a", 0)])));
     happen(&log, &hub, 9, "a");
     ahead_of_edge.drain().await;
     ahead_of_log.drain().await;
@@ -145,11 +145,11 @@ async fn a_stream_that_does_not_come_about_leaves_no_entry(over: Over) {
     let hub = five(&log, 100);
     log.fail_next();
     log.let_reads(1);
-    let refused = Client::try_open(over, &hub, Some((session(), 1)), only_a(), after(30)).await;
+    let refused = FeedClient::try_open(over, &hub, Some((session(), 1)), only_a(), after(30)).await;
     assert!(refused.is_err_and(|error| error.class().is_retryable()));
     assert_eq!((hub.streams.len(), hub.streams.sessions()), (0, vec![]));
     // The client leaves while the log has not answered.
-    let opening = Client::try_open(over, &hub, Some((session(), 1)), only_a(), after(30));
+    let opening = FeedClient::try_open(over, &hub, Some((session(), 1)), only_a(), after(30));
     let left = tokio::time::timeout(std::time::Duration::from_secs(1), opening).await;
     assert!(left.is_err());
     assert_eq!((hub.streams.len(), hub.streams.sessions()), (0, vec![]));
@@ -158,21 +158,29 @@ async fn a_stream_that_does_not_come_about_leaves_no_entry(over: Over) {
 async fn one_stream_too_many_is_refused_and_a_place_is_free_again(over: Over) {
     let log = GatedLog::open();
     let hub = five(&log, 100);
-    let first = Client::open(over, &hub, only_a(), Begin::Now).await;
-    let _second = Client::open(over, &hub, only_a(), Begin::Now).await;
-    let third = Client::try_open(over, &hub, None, only_a(), Begin::Now).await;
+    let first = FeedClient::open(over, &hub, only_a(), StreamStart::Head).await;
+    let _second = FeedClient::open(over, &hub, only_a(), StreamStart::Head).await;
+    let third = FeedClient::try_open(over, &hub, None, only_a(), StreamStart::Head).await;
     assert!(matches!(
         third,
         Err(HubError::TooManyStreams { max_streams: 2, .. })
     ));
     drop(first);
-    Client::open(over, &hub, only_a(), Begin::Now).await;
+    FeedClient::open(over, &hub, only_a(), StreamStart::Head).await;
 }
 
 async fn the_newer_stream_of_a_session_stays_known_when_the_older_one_goes(over: Over) {
     let log = GatedLog::open();
     let hub = five(&log, 100);
-    let open = |tag| Client::try_open(over, &hub, Some((session(), tag)), only_a(), Begin::Now);
+    let open = |tag| {
+        FeedClient::try_open(
+            over,
+            &hub,
+            Some((session(), tag)),
+            only_a(),
+            StreamStart::Head,
+        )
+    };
     let mut older = open(1).await.unwrap();
     let newer = open(2).await.unwrap();
     older.drain().await;
@@ -192,25 +200,25 @@ async fn the_newer_stream_of_a_session_stays_known_when_the_older_one_goes(over:
 async fn a_new_log_ends_the_streams_of_the_old_one_and_starts_its_own_numbers(over: Over) {
     let log = GatedLog::open();
     let hub = five(&log, 100);
-    let mut old = Client::open(over, &hub, only_a(), Begin::Now).await;
+    let mut old = FeedClient::open(over, &hub, only_a(), StreamStart::Head).await;
     happen(&log, &hub, 6, "a");
     old.drain().await;
-    hub.take(fixture::started(Epoch(8), 0));
+    hub.apply(fixture::started(Epoch(8), 0));
     old.drain().await;
     assert_eq!(old.seen, [event(6), Seen::Farewell]);
     drop(old);
-    let mut new = Client::open(over, &hub, only_a(), Begin::Now).await;
+    let mut new = FeedClient::open(over, &hub, only_a(), StreamStart::Head).await;
     new.drain().await;
     new.stream.beat();
     new.drain().await;
-    hub.take(Followed::Events(vec![
+    hub.apply(Followed::Events(vec![
         fixture::event(1, "b", 0),
         fixture::event(2, "a", 0),
     ]));
     new.drain().await;
     assert_eq!(new.seen, [Seen::Heartbeat, event(2)]);
     // A cursor of the old log: the stream sends everything that the new log has, after a notice.
-    let mut resumed = Client::open(over, &hub, only_a(), after(6)).await;
+    let mut resumed = FeedClient::open(over, &hub, only_a(), after(6)).await;
     resumed.poll();
     assert_eq!(resumed.seen.first(), Some(&Seen::Truncated { cursor: 0 }));
 }
@@ -218,12 +226,12 @@ async fn a_new_log_ends_the_streams_of_the_old_one_and_starts_its_own_numbers(ov
 async fn while_the_log_is_read_hearts_beat_and_the_end_comes_at_once(over: Over) {
     let log = GatedLog::new(10);
     let hub = five(&log, 100);
-    let mut client = Client::open(over, &hub, only_a(), after(2)).await;
+    let mut client = FeedClient::open(over, &hub, only_a(), after(2)).await;
     assert!(!client.poll(), "the log has not answered");
     client.stream.beat();
     assert!(client.poll());
     assert!(!client.poll() && !client.may_be_polled());
-    client.stream.end(Ending::Drain);
+    client.stream.end(StreamEnd::Drain);
     assert!(client.poll() && !client.poll() && client.ended);
     assert_eq!(client.seen, [Seen::Heartbeat, Seen::Farewell]);
 }
@@ -231,8 +239,8 @@ async fn while_the_log_is_read_hearts_beat_and_the_end_comes_at_once(over: Over)
 async fn a_log_that_has_less_than_the_ring_knew_is_asked_with_pauses(over: Over) {
     let log = GatedLog::open();
     let hub = fixture::hub(&log, Ring::new(4, 1 << 20), 2);
-    hub.take(fixture::started(fixture::EPOCH, 5));
-    let mut client = Client::open(over, &hub, only_a(), after(3)).await;
+    hub.apply(fixture::started(fixture::EPOCH, 5));
+    let mut client = FeedClient::open(over, &hub, only_a(), after(3)).await;
     assert!(!client.poll());
     assert!(!client.may_be_polled(), "waits");
     (1..=5).for_each(|sequence| log.push(fixture::event(sequence, "a", 0)));
@@ -249,13 +257,13 @@ fn no_wake_up_is_lost_between_threads() {
     let log = GatedLog::open();
     log.let_reads(1_000_000);
     let hub = fixture::hub(&log, Ring::new(64, 1 << 20), 2);
-    hub.take(fixture::started(fixture::EPOCH, 0));
+    hub.apply(fixture::started(fixture::EPOCH, 0));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_time()
         .build()
         .unwrap();
     let feed = runtime
-        .block_on(feed(&hub, None, only_a(), Begin::Now))
+        .block_on(feed(&hub, None, only_a(), StreamStart::Head))
         .unwrap();
     let stream = hub.streams.of_slot(0).unwrap();
     let mut body = StreamBody::new(Box::new(feed));
@@ -309,12 +317,12 @@ async fn only_what_came_since_a_stream_began_makes_its_client_too_slow() {
     let log = GatedLog::open();
     (1..=5).for_each(|sequence| log.push(fixture::event(sequence, "a", 0)));
     let bounds = StreamBounds {
-        patience: Patience::new(0, 3),
+        lag: LagLimits::new(0, 3),
         ..fixture::bounds(2)
     };
     let hub = fixture::hub_with(&log, Ring::new(100, 1 << 20), bounds);
-    hub.take(fixture::started(fixture::EPOCH, 5));
-    let begin = Begin::Position(Sequence::START);
+    hub.apply(fixture::started(fixture::EPOCH, 5));
+    let begin = StreamStart::Position(Sequence::START);
     let feed = feed(&hub, None, only_a(), begin).await.unwrap();
     let second = Duration::from_secs(1);
     assert!(!feed.gives_up(second), "five events behind when it came");
@@ -328,9 +336,9 @@ async fn only_what_came_since_a_stream_began_makes_its_client_too_slow() {
 #[tokio::test(start_paused = true)]
 async fn who_takes_nothing_for_a_minute_when_the_stream_has_ended_gets_no_farewell() {
     let hub = five(&GatedLog::open(), 100);
-    let feed = feed(&hub, None, only_a(), Begin::Now).await.unwrap();
+    let feed = feed(&hub, None, only_a(), StreamStart::Head).await.unwrap();
     let minute = Duration::from_secs(60);
     assert!(!feed.gives_up(Duration::MAX), "no bounds");
-    feed.stream().end(Ending::MaxAge);
+    feed.stream().end(StreamEnd::MaxAge);
     assert!(!feed.gives_up(minute / 2) && feed.gives_up(minute));
 }

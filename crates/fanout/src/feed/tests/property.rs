@@ -6,7 +6,7 @@ use event_flow::follow::Followed;
 use proptest::prelude::*;
 
 use super::{
-    super::super::{format::Ending, ring::Ring},
+    super::super::{format::StreamEnd, ring::Ring},
     *,
 };
 
@@ -97,7 +97,7 @@ struct World {
     over: Over,
     log: Arc<GatedLog>,
     hub: Arc<Hub>,
-    client: Client,
+    client: FeedClient,
     unpublished: VecDeque<u64>,
     all: Vec<Happened>,
     begin: u64,
@@ -128,9 +128,9 @@ impl World {
             log.push(fixture::event(sequence, repo, 0));
             all.push(Happened { sequence, repo });
         }
-        hub.take(fixture::started(fixture::EPOCH, 10));
+        hub.apply(fixture::started(fixture::EPOCH, 10));
         let repos = vec![wish("a", 0)];
-        let client = Client::open(
+        let client = FeedClient::open(
             over,
             &hub,
             fixture::interest(0, &pairs(&repos), &[]),
@@ -164,7 +164,7 @@ impl World {
             let resumes_after = Sequence(trimmed);
             self.unpublished.retain(|sequence| *sequence > trimmed);
             let after = self.hub.position().sequence;
-            self.hub.take(Followed::Lost(model::Lost {
+            self.hub.apply(Followed::Lost(model::Lost {
                 after,
                 resumes_after,
             }));
@@ -176,7 +176,7 @@ impl World {
             .find(|event| event.sequence == next)
             .unwrap()
             .repo;
-        self.hub.take(Followed::Events(vec![fixture::event(
+        self.hub.apply(Followed::Events(vec![fixture::event(
             next,
             repo,
             self.bytes(next),
@@ -273,7 +273,7 @@ impl World {
         // It takes what the log lets through: opening asks for the log's head if the cursor is
         // ahead.
         self.log.let_reads(1);
-        let client = Client::open(self.over, &self.hub, wishes, begin).await;
+        let client = FeedClient::open(self.over, &self.hub, wishes, begin).await;
         let before = std::mem::replace(&mut self.client, client);
         self.client.seen = before.seen;
     }
@@ -363,10 +363,10 @@ impl World {
             length => sequences[at % length],
         };
         let other = fixture::hub(&self.log, Ring::new(4, 1 << 20), 10);
-        other.take(fixture::started(fixture::EPOCH, self.log.last().0));
+        other.apply(fixture::started(fixture::EPOCH, self.log.last().0));
         let wishes = fixture::interest(0, &pairs(&self.repos), &pairs(&self.uris));
         let over = Over::Socket { room: usize::MAX };
-        let mut client = Client::open(over, &other, wishes, after(from)).await;
+        let mut client = FeedClient::open(over, &other, wishes, after(from)).await;
         client.drain().await;
         let trimmed = self.log.trimmed_through().0;
         let rest = self.all.iter().filter(|event| {
@@ -414,7 +414,7 @@ proptest! {
             world.check()?;
             world.resumes_elsewhere(resume_at).await?;
             // Nothing is sent after the end, and the end is sent at once.
-            world.client.stream.end(Ending::Drain);
+            world.client.stream.end(StreamEnd::Drain);
             world.client.poll();
             prop_assert_eq!(world.client.seen.last(), Some(&Seen::Farewell));
             world.client.poll();

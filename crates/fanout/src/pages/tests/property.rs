@@ -53,7 +53,7 @@ impl Reader {
     async fn read(&mut self, pages: &Arc<Pages>, max: usize) -> bool {
         let before = self.position;
         let page = pages.after(before).await.unwrap();
-        if let Some(gone) = page.gone(before) {
+        if let Some(gone) = page.gap_after(before) {
             self.told.push((before.0, gone.0));
             self.position = gone;
         }
@@ -61,7 +61,7 @@ impl Reader {
             self.seen.push(entry.sequence.0);
             true
         });
-        let Window::Read { through, more } = window else {
+        let RingRead::Read { through, more } = window else {
             panic!("the page begins after the position");
         };
         assert_eq!(more, through < page.through());
@@ -124,7 +124,7 @@ impl World {
             Move::Read { reader, max } => {
                 self.readers[reader].read(&self.pages, max).await;
             }
-            Move::Forget => self.pages.kept.invalidate_all(),
+            Move::Forget => self.pages.cache.invalidate_all(),
         }
     }
 }
@@ -144,7 +144,7 @@ proptest! {
         runtime.block_on(async {
             let log = GatedLog::new(page_events);
             log.let_reads(1_000_000);
-            let pages = pages(&log, Bounds { events: 8, ..BOUNDS });
+            let pages = pages(&log, PageBounds { events: 8, ..BOUNDS });
             let (model, readers) = (Model::default(), Vec::new());
             let mut world = World { log, model, pages, readers };
             for (events, skipped) in before {

@@ -21,7 +21,7 @@ use tower::ServiceExt;
 use super::*;
 use access::TokenDigest;
 
-use crate::{Config, Deps, Service};
+use crate::{EdgeConfig, EdgeDeps, EdgeService};
 
 const SOON: Duration = Duration::from_secs(10);
 const NOON: &str = "2026-11-20T12:00:00Z";
@@ -91,7 +91,7 @@ impl Stage {
         let log = Arc::new(MemoryEventLog::new(&RandomIds, many));
         let bus = Arc::new(InProcessBus::new(many));
         let sessions = Arc::new(MemorySessionStore::new(Arc::new(SystemClock), 1000));
-        let deps = Deps {
+        let deps = EdgeDeps {
             log: log.clone(),
             sessions: sessions.clone(),
             mailbox: sessions.clone(),
@@ -105,7 +105,8 @@ impl Stage {
             descriptors: service_kit::descriptors::Descriptors::UNLIMITED,
             toolsets: Vec::new(),
         };
-        let service = Service::build(&Config::default(), deps, &mut Registry::default()).unwrap();
+        let service =
+            EdgeService::build(&EdgeConfig::default(), deps, &mut Registry::default()).unwrap();
         let life = Lifecycle::new(Duration::from_secs(1));
         let service = service.spawn(&life).unwrap();
         let ready = async {

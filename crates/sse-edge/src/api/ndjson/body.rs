@@ -1,4 +1,4 @@
-//! The answer to a connection of lines, as hyper sees it.
+//! The response body of an NDJSON connection.
 
 use std::{
     convert::Infallible,
@@ -13,23 +13,23 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use crate::limits::LINE_SILENCE;
+use crate::limits::LINE_KEEPALIVE_INTERVAL;
 
-/// Lines as they come, and an empty one when none came for a while. Dropping it ends the work of
+/// Lines as they arrive, and an empty line after each long silence. Dropping it ends the work of
 /// the connection.
-pub(super) struct Lines {
+pub(super) struct LineBody {
     queue: mpsc::Receiver<Bytes>,
     silence: Pin<Box<Sleep>>,
 }
 
-impl Lines {
+impl LineBody {
     pub(super) fn new(queue: mpsc::Receiver<Bytes>) -> Self {
-        let silence = Box::pin(tokio::time::sleep(LINE_SILENCE));
+        let silence = Box::pin(tokio::time::sleep(LINE_KEEPALIVE_INTERVAL));
         Self { queue, silence }
     }
 }
 
-impl http_body::Body for Lines {
+impl http_body::Body for LineBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -43,7 +43,9 @@ impl http_body::Body for Lines {
             Poll::Pending if self.silence.as_mut().poll(cx).is_ready() => Bytes::from_static(b"\n"),
             Poll::Pending => return Poll::Pending,
         };
-        self.silence.as_mut().reset(Instant::now() + LINE_SILENCE);
+        self.silence
+            .as_mut()
+            .reset(Instant::now() + LINE_KEEPALIVE_INTERVAL);
         Poll::Ready(Some(Ok(Frame::data(bytes))))
     }
 }
@@ -57,12 +59,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn silence_is_broken_by_empty_lines() {
         let (lines, queue) = mpsc::channel(1);
-        let mut body = Lines::new(queue);
+        let mut body = LineBody::new(queue);
         let began = Instant::now();
         for nth in 1..=2 {
             let frame = body.frame().await.unwrap().unwrap();
             assert_eq!(frame.into_data().unwrap(), "\n");
-            assert!(began.elapsed() >= LINE_SILENCE * nth);
+            assert!(began.elapsed() >= LINE_KEEPALIVE_INTERVAL * nth);
         }
         lines.send(Bytes::from_static(b"{}\n")).await.unwrap();
         assert_eq!(

@@ -12,14 +12,14 @@ use stream_driver::sync::{AtomicU8, Mutex};
 
 /// The news that a stream wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wants {
+pub struct NewsSelection {
     /// The lists whose changes it wants to know.
     pub lists: ChangedLists,
     /// Up to as many as one listen request may name.
     pub tasks: BTreeSet<TaskId>,
 }
 
-impl Wants {
+impl NewsSelection {
     /// Changes of every list: for the streams of sessions, which cannot choose.
     pub fn all_lists() -> Self {
         Self {
@@ -41,15 +41,15 @@ fn bits(lists: ChangedLists) -> u8 {
 
 /// News waiting until the stream takes it. Several changes of one list or task count as one.
 #[derive(Debug)]
-pub(crate) struct Notices {
+pub(crate) struct PendingNews {
     wanted: u8,
     waiting: AtomicU8,
     /// Few streams follow tasks, so the others pay only a pointer.
-    tasks: Option<Box<Tasks>>,
+    tasks: Option<Box<FollowedTasks>>,
 }
 
 #[derive(Debug)]
-struct Tasks {
+struct FollowedTasks {
     wanted: BTreeSet<TaskId>,
     /// Up to one entry per followed task.
     waiting: Mutex<BTreeMap<TaskId, Tagged>>,
@@ -57,12 +57,12 @@ struct Tasks {
 
 /// The news that a stream takes in one turn.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct News {
+pub(crate) struct StreamNews {
     lists: u8,
     pub(crate) tasks: Vec<Tagged>,
 }
 
-impl News {
+impl StreamNews {
     pub(crate) fn lists(&self) -> impl Iterator<Item = List> {
         let lists = self.lists;
         List::ALL
@@ -72,10 +72,10 @@ impl News {
     }
 }
 
-impl Notices {
-    pub(crate) fn new(wants: Wants) -> Self {
+impl PendingNews {
+    pub(crate) fn new(wants: NewsSelection) -> Self {
         let tasks = (!wants.tasks.is_empty()).then(|| {
-            Box::new(Tasks {
+            Box::new(FollowedTasks {
                 wanted: wants.tasks,
                 waiting: Mutex::default(),
             })
@@ -93,14 +93,14 @@ impl Notices {
     }
 
     /// Records that lists changed; returns whether the stream wants to know.
-    pub(crate) fn lists_changed(&self, lists: ChangedLists) -> bool {
+    pub(crate) fn notify_lists(&self, lists: ChangedLists) -> bool {
         let wanted = self.wanted & bits(lists);
         self.waiting.fetch_or(wanted, Ordering::AcqRel);
         wanted != 0
     }
 
     /// Records that a task changed; returns whether the stream wants to know.
-    pub(crate) fn task_changed(&self, id: &TaskId, how: &Tagged) -> bool {
+    pub(crate) fn notify_task(&self, id: &TaskId, how: &Tagged) -> bool {
         let Some(tasks) = self.tasks.as_deref().filter(|t| t.wanted.contains(id)) else {
             return false;
         };
@@ -109,14 +109,14 @@ impl Notices {
         true
     }
 
-    pub(crate) fn take(&self) -> Option<News> {
+    pub(crate) fn take(&self) -> Option<StreamNews> {
         if self.waiting.load(Ordering::Acquire) == 0 {
             return None;
         }
         let waiting = self.waiting.swap(0, Ordering::AcqRel);
         let tasks = self.tasks.as_deref().filter(|_| waiting & TASKS != 0);
         let tasks = tasks.map(|tasks| std::mem::take(&mut *tasks.waiting.lock()));
-        Some(News {
+        Some(StreamNews {
             lists: waiting & !TASKS,
             tasks: tasks.unwrap_or_default().into_values().collect(),
         })
@@ -138,32 +138,34 @@ mod tests {
             tools: true,
             ..ChangedLists::default()
         };
-        let notices = Notices::new(Wants {
+        let pending = PendingNews::new(NewsSelection {
             lists: tools,
             tasks: BTreeSet::from([task("mine")]),
         });
-        assert_eq!(notices.take(), None);
-        assert!(!notices.lists_changed(ChangedLists {
+        assert_eq!(pending.take(), None);
+        assert!(!pending.notify_lists(ChangedLists {
             tools: false,
-            ..Wants::all_lists().lists
+            ..NewsSelection::all_lists().lists
         }));
-        assert!(notices.lists_changed(Wants::all_lists().lists) && notices.lists_changed(tools));
+        assert!(
+            pending.notify_lists(NewsSelection::all_lists().lists) && pending.notify_lists(tools)
+        );
         let how = |n: u8| Tagged::new("notifications/tasks", &json!({"n": n}));
-        assert!(!notices.task_changed(&task("other"), &how(1)));
-        assert!(notices.task_changed(&task("mine"), &how(1)));
-        assert!(notices.task_changed(&task("mine"), &how(2)));
-        let news = notices.take().unwrap();
+        assert!(!pending.notify_task(&task("other"), &how(1)));
+        assert!(pending.notify_task(&task("mine"), &how(1)));
+        assert!(pending.notify_task(&task("mine"), &how(2)));
+        let news = pending.take().unwrap();
         assert_eq!(news.lists().collect::<Vec<_>>(), [List::Tools]);
         assert_eq!(news.tasks, [how(2)]);
-        assert_eq!(notices.take(), None);
+        assert_eq!(pending.take(), None);
     }
 
     #[test]
     fn a_session_is_told_of_every_list() {
-        let notices = Notices::new(Wants::all_lists());
-        notices.lists_changed(Wants::all_lists().lists);
-        let news = notices.take().unwrap();
+        let pending = PendingNews::new(NewsSelection::all_lists());
+        pending.notify_lists(NewsSelection::all_lists().lists);
+        let news = pending.take().unwrap();
         assert_eq!(news.lists().collect::<Vec<_>>(), List::ALL);
-        assert_eq!(notices.wanted_tasks().count(), 0);
+        assert_eq!(pending.wanted_tasks().count(), 0);
     }
 }

@@ -23,12 +23,12 @@ use stream_driver::{
 use super::{
     feed::Feed,
     fixture::{self, GatedLog},
-    format::{Ending, Format},
-    hub::{Begin, Hub, OpenStream},
-    interest::Interest,
-    notices::Wants,
+    format::{StreamEnd, StreamFormat},
+    hub::{Hub, StreamRequest, StreamStart},
+    interest::StreamInterest,
+    news::NewsSelection,
     ring::Ring,
-    stream::Stream,
+    stream::OpenStream,
 };
 use crate::metrics::StreamKind;
 use access::Principal;
@@ -42,7 +42,7 @@ const ROOMS: [usize; 2] = [100, 100_000];
 /// A hub that follows an empty log.
 fn hub() -> Arc<Hub> {
     let hub = fixture::hub(&GatedLog::open(), Ring::new(100, 1 << 20), 10);
-    hub.take(fixture::started(fixture::EPOCH, 0));
+    hub.apply(fixture::started(fixture::EPOCH, 0));
     hub
 }
 
@@ -50,7 +50,7 @@ fn hub() -> Arc<Hub> {
 fn publish(hub: &Hub, repos: &[&str]) {
     for (sequence, repo) in (1..).zip(repos) {
         let event = fixture::event(sequence, repo, 0);
-        hub.take(Followed::Events(vec![event]));
+        hub.apply(Followed::Events(vec![event]));
     }
 }
 
@@ -58,14 +58,14 @@ fn publish(hub: &Hub, repos: &[&str]) {
 fn feed(
     hub: &Arc<Hub>,
     session: &str,
-    interest: Interest,
-    begin: Begin,
-) -> (Feed, Arc<Stream>, u64) {
+    interest: StreamInterest,
+    begin: StreamStart,
+) -> (Feed, Arc<OpenStream>, u64) {
     let session = SessionId::new(session).unwrap();
-    let open = OpenStream {
-        wants: Wants::all_lists(),
+    let open = StreamRequest {
+        wants: NewsSelection::all_lists(),
         kind: StreamKind::Session,
-        format: Format::Session,
+        format: StreamFormat::Session,
         scope: fixture::scope(),
         session: Some((session.clone(), 1)),
         principal: Arc::new(Principal::anonymous()),
@@ -107,7 +107,7 @@ impl Edge {
     }
 
     /// Opens a stream and hands it to the reactor as the server does.
-    fn open(&self, session: &str, interest: Interest, begin: Begin) -> Reader {
+    fn open(&self, session: &str, interest: StreamInterest, begin: StreamStart) -> Reader {
         let (feed, stream, position) = feed(&self.hub, session, interest, begin);
         let (socket, client) = connection(self.room);
         let (first, source) = Handover::new(Box::new(feed)).take().unwrap();
@@ -122,7 +122,7 @@ impl Edge {
 
     /// Ends all streams, reading the given ones to the end, and all threads.
     fn drain(self, readers: &mut [Reader]) {
-        self.hub.streams.end_all(Ending::Drain);
+        self.hub.streams.end_all(StreamEnd::Drain);
         readers.iter_mut().for_each(Reader::read_to_end);
         self.close();
     }
@@ -136,7 +136,7 @@ impl Edge {
 
 /// A client that reads its stream.
 struct Reader {
-    stream: Arc<Stream>,
+    stream: Arc<OpenStream>,
     client: Client,
     /// The start position of its stream.
     position: u64,
@@ -172,7 +172,7 @@ impl Reader {
 }
 
 /// Whole events of these repositories, from the beginning of the log.
-fn wants(revision: u64, repos: &[&str]) -> Interest {
+fn wants(revision: u64, repos: &[&str]) -> StreamInterest {
     let repos: Vec<_> = repos.iter().map(|repo| (*repo, 0)).collect();
     fixture::interest(revision, &repos, &[])
 }
@@ -199,7 +199,7 @@ fn a_stream_that_opens_while_events_come_gets_each_after_its_beginning_once() {
             .map(|(session, leaves)| {
                 let edge = edge.clone();
                 thread::spawn(move || {
-                    let mut reader = edge.open(session, wants(1, &["cat"]), Begin::Now);
+                    let mut reader = edge.open(session, wants(1, &["cat"]), StreamStart::Head);
                     if leaves {
                         // Its slot may now be reused by the other stream, which must not be
                         // affected by this one.
@@ -228,7 +228,7 @@ fn what_is_asked_for_while_events_come_is_not_missed_and_nothing_comes_twice() {
     for room in ROOMS {
         explore(DEPTH, move || {
             let edge = Edge::start(room);
-            let mut reader = edge.open("s", wants(1, &["cat"]), Begin::Position(Sequence(0)));
+            let mut reader = edge.open("s", wants(1, &["cat"]), StreamStart::Position(Sequence(0)));
             let publisher = {
                 let edge = edge.clone();
                 thread::spawn(move || edge.publish(&EVENTS))
@@ -264,7 +264,7 @@ fn who_asks_for_something_else_gets_all_of_the_new_and_nothing_of_the_old_twice(
     const EVENTS: [&str; 4] = ["dog", "cat", "dog", "cat"];
     explore(DEPTH, || {
         let edge = Edge::start(ROOMS[1]);
-        let mut reader = edge.open("s", wants(1, &["cat"]), Begin::Position(Sequence(0)));
+        let mut reader = edge.open("s", wants(1, &["cat"]), StreamStart::Position(Sequence(0)));
         let publisher = {
             let edge = edge.clone();
             thread::spawn(move || edge.publish(&EVENTS))
@@ -286,7 +286,12 @@ fn who_takes_a_wish_back_and_has_it_again_is_owed_what_came_meanwhile() {
     // point.
     explore(DEPTH, || {
         let hub = hub();
-        let (feed, stream, _) = feed(&hub, "s", wants(1, &["cat"]), Begin::Position(Sequence(0)));
+        let (feed, stream, _) = feed(
+            &hub,
+            "s",
+            wants(1, &["cat"]),
+            StreamStart::Position(Sequence(0)),
+        );
         let publisher = thread::spawn(move || publish(&hub, &["cat"]));
         let changes = thread::spawn(move || {
             stream.set_interest(wants(2, &[]));
@@ -306,13 +311,13 @@ fn who_takes_a_wish_back_and_has_it_again_is_owed_what_came_meanwhile() {
 fn news_heartbeats_and_events_wake_a_stream_together_and_none_is_forgotten() {
     explore(DEPTH, || {
         let edge = Edge::start(ROOMS[1]);
-        let mut reader = edge.open("s", wants(1, &["cat"]), Begin::Now);
+        let mut reader = edge.open("s", wants(1, &["cat"]), StreamStart::Head);
         let (publisher, teller) = (edge.clone(), edge.clone());
         let beaten = Arc::clone(&reader.stream);
         let others = [
             thread::spawn(move || publisher.publish(&["cat", "dog", "cat"])),
             thread::spawn(move || {
-                teller.hub.lists_changed(ChangedLists {
+                teller.hub.notify_lists(ChangedLists {
                     tools: true,
                     ..ChangedLists::default()
                 });
@@ -332,8 +337,13 @@ fn news_heartbeats_and_events_wake_a_stream_together_and_none_is_forgotten() {
 fn a_drain_ends_every_stream_wherever_its_events_are() {
     explore(DEPTH, || {
         let edge = Edge::start(ROOMS[0]);
-        let mut readers = ["a", "b"]
-            .map(|session| edge.open(session, wants(1, &["cat"]), Begin::Position(Sequence(0))));
+        let mut readers = ["a", "b"].map(|session| {
+            edge.open(
+                session,
+                wants(1, &["cat"]),
+                StreamStart::Position(Sequence(0)),
+            )
+        });
         let publisher = {
             let edge = edge.clone();
             thread::spawn(move || edge.publish(&["cat", "cat"]))

@@ -1,4 +1,4 @@
-//! Tells listen streams how the tasks stand that they follow.
+//! Sends the state of tasks to the listen streams that follow them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,12 +12,12 @@ use tracing::debug;
 use super::Tasks;
 use crate::limits::TASK_CHANGES;
 
-/// How often the tasks that are followed here are looked at, whatever the bus says.
-const LOOK: Duration = Duration::from_secs(15);
+/// Interval at which the tasks followed here are checked, independent of the bus.
+const CHECK_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Where the follower puts what it hears. Never blocks.
+/// Queues the changed tasks that the follower reports. Never blocks.
 #[derive(Debug, Clone)]
-pub(crate) struct TaskNews {
+pub(crate) struct TaskUpdates {
     hub: Arc<Hub>,
     tasks: Arc<Tasks>,
     changed: mpsc::Sender<(PrincipalId, TaskId)>,
@@ -25,23 +25,23 @@ pub(crate) struct TaskNews {
 
 /// The receiving end, for [`watch_tasks`].
 #[derive(Debug)]
-pub(crate) struct Changes(mpsc::Receiver<(PrincipalId, TaskId)>);
+pub(crate) struct ChangedTasks(mpsc::Receiver<(PrincipalId, TaskId)>);
 
-impl TaskNews {
-    pub(crate) fn new(hub: Arc<Hub>, tasks: Arc<Tasks>) -> (Self, Changes) {
+impl TaskUpdates {
+    pub(crate) fn new(hub: Arc<Hub>, tasks: Arc<Tasks>) -> (Self, ChangedTasks) {
         let (changed, changes) = mpsc::channel(TASK_CHANGES);
         let news = Self {
             hub,
             tasks,
             changed,
         };
-        (news, Changes(changes))
+        (news, ChangedTasks(changes))
     }
 
-    pub(crate) fn take(&self, owner: PrincipalId, task: TaskId) {
+    pub(crate) fn enqueue(&self, owner: PrincipalId, task: TaskId) {
         self.tasks.hint(&task);
         if self.hub.follows_task(&task) && self.changed.try_send((owner, task)).is_err() {
-            debug!("tasks change faster than they are looked at; the regular round finds them");
+            debug!("tasks change faster than they are checked; the periodic check covers them");
         }
     }
 
@@ -51,26 +51,26 @@ impl TaskNews {
     }
 }
 
-/// Looks at tasks that changed, and at all that are followed here every now and then. Runs until `stop`.
+/// Checks changed tasks, and periodically all tasks followed here. Runs until `stop`.
 pub(crate) async fn watch_tasks(
     tasks: Arc<Tasks>,
     hub: Arc<Hub>,
-    Changes(mut changes): Changes,
+    ChangedTasks(mut changes): ChangedTasks,
     stop: CancellationToken,
 ) {
-    let mut rounds = tokio::time::interval(LOOK);
+    let mut rounds = tokio::time::interval(CHECK_INTERVAL);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let endless = async {
         loop {
             tokio::select! {
                 changed = changes.recv() => match changed {
-                    Some((owner, task)) => tell(&tasks, &hub, &owner, &task).await,
+                    Some((owner, task)) => notify_followers(&tasks, &hub, &owner, &task).await,
                     None => return,
                 },
                 _ = rounds.tick() => {
                     for task in hub.followed_tasks() {
                         for owner in hub.task_followers(&task) {
-                            tell(&tasks, &hub, &owner, &task).await;
+                            notify_followers(&tasks, &hub, &owner, &task).await;
                         }
                     }
                 }
@@ -80,14 +80,14 @@ pub(crate) async fn watch_tasks(
     stop.run_until_cancelled(endless).await;
 }
 
-/// Tells the streams of the task's owner how it stands.
-pub(crate) async fn tell(tasks: &Tasks, hub: &Hub, owner: &PrincipalId, id: &TaskId) {
+/// Sends the state of the task to the streams of its owner.
+pub(crate) async fn notify_followers(tasks: &Tasks, hub: &Hub, owner: &PrincipalId, id: &TaskId) {
     match tasks.load(owner, id).await {
         Ok(Some(stored)) => {
             let how = task::changed(&stored.task);
-            hub.task_changed(owner, id, &how);
+            hub.notify_task(owner, id, &how);
         }
         Ok(None) => {}
-        Err(error) => debug!(%error, task = %id, "a task cannot be looked at now"),
+        Err(error) => debug!(%error, task = %id, "a task cannot be checked now"),
     }
 }

@@ -1,4 +1,5 @@
-//! Hints that a stream of a session's mailbox has more, for whoever waits for it on this edge.
+//! Hints that a stream of a session's mailbox has new messages, for the calls on this edge that
+//! wait for them.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -6,45 +7,45 @@ use model::{SessionId, StreamId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-type Key = (SessionId, StreamId);
+type HintKey = (SessionId, StreamId);
 
-/// Who waits for what. A hint is no more than that: who waits also looks now and then.
+/// The waiting calls, by stream. A hint may be lost, so a waiting call also checks periodically.
 #[derive(Debug, Default)]
-pub(crate) struct Mail {
-    waiting: Arc<Mutex<HashMap<Key, Vec<Arc<Notify>>>>>,
+pub(crate) struct MailboxHints {
+    waiting: Arc<Mutex<HashMap<HintKey, Vec<Arc<Notify>>>>>,
 }
 
-/// Waits for hints about one stream; from its making on none is lost.
+/// Receives hints about one stream; from its creation on none is lost.
 #[derive(Debug)]
-pub(crate) struct Watch {
-    key: Key,
+pub(crate) struct HintReceiver {
+    key: HintKey,
     hint: Arc<Notify>,
-    waiting: Arc<Mutex<HashMap<Key, Vec<Arc<Notify>>>>>,
+    waiting: Arc<Mutex<HashMap<HintKey, Vec<Arc<Notify>>>>>,
 }
 
-impl Mail {
-    /// Begins to wait.
-    pub(crate) fn watch(&self, session: &SessionId, stream: &StreamId) -> Watch {
+impl MailboxHints {
+    /// Registers a receiver.
+    pub(crate) fn watch(&self, session: &SessionId, stream: &StreamId) -> HintReceiver {
         let key = (session.clone(), stream.clone());
         let hint = Arc::new(Notify::new());
         let mut waiting = self.waiting.lock();
         waiting.entry(key.clone()).or_default().push(hint.clone());
         drop(waiting);
-        Watch {
+        HintReceiver {
             key,
             hint,
             waiting: Arc::clone(&self.waiting),
         }
     }
 
-    /// The stream has more.
+    /// Wakes the receivers of a stream: it has new messages.
     pub(crate) fn wake(&self, session: &SessionId, stream: &StreamId) {
         let key = (session.clone(), stream.clone());
         let hints = self.waiting.lock().get(&key).cloned();
         hints.iter().flatten().for_each(|hint| hint.notify_one());
     }
 
-    /// Hints may have been lost: everybody looks.
+    /// Wakes all receivers: hints may have been lost.
     pub(crate) fn wake_all(&self) {
         let waiting = self.waiting.lock();
         waiting
@@ -59,14 +60,14 @@ impl Mail {
     }
 }
 
-impl Watch {
-    /// Waits for the next hint; one that came since the last wait counts.
-    pub(crate) async fn hinted(&self) {
+impl HintReceiver {
+    /// Waits for the next hint; a hint since the last wait counts.
+    pub(crate) async fn next_hint(&self) {
         self.hint.notified().await;
     }
 }
 
-impl Drop for Watch {
+impl Drop for HintReceiver {
     fn drop(&mut self) {
         let mut waiting = self.waiting.lock();
         if let Some(hints) = waiting.get_mut(&self.key) {
@@ -89,23 +90,29 @@ mod tests {
     #[tokio::test]
     async fn a_hint_between_two_waits_is_not_lost_and_reaches_everybody_who_waits() {
         let (session, stream) = names();
-        let mail = Mail::default();
-        let watches = [mail.watch(&session, &stream), mail.watch(&session, &stream)];
-        mail.wake(&session, &stream);
-        for watch in &watches {
-            watch.hinted().await;
+        let waiters = MailboxHints::default();
+        let watches = [
+            waiters.watch(&session, &stream),
+            waiters.watch(&session, &stream),
+        ];
+        waiters.wake(&session, &stream);
+        for hints in &watches {
+            hints.next_hint().await;
         }
-        mail.wake_all();
-        watches[0].hinted().await;
+        waiters.wake_all();
+        watches[0].next_hint().await;
     }
 
     #[test]
     fn who_no_longer_waits_leaves_nothing_behind() {
         let (session, stream) = names();
-        let mail = Mail::default();
-        let watches = [mail.watch(&session, &stream), mail.watch(&session, &stream)];
+        let waiters = MailboxHints::default();
+        let watches = [
+            waiters.watch(&session, &stream),
+            waiters.watch(&session, &stream),
+        ];
         drop(watches);
-        mail.wake(&session, &stream);
-        assert_eq!(mail.len(), 0);
+        waiters.wake(&session, &stream);
+        assert_eq!(waiters.len(), 0);
     }
 }
