@@ -18,7 +18,9 @@ use fanout::{
 use mcp::{Surface, mrtr::StateKeys};
 use mcp_server::{OfferRegistry, RateLimiter, Toolset};
 use model::{Clock, IdSource};
-use ports::{Bus, EventLog, Mailbox, ResourceReader, SessionLock, SessionStore, TaskStore, Topic};
+use ports::{
+    Bus, BusMessage, EventLog, Mailbox, ResourceReader, SessionLock, SessionStore, TaskStore, Topic,
+};
 use service_kit::{
     descriptors::Descriptors,
     http::{HttpLimits, SILENT_TIMEOUT},
@@ -286,7 +288,9 @@ impl BackgroundTasks<'_> {
         let sink = move |followed: Followed| {
             set_readiness(&latch, &followed);
             match followed {
-                Followed::Other(message) => router.dispatch(message),
+                Followed::Other(BusMessage::Edge(news)) => router.dispatch(news),
+                // The follower itself handles hints.
+                Followed::Other(BusMessage::Events(_)) => {}
                 Followed::OtherGap => router.gap(),
                 followed => hub.apply(followed),
             }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use fanout::inbox::{DeliveryReport, Inbox, InboxStart, MailStream};
 use model::{Sequence, SessionId};
 use parking_lot::Mutex;
-use ports::{BusMessage, Mailbox, MailboxError, MailboxLimits};
+use ports::{EdgeNews, Mailbox, MailboxError, MailboxLimits};
 use serde::Serialize;
 use tokio::{
     sync::{mpsc, watch},
@@ -138,11 +138,11 @@ pub(crate) async fn report(
     let endless = async {
         while let Some((session, through)) = reports.recv().await {
             sessions.inboxes.record_delivery(&session, through);
-            let message = BusMessage::MessagesDelivered {
+            let news = EdgeNews::MessagesDelivered {
                 session: session.clone(),
                 through,
             };
-            sessions.publish(&session, message).await;
+            sessions.publish(&session, news).await;
         }
     };
     stop.run_until_cancelled(endless).await;

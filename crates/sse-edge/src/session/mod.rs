@@ -13,7 +13,7 @@ use event_tools::sessions::{SessionChange, SessionEditor};
 use mcp::RequestId;
 use mcp_server::CallError;
 use model::{Clock, IdSource, PrincipalId, Session, SessionId, StreamId, Timestamp};
-use ports::{Bus, BusMessage, SessionStore, SessionStoreError, Topic, Versioned};
+use ports::{Bus, EdgeNews, SessionStore, SessionStoreError, Topic, Versioned};
 use serde_json::Value;
 use tokio::time::timeout;
 use tracing::warn;
@@ -202,8 +202,7 @@ impl Sessions {
             return Ok(None);
         };
         if changed {
-            self.publish(id, BusMessage::SessionChanged(id.clone()))
-                .await;
+            self.publish(id, EdgeNews::SessionChanged(id.clone())).await;
         }
         Ok(Some(answer))
     }
@@ -269,7 +268,7 @@ impl Sessions {
     async fn retire(&self, id: &SessionId) -> Result<bool, EdgeError> {
         let ended = timeout(CALL_DEADLINE, self.store.end(id)).await??;
         self.touches.forget(id);
-        self.publish(id, BusMessage::SessionEnded(id.clone())).await;
+        self.publish(id, EdgeNews::SessionEnded(id.clone())).await;
         Ok(ended)
     }
 
@@ -296,21 +295,21 @@ impl Sessions {
     /// Notifies the edge that waits for a stream of the session's mailbox. If the notification is
     /// lost, the edge finds the messages later.
     pub(crate) async fn announce_mail(&self, id: &SessionId, stream: &StreamId) {
-        let message = BusMessage::MailboxChanged {
+        let news = EdgeNews::MailboxChanged {
             session: id.clone(),
             stream: stream.clone(),
         };
-        self.publish(id, message).await;
+        self.publish(id, news).await;
     }
 
     /// Notifies the edge that runs a call that its client cancelled it. If the notification is
     /// lost, the call runs to its end, which is allowed (MCP 2025-11-25, "Cancellation").
     pub(crate) async fn announce_cancellation(&self, id: &SessionId, request: &RequestId) {
-        let message = BusMessage::RequestCancelled {
+        let news = EdgeNews::RequestCancelled {
             session: id.clone(),
             request: request.to_string(),
         };
-        self.publish(id, message).await;
+        self.publish(id, news).await;
     }
 
     /// Interval at which an edge checks the sessions whose stream it holds.
@@ -320,10 +319,10 @@ impl Sessions {
 
     /// If the message is lost, the edge that holds the stream sees the change at its next periodic
     /// check.
-    async fn publish(&self, id: &SessionId, message: BusMessage) {
+    async fn publish(&self, id: &SessionId, news: EdgeNews) {
         if let Err(error) = self
             .bus
-            .publish(&Topic::Session(id.clone()), message, None)
+            .publish(&Topic::Session(id.clone()), news.into(), None)
             .await
         {
             warn!(%error, "other edges see the change of a session later");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mcp::ProtocolVersion;
 use model::{Cursor, CursorScope, Sequence, SessionId};
-use ports::BusMessage;
+use ports::EdgeNews;
 
 use super::Sessions;
 use fanout::{
@@ -142,7 +142,7 @@ async fn open(
     sessions
         .publish(
             id,
-            BusMessage::StreamTakenOver {
+            EdgeNews::StreamTakenOver {
                 session: id.clone(),
                 stays: tag,
             },

@@ -18,7 +18,7 @@ use std::{
 
 use model::{Clock, IdSource, PrincipalId, TaskId};
 use parking_lot::Mutex;
-use ports::{Bus, BusMessage, Expected, TaskLimits, TaskStore, TaskStoreError, Topic};
+use ports::{Bus, EdgeNews, Expected, TaskLimits, TaskStore, TaskStoreError, Topic};
 use serde_json::value::RawValue;
 use tokio::{sync::watch, time::timeout};
 use tracing::warn;
@@ -164,11 +164,11 @@ impl Tasks {
 
     /// If the message is lost, waiting components see the change at their next periodic check.
     async fn announce(&self, owner: &PrincipalId, id: &TaskId) {
-        let message = BusMessage::TaskChanged {
+        let news = EdgeNews::TaskChanged {
             owner: owner.clone(),
             task: id.clone(),
         };
-        if let Err(error) = self.bus.publish(&Topic::Broadcast, message, None).await {
+        if let Err(error) = self.bus.publish(&Topic::Broadcast, news.into(), None).await {
             warn!(%error, "other edges see the change of a task later");
         }
         self.hint(id);
