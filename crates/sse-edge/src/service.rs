@@ -241,7 +241,7 @@ impl Serving {
     /// Bounds of the listener that the routes are served on.
     #[must_use]
     pub fn http_limits(&self) -> HttpLimits {
-        self.limits.clone()
+        self.limits
     }
 }
 
