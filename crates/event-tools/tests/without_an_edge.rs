@@ -186,7 +186,13 @@ async fn a_wait_without_an_event_ends_with_a_cursor() {
     let server = server().await;
     let caller = caller(Visibility::only(["nobody"], []).unwrap());
     let began = tokio::time::Instant::now();
-    let waited = call(&server, &caller, "replay_events", json!({ "waitSeconds": 20 })).await;
+    let waited = call(
+        &server,
+        &caller,
+        "replay_events",
+        json!({ "waitSeconds": 20 }),
+    )
+    .await;
     assert!(ids(&waited).is_empty() && waited["structuredContent"]["cursor"].is_string());
     assert!(began.elapsed() >= Duration::from_secs(20));
 }
@@ -195,7 +201,13 @@ async fn a_wait_without_an_event_ends_with_a_cursor() {
 async fn an_unknown_kind_of_a_filter_is_refused_with_the_known_ones() {
     let server = server().await;
     let filters = json!({ "filters": [{ "resourceType": "wiki_page" }] });
-    let refused = call(&server, &caller(Visibility::all()), "get_recent_events", filters).await;
+    let refused = call(
+        &server,
+        &caller(Visibility::all()),
+        "get_recent_events",
+        filters,
+    )
+    .await;
     assert_eq!(refused["isError"], true);
     let text = refused["content"][0]["text"].as_str().unwrap();
     assert!(
