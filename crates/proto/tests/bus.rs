@@ -1,6 +1,8 @@
 //! Bus messages on the wire: they arrive as they were, and an older reader drops what only a newer build
 //! knows.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests, which clippy does not see here.
+
 use std::sync::Arc;
 
 use bytes::Bytes;

@@ -167,8 +167,7 @@ impl EdgeConfig {
             return Err(EdgeBuildError::Value {
                 key: "edge.max_stream_seconds",
                 reason: format!(
-                    "must be at least {least}, which is {} times edge.heartbeat_seconds, or 0 for no limit",
-                    MIN_STREAM_HEARTBEATS
+                    "must be at least {least}, which is {MIN_STREAM_HEARTBEATS} times edge.heartbeat_seconds, or 0 for no limit"
                 ),
             });
         }

@@ -243,7 +243,7 @@ impl ServingEdge {
     /// Bounds of the listener that the routes are served on.
     #[must_use]
     pub fn http_limits(&self) -> HttpLimits {
-        self.limits.clone()
+        self.limits
     }
 }
 
