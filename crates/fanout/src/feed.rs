@@ -174,7 +174,7 @@ impl Feed {
     /// added since.
     fn change_interest(&mut self, interest: Arc<Interest>) {
         let before = std::mem::replace(&mut self.interest, interest);
-        self.reader.wishes = self.interest.wishes;
+        self.reader.newest_subscription = self.interest.newest_subscription;
         self.more = true;
         let Some(since) = self.interest.earliest_added(&before) else {
             return;

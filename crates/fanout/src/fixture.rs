@@ -79,8 +79,8 @@ pub(crate) fn session() -> Session {
         created_at: Timestamp::default(),
         subscriptions: Vec::new(),
         resource_uris: std::collections::BTreeMap::new(),
-        resource_wishes: std::collections::BTreeMap::new(),
-        wishes: 0,
+        resource_numbers: std::collections::BTreeMap::new(),
+        newest_subscription: 0,
         log_level: None,
         streamed: true,
         stream_tag: 1,
@@ -100,7 +100,7 @@ pub(crate) fn interest(revision: u64, repos: &[(&str, u64)], uris: &[(&str, u64)
         filters: repo_filter(repo),
         since: at(*since),
         created_at: Timestamp::default(),
-        wish: 0,
+        number: 0,
     };
     let session = Session {
         subscriptions: repos.iter().map(subscription).collect(),

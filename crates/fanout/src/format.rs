@@ -85,7 +85,7 @@ pub struct Reader {
     /// The reader's position in its session's inbox.
     pub inbox: Sequence,
     /// Number of the newest subscription of the session that the stream knows.
-    pub wishes: u64,
+    pub newest_subscription: u64,
 }
 
 impl Reader {
@@ -97,7 +97,7 @@ impl Reader {
             sequence,
             scope: self.scope,
             inbox: self.inbox,
-            wishes: self.wishes,
+            newest_subscription: self.newest_subscription,
         }
     }
 }

@@ -281,7 +281,7 @@ fn who_asks_for_something_else_gets_all_of_the_new_and_nothing_of_the_old_twice(
 }
 
 #[test]
-fn who_takes_a_wish_back_and_has_it_again_is_owed_what_came_meanwhile() {
+fn a_subscription_cancelled_and_made_again_is_owed_what_came_meanwhile() {
     // Over a body, with few other parties: the longer a run, the rarer three parties meet at one
     // point.
     explore(DEPTH, || {

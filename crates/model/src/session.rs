@@ -21,7 +21,7 @@ pub struct Subscription {
     pub created_at: Timestamp,
     /// Its number among the session's subscriptions to events and resources.
     #[serde(default)]
-    pub wish: u64,
+    pub number: u64,
 }
 
 /// An MCP session. Durable before its id leaves the server, so that any edge serves it at once.
@@ -48,10 +48,10 @@ pub struct Session {
     pub resource_uris: BTreeMap<String, LogPosition>,
     /// Subscription numbers of these resources, under the same keys.
     #[serde(default)]
-    pub resource_wishes: BTreeMap<String, u64>,
+    pub resource_numbers: BTreeMap<String, u64>,
     /// Number of the newest subscription, to events or to a resource. It only rises.
     #[serde(default)]
-    pub wishes: u64,
+    pub newest_subscription: u64,
     /// Lowest level of the log notifications that it gets; `None` means all.
     #[serde(default)]
     pub log_level: Option<String>,
@@ -68,8 +68,8 @@ pub struct Session {
 
 impl Session {
     /// Allocates the number of one more subscription.
-    pub const fn next_wish(&mut self) -> u64 {
-        self.wishes += 1;
-        self.wishes
+    pub const fn next_subscription_number(&mut self) -> u64 {
+        self.newest_subscription += 1;
+        self.newest_subscription
     }
 }

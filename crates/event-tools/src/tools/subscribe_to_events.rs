@@ -116,13 +116,13 @@ impl Tool for SubscribeToEvents {
             let room = session.subscriptions.len() < MAX_SUBSCRIPTIONS;
             if room {
                 let (id, filters) = (id.clone(), filters.clone());
-                let wish = session.next_wish();
+                let number = session.next_subscription_number();
                 session.subscriptions.push(Subscription {
                     id,
                     filters,
                     since,
                     created_at: now,
-                    wish,
+                    number,
                 });
             }
             room

@@ -104,7 +104,7 @@ fn after(sequence: u64) -> Begin {
     let (epoch, scope) = (fixture::EPOCH, fixture::scope());
     Begin::After(Cursor {
         inbox: Sequence::START,
-        wishes: 0,
+        newest_subscription: 0,
         epoch,
         sequence: Sequence(sequence),
         scope,

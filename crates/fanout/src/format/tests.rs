@@ -7,7 +7,7 @@ fn reader() -> Reader {
         epoch: fixture::EPOCH,
         scope: fixture::scope(),
         inbox: Sequence::START,
-        wishes: 0,
+        newest_subscription: 0,
     }
 }
 

@@ -137,8 +137,8 @@ async fn subscribe(
                 return false;
             }
             session.resource_uris.insert(uri.clone(), since);
-            let wish = session.next_wish();
-            session.resource_wishes.insert(uri.clone(), wish);
+            let number = session.next_subscription_number();
+            session.resource_numbers.insert(uri.clone(), number);
         }
         true
     });
@@ -157,7 +157,7 @@ async fn unsubscribe(
 ) -> Result<Bytes, RpcError> {
     let UriParams { uri } = params::parse(params)?;
     let removed = update(edge, caller, |session| {
-        session.resource_wishes.remove(&uri);
+        session.resource_numbers.remove(&uri);
         session.resource_uris.remove(&uri)
     });
     removed.await.map_err(rpc_error)?;

@@ -79,12 +79,12 @@ async fn open(
     let primes = version.is_some_and(ProtocolVersion::has_priming);
     let scope = CursorScope::session(&principal.id, id);
     let last = last_event_id.map(|last| Cursor::parse(last, scope));
-    // As the client's last stream knew it; the rest is added below, from where each wish began.
+    // As the client's last stream knew it; later subscriptions are added below, each from its own start.
     let known = match last {
-        Some(Ok(cursor)) => cursor.wishes,
-        _ => session.wishes,
+        Some(Ok(cursor)) => cursor.newest_subscription,
+        _ => session.newest_subscription,
     };
-    let interest = Interest::of_wishes(&session, known, 0, hub.epoch());
+    let interest = Interest::up_to_subscription(&session, known, 0, hub.epoch());
     let start = match last {
         Some(Ok(cursor)) => Start::After(cursor.inbox),
         None if session.streamed => Start::Head,

@@ -281,9 +281,9 @@ fn no_wake_up_is_lost_between_threads() {
             for revision in 1..=200 {
                 // `d` is added and removed again; `b` and `c` stay once they are there, from the
                 // beginning on.
-                let mut wishes = vec![("a", 0), ("b", 0), ("c", 0)];
-                wishes.truncate(1 + usize::try_from(revision).unwrap().min(2));
-                stream.set_interest(fixture::interest(revision, &wishes, &[]));
+                let mut repos = vec![("a", 0), ("b", 0), ("c", 0)];
+                repos.truncate(1 + usize::try_from(revision).unwrap().min(2));
+                stream.set_interest(fixture::interest(revision, &repos, &[]));
                 std::thread::yield_now();
             }
         });
