@@ -5,14 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mcp::tool::{Annotations, CallParams, CallResult, ToolDescriptor};
 use mcp_server::{CallError, Caller, Policy, RateClass, lists::announce_lists, tool::Tool};
-use ports::{Bus, ChangedLists};
+use ports::{Bus, ListChanges};
 
 use crate::fixture::{Nothing, said};
 
 /// Announces a change of one list.
 struct AnnounceChange {
     name: &'static str,
-    lists: ChangedLists,
+    lists: ListChanges,
     bus: Arc<dyn Bus>,
 }
 
@@ -35,12 +35,12 @@ impl Tool for AnnounceChange {
 }
 
 pub(super) fn tools(bus: &Arc<dyn Bus>) -> Vec<Box<dyn Tool>> {
-    let none = ChangedLists::default();
-    let tools = ChangedLists {
+    let none = ListChanges::default();
+    let tools = ListChanges {
         tools: true,
         ..none
     };
-    let prompts = ChangedLists {
+    let prompts = ListChanges {
         prompts: true,
         ..none
     };

@@ -1,15 +1,19 @@
 //! Follows the event log: hints, pages and a slow poll in; ordered, gap-free events out.
 //!
-//! The decisions are those of [`model::Ordered`]; this is its driver. A follower owns one subscription
+//! The decisions are those of [`model::Sequencer`]; this is its driver. A follower owns one subscription
 //! of the bus and reads the log only where a hint is missing. It outlives every outage: while the log
 //! does not answer, it says so ([`Followed::Stalled`]) and tries again with growing pauses.
 
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, future::BoxFuture};
-use model::{Epoch, LogPosition, Lost, Missing, Ordered, Sequence, Sequenced, Step, StoredEvent};
+use model::{
+    Epoch, LogPosition, LostRange, ReadNeed, Sequence, Sequenced, Sequencer, SequencerStep,
+    StoredEvent,
+};
 use ports::{
-    Bus, BusEvent, BusMessage, EventHint, EventLog, EventLogError, Head, Page, Subscription, Topic,
+    Bus, BusEvent, BusMessage, BusSubscription, EventHint, EventLog, EventLogError, EventPage,
+    LogHead, Topic,
 };
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +24,7 @@ const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::
 
 /// Where to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
+pub enum FollowStart {
     /// With what comes next.
     Head,
     /// With everything that the log still has.
@@ -35,7 +39,7 @@ pub enum Start {
 #[derive(Clone, Copy, Debug)]
 pub struct FollowOptions {
     /// Where to begin.
-    pub start: Start,
+    pub start: FollowStart,
     /// How often the log's head is looked at without any hint: the most that a lost hint costs.
     pub poll: Duration,
     /// How long a hint that came early waits for the one before it until the log is read.
@@ -49,7 +53,7 @@ pub struct FollowOptions {
 impl Default for FollowOptions {
     fn default() -> Self {
         Self {
-            start: Start::Head,
+            start: FollowStart::Head,
             poll: Duration::from_millis(500),
             grace: Duration::from_millis(3),
             page_events: 500,
@@ -74,7 +78,7 @@ pub enum Followed {
     /// The next events, ascending.
     Events(Vec<Sequenced<StoredEvent>>),
     /// The log trimmed events before they were read.
-    Lost(Lost),
+    Lost(LostRange),
     /// Everything up to the head that was last seen has been passed on.
     CaughtUp,
     /// The log or the bus does not answer; events are late but not lost.
@@ -135,14 +139,14 @@ struct Driver {
 type Read = BoxFuture<'static, Result<Answer, EventLogError>>;
 
 enum Answer {
-    Page(Page),
-    Head(Head),
+    Page(EventPage),
+    Head(LogHead),
 }
 
 /// What one follower is in the middle of.
 struct State {
     epoch: Epoch,
-    machine: Ordered<StoredEvent>,
+    machine: Sequencer<StoredEvent>,
     read: Option<Read>,
     /// A page read waits for this moment (grace).
     read_at: Option<Instant>,
@@ -159,7 +163,11 @@ impl State {
 }
 
 impl Driver {
-    async fn subscribe(&mut self, topic: Topic, sink: &mut impl FnMut(Followed)) -> Subscription {
+    async fn subscribe(
+        &mut self,
+        topic: Topic,
+        sink: &mut impl FnMut(Followed),
+    ) -> BusSubscription {
         let mut failures = 0;
         loop {
             match timeout(self.log.deadline(), self.bus.subscribe(&topic)).await {
@@ -185,7 +193,7 @@ impl Driver {
         }
     }
 
-    async fn first_head(&mut self, sink: &mut impl FnMut(Followed)) -> Head {
+    async fn first_head(&mut self, sink: &mut impl FnMut(Followed)) -> LogHead {
         let mut failures = 0;
         loop {
             match timeout(self.log.deadline(), self.log.head()).await {
@@ -202,12 +210,14 @@ impl Driver {
     async fn begin(&mut self, sink: &mut impl FnMut(Followed)) -> State {
         let head = self.first_head(sink).await;
         let position = match self.options.start {
-            Start::Head => head.last,
-            Start::Beginning => head.trimmed_through,
-            Start::After(stored) if stored.epoch == head.epoch && stored.sequence <= head.last => {
+            FollowStart::Head => head.last,
+            FollowStart::Beginning => head.trimmed_through,
+            FollowStart::After(stored)
+                if stored.epoch == head.epoch && stored.sequence <= head.last =>
+            {
                 stored.sequence
             }
-            Start::After(stored) => {
+            FollowStart::After(stored) => {
                 warn!(
                     epoch = stored.epoch.0,
                     position = stored.sequence.0,
@@ -230,7 +240,7 @@ impl Driver {
         state
     }
 
-    fn start(&self, head: Head, position: Sequence, sink: &mut impl FnMut(Followed)) -> State {
+    fn start(&self, head: LogHead, position: Sequence, sink: &mut impl FnMut(Followed)) -> State {
         sink(Followed::Started {
             epoch: head.epoch,
             position,
@@ -244,7 +254,7 @@ impl Driver {
             position = position.0,
             "following the event log"
         );
-        let mut machine = Ordered::new(position, self.options.max_early);
+        let mut machine = Sequencer::new(position, self.options.max_early);
         let first = machine.head(head.last);
         let mut state = State {
             epoch: head.epoch,
@@ -263,8 +273,8 @@ impl Driver {
     async fn run(
         &mut self,
         state: &mut State,
-        mut broadcast: Subscription,
-        mut also: Option<Subscription>,
+        mut broadcast: BusSubscription,
+        mut also: Option<BusSubscription>,
         sink: &mut impl FnMut(Followed),
     ) {
         loop {
@@ -335,7 +345,7 @@ impl Driver {
                     state
                         .machine
                         .page(page.events, page.through, at_head, page.resumes_after);
-                let caught_up = at_head && step.missing == Missing::Nothing;
+                let caught_up = at_head && step.read == ReadNeed::NotNeeded;
                 self.take(state, step, sink);
                 if caught_up {
                     sink(Followed::CaughtUp);
@@ -354,7 +364,7 @@ impl Driver {
             Ok(Answer::Head(head)) => {
                 state.looks_first = false;
                 let step = state.machine.head(head.last);
-                if step.missing == Missing::Nothing {
+                if step.read == ReadNeed::NotNeeded {
                     // Else the page that is due has to work, too.
                     state.failures = 0;
                     self.recover(sink);
@@ -373,22 +383,27 @@ impl Driver {
     }
 
     /// Passes on what a step delivers and starts or plans the read that it asks for.
-    fn take(&self, state: &mut State, step: Step<StoredEvent>, sink: &mut impl FnMut(Followed)) {
+    fn take(
+        &self,
+        state: &mut State,
+        step: SequencerStep<StoredEvent>,
+        sink: &mut impl FnMut(Followed),
+    ) {
         if let Some(lost) = step.lost {
             sink(Followed::Lost(lost));
         }
         if !step.deliver.is_empty() {
             sink(Followed::Events(step.deliver));
         }
-        match step.missing {
-            Missing::Nothing => state.read_at = None,
-            Missing::Soon => {
+        match step.read {
+            ReadNeed::NotNeeded => state.read_at = None,
+            ReadNeed::Soon => {
                 state
                     .read_at
                     .get_or_insert_with(|| Instant::now() + self.options.grace);
             }
-            Missing::Now if state.looks_first => state.read_at = None,
-            Missing::Now => {
+            ReadNeed::Now if state.looks_first => state.read_at = None,
+            ReadNeed::Now => {
                 state.read_at = None;
                 let after = state.machine.start_reading();
                 let (log, limit) = (Arc::clone(&self.log), self.options.page_events);
@@ -425,7 +440,7 @@ async fn within<T>(
         })
 }
 
-async fn next_of(subscription: &mut Option<Subscription>) -> Option<BusEvent> {
+async fn next_of(subscription: &mut Option<BusSubscription>) -> Option<BusEvent> {
     match subscription {
         Some(subscription) => subscription.0.next().await,
         None => std::future::pending().await,

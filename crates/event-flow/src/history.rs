@@ -132,8 +132,8 @@ impl History<'_> {
 mod tests {
     use access::{Permissions, Visibility};
     use model::{
-        EventId, EventType, FilterSet, PrincipalId, RandomIds, ResourceId, ResourceType, Sequence,
-        Source, StoredEvent, Timestamp,
+        EventId, EventOrigin, EventType, FilterSet, PrincipalId, RandomIds, ResourceId,
+        ResourceType, Sequence, StoredEvent, Timestamp,
     };
     use store_memory::MemoryEventLog;
 
@@ -150,7 +150,7 @@ mod tests {
             repo: Some("repo".to_owned()),
             number: Some(n),
             actor: None,
-            source: Source::WEBHOOK,
+            source: EventOrigin::WEBHOOK,
             tags: Vec::new(),
             timestamp: Timestamp::default(),
             received_at: Timestamp::default(),

@@ -6,7 +6,7 @@ use model::{
     Classified, Epoch, ErrorClass, EventFacts, EventId, Sequenced, StoredEvent, TraceContext,
 };
 use parking_lot::Mutex;
-use ports::{Appended, Bus, BusMessage, EventHint, EventLog, EventLogError, Topic};
+use ports::{AppendResult, Bus, BusMessage, EventHint, EventLog, EventLogError, Topic};
 use tokio::time::{Instant, error::Elapsed, timeout};
 
 use crate::limits::HINT_TIMEOUT;
@@ -114,7 +114,7 @@ impl Recorder {
         &self,
         epoch: Epoch,
         events: Vec<StoredEvent>,
-        appended: Vec<Appended>,
+        appended: Vec<AppendResult>,
     ) -> AppendedEvents {
         let ids = appended.iter().map(|place| place.id.clone()).collect();
         let places = appended.into_iter().zip(events);

@@ -11,7 +11,7 @@ use event_flow::follow::Followed;
 use futures_util::FutureExt;
 use http_body::Body;
 use model::{Sequence, SessionId};
-use ports::ChangedLists;
+use ports::ListChanges;
 use stream_driver::{
     Handover, Reactors, StreamBody,
     model::{
@@ -312,9 +312,9 @@ fn news_heartbeats_and_events_wake_a_stream_together_and_none_is_forgotten() {
         let others = [
             thread::spawn(move || publisher.publish(&["cat", "dog", "cat"])),
             thread::spawn(move || {
-                teller.hub.lists_changed(ChangedLists {
+                teller.hub.lists_changed(ListChanges {
                     tools: true,
-                    ..ChangedLists::default()
+                    ..ListChanges::default()
                 });
             }),
             thread::spawn(move || beaten.beat()),

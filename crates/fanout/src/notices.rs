@@ -7,14 +7,14 @@ use std::{
 };
 
 use mcp::{notification::List, tagged::Tagged, task::TaskId};
-use ports::ChangedLists;
+use ports::ListChanges;
 use stream_driver::sync::{AtomicU8, Mutex};
 
 /// The news that a stream wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wants {
     /// The lists whose changes it wants to know.
-    pub lists: ChangedLists,
+    pub lists: ListChanges,
     /// Up to as many as one listen request may name.
     pub tasks: BTreeSet<TaskId>,
 }
@@ -23,7 +23,7 @@ impl Wants {
     /// Changes of every list: for the streams of sessions, which cannot choose.
     pub fn all_lists() -> Self {
         Self {
-            lists: ChangedLists {
+            lists: ListChanges {
                 tools: true,
                 prompts: true,
                 resources: true,
@@ -35,7 +35,7 @@ impl Wants {
 
 const TASKS: u8 = 1 << 7;
 
-fn bits(lists: ChangedLists) -> u8 {
+fn bits(lists: ListChanges) -> u8 {
     u8::from(lists.tools) | u8::from(lists.prompts) << 1 | u8::from(lists.resources) << 2
 }
 
@@ -93,7 +93,7 @@ impl Notices {
     }
 
     /// Records that lists changed; returns whether the stream wants to know.
-    pub(crate) fn lists_changed(&self, lists: ChangedLists) -> bool {
+    pub(crate) fn lists_changed(&self, lists: ListChanges) -> bool {
         let wanted = self.wanted & bits(lists);
         self.waiting.fetch_or(wanted, Ordering::AcqRel);
         wanted != 0
@@ -134,16 +134,16 @@ mod tests {
 
     #[test]
     fn only_what_is_wanted_is_told_and_several_changes_are_one() {
-        let tools = ChangedLists {
+        let tools = ListChanges {
             tools: true,
-            ..ChangedLists::default()
+            ..ListChanges::default()
         };
         let notices = Notices::new(Wants {
             lists: tools,
             tasks: BTreeSet::from([task("mine")]),
         });
         assert_eq!(notices.take(), None);
-        assert!(!notices.lists_changed(ChangedLists {
+        assert!(!notices.lists_changed(ListChanges {
             tools: false,
             ..Wants::all_lists().lists
         }));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use mcp::{tagged::Tagged, task::TaskId};
 use model::{PrincipalId, Session, SessionId};
-use ports::ChangedLists;
+use ports::ListChanges;
 
 use crate::{format::Ending, hub::Hub, inbox::MailStream, interest::Interest};
 
@@ -103,7 +103,7 @@ impl Hub {
     }
 
     /// Notifies the streams that asked for changes of lists.
-    pub fn lists_changed(&self, lists: ChangedLists) {
+    pub fn lists_changed(&self, lists: ListChanges) {
         self.streams
             .for_slice(0, 1, |stream| stream.lists_changed(lists));
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use event_flow::matching::MatchIndex;
 use mcp::{tagged::Tagged, task::TaskId};
 use model::{Sequence, SessionId};
-use ports::ChangedLists;
+use ports::ListChanges;
 use stream_driver::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicWaker, Mutex, RwLock};
 
 use super::{
@@ -177,7 +177,7 @@ impl Stream {
     }
 
     /// Records that lists which clients can read changed.
-    pub(crate) fn lists_changed(&self, lists: ChangedLists) {
+    pub(crate) fn lists_changed(&self, lists: ListChanges) {
         if self.notices.lists_changed(lists) {
             self.waker.wake();
         }

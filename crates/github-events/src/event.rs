@@ -1,7 +1,7 @@
 //! What every kind of event has in common.
 
 use model::{
-    EventMetadata, EventType, ResourceEvent, ResourceRef, ResourceType, Source, Timestamp,
+    EventMetadata, EventOrigin, EventType, ResourceEvent, ResourceRef, ResourceType, Timestamp,
 };
 use serde_json::Value;
 
@@ -72,7 +72,7 @@ pub(crate) fn event(envelope: &Envelope, payload: &Value, subject: Subject<'_>) 
         resource: subject.resource,
         timestamp: happened_at(object, &what).unwrap_or(envelope.received_at),
         received_at: envelope.received_at,
-        source: Source::WEBHOOK,
+        source: EventOrigin::WEBHOOK,
         actor: payload::owned(payload, "/sender/login"),
         data: object.clone(),
         metadata: EventMetadata {

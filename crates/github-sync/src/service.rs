@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use event_flow::follow::{FollowOptions, Followed, Start, follow};
+use event_flow::follow::{FollowOptions, FollowStart, Followed, follow};
 use model::IdSource;
 use ports::{Bus, EventLog, ResourceReader};
 use prometheus_client::registry::Registry;
@@ -66,7 +66,7 @@ impl Service {
             Arc::clone(&self.deps.bus),
             None,
             FollowOptions {
-                start: Start::Beginning,
+                start: FollowStart::Beginning,
                 ..FollowOptions::default()
             },
             lifecycle.draining(),

@@ -26,7 +26,7 @@ open_name! {
 
 open_name! {
     /// Where an event came from.
-    Source {
+    EventOrigin {
         /// A webhook delivery.
         WEBHOOK = "webhook",
         /// A call of GitHub's API that we made.
@@ -103,7 +103,7 @@ pub struct ResourceEvent {
     /// When we received it.
     pub received_at: Timestamp,
     /// Who told us.
-    pub source: Source,
+    pub source: EventOrigin,
     /// Login of who did it.
     pub actor: Option<String>,
     /// GitHub's object, as it was delivered.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EventFacts, EventType, InvalidId, ResourceId, ResourceType, Source};
+use crate::{EventFacts, EventOrigin, EventType, InvalidId, ResourceId, ResourceType};
 
 /// Most filters in one set; more are refused, so that matching has a bound.
 const MAX_FILTERS: usize = 64;
@@ -66,7 +66,7 @@ pub struct Filter {
     pub actor: Option<String>,
     /// Where the event came from.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<Source>,
+    pub source: Option<EventOrigin>,
     /// Any of these labels.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
@@ -195,7 +195,12 @@ impl FilterRequest {
             owner: self.owner,
             repo: self.repo,
             actor: self.actor,
-            source: known("source", self.source, Source::parse, Source::known_names)?,
+            source: known(
+                "source",
+                self.source,
+                EventOrigin::parse,
+                EventOrigin::known_names,
+            )?,
             tags: self.tags,
         })
     }
@@ -231,7 +236,7 @@ mod tests {
             repo: Some("Cat".into()),
             number: Some(7),
             actor: Some("mona".into()),
-            source: Source::WEBHOOK,
+            source: EventOrigin::WEBHOOK,
             tags: vec!["bug".into()],
             timestamp: Timestamp::default(),
             received_at: Timestamp::default(),
@@ -255,7 +260,7 @@ mod tests {
                 owner: pick(3, "octo", "other"),
                 repo: pick(4, "cat", "dog"),
                 actor: pick(5, "MONA", "lisa"),
-                source: pick(6, "webhook", "api").and_then(|n| Source::parse(&n)),
+                source: pick(6, "webhook", "api").and_then(|n| EventOrigin::parse(&n)),
                 tags: pick(7, "BUG", "docs").into_iter().collect(),
             };
             let fits = (0..8).all(|field| choice(field) != 2);

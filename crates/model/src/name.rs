@@ -132,7 +132,7 @@ pub(crate) use open_name;
 mod tests {
     use proptest::prelude::*;
 
-    use crate::{EventType, ResourceType, Source};
+    use crate::{EventOrigin, EventType, ResourceType};
 
     proptest! {
         #[test]
@@ -162,9 +162,13 @@ mod tests {
     fn a_name_that_no_node_writes_is_read_as_other() {
         let long = "x".repeat(65);
         for unreadable in ["", "two words", "line\nbreak", "ünïcode", &long] {
-            assert_eq!(Source::open(unreadable).as_str(), "other", "{unreadable:?}");
+            assert_eq!(
+                EventOrigin::open(unreadable).as_str(),
+                "other",
+                "{unreadable:?}"
+            );
         }
-        assert_eq!(Source::open("OTHER"), Source::open("\n"));
+        assert_eq!(EventOrigin::open("OTHER"), EventOrigin::open("\n"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::{FilterSet, LogPosition, PrincipalId, SessionId, SubscriptionId, Time
 
 /// A subscription that a session made with `subscribe_to_events`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Subscription {
+pub struct EventSubscription {
     /// Its id, unique within the session.
     pub id: SubscriptionId,
     /// The filters that select its events.
@@ -42,7 +42,7 @@ pub struct Session {
     /// When it was created.
     pub created_at: Timestamp,
     /// Subscriptions whose events it gets as notifications.
-    pub subscriptions: Vec<Subscription>,
+    pub subscriptions: Vec<EventSubscription>,
     /// Resources for which it gets `notifications/resources/updated`, as the client spelt them, each
     /// with the position after which changes count.
     pub resource_uris: BTreeMap<String, LogPosition>,
@@ -57,7 +57,7 @@ pub struct Session {
     pub log_level: Option<String>,
     /// Whether a GET stream has been opened. The first one begins at the subscriptions' own positions; a
     /// later one that names no event begins with the next event.
-    pub streamed: bool,
+    pub has_streamed: bool,
     /// Tag of its newest stream. It rises with each stream, so that the newest one is known without clocks.
     #[serde(default)]
     pub stream_tag: u64,

@@ -9,7 +9,7 @@ use model::{
     StreamId, TaskId, TraceContext,
 };
 
-use crate::Source;
+use crate::BoxError;
 
 /// The destination of a message.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -42,11 +42,11 @@ pub enum BusMessage {
     /// A session ended: close its streams.
     SessionEnded(SessionId),
     /// A newer stream of this session was opened: the older stream, which has another tag, closes.
-    StreamTakenOver {
+    StreamReplaced {
         /// The session.
         session: SessionId,
         /// Tag of the stream that stays open.
-        stays: u64,
+        current_tag: u64,
     },
     /// A stream of the session's mailbox has more messages or was closed: its waiting readers continue
     /// to read.
@@ -64,7 +64,7 @@ pub enum BusMessage {
         request: String,
     },
     /// One or more lists changed (`mcp.broadcast`): clients that asked for it are notified.
-    ListsChanged(ChangedLists),
+    ListsChanged(ListChanges),
     /// Every message in the session's inbox up to a position was handed to the connection of its stream.
     MessagesDelivered {
         /// The session.
@@ -83,7 +83,7 @@ pub enum BusMessage {
 
 /// The lists that changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ChangedLists {
+pub struct ListChanges {
     /// `tools/list`.
     pub tools: bool,
     /// `prompts/list`.
@@ -103,11 +103,11 @@ pub enum BusEvent {
 
 /// The receiving end of a subscription; dropping it ends the subscription. The stream ends only when the
 /// bus is closed.
-pub struct Subscription(pub BoxStream<'static, BusEvent>);
+pub struct BusSubscription(pub BoxStream<'static, BusEvent>);
 
-impl fmt::Debug for Subscription {
+impl fmt::Debug for BusSubscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Subscription")
+        f.write_str("BusSubscription")
     }
 }
 
@@ -121,7 +121,7 @@ pub enum BusError {
         op: &'static str,
         /// The driver's error.
         #[source]
-        source: Source,
+        source: BoxError,
     },
     /// The message is larger than the bus carries.
     #[error("message of {bytes} bytes is larger than the bus carries ({max_bytes})")]
@@ -180,7 +180,7 @@ pub trait Bus: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// The bus is unavailable.
-    async fn subscribe(&self, topic: &Topic) -> Result<Subscription, BusError>;
+    async fn subscribe(&self, topic: &Topic) -> Result<BusSubscription, BusError>;
 
     /// Checks whether the bus answers now; used for readiness.
     ///

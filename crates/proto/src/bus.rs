@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use model::{Epoch, PrincipalId, Sequence, SessionId, StreamId, TaskId};
-use ports::{BusMessage, ChangedLists, EventHint};
+use ports::{BusMessage, EventHint, ListChanges};
 use prost::Message;
 use v1::bus_message::Body;
 
@@ -25,12 +25,13 @@ pub fn encode_bus_message(message: &BusMessage) -> Vec<u8> {
         BusMessage::SessionEnded(session) => Body::SessionEnded(v1::SessionEnded {
             session_id: session.to_string(),
         }),
-        BusMessage::StreamTakenOver { session, stays } => {
-            Body::StreamTakenOver(v1::StreamTakenOver {
-                session_id: session.to_string(),
-                stays: *stays,
-            })
-        }
+        BusMessage::StreamReplaced {
+            session,
+            current_tag,
+        } => Body::StreamReplaced(v1::StreamReplaced {
+            session_id: session.to_string(),
+            current_tag: *current_tag,
+        }),
         BusMessage::MailboxChanged { session, stream } => {
             Body::MailboxChanged(v1::MailboxChanged {
                 session_id: session.to_string(),
@@ -87,9 +88,9 @@ pub fn decode_bus_message(bytes: bytes::Bytes) -> Result<BusMessage, DecodeError
         }
         Body::SessionChanged(body) => BusMessage::SessionChanged(session(body.session_id)?),
         Body::SessionEnded(body) => BusMessage::SessionEnded(session(body.session_id)?),
-        Body::StreamTakenOver(body) => BusMessage::StreamTakenOver {
+        Body::StreamReplaced(body) => BusMessage::StreamReplaced {
             session: session(body.session_id)?,
-            stays: body.stays,
+            current_tag: body.current_tag,
         },
         Body::MailboxChanged(body) => BusMessage::MailboxChanged {
             session: session(body.session_id)?,
@@ -107,7 +108,7 @@ pub fn decode_bus_message(bytes: bytes::Bytes) -> Result<BusMessage, DecodeError
             owner: PrincipalId::new(&body.owner).map_err(|_| DecodeError::Field("owner"))?,
             task: TaskId::new(&body.task_id).map_err(|_| DecodeError::Field("task_id"))?,
         },
-        Body::ListsChanged(body) => BusMessage::ListsChanged(ChangedLists {
+        Body::ListsChanged(body) => BusMessage::ListsChanged(ListChanges {
             tools: body.tools,
             prompts: body.prompts,
             resources: body.resources,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fanout::{hub::Hub, inbox::MailStream};
 use futures_util::{TryStreamExt, stream};
 use model::{Classified, SessionId};
-use ports::{BusMessage, Versioned};
+use ports::{BusMessage, VersionedSession};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -62,8 +62,11 @@ impl BusRouter {
                 self.calls.running.cancel_all(&id);
                 self.hub.end_session(&id);
             }
-            BusMessage::StreamTakenOver { session, stays } => {
-                self.hub.take_over(&session, stays);
+            BusMessage::StreamReplaced {
+                session,
+                current_tag,
+            } => {
+                self.hub.take_over(&session, current_tag);
             }
             BusMessage::SessionChanged(id) => {
                 if self.hub.has_session(&id) {
@@ -175,9 +178,9 @@ async fn look(sessions: &Sessions, hub: &Hub, id: &SessionId) {
 }
 
 /// Gives the session's stream its present interest; ends it if the session is gone.
-fn tell(hub: &Hub, id: &SessionId, found: Option<Versioned>) {
+fn tell(hub: &Hub, id: &SessionId, found: Option<VersionedSession>) {
     match found {
-        Some(Versioned { session, revision }) => hub.session_changed(&session, revision.0),
+        Some(VersionedSession { session, revision }) => hub.session_changed(&session, revision.0),
         None => hub.end_session(id),
     }
 }

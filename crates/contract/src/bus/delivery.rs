@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use model::{Epoch, PrincipalId, Sequence, Sequenced, StreamId, TaskId, TraceContext};
-use ports::{Bus, BusError, BusMessage, ChangedLists, EventHint, Subscription, Topic};
+use ports::{Bus, BusError, BusMessage, BusSubscription, EventHint, ListChanges, Topic};
 
 use super::subscriber::{message, next_message, next_number, send, session_id, session_topic};
 use crate::{Harness, events};
@@ -49,9 +49,9 @@ pub(super) async fn every_kind_of_message_arrives_as_it_was(
         BusMessage::Events(Arc::new(hint)),
         BusMessage::SessionChanged(session_id("changed")),
         BusMessage::SessionEnded(session_id("ended")),
-        BusMessage::StreamTakenOver {
+        BusMessage::StreamReplaced {
             session: session_id("taken"),
-            stays: u64::MAX,
+            current_tag: u64::MAX,
         },
         BusMessage::MailboxChanged {
             session: session_id("written-to"),
@@ -69,9 +69,9 @@ pub(super) async fn every_kind_of_message_arrives_as_it_was(
             owner: PrincipalId::anonymous(),
             task: TaskId::new("task").expect("an id"),
         },
-        BusMessage::ListsChanged(ChangedLists {
+        BusMessage::ListsChanged(ListChanges {
             prompts: true,
-            ..ChangedLists::default()
+            ..ListChanges::default()
         }),
     ];
     let mut subscription = fixture.bus.subscribe(&Topic::Broadcast).await?;
@@ -131,7 +131,7 @@ pub(super) async fn one_publishers_messages_arrive_in_order(
 }
 
 /// Checks that the subscriber gets exactly these numbers, and nothing before them.
-async fn expect_numbers(subscription: &mut Subscription, numbers: &[u64]) -> Result<()> {
+async fn expect_numbers(subscription: &mut BusSubscription, numbers: &[u64]) -> Result<()> {
     for number in numbers {
         assert_eq!(next_number(subscription).await?, *number);
     }

@@ -4,11 +4,11 @@ use std::{num::NonZeroUsize, sync::atomic::AtomicUsize};
 
 use async_trait::async_trait;
 use model::{
-    EventFacts, EventId, EventType, ManualClock, ResourceId, ResourceType, SessionId, Source,
+    EventFacts, EventId, EventOrigin, EventType, ManualClock, ResourceId, ResourceType, SessionId,
     Timestamp, TraceContext,
 };
 use parking_lot::Mutex;
-use ports::{Appended, BusError};
+use ports::{AppendResult, BusError};
 use store_memory::{InProcessBus, MemoryEventLog};
 use tokio::sync::mpsc;
 
@@ -26,7 +26,7 @@ fn event(n: u64) -> StoredEvent {
         repo: None,
         number: None,
         actor: None,
-        source: Source::WEBHOOK,
+        source: EventOrigin::WEBHOOK,
         tags: Vec::new(),
         timestamp: Timestamp::default(),
         received_at: Timestamp::default(),
@@ -104,11 +104,11 @@ impl ScriptedLog {
 
 #[async_trait]
 impl EventLog for ScriptedLog {
-    async fn append(&self, _: Vec<StoredEvent>) -> Result<Vec<Appended>, EventLogError> {
+    async fn append(&self, _: Vec<StoredEvent>) -> Result<Vec<AppendResult>, EventLogError> {
         unreachable!("a follower reads")
     }
 
-    async fn read_after(&self, after: Sequence, limit: usize) -> Result<Page, EventLogError> {
+    async fn read_after(&self, after: Sequence, limit: usize) -> Result<EventPage, EventLogError> {
         self.answer().await?;
         let mut script = self.0.lock();
         script.reads += 1;
@@ -122,7 +122,7 @@ impl EventLog for ScriptedLog {
         let rest = script.numbers.iter().filter(|number| **number > from);
         let events: Vec<_> = rest.take(limit).map(|number| sequenced(*number)).collect();
         let through = events.last().map_or(Sequence(from), |event| event.sequence);
-        Ok(Page {
+        Ok(EventPage {
             events,
             through,
             at_head: through.0 >= script.last(),
@@ -142,10 +142,10 @@ impl EventLog for ScriptedLog {
         unreachable!("a follower has a position")
     }
 
-    async fn head(&self) -> Result<Head, EventLogError> {
+    async fn head(&self) -> Result<LogHead, EventLogError> {
         self.answer().await?;
         let script = self.0.lock();
-        Ok(Head {
+        Ok(LogHead {
             epoch: Epoch(script.epoch),
             trimmed_through: Sequence(script.trimmed_through),
             last: Sequence(script.last()),
@@ -205,7 +205,7 @@ impl Bus for ScriptedBus {
         unreachable!("a follower listens")
     }
 
-    async fn subscribe(&self, topic: &Topic) -> Result<Subscription, BusError> {
+    async fn subscribe(&self, topic: &Topic) -> Result<BusSubscription, BusError> {
         if self
             .refusals
             .fetch_update(ORDER, ORDER, |left| left.checked_sub(1))
@@ -222,7 +222,7 @@ impl Bus for ScriptedBus {
         let events = futures_util::stream::unfold(events, |mut events| async {
             Some((events.recv().await?, events))
         });
-        Ok(Subscription(Box::pin(events)))
+        Ok(BusSubscription(Box::pin(events)))
     }
 
     async fn check(&self) -> Result<(), BusError> {
@@ -564,7 +564,7 @@ async fn from_the_beginning_every_page_is_read_before_it_has_caught_up() {
     let (log, bus) = (ScriptedLog::holding(21..=33), Arc::<ScriptedBus>::default());
     log.change(|script| script.trimmed_through = 20);
     let options = FollowOptions {
-        start: Start::Beginning,
+        start: FollowStart::Beginning,
         page_events: 5,
         ..FollowOptions::default()
     };
@@ -667,7 +667,7 @@ async fn the_log_in_memory_is_followed_through_a_bus_that_overflows() {
 async fn after_a_stored_position_exactly_what_came_since_is_passed_on() {
     let log = ScriptedLog::holding(1..=5);
     let options = FollowOptions {
-        start: Start::After(LogPosition {
+        start: FollowStart::After(LogPosition {
             epoch: Epoch(1),
             sequence: Sequence(3),
         }),
@@ -684,7 +684,7 @@ async fn a_stored_position_of_another_log_or_beyond_its_end_begins_with_all_that
     for (epoch, sequence) in [(9, 3), (1, 6)] {
         let log = ScriptedLog::holding(1..=5);
         let options = FollowOptions {
-            start: Start::After(LogPosition {
+            start: FollowStart::After(LogPosition {
                 epoch: Epoch(epoch),
                 sequence: Sequence(sequence),
             }),

@@ -8,7 +8,7 @@ use mcp::{
     tool::{Annotations, CallParams, CallResult, ToolDescriptor},
 };
 use mcp_server::{CallError, Caller, Policy, RateClass, tool::Tool};
-use model::{Clock, FilterSet, IdSource, Subscription, SubscriptionId};
+use model::{Clock, EventSubscription, FilterSet, IdSource, SubscriptionId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -117,7 +117,7 @@ impl Tool for SubscribeToEvents {
             if room {
                 let (id, filters) = (id.clone(), filters.clone());
                 let number = session.next_subscription_number();
-                session.subscriptions.push(Subscription {
+                session.subscriptions.push(EventSubscription {
                     id,
                     filters,
                     since,

@@ -29,7 +29,7 @@ fn harmless(message: &BusMessage) {
         BusMessage::Events(hint) => hint.events.iter().for_each(|event| one_line(&event.item)),
         BusMessage::SessionChanged(session)
         | BusMessage::SessionEnded(session)
-        | BusMessage::StreamTakenOver { session, .. }
+        | BusMessage::StreamReplaced { session, .. }
         | BusMessage::MessagesDelivered { session, .. }
         | BusMessage::MailboxChanged { session, .. } => is_token(session),
         BusMessage::RequestCancelled { session, request } => {

@@ -93,7 +93,7 @@ pub(crate) fn read(event: &StoredEvent) -> Result<Reading, serde_json::Error> {
 
 #[cfg(test)]
 mod tests {
-    use model::{EventFacts, EventId, ResourceId, Source};
+    use model::{EventFacts, EventId, EventOrigin, ResourceId};
     use serde_json::{Value, json};
 
     use super::*;
@@ -112,7 +112,7 @@ mod tests {
             repo: Some("r".into()),
             number: Some(7),
             actor: None,
-            source: Source::WEBHOOK,
+            source: EventOrigin::WEBHOOK,
             tags: Vec::new(),
             timestamp: time("2026-11-20T10:00:00Z"),
             received_at: time("2026-11-20T10:00:01Z"),

@@ -180,7 +180,7 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
-    use model::{EventId, ResourceId, ResourceType, Source};
+    use model::{EventId, EventOrigin, ResourceId, ResourceType};
     use proptest::prelude::*;
 
     use super::*;
@@ -224,7 +224,7 @@ mod tests {
                 repo: None,
                 number: None,
                 actor: None,
-                source: Source::WEBHOOK,
+                source: EventOrigin::WEBHOOK,
                 tags: Vec::new(),
                 timestamp: updated_at,
                 received_at: updated_at,
@@ -350,7 +350,7 @@ mod tests {
             repo: None,
             number: None,
             actor: None,
-            source: Source::WEBHOOK,
+            source: EventOrigin::WEBHOOK,
             tags: Vec::new(),
             timestamp: Timestamp::default(),
             received_at: Timestamp::default(),

@@ -9,8 +9,8 @@ use std::{
 
 use github_sync::{Config, Deps, Service, client};
 use model::{
-    EventId, EventMetadata, EventType, ManualClock, ResourceEvent, ResourceId, ResourceRef,
-    ResourceType, ResourceUri, Source, Timestamp, TraceContext,
+    EventId, EventMetadata, EventOrigin, EventType, ManualClock, ResourceEvent, ResourceId,
+    ResourceRef, ResourceType, ResourceUri, Timestamp, TraceContext,
 };
 use ports::{Bus, BusMessage, EventHint, EventLog, ResourceReader, Topic};
 use serde_json::json;
@@ -172,7 +172,7 @@ pub(crate) fn issue(number: u64, id: &str, event_type: EventType, at: &str) -> R
         },
         timestamp: time(at),
         received_at: time(at),
-        source: Source::WEBHOOK,
+        source: EventOrigin::WEBHOOK,
         actor: None,
         data: json!({ "node_id": node_id, "updated_at": at, "told_by": id }),
         metadata: EventMetadata {

@@ -9,7 +9,7 @@ use mcp::{
     stateless::{ListenFilter, acknowledged_frame, listen_result},
 };
 use model::{CursorScope, TaskId};
-use ports::ChangedLists;
+use ports::ListChanges;
 use serde_json::value::RawValue;
 
 use fanout::{
@@ -65,7 +65,7 @@ pub(crate) async fn listen(
         return Ok(Listening::Nothing([acknowledged, result].concat().into()));
     }
     let wants = Wants {
-        lists: ChangedLists {
+        lists: ListChanges {
             tools: honoured.tools_list_changed,
             prompts: honoured.prompts_list_changed,
             resources: honoured.resources_list_changed,

@@ -12,7 +12,7 @@ use event_tools::sessions::{SessionChange, SessionEditor};
 use mcp::RequestId;
 use mcp_server::CallError;
 use model::{Clock, IdSource, PrincipalId, Session, SessionId, StreamId, Timestamp};
-use ports::{Bus, BusMessage, SessionStore, SessionStoreError, Topic, Versioned};
+use ports::{Bus, BusMessage, SessionStore, SessionStoreError, Topic, VersionedSession};
 use serde_json::Value;
 use tokio::time::timeout;
 use tracing::warn;
@@ -118,7 +118,7 @@ impl Sessions {
             resource_numbers: std::collections::BTreeMap::new(),
             newest_subscription: 0,
             log_level: None,
-            streamed: false,
+            has_streamed: false,
             stream_tag: 0,
             ends_with_stream: new.ends_with_stream,
         };
@@ -145,7 +145,7 @@ impl Sessions {
         &self,
         id: &SessionId,
         principal: &PrincipalId,
-    ) -> Result<Option<Versioned>, EdgeError> {
+    ) -> Result<Option<VersionedSession>, EdgeError> {
         let Some(found) = self.find(id, principal).await? else {
             return Ok(None);
         };
@@ -159,7 +159,7 @@ impl Sessions {
         &self,
         id: &SessionId,
         principal: &PrincipalId,
-    ) -> Result<Option<Versioned>, EdgeError> {
+    ) -> Result<Option<VersionedSession>, EdgeError> {
         let found = self.peek(id).await?;
         Ok(found.filter(|found| found.session.owner == *principal))
     }
@@ -248,7 +248,7 @@ impl Sessions {
 
     /// A session as it is, whoever asks, for instance for the stream that this edge already holds. One
     /// whose lifetime is over ends.
-    pub(crate) async fn peek(&self, id: &SessionId) -> Result<Option<Versioned>, EdgeError> {
+    pub(crate) async fn peek(&self, id: &SessionId) -> Result<Option<VersionedSession>, EdgeError> {
         let Some(found) = timeout(CALL_DEADLINE, self.store.load(id)).await?? else {
             return Ok(None);
         };
@@ -280,7 +280,10 @@ impl Sessions {
     }
 
     /// Keeps a session alive whose stream is open here; `None` if it is gone.
-    pub(crate) async fn keep_alive(&self, id: &SessionId) -> Result<Option<Versioned>, EdgeError> {
+    pub(crate) async fn keep_alive(
+        &self,
+        id: &SessionId,
+    ) -> Result<Option<VersionedSession>, EdgeError> {
         let Some(found) = self.peek(id).await? else {
             return Ok(None);
         };
@@ -343,7 +346,7 @@ mod tests {
             resource_numbers: std::collections::BTreeMap::new(),
             newest_subscription: 0,
             log_level: None,
-            streamed: false,
+            has_streamed: false,
             stream_tag: 0,
             ends_with_stream: false,
         }

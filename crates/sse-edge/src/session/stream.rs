@@ -68,7 +68,7 @@ async fn open(
     // Numbered by the store, not by a clock: of two streams on two edges the later one is known.
     let numbered = sessions.change(id, &principal.id, |session| {
         let before = session.clone();
-        session.streamed = true;
+        session.has_streamed = true;
         session.stream_tag += 1;
         (before, session.stream_tag)
     });
@@ -87,14 +87,14 @@ async fn open(
     let interest = Interest::up_to_subscription(&session, known, 0, hub.epoch());
     let start = match last {
         Some(Ok(cursor)) => Start::After(cursor.inbox),
-        None if session.streamed => Start::Head,
+        None if session.has_streamed => Start::Head,
         // What a cursor that means nothing leaves open comes again rather than not at all.
         Some(Err(_)) | None => Start::After(Sequence::START),
     };
     let begin = match last {
         Some(Ok(cursor)) => Begin::After(cursor),
         Some(Err(_)) => Begin::Unknown,
-        None if session.streamed => Begin::Now,
+        None if session.has_streamed => Begin::Now,
         None => interest.earliest().map_or(Begin::Now, Begin::Position),
     };
     let open = OpenStream {
@@ -137,9 +137,9 @@ async fn open(
     sessions
         .tell(
             id,
-            BusMessage::StreamTakenOver {
+            BusMessage::StreamReplaced {
                 session: id.clone(),
-                stays: tag,
+                current_tag: tag,
             },
         )
         .await;

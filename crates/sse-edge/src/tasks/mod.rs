@@ -17,7 +17,7 @@ use std::{
 
 use model::{Clock, IdSource, PrincipalId, TaskId};
 use parking_lot::Mutex;
-use ports::{Bus, BusMessage, Expected, TaskLimits, TaskStore, TaskStoreError, Topic};
+use ports::{Bus, BusMessage, TaskLimits, TaskStore, TaskStoreError, Topic};
 use serde_json::value::RawValue;
 use tokio::{sync::watch, time::timeout};
 use tracing::warn;
@@ -147,7 +147,7 @@ impl Tasks {
                 Change::Store(answer) => answer,
             };
             found.record.state = stored.encode()?;
-            let revision: Expected = found.revision;
+            let revision = found.revision;
             let limits = TaskLimits::default();
             let replace = self.store.replace_task(&found.record, revision, limits);
             match timeout(CALL_DEADLINE, replace).await? {

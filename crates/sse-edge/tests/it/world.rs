@@ -14,13 +14,13 @@ use access::Authenticator;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use model::{
-    Clock, Cursor, CursorScope, Epoch, EventFacts, EventId, EventType, PrincipalId, RandomIds,
-    ResourceId, ResourceType, ResourceUri, Sequence, Sequenced, SessionId, Source, StoredEvent,
+    Clock, Cursor, CursorScope, Epoch, EventFacts, EventId, EventOrigin, EventType, PrincipalId,
+    RandomIds, ResourceId, ResourceType, ResourceUri, Sequence, Sequenced, SessionId, StoredEvent,
     StreamId, SystemClock, Timestamp, TraceContext,
 };
 use ports::{
-    Bus, BusError, BusEvent, BusMessage, EventHint, EventLog, Mailbox, MailboxLimits,
-    ResourceError, ResourceReader, ResourceState, SessionLock, SessionStore, Stores, Subscription,
+    Bus, BusError, BusEvent, BusMessage, BusSubscription, EventHint, EventLog, Mailbox,
+    MailboxLimits, ResourceError, ResourceReader, ResourceState, SessionLock, SessionStore, Stores,
     SyncStatus, TaskStore, Topic,
 };
 use reqwest::Url;
@@ -355,7 +355,7 @@ fn event(n: u64, repo: &str, bytes: usize) -> StoredEvent {
         repo: Some(repo.to_owned()),
         number: Some(7),
         actor: Some("mona".to_owned()),
-        source: Source::WEBHOOK,
+        source: EventOrigin::WEBHOOK,
         tags: vec!["bug".to_owned()],
         timestamp: now,
         received_at: now,
@@ -441,7 +441,7 @@ impl Bus for SlowSessions {
         self.bus.publish(topic, message, trace).await
     }
 
-    async fn subscribe(&self, topic: &Topic) -> Result<Subscription, BusError> {
+    async fn subscribe(&self, topic: &Topic) -> Result<BusSubscription, BusError> {
         let subscription = self.bus.subscribe(topic).await?;
         if *topic != Topic::AllSessions {
             return Ok(subscription);
@@ -454,7 +454,7 @@ impl Bus for SlowSessions {
                 event
             }
         });
-        Ok(Subscription(Box::pin(held)))
+        Ok(BusSubscription(Box::pin(held)))
     }
 
     async fn check(&self) -> Result<(), BusError> {

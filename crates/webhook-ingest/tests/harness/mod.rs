@@ -20,8 +20,8 @@ use http::{Request, StatusCode, request::Builder};
 use http_body_util::BodyExt;
 use model::{RandomIds, Sequence, Sequenced, StoredEvent, SystemClock, Timestamp, TraceContext};
 use ports::{
-    Appended, Bus, BusError, BusEvent, BusMessage, EventLog, EventLogError, Head, Page,
-    Subscription, Topic,
+    AppendResult, Bus, BusError, BusEvent, BusMessage, BusSubscription, EventLog, EventLogError,
+    EventPage, LogHead, Topic,
 };
 use serde_json::Value;
 use service_kit::metrics::Registry;
@@ -65,13 +65,13 @@ impl Gate {
 
 #[async_trait]
 impl EventLog for Gate {
-    async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>, EventLogError> {
+    async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<AppendResult>, EventLogError> {
         self.appends.fetch_add(1, Ordering::SeqCst);
         self.open.acquire().await.unwrap().forget();
         self.unavailable("append")?;
         self.log.append(events).await
     }
-    async fn read_after(&self, after: Sequence, limit: usize) -> Result<Page, EventLogError> {
+    async fn read_after(&self, after: Sequence, limit: usize) -> Result<EventPage, EventLogError> {
         self.log.read_after(after, limit).await
     }
     async fn read_before(
@@ -84,7 +84,7 @@ impl EventLog for Gate {
     async fn seek(&self, time: Timestamp) -> Result<Sequence, EventLogError> {
         self.log.seek(time).await
     }
-    async fn head(&self) -> Result<Head, EventLogError> {
+    async fn head(&self) -> Result<LogHead, EventLogError> {
         self.unavailable("head")?;
         self.log.head().await
     }
@@ -199,15 +199,15 @@ impl Bus for StuckBus {
     ) -> Result<(), BusError> {
         std::future::pending().await
     }
-    async fn subscribe(&self, _: &Topic) -> Result<Subscription, BusError> {
-        Ok(Subscription(futures_util::stream::pending().boxed()))
+    async fn subscribe(&self, _: &Topic) -> Result<BusSubscription, BusError> {
+        Ok(BusSubscription(futures_util::stream::pending().boxed()))
     }
     async fn check(&self) -> Result<(), BusError> {
         Ok(())
     }
 }
 
-pub(crate) struct Hints(Subscription);
+pub(crate) struct Hints(BusSubscription);
 
 impl Hints {
     /// The events of the next hint.

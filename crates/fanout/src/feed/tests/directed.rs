@@ -2,7 +2,7 @@
 
 use event_flow::follow::Followed;
 use model::Classified;
-use model::{Epoch, Lost};
+use model::{Epoch, LostRange};
 use stream_driver::{Source, StreamBody};
 
 use super::{
@@ -115,7 +115,7 @@ async fn trimmed_before_the_edge_read_it_means_a_notice_and_then_what_follows(ov
     client.drain().await;
     (6..=9).for_each(|sequence| log.push(fixture::event(sequence, "a", 0)));
     log.trim_front(8);
-    hub.take(Followed::Lost(Lost {
+    hub.take(Followed::Lost(LostRange {
         after: Sequence(5),
         resumes_after: Sequence(8),
     }));

@@ -167,7 +167,7 @@ impl World {
             let resumes_after = Sequence(trimmed);
             self.unpublished.retain(|sequence| *sequence > trimmed);
             let after = self.hub.position().sequence;
-            self.hub.take(Followed::Lost(model::Lost {
+            self.hub.take(Followed::Lost(model::LostRange {
                 after,
                 resumes_after,
             }));

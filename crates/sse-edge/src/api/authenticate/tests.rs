@@ -5,8 +5,9 @@ use axum::{Router, body::Body};
 use http::StatusCode;
 use http_body_util::BodyExt;
 use model::{
-    Clock, EventFacts, EventId, EventType, ManualClock, RandomIds, ResourceId, ResourceType,
-    ResourceUri, Sequence, Sequenced, Source, StoredEvent, SystemClock, Timestamp, TraceContext,
+    Clock, EventFacts, EventId, EventOrigin, EventType, ManualClock, RandomIds, ResourceId,
+    ResourceType, ResourceUri, Sequence, Sequenced, StoredEvent, SystemClock, Timestamp,
+    TraceContext,
 };
 use ports::{
     Bus, BusMessage, EventHint, EventLog, ResourceError, ResourceReader, ResourceState, SyncStatus,
@@ -165,7 +166,7 @@ fn event(id: &str, owner: &str, repo: &str) -> StoredEvent {
         repo: Some(repo.to_owned()),
         number: Some(1),
         actor: None,
-        source: Source::WEBHOOK,
+        source: EventOrigin::WEBHOOK,
         tags: Vec::new(),
         timestamp: Timestamp::default(),
         received_at: Timestamp::default(),
