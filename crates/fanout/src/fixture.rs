@@ -14,7 +14,7 @@ use model::{
 };
 use parking_lot::Mutex;
 use ports::{AppendResult, EventLog, EventLogError, EventPage, LogHead};
-use service_kit::metrics::Registry;
+use service_kit::metrics::MetricsRegistry;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -164,7 +164,7 @@ pub(crate) fn parts(
 
 /// As [`hub`], with bounds of its own.
 pub(crate) fn hub_with(log: &Arc<GatedLog>, ring: Ring, bounds: StreamBounds) -> Arc<Hub> {
-    let metrics = FanoutMetrics::new(&mut Registry::default());
+    let metrics = FanoutMetrics::new(&mut MetricsRegistry::default());
     let log: Arc<dyn EventLog> = Arc::<GatedLog>::clone(log);
     Arc::new(Hub::with_ring(ring, parts(log, metrics, bounds)))
 }

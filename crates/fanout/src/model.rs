@@ -15,7 +15,7 @@ use ports::ListChanges;
 use stream_driver::{
     Handover, Reactors, StreamBody,
     model::{
-        Client, connection, explore,
+        ModelClient, connection, explore,
         shuttle::{future::block_on, thread},
     },
 };
@@ -137,7 +137,7 @@ impl Edge {
 /// A client that reads its stream.
 struct Reader {
     stream: Arc<Stream>,
-    client: Client,
+    client: ModelClient,
     /// The start position of its stream.
     position: u64,
     bytes: Vec<u8>,

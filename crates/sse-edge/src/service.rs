@@ -21,7 +21,7 @@ use model::{Clock, IdSource};
 use ports::{Bus, EventLog, Mailbox, ResourceReader, SessionLock, SessionStore, TaskStore, Topic};
 use service_kit::{
     descriptors::Descriptors,
-    http::{HttpLimits, SILENT_TIMEOUT},
+    http::{HttpLimits, MIN_SILENT_TIMEOUT},
     lifecycle::{Latch, Lifecycle, OnExit},
     metrics,
 };
@@ -95,7 +95,7 @@ impl Service {
     pub fn build(
         config: &Config,
         deps: Deps,
-        registry: &mut metrics::Registry,
+        registry: &mut metrics::MetricsRegistry,
     ) -> Result<Self, BuildError> {
         config.check()?;
         Ok(Self {
@@ -216,7 +216,7 @@ impl Service {
             unread_timeout: max_behind.unwrap_or(limits.unread_timeout),
             // The edge's own cut is first, and gives the reason.
             silent_timeout: max_behind
-                .map(|max| SILENT_TIMEOUT.max(max.saturating_add(KERNEL_LATER))),
+                .map(|max| MIN_SILENT_TIMEOUT.max(max.saturating_add(KERNEL_LATER))),
             stream_threads: self.config.stream_threads(),
             ..limits
         }

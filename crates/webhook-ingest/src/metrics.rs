@@ -8,7 +8,7 @@ use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::{counter::Counter, family::Family, histogram::Histogram},
 };
-use service_kit::metrics::{Registry, latency_histogram};
+use service_kit::metrics::{MetricsRegistry, latency_histogram};
 
 /// `outcome`: accepted, deduplicated, skipped, or the code of a [`crate::Refusal`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -43,7 +43,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(registry: &mut Registry) -> Self {
+    pub(crate) fn new(registry: &mut MetricsRegistry) -> Self {
         let metrics = Self {
             deliveries: Family::default(),
             events: Family::default(),

@@ -8,7 +8,7 @@ use model::{Clock, IdSource};
 use ports::{Bus, EventLog};
 use service_kit::{
     lifecycle::{Latch, Lifecycle, OnExit},
-    metrics::Registry,
+    metrics::MetricsRegistry,
 };
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
@@ -50,7 +50,11 @@ impl Service {
     /// # Errors
     /// There is no webhook secret, one cannot be read, or a value is out of range. The error names
     /// the key.
-    pub fn build(config: &Config, deps: Deps, registry: &mut Registry) -> Result<Self, BuildError> {
+    pub fn build(
+        config: &Config,
+        deps: Deps,
+        registry: &mut MetricsRegistry,
+    ) -> Result<Self, BuildError> {
         config.check()?;
         let verifier = Verifier::new(&config.secrets()?);
         let metrics = Metrics::new(registry);

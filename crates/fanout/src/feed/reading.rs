@@ -3,7 +3,7 @@
 use std::{sync::Arc, task::Context, time::Duration};
 
 use model::Sequence;
-use stream_driver::Outgoing;
+use stream_driver::OutgoingFrames;
 use tracing::{debug, warn};
 
 use super::{Feed, Rewind};
@@ -42,7 +42,7 @@ struct Look {
 
 impl Feed {
     /// Adds the next events; returns whether it added any.
-    pub(super) fn fill_events(&mut self, cx: &mut Context<'_>, out: &mut Outgoing) -> bool {
+    pub(super) fn fill_events(&mut self, cx: &mut Context<'_>, out: &mut OutgoingFrames) -> bool {
         loop {
             if let Some(log) = &mut self.log {
                 let std::task::Poll::Ready(page) = log.as_mut().poll(cx) else {
@@ -92,7 +92,7 @@ impl Feed {
     }
 
     /// Examines the ring after the position.
-    fn read_ring(&mut self, out: &mut Outgoing) -> Turn {
+    fn read_ring(&mut self, out: &mut OutgoingFrames) -> Turn {
         for _ in 0..TURNS {
             let Some(look) = self.take_news() else {
                 return Turn::Idle;
@@ -117,7 +117,7 @@ impl Feed {
                 Window::Read { through, more } => {
                     self.more = more;
                     if !out.is_empty() {
-                        out.through(through.0);
+                        out.set_position(through.0);
                         return Turn::Send;
                     }
                     self.move_to(through);
@@ -130,7 +130,7 @@ impl Feed {
     }
 
     /// Adds events from the page after the position, as many as fit.
-    fn read_page(&mut self, out: &mut Outgoing) {
+    fn read_page(&mut self, out: &mut OutgoingFrames) {
         let Some(page) = &self.page else {
             return;
         };
@@ -147,7 +147,7 @@ impl Feed {
                 }
                 match out.is_empty() {
                     true => self.move_to(through),
-                    false => out.through(through.0),
+                    false => out.set_position(through.0),
                 }
             }
         }
@@ -165,7 +165,7 @@ impl Feed {
     }
 
     /// Takes a page of the log, and tells the client if events before it are gone.
-    fn take_page(&mut self, page: PageResult, out: &mut Outgoing) {
+    fn take_page(&mut self, page: PageResult, out: &mut OutgoingFrames) {
         let page = match page {
             Ok(page) => page,
             Err(error) => {
@@ -184,7 +184,9 @@ impl Feed {
         if let Some(resumes_after) = gone {
             self.hub.metrics.gap(GapReason::Trimmed);
             let (format, reader) = (&self.stream.format, self.reader);
-            out.keep(|out| format.truncated(&self.interest, reader, resumes_after, out));
+            out.push_unrepeatable(|out| {
+                format.truncated(&self.interest, reader, resumes_after, out)
+            });
             self.move_to(resumes_after);
         }
     }
@@ -196,7 +198,7 @@ fn visit(
     (interest, rewinds, reader): (&Interest, &[Rewind], Reader),
     entry: &Entry,
     is_sure: bool,
-    out: &mut Outgoing,
+    out: &mut OutgoingFrames,
 ) -> bool {
     if !is_sure && !interest.wants(entry) {
         return false;

@@ -67,7 +67,7 @@ fn frames(bytes: &[u8]) -> Vec<Frame> {
 }
 
 fn written(format: &Format, interest: &Interest, entries: &[Entry]) -> Vec<Frame> {
-    let mut out = Outgoing::plain();
+    let mut out = OutgoingFrames::plain();
     entries
         .iter()
         .for_each(|entry| format.event(interest, entry, reader(), &mut out));
@@ -217,7 +217,7 @@ fn a_gap_is_told_in_every_format() {
 fn one_frame_is_shared_and_several_go_out_in_order() {
     let all = Interest::events(model::FilterSet::all());
     let (first, second) = (entry(7), entry(8));
-    let mut out = Outgoing::plain();
+    let mut out = OutgoingFrames::plain();
     Format::Events.event(&all, &first, reader(), &mut out);
     let alone = out.take();
     Format::Events.event(&all, &first, reader(), &mut out);

@@ -10,7 +10,7 @@ use anyhow::Context;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::{
-    config::{Names, Override, load_with},
+    config::{EnvNames, Override, load_with},
     telemetry::TelemetryConfig,
 };
 
@@ -63,7 +63,7 @@ impl Config {
     /// # Errors
     /// A file that cannot be read, an unknown key or a malformed value; the text names key and origin.
     pub(crate) fn load(files: &[PathBuf], flags: &[Override]) -> anyhow::Result<Self> {
-        let names = Names {
+        let names = EnvNames {
             older: &older_names::TABLE,
             ignored: &OTHER_NAMES,
         };

@@ -16,7 +16,7 @@ use ports::{Bus, BusMessage, EventHint, EventLog, ResourceReader, Topic};
 use serde_json::json;
 use service_kit::{
     lifecycle::{Lifecycle, OnExit},
-    metrics::Registry,
+    metrics::MetricsRegistry,
 };
 use store_memory::{InProcessBus, MemoryEventLog};
 use tokio::{net::TcpListener, time::timeout};
@@ -31,7 +31,7 @@ pub(crate) struct World {
     pub(crate) ids: Arc<ManualClock>,
     pub(crate) service: Service,
     pub(crate) lifecycle: Lifecycle,
-    pub(crate) registry: Registry,
+    pub(crate) registry: MetricsRegistry,
 }
 
 impl World {
@@ -41,7 +41,7 @@ impl World {
         let capacity = NonZeroUsize::new(10_000).unwrap();
         let log = Arc::new(MemoryEventLog::new(&*ids, capacity));
         let bus = Arc::new(InProcessBus::new(capacity));
-        let mut registry = Registry::default();
+        let mut registry = MetricsRegistry::default();
         let deps = Deps {
             log: log.clone(),
             bus: bus.clone(),

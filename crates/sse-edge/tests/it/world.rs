@@ -29,7 +29,7 @@ use service_kit::{
     descriptors::Descriptors,
     http::{bind, serve},
     lifecycle::{Lifecycle, OnExit},
-    metrics::{Registry, encode},
+    metrics::{MetricsRegistry, encode},
 };
 use sse_edge::{Config, Deps, Service};
 use store_memory::{InProcessBus, MemoryEventLog, MemorySessionStore};
@@ -48,7 +48,7 @@ pub(crate) const QUIET: Duration = Duration::from_millis(150);
 pub(crate) struct Node {
     pub(crate) url: Url,
     pub(crate) life: Lifecycle,
-    registry: Registry,
+    registry: MetricsRegistry,
 }
 
 impl Node {
@@ -210,7 +210,7 @@ impl World {
             take_over_sockets: config.take_over_sockets && crate::TAKES_OVER_SOCKETS,
             ..config.clone()
         };
-        let mut registry = Registry::default();
+        let mut registry = MetricsRegistry::default();
         let service = Service::build(config, deps, &mut registry).unwrap();
         let life = Lifecycle::new(Duration::from_secs(config.drain_seconds));
         let service = service.spawn(&life).unwrap();

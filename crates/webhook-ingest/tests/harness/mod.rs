@@ -24,7 +24,7 @@ use ports::{
     EventPage, LogHead, Topic,
 };
 use serde_json::Value;
-use service_kit::metrics::Registry;
+use service_kit::metrics::MetricsRegistry;
 use sha2::Sha256;
 use store_memory::{InProcessBus, MemoryEventLog};
 use tokio::sync::Semaphore;
@@ -98,7 +98,7 @@ pub(crate) struct Ingest {
     pub(crate) router: Router,
     pub(crate) log: Arc<Gate>,
     pub(crate) bus: Arc<dyn Bus>,
-    pub(crate) registry: Registry,
+    pub(crate) registry: MetricsRegistry,
 }
 
 impl Ingest {
@@ -130,7 +130,7 @@ impl Ingest {
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
         };
-        let mut registry = Registry::default();
+        let mut registry = MetricsRegistry::default();
         let service = Service::build(&config, deps, &mut registry).unwrap();
         Self {
             router: service.router(),

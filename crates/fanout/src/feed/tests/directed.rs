@@ -3,7 +3,7 @@
 use event_flow::follow::Followed;
 use model::Classified;
 use model::{Epoch, LostRange};
-use stream_driver::{Source, StreamBody};
+use stream_driver::{StreamBody, StreamSource};
 
 use super::{
     super::super::{bounds::StreamBounds, format::Ending, patience::Patience, ring::Ring},
@@ -317,12 +317,15 @@ async fn only_what_came_since_a_stream_began_makes_its_client_too_slow() {
     let begin = Begin::Position(Sequence::START);
     let feed = feed(&hub, None, only_a(), begin).await.unwrap();
     let second = Duration::from_secs(1);
-    assert!(!feed.gives_up(second), "five events behind when it came");
+    assert!(
+        !feed.should_give_up(second),
+        "five events behind when it came"
+    );
     (6..=8).for_each(|sequence| happen(&log, &hub, sequence, "a"));
-    assert!(!feed.gives_up(second));
+    assert!(!feed.should_give_up(second));
     happen(&log, &hub, 9, "a");
-    assert!(!feed.gives_up(second / 2), "a burst");
-    assert!(feed.gives_up(second));
+    assert!(!feed.should_give_up(second / 2), "a burst");
+    assert!(feed.should_give_up(second));
 }
 
 #[tokio::test(start_paused = true)]
@@ -330,7 +333,7 @@ async fn who_takes_nothing_for_a_minute_when_the_stream_has_ended_gets_no_farewe
     let hub = five(&GatedLog::open(), 100);
     let feed = feed(&hub, None, only_a(), Begin::Now).await.unwrap();
     let minute = Duration::from_secs(60);
-    assert!(!feed.gives_up(Duration::MAX), "no bounds");
+    assert!(!feed.should_give_up(Duration::MAX), "no bounds");
     feed.stream().end(Ending::MaxAge);
-    assert!(!feed.gives_up(minute / 2) && feed.gives_up(minute));
+    assert!(!feed.should_give_up(minute / 2) && feed.should_give_up(minute));
 }

@@ -14,7 +14,7 @@ use ports::{
     Topic,
 };
 use serde_json::Value;
-use service_kit::{lifecycle::Lifecycle, metrics::Registry};
+use service_kit::{lifecycle::Lifecycle, metrics::MetricsRegistry};
 use store_memory::{InProcessBus, MemoryEventLog, MemorySessionStore};
 use tokio::time::timeout;
 use tower::ServiceExt;
@@ -106,7 +106,8 @@ impl Stage {
             descriptors: service_kit::descriptors::Descriptors::UNLIMITED,
             toolsets: Vec::new(),
         };
-        let service = Service::build(&Config::default(), deps, &mut Registry::default()).unwrap();
+        let service =
+            Service::build(&Config::default(), deps, &mut MetricsRegistry::default()).unwrap();
         let life = Lifecycle::new(Duration::from_secs(1));
         let service = service.spawn(&life).unwrap();
         let ready = async {
