@@ -93,7 +93,7 @@ fn newest(
             }
             before = entry.sequence;
             let facts = &entry.event.facts;
-            if question.fits(facts) && visible(facts) {
+            if question.matches(facts) && visible(facts) {
                 found.push(entry);
                 if found.len() == limit {
                     return Some(page(found));
