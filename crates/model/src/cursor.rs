@@ -270,9 +270,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_survives_its_text(epoch: u64, sequence: u64, inbox in small(), newest_subscription in small()) {
+        fn a_cursor_survives_its_text(epoch: u64, sequence: u64, inbox in small(), newest in small()) {
             let (sequence, inbox) = (Sequence(sequence), Sequence(inbox));
-            let cursor = Cursor { epoch: Epoch(epoch), sequence, scope: scope("a"), inbox, newest_subscription };
+            let cursor = Cursor {
+                epoch: Epoch(epoch),
+                sequence,
+                scope: scope("a"),
+                inbox,
+                newest_subscription: newest,
+            };
             let text = cursor.to_string();
             prop_assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
             prop_assert_eq!(Cursor::parse(&text, scope("a")), Ok(cursor));
@@ -288,7 +294,13 @@ mod tests {
 
         #[test]
         fn a_changed_character_is_noticed(position in 0_usize..38, replacement in "[A-Za-z0-9_-]") {
-            let cursor = Cursor { epoch: Epoch(7), sequence: Sequence(9), scope: scope("a"), inbox: Sequence::START, newest_subscription: 0 };
+            let cursor = Cursor {
+                epoch: Epoch(7),
+                sequence: Sequence(9),
+                scope: scope("a"),
+                inbox: Sequence::START,
+                newest_subscription: 0,
+            };
             let mut text = cursor.to_string();
             let before = text.clone();
             text.replace_range(position..=position, &replacement);
