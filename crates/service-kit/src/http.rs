@@ -65,7 +65,8 @@ pub struct HttpLimits {
     pub max_header_bytes: usize,
     /// Maximum time for which data that hyper writes waits for a client that does not take it; after
     /// that the connection is cut. Streams decide themselves
-    /// ([`StreamSource::should_give_up`](stream_driver::StreamSource::should_give_up)), whichever driver serves them.
+    /// ([`StreamSource::should_give_up`](stream_driver::StreamSource::should_give_up)), regardless of the
+    /// driver that serves them.
     pub unread_timeout: Duration,
     /// Maximum time for which a client may acknowledge nothing, or keep its window closed, before the
     /// kernel cuts its connection (`TCP_USER_TIMEOUT`, which does not distinguish the two). `None`: a

@@ -6,7 +6,8 @@
 //!
 //! - *Draining* is the soft stop: readiness is false, no new work begins, streams end spread over
 //!   the drain window. It ends early when every tracked task has finished.
-//! - *Closed* is the hard stop: everything ends now. Tasks that do not end within [`HARD_STOP_TIMEOUT`] are dropped.
+//! - *Closed* is the hard stop: everything ends now. Tasks that do not end within
+//!   [`HARD_STOP_TIMEOUT`] are dropped.
 //! - A second stop signal, or the end of the drain window, leads to the hard stop.
 
 use std::{

@@ -73,7 +73,7 @@ impl Reactors {
         Ok(())
     }
 
-    /// Gives a stream to the thread that has the fewest. The head and all earlier frames must have been
+    /// Assigns a stream to the thread that has the fewest. The head and all earlier frames must have been
     /// sent; `permit` is released with the stream.
     pub fn adopt(
         &self,

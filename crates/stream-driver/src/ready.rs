@@ -40,7 +40,8 @@ impl ReadyQueue {
         }
     }
 
-    /// Whether the thread may sleep; from here on, a new line wakes it.
+    /// Marks the thread as asleep unless a line needs a turn, and returns whether it may sleep. From then
+    /// on, a new line wakes it.
     pub(crate) fn prepare_to_sleep(&self) -> bool {
         self.is_asleep.store(true, Ordering::SeqCst);
         let nothing = self.lines.lock().is_empty();
