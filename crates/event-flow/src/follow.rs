@@ -368,7 +368,7 @@ impl Driver {
                 state.reads_head_first = false;
                 let step = state.machine.head(head.last);
                 if step.read == ReadNeed::NotNeeded {
-                    // Otherwise the log counts as recovered only once the missing page could be read.
+                    // While a page is due, the log counts as recovered only once that page could be read.
                     state.failures = 0;
                     self.recover(sink);
                 }
