@@ -185,7 +185,7 @@ impl Feed {
             self.hub.metrics.gap(GapReason::Trimmed);
             let (format, reader) = (&self.stream.format, self.reader);
             out.push_unrepeatable(|out| {
-                format.truncated(&self.interest, reader, resumes_after, out)
+                format.truncated(&self.interest, reader, resumes_after, out);
             });
             self.move_to(resumes_after);
         }
