@@ -10,6 +10,7 @@
 //! after its first answer. `ResourceReader` is the sync role as its callers see it.
 
 mod bus;
+mod edge_news;
 mod event_log;
 mod mailbox;
 mod resources;
@@ -18,9 +19,8 @@ mod session_store;
 mod stores;
 mod task_store;
 
-pub use bus::{
-    Bus, BusError, BusEvent, BusMessage, BusSubscription, EventHint, ListChanges, Topic,
-};
+pub use bus::{Bus, BusError, BusEvent, BusMessage, BusSubscription, EventHint, Topic};
+pub use edge_news::{EdgeNews, ListChanges};
 pub use event_log::{AppendResult, EventLog, EventLogError, EventPage, LogHead};
 pub use mailbox::{Mailbox, MailboxError, MailboxLimits, MailboxPage};
 pub use resources::{ResourceError, ResourceReader, ResourceState, SyncStatus};

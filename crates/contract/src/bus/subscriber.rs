@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use futures_util::StreamExt;
 use model::{SessionId, TraceContext};
-use ports::{Bus, BusEvent, BusMessage, BusSubscription, Topic};
+use ports::{Bus, BusEvent, BusMessage, BusSubscription, EdgeNews, Topic};
 
 /// Maximum time for a message to arrive; only a failing case waits this long.
 const ARRIVAL_DEADLINE: Duration = Duration::from_secs(10);
@@ -20,16 +20,16 @@ pub(super) fn session_topic(name: &str) -> Topic {
 
 /// The `n`-th message.
 pub(super) fn message(n: u64) -> BusMessage {
-    BusMessage::StreamReplaced {
+    BusMessage::Edge(EdgeNews::StreamReplaced {
         session: session_id("numbered"),
         current_tag: n,
-    }
+    })
 }
 
 /// The number of a message made by [`message`].
 pub(super) fn number(message: &BusMessage) -> Result<u64> {
     match message {
-        BusMessage::StreamReplaced { current_tag, .. } => Ok(*current_tag),
+        BusMessage::Edge(EdgeNews::StreamReplaced { current_tag, .. }) => Ok(*current_tag),
         other => bail!("no case published {other:?}"),
     }
 }
