@@ -15,13 +15,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::{
-    BuildError, Config, ServeError, api, limits::HEAD_INTERVAL, metrics::Metrics, mirror,
-    mirror::Mirror,
+    ServeError, SyncBuildError, SyncConfig, api, limits::HEAD_INTERVAL, metrics::SyncMetrics,
+    mirror, mirror::Mirror,
 };
 
 /// The dependencies of the sync role.
 #[derive(Debug, Clone)]
-pub struct Deps {
+pub struct SyncDeps {
     /// The event log.
     pub log: Arc<dyn EventLog>,
     /// Announces new events.
@@ -32,20 +32,24 @@ pub struct Deps {
 
 /// The sync role.
 #[derive(Debug, Clone)]
-pub struct Service {
-    deps: Deps,
+pub struct SyncService {
+    deps: SyncDeps,
     mirror: Arc<Mirror>,
     deadline: Duration,
 }
 
-impl Service {
+impl SyncService {
     /// Checks the configuration and registers the metrics; starts nothing yet.
     ///
     /// # Errors
     /// A value of the configuration is out of range.
-    pub fn build(config: &Config, deps: Deps, registry: &mut Registry) -> Result<Self, BuildError> {
+    pub fn build(
+        config: &SyncConfig,
+        deps: SyncDeps,
+        registry: &mut Registry,
+    ) -> Result<Self, SyncBuildError> {
         config.check()?;
-        let metrics = Metrics::register(registry);
+        let metrics = SyncMetrics::register(registry);
         let mirror = Arc::new(Mirror::new(config.max_resources, metrics));
         Ok(Self {
             deps,
@@ -72,7 +76,7 @@ impl Service {
             lifecycle.draining(),
             move |followed| {
                 show(&latch, &followed);
-                mirror.take(followed);
+                mirror.apply(followed);
             },
         );
         lifecycle.spawn("sync-follow", OnExit::EndsProcess, follower);
@@ -119,7 +123,7 @@ async fn watch_head(mirror: Arc<Mirror>, log: Arc<dyn EventLog>, stop: Cancellat
         let head = stop.run_until_cancelled(timeout(log.deadline(), log.head()));
         match head.await {
             None => return,
-            Some(Ok(Ok(head))) => mirror.saw_head(head.last),
+            Some(Ok(Ok(head))) => mirror.record_head(head.last),
             Some(Ok(Err(error))) => debug!(%error, "cannot read the log's head"),
             Some(Err(_)) => debug!("cannot read the log's head in time"),
         }

@@ -20,6 +20,6 @@ mod service;
 pub mod signature;
 
 pub use api::WEBHOOK_PATH;
-pub use config::Config;
-pub use error::{BuildError, Refusal};
-pub use service::{Deps, Service};
+pub use config::IngestConfig;
+pub use error::{DeliveryRefusal, IngestBuildError};
+pub use service::{IngestDeps, IngestService};

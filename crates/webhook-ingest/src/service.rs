@@ -15,17 +15,17 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     api::{self, Admission, Api},
-    config::Config,
+    config::IngestConfig,
     delivery::{Deliveries, refusal},
-    error::BuildError,
+    error::IngestBuildError,
     limits,
-    metrics::Metrics,
+    metrics::IngestMetrics,
     signature::Verifier,
 };
 
 /// The dependencies of the role.
 #[derive(Debug, Clone)]
-pub struct Deps {
+pub struct IngestDeps {
     /// Stores the events durably.
     pub log: Arc<dyn EventLog>,
     /// Announces new events to the edges.
@@ -36,24 +36,28 @@ pub struct Deps {
     pub ids: Arc<dyn IdSource>,
 }
 
-/// The ingest role: [`Service::router`] serves requests, [`Service::spawn`] ties it to the
+/// The ingest role: [`IngestService::router`] serves requests, [`IngestService::spawn`] ties it to the
 /// lifecycle of the process.
 #[derive(Debug)]
-pub struct Service {
+pub struct IngestService {
     api: Api,
     ids: Arc<dyn IdSource>,
 }
 
-impl Service {
+impl IngestService {
     /// Builds the role. Reads files of secrets; makes no network calls yet.
     ///
     /// # Errors
     /// There is no webhook secret, one cannot be read, or a value is out of range. The error names
     /// the key.
-    pub fn build(config: &Config, deps: Deps, registry: &mut Registry) -> Result<Self, BuildError> {
+    pub fn build(
+        config: &IngestConfig,
+        deps: IngestDeps,
+        registry: &mut Registry,
+    ) -> Result<Self, IngestBuildError> {
         config.check()?;
         let verifier = Verifier::new(&config.secrets()?);
-        let metrics = Metrics::new(registry);
+        let metrics = IngestMetrics::new(registry);
         let deliveries = Deliveries {
             verifier,
             recorder: Recorder::new(
@@ -64,7 +68,7 @@ impl Service {
             ),
             clock: deps.clock,
             metrics,
-            under_way: TaskTracker::new(),
+            in_progress: TaskTracker::new(),
         };
         let api = Api {
             admission: Admission::new(config),
@@ -103,9 +107,9 @@ impl Service {
             OnExit::MayFinish,
             async move {
                 draining.cancelled().await;
-                deliveries.under_way.close();
+                deliveries.in_progress.close();
                 tokio::select! {
-                    () = deliveries.under_way.wait() => {}
+                    () = deliveries.in_progress.wait() => {}
                     () = closed.cancelled() => {}
                 }
             },

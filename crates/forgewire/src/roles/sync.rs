@@ -22,12 +22,12 @@ pub(super) static ROLE: RoleSpec = RoleSpec {
 fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
     let listener = startup.take_listener(ROLE.name)?;
     let backends = startup.backends;
-    let deps = github_sync::Deps {
+    let deps = github_sync::SyncDeps {
         log: Arc::clone(&backends.log),
         bus: Arc::clone(&backends.bus),
         ids: Arc::clone(&backends.ids),
     };
-    let service = github_sync::Service::build(&startup.config.sync, deps, startup.registry)?;
+    let service = github_sync::SyncService::build(&startup.config.sync, deps, startup.registry)?;
     service.spawn(startup.lifecycle);
     startup.local_resources = Some(service.reader());
     let lifecycle = startup.lifecycle.clone();

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use github_sync::{Config, Deps, Service, client};
+use github_sync::{SyncConfig, SyncDeps, SyncService, client};
 use model::{
     EventId, EventMetadata, EventType, ManualClock, ResourceEvent, ResourceId, ResourceRef,
     ResourceType, ResourceUri, Source, Timestamp, TraceContext,
@@ -29,7 +29,7 @@ pub(crate) struct World {
     pub(crate) log: Arc<MemoryEventLog>,
     pub(crate) bus: Arc<InProcessBus>,
     pub(crate) ids: Arc<ManualClock>,
-    pub(crate) service: Service,
+    pub(crate) service: SyncService,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) registry: Registry,
 }
@@ -42,17 +42,17 @@ impl World {
         let log = Arc::new(MemoryEventLog::new(&*ids, capacity));
         let bus = Arc::new(InProcessBus::new(capacity));
         let mut registry = Registry::default();
-        let deps = Deps {
+        let deps = SyncDeps {
             log: log.clone(),
             bus: bus.clone(),
             ids: ids.clone(),
         };
-        let config = Config {
+        let config = SyncConfig {
             max_resources,
             deadline_seconds: 2,
-            ..Config::default()
+            ..SyncConfig::default()
         };
-        let service = Service::build(&config, deps, &mut registry).unwrap();
+        let service = SyncService::build(&config, deps, &mut registry).unwrap();
         // The listeners stay open for the whole drain, so that tests can observe it.
         let lifecycle = Lifecycle::with_keep_accepting(PATIENCE, PATIENCE);
         Self {
