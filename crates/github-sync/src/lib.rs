@@ -2,7 +2,7 @@
 //!
 //! It reads the event log from its start and keeps, for each resource, the newest object in an
 //! event. It has no store of its own: after a restart it reads the log again. Callers query it as
-//! [`ports::ResourceReader`], in the same process ([`SyncService::reader`]) or over gRPC
+//! [`ports::ResourceReader`], in the same process ([`RunningSync::reader`]) or over gRPC
 //! ([`client::connect`]).
 //!
 //! Deliberately absent: calls of GitHub's API, and connections from agents (they connect to an
@@ -19,4 +19,4 @@ mod service;
 
 pub use config::SyncConfig;
 pub use error::{ConnectError, ServeError, SyncBuildError};
-pub use service::{SyncDeps, SyncService};
+pub use service::{RunningSync, SyncDeps, SyncService};

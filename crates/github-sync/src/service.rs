@@ -30,8 +30,8 @@ pub struct SyncDeps {
     pub ids: Arc<dyn IdSource>,
 }
 
-/// The sync role.
-#[derive(Debug, Clone)]
+/// The sync role, built and not started.
+#[derive(Debug)]
 pub struct SyncService {
     deps: SyncDeps,
     mirror: Arc<Mirror>,
@@ -61,7 +61,10 @@ impl SyncService {
     /// Starts to read the log from its start. Readiness (`sync`) is granted once the role has
     /// caught up with the log, and is withdrawn while the log or the bus does not answer; known
     /// states are served all the same.
-    pub fn spawn(&self, lifecycle: &Lifecycle) {
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn spawn(self, lifecycle: &Lifecycle) -> RunningSync {
         let latch = lifecycle.latch("sync");
         latch.not_ready("reading the event log from its start");
         let mirror = Arc::clone(&self.mirror);
@@ -75,7 +78,7 @@ impl SyncService {
             },
             lifecycle.draining(),
             move |followed| {
-                show(&latch, &followed);
+                set_readiness(&latch, &followed);
                 mirror.apply(followed);
             },
         );
@@ -83,8 +86,25 @@ impl SyncService {
         let (mirror, log) = (Arc::clone(&self.mirror), Arc::clone(&self.deps.log));
         let watching = watch_head(mirror, log, lifecycle.draining());
         lifecycle.spawn("sync-head", OnExit::EndsProcess, watching);
+        RunningSync {
+            mirror: self.mirror,
+            ids: self.deps.ids,
+            deadline: self.deadline,
+            lifecycle: lifecycle.clone(),
+        }
     }
+}
 
+/// The running sync role; only a running one answers queries. Clones share its state.
+#[derive(Debug, Clone)]
+pub struct RunningSync {
+    mirror: Arc<Mirror>,
+    ids: Arc<dyn IdSource>,
+    deadline: Duration,
+    lifecycle: Lifecycle,
+}
+
+impl RunningSync {
     /// A reader in the same process, without the network.
     #[must_use]
     pub fn reader(&self) -> Arc<dyn ResourceReader> {
@@ -96,17 +116,14 @@ impl SyncService {
     ///
     /// # Errors
     /// The transport failed.
-    pub async fn serve_grpc(
-        &self,
-        listener: TcpListener,
-        lifecycle: &Lifecycle,
-    ) -> Result<(), ServeError> {
-        let (mirror, ids) = (Arc::clone(&self.mirror), Arc::clone(&self.deps.ids));
-        api::serve(listener, mirror, ids, self.deadline, lifecycle).await
+    pub async fn serve_grpc(&self, listener: TcpListener) -> Result<(), ServeError> {
+        let (mirror, ids) = (Arc::clone(&self.mirror), Arc::clone(&self.ids));
+        api::serve(listener, mirror, ids, self.deadline, &self.lifecycle).await
     }
 }
 
-fn show(latch: &Latch, followed: &Followed) {
+/// Readiness follows the log: a role that cannot read it may serve old states.
+fn set_readiness(latch: &Latch, followed: &Followed) {
     match followed {
         Followed::CaughtUp => latch.ready(),
         Followed::Stalled => latch.not_ready("the event log or the bus does not answer"),

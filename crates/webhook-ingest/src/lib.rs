@@ -22,4 +22,4 @@ pub mod signature;
 pub use api::WEBHOOK_PATH;
 pub use config::IngestConfig;
 pub use error::{DeliveryRefusal, IngestBuildError};
-pub use service::{IngestDeps, IngestService};
+pub use service::{IngestDeps, IngestService, RunningIngest};

@@ -36,8 +36,7 @@ pub struct IngestDeps {
     pub ids: Arc<dyn IdSource>,
 }
 
-/// The ingest role: [`IngestService::router`] serves requests, [`IngestService::spawn`] ties it to the
-/// lifecycle of the process.
+/// The ingest role, built and not started.
 #[derive(Debug)]
 pub struct IngestService {
     api: Api,
@@ -77,44 +76,63 @@ impl IngestService {
         Ok(Self { api, ids: deps.ids })
     }
 
+    /// Starts the role. Readiness waits for the event log, and the drain for deliveries in progress.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn spawn(self, lifecycle: &Lifecycle) -> RunningIngest {
+        let deliveries = &self.api.deliveries;
+        spawn_reach(Arc::clone(deliveries), lifecycle);
+        spawn_drain(Arc::clone(deliveries), lifecycle);
+        RunningIngest {
+            api: self.api,
+            ids: self.ids,
+        }
+    }
+}
+
+/// The running ingest role; only a running one has routes.
+#[derive(Debug)]
+pub struct RunningIngest {
+    api: Api,
+    ids: Arc<dyn IdSource>,
+}
+
+impl RunningIngest {
     /// `POST /webhooks/github`; any other request is answered with a problem document.
     pub fn router(&self) -> Router {
         api::router(self.api.clone(), Arc::clone(&self.ids))
     }
+}
 
-    /// Makes readiness wait for the event log, and the drain for deliveries in progress.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime.
-    pub fn spawn(&self, lifecycle: &Lifecycle) {
-        let latch = lifecycle.latch("ingest: event log");
-        latch.not_ready("not reached yet");
-        let (deliveries, draining) = (Arc::clone(&self.api.deliveries), lifecycle.draining());
-        lifecycle.spawn(
-            "ingest: reach the event log",
-            OnExit::MayFinish,
-            async move {
-                tokio::select! {
-                    () = reach_log(&deliveries, &latch) => {}
-                    () = draining.cancelled() => {}
-                }
-            },
-        );
-        let (deliveries, draining) = (Arc::clone(&self.api.deliveries), lifecycle.draining());
-        let closed = lifecycle.closed();
-        lifecycle.spawn(
-            "ingest: deliveries under way",
-            OnExit::MayFinish,
-            async move {
-                draining.cancelled().await;
-                deliveries.in_progress.close();
-                tokio::select! {
-                    () = deliveries.in_progress.wait() => {}
-                    () = closed.cancelled() => {}
-                }
-            },
-        );
-    }
+/// Makes readiness wait for the event log.
+fn spawn_reach(deliveries: Arc<Deliveries>, lifecycle: &Lifecycle) {
+    let latch = lifecycle.latch("ingest: event log");
+    latch.not_ready("not reached yet");
+    let draining = lifecycle.draining();
+    let reaching = async move {
+        draining
+            .run_until_cancelled(reach_log(&deliveries, &latch))
+            .await;
+    };
+    lifecycle.spawn("ingest: reach the event log", OnExit::MayFinish, reaching);
+}
+
+/// Makes the drain wait for deliveries in progress.
+fn spawn_drain(deliveries: Arc<Deliveries>, lifecycle: &Lifecycle) {
+    let (draining, closed) = (lifecycle.draining(), lifecycle.closed());
+    let finishing = async move {
+        draining.cancelled().await;
+        deliveries.in_progress.close();
+        closed
+            .run_until_cancelled(deliveries.in_progress.wait())
+            .await;
+    };
+    lifecycle.spawn(
+        "ingest: deliveries in progress",
+        OnExit::MayFinish,
+        finishing,
+    );
 }
 
 /// Retries until the event log answers with its epoch.

@@ -42,8 +42,8 @@ fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
     };
     let service =
         webhook_ingest::IngestService::build(&startup.config.ingest, deps, startup.registry)?;
-    service.spawn(startup.lifecycle);
+    let running = service.spawn(startup.lifecycle);
     let limits = HttpLimits::default();
-    startup.serve("ingest-http", listener, service.router(), limits);
+    startup.serve("ingest-http", listener, running.router(), limits);
     Ok(())
 }

@@ -28,13 +28,12 @@ fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
         ids: Arc::clone(&backends.ids),
     };
     let service = github_sync::SyncService::build(&startup.config.sync, deps, startup.registry)?;
-    service.spawn(startup.lifecycle);
-    startup.local_resources = Some(service.reader());
-    let lifecycle = startup.lifecycle.clone();
+    let running = service.spawn(startup.lifecycle);
+    startup.local_resources = Some(running.reader());
     startup
         .lifecycle
         .spawn("sync-grpc", OnExit::EndsProcess, async move {
-            if let Err(error) = service.serve_grpc(listener, &lifecycle).await {
+            if let Err(error) = running.serve_grpc(listener).await {
                 warn!(%error, "gRPC server ended");
             }
         });

@@ -24,7 +24,7 @@ use ports::{
     Subscription, Topic,
 };
 use serde_json::Value;
-use service_kit::metrics::Registry;
+use service_kit::{lifecycle::Lifecycle, metrics::Registry};
 use sha2::Sha256;
 use store_memory::{InProcessBus, MemoryEventLog};
 use tokio::sync::Semaphore;
@@ -94,7 +94,7 @@ impl EventLog for Gate {
 }
 
 pub(crate) struct Ingest {
-    pub(crate) service: IngestService,
+    pub(crate) lifecycle: Lifecycle,
     pub(crate) router: Router,
     pub(crate) log: Arc<Gate>,
     pub(crate) bus: Arc<dyn Bus>,
@@ -132,9 +132,10 @@ impl Ingest {
         };
         let mut registry = Registry::default();
         let service = IngestService::build(&config, deps, &mut registry).unwrap();
+        let lifecycle = Lifecycle::new(Duration::from_secs(30));
         Self {
-            router: service.router(),
-            service,
+            router: service.spawn(&lifecycle).router(),
+            lifecycle,
             log,
             bus,
             registry,
