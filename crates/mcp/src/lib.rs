@@ -58,5 +58,5 @@ pub mod version;
 
 pub use dispatch::{Decision, Surface, classify};
 pub use envelope::{ErrorCode, Incoming, RequestId, RpcError};
-pub use refusal::Refusal;
+pub use refusal::HttpRefusal;
 pub use version::{Era, ProtocolVersion};

@@ -23,7 +23,7 @@ pub const MAX_EVENT_ID_BYTES: usize = 512;
 
 /// Largest `clientInfo` or `capabilities` that a session keeps, in bytes each; more is refused
 /// with -32602, because it would be stored for as long as the session lives.
-pub const MAX_CLIENT_FACTS_BYTES: usize = 16 * 1024;
+pub const MAX_CLIENT_INFO_BYTES: usize = 16 * 1024;
 
 /// Most `resourceSubscriptions` of one listen stream; more is refused with -32602.
 pub const MAX_LISTEN_URIS: usize = 256;

@@ -7,7 +7,7 @@ use std::{
 
 use mcp::{
     RequestId,
-    line::{Kind, Known},
+    line::{LineContext, LineKind},
 };
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
@@ -20,7 +20,7 @@ use crate::{http::Http, limits::MAX_IN_FLIGHT, memory::Memory, output::Output};
 pub(crate) struct Bridge {
     pub(crate) http: Http,
     pub(crate) out: Output,
-    pub(crate) known: Mutex<Known>,
+    pub(crate) known: Mutex<LineContext>,
     /// The facts needed to open a new session.
     pub(crate) memory: Mutex<Memory>,
     /// Allows one task at a time to open a new session.
@@ -43,7 +43,7 @@ pub(crate) struct Bridge {
 /// A running request.
 #[derive(Debug, Clone)]
 pub(crate) struct Running {
-    pub(crate) kind: Kind,
+    pub(crate) kind: LineKind,
     pub(crate) cancel: CancellationToken,
 }
 

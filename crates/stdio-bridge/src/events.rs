@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use mcp::{
     line::compact,
-    sse::{Block, ParsedFrame, Parser},
+    sse::{ParsedFrame, SseBlock, SseStreamParser},
 };
 use tokio::time::timeout;
 use tracing::debug;
@@ -19,7 +19,7 @@ use crate::limits::RETRY_MAX;
 #[derive(Debug)]
 pub(crate) struct Events {
     body: Incoming,
-    parser: Parser,
+    parser: SseStreamParser,
     ready: VecDeque<ParsedFrame>,
     last_id: Option<String>,
     retry: Option<Duration>,
@@ -29,7 +29,7 @@ impl Events {
     pub(crate) fn new(response: Response<Incoming>) -> Self {
         Self {
             body: response.into_body(),
-            parser: Parser::default(),
+            parser: SseStreamParser::default(),
             ready: VecDeque::new(),
             last_id: None,
             retry: None,
@@ -96,9 +96,9 @@ impl Events {
     }
 }
 
-fn frame_of(block: Block) -> Option<ParsedFrame> {
+fn frame_of(block: SseBlock) -> Option<ParsedFrame> {
     match block {
-        Block::Frame(frame) => Some(frame),
-        Block::Comment(_) => None,
+        SseBlock::Frame(frame) => Some(frame),
+        SseBlock::Comment(_) => None,
     }
 }

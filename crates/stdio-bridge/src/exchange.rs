@@ -5,7 +5,7 @@ use http::{HeaderValue, Response, StatusCode};
 use hyper::body::Incoming as HttpBody;
 use mcp::{
     headers::{LAST_EVENT_ID, SESSION_ID},
-    line::{Head, Kind, Seen, Session},
+    line::{LineHeaders, LineKind, LineSession, ServerMessageKind},
     method,
 };
 use tokio::time::{Instant, sleep, timeout};
@@ -27,7 +27,7 @@ impl Bridge {
     pub(crate) async fn exchange(&self, call: &mut Call) {
         let answered = match call.head.kind {
             _ if call.is_listen() => self.listen(call).await,
-            Kind::Initialize => timeout(DELIVERY, self.answer(call))
+            LineKind::Initialize => timeout(DELIVERY, self.answer(call))
                 .await
                 .unwrap_or(Err(Failure::Late)),
             _ => self.answer(call).await,
@@ -49,7 +49,7 @@ impl Bridge {
         if self.is_lost(&call.head, response.status()) {
             // The server did not process it, so sending it again is safe.
             self.reopen(generation).await?;
-            call.head = Head::of(&call.line.body, &self.known.lock());
+            call.head = LineHeaders::of(&call.line.body, &self.known.lock());
             response = self.http.post(&call.head.headers, &call.line.text).await?;
             if self.is_lost(&call.head, response.status()) {
                 return Err(Failure::SessionLost);
@@ -80,7 +80,10 @@ impl Bridge {
         session: Option<&HeaderValue>,
         answer: &Bytes,
     ) -> Result<(), Failure> {
-        let line = call.owed.take_json(answer).ok_or(Failure::Http(status))?;
+        let line = call
+            .owed
+            .register_json(answer)
+            .ok_or(Failure::Http(status))?;
         if status.is_success() {
             self.learn(call, session, &line);
         }
@@ -98,7 +101,7 @@ impl Bridge {
         loop {
             while let Some(line) = events.next(ANSWER_SILENCE).await {
                 heard = Instant::now();
-                if call.owed.see(&line) != Seen::Other {
+                if call.owed.register(&line) != ServerMessageKind::Other {
                     self.learn(call, session.as_ref(), &line);
                 }
                 self.out.line(line).await;
@@ -106,7 +109,7 @@ impl Bridge {
                     return Ok(());
                 }
             }
-            let in_session = call.head.kind == Kind::Session;
+            let in_session = call.head.kind == LineKind::Session;
             let Some(last_id) = events.last_id().filter(|_| in_session) else {
                 return Err(Failure::Broken);
             };
@@ -158,15 +161,15 @@ impl Bridge {
     /// on, because the next line may follow immediately.
     fn learn(&self, call: &Call, session: Option<&HeaderValue>, answer: &[u8]) {
         match (call.head.kind, call.method()) {
-            (Kind::Initialize, _) => {
-                if let Some(opened) = Session::opened(session, answer) {
+            (LineKind::Initialize, _) => {
+                if let Some(opened) = LineSession::opened(session, answer) {
                     self.known.lock().set_session(Some(opened));
                     self.memory.lock().opened_by(call.line.text.clone());
                     self.generation.send_modify(|generation| *generation += 1);
                 }
             }
-            (Kind::Stateless, method::TOOLS_LIST) => self.known.lock().learn_tools(answer),
-            (Kind::Session, _) => self.memory.lock().note(&call.line, answer),
+            (LineKind::Stateless, method::TOOLS_LIST) => self.known.lock().learn_tools(answer),
+            (LineKind::Session, _) => self.memory.lock().note(&call.line, answer),
             _ => {}
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mcp::{
     RequestId, envelope,
-    line::{Outstanding, Seen},
+    line::{OpenRequests, ServerMessageKind},
     method,
 };
 use serde::Deserialize;
@@ -111,7 +111,7 @@ impl Bridge {
             if began.elapsed() > STREAM_GOOD {
                 backoff.reset();
             }
-            call.owed = Outstanding::one(id.clone());
+            call.owed = OpenRequests::one(id.clone());
             sleep(backoff.pause().max(Duration::ZERO)).await;
         }
     }
@@ -147,7 +147,7 @@ impl Bridge {
                 }
                 continue;
             }
-            let is_end = call.owed.see(&line) != Seen::Other;
+            let is_end = call.owed.register(&line) != ServerMessageKind::Other;
             if is_end && *acknowledged && !nothing && is_result(&line) {
                 // The edge is draining; another edge continues the subscription.
                 return Ok(Round::Again);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use mcp::{Incoming, envelope::Body, method, ndjson::Line};
+use mcp::{Incoming, envelope::MessageBody, method, ndjson::JsonLine};
 use serde::Deserialize;
 
 use crate::limits::MAX_REMEMBERED;
@@ -27,7 +27,7 @@ impl Memory {
     }
 
     /// Remembers a request that changed the session.
-    pub(crate) fn note(&mut self, line: &Line, answer: &[u8]) {
+    pub(crate) fn note(&mut self, line: &JsonLine, answer: &[u8]) {
         #[derive(Deserialize)]
         struct Resource {
             uri: String,
@@ -37,7 +37,7 @@ impl Memory {
             #[serde(rename = "result")]
             _result: serde::de::IgnoredAny,
         }
-        let Body::One(Incoming::Request(request)) = &line.body else {
+        let MessageBody::One(Incoming::Request(request)) = &line.body else {
             return;
         };
         let uri = || {

@@ -4,10 +4,10 @@ use std::sync::{Arc, atomic::Ordering};
 
 use mcp::{
     ErrorCode, Incoming, RequestId, RpcError,
-    envelope::{self, Body, Rejected},
-    line::{Head, Kind, Outstanding},
+    envelope::{self, InvalidMessage, MessageBody},
+    line::{LineHeaders, LineKind, OpenRequests},
     method,
-    ndjson::{Line, LineReader},
+    ndjson::{JsonLine, LineReader},
 };
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
@@ -86,7 +86,7 @@ impl Bridge {
     }
 
     /// Requests run side by side; what has to keep its place in the order is waited for.
-    async fn take(self: &Arc<Self>, line: Result<Line, Rejected>) {
+    async fn take(self: &Arc<Self>, line: Result<JsonLine, InvalidMessage>) {
         let line = match line {
             Ok(line) => line,
             Err(rejected) => {
@@ -99,11 +99,11 @@ impl Bridge {
         }
         let head = {
             let mut known = self.known.lock();
-            let head = Head::of(&line.body, &known);
-            known.note(&head);
+            let head = LineHeaders::of(&line.body, &known);
+            known.remember_version(&head);
             head
         };
-        let owed = Outstanding::of(&line.body);
+        let owed = OpenRequests::of(&line.body);
         if owed.is_empty() {
             self.deliver(&line, &head).await;
             if is_notification(&line.body, method::INITIALIZED) {
@@ -111,7 +111,7 @@ impl Bridge {
             }
             return;
         }
-        let opens = head.kind == Kind::Initialize;
+        let opens = head.kind == LineKind::Initialize;
         let call = Call::new(line, head, owed);
         if let Some(refusal) = self.start(call, opens).await {
             for line in refusal {
@@ -178,11 +178,11 @@ impl Bridge {
     /// In the stateless era closing the request's stream cancels it (MCP 2026-07-28, Streamable
     /// HTTP, "Cancellation"); in the handshake era the server has to be told. Either way the client
     /// hears no more of it.
-    async fn cancel(&self, id: &RequestId, line: Line) {
+    async fn cancel(&self, id: &RequestId, line: JsonLine) {
         let running = self.running.lock().get(id).cloned();
         let kind = running.as_ref().map(|running| running.kind);
-        if kind != Some(Kind::Stateless) && self.known.lock().session().is_some() {
-            let head = Head::of(&line.body, &self.known.lock());
+        if kind != Some(LineKind::Stateless) && self.known.lock().session().is_some() {
+            let head = LineHeaders::of(&line.body, &self.known.lock());
             self.deliver(&line, &head).await;
         }
         if let Some(running) = running {
@@ -192,7 +192,7 @@ impl Bridge {
 
     /// Sends what wants no answer. A new session is opened if the server has lost ours, but what
     /// was meant for the lost one is not said again.
-    async fn deliver(&self, line: &Line, head: &Head) {
+    async fn deliver(&self, line: &JsonLine, head: &LineHeaders) {
         let generation = *self.generation.borrow();
         let sending = async {
             let response = self.http.post(&head.headers, &line.text).await?;
@@ -258,19 +258,19 @@ impl Bridge {
     }
 }
 
-fn is_notification(body: &Body, method: &str) -> bool {
-    matches!(body, Body::One(Incoming::Notification(n)) if n.method == method)
+fn is_notification(body: &MessageBody, method: &str) -> bool {
+    matches!(body, MessageBody::One(Incoming::Notification(n)) if n.method == method)
 }
 
 /// The request that a `notifications/cancelled` names.
-fn cancelled(body: &Body) -> Option<RequestId> {
+fn cancelled(body: &MessageBody) -> Option<RequestId> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Params<'a> {
         #[serde(borrow)]
         request_id: &'a RawValue,
     }
-    let Body::One(Incoming::Notification(notification)) = body else {
+    let MessageBody::One(Incoming::Notification(notification)) = body else {
         return None;
     };
     let params = notification.params.as_deref()?;

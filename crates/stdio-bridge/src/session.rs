@@ -4,7 +4,7 @@ use http::{HeaderValue, StatusCode};
 use mcp::{
     envelope,
     headers::{LAST_EVENT_ID, SESSION_ID},
-    line::{Head, Kind, Session},
+    line::{LineHeaders, LineKind, LineSession},
     method,
 };
 use serde_json::json;
@@ -31,9 +31,9 @@ enum End {
 impl Bridge {
     /// Whether a response means that the session is gone (MCP 2025-11-25, Transports, "Session
     /// Management").
-    pub(crate) fn is_lost(&self, head: &Head, status: StatusCode) -> bool {
+    pub(crate) fn is_lost(&self, head: &LineHeaders, status: StatusCode) -> bool {
         let named = head.headers.contains_key(SESSION_ID);
-        head.kind == Kind::Session && named && status == StatusCode::NOT_FOUND
+        head.kind == LineKind::Session && named && status == StatusCode::NOT_FOUND
     }
 
     /// Opens a new session in place of a lost one, with the client's own `initialize`, unless
@@ -64,7 +64,7 @@ impl Bridge {
         Ok(())
     }
 
-    async fn open(&self) -> Result<Session, Failure> {
+    async fn open(&self) -> Result<LineSession, Failure> {
         let initialize = self.memory.lock().initialize.clone();
         let initialize = initialize.ok_or(Failure::SessionLost)?;
         let response = self.http.post(&http::HeaderMap::new(), &initialize).await?;
@@ -76,7 +76,7 @@ impl Bridge {
         } else {
             body(response).await?
         };
-        let session = Session::opened(id.as_ref(), &answer).ok_or(Failure::Http(status))?;
+        let session = LineSession::opened(id.as_ref(), &answer).ok_or(Failure::Http(status))?;
         let before = self
             .known
             .lock()
@@ -126,8 +126,8 @@ impl Bridge {
 
     async fn follow_session(&self, backoff: &mut Backoff) -> End {
         let session = self.known.lock().session().cloned().unwrap_or_default();
-        let head = Head {
-            kind: Kind::Session,
+        let head = LineHeaders {
+            kind: LineKind::Session,
             headers: session.headers(),
         };
         let mut last_id: Option<String> = None;

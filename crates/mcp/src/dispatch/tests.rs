@@ -111,7 +111,7 @@ impl Sent {
         classify(surface, &self.method, &headers, body)
     }
 
-    fn refusal(&self) -> Refusal {
+    fn refusal(&self) -> HttpRefusal {
         match self.decide() {
             Decision::Refuse(refusal) => refusal,
             other => panic!("not refused: {other:?}"),

@@ -289,7 +289,7 @@ fn refusals_carry_what_a_client_corrects_itself_by() {
     assert_eq!(sent.refusal().error.data, Some(data));
 
     let required = ClientCapabilities::from_value(json!({"sampling": {}})).unwrap();
-    let refusal = Refusal::missing_capability(required).for_request(&RequestId::Integer(7));
+    let refusal = HttpRefusal::missing_capability(required).for_request(&RequestId::Integer(7));
     let body: Value = serde_json::from_slice(&refusal.body()).unwrap();
     assert_eq!(refusal.status, 400);
     assert_eq!(body["id"], 7);
