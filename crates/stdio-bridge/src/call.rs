@@ -10,15 +10,15 @@ use mcp::{
 
 /// A line that wants an answer.
 #[derive(Debug)]
-pub(crate) struct Call {
+pub(crate) struct PendingCall {
     pub(crate) line: JsonLine,
     pub(crate) head: LineHeaders,
-    pub(crate) owed: OpenRequests,
+    pub(crate) open: OpenRequests,
 }
 
-impl Call {
-    pub(crate) const fn new(line: JsonLine, head: LineHeaders, owed: OpenRequests) -> Self {
-        Self { line, head, owed }
+impl PendingCall {
+    pub(crate) const fn new(line: JsonLine, head: LineHeaders, open: OpenRequests) -> Self {
+        Self { line, head, open }
     }
 
     /// The method, unless it is a batch.

@@ -17,7 +17,7 @@ use crate::limits::RETRY_MAX;
 
 /// An open stream. Dropping it closes the connection.
 #[derive(Debug)]
-pub(crate) struct Events {
+pub(crate) struct ResponseEvents {
     body: Incoming,
     parser: SseStreamParser,
     ready: VecDeque<ParsedFrame>,
@@ -25,7 +25,7 @@ pub(crate) struct Events {
     retry: Option<Duration>,
 }
 
-impl Events {
+impl ResponseEvents {
     pub(crate) fn new(response: Response<Incoming>) -> Self {
         Self {
             body: response.into_body(),
@@ -55,7 +55,7 @@ impl Events {
     pub(crate) async fn next(&mut self, silence: Duration) -> Option<Bytes> {
         loop {
             while let Some(frame) = self.ready.pop_front() {
-                if let Some(message) = self.take(frame) {
+                if let Some(message) = self.message_of(frame) {
                     return Some(message);
                 }
             }
@@ -83,7 +83,7 @@ impl Events {
         self.retry
     }
 
-    fn take(&mut self, frame: ParsedFrame) -> Option<Bytes> {
+    fn message_of(&mut self, frame: ParsedFrame) -> Option<Bytes> {
         if let Some(id) = frame.id {
             self.last_id = Some(id);
         }

@@ -8,7 +8,7 @@
 //! | module | job |
 //! | --- | --- |
 //! | `run` | from stdin to requests; what runs, how it is cancelled, how it ends |
-//! | `bridge`, `call`, `memory` | what all lines share; a line that wants an answer; what a session is made from again |
+//! | `bridge`, `call`, `replay` | what all lines share; a line that wants an answer; what a session is made from again |
 //! | `exchange` | one line and its answer, also over a stream that breaks |
 //! | `session` | handshake era: the session, its stream, and a new one when it is lost |
 //! | `listen` | stateless era: a subscription that outlives its stream |
@@ -24,13 +24,13 @@ mod exchange;
 mod http;
 mod limits;
 mod listen;
-mod memory;
 mod options;
 mod output;
+mod replay;
 mod run;
 mod session;
 mod tools;
 
 pub use error::BridgeError;
-pub use options::Options;
+pub use options::BridgeOptions;
 pub use run::run;

@@ -40,7 +40,7 @@ pub(crate) const STREAM_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Longest reconnection delay (`retry`) that a server may ask for.
 pub(crate) const RETRY_MAX: Duration = Duration::from_secs(60);
 /// A stream that lasted longer than this was not a failure: the pauses start over.
-pub(crate) const STREAM_GOOD: Duration = Duration::from_secs(30);
+pub(crate) const STREAM_HEALTHY_AFTER: Duration = Duration::from_secs(30);
 /// Consecutive attempts to resume a response's stream without progress; then the request has
 /// failed.
 pub(crate) const RESUME_TRIES: u32 = 10;
@@ -51,6 +51,6 @@ pub(crate) const MAX_REMEMBERED: usize = 256;
 pub(crate) const MAX_TOOL_PAGES: usize = 16;
 
 /// Longest time for running requests after the end of stdin.
-pub(crate) const FINISH: Duration = Duration::from_secs(5);
+pub(crate) const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest time for the DELETE of the session, and for the last lines on stdout.
-pub(crate) const FAREWELL: Duration = Duration::from_secs(2);
+pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);

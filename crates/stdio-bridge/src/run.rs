@@ -19,12 +19,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    bridge::{Bridge, Running},
-    call::Call,
-    error::{BridgeError, Failure},
-    http::Http,
-    limits::{DELIVERY, FAREWELL, FINISH, MAX_IN_FLIGHT, READ_BYTES},
-    options::Options,
+    bridge::{Bridge, RunningRequest},
+    call::PendingCall,
+    error::{BridgeError, ExchangeError},
+    http::EndpointClient,
+    limits::{CLOSE_TIMEOUT, DELIVERY, FINISH_TIMEOUT, MAX_IN_FLIGHT, READ_BYTES},
+    options::BridgeOptions,
     output::Output,
 };
 
@@ -35,7 +35,7 @@ use crate::{
 /// # Errors
 /// The system has no certificates, or the input breaks.
 pub async fn run<R, W>(
-    options: &Options,
+    options: &BridgeOptions,
     input: R,
     output: W,
     stop: CancellationToken,
@@ -47,7 +47,7 @@ where
     if options.shows_token_in_clear() {
         warn!("the token goes over http in the clear; use https");
     }
-    let http = Http::new(options)?;
+    let http = EndpointClient::new(options)?;
     let (out, mut writing) = Output::start(output);
     let bridge = Arc::new(Bridge::new(http, out));
     let ended = tokio::select! {
@@ -60,7 +60,7 @@ where
     };
     bridge.close().await;
     drop(bridge);
-    if timeout(FAREWELL, &mut writing).await.is_err() {
+    if timeout(CLOSE_TIMEOUT, &mut writing).await.is_err() {
         writing.abort();
     }
     ended
@@ -76,17 +76,17 @@ impl Bridge {
                 break;
             }
             for line in lines.feed(&buffer[..read]) {
-                self.take(line).await;
+                self.handle_line(line).await;
             }
         }
         if let Some(line) = lines.finish() {
-            self.take(line).await;
+            self.handle_line(line).await;
         }
         Ok(())
     }
 
     /// Requests run side by side; what has to keep its place in the order is waited for.
-    async fn take(self: &Arc<Self>, line: Result<JsonLine, InvalidMessage>) {
+    async fn handle_line(self: &Arc<Self>, line: Result<JsonLine, InvalidMessage>) {
         let line = match line {
             Ok(line) => line,
             Err(rejected) => {
@@ -103,8 +103,8 @@ impl Bridge {
             known.remember_version(&head);
             head
         };
-        let owed = OpenRequests::of(&line.body);
-        if owed.is_empty() {
+        let open = OpenRequests::of(&line.body);
+        if open.is_empty() {
             self.deliver(&line, &head).await;
             if is_notification(&line.body, method::INITIALIZED) {
                 self.follow_once();
@@ -112,7 +112,7 @@ impl Bridge {
             return;
         }
         let opens = head.kind == LineKind::Initialize;
-        let call = Call::new(line, head, owed);
+        let call = PendingCall::new(line, head, open);
         if let Some(refusal) = self.start(call, opens).await {
             for line in refusal {
                 self.out.line(line).await;
@@ -121,14 +121,18 @@ impl Bridge {
     }
 
     /// Runs a request; the lines that refuse it if it cannot run.
-    async fn start(self: &Arc<Self>, mut call: Call, opens: bool) -> Option<Vec<bytes::Bytes>> {
-        let ids = call.owed.ids().to_vec();
+    async fn start(
+        self: &Arc<Self>,
+        mut call: PendingCall,
+        opens: bool,
+    ) -> Option<Vec<bytes::Bytes>> {
+        let ids = call.open.ids().to_vec();
         let cancel = self.stop.child_token();
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             let text = format!("{MAX_IN_FLIGHT} requests are running already; try again later");
             let error = RpcError::new(ErrorCode::Internal, text);
             let error = error.with_data(json!({ "code": "too-many-requests" }));
-            return Some(call.owed.fail(&error));
+            return Some(call.open.fail(&error));
         };
         {
             let mut running = self.running.lock();
@@ -137,27 +141,27 @@ impl Bridge {
                     ErrorCode::InvalidRequest,
                     "a request with this id is running already",
                 );
-                return Some(call.owed.fail(&error));
+                return Some(call.open.fail(&error));
             }
             for id in &ids {
                 let kind = call.head.kind;
                 let cancel = cancel.clone();
-                running.insert(id.clone(), Running { kind, cancel });
+                running.insert(id.clone(), RunningRequest { kind, cancel });
             }
         }
         let bridge = Arc::clone(self);
         let exchange = async move {
             let _permit = permit;
-            let endless = call.is_listen().then(|| bridge.endless.clone());
-            let ended = endless.unwrap_or_default();
-            let left = tokio::select! {
+            let until_close = call.is_listen().then(|| bridge.until_close.clone());
+            let closing = until_close.unwrap_or_default();
+            let is_abandoned = tokio::select! {
                 () = bridge.exchange(&mut call) => false,
                 () = cancel.cancelled() => false,
-                () = ended.cancelled() => false,
+                () = closing.cancelled() => false,
                 () = bridge.abandon.cancelled() => true,
             };
-            if left {
-                for line in call.owed.fail(&Failure::InputEnded.rpc()) {
+            if is_abandoned {
+                for line in call.open.fail(&ExchangeError::InputEnded.rpc()) {
                     bridge.out.line(line).await;
                 }
             }
@@ -200,12 +204,12 @@ impl Bridge {
             if self.is_lost(head, status) {
                 self.reopen(generation).await?;
             } else if !status.is_success() {
-                return Err(Failure::Http(status));
+                return Err(ExchangeError::Http(status));
             }
             Ok(())
         };
         let sent = timeout(DELIVERY, sending).await;
-        if let Err(error) = sent.unwrap_or(Err(Failure::Late)) {
+        if let Err(error) = sent.unwrap_or(Err(ExchangeError::TimedOut)) {
             warn!(%error, "a notification or response was not taken");
         }
     }
@@ -217,21 +221,21 @@ impl Bridge {
         }
         let bridge = Arc::clone(self);
         self.tasks.spawn(async move {
-            let endless = bridge.endless.clone();
-            endless.run_until_cancelled(bridge.follow()).await;
+            let until_close = bridge.until_close.clone();
+            until_close.run_until_cancelled(bridge.follow()).await;
         });
     }
 
     /// The input has ended: what runs may finish.
     async fn finish(&self, stop: &CancellationToken) {
-        self.endless.cancel();
+        self.until_close.cancel();
         self.tasks.close();
         tokio::select! {
-            done = timeout(FINISH, self.tasks.wait()) => {
+            done = timeout(FINISH_TIMEOUT, self.tasks.wait()) => {
                 if done.is_err() {
                     warn!("the input has ended; not waiting any longer for what still runs");
                     self.abandon.cancel();
-                    let _ = timeout(FAREWELL, self.tasks.wait()).await;
+                    let _ = timeout(CLOSE_TIMEOUT, self.tasks.wait()).await;
                 }
             }
             () = stop.cancelled() => {}
@@ -244,13 +248,13 @@ impl Bridge {
         self.stop.cancel();
         self.tasks.close();
         // They end at their next await; nothing of them blocks.
-        let _ = timeout(FAREWELL, self.tasks.wait()).await;
+        let _ = timeout(CLOSE_TIMEOUT, self.tasks.wait()).await;
         let session = self.known.lock().session().cloned();
         let Some(session) = session.filter(|session| session.id.is_some()) else {
             return;
         };
         let headers = session.headers();
-        match timeout(FAREWELL, self.http.delete(&headers)).await {
+        match timeout(CLOSE_TIMEOUT, self.http.delete(&headers)).await {
             Ok(Ok(status)) => info!(%status, "the session has ended"),
             Ok(Err(error)) => warn!(%error, "the session could not be ended; it will expire"),
             Err(_) => warn!("no answer to the end of the session; it will expire"),

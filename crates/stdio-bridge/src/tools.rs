@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use tracing::debug;
 
-use crate::{bridge::Bridge, call::Call, http::body, limits::MAX_TOOL_PAGES};
+use crate::{bridge::Bridge, call::PendingCall, http::body, limits::MAX_TOOL_PAGES};
 
 #[derive(Deserialize)]
 struct Page {
@@ -34,7 +34,7 @@ struct Cursor {
 impl Bridge {
     /// After a refusal because of headers: lists the tools, and returns whether the call now has
     /// other headers and should be sent again.
-    pub(crate) async fn mirror_now(&self, call: &mut Call, refusal: &[u8]) -> bool {
+    pub(crate) async fn mirror_now(&self, call: &mut PendingCall, refusal: &[u8]) -> bool {
         let is_call = call.head.kind == LineKind::Stateless && call.method() == method::TOOLS_CALL;
         if !is_call || !is_header_mismatch(refusal) {
             return false;

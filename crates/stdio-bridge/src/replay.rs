@@ -10,14 +10,14 @@ use crate::limits::MAX_REMEMBERED;
 
 /// What a new session is made from when the old one is lost: the client cannot do it again.
 #[derive(Debug, Default)]
-pub(crate) struct Memory {
+pub(crate) struct SessionReplay {
     pub(crate) initialize: Option<Bytes>,
     set_level: Option<Bytes>,
     /// By resource.
     subscriptions: BTreeMap<String, Bytes>,
 }
 
-impl Memory {
+impl SessionReplay {
     /// The client's own `initialize`; what an earlier session had is forgotten.
     pub(crate) fn opened_by(&mut self, initialize: Bytes) {
         *self = Self {
