@@ -179,8 +179,8 @@ impl<'a> Claims<'a> {
 }
 
 /// Classifies a request to the MCP endpoint. `body` is the body of a POST (absent counts as empty);
-/// the caller bounds the number of bytes that it reads and answers [`HttpRefusal::too_large`] to larger
-/// bodies.
+/// the caller bounds the number of bytes that it reads and answers [`HttpRefusal::too_large`] to
+/// larger bodies.
 #[must_use]
 pub fn classify(
     surface: &Surface,

@@ -95,7 +95,7 @@ pub struct AcceptedTypes {
 
 impl AcceptedTypes {
     /// Reads `Accept`. A missing header means any type (RFC 9110 §12.5.1); `*/*`, `application/*`
-    /// and `text/*` count; `q=0` excludes a type. The spec wants clients to list both types and
+    /// and `text/*` count; `q=0` excludes a type. The spec requires clients to list both types and
     /// names no status for those that do not: the server answers in the type that they accept.
     #[must_use]
     pub fn read(headers: &HeaderMap) -> Self {

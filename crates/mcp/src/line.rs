@@ -1,9 +1,9 @@
 //! Messages that arrive as lines and continue over HTTP: `forgewire stdio`, and NDJSON at the edge.
 //!
 //! A line has no headers, and Streamable HTTP requires some: the revision, the method and the name
-//! in the stateless era, the session in the handshake era. [`LineHeaders::of`] makes them from the message
-//! and from earlier responses ([`LineContext`]); [`OpenRequests`] tracks the requests that have no
-//! response yet.
+//! in the stateless era, the session in the handshake era. [`LineHeaders::of`] makes them from the
+//! message and from earlier responses ([`LineContext`]); [`OpenRequests`] tracks the requests that
+//! have no response yet.
 
 use std::collections::BTreeMap;
 

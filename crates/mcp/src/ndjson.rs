@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_line_is_told_and_the_next_is_read() {
+    fn a_bad_line_is_reported_and_the_next_is_read() {
         let long = "x".repeat(100);
         let input = format!("{PING}\n\n{{\r\n  \n7\n{long}\n{PING}\r\n{PING}");
         for chunk in 1..input.len() {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_exactly_the_bound_fits_and_a_longer_one_is_told_once() {
+    fn a_line_of_exactly_the_bound_fits_and_a_longer_one_is_reported_once() {
         assert_eq!(read(PING.as_bytes(), 7, PING.len()), [0]);
         assert_eq!(read(PING.as_bytes(), 7, PING.len() - 1), [-32600]);
     }

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_change_is_told_to_sessions_and_to_listen_streams() {
+    fn a_list_change_reaches_sessions_and_listen_streams() {
         for list in ListKind::ALL {
             let plain = json_of(&list.changed());
             assert_eq!(plain, json!({"jsonrpc": "2.0", "method": list.method()}));

@@ -133,7 +133,7 @@ impl HttpRefusal {
     /// 400: traffic of the handshake era without a session.
     pub(crate) fn session_missing() -> Self {
         Self::invalid_request(
-            "Mcp-Session-Id is missing; start a session with initialize, or say everything in \
+            "Mcp-Session-Id is missing; start a session with initialize, or send everything in \
              _meta (2026-07-28)",
         )
     }

@@ -56,7 +56,7 @@ impl DiscoverResult<'_> {
 }
 
 /// The notifications of a listen stream: those that the client requested, or those that the server
-/// honours.
+/// accepts.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ListenFilter {

@@ -74,7 +74,7 @@ impl Form {
         for (index, property) in properties.iter().enumerate() {
             let name = property.name;
             let is_new = properties[..index].iter().all(|other| other.name != name);
-            assert!(is_new, "a form has {name} twice");
+            assert!(is_new, "a form has a duplicate property {name}");
             assert!(
                 property.field.is_sound(),
                 "the field {name} of a form cannot be filled"

@@ -419,8 +419,8 @@ fn roots_are_bounded() {
 }
 
 #[test]
-#[should_panic(expected = "a form has a twice")]
-fn a_form_with_one_name_twice_is_a_mistake() {
+#[should_panic(expected = "a form has a duplicate property a")]
+fn a_form_with_a_duplicate_name_is_a_mistake() {
     let property = || FormProperty::required("a", FormField::text());
     let _ = form(vec![property(), property()]);
 }

@@ -184,7 +184,7 @@ impl InitializeRequest {
         let bad_params = |error: RpcError| HttpRefusal::new(http::StatusCode::OK, error);
         let raw = request.params.as_deref();
         let sizes: InitializeSizes<'_> = serde_json::from_str(raw.map_or("{}", RawValue::get))
-            .map_err(|_| bad_params(RpcError::invalid_params("params have a member twice")))?;
+            .map_err(|_| bad_params(RpcError::invalid_params("params have a duplicate member")))?;
         let is_large =
             |raw: Option<&RawValue>| raw.is_some_and(|r| r.get().len() > MAX_CLIENT_INFO_BYTES);
         if is_large(sizes.capabilities) || is_large(sizes.client_info) {

@@ -94,10 +94,10 @@ impl<'a> Parts<'a> {
             return Ok(Self::default());
         };
         let mut parts: Self =
-            serde_json::from_str(params.get()).map_err(|_| "params have a member twice")?;
+            serde_json::from_str(params.get()).map_err(|_| "params have a duplicate member")?;
         if let Some(meta) = parts.meta_raw.filter(|meta| meta.get().starts_with('{')) {
             parts.meta =
-                serde_json::from_str(meta.get()).map_err(|_| "_meta has a member twice")?;
+                serde_json::from_str(meta.get()).map_err(|_| "_meta has a duplicate member")?;
         }
         Ok(parts)
     }

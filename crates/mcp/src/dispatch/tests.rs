@@ -25,7 +25,7 @@ enum Is {
     OpenStream(Resume),
     EndSession,
     Accepted,
-    /// Status, code, and whether the request's id comes back.
+    /// Status, code, and whether the response has the request's id.
     Refused(u16, i32, bool),
 }
 

@@ -58,7 +58,7 @@ pub enum KeyError {
     None,
     /// Two keys have this id.
     #[error("two keys for requestState have the id {0}")]
-    Twice(u32),
+    DuplicateId(u32),
 }
 
 impl model::Classified for KeyError {
@@ -128,7 +128,7 @@ impl StateKeys {
         }
         for (index, key) in keys.iter().enumerate() {
             if keys[..index].iter().any(|other| other.id == key.id) {
-                return Err(KeyError::Twice(key.id));
+                return Err(KeyError::DuplicateId(key.id));
             }
         }
         Ok(Self { keys })

@@ -102,7 +102,7 @@ fn visit(
         }
         let header = header(mark, schema.get("type"), path)?;
         if found.iter().any(|other| other.name == header.name) {
-            return Err(format!("{mark} is used twice"));
+            return Err(format!("{mark} is not unique"));
         }
         found.push(header);
     }

@@ -55,7 +55,7 @@ pub enum FormField {
         choices: Choices,
         /// Fewest choices.
         min_items: Option<u32>,
-        /// Most choices.
+        /// Maximum number of choices.
         max_items: Option<u32>,
         /// Values chosen by default.
         default: Vec<String>,
@@ -76,7 +76,8 @@ pub enum TextFormat {
     DateTime,
 }
 
-/// The values of a choice (SEP-1330: with [`FormField::One`] and [`FormField::Several`] its five forms).
+/// The values of a choice (SEP-1330: with [`FormField::One`] and [`FormField::Several`] its five
+/// forms).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Choices {
     /// Values that are shown as they are.

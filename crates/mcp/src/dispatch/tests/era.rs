@@ -1,4 +1,4 @@
-//! How the era is decided, and what the stateless one demands of `_meta` and methods.
+//! The decision on the era, and the requirements of the stateless era on `_meta` and methods.
 
 use super::*;
 use crate::{capability::ClientCapabilities, log::LogLevel};

@@ -160,7 +160,7 @@ fn keys_rotate() {
 fn keys_are_checked_and_never_shown() {
     assert_eq!(StateKeys::new(vec![]).unwrap_err(), KeyError::None);
     let twice = StateKeys::new(vec![key(1), key(1)]);
-    assert_eq!(twice.unwrap_err(), KeyError::Twice(1));
+    assert_eq!(twice.unwrap_err(), KeyError::DuplicateId(1));
     assert_eq!(format!("{:?}", keys(&[7, 8])), "[StateKey(7), StateKey(8)]");
 }
 
