@@ -1,4 +1,4 @@
-//! What all lines of a bridge share.
+//! State shared by all lines of a bridge.
 
 use std::{
     collections::HashMap,
@@ -32,9 +32,9 @@ pub(crate) struct Bridge {
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) tasks: TaskTracker,
     pub(crate) following: AtomicBool,
-    /// Ends what would go on for ever: the session's stream, subscriptions.
+    /// Ends the tasks without an end of their own: the session's stream, subscriptions.
     pub(crate) until_close: CancellationToken,
-    /// Answers what still runs with an error.
+    /// Answers the running requests with an error.
     pub(crate) abandon: CancellationToken,
     /// Ends everything.
     pub(crate) stop: CancellationToken,

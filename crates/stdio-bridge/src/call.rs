@@ -1,4 +1,4 @@
-//! A line that wants an answer.
+//! A line that requires a response.
 
 use mcp::{
     Incoming,
@@ -8,11 +8,12 @@ use mcp::{
     ndjson::JsonLine,
 };
 
-/// A line that wants an answer.
+/// A line that requires a response.
 #[derive(Debug)]
 pub(crate) struct PendingCall {
     pub(crate) line: JsonLine,
     pub(crate) head: LineHeaders,
+    /// Its requests without a response.
     pub(crate) open: OpenRequests,
 }
 
@@ -29,7 +30,7 @@ impl PendingCall {
         }
     }
 
-    /// Whether it subscribes, in the stateless era: then it has no end of its own.
+    /// Whether it is a subscription of the stateless era, which does not end by itself.
     pub(crate) fn is_listen(&self) -> bool {
         self.head.kind == LineKind::Stateless && self.method() == method::LISTEN
     }

@@ -1,4 +1,4 @@
-//! What the bridge remembers of a session, to make it again.
+//! The requests that restore a lost session.
 
 use std::collections::BTreeMap;
 
@@ -8,17 +8,18 @@ use serde::Deserialize;
 
 use crate::limits::MAX_REMEMBERED;
 
-/// What a new session is made from when the old one is lost: the client cannot do it again.
+/// The requests of the client that open and configure a session. When a session is lost, the bridge
+/// sends them again, because the client cannot.
 #[derive(Debug, Default)]
 pub(crate) struct SessionReplay {
     pub(crate) initialize: Option<Bytes>,
     set_level: Option<Bytes>,
-    /// By resource.
+    /// Requests to subscribe, by resource.
     subscriptions: BTreeMap<String, Bytes>,
 }
 
 impl SessionReplay {
-    /// The client's own `initialize`; what an earlier session had is forgotten.
+    /// Remembers the client's own `initialize` and forgets everything about earlier sessions.
     pub(crate) fn opened_by(&mut self, initialize: Bytes) {
         *self = Self {
             initialize: Some(initialize),
@@ -62,7 +63,7 @@ impl SessionReplay {
         }
     }
 
-    /// What makes the session what it was, beside `initialize`.
+    /// The requests to send after `initialize`: they restore the log level and the subscriptions.
     pub(crate) fn requests(&self) -> Vec<Bytes> {
         let subscriptions = self.subscriptions.values();
         self.set_level

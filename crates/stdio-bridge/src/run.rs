@@ -1,4 +1,4 @@
-//! From stdin to requests: what runs, how it is cancelled, how it ends.
+//! From stdin to requests: starting, cancelling and finishing them.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -29,11 +29,11 @@ use crate::{
 };
 
 /// Reads lines from `input` and writes lines to `output` until the input ends, `stop` is cancelled,
-/// or nobody reads the output any more. Then what runs has five seconds to finish (none after
-/// `stop`), the session is ended with DELETE, and what is left of the output is written.
+/// or the reader of the output is gone. Then running requests have five seconds to finish (none
+/// after `stop`), the session is ended with DELETE, and the remaining output is written.
 ///
 /// # Errors
-/// The system has no certificates, or the input breaks.
+/// The system has no certificates, or reading the input fails.
 pub async fn run<R, W>(
     options: &BridgeOptions,
     input: R,
@@ -45,7 +45,7 @@ where
     W: AsyncWrite + Unpin + Send + 'static,
 {
     if options.shows_token_in_clear() {
-        warn!("the token goes over http in the clear; use https");
+        warn!("the token is sent unencrypted over http; use https");
     }
     let http = EndpointClient::new(options)?;
     let (out, mut writing) = Output::start(output);
@@ -85,7 +85,7 @@ impl Bridge {
         Ok(())
     }
 
-    /// Requests run side by side; what has to keep its place in the order is waited for.
+    /// Requests run concurrently; messages whose order matters are awaited.
     async fn handle_line(self: &Arc<Self>, line: Result<JsonLine, InvalidMessage>) {
         let line = match line {
             Ok(line) => line,
@@ -120,7 +120,7 @@ impl Bridge {
         }
     }
 
-    /// Runs a request; the lines that refuse it if it cannot run.
+    /// Starts a request; returns the lines that refuse it if it cannot run.
     async fn start(
         self: &Arc<Self>,
         mut call: PendingCall,
@@ -171,7 +171,7 @@ impl Bridge {
             }
         };
         if opens {
-            // The next line belongs to the session that this one opens.
+            // The next line belongs to the session that this request opens.
             exchange.await;
         } else {
             self.tasks.spawn(exchange);
@@ -179,9 +179,9 @@ impl Bridge {
         None
     }
 
-    /// In the stateless era closing the request's stream cancels it (MCP 2026-07-28, Streamable
-    /// HTTP, "Cancellation"); in the handshake era the server has to be told. Either way the client
-    /// hears no more of it.
+    /// In the stateless era, closing the request's stream cancels it (MCP 2026-07-28, Streamable
+    /// HTTP, "Cancellation"); in the handshake era the server needs a notification. Either way the
+    /// client receives nothing more for this request.
     async fn cancel(&self, id: &RequestId, line: JsonLine) {
         let running = self.running.lock().get(id).cloned();
         let kind = running.as_ref().map(|running| running.kind);
@@ -194,8 +194,8 @@ impl Bridge {
         }
     }
 
-    /// Sends what wants no answer. A new session is opened if the server has lost ours, but what
-    /// was meant for the lost one is not said again.
+    /// Sends a message that has no response. If the server has lost the session, a new one is
+    /// opened, but the message for the lost session is not sent again.
     async fn deliver(&self, line: &JsonLine, head: &LineHeaders) {
         let generation = *self.generation.borrow();
         let sending = async {
@@ -210,11 +210,11 @@ impl Bridge {
         };
         let sent = timeout(DELIVERY, sending).await;
         if let Err(error) = sent.unwrap_or(Err(ExchangeError::TimedOut)) {
-            warn!(%error, "a notification or response was not taken");
+            warn!(%error, "the server did not accept a notification or response");
         }
     }
 
-    /// Opens the session's stream, the first time that it is asked.
+    /// Opens the session's stream, on the first call only.
     fn follow_once(self: &Arc<Self>) {
         if self.known.lock().session().is_none() || self.following.swap(true, Ordering::Relaxed) {
             return;
@@ -226,14 +226,14 @@ impl Bridge {
         });
     }
 
-    /// The input has ended: what runs may finish.
+    /// After the end of the input: lets running requests finish.
     async fn finish(&self, stop: &CancellationToken) {
         self.until_close.cancel();
         self.tasks.close();
         tokio::select! {
             done = timeout(FINISH_TIMEOUT, self.tasks.wait()) => {
                 if done.is_err() {
-                    warn!("the input has ended; not waiting any longer for what still runs");
+                    warn!("the input has ended; abandoning the requests that are still running");
                     self.abandon.cancel();
                     let _ = timeout(CLOSE_TIMEOUT, self.tasks.wait()).await;
                 }
@@ -243,11 +243,11 @@ impl Bridge {
         }
     }
 
-    /// Ends everything, and the session.
+    /// Ends all tasks, and the session.
     async fn close(&self) {
         self.stop.cancel();
         self.tasks.close();
-        // They end at their next await; nothing of them blocks.
+        // The tasks end at their next await; none of them blocks.
         let _ = timeout(CLOSE_TIMEOUT, self.tasks.wait()).await;
         let session = self.known.lock().session().cloned();
         let Some(session) = session.filter(|session| session.id.is_some()) else {
@@ -257,7 +257,7 @@ impl Bridge {
         match timeout(CLOSE_TIMEOUT, self.http.delete(&headers)).await {
             Ok(Ok(status)) => info!(%status, "the session has ended"),
             Ok(Err(error)) => warn!(%error, "the session could not be ended; it will expire"),
-            Err(_) => warn!("no answer to the end of the session; it will expire"),
+            Err(_) => warn!("the server did not confirm the end of the session; it will expire"),
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     limits::{DELIVERY, STREAM_HEALTHY_AFTER, STREAM_PAUSE, STREAM_PAUSE_MAX, STREAM_SILENCE},
 };
 
-/// Why the session's stream is not opened again.
+/// The reason why the session's stream is not reopened.
 enum SessionStreamEnd {
     /// The server does not offer a stream.
     None,

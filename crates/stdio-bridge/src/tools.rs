@@ -1,4 +1,4 @@
-//! Stateless era: the arguments that a tool wants mirrored, looked up on demand.
+//! Stateless era: the arguments that a tool requires as headers, looked up on demand.
 //!
 //! A client of the stateless era lists the tools before it calls one and mirrors the arguments that
 //! their schemas mark (MCP 2026-07-28, Streamable HTTP, "Custom Headers from Tool Parameters").
