@@ -27,15 +27,17 @@ pub struct SyncConfig {
     pub repositories: Vec<String>,
     /// Organizations to mirror, by login. Accepted now; used once sync calls GitHub's API.
     pub organizations: Vec<String>,
-    /// Kinds of resources to mirror; none means all. Accepted now; used once sync calls GitHub's API.
+    /// Kinds of resources to mirror; none means all. Accepted now; used once sync calls GitHub's
+    /// API.
     pub resources: Vec<String>,
-    /// Seconds between two comparisons with GitHub. Accepted now; used once sync calls GitHub's API.
+    /// Seconds between two comparisons with GitHub. Accepted now; used once sync calls GitHub's
+    /// API.
     pub interval_seconds: u64,
     /// Time limit in seconds for the first comparison. Accepted now; used once sync calls GitHub's
     /// API.
     pub initial_timeout_seconds: u64,
-    /// Most resources whose state is kept (from 1). At the bound the least recently used are
-    /// evicted, and are "not found" until an event mentions them again.
+    /// Maximum number of resources whose state is kept (from 1). At the bound the least recently
+    /// used are evicted, and are "not found" until an event mentions them again.
     pub max_resources: usize,
     /// Time limit in seconds for one call of the sync role, including the connect (1 to 60).
     pub deadline_seconds: u64,

@@ -29,7 +29,7 @@ pub(crate) struct Deliveries {
     pub(crate) in_progress: TaskTracker,
 }
 
-/// The facts about a request that are not its content.
+/// The facts about a request other than its content.
 #[derive(Debug, Clone)]
 pub(crate) struct DeliveryContext {
     pub(crate) description: DeliveryDescription,
@@ -128,7 +128,7 @@ impl Deliveries {
     }
 }
 
-/// What the sender reads of an append that failed.
+/// The refusal that the sender receives for a failed append.
 pub(crate) const fn refusal(error: &AppendError) -> DeliveryRefusal {
     match error {
         AppendError::Log(_) | AppendError::Timeout(_) => DeliveryRefusal::LogUnavailable,

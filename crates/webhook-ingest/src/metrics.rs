@@ -36,9 +36,9 @@ impl EncodeLabelValue for KindLabel {
 pub(crate) struct IngestMetrics {
     deliveries: Family<OutcomeLabel, Counter>,
     events: Family<ResourceLabel, Counter>,
-    /// Time that the event log took for an append, successful or not.
+    /// Duration of one append to the event log, successful or not.
     append_seconds: Histogram,
-    /// Hints that the bus did not take; the events are in the log all the same.
+    /// Hints that the bus did not accept; the events are in the log.
     hint_failures: Counter,
 }
 

@@ -76,7 +76,8 @@ impl IngestService {
         Ok(Self { api, ids: deps.ids })
     }
 
-    /// Starts the role. Readiness waits for the event log, and the drain for deliveries in progress.
+    /// Starts the role. Readiness waits for the event log, and the drain for deliveries in
+    /// progress.
     ///
     /// # Panics
     /// Outside a tokio runtime.

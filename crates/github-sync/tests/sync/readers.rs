@@ -72,7 +72,7 @@ async fn an_older_state_that_comes_later_changes_nothing() {
 async fn a_deleted_resource_stays_as_deleted() {
     let world = World::running(10).await;
     let deleted = issue(7, "deleted", EventType::DELETED, TEN);
-    // Within one second GitHub's times do not tell which came first.
+    // GitHub's timestamps have a resolution of one second, so they do not order these two events.
     let straggler = issue(7, "straggler", EventType::UPDATED, TEN);
     world
         .source
