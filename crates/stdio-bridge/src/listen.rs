@@ -106,7 +106,7 @@ impl Bridge {
                 Ok(ListenOutcome::Done) => return Ok(()),
                 Err(failure) if !acknowledged => return Err(failure),
                 Ok(ListenOutcome::Reconnect) => {
-                    debug!("a subscription's stream ended; listening again")
+                    debug!("a subscription's stream ended; listening again");
                 }
                 Err(failure) => debug!(error = %failure, "cannot listen again yet"),
             }
