@@ -1,7 +1,7 @@
 # A façade: every target is one line, the work is in deploy/ and .ci/.
 .DEFAULT_GOAL := help
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
-.PHONY: help demo check test setup lint fmt cluster bench bench-peers soak conformance interop fuzz model k8s-check ci
+.PHONY: help demo check test setup lint fmt docs cluster bench bench-peers soak conformance interop fuzz model k8s-check ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ lint: ## Check format, clippy and shell scripts
 
 fmt: ## Format the code
 	@cargo fmt --all
+
+docs: ## Generate docs/configuration.md from the code
+	@deploy/docs.sh
 
 cluster: ## Start the cluster of deploy/ on this machine, until Ctrl-C
 	@deploy/setup.sh test && cargo build --release --locked --workspace --bins && exec $(RELEASE)/cluster

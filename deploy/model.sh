@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # `make model`: the hand-over between publishers, ring and reactors under thousands of interleavings, each
 # test for MODEL_SECONDS (default 3), two or more at a time. A failing test prints a schedule or a seed to
-# replay it with. Needs another build of the edge, with different locks (feature `shuttle`).
+# replay it with. Needs another build of stream-driver and fanout, with different locks (feature
+# `shuttle`).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source deploy/progress.sh

@@ -1,4 +1,4 @@
-//! The plot of `growth`: three small panels as SVG, for the README.
+//! The plot of `growth`: three small panels as SVG, for docs/performance.md.
 
 use std::fmt::Write as _;
 

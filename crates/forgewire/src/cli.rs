@@ -9,7 +9,7 @@ use service_kit::{config::Override, telemetry};
 
 use crate::{
     check::check,
-    config::Config,
+    config::{self, Config},
     demo::DemoArgs,
     roles::{self, RoleSet, RoleSpec},
     run,
@@ -92,7 +92,11 @@ enum ConfigCommand {
         settings: Settings,
     },
     /// Print the JSON Schema of the configuration.
-    Schema,
+    Schema {
+        /// Print Markdown tables instead, as in docs/configuration.md.
+        #[arg(long)]
+        markdown: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -168,7 +172,10 @@ pub(crate) fn main(toolsets: MakeToolsets) -> ExitCode {
         Command::Tokens(TokensCommand::Hash { json }) => {
             answer(tokens::hash(std::io::stdin(), json))
         }
-        Command::Config(ConfigCommand::Schema) => {
+        Command::Config(ConfigCommand::Schema { markdown: true }) => {
+            print(config::markdown().trim_end())
+        }
+        Command::Config(ConfigCommand::Schema { markdown: false }) => {
             let schema = schemars::schema_for!(Config);
             print(&serde_json::to_string_pretty(&schema).unwrap_or_default())
         }

@@ -4,7 +4,6 @@ mod backends;
 mod check;
 mod cli;
 mod config;
-#[cfg(feature = "demo")]
 mod demo;
 mod listeners;
 mod retention;

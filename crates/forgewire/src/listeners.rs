@@ -66,6 +66,7 @@ impl Listeners {
 
 impl Addresses {
     /// Where a role listens, if it runs here.
+    #[cfg(feature = "demo")]
     pub(crate) fn of(&self, role: &str) -> Option<SocketAddr> {
         self.roles.get(role).copied()
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ports::{Bus, BusMessage, ChangedLists, Topic};
+use ports::{Bus, ChangedLists, EdgeNews, Topic};
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -12,8 +12,8 @@ const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Announces to every edge that lists changed, for the clients that asked to be notified.
 pub async fn announce_lists(bus: &dyn Bus, lists: ChangedLists) {
-    let message = BusMessage::ListsChanged(lists);
-    let published = bus.publish(&Topic::Broadcast, message, None);
+    let news = EdgeNews::ListsChanged(lists);
+    let published = bus.publish(&Topic::Broadcast, news.into(), None);
     match timeout(ANNOUNCE_TIMEOUT, published).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => warn!(%error, "a changed list is not announced to other edges"),

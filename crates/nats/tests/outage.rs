@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use model::{Sequence, StoredEvent};
 use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus, NatsConfig, NatsConnection, NatsError};
-use ports::{Bus, BusError, BusMessage, EventLog, EventLogError, Topic};
+use ports::{Bus, BusError, EdgeNews, EventLog, EventLogError, Topic};
 use testkit::servers::NatsServer;
 
 /// Time that a call may take beyond its deadline on a busy machine.
@@ -161,9 +161,9 @@ async fn without_a_server_every_call_ends_in_time_and_then_goes_on() {
     log.append(batch(0)).await.unwrap();
     server.kill();
     is_unavailable_in_time(&log).await;
-    let message = BusMessage::SessionEnded(model::SessionId::new("one").unwrap());
+    let news = EdgeNews::SessionEnded(model::SessionId::new("one").unwrap());
     let started = Instant::now();
-    let published = bus.publish(&Topic::Broadcast, message, None).await;
+    let published = bus.publish(&Topic::Broadcast, news.into(), None).await;
     assert!(
         matches!(published, Err(BusError::Unavailable { .. })),
         "{published:?}"

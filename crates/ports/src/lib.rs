@@ -10,6 +10,7 @@
 //! after its first answer. `ResourceReader` is the sync role as its callers see it.
 
 mod bus;
+mod edge_news;
 mod event_log;
 mod mailbox;
 mod resources;
@@ -18,7 +19,8 @@ mod session_store;
 mod stores;
 mod task_store;
 
-pub use bus::{Bus, BusError, BusEvent, BusMessage, ChangedLists, EventHint, Subscription, Topic};
+pub use bus::{Bus, BusError, BusEvent, BusMessage, EventHint, Subscription, Topic};
+pub use edge_news::{ChangedLists, EdgeNews};
 pub use event_log::{Appended, EventLog, EventLogError, Head, Page};
 pub use mailbox::{Mailbox, MailboxError, MailboxLimits, MailboxPage};
 pub use resources::{ResourceError, ResourceReader, ResourceState, SyncStatus};

@@ -1,13 +1,13 @@
-//! Conversion of bus messages between `ports` and protobuf.
+//! Conversion of bus messages between `ports` and protobuf: the envelope and the event hint.
 
 use std::sync::Arc;
 
-use model::{Epoch, PrincipalId, Sequence, SessionId, StreamId, TaskId};
-use ports::{BusMessage, ChangedLists, EventHint};
+use model::Epoch;
+use ports::{BusMessage, EventHint};
 use prost::Message;
 use v1::bus_message::Body;
 
-use crate::{DecodeError, events, v1};
+use crate::{DecodeError, edge_news, events, v1};
 
 const VERSION: u32 = 1;
 
@@ -19,45 +19,7 @@ pub fn encode_bus_message(message: &BusMessage) -> Vec<u8> {
             epoch: hint.epoch.0,
             events: hint.events.iter().map(events::sequenced_to_wire).collect(),
         }),
-        BusMessage::SessionChanged(session) => Body::SessionChanged(v1::SessionChanged {
-            session_id: session.to_string(),
-        }),
-        BusMessage::SessionEnded(session) => Body::SessionEnded(v1::SessionEnded {
-            session_id: session.to_string(),
-        }),
-        BusMessage::StreamTakenOver { session, stays } => {
-            Body::StreamTakenOver(v1::StreamTakenOver {
-                session_id: session.to_string(),
-                stays: *stays,
-            })
-        }
-        BusMessage::MailboxChanged { session, stream } => {
-            Body::MailboxChanged(v1::MailboxChanged {
-                session_id: session.to_string(),
-                stream_id: stream.to_string(),
-            })
-        }
-        BusMessage::RequestCancelled { session, request } => {
-            Body::RequestCancelled(v1::RequestCancelled {
-                session_id: session.to_string(),
-                request_id: request.clone(),
-            })
-        }
-        BusMessage::MessagesDelivered { session, through } => {
-            Body::MessagesDelivered(v1::MessagesDelivered {
-                session_id: session.to_string(),
-                through: through.0,
-            })
-        }
-        BusMessage::TaskChanged { owner, task } => Body::TaskChanged(v1::TaskChanged {
-            owner: owner.to_string(),
-            task_id: task.to_string(),
-        }),
-        BusMessage::ListsChanged(lists) => Body::ListsChanged(v1::ListsChanged {
-            tools: lists.tools,
-            prompts: lists.prompts,
-            resources: lists.resources,
-        }),
+        BusMessage::Edge(news) => Body::Edge(edge_news::to_wire(news)),
     };
     v1::BusMessage {
         version: VERSION,
@@ -69,99 +31,22 @@ pub fn encode_bus_message(message: &BusMessage) -> Vec<u8> {
 /// Decodes a message from the bus.
 ///
 /// # Errors
-/// The bytes are not a message of this kind, or a field is missing or invalid.
+/// The bytes are not a message of this kind, a field is missing or invalid, or only a newer build knows
+/// the version, the owner or the message.
 pub fn decode_bus_message(bytes: bytes::Bytes) -> Result<BusMessage, DecodeError> {
     let wire = v1::BusMessage::decode(bytes)?;
     if wire.version != VERSION {
         return Err(DecodeError::Version(wire.version));
     }
-    let session = |id: String| SessionId::new(&id).map_err(|_| DecodeError::Field("session_id"));
-    Ok(match wire.body.ok_or(DecodeError::Field("body"))? {
+    match wire.body.ok_or(DecodeError::UnknownOwner)? {
         Body::Events(hint) => {
             let events = hint.events.into_iter().map(events::sequenced_from_wire);
             let events = events.collect::<Result<_, _>>()?;
-            BusMessage::Events(Arc::new(EventHint {
+            Ok(BusMessage::Events(Arc::new(EventHint {
                 epoch: Epoch(hint.epoch),
                 events,
-            }))
+            })))
         }
-        Body::SessionChanged(body) => BusMessage::SessionChanged(session(body.session_id)?),
-        Body::SessionEnded(body) => BusMessage::SessionEnded(session(body.session_id)?),
-        Body::StreamTakenOver(body) => BusMessage::StreamTakenOver {
-            session: session(body.session_id)?,
-            stays: body.stays,
-        },
-        Body::MailboxChanged(body) => BusMessage::MailboxChanged {
-            session: session(body.session_id)?,
-            stream: StreamId::new(&body.stream_id).map_err(|_| DecodeError::Field("stream_id"))?,
-        },
-        Body::RequestCancelled(body) => BusMessage::RequestCancelled {
-            session: session(body.session_id)?,
-            request: bounded(body.request_id)?,
-        },
-        Body::MessagesDelivered(body) => BusMessage::MessagesDelivered {
-            session: session(body.session_id)?,
-            through: Sequence(body.through),
-        },
-        Body::TaskChanged(body) => BusMessage::TaskChanged {
-            owner: PrincipalId::new(&body.owner).map_err(|_| DecodeError::Field("owner"))?,
-            task: TaskId::new(&body.task_id).map_err(|_| DecodeError::Field("task_id"))?,
-        },
-        Body::ListsChanged(body) => BusMessage::ListsChanged(ChangedLists {
-            tools: body.tools,
-            prompts: body.prompts,
-            resources: body.resources,
-        }),
-    })
-}
-
-/// A JSON-RPC id has up to 256 bytes; in JSON text every one of them may be escaped.
-fn bounded(request_id: String) -> Result<String, DecodeError> {
-    const MAX_BYTES: usize = 256 * 6 + 2;
-    if request_id.len() > MAX_BYTES {
-        return Err(DecodeError::Field("request_id"));
-    }
-    Ok(request_id)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn foreign_bytes_are_an_error_not_a_panic(bytes: Vec<u8>) {
-            let _ = decode_bus_message(bytes.into());
-        }
-    }
-
-    #[test]
-    fn a_session_id_that_would_change_a_subject_is_refused() {
-        let body = Body::SessionEnded(v1::SessionEnded {
-            session_id: "a.*.>".into(),
-        });
-        let bytes = v1::BusMessage {
-            version: 1,
-            body: Some(body),
-        }
-        .encode_to_vec();
-        assert!(matches!(
-            decode_bus_message(bytes.into()),
-            Err(DecodeError::Field("session_id"))
-        ));
-    }
-
-    #[test]
-    fn another_version_is_refused() {
-        let bytes = v1::BusMessage {
-            version: 2,
-            body: None,
-        }
-        .encode_to_vec();
-        assert!(matches!(
-            decode_bus_message(bytes.into()),
-            Err(DecodeError::Version(2))
-        ));
+        Body::Edge(news) => Ok(BusMessage::Edge(edge_news::from_wire(news)?)),
     }
 }

@@ -187,7 +187,7 @@ fn builder(limits: HttpLimits) -> Builder {
         .half_close(false)
         .pipeline_flush(false)
         // Chunk head, frame and chunk end go out as one slice: copying a kilobyte is cheaper than a
-        // vectored write of three (measured at 1,000 streams: see README, "Figures").
+        // vectored write of three (measured at 1,000 streams: see docs/performance.md).
         .writev(false);
     builder
 }

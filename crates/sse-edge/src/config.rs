@@ -165,8 +165,7 @@ impl Config {
             return Err(BuildError::Value {
                 key: "edge.max_stream_seconds",
                 reason: format!(
-                    "must be at least {least}, which is {} times edge.heartbeat_seconds, or 0 for never",
-                    MIN_STREAM_HEARTBEATS
+                    "must be at least {least}, which is {MIN_STREAM_HEARTBEATS} times edge.heartbeat_seconds, or 0 for never"
                 ),
             });
         }

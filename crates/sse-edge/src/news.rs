@@ -1,11 +1,12 @@
-//! The one place that turns bus messages into calls of sessions, calls, tasks and streams.
+//! The switchboard of the edge: turns its news from the bus into calls of sessions, calls, tasks and
+//! streams.
 
 use std::sync::Arc;
 
 use fanout::{hub::Hub, inbox::MailStream};
 use futures_util::{TryStreamExt, stream};
 use model::{Classified, SessionId};
-use ports::{BusMessage, Versioned};
+use ports::{EdgeNews, Versioned};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -17,7 +18,7 @@ use crate::{
     tasks::TaskNews,
 };
 
-/// Dispatches bus messages to sessions, calls and tasks. Never blocks.
+/// Dispatches the edge's news to sessions, calls and tasks. Never blocks.
 #[derive(Debug, Clone)]
 pub(crate) struct BusRouter {
     sessions: Arc<Sessions>,
@@ -56,37 +57,36 @@ impl BusRouter {
         (news, ChangedSessions(changes))
     }
 
-    pub(crate) fn take(&self, message: BusMessage) {
-        match message {
-            BusMessage::SessionEnded(id) => {
+    pub(crate) fn take(&self, news: EdgeNews) {
+        match news {
+            EdgeNews::SessionEnded(id) => {
                 self.calls.running.cancel_all(&id);
                 self.hub.end_session(&id);
             }
-            BusMessage::StreamTakenOver { session, stays } => {
+            EdgeNews::StreamTakenOver { session, stays } => {
                 self.hub.take_over(&session, stays);
             }
-            BusMessage::SessionChanged(id) => {
+            EdgeNews::SessionChanged(id) => {
                 if self.hub.has_session(&id) {
                     self.look(ChangedSession::One(id));
                 }
             }
-            BusMessage::MailboxChanged { session, stream } => match MailStream::named(&stream) {
+            EdgeNews::MailboxChanged { session, stream } => match MailStream::named(&stream) {
                 Some(mail) => {
                     self.hub.mail_came(&session, mail);
                 }
                 None => self.calls.mail.wake(&session, &stream),
             },
-            BusMessage::MessagesDelivered { session, through } => {
+            EdgeNews::MessagesDelivered { session, through } => {
                 self.sessions.delivered(&session, through);
             }
-            BusMessage::RequestCancelled { session, request } => {
+            EdgeNews::RequestCancelled { session, request } => {
                 if let Ok(request) = serde_json::from_str(&request) {
                     self.calls.running.cancel(&session, &request);
                 }
             }
-            BusMessage::TaskChanged { owner, task } => self.tasks.take(owner, task),
-            BusMessage::ListsChanged(lists) => self.hub.lists_changed(lists),
-            BusMessage::Events(_) => {}
+            EdgeNews::TaskChanged { owner, task } => self.tasks.take(owner, task),
+            EdgeNews::ListsChanged(lists) => self.hub.lists_changed(lists),
         }
     }
 

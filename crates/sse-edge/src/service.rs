@@ -18,7 +18,9 @@ use fanout::{
 use mcp::{Surface, mrtr::StateKeys};
 use mcp_server::{Rates, Registry, Toolset};
 use model::{Clock, IdSource};
-use ports::{Bus, EventLog, Mailbox, ResourceReader, SessionLock, SessionStore, TaskStore, Topic};
+use ports::{
+    Bus, BusMessage, EventLog, Mailbox, ResourceReader, SessionLock, SessionStore, TaskStore, Topic,
+};
 use service_kit::{
     descriptors::Descriptors,
     http::{HttpLimits, SILENT_TIMEOUT},
@@ -239,7 +241,7 @@ impl Serving {
     /// Bounds of the listener that the routes are served on.
     #[must_use]
     pub fn http_limits(&self) -> HttpLimits {
-        self.limits.clone()
+        self.limits
     }
 }
 
@@ -284,7 +286,9 @@ impl Running<'_> {
         let sink = move |followed: Followed| {
             set_readiness(&latch, &followed);
             match followed {
-                Followed::Other(message) => router.take(message),
+                Followed::Other(BusMessage::Edge(news)) => router.take(news),
+                // The follower itself handles hints.
+                Followed::Other(BusMessage::Events(_)) => {}
                 Followed::OtherGap => router.gap(),
                 followed => hub.take(followed),
             }

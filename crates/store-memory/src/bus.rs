@@ -199,13 +199,14 @@ mod tests {
     use super::*;
     use futures_util::StreamExt;
     use model::SessionId;
+    use ports::EdgeNews;
 
     fn bus(capacity: usize) -> InProcessBus {
         InProcessBus::new(NonZeroUsize::new(capacity).unwrap())
     }
 
     fn ended(n: usize) -> BusMessage {
-        BusMessage::SessionEnded(SessionId::new(&format!("s{n}")).unwrap())
+        EdgeNews::SessionEnded(SessionId::new(&format!("s{n}")).unwrap()).into()
     }
 
     #[tokio::test]

@@ -8,8 +8,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use anyhow::{Context, Result};
@@ -18,7 +17,7 @@ use crate::{
     imports::{Uses, uses},
     manifests::{metadata, packages, text},
     report,
-    source::{ModulePath, modules, planted},
+    source::{ModulePath, modules, planted, roots},
 };
 
 /// What is left, by crate, with the number of its files. The list may only shrink.
@@ -94,28 +93,13 @@ fn compare(name: &str, mut found: Vec<Files>, mut listed: Vec<usize>) -> Vec<Str
             let files = files.join(", ");
             violations.push(format!("{name}: a circle of {size} files: {files}"));
         } else if size < allowed {
-            let list = "shrink the list CIRCLES in tests/floors/circles.rs";
+            let list = "shrink the list CIRCLES in tests/tests/floors/circles.rs";
             violations.push(format!(
                 "{name}: a circle of {allowed} files now has {size}: {list}"
             ));
         }
     }
     violations
-}
-
-/// The files from which a package's library, binary and further binaries are compiled.
-fn roots(folder: &Path) -> Result<Vec<PathBuf>> {
-    let source = folder.join("src");
-    let mut roots = vec![source.join("lib.rs"), source.join("main.rs")];
-    let binaries = source.join("bin");
-    if binaries.is_dir() {
-        for entry in fs::read_dir(binaries)? {
-            let path = entry?.path();
-            roots.extend([path.join("main.rs"), path]);
-        }
-    }
-    roots.retain(|root| root.is_file());
-    Ok(roots)
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a production file of a crate names of its own crate, read from its tokens.
+//! What a production file of a crate defines, and what it names of its own crate, read from its tokens.
 //!
 //! A module is a file. Read are the files that `lib.rs` or `main.rs` reach by `mod`, without what only
 //! tests and model checks compile; modules that are written inside a file are a part of it.
@@ -33,9 +33,26 @@ pub(crate) struct Module {
     pub(crate) file: ModulePath,
     pub(crate) children: BTreeSet<String>,
     pub(crate) items: BTreeSet<String>,
+    /// Types and traits that other files may name: `pub` in whatever scope, outside of functions.
+    pub(crate) public_types: BTreeSet<String>,
     pub(crate) imports: Vec<Import>,
     /// Paths of two and more names outside of `use`, as written.
     pub(crate) paths: Vec<Vec<String>>,
+}
+
+/// The files from which a package's library, binary and further binaries are compiled.
+pub(crate) fn roots(folder: &Path) -> Result<Vec<PathBuf>> {
+    let source = folder.join("src");
+    let mut roots = vec![source.join("lib.rs"), source.join("main.rs")];
+    let binaries = source.join("bin");
+    if binaries.is_dir() {
+        for entry in fs::read_dir(binaries)? {
+            let path = entry?.path();
+            roots.extend([path.join("main.rs"), path]);
+        }
+    }
+    roots.retain(|root| root.is_file());
+    Ok(roots)
 }
 
 /// The modules of a crate, from the file of its root.
@@ -95,6 +112,9 @@ impl Reader {
                     at += 3;
                 }
                 (keyword, name) if ITEMS.contains(&keyword) && !name.is_empty() => {
+                    if TYPES.contains(&keyword) && is_visibility(&tokens[..at]) {
+                        module.public_types.insert(name.clone());
+                    }
                     module.items.insert(name);
                     at += 2;
                 }
@@ -129,13 +149,15 @@ const ITEMS: [&str; 8] = [
     "fn", "struct", "enum", "trait", "const", "static", "type", "union",
 ];
 
+const TYPES: [&str; 5] = ["struct", "enum", "trait", "type", "union"];
+
 impl Module {
     /// Reads what stands at `at`; gives the next position.
     fn token(&mut self, tokens: &[TokenTree], at: usize) -> usize {
         match &tokens[at] {
             TokenTree::Group(group) => self.group(group),
             TokenTree::Ident(word) if word == "use" => {
-                let is_public = at > 0 && is_visibility(&tokens[..at]);
+                let is_public = is_visibility(&tokens[..at]);
                 return self.import(tokens, at + 1, &[], is_public);
             }
             TokenTree::Ident(first) if !is_colons(tokens, at.wrapping_sub(2)) => {
@@ -237,7 +259,9 @@ fn is_colons(tokens: &[TokenTree], at: usize) -> bool {
 
 /// Whether what comes last is `pub` or `pub(…)`.
 fn is_visibility(before: &[TokenTree]) -> bool {
-    let last = before.len() - 1;
+    let Some(last) = before.len().checked_sub(1) else {
+        return false;
+    };
     let scope = matches!(&before[last], TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis);
     word(before, last) == "pub" || (scope && last > 0 && word(before, last - 1) == "pub")
 }

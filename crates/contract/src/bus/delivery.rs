@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use model::{Epoch, PrincipalId, Sequence, Sequenced, StreamId, TaskId, TraceContext};
-use ports::{Bus, BusError, BusMessage, ChangedLists, EventHint, Subscription, Topic};
+use ports::{Bus, BusError, BusMessage, ChangedLists, EdgeNews, EventHint, Subscription, Topic};
 
 use super::subscriber::{message, next_message, next_number, send, session_id, session_topic};
 use crate::{Harness, events};
@@ -45,35 +45,36 @@ pub(super) async fn every_kind_of_message_arrives_as_it_was(
             })
             .collect(),
     };
-    let kinds = [
-        BusMessage::Events(Arc::new(hint)),
-        BusMessage::SessionChanged(session_id("changed")),
-        BusMessage::SessionEnded(session_id("ended")),
-        BusMessage::StreamTakenOver {
+    let news = [
+        EdgeNews::SessionChanged(session_id("changed")),
+        EdgeNews::SessionEnded(session_id("ended")),
+        EdgeNews::StreamTakenOver {
             session: session_id("taken"),
             stays: u64::MAX,
         },
-        BusMessage::MailboxChanged {
+        EdgeNews::MailboxChanged {
             session: session_id("written-to"),
             stream: StreamId::new("answer").expect("an id"),
         },
-        BusMessage::RequestCancelled {
+        EdgeNews::RequestCancelled {
             session: session_id("cancelled"),
             request: "\"é\"".to_owned(),
         },
-        BusMessage::MessagesDelivered {
+        EdgeNews::MessagesDelivered {
             session: session_id("written-to"),
             through: Sequence(u64::MAX),
         },
-        BusMessage::TaskChanged {
+        EdgeNews::TaskChanged {
             owner: PrincipalId::anonymous(),
             task: TaskId::new("task").expect("an id"),
         },
-        BusMessage::ListsChanged(ChangedLists {
+        EdgeNews::ListsChanged(ChangedLists {
             prompts: true,
             ..ChangedLists::default()
         }),
     ];
+    let news = news.map(BusMessage::Edge);
+    let kinds = [BusMessage::Events(Arc::new(hint))].into_iter().chain(news);
     let mut subscription = fixture.bus.subscribe(&Topic::Broadcast).await?;
     for kind in kinds {
         fixture

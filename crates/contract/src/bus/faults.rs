@@ -17,6 +17,11 @@ const RECONNECT_DEADLINE: Duration = Duration::from_secs(20);
 const LAST: u64 = u64::MAX;
 /// Long bytes that are not a message in any version.
 const ZEROS: [u8; 5000] = [0; 5000];
+/// Bus message 1 in protobuf with field 15: of an owner that only a newer build knows.
+const NEWER_OWNER: &[u8] = b"\x08\x01\x7a\x02\x08\x01";
+/// Bus message 1 in protobuf with field 15 in the edge's field 3: edge news that only a newer build
+/// knows.
+const NEWER_NEWS: &[u8] = b"\x08\x01\x1a\x04\x7a\x02\x08\x01";
 
 /// Reads up to [`LAST`]: numbers rise by one, except across a gap. Returns the number of gaps.
 async fn holes_are_gaps(subscription: &mut Subscription) -> Result<usize> {
@@ -145,10 +150,11 @@ pub(super) async fn foreign_bytes_are_counted_and_harm_nothing(
         bail!("the adapter says `foreign_bytes` but its fixture has no foreign");
     };
     let hostile = [&b""[..], b"\xff\xff\xff\xff", b"{\"json\":true}", &ZEROS];
+    let unreadable = hostile.into_iter().chain([NEWER_OWNER, NEWER_NEWS]);
     for topic in [Topic::Broadcast, session_topic("foreign")] {
         let mut subscription = fixture.bus.subscribe(&topic).await?;
         let before = (foreign.dropped)();
-        for (n, bytes) in (0..).zip(hostile) {
+        for (n, bytes) in (0..).zip(unreadable.clone()) {
             (foreign.inject)(topic.clone(), Bytes::from_static(bytes)).await?;
             // The bus's own messages may overtake bytes injected through another connection: wait
             // until those were counted.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use futures_util::StreamExt;
 use model::{SessionId, TraceContext};
-use ports::{Bus, BusEvent, BusMessage, Subscription, Topic};
+use ports::{Bus, BusEvent, BusMessage, EdgeNews, Subscription, Topic};
 
 /// Maximum time for a message to arrive; only a failing case waits this long.
 const ARRIVAL_DEADLINE: Duration = Duration::from_secs(10);
@@ -20,16 +20,16 @@ pub(super) fn session_topic(name: &str) -> Topic {
 
 /// The `n`-th message.
 pub(super) fn message(n: u64) -> BusMessage {
-    BusMessage::StreamTakenOver {
+    BusMessage::Edge(EdgeNews::StreamTakenOver {
         session: session_id("numbered"),
         stays: n,
-    }
+    })
 }
 
 /// The number of a message made by [`message`].
 pub(super) fn number(message: &BusMessage) -> Result<u64> {
     match message {
-        BusMessage::StreamTakenOver { stays, .. } => Ok(*stays),
+        BusMessage::Edge(EdgeNews::StreamTakenOver { stays, .. }) => Ok(*stays),
         other => bail!("no case published {other:?}"),
     }
 }

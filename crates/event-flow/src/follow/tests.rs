@@ -8,7 +8,7 @@ use model::{
     Timestamp, TraceContext,
 };
 use parking_lot::Mutex;
-use ports::{Appended, BusError};
+use ports::{Appended, BusError, EdgeNews};
 use store_memory::{InProcessBus, MemoryEventLog};
 use tokio::sync::mpsc;
 
@@ -396,7 +396,7 @@ async fn a_gap_on_the_bus_is_looked_after_at_once() {
 #[tokio::test(start_paused = true)]
 async fn other_messages_are_passed_on() {
     let (_log, bus, mut following) = at_three().await;
-    let message = BusMessage::SessionEnded(SessionId::new("s").unwrap());
+    let message = BusMessage::Edge(EdgeNews::SessionEnded(SessionId::new("s").unwrap()));
     for topic in [Topic::AllSessions, Topic::Broadcast] {
         bus.say(&topic, &BusEvent::Message(message.clone(), None));
         following.expect([Got::Other(message.clone())]).await;

@@ -2,6 +2,7 @@
 
 mod backends;
 mod older_names;
+mod reference;
 mod sections;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use backends::BackendsSection;
 pub(crate) use backends::{
     BackendKey, BackendProfile, BusBackend, EventsBackend, Presence, SessionsBackend,
 };
+pub(crate) use reference::markdown;
 use sections::{
     AdminSection, GithubSection, NatsSection, PostgresSection, RedisSection, RetentionSection,
     SqliteSection,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use model::{SessionId, StoredEvent};
-use ports::BusMessage;
+use ports::{BusMessage, EdgeNews};
 use proto::{decode_bus_message, decode_event, encode_bus_message, encode_event};
 
 pub(crate) fn run(data: &[u8]) {
@@ -27,16 +27,22 @@ pub(crate) fn run(data: &[u8]) {
 fn harmless(message: &BusMessage) {
     match message {
         BusMessage::Events(hint) => hint.events.iter().for_each(|event| one_line(&event.item)),
-        BusMessage::SessionChanged(session)
-        | BusMessage::SessionEnded(session)
-        | BusMessage::StreamTakenOver { session, .. }
-        | BusMessage::MessagesDelivered { session, .. }
-        | BusMessage::MailboxChanged { session, .. } => is_token(session),
-        BusMessage::RequestCancelled { session, request } => {
+        BusMessage::Edge(news) => harmless_news(news),
+    }
+}
+
+fn harmless_news(news: &EdgeNews) {
+    match news {
+        EdgeNews::SessionChanged(session)
+        | EdgeNews::SessionEnded(session)
+        | EdgeNews::StreamTakenOver { session, .. }
+        | EdgeNews::MessagesDelivered { session, .. }
+        | EdgeNews::MailboxChanged { session, .. } => is_token(session),
+        EdgeNews::RequestCancelled { session, request } => {
             is_token(session);
             assert!(request.len() <= 256 * 6 + 2);
         }
-        BusMessage::ListsChanged(_) | BusMessage::TaskChanged { .. } => {}
+        EdgeNews::ListsChanged(_) | EdgeNews::TaskChanged { .. } => {}
     }
 }
 

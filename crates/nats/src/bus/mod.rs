@@ -202,7 +202,7 @@ impl Pump {
         let count = self.undecodable.fetch_add(1, Ordering::Relaxed) + 1;
         // The 1st, 2nd, 4th, 8th …: a client that floods the bus does not flood the log.
         if count.is_power_of_two() {
-            warn!(count, bytes, %error, "dropped a foreign message from the bus");
+            warn!(count, bytes, %error, "dropped a message from the bus that cannot be decoded");
         }
     }
 }

@@ -94,13 +94,13 @@ impl State {
 #[cfg(test)]
 mod tests {
     use model::SessionId;
-    use ports::BusMessage;
+    use ports::EdgeNews;
 
     use super::*;
 
     fn message(n: usize) -> BusEvent {
         let session = SessionId::new(&n.to_string()).unwrap();
-        BusEvent::Message(BusMessage::SessionChanged(session), None)
+        BusEvent::Message(EdgeNews::SessionChanged(session).into(), None)
     }
 
     fn queue(queue_messages: usize, queue_bytes: usize) -> SubscriberQueue {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use fanout::inbox::{Inbox, MailStream, Start, Told};
 use model::{Sequence, SessionId};
 use parking_lot::Mutex;
-use ports::{BusMessage, Mailbox, MailboxError, MailboxLimits};
+use ports::{EdgeNews, Mailbox, MailboxError, MailboxLimits};
 use serde::Serialize;
 use tokio::{
     sync::{mpsc, watch},
@@ -137,11 +137,11 @@ pub(crate) async fn report(
     let endless = async {
         while let Some((session, through)) = reports.recv().await {
             sessions.inboxes.delivered(&session, through);
-            let message = BusMessage::MessagesDelivered {
+            let news = EdgeNews::MessagesDelivered {
                 session: session.clone(),
                 through,
             };
-            sessions.tell(&session, message).await;
+            sessions.tell(&session, news).await;
         }
     };
     stop.run_until_cancelled(endless).await;

@@ -12,7 +12,7 @@ use event_tools::sessions::{SessionChange, SessionEditor};
 use mcp::RequestId;
 use mcp_server::CallError;
 use model::{Clock, IdSource, PrincipalId, Session, SessionId, StreamId, Timestamp};
-use ports::{Bus, BusMessage, SessionStore, SessionStoreError, Topic, Versioned};
+use ports::{Bus, EdgeNews, SessionStore, SessionStoreError, Topic, Versioned};
 use serde_json::Value;
 use tokio::time::timeout;
 use tracing::warn;
@@ -198,7 +198,7 @@ impl Sessions {
             return Ok(None);
         };
         if changed {
-            self.tell(id, BusMessage::SessionChanged(id.clone())).await;
+            self.tell(id, EdgeNews::SessionChanged(id.clone())).await;
         }
         Ok(Some(answer))
     }
@@ -264,7 +264,7 @@ impl Sessions {
     async fn retire(&self, id: &SessionId) -> Result<bool, EdgeError> {
         let ended = timeout(CALL_DEADLINE, self.store.end(id)).await??;
         self.touches.forget(id);
-        self.tell(id, BusMessage::SessionEnded(id.clone())).await;
+        self.tell(id, EdgeNews::SessionEnded(id.clone())).await;
         Ok(ended)
     }
 
@@ -290,21 +290,21 @@ impl Sessions {
 
     /// Tells the edge that waits for a stream of the session's mailbox. A lost message costs time only.
     pub(crate) async fn tell_mail(&self, id: &SessionId, stream: &StreamId) {
-        let message = BusMessage::MailboxChanged {
+        let news = EdgeNews::MailboxChanged {
             session: id.clone(),
             stream: stream.clone(),
         };
-        self.tell(id, message).await;
+        self.tell(id, news).await;
     }
 
     /// Tells the edge that runs a call that nobody wants its answer. If the message is lost the call runs
     /// to its end, as it may (MCP 2025-11-25, "Cancellation").
     pub(crate) async fn tell_cancelled(&self, id: &SessionId, request: &RequestId) {
-        let message = BusMessage::RequestCancelled {
+        let news = EdgeNews::RequestCancelled {
             session: id.clone(),
             request: request.to_string(),
         };
-        self.tell(id, message).await;
+        self.tell(id, news).await;
     }
 
     /// How often an edge looks at the sessions whose stream it holds.
@@ -313,10 +313,10 @@ impl Sessions {
     }
 
     /// A lost message costs time only: the holder of the stream looks at the session now and then.
-    async fn tell(&self, id: &SessionId, message: BusMessage) {
+    async fn tell(&self, id: &SessionId, news: EdgeNews) {
         if let Err(error) = self
             .bus
-            .publish(&Topic::Session(id.clone()), message, None)
+            .publish(&Topic::Session(id.clone()), news.into(), None)
             .await
         {
             warn!(%error, "other edges hear of a session's change later");

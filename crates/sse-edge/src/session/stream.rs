@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mcp::ProtocolVersion;
 use model::{Cursor, CursorScope, Sequence, SessionId};
-use ports::BusMessage;
+use ports::EdgeNews;
 
 use super::Sessions;
 use fanout::{
@@ -137,7 +137,7 @@ async fn open(
     sessions
         .tell(
             id,
-            BusMessage::StreamTakenOver {
+            EdgeNews::StreamTakenOver {
                 session: id.clone(),
                 stays: tag,
             },

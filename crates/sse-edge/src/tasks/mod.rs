@@ -17,7 +17,7 @@ use std::{
 
 use model::{Clock, IdSource, PrincipalId, TaskId};
 use parking_lot::Mutex;
-use ports::{Bus, BusMessage, Expected, TaskLimits, TaskStore, TaskStoreError, Topic};
+use ports::{Bus, EdgeNews, Expected, TaskLimits, TaskStore, TaskStoreError, Topic};
 use serde_json::value::RawValue;
 use tokio::{sync::watch, time::timeout};
 use tracing::warn;
@@ -162,11 +162,11 @@ impl Tasks {
 
     /// A lost message costs time only: whoever waits also looks now and then.
     async fn tell(&self, owner: &PrincipalId, id: &TaskId) {
-        let message = BusMessage::TaskChanged {
+        let news = EdgeNews::TaskChanged {
             owner: owner.clone(),
             task: id.clone(),
         };
-        if let Err(error) = self.bus.publish(&Topic::Broadcast, message, None).await {
+        if let Err(error) = self.bus.publish(&Topic::Broadcast, news.into(), None).await {
             warn!(%error, "other edges hear of a task's change later");
         }
         self.hint(id);

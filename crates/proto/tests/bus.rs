@@ -1,0 +1,186 @@
+//! Bus messages on the wire: they arrive as they were, and an older reader drops what only a newer build
+//! knows.
+
+#![allow(clippy::unwrap_used)] // Helpers of tests are tests, which clippy does not see here.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use model::{
+    Epoch, EventFacts, EventId, EventType, PrincipalId, ResourceId, ResourceType, Sequence,
+    Sequenced, SessionId, Source, StoredEvent, StreamId, TaskId, Timestamp, TraceContext,
+};
+use ports::{BusMessage, ChangedLists, EdgeNews, EventHint};
+use proptest::{collection::vec, option, prelude::*};
+use prost::Message;
+use proto::{
+    DecodeError, decode_bus_message, encode_bus_message,
+    v1::{self, bus_message::Body, edge_news::News},
+};
+
+fn session() -> impl Strategy<Value = SessionId> {
+    "[A-Za-z0-9_-]{1,256}".prop_map(|id| SessionId::new(&id).unwrap())
+}
+
+fn edge_news() -> impl Strategy<Value = EdgeNews> {
+    let stream = "[A-Za-z0-9_-]{1,256}".prop_map(|id| StreamId::new(&id).unwrap());
+    let owner = "[!-~]{1,256}".prop_map(|id| PrincipalId::new(&id).unwrap());
+    let task = "[A-Za-z0-9_-]{1,128}".prop_map(|id| TaskId::new(&id).unwrap());
+    let lists = any::<[bool; 3]>().prop_map(|[tools, prompts, resources]| ChangedLists {
+        tools,
+        prompts,
+        resources,
+    });
+    prop_oneof![
+        session().prop_map(EdgeNews::SessionChanged),
+        session().prop_map(EdgeNews::SessionEnded),
+        (session(), any::<u64>())
+            .prop_map(|(session, stays)| EdgeNews::StreamTakenOver { session, stays }),
+        (session(), stream)
+            .prop_map(|(session, stream)| EdgeNews::MailboxChanged { session, stream }),
+        (session(), ".{0,300}")
+            .prop_map(|(session, request)| EdgeNews::RequestCancelled { session, request }),
+        lists.prop_map(EdgeNews::ListsChanged),
+        (owner, task).prop_map(|(owner, task)| EdgeNews::TaskChanged { owner, task }),
+        (session(), any::<u64>().prop_map(Sequence))
+            .prop_map(|(session, through)| EdgeNews::MessagesDelivered { session, through }),
+    ]
+}
+
+prop_compose! {
+    fn facts()(
+        [id, resource_id] in ["[!-~]{1,256}", "[!-~]{1,256}"],
+        [event_type, resource_type, source] in ["[a-z_.]{1,40}", "[a-z_]{1,40}", "[a-z]{1,40}"],
+        [owner, repo, actor] in [option::of(".{0,40}"), option::of(".{0,40}"), option::of(".{0,40}")],
+        number in any::<Option<u64>>(),
+        tags in vec(".{0,20}", 0..4),
+        [timestamp, received_at] in [0..4_000_000_000_000_i64, 0..4_000_000_000_000_i64],
+    ) -> EventFacts {
+        EventFacts {
+            id: EventId::new(&id).unwrap(),
+            event_type: EventType::open(&event_type),
+            resource_type: ResourceType::open(&resource_type),
+            resource_id: ResourceId::new(&resource_id).unwrap(),
+            owner,
+            repo,
+            number,
+            actor,
+            source: Source::open(&source),
+            tags,
+            timestamp: Timestamp::from_unix_millis(timestamp),
+            received_at: Timestamp::from_unix_millis(received_at),
+        }
+    }
+}
+
+fn stored_event() -> impl Strategy<Value = StoredEvent> {
+    let trace = option::of("00-[1-9a-f]{32}-[1-9a-f]{16}-0[01]");
+    (facts(), "[^\\r\\n]{1,200}", trace).prop_map(|(facts, json, trace)| StoredEvent {
+        facts,
+        json: Bytes::from(json),
+        trace: trace.map(|trace| TraceContext::parse(&trace).unwrap()),
+    })
+}
+
+fn hint() -> impl Strategy<Value = EventHint> {
+    let sequenced = (any::<u64>(), stored_event()).prop_map(|(sequence, item)| Sequenced {
+        sequence: Sequence(sequence),
+        item,
+    });
+    (any::<u64>(), vec(sequenced, 0..4)).prop_map(|(epoch, events)| EventHint {
+        epoch: Epoch(epoch),
+        events,
+    })
+}
+
+proptest! {
+    #[test]
+    fn edge_news_arrive_as_they_were(news in edge_news()) {
+        let message = BusMessage::from(news);
+        let bytes = encode_bus_message(&message);
+        prop_assert_eq!(decode_bus_message(bytes.into()).unwrap(), message);
+    }
+
+    #[test]
+    fn hints_arrive_as_they_were(hint in hint()) {
+        let message = BusMessage::Events(Arc::new(hint));
+        let bytes = encode_bus_message(&message);
+        prop_assert_eq!(decode_bus_message(bytes.into()).unwrap(), message);
+    }
+
+    #[test]
+    fn foreign_bytes_are_an_error_not_a_panic(bytes: Vec<u8>) {
+        let _ = decode_bus_message(bytes.into());
+    }
+
+    #[test]
+    fn an_older_reader_drops_a_newer_owners_message(
+        field in 100_u32..1000,
+        content in vec(any::<u8>(), 0..200),
+    ) {
+        let bytes = [version(1), field_of_bytes(field, &content)].concat();
+        let decoded = decode_bus_message(bytes.into());
+        prop_assert!(matches!(decoded, Err(DecodeError::UnknownOwner)), "{decoded:?}");
+    }
+
+    #[test]
+    fn an_older_reader_drops_newer_news_of_a_known_owner(
+        field in 100_u32..1000,
+        content in vec(any::<u8>(), 0..200),
+    ) {
+        let bytes = [version(1), edge(&field_of_bytes(field, &content))].concat();
+        let decoded = decode_bus_message(bytes.into());
+        prop_assert!(matches!(decoded, Err(DecodeError::UnknownNews("edge"))), "{decoded:?}");
+    }
+
+    #[test]
+    fn an_older_reader_ignores_a_newer_field_of_known_news(
+        id in session(),
+        field in 100_u32..1000,
+        content in vec(any::<u8>(), 0..200),
+    ) {
+        let ended = [field_of_bytes(1, id.as_str().as_bytes()), field_of_bytes(field, &content)];
+        let bytes = [version(1), edge(&field_of_bytes(2, &ended.concat()))].concat();
+        let decoded = decode_bus_message(bytes.into()).unwrap();
+        prop_assert_eq!(decoded, BusMessage::Edge(EdgeNews::SessionEnded(id)));
+    }
+}
+
+/// The envelope's field `version`.
+fn version(version: u32) -> Vec<u8> {
+    let body = None;
+    v1::BusMessage { version, body }.encode_to_vec()
+}
+
+/// The envelope's field `edge`.
+fn edge(news: &[u8]) -> Vec<u8> {
+    field_of_bytes(3, news)
+}
+
+/// A field as protobuf writes messages, strings and bytes.
+fn field_of_bytes(number: u32, content: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let wire_type = prost::encoding::WireType::LengthDelimited;
+    prost::encoding::encode_key(number, wire_type, &mut bytes);
+    prost::encoding::encode_varint(content.len() as u64, &mut bytes);
+    bytes.extend_from_slice(content);
+    bytes
+}
+
+#[test]
+fn a_session_id_that_would_change_a_subject_is_refused() {
+    let session_id = "a.*.>".into();
+    let news = Some(News::SessionEnded(v1::SessionEnded { session_id }));
+    let message = v1::BusMessage {
+        version: 1,
+        body: Some(Body::Edge(v1::EdgeNews { news })),
+    };
+    let decoded = decode_bus_message(message.encode_to_vec().into());
+    assert!(matches!(decoded, Err(DecodeError::Field("session_id"))));
+}
+
+#[test]
+fn another_version_is_refused() {
+    let decoded = decode_bus_message(version(2).into());
+    assert!(matches!(decoded, Err(DecodeError::Version(2))));
+}
