@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use mcp::tool::{Annotations, CallParams, CallResult, ToolDescriptor};
+use mcp::tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor};
 use mcp_server::{CallError, Caller, Policy, RateClass, lists::announce_lists, tool::Tool};
 use ports::{Bus, ListChanges};
 
@@ -19,7 +19,7 @@ struct AnnounceChange {
 #[async_trait]
 impl Tool for AnnounceChange {
     fn descriptor(&self) -> ToolDescriptor {
-        let hints = Annotations::read_only();
+        let hints = ToolAnnotations::read_only();
         let description = "Announces that a list changed.";
         ToolDescriptor::new::<Nothing>(self.name, self.name, description, hints)
     }
@@ -28,7 +28,7 @@ impl Tool for AnnounceChange {
         Policy::read(RateClass::Memory)
     }
 
-    async fn call(&self, _: &Caller, _: &CallParams) -> Result<CallResult, CallError> {
+    async fn call(&self, _: &Caller, _: &CallToolParams) -> Result<CallToolResult, CallError> {
         announce_lists(&*self.bus, self.lists).await;
         Ok(said("announced"))
     }

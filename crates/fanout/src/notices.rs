@@ -6,7 +6,7 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use mcp::{notification::List, tagged::Tagged, task::TaskId};
+use mcp::{notification::ListKind, tagged::TaggedNotification, task::TaskId};
 use ports::ListChanges;
 use stream_driver::sync::{AtomicU8, Mutex};
 
@@ -52,20 +52,20 @@ pub(crate) struct Notices {
 struct Tasks {
     wanted: BTreeSet<TaskId>,
     /// Up to one entry per followed task.
-    waiting: Mutex<BTreeMap<TaskId, Tagged>>,
+    waiting: Mutex<BTreeMap<TaskId, TaggedNotification>>,
 }
 
 /// The news that a stream takes in one turn.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct News {
     lists: u8,
-    pub(crate) tasks: Vec<Tagged>,
+    pub(crate) tasks: Vec<TaggedNotification>,
 }
 
 impl News {
-    pub(crate) fn lists(&self) -> impl Iterator<Item = List> {
+    pub(crate) fn lists(&self) -> impl Iterator<Item = ListKind> {
         let lists = self.lists;
-        List::ALL
+        ListKind::ALL
             .into_iter()
             .enumerate()
             .filter_map(move |(bit, list)| (lists & 1 << bit != 0).then_some(list))
@@ -100,7 +100,7 @@ impl Notices {
     }
 
     /// Records that a task changed; returns whether the stream wants to know.
-    pub(crate) fn task_changed(&self, id: &TaskId, how: &Tagged) -> bool {
+    pub(crate) fn task_changed(&self, id: &TaskId, how: &TaggedNotification) -> bool {
         let Some(tasks) = self.tasks.as_deref().filter(|t| t.wanted.contains(id)) else {
             return false;
         };
@@ -148,12 +148,12 @@ mod tests {
             ..Wants::all_lists().lists
         }));
         assert!(notices.lists_changed(Wants::all_lists().lists) && notices.lists_changed(tools));
-        let how = |n: u8| Tagged::new("notifications/tasks", &json!({"n": n}));
+        let how = |n: u8| TaggedNotification::new("notifications/tasks", &json!({"n": n}));
         assert!(!notices.task_changed(&task("other"), &how(1)));
         assert!(notices.task_changed(&task("mine"), &how(1)));
         assert!(notices.task_changed(&task("mine"), &how(2)));
         let news = notices.take().unwrap();
-        assert_eq!(news.lists().collect::<Vec<_>>(), [List::Tools]);
+        assert_eq!(news.lists().collect::<Vec<_>>(), [ListKind::Tools]);
         assert_eq!(news.tasks, [how(2)]);
         assert_eq!(notices.take(), None);
     }
@@ -163,7 +163,7 @@ mod tests {
         let notices = Notices::new(Wants::all_lists());
         notices.lists_changed(Wants::all_lists().lists);
         let news = notices.take().unwrap();
-        assert_eq!(news.lists().collect::<Vec<_>>(), List::ALL);
+        assert_eq!(news.lists().collect::<Vec<_>>(), ListKind::ALL);
         assert_eq!(notices.wanted_tasks().count(), 0);
     }
 }

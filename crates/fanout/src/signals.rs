@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mcp::{tagged::Tagged, task::TaskId};
+use mcp::{tagged::TaggedNotification, task::TaskId};
 use model::{PrincipalId, Session, SessionId};
 use ports::ListChanges;
 
@@ -94,7 +94,7 @@ impl Hub {
     }
 
     /// Sends the state of a task to the streams of its owner that follow it.
-    pub fn task_changed(&self, owner: &PrincipalId, task: &TaskId, state: &Tagged) {
+    pub fn task_changed(&self, owner: &PrincipalId, task: &TaskId, state: &TaggedNotification) {
         for stream in self.streams.of_task(task) {
             if stream.principal().id == *owner {
                 stream.task_changed(task, state);

@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use event_flow::matching::MatchIndex;
-use mcp::{tagged::Tagged, task::TaskId};
+use mcp::{tagged::TaggedNotification, task::TaskId};
 use model::{Sequence, SessionId};
 use ports::ListChanges;
 use stream_driver::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicWaker, Mutex, RwLock};
@@ -184,7 +184,7 @@ impl Stream {
     }
 
     /// Records a change of a task that the stream may follow.
-    pub(crate) fn task_changed(&self, id: &TaskId, how: &Tagged) {
+    pub(crate) fn task_changed(&self, id: &TaskId, how: &TaggedNotification) {
         if self.notices.task_changed(id, how) {
             self.waker.wake();
         }

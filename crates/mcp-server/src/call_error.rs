@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use access::Denied;
-use mcp::{ErrorCode, Refusal, RpcError, mrtr::InputRequired, params::InputError};
+use mcp::{ErrorCode, HttpRefusal, RpcError, mrtr::InputRequired, params::InputError};
 use model::{ErrorClass, PublicError};
 use tracing::warn;
 
@@ -25,7 +25,7 @@ pub enum CallError {
     /// This JSON-RPC error.
     Rpc(RpcError),
     /// This, with an HTTP status of its own (stateless era).
-    Refused(Refusal),
+    Refused(HttpRefusal),
     /// The client has to answer something first, and calls again (stateless era).
     Asks(Box<InputRequired>),
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use model::{
-    Epoch, EventFacts, EventId, EventType, PrincipalId, ResourceId, ResourceType, Sequence,
-    Sequenced, SessionId, Source, StoredEvent, StreamId, TaskId, Timestamp, TraceContext,
+    Epoch, EventFacts, EventId, EventOrigin, EventType, PrincipalId, ResourceId, ResourceType,
+    Sequence, Sequenced, SessionId, StoredEvent, StreamId, TaskId, Timestamp, TraceContext,
 };
 use ports::{BusMessage, EdgeNews, EventHint, ListChanges};
 use proptest::{collection::vec, option, prelude::*};
@@ -34,8 +34,10 @@ fn edge_news() -> impl Strategy<Value = EdgeNews> {
     prop_oneof![
         session().prop_map(EdgeNews::SessionChanged),
         session().prop_map(EdgeNews::SessionEnded),
-        (session(), any::<u64>())
-            .prop_map(|(session, stays)| EdgeNews::StreamReplaced { session, stays }),
+        (session(), any::<u64>()).prop_map(|(session, current_tag)| EdgeNews::StreamReplaced {
+            session,
+            current_tag
+        }),
         (session(), stream)
             .prop_map(|(session, stream)| EdgeNews::MailboxChanged { session, stream }),
         (session(), ".{0,300}")
@@ -65,7 +67,7 @@ prop_compose! {
             repo,
             number,
             actor,
-            source: Source::open(&source),
+            source: EventOrigin::open(&source),
             tags,
             timestamp: Timestamp::from_unix_millis(timestamp),
             received_at: Timestamp::from_unix_millis(received_at),

@@ -1,4 +1,4 @@
-//! Metrics of the ingest role.
+//! IngestMetrics of the ingest role.
 
 use std::{fmt, time::Duration};
 
@@ -10,7 +10,7 @@ use prometheus_client::{
 };
 use service_kit::metrics::{MetricsRegistry, latency_histogram};
 
-/// `outcome`: accepted, deduplicated, skipped, or the code of a [`crate::Refusal`].
+/// `outcome`: accepted, deduplicated, skipped, or the code of a [`crate::DeliveryRefusal`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabel {
     outcome: &'static str,
@@ -33,16 +33,16 @@ impl EncodeLabelValue for KindLabel {
 
 /// The counters; clones share them.
 #[derive(Debug, Clone)]
-pub(crate) struct Metrics {
+pub(crate) struct IngestMetrics {
     deliveries: Family<OutcomeLabel, Counter>,
     events: Family<ResourceLabel, Counter>,
-    /// Time that the event log took for an append, successful or not.
+    /// Duration of one append to the event log, successful or not.
     append_seconds: Histogram,
-    /// Hints that the bus did not take; the events are in the log all the same.
+    /// Hints that the bus did not accept; the events are in the log.
     hint_failures: Counter,
 }
 
-impl Metrics {
+impl IngestMetrics {
     pub(crate) fn new(registry: &mut MetricsRegistry) -> Self {
         let metrics = Self {
             deliveries: Family::default(),
@@ -81,7 +81,7 @@ impl Metrics {
     }
 }
 
-impl RecordObserver for Metrics {
+impl RecordObserver for IngestMetrics {
     fn appended(&self, took: Duration) {
         self.append_seconds.observe(took.as_secs_f64());
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mcp::{
     params::InputError,
-    tool::{Annotations, CallParams, CallResult, ToolDescriptor},
+    tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor},
 };
 use mcp_server::{CallError, Caller, Policy, RateClass, tool::Tool};
 use model::{Clock, EventSubscription, FilterSet, IdSource, SubscriptionId};
@@ -86,7 +86,7 @@ impl Tool for SubscribeToEvents {
             "Push GitHub events to this client as they happen, as notifications/message with logger \
              github.events on the session's stream. Protocol versions without sessions get the resources to \
              listen to instead, and a cursor for replay_events.",
-            Annotations::additive(),
+            ToolAnnotations::additive(),
         )
         .with_output::<SubscribeOutput>()
     }
@@ -95,7 +95,11 @@ impl Tool for SubscribeToEvents {
         Policy::read(RateClass::Store)
     }
 
-    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {
+    async fn call(
+        &self,
+        caller: &Caller,
+        call: &CallToolParams,
+    ) -> Result<CallToolResult, CallError> {
         let input: SubscribeInput = call.arguments()?;
         let filters = filters::read(&input.filters)?;
         // Taken before the subscription is stored: what happens in between is covered.

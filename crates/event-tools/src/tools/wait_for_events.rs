@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use event_flow::query::{EventQuery, Order};
 use mcp::{
     params::InputError,
-    tool::{Annotations, CallParams, CallResult, ToolDescriptor},
+    tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor},
 };
 use mcp_server::{
     CallError, Caller, Policy, RateClass,
@@ -102,7 +102,7 @@ impl Tool for WaitForEvents {
             "Answers when the first event matches, with all that match by then; empty when none arrived in \
              time: call again with the cursor of the answer. With the tasks extension the wait continues in \
              the background.",
-            Annotations::read_only(),
+            ToolAnnotations::read_only(),
         )
         .with_output::<EventsOutput>()
     }
@@ -116,11 +116,15 @@ impl Tool for WaitForEvents {
     }
 
     /// Input that does not fit is refused at once, not by a task that ends.
-    async fn before_task(&self, caller: &Caller, call: &CallParams) -> Result<(), CallError> {
+    async fn before_task(&self, caller: &Caller, call: &CallToolParams) -> Result<(), CallError> {
         self.checked(caller, &call.arguments()?).await.map(drop)
     }
 
-    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {
+    async fn call(
+        &self,
+        caller: &Caller,
+        call: &CallToolParams,
+    ) -> Result<CallToolResult, CallError> {
         let input: WaitInput = call.arguments()?;
         let Wait {
             mut question,

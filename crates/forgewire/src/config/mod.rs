@@ -34,9 +34,9 @@ pub(crate) struct Config {
     /// The edge role.
     pub(crate) edge: sse_edge::Config,
     /// The ingest role.
-    pub(crate) ingest: webhook_ingest::Config,
+    pub(crate) ingest: webhook_ingest::IngestConfig,
     /// The sync role, and where the other roles find it.
-    pub(crate) sync: github_sync::Config,
+    pub(crate) sync: github_sync::SyncConfig,
     /// GitHub's API.
     pub(crate) github: GithubSection,
     /// Which stores and which bus are used.

@@ -7,8 +7,8 @@ use http::StatusCode;
 use mcp::{
     Incoming, ProtocolVersion, RequestId, RpcError,
     capability::ClientCapabilities,
-    envelope::{self, Request},
-    headers::Accepts,
+    envelope::{self, RpcRequest},
+    headers::AcceptedTypes,
     log::LogLevel,
     mrtr,
 };
@@ -80,8 +80,8 @@ impl Conversation {
     /// (MCP 2025-11-25, Streamable HTTP, "Sending Messages to the Server").
     pub(super) async fn request(
         &self,
-        accepts: Accepts,
-        request: Request,
+        accepts: AcceptedTypes,
+        request: RpcRequest,
     ) -> Result<Response, EdgeError> {
         if !mrtr::is_supported(&request.method) {
             let message = Incoming::Request(request);
@@ -103,7 +103,7 @@ impl Conversation {
         Ok(exchange::answer(accepts, work, call.messages).await)
     }
 
-    async fn recorded(&self, accepts: Accepts, request: RequestId, call: Call) -> Response {
+    async fn recorded(&self, accepts: AcceptedTypes, request: RequestId, call: Call) -> Response {
         let recorded = RecordedCall {
             recorder: CallRecorder {
                 calls: Arc::clone(&self.edge.calls),
@@ -126,7 +126,7 @@ impl Conversation {
     /// Too many run already, or one with this id.
     pub(super) fn call(
         &self,
-        request: Request,
+        request: RpcRequest,
         asking: Option<Arc<dyn Ask>>,
     ) -> Result<Call, EdgeError> {
         let token = progress_token(request.params.as_deref());
@@ -152,7 +152,7 @@ async fn run(
     edge: Arc<Edge>,
     running: RunningCall,
     caller: Caller,
-    request: Request,
+    request: RpcRequest,
 ) -> Option<CallAnswer> {
     let id = request.id.clone();
     let answer = handshake::message(&edge, &caller, Incoming::Request(request));

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use mcp::{
     Incoming,
-    envelope::{self, Body},
+    envelope::{self, MessageBody},
 };
 use model::{Session, SessionId};
 use ports::MailboxLimits;
@@ -176,7 +176,7 @@ fn notification(message: &RawValue) -> Result<Bytes, EdgeError> {
     if json.len() > MailboxLimits::MAX_PAYLOAD_BYTES {
         return Err(wrong("at most 1 MiB"));
     }
-    let Ok(Body::One(Incoming::Notification(_))) = envelope::parse(json.as_bytes()) else {
+    let Ok(MessageBody::One(Incoming::Notification(_))) = envelope::parse(json.as_bytes()) else {
         return Err(wrong("has to be one JSON-RPC notification"));
     };
     // One line, as a frame needs it, whatever white space the sender used.

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use mcp::{
-    ErrorCode, Incoming, Refusal, RequestId, RpcError,
-    envelope::{self, Notification, Request},
+    ErrorCode, HttpRefusal, Incoming, RequestId, RpcError,
+    envelope::{self, RpcNotification, RpcRequest},
     handshake::{CancelledParams, SetLevelParams},
     method, params,
     resource::UriParams,
@@ -53,7 +53,7 @@ pub(crate) async fn message(
 async fn notice(
     edge: &Edge,
     caller: &Caller,
-    notification: &Notification,
+    notification: &RpcNotification,
 ) -> Result<(), EdgeError> {
     match notification.method.as_str() {
         method::INITIALIZED => update(edge, caller, |session| session.initialized = true).await,
@@ -72,7 +72,7 @@ async fn notice(
     }
 }
 
-async fn answer(edge: &Edge, caller: &Caller, request: &Request) -> Result<Bytes, Refusal> {
+async fn answer(edge: &Edge, caller: &Caller, request: &RpcRequest) -> Result<Bytes, HttpRefusal> {
     let (id, params) = (&request.id, request.params.as_deref());
     match request.method.as_str() {
         method::PING => Ok(caller.done(id)),

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 use mcp::{
-    ProtocolVersion, Refusal, RequestId,
+    HttpRefusal, ProtocolVersion, RequestId,
     capability::ClientCapabilities,
     stateless::{ListenFilter, acknowledged_frame, listen_result},
 };
@@ -35,7 +35,7 @@ pub(crate) enum Listening {
 /// Why there is no stream.
 pub(crate) enum NotListening {
     /// The parameters do not fit, or the client does not declare what it asks for.
-    Refused(Refusal),
+    Refused(HttpRefusal),
     /// The edge cannot.
     Edge(EdgeError),
 }
@@ -54,7 +54,7 @@ pub(crate) async fn listen(
         .check_declared(client)
         .map_err(NotListening::Refused)?;
     let tasks = own_tasks(edge, principal, &asked).await?;
-    let honoured = asked.honoured(&edge.registry.profile().capabilities, |uri| {
+    let honoured = asked.accepted(&edge.registry.profile().capabilities, |uri| {
         edge.registry.resources().is_subscribable(principal, uri)
     });
     let is_own = |id: &str| tasks.iter().any(|task| task.as_str() == id);

@@ -24,12 +24,12 @@ use ports::{
     EventPage, LogHead, Topic,
 };
 use serde_json::Value;
-use service_kit::metrics::MetricsRegistry;
+use service_kit::{lifecycle::Lifecycle, metrics::MetricsRegistry};
 use sha2::Sha256;
 use store_memory::{InProcessBus, MemoryEventLog};
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
-use webhook_ingest::{Config, Deps, Service, WEBHOOK_PATH};
+use webhook_ingest::{IngestConfig, IngestDeps, IngestService, WEBHOOK_PATH};
 
 pub(crate) const SECRET: &str = "test secret";
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -94,7 +94,7 @@ impl EventLog for Gate {
 }
 
 pub(crate) struct Ingest {
-    pub(crate) service: Service,
+    pub(crate) lifecycle: Lifecycle,
     pub(crate) router: Router,
     pub(crate) log: Arc<Gate>,
     pub(crate) bus: Arc<dyn Bus>,
@@ -117,24 +117,25 @@ impl Ingest {
 
     /// Like `with`, on the test's own bus.
     pub(crate) fn on(config: &Value, open: usize, bus: Arc<dyn Bus>) -> Self {
-        let config: Config = serde_json::from_value(config.clone()).unwrap();
+        let config: IngestConfig = serde_json::from_value(config.clone()).unwrap();
         let log = Arc::new(Gate {
             log: MemoryEventLog::new(&RandomIds, NonZeroUsize::new(100_000).unwrap()),
             broken: AtomicBool::new(false),
             appends: AtomicUsize::new(0),
             open: Semaphore::new(open),
         });
-        let deps = Deps {
+        let deps = IngestDeps {
             log: log.clone(),
             bus: bus.clone(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
         };
         let mut registry = MetricsRegistry::default();
-        let service = Service::build(&config, deps, &mut registry).unwrap();
+        let service = IngestService::build(&config, deps, &mut registry).unwrap();
+        let lifecycle = Lifecycle::new(Duration::from_secs(30));
         Self {
-            router: service.router(),
-            service,
+            router: service.spawn(&lifecycle).router(),
+            lifecycle,
             log,
             bus,
             registry,
