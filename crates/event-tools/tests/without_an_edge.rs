@@ -19,7 +19,7 @@ use fanout::{
 };
 use http::HeaderMap;
 use mcp::{
-    ProtocolVersion, RequestId,
+    ErrorCode, ProtocolVersion, RequestId,
     capability::{Capabilities, ClientCapabilities},
     extension::Extensions,
     method,
@@ -29,8 +29,9 @@ use mcp_server::{
     CallError, Caller, RateLimits, Rates, Registry, output::CallOutput, tool::ToolCall,
 };
 use model::{
-    EventFacts, EventId, EventType, LogPosition, PrincipalId, RandomIds, ResourceId, ResourceType,
-    ResourceUri, SessionId, Source, StoredEvent, SystemClock, Timestamp, TraceContext,
+    Epoch, EventFacts, EventId, EventType, LogPosition, PrincipalId, RandomIds, ResourceId,
+    ResourceType, ResourceUri, Sequence, SessionId, Source, StoredEvent, SystemClock, Timestamp,
+    TraceContext,
 };
 use ports::{EventLog, ResourceError, ResourceReader, ResourceState, SyncStatus};
 use serde_json::{Value, json, value::to_raw_value};
@@ -138,7 +139,10 @@ fn caller(sees: Visibility) -> Caller {
         session: None,
         client: ClientCapabilities::default(),
         trace: None,
-        since: LogPosition::default(),
+        since: LogPosition {
+            epoch: Epoch(1),
+            sequence: Sequence::START,
+        },
         param_headers: HeaderMap::new(),
         asking: None,
         output: CallOutput::new(None, None).0,
@@ -223,5 +227,5 @@ async fn a_method_that_no_toolset_brings_does_not_exist() {
     let server = server().await;
     let caller = caller(Visibility::all());
     let answer = server.call(&caller, &RequestId::Integer(1), method::TASKS_GET, None);
-    assert_eq!(answer.await.unwrap_err().error.code, -32601);
+    assert_eq!(answer.await.unwrap_err().error.code, ErrorCode::MethodNotFound);
 }
