@@ -19,7 +19,7 @@ use fanout::{
 };
 use http::HeaderMap;
 use mcp::{
-    ProtocolVersion, RequestId,
+    ErrorCode, ProtocolVersion, RequestId,
     capability::{Capabilities, ClientCapabilities},
     extension::Extensions,
     method,
@@ -140,7 +140,7 @@ fn caller(sees: Visibility) -> Caller {
         client: ClientCapabilities::default(),
         trace: None,
         since: LogPosition {
-            epoch: Epoch(0),
+            epoch: Epoch(1),
             sequence: Sequence::START,
         },
         param_headers: HeaderMap::new(),
@@ -227,5 +227,8 @@ async fn a_method_that_no_toolset_brings_does_not_exist() {
     let server = server().await;
     let caller = caller(Visibility::all());
     let answer = server.call(&caller, &RequestId::Integer(1), method::TASKS_GET, None);
-    assert_eq!(answer.await.unwrap_err().error.code.number(), -32601);
+    assert_eq!(
+        answer.await.unwrap_err().error.code,
+        ErrorCode::MethodNotFound
+    );
 }
