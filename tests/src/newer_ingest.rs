@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use model::{
-    EventFacts, EventId, EventType, ResourceId, ResourceType, Sequenced, Source, StoredEvent,
+    EventFacts, EventId, EventOrigin, EventType, ResourceId, ResourceType, Sequenced, StoredEvent,
     Timestamp,
 };
 use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus, NatsConfig, NatsConnection};
@@ -100,7 +100,7 @@ fn newer_event(n: usize, at: Timestamp) -> StoredEvent {
             repo: Some("Repo".into()),
             number: Some(1),
             actor: None,
-            source: Source::open("relay"),
+            source: EventOrigin::open("relay"),
             tags: Vec::new(),
             timestamp: at,
             received_at: at,

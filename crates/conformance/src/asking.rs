@@ -3,8 +3,8 @@
 use mcp::{
     Era,
     client::{
-        Choices, ClientRequest, ClientResult, CreateMessage, ElicitResult, Elicitation, Field,
-        Form, Property, elicitation_complete,
+        Choices, ClientRequest, ClientResult, CreateMessage, ElicitResult, Elicitation, Form,
+        FormField, FormProperty, elicitation_complete,
     },
 };
 use model::{IdSource, RandomIds};
@@ -27,15 +27,15 @@ struct Message {
 }
 
 /// A question to the user.
-pub(super) fn form(message: &str, fields: Vec<Property>) -> ClientRequest {
+pub(super) fn form(message: &str, fields: Vec<FormProperty>) -> ClientRequest {
     ClientRequest::Elicit(Elicitation::Form {
         message: message.to_owned(),
         form: Form::new(fields),
     })
 }
 
-pub(super) fn text_field(name: &'static str) -> Property {
-    Property::required(name, Field::text())
+pub(super) fn text_field(name: &'static str) -> FormProperty {
+    FormProperty::required(name, FormField::text())
 }
 
 pub(super) fn sample(text: &str, max_tokens: u32) -> ClientRequest {
@@ -66,41 +66,41 @@ fn titled(pairs: [(&str, &str); 3]) -> Vec<(String, String)> {
 }
 
 /// A field of each kind, each with a default value (SEP-1034).
-fn defaults() -> Vec<Property> {
-    let text = Field::Text {
+fn defaults() -> Vec<FormProperty> {
+    let text = FormField::Text {
         min_length: None,
         max_length: None,
         format: None,
         default: Some("John Doe".to_owned()),
     };
-    let integer = Field::Integer {
+    let integer = FormField::Integer {
         minimum: None,
         maximum: None,
         default: Some(30),
     };
-    let number = Field::Number {
+    let number = FormField::Number {
         minimum: None,
         maximum: None,
         default: Some(95.5),
     };
-    let choice = Field::One {
+    let choice = FormField::One {
         choices: Choices::Plain(texts(["active", "inactive", "pending"])),
         default: Some("active".to_owned()),
     };
-    let boolean = Field::Boolean {
+    let boolean = FormField::Boolean {
         default: Some(true),
     };
     vec![
-        Property::optional("name", text).described("User name"),
-        Property::optional("age", integer).described("User age"),
-        Property::optional("score", number).described("User score"),
-        Property::optional("status", choice).described("User status"),
-        Property::optional("verified", boolean).described("Verification status"),
+        FormProperty::optional("name", text).described("User name"),
+        FormProperty::optional("age", integer).described("User age"),
+        FormProperty::optional("score", number).described("User score"),
+        FormProperty::optional("status", choice).described("User status"),
+        FormProperty::optional("verified", boolean).described("Verification status"),
     ]
 }
 
 /// The five forms of a choice (SEP-1330).
-fn choices() -> Vec<Property> {
+fn choices() -> Vec<FormProperty> {
     let plain = || Choices::Plain(texts(["option1", "option2", "option3"]));
     let with_titles = |word: &str| {
         let titles = ["First", "Second", "Third"].map(|place| format!("{place} {word}"));
@@ -116,21 +116,21 @@ fn choices() -> Vec<Property> {
         ("opt2", "Option Two"),
         ("opt3", "Option Three"),
     ];
-    let several = |choices| Field::Several {
+    let several = |choices| FormField::Several {
         choices,
         min_items: None,
         max_items: None,
         default: Vec::new(),
     };
     vec![
-        Property::optional("untitledSingle", Field::one_of(plain())),
-        Property::optional("titledSingle", Field::one_of(with_titles("Option"))),
-        Property::optional(
+        FormProperty::optional("untitledSingle", FormField::one_of(plain())),
+        FormProperty::optional("titledSingle", FormField::one_of(with_titles("Option"))),
+        FormProperty::optional(
             "legacyEnum",
-            Field::one_of(Choices::TitledOldStyle(titled(old))),
+            FormField::one_of(Choices::TitledOldStyle(titled(old))),
         ),
-        Property::optional("untitledMulti", several(plain())),
-        Property::optional("titledMulti", several(with_titles("Choice"))),
+        FormProperty::optional("untitledMulti", several(plain())),
+        FormProperty::optional("titledMulti", several(with_titles("Choice"))),
     ]
 }
 

@@ -2,14 +2,14 @@
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
-use mcp::tool::{Annotations, CallParams, CallResult, Content, ToolDescriptor};
+use mcp::tool::{CallToolParams, CallToolResult, ContentBlock, ToolAnnotations, ToolDescriptor};
 use mcp_server::{CallError, Caller, Policy, RateClass, tool::Tool};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The behaviour of a fixture.
 pub(crate) type FixtureCall =
-    for<'a> fn(&'a Caller, &'a CallParams) -> BoxFuture<'a, Result<CallResult, CallError>>;
+    for<'a> fn(&'a Caller, &'a CallToolParams) -> BoxFuture<'a, Result<CallToolResult, CallError>>;
 
 /// A tool of the suite.
 pub(crate) struct ToolFixture {
@@ -27,7 +27,11 @@ impl Tool for ToolFixture {
         Policy::read(RateClass::Memory)
     }
 
-    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {
+    async fn call(
+        &self,
+        caller: &Caller,
+        call: &CallToolParams,
+    ) -> Result<CallToolResult, CallError> {
         (self.call)(caller, call).await
     }
 }
@@ -41,7 +45,7 @@ pub(crate) fn fixture<Input: JsonSchema>(
     description: &'static str,
     call: FixtureCall,
 ) -> Box<dyn Tool> {
-    let hints = Annotations::read_only();
+    let hints = ToolAnnotations::read_only();
     Box::new(ToolFixture {
         descriptor: ToolDescriptor::new::<Input>(name, name, description, hints),
         call,
@@ -49,6 +53,6 @@ pub(crate) fn fixture<Input: JsonSchema>(
 }
 
 /// One text.
-pub(crate) fn said(text: impl Into<String>) -> CallResult {
-    CallResult::new(vec![Content::text(text)])
+pub(crate) fn said(text: impl Into<String>) -> CallToolResult {
+    CallToolResult::new(vec![ContentBlock::text(text)])
 }

@@ -3,23 +3,23 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use mcp::tool::{Annotations, CallParams, CallResult, ToolDescriptor};
+use mcp::tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor};
 use mcp_server::{CallError, Caller, Policy, RateClass, lists::announce_lists, tool::Tool};
-use ports::{Bus, ChangedLists};
+use ports::{Bus, ListChanges};
 
 use crate::fixture::{Nothing, said};
 
 /// Announces a change of one list.
 struct AnnounceChange {
     name: &'static str,
-    lists: ChangedLists,
+    lists: ListChanges,
     bus: Arc<dyn Bus>,
 }
 
 #[async_trait]
 impl Tool for AnnounceChange {
     fn descriptor(&self) -> ToolDescriptor {
-        let hints = Annotations::read_only();
+        let hints = ToolAnnotations::read_only();
         let description = "Announces that a list changed.";
         ToolDescriptor::new::<Nothing>(self.name, self.name, description, hints)
     }
@@ -28,19 +28,19 @@ impl Tool for AnnounceChange {
         Policy::read(RateClass::Memory)
     }
 
-    async fn call(&self, _: &Caller, _: &CallParams) -> Result<CallResult, CallError> {
+    async fn call(&self, _: &Caller, _: &CallToolParams) -> Result<CallToolResult, CallError> {
         announce_lists(&*self.bus, self.lists).await;
         Ok(said("announced"))
     }
 }
 
 pub(super) fn tools(bus: &Arc<dyn Bus>) -> Vec<Box<dyn Tool>> {
-    let none = ChangedLists::default();
-    let tools = ChangedLists {
+    let none = ListChanges::default();
+    let tools = ListChanges {
         tools: true,
         ..none
     };
-    let prompts = ChangedLists {
+    let prompts = ListChanges {
         prompts: true,
         ..none
     };

@@ -3,10 +3,13 @@
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use mcp::{
-    completion::{CompleteParams, CompleteResult, Reference},
-    prompt::{GetParams, PromptArgument, PromptDescriptor, PromptMessage, PromptResult, Role},
-    resource::{Contents, Payload},
-    tool::Content,
+    completion::{CompleteParams, CompleteResult, CompletionReference},
+    prompt::{
+        GetPromptParams, GetPromptResult, MessageRole, PromptArgument, PromptDescriptor,
+        PromptMessage,
+    },
+    resource::{ResourceContents, ResourcePayload},
+    tool::ContentBlock,
 };
 
 use super::{
@@ -19,7 +22,10 @@ use mcp_server::{
     prompt::{Prompt, argument, required},
 };
 
-type Get = for<'a> fn(&'a Caller, &'a GetParams) -> BoxFuture<'a, Result<PromptResult, CallError>>;
+type Get = for<'a> fn(
+    &'a Caller,
+    &'a GetPromptParams,
+) -> BoxFuture<'a, Result<GetPromptResult, CallError>>;
 
 /// A prompt of the suite.
 struct PromptFixture {
@@ -43,7 +49,11 @@ impl Prompt for PromptFixture {
         Policy::read(RateClass::Memory)
     }
 
-    async fn get(&self, caller: &Caller, params: &GetParams) -> Result<PromptResult, CallError> {
+    async fn get(
+        &self,
+        caller: &Caller,
+        params: &GetPromptParams,
+    ) -> Result<GetPromptResult, CallError> {
         (self.get)(caller, params).await
     }
 }
@@ -56,15 +66,15 @@ fn fixture(name: &'static str, arguments: Vec<PromptArgument>, get: Get) -> Box<
     })
 }
 
-fn says(messages: Vec<PromptMessage>) -> PromptResult {
-    PromptResult {
+fn says(messages: Vec<PromptMessage>) -> GetPromptResult {
+    GetPromptResult {
         description: None,
         messages,
     }
 }
 
-fn user(content: Content) -> PromptMessage {
-    let role = Role::User;
+fn user(content: ContentBlock) -> PromptMessage {
+    let role = MessageRole::User;
     PromptMessage { role, content }
 }
 
@@ -85,18 +95,20 @@ pub(super) fn prompts() -> Vec<Box<dyn Prompt>> {
             "test_prompt_with_embedded_resource",
             vec![required("resourceUri", "what to embed")],
             |_, params| {
-                let resource = Contents {
+                let resource = ResourceContents {
                     uri: argument(params, "resourceUri").to_owned(),
                     mime_type: Some("text/plain".to_owned()),
-                    payload: Payload::Text("Embedded resource content for testing.".to_owned()),
+                    payload: ResourcePayload::Text(
+                        "Embedded resource content for testing.".to_owned(),
+                    ),
                 };
                 let ask = PromptMessage::user("Please process the embedded resource above.");
-                let messages = vec![user(Content::Resource { resource }), ask];
+                let messages = vec![user(ContentBlock::Resource { resource }), ask];
                 Box::pin(async { Ok(says(messages)) })
             },
         ),
         fixture("test_prompt_with_image", Vec::new(), |_, _| {
-            let image = Content::Image {
+            let image = ContentBlock::Image {
                 data: PIXEL.to_owned(),
                 mime_type: "image/png".to_owned(),
             };
@@ -123,7 +135,7 @@ pub(super) fn prompts() -> Vec<Box<dyn Prompt>> {
 /// Candidates for an argument of a prompt of the suite; `None` for any other prompt.
 fn complete(params: &CompleteParams) -> Option<Vec<String>> {
     match &params.reference {
-        Reference::Prompt { name } if name == "test_prompt_with_arguments" => {
+        CompletionReference::Prompt { name } if name == "test_prompt_with_arguments" => {
             let all = ["paris", "park", "party", "testValue1", "testValue2"];
             let typed = params.argument.value.as_str();
             let fit = all.into_iter().filter(|value| value.starts_with(typed));

@@ -2,7 +2,7 @@
 
 use access::Principal;
 use async_trait::async_trait;
-use mcp::resource::{Contents, Payload, ResourceDescriptor, TemplateDescriptor};
+use mcp::resource::{ResourceContents, ResourceDescriptor, ResourcePayload, TemplateDescriptor};
 
 use mcp_server::{CallError, Caller, resource::ResourceSource};
 
@@ -39,13 +39,13 @@ fn templates() -> Vec<TemplateDescriptor> {
 }
 
 /// A resource of the suite; `None` for any other URI.
-fn read(uri: &str) -> Option<Contents> {
+fn read(uri: &str) -> Option<ResourceContents> {
     let text = |mime_type: &str, text: String| {
         let (uri, mime_type) = (uri.to_owned(), Some(mime_type.to_owned()));
-        Some(Contents {
+        Some(ResourceContents {
             uri,
             mime_type,
-            payload: Payload::Text(text),
+            payload: ResourcePayload::Text(text),
         })
     };
     match uri {
@@ -54,10 +54,10 @@ fn read(uri: &str) -> Option<Contents> {
             "This is the content of the static text resource.".to_owned(),
         ),
         "test://watched-resource" => text("text/plain", "watched".to_owned()),
-        "test://static-binary" => Some(Contents {
+        "test://static-binary" => Some(ResourceContents {
             uri: uri.to_owned(),
             mime_type: Some("image/png".to_owned()),
-            payload: Payload::Blob(PIXEL.to_owned()),
+            payload: ResourcePayload::Blob(PIXEL.to_owned()),
         }),
         _ => {
             let id = uri
@@ -84,7 +84,7 @@ impl ResourceSource for SuiteResources {
         templates()
     }
 
-    async fn read(&self, _: &Caller, uri: &str) -> Result<Option<Contents>, CallError> {
+    async fn read(&self, _: &Caller, uri: &str) -> Result<Option<ResourceContents>, CallError> {
         Ok(read(uri))
     }
 

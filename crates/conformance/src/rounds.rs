@@ -1,7 +1,7 @@
 //! Tools that need input, in one round or several (SEP-2322).
 
 use mcp::{
-    client::{ClientRequest, Field, Property},
+    client::{ClientRequest, FormField, FormProperty},
     mrtr::InputRequests,
 };
 
@@ -14,7 +14,7 @@ fn name() -> ClientRequest {
 }
 
 fn confirm() -> ClientRequest {
-    let ok = Property::required("ok", Field::boolean());
+    let ok = FormProperty::required("ok", FormField::boolean());
     form("Please confirm", vec![ok])
 }
 

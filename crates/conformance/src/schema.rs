@@ -1,6 +1,6 @@
 //! A tool whose input schema uses features of JSON Schema 2020-12.
 
-use mcp::tool::{Annotations, CallResult, Content, ToolDescriptor};
+use mcp::tool::{CallToolResult, ContentBlock, ToolAnnotations, ToolDescriptor};
 use serde_json::json;
 
 use crate::fixture::{Nothing, ToolFixture};
@@ -31,14 +31,14 @@ pub(super) fn tools() -> Vec<Box<dyn Tool>> {
         "else": { "required": ["email"] },
         "additionalProperties": false
     });
-    let hints = Annotations::read_only();
+    let hints = ToolAnnotations::read_only();
     let descriptor = ToolDescriptor::new::<Nothing>(name, name, "Takes a contact.", hints)
         .with_input_schema(schema);
     let contact = ToolFixture {
         descriptor,
         call: |_, _| {
             Box::pin(async {
-                Ok(CallResult::new(vec![Content::text(
+                Ok(CallToolResult::new(vec![ContentBlock::text(
                     "JSON Schema 2020-12 tool",
                 )]))
             })
@@ -55,11 +55,11 @@ fn mirrored() -> Box<dyn Tool> {
         "properties": { "region": { "type": "string", "x-mcp-header": "Region" } },
         "required": ["region"]
     });
-    let hints = Annotations::read_only();
+    let hints = ToolAnnotations::read_only();
     let descriptor = ToolDescriptor::new::<Nothing>(name, name, "Takes a region.", hints)
         .with_input_schema(schema);
     Box::new(ToolFixture {
         descriptor,
-        call: |_, _| Box::pin(async { Ok(CallResult::new(vec![Content::text("done")])) }),
+        call: |_, _| Box::pin(async { Ok(CallToolResult::new(vec![ContentBlock::text("done")])) }),
     })
 }

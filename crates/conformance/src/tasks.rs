@@ -6,9 +6,11 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use mcp::{
     ErrorCode, RpcError,
-    client::{ClientRequest, ClientResult, ElicitResult, Elicitation, Field, Form, Property},
+    client::{
+        ClientRequest, ClientResult, ElicitResult, Elicitation, Form, FormField, FormProperty,
+    },
     mrtr::InputRequests,
-    tool::{Annotations, CallParams, CallResult, Content, ToolDescriptor},
+    tool::{CallToolParams, CallToolResult, ContentBlock, ToolAnnotations, ToolDescriptor},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -20,7 +22,7 @@ use mcp_server::{
 };
 
 type FixtureCall =
-    for<'a> fn(&'a Caller, &'a CallParams) -> BoxFuture<'a, Result<CallResult, CallError>>;
+    for<'a> fn(&'a Caller, &'a CallToolParams) -> BoxFuture<'a, Result<CallToolResult, CallError>>;
 
 /// A tool that becomes a task.
 struct Job {
@@ -37,7 +39,11 @@ impl Tool for Job {
         self.descriptor.clone()
     }
 
-    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {
+    async fn call(
+        &self,
+        caller: &Caller,
+        call: &CallToolParams,
+    ) -> Result<CallToolResult, CallError> {
         (self.call)(caller, call).await
     }
 
@@ -49,7 +55,7 @@ impl Tool for Job {
         self.execution
     }
 
-    async fn before_task(&self, caller: &Caller, _: &CallParams) -> Result<(), CallError> {
+    async fn before_task(&self, caller: &Caller, _: &CallToolParams) -> Result<(), CallError> {
         if self.asks_first {
             caller.ask("user_name", name_form()).await?;
         }
@@ -64,15 +70,20 @@ fn job<Input: JsonSchema>(
     call: FixtureCall,
 ) -> Job {
     Job {
-        descriptor: ToolDescriptor::new::<Input>(name, name, description, Annotations::read_only()),
+        descriptor: ToolDescriptor::new::<Input>(
+            name,
+            name,
+            description,
+            ToolAnnotations::read_only(),
+        ),
         execution,
         asks_first: false,
         call,
     }
 }
 
-fn text(text: impl Into<String>) -> CallResult {
-    CallResult::new(vec![Content::text(text)])
+fn text(text: impl Into<String>) -> CallToolResult {
+    CallToolResult::new(vec![ContentBlock::text(text)])
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -97,12 +108,12 @@ struct ConfirmDelete {
 }
 
 fn confirm_form(message: &str) -> ClientRequest {
-    let field = Field::Boolean { default: None };
+    let field = FormField::Boolean { default: None };
     form(message, "confirm", field)
 }
 
 fn name_form() -> ClientRequest {
-    let field = Field::Text {
+    let field = FormField::Text {
         min_length: None,
         max_length: None,
         format: None,
@@ -112,17 +123,17 @@ fn name_form() -> ClientRequest {
 }
 
 /// No field is required: the suite's answer may have any content.
-fn form(message: &str, name: &'static str, field: Field) -> ClientRequest {
+fn form(message: &str, name: &'static str, field: FormField) -> ClientRequest {
     ClientRequest::Elicit(Elicitation::Form {
         message: message.to_owned(),
-        form: Form::new(vec![Property::optional(name, field)]),
+        form: Form::new(vec![FormProperty::optional(name, field)]),
     })
 }
 
 fn slow_compute<'a>(
     _: &'a Caller,
-    call: &'a CallParams,
-) -> BoxFuture<'a, Result<CallResult, CallError>> {
+    call: &'a CallToolParams,
+) -> BoxFuture<'a, Result<CallToolResult, CallError>> {
     Box::pin(async {
         let SlowCompute { seconds, label } = call.arguments()?;
         tokio::time::sleep(Duration::from_secs_f64(seconds.clamp(0.0, 3600.0))).await;
@@ -132,8 +143,8 @@ fn slow_compute<'a>(
 
 fn confirm_delete<'a>(
     caller: &'a Caller,
-    call: &'a CallParams,
-) -> BoxFuture<'a, Result<CallResult, CallError>> {
+    call: &'a CallToolParams,
+) -> BoxFuture<'a, Result<CallToolResult, CallError>> {
     Box::pin(async {
         let ConfirmDelete { filename } = call.arguments()?;
         if !caller.client.declares(&["elicitation"]) {
@@ -147,8 +158,8 @@ fn confirm_delete<'a>(
 
 fn multi_input<'a>(
     caller: &'a Caller,
-    _: &'a CallParams,
-) -> BoxFuture<'a, Result<CallResult, CallError>> {
+    _: &'a CallToolParams,
+) -> BoxFuture<'a, Result<CallToolResult, CallError>> {
     Box::pin(async {
         let questions = InputRequests::new()
             .with("name", name_form())
@@ -160,8 +171,8 @@ fn multi_input<'a>(
 
 fn with_task<'a>(
     caller: &'a Caller,
-    _: &'a CallParams,
-) -> BoxFuture<'a, Result<CallResult, CallError>> {
+    _: &'a CallToolParams,
+) -> BoxFuture<'a, Result<CallToolResult, CallError>> {
     Box::pin(async {
         let answer = caller.ask("user_name", name_form()).await?;
         let name = match answer {
@@ -184,7 +195,7 @@ pub(super) fn tools() -> Vec<Box<dyn Tool>> {
         job::<Nothing>("failing_job", "Fails.", Execution::TaskOnly, |_, _| {
             Box::pin(async {
                 tokio::time::sleep(Duration::from_millis(300)).await;
-                Ok(CallResult::failed("the job failed, as it always does"))
+                Ok(CallToolResult::failed("the job failed, as it always does"))
             })
         }),
         job::<Nothing>(

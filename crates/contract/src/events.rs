@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use model::{
-    EventFacts, EventId, EventType, ResourceId, ResourceType, Source, StoredEvent, Timestamp,
+    EventFacts, EventId, EventOrigin, EventType, ResourceId, ResourceType, StoredEvent, Timestamp,
     TraceContext,
 };
 
@@ -44,7 +44,7 @@ pub fn event_received_at(n: u64, received_at: Timestamp) -> StoredEvent {
         repo: some(5, format!("räpo-{}", n % 4)),
         number: (!n.is_multiple_of(3)).then_some(n.wrapping_mul(1_000_003)),
         actor: some(4, "mona[bot]".to_owned()),
-        source: pick(place, Source::KNOWN, "relay", Source::open),
+        source: pick(place, EventOrigin::KNOWN, "relay", EventOrigin::open),
         tags: (0..n % 4)
             .map(|tag| format!("tag {tag} \u{1f41b}"))
             .collect(),

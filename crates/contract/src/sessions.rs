@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use model::{
-    Epoch, Filter, FilterSet, LogPosition, PrincipalId, ResourceType, Sequence, Session, SessionId,
-    Subscription, SubscriptionId, Timestamp,
+    Epoch, EventSubscription, Filter, FilterSet, LogPosition, PrincipalId, ResourceType, Sequence,
+    Session, SessionId, SubscriptionId, Timestamp,
 };
 use ports::SessionLimits;
 
@@ -22,13 +22,13 @@ pub(crate) fn position(n: u64) -> LogPosition {
     }
 }
 
-fn subscription(name: &str, filters: Vec<Filter>) -> Subscription {
-    Subscription {
+fn subscription(name: &str, filters: Vec<Filter>) -> EventSubscription {
+    EventSubscription {
         id: SubscriptionId::new(name).expect("a token"),
         filters: FilterSet::new(filters).expect("few filters"),
         since: position(41),
         created_at: Timestamp::from_unix_millis(1_790_000_000_456),
-        wish: 3,
+        number: 3,
     }
 }
 
@@ -64,10 +64,10 @@ pub fn session(n: u64) -> Session {
             ("github://issues/o/r/7".into(), position(7)),
             ("github://events".into(), position(0)),
         ]),
-        resource_wishes: BTreeMap::from([("github://events".into(), n)]),
-        wishes: n + 1,
+        resource_numbers: BTreeMap::from([("github://events".into(), n)]),
+        newest_subscription: n + 1,
         log_level: (n.is_multiple_of(2)).then(|| "warning".into()),
-        streamed: n % 3 == 1,
+        has_streamed: n % 3 == 1,
         stream_tag: n,
         ends_with_stream: n % 2 == 1,
     }

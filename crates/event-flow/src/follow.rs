@@ -1,55 +1,60 @@
 //! Follows the event log: hints, pages and a slow poll in; ordered, gap-free events out.
 //!
-//! The decisions are those of [`model::Ordered`]; this is its driver. A follower owns one subscription
-//! of the bus and reads the log only where a hint is missing. It outlives every outage: while the log
-//! does not answer, it says so ([`Followed::Stalled`]) and tries again with growing pauses.
+//! The decisions are those of [`model::Sequencer`]; this is its driver. A follower owns one subscription
+//! of the bus and reads the log only where a hint is missing. It survives every outage: while the log does
+//! not answer, it reports this ([`Followed::Stalled`]) and retries with growing pauses.
 
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, future::BoxFuture};
-use model::{Epoch, LogPosition, Lost, Missing, Ordered, Sequence, Sequenced, Step, StoredEvent};
+use model::{
+    Epoch, LogPosition, LostRange, ReadNeed, Sequence, Sequenced, Sequencer, SequencerStep,
+    StoredEvent,
+};
 use ports::{
-    Bus, BusEvent, BusMessage, EventHint, EventLog, EventLogError, Head, Page, Subscription, Topic,
+    Bus, BusEvent, BusMessage, BusSubscription, EventHint, EventLog, EventLogError, EventPage,
+    LogHead, Topic,
 };
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-/// Shortest and longest pause between two tries of a store that does not answer.
+/// Shortest and longest pause before a retry while a store does not answer.
 const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-/// Where to begin.
+/// The position at which a follower begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// With what comes next.
+pub enum FollowStart {
+    /// With the next event that is appended.
     Head,
-    /// With everything that the log still has.
+    /// With the oldest event that the log still has.
     Beginning,
-    /// After a position that was stored, for instance with a cursor. If the log is another one by now, or
-    /// ends before the position, delivery begins with everything that the log still has: the sink sees the
-    /// epoch and position of [`Followed::Started`] and knows that they are not the ones it asked for.
+    /// After a stored position, for instance that of a cursor. If the log has been replaced, or ends before
+    /// the position, delivery begins with the oldest event that the log still has: the sink recognises this
+    /// by the epoch and position of [`Followed::Started`], which differ from those it asked for.
     After(LogPosition),
 }
 
-/// The bounds of a follower.
+/// The options and limits of a follower.
 #[derive(Clone, Copy, Debug)]
 pub struct FollowOptions {
-    /// Where to begin.
-    pub start: Start,
-    /// How often the log's head is looked at without any hint: the most that a lost hint costs.
+    /// The position at which to begin.
+    pub start: FollowStart,
+    /// Interval at which the log's head is read when no hint arrives: the maximum delay that a lost hint
+    /// causes.
     pub poll: Duration,
-    /// How long a hint that came early waits for the one before it until the log is read.
+    /// Time for which an early hint waits for the missing ones before the log is read.
     pub grace: Duration,
-    /// Most events that one read asks for.
+    /// Maximum number of events per read.
     pub page_events: usize,
-    /// Most early hints that are kept; what comes on top is read from the log.
+    /// Maximum number of early hints that are kept; events beyond it are read from the log.
     pub max_early: usize,
 }
 
 impl Default for FollowOptions {
     fn default() -> Self {
         Self {
-            start: Start::Head,
+            start: FollowStart::Head,
             poll: Duration::from_millis(500),
             grace: Duration::from_millis(3),
             page_events: 500,
@@ -58,15 +63,15 @@ impl Default for FollowOptions {
     }
 }
 
-/// What a follower passes on, in order.
+/// An item that a follower passes to its sink, in order.
 #[derive(Debug)]
 pub enum Followed {
-    /// It knows the log; everything up to `position` counts as delivered. Comes again, with another
-    /// epoch, when the log was replaced by a new one.
+    /// The log was found; everything up to `position` counts as delivered. Sent again, with another epoch,
+    /// when the log has been replaced.
     Started {
         /// The log.
         epoch: Epoch,
-        /// Delivery goes on after this.
+        /// Delivery continues after this position.
         position: Sequence,
         /// The log's head at this moment.
         head: Sequence,
@@ -74,22 +79,23 @@ pub enum Followed {
     /// The next events, ascending.
     Events(Vec<Sequenced<StoredEvent>>),
     /// The log trimmed events before they were read.
-    Lost(Lost),
-    /// Everything up to the head that was last seen has been passed on.
+    Lost(LostRange),
+    /// Everything up to the head that was last read has been passed on.
     CaughtUp,
     /// The log or the bus does not answer; events are late but not lost.
     Stalled,
-    /// It answers again.
+    /// The log and the bus answer again.
     Recovered,
-    /// A bus message that is no event hint.
+    /// A bus message other than an event hint.
     Other(BusMessage),
-    /// Such messages may have been lost.
+    /// Messages other than event hints may have been lost.
     OtherGap,
 }
 
-/// Follows `log` until `stop`; `sink` gets everything in order and must not block.
+/// Follows `log` until `stop` is cancelled; `sink` gets everything in order and must not block.
 ///
-/// `also` is subscribed besides the broadcast: its messages reach the sink as [`Followed::Other`].
+/// `also` is a topic to subscribe to beside the broadcast: its messages reach the sink as
+/// [`Followed::Other`].
 pub async fn follow(
     log: Arc<dyn EventLog>,
     bus: Arc<dyn Bus>,
@@ -107,7 +113,7 @@ pub async fn follow(
     let endless = async {
         let mut state = None;
         loop {
-            // Subscribed before the head is read: what is appended in between comes as a hint.
+            // Subscribed before the head is read, so that events appended in between arrive as hints.
             let broadcast = driver.subscribe(Topic::Broadcast, &mut sink).await;
             let also = match also.clone() {
                 Some(topic) => Some(driver.subscribe(topic, &mut sink).await),
@@ -131,35 +137,40 @@ struct Driver {
     stalled: bool,
 }
 
-/// A read under way; answers with the page, or with the head first when only that was asked for.
+/// A read in progress: of a page, or of the head.
 type Read = BoxFuture<'static, Result<Answer, EventLogError>>;
 
 enum Answer {
-    Page(Page),
-    Head(Head),
+    Page(EventPage),
+    Head(LogHead),
 }
 
-/// What one follower is in the middle of.
+/// The state of one follower.
 struct State {
     epoch: Epoch,
-    machine: Ordered<StoredEvent>,
+    machine: Sequencer<StoredEvent>,
     read: Option<Read>,
-    /// A page read waits for this moment (grace).
+    /// The time at which the grace period ends and a page is read.
     read_at: Option<Instant>,
     poll_at: Instant,
-    /// Nothing is read before the head, at `poll_at`, has told whether this still is the same log.
-    looks_first: bool,
+    /// No page is read until the head, which is read at `poll_at`, has shown whether this is still the same
+    /// log.
+    reads_head_first: bool,
     failures: u32,
 }
 
 impl State {
-    fn look_first_at(&mut self, at: Instant) {
-        (self.looks_first, self.poll_at, self.read_at) = (true, at, None);
+    fn read_head_first_at(&mut self, at: Instant) {
+        (self.reads_head_first, self.poll_at, self.read_at) = (true, at, None);
     }
 }
 
 impl Driver {
-    async fn subscribe(&mut self, topic: Topic, sink: &mut impl FnMut(Followed)) -> Subscription {
+    async fn subscribe(
+        &mut self,
+        topic: Topic,
+        sink: &mut impl FnMut(Followed),
+    ) -> BusSubscription {
         let mut failures = 0;
         loop {
             match timeout(self.log.deadline(), self.bus.subscribe(&topic)).await {
@@ -185,7 +196,7 @@ impl Driver {
         }
     }
 
-    async fn first_head(&mut self, sink: &mut impl FnMut(Followed)) -> Head {
+    async fn first_head(&mut self, sink: &mut impl FnMut(Followed)) -> LogHead {
         let mut failures = 0;
         loop {
             match timeout(self.log.deadline(), self.log.head()).await {
@@ -202,16 +213,18 @@ impl Driver {
     async fn begin(&mut self, sink: &mut impl FnMut(Followed)) -> State {
         let head = self.first_head(sink).await;
         let position = match self.options.start {
-            Start::Head => head.last,
-            Start::Beginning => head.trimmed_through,
-            Start::After(stored) if stored.epoch == head.epoch && stored.sequence <= head.last => {
+            FollowStart::Head => head.last,
+            FollowStart::Beginning => head.trimmed_through,
+            FollowStart::After(stored)
+                if stored.epoch == head.epoch && stored.sequence <= head.last =>
+            {
                 stored.sequence
             }
-            Start::After(stored) => {
+            FollowStart::After(stored) => {
                 warn!(
                     epoch = stored.epoch.0,
                     position = stored.sequence.0,
-                    "the stored position is not in this event log, beginning with all that it has"
+                    "the stored position is not in this event log, beginning with its oldest event"
                 );
                 head.trimmed_through
             }
@@ -221,16 +234,16 @@ impl Driver {
         state
     }
 
-    /// Goes on after the bus was closed and subscribed again: only the log knows what came meanwhile.
+    /// Continues after the bus was closed and subscribed again: only the log has the events of the meantime.
     fn resume(&self, mut state: State, sink: &mut impl FnMut(Followed)) -> State {
         sink(Followed::OtherGap);
-        state.look_first_at(Instant::now());
+        state.read_head_first_at(Instant::now());
         let step = state.machine.gap();
         self.take(&mut state, step, sink);
         state
     }
 
-    fn start(&self, head: Head, position: Sequence, sink: &mut impl FnMut(Followed)) -> State {
+    fn start(&self, head: LogHead, position: Sequence, sink: &mut impl FnMut(Followed)) -> State {
         sink(Followed::Started {
             epoch: head.epoch,
             position,
@@ -244,7 +257,7 @@ impl Driver {
             position = position.0,
             "following the event log"
         );
-        let mut machine = Ordered::new(position, self.options.max_early);
+        let mut machine = Sequencer::new(position, self.options.max_early);
         let first = machine.head(head.last);
         let mut state = State {
             epoch: head.epoch,
@@ -252,7 +265,7 @@ impl Driver {
             read: None,
             read_at: None,
             poll_at: Instant::now() + self.options.poll,
-            looks_first: false,
+            reads_head_first: false,
             failures: 0,
         };
         self.take(&mut state, first, sink);
@@ -263,16 +276,16 @@ impl Driver {
     async fn run(
         &mut self,
         state: &mut State,
-        mut broadcast: Subscription,
-        mut also: Option<Subscription>,
+        mut broadcast: BusSubscription,
+        mut also: Option<BusSubscription>,
         sink: &mut impl FnMut(Followed),
     ) {
         loop {
             let read_at = state.read_at.unwrap_or(state.poll_at);
             tokio::select! {
                 biased;
-                // First: there is one at a time, and what it brings is late already. A flood of hints
-                // must not keep it waiting.
+                // First, because there is one read at a time and its events are late already: a flood of
+                // hints must not delay them.
                 answer = answer_of(&mut state.read) => {
                     state.read = None;
                     self.on_answer(state, answer, sink);
@@ -310,8 +323,8 @@ impl Driver {
 
     fn on_hint(&self, state: &mut State, hint: &EventHint, sink: &mut impl FnMut(Followed)) {
         if hint.epoch != state.epoch {
-            // Another log: either it was replaced, or somebody else's hint. The head tells.
-            state.look_first_at(Instant::now());
+            // The log was replaced, or the hint is of another log: reading the head tells which.
+            state.read_head_first_at(Instant::now());
             return;
         }
         for event in &hint.events {
@@ -335,7 +348,7 @@ impl Driver {
                     state
                         .machine
                         .page(page.events, page.through, at_head, page.resumes_after);
-                let caught_up = at_head && step.missing == Missing::Nothing;
+                let caught_up = at_head && step.read == ReadNeed::NotNeeded;
                 self.take(state, step, sink);
                 if caught_up {
                     sink(Followed::CaughtUp);
@@ -352,10 +365,10 @@ impl Driver {
                 return;
             }
             Ok(Answer::Head(head)) => {
-                state.looks_first = false;
+                state.reads_head_first = false;
                 let step = state.machine.head(head.last);
-                if step.missing == Missing::Nothing {
-                    // Else the page that is due has to work, too.
+                if step.read == ReadNeed::NotNeeded {
+                    // While a page is due, the log counts as recovered only once that page could be read.
                     state.failures = 0;
                     self.recover(sink);
                 }
@@ -365,30 +378,35 @@ impl Driver {
                 warn!(%error, "event log cannot be read, trying again");
                 state.failures += 1;
                 self.stall(sink);
-                state.look_first_at(Instant::now() + pause(state.failures));
+                state.read_head_first_at(Instant::now() + pause(state.failures));
                 state.machine.read_failed()
             }
         };
         self.take(state, step, sink);
     }
 
-    /// Passes on what a step delivers and starts or plans the read that it asks for.
-    fn take(&self, state: &mut State, step: Step<StoredEvent>, sink: &mut impl FnMut(Followed)) {
+    /// Passes on the entries that a step delivers, and starts or schedules the read that it requests.
+    fn take(
+        &self,
+        state: &mut State,
+        step: SequencerStep<StoredEvent>,
+        sink: &mut impl FnMut(Followed),
+    ) {
         if let Some(lost) = step.lost {
             sink(Followed::Lost(lost));
         }
         if !step.deliver.is_empty() {
             sink(Followed::Events(step.deliver));
         }
-        match step.missing {
-            Missing::Nothing => state.read_at = None,
-            Missing::Soon => {
+        match step.read {
+            ReadNeed::NotNeeded => state.read_at = None,
+            ReadNeed::Soon => {
                 state
                     .read_at
                     .get_or_insert_with(|| Instant::now() + self.options.grace);
             }
-            Missing::Now if state.looks_first => state.read_at = None,
-            Missing::Now => {
+            ReadNeed::Now if state.reads_head_first => state.read_at = None,
+            ReadNeed::Now => {
                 state.read_at = None;
                 let after = state.machine.start_reading();
                 let (log, limit) = (Arc::clone(&self.log), self.options.page_events);
@@ -405,7 +423,9 @@ impl Driver {
         state.poll_at = Instant::now() + self.options.poll;
         let log = Arc::clone(&self.log);
         state.read = Some(Box::pin(async move {
-            within(&*log, "look", log.head()).await.map(Answer::Head)
+            within(&*log, "read the head", log.head())
+                .await
+                .map(Answer::Head)
         }));
     }
 }
@@ -425,7 +445,7 @@ async fn within<T>(
         })
 }
 
-async fn next_of(subscription: &mut Option<Subscription>) -> Option<BusEvent> {
+async fn next_of(subscription: &mut Option<BusSubscription>) -> Option<BusEvent> {
     match subscription {
         Some(subscription) => subscription.0.next().await,
         None => std::future::pending().await,

@@ -1,5 +1,5 @@
-//! Past events as one principal may see them. This is the one door: whoever answers a client asks here,
-//! so that no surface can forget the visibility.
+//! Past events as one principal may see them. All answers to clients are read here, so that no surface can
+//! forget to apply the principal's visibility.
 
 use std::{fmt, sync::Arc};
 
@@ -14,7 +14,7 @@ use crate::{
     query::{EventQuery, QueryPage, Visible, query_visible},
 };
 
-/// Why a question has no answer.
+/// The reason why a query has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
     /// The log cannot be read.
@@ -40,22 +40,22 @@ impl PublicError for HistoryError {
     }
 }
 
-/// Answers questions over the event log: the log itself, or something in front of it that gives the same
-/// answers with less work.
+/// Answers queries over the event log: the log itself, or a cache in front of it that gives the same answers
+/// with less work.
 #[async_trait]
 pub trait EventSource: fmt::Debug + Send + Sync {
-    /// What matches the question and is visible; what is not visible does not count towards the limit.
+    /// The events that match the query and are visible; invisible events do not count towards the limit.
     ///
     /// # Errors
-    /// The log does not answer in time, or holds something unreadable.
+    /// The log does not answer in time, or holds unreadable data.
     async fn query(
         &self,
-        question: &EventQuery,
+        query: &EventQuery,
         visible: Visible<'_>,
     ) -> Result<QueryPage, HistoryError>;
 }
 
-/// The log alone as a source, for roles that hold no events in memory.
+/// The log alone as a source, for roles that keep no events in memory.
 #[derive(Debug)]
 pub struct LogSource(pub Arc<dyn EventLog>);
 
@@ -63,20 +63,21 @@ pub struct LogSource(pub Arc<dyn EventLog>);
 impl EventSource for LogSource {
     async fn query(
         &self,
-        question: &EventQuery,
+        query: &EventQuery,
         visible: Visible<'_>,
     ) -> Result<QueryPage, HistoryError> {
-        let answer = query_visible(&*self.0, question, visible);
+        let answer = query_visible(&*self.0, query, visible);
         Ok(timeout(QUERY_DEADLINE, answer).await??)
     }
 }
 
-/// The past events of a source. Cheap to clone; it answers only for a principal ([`Self::of`]).
+/// The past events of a source. Cheap to clone; they can be read only on behalf of a principal
+/// ([`Self::of`]).
 #[derive(Debug, Clone)]
 pub struct EventHistory(Arc<dyn EventSource>);
 
 impl EventHistory {
-    /// The history that `source` knows.
+    /// The history that `source` has.
     #[must_use]
     pub fn new(source: Arc<dyn EventSource>) -> Self {
         Self(source)
@@ -100,31 +101,31 @@ pub struct History<'h> {
 }
 
 impl History<'_> {
-    /// Answers a question.
+    /// Answers a query.
     ///
     /// # Errors
-    /// The log does not answer in time, or holds something unreadable.
-    pub async fn query(&self, question: &EventQuery) -> Result<QueryPage, HistoryError> {
-        self.query_where(question, &|_| true).await
+    /// The log does not answer in time, or holds unreadable data.
+    pub async fn query(&self, query: &EventQuery) -> Result<QueryPage, HistoryError> {
+        self.query_where(query, &|_| true).await
     }
 
-    /// As [`Self::query`], with a condition that no filter can say.
+    /// As [`Self::query`], with an additional condition that filters cannot express.
     ///
     /// # Errors
     /// As [`Self::query`].
     pub async fn query_where(
         &self,
-        question: &EventQuery,
+        query: &EventQuery,
         also: Visible<'_>,
     ) -> Result<QueryPage, HistoryError> {
         let visible = |event: &EventFacts| self.principal.sees.allows(event) && also(event);
-        self.source.query(question, &visible).await
+        self.source.query(query, &visible).await
     }
 
-    /// Whether an event matches the question's filters and may be seen.
+    /// Whether an event matches the query's filters and the principal may see it.
     #[must_use]
-    pub fn shows(&self, question: &EventQuery, event: &EventFacts) -> bool {
-        question.filters.matches(event) && self.principal.sees.allows(event)
+    pub fn shows(&self, query: &EventQuery, event: &EventFacts) -> bool {
+        query.filters.matches(event) && self.principal.sees.allows(event)
     }
 }
 
@@ -132,8 +133,8 @@ impl History<'_> {
 mod tests {
     use access::{Permissions, Visibility};
     use model::{
-        EventId, EventType, FilterSet, PrincipalId, RandomIds, ResourceId, ResourceType, Sequence,
-        Source, StoredEvent, Timestamp,
+        EventId, EventOrigin, EventType, FilterSet, PrincipalId, RandomIds, ResourceId,
+        ResourceType, Sequence, StoredEvent, Timestamp,
     };
     use store_memory::MemoryEventLog;
 
@@ -150,7 +151,7 @@ mod tests {
             repo: Some("repo".to_owned()),
             number: Some(n),
             actor: None,
-            source: Source::WEBHOOK,
+            source: EventOrigin::WEBHOOK,
             tags: Vec::new(),
             timestamp: Timestamp::default(),
             received_at: Timestamp::default(),
@@ -178,7 +179,7 @@ mod tests {
             Visibility::only(["mine"], []).unwrap(),
         );
         for order in [Order::OldestFirst, Order::NewestFirst] {
-            let question = EventQuery {
+            let query = EventQuery {
                 filters: FilterSet::all(),
                 after: Sequence::START,
                 from: None,
@@ -187,15 +188,15 @@ mod tests {
                 limit: 3,
             };
             let history = history.of(&principal);
-            let page = history.query(&question).await.unwrap();
+            let page = history.query(&query).await.unwrap();
             let mine = |event: &model::Sequenced<StoredEvent>| {
                 event.item.facts.owner.as_deref() == Some("mine")
             };
             assert!(page.events.len() == 3 && page.events.iter().all(mine));
             let last = |event: &EventFacts| event.number == Some(4);
-            let page = history.query_where(&question, &last).await.unwrap();
+            let page = history.query_where(&query, &last).await.unwrap();
             assert_eq!(page.events.len(), 1);
-            assert!(!history.shows(&question, &event(1, "theirs").facts));
+            assert!(!history.shows(&query, &event(1, "theirs").facts));
         }
     }
 }

@@ -1,15 +1,15 @@
-//! The log and the bus together: what every role that writes, follows or asks for events shares.
+//! The log and the bus together, for every role that writes, follows or queries events.
 //!
 //! | module | idea |
 //! | --- | --- |
 //! | [`record`] | append, then hint |
 //! | [`follow`] | hints, pages and a slow poll in; ordered, gap-free events out |
-//! | [`query`] | questions to the log, with bounded work |
-//! | [`history`] | the same questions as one principal may ask them: the one door to past events |
-//! | [`matching`] | which of many filters an event may concern, without a look at each |
-//! | [`raw_events`] | events of the log as JSON that is passed on unparsed |
+//! | [`query`] | queries over the log, with bounded work |
+//! | [`history`] | the same queries on behalf of a principal: the only access to past events for clients |
+//! | [`matching`] | finds the filters that an event may match, without scanning all of them |
+//! | [`raw_events`] | events of the log as JSON, passed on without parsing |
 //!
-//! What is deliberately absent: MCP, HTTP, and any adapter.
+//! Deliberately absent: MCP, HTTP, and any adapter.
 
 pub mod follow;
 pub mod history;

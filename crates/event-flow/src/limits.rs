@@ -1,8 +1,9 @@
-//! Every bound of the flow of events, with its unit and the reason for its value.
+//! Every limit of this crate, with its unit and the reason for its value.
 
 use std::time::Duration;
 
-/// Longest wait for the bus to take a hint; after that readers find the event when they next poll the log.
+/// Maximum wait for the bus to accept a hint. If it does not, readers find the event when they next poll
+/// the log.
 pub const HINT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long one question to the log may keep its asker waiting.
+/// Maximum duration of one query over the log.
 pub const QUERY_DEADLINE: Duration = Duration::from_secs(5);

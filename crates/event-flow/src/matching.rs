@@ -1,7 +1,7 @@
-//! Finds the filters that an event may concern, without a look at each: a filter is indexed by its most
-//! selective field. Where that is all that the filter names, the match is certain; the others have to be
-//! compared with the event, so a candidate too many costs a comparison. A candidate too few would be a
-//! hole, and there is none.
+//! Finds the filters that an event may match without scanning all of them: each filter is indexed by its
+//! most selective field. If the filter names no other field, the match is certain; otherwise the filter has
+//! to be compared with the event. A superfluous candidate costs one comparison; a missing one would lose an
+//! event, so none is ever missing.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -12,7 +12,8 @@ use indexmap::IndexSet;
 use model::EventFacts;
 use stream_driver::sync::RwLock;
 
-/// What a filter is found by. Names are in lower case, as GitHub compares them.
+/// The key under which a filter is indexed. Names are in lower case, because GitHub compares them without
+/// case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum MatchKey {
     /// Every event.
@@ -21,7 +22,7 @@ pub enum MatchKey {
     Owner(String),
     /// Events of a repository, `owner/repo`.
     Repository(String),
-    /// Events of repositories of this name, whoever owns them.
+    /// Events of all repositories of this name, regardless of owner.
     RepositoryName(String),
     /// Events of one resource, by node id.
     Resource(String),
@@ -30,7 +31,7 @@ pub enum MatchKey {
 }
 
 impl MatchKey {
-    /// The key of a filter.
+    /// The most selective key of a filter.
     #[must_use]
     pub fn of(filter: &model::Filter) -> Self {
         match (&filter.owner, &filter.repo, &filter.resource_id) {
@@ -42,7 +43,7 @@ impl MatchKey {
         }
     }
 
-    /// Whether the key is all that the filter names.
+    /// Whether the filter names nothing beyond its key.
     #[must_use]
     pub fn is_all_of(filter: &model::Filter) -> bool {
         let model::Filter {
@@ -69,7 +70,8 @@ impl MatchKey {
     }
 }
 
-/// Every key that finds an event. `uris` are the canonical URIs of what it changes.
+/// All keys under which an event is looked up. `uris` are the canonical URIs of the resources that it
+/// changes.
 fn keys_of(facts: &EventFacts, uris: &[String]) -> Vec<MatchKey> {
     let (owner, repo) = (facts.owner.as_deref(), facts.repo.as_deref());
     let mut keys = vec![
@@ -85,19 +87,19 @@ fn keys_of(facts: &EventFacts, uris: &[String]) -> Vec<MatchKey> {
     keys
 }
 
-/// A key, and what it says of whatever is found by it.
+/// A key, and whether a match of it is certain.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MatchTerm {
     /// The key.
     pub key: MatchKey,
-    /// Whether the key alone decides: no other condition, no position to wait for, and everything may be
-    /// seen.
+    /// Whether the key alone decides: there is no other condition and no position to wait for, and the reader
+    /// may see everything.
     pub is_sure: bool,
 }
 
 type Buckets<T> = HashMap<MatchKey, IndexSet<T>>;
 
-/// Things to find, `T`, under their keys: slots of streams, ids of subscriptions.
+/// An index of items `T` by their keys, for instance slots of streams or ids of subscriptions.
 #[derive(Debug)]
 pub struct MatchIndex<T>(RwLock<Inner<T>>);
 
@@ -148,8 +150,8 @@ impl<T: Copy + Eq + Hash> MatchIndex<T> {
         }
     }
 
-    /// Visits each item once that the event may concern, and says whether it does for sure. `uris` are the
-    /// canonical URIs of what the event changes.
+    /// Visits each item that the event may match, once, with whether the match is certain. `uris` are the
+    /// canonical URIs of the resources that the event changes.
     pub fn visit(&self, event: &EventFacts, uris: &[String], mut visit: impl FnMut(T, bool)) {
         let inner = self.0.read();
         let keys = keys_of(event, uris);
@@ -170,14 +172,14 @@ impl<T: Copy + Eq + Hash> MatchIndex<T> {
         }
     }
 
-    /// Whether nothing can be found.
+    /// Whether the index has no items.
     pub fn is_empty(&self) -> bool {
         let inner = self.0.read();
         inner.sure.is_empty() && inner.maybe.is_empty()
     }
 }
 
-/// The terms of several filters: one that finds everything makes the others superfluous.
+/// The terms of several filters. A term that matches every event makes the others superfluous.
 pub fn terms(filters: impl IntoIterator<Item = MatchTerm>) -> BTreeSet<MatchTerm> {
     let mut terms: BTreeSet<MatchTerm> = filters.into_iter().collect();
     if terms.iter().any(|term| term.key == MatchKey::Everything) {

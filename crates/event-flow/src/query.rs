@@ -1,29 +1,29 @@
-//! Questions to the log: one implementation over the port, so that every adapter and replica answers
-//! alike.
+//! Queries over the log: one implementation over the port, so that every adapter and replica gives the
+//! same answers.
 
 use model::{EventFacts, FilterSet, Sequence, Sequenced, StoredEvent, Timestamp};
 use ports::{EventLog, EventLogError};
 
-/// Most events that one query answers.
+/// Maximum number of events in the answer to one query.
 pub const MAX_QUERY_EVENTS: usize = 1000;
-/// Events read at a time.
+/// Number of events that are read at a time.
 const PAGE_EVENTS: usize = 500;
-/// Most events that one query looks at; the answer then says where to go on.
+/// Maximum number of events that one query scans; the answer then gives the position to continue from.
 const MAX_SCANNED_EVENTS: usize = 50_000;
 
-/// Which end of the log to begin at.
+/// The end of the log at which a query begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Order {
-    /// Oldest first, after `after`: for going on from a cursor.
+    /// Oldest first, after `after`: to continue from a cursor.
     OldestFirst,
-    /// Newest first, before the head: for "what is new".
+    /// Newest first, from the head backwards: for the most recent events.
     NewestFirst,
 }
 
-/// A question to the log.
+/// A query over the log.
 #[derive(Clone, PartialEq, Debug)]
 pub struct EventQuery {
-    /// Which events.
+    /// The filters that select the events.
     pub filters: FilterSet,
     /// Only events after this position.
     pub after: Sequence,
@@ -31,47 +31,47 @@ pub struct EventQuery {
     pub from: Option<Timestamp>,
     /// Only events received before this time.
     pub to: Option<Timestamp>,
-    /// Which end to begin at.
+    /// The end at which to begin.
     pub order: Order,
     /// Maximum number of events, up to [`MAX_QUERY_EVENTS`].
     pub limit: usize,
 }
 
-/// The answer.
+/// The answer to a query.
 #[derive(Clone, PartialEq, Debug)]
 pub struct QueryPage {
-    /// Events in the order that was asked for.
+    /// Events in the requested order.
     pub events: Vec<Sequenced<StoredEvent>>,
-    /// Going on after this position misses nothing that the query would match.
+    /// A query that continues after this position misses no match.
     pub through: Sequence,
     /// There may be more beyond `through` (oldest first only).
     pub has_more: bool,
-    /// Some of what was asked for has been trimmed from the log.
+    /// Part of the requested range has been trimmed from the log.
     pub truncated: bool,
 }
 
 impl EventQuery {
-    /// Whether an event is one of those that are asked for, wherever it is in the log.
+    /// Whether an event matches the filters and times of the query, regardless of its position in the log.
     #[must_use]
-    pub fn fits(&self, event: &EventFacts) -> bool {
+    pub fn matches(&self, event: &EventFacts) -> bool {
         self.from.is_none_or(|from| event.received_at >= from)
             && self.to.is_none_or(|to| event.received_at < to)
             && self.filters.matches(event)
     }
 }
 
-/// Which events the asker may see.
+/// Decides which events the reader may see.
 pub type Visible<'v> = &'v (dyn Fn(&EventFacts) -> bool + Send + Sync);
 
-fn wanted(query: &EventQuery, visible: Visible<'_>, event: &StoredEvent) -> bool {
-    query.fits(&event.facts) && visible(&event.facts)
+fn is_match(query: &EventQuery, visible: Visible<'_>, event: &StoredEvent) -> bool {
+    query.matches(&event.facts) && visible(&event.facts)
 }
 
-/// Answers a query with bounded work: what is not visible is not there, and does not count towards the
-/// limit. For sources; whoever answers a client asks [`crate::history`].
+/// Answers a query with bounded work. Invisible events are left out and do not count towards the limit. For
+/// sources only; answers to clients are read from [`crate::history`].
 ///
 /// # Errors
-/// The log is unavailable, or holds something unreadable.
+/// The log is unavailable, or holds unreadable data.
 pub async fn query_visible(
     log: &dyn EventLog,
     query: &EventQuery,
@@ -100,7 +100,7 @@ async fn oldest_first(
         scanned += page.events.len();
         for event in page.events {
             after = event.sequence;
-            if wanted(query, visible, &event.item) {
+            if is_match(query, visible, &event.item) {
                 events.push(event);
                 if events.len() == limit {
                     return Ok(QueryPage {
@@ -144,7 +144,7 @@ async fn newest_first(
             .filter(|event| event.sequence > query.after);
         events.extend(
             newer
-                .filter(|event| wanted(query, visible, &event.item))
+                .filter(|event| is_match(query, visible, &event.item))
                 .take(limit - events.len()),
         );
         if past_start {

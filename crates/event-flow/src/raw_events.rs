@@ -1,9 +1,10 @@
-//! Events of the log as JSON that is passed on as it is.
+//! Events of the log as JSON, passed on unchanged.
 
 use model::{Sequenced, StoredEvent};
 use serde_json::value::RawValue;
 
-/// The events' own JSON, not parsed and built again. What is no JSON is left out: nothing of ours ever is.
+/// The events' own JSON, without parsing and encoding it again. An event whose stored text is not JSON is
+/// left out; Forgewire never writes one.
 #[must_use]
 pub fn raw_events(events: Vec<Sequenced<StoredEvent>>) -> Vec<Box<RawValue>> {
     let raw = |event: Sequenced<StoredEvent>| {

@@ -1,4 +1,4 @@
-//! Appends events and says so: durable in the log first, then a hint on the bus.
+//! Appends events and announces them: first durable in the log, then a hint on the bus.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -6,7 +6,7 @@ use model::{
     Classified, Epoch, ErrorClass, EventFacts, EventId, Sequenced, StoredEvent, TraceContext,
 };
 use parking_lot::Mutex;
-use ports::{Appended, Bus, BusMessage, EventHint, EventLog, EventLogError, Topic};
+use ports::{AppendResult, Bus, BusMessage, EventHint, EventLog, EventLogError, Topic};
 use tokio::time::{Instant, error::Elapsed, timeout};
 
 use crate::limits::HINT_TIMEOUT;
@@ -14,27 +14,28 @@ use crate::limits::HINT_TIMEOUT;
 /// The result of an append.
 #[derive(Debug)]
 pub struct AppendedEvents {
-    /// Ids of all events that were given, in order.
+    /// Ids of all given events, in order.
     pub ids: Vec<EventId>,
-    /// The hint to send for the new ones; `None` if the log had all of them before.
+    /// The hint to send for the new ones; `None` if the log already had all of them.
     pub hint: Option<EventHint>,
 }
 
-/// Why events are not known to be durable. Appending them again is safe: the log recognises their ids.
+/// The reason why events are not known to be durable. Appending them again is safe: the log recognises
+/// their ids.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// The log refused, or cannot be reached.
+    /// The log refused the events or cannot be reached.
     #[error("the event log did not take the events")]
     Log(#[from] EventLogError),
     /// The log did not answer in time.
     #[error("the event log did not answer in time")]
     Timeout(#[from] Elapsed),
-    /// The log answered for another number of events than it was given (contract EL-01).
+    /// The log reported on another number of events than it was given (contract EL-01).
     #[error("the event log answered for {answered} of {given} events")]
     ContractBroken {
-        /// Events that were appended.
+        /// Number of events that were given.
         given: usize,
-        /// Events that the log answered for.
+        /// Number of events that the log reported on.
         answered: usize,
     },
 }
@@ -49,13 +50,13 @@ impl Classified for AppendError {
     }
 }
 
-/// Counts what a [`Recorder`] does, in the metrics of the role that it works for.
+/// Counts the work of a [`Recorder`] in the metrics of its role.
 pub trait RecordObserver: fmt::Debug + Send + Sync {
-    /// An append took this long, successful or not.
+    /// An append has ended, successfully or not, after `took`.
     fn appended(&self, took: Duration);
-    /// The log has a new event.
+    /// The log stored a new event.
     fn recorded(&self, event: &EventFacts);
-    /// The bus did not take a hint.
+    /// The bus did not accept a hint.
     fn hint_failed(&self);
 }
 
@@ -66,7 +67,7 @@ pub struct Recorder {
     bus: Arc<dyn Bus>,
     observer: Arc<dyn RecordObserver>,
     append_timeout: Duration,
-    /// The identity of the log. Asked once, and again after an error, because it may be another one then.
+    /// The identity of the log. Read once, and again after an error, because the log may have been replaced.
     epoch: Mutex<Option<Epoch>>,
 }
 
@@ -90,11 +91,11 @@ impl Recorder {
         }
     }
 
-    /// Appends; on success every event is durable. The epoch is known before the append begins, so that
-    /// nothing stands between its return and the hint.
+    /// Appends events; on success all of them are durable. The epoch is read before the append begins, so
+    /// that nothing delays the hint afterwards.
     ///
     /// # Errors
-    /// The log does not answer, or answers something else than its contract says.
+    /// The log does not answer, or its answer breaks the contract.
     pub async fn append(&self, events: Vec<StoredEvent>) -> Result<AppendedEvents, AppendError> {
         let epoch = self.epoch().await?;
         let began = Instant::now();
@@ -114,7 +115,7 @@ impl Recorder {
         &self,
         epoch: Epoch,
         events: Vec<StoredEvent>,
-        appended: Vec<Appended>,
+        appended: Vec<AppendResult>,
     ) -> AppendedEvents {
         let ids = appended.iter().map(|place| place.id.clone()).collect();
         let places = appended.into_iter().zip(events);
@@ -132,8 +133,8 @@ impl Recorder {
         AppendedEvents { ids, hint }
     }
 
-    /// Sends a hint. A lost hint costs latency only, because readers poll the log; so a failure is counted
-    /// and logged, and is no error for the caller.
+    /// Sends a hint. A lost hint costs only latency, because readers poll the log: a failure is counted and
+    /// logged, and is not an error for the caller.
     pub async fn hint(&self, hint: EventHint, trace: TraceContext) {
         let message = BusMessage::Events(Arc::new(hint));
         let publish = self.bus.publish(&Topic::Broadcast, message, Some(trace));

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use event_flow::query::{EventQuery, Order};
-use mcp::completion::{CompleteParams, CompleteResult, Reference};
+use mcp::completion::{CompleteParams, CompleteResult, CompletionReference};
 use mcp_server::{CallError, Caller, completion::Completer};
 use model::{EventFacts, Filter, FilterSet, ResourceType, Sequence};
 
@@ -89,10 +89,12 @@ impl Completer for EventCompleter {
 }
 
 /// The kinds whose numbers fit; `None` if the reference does not belong to this crate.
-fn kinds(reference: &Reference) -> Option<&'static [ResourceType]> {
+fn kinds(reference: &CompletionReference) -> Option<&'static [ResourceType]> {
     match reference {
-        Reference::Prompt { .. } => Some(&[ResourceType::ISSUE, ResourceType::PULL_REQUEST]),
-        Reference::Resource { uri } => {
+        CompletionReference::Prompt { .. } => {
+            Some(&[ResourceType::ISSUE, ResourceType::PULL_REQUEST])
+        }
+        CompletionReference::Resource { uri } => {
             let mut templates = TEMPLATES.iter();
             templates.find(|(template, ..)| template == uri)?;
             let mut kinds = KINDS.iter();

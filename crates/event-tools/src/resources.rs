@@ -8,7 +8,7 @@ use event_flow::{
     query::{EventQuery, Order},
     raw_events::raw_events,
 };
-use mcp::resource::{Contents, ResourceDescriptor, TemplateDescriptor};
+use mcp::resource::{ResourceContents, ResourceDescriptor, TemplateDescriptor};
 use mcp_server::{CallError, Caller, Policy, RateClass, resource::ResourceSource};
 use model::{Filter, FilterSet, ResourceUri, Sequence};
 use ports::ResourceReader;
@@ -132,13 +132,17 @@ impl ResourceSource for GithubResources {
         TEMPLATES.into_iter().map(template).collect()
     }
 
-    async fn read(&self, caller: &Caller, uri: &str) -> Result<Option<Contents>, CallError> {
+    async fn read(
+        &self,
+        caller: &Caller,
+        uri: &str,
+    ) -> Result<Option<ResourceContents>, CallError> {
         let _admitted = caller.admit(Policy::read(RateClass::Store))?;
         let Ok(parsed) = ResourceUri::parse(uri) else {
             return Ok(None);
         };
         let json = self.content(caller, &parsed).await?;
-        Ok(json.map(|json| Contents::json(uri, json)))
+        Ok(json.map(|json| ResourceContents::json(uri, json)))
     }
 
     fn is_subscribable(&self, principal: &Principal, uri: &str) -> bool {

@@ -29,9 +29,9 @@ use mcp_server::{
     CallError, Caller, OfferRegistry, RateLimiter, RateLimits, output::CallOutput, tool::ToolCall,
 };
 use model::{
-    Epoch, EventFacts, EventId, EventType, LogPosition, PrincipalId, RandomIds, ResourceId,
-    ResourceType, ResourceUri, Sequence, SessionId, Source, StoredEvent, SystemClock, Timestamp,
-    TraceContext,
+    Epoch, EventFacts, EventId, EventOrigin, EventType, LogPosition, PrincipalId, RandomIds,
+    ResourceId, ResourceType, ResourceUri, Sequence, SessionId, StoredEvent, SystemClock,
+    Timestamp, TraceContext,
 };
 use ports::{EventLog, ResourceError, ResourceReader, ResourceState, SyncStatus};
 use serde_json::{Value, json, value::to_raw_value};
@@ -90,7 +90,7 @@ fn event(n: u64, owner: &str) -> StoredEvent {
             repo: Some("repo".to_owned()),
             number: Some(n),
             actor: None,
-            source: Source::WEBHOOK,
+            source: EventOrigin::WEBHOOK,
             tags: Vec::new(),
             timestamp: Timestamp::default(),
             received_at: Timestamp::default(),
@@ -104,7 +104,7 @@ async fn server() -> OfferRegistry {
     let log = MemoryEventLog::new(&RandomIds, NonZeroUsize::new(100).unwrap());
     let events = vec![event(1, "mine"), event(2, "theirs"), event(3, "mine")];
     log.append(events).await.unwrap();
-    let mut metrics = service_kit::metrics::Registry::default();
+    let mut metrics = service_kit::metrics::MetricsRegistry::default();
     let age = MaxAge::new(0, 15);
     let hub = Hub::new(HubParts {
         log: Arc::new(log),
@@ -132,7 +132,7 @@ async fn server() -> OfferRegistry {
 fn caller(sees: Visibility) -> Caller {
     let permissions = Permissions::from_iter([Permission::Read]);
     let principal = Principal::new(PrincipalId::new("me").unwrap(), permissions, sees);
-    let mut metrics = service_kit::metrics::Registry::default();
+    let mut metrics = service_kit::metrics::MetricsRegistry::default();
     Caller {
         principal: Arc::new(principal),
         version: ProtocolVersion::V2026_07_28,
@@ -140,7 +140,7 @@ fn caller(sees: Visibility) -> Caller {
         client: ClientCapabilities::default(),
         trace: None,
         since: LogPosition {
-            epoch: Epoch(0),
+            epoch: Epoch(1),
             sequence: Sequence::START,
         },
         param_headers: HeaderMap::new(),

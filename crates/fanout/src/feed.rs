@@ -15,7 +15,7 @@ use std::{
 use bytes::{BufMut, Bytes};
 use futures_util::future::BoxFuture;
 use model::{Sequence, Timestamp};
-use stream_driver::{Fill, Outgoing, Progress, Source};
+use stream_driver::{FillResult, OutgoingFrames, SendProgress, StreamSource};
 use tracing::info;
 
 use super::{
@@ -123,7 +123,7 @@ impl Feed {
     }
 
     /// Adds what the session's mailbox has; returns whether it added anything.
-    fn fill_mail(&mut self, cx: &mut Context<'_>, out: &mut Outgoing) -> bool {
+    fn fill_mail(&mut self, cx: &mut Context<'_>, out: &mut OutgoingFrames) -> bool {
         let Some(inbox) = self.inbox.as_mut() else {
             return false;
         };
@@ -140,11 +140,11 @@ impl Feed {
             self.hub.metrics.gap(GapReason::Trimmed);
         }
         if of == MailStream::Answers {
-            out.keep(|out| answers(&page, out));
+            out.push_unrepeatable(|out| answers(&page, out));
             return true;
         }
         let reader = &mut self.reader;
-        out.keep(|out| {
+        out.push_unrepeatable(|out| {
             if let Some(resumes_after) = page.resumes_after {
                 reader.inbox = resumes_after;
                 lost_mail(reader.cursor(self.position), out);
@@ -179,7 +179,7 @@ impl Feed {
     /// added since.
     fn change_interest(&mut self, interest: Arc<StreamInterest>) {
         let before = std::mem::replace(&mut self.interest, interest);
-        self.reader.wishes = self.interest.wishes;
+        self.reader.newest_subscription = self.interest.newest_subscription;
         self.more = true;
         let Some(since) = self.interest.earliest_added(&before) else {
             return;
@@ -224,17 +224,17 @@ impl Feed {
     }
 
     /// Adds the news other than events; returns whether it added anything.
-    fn fill_news(&mut self, out: &mut Outgoing) -> bool {
+    fn fill_news(&mut self, out: &mut OutgoingFrames) -> bool {
         let Some(news) = self.stream.take_news() else {
             return false;
         };
-        out.keep(|out| self.stream.format.news(&news, out));
+        out.push_unrepeatable(|out| self.stream.format.news(&news, out));
         !out.is_empty()
     }
 
-    fn fill(&mut self, cx: &mut Context<'_>, out: &mut Outgoing) -> bool {
+    fn fill(&mut self, cx: &mut Context<'_>, out: &mut OutgoingFrames) -> bool {
         if let Some(opening) = self.opening.take() {
-            out.keep(|out| out.put_slice(&opening));
+            out.push_unrepeatable(|out| out.put_slice(&opening));
             return true;
         }
         // Mail before events: there is little of it, and a stream that is behind has many events.
@@ -244,29 +244,29 @@ impl Feed {
             return true;
         }
         if self.stream.take_beat() && !std::mem::take(&mut self.wrote_since_beat) {
-            out.keep(|out| out.put_slice(HEARTBEAT));
+            out.push_unrepeatable(|out| out.put_slice(HEARTBEAT));
             return true;
         }
         false
     }
 }
 
-impl Source for Feed {
-    fn poll_fill(&mut self, cx: &mut Context<'_>, out: &mut Outgoing) -> Poll<Fill> {
+impl StreamSource for Feed {
+    fn poll_fill(&mut self, cx: &mut Context<'_>, out: &mut OutgoingFrames) -> Poll<FillResult> {
         self.stream.register(cx.waker());
         if self.opening.is_none()
             && let Some(ending) = self.stream.ending()
         {
-            out.keep(|out| self.stream.format.farewell(ending, RETRY_MILLIS, out));
-            return Poll::Ready(Fill::Last);
+            out.push_unrepeatable(|out| self.stream.format.farewell(ending, RETRY_MILLIS, out));
+            return Poll::Ready(FillResult::Last);
         }
         match self.fill(cx, out) {
-            true => Poll::Ready(Fill::Frames),
+            true => Poll::Ready(FillResult::Frames),
             false => Poll::Pending,
         }
     }
 
-    fn taken(&mut self, progress: Progress) {
+    fn record_progress(&mut self, progress: SendProgress) {
         if let Some(position) = progress.position {
             self.move_to(Sequence(position));
         }
@@ -286,7 +286,7 @@ impl Source for Feed {
         self.log.is_some() || self.page.is_some()
     }
 
-    fn gives_up(&self, behind: Duration) -> bool {
+    fn should_give_up(&self, behind: Duration) -> bool {
         let Some(why) = self.cut_reason(behind) else {
             return false;
         };

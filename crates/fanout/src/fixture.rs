@@ -8,13 +8,13 @@ use std::sync::{
 use async_trait::async_trait;
 use event_flow::follow::Followed;
 use model::{
-    CursorScope, Epoch, EventFacts, EventId, EventType, Filter, FilterSet, LogPosition,
-    PrincipalId, RandomIds, ResourceId, ResourceType, Sequence, Sequenced, Session, SessionId,
-    Source, StoredEvent, Subscription, SubscriptionId, SystemClock, Timestamp,
+    CursorScope, Epoch, EventFacts, EventId, EventOrigin, EventSubscription, EventType, Filter,
+    FilterSet, LogPosition, PrincipalId, RandomIds, ResourceId, ResourceType, Sequence, Sequenced,
+    Session, SessionId, StoredEvent, SubscriptionId, SystemClock, Timestamp,
 };
 use parking_lot::Mutex;
-use ports::{Appended, EventLog, EventLogError, Head, Page};
-use service_kit::metrics::Registry;
+use ports::{AppendResult, EventLog, EventLogError, EventPage, LogHead};
+use service_kit::metrics::MetricsRegistry;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -40,7 +40,7 @@ pub(crate) fn event(sequence: u64, repo: &str, bytes: usize) -> Sequenced<Stored
         repo: Some(repo.to_owned()),
         number: Some(1),
         actor: None,
-        source: Source::WEBHOOK,
+        source: EventOrigin::WEBHOOK,
         tags: Vec::new(),
         timestamp: Timestamp::default(),
         received_at: Timestamp::default(),
@@ -79,10 +79,10 @@ pub(crate) fn session() -> Session {
         created_at: Timestamp::default(),
         subscriptions: Vec::new(),
         resource_uris: std::collections::BTreeMap::new(),
-        resource_wishes: std::collections::BTreeMap::new(),
-        wishes: 0,
+        resource_numbers: std::collections::BTreeMap::new(),
+        newest_subscription: 0,
         log_level: None,
-        streamed: true,
+        has_streamed: true,
         stream_tag: 1,
         ends_with_stream: false,
     }
@@ -99,12 +99,12 @@ pub(crate) fn interest(
         epoch: EPOCH,
         sequence: Sequence(since),
     };
-    let subscription = |(repo, since): &(&str, u64)| Subscription {
+    let subscription = |(repo, since): &(&str, u64)| EventSubscription {
         id: SubscriptionId::new(&format!("{repo}-{since}")).unwrap(),
         filters: repo_filter(repo),
         since: at(*since),
         created_at: Timestamp::default(),
-        wish: 0,
+        number: 0,
     };
     let session = Session {
         subscriptions: repos.iter().map(subscription).collect(),
@@ -168,7 +168,7 @@ pub(crate) fn parts(
 
 /// As [`hub`], with bounds of its own.
 pub(crate) fn hub_with(log: &Arc<GatedLog>, ring: Ring, bounds: StreamBounds) -> Arc<Hub> {
-    let metrics = FanoutMetrics::new(&mut Registry::default());
+    let metrics = FanoutMetrics::new(&mut MetricsRegistry::default());
     let log: Arc<dyn EventLog> = Arc::<GatedLog>::clone(log);
     Arc::new(Hub::with_ring(ring, parts(log, metrics, bounds)))
 }
@@ -282,11 +282,11 @@ impl GatedLog {
 
 #[async_trait]
 impl EventLog for GatedLog {
-    async fn append(&self, _: Vec<StoredEvent>) -> Result<Vec<Appended>, EventLogError> {
+    async fn append(&self, _: Vec<StoredEvent>) -> Result<Vec<AppendResult>, EventLogError> {
         unreachable!("the fan-out never appends")
     }
 
-    async fn read_after(&self, after: Sequence, limit: usize) -> Result<Page, EventLogError> {
+    async fn read_after(&self, after: Sequence, limit: usize) -> Result<EventPage, EventLogError> {
         self.begun.fetch_add(1, Ordering::SeqCst);
         self.answer("read").await?;
         let state = self.state.lock();
@@ -295,7 +295,7 @@ impl EventLog for GatedLog {
         let rest = state.events.iter().filter(|event| event.sequence > from);
         let events: Vec<_> = rest.take(limit.min(self.page_events)).cloned().collect();
         let through = events.last().map_or(from, |event| event.sequence);
-        Ok(Page {
+        Ok(EventPage {
             events,
             through,
             at_head: through >= state.last(),
@@ -315,11 +315,11 @@ impl EventLog for GatedLog {
         unreachable!("the fan-out has positions")
     }
 
-    async fn head(&self) -> Result<Head, EventLogError> {
+    async fn head(&self) -> Result<LogHead, EventLogError> {
         self.answer("look").await?;
         let state = self.state.lock();
         let (trimmed_through, last) = (state.trimmed_through, state.last());
-        Ok(Head {
+        Ok(LogHead {
             epoch: EPOCH,
             trimmed_through,
             last,

@@ -8,7 +8,7 @@ use mcp::{
     tagged::SUBSCRIPTION_ID,
 };
 use model::{Cursor, CursorScope, Epoch, Sequence};
-use stream_driver::{Chunk, Outgoing};
+use stream_driver::{Chunk, OutgoingFrames};
 
 use super::{interest::StreamInterest, news::StreamNews, ring::RingEntry};
 
@@ -85,7 +85,7 @@ pub struct StreamReader {
     /// The reader's position in its session's inbox.
     pub inbox: Sequence,
     /// Number of the newest subscription of the session that the stream knows.
-    pub wishes: u64,
+    pub newest_subscription: u64,
 }
 
 impl StreamReader {
@@ -97,7 +97,7 @@ impl StreamReader {
             sequence,
             scope: self.scope,
             inbox: self.inbox,
-            wishes: self.wishes,
+            newest_subscription: self.newest_subscription,
         }
     }
 }
@@ -109,7 +109,7 @@ impl StreamFormat {
         interest: &StreamInterest,
         entry: &RingEntry,
         reader: StreamReader,
-        out: &mut Outgoing,
+        out: &mut OutgoingFrames,
     ) {
         let position = entry.sequence.0;
         match self {
@@ -119,12 +119,12 @@ impl StreamFormat {
                     Chunk::new(size_hint, |out| plain(entry, reader, out))
                 };
                 match entry.frame.get_or_init(|| (reader.scope, encode())) {
-                    (scope, frame) if *scope == reader.scope => out.shared(position, frame),
-                    _ => out.event(position, |out| plain(entry, reader, out)),
+                    (scope, frame) if *scope == reader.scope => out.push_shared(position, frame),
+                    _ => out.push_event(position, |out| plain(entry, reader, out)),
                 }
             }
-            Self::Session => out.event(position, |out| session(interest, entry, reader, out)),
-            Self::Listen { tag, .. } => out.event(position, |out| {
+            Self::Session => out.push_event(position, |out| session(interest, entry, reader, out)),
+            Self::Listen { tag, .. } => out.push_event(position, |out| {
                 for uri in interest.wanted_uris(entry) {
                     updated(uri, Some(tag), out);
                 }

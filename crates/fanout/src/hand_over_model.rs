@@ -11,11 +11,11 @@ use event_flow::follow::Followed;
 use futures_util::FutureExt;
 use http_body::Body;
 use model::{Sequence, SessionId};
-use ports::ChangedLists;
+use ports::ListChanges;
 use stream_driver::{
     Handover, Reactors, StreamBody,
     model::{
-        Client, connection, explore,
+        ModelClient, connection, explore,
         shuttle::{future::block_on, thread},
     },
 };
@@ -137,7 +137,7 @@ impl Edge {
 /// A client that reads its stream.
 struct Reader {
     stream: Arc<OpenStream>,
-    client: Client,
+    client: ModelClient,
     /// The start position of its stream.
     position: u64,
     bytes: Vec<u8>,
@@ -281,7 +281,7 @@ fn who_asks_for_something_else_gets_all_of_the_new_and_nothing_of_the_old_twice(
 }
 
 #[test]
-fn who_takes_a_wish_back_and_has_it_again_is_owed_what_came_meanwhile() {
+fn a_subscription_cancelled_and_made_again_is_owed_what_came_meanwhile() {
     // Over a body, with few other parties: the longer a run, the rarer three parties meet at one
     // point.
     explore(DEPTH, || {
@@ -317,9 +317,9 @@ fn news_heartbeats_and_events_wake_a_stream_together_and_none_is_forgotten() {
         let others = [
             thread::spawn(move || publisher.publish(&["cat", "dog", "cat"])),
             thread::spawn(move || {
-                teller.hub.notify_lists(ChangedLists {
+                teller.hub.notify_lists(ListChanges {
                     tools: true,
-                    ..ChangedLists::default()
+                    ..ListChanges::default()
                 });
             }),
             thread::spawn(move || beaten.beat()),

@@ -262,7 +262,7 @@ impl Hub {
             epoch: self.epoch(),
             scope,
             inbox: Sequence::START,
-            wishes: 0,
+            newest_subscription: 0,
         }
     }
 

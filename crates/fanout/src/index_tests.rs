@@ -17,12 +17,12 @@ const URIS: [&str; 3] = [
 proptest! {
     #[test]
     fn who_wants_an_event_is_found_and_nobody_twice(
-        wishes in proptest::collection::vec((0_usize..4, 0_usize..4), 0..30),
+        filters in proptest::collection::vec((0_usize..4, 0_usize..4), 0..30),
         repo in 0_usize..3,
     ) {
         let repos = ["cat", "DOG", "bird"];
         let index = MatchIndex::<usize>::default();
-        let interests: Vec<_> = wishes
+        let interests: Vec<_> = filters
             .iter()
             .map(|(repo, uri)| {
                 let repo = repos.get(*repo).map(|repo| (*repo, 0));

@@ -19,7 +19,7 @@ pub struct StreamInterest {
     /// The session's revision from which this was built; a newer one replaces it.
     pub revision: u64,
     /// Number of the newest subscription of the session that is included.
-    pub wishes: u64,
+    pub newest_subscription: u64,
     /// The client wants no events for now. Its subscriptions stay unchanged, so that events of the
     /// muted time are not sent when it unmutes them.
     is_quiet: bool,
@@ -46,31 +46,36 @@ impl StreamInterest {
 
     /// The interest of a session.
     pub fn of_session(session: &Session, revision: u64, epoch: Epoch) -> Self {
-        Self::of_wishes(session, session.wishes, revision, epoch)
+        Self::up_to_subscription(session, session.newest_subscription, revision, epoch)
     }
 
-    /// The interest of a session without the subscriptions numbered above `wishes`.
-    pub fn of_wishes(session: &Session, wishes: u64, revision: u64, epoch: Epoch) -> Self {
+    /// The interest of a session without the subscriptions numbered above `newest_subscription`.
+    pub fn up_to_subscription(
+        session: &Session,
+        newest_subscription: u64,
+        revision: u64,
+        epoch: Epoch,
+    ) -> Self {
         let mut interest = Self {
             revision,
-            wishes,
+            newest_subscription,
             is_quiet: is_quiet(session.log_level.as_deref()),
             ..Self::default()
         };
         let subscriptions = session.subscriptions.iter();
         interest.subscriptions = subscriptions
-            .filter(|subscription| subscription.wish <= wishes)
+            .filter(|subscription| subscription.number <= newest_subscription)
             .map(|s| (s.filters.clone(), s.since.within(epoch)))
             .collect();
         let number = |uri| {
             session
-                .resource_wishes
+                .resource_numbers
                 .get(uri)
                 .copied()
                 .unwrap_or_default()
         };
         for (uri, since) in &session.resource_uris {
-            if number(uri) <= wishes {
+            if number(uri) <= newest_subscription {
                 interest.add_uri(uri, since.within(epoch));
             }
         }
@@ -155,7 +160,7 @@ impl StreamInterest {
     pub(crate) fn without(&self, entry: &RingEntry, had: &[&Self]) -> Self {
         let mut rest = Self {
             revision: self.revision,
-            wishes: self.wishes,
+            newest_subscription: self.newest_subscription,
             visible: self.visible.clone(),
             ..Self::default()
         };

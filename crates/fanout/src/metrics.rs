@@ -6,7 +6,7 @@ use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
 };
-use service_kit::metrics::{Registry, latency_histogram};
+use service_kit::metrics::{MetricsRegistry, latency_histogram};
 
 use crate::{
     bounds::{StreamBound, StreamBounds},
@@ -166,7 +166,7 @@ pub struct FanoutMetrics {
 
 impl FanoutMetrics {
     /// Registers the instruments.
-    pub fn new(registry: &mut Registry) -> Self {
+    pub fn new(registry: &mut MetricsRegistry) -> Self {
         let open = Family::<Kind, Gauge>::default();
         let delivered = Family::<Kind, Counter>::default();
         let by_kind = |kind| Kind { kind };

@@ -13,7 +13,7 @@ use event_flow::{
     query::{EventQuery, MAX_QUERY_EVENTS, Order, QueryPage, Visible, query_visible},
 };
 use model::{Sequence, Sequenced};
-use ports::{EventLogError, Head};
+use ports::{EventLogError, LogHead};
 use tokio::time::{error::Elapsed, timeout};
 
 use super::{
@@ -70,7 +70,7 @@ impl Hub {
 /// The log's answer if its head is `head`; `None` if the ring does not hold enough.
 fn newest(
     ring: &Ring,
-    head: Head,
+    head: LogHead,
     question: &EventQuery,
     visible: Visible<'_>,
 ) -> Option<QueryPage> {
@@ -93,7 +93,7 @@ fn newest(
             }
             before = entry.sequence;
             let facts = &entry.event.facts;
-            if question.fits(facts) && visible(facts) {
+            if question.matches(facts) && visible(facts) {
                 found.push(entry);
                 if found.len() == limit {
                     return Some(page(found));

@@ -6,15 +6,15 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use mcp::{notification::List, tagged::Tagged, task::TaskId};
-use ports::ChangedLists;
+use mcp::{notification::ListKind, tagged::TaggedNotification, task::TaskId};
+use ports::ListChanges;
 use stream_driver::sync::{AtomicU8, Mutex};
 
 /// The news that a stream wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewsSelection {
     /// The lists whose changes it wants to know.
-    pub lists: ChangedLists,
+    pub lists: ListChanges,
     /// Up to as many as one listen request may name.
     pub tasks: BTreeSet<TaskId>,
 }
@@ -23,7 +23,7 @@ impl NewsSelection {
     /// Changes of every list: for the streams of sessions, which cannot choose.
     pub fn all_lists() -> Self {
         Self {
-            lists: ChangedLists {
+            lists: ListChanges {
                 tools: true,
                 prompts: true,
                 resources: true,
@@ -35,7 +35,7 @@ impl NewsSelection {
 
 const TASKS: u8 = 1 << 7;
 
-fn bits(lists: ChangedLists) -> u8 {
+fn bits(lists: ListChanges) -> u8 {
     u8::from(lists.tools) | u8::from(lists.prompts) << 1 | u8::from(lists.resources) << 2
 }
 
@@ -52,20 +52,20 @@ pub(crate) struct PendingNews {
 struct FollowedTasks {
     wanted: BTreeSet<TaskId>,
     /// Up to one entry per followed task.
-    waiting: Mutex<BTreeMap<TaskId, Tagged>>,
+    waiting: Mutex<BTreeMap<TaskId, TaggedNotification>>,
 }
 
 /// The news that a stream takes in one turn.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct StreamNews {
     lists: u8,
-    pub(crate) tasks: Vec<Tagged>,
+    pub(crate) tasks: Vec<TaggedNotification>,
 }
 
 impl StreamNews {
-    pub(crate) fn lists(&self) -> impl Iterator<Item = List> {
+    pub(crate) fn lists(&self) -> impl Iterator<Item = ListKind> {
         let lists = self.lists;
-        List::ALL
+        ListKind::ALL
             .into_iter()
             .enumerate()
             .filter_map(move |(bit, list)| (lists & 1 << bit != 0).then_some(list))
@@ -93,14 +93,14 @@ impl PendingNews {
     }
 
     /// Records that lists changed; returns whether the stream wants to know.
-    pub(crate) fn notify_lists(&self, lists: ChangedLists) -> bool {
+    pub(crate) fn notify_lists(&self, lists: ListChanges) -> bool {
         let wanted = self.wanted & bits(lists);
         self.waiting.fetch_or(wanted, Ordering::AcqRel);
         wanted != 0
     }
 
     /// Records that a task changed; returns whether the stream wants to know.
-    pub(crate) fn notify_task(&self, id: &TaskId, how: &Tagged) -> bool {
+    pub(crate) fn notify_task(&self, id: &TaskId, how: &TaggedNotification) -> bool {
         let Some(tasks) = self.tasks.as_deref().filter(|t| t.wanted.contains(id)) else {
             return false;
         };
@@ -134,28 +134,28 @@ mod tests {
 
     #[test]
     fn only_what_is_wanted_is_told_and_several_changes_are_one() {
-        let tools = ChangedLists {
+        let tools = ListChanges {
             tools: true,
-            ..ChangedLists::default()
+            ..ListChanges::default()
         };
         let pending = PendingNews::new(NewsSelection {
             lists: tools,
             tasks: BTreeSet::from([task("mine")]),
         });
         assert_eq!(pending.take(), None);
-        assert!(!pending.notify_lists(ChangedLists {
+        assert!(!pending.notify_lists(ListChanges {
             tools: false,
             ..NewsSelection::all_lists().lists
         }));
         assert!(
             pending.notify_lists(NewsSelection::all_lists().lists) && pending.notify_lists(tools)
         );
-        let how = |n: u8| Tagged::new("notifications/tasks", &json!({"n": n}));
+        let how = |n: u8| TaggedNotification::new("notifications/tasks", &json!({"n": n}));
         assert!(!pending.notify_task(&task("other"), &how(1)));
         assert!(pending.notify_task(&task("mine"), &how(1)));
         assert!(pending.notify_task(&task("mine"), &how(2)));
         let news = pending.take().unwrap();
-        assert_eq!(news.lists().collect::<Vec<_>>(), [List::Tools]);
+        assert_eq!(news.lists().collect::<Vec<_>>(), [ListKind::Tools]);
         assert_eq!(news.tasks, [how(2)]);
         assert_eq!(pending.take(), None);
     }
@@ -165,7 +165,7 @@ mod tests {
         let pending = PendingNews::new(NewsSelection::all_lists());
         pending.notify_lists(NewsSelection::all_lists().lists);
         let news = pending.take().unwrap();
-        assert_eq!(news.lists().collect::<Vec<_>>(), List::ALL);
+        assert_eq!(news.lists().collect::<Vec<_>>(), ListKind::ALL);
         assert_eq!(pending.wanted_tasks().count(), 0);
     }
 }

@@ -29,7 +29,7 @@ impl Hub {
             return Err(HubError::NotReady);
         }
         let reader = StreamReader {
-            wishes: open.interest.wishes,
+            newest_subscription: open.interest.newest_subscription,
             ..self.reader(open.scope)
         };
         let StreamRequest {

@@ -14,7 +14,7 @@ use futures_util::{
 use model::Sequence;
 use moka::{policy::EvictionPolicy, sync::Cache};
 use parking_lot::Mutex;
-use ports::{EventLog, EventLogError, Page};
+use ports::{EventLog, EventLogError, EventPage};
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -42,7 +42,7 @@ pub(crate) struct LogPage {
 }
 
 impl LogPage {
-    fn new(from: Sequence, page: Page) -> Self {
+    fn new(from: Sequence, page: EventPage) -> Self {
         Self {
             entries: page.events.into_iter().map(RingEntry::new).collect(),
             from,
@@ -265,7 +265,7 @@ impl Pages {
     ///
     /// # Errors
     /// The log does not answer within [`CALL_DEADLINE`], or cannot be read.
-    pub(super) async fn read(&self, after: Sequence) -> Result<Page, EventLogError> {
+    pub(super) async fn read(&self, after: Sequence) -> Result<EventPage, EventLogError> {
         let permit = self.read_permits.acquire().await;
         self.metrics.catch_up_read();
         let read = self.log.read_after(after, self.bounds.events);
@@ -301,7 +301,7 @@ impl fmt::Debug for Pages {
     }
 }
 
-fn unavailable(source: ports::Source) -> EventLogError {
+fn unavailable(source: ports::BoxError) -> EventLogError {
     EventLogError::Unavailable { op: "read", source }
 }
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use mcp::{tagged::Tagged, task::TaskId};
+use mcp::{tagged::TaggedNotification, task::TaskId};
 use model::{PrincipalId, Session, SessionId};
-use ports::ChangedLists;
+use ports::ListChanges;
 
 use crate::{format::StreamEnd, hub::Hub, inbox::MailStream, interest::StreamInterest};
 
@@ -95,7 +95,7 @@ impl Hub {
     }
 
     /// Sends the state of a task to the streams of its owner that follow it.
-    pub fn notify_task(&self, owner: &PrincipalId, task: &TaskId, state: &Tagged) {
+    pub fn notify_task(&self, owner: &PrincipalId, task: &TaskId, state: &TaggedNotification) {
         for stream in self.streams.of_task(task) {
             if stream.principal().id == *owner {
                 stream.notify_task(task, state);
@@ -104,7 +104,7 @@ impl Hub {
     }
 
     /// Notifies the streams that asked for changes of lists.
-    pub fn notify_lists(&self, lists: ChangedLists) {
+    pub fn notify_lists(&self, lists: ListChanges) {
         self.streams
             .for_slice(0, 1, |stream| stream.notify_lists(lists));
     }

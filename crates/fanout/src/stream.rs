@@ -3,9 +3,9 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use event_flow::matching::MatchIndex;
-use mcp::{tagged::Tagged, task::TaskId};
+use mcp::{tagged::TaggedNotification, task::TaskId};
 use model::{Sequence, SessionId};
-use ports::ChangedLists;
+use ports::ListChanges;
 use stream_driver::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicWaker, Mutex, RwLock};
 
 use super::{
@@ -177,14 +177,14 @@ impl OpenStream {
     }
 
     /// Records that lists which clients can read changed.
-    pub(crate) fn notify_lists(&self, lists: ChangedLists) {
+    pub(crate) fn notify_lists(&self, lists: ListChanges) {
         if self.news.notify_lists(lists) {
             self.waker.wake();
         }
     }
 
     /// Records a change of a task that the stream may follow.
-    pub(crate) fn notify_task(&self, id: &TaskId, how: &Tagged) {
+    pub(crate) fn notify_task(&self, id: &TaskId, how: &TaggedNotification) {
         if self.news.notify_task(id, how) {
             self.waker.wake();
         }

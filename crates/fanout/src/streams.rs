@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn the_first_reason_to_end_is_the_one_that_counts() {
-        let mut registry = service_kit::metrics::Registry::default();
+        let mut registry = service_kit::metrics::MetricsRegistry::default();
         let metrics = crate::metrics::FanoutMetrics::new(&mut registry);
         let streams = OpenStreams::new(metrics.ended_streams.clone());
         for ending in StreamEnd::ALL {

@@ -4,11 +4,11 @@ use std::{io::Write, sync::Arc, time::Duration};
 
 use futures_util::Stream;
 use service_kit::{
-    admin::Admin,
+    admin::AdminRoutes,
     descriptors::Descriptors,
     http::{self, HttpLimits},
-    lifecycle::{Lifecycle, OnExit, Outcome, stop_signals},
-    metrics::Registry,
+    lifecycle::{Lifecycle, OnExit, ProcessOutcome, stop_signals},
+    metrics::MetricsRegistry,
 };
 use tracing::error;
 
@@ -54,7 +54,7 @@ impl RunningProcess {
     }
 
     /// Runs until the first of `stops`, then drains; the second one stops hard.
-    pub(crate) async fn until(self, stops: impl Stream<Item = ()>) -> Outcome {
+    pub(crate) async fn until(self, stops: impl Stream<Item = ()>) -> ProcessOutcome {
         let outcome = self.lifecycle.run_until(stops).await;
         self.backends.close().await;
         if let Some(task) = outcome.failed_task {
@@ -81,7 +81,7 @@ pub(crate) async fn start(
     // A balancer learns with a delay that this process is no longer ready; until then we accept.
     let lifecycle = Lifecycle::with_keep_accepting(drain, (drain / 4).min(LONGEST_LINGER));
     let backends = OpenBackends::open(config, |key| roles.uses(key)).await?;
-    let mut registry = Registry::default();
+    let mut registry = MetricsRegistry::default();
     let mut startup = Startup {
         config,
         backends: &backends,
@@ -95,7 +95,7 @@ pub(crate) async fn start(
     for role in roles.iter() {
         (role.start)(&mut startup)?;
     }
-    let admin = Admin::new(
+    let admin = AdminRoutes::new(
         lifecycle.clone(),
         Arc::new(registry),
         env!("CARGO_PKG_VERSION"),

@@ -1,8 +1,8 @@
-//! A delivery beside its payload, and why one becomes no event.
+//! The metadata of a delivery, and the reasons why a delivery yields no event.
 
 use model::{DeliveryId, Timestamp};
 
-/// What GitHub says about a delivery beside its payload.
+/// The metadata that GitHub sends with a payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
     /// `X-GitHub-Event`.
@@ -15,30 +15,30 @@ pub struct Envelope {
     pub received_at: Timestamp,
 }
 
-/// Why a delivery became no event. The text is the `reason` of the answer.
+/// The reason why a delivery yields no event. The text is the `reason` of the answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Skip {
-    /// GitHub tries the hook out.
+    /// GitHub tests the hook.
     #[error("ping")]
     Ping,
-    /// An event that we do not map.
+    /// An event that is not mapped.
     #[error("event {event} is not mapped")]
     Unmapped {
-        /// GitHub's name of it.
+        /// GitHub's name of the event.
         event: String,
     },
-    /// An event that we map, without a field that we need.
+    /// A mapped event whose payload lacks a required field.
     #[error("{event} payload has no usable {field}")]
     Incomplete {
-        /// GitHub's name of it.
+        /// GitHub's name of the event.
         event: &'static str,
         /// The field, as a JSON pointer.
         field: &'static str,
     },
-    /// A project item that holds something that we do not know.
+    /// A project item with content of an unknown type.
     #[error("project items with content of type {content_type} are not mapped")]
     UnknownContent {
-        /// GitHub's name of it.
+        /// GitHub's name of the type.
         content_type: String,
     },
 }

@@ -1,19 +1,18 @@
-//! An event as the log keeps it, within a bound.
+//! Encodes an event for the log, with a bounded size.
 
 use model::{ResourceEvent, StoredEvent, TraceContext};
 use serde_json::Value;
 
 use crate::limits::MAX_EVENT_BYTES;
 
-/// Encodes an event for the log, in at most [`MAX_EVENT_BYTES`].
+/// Encodes an event for the log, in up to [`MAX_EVENT_BYTES`].
 ///
-/// An event above that loses GitHub's object (`data` is null, `metadata.dataOmitted` is true) and,
-/// if that is not enough, `metadata.changes`, which may quote whole texts. What is left has bounded
-/// parts only. So the bus and every log can carry every event, and who needs the object fetches it
-/// from GitHub.
+/// A larger event loses GitHub's object (`data` is null, `metadata.dataOmitted` is true) and, if that is
+/// not enough, `metadata.changes`, which may quote whole texts. All remaining parts are bounded. So the bus
+/// and every log can carry every event, and a consumer that needs the object fetches it from GitHub.
 ///
 /// # Errors
-/// None in practice: JSON that came in can go out.
+/// None in practice: JSON that could be decoded can be encoded.
 pub fn encode(
     mut event: ResourceEvent,
     trace: TraceContext,

@@ -1,30 +1,30 @@
-//! What every kind of event has in common.
+//! The parts that all kinds of events have in common.
 
 use model::{
-    EventMetadata, EventType, ResourceEvent, ResourceRef, ResourceType, Source, Timestamp,
+    EventMetadata, EventOrigin, EventType, ResourceEvent, ResourceRef, ResourceType, Timestamp,
 };
 use serde_json::Value;
 
 use crate::{Envelope, Skip, payload};
 
-/// What a payload says about one resource.
+/// The content of a payload about one resource.
 pub(crate) struct Subject<'a> {
     /// The kind of the resource.
     pub(crate) kind: ResourceType,
-    /// What happened to it.
+    /// The type of the event.
     pub(crate) what: EventType,
-    /// GitHub's word for it.
+    /// GitHub's word for the event.
     pub(crate) action: &'a str,
     /// The resource.
     pub(crate) resource: ResourceRef,
     /// GitHub's object.
     pub(crate) object: &'a Value,
-    /// The project, for items.
+    /// Node id of the project, for project items.
     pub(crate) project_id: Option<String>,
 }
 
-/// The event type of an action, for resources that have a life of their own. What is not listed
-/// (labeled, assigned, transferred, synchronize, … and whatever GitHub adds) is an update.
+/// The event type of an action, for resources with a lifecycle of their own. All other actions (labeled,
+/// assigned, transferred, synchronize, … and those that GitHub adds later) are updates.
 pub(crate) fn event_type(action: &str) -> EventType {
     match action {
         "opened" | "created" => EventType::CREATED,
@@ -43,7 +43,7 @@ pub(crate) fn action<'a>(event: &'static str, payload: &'a Value) -> Result<&'a 
     })
 }
 
-/// A resource that lives in a repository: `object` has `node_id`, `number`, `title` and the like.
+/// A resource of a repository: `object` has `node_id`, `number`, `title` and similar fields.
 /// `None` without a usable node id.
 pub(crate) fn in_repository(payload: &Value, object: &Value) -> Option<ResourceRef> {
     Some(ResourceRef {
@@ -57,13 +57,13 @@ pub(crate) fn in_repository(payload: &Value, object: &Value) -> Option<ResourceR
     })
 }
 
-/// Puts the event together.
+/// Builds the event.
 pub(crate) fn event(envelope: &Envelope, payload: &Value, subject: Subject<'_>) -> ResourceEvent {
     let Subject {
         kind, what, object, ..
     } = subject;
     ResourceEvent {
-        // Each payload speaks of one resource, so the event's id is the delivery's.
+        // Each payload is about one resource, so the event's id is the delivery's.
         id: envelope.delivery.event(0),
         event_type: what.clone(),
         action: subject.action.to_owned(),
@@ -72,7 +72,7 @@ pub(crate) fn event(envelope: &Envelope, payload: &Value, subject: Subject<'_>) 
         resource: subject.resource,
         timestamp: happened_at(object, &what).unwrap_or(envelope.received_at),
         received_at: envelope.received_at,
-        source: Source::WEBHOOK,
+        source: EventOrigin::WEBHOOK,
         actor: payload::owned(payload, "/sender/login"),
         data: object.clone(),
         metadata: EventMetadata {
@@ -89,8 +89,8 @@ pub(crate) fn event(envelope: &Envelope, payload: &Value, subject: Subject<'_>) 
     }
 }
 
-/// When it happened as far as the object says: `updated_at`, or the moment that belongs to the
-/// event if that is later (GitHub's `updated_at` may lag behind `closed_at`).
+/// The time of the event according to the object: `updated_at`, or the time field of the event's type if
+/// that is later (GitHub's `updated_at` may lag behind `closed_at`).
 fn happened_at(object: &Value, what: &EventType) -> Option<Timestamp> {
     let field = match what.as_str() {
         "created" => Some("/created_at"),

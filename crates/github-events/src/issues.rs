@@ -19,10 +19,10 @@ pub(crate) fn normalise(envelope: &Envelope, payload: &Value) -> Result<Resource
     let action = event::action(EVENT, payload)?;
     let issue = payload::object(payload, "issue").ok_or(missing("/issue"))?;
     let mut resource = event::in_repository(payload, issue).ok_or(missing("/issue/node_id"))?;
-    // GitHub counts pull requests among the issues and sends `issues` for some of what happens to
-    // them (milestoned, demilestoned), with this mark and the pull request's node id. So the event
-    // belongs to the pull request. `id` is that of the issue behind it, another one than
-    // `pull_request` events give, and so it is left out: one resource has one identity.
+    // GitHub treats pull requests as issues and sends `issues` for some of their events (milestoned,
+    // demilestoned), with this field and the pull request's node id. So the event belongs to the pull
+    // request. `id` is that of the underlying issue and differs from the `id` in `pull_request` events, so
+    // it is left out: one resource has one identity.
     let is_pull_request = issue.get("pull_request").is_some_and(|it| !it.is_null());
     if is_pull_request {
         resource.database_id = None;

@@ -2,13 +2,11 @@
 //! webhook.
 //!
 //! Rules that hold for every kind:
-//! - Every action maps. One that we have not heard of is an update, because GitHub adds actions
-//!   without
-//!   notice; `action` keeps GitHub's own word.
-//! - One resource has one identity, its node id, whichever webhook spoke of it.
-//! - A payload without the fields that make an event is skipped with the reason. It is never an
-//!   error:
-//!   GitHub would show a failed delivery that nobody can mend.
+//! - Every action maps. An unknown action is an update, because GitHub adds actions without notice;
+//!   `action` keeps GitHub's own word.
+//! - One resource has one identity, its node id, regardless of the webhook that reported it.
+//! - A payload without the fields of an event is skipped with the reason. It is never an error: GitHub
+//!   would show a failed delivery that no operator can repair.
 
 mod delivery;
 mod encode;
@@ -29,10 +27,10 @@ use serde_json::Value;
 pub use delivery::{Envelope, Skip};
 pub use encode::encode;
 
-/// The events of a payload.
+/// Converts a payload to its events.
 ///
 /// # Errors
-/// The reason why there are none.
+/// The reason why the payload has no events.
 pub fn normalise(envelope: &Envelope, payload: &Value) -> Result<Vec<ResourceEvent>, Skip> {
     let event = match envelope.event.as_str() {
         "issues" => issues::normalise(envelope, payload)?,

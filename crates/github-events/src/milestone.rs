@@ -21,7 +21,7 @@ pub(crate) fn normalise(envelope: &Envelope, payload: &Value) -> Result<Resource
     let resource = event::in_repository(payload, milestone).ok_or(missing("/milestone/node_id"))?;
     let subject = Subject {
         kind: ResourceType::MILESTONE,
-        // GitHub says `created` for a new milestone and `opened` for a closed one that is open again.
+        // GitHub sends `created` for a new milestone and `opened` for a closed one that is reopened.
         what: match action {
             "opened" => EventType::REOPENED,
             action => event::event_type(action),

@@ -1,4 +1,4 @@
-//! Reads fields of a payload whose shape nobody promises.
+//! Reads fields of a payload whose shape is not guaranteed.
 
 use model::{ResourceId, Timestamp};
 use serde_json::Value;
@@ -11,7 +11,7 @@ pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
     (1..=MAX_TEXT_BYTES).contains(&text.len()).then_some(text)
 }
 
-/// Likewise, owned.
+/// As [`text`], owned.
 pub(crate) fn owned(value: &Value, pointer: &str) -> Option<String> {
     text(value, pointer).map(str::to_owned)
 }

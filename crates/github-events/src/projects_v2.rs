@@ -38,7 +38,7 @@ pub(crate) fn normalise(envelope: &Envelope, payload: &Value) -> Result<Resource
     Ok(event::event(envelope, payload, subject))
 }
 
-/// Login of whoever has the project: the organization, else the user that the object names.
+/// Login of the project's owner: the organization, or else the user that the object names.
 fn owner(payload: &Value, project: &Value) -> Option<String> {
     payload::owned(payload, "/organization/login")
         .or_else(|| payload::owned(project, "/owner/login"))

@@ -1,4 +1,4 @@
-//! `projects_v2_item`: something happened to an item's place in a project.
+//! `projects_v2_item`: a change of an item's place in a project.
 
 use model::{EventType, ResourceEvent, ResourceRef, ResourceType};
 use serde_json::Value;
@@ -44,8 +44,8 @@ pub(crate) fn normalise(envelope: &Envelope, payload: &Value) -> Result<Resource
     Ok(event::event(envelope, payload, subject))
 }
 
-/// The resource is what the item holds, so that an issue has one identity whichever webhook spoke
-/// of it.
+/// The resource is the item's content, so that an issue has one identity regardless of the webhook that
+/// reported it.
 fn kind(content_type: &str) -> Result<ResourceType, Skip> {
     match content_type {
         "Issue" => Ok(ResourceType::ISSUE),
@@ -57,10 +57,10 @@ fn kind(content_type: &str) -> Result<ResourceType, Skip> {
     }
 }
 
-/// An issue or pull request outlives its place in a project: adding, archiving or removing the item
-/// updates the content, it neither creates nor closes nor deletes it. Who reads `deleted` may drop
-/// the resource, so saying that here would lose it. A draft lives in its item only, so it comes and
-/// goes with the item; archiving hides it and can be undone.
+/// The event type of an action on a project item. An issue or pull request outlives its place in a project:
+/// adding, archiving or removing the item updates the content, but neither creates, closes nor deletes it. A
+/// consumer may drop a resource on `deleted`, so sending that type here would lose the resource. A draft
+/// exists only in its item, so it is created and deleted with the item; archiving hides it and can be undone.
 fn what(kind: &ResourceType, action: &str) -> EventType {
     match action {
         "created" if *kind == ResourceType::DRAFT_ISSUE => EventType::CREATED,

@@ -19,8 +19,8 @@ pub(crate) fn normalise(envelope: &Envelope, payload: &Value) -> Result<Resource
     let action = event::action(EVENT, payload)?;
     let pull = payload::object(payload, "pull_request").ok_or(missing("/pull_request"))?;
     let resource = event::in_repository(payload, pull).ok_or(missing("/pull_request/node_id"))?;
-    // A merge comes as `closed` with `merged: true` in the object; some lists of actions also have
-    // `merged`. Either way the pull request is closed, and `data` says how.
+    // A merge is sent as `closed` with `merged: true` in the object; some lists of actions also have
+    // `merged`. In both cases the pull request is closed, and `data` shows how.
     let what = match action {
         "merged" => EventType::CLOSED,
         other => event::event_type(other),

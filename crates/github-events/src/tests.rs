@@ -112,7 +112,7 @@ fn every_documented_action_maps() {
             ("milestone", "milestone", ResourceType::MILESTONE),
             ("projects_v2", "projects_v2", ResourceType::PROJECT),
         ] {
-            // GitHub says `opened` of a closed milestone that is open again; a new one is `created`.
+            // GitHub sends `opened` for a closed milestone that is reopened; a new one is `created`.
             let reopened = kind == ResourceType::MILESTONE && action == "opened";
             let what = if reopened {
                 EventType::REOPENED
@@ -282,7 +282,7 @@ fn every_event_fits_whatever_is_too_large_about_it() {
     );
 }
 
-/// JSON that is made of the words that the normaliser looks for, in any arrangement.
+/// JSON that is made of the words that the normaliser reads, in any arrangement.
 fn any_json() -> impl Strategy<Value = Value> {
     let keys = prop::sample::select(vec![
         "action",

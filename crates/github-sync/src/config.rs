@@ -9,14 +9,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BuildError,
+    SyncBuildError,
     limits::{DEFAULT_DEADLINE_SECONDS, DEFAULT_MAX_RESOURCES, MAX_DEADLINE_SECONDS},
 };
 
 /// The sync role.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+#[schemars(rename = "Config")]
+pub struct SyncConfig {
     /// Address of the gRPC server; port 0 picks a free one, and the ready line on stdout names it.
     pub listen: SocketAddr,
     /// URL at which the other roles reach the sync role, for instance `http://sync:3002`. Without
@@ -26,9 +27,11 @@ pub struct Config {
     pub repositories: Vec<String>,
     /// Organizations to mirror, by login. Accepted now; used once sync calls GitHub's API.
     pub organizations: Vec<String>,
-    /// Kinds of resources to mirror; none means all. Accepted now; used once sync calls GitHub's API.
+    /// Kinds of resources to mirror; none means all. Accepted now; used once sync calls GitHub's
+    /// API.
     pub resources: Vec<String>,
-    /// Seconds between two comparisons with GitHub. Accepted now; used once sync calls GitHub's API.
+    /// Seconds between two comparisons with GitHub. Accepted now; used once sync calls GitHub's
+    /// API.
     pub interval_seconds: u64,
     /// Time limit in seconds for the first comparison. Accepted now; used once sync calls GitHub's
     /// API.
@@ -40,7 +43,7 @@ pub struct Config {
     pub deadline_seconds: u64,
 }
 
-impl Default for Config {
+impl Default for SyncConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 3002)),
@@ -56,7 +59,7 @@ impl Default for Config {
     }
 }
 
-impl Config {
+impl SyncConfig {
     /// The time limit of one call.
     #[must_use]
     pub fn deadline(&self) -> Duration {
@@ -67,7 +70,7 @@ impl Config {
     ///
     /// # Errors
     /// A value is out of range; the text names the key.
-    pub fn check(&self) -> Result<(), BuildError> {
+    pub fn check(&self) -> Result<(), SyncBuildError> {
         within(
             "max_resources",
             self.max_resources as u64,
@@ -81,7 +84,7 @@ impl Config {
             MAX_DEADLINE_SECONDS,
         )?;
         match self.repositories.iter().find(|name| !is_repository(name)) {
-            Some(given) => Err(BuildError::Repository {
+            Some(given) => Err(SyncBuildError::Repository {
                 given: given.clone(),
             }),
             None => Ok(()),
@@ -89,11 +92,11 @@ impl Config {
     }
 }
 
-fn within(key: &'static str, given: u64, least: u64, most: u64) -> Result<(), BuildError> {
+fn within(key: &'static str, given: u64, least: u64, most: u64) -> Result<(), SyncBuildError> {
     if (least..=most).contains(&given) {
         return Ok(());
     }
-    Err(BuildError::OutOfRange {
+    Err(SyncBuildError::OutOfRange {
         key,
         given,
         least,
@@ -112,32 +115,32 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused_by_its_key() {
-        let cases: [(Config, &str); 4] = [
+        let cases: [(SyncConfig, &str); 4] = [
             (
-                Config {
+                SyncConfig {
                     max_resources: 0,
-                    ..Config::default()
+                    ..SyncConfig::default()
                 },
                 "sync.max_resources",
             ),
             (
-                Config {
+                SyncConfig {
                     deadline_seconds: 0,
-                    ..Config::default()
+                    ..SyncConfig::default()
                 },
                 "sync.deadline_seconds",
             ),
             (
-                Config {
+                SyncConfig {
                     deadline_seconds: 61,
-                    ..Config::default()
+                    ..SyncConfig::default()
                 },
                 "sync.deadline_seconds",
             ),
             (
-                Config {
+                SyncConfig {
                     repositories: vec!["o".into()],
-                    ..Config::default()
+                    ..SyncConfig::default()
                 },
                 "sync.repositories",
             ),
@@ -145,6 +148,6 @@ mod tests {
         for (config, key) in cases {
             assert!(config.check().unwrap_err().to_string().contains(key));
         }
-        assert!(Config::default().check().is_ok());
+        assert!(SyncConfig::default().check().is_ok());
     }
 }

@@ -4,7 +4,7 @@ use model::{Classified, ErrorClass};
 
 /// The reason why the configuration is refused.
 #[derive(Debug, thiserror::Error)]
-pub enum BuildError {
+pub enum SyncBuildError {
     /// A value out of range.
     #[error("sync.{key} is {given}, it has to be between {least} and {most}")]
     OutOfRange {
@@ -25,7 +25,7 @@ pub enum BuildError {
     },
 }
 
-impl Classified for BuildError {
+impl Classified for SyncBuildError {
     fn class(&self) -> ErrorClass {
         ErrorClass::Caller
     }

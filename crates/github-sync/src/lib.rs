@@ -2,7 +2,7 @@
 //!
 //! It reads the event log from its start and keeps, for each resource, the newest object in an
 //! event. It has no store of its own: after a restart it reads the log again. Callers query it as
-//! [`ports::ResourceReader`], in the same process ([`Service::reader`]) or over gRPC
+//! [`ports::ResourceReader`], in the same process ([`RunningSync::reader`]) or over gRPC
 //! ([`client::connect`]).
 //!
 //! Deliberately absent: calls of GitHub's API, and connections from agents (they connect to an
@@ -17,6 +17,6 @@ mod metrics;
 mod mirror;
 mod service;
 
-pub use config::Config;
-pub use error::{BuildError, ConnectError, ServeError};
-pub use service::{Deps, Service};
+pub use config::SyncConfig;
+pub use error::{ConnectError, ServeError, SyncBuildError};
+pub use service::{RunningSync, SyncDeps, SyncService};

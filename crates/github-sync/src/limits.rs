@@ -7,8 +7,8 @@ use std::time::Duration;
 /// "not found".
 pub(crate) const DEFAULT_MAX_RESOURCES: usize = 20_000;
 
-/// Most bytes of JSON that all states hold together; states are evicted at this bound too. A pull
-/// request may have hundreds of KiB, so a count alone would not bound the memory.
+/// Maximum size of all states together, in bytes of JSON; states are evicted at this bound too. A
+/// pull request may have hundreds of KiB, so a count alone would not bound the memory.
 pub(crate) const MAX_STATE_BYTES: usize = 256 * 1024 * 1024;
 
 /// Default of `sync.deadline_seconds`, for one call from end to end. An agent waits for the answer.

@@ -1,4 +1,4 @@
-//! Metrics of the sync role.
+//! SyncMetrics of the sync role.
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue},
@@ -9,7 +9,7 @@ use prometheus_client::{
 /// The method of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[allow(non_camel_case_types, reason = "the names are the label values")]
-pub(crate) enum Method {
+pub(crate) enum SyncMethod {
     get_resource,
     status,
 }
@@ -17,7 +17,7 @@ pub(crate) enum Method {
 /// The outcome of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[allow(non_camel_case_types, reason = "the names are the label values")]
-pub(crate) enum Outcome {
+pub(crate) enum SyncCallOutcome {
     ok,
     missing,
     caller,
@@ -25,12 +25,12 @@ pub(crate) enum Outcome {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
-    method: Method,
-    outcome: Outcome,
+    method: SyncMethod,
+    outcome: SyncCallOutcome,
 }
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Metrics {
+pub(crate) struct SyncMetrics {
     pub(crate) resources: Gauge,
     pub(crate) lag_events: Gauge,
     /// States evicted at a bound.
@@ -40,7 +40,7 @@ pub(crate) struct Metrics {
     requests: Family<RequestLabels, Counter>,
 }
 
-impl Metrics {
+impl SyncMetrics {
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         let sync = registry.sub_registry_with_prefix("forgewire_sync");
@@ -72,7 +72,7 @@ impl Metrics {
         metrics
     }
 
-    pub(crate) fn request(&self, method: Method, outcome: Outcome) {
+    pub(crate) fn request(&self, method: SyncMethod, outcome: SyncCallOutcome) {
         self.requests
             .get_or_create(&RequestLabels { method, outcome })
             .inc();

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use event_flow::follow::{FollowOptions, Followed, Start, follow};
+use event_flow::follow::{FollowOptions, FollowStart, Followed, follow};
 use model::IdSource;
 use ports::{Bus, EventLog, ResourceReader};
 use prometheus_client::registry::Registry;
@@ -15,13 +15,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::{
-    BuildError, Config, ServeError, api, limits::HEAD_INTERVAL, metrics::Metrics, mirror,
-    mirror::Mirror,
+    ServeError, SyncBuildError, SyncConfig, api, limits::HEAD_INTERVAL, metrics::SyncMetrics,
+    mirror, mirror::Mirror,
 };
 
 /// The dependencies of the sync role.
 #[derive(Debug, Clone)]
-pub struct Deps {
+pub struct SyncDeps {
     /// The event log.
     pub log: Arc<dyn EventLog>,
     /// Announces new events.
@@ -30,22 +30,26 @@ pub struct Deps {
     pub ids: Arc<dyn IdSource>,
 }
 
-/// The sync role.
-#[derive(Debug, Clone)]
-pub struct Service {
-    deps: Deps,
+/// The sync role, built and not started.
+#[derive(Debug)]
+pub struct SyncService {
+    deps: SyncDeps,
     mirror: Arc<Mirror>,
     deadline: Duration,
 }
 
-impl Service {
+impl SyncService {
     /// Checks the configuration and registers the metrics; starts nothing yet.
     ///
     /// # Errors
     /// A value of the configuration is out of range.
-    pub fn build(config: &Config, deps: Deps, registry: &mut Registry) -> Result<Self, BuildError> {
+    pub fn build(
+        config: &SyncConfig,
+        deps: SyncDeps,
+        registry: &mut Registry,
+    ) -> Result<Self, SyncBuildError> {
         config.check()?;
-        let metrics = Metrics::register(registry);
+        let metrics = SyncMetrics::register(registry);
         let mirror = Arc::new(Mirror::new(config.max_resources, metrics));
         Ok(Self {
             deps,
@@ -57,7 +61,10 @@ impl Service {
     /// Starts to read the log from its start. Readiness (`sync`) is granted once the role has
     /// caught up with the log, and is withdrawn while the log or the bus does not answer; known
     /// states are served all the same.
-    pub fn spawn(&self, lifecycle: &Lifecycle) {
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn spawn(self, lifecycle: &Lifecycle) -> RunningSync {
         let latch = lifecycle.latch("sync");
         latch.not_ready("reading the event log from its start");
         let mirror = Arc::clone(&self.mirror);
@@ -66,21 +73,38 @@ impl Service {
             Arc::clone(&self.deps.bus),
             None,
             FollowOptions {
-                start: Start::Beginning,
+                start: FollowStart::Beginning,
                 ..FollowOptions::default()
             },
             lifecycle.draining(),
             move |followed| {
-                show(&latch, &followed);
-                mirror.take(followed);
+                set_readiness(&latch, &followed);
+                mirror.apply(followed);
             },
         );
         lifecycle.spawn("sync-follow", OnExit::EndsProcess, follower);
         let (mirror, log) = (Arc::clone(&self.mirror), Arc::clone(&self.deps.log));
         let watching = watch_head(mirror, log, lifecycle.draining());
         lifecycle.spawn("sync-head", OnExit::EndsProcess, watching);
+        RunningSync {
+            mirror: self.mirror,
+            ids: self.deps.ids,
+            deadline: self.deadline,
+            lifecycle: lifecycle.clone(),
+        }
     }
+}
 
+/// The running sync role; only a running one answers queries. Clones share its state.
+#[derive(Debug, Clone)]
+pub struct RunningSync {
+    mirror: Arc<Mirror>,
+    ids: Arc<dyn IdSource>,
+    deadline: Duration,
+    lifecycle: Lifecycle,
+}
+
+impl RunningSync {
     /// A reader in the same process, without the network.
     #[must_use]
     pub fn reader(&self) -> Arc<dyn ResourceReader> {
@@ -92,17 +116,14 @@ impl Service {
     ///
     /// # Errors
     /// The transport failed.
-    pub async fn serve_grpc(
-        &self,
-        listener: TcpListener,
-        lifecycle: &Lifecycle,
-    ) -> Result<(), ServeError> {
-        let (mirror, ids) = (Arc::clone(&self.mirror), Arc::clone(&self.deps.ids));
-        api::serve(listener, mirror, ids, self.deadline, lifecycle).await
+    pub async fn serve_grpc(&self, listener: TcpListener) -> Result<(), ServeError> {
+        let (mirror, ids) = (Arc::clone(&self.mirror), Arc::clone(&self.ids));
+        api::serve(listener, mirror, ids, self.deadline, &self.lifecycle).await
     }
 }
 
-fn show(latch: &Latch, followed: &Followed) {
+/// Readiness follows the log: a role that cannot read it may serve old states.
+fn set_readiness(latch: &Latch, followed: &Followed) {
     match followed {
         Followed::CaughtUp => latch.ready(),
         Followed::Stalled => latch.not_ready("the event log or the bus does not answer"),
@@ -119,7 +140,7 @@ async fn watch_head(mirror: Arc<Mirror>, log: Arc<dyn EventLog>, stop: Cancellat
         let head = stop.run_until_cancelled(timeout(log.deadline(), log.head()));
         match head.await {
             None => return,
-            Some(Ok(Ok(head))) => mirror.saw_head(head.last),
+            Some(Ok(Ok(head))) => mirror.record_head(head.last),
             Some(Ok(Err(error))) => debug!(%error, "cannot read the log's head"),
             Some(Err(_)) => debug!("cannot read the log's head in time"),
         }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use mcp::{
     ErrorCode, RpcError,
     client::{ClientRequest, ClientResult},
-    mrtr::{InputRequests, Settled},
+    mrtr::{EarlierAnswers, InputRequests},
 };
 
 use crate::{call_error::CallError, caller::Caller};
@@ -26,8 +26,8 @@ pub trait Ask: fmt::Debug + Send + Sync {
     ) -> Result<BTreeMap<String, ClientResult>, CallError>;
 
     /// The client's answers from earlier attempts (stateless era).
-    fn settled(&self) -> Settled {
-        Settled::default()
+    fn settled(&self) -> EarlierAnswers {
+        EarlierAnswers::default()
     }
 }
 

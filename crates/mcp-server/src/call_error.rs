@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use access::AuthError;
-use mcp::{ErrorCode, Refusal, RpcError, mrtr::InputRequired, params::InputError};
+use mcp::{ErrorCode, HttpRefusal, RpcError, mrtr::InputRequired, params::InputError};
 use model::{ErrorClass, PublicError};
 use tracing::warn;
 
@@ -25,7 +25,7 @@ pub enum CallError {
     /// This JSON-RPC error.
     Rpc(RpcError),
     /// A JSON-RPC error with its own HTTP status (stateless era).
-    Refused(Refusal),
+    Refused(HttpRefusal),
     /// The client has to answer a question, and then calls again (stateless era).
     InputRequired(Box<InputRequired>),
 }

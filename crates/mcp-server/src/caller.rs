@@ -6,8 +6,8 @@ use access::Principal;
 use bytes::Bytes;
 use http::HeaderMap;
 use mcp::{
-    ProtocolVersion, Refusal, RequestId,
-    answer::{Answer, CacheHint, Empty},
+    HttpRefusal, ProtocolVersion, RequestId,
+    answer::{CacheHint, EmptyResult, VersionedResult},
     capability::ClientCapabilities,
     profile::ServerInfo,
 };
@@ -57,12 +57,12 @@ pub struct Caller {
 impl Caller {
     /// The answer to a request.
     pub fn answer<T: Serialize>(&self, id: &RequestId, body: &T) -> Bytes {
-        Answer::new(self.version, &self.server, body).encode(id)
+        VersionedResult::new(self.version, &self.server, body).encode(id)
     }
 
     /// An answer that clients may cache.
     pub fn cached<T: Serialize>(&self, id: &RequestId, body: &T, hint: CacheHint) -> Bytes {
-        Answer::new(self.version, &self.server, body)
+        VersionedResult::new(self.version, &self.server, body)
             .cached(hint)
             .encode(id)
     }
@@ -70,14 +70,14 @@ impl Caller {
     /// The empty answer.
     #[must_use]
     pub fn done(&self, id: &RequestId) -> Bytes {
-        self.answer(id, &Empty)
+        self.answer(id, &EmptyResult)
     }
 
     /// The message to send in place of a result.
     ///
     /// # Errors
     /// A JSON-RPC error, unless the message is a question to the client.
-    pub fn error_answer(&self, id: &RequestId, error: CallError) -> Result<Bytes, Refusal> {
+    pub fn error_answer(&self, id: &RequestId, error: CallError) -> Result<Bytes, HttpRefusal> {
         match error {
             CallError::InputRequired(question) => {
                 Ok(question.encode(self.version, &self.server, id))

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use mcp::{
-    completion::{CompleteParams, CompleteResult, Reference},
+    completion::{CompleteParams, CompleteResult, CompletionReference},
     params::InputError,
 };
 use serde_json::value::RawValue;
@@ -60,13 +60,13 @@ fn check_reference(
 ) -> Result<(), InputError> {
     let name = &params.argument.name;
     let is_known = match &params.reference {
-        Reference::Prompt { name: prompt } => {
+        CompletionReference::Prompt { name: prompt } => {
             let found = prompts.find(prompt);
             let found = found.ok_or_else(|| InputError::new("ref.name", "unknown prompt"))?;
             let mut arguments = found.arguments.iter();
             arguments.any(|argument| argument.name == name)
         }
-        Reference::Resource { uri } => {
+        CompletionReference::Resource { uri } => {
             let mut templates = resources.templates().iter();
             if !templates.any(|template| template.uri_template == *uri) {
                 return Err(InputError::new("ref.uri", "unknown resource template"));

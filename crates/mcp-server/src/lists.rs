@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ports::{Bus, ChangedLists, EdgeNews, Topic};
+use ports::{Bus, EdgeNews, ListChanges, Topic};
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -11,7 +11,7 @@ use tracing::warn;
 const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Announces to every edge that lists changed, for clients that asked to be notified.
-pub async fn announce_lists(bus: &dyn Bus, lists: ChangedLists) {
+pub async fn announce_lists(bus: &dyn Bus, lists: ListChanges) {
     let news = EdgeNews::ListsChanged(lists);
     let published = bus.publish(&Topic::Broadcast, news.into(), None);
     match timeout(ANNOUNCE_TIMEOUT, published).await {

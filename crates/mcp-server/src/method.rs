@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use mcp::{Refusal, RequestId};
+use mcp::{HttpRefusal, RequestId};
 use serde_json::value::RawValue;
 
 use crate::caller::Caller;
@@ -22,5 +22,5 @@ pub trait ExtensionMethod: Send + Sync {
         caller: &Caller,
         id: &RequestId,
         params: Option<&RawValue>,
-    ) -> Result<Bytes, Refusal>;
+    ) -> Result<Bytes, HttpRefusal>;
 }

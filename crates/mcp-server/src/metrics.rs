@@ -6,7 +6,7 @@ use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::{counter::Counter, family::Family},
 };
-use service_kit::metrics::Registry;
+use service_kit::metrics::MetricsRegistry;
 
 use crate::policy::RateClass;
 
@@ -26,7 +26,7 @@ struct ClassLabel {
 pub(crate) struct RateMetrics([Counter; RateClass::ALL.len()]);
 
 impl RateMetrics {
-    pub(crate) fn new(registry: &mut Registry) -> Self {
+    pub(crate) fn new(registry: &mut MetricsRegistry) -> Self {
         let refused = Family::<ClassLabel, Counter>::default();
         let counters =
             RateClass::ALL.map(|class| refused.get_or_create_owned(&ClassLabel { class }));

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use mcp::{
     RequestId,
     log::LogLevel,
-    notification::{LogFilter, Progress},
+    notification::{LogFilter, ProgressReporter},
 };
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -29,7 +29,7 @@ pub enum CallOutputItem {
 pub struct CallOutput {
     to: mpsc::Sender<CallOutputItem>,
     /// `None` if the client did not ask for progress.
-    progress: Option<Mutex<Progress>>,
+    progress: Option<Mutex<ProgressReporter>>,
     log: LogFilter,
 }
 
@@ -43,7 +43,7 @@ impl CallOutput {
         let (to, messages) = mpsc::channel(WAITING_MESSAGES);
         let output = Self {
             to,
-            progress: progress_token.map(|token| Mutex::new(Progress::new(token))),
+            progress: progress_token.map(|token| Mutex::new(ProgressReporter::new(token))),
             log: LogFilter::new(log_level),
         };
         (output, messages)
@@ -51,7 +51,8 @@ impl CallOutput {
 
     /// Reports progress, if the client asked for it. A value that does not increase is dropped.
     pub async fn progress(&self, progress: f64, total: Option<f64>, message: Option<&str>) {
-        let report = |known: &Mutex<Progress>| known.lock().report(progress, total, message);
+        let report =
+            |known: &Mutex<ProgressReporter>| known.lock().report(progress, total, message);
         if let Some(message) = self.progress.as_ref().and_then(report) {
             self.send(message).await;
         }

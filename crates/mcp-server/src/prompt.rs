@@ -6,7 +6,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use mcp::prompt::{GetParams, PromptArgument, PromptDescriptor, PromptResult};
+use mcp::prompt::{GetPromptParams, GetPromptResult, PromptArgument, PromptDescriptor};
 use serde_json::value::RawValue;
 
 use crate::{call_error::CallError, caller::Caller, policy::Policy};
@@ -22,7 +22,11 @@ pub trait Prompt: Send + Sync {
 
     /// The messages. Required arguments are present; for an invalid argument return
     /// [`CallError::Input`]. A prompt may ask its client questions, like a tool.
-    async fn get(&self, caller: &Caller, params: &GetParams) -> Result<PromptResult, CallError>;
+    async fn get(
+        &self,
+        caller: &Caller,
+        params: &GetPromptParams,
+    ) -> Result<GetPromptResult, CallError>;
 }
 
 /// All prompts, sorted by name.
@@ -81,8 +85,8 @@ impl Prompts {
         &self,
         caller: &Caller,
         params: Option<&RawValue>,
-    ) -> Result<PromptResult, CallError> {
-        let params = GetParams::parse(params)?;
+    ) -> Result<GetPromptResult, CallError> {
+        let params = GetPromptParams::parse(params)?;
         let place = self.place(&params.name);
         let place = place.ok_or_else(|| params.unknown_prompt())?;
         params.check(&self.descriptors[place])?;
@@ -105,6 +109,6 @@ pub const fn required(name: &'static str, description: &'static str) -> PromptAr
 
 /// The text of a required argument.
 #[must_use]
-pub fn argument<'p>(params: &'p GetParams, name: &str) -> &'p str {
+pub fn argument<'p>(params: &'p GetPromptParams, name: &str) -> &'p str {
     params.arguments.get(name).map_or("", String::as_str)
 }

@@ -20,7 +20,7 @@ use model::PrincipalId;
 use parking_lot::RwLock;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use service_kit::metrics::Registry;
+use service_kit::metrics::MetricsRegistry;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{metrics::RateMetrics, policy::RateClass};
@@ -220,7 +220,7 @@ fn limited(class: RateClass, wait: Duration) -> RateLimited {
 impl RateLimiter {
     /// A limiter that has admitted nothing yet. Registers the counter of refused calls.
     #[must_use]
-    pub fn new(limits: &RateLimits, registry: &mut Registry) -> Self {
+    pub fn new(limits: &RateLimits, registry: &mut MetricsRegistry) -> Self {
         Self {
             limits: limits.clone(),
             started_at: Instant::now(),
@@ -282,7 +282,7 @@ mod tests {
     use super::*;
 
     fn rates(limits: &RateLimits) -> RateLimiter {
-        RateLimiter::new(limits, &mut Registry::default())
+        RateLimiter::new(limits, &mut MetricsRegistry::default())
     }
 
     fn principal(name: &str) -> PrincipalId {

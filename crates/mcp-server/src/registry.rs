@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use bytes::Bytes;
 use mcp::{
-    Refusal, RequestId, RpcError,
+    HttpRefusal, RequestId, RpcError,
     answer::CacheHint,
     extension::Extensions,
     method,
@@ -133,7 +133,7 @@ impl OfferRegistry {
         id: &RequestId,
         name: &str,
         params: Option<&RawValue>,
-    ) -> Result<Bytes, Refusal> {
+    ) -> Result<Bytes, HttpRefusal> {
         match name {
             method::DISCOVER => {
                 let found = discover_result(caller.version, &self.profile);
@@ -171,7 +171,7 @@ impl OfferRegistry {
         caller: &Caller,
         id: &RequestId,
         params: Option<&RawValue>,
-    ) -> Result<Bytes, Refusal> {
+    ) -> Result<Bytes, HttpRefusal> {
         let (all, cursor) = (self.tools.descriptors(), ListParams::parse(params)?.cursor);
         let page = paginate("tools", all, cursor.as_deref(), PAGE_ITEMS, |t| t.name())?;
         let list = tool::list_result(caller.version, page.items, page.next_cursor.as_deref());
@@ -183,7 +183,7 @@ impl OfferRegistry {
         caller: &Caller,
         id: &RequestId,
         params: Option<&RawValue>,
-    ) -> Result<Bytes, Refusal> {
+    ) -> Result<Bytes, HttpRefusal> {
         let (all, cursor) = (
             self.prompts.descriptors(),
             ListParams::parse(params)?.cursor,
@@ -198,7 +198,7 @@ impl OfferRegistry {
         caller: &Caller,
         id: &RequestId,
         params: Option<&RawValue>,
-    ) -> Result<Bytes, Refusal> {
+    ) -> Result<Bytes, HttpRefusal> {
         let all = self.resources.descriptors();
         let cursor = ListParams::parse(params)?.cursor;
         let page = paginate("resources", all, cursor.as_deref(), PAGE_ITEMS, |r| &r.uri)?;
@@ -211,7 +211,7 @@ impl OfferRegistry {
         caller: &Caller,
         id: &RequestId,
         params: Option<&RawValue>,
-    ) -> Result<Bytes, Refusal> {
+    ) -> Result<Bytes, HttpRefusal> {
         let all = self.resources.templates();
         let cursor = ListParams::parse(params)?.cursor;
         let page = paginate("templates", all, cursor.as_deref(), PAGE_ITEMS, |t| {
@@ -229,8 +229,8 @@ impl OfferRegistry {
     pub fn tool_answer(
         caller: &Caller,
         id: &RequestId,
-        outcome: Result<tool::CallResult, CallError>,
-    ) -> Result<Bytes, Refusal> {
+        outcome: Result<tool::CallToolResult, CallError>,
+    ) -> Result<Bytes, HttpRefusal> {
         match as_result(caller, outcome) {
             Ok(result) => Ok(caller.answer(id, &result.for_version(caller.version))),
             Err(error) => caller.error_answer(id, error),
@@ -281,7 +281,7 @@ mod tests {
             caller: &Caller,
             id: &RequestId,
             _: Option<&RawValue>,
-        ) -> Result<Bytes, Refusal> {
+        ) -> Result<Bytes, HttpRefusal> {
             Ok(caller.done(id))
         }
     }

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use mcp::{
     params,
     resource::{
-        Contents, ReadResult, ResourceDescriptor, TemplateDescriptor, UriParams, not_found,
+        ReadResourceResult, ResourceContents, ResourceDescriptor, TemplateDescriptor, UriParams,
+        not_found,
     },
 };
 use serde_json::value::RawValue;
@@ -28,7 +29,8 @@ pub trait ResourceSource: Send + Sync {
     ///
     /// # Errors
     /// Not admitted, or a component behind the source does not answer.
-    async fn read(&self, caller: &Caller, uri: &str) -> Result<Option<Contents>, CallError>;
+    async fn read(&self, caller: &Caller, uri: &str)
+    -> Result<Option<ResourceContents>, CallError>;
 
     /// Whether changes of `uri` are announced to a principal that subscribes to it.
     fn is_subscribable(&self, principal: &Principal, uri: &str) -> bool;
@@ -83,11 +85,11 @@ impl Resources {
         &self,
         caller: &Caller,
         params: Option<&RawValue>,
-    ) -> Result<ReadResult, CallError> {
+    ) -> Result<ReadResourceResult, CallError> {
         let UriParams { uri } = params::parse(params)?;
         for source in &self.sources {
             if let Some(contents) = source.read(caller, &uri).await? {
-                return Ok(ReadResult::new(contents));
+                return Ok(ReadResourceResult::new(contents));
             }
         }
         Err(not_found(caller.version, &uri).into())

@@ -4,9 +4,9 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use mcp::{
-    Era, Refusal,
+    Era, HttpRefusal,
     task::require_extension,
-    tool::{CallParams, CallResult, ToolDescriptor, check_param_headers, input_failure},
+    tool::{CallToolParams, CallToolResult, ToolDescriptor, check_param_headers, input_failure},
 };
 use serde_json::value::RawValue;
 
@@ -24,7 +24,11 @@ pub trait Tool: Send + Sync + 'static {
     /// Does the work. For invalid input return [`CallError::Input`]; for a failure that a model can
     /// act on, a result with `isError`. A tool that asks its client has to do so before it acts: in
     /// the stateless era it runs again from the beginning once the answer is there.
-    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError>;
+    async fn call(
+        &self,
+        caller: &Caller,
+        call: &CallToolParams,
+    ) -> Result<CallToolResult, CallError>;
 
     /// Whether a call may continue after its answer.
     fn execution(&self) -> Execution {
@@ -32,7 +36,7 @@ pub trait Tool: Send + Sync + 'static {
     }
 
     /// Asks or refuses whatever has to be asked or refused before a call becomes a task.
-    async fn before_task(&self, _caller: &Caller, _call: &CallParams) -> Result<(), CallError> {
+    async fn before_task(&self, _caller: &Caller, _call: &CallToolParams) -> Result<(), CallError> {
         Ok(())
     }
 }
@@ -51,9 +55,9 @@ pub enum Execution {
 /// The outcome of dispatching a call.
 pub enum ToolCall {
     /// The tool has run.
-    Done(Result<CallResult, CallError>),
+    Done(Result<CallToolResult, CallError>),
     /// The call becomes a task, which the server runs.
-    Task(Arc<dyn Tool>, CallParams),
+    Task(Arc<dyn Tool>, CallToolParams),
 }
 
 /// All tools, sorted by name: a stable order keeps clients' prompt caches warm.
@@ -96,8 +100,8 @@ impl Tools {
         &self,
         caller: &Caller,
         params: Option<&RawValue>,
-    ) -> Result<ToolCall, Refusal> {
-        let call = CallParams::parse(params)?;
+    ) -> Result<ToolCall, HttpRefusal> {
+        let call = CallToolParams::parse(params)?;
         let place = self
             .descriptors
             .binary_search_by(|tool| tool.name().cmp(&call.name));
@@ -123,17 +127,17 @@ impl Tools {
 /// Those other errors.
 pub fn as_result(
     caller: &Caller,
-    outcome: Result<CallResult, CallError>,
-) -> Result<CallResult, CallError> {
+    outcome: Result<CallToolResult, CallError>,
+) -> Result<CallToolResult, CallError> {
     match outcome {
         Err(CallError::Input(error)) => Ok(input_failure(caller.version, error)?),
         Err(CallError::Failed(failure)) => {
             // Logged in full; the model gets only the public text.
             failure.log();
-            Ok(CallResult::failed(failure.public_text))
+            Ok(CallToolResult::failed(failure.public_text))
         }
-        Err(CallError::Denied(denied)) => Ok(CallResult::failed(denied.to_string())),
-        Err(CallError::Limited(limited)) => Ok(CallResult::failed(limited.to_string())),
+        Err(CallError::Denied(denied)) => Ok(CallToolResult::failed(denied.to_string())),
+        Err(CallError::Limited(limited)) => Ok(CallToolResult::failed(limited.to_string())),
         // The session ended during the call: a tool result cannot express that.
         other => other,
     }
@@ -143,7 +147,7 @@ pub fn as_result(
 ///
 /// # Errors
 /// 400 with -32021: the tool runs only as a task, and the client does not support tasks.
-fn becomes_task(caller: &Caller, execution: Execution) -> Result<bool, Refusal> {
+fn becomes_task(caller: &Caller, execution: Execution) -> Result<bool, HttpRefusal> {
     if execution == Execution::Inline || caller.version.era() == Era::Handshake {
         return Ok(false);
     }
@@ -155,13 +159,21 @@ fn becomes_task(caller: &Caller, execution: Execution) -> Result<bool, Refusal> 
     Ok(declared.is_ok())
 }
 
-async fn before_task(tool: &dyn Tool, caller: &Caller, call: &CallParams) -> Result<(), CallError> {
+async fn before_task(
+    tool: &dyn Tool,
+    caller: &Caller,
+    call: &CallToolParams,
+) -> Result<(), CallError> {
     let _admitted = caller.admit(tool.policy())?;
     tool.before_task(caller, call).await
 }
 
 /// Runs a tool, if the caller is admitted.
-async fn run(tool: &dyn Tool, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {
+async fn run(
+    tool: &dyn Tool,
+    caller: &Caller,
+    call: &CallToolParams,
+) -> Result<CallToolResult, CallError> {
     let _admitted = caller.admit(tool.policy())?;
     tool.call(caller, call).await
 }

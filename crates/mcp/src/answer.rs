@@ -72,7 +72,7 @@ pub enum ResultType {
 /// A result. In the stateless era it carries `resultType`, its cache hint and `serverInfo` in
 /// `_meta` (MCP 2026-07-28, Base Protocol, "Results"); in the handshake era it is the body alone.
 #[derive(Debug)]
-pub struct Answer<'a, T> {
+pub struct VersionedResult<'a, T> {
     version: ProtocolVersion,
     body: &'a T,
     cache: Option<CacheHint>,
@@ -80,7 +80,7 @@ pub struct Answer<'a, T> {
     meta: Map<String, Value>,
 }
 
-impl<'a, T: Serialize> Answer<'a, T> {
+impl<'a, T: Serialize> VersionedResult<'a, T> {
     /// A result with this body, which must be a JSON object without `_meta`, `resultType`, `ttlMs`
     /// and `cacheScope`.
     #[must_use]
@@ -146,7 +146,7 @@ struct Handshake<'a, T> {
     meta: &'a Map<String, Value>,
 }
 
-impl<T: Serialize> Serialize for Answer<'_, T> {
+impl<T: Serialize> Serialize for VersionedResult<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (body, meta) = (self.body, &self.meta);
         match self.version.era() {
@@ -166,9 +166,9 @@ impl<T: Serialize> Serialize for Answer<'_, T> {
 
 /// An empty result: `{}` plus the members that the era adds.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Empty;
+pub struct EmptyResult;
 
-impl Serialize for Empty {
+impl Serialize for EmptyResult {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_map(Some(0))?.end()
     }
@@ -210,7 +210,7 @@ mod tests {
     fn shaped(version: ProtocolVersion) -> Value {
         let server = ServerInfo::new("forgewire", "1.2.3");
         let body = json!({"tools": []});
-        let answer = Answer::new(version, &server, &body).cached(CacheHint::private(5));
+        let answer = VersionedResult::new(version, &server, &body).cached(CacheHint::private(5));
         let bytes = answer.encode(&RequestId::Integer(1));
         let message: Value = serde_json::from_slice(&bytes).unwrap();
         message["result"].clone()
@@ -233,7 +233,9 @@ mod tests {
     #[test]
     fn an_empty_result_is_an_object() {
         let server = ServerInfo::new("f", "1");
-        let encode = |version| Answer::new(version, &server, &Empty).encode(&RequestId::Integer(1));
+        let encode = |version| {
+            VersionedResult::new(version, &server, &EmptyResult).encode(&RequestId::Integer(1))
+        };
         assert_eq!(
             &encode(ProtocolVersion::V2025_03_26)[..],
             br#"{"jsonrpc":"2.0","id":1,"result":{}}"#

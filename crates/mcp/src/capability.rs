@@ -40,7 +40,7 @@ impl ClientCapabilities {
     }
 
     /// The capabilities object that declares only this nested capability, as
-    /// [`crate::Refusal::missing_capability`] expects it.
+    /// [`crate::HttpRefusal::missing_capability`] expects it.
     #[must_use]
     pub fn only(path: &[&str]) -> Self {
         let mut value = Value::Object(Map::new());

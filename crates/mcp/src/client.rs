@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{
-    answer::Empty,
+    answer::EmptyResult,
     capability::ClientCapabilities,
     envelope::{self, RequestId},
     method,
@@ -26,7 +26,7 @@ mod roots;
 mod sampling;
 
 pub use elicitation::{ElicitResult, Elicitation, elicitation_complete, url_required};
-pub use form::{Choices, Field, Form, Property, TextFormat};
+pub use form::{Choices, Form, FormField, FormProperty, TextFormat};
 pub use reply::ReplyError;
 pub use roots::{Root, Roots};
 pub use sampling::{
@@ -57,7 +57,7 @@ pub enum ClientResult {
 
 /// The reason why this client cannot be asked a question.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
-pub enum NotPossible {
+pub enum UnsupportedQuestion {
     /// The client did not declare this capability.
     #[error("the client does not declare a capability that the question needs")]
     Capability(ClientCapabilities),
@@ -66,13 +66,13 @@ pub enum NotPossible {
     Revision(ProtocolVersion),
 }
 
-impl model::Classified for NotPossible {
+impl model::Classified for UnsupportedQuestion {
     fn class(&self) -> model::ErrorClass {
         model::ErrorClass::Caller
     }
 }
 
-impl NotPossible {
+impl UnsupportedQuestion {
     /// The capabilities that the client would have to declare; `None` if declaring more would not
     /// help.
     #[must_use]
@@ -104,7 +104,7 @@ impl ClientRequest {
         &self,
         version: ProtocolVersion,
         client: &ClientCapabilities,
-    ) -> Result<(), NotPossible> {
+    ) -> Result<(), UnsupportedQuestion> {
         let needs: &[&str] = match self {
             Self::Elicit(elicitation) if elicitation.is_in(version) => match elicitation {
                 Elicitation::Form { .. } if client.declares(&["elicitation", "form"]) => &[],
@@ -114,14 +114,16 @@ impl ClientRequest {
                 Elicitation::Form { .. } => &["elicitation"],
                 Elicitation::Url { .. } => &["elicitation", "url"],
             },
-            Self::Elicit(_) => return Err(NotPossible::Revision(version)),
+            Self::Elicit(_) => return Err(UnsupportedQuestion::Revision(version)),
             Self::Sample(_) => &["sampling"],
             Self::ListRoots => &["roots"],
         };
         if client.declares(needs) {
             Ok(())
         } else {
-            Err(NotPossible::Capability(ClientCapabilities::only(needs)))
+            Err(UnsupportedQuestion::Capability(ClientCapabilities::only(
+                needs,
+            )))
         }
     }
 
@@ -131,7 +133,7 @@ impl ClientRequest {
         match self {
             Self::Elicit(elicitation) => raw(&elicitation.for_version(version)),
             Self::Sample(sampling) => raw(&sampling.for_version(version)),
-            Self::ListRoots => raw(&Empty),
+            Self::ListRoots => raw(&EmptyResult),
         }
     }
 
@@ -157,7 +159,10 @@ impl ClientRequest {
     ///
     /// # Errors
     /// The client answered with an error, or its result does not fit the question.
-    pub fn read_response(&self, response: &envelope::Response) -> Result<ClientResult, ReplyError> {
+    pub fn read_response(
+        &self,
+        response: &envelope::RpcResponse,
+    ) -> Result<ClientResult, ReplyError> {
         let result = reply::result(response)?;
         self.read_result(result).map_err(ReplyError::Malformed)
     }
@@ -167,7 +172,7 @@ impl ClientRequest {
 /// it proves that the client is alive.
 #[must_use]
 pub fn ping(id: &RequestId) -> Bytes {
-    encode(id, method::PING, &raw(&Empty))
+    encode(id, method::PING, &raw(&EmptyResult))
 }
 
 fn encode(id: &RequestId, method: &str, params: &RawValue) -> Bytes {

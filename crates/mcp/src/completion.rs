@@ -17,18 +17,18 @@ use crate::{
 pub struct CompleteParams {
     /// The prompt or resource that the argument belongs to.
     #[serde(rename = "ref")]
-    pub reference: Reference,
+    pub reference: CompletionReference,
     /// The argument and the text typed so far.
-    pub argument: Argument,
+    pub argument: CompletionArgument,
     /// The arguments that already have a value.
     #[serde(default)]
-    pub context: Context,
+    pub context: CompletionContext,
 }
 
 /// A prompt or resource, which has arguments to complete.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(tag = "type")]
-pub enum Reference {
+pub enum CompletionReference {
     /// A prompt.
     #[serde(rename = "ref/prompt")]
     Prompt {
@@ -45,7 +45,7 @@ pub enum Reference {
 
 /// The argument being typed.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-pub struct Argument {
+pub struct CompletionArgument {
     /// The name of the argument.
     pub name: String,
     /// The text typed so far; may be empty.
@@ -54,7 +54,7 @@ pub struct Argument {
 
 /// Arguments that already have a value (from 2025-06-18 on).
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
-pub struct Context {
+pub struct CompletionContext {
     /// Names and their values.
     #[serde(default)]
     pub arguments: BTreeMap<String, String>,
@@ -133,7 +133,7 @@ mod tests {
         }))
         .unwrap();
         let name = "review".to_owned();
-        assert_eq!(prompt.reference, Reference::Prompt { name });
+        assert_eq!(prompt.reference, CompletionReference::Prompt { name });
         assert_eq!(prompt.context.arguments["owner"], "o");
         let resource = parse(&json!({
             "ref": {"type": "ref/resource", "uri": "test://{id}"},
@@ -141,7 +141,7 @@ mod tests {
         }));
         assert!(matches!(
             resource.unwrap().reference,
-            Reference::Resource { .. }
+            CompletionReference::Resource { .. }
         ));
         let long = "x".repeat(MAX_ARGUMENT_BYTES + 1);
         let reference = json!({"type": "ref/prompt", "name": "p"});

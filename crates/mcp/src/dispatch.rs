@@ -15,12 +15,12 @@ use model::SessionId;
 
 use crate::{
     capability::Capabilities,
-    envelope::{self, Body, Incoming, Request},
+    envelope::{self, Incoming, MessageBody, RpcRequest},
     extension::Extensions,
-    headers::{self, Accepts, single},
+    headers::{self, AcceptedTypes, single},
     limits::MAX_EVENT_ID_BYTES,
     method,
-    refusal::Refusal,
+    refusal::HttpRefusal,
     task,
     version::{Era, ProtocolVersion},
 };
@@ -57,7 +57,7 @@ pub enum Decision {
     /// A notification of the stateless era: 202, empty body, no further action.
     Accepted,
     /// The answer is this refusal.
-    Refuse(Refusal),
+    Refuse(HttpRefusal),
 }
 
 /// The position from which a GET stream continues.
@@ -132,7 +132,7 @@ impl Default for Surface {
 /// The claims of the headers, read before the body.
 struct Claims<'a> {
     headers: &'a HeaderMap,
-    accepts: Accepts,
+    accepts: AcceptedTypes,
     version: VersionClaim<'a>,
 }
 
@@ -155,7 +155,7 @@ impl<'a> Claims<'a> {
         };
         Self {
             headers,
-            accepts: Accepts::read(headers),
+            accepts: AcceptedTypes::read(headers),
             version,
         }
     }
@@ -179,8 +179,8 @@ impl<'a> Claims<'a> {
 }
 
 /// Classifies a request to the MCP endpoint. `body` is the body of a POST (absent counts as empty);
-/// the caller bounds the number of bytes that it reads and answers [`Refusal::too_large`] to larger
-/// bodies.
+/// the caller bounds the number of bytes that it reads and answers [`HttpRefusal::too_large`] to
+/// larger bodies.
 #[must_use]
 pub fn classify(
     surface: &Surface,
@@ -193,18 +193,18 @@ pub fn classify(
         Method::POST => post(surface, &claims, body.unwrap_or_default()),
         Method::GET => get(&claims),
         Method::DELETE => delete(&claims),
-        _ => Err(Refusal::method_not_allowed()),
+        _ => Err(HttpRefusal::method_not_allowed()),
     };
     decision.unwrap_or_else(Decision::Refuse)
 }
 
-fn post(surface: &Surface, claims: &Claims<'_>, body: &[u8]) -> Result<Decision, Refusal> {
+fn post(surface: &Surface, claims: &Claims<'_>, body: &[u8]) -> Result<Decision, HttpRefusal> {
     if !headers::is_json(claims.headers) {
-        return Err(Refusal::not_json());
+        return Err(HttpRefusal::not_json());
     }
-    match envelope::parse(body).map_err(|rejected| Refusal::from_rejected(&rejected))? {
-        Body::One(Incoming::Request(request)) => self::request(surface, claims, request),
-        Body::One(Incoming::Notification(notification)) => {
+    match envelope::parse(body).map_err(|rejected| HttpRefusal::from_invalid_message(&rejected))? {
+        MessageBody::One(Incoming::Request(request)) => self::request(surface, claims, request),
+        MessageBody::One(Incoming::Notification(notification)) => {
             let is_modern = meta::claims_stateless(notification.params.as_deref());
             if claims.is_stateless() || is_modern {
                 return Ok(Decision::Accepted);
@@ -212,9 +212,9 @@ fn post(surface: &Surface, claims: &Claims<'_>, body: &[u8]) -> Result<Decision,
             let body = HandshakeBody::One(Incoming::Notification(notification));
             handshake::message(claims, body, None)
         }
-        Body::One(Incoming::Response(response)) => {
+        MessageBody::One(Incoming::Response(response)) => {
             if claims.is_stateless() {
-                return Err(Refusal::invalid_request(
+                return Err(HttpRefusal::invalid_request(
                     "a response has no place in this revision",
                 ));
             }
@@ -224,15 +224,19 @@ fn post(surface: &Surface, claims: &Claims<'_>, body: &[u8]) -> Result<Decision,
                 None,
             )
         }
-        Body::Batch(batch) => handshake::batch(claims, batch),
+        MessageBody::Batch(batch) => handshake::batch(claims, batch),
     }
 }
 
-fn request(surface: &Surface, claims: &Claims<'_>, request: Request) -> Result<Decision, Refusal> {
+fn request(
+    surface: &Surface,
+    claims: &Claims<'_>,
+    request: RpcRequest,
+) -> Result<Decision, HttpRefusal> {
     let id = request.id.clone();
-    let answered = |refusal: Refusal| refusal.for_request(&id);
+    let answered = |refusal: HttpRefusal| refusal.for_request(&id);
     let parts = meta::Parts::read(request.params.as_deref())
-        .map_err(|reason| answered(Refusal::invalid_request(reason)))?;
+        .map_err(|reason| answered(HttpRefusal::invalid_request(reason)))?;
     if !parts.claims_stateless() {
         return without_meta(claims, request).map_err(answered);
     }
@@ -251,14 +255,16 @@ fn request(surface: &Surface, claims: &Claims<'_>, request: Request) -> Result<D
 }
 
 /// A request whose body does not claim the stateless era.
-fn without_meta(claims: &Claims<'_>, request: Request) -> Result<Decision, Refusal> {
+fn without_meta(claims: &Claims<'_>, request: RpcRequest) -> Result<Decision, HttpRefusal> {
     let is_initialize = request.method == method::INITIALIZE;
     match claims.version {
         VersionClaim::Illegal if !claims.has_session() || is_initialize => {
-            return Err(Refusal::header_mismatch("MCP-Protocol-Version is illegal"));
+            return Err(HttpRefusal::header_mismatch(
+                "MCP-Protocol-Version is illegal",
+            ));
         }
         VersionClaim::Known(v) if v.era() == Era::Stateless && is_initialize => {
-            return Err(Refusal::header_mismatch(
+            return Err(HttpRefusal::header_mismatch(
                 "MCP-Protocol-Version names a revision that has no initialize",
             ));
         }
@@ -266,7 +272,7 @@ fn without_meta(claims: &Claims<'_>, request: Request) -> Result<Decision, Refus
             return Err(meta::missing(meta::PROTOCOL_VERSION));
         }
         VersionClaim::Unknown(name) if !claims.has_session() || is_initialize => {
-            return Err(Refusal::unsupported_version(name));
+            return Err(HttpRefusal::unsupported_version(name));
         }
         _ => {}
     }
@@ -281,10 +287,10 @@ fn without_meta(claims: &Claims<'_>, request: Request) -> Result<Decision, Refus
     )
 }
 
-fn get(claims: &Claims<'_>) -> Result<Decision, Refusal> {
+fn get(claims: &Claims<'_>) -> Result<Decision, HttpRefusal> {
     let session = session_of_stream(claims)?;
     if !claims.accepts.sse {
-        return Err(Refusal::not_acceptable());
+        return Err(HttpRefusal::not_acceptable());
     }
     let resume = match single(claims.headers, &headers::LAST_EVENT_ID) {
         // EventSource sends an empty id if it has none (HTML, Server-sent events).
@@ -295,19 +301,21 @@ fn get(claims: &Claims<'_>) -> Result<Decision, Refusal> {
     Ok(Decision::OpenStream { session, resume })
 }
 
-fn delete(claims: &Claims<'_>) -> Result<Decision, Refusal> {
+fn delete(claims: &Claims<'_>) -> Result<Decision, HttpRefusal> {
     let session = session_of_stream(claims)?;
     Ok(Decision::EndSession { session })
 }
 
 /// GET and DELETE exist only within a session; in the stateless era they are 405 (MCP 2026-07-28,
 /// Streamable HTTP, "Other HTTP methods").
-fn session_of_stream(claims: &Claims<'_>) -> Result<SessionId, Refusal> {
+fn session_of_stream(claims: &Claims<'_>) -> Result<SessionId, HttpRefusal> {
     if claims.is_stateless() {
-        return Err(Refusal::method_not_allowed());
+        return Err(HttpRefusal::method_not_allowed());
     }
-    let session = claims.session().ok_or_else(Refusal::method_not_allowed)?;
-    let session = session.map_err(|()| Refusal::session_not_found())?;
+    let session = claims
+        .session()
+        .ok_or_else(HttpRefusal::method_not_allowed)?;
+    let session = session.map_err(|()| HttpRefusal::session_not_found())?;
     handshake::check_version(claims.version)?;
     Ok(session)
 }

@@ -13,7 +13,7 @@ use crate::limits::MAX_REQUEST_ID_BYTES;
 
 mod parse;
 
-pub use parse::{Body, Rejected, parse};
+pub use parse::{InvalidMessage, MessageBody, parse};
 
 /// The id of a request. It keeps its JSON type: 7 is not "7".
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -84,7 +84,7 @@ impl fmt::Display for RequestId {
 
 /// A message that requires a response.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct RpcRequest {
     /// The id, repeated in the response.
     pub id: RequestId,
     /// The method's name, up to 128 bytes.
@@ -95,7 +95,7 @@ pub struct Request {
 
 /// A message without a response.
 #[derive(Clone, Debug)]
-pub struct Notification {
+pub struct RpcNotification {
     /// The method's name, up to 128 bytes.
     pub method: String,
     /// An object, not parsed yet.
@@ -104,14 +104,14 @@ pub struct Notification {
 
 /// The client's response to a request from the server (handshake era only).
 #[derive(Clone, Debug)]
-pub struct Response {
+pub struct RpcResponse {
     /// The id of the request; an error may lack it.
     pub id: Option<RequestId>,
     /// The result, or the error object.
     pub outcome: Result<Box<RawValue>, Box<RawValue>>,
 }
 
-impl Response {
+impl RpcResponse {
     /// Encodes the message for another process: the response may arrive at a different edge from
     /// the one that waits for it.
     #[must_use]
@@ -141,11 +141,11 @@ impl Response {
 #[derive(Clone, Debug)]
 pub enum Incoming {
     /// A message that requires a response.
-    Request(Request),
+    Request(RpcRequest),
     /// A message without a response.
-    Notification(Notification),
+    Notification(RpcNotification),
     /// A response to a request from the server.
-    Response(Response),
+    Response(RpcResponse),
 }
 
 /// The error codes that this server sends. -32000 … -32019 is frozen legacy space; -32020 … -32099

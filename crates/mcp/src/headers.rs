@@ -86,16 +86,16 @@ pub fn encode_value(value: &str) -> Cow<'_, str> {
 
 /// The response content types that a client accepts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Accepts {
+pub struct AcceptedTypes {
     /// `application/json`.
     pub json: bool,
     /// `text/event-stream`.
     pub sse: bool,
 }
 
-impl Accepts {
+impl AcceptedTypes {
     /// Reads `Accept`. A missing header means any type (RFC 9110 §12.5.1); `*/*`, `application/*`
-    /// and `text/*` count; `q=0` excludes a type. The spec wants clients to list both types and
+    /// and `text/*` count; `q=0` excludes a type. The spec requires clients to list both types and
     /// names no status for those that do not: the server answers in the type that they accept.
     #[must_use]
     pub fn read(headers: &HeaderMap) -> Self {
@@ -178,7 +178,7 @@ mod tests {
         for value in values {
             headers.append(ACCEPT, HeaderValue::from_static(value));
         }
-        let Accepts { json, sse } = Accepts::read(&headers);
+        let AcceptedTypes { json, sse } = AcceptedTypes::read(&headers);
         (json, sse)
     }
 

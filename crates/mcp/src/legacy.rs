@@ -7,8 +7,8 @@ use bytes::Bytes;
 use model::SessionId;
 
 use crate::{
-    envelope::{self, Body, Incoming, Rejected},
-    sse::Frame,
+    envelope::{self, Incoming, InvalidMessage, MessageBody},
+    sse::SseFrame,
 };
 
 /// The parameter that names the session in the URI to POST to.
@@ -27,7 +27,7 @@ pub fn endpoint_event(path: &str, session: &SessionId) -> Bytes {
         .bytes()
         .all(|b| b.is_ascii_graphic() && b != b'?' && b != b'#');
     assert!(is_path && is_plain, "{path:?} is not a path for POSTs");
-    Frame::endpoint(&format!("{path}?{SESSION}={session}")).encode()
+    SseFrame::endpoint(&format!("{path}?{SESSION}={session}")).encode()
 }
 
 /// The session in the query of a POST; `None` if there is none, more than one, or one that this
@@ -46,10 +46,10 @@ pub fn session_of(query: Option<&str>) -> Option<SessionId> {
 ///
 /// # Errors
 /// The body is not a message, or is a batch.
-pub fn parse_message(body: &[u8]) -> Result<Incoming, Rejected> {
+pub fn parse_message(body: &[u8]) -> Result<Incoming, InvalidMessage> {
     match envelope::parse(body)? {
-        Body::One(message) => Ok(message),
-        Body::Batch(_) => Err(Rejected::Invalid {
+        MessageBody::One(message) => Ok(message),
+        MessageBody::Batch(_) => Err(InvalidMessage::Invalid {
             id: None,
             reason: "a POST of this transport carries one message",
         }),

@@ -8,18 +8,18 @@
 //! | module | job |
 //! | --- | --- |
 //! | [`capability`], [`profile`], [`refusal`], [`log`] | vocabulary of both eras: capabilities, the identity of the server, errors over HTTP, severities |
-//! | [`dispatch`] | (method, headers, body) → a decision, or the refusal that the spec demands |
+//! | [`dispatch`] | (method, headers, body) → a decision, or the refusal that the spec requires |
 //! | [`envelope`] | JSON-RPC: ids, messages, batches, errors; bodies stay raw |
 //! | [`version`] | revisions, negotiation, the features of each |
 //! | [`method`] | the names of methods and notifications |
-//! | [`answer`] | one result, shaped for the revision that asked |
+//! | [`answer`] | one result, in the shape of the request's revision |
 //! | [`handshake`], [`stateless`] | messages that exist in one era only |
 //! | [`tool`], [`resource`], [`prompt`], [`completion`], [`page`] | the features |
 //! | [`client`] | requests from the server to the client: forms, URLs, sampling, roots |
 //! | [`mrtr`] | the same requests within a result, and the sealed state of the stateless era |
 //! | [`task`] | work that continues after the answer (extension) |
 //! | [`extension`] | the extensions that the server declares |
-//! | [`notification`], [`tagged`] | progress that only rises, the log filter, changes of lists; notifications that listen streams share |
+//! | [`notification`], [`tagged`] | progress that only increases, the log filter, changes of lists; notifications that listen streams share |
 //! | [`sse`], [`ndjson`], [`legacy`] | frames of a stream, lines, the transport of 2024-11-05 |
 //! | [`line`] | the headers that a message from a line needs over HTTP |
 //! | [`headers`] | header values, `Accept`, the base64 sentinel |
@@ -58,5 +58,5 @@ pub mod version;
 
 pub use dispatch::{Decision, Surface, classify};
 pub use envelope::{ErrorCode, Incoming, RequestId, RpcError};
-pub use refusal::Refusal;
+pub use refusal::HttpRefusal;
 pub use version::{Era, ProtocolVersion};

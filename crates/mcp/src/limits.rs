@@ -1,14 +1,14 @@
 //! Every bound of this crate, with its unit and its effect.
 
-/// Largest HTTP body, in bytes; more is refused with 413. 4 MiB is the default of the official
-/// SDKs.
+/// Largest HTTP body, in bytes; a larger one is refused with 413. 4 MiB is the default of the
+/// official SDKs.
 pub const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
 /// Deepest nesting of arrays and objects in a body; deeper is refused with -32600 before anything
 /// is built from it.
 pub const MAX_DEPTH: usize = 64;
 
-/// Most messages in one batch (2025-03-26 only); more is refused with -32600.
+/// Maximum number of messages in one batch (2025-03-26 only); more are refused with -32600.
 pub const MAX_BATCH: usize = 64;
 
 /// Longest string id of a request or progress token, in bytes; longer is refused with -32600.
@@ -21,24 +21,24 @@ pub const MAX_METHOD_BYTES: usize = 128;
 /// resumed from.
 pub const MAX_EVENT_ID_BYTES: usize = 512;
 
-/// Largest `clientInfo` or `capabilities` that a session keeps, in bytes each; more is refused
-/// with -32602, because it would be stored for as long as the session lives.
-pub const MAX_CLIENT_FACTS_BYTES: usize = 16 * 1024;
+/// Largest `clientInfo` or `capabilities` that a session keeps, in bytes each; a larger one is
+/// refused with -32602, because it would be stored for the lifetime of the session.
+pub const MAX_CLIENT_INFO_BYTES: usize = 16 * 1024;
 
-/// Most `resourceSubscriptions` of one listen stream; more is refused with -32602.
+/// Maximum number of `resourceSubscriptions` of one listen stream; more are refused with -32602.
 pub const MAX_LISTEN_URIS: usize = 256;
 
-/// Most `taskIds` of one listen stream; more is refused with -32602.
+/// Maximum number of `taskIds` of one listen stream; more are refused with -32602.
 pub const MAX_LISTEN_TASKS: usize = 256;
 
 /// Longest task id, in bytes; a longer one names no task of this server.
 pub const MAX_TASK_ID_BYTES: usize = model::TaskId::MAX_BYTES;
 
-/// Most questions that one task may ask its client over its lifetime; further questions fail,
-/// because the keys of all questions have to be remembered.
+/// Maximum number of questions that one task may ask its client over its lifetime; further
+/// questions fail, because the keys of all questions have to be remembered.
 pub const MAX_TASK_INPUTS: usize = 256;
 
-/// Most `inputResponses` of one request; more is refused with -32602.
+/// Maximum number of `inputResponses` of one request; more are refused with -32602.
 pub const MAX_INPUT_RESPONSES: usize = 64;
 
 /// Largest state that is sealed into a `requestState`, in bytes; more is a server error, because
@@ -49,18 +49,19 @@ pub const MAX_STATE_BYTES: usize = 16 * 1024;
 /// This server issues none longer.
 pub const MAX_REQUEST_STATE_BYTES: usize = 24 * 1024;
 
-/// Most values in one completion (MCP, Utilities, "Completion"); the rest is cut and `hasMore` is
-/// set.
+/// Maximum number of values in one completion (MCP, Utilities, "Completion"); the rest is cut and
+/// `hasMore` is set.
 pub const MAX_COMPLETION_VALUES: usize = 100;
 
 /// Longest text to complete, and longest name or value of a prompt's argument, in bytes; longer is
 /// refused with -32602.
 pub const MAX_ARGUMENT_BYTES: usize = 64 * 1024;
 
-/// Most arguments of one `prompts/get` or completion context; more is refused with -32602.
+/// Maximum number of arguments of one `prompts/get` or completion context; more are refused with
+/// -32602.
 pub const MAX_PROMPT_ARGUMENTS: usize = 64;
 
-/// Most roots that are accepted from a client; more is a malformed answer.
+/// Maximum number of roots that are accepted from a client; more are a malformed answer.
 pub const MAX_ROOTS: usize = 256;
 
 /// Longest reason in a `notifications/cancelled` from the server, in bytes; the rest is cut.
@@ -84,6 +85,7 @@ pub const MAX_INPUT_ERROR_BYTES: usize = 400;
 /// Longest line and longest event that the SSE parser buffers, in bytes; more is an error.
 pub const MAX_SSE_EVENT_BYTES: usize = 8 * 1024 * 1024;
 
-/// Most tools with mirrored arguments that a sender of lines over HTTP remembers; calls of other
-/// tools carry no `Mcp-Param-*`, and a server that requires these headers refuses the call.
+/// Maximum number of tools with mirrored arguments that a sender of lines over HTTP remembers;
+/// calls of other tools carry no `Mcp-Param-*`, and a server that requires these headers refuses
+/// the call.
 pub const MAX_KNOWN_TOOLS: usize = 1024;

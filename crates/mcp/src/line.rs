@@ -1,9 +1,9 @@
 //! Messages that arrive as lines and continue over HTTP: `forgewire stdio`, and NDJSON at the edge.
 //!
 //! A line has no headers, and Streamable HTTP requires some: the revision, the method and the name
-//! in the stateless era, the session in the handshake era. [`Head::of`] makes them from the message
-//! and from earlier responses ([`Known`]); [`Outstanding`] tracks the requests that have no
-//! response yet.
+//! in the stateless era, the session in the handshake era. [`LineHeaders::of`] makes them from the
+//! message and from earlier responses ([`LineContext`]); [`OpenRequests`] tracks the requests that
+//! have no response yet.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
 use crate::{
-    envelope::{self, Body, Incoming, RequestId, RpcError},
+    envelope::{self, Incoming, MessageBody, RequestId, RpcError},
     headers::{METHOD, NAME, PROTOCOL_VERSION, SESSION_ID, encode_value},
     limits::MAX_KNOWN_TOOLS,
     method,
@@ -22,8 +22,8 @@ use crate::{
 
 /// The facts learned from responses to earlier lines.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
-    session: Option<Session>,
+pub struct LineContext {
+    session: Option<LineSession>,
     /// The last revision of the stateless era that a request named: notifications do not name one.
     stateless: Option<HeaderValue>,
     tools: BTreeMap<String, Vec<ParamHeader>>,
@@ -31,14 +31,14 @@ pub struct Known {
 
 /// A session of the handshake era. Servers may omit the id.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Session {
+pub struct LineSession {
     /// The server's session id.
     pub id: Option<HeaderValue>,
     /// The negotiated revision.
     pub version: Option<HeaderValue>,
 }
 
-impl Session {
+impl LineSession {
     /// The session that a response to `initialize` opens: `id` is the response's `Mcp-Session-Id`,
     /// `message` its body. `None` if the response is not a result.
     #[must_use]
@@ -69,21 +69,21 @@ impl Session {
     }
 }
 
-impl Known {
+impl LineContext {
     /// The current session.
     #[must_use]
-    pub const fn session(&self) -> Option<&Session> {
+    pub const fn session(&self) -> Option<&LineSession> {
         self.session.as_ref()
     }
 
     /// Replaces the current session, or ends it with `None`.
-    pub fn set_session(&mut self, session: Option<Session>) {
+    pub fn set_session(&mut self, session: Option<LineSession>) {
         self.session = session;
     }
 
     /// Remembers the revision that a request of the stateless era names.
-    pub fn note(&mut self, head: &Head) {
-        if head.kind == Kind::Stateless
+    pub fn remember_version(&mut self, head: &LineHeaders) {
+        if head.kind == LineKind::Stateless
             && let Some(version) = head.headers.get(PROTOCOL_VERSION)
         {
             self.stateless = Some(version.clone());
@@ -129,7 +129,7 @@ impl Known {
 
 /// How a line is sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum LineKind {
     /// The message carries everything itself.
     Stateless,
     /// The message opens a session.
@@ -140,33 +140,33 @@ pub enum Kind {
 
 /// The headers that turn a line into a POST, beside `Accept` and `Content-Type`.
 #[derive(Clone, Debug)]
-pub struct Head {
+pub struct LineHeaders {
     /// How the line is sent.
-    pub kind: Kind,
+    pub kind: LineKind,
     /// Revision and session, or revision, method, name and mirrored arguments.
     pub headers: HeaderMap,
 }
 
-impl Head {
+impl LineHeaders {
     /// Reads a line. Judging the message is left to the server: a header that cannot be made is
     /// simply missing.
     #[must_use]
-    pub fn of(body: &Body, known: &Known) -> Self {
+    pub fn of(body: &MessageBody, known: &LineContext) -> Self {
         match body {
-            Body::One(Incoming::Request(request)) => {
+            MessageBody::One(Incoming::Request(request)) => {
                 let params = Params::read(request.params.as_deref());
                 if let Some(version) = params.version() {
                     return Self::stateless(version, &request.method, &params, known);
                 }
                 if request.method == method::INITIALIZE {
                     return Self {
-                        kind: Kind::Initialize,
+                        kind: LineKind::Initialize,
                         headers: HeaderMap::new(),
                     };
                 }
                 Self::session(known)
             }
-            Body::One(Incoming::Notification(notification)) => {
+            MessageBody::One(Incoming::Notification(notification)) => {
                 let params = Params::read(notification.params.as_deref());
                 let said = params.version();
                 let is_stateless = said.is_some() || known.session.is_none();
@@ -177,15 +177,15 @@ impl Head {
                     _ => Self::session(known),
                 }
             }
-            Body::One(Incoming::Response(_)) | Body::Batch(_) => Self::session(known),
+            MessageBody::One(Incoming::Response(_)) | MessageBody::Batch(_) => Self::session(known),
         }
     }
 
-    fn session(known: &Known) -> Self {
+    fn session(known: &LineContext) -> Self {
         let session = known.session.as_ref();
         Self {
-            kind: Kind::Session,
-            headers: session.map(Session::headers).unwrap_or_default(),
+            kind: LineKind::Session,
+            headers: session.map(LineSession::headers).unwrap_or_default(),
         }
     }
 
@@ -193,7 +193,7 @@ impl Head {
         version: Option<HeaderValue>,
         method: &str,
         params: &Params<'_>,
-        known: &Known,
+        known: &LineContext,
     ) -> Self {
         let name = match method {
             method::TOOLS_CALL | method::PROMPTS_GET => text(params.name),
@@ -214,7 +214,7 @@ impl Head {
         let name = name.and_then(|name| HeaderValue::from_str(&encode_value(&name)).ok());
         put(&mut headers, NAME, name);
         Self {
-            kind: Kind::Stateless,
+            kind: LineKind::Stateless,
             headers,
         }
     }
@@ -268,7 +268,7 @@ impl<'a> Params<'a> {
 
 /// The kind of a message from the server, as far as a proxy needs to know.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Seen {
+pub enum ServerMessageKind {
     /// Response to a request of the line.
     Answer(RequestId),
     /// A request, a notification, or a response without a pending request.
@@ -277,19 +277,19 @@ pub enum Seen {
 
 /// The requests of a line that have no response yet.
 #[derive(Clone, Debug, Default)]
-pub struct Outstanding(Vec<RequestId>);
+pub struct OpenRequests(Vec<RequestId>);
 
-impl Outstanding {
+impl OpenRequests {
     /// All requests of a line: none, one, or those of a batch.
     #[must_use]
-    pub fn of(body: &Body) -> Self {
+    pub fn of(body: &MessageBody) -> Self {
         let id = |message: &Incoming| match message {
             Incoming::Request(request) => Some(request.id.clone()),
             _ => None,
         };
         Self(match body {
-            Body::One(message) => id(message).into_iter().collect(),
-            Body::Batch(batch) => batch.iter().flatten().filter_map(id).collect(),
+            MessageBody::One(message) => id(message).into_iter().collect(),
+            MessageBody::Batch(batch) => batch.iter().flatten().filter_map(id).collect(),
         })
     }
 
@@ -312,13 +312,13 @@ impl Outstanding {
     }
 
     /// Registers a message from the server.
-    pub fn see(&mut self, message: &[u8]) -> Seen {
+    pub fn register(&mut self, message: &[u8]) -> ServerMessageKind {
         let Some(id) = answered(message) else {
-            return Seen::Other;
+            return ServerMessageKind::Other;
         };
         match self.0.iter().position(|owed| *owed == id) {
-            Some(at) => Seen::Answer(self.0.swap_remove(at)),
-            None => Seen::Other,
+            Some(at) => ServerMessageKind::Answer(self.0.swap_remove(at)),
+            None => ServerMessageKind::Other,
         }
     }
 
@@ -333,12 +333,12 @@ impl Outstanding {
     /// Registers the body of a response that is not a stream, and returns the messages to pass on,
     /// one line each. A batch stays one line, as it was sent. An error without id belongs to the
     /// only open request, if there is exactly one. `None` if the body is not JSON-RPC.
-    pub fn take_json(&mut self, body: &[u8]) -> Option<Bytes> {
+    pub fn register_json(&mut self, body: &[u8]) -> Option<Bytes> {
         let raw: &RawValue = serde_json::from_slice(body).ok()?;
         if raw.get().starts_with('[') {
             let messages: Vec<&RawValue> = serde_json::from_str(raw.get()).ok()?;
             for message in messages {
-                self.see(message.get().as_bytes());
+                self.register(message.get().as_bytes());
             }
             return Some(compact(raw.get()));
         }
@@ -351,7 +351,7 @@ impl Outstanding {
         if peek.method.is_none() && peek.result.is_none() && peek.error.is_none() {
             return None;
         }
-        self.see(raw.get().as_bytes());
+        self.register(raw.get().as_bytes());
         Some(compact(raw.get()))
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    answer::{Answer, ResultType},
+    answer::{ResultType, VersionedResult},
     capability::ClientCapabilities,
     client::{ClientRequest, ClientResult},
     envelope::{RequestId, RpcError},
@@ -20,7 +20,7 @@ use crate::{
     method,
     params::{self, InputError},
     profile::ServerInfo,
-    refusal::Refusal,
+    refusal::HttpRefusal,
     version::ProtocolVersion,
 };
 
@@ -28,7 +28,7 @@ mod binding;
 mod seal;
 
 pub use binding::Binding;
-pub use seal::{BadState, KeyError, SealError, StateKey, StateKeys};
+pub use seal::{InvalidRequestState, KeyError, SealError, StateKey, StateKeys};
 
 /// Whether a method may answer `input_required` ("Supported Requests"). No other method may.
 #[must_use]
@@ -56,7 +56,7 @@ pub struct DescribedRequest {
 
 /// The answers received so far.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct Collected {
+pub struct CollectedAnswers {
     /// The answers, by key.
     pub answers: BTreeMap<String, ClientResult>,
     /// The questions to ask again; empty if all are answered.
@@ -97,11 +97,13 @@ impl InputRequests {
         &self,
         version: ProtocolVersion,
         client: &ClientCapabilities,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), HttpRefusal> {
         let mut requests = self.0.values();
         requests
             .try_for_each(|request| request.check(version, client))
-            .map_err(|reason| Refusal::missing_capability(reason.required().unwrap_or_default()))
+            .map_err(|reason| {
+                HttpRefusal::missing_capability(reason.required().unwrap_or_default())
+            })
     }
 
     /// Keeps only the questions that this client can be asked.
@@ -130,8 +132,8 @@ impl InputRequests {
     ///
     /// # Errors
     /// An answer does not fit its question; the error names it.
-    pub fn collect(self, retry: &Retry) -> Result<Collected, InputError> {
-        let mut collected = Collected::default();
+    pub fn collect(self, retry: &Retry) -> Result<CollectedAnswers, InputError> {
+        let mut collected = CollectedAnswers::default();
         for (key, request) in self.0 {
             match retry.answer(&key, &request)? {
                 Some(answer) => {
@@ -186,7 +188,7 @@ impl InputRequired {
     /// Encodes the JSON-RPC message.
     #[must_use]
     pub fn encode(&self, version: ProtocolVersion, server: &ServerInfo, id: &RequestId) -> Bytes {
-        Answer::new(version, server, self)
+        VersionedResult::new(version, server, self)
             .of_type(ResultType::InputRequired)
             .encode(id)
     }
@@ -230,7 +232,7 @@ impl Retry {
         }
         let state = retry.request_state.as_deref().unwrap_or_default();
         if state.len() > MAX_REQUEST_STATE_BYTES {
-            return Err(BadState.into());
+            return Err(InvalidRequestState.into());
         }
         Ok(retry)
     }
@@ -269,15 +271,15 @@ impl Retry {
 /// asked again once answered, and its answer cannot be changed later.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Settled(BTreeMap<String, Box<RawValue>>);
+pub struct EarlierAnswers(BTreeMap<String, Box<RawValue>>);
 
-impl Settled {
+impl EarlierAnswers {
     /// Reads an unsealed state.
     ///
     /// # Errors
     /// A server with another format sealed it.
-    pub fn decode(state: &[u8]) -> Result<Self, BadState> {
-        serde_json::from_slice(state).map_err(|_| BadState)
+    pub fn decode(state: &[u8]) -> Result<Self, InvalidRequestState> {
+        serde_json::from_slice(state).map_err(|_| InvalidRequestState)
     }
 
     /// The bytes to seal.
@@ -291,7 +293,11 @@ impl Settled {
     ///
     /// # Errors
     /// As [`InputRequests::collect`].
-    pub fn collect(&self, retry: &Retry, requests: InputRequests) -> Result<Collected, InputError> {
+    pub fn collect(
+        &self,
+        retry: &Retry,
+        requests: InputRequests,
+    ) -> Result<CollectedAnswers, InputError> {
         let mut all = retry.clone();
         let known = self
             .0
@@ -302,7 +308,7 @@ impl Settled {
     }
 
     /// Keeps a retry's answer to a question of this round.
-    pub fn settle(&mut self, key: &str, retry: &Retry) {
+    pub fn keep(&mut self, key: &str, retry: &Retry) {
         if let Some(answer) = retry.input_responses.get(key)
             && !self.0.contains_key(key)
         {

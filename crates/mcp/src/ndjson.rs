@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::{
-    envelope::{self, Body, Rejected},
+    envelope::{self, InvalidMessage, MessageBody},
     limits::MAX_LINE_BYTES,
 };
 
@@ -19,11 +19,11 @@ pub fn line(json: &[u8]) -> Bytes {
 
 /// A line that holds a message or a batch.
 #[derive(Clone, Debug)]
-pub struct Line {
+pub struct JsonLine {
     /// The text as received, without surrounding white space.
     pub text: Bytes,
     /// The parsed content.
-    pub body: Body,
+    pub body: MessageBody,
 }
 
 /// Splits incoming bytes into lines and reads each as a message. An invalid line is reported
@@ -55,7 +55,7 @@ impl LineReader {
     }
 
     /// Accepts bytes and returns the messages that they complete. Buffers up to one line.
-    pub fn feed(&mut self, bytes: &[u8]) -> Vec<Result<Line, Rejected>> {
+    pub fn feed(&mut self, bytes: &[u8]) -> Vec<Result<JsonLine, InvalidMessage>> {
         let mut messages = Vec::new();
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let (content, ended) = match part.split_last() {
@@ -77,31 +77,31 @@ impl LineReader {
     }
 
     /// Ends the input: the rest is the last line, unless it is blank.
-    pub fn finish(&mut self) -> Option<Result<Line, Rejected>> {
+    pub fn finish(&mut self) -> Option<Result<JsonLine, InvalidMessage>> {
         self.end_line()
     }
 
-    fn take(&mut self, content: &[u8], messages: &mut Vec<Result<Line, Rejected>>) {
+    fn take(&mut self, content: &[u8], messages: &mut Vec<Result<JsonLine, InvalidMessage>>) {
         if self.skipping {
             return;
         }
         if self.buffer.len() + content.len() > self.max {
             self.skipping = true;
             self.buffer = Vec::new();
-            messages.push(Err(Rejected::TooLarge));
+            messages.push(Err(InvalidMessage::TooLarge));
         } else {
             self.buffer.extend_from_slice(content);
         }
     }
 
-    fn end_line(&mut self) -> Option<Result<Line, Rejected>> {
+    fn end_line(&mut self) -> Option<Result<JsonLine, InvalidMessage>> {
         self.skipping = false;
         let line = std::mem::take(&mut self.buffer);
         let line = line.trim_ascii();
         (!line.is_empty()).then(|| {
             let body = envelope::parse(line)?;
             let text = Bytes::copy_from_slice(line);
-            Ok(Line { text, body })
+            Ok(JsonLine { text, body })
         })
     }
 }
@@ -121,7 +121,7 @@ mod tests {
             .flat_map(|c| reader.feed(c))
             .collect();
         messages.extend(reader.finish());
-        let code = |message: Result<Line, Rejected>| match message {
+        let code = |message: Result<JsonLine, InvalidMessage>| match message {
             Ok(_) => 0,
             Err(rejected) => rejected.error().code.number(),
         };
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_line_is_told_and_the_next_is_read() {
+    fn a_bad_line_is_reported_and_the_next_is_read() {
         let long = "x".repeat(100);
         let input = format!("{PING}\n\n{{\r\n  \n7\n{long}\n{PING}\r\n{PING}");
         for chunk in 1..input.len() {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_exactly_the_bound_fits_and_a_longer_one_is_told_once() {
+    fn a_line_of_exactly_the_bound_fits_and_a_longer_one_is_reported_once() {
         assert_eq!(read(PING.as_bytes(), 7, PING.len()), [0]);
         assert_eq!(read(PING.as_bytes(), 7, PING.len() - 1), [-32600]);
     }

@@ -12,18 +12,18 @@ use crate::{
     log::LogLevel,
     log::log_message,
     method,
-    tagged::Tagged,
+    tagged::TaggedNotification,
 };
 
 /// Progress of one request. It only increases ("Progress": the value MUST increase with each
 /// notification), whatever the handler reports.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Progress {
+pub struct ProgressReporter {
     token: RequestId,
     last: Option<f64>,
 }
 
-impl Progress {
+impl ProgressReporter {
     /// Progress for a request that opted in with this token.
     #[must_use]
     pub const fn new(token: RequestId) -> Self {
@@ -94,7 +94,7 @@ pub fn cancelled(request: &RequestId, reason: &str) -> Bytes {
 
 /// A list that can change.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum List {
+pub enum ListKind {
     /// `tools/list`.
     Tools,
     /// `prompts/list`.
@@ -103,7 +103,7 @@ pub enum List {
     Resources,
 }
 
-impl List {
+impl ListKind {
     /// All lists.
     pub const ALL: [Self; 3] = [Self::Tools, Self::Prompts, Self::Resources];
 
@@ -125,8 +125,8 @@ impl List {
 
     /// `notifications/…/list_changed` for listen streams.
     #[must_use]
-    pub fn changed_tagged(self) -> Tagged {
-        Tagged::new(self.method(), &json!({}))
+    pub fn changed_tagged(self) -> TaggedNotification {
+        TaggedNotification::new(self.method(), &json!({}))
     }
 }
 
@@ -143,7 +143,7 @@ mod tests {
     proptest! {
         #[test]
         fn progress_only_rises(values in proptest::collection::vec(any::<f64>(), 0..30)) {
-            let mut progress = Progress::new(RequestId::Integer(1));
+            let mut progress = ProgressReporter::new(RequestId::Integer(1));
             let sent: Vec<f64> = values
                 .into_iter()
                 .filter_map(|value| progress.report(value, Some(f64::NAN), None))
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_first_report_may_be_zero_and_the_same_again_is_skipped() {
-        let mut progress = Progress::new(RequestId::Text("t".into()));
+        let mut progress = ProgressReporter::new(RequestId::Text("t".into()));
         let first = progress.report(0.0, Some(100.0), Some("go")).unwrap();
         assert_eq!(
             json_of(&first)["params"],
@@ -187,8 +187,8 @@ mod tests {
     }
 
     #[test]
-    fn a_list_change_is_told_to_sessions_and_to_listen_streams() {
-        for list in List::ALL {
+    fn a_list_change_reaches_sessions_and_listen_streams() {
+        for list in ListKind::ALL {
             let plain = json_of(&list.changed());
             assert_eq!(plain, json!({"jsonrpc": "2.0", "method": list.method()}));
             let tagged = json_of(&list.changed_tagged().message(&RequestId::Integer(7)));

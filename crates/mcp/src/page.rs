@@ -29,7 +29,7 @@ impl ListParams {
 
 /// One page of a list.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Page<'a, T> {
+pub struct ListPage<'a, T> {
     /// The items, in the order of the list.
     pub items: &'a [T],
     /// The cursor of the next page; absent at the end.
@@ -48,7 +48,7 @@ pub fn paginate<'a, T>(
     cursor: Option<&str>,
     size: usize,
     key: impl Fn(&T) -> &str,
-) -> Result<Page<'a, T>, RpcError> {
+) -> Result<ListPage<'a, T>, RpcError> {
     debug_assert!(
         items.is_sorted_by(|a, b| key(a) < key(b)),
         "{list} is not sorted"
@@ -68,7 +68,7 @@ pub fn paginate<'a, T>(
         .last()
         .filter(|_| items_left)
         .map(|last| encode(list, key(last)));
-    Ok(Page { items, next_cursor })
+    Ok(ListPage { items, next_cursor })
 }
 
 fn encode(list: &str, key: &str) -> String {
@@ -90,7 +90,7 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    fn page<'a>(items: &'a [String], cursor: Option<&str>, size: usize) -> Page<'a, String> {
+    fn page<'a>(items: &'a [String], cursor: Option<&str>, size: usize) -> ListPage<'a, String> {
         paginate("tools", items, cursor, size, String::as_str).unwrap()
     }
 

@@ -9,7 +9,7 @@ use crate::{
     envelope::RpcError,
     limits::{MAX_ARGUMENT_BYTES, MAX_PROMPT_ARGUMENTS},
     params::{self, InputError},
-    tool::Content,
+    tool::ContentBlock,
     version::ProtocolVersion,
 };
 
@@ -79,7 +79,7 @@ impl PromptDescriptor {
 /// Result of `prompts/list`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ListResult<'a> {
+pub struct ListPromptsResult<'a> {
     prompts: Vec<Described<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<&'a str>,
@@ -91,8 +91,8 @@ pub fn list_result<'a>(
     version: ProtocolVersion,
     prompts: &'a [PromptDescriptor],
     next_cursor: Option<&'a str>,
-) -> ListResult<'a> {
-    ListResult {
+) -> ListPromptsResult<'a> {
+    ListPromptsResult {
         prompts: prompts.iter().map(|p| p.describe(version)).collect(),
         next_cursor,
     }
@@ -100,7 +100,7 @@ pub fn list_result<'a>(
 
 /// Params of `prompts/get`.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-pub struct GetParams {
+pub struct GetPromptParams {
     /// The name of the prompt.
     pub name: String,
     /// The values of its arguments, by name.
@@ -108,7 +108,7 @@ pub struct GetParams {
     pub arguments: BTreeMap<String, String>,
 }
 
-impl GetParams {
+impl GetPromptParams {
     /// Reads the params.
     ///
     /// # Errors
@@ -167,7 +167,7 @@ pub(crate) fn check_arguments(
 /// The author of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Role {
+pub enum MessageRole {
     /// The user.
     User,
     /// The model.
@@ -178,9 +178,9 @@ pub enum Role {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PromptMessage {
     /// The author of the message.
-    pub role: Role,
+    pub role: MessageRole,
     /// The content of the message.
-    pub content: Content,
+    pub content: ContentBlock,
 }
 
 impl PromptMessage {
@@ -188,22 +188,22 @@ impl PromptMessage {
     #[must_use]
     pub fn user(text: impl Into<String>) -> Self {
         Self {
-            role: Role::User,
-            content: Content::text(text),
+            role: MessageRole::User,
+            content: ContentBlock::text(text),
         }
     }
 }
 
 /// Result of `prompts/get`, in terms of the newest revision.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PromptResult {
+pub struct GetPromptResult {
     /// The purpose of the prompt.
     pub description: Option<String>,
     /// The messages, in order.
     pub messages: Vec<PromptMessage>,
 }
 
-impl PromptResult {
+impl GetPromptResult {
     /// The result as a revision knows it.
     #[must_use]
     pub fn for_version(&self, version: ProtocolVersion) -> impl Serialize + '_ {
@@ -227,14 +227,14 @@ struct DescribedResult<'a> {
 
 #[derive(Serialize)]
 struct DescribedMessage<'a> {
-    role: Role,
-    content: Cow<'a, Content>,
+    role: MessageRole,
+    content: Cow<'a, ContentBlock>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resource::Contents;
+    use crate::resource::ResourceContents;
     use serde_json::{Value, json};
 
     fn review() -> PromptDescriptor {
@@ -252,8 +252,8 @@ mod tests {
         }
     }
 
-    fn get(params: &Value) -> Result<GetParams, RpcError> {
-        GetParams::parse(Some(&RawValue::from_string(params.to_string()).unwrap()))
+    fn get(params: &Value) -> Result<GetPromptParams, RpcError> {
+        GetPromptParams::parse(Some(&RawValue::from_string(params.to_string()).unwrap()))
     }
 
     #[test]
@@ -299,23 +299,23 @@ mod tests {
     #[test]
     fn messages_of_every_kind_have_their_shape() {
         let message = |content| PromptMessage {
-            role: Role::Assistant,
+            role: MessageRole::Assistant,
             content,
         };
-        let result = PromptResult {
+        let result = GetPromptResult {
             description: Some("d".into()),
             messages: vec![
                 PromptMessage::user("hi"),
-                message(Content::Image {
+                message(ContentBlock::Image {
                     data: "AA==".into(),
                     mime_type: "image/png".into(),
                 }),
-                message(Content::Audio {
+                message(ContentBlock::Audio {
                     data: "AA==".into(),
                     mime_type: "audio/wav".into(),
                 }),
-                message(Content::Resource {
-                    resource: Contents::json("test://r", "{}".into()),
+                message(ContentBlock::Resource {
+                    resource: ResourceContents::json("test://r", "{}".into()),
                 }),
             ],
         };

@@ -8,14 +8,14 @@ use serde_json::json;
 
 use crate::{
     capability::ClientCapabilities,
-    envelope::{self, ErrorCode, Rejected, RequestId, RpcError},
+    envelope::{self, ErrorCode, InvalidMessage, RequestId, RpcError},
     version::ProtocolVersion,
 };
 
 /// A refusal. Its body is always a JSON-RPC error, even for plain HTTP faults: the body tells a
 /// client of the stateless era that this is an MCP endpoint.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Refusal {
+pub struct HttpRefusal {
     /// The HTTP status.
     pub status: StatusCode,
     /// The id of the request that it answers, if the id could be read.
@@ -27,13 +27,13 @@ pub struct Refusal {
 }
 
 /// An error that a method returns is no HTTP fault: 200 (MCP 2026-07-28, Streamable HTTP).
-impl From<RpcError> for Refusal {
+impl From<RpcError> for HttpRefusal {
     fn from(error: RpcError) -> Self {
         Self::new(StatusCode::OK, error)
     }
 }
 
-impl Refusal {
+impl HttpRefusal {
     /// A refusal without an id.
     #[must_use]
     pub const fn new(status: StatusCode, error: RpcError) -> Self {
@@ -64,9 +64,9 @@ impl Refusal {
 
     /// 413 for a body that is too large, 400 for a body that is not a valid message.
     #[must_use]
-    pub fn from_rejected(rejected: &Rejected) -> Self {
+    pub fn from_invalid_message(rejected: &InvalidMessage) -> Self {
         let status = match rejected {
-            Rejected::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            InvalidMessage::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             _ => StatusCode::BAD_REQUEST,
         };
         Self {
@@ -78,7 +78,7 @@ impl Refusal {
     /// 413: the body is larger than [`crate::limits::MAX_BODY_BYTES`].
     #[must_use]
     pub fn too_large() -> Self {
-        Self::from_rejected(&Rejected::TooLarge)
+        Self::from_invalid_message(&InvalidMessage::TooLarge)
     }
 
     /// 400 with -32600.
@@ -97,7 +97,7 @@ impl Refusal {
     }
 
     /// 406, in the handshake era: the client accepts neither content type. (In the stateless era it
-    /// is [`Refusal::header_mismatch`].)
+    /// is [`HttpRefusal::header_mismatch`].)
     #[must_use]
     pub fn not_acceptable() -> Self {
         Self::plain(
@@ -133,7 +133,7 @@ impl Refusal {
     /// 400: traffic of the handshake era without a session.
     pub(crate) fn session_missing() -> Self {
         Self::invalid_request(
-            "Mcp-Session-Id is missing; start a session with initialize, or say everything in \
+            "Mcp-Session-Id is missing; start a session with initialize, or send everything in \
              _meta (2026-07-28)",
         )
     }

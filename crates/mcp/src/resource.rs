@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{
     envelope::{self, RpcError},
     method,
-    tagged::Tagged,
+    tagged::TaggedNotification,
     version::ProtocolVersion,
 };
 
@@ -60,7 +60,7 @@ struct Described<'a> {
 /// Result of `resources/list`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ListResult<'a> {
+pub struct ListResourcesResult<'a> {
     resources: Vec<Described<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<&'a str>,
@@ -69,7 +69,7 @@ pub struct ListResult<'a> {
 /// Result of `resources/templates/list`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct TemplatesResult<'a> {
+pub struct ListResourceTemplatesResult<'a> {
     resource_templates: Vec<Described<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<&'a str>,
@@ -85,7 +85,7 @@ pub fn list_result<'a>(
     version: ProtocolVersion,
     resources: &'a [ResourceDescriptor],
     next_cursor: Option<&'a str>,
-) -> ListResult<'a> {
+) -> ListResourcesResult<'a> {
     let describe = |r: &'a ResourceDescriptor| Described {
         uri: Some(&r.uri),
         uri_template: None,
@@ -94,7 +94,7 @@ pub fn list_result<'a>(
         description: r.description.as_deref(),
         mime_type: r.mime_type.as_deref(),
     };
-    ListResult {
+    ListResourcesResult {
         resources: resources.iter().map(describe).collect(),
         next_cursor,
     }
@@ -106,7 +106,7 @@ pub fn templates_result<'a>(
     version: ProtocolVersion,
     templates: &'a [TemplateDescriptor],
     next_cursor: Option<&'a str>,
-) -> TemplatesResult<'a> {
+) -> ListResourceTemplatesResult<'a> {
     let describe = |t: &'a TemplateDescriptor| Described {
         uri: None,
         uri_template: Some(&t.uri_template),
@@ -115,7 +115,7 @@ pub fn templates_result<'a>(
         description: t.description.as_deref(),
         mime_type: t.mime_type.as_deref(),
     };
-    TemplatesResult {
+    ListResourceTemplatesResult {
         resource_templates: templates.iter().map(describe).collect(),
         next_cursor,
     }
@@ -131,7 +131,7 @@ pub struct UriParams {
 /// The contents of a resource.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Contents {
+pub struct ResourceContents {
     /// The resource's URI.
     pub uri: String,
     /// Media type of the payload.
@@ -139,41 +139,41 @@ pub struct Contents {
     pub mime_type: Option<String>,
     /// The payload.
     #[serde(flatten)]
-    pub payload: Payload,
+    pub payload: ResourcePayload,
 }
 
 /// Text or bytes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Payload {
+pub enum ResourcePayload {
     /// Text.
     Text(String),
     /// Bytes in base64.
     Blob(String),
 }
 
-impl Contents {
+impl ResourceContents {
     /// A JSON document.
     #[must_use]
     pub fn json(uri: &str, json: String) -> Self {
         Self {
             uri: uri.into(),
             mime_type: Some("application/json".into()),
-            payload: Payload::Text(json),
+            payload: ResourcePayload::Text(json),
         }
     }
 }
 
 /// Result of `resources/read`. It always has contents: a missing resource is [`not_found`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct ReadResult {
-    contents: Vec<Contents>,
+pub struct ReadResourceResult {
+    contents: Vec<ResourceContents>,
 }
 
-impl ReadResult {
+impl ReadResourceResult {
     /// The contents of one resource.
     #[must_use]
-    pub fn new(contents: Contents) -> Self {
+    pub fn new(contents: ResourceContents) -> Self {
         Self {
             contents: vec![contents],
         }
@@ -200,8 +200,8 @@ pub fn updated(uri: &str) -> Bytes {
 
 /// `notifications/resources/updated` for listen streams.
 #[must_use]
-pub fn updated_tagged(uri: &str) -> Tagged {
-    Tagged::new(method::RESOURCES_UPDATED, &Updated { uri })
+pub fn updated_tagged(uri: &str) -> TaggedNotification {
+    TaggedNotification::new(method::RESOURCES_UPDATED, &Updated { uri })
 }
 
 #[cfg(test)]
@@ -252,7 +252,7 @@ mod tests {
                 "nextCursor": "c"
             })
         );
-        let read = ReadResult::new(Contents::json("github://events", "{}".into()));
+        let read = ReadResourceResult::new(ResourceContents::json("github://events", "{}".into()));
         assert_eq!(
             serde_json::to_value(read).unwrap(),
             json!({"contents": [

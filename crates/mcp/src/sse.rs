@@ -9,7 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 mod parser;
 
-pub use parser::{Block, ParseError, ParsedFrame, Parser};
+pub use parser::{ParsedFrame, SseBlock, SseParseError, SseStreamParser};
 
 /// Headers of every stream.
 pub const HEADERS: [(&str, &str); 3] = [
@@ -25,9 +25,9 @@ pub const KEEP_ALIVE: &[u8] = b":\n\n";
 /// make clients drop it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("an id or event name has a line break or NUL")]
-pub struct BadField;
+pub struct InvalidSseField;
 
-impl model::Classified for BadField {
+impl model::Classified for InvalidSseField {
     fn class(&self) -> model::ErrorClass {
         model::ErrorClass::Permanent
     }
@@ -35,16 +35,16 @@ impl model::Classified for BadField {
 
 /// An event id or name without line breaks and NUL.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Field<'a>(&'a str);
+pub struct SseField<'a>(&'a str);
 
-impl<'a> Field<'a> {
+impl<'a> SseField<'a> {
     /// Checks a value.
     ///
     /// # Errors
     /// It contains CR, LF or NUL.
-    pub fn new(text: &'a str) -> Result<Self, BadField> {
+    pub fn new(text: &'a str) -> Result<Self, InvalidSseField> {
         if text.bytes().any(|b| matches!(b, b'\r' | b'\n' | 0)) {
-            Err(BadField)
+            Err(InvalidSseField)
         } else {
             Ok(Self(text))
         }
@@ -54,23 +54,23 @@ impl<'a> Field<'a> {
 /// One event. An event without data sets only the id or the reconnection time; clients dispatch
 /// nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Frame<'a> {
+pub struct SseFrame<'a> {
     /// The id that the client sends as `Last-Event-ID` when it reconnects.
-    pub id: Option<Field<'a>>,
+    pub id: Option<SseField<'a>>,
     /// The event's type; absent means `message`.
-    pub event: Option<Field<'a>>,
+    pub event: Option<SseField<'a>>,
     /// The reconnection delay, in milliseconds.
     pub retry_ms: Option<u64>,
     /// The payload; CR LF, CR and LF all arrive as LF.
     pub data: Option<&'a str>,
 }
 
-impl<'a> Frame<'a> {
+impl<'a> SseFrame<'a> {
     /// The priming event: an id and empty data, so that a client can resume before anything has
     /// happened (MCP 2025-11-25, Transports, "Sending Messages to the Server"; SEP-1699). Only if
     /// [`crate::ProtocolVersion::has_priming`]: older clients fail on empty data.
     #[must_use]
-    pub const fn priming(id: Field<'a>, retry_ms: Option<u64>) -> Self {
+    pub const fn priming(id: SseField<'a>, retry_ms: Option<u64>) -> Self {
         Self {
             id: Some(id),
             event: None,
@@ -96,7 +96,7 @@ impl<'a> Frame<'a> {
     pub const fn endpoint(uri: &'a str) -> Self {
         Self {
             id: None,
-            event: Some(Field("endpoint")),
+            event: Some(SseField("endpoint")),
             retry_ms: None,
             data: Some(uri),
         }
@@ -107,10 +107,10 @@ impl<'a> Frame<'a> {
     pub fn encode(&self) -> Bytes {
         let mut text = String::with_capacity(64 + self.data.map_or(0, str::len));
         // Writing to a String cannot fail.
-        if let Some(Field(event)) = self.event {
+        if let Some(SseField(event)) = self.event {
             let _ = writeln!(text, "event: {event}");
         }
-        if let Some(Field(id)) = self.id {
+        if let Some(SseField(id)) = self.id {
             let _ = writeln!(text, "id: {id}");
         }
         if let Some(retry) = self.retry_ms {
@@ -127,9 +127,9 @@ impl<'a> Frame<'a> {
 /// A JSON-RPC message as an event. `json` has no line breaks, like all output of
 /// [`crate::envelope`].
 #[must_use]
-pub fn message(id: Option<Field<'_>>, json: &[u8]) -> Bytes {
+pub fn message(id: Option<SseField<'_>>, json: &[u8]) -> Bytes {
     debug_assert!(!json.contains(&b'\n') && !json.contains(&b'\r'));
-    let id = id.map_or("", |Field(id)| id);
+    let id = id.map_or("", |SseField(id)| id);
     let mut bytes = BytesMut::with_capacity(json.len() + id.len() + 14);
     if !id.is_empty() {
         bytes.put_slice(b"id: ");
@@ -178,22 +178,22 @@ mod tests {
         std::str::from_utf8(bytes).unwrap()
     }
 
-    fn parse_all(bytes: &[u8], chunk: usize) -> Vec<Block> {
-        let mut parser = Parser::default();
+    fn parse_all(bytes: &[u8], chunk: usize) -> Vec<SseBlock> {
+        let mut parser = SseStreamParser::default();
         let chunks = bytes.chunks(chunk.max(1));
         chunks.flat_map(|c| parser.feed(c).unwrap()).collect()
     }
 
     #[test]
     fn frames_look_as_the_spec_shows_them() {
-        let id = Field::new("abc").unwrap();
+        let id = SseField::new("abc").unwrap();
         assert_eq!(
-            text(&Frame::priming(id, Some(3000)).encode()),
+            text(&SseFrame::priming(id, Some(3000)).encode()),
             "id: abc\nretry: 3000\ndata: \n\n"
         );
-        assert_eq!(text(&Frame::retry(50).encode()), "retry: 50\n\n");
+        assert_eq!(text(&SseFrame::retry(50).encode()), "retry: 50\n\n");
         assert_eq!(
-            text(&Frame::endpoint("/messages?s=1").encode()),
+            text(&SseFrame::endpoint("/messages?s=1").encode()),
             "event: endpoint\ndata: /messages?s=1\n\n"
         );
         assert_eq!(text(&message(Some(id), b"{}")), "id: abc\ndata: {}\n\n");
@@ -204,20 +204,20 @@ mod tests {
     #[test]
     fn an_id_or_event_cannot_start_another_line() {
         for hostile in ["a\nb", "a\rdata: x", "\0", "\r\n\r\n"] {
-            assert_eq!(Field::new(hostile), Err(BadField), "{hostile:?}");
+            assert_eq!(SseField::new(hostile), Err(InvalidSseField), "{hostile:?}");
         }
     }
 
     #[test]
     fn data_cannot_start_another_field() {
-        let frame = Frame {
+        let frame = SseFrame {
             data: Some("a\nid: evil\r\nevent: evil\rretry: 1\n\ndata: b"),
-            ..Frame::default()
+            ..SseFrame::default()
         };
         let blocks = parse_all(&frame.encode(), 3);
         assert_eq!(
             blocks,
-            [Block::Frame(ParsedFrame {
+            [SseBlock::Frame(ParsedFrame {
                 data: Some("a\nid: evil\nevent: evil\nretry: 1\n\ndata: b".into()),
                 ..ParsedFrame::default()
             })]
@@ -245,26 +245,26 @@ mod tests {
             let mut expected = Vec::new();
             for frame in frames {
                 bytes.extend_from_slice(&comment("tick"));
-                expected.push(Block::Comment("tick".into()));
-                let encoded = Frame {
-                    id: frame.id.as_deref().map(|id| Field::new(id).unwrap()),
-                    event: frame.event.as_deref().map(|name| Field::new(name).unwrap()),
+                expected.push(SseBlock::Comment("tick".into()));
+                let encoded = SseFrame {
+                    id: frame.id.as_deref().map(|id| SseField::new(id).unwrap()),
+                    event: frame.event.as_deref().map(|name| SseField::new(name).unwrap()),
                     retry_ms: frame.retry_ms,
                     data: frame.data.as_deref(),
                 };
                 bytes.extend_from_slice(&encoded.encode());
-                expected.push(Block::Frame(frame));
+                expected.push(SseBlock::Frame(frame));
             }
             prop_assert_eq!(parse_all(&bytes, chunk), expected);
         }
 
         #[test]
         fn line_breaks_of_every_kind_arrive_as_lf(data in "[ab\r\n]{0,30}") {
-            let frame = Frame { data: Some(&data), ..Frame::default() };
+            let frame = SseFrame { data: Some(&data), ..SseFrame::default() };
             let expected = data.replace("\r\n", "\n").replace('\r', "\n");
             let blocks = parse_all(&frame.encode(), 1);
             let expected = ParsedFrame { data: Some(expected), ..ParsedFrame::default() };
-            prop_assert_eq!(blocks, [Block::Frame(expected)]);
+            prop_assert_eq!(blocks, [SseBlock::Frame(expected)]);
         }
 
         #[test]
@@ -272,7 +272,7 @@ mod tests {
             bytes in proptest::collection::vec(any::<u8>(), 0..200),
             chunk in 1_usize..20,
         ) {
-            let mut parser = Parser::default();
+            let mut parser = SseStreamParser::default();
             for part in bytes.chunks(chunk) {
                 let _ = parser.feed(part);
             }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 
 use crate::{
-    answer::{Answer, Empty},
+    answer::{EmptyResult, VersionedResult},
     capability::{Capabilities, ClientCapabilities, ListChanged},
     envelope::{RequestId, RpcError},
     extension::Extensions,
@@ -16,14 +16,14 @@ use crate::{
     method,
     params::{self, InputError},
     profile::{ServerInfo, ServerProfile},
-    refusal::Refusal,
+    refusal::HttpRefusal,
     sse,
-    tagged::{SUBSCRIPTION_ID, Tagged},
+    tagged::{SUBSCRIPTION_ID, TaggedNotification},
     task,
     version::ProtocolVersion,
 };
 
-/// `DiscoverResult`, to be wrapped in an [`Answer`] with a cache hint.
+/// `DiscoverResult`, to be wrapped in an [`VersionedResult`] with a cache hint.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DiscoverResult<'a> {
@@ -56,7 +56,7 @@ impl DiscoverResult<'_> {
 }
 
 /// The notifications of a listen stream: those that the client requested, or those that the server
-/// honours.
+/// accepts.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ListenFilter {
@@ -144,17 +144,17 @@ impl ListenFilter {
     ///
     /// # Errors
     /// 400 with -32021: the client requests tasks and does not declare the tasks extension.
-    pub fn check_declared(&self, client: &ClientCapabilities) -> Result<(), Refusal> {
+    pub fn check_declared(&self, client: &ClientCapabilities) -> Result<(), HttpRefusal> {
         if self.task_ids.is_empty() {
             return Ok(());
         }
         task::require_extension(client)
     }
 
-    /// The subset that the server honours: lists that `server/discover` declares, and URIs of known
+    /// The subset that the server accepts: lists that `server/discover` declares, and URIs of known
     /// resources. It has no tasks; [`Self::with_tasks`] adds them.
     #[must_use]
-    pub fn honoured(&self, can: &Capabilities, is_known: impl Fn(&str) -> bool) -> Self {
+    pub fn accepted(&self, can: &Capabilities, is_known: impl Fn(&str) -> bool) -> Self {
         let announced = |list: Option<ListChanged>| list.is_some_and(|ListChanged(yes)| yes);
         let uris = self.resource_subscriptions.iter();
         let known = uris.filter(|uri| is_known(uri)).cloned();
@@ -173,7 +173,7 @@ impl ListenFilter {
         }
     }
 
-    /// The honoured subset with the tasks of `asked` that belong to this principal.
+    /// The accepted subset with the tasks of `asked` that belong to this principal.
     #[must_use]
     pub fn with_tasks(mut self, asked: &Self, is_own: impl Fn(&str) -> bool) -> Self {
         let own = asked.task_ids.iter().filter(|id| is_own(id));
@@ -191,30 +191,30 @@ impl ListenFilter {
 
 /// The first message of a listen stream; no other message may precede it.
 #[must_use]
-pub fn acknowledged(id: &RequestId, honoured: &ListenFilter) -> Bytes {
+pub fn acknowledged(id: &RequestId, accepted: &ListenFilter) -> Bytes {
     #[derive(Serialize)]
     struct Params<'a> {
         notifications: &'a ListenFilter,
     }
     let params = Params {
-        notifications: honoured,
+        notifications: accepted,
     };
-    Tagged::new(method::LISTEN_ACKNOWLEDGED, &params).message(id)
+    TaggedNotification::new(method::LISTEN_ACKNOWLEDGED, &params).message(id)
 }
 
 /// The last message of a listen stream that the server ends: the result of the listen request.
 #[must_use]
 pub fn listen_result(version: ProtocolVersion, server: &ServerInfo, id: &RequestId) -> Bytes {
     let tag = serde_json::to_value(id).unwrap_or_default();
-    Answer::new(version, server, &Empty)
+    VersionedResult::new(version, server, &EmptyResult)
         .with_meta(SUBSCRIPTION_ID, tag)
         .encode(id)
 }
 
 /// The acknowledgement as an SSE frame.
 #[must_use]
-pub fn acknowledged_frame(id: &RequestId, honoured: &ListenFilter) -> Bytes {
-    sse::message(None, &acknowledged(id, honoured))
+pub fn acknowledged_frame(id: &RequestId, accepted: &ListenFilter) -> Bytes {
+    sse::message(None, &acknowledged(id, accepted))
 }
 
 #[cfg(test)]
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_without_notifications_is_refused_and_unknown_members_are_not_honoured() {
+    fn a_filter_without_notifications_is_refused_and_unknown_members_are_not_accepted() {
         for bad in [
             json!({}),
             json!({"notifications": 1}),
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn the_acknowledgement_names_the_honoured_subset_and_is_tagged() {
+    fn the_acknowledgement_names_the_accepted_subset_and_is_tagged() {
         let asked = parse(&json!({"notifications": {
             "toolsListChanged": true, "promptsListChanged": true, "resourcesListChanged": false,
             "resourceSubscriptions": ["github://issues/o/r/7", "file:///etc/passwd"]
@@ -273,9 +273,9 @@ mod tests {
             }),
             ..Capabilities::default()
         };
-        let honoured = asked.honoured(&can, |uri| uri.starts_with("github://"));
+        let accepted = asked.accepted(&can, |uri| uri.starts_with("github://"));
         assert_eq!(
-            json_of(&acknowledged(&RequestId::Integer(7), &honoured)),
+            json_of(&acknowledged(&RequestId::Integer(7), &accepted)),
             json!({
                 "jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged",
                 "params": {
@@ -286,7 +286,7 @@ mod tests {
                 }
             })
         );
-        let none = asked.honoured(&Capabilities::default(), |_| true);
+        let none = asked.accepted(&Capabilities::default(), |_| true);
         assert!(none.is_empty());
         let ack = json_of(&acknowledged(&RequestId::Text("7".into()), &none));
         assert_eq!(ack["params"]["notifications"], json!({}));
@@ -305,10 +305,10 @@ mod tests {
             ListenFilter::default().check_declared(&client(json!({}))),
             Ok(())
         );
-        let honoured = asked.honoured(&Capabilities::default(), |_| true);
-        assert!(honoured.is_empty());
-        let honoured = honoured.with_tasks(&asked, |id| id == "own");
-        let ack = json_of(&acknowledged(&RequestId::Integer(7), &honoured));
+        let accepted = asked.accepted(&Capabilities::default(), |_| true);
+        assert!(accepted.is_empty());
+        let accepted = accepted.with_tasks(&asked, |id| id == "own");
+        let ack = json_of(&acknowledged(&RequestId::Integer(7), &accepted));
         assert_eq!(ack["params"]["notifications"], json!({"taskIds": ["own"]}));
     }
 

@@ -13,7 +13,7 @@ pub const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 /// A frame is the head, the stream's id as JSON ([`RequestId`]'s `Display`) and the tail: three
 /// slices for a vectored write that does not copy the shared bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Tagged {
+pub struct TaggedNotification {
     frame_head: Bytes,
 }
 
@@ -24,7 +24,7 @@ const MESSAGE_TAIL: &[u8] = b"}}}";
 /// The bytes after the id in a frame.
 const FRAME_TAIL: &[u8] = b"}}}\n\n";
 
-impl Tagged {
+impl TaggedNotification {
     /// Encodes the notification. `params` is a JSON object without `_meta`; other JSON counts as
     /// `{}`.
     #[must_use]
@@ -95,13 +95,13 @@ mod tests {
         ) {
             let id = RequestId::Text(id.into());
             let params = json!({"uri": uri});
-            let tagged = Tagged::new(method::RESOURCES_UPDATED, &params);
+            let tagged = TaggedNotification::new(method::RESOURCES_UPDATED, &params);
             let message = json_of(&tagged.message(&id));
             prop_assert_eq!(&message["params"]["uri"], &params["uri"]);
             let tag = serde_json::to_value(&id).unwrap();
             prop_assert_eq!(&message["params"]["_meta"][SUBSCRIPTION_ID], &tag);
             prop_assert_eq!(tagged.frame(&id), sse::message(None, &tagged.message(&id)));
-            let empty = Tagged::new(method::TOOLS_LIST_CHANGED, &json!({}));
+            let empty = TaggedNotification::new(method::TOOLS_LIST_CHANGED, &json!({}));
             let message = json_of(&empty.message(&id));
             prop_assert_eq!(&message["params"]["_meta"][SUBSCRIPTION_ID], &tag);
         }

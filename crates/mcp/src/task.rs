@@ -13,15 +13,15 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    answer::{Answer, Empty, ResultType},
+    answer::{EmptyResult, ResultType, VersionedResult},
     capability::ClientCapabilities,
     envelope::{RequestId, RpcError},
     limits::MAX_INPUT_RESPONSES,
     method,
     params::{self, InputError},
     profile::ServerInfo,
-    refusal::Refusal,
-    tagged::Tagged,
+    refusal::HttpRefusal,
+    tagged::TaggedNotification,
     version::ProtocolVersion,
 };
 
@@ -38,12 +38,14 @@ pub const EXTENSION: &str = "io.modelcontextprotocol/tasks";
 ///
 /// # Errors
 /// 400 with -32021 and the extension as the required capability.
-pub fn require_extension(client: &ClientCapabilities) -> Result<(), Refusal> {
+pub fn require_extension(client: &ClientCapabilities) -> Result<(), HttpRefusal> {
     const PATH: [&str; 2] = ["extensions", EXTENSION];
     if client.declares(&PATH) {
         Ok(())
     } else {
-        Err(Refusal::missing_capability(ClientCapabilities::only(&PATH)))
+        Err(HttpRefusal::missing_capability(ClientCapabilities::only(
+            &PATH,
+        )))
     }
 }
 
@@ -70,7 +72,7 @@ pub fn parse_id(params: Option<&RawValue>) -> Result<TaskId, RpcError> {
 
 /// Params of `tasks/update`.
 #[derive(Clone, Debug)]
-pub struct UpdateParams {
+pub struct UpdateTaskParams {
     /// The id of the task.
     pub id: TaskId,
     /// Bare results, under the keys of their questions; up to 64, not parsed yet.
@@ -84,7 +86,7 @@ struct UpdateWire {
     input_responses: BTreeMap<String, Box<RawValue>>,
 }
 
-impl UpdateParams {
+impl UpdateTaskParams {
     /// Reads the params.
     ///
     /// # Errors
@@ -111,7 +113,7 @@ pub fn create_result(
     id: &RequestId,
     task: &Task,
 ) -> Bytes {
-    Answer::new(version, server, &task.describe_bare())
+    VersionedResult::new(version, server, &task.describe_bare())
         .of_type(ResultType::Task)
         .encode(id)
 }
@@ -124,19 +126,19 @@ pub fn get_result(
     id: &RequestId,
     task: &Task,
 ) -> Bytes {
-    Answer::new(version, server, &task.describe()).encode(id)
+    VersionedResult::new(version, server, &task.describe()).encode(id)
 }
 
 /// The response to `tasks/update` and `tasks/cancel`: an acknowledgement only.
 #[must_use]
 pub fn acknowledgement(version: ProtocolVersion, server: &ServerInfo, id: &RequestId) -> Bytes {
-    Answer::new(version, server, &Empty).encode(id)
+    VersionedResult::new(version, server, &EmptyResult).encode(id)
 }
 
 /// `notifications/tasks` for listen streams: the same content as a `tasks/get` at this moment.
 #[must_use]
-pub fn changed(task: &Task) -> Tagged {
-    Tagged::new(method::TASKS_CHANGED, &task.describe())
+pub fn changed(task: &Task) -> TaggedNotification {
+    TaggedNotification::new(method::TASKS_CHANGED, &task.describe())
 }
 
 #[cfg(test)]

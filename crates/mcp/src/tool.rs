@@ -15,13 +15,13 @@ mod result;
 mod schema;
 
 pub use param_header::{ParamHeader, check_param_headers, mirror_arguments};
-pub use result::{CallResult, Content};
+pub use result::{CallToolResult, ContentBlock};
 
 /// Hints about a tool's behaviour, which a client may use to ask its user for consent less or more
 /// often. Hints are neither a promise nor a protection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Annotations {
+pub struct ToolAnnotations {
     /// The tool changes nothing.
     pub read_only_hint: bool,
     /// The tool may destroy something; meaningless for a tool that changes nothing.
@@ -32,7 +32,7 @@ pub struct Annotations {
     pub open_world_hint: bool,
 }
 
-impl Annotations {
+impl ToolAnnotations {
     /// A tool that only reads.
     #[must_use]
     pub const fn read_only() -> Self {
@@ -64,7 +64,7 @@ pub struct ToolDescriptor {
     description: &'static str,
     input_schema: Value,
     output_schema: Option<Value>,
-    annotations: Annotations,
+    annotations: ToolAnnotations,
     param_headers: Vec<ParamHeader>,
 }
 
@@ -81,7 +81,7 @@ impl ToolDescriptor {
         name: &'static str,
         title: &'static str,
         description: &'static str,
-        annotations: Annotations,
+        annotations: ToolAnnotations,
     ) -> Self {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_./-".contains(&b);
         let is_name = (1..=64).contains(&name.len()) && name.bytes().all(allowed);
@@ -170,13 +170,13 @@ struct DescribedAnnotations<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<&'a str>,
     #[serde(flatten)]
-    hints: Annotations,
+    hints: ToolAnnotations,
 }
 
 /// Result of `tools/list`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ListResult<'a> {
+pub struct ListToolsResult<'a> {
     tools: Vec<Described<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<&'a str>,
@@ -188,8 +188,8 @@ pub fn list_result<'a>(
     version: ProtocolVersion,
     tools: &'a [ToolDescriptor],
     next_cursor: Option<&'a str>,
-) -> ListResult<'a> {
-    ListResult {
+) -> ListToolsResult<'a> {
+    ListToolsResult {
         tools: tools.iter().map(|tool| tool.describe(version)).collect(),
         next_cursor,
     }
@@ -197,7 +197,7 @@ pub fn list_result<'a>(
 
 /// Params of `tools/call`.
 #[derive(Clone, Debug, Deserialize)]
-pub struct CallParams {
+pub struct CallToolParams {
     /// The name of the tool.
     pub name: String,
     /// The tool's input, not parsed yet; absent counts as an empty object.
@@ -205,7 +205,7 @@ pub struct CallParams {
     pub arguments: Option<Box<RawValue>>,
 }
 
-impl CallParams {
+impl CallToolParams {
     /// Reads the params.
     ///
     /// # Errors
@@ -236,9 +236,12 @@ impl CallParams {
 ///
 /// # Errors
 /// -32602, in revisions before 2025-11-25.
-pub fn input_failure(version: ProtocolVersion, error: InputError) -> Result<CallResult, RpcError> {
+pub fn input_failure(
+    version: ProtocolVersion,
+    error: InputError,
+) -> Result<CallToolResult, RpcError> {
     if version.input_errors_are_results() {
-        Ok(CallResult::failed(error.to_string()))
+        Ok(CallToolResult::failed(error.to_string()))
     } else {
         Err(error.into())
     }
@@ -268,7 +271,7 @@ mod tests {
     }
 
     fn tool() -> ToolDescriptor {
-        let hints = Annotations::read_only();
+        let hints = ToolAnnotations::read_only();
         ToolDescriptor::new::<Input>("find", "Find", "Finds things.", hints).with_output::<Output>()
     }
 
@@ -340,19 +343,19 @@ mod tests {
     #[test]
     #[should_panic(expected = "has to be an object")]
     fn an_input_that_is_no_object_shows_at_start() {
-        let _ = ToolDescriptor::new::<u32>("n", "N", "n", Annotations::read_only());
+        let _ = ToolDescriptor::new::<u32>("n", "N", "n", ToolAnnotations::read_only());
     }
 
     #[test]
     fn arguments_that_do_not_fit_are_answered_as_the_revision_wants() {
         let raw = RawValue::from_string(r#"{"name":"find","arguments":{"maxEvents":"x"}}"#.into());
-        let call = CallParams::parse(Some(&raw.unwrap())).unwrap();
+        let call = CallToolParams::parse(Some(&raw.unwrap())).unwrap();
         let error = call.arguments::<Input>().unwrap_err();
         let old = input_failure(ProtocolVersion::V2025_06_18, error.clone()).unwrap_err();
         assert_eq!(old.code.number(), -32602);
         assert!(old.message.starts_with("maxEvents: "), "{old}");
         let new = input_failure(ProtocolVersion::V2025_11_25, error).unwrap();
         assert!(new.is_error());
-        assert!(CallParams::parse(None).is_err());
+        assert!(CallToolParams::parse(None).is_err());
     }
 }

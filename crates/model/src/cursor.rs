@@ -80,7 +80,7 @@ pub struct Cursor {
     /// Number of the newest subscription of the session that the stream knew of. Events of a later
     /// subscription are searched from the position at which that subscription began, because the edge
     /// that issued the cursor may not have known about it.
-    pub wishes: u64,
+    pub newest_subscription: u64,
 }
 
 /// The reason why a cursor is refused.
@@ -107,7 +107,7 @@ impl Cursor {
         let (body, check) = bytes[..length]
             .split_last_chunk::<CHECK_BYTES>()
             .ok_or(CursorError::Malformed)?;
-        let (inbox, wishes) = match (body.len(), body.first()) {
+        let (inbox, newest_subscription) = match (body.len(), body.first()) {
             (BODY_BYTES, Some(&VERSION)) => (0, 0),
             (SESSION_BODY_BYTES, Some(&SESSION_VERSION)) => {
                 match (first_u64(&body[25..]), first_u64(&body[33..])) {
@@ -126,7 +126,7 @@ impl Cursor {
             sequence: Sequence(first_u64(&body[9..])),
             scope: CursorScope(first_u64(&body[17..])),
             inbox: Sequence(inbox),
-            wishes,
+            newest_subscription,
         };
         if cursor.scope == scope {
             Ok(cursor)
@@ -138,7 +138,7 @@ impl Cursor {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of_session = self.inbox != Sequence::START || self.wishes != 0;
+        let of_session = self.inbox != Sequence::START || self.newest_subscription != 0;
         let (version, length) = if of_session {
             (SESSION_VERSION, SESSION_BODY_BYTES)
         } else {
@@ -150,7 +150,7 @@ impl fmt::Display for Cursor {
         bytes[9..17].copy_from_slice(&self.sequence.0.to_be_bytes());
         bytes[17..25].copy_from_slice(&self.scope.0.to_be_bytes());
         bytes[25..33].copy_from_slice(&self.inbox.0.to_be_bytes());
-        bytes[33..41].copy_from_slice(&self.wishes.to_be_bytes());
+        bytes[33..41].copy_from_slice(&self.newest_subscription.to_be_bytes());
         let check = Sha256::digest(&bytes[..length]);
         bytes[length..length + CHECK_BYTES].copy_from_slice(&check[..CHECK_BYTES]);
         let mut text = [0; 60];
@@ -254,7 +254,7 @@ mod tests {
             sequence: Sequence(1),
             scope: scope("a"),
             inbox: Sequence::START,
-            wishes: 0,
+            newest_subscription: 0,
         };
         let read = StreamCursor::parse(&of_the_log.to_string(), &alice, &one);
         assert_eq!(read, Err(CursorError::Malformed));
@@ -270,9 +270,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_survives_its_text(epoch: u64, sequence: u64, inbox in small(), wishes in small()) {
+        fn a_cursor_survives_its_text(epoch: u64, sequence: u64, inbox in small(), newest in small()) {
             let (sequence, inbox) = (Sequence(sequence), Sequence(inbox));
-            let cursor = Cursor { epoch: Epoch(epoch), sequence, scope: scope("a"), inbox, wishes };
+            let cursor = Cursor {
+                epoch: Epoch(epoch),
+                sequence,
+                scope: scope("a"),
+                inbox,
+                newest_subscription: newest,
+            };
             let text = cursor.to_string();
             prop_assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
             prop_assert_eq!(Cursor::parse(&text, scope("a")), Ok(cursor));
@@ -288,7 +294,13 @@ mod tests {
 
         #[test]
         fn a_changed_character_is_noticed(position in 0_usize..38, replacement in "[A-Za-z0-9_-]") {
-            let cursor = Cursor { epoch: Epoch(7), sequence: Sequence(9), scope: scope("a"), inbox: Sequence::START, wishes: 0 };
+            let cursor = Cursor {
+                epoch: Epoch(7),
+                sequence: Sequence(9),
+                scope: scope("a"),
+                inbox: Sequence::START,
+                newest_subscription: 0,
+            };
             let mut text = cursor.to_string();
             let before = text.clone();
             text.replace_range(position..=position, &replacement);

@@ -1,4 +1,4 @@
-//! The resource event (design §5): what a client gets.
+//! The resource event (design §5), as clients get it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,29 +9,29 @@ use crate::{
 };
 
 open_name! {
-    /// What happened, in five words that hold for every kind of resource.
+    /// The type of an event: five words that apply to every kind of resource.
     EventType {
-        /// It came into being.
+        /// The resource was created.
         CREATED = "created",
-        /// Something about it changed.
+        /// The resource changed in any other way.
         UPDATED = "updated",
-        /// It is gone.
+        /// The resource was deleted.
         DELETED = "deleted",
-        /// It was closed.
+        /// The resource was closed.
         CLOSED = "closed",
-        /// It was opened again.
+        /// The resource was reopened.
         REOPENED = "reopened",
     }
 }
 
 open_name! {
-    /// Where an event came from.
-    Source {
+    /// The origin of an event.
+    EventOrigin {
         /// A webhook delivery.
         WEBHOOK = "webhook",
-        /// A call of GitHub's API that we made.
+        /// A call of GitHub's API by Forgewire.
         API = "api",
-        /// The sync role's comparison.
+        /// The sync role's comparison with GitHub.
         SYNC = "sync",
     }
 }
@@ -40,9 +40,9 @@ open_name! {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceRef {
-    /// Login of the user or organization that it belongs to, as GitHub spells it.
+    /// Login of the user or organization that owns it, as GitHub spells it.
     pub owner: Option<String>,
-    /// Name of the repository; none for projects and their drafts.
+    /// Name of the repository; `None` for projects and their drafts.
     pub repo: Option<String>,
     /// Its number within the repository or owner.
     pub number: Option<u64>,
@@ -56,7 +56,7 @@ pub struct ResourceRef {
     pub url: Option<String>,
 }
 
-/// Where an event came from, and what GitHub said beside it.
+/// The delivery that an event comes from, and further data that GitHub sent with it.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EventMetadata {
@@ -64,9 +64,9 @@ pub struct EventMetadata {
     pub delivery: Option<String>,
     /// GitHub's event name (`X-GitHub-Event`).
     pub event: Option<String>,
-    /// The hook that delivered it.
+    /// Id of the hook that delivered it.
     pub hook_id: Option<String>,
-    /// The GitHub App installation.
+    /// Id of the GitHub App installation.
     pub installation_id: Option<u64>,
     /// Node id of the project, for events of project items.
     pub project_id: Option<String>,
@@ -76,21 +76,22 @@ pub struct EventMetadata {
     pub changes: Value,
     /// Names of the labels that the resource has.
     pub tags: Vec<String>,
-    /// GitHub's object was too large for an event, so `data` is null: fetch it from GitHub.
+    /// Whether GitHub's object was too large for an event: then `data` is null, and clients fetch the object
+    /// from GitHub.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub data_omitted: bool,
 }
 
-/// Something that happened to a resource on GitHub.
+/// A change of a resource on GitHub.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceEvent {
-    /// Unique; consumers dedupe on it.
+    /// The unique id; consumers use it to remove duplicates.
     pub id: EventId,
-    /// What happened.
+    /// The type of the event.
     #[serde(rename = "type")]
     pub event_type: EventType,
-    /// GitHub's own word for it.
+    /// GitHub's own word for the event.
     pub action: String,
     /// The kind of the resource.
     pub resource_type: ResourceType,
@@ -98,22 +99,22 @@ pub struct ResourceEvent {
     pub resource_id: ResourceId,
     /// The resource.
     pub resource: ResourceRef,
-    /// When it happened, as far as GitHub says; else when we received it.
+    /// Time of the event according to GitHub; if GitHub gives none, the time of reception.
     pub timestamp: Timestamp,
-    /// When we received it.
+    /// Time at which Forgewire received it.
     pub received_at: Timestamp,
-    /// Who told us.
-    pub source: Source,
-    /// Login of who did it.
+    /// The origin of the event.
+    pub source: EventOrigin,
+    /// Login of the account that acted.
     pub actor: Option<String>,
     /// GitHub's object, as it was delivered.
     pub data: Value,
-    /// Where it came from.
+    /// The delivery and further data.
     pub metadata: EventMetadata,
 }
 
 impl ResourceEvent {
-    /// What filters and indexes look at.
+    /// The fields that filters and indexes use.
     #[must_use]
     pub fn facts(&self) -> EventFacts {
         EventFacts {
@@ -132,10 +133,10 @@ impl ResourceEvent {
         }
     }
 
-    /// The form in which the log keeps it: facts beside the JSON, encoded once.
+    /// The stored form: the facts, and the JSON, which is encoded once.
     ///
     /// # Errors
-    /// Never for events made here; a `data` that cannot be JSON is reported by serde.
+    /// `data` cannot be encoded as JSON, which does not occur for events of this workspace.
     pub fn store(&self, trace: TraceContext) -> Result<StoredEvent, serde_json::Error> {
         let json = serde_json::to_vec(self)?.into();
         Ok(StoredEvent {

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use crate::{
-    EventId, EventType, ResourceId, ResourceType, ResourceUri, Source, Timestamp, TraceContext,
+    EventId, EventOrigin, EventType, ResourceId, ResourceType, ResourceUri, Timestamp, TraceContext,
 };
 
 /// The fields of an event that filters compare.
@@ -27,7 +27,7 @@ pub struct EventFacts {
     /// Login of the user or app that caused the event.
     pub actor: Option<String>,
     /// The source that reported the event.
-    pub source: Source,
+    pub source: EventOrigin,
     /// Labels.
     pub tags: Vec<String>,
     /// When it happened.

@@ -1,55 +1,57 @@
-//! Which events somebody wants: AND inside one filter, OR across several, none means all.
+//! Filters that select events: fields of one filter are combined with AND, filters of a set with OR; an empty
+//! set selects all events.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EventFacts, EventType, InvalidId, ResourceId, ResourceType, Source};
+use crate::{EventFacts, EventOrigin, EventType, InvalidId, ResourceId, ResourceType};
 
-/// Most filters in one set; more are refused, so that matching has a bound.
+/// Maximum number of filters in one set, so that the cost of matching is bounded.
 const MAX_FILTERS: usize = 64;
-/// Most tags in one filter.
+/// Maximum number of tags in one filter.
 const MAX_TAGS: usize = 32;
 
-/// A filter that names something we do not know, or too much.
+/// The reason why a filter is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
-    /// A name that is not one of the known ones.
+    /// A name that this build does not know.
     #[error("{field}: unknown name {given:?}; known: {known}")]
     Unknown {
-        /// Which field.
+        /// The field.
         field: &'static str,
-        /// What was given.
+        /// The given name.
         given: String,
         /// The known names.
         known: String,
     },
-    /// No node id.
+    /// Not a node id.
     #[error("resourceId: {error}")]
     ResourceId {
-        /// Why not.
+        /// The reason.
         error: InvalidId,
     },
-    /// More than we match against.
+    /// More entries than the limit.
     #[error("{field}: at most {max} are allowed")]
     TooMany {
-        /// Which field.
+        /// The field.
         field: &'static str,
-        /// The bound.
+        /// The limit.
         max: usize,
     },
 }
 
-/// Fields that all have to match; an absent field matches everything. Owner, repository, actor and tags
-/// compare without case, as GitHub does. `tags` matches if the resource has any of them.
+/// A condition on events. All given fields have to match; an absent field matches everything. Owner,
+/// repository, actor and tags are compared without case, as on GitHub. `tags` matches if the resource has
+/// any of them.
 ///
-/// This is the form that is stored, and another build may have written it: names that are unknown here
-/// are kept. What users send is read by [`FilterRequest`].
+/// This is the stored form. Another build may have written it, so names that this build does not know are
+/// kept. Filters from users are read with [`FilterRequest`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Filter {
     /// The kind of resource.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource_type: Option<ResourceType>,
-    /// What happened.
+    /// The type of the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_type: Option<EventType>,
     /// One resource, by node id.
@@ -64,16 +66,16 @@ pub struct Filter {
     /// Login of the account that acted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
-    /// Where the event came from.
+    /// The origin of the event.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<Source>,
+    pub source: Option<EventOrigin>,
     /// Any of these labels.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
 }
 
 impl Filter {
-    /// Whether the event fits every field.
+    /// Whether the event matches every given field.
     #[must_use]
     pub fn matches(&self, event: &EventFacts) -> bool {
         let same = |wanted: &Option<String>, got: &Option<String>| match (wanted, got) {
@@ -97,19 +99,19 @@ impl Filter {
     }
 }
 
-/// Filters of which one has to fit; an empty set fits everything.
+/// A set of filters of which at least one has to match; an empty set matches everything.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FilterSet(Vec<Filter>);
 
 impl FilterSet {
-    /// Everything.
+    /// The empty set, which matches everything.
     #[must_use]
     pub fn all() -> Self {
         Self::default()
     }
 
-    /// One of `filters`; none at all means everything.
+    /// A set of `filters`; without filters it matches everything.
     ///
     /// # Errors
     /// More than 64 filters, or more than 32 tags in one.
@@ -135,7 +137,7 @@ impl FilterSet {
         &self.0
     }
 
-    /// Whether one of the filters fits, or there are none.
+    /// Whether at least one of the filters matches, or there are none.
     #[must_use]
     pub fn matches(&self, event: &EventFacts) -> bool {
         self.0.is_empty() || self.0.iter().any(|filter| filter.matches(event))
@@ -146,8 +148,8 @@ fn same_name<T: PartialEq>(wanted: Option<&T>, actual: &T) -> bool {
     wanted.is_none_or(|wanted| wanted == actual)
 }
 
-/// A filter as a user writes it: names in any case, and only names that this build knows, because a
-/// filter that can never match is a mistake.
+/// A filter as a user writes it: names in any case, but only names that this build knows, because a filter
+/// that can never match is a mistake.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct FilterRequest {
@@ -170,10 +172,10 @@ pub struct FilterRequest {
 }
 
 impl FilterRequest {
-    /// The filter.
+    /// Converts the request to a filter.
     ///
     /// # Errors
-    /// A name that this build does not know, or something that is no node id; the text names the field.
+    /// A name that this build does not know, or an invalid node id; the text names the field.
     pub fn read(self) -> Result<Filter, FilterError> {
         let resource_id = self.resource_id.as_deref().map(ResourceId::new);
         Ok(Filter {
@@ -195,7 +197,12 @@ impl FilterRequest {
             owner: self.owner,
             repo: self.repo,
             actor: self.actor,
-            source: known("source", self.source, Source::parse, Source::known_names)?,
+            source: known(
+                "source",
+                self.source,
+                EventOrigin::parse,
+                EventOrigin::known_names,
+            )?,
             tags: self.tags,
         })
     }
@@ -231,14 +238,14 @@ mod tests {
             repo: Some("Cat".into()),
             number: Some(7),
             actor: Some("mona".into()),
-            source: Source::WEBHOOK,
+            source: EventOrigin::WEBHOOK,
             tags: vec!["bug".into()],
             timestamp: Timestamp::default(),
             received_at: Timestamp::default(),
         }
     }
 
-    /// Every combination of eight fields, each absent, fitting or not fitting.
+    /// Every combination of eight fields, each absent, matching or not matching.
     #[test]
     fn a_filter_fits_exactly_when_every_given_field_fits() {
         for combination in 0..3_u32.pow(8) {
@@ -255,7 +262,7 @@ mod tests {
                 owner: pick(3, "octo", "other"),
                 repo: pick(4, "cat", "dog"),
                 actor: pick(5, "MONA", "lisa"),
-                source: pick(6, "webhook", "api").and_then(|n| Source::parse(&n)),
+                source: pick(6, "webhook", "api").and_then(|n| EventOrigin::parse(&n)),
                 tags: pick(7, "BUG", "docs").into_iter().collect(),
             };
             let fits = (0..8).all(|field| choice(field) != 2);

@@ -11,9 +11,9 @@ mod facts;
 mod filter;
 mod ids;
 mod name;
-mod ordered;
 mod resource;
 mod sequence;
+mod sequencer;
 mod session;
 mod timestamp;
 mod trace;
@@ -21,16 +21,16 @@ mod trace;
 pub use class::{Classified, ErrorClass, PublicError};
 pub use clock::{Clock, IdSource, ManualClock, RandomIds, SystemClock};
 pub use cursor::{Cursor, CursorError, CursorScope, StreamCursor};
-pub use event::{EventMetadata, EventType, ResourceEvent, ResourceRef, Source};
+pub use event::{EventMetadata, EventOrigin, EventType, ResourceEvent, ResourceRef};
 pub use facts::{EventFacts, StoredEvent};
 pub use filter::{Filter, FilterError, FilterRequest, FilterSet};
 pub use ids::{
     DeliveryId, EventId, InvalidId, LockName, PrincipalId, ResourceId, SessionId, StreamId,
     SubscriptionId, TaskId,
 };
-pub use ordered::{Lost, Missing, Ordered, Step};
 pub use resource::{ResourceType, ResourceUri, ResourceUriError};
 pub use sequence::{Epoch, LogPosition, Sequence, Sequenced};
-pub use session::{Session, Subscription};
+pub use sequencer::{LostRange, ReadNeed, Sequencer, SequencerStep};
+pub use session::{EventSubscription, Session};
 pub use timestamp::Timestamp;
 pub use trace::{SpanId, TraceContext, TraceId};

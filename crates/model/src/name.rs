@@ -1,14 +1,14 @@
-//! Names that stay open: a node reads, keeps and passes on what a newer one wrote (ADR 001).
+//! Names that stay open: a node reads, keeps and passes on names that a newer node wrote (ADR 001).
 
 use std::sync::Arc;
 
-/// Longest name that is kept, in bytes. The longest of GitHub's own event names has 40.
+/// Maximum length in bytes of a name that is kept. The longest of GitHub's own event names has 40.
 const MAX_NAME_BYTES: usize = 64;
-/// Stands for a name that no build of ours can have written.
+/// Replaces a name that no build of Forgewire can have written.
 const UNREADABLE: &str = "other";
 
-/// A name in lower case. One that this build knows is never in `Other`, so comparing variants is
-/// comparing names.
+/// A name in lower case. A name that this build knows is never in `Other`, so comparing values compares
+/// names.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Name {
     /// A name that this build knows.
@@ -25,7 +25,7 @@ impl Name {
         }
     }
 
-    /// Reads a name that another node wrote. Never fails: one unreadable name must not stop a reader.
+    /// Reads a name that another node wrote. Never fails, so that one unreadable name cannot stop a reader.
     pub(crate) fn open(known: &[&'static str], name: &str) -> Self {
         if let Some(known) = find(known, name) {
             return Self::Known(known);
@@ -47,7 +47,7 @@ pub(crate) fn find(known: &[&'static str], name: &str) -> Option<&'static str> {
     known.find(|known| known.eq_ignore_ascii_case(name))
 }
 
-// One shape for all open names; a function cannot define types.
+// Defines the type of an open name; a function cannot define types.
 macro_rules! open_name {
     (
         $(#[$doc:meta])* $type:ident {
@@ -56,15 +56,15 @@ macro_rules! open_name {
     ) => {
         $(#[$doc])*
         ///
-        /// Lower case on the wire. Other builds may know more names than this one: [`Self::open`] reads
-        /// them all, [`Self::parse`] only what a user of this build may name.
+        /// Lower case on the wire. Other builds may know more names than this one: [`Self::open`] reads all
+        /// of them, [`Self::parse`] only the names that this build knows.
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $type($crate::name::Name);
 
         impl $type {
             $($(#[$constant_doc])* pub const $constant: Self = Self($crate::name::Name::Known($name));)+
 
-            /// All names that this build knows, in the order in which we list them to users.
+            /// All names that this build knows, in the order in which they are listed to users.
             pub const KNOWN: &'static [Self] = &[$(Self::$constant),+];
 
             const NAMES: &'static [&'static str] = &[$($name),+];
@@ -132,7 +132,7 @@ pub(crate) use open_name;
 mod tests {
     use proptest::prelude::*;
 
-    use crate::{EventType, ResourceType, Source};
+    use crate::{EventOrigin, EventType, ResourceType};
 
     proptest! {
         #[test]
@@ -162,9 +162,13 @@ mod tests {
     fn a_name_that_no_node_writes_is_read_as_other() {
         let long = "x".repeat(65);
         for unreadable in ["", "two words", "line\nbreak", "ünïcode", &long] {
-            assert_eq!(Source::open(unreadable).as_str(), "other", "{unreadable:?}");
+            assert_eq!(
+                EventOrigin::open(unreadable).as_str(),
+                "other",
+                "{unreadable:?}"
+            );
         }
-        assert_eq!(Source::open("OTHER"), Source::open("\n"));
+        assert_eq!(EventOrigin::open("OTHER"), EventOrigin::open("\n"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What kinds of resource there are, and the `github://` URIs that name them.
+//! The kinds of resources, and the `github://` URIs that name them.
 
 use std::fmt;
 
@@ -15,13 +15,13 @@ open_name! {
         MILESTONE = "milestone",
         /// A project (Projects v2).
         PROJECT = "project",
-        /// A draft issue that lives in a project only.
+        /// A draft issue, which exists only in a project.
         DRAFT_ISSUE = "draft_issue",
     }
 }
 
-/// The collections of numbered resources in a repository, and the kinds that they hold. A kind that is
-/// not listed has events, and no URI of its own.
+/// The collections of numbered resources in a repository, and the kinds that they hold. A kind that is not
+/// listed has events but no URI of its own.
 const COLLECTIONS: [(&str, ResourceType); 3] = [
     ("issues", ResourceType::ISSUE),
     ("pulls", ResourceType::PULL_REQUEST),
@@ -31,7 +31,7 @@ const COLLECTIONS: [(&str, ResourceType); 3] = [
 /// A resource that clients read and subscribe to. Owner and repository are kept in lower case, because
 /// GitHub compares them without case.
 ///
-/// | URI | is |
+/// | URI | resource |
 /// | --- | --- |
 /// | `github://events` | every event |
 /// | `github://events/{owner}` | the events of one owner |
@@ -60,14 +60,14 @@ pub enum ResourceUri {
     },
     /// One project of an organization or user.
     Project {
-        /// Who owns it.
+        /// Login of the organization or user.
         owner: String,
         /// Its number.
         number: u64,
     },
 }
 
-/// A URI that names no resource of ours.
+/// The URI names no resource of this server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "not a resource of this server; use github://events[/{{owner}}[/{{repo}}]], \
@@ -75,7 +75,7 @@ pub enum ResourceUri {
 )]
 pub struct ResourceUriError;
 
-/// Longest URI that we look at, in bytes: GitHub allows 39 for an owner and 100 for a repository.
+/// Maximum length of a URI in bytes: GitHub allows 39 for an owner and 100 for a repository.
 const MAX_URI_BYTES: usize = 256;
 
 fn name(segment: &str) -> Result<String, ResourceUriError> {
@@ -94,8 +94,8 @@ fn number(segment: &str) -> Result<u64, ResourceUriError> {
 }
 
 impl ResourceUri {
-    /// The URI of a resource by its number; `None` if this build does not know the kind, or addresses it
-    /// by something else.
+    /// The URI of a resource by its number; `None` if this build does not know the kind, or does not
+    /// address it by number.
     #[must_use]
     pub fn numbered(
         kind: &ResourceType,
@@ -117,10 +117,10 @@ impl ResourceUri {
         })
     }
 
-    /// Reads a URI.
+    /// Parses a URI.
     ///
     /// # Errors
-    /// It is not one of ours, or longer than 256 bytes.
+    /// It names no resource of this server, or is longer than 256 bytes.
     pub fn parse(uri: &str) -> Result<Self, ResourceUriError> {
         if uri.len() > MAX_URI_BYTES {
             return Err(ResourceUriError);

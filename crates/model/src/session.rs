@@ -9,7 +9,7 @@ use crate::{FilterSet, LogPosition, PrincipalId, SessionId, SubscriptionId, Time
 
 /// A subscription that a session made with `subscribe_to_events`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Subscription {
+pub struct EventSubscription {
     /// Its id, unique within the session.
     pub id: SubscriptionId,
     /// The filters that select its events.
@@ -21,7 +21,7 @@ pub struct Subscription {
     pub created_at: Timestamp,
     /// Its number among the session's subscriptions to events and resources.
     #[serde(default)]
-    pub wish: u64,
+    pub number: u64,
 }
 
 /// An MCP session. Durable before its id leaves the server, so that any edge serves it at once.
@@ -42,22 +42,22 @@ pub struct Session {
     /// When it was created.
     pub created_at: Timestamp,
     /// Subscriptions whose events it gets as notifications.
-    pub subscriptions: Vec<Subscription>,
+    pub subscriptions: Vec<EventSubscription>,
     /// Resources for which it gets `notifications/resources/updated`, as the client spelt them, each
     /// with the position after which changes count.
     pub resource_uris: BTreeMap<String, LogPosition>,
     /// Subscription numbers of these resources, under the same keys.
     #[serde(default)]
-    pub resource_wishes: BTreeMap<String, u64>,
+    pub resource_numbers: BTreeMap<String, u64>,
     /// Number of the newest subscription, to events or to a resource. It only rises.
     #[serde(default)]
-    pub wishes: u64,
+    pub newest_subscription: u64,
     /// Lowest level of the log notifications that it gets; `None` means all.
     #[serde(default)]
     pub log_level: Option<String>,
     /// Whether a GET stream has been opened. The first one begins at the subscriptions' own positions; a
     /// later one that names no event begins with the next event.
-    pub streamed: bool,
+    pub has_streamed: bool,
     /// Tag of its newest stream. It rises with each stream, so that the newest one is known without clocks.
     #[serde(default)]
     pub stream_tag: u64,
@@ -68,8 +68,8 @@ pub struct Session {
 
 impl Session {
     /// Allocates the number of one more subscription.
-    pub const fn next_wish(&mut self) -> u64 {
-        self.wishes += 1;
-        self.wishes
+    pub const fn next_subscription_number(&mut self) -> u64 {
+        self.newest_subscription += 1;
+        self.newest_subscription
     }
 }

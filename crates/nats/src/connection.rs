@@ -11,7 +11,7 @@ use std::{
 
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, connection::State};
 use futures_util::StreamExt;
-use ports::Source;
+use ports::BoxError;
 use tokio::{
     sync::{Notify, watch},
     task::AbortHandle,
@@ -123,7 +123,7 @@ impl NatsConnection {
     }
 
     /// Waits until the server has processed everything that this connection has sent so far.
-    pub(crate) async fn round_trip(&self) -> Result<(), Source> {
+    pub(crate) async fn round_trip(&self) -> Result<(), BoxError> {
         round_trip(self.client()).await
     }
 }
@@ -236,13 +236,13 @@ async fn watch_losses(client: Client, signals: Arc<Signals>, resynced: watch::Se
 
 /// Sends a message to an inbox of this connection. Unlike a request, it does not depend on other
 /// subscribers.
-async fn round_trip(client: &Client) -> Result<(), Source> {
+async fn round_trip(client: &Client) -> Result<(), BoxError> {
     let echo = async {
         let inbox = client.new_inbox();
         let mut echo = client.subscribe(inbox.clone()).await?;
         client.publish(inbox, bytes::Bytes::new()).await?;
         echo.next().await.ok_or("the connection is closed")?;
-        Ok::<_, Source>(())
+        Ok::<_, BoxError>(())
     };
     timeout(REQUEST_TIMEOUT, echo).await?
 }

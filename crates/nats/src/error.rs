@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use model::{Classified, ErrorClass};
-use ports::Source;
+use ports::BoxError;
 
 /// An error of connecting or of setting up the stream.
 #[derive(Debug, thiserror::Error)]
@@ -19,14 +19,14 @@ pub enum NatsError {
     Url {
         /// The parser's error.
         #[source]
-        source: Source,
+        source: BoxError,
     },
     /// The server rejects the credentials.
     #[error("the NATS server refuses the credentials of nats.url")]
     Refused {
         /// The server's error.
         #[source]
-        source: Source,
+        source: BoxError,
     },
     /// No server answers.
     #[error("no NATS server answers within {} s", waited.as_secs())]
@@ -35,7 +35,7 @@ pub enum NatsError {
         waited: Duration,
         /// The error of the last attempt.
         #[source]
-        source: Source,
+        source: BoxError,
     },
     /// The stream cannot be created or changed.
     #[error("JetStream stream {stream} cannot be set up")]
@@ -44,7 +44,7 @@ pub enum NatsError {
         stream: String,
         /// The server's error.
         #[source]
-        source: Source,
+        source: BoxError,
     },
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use model::{Classified, Epoch, ErrorClass, Sequenced, SessionId, StoredEvent, TraceContext};
 
-use crate::{EdgeNews, Source};
+use crate::{BoxError, EdgeNews};
 
 /// The destination of a message.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -61,11 +61,11 @@ pub enum BusEvent {
 
 /// The receiving end of a subscription; dropping it ends the subscription. The stream ends only when the
 /// bus is closed.
-pub struct Subscription(pub BoxStream<'static, BusEvent>);
+pub struct BusSubscription(pub BoxStream<'static, BusEvent>);
 
-impl fmt::Debug for Subscription {
+impl fmt::Debug for BusSubscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Subscription")
+        f.write_str("BusSubscription")
     }
 }
 
@@ -79,7 +79,7 @@ pub enum BusError {
         op: &'static str,
         /// The driver's error.
         #[source]
-        source: Source,
+        source: BoxError,
     },
     /// The message is larger than the bus carries.
     #[error("message of {bytes} bytes is larger than the bus carries ({max_bytes})")]
@@ -138,7 +138,7 @@ pub trait Bus: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// The bus is unavailable.
-    async fn subscribe(&self, topic: &Topic) -> Result<Subscription, BusError>;
+    async fn subscribe(&self, topic: &Topic) -> Result<BusSubscription, BusError>;
 
     /// Checks whether the bus answers now; used for readiness.
     ///

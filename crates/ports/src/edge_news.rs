@@ -11,11 +11,11 @@ pub enum EdgeNews {
     /// A session ended: close its streams.
     SessionEnded(SessionId),
     /// A newer stream of this session was opened: the older stream, which has another tag, closes.
-    StreamTakenOver {
+    StreamReplaced {
         /// The session.
         session: SessionId,
         /// Tag of the stream that stays open.
-        stays: u64,
+        current_tag: u64,
     },
     /// A stream of the session's mailbox has more messages or was closed: its waiting readers continue
     /// to read.
@@ -33,7 +33,7 @@ pub enum EdgeNews {
         request: String,
     },
     /// One or more lists changed (`mcp.broadcast`): clients that asked for it are notified.
-    ListsChanged(ChangedLists),
+    ListsChanged(ListChanges),
     /// A task changed (`mcp.broadcast`): edges that run or follow it load it again.
     TaskChanged {
         /// The owner of the task.
@@ -52,7 +52,7 @@ pub enum EdgeNews {
 
 /// The lists that changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ChangedLists {
+pub struct ListChanges {
     /// `tools/list`.
     pub tools: bool,
     /// `prompts/list`.

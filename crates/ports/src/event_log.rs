@@ -5,11 +5,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use model::{Classified, Epoch, ErrorClass, EventId, Sequence, Sequenced, StoredEvent, Timestamp};
 
-use crate::Source;
+use crate::BoxError;
 
 /// The result of an append for one event.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Appended {
+pub struct AppendResult {
     /// The event.
     pub id: EventId,
     /// Its position in the log.
@@ -20,7 +20,7 @@ pub struct Appended {
 
 /// The range of positions that the log holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Head {
+pub struct LogHead {
     /// The identity of the log; sequences are meaningful only within it.
     pub epoch: Epoch,
     /// Everything up to and including this position has been trimmed: the first readable event comes
@@ -32,7 +32,7 @@ pub struct Head {
 
 /// A page of the log.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Page {
+pub struct EventPage {
     /// Events, ascending by sequence.
     pub events: Vec<Sequenced<StoredEvent>>,
     /// The page is complete up to and including this position; read on after it.
@@ -54,7 +54,7 @@ pub enum EventLogError {
         op: &'static str,
         /// The driver's error.
         #[source]
-        source: Source,
+        source: BoxError,
     },
     /// A limit is reached.
     #[error("event log is full: {what}")]
@@ -69,7 +69,7 @@ pub enum EventLogError {
         op: &'static str,
         /// The reason why it cannot be read.
         #[source]
-        source: Source,
+        source: BoxError,
     },
 }
 
@@ -86,7 +86,7 @@ impl Classified for EventLogError {
 /// A log of events, each written once and read by every edge and the sync role.
 ///
 /// # Contract
-/// - **EL-01** `append` returns one [`Appended`] per event, in the order given; new events get sequences
+/// - **EL-01** `append` returns one [`AppendResult`] per event, in the order given; new events get sequences
 ///   that rise strictly in that order.
 /// - **EL-02** `append` is idempotent by event id: an id that the log already holds keeps its position
 ///   and is reported as `duplicate`, whichever handle wrote it, also within one batch and after a reopen.
@@ -116,13 +116,13 @@ pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// The store is unavailable or full.
-    async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>, EventLogError>;
+    async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<AppendResult>, EventLogError>;
 
     /// Reads up to `limit` events after a position; see EL-04…06. `limit` is at least 1.
     ///
     /// # Errors
     /// The store is unavailable, or holds unreadable data.
-    async fn read_after(&self, after: Sequence, limit: usize) -> Result<Page, EventLogError>;
+    async fn read_after(&self, after: Sequence, limit: usize) -> Result<EventPage, EventLogError>;
 
     /// Reads up to `limit` events before a position, newest first; see EL-08.
     ///
@@ -144,7 +144,7 @@ pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// The store is unavailable.
-    async fn head(&self) -> Result<Head, EventLogError>;
+    async fn head(&self) -> Result<LogHead, EventLogError>;
 
     /// Removes events received before `time` and returns their number; see EL-10.
     ///

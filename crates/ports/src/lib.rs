@@ -19,17 +19,17 @@ mod session_store;
 mod stores;
 mod task_store;
 
-pub use bus::{Bus, BusError, BusEvent, BusMessage, EventHint, Subscription, Topic};
-pub use edge_news::{ChangedLists, EdgeNews};
-pub use event_log::{Appended, EventLog, EventLogError, Head, Page};
+pub use bus::{Bus, BusError, BusEvent, BusMessage, BusSubscription, EventHint, Topic};
+pub use edge_news::{EdgeNews, ListChanges};
+pub use event_log::{AppendResult, EventLog, EventLogError, EventPage, LogHead};
 pub use mailbox::{Mailbox, MailboxError, MailboxLimits, MailboxPage};
 pub use resources::{ResourceError, ResourceReader, ResourceState, SyncStatus};
 pub use session_lock::{LockError, LockGuardInfo, LockToken, Pauses, SessionLock};
 pub use session_store::{
-    Expected, Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError, Versioned,
+    Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError, VersionedSession,
 };
 pub use stores::Stores;
 pub use task_store::{TaskLimits, TaskRecord, TaskStore, TaskStoreError, VersionedTask};
 
 /// The boxed source of an error.
-pub type Source = Box<dyn std::error::Error + Send + Sync + 'static>;
+pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;

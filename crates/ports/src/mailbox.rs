@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use model::{Classified, ErrorClass, Sequence, Sequenced, SessionId, StreamId};
 
-use crate::Source;
+use crate::BoxError;
 
 /// Limits on what a mailbox keeps for one session. Messages beyond a limit are removed, the oldest
 /// first, whatever their stream; the loss is reported to a reader that missed them.
@@ -72,7 +72,7 @@ pub enum MailboxError {
         op: &'static str,
         /// The driver's error.
         #[source]
-        source: Source,
+        source: BoxError,
     },
     /// The session does not exist, has expired or has ended.
     #[error("no such session")]
@@ -102,7 +102,7 @@ pub enum MailboxError {
         op: &'static str,
         /// The reason why it cannot be read.
         #[source]
-        source: Source,
+        source: BoxError,
     },
 }
 

@@ -8,7 +8,7 @@ use model::{
     Classified, ErrorClass, EventId, PublicError, ResourceUri, Sequence, Timestamp, TraceContext,
 };
 
-use crate::Source;
+use crate::BoxError;
 
 /// The last known state of a resource.
 #[derive(Clone, PartialEq, Debug)]
@@ -50,14 +50,14 @@ pub enum ResourceError {
         op: &'static str,
         /// The transport's error.
         #[source]
-        source: Source,
+        source: BoxError,
     },
     /// Its answer cannot be read.
     #[error("the sync role's answer cannot be read")]
     Malformed {
         /// The reason why it cannot be read.
         #[source]
-        source: Source,
+        source: BoxError,
     },
 }
 

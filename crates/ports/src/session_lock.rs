@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use async_trait::async_trait;
 use model::{Classified, ErrorClass, LockName};
 
-use crate::Source;
+use crate::BoxError;
 
 /// Proof that a lock is held. It is enough to release the lock, so it is never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub enum LockError {
         op: &'static str,
         /// The driver's error.
         #[source]
-        source: Source,
+        source: BoxError,
     },
     /// The store has reached its limit of locks.
     #[error("lock store is full: {what}")]
@@ -66,7 +66,7 @@ pub enum LockError {
         op: &'static str,
         /// The reason why it cannot be read.
         #[source]
-        source: Source,
+        source: BoxError,
     },
 }
 

@@ -5,18 +5,15 @@ use std::{fmt, time::Duration};
 use async_trait::async_trait;
 use model::{Classified, ErrorClass, Session, SessionId};
 
-use crate::Source;
+use crate::BoxError;
 
 /// A version of a stored record; it rises with each change.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Revision(pub u64);
 
-/// The revision that a replace expects to find.
-pub type Expected = Revision;
-
 /// A session with its revision.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Versioned {
+pub struct VersionedSession {
     /// The session.
     pub session: Session,
     /// Its revision.
@@ -46,7 +43,7 @@ impl Default for SessionLimits {
 #[derive(Clone, PartialEq, Debug)]
 pub struct SessionPage {
     /// Sessions, ordered by id.
-    pub sessions: Vec<Versioned>,
+    pub sessions: Vec<VersionedSession>,
     /// Continue the list after this id; `None` at the end.
     pub next: Option<SessionId>,
 }
@@ -61,7 +58,7 @@ pub enum SessionStoreError {
         op: &'static str,
         /// The driver's error.
         #[source]
-        source: Source,
+        source: BoxError,
     },
     /// The session does not exist, has expired or has ended.
     #[error("no such session")]
@@ -86,7 +83,7 @@ pub enum SessionStoreError {
     Corrupt {
         /// The reason why it cannot be read.
         #[source]
-        source: Source,
+        source: BoxError,
     },
 }
 
@@ -161,7 +158,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// The store is unavailable or holds unreadable data. A session that does not exist is `None`.
-    async fn load(&self, id: &SessionId) -> Result<Option<Versioned>, SessionStoreError>;
+    async fn load(&self, id: &SessionId) -> Result<Option<VersionedSession>, SessionStoreError>;
 
     /// Stores a changed session and restarts its `ttl`; see SS-03, SS-08.
     ///
@@ -170,7 +167,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     async fn replace(
         &self,
         session: &Session,
-        expected: Expected,
+        expected: Revision,
         ttl: Duration,
     ) -> Result<Revision, SessionStoreError>;
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use model::{Classified, ErrorClass, PrincipalId, TaskId};
 
-use crate::{Expected, Revision, Source};
+use crate::{BoxError, Revision};
 
 /// Limits on the number of tasks and on their time to live.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,7 +73,7 @@ pub enum TaskStoreError {
         op: &'static str,
         /// The driver's error.
         #[source]
-        source: Source,
+        source: BoxError,
     },
     /// The owner has no such task, or it has expired.
     #[error("no such task")]
@@ -109,7 +109,7 @@ pub enum TaskStoreError {
         op: &'static str,
         /// The reason why it cannot be read.
         #[source]
-        source: Source,
+        source: BoxError,
     },
 }
 
@@ -204,7 +204,7 @@ pub trait TaskStore: fmt::Debug + Send + Sync + 'static {
     async fn replace_task(
         &self,
         task: &TaskRecord,
-        expected: Expected,
+        expected: Revision,
         limits: TaskLimits,
     ) -> Result<Revision, TaskStoreError>;
 }

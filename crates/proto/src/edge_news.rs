@@ -1,7 +1,7 @@
 //! Conversion of the edges' messages between `ports` and protobuf.
 
 use model::{PrincipalId, Sequence, SessionId, StreamId, TaskId};
-use ports::{ChangedLists, EdgeNews};
+use ports::{EdgeNews, ListChanges};
 use v1::edge_news::News;
 
 use crate::{DecodeError, v1};
@@ -14,12 +14,13 @@ pub(crate) fn to_wire(news: &EdgeNews) -> v1::EdgeNews {
         EdgeNews::SessionEnded(session) => News::SessionEnded(v1::SessionEnded {
             session_id: session.to_string(),
         }),
-        EdgeNews::StreamTakenOver { session, stays } => {
-            News::StreamTakenOver(v1::StreamTakenOver {
-                session_id: session.to_string(),
-                stays: *stays,
-            })
-        }
+        EdgeNews::StreamReplaced {
+            session,
+            current_tag,
+        } => News::StreamReplaced(v1::StreamReplaced {
+            session_id: session.to_string(),
+            current_tag: *current_tag,
+        }),
         EdgeNews::MailboxChanged { session, stream } => News::MailboxChanged(v1::MailboxChanged {
             session_id: session.to_string(),
             stream_id: stream.to_string(),
@@ -53,9 +54,9 @@ pub(crate) fn from_wire(wire: v1::EdgeNews) -> Result<EdgeNews, DecodeError> {
     Ok(match wire.news.ok_or(DecodeError::UnknownNews("edge"))? {
         News::SessionChanged(news) => EdgeNews::SessionChanged(session(&news.session_id)?),
         News::SessionEnded(news) => EdgeNews::SessionEnded(session(&news.session_id)?),
-        News::StreamTakenOver(news) => EdgeNews::StreamTakenOver {
+        News::StreamReplaced(news) => EdgeNews::StreamReplaced {
             session: session(&news.session_id)?,
-            stays: news.stays,
+            current_tag: news.current_tag,
         },
         News::MailboxChanged(news) => EdgeNews::MailboxChanged {
             session: session(&news.session_id)?,
@@ -65,7 +66,7 @@ pub(crate) fn from_wire(wire: v1::EdgeNews) -> Result<EdgeNews, DecodeError> {
             session: session(&news.session_id)?,
             request: bounded(news.request_id)?,
         },
-        News::ListsChanged(news) => EdgeNews::ListsChanged(ChangedLists {
+        News::ListsChanged(news) => EdgeNews::ListsChanged(ListChanges {
             tools: news.tools,
             prompts: news.prompts,
             resources: news.resources,

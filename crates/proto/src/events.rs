@@ -1,7 +1,7 @@
 //! Conversion of events between `model` and protobuf.
 
 use model::{
-    EventFacts, EventId, EventType, ResourceId, ResourceType, Sequence, Sequenced, Source,
+    EventFacts, EventId, EventOrigin, EventType, ResourceId, ResourceType, Sequence, Sequenced,
     StoredEvent, Timestamp, TraceContext,
 };
 use prost::Message;
@@ -39,7 +39,7 @@ pub(crate) fn from_wire(wire: v1::StoredEvent) -> Result<StoredEvent, DecodeErro
         repo: wire.repo,
         number: wire.number,
         actor: wire.actor,
-        source: Source::open(&wire.source),
+        source: EventOrigin::open(&wire.source),
         tags: wire.tags,
         timestamp: Timestamp::from_unix_millis(wire.timestamp_millis),
         received_at: Timestamp::from_unix_millis(wire.received_at_millis),

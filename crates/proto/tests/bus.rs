@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use model::{
-    Epoch, EventFacts, EventId, EventType, PrincipalId, ResourceId, ResourceType, Sequence,
-    Sequenced, SessionId, Source, StoredEvent, StreamId, TaskId, Timestamp, TraceContext,
+    Epoch, EventFacts, EventId, EventOrigin, EventType, PrincipalId, ResourceId, ResourceType,
+    Sequence, Sequenced, SessionId, StoredEvent, StreamId, TaskId, Timestamp, TraceContext,
 };
-use ports::{BusMessage, ChangedLists, EdgeNews, EventHint};
+use ports::{BusMessage, EdgeNews, EventHint, ListChanges};
 use proptest::{collection::vec, option, prelude::*};
 use prost::Message;
 use proto::{
@@ -26,7 +26,7 @@ fn edge_news() -> impl Strategy<Value = EdgeNews> {
     let stream = "[A-Za-z0-9_-]{1,256}".prop_map(|id| StreamId::new(&id).unwrap());
     let owner = "[!-~]{1,256}".prop_map(|id| PrincipalId::new(&id).unwrap());
     let task = "[A-Za-z0-9_-]{1,128}".prop_map(|id| TaskId::new(&id).unwrap());
-    let lists = any::<[bool; 3]>().prop_map(|[tools, prompts, resources]| ChangedLists {
+    let lists = any::<[bool; 3]>().prop_map(|[tools, prompts, resources]| ListChanges {
         tools,
         prompts,
         resources,
@@ -34,8 +34,10 @@ fn edge_news() -> impl Strategy<Value = EdgeNews> {
     prop_oneof![
         session().prop_map(EdgeNews::SessionChanged),
         session().prop_map(EdgeNews::SessionEnded),
-        (session(), any::<u64>())
-            .prop_map(|(session, stays)| EdgeNews::StreamTakenOver { session, stays }),
+        (session(), any::<u64>()).prop_map(|(session, current_tag)| EdgeNews::StreamReplaced {
+            session,
+            current_tag
+        }),
         (session(), stream)
             .prop_map(|(session, stream)| EdgeNews::MailboxChanged { session, stream }),
         (session(), ".{0,300}")
@@ -65,7 +67,7 @@ prop_compose! {
             repo,
             number,
             actor,
-            source: Source::open(&source),
+            source: EventOrigin::open(&source),
             tags,
             timestamp: Timestamp::from_unix_millis(timestamp),
             received_at: Timestamp::from_unix_millis(received_at),

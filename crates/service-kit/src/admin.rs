@@ -16,27 +16,31 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     lifecycle::Lifecycle,
-    metrics::{self, Registry},
+    metrics::{self, MetricsRegistry},
     problem::Problem,
 };
 
 /// A component's own view of its health. It must not wait: it reads state that the component keeps at hand.
-pub type Detail = Arc<dyn Fn() -> Value + Send + Sync>;
+pub type HealthDetail = Arc<dyn Fn() -> Value + Send + Sync>;
 
 /// The data that the admin routes show.
 #[derive(Clone)]
-pub struct Admin {
+pub struct AdminRoutes {
     lifecycle: Lifecycle,
-    registry: Arc<Registry>,
+    registry: Arc<MetricsRegistry>,
     version: &'static str,
     started: Instant,
-    details: Vec<(&'static str, Detail)>,
+    details: Vec<(&'static str, HealthDetail)>,
 }
 
-impl Admin {
+impl AdminRoutes {
     /// Shows this lifecycle and these metrics; uptime counts from this call.
     #[must_use]
-    pub fn new(lifecycle: Lifecycle, registry: Arc<Registry>, version: &'static str) -> Self {
+    pub fn new(
+        lifecycle: Lifecycle,
+        registry: Arc<MetricsRegistry>,
+        version: &'static str,
+    ) -> Self {
         Self {
             lifecycle,
             registry,
@@ -48,7 +52,7 @@ impl Admin {
 
     /// Adds a named detail to `/health`. A later one of the same name replaces the earlier.
     #[must_use]
-    pub fn detail(mut self, name: &'static str, detail: Detail) -> Self {
+    pub fn detail(mut self, name: &'static str, detail: HealthDetail) -> Self {
         self.details.push((name, detail));
         self
     }
@@ -64,9 +68,9 @@ impl Admin {
     }
 }
 
-impl fmt::Debug for Admin {
+impl fmt::Debug for AdminRoutes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Admin")
+        f.debug_struct("AdminRoutes")
             .field("lifecycle", &self.lifecycle)
             .finish_non_exhaustive()
     }
@@ -77,7 +81,7 @@ async fn livez() -> &'static str {
     "ok\n"
 }
 
-async fn readyz(State(admin): State<Arc<Admin>>) -> Response {
+async fn readyz(State(admin): State<Arc<AdminRoutes>>) -> Response {
     let readiness = admin.lifecycle.readiness();
     if readiness.ready {
         return "ok\n".into_response();
@@ -93,7 +97,7 @@ async fn readyz(State(admin): State<Arc<Admin>>) -> Response {
         .into_response()
 }
 
-async fn health(State(admin): State<Arc<Admin>>) -> Json<Value> {
+async fn health(State(admin): State<Arc<AdminRoutes>>) -> Json<Value> {
     let readiness = admin.lifecycle.readiness();
     let waiting: Map<_, _> = readiness
         .waiting_for
@@ -116,7 +120,7 @@ async fn health(State(admin): State<Arc<Admin>>) -> Json<Value> {
     }))
 }
 
-async fn encode_metrics(State(admin): State<Arc<Admin>>) -> Response {
+async fn encode_metrics(State(admin): State<Arc<AdminRoutes>>) -> Response {
     match metrics::encode(&admin.registry) {
         Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => {
@@ -156,7 +160,7 @@ mod tests {
     async fn readiness_names_what_it_waits_for_and_liveness_does_not_care() {
         let life = Lifecycle::new(Duration::from_secs(1));
         let (log, bus) = (life.latch("event_log"), life.latch("bus"));
-        let router = Admin::new(life.clone(), Arc::default(), "1.2.3").router();
+        let router = AdminRoutes::new(life.clone(), Arc::default(), "1.2.3").router();
         log.ready();
         bus.not_ready("connection refused");
         let (status, kind, body) = ask(&router, "/readyz").await;
@@ -174,7 +178,7 @@ mod tests {
     #[tokio::test]
     async fn health_shows_phase_version_and_details() {
         let life = Lifecycle::new(Duration::from_secs(1));
-        let admin = Admin::new(life, Arc::default(), "1.2.3")
+        let admin = AdminRoutes::new(life, Arc::default(), "1.2.3")
             .detail("edge", Arc::new(|| json!({"streams": 3})));
         let (status, _, body) = ask(&admin.router(), "/health").await;
         let body: Value = serde_json::from_str(&body).unwrap();
@@ -187,8 +191,11 @@ mod tests {
     #[tokio::test]
     async fn metrics_are_open_metrics() {
         let life = Lifecycle::new(Duration::from_secs(1));
-        let (status, kind, body) =
-            ask(&Admin::new(life, Arc::default(), "1").router(), "/metrics").await;
+        let (status, kind, body) = ask(
+            &AdminRoutes::new(life, Arc::default(), "1").router(),
+            "/metrics",
+        )
+        .await;
         assert_eq!((status, kind.as_str()), (200, metrics::CONTENT_TYPE));
         assert_eq!(body, "# EOF\n");
     }

@@ -34,7 +34,7 @@ use figment::{
 };
 use serde::de::DeserializeOwned;
 
-pub use error::{ConfigError, Invalid};
+pub use error::{ConfigError, ConfigProblem};
 pub use figment::value::Value;
 pub use secret::Secret;
 
@@ -80,7 +80,7 @@ impl Override {
 
 /// Environment variables that need special treatment.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Names<'a> {
+pub struct EnvNames<'a> {
     /// Older environment names.
     pub older: &'a [OlderName],
     /// Variables that begin with `FORGEWIRE_` but are read elsewhere and name no key.
@@ -96,7 +96,7 @@ pub fn load<T: DeserializeOwned>(
     env: impl IntoIterator<Item = (impl Into<OsString>, impl Into<OsString>)>,
     flags: &[Override],
 ) -> Result<T, ConfigError> {
-    load_with(files, env, flags, Names::default())
+    load_with(files, env, flags, EnvNames::default())
 }
 
 /// As [`load`], with older environment names.
@@ -107,7 +107,7 @@ pub fn load_with<T: DeserializeOwned>(
     files: &[PathBuf],
     env: impl IntoIterator<Item = (impl Into<OsString>, impl Into<OsString>)>,
     flags: &[Override],
-    names: Names<'_>,
+    names: EnvNames<'_>,
 ) -> Result<T, ConfigError> {
     let mut figment = Figment::new();
     for path in files {

@@ -9,13 +9,13 @@ use tracing::{info, warn};
 
 /// One descriptor in this many is reserved for uses other than streams.
 const RESERVE_SHARE: u64 = 20;
-/// The smallest reserve: [`LEAST_OWN`] and some short requests.
-const LEAST_RESERVE: u64 = 64;
+/// The smallest reserve: [`MIN_OWN`] and some short requests.
+const MIN_RESERVE: u64 = 64;
 /// The largest reserve: beyond it, more requests would wait at once than a core serves.
-const MOST_RESERVE: u64 = 1024;
+const MAX_RESERVE: u64 = 1024;
 /// Descriptors that connections of the listener of streams never use: files, listeners, stores and
 /// wakers (27 with all roles and SQLite), and connections of other listeners.
-const LEAST_OWN: u64 = 40;
+const MIN_OWN: u64 = 40;
 
 /// The number of file descriptors that this process may have open, and how they are divided.
 ///
@@ -67,7 +67,7 @@ impl Descriptors {
     /// The reserve for everything but streams: a twentieth of the limit, from 64 to 1,024.
     #[must_use]
     pub fn reserve(self) -> u64 {
-        (self.limit / RESERVE_SHARE).clamp(LEAST_RESERVE, MOST_RESERVE)
+        (self.limit / RESERVE_SHARE).clamp(MIN_RESERVE, MAX_RESERVE)
     }
 
     /// Maximum number of long-lived connections such as streams; at least 1.
@@ -80,7 +80,7 @@ impl Descriptors {
     /// half of the reserve, so that a request for one stream too many can be answered; at least 2.
     #[must_use]
     pub fn max_connections(self) -> usize {
-        let all = size(self.limit.saturating_sub(LEAST_OWN.max(self.reserve() / 2)));
+        let all = size(self.limit.saturating_sub(MIN_OWN.max(self.reserve() / 2)));
         all.max(self.max_streams().saturating_add(1))
     }
 }

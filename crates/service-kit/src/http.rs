@@ -28,7 +28,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use self::connection::{Driven, Terms};
+use self::connection::{ConnectionSettings, ConnectionTask};
 use crate::lifecycle::Lifecycle;
 
 /// Maximum number of connections that the kernel queues until they are accepted.
@@ -40,7 +40,7 @@ const NOTSENT_LOWAT_BYTES: u32 = 16 * 1024;
 /// Maximum time for which a client may leave sent data unacknowledged, or its window closed,
 /// before the kernel cuts its connection: the smallest [`HttpLimits::silent_timeout`] that
 /// leaves time for retransmissions.
-pub const SILENT_TIMEOUT: Duration = Duration::from_secs(60);
+pub const MIN_SILENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Pause before the next accept after the system had no file descriptor or memory for a connection.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
@@ -65,7 +65,8 @@ pub struct HttpLimits {
     pub max_header_bytes: usize,
     /// Maximum time for which data that hyper writes waits for a client that does not take it; after
     /// that the connection is cut. Streams decide themselves
-    /// ([`Source::gives_up`](stream_driver::Source::gives_up)), whichever driver serves them.
+    /// ([`StreamSource::should_give_up`](stream_driver::StreamSource::should_give_up)), regardless of the
+    /// driver that serves them.
     pub unread_timeout: Duration,
     /// Maximum time for which a client may acknowledge nothing, or keep its window closed, before the
     /// kernel cuts its connection (`TCP_USER_TIMEOUT`, which does not distinguish the two). `None`: a
@@ -84,7 +85,7 @@ impl Default for HttpLimits {
             header_timeout: Duration::from_secs(30),
             max_header_bytes: 16 * 1024,
             unread_timeout: Duration::from_secs(300),
-            silent_timeout: Some(SILENT_TIMEOUT),
+            silent_timeout: Some(MIN_SILENT_TIMEOUT),
             stream_threads: 0,
         }
     }
@@ -134,7 +135,7 @@ pub async fn serve(
     set_silent_timeout(&listener, limits.silent_timeout);
     let closed = lifecycle.closed();
     let server = Server {
-        terms: Terms {
+        settings: ConnectionSettings {
             router,
             builder: builder(limits),
             draining: lifecycle.draining(),
@@ -149,7 +150,7 @@ pub async fn serve(
     tokio::select! {
         () = server.accept_forever(&listener, &permits) => {},
         () = lifecycle.stop_accepting().cancelled_owned() => {},
-        () = failed(reactors.as_deref()) => tracing::error!("a stream thread has ended"),
+        () = reactors_failed(reactors.as_deref()) => tracing::error!("a stream thread has ended"),
     }
     drop(listener);
     server.connections.close();
@@ -169,7 +170,7 @@ fn set_silent_timeout(listener: &TcpListener, timeout: Option<Duration>) {
 }
 
 /// Resolves when a thread for streams has failed; never if there are none.
-async fn failed(reactors: Option<&Reactors>) {
+async fn reactors_failed(reactors: Option<&Reactors>) {
     match reactors {
         Some(reactors) => reactors.failed().await,
         None => std::future::pending().await,
@@ -193,7 +194,7 @@ fn builder(limits: HttpLimits) -> Builder {
 }
 
 struct Server {
-    terms: Terms,
+    settings: ConnectionSettings,
     connections: TaskTracker,
 }
 
@@ -233,8 +234,8 @@ impl Server {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY");
         }
-        let driven = Driven::new(&self.terms, stream, RemoteAddr(remote), permit);
-        self.connections.spawn(driven);
+        let task = ConnectionTask::new(&self.settings, stream, RemoteAddr(remote), permit);
+        self.connections.spawn(task);
     }
 }
 

@@ -6,7 +6,8 @@
 //!
 //! - *Draining* is the soft stop: readiness is false, no new work begins, streams end spread over
 //!   the drain window. It ends early when every tracked task has finished.
-//! - *Closed* is the hard stop: everything ends now. Tasks that do not end within [`HARD_STOP`] are dropped.
+//! - *Closed* is the hard stop: everything ends now. Tasks that do not end within
+//!   [`HARD_STOP_TIMEOUT`] are dropped.
 //! - A second stop signal, or the end of the drain window, leads to the hard stop.
 
 use std::{
@@ -29,12 +30,12 @@ use tokio::time::{sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The time in which tasks can end by themselves after the hard stop, before they are dropped.
-pub const HARD_STOP: Duration = Duration::from_secs(1);
+pub const HARD_STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The phase in the life of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Phase {
+pub enum LifecyclePhase {
     /// Not every latch has been ready yet.
     Starting,
     /// Every latch has been ready once; [`Readiness::ready`] says whether all are now.
@@ -60,14 +61,14 @@ pub struct Readiness {
     /// Whether it can.
     pub ready: bool,
     /// The phase.
-    pub phase: Phase,
+    pub phase: LifecyclePhase,
     /// Latches that are not ready, each with the reason.
     pub waiting_for: Vec<(&'static str, String)>,
 }
 
 /// The outcome of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Outcome {
+pub struct ProcessOutcome {
     /// Whether nothing failed and every task ended within the drain window.
     pub clean: bool,
     /// The task whose end or panic stopped the process.
@@ -160,7 +161,7 @@ impl Lifecycle {
         }
         let phase = self.phase();
         Readiness {
-            ready: phase == Phase::Ready && waiting_for.is_empty(),
+            ready: phase == LifecyclePhase::Ready && waiting_for.is_empty(),
             phase,
             waiting_for,
         }
@@ -168,15 +169,15 @@ impl Lifecycle {
 
     /// The phase.
     #[must_use]
-    pub fn phase(&self) -> Phase {
+    pub fn phase(&self) -> LifecyclePhase {
         if self.inner.closed.is_cancelled() {
-            Phase::Closed
+            LifecyclePhase::Closed
         } else if self.inner.draining.is_cancelled() {
-            Phase::Draining
+            LifecyclePhase::Draining
         } else if self.inner.been_ready.load(Ordering::Relaxed) {
-            Phase::Ready
+            LifecyclePhase::Ready
         } else {
-            Phase::Starting
+            LifecyclePhase::Starting
         }
     }
 
@@ -209,7 +210,7 @@ impl Lifecycle {
     /// Starts a task that this lifecycle owns: the drain waits for it, the hard stop ends it.
     ///
     /// The task watches [`Lifecycle::draining`] and [`Lifecycle::closed`] itself; one that does not
-    /// is dropped [`HARD_STOP`] after the hard stop.
+    /// is dropped [`HARD_STOP_TIMEOUT`] after the hard stop.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -229,7 +230,7 @@ impl Lifecycle {
                 ended = task => Some(ended.is_ok()),
                 () = dropped.cancelled() => None,
             };
-            life.ended(name, on_exit, ended);
+            life.task_ended(name, on_exit, ended);
         });
     }
 
@@ -255,16 +256,16 @@ impl Lifecycle {
     }
 
     /// Runs until `stop_signal` (or [`Lifecycle::shut_down`], or the end of a task that must not end),
-    /// then drains, stops hard and returns. The stop takes up to the drain window and [`HARD_STOP`].
+    /// then drains, stops hard and returns. The stop takes up to the drain window and [`HARD_STOP_TIMEOUT`].
     ///
     /// Use [`Lifecycle::run_until`] with [`stop_signals`] where a second signal should stop the process
     /// at once.
-    pub async fn run(&self, stop_signal: impl Future<Output = ()>) -> Outcome {
+    pub async fn run(&self, stop_signal: impl Future<Output = ()>) -> ProcessOutcome {
         self.run_until(stream::once(stop_signal)).await
     }
 
     /// As [`Lifecycle::run`]; the second signal during the drain leads to the hard stop at once.
-    pub async fn run_until(&self, stop_signals: impl Stream<Item = ()>) -> Outcome {
+    pub async fn run_until(&self, stop_signals: impl Stream<Item = ()>) -> ProcessOutcome {
         // A stream that ends gives no more signals: its end must not be taken for one.
         let mut signals = pin!(stop_signals.chain(stream::pending()).fuse());
         let draining = self.draining();
@@ -292,12 +293,15 @@ impl Lifecycle {
             tracing::warn!(tasks = ?self.running_tasks(), "hard stop: tasks outlived the drain");
         }
         self.hard_stop();
-        if timeout(HARD_STOP, inner.tasks.wait()).await.is_err() {
+        if timeout(HARD_STOP_TIMEOUT, inner.tasks.wait())
+            .await
+            .is_err()
+        {
             tracing::error!(tasks = ?self.running_tasks(), "tasks ignore the hard stop: dropped");
             inner.dropped.cancel();
         }
         let failed_task = *inner.failed.lock();
-        Outcome {
+        ProcessOutcome {
             clean: in_time && failed_task.is_none(),
             failed_task,
         }
@@ -305,7 +309,7 @@ impl Lifecycle {
 
     /// `ended` is `Some(true)` if the task returned, `Some(false)` if it panicked, and `None` if it
     /// was dropped.
-    fn ended(&self, name: &'static str, on_exit: OnExit, ended: Option<bool>) {
+    fn task_ended(&self, name: &'static str, on_exit: OnExit, ended: Option<bool>) {
         let mut running = self.inner.running.lock();
         if let Some(count) = running.get_mut(name) {
             *count -= 1;

@@ -13,7 +13,7 @@ use prometheus_client::{
 };
 
 /// The registry of a process's metrics.
-pub type Registry = prometheus_client::registry::Registry;
+pub type MetricsRegistry = prometheus_client::registry::Registry;
 
 /// Buckets for latencies in seconds: 100 µs to 10 s, in steps of 1, 2.5 and 5.
 pub const LATENCY_BUCKETS_SECONDS: [f64; 16] = [
@@ -34,7 +34,7 @@ pub fn latency_histogram() -> Histogram {
 ///
 /// # Errors
 /// A metric cannot be encoded, which is a mistake in its type.
-pub fn encode(registry: &Registry) -> Result<String, fmt::Error> {
+pub fn encode(registry: &MetricsRegistry) -> Result<String, fmt::Error> {
     let mut out = String::new();
     text::encode(&mut out, registry)?;
     Ok(out)
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn metrics_read_as_open_metrics() {
-        let mut registry = Registry::default();
+        let mut registry = MetricsRegistry::default();
         let latency = latency_histogram();
         registry.register(
             "forgewire_test_append_seconds",

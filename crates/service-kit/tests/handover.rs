@@ -24,7 +24,7 @@ use service_kit::{
     http::{HttpLimits, bind, serve},
     lifecycle::{Lifecycle, OnExit},
 };
-use stream_driver::{Fill, Handover, Outgoing, Progress, Source};
+use stream_driver::{FillResult, Handover, OutgoingFrames, SendProgress, StreamSource};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -39,7 +39,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 struct Script {
     frames: Mutex<VecDeque<String>>,
     ends: AtomicBool,
-    gives_up: AtomicBool,
+    should_give_up: AtomicBool,
     open: AtomicUsize,
     events: AtomicUsize,
     waker: Mutex<Option<Waker>>,
@@ -65,31 +65,31 @@ impl Script {
 
 struct Stream(Arc<Script>);
 
-impl Source for Stream {
-    fn poll_fill(&mut self, cx: &mut Context<'_>, out: &mut Outgoing) -> Poll<Fill> {
+impl StreamSource for Stream {
+    fn poll_fill(&mut self, cx: &mut Context<'_>, out: &mut OutgoingFrames) -> Poll<FillResult> {
         *self.0.waker.lock() = Some(cx.waker().clone());
         if let Some(frame) = self.0.frames.lock().front() {
-            out.event(1, |buffer| buffer.put_slice(frame.as_bytes()));
-            return Poll::Ready(Fill::Frames);
+            out.push_event(1, |buffer| buffer.put_slice(frame.as_bytes()));
+            return Poll::Ready(FillResult::Frames);
         }
         match self.0.ends.load(Ordering::SeqCst) {
             true => {
-                out.keep(|buffer| buffer.put_slice(b"bye"));
-                Poll::Ready(Fill::Last)
+                out.push_unrepeatable(|buffer| buffer.put_slice(b"bye"));
+                Poll::Ready(FillResult::Last)
             }
             false => Poll::Pending,
         }
     }
 
-    fn taken(&mut self, progress: Progress) {
+    fn record_progress(&mut self, progress: SendProgress) {
         self.0.events.fetch_add(progress.events, Ordering::SeqCst);
         if progress.position.is_some() {
             self.0.frames.lock().pop_front();
         }
     }
 
-    fn gives_up(&self, _: Duration) -> bool {
-        self.0.gives_up.load(Ordering::SeqCst)
+    fn should_give_up(&self, _: Duration) -> bool {
+        self.0.should_give_up.load(Ordering::SeqCst)
     }
 }
 
@@ -289,7 +289,7 @@ async fn a_client_that_never_reads_is_given_up_and_hurts_nobody() {
     until(|| taken() > 0).await;
     let mut other = server.ask("GET /hello HTTP/1.1\r\nhost: a\r\n\r\n").await;
     read_until(&mut other, "hello").await;
-    server.script.gives_up.store(true, Ordering::SeqCst);
+    server.script.should_give_up.store(true, Ordering::SeqCst);
     server.closed().await;
     assert!(taken() < 400);
     drop(client);

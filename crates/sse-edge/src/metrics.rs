@@ -1,7 +1,7 @@
 //! All instruments of the edge itself, in one place. Names are a contract with dashboards.
 
 use prometheus_client::metrics::counter::Counter;
-use service_kit::metrics::Registry;
+use service_kit::metrics::MetricsRegistry;
 
 /// The metrics of sessions. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -10,7 +10,7 @@ pub(crate) struct SessionMetrics {
 }
 
 impl SessionMetrics {
-    pub(crate) fn new(registry: &mut Registry) -> Self {
+    pub(crate) fn new(registry: &mut MetricsRegistry) -> Self {
         let metrics = Self {
             refused_sessions: Counter::default(),
         };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fanout::{hub::Hub, inbox::MailStream};
 use futures_util::{TryStreamExt, stream};
 use model::{Classified, SessionId};
-use ports::{EdgeNews, Versioned};
+use ports::{EdgeNews, VersionedSession};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -63,8 +63,11 @@ impl BusRouter {
                 self.calls.running.cancel_all(&id);
                 self.hub.end_session(&id);
             }
-            EdgeNews::StreamTakenOver { session, stays } => {
-                self.hub.take_over(&session, stays);
+            EdgeNews::StreamReplaced {
+                session,
+                current_tag,
+            } => {
+                self.hub.take_over(&session, current_tag);
             }
             EdgeNews::SessionChanged(id) => {
                 if self.hub.has_session(&id) {
@@ -176,9 +179,9 @@ async fn check_session(sessions: &Sessions, hub: &Hub, id: &SessionId) {
 }
 
 /// Updates the interest of the session's stream; ends the stream if the session has ended.
-fn update_stream(hub: &Hub, id: &SessionId, found: Option<Versioned>) {
+fn update_stream(hub: &Hub, id: &SessionId, found: Option<VersionedSession>) {
     match found {
-        Some(Versioned { session, revision }) => hub.session_changed(&session, revision.0),
+        Some(VersionedSession { session, revision }) => hub.session_changed(&session, revision.0),
         None => hub.end_session(id),
     }
 }

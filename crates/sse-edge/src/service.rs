@@ -23,7 +23,7 @@ use ports::{
 };
 use service_kit::{
     descriptors::Descriptors,
-    http::{HttpLimits, SILENT_TIMEOUT},
+    http::{HttpLimits, MIN_SILENT_TIMEOUT},
     lifecycle::{Latch, Lifecycle, OnExit},
     metrics,
 };
@@ -97,7 +97,7 @@ impl EdgeService {
     pub fn build(
         config: &EdgeConfig,
         deps: EdgeDeps,
-        registry: &mut metrics::Registry,
+        registry: &mut metrics::MetricsRegistry,
     ) -> Result<Self, EdgeBuildError> {
         config.check()?;
         Ok(Self {
@@ -220,7 +220,7 @@ impl EdgeService {
             unread_timeout: max_behind.unwrap_or(limits.unread_timeout),
             // The edge's own cut comes first, and gives the reason.
             silent_timeout: max_behind
-                .map(|max| SILENT_TIMEOUT.max(max.saturating_add(KERNEL_EXTRA_TIME))),
+                .map(|max| MIN_SILENT_TIMEOUT.max(max.saturating_add(KERNEL_EXTRA_TIME))),
             stream_threads: self.config.stream_threads(),
             ..limits
         }

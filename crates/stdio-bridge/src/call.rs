@@ -1,36 +1,37 @@
-//! A line that wants an answer.
+//! A line that requires a response.
 
 use mcp::{
     Incoming,
-    envelope::Body,
-    line::{Head, Kind, Outstanding},
+    envelope::MessageBody,
+    line::{LineHeaders, LineKind, OpenRequests},
     method,
-    ndjson::Line,
+    ndjson::JsonLine,
 };
 
-/// A line that wants an answer.
+/// A line that requires a response.
 #[derive(Debug)]
-pub(crate) struct Call {
-    pub(crate) line: Line,
-    pub(crate) head: Head,
-    pub(crate) owed: Outstanding,
+pub(crate) struct PendingCall {
+    pub(crate) line: JsonLine,
+    pub(crate) head: LineHeaders,
+    /// Its requests without a response.
+    pub(crate) open: OpenRequests,
 }
 
-impl Call {
-    pub(crate) const fn new(line: Line, head: Head, owed: Outstanding) -> Self {
-        Self { line, head, owed }
+impl PendingCall {
+    pub(crate) const fn new(line: JsonLine, head: LineHeaders, open: OpenRequests) -> Self {
+        Self { line, head, open }
     }
 
     /// The method, unless it is a batch.
     pub(crate) fn method(&self) -> &str {
         match &self.line.body {
-            Body::One(Incoming::Request(request)) => &request.method,
+            MessageBody::One(Incoming::Request(request)) => &request.method,
             _ => "",
         }
     }
 
-    /// Whether it subscribes, in the stateless era: then it has no end of its own.
+    /// Whether it is a subscription of the stateless era, which does not end by itself.
     pub(crate) fn is_listen(&self) -> bool {
-        self.head.kind == Kind::Stateless && self.method() == method::LISTEN
+        self.head.kind == LineKind::Stateless && self.method() == method::LISTEN
     }
 }

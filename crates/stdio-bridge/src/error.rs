@@ -36,13 +36,13 @@ impl Classified for BridgeError {
 
 /// The reason why a request has no response from the server.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
+pub(crate) enum ExchangeError {
     #[error("the server cannot be reached")]
     Unreachable(#[source] hyper_util::client::legacy::Error),
     #[error("the connection broke before the response; the request may have been carried out")]
     Broken,
     #[error("no response in time; the request may have been carried out")]
-    Late,
+    TimedOut,
     #[error("the server answered with HTTP {0} and no JSON-RPC response")]
     Http(StatusCode),
     #[error(
@@ -60,10 +60,10 @@ pub(crate) enum Failure {
     InputEnded,
 }
 
-impl Classified for Failure {
+impl Classified for ExchangeError {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::Unreachable(_) | Self::Broken | Self::Late | Self::InputEnded => {
+            Self::Unreachable(_) | Self::Broken | Self::TimedOut | Self::InputEnded => {
                 ErrorClass::Transient
             }
             Self::SessionLost | Self::LostWithSession => ErrorClass::Missing,
@@ -72,13 +72,13 @@ impl Classified for Failure {
     }
 }
 
-impl Failure {
+impl ExchangeError {
     /// The stable code, for programs.
     const fn code(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "unreachable",
             Self::Broken => "connection-broken",
-            Self::Late => "no-answer-in-time",
+            Self::TimedOut => "no-answer-in-time",
             Self::Http(_) => "http-error",
             Self::TooLarge => "answer-too-large",
             Self::SessionLost | Self::LostWithSession => "session-lost",

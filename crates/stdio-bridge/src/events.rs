@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use mcp::{
     line::compact,
-    sse::{Block, ParsedFrame, Parser},
+    sse::{ParsedFrame, SseBlock, SseStreamParser},
 };
 use tokio::time::timeout;
 use tracing::debug;
@@ -17,19 +17,19 @@ use crate::limits::RETRY_MAX;
 
 /// An open stream. Dropping it closes the connection.
 #[derive(Debug)]
-pub(crate) struct Events {
+pub(crate) struct ResponseEvents {
     body: Incoming,
-    parser: Parser,
+    parser: SseStreamParser,
     ready: VecDeque<ParsedFrame>,
     last_id: Option<String>,
     retry: Option<Duration>,
 }
 
-impl Events {
+impl ResponseEvents {
     pub(crate) fn new(response: Response<Incoming>) -> Self {
         Self {
             body: response.into_body(),
-            parser: Parser::default(),
+            parser: SseStreamParser::default(),
             ready: VecDeque::new(),
             last_id: None,
             retry: None,
@@ -55,7 +55,7 @@ impl Events {
     pub(crate) async fn next(&mut self, silence: Duration) -> Option<Bytes> {
         loop {
             while let Some(frame) = self.ready.pop_front() {
-                if let Some(message) = self.take(frame) {
+                if let Some(message) = self.message_of(frame) {
                     return Some(message);
                 }
             }
@@ -83,7 +83,7 @@ impl Events {
         self.retry
     }
 
-    fn take(&mut self, frame: ParsedFrame) -> Option<Bytes> {
+    fn message_of(&mut self, frame: ParsedFrame) -> Option<Bytes> {
         if let Some(id) = frame.id {
             self.last_id = Some(id);
         }
@@ -96,9 +96,9 @@ impl Events {
     }
 }
 
-fn frame_of(block: Block) -> Option<ParsedFrame> {
+fn frame_of(block: SseBlock) -> Option<ParsedFrame> {
     match block {
-        Block::Frame(frame) => Some(frame),
-        Block::Comment(_) => None,
+        SseBlock::Frame(frame) => Some(frame),
+        SseBlock::Comment(_) => None,
     }
 }

@@ -5,7 +5,7 @@ use http::{HeaderValue, Response, StatusCode};
 use hyper::body::Incoming as HttpBody;
 use mcp::{
     headers::{LAST_EVENT_ID, SESSION_ID},
-    line::{Head, Kind, Seen, Session},
+    line::{LineHeaders, LineKind, LineSession, ServerMessageKind},
     method,
 };
 use tokio::time::{Instant, sleep, timeout};
@@ -14,9 +14,9 @@ use tracing::{debug, warn};
 use crate::{
     backoff::Backoff,
     bridge::Bridge,
-    call::Call,
-    error::Failure,
-    events::Events,
+    call::PendingCall,
+    error::ExchangeError,
+    events::ResponseEvents,
     http::{body, is_stream},
     limits::{ANSWER_SILENCE, DELIVERY, RESUME_TRIES, STREAM_PAUSE, STREAM_PAUSE_MAX},
 };
@@ -24,35 +24,35 @@ use crate::{
 impl Bridge {
     /// Runs a call to its end. Every request of the line is answered, either by the server or by
     /// the bridge.
-    pub(crate) async fn exchange(&self, call: &mut Call) {
+    pub(crate) async fn exchange(&self, call: &mut PendingCall) {
         let answered = match call.head.kind {
             _ if call.is_listen() => self.listen(call).await,
-            Kind::Initialize => timeout(DELIVERY, self.answer(call))
+            LineKind::Initialize => timeout(DELIVERY, self.answer(call))
                 .await
-                .unwrap_or(Err(Failure::Late)),
+                .unwrap_or(Err(ExchangeError::TimedOut)),
             _ => self.answer(call).await,
         };
         let failure = match answered {
-            Ok(()) if call.owed.is_empty() => return,
-            Ok(()) => Failure::Broken,
+            Ok(()) if call.open.is_empty() => return,
+            Ok(()) => ExchangeError::Broken,
             Err(failure) => failure,
         };
         warn!(error = %failure, method = call.method(), "a request failed");
-        for line in call.owed.fail(&failure.rpc()) {
+        for line in call.open.fail(&failure.rpc()) {
             self.out.line(line).await;
         }
     }
 
-    async fn answer(&self, call: &mut Call) -> Result<(), Failure> {
+    async fn answer(&self, call: &mut PendingCall) -> Result<(), ExchangeError> {
         let generation = *self.generation.borrow();
         let mut response = self.http.post(&call.head.headers, &call.line.text).await?;
         if self.is_lost(&call.head, response.status()) {
             // The server did not process it, so sending it again is safe.
             self.reopen(generation).await?;
-            call.head = Head::of(&call.line.body, &self.known.lock());
+            call.head = LineHeaders::of(&call.line.body, &self.known.lock());
             response = self.http.post(&call.head.headers, &call.line.text).await?;
             if self.is_lost(&call.head, response.status()) {
-                return Err(Failure::SessionLost);
+                return Err(ExchangeError::SessionLost);
             }
         }
         if is_stream(&response) {
@@ -67,22 +67,25 @@ impl Bridge {
                 return self.stream(call, again).await;
             }
             let status = again.status();
-            return self.pass(call, status, None, &body(again).await?).await;
+            return self.forward(call, status, None, &body(again).await?).await;
         }
-        self.pass(call, status, session.as_ref(), &answer).await
+        self.forward(call, status, session.as_ref(), &answer).await
     }
 
     /// Passes on a response that is not a stream.
-    pub(crate) async fn pass(
+    pub(crate) async fn forward(
         &self,
-        call: &mut Call,
+        call: &mut PendingCall,
         status: StatusCode,
         session: Option<&HeaderValue>,
         answer: &Bytes,
-    ) -> Result<(), Failure> {
-        let line = call.owed.take_json(answer).ok_or(Failure::Http(status))?;
+    ) -> Result<(), ExchangeError> {
+        let line = call
+            .open
+            .register_json(answer)
+            .ok_or(ExchangeError::Http(status))?;
         if status.is_success() {
-            self.learn(call, session, &line);
+            self.remember(call, session, &line);
         }
         self.out.line(line).await;
         Ok(())
@@ -91,27 +94,31 @@ impl Bridge {
     /// Passes on the messages of a stream until the last request is answered. If the stream breaks,
     /// it is resumed after the last event id, if there is one (MCP 2025-11-25, Transports,
     /// "Resumability").
-    async fn stream(&self, call: &mut Call, response: Response<HttpBody>) -> Result<(), Failure> {
+    async fn stream(
+        &self,
+        call: &mut PendingCall,
+        response: Response<HttpBody>,
+    ) -> Result<(), ExchangeError> {
         let session = response.headers().get(SESSION_ID).cloned();
-        let mut events = Events::new(response);
+        let mut events = ResponseEvents::new(response);
         let mut heard = Instant::now();
         loop {
             while let Some(line) = events.next(ANSWER_SILENCE).await {
                 heard = Instant::now();
-                if call.owed.see(&line) != Seen::Other {
-                    self.learn(call, session.as_ref(), &line);
+                if call.open.register(&line) != ServerMessageKind::Other {
+                    self.remember(call, session.as_ref(), &line);
                 }
                 self.out.line(line).await;
-                if call.owed.is_empty() {
+                if call.open.is_empty() {
                     return Ok(());
                 }
             }
-            let in_session = call.head.kind == Kind::Session;
+            let in_session = call.head.kind == LineKind::Session;
             let Some(last_id) = events.last_id().filter(|_| in_session) else {
-                return Err(Failure::Broken);
+                return Err(ExchangeError::Broken);
             };
             if heard.elapsed() > ANSWER_SILENCE {
-                return Err(Failure::Late);
+                return Err(ExchangeError::TimedOut);
             }
             let last_id = last_id.to_owned();
             debug!("the stream ended before the response; resuming");
@@ -122,12 +129,12 @@ impl Bridge {
     /// Reopens a broken stream, on any edge that answers.
     async fn resume(
         &self,
-        call: &Call,
+        call: &PendingCall,
         last_id: String,
-        broken: &Events,
-    ) -> Result<Events, Failure> {
+        broken: &ResponseEvents,
+    ) -> Result<ResponseEvents, ExchangeError> {
         let mut headers = call.head.headers.clone();
-        let value = HeaderValue::from_str(&last_id).map_err(|_| Failure::Broken)?;
+        let value = HeaderValue::from_str(&last_id).map_err(|_| ExchangeError::Broken)?;
         headers.insert(LAST_EVENT_ID, value);
         let mut backoff = Backoff::new(STREAM_PAUSE, STREAM_PAUSE_MAX);
         let asked = broken.retry().unwrap_or_default();
@@ -142,31 +149,31 @@ impl Bridge {
             };
             let status = response.status();
             if is_stream(&response) {
-                return Ok(Events::resumed(response, last_id, broken.retry()));
+                return Ok(ResponseEvents::resumed(response, last_id, broken.retry()));
             }
             if self.is_lost(&call.head, status) {
-                return Err(Failure::LostWithSession);
+                return Err(ExchangeError::LostWithSession);
             }
             if !status.is_server_error() {
-                return Err(Failure::Http(status));
+                return Err(ExchangeError::Http(status));
             }
         }
-        Err(Failure::Broken)
+        Err(ExchangeError::Broken)
     }
 
     /// Remembers the facts in a response that later lines need. Runs before the response is passed
     /// on, because the next line may follow immediately.
-    fn learn(&self, call: &Call, session: Option<&HeaderValue>, answer: &[u8]) {
+    fn remember(&self, call: &PendingCall, session: Option<&HeaderValue>, answer: &[u8]) {
         match (call.head.kind, call.method()) {
-            (Kind::Initialize, _) => {
-                if let Some(opened) = Session::opened(session, answer) {
+            (LineKind::Initialize, _) => {
+                if let Some(opened) = LineSession::opened(session, answer) {
                     self.known.lock().set_session(Some(opened));
-                    self.memory.lock().opened_by(call.line.text.clone());
+                    self.replay.lock().opened_by(call.line.text.clone());
                     self.generation.send_modify(|generation| *generation += 1);
                 }
             }
-            (Kind::Stateless, method::TOOLS_LIST) => self.known.lock().learn_tools(answer),
-            (Kind::Session, _) => self.memory.lock().note(&call.line, answer),
+            (LineKind::Stateless, method::TOOLS_LIST) => self.known.lock().learn_tools(answer),
+            (LineKind::Session, _) => self.replay.lock().note(&call.line, answer),
             _ => {}
         }
     }

@@ -21,12 +21,12 @@ use tracing::{debug, warn};
 
 use crate::{
     backoff::Backoff,
-    error::{BridgeError, Failure, chain},
+    error::{BridgeError, ExchangeError, chain},
     limits::{
         ANSWER_SILENCE, CONNECT, MAX_ANSWER_BYTES, SEND_PAUSE, SEND_PAUSE_MAX, SEND_TRIES,
         STREAM_SILENCE,
     },
-    options::{Authorization, Options},
+    options::{Authorization, BridgeOptions},
 };
 
 /// Lifetime of an idle connection: shorter than load balancers allow.
@@ -34,14 +34,14 @@ const POOL_IDLE: Duration = Duration::from_secs(30);
 
 /// The remote server.
 #[derive(Debug)]
-pub(crate) struct Http {
+pub(crate) struct EndpointClient {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     url: Uri,
     authorization: Option<Authorization>,
 }
 
-impl Http {
-    pub(crate) fn new(options: &Options) -> Result<Self, BridgeError> {
+impl EndpointClient {
+    pub(crate) fn new(options: &BridgeOptions) -> Result<Self, BridgeError> {
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
         connector.set_nodelay(true);
@@ -69,20 +69,20 @@ impl Http {
         &self,
         headers: &HeaderMap,
         message: &Bytes,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Response<Incoming>, ExchangeError> {
         let mut backoff = Backoff::new(SEND_PAUSE, SEND_PAUSE_MAX);
         let mut tries = 1;
         loop {
             let answer = self.once(Method::POST, headers, message.clone()).await;
             let pause = match &answer {
-                Err(Failure::Unreachable(error)) => {
+                Err(ExchangeError::Unreachable(error)) => {
                     if tries == 1 {
                         let cause = chain(error);
                         warn!(cause, "the server cannot be reached; trying again");
                     }
                     backoff.pause()
                 }
-                Ok(response) => match put_off(response) {
+                Ok(response) => match retry_after(response) {
                     Some(pause) => pause.max(backoff.pause()).min(SEND_PAUSE_MAX),
                     None => return answer,
                 },
@@ -97,15 +97,18 @@ impl Http {
     }
 
     /// GETs a stream, without retries.
-    pub(crate) async fn get(&self, headers: &HeaderMap) -> Result<Response<Incoming>, Failure> {
+    pub(crate) async fn get(
+        &self,
+        headers: &HeaderMap,
+    ) -> Result<Response<Incoming>, ExchangeError> {
         let answer = self.once(Method::GET, headers, Bytes::new());
         timeout(STREAM_SILENCE, answer)
             .await
-            .map_err(|_| Failure::Late)?
+            .map_err(|_| ExchangeError::TimedOut)?
     }
 
     /// DELETEs the session.
-    pub(crate) async fn delete(&self, headers: &HeaderMap) -> Result<StatusCode, Failure> {
+    pub(crate) async fn delete(&self, headers: &HeaderMap) -> Result<StatusCode, ExchangeError> {
         let answer = self.once(Method::DELETE, headers, Bytes::new()).await?;
         Ok(answer.status())
     }
@@ -115,7 +118,7 @@ impl Http {
         method: Method,
         headers: &HeaderMap,
         body: Bytes,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Response<Incoming>, ExchangeError> {
         let accept = match method {
             Method::GET => "text/event-stream",
             _ => "application/json, text/event-stream",
@@ -137,12 +140,12 @@ impl Http {
         }
         match timeout(ANSWER_SILENCE, self.client.request(request)).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) if error.is_connect() => Err(Failure::Unreachable(error)),
+            Ok(Err(error)) if error.is_connect() => Err(ExchangeError::Unreachable(error)),
             Ok(Err(error)) => {
                 debug!(cause = chain(&error), "no response");
-                Err(Failure::Broken)
+                Err(ExchangeError::Broken)
             }
-            Err(_) => Err(Failure::Late),
+            Err(_) => Err(ExchangeError::TimedOut),
         }
     }
 }
@@ -153,8 +156,8 @@ fn tls(url: &Uri) -> Result<ClientConfig, BridgeError> {
         .with_safe_default_protocol_versions()
         .expect("the provider has TLS 1.2 and 1.3");
     if url.scheme() != Some(&Scheme::HTTPS) {
-        let nobody = builder.with_root_certificates(RootCertStore::empty());
-        return Ok(nobody.with_no_client_auth());
+        let insecure = builder.with_root_certificates(RootCertStore::empty());
+        return Ok(insecure.with_no_client_auth());
     }
     let builder = builder
         .with_native_roots()
@@ -163,7 +166,7 @@ fn tls(url: &Uri) -> Result<ClientConfig, BridgeError> {
 }
 
 /// The delay that a server asks for when it has not carried out the request.
-fn put_off(response: &Response<Incoming>) -> Option<Duration> {
+fn retry_after(response: &Response<Incoming>) -> Option<Duration> {
     if response.status() != StatusCode::SERVICE_UNAVAILABLE {
         return None;
     }
@@ -180,12 +183,12 @@ pub(crate) fn is_stream(response: &Response<Incoming>) -> bool {
 }
 
 /// The whole body of a response that is not a stream.
-pub(crate) async fn body(response: Response<Incoming>) -> Result<Bytes, Failure> {
+pub(crate) async fn body(response: Response<Incoming>) -> Result<Bytes, ExchangeError> {
     let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES);
     match timeout(ANSWER_SILENCE, body.collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Failure::TooLarge),
-        Ok(Err(_)) => Err(Failure::Broken),
-        Err(_) => Err(Failure::Late),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ExchangeError::TooLarge),
+        Ok(Err(_)) => Err(ExchangeError::Broken),
+        Err(_) => Err(ExchangeError::TimedOut),
     }
 }

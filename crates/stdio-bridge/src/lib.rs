@@ -7,12 +7,12 @@
 //!
 //! | module | job |
 //! | --- | --- |
-//! | `run` | from stdin to requests; what runs, how it is cancelled, how it ends |
-//! | `bridge`, `call`, `memory` | what all lines share; a line that wants an answer; what a session is made from again |
-//! | `exchange` | one line and its answer, also over a stream that breaks |
+//! | `run` | from stdin to requests: starting, cancelling and finishing them |
+//! | `bridge`, `call`, `replay` | state shared by all lines; a line that requires a response; the requests that restore a session |
+//! | `exchange` | one line and its response, even over a stream that breaks |
 //! | `session` | handshake era: the session, its stream, and a new one when it is lost |
 //! | `listen` | stateless era: a subscription that outlives its stream |
-//! | `tools` | stateless era: the arguments that a tool wants mirrored, looked up on demand |
+//! | `tools` | stateless era: the arguments that a tool requires as headers, looked up on demand |
 //! | `http`, `events`, `output` | the two ends |
 
 mod backoff;
@@ -24,13 +24,13 @@ mod exchange;
 mod http;
 mod limits;
 mod listen;
-mod memory;
 mod options;
 mod output;
+mod replay;
 mod run;
 mod session;
 mod tools;
 
 pub use error::BridgeError;
-pub use options::Options;
+pub use options::BridgeOptions;
 pub use run::run;

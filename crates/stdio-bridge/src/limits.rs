@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-/// Most requests that run at the same time; another one is answered with an error at once.
+/// Maximum number of requests that run at the same time; a further one is answered with an error at
+/// once.
 pub(crate) const MAX_IN_FLIGHT: usize = 256;
-/// Most lines that wait for stdout; beyond that a writer waits, and with it the stream that it
-/// reads from.
+/// Maximum number of lines that wait for stdout; at the bound a writer waits, and with it the
+/// stream that it reads from.
 pub(crate) const OUTPUT_LINES: usize = 64;
-/// Most bytes in one read of stdin.
+/// Maximum number of bytes in one read of stdin.
 pub(crate) const READ_BYTES: usize = 16 * 1024;
 /// Largest response that is not a stream, in bytes: as large as the largest event; more is an
 /// error.
@@ -17,8 +18,8 @@ pub(crate) const MAX_TOKEN_BYTES: usize = 4096;
 
 /// Time limit of a TCP connect and of a TLS handshake.
 pub(crate) const CONNECT: Duration = Duration::from_secs(10);
-/// Longest silence of a request's response: no headers, or no byte on its stream. Then it counts as
-/// broken.
+/// Longest silence of a request's response: no headers, or no byte on its stream. After that it
+/// counts as broken.
 pub(crate) const ANSWER_SILENCE: Duration = Duration::from_secs(600);
 /// Longest silence of a stream that stays open as long as the bridge. An edge sends a comment every
 /// 15 s.
@@ -26,8 +27,8 @@ pub(crate) const STREAM_SILENCE: Duration = Duration::from_secs(90);
 /// Time limit of a notification, a response or an `initialize`.
 pub(crate) const DELIVERY: Duration = Duration::from_secs(60);
 
-/// Attempts for a request that was not sent, or was postponed with 503; then its error is the
-/// answer.
+/// Attempts for a request that was not sent, or was postponed with 503; the client receives the
+/// error of the last one.
 pub(crate) const SEND_TRIES: u32 = 7;
 /// First pause between attempts.
 pub(crate) const SEND_PAUSE: Duration = Duration::from_millis(200);
@@ -40,17 +41,18 @@ pub(crate) const STREAM_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Longest reconnection delay (`retry`) that a server may ask for.
 pub(crate) const RETRY_MAX: Duration = Duration::from_secs(60);
 /// A stream that lasted longer than this was not a failure: the pauses start over.
-pub(crate) const STREAM_GOOD: Duration = Duration::from_secs(30);
+pub(crate) const STREAM_HEALTHY_AFTER: Duration = Duration::from_secs(30);
 /// Consecutive attempts to resume a response's stream without progress; then the request has
 /// failed.
 pub(crate) const RESUME_TRIES: u32 = 10;
 
-/// Most resource subscriptions that are repeated in a new session; more are lost with the old one.
+/// Maximum number of resource subscriptions that are repeated in a new session; further ones are
+/// lost with the old one.
 pub(crate) const MAX_REMEMBERED: usize = 256;
-/// Most pages of `tools/list` that are read to find the arguments that a tool wants mirrored.
+/// Maximum number of pages of `tools/list` that are read to find the arguments to mirror.
 pub(crate) const MAX_TOOL_PAGES: usize = 16;
 
 /// Longest time for running requests after the end of stdin.
-pub(crate) const FINISH: Duration = Duration::from_secs(5);
+pub(crate) const FINISH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest time for the DELETE of the session, and for the last lines on stdout.
-pub(crate) const FAREWELL: Duration = Duration::from_secs(2);
+pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mcp::{
     RequestId, envelope,
-    line::{Outstanding, Seen},
+    line::{OpenRequests, ServerMessageKind},
     method,
 };
 use serde::Deserialize;
@@ -21,11 +21,11 @@ use tracing::{debug, info};
 use crate::{
     backoff::Backoff,
     bridge::Bridge,
-    call::Call,
-    error::Failure,
-    events::Events,
+    call::PendingCall,
+    error::ExchangeError,
+    events::ResponseEvents,
     http::{body, is_stream},
-    limits::{STREAM_GOOD, STREAM_PAUSE, STREAM_PAUSE_MAX, STREAM_SILENCE},
+    limits::{STREAM_HEALTHY_AFTER, STREAM_PAUSE, STREAM_PAUSE_MAX, STREAM_SILENCE},
 };
 
 const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
@@ -33,7 +33,7 @@ const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 /// The notifications that the server has agreed to send.
 #[derive(Deserialize, Default, Debug)]
 #[serde(rename_all = "camelCase", default)]
-struct Honoured {
+struct AcknowledgedFilter {
     tools_list_changed: bool,
     prompts_list_changed: bool,
     resources_list_changed: bool,
@@ -42,7 +42,7 @@ struct Honoured {
     others: serde_json::Map<String, Value>,
 }
 
-impl Honoured {
+impl AcknowledgedFilter {
     /// Reads a message; `None` if it is not an acknowledgement.
     fn read(message: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
@@ -54,7 +54,7 @@ impl Honoured {
         #[derive(Deserialize, Default)]
         #[serde(default)]
         struct Params {
-            notifications: Honoured,
+            notifications: AcknowledgedFilter,
         }
         let message: Message = serde_json::from_slice(message).ok()?;
         (message.method == method::LISTEN_ACKNOWLEDGED).then_some(message.params.notifications)
@@ -73,7 +73,7 @@ impl Honoured {
             (self.prompts_list_changed, method::PROMPTS_LIST_CHANGED),
             (self.resources_list_changed, method::RESOURCES_LIST_CHANGED),
         ];
-        let lists = lists.iter().filter(|(honoured, _)| *honoured);
+        let lists = lists.iter().filter(|(acknowledged, _)| *acknowledged);
         let lists =
             lists.map(|(_, name)| envelope::notification(name, Some(&json!({ "_meta": meta }))));
         let resources = self.resource_subscriptions.iter().map(|uri| {
@@ -85,17 +85,17 @@ impl Honoured {
 }
 
 /// The outcome of one stream.
-enum Round {
+enum ListenOutcome {
     /// The call is finished: all responses have been passed on.
     Done,
     /// The stream has ended, and the subscription should continue.
-    Again,
+    Reconnect,
 }
 
 impl Bridge {
     /// Keeps a subscription open until the client cancels it or the server refuses it.
-    pub(crate) async fn listen(&self, call: &mut Call) -> Result<(), Failure> {
-        let Some(id) = call.owed.ids().first().cloned() else {
+    pub(crate) async fn listen(&self, call: &mut PendingCall) -> Result<(), ExchangeError> {
+        let Some(id) = call.open.ids().first().cloned() else {
             return Ok(());
         };
         let mut backoff = Backoff::new(STREAM_PAUSE, STREAM_PAUSE_MAX);
@@ -103,43 +103,45 @@ impl Bridge {
         loop {
             let began = Instant::now();
             match self.round(call, &id, &mut acknowledged).await {
-                Ok(Round::Done) => return Ok(()),
+                Ok(ListenOutcome::Done) => return Ok(()),
                 Err(failure) if !acknowledged => return Err(failure),
-                Ok(Round::Again) => debug!("a subscription's stream ended; listening again"),
+                Ok(ListenOutcome::Reconnect) => {
+                    debug!("a subscription's stream ended; listening again");
+                }
                 Err(failure) => debug!(error = %failure, "cannot listen again yet"),
             }
-            if began.elapsed() > STREAM_GOOD {
+            if began.elapsed() > STREAM_HEALTHY_AFTER {
                 backoff.reset();
             }
-            call.owed = Outstanding::one(id.clone());
+            call.open = OpenRequests::one(id.clone());
             sleep(backoff.pause().max(Duration::ZERO)).await;
         }
     }
 
     async fn round(
         &self,
-        call: &mut Call,
+        call: &mut PendingCall,
         id: &RequestId,
         acknowledged: &mut bool,
-    ) -> Result<Round, Failure> {
+    ) -> Result<ListenOutcome, ExchangeError> {
         let response = self.http.post(&call.head.headers, &call.line.text).await?;
         let status = response.status();
         if !is_stream(&response) {
             if *acknowledged && status.is_server_error() {
-                return Err(Failure::Http(status));
+                return Err(ExchangeError::Http(status));
             }
             let answer = body(response).await?;
-            self.pass(call, status, None, &answer).await?;
-            return Ok(Round::Done);
+            self.forward(call, status, None, &answer).await?;
+            return Ok(ListenOutcome::Done);
         }
-        let mut events = Events::new(response);
+        let mut events = ResponseEvents::new(response);
         let mut nothing = false;
         while let Some(line) = events.next(STREAM_SILENCE).await {
-            if let Some(honoured) = Honoured::read(&line) {
-                nothing = honoured.is_nothing();
+            if let Some(filter) = AcknowledgedFilter::read(&line) {
+                nothing = filter.is_nothing();
                 if std::mem::replace(acknowledged, true) {
                     info!("a subscription continues after an interruption");
-                    for hint in honoured.hints(id) {
+                    for hint in filter.hints(id) {
                         self.out.line(hint).await;
                     }
                 } else {
@@ -147,20 +149,20 @@ impl Bridge {
                 }
                 continue;
             }
-            let is_end = call.owed.see(&line) != Seen::Other;
+            let is_end = call.open.register(&line) != ServerMessageKind::Other;
             if is_end && *acknowledged && !nothing && is_result(&line) {
                 // The edge is draining; another edge continues the subscription.
-                return Ok(Round::Again);
+                return Ok(ListenOutcome::Reconnect);
             }
             self.out.line(line).await;
             if is_end {
-                return Ok(Round::Done);
+                return Ok(ListenOutcome::Done);
             }
         }
         if *acknowledged {
-            Ok(Round::Again)
+            Ok(ListenOutcome::Reconnect)
         } else {
-            Err(Failure::Broken)
+            Err(ExchangeError::Broken)
         }
     }
 }
@@ -178,15 +180,15 @@ fn is_result(message: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn honoured(notifications: &Value) -> Honoured {
+    fn filter(notifications: &Value) -> AcknowledgedFilter {
         let message = json!({ "jsonrpc": "2.0", "method": method::LISTEN_ACKNOWLEDGED,
             "params": { "notifications": notifications } });
-        Honoured::read(message.to_string().as_bytes()).unwrap()
+        AcknowledgedFilter::read(message.to_string().as_bytes()).unwrap()
     }
 
     #[test]
     fn after_a_break_everything_that_was_listened_to_may_have_changed() {
-        let all = honoured(
+        let all = filter(
             &json!({ "toolsListChanged": true, "promptsListChanged": false,
             "resourceSubscriptions": ["github://events"] }),
         );
@@ -216,8 +218,11 @@ mod tests {
 
     #[test]
     fn a_subscription_to_nothing_is_known_as_such() {
-        assert!(honoured(&json!({})).is_nothing());
-        assert!(!honoured(&json!({ "taskIds": ["t"] })).is_nothing());
-        assert!(Honoured::read(br#"{"jsonrpc":"2.0","method":"notifications/message"}"#).is_none());
+        assert!(filter(&json!({})).is_nothing());
+        assert!(!filter(&json!({ "taskIds": ["t"] })).is_nothing());
+        assert!(
+            AcknowledgedFilter::read(br#"{"jsonrpc":"2.0","method":"notifications/message"}"#)
+                .is_none()
+        );
     }
 }

@@ -8,7 +8,7 @@ use crate::{error::BridgeError, limits::MAX_TOKEN_BYTES};
 
 /// The bridge's endpoint and credentials.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct BridgeOptions {
     pub(crate) url: Uri,
     pub(crate) authorization: Option<Authorization>,
 }
@@ -23,7 +23,7 @@ impl fmt::Debug for Authorization {
     }
 }
 
-impl Options {
+impl BridgeOptions {
     /// Takes the URL of the MCP endpoint (`http://` or `https://`, with its path) and the bearer
     /// token, if there is one; white space around the token is ignored.
     ///
@@ -85,12 +85,12 @@ mod tests {
             "http://u:p@host/mcp",
             "host:3000/mcp",
         ] {
-            let refused = Options::new(url, None).map(drop);
+            let refused = BridgeOptions::new(url, None).map(drop);
             assert!(matches!(refused, Err(BridgeError::Url { .. })), "{url}");
         }
         let long = "x".repeat(MAX_TOKEN_BYTES + 1);
         for token in ["", " \n", "a b", "ä", &long] {
-            let refused = Options::new("http://host/mcp", Some(token)).map(drop);
+            let refused = BridgeOptions::new("http://host/mcp", Some(token)).map(drop);
             assert!(matches!(refused, Err(BridgeError::Token)), "{token:.9}");
         }
     }
@@ -104,7 +104,7 @@ mod tests {
             ("https://edge.example/mcp", false),
             ("http://edge.example/mcp", true),
         ] {
-            let options = Options::new(url, Some("fw_secret\n")).unwrap();
+            let options = BridgeOptions::new(url, Some("fw_secret\n")).unwrap();
             assert!(!format!("{options:?}").contains("fw_secret"));
             assert_eq!(options.shows_token_in_clear(), clear, "{url}");
         }

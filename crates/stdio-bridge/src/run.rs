@@ -1,13 +1,13 @@
-//! From stdin to requests: what runs, how it is cancelled, how it ends.
+//! From stdin to requests: starting, cancelling and finishing them.
 
 use std::sync::{Arc, atomic::Ordering};
 
 use mcp::{
     ErrorCode, Incoming, RequestId, RpcError,
-    envelope::{self, Body, Rejected},
-    line::{Head, Kind, Outstanding},
+    envelope::{self, InvalidMessage, MessageBody},
+    line::{LineHeaders, LineKind, OpenRequests},
     method,
-    ndjson::{Line, LineReader},
+    ndjson::{JsonLine, LineReader},
 };
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
@@ -19,23 +19,23 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    bridge::{Bridge, Running},
-    call::Call,
-    error::{BridgeError, Failure},
-    http::Http,
-    limits::{DELIVERY, FAREWELL, FINISH, MAX_IN_FLIGHT, READ_BYTES},
-    options::Options,
+    bridge::{Bridge, RunningRequest},
+    call::PendingCall,
+    error::{BridgeError, ExchangeError},
+    http::EndpointClient,
+    limits::{CLOSE_TIMEOUT, DELIVERY, FINISH_TIMEOUT, MAX_IN_FLIGHT, READ_BYTES},
+    options::BridgeOptions,
     output::Output,
 };
 
 /// Reads lines from `input` and writes lines to `output` until the input ends, `stop` is cancelled,
-/// or nobody reads the output any more. Then what runs has five seconds to finish (none after
-/// `stop`), the session is ended with DELETE, and what is left of the output is written.
+/// or the reader of the output is gone. Then running requests have five seconds to finish (none
+/// after `stop`), the session is ended with DELETE, and the remaining output is written.
 ///
 /// # Errors
-/// The system has no certificates, or the input breaks.
+/// The system has no certificates, or reading the input fails.
 pub async fn run<R, W>(
-    options: &Options,
+    options: &BridgeOptions,
     input: R,
     output: W,
     stop: CancellationToken,
@@ -45,9 +45,9 @@ where
     W: AsyncWrite + Unpin + Send + 'static,
 {
     if options.shows_token_in_clear() {
-        warn!("the token goes over http in the clear; use https");
+        warn!("the token is sent unencrypted over http; use https");
     }
-    let http = Http::new(options)?;
+    let http = EndpointClient::new(options)?;
     let (out, mut writing) = Output::start(output);
     let bridge = Arc::new(Bridge::new(http, out));
     let ended = tokio::select! {
@@ -60,7 +60,7 @@ where
     };
     bridge.close().await;
     drop(bridge);
-    if timeout(FAREWELL, &mut writing).await.is_err() {
+    if timeout(CLOSE_TIMEOUT, &mut writing).await.is_err() {
         writing.abort();
     }
     ended
@@ -76,17 +76,17 @@ impl Bridge {
                 break;
             }
             for line in lines.feed(&buffer[..read]) {
-                self.take(line).await;
+                self.handle_line(line).await;
             }
         }
         if let Some(line) = lines.finish() {
-            self.take(line).await;
+            self.handle_line(line).await;
         }
         Ok(())
     }
 
-    /// Requests run side by side; what has to keep its place in the order is waited for.
-    async fn take(self: &Arc<Self>, line: Result<Line, Rejected>) {
+    /// Requests run concurrently; messages whose order matters are awaited.
+    async fn handle_line(self: &Arc<Self>, line: Result<JsonLine, InvalidMessage>) {
         let line = match line {
             Ok(line) => line,
             Err(rejected) => {
@@ -99,20 +99,20 @@ impl Bridge {
         }
         let head = {
             let mut known = self.known.lock();
-            let head = Head::of(&line.body, &known);
-            known.note(&head);
+            let head = LineHeaders::of(&line.body, &known);
+            known.remember_version(&head);
             head
         };
-        let owed = Outstanding::of(&line.body);
-        if owed.is_empty() {
+        let open = OpenRequests::of(&line.body);
+        if open.is_empty() {
             self.deliver(&line, &head).await;
             if is_notification(&line.body, method::INITIALIZED) {
                 self.follow_once();
             }
             return;
         }
-        let opens = head.kind == Kind::Initialize;
-        let call = Call::new(line, head, owed);
+        let opens = head.kind == LineKind::Initialize;
+        let call = PendingCall::new(line, head, open);
         if let Some(refusal) = self.start(call, opens).await {
             for line in refusal {
                 self.out.line(line).await;
@@ -120,15 +120,19 @@ impl Bridge {
         }
     }
 
-    /// Runs a request; the lines that refuse it if it cannot run.
-    async fn start(self: &Arc<Self>, mut call: Call, opens: bool) -> Option<Vec<bytes::Bytes>> {
-        let ids = call.owed.ids().to_vec();
+    /// Starts a request; returns the lines that refuse it if it cannot run.
+    async fn start(
+        self: &Arc<Self>,
+        mut call: PendingCall,
+        opens: bool,
+    ) -> Option<Vec<bytes::Bytes>> {
+        let ids = call.open.ids().to_vec();
         let cancel = self.stop.child_token();
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             let text = format!("{MAX_IN_FLIGHT} requests are running already; try again later");
             let error = RpcError::new(ErrorCode::Internal, text);
             let error = error.with_data(json!({ "code": "too-many-requests" }));
-            return Some(call.owed.fail(&error));
+            return Some(call.open.fail(&error));
         };
         {
             let mut running = self.running.lock();
@@ -137,27 +141,27 @@ impl Bridge {
                     ErrorCode::InvalidRequest,
                     "a request with this id is running already",
                 );
-                return Some(call.owed.fail(&error));
+                return Some(call.open.fail(&error));
             }
             for id in &ids {
                 let kind = call.head.kind;
                 let cancel = cancel.clone();
-                running.insert(id.clone(), Running { kind, cancel });
+                running.insert(id.clone(), RunningRequest { kind, cancel });
             }
         }
         let bridge = Arc::clone(self);
         let exchange = async move {
             let _permit = permit;
-            let endless = call.is_listen().then(|| bridge.endless.clone());
-            let ended = endless.unwrap_or_default();
-            let left = tokio::select! {
+            let until_close = call.is_listen().then(|| bridge.until_close.clone());
+            let closing = until_close.unwrap_or_default();
+            let is_abandoned = tokio::select! {
                 () = bridge.exchange(&mut call) => false,
                 () = cancel.cancelled() => false,
-                () = ended.cancelled() => false,
+                () = closing.cancelled() => false,
                 () = bridge.abandon.cancelled() => true,
             };
-            if left {
-                for line in call.owed.fail(&Failure::InputEnded.rpc()) {
+            if is_abandoned {
+                for line in call.open.fail(&ExchangeError::InputEnded.rpc()) {
                     bridge.out.line(line).await;
                 }
             }
@@ -167,7 +171,7 @@ impl Bridge {
             }
         };
         if opens {
-            // The next line belongs to the session that this one opens.
+            // The next line belongs to the session that this request opens.
             exchange.await;
         } else {
             self.tasks.spawn(exchange);
@@ -175,14 +179,14 @@ impl Bridge {
         None
     }
 
-    /// In the stateless era closing the request's stream cancels it (MCP 2026-07-28, Streamable
-    /// HTTP, "Cancellation"); in the handshake era the server has to be told. Either way the client
-    /// hears no more of it.
-    async fn cancel(&self, id: &RequestId, line: Line) {
+    /// In the stateless era, closing the request's stream cancels it (MCP 2026-07-28, Streamable
+    /// HTTP, "Cancellation"); in the handshake era the server needs a notification. Either way the
+    /// client receives nothing more for this request.
+    async fn cancel(&self, id: &RequestId, line: JsonLine) {
         let running = self.running.lock().get(id).cloned();
         let kind = running.as_ref().map(|running| running.kind);
-        if kind != Some(Kind::Stateless) && self.known.lock().session().is_some() {
-            let head = Head::of(&line.body, &self.known.lock());
+        if kind != Some(LineKind::Stateless) && self.known.lock().session().is_some() {
+            let head = LineHeaders::of(&line.body, &self.known.lock());
             self.deliver(&line, &head).await;
         }
         if let Some(running) = running {
@@ -190,9 +194,9 @@ impl Bridge {
         }
     }
 
-    /// Sends what wants no answer. A new session is opened if the server has lost ours, but what
-    /// was meant for the lost one is not said again.
-    async fn deliver(&self, line: &Line, head: &Head) {
+    /// Sends a message that has no response. If the server has lost the session, a new one is
+    /// opened, but the message for the lost session is not sent again.
+    async fn deliver(&self, line: &JsonLine, head: &LineHeaders) {
         let generation = *self.generation.borrow();
         let sending = async {
             let response = self.http.post(&head.headers, &line.text).await?;
@@ -200,38 +204,38 @@ impl Bridge {
             if self.is_lost(head, status) {
                 self.reopen(generation).await?;
             } else if !status.is_success() {
-                return Err(Failure::Http(status));
+                return Err(ExchangeError::Http(status));
             }
             Ok(())
         };
         let sent = timeout(DELIVERY, sending).await;
-        if let Err(error) = sent.unwrap_or(Err(Failure::Late)) {
-            warn!(%error, "a notification or response was not taken");
+        if let Err(error) = sent.unwrap_or(Err(ExchangeError::TimedOut)) {
+            warn!(%error, "the server did not accept a notification or response");
         }
     }
 
-    /// Opens the session's stream, the first time that it is asked.
+    /// Opens the session's stream, on the first call only.
     fn follow_once(self: &Arc<Self>) {
         if self.known.lock().session().is_none() || self.following.swap(true, Ordering::Relaxed) {
             return;
         }
         let bridge = Arc::clone(self);
         self.tasks.spawn(async move {
-            let endless = bridge.endless.clone();
-            endless.run_until_cancelled(bridge.follow()).await;
+            let until_close = bridge.until_close.clone();
+            until_close.run_until_cancelled(bridge.follow()).await;
         });
     }
 
-    /// The input has ended: what runs may finish.
+    /// After the end of the input: lets running requests finish.
     async fn finish(&self, stop: &CancellationToken) {
-        self.endless.cancel();
+        self.until_close.cancel();
         self.tasks.close();
         tokio::select! {
-            done = timeout(FINISH, self.tasks.wait()) => {
+            done = timeout(FINISH_TIMEOUT, self.tasks.wait()) => {
                 if done.is_err() {
-                    warn!("the input has ended; not waiting any longer for what still runs");
+                    warn!("the input has ended; abandoning the requests that are still running");
                     self.abandon.cancel();
-                    let _ = timeout(FAREWELL, self.tasks.wait()).await;
+                    let _ = timeout(CLOSE_TIMEOUT, self.tasks.wait()).await;
                 }
             }
             () = stop.cancelled() => {}
@@ -239,38 +243,38 @@ impl Bridge {
         }
     }
 
-    /// Ends everything, and the session.
+    /// Ends all tasks, and the session.
     async fn close(&self) {
         self.stop.cancel();
         self.tasks.close();
-        // They end at their next await; nothing of them blocks.
-        let _ = timeout(FAREWELL, self.tasks.wait()).await;
+        // The tasks end at their next await; none of them blocks.
+        let _ = timeout(CLOSE_TIMEOUT, self.tasks.wait()).await;
         let session = self.known.lock().session().cloned();
         let Some(session) = session.filter(|session| session.id.is_some()) else {
             return;
         };
         let headers = session.headers();
-        match timeout(FAREWELL, self.http.delete(&headers)).await {
+        match timeout(CLOSE_TIMEOUT, self.http.delete(&headers)).await {
             Ok(Ok(status)) => info!(%status, "the session has ended"),
             Ok(Err(error)) => warn!(%error, "the session could not be ended; it will expire"),
-            Err(_) => warn!("no answer to the end of the session; it will expire"),
+            Err(_) => warn!("the server did not confirm the end of the session; it will expire"),
         }
     }
 }
 
-fn is_notification(body: &Body, method: &str) -> bool {
-    matches!(body, Body::One(Incoming::Notification(n)) if n.method == method)
+fn is_notification(body: &MessageBody, method: &str) -> bool {
+    matches!(body, MessageBody::One(Incoming::Notification(n)) if n.method == method)
 }
 
 /// The request that a `notifications/cancelled` names.
-fn cancelled(body: &Body) -> Option<RequestId> {
+fn cancelled(body: &MessageBody) -> Option<RequestId> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Params<'a> {
         #[serde(borrow)]
         request_id: &'a RawValue,
     }
-    let Body::One(Incoming::Notification(notification)) = body else {
+    let MessageBody::One(Incoming::Notification(notification)) = body else {
         return None;
     };
     let params = notification.params.as_deref()?;

@@ -4,7 +4,7 @@ use http::{HeaderValue, StatusCode};
 use mcp::{
     envelope,
     headers::{LAST_EVENT_ID, SESSION_ID},
-    line::{Head, Kind, Session},
+    line::{LineHeaders, LineKind, LineSession},
     method,
 };
 use serde_json::json;
@@ -14,14 +14,14 @@ use tracing::{debug, info, warn};
 use crate::{
     backoff::Backoff,
     bridge::Bridge,
-    error::Failure,
-    events::Events,
+    error::ExchangeError,
+    events::ResponseEvents,
     http::{body, is_stream},
-    limits::{DELIVERY, STREAM_GOOD, STREAM_PAUSE, STREAM_PAUSE_MAX, STREAM_SILENCE},
+    limits::{DELIVERY, STREAM_HEALTHY_AFTER, STREAM_PAUSE, STREAM_PAUSE_MAX, STREAM_SILENCE},
 };
 
-/// Why the session's stream is not opened again.
-enum End {
+/// The reason why the session's stream is not reopened.
+enum SessionStreamEnd {
     /// The server does not offer a stream.
     None,
     /// The session is lost.
@@ -31,25 +31,27 @@ enum End {
 impl Bridge {
     /// Whether a response means that the session is gone (MCP 2025-11-25, Transports, "Session
     /// Management").
-    pub(crate) fn is_lost(&self, head: &Head, status: StatusCode) -> bool {
+    pub(crate) fn is_lost(&self, head: &LineHeaders, status: StatusCode) -> bool {
         let named = head.headers.contains_key(SESSION_ID);
-        head.kind == Kind::Session && named && status == StatusCode::NOT_FOUND
+        head.kind == LineKind::Session && named && status == StatusCode::NOT_FOUND
     }
 
     /// Opens a new session in place of a lost one, with the client's own `initialize`, unless
     /// another task has done so since `generation`. Resource subscriptions and the log level are
     /// restored; state that tools kept in the session is gone, and the client is informed of that.
-    pub(crate) async fn reopen(&self, generation: u64) -> Result<(), Failure> {
+    pub(crate) async fn reopen(&self, generation: u64) -> Result<(), ExchangeError> {
         let _one_at_a_time = self.reopening.lock().await;
         if *self.generation.borrow() != generation {
             return Ok(());
         }
         warn!("the server has lost the session; opening a new one");
         let opened = timeout(DELIVERY, self.open()).await;
-        let session = opened.unwrap_or(Err(Failure::Late)).map_err(|error| {
-            warn!(%error, "cannot open a new session");
-            Failure::SessionLost
-        })?;
+        let session = opened
+            .unwrap_or(Err(ExchangeError::TimedOut))
+            .map_err(|error| {
+                warn!(%error, "cannot open a new session");
+                ExchangeError::SessionLost
+            })?;
         self.known.lock().set_session(Some(session));
         self.generation.send_modify(|generation| *generation += 1);
         info!("a new session is open; subscriptions made by tools have to be repeated");
@@ -64,19 +66,20 @@ impl Bridge {
         Ok(())
     }
 
-    async fn open(&self) -> Result<Session, Failure> {
-        let initialize = self.memory.lock().initialize.clone();
-        let initialize = initialize.ok_or(Failure::SessionLost)?;
+    async fn open(&self) -> Result<LineSession, ExchangeError> {
+        let initialize = self.replay.lock().initialize.clone();
+        let initialize = initialize.ok_or(ExchangeError::SessionLost)?;
         let response = self.http.post(&http::HeaderMap::new(), &initialize).await?;
         let status = response.status();
         let id = response.headers().get(SESSION_ID).cloned();
         let answer = if is_stream(&response) {
-            let mut events = Events::new(response);
-            events.next(DELIVERY).await.ok_or(Failure::Broken)?
+            let mut events = ResponseEvents::new(response);
+            events.next(DELIVERY).await.ok_or(ExchangeError::Broken)?
         } else {
             body(response).await?
         };
-        let session = Session::opened(id.as_ref(), &answer).ok_or(Failure::Http(status))?;
+        let session =
+            LineSession::opened(id.as_ref(), &answer).ok_or(ExchangeError::Http(status))?;
         let before = self
             .known
             .lock()
@@ -88,7 +91,7 @@ impl Bridge {
         let headers = session.headers();
         let initialized = envelope::notification::<()>(method::INITIALIZED, None);
         self.http.post(&headers, &initialized).await?;
-        let again = self.memory.lock().requests();
+        let again = self.replay.lock().requests();
         for request in again {
             let response = self.http.post(&headers, &request).await?;
             if !response.status().is_success() {
@@ -109,13 +112,13 @@ impl Bridge {
                 _ = generations.changed() => continue,
             };
             match end {
-                End::None => {
+                SessionStreamEnd::None => {
                     debug!("the server has no stream for the session");
                     if generations.changed().await.is_err() {
                         return;
                     }
                 }
-                End::Lost => {
+                SessionStreamEnd::Lost => {
                     if self.reopen(generation).await.is_err() {
                         sleep(backoff.pause()).await;
                     }
@@ -124,10 +127,10 @@ impl Bridge {
         }
     }
 
-    async fn follow_session(&self, backoff: &mut Backoff) -> End {
+    async fn follow_session(&self, backoff: &mut Backoff) -> SessionStreamEnd {
         let session = self.known.lock().session().cloned().unwrap_or_default();
-        let head = Head {
-            kind: Kind::Session,
+        let head = LineHeaders {
+            kind: LineKind::Session,
             headers: session.headers(),
         };
         let mut last_id: Option<String> = None;
@@ -143,22 +146,25 @@ impl Bridge {
             match self.http.get(&headers).await {
                 Ok(response) if is_stream(&response) => {
                     let began = Instant::now();
-                    let mut events = Events::resumed(response, last_id.unwrap_or_default(), None);
+                    let mut events =
+                        ResponseEvents::resumed(response, last_id.unwrap_or_default(), None);
                     let mut heard = false;
                     while let Some(line) = events.next(STREAM_SILENCE).await {
                         heard = true;
                         self.out.line(line).await;
                     }
-                    if heard || began.elapsed() > STREAM_GOOD {
+                    if heard || began.elapsed() > STREAM_HEALTHY_AFTER {
                         backoff.reset();
                     }
                     last_id = events.last_id().map(ToOwned::to_owned);
                     asked = events.retry();
                     debug!("the session's stream ended; reopening it");
                 }
-                Ok(response) if self.is_lost(&head, response.status()) => return End::Lost,
+                Ok(response) if self.is_lost(&head, response.status()) => {
+                    return SessionStreamEnd::Lost;
+                }
                 Ok(response) if response.status() == StatusCode::METHOD_NOT_ALLOWED => {
-                    return End::None;
+                    return SessionStreamEnd::None;
                 }
                 Ok(response) => warn!(status = %response.status(), "the stream was refused"),
                 Err(error) => debug!(%error, "cannot open the session's stream"),

@@ -1,4 +1,4 @@
-//! Stateless era: the arguments that a tool wants mirrored, looked up on demand.
+//! Stateless era: the arguments that a tool requires as headers, looked up on demand.
 //!
 //! A client of the stateless era lists the tools before it calls one and mirrors the arguments that
 //! their schemas mark (MCP 2026-07-28, Streamable HTTP, "Custom Headers from Tool Parameters").
@@ -8,16 +8,16 @@
 use bytes::Bytes;
 use mcp::{
     ErrorCode, Incoming, RequestId,
-    envelope::{self, Body},
+    envelope::{self, MessageBody},
     headers::{METHOD, NAME},
-    line::{Head, Kind},
+    line::{LineHeaders, LineKind},
     method,
 };
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use tracing::debug;
 
-use crate::{bridge::Bridge, call::Call, http::body, limits::MAX_TOOL_PAGES};
+use crate::{bridge::Bridge, call::PendingCall, http::body, limits::MAX_TOOL_PAGES};
 
 #[derive(Deserialize)]
 struct Page {
@@ -34,8 +34,8 @@ struct Cursor {
 impl Bridge {
     /// After a refusal because of headers: lists the tools, and returns whether the call now has
     /// other headers and should be sent again.
-    pub(crate) async fn mirror_now(&self, call: &mut Call, refusal: &[u8]) -> bool {
-        let is_call = call.head.kind == Kind::Stateless && call.method() == method::TOOLS_CALL;
+    pub(crate) async fn mirror_now(&self, call: &mut PendingCall, refusal: &[u8]) -> bool {
+        let is_call = call.head.kind == LineKind::Stateless && call.method() == method::TOOLS_CALL;
         if !is_call || !is_header_mismatch(refusal) {
             return false;
         }
@@ -43,13 +43,13 @@ impl Bridge {
             return false;
         };
         self.list_tools(&call.head, &meta).await;
-        let head = Head::of(&call.line.body, &self.known.lock());
+        let head = LineHeaders::of(&call.line.body, &self.known.lock());
         let changed = head.headers != call.head.headers;
         call.head = head;
         changed
     }
 
-    async fn list_tools(&self, head: &Head, meta: &RawValue) {
+    async fn list_tools(&self, head: &LineHeaders, meta: &RawValue) {
         let mut headers = head.headers.clone();
         headers.remove(NAME);
         headers.insert(METHOD, http::HeaderValue::from_static(method::TOOLS_LIST));
@@ -95,13 +95,13 @@ fn is_header_mismatch(refusal: &[u8]) -> bool {
 }
 
 /// The revision and the client in the call's `_meta`.
-fn meta(body: &Body) -> Option<Box<RawValue>> {
+fn meta(body: &MessageBody) -> Option<Box<RawValue>> {
     #[derive(Deserialize)]
     struct Params {
         #[serde(rename = "_meta")]
         meta: Box<RawValue>,
     }
-    let Body::One(Incoming::Request(request)) = body else {
+    let MessageBody::One(Incoming::Request(request)) = body else {
         return None;
     };
     let params: Params = serde_json::from_str(request.params.as_deref()?.get()).ok()?;

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use futures_util::Stream;
 use model::TraceContext;
 use parking_lot::Mutex;
-use ports::{Bus, BusError, BusEvent, BusMessage, Subscription, Topic};
+use ports::{Bus, BusError, BusEvent, BusMessage, BusSubscription, Topic};
 
 /// A bus inside one process. A subscription holds up to `capacity` unread messages; beyond that the
 /// oldest are dropped and the subscriber gets [`BusEvent::Gap`] in their place. Dropping the bus
@@ -174,7 +174,7 @@ impl Bus for InProcessBus {
         Ok(())
     }
 
-    async fn subscribe(&self, topic: &Topic) -> Result<Subscription, BusError> {
+    async fn subscribe(&self, topic: &Topic) -> Result<BusSubscription, BusError> {
         let state = Mutex::default();
         let queue = Arc::new(Queue {
             capacity: self.capacity,
@@ -186,7 +186,7 @@ impl Bus for InProcessBus {
             queue,
             topics: Arc::clone(&self.topics),
         };
-        Ok(Subscription(Box::pin(reader)))
+        Ok(BusSubscription(Box::pin(reader)))
     }
 
     async fn check(&self) -> Result<(), BusError> {

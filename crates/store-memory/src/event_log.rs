@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use model::{Epoch, EventId, IdSource, Sequence, Sequenced, StoredEvent, Timestamp};
 use parking_lot::RwLock;
-use ports::{Appended, EventLog, EventLogError, Head, Page};
+use ports::{AppendResult, EventLog, EventLogError, EventPage, LogHead};
 
 /// A log that keeps the last `capacity` events. Beyond that the oldest are trimmed, and a reader
 /// that had not read them yet learns this from `resumes_after`.
@@ -69,10 +69,10 @@ impl State {
         Sequence(self.trimmed_through.0 + distance(index) + 1)
     }
 
-    fn append(&mut self, event: StoredEvent) -> Appended {
+    fn append(&mut self, event: StoredEvent) -> AppendResult {
         let (id, next) = (event.facts.id.clone(), self.last().next());
         match self.by_id.entry(id.clone()) {
-            Entry::Occupied(known) => Appended {
+            Entry::Occupied(known) => AppendResult {
                 id,
                 sequence: *known.get(),
                 duplicate: true,
@@ -80,7 +80,7 @@ impl State {
             Entry::Vacant(free) => {
                 free.insert(next);
                 self.events.push_back(event);
-                Appended {
+                AppendResult {
                     id,
                     sequence: next,
                     duplicate: false,
@@ -108,7 +108,7 @@ impl State {
 
 #[async_trait]
 impl EventLog for MemoryEventLog {
-    async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>, EventLogError> {
+    async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<AppendResult>, EventLogError> {
         if events.len() > self.capacity {
             // If they were stored, the first of them would be trimmed before any reader could read
             // them.
@@ -126,7 +126,7 @@ impl EventLog for MemoryEventLog {
         Ok(appended)
     }
 
-    async fn read_after(&self, after: Sequence, limit: usize) -> Result<Page, EventLogError> {
+    async fn read_after(&self, after: Sequence, limit: usize) -> Result<EventPage, EventLogError> {
         let state = self.state.read();
         let resumes_after = (after < state.trimmed_through).then_some(state.trimmed_through);
         let start = state.held_through(after);
@@ -143,7 +143,7 @@ impl EventLog for MemoryEventLog {
             .collect();
         let from = after.max(state.trimmed_through);
         let through = events.last().map_or(from, |last| last.sequence);
-        Ok(Page {
+        Ok(EventPage {
             events,
             through,
             at_head: end == state.events.len(),
@@ -174,10 +174,10 @@ impl EventLog for MemoryEventLog {
         ))
     }
 
-    async fn head(&self) -> Result<Head, EventLogError> {
+    async fn head(&self) -> Result<LogHead, EventLogError> {
         let state = self.state.read();
         let (trimmed_through, last) = (state.trimmed_through, state.last());
-        Ok(Head {
+        Ok(LogHead {
             epoch: self.epoch,
             trimmed_through,
             last,

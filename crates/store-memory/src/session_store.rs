@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use model::{Clock, PrincipalId, Session, SessionId, Timestamp};
 use parking_lot::Mutex;
 use ports::{
-    Expected, MailboxError, Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError,
-    Versioned,
+    MailboxError, Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError,
+    VersionedSession,
 };
 
 use crate::{lock_table::Locks, mailbox_state::MailboxState, task_table::TaskTable};
@@ -183,9 +183,9 @@ fn lives_no_more(owners: &mut HashMap<PrincipalId, u32>, owner: &PrincipalId) {
     }
 }
 
-fn versioned(entry: &Entry) -> Option<Versioned> {
+fn versioned(entry: &Entry) -> Option<VersionedSession> {
     let session = entry.session.clone()?;
-    Some(Versioned {
+    Some(VersionedSession {
         session,
         revision: entry.revision,
     })
@@ -224,14 +224,14 @@ impl SessionStore for MemorySessionStore {
         })
     }
 
-    async fn load(&self, id: &SessionId) -> Result<Option<Versioned>, SessionStoreError> {
+    async fn load(&self, id: &SessionId) -> Result<Option<VersionedSession>, SessionStoreError> {
         Ok(self.with_living(|state, _| state.entries.get(id).and_then(versioned)))
     }
 
     async fn replace(
         &self,
         session: &Session,
-        expected: Expected,
+        expected: Revision,
         ttl: Duration,
     ) -> Result<Revision, SessionStoreError> {
         self.with_living(|state, now| {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use model::{PrincipalId, TaskId, Timestamp};
-use ports::{Expected, Revision, TaskLimits, TaskRecord, TaskStore, TaskStoreError, VersionedTask};
+use ports::{Revision, TaskLimits, TaskRecord, TaskStore, TaskStoreError, VersionedTask};
 
 use crate::{
     MemorySessionStore,
@@ -60,7 +60,7 @@ impl TaskStore for MemorySessionStore {
     async fn replace_task(
         &self,
         task: &TaskRecord,
-        expected: Expected,
+        expected: Revision,
         limits: TaskLimits,
     ) -> Result<Revision, TaskStoreError> {
         TaskStoreError::check_state(&task.state)?;

@@ -16,7 +16,7 @@ use fred::{
     },
 };
 use parking_lot::Mutex;
-use ports::Source;
+use ports::BoxError;
 use tokio::{
     task::{AbortHandle, JoinHandle},
     time::{Instant, sleep, sleep_until},
@@ -142,13 +142,13 @@ impl RedisConnection {
     }
 
     /// A driver error for errors and logs, without the password.
-    pub(crate) fn hide(&self, error: Error) -> Source {
+    pub(crate) fn hide(&self, error: Error) -> BoxError {
         hide(error, self.password.as_deref())
     }
 }
 
 /// Servers repeat the arguments of an unknown command in their error, including those of `AUTH`.
-fn hide(error: Error, password: Option<&str>) -> Source {
+fn hide(error: Error, password: Option<&str>) -> BoxError {
     match password {
         Some(password) if error.details().contains(password) => {
             let what = "the server's message is omitted, because it contains the password";

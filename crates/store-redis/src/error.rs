@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use model::{Classified, ErrorClass};
-use ports::Source;
+use ports::BoxError;
 
 /// An error of connecting to Redis.
 #[derive(Debug, thiserror::Error)]
@@ -19,14 +19,14 @@ pub enum RedisError {
     Url {
         /// The parser's error.
         #[source]
-        source: Source,
+        source: BoxError,
     },
     /// The server rejects the credentials.
     #[error("the Redis server refuses the credentials of redis.url")]
     Refused {
         /// The server's error.
         #[source]
-        source: Source,
+        source: BoxError,
     },
     /// The server does not answer.
     #[error("the Redis server does not answer within {} s", waited.as_secs())]
@@ -35,7 +35,7 @@ pub enum RedisError {
         waited: Duration,
         /// The error of the last attempt.
         #[source]
-        source: Source,
+        source: BoxError,
     },
 }
 

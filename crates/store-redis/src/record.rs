@@ -61,7 +61,7 @@ pub(crate) fn decode(id: &str, json: &str) -> Result<Session, SessionStoreError>
     Ok(loaded.session)
 }
 
-fn corrupt(source: impl Into<ports::Source>) -> SessionStoreError {
+fn corrupt(source: impl Into<ports::BoxError>) -> SessionStoreError {
     SessionStoreError::Corrupt {
         source: source.into(),
     }

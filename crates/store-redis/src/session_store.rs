@@ -10,7 +10,7 @@ use fred::{
 use futures_util::{StreamExt, TryStreamExt, stream};
 use model::{Session, SessionId};
 use ports::{
-    Expected, Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError, Versioned,
+    Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError, VersionedSession,
 };
 
 use crate::{
@@ -39,7 +39,7 @@ impl RedisSessionStore {
         &self,
         op: &'static str,
         id: &str,
-    ) -> Result<Option<Versioned>, SessionStoreError> {
+    ) -> Result<Option<VersionedSession>, SessionStoreError> {
         let fields = vec!["revision", "session"];
         let found = self
             .connection
@@ -52,7 +52,7 @@ impl RedisSessionStore {
             (None, None) => return Ok(None),
             (Some(_), None) | (None, Some(_)) => return Err(record::incomplete()),
         };
-        Ok(Some(Versioned {
+        Ok(Some(VersionedSession {
             session: record::decode(id, &json)?,
             revision: Revision(revision),
         }))
@@ -115,7 +115,7 @@ impl RedisSessionStore {
             if sessions.len() == limit {
                 let next = sessions
                     .last()
-                    .map(|last: &Versioned| last.session.id.clone());
+                    .map(|last: &VersionedSession| last.session.id.clone());
                 return Ok(SessionPage { sessions, next });
             }
             after = entries.get(wanted - 1).map(|last| last.id().to_owned());
@@ -151,7 +151,7 @@ impl SessionStore for RedisSessionStore {
         .await
     }
 
-    async fn load(&self, id: &SessionId) -> Result<Option<Versioned>, SessionStoreError> {
+    async fn load(&self, id: &SessionId) -> Result<Option<VersionedSession>, SessionStoreError> {
         const OP: &str = "load a session";
         self.bounded(OP, self.find(OP, id.as_str())).await
     }
@@ -159,7 +159,7 @@ impl SessionStore for RedisSessionStore {
     async fn replace(
         &self,
         session: &Session,
-        expected: Expected,
+        expected: Revision,
         ttl: Duration,
     ) -> Result<Revision, SessionStoreError> {
         const OP: &str = "replace a session";

@@ -7,7 +7,7 @@ use fred::{
     interfaces::LuaInterface,
     types::{FromValue, Value, scripts::Script},
 };
-use ports::Source;
+use ports::BoxError;
 use tokio::time::{Instant, error::Elapsed, timeout};
 
 use crate::{
@@ -36,7 +36,7 @@ impl fmt::Debug for RedisSessionStore {
 }
 
 /// Returns whether there was no answer at all, rather than one that is not usable now.
-fn is_timeout(source: &Source) -> bool {
+fn is_timeout(source: &BoxError) -> bool {
     let driver = source.downcast_ref::<Error>();
     source.is::<Elapsed>() || driver.is_some_and(|error| *error.kind() == ErrorKind::Timeout)
 }

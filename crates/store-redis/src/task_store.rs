@@ -11,7 +11,7 @@ use std::{fmt::Write, time::Duration};
 use async_trait::async_trait;
 use fred::types::{Value, scripts::Script};
 use model::{PrincipalId, TaskId};
-use ports::{Expected, Revision, TaskLimits, TaskRecord, TaskStore, TaskStoreError, VersionedTask};
+use ports::{Revision, TaskLimits, TaskRecord, TaskStore, TaskStoreError, VersionedTask};
 
 use crate::{RedisSessionStore, store::millis};
 
@@ -140,7 +140,7 @@ impl TaskStore for RedisSessionStore {
     async fn replace_task(
         &self,
         task: &TaskRecord,
-        expected: Expected,
+        expected: Revision,
         limits: TaskLimits,
     ) -> Result<Revision, TaskStoreError> {
         let script = &self.task_scripts.replace;

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use model::{Classified, ErrorClass};
-use ports::{EventLogError, LockError, MailboxError, SessionStoreError, Source, TaskStoreError};
+use ports::{BoxError, EventLogError, LockError, MailboxError, SessionStoreError, TaskStoreError};
 use rusqlite::ErrorCode;
 
 /// An error of opening a database.
@@ -124,7 +124,7 @@ pub enum SqliteCallError {
     Statement(#[from] rusqlite::Error),
     /// The stored bytes cannot be decoded.
     #[error("the stored entry cannot be decoded")]
-    Corrupt(#[source] Source),
+    Corrupt(#[source] BoxError),
 }
 
 impl Classified for SqliteCallError {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::{EventId, Sequence, Sequenced, StoredEvent, Timestamp};
-use ports::{Appended, EventLog, EventLogError, Head, Page};
+use ports::{AppendResult, EventLog, EventLogError, EventPage, LogHead};
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use crate::{Database, SqliteCallError, database::CALL_DEADLINE};
@@ -107,7 +107,7 @@ fn before(connection: &Connection, time: Timestamp) -> rusqlite::Result<Sequence
     found.map(position).map_or_else(|| last(connection), Ok)
 }
 
-fn insert(connection: &Connection, rows: Vec<Row>) -> rusqlite::Result<Vec<Appended>> {
+fn insert(connection: &Connection, rows: Vec<Row>) -> rusqlite::Result<Vec<AppendResult>> {
     let mut known = connection.prepare_cached("SELECT sequence FROM events WHERE id = ?1")?;
     let mut insert = connection.prepare_cached(
         "INSERT INTO events (id, received_at, watermark, body) VALUES (?1, ?2, ?3, ?4)",
@@ -135,7 +135,7 @@ fn insert(connection: &Connection, rows: Vec<Row>) -> rusqlite::Result<Vec<Appen
                 insert.insert(params![id.as_str(), received_at, watermark, body])?
             }
         };
-        appended.push(Appended {
+        appended.push(AppendResult {
             id,
             sequence: position(sequence),
             duplicate: there.is_some(),
@@ -173,14 +173,18 @@ fn events(
     Ok((events, false))
 }
 
-fn page(connection: &Connection, after: Sequence, limit: usize) -> Result<Page, SqliteCallError> {
+fn page(
+    connection: &Connection,
+    after: Sequence,
+    limit: usize,
+) -> Result<EventPage, SqliteCallError> {
     let trimmed = trimmed_through(connection)?;
     let from = after.max(trimmed);
     let sql = "SELECT sequence, body FROM events WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";
     let (events, more) = events(connection, sql, from, limit)?;
     let through = events.last().map_or(from, |last| last.sequence);
     let resumes_after = (after < trimmed).then_some(trimmed);
-    Ok(Page {
+    Ok(EventPage {
         events,
         through,
         at_head: !more,
@@ -205,7 +209,7 @@ fn trim_some(connection: &Connection, time: Timestamp) -> rusqlite::Result<u64> 
 
 #[async_trait]
 impl EventLog for SqliteEventLog {
-    async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>, EventLogError> {
+    async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<AppendResult>, EventLogError> {
         if events.is_empty() {
             return Ok(Vec::new());
         }
@@ -220,7 +224,7 @@ impl EventLog for SqliteEventLog {
             .await
     }
 
-    async fn read_after(&self, after: Sequence, limit: usize) -> Result<Page, EventLogError> {
+    async fn read_after(&self, after: Sequence, limit: usize) -> Result<EventPage, EventLogError> {
         self.read("read", move |connection| page(connection, after, limit))
             .await
     }
@@ -243,11 +247,11 @@ impl EventLog for SqliteEventLog {
             .await
     }
 
-    async fn head(&self) -> Result<Head, EventLogError> {
+    async fn head(&self) -> Result<LogHead, EventLogError> {
         let epoch = self.0.0.epoch;
         let head = move |connection: &Connection| {
             let trimmed_through = trimmed_through(connection)?;
-            Ok(Head {
+            Ok(LogHead {
                 epoch,
                 trimmed_through,
                 last: last(connection)?,

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use model::{Clock, PrincipalId, Session, SessionId, Timestamp};
 use ports::{
-    Expected, Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError, Versioned,
+    Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError, VersionedSession,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -197,7 +197,7 @@ fn create(
 fn replace(
     connection: &Connection,
     (id, body): (&str, &[u8]),
-    expected: Expected,
+    expected: Revision,
     now: Timestamp,
     ttl: Duration,
 ) -> rusqlite::Result<WriteOutcome> {
@@ -217,10 +217,10 @@ fn replace(
     }
 }
 
-fn versioned((number, body): (i64, Vec<u8>)) -> Result<Versioned, SqliteCallError> {
+fn versioned((number, body): (i64, Vec<u8>)) -> Result<VersionedSession, SqliteCallError> {
     let session = serde_json::from_slice(&body);
     let session = session.map_err(|error| SqliteCallError::Corrupt(error.into()))?;
-    Ok(Versioned {
+    Ok(VersionedSession {
         session,
         revision: revision(number),
     })
@@ -327,7 +327,7 @@ impl SessionStore for SqliteSessionStore {
             .into_result()
     }
 
-    async fn load(&self, id: &SessionId) -> Result<Option<Versioned>, SessionStoreError> {
+    async fn load(&self, id: &SessionId) -> Result<Option<VersionedSession>, SessionStoreError> {
         let (id, clock) = (id.clone(), Arc::clone(&self.clock));
         let load = move |connection: &Connection| {
             let sql = "SELECT revision, body FROM sessions \
@@ -345,7 +345,7 @@ impl SessionStore for SqliteSessionStore {
     async fn replace(
         &self,
         session: &Session,
-        expected: Expected,
+        expected: Revision,
         ttl: Duration,
     ) -> Result<Revision, SessionStoreError> {
         let (id, body) = (session.id.clone(), encode(session)?);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use model::{PrincipalId, TaskId, Timestamp};
-use ports::{Expected, Revision, TaskLimits, TaskRecord, TaskStore, TaskStoreError, VersionedTask};
+use ports::{Revision, TaskLimits, TaskRecord, TaskStore, TaskStoreError, VersionedTask};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::{SqliteCallError, SqliteSessionStore};
@@ -99,7 +99,7 @@ impl TaskScope<'_> {
         Ok(Ok(revision(written)))
     }
 
-    fn replace(&self, task: &TaskRecord, expected: Expected, limits: TaskLimits) -> Outcome {
+    fn replace(&self, task: &TaskRecord, expected: Revision, limits: TaskLimits) -> Outcome {
         let current = match self.find(task)? {
             None => return Ok(Err(TaskRefusal::Missing)),
             Some(current) if current != expected => return Ok(Err(TaskRefusal::Conflict(current))),
@@ -194,7 +194,7 @@ impl TaskStore for SqliteSessionStore {
     async fn replace_task(
         &self,
         task: &TaskRecord,
-        expected: Expected,
+        expected: Revision,
         limits: TaskLimits,
     ) -> Result<Revision, TaskStoreError> {
         let replace =

@@ -9,28 +9,31 @@ use std::{
 use bytes::Bytes;
 use http_body::Frame;
 
-use crate::{Fill, Outgoing, Source};
+use crate::{FillResult, OutgoingFrames, StreamSource};
 
 /// A source as the body of an answer. Dropping it closes the stream.
 pub struct StreamBody {
-    source: Option<Box<dyn Source>>,
+    source: Option<Box<dyn StreamSource>>,
 }
 
 impl StreamBody {
     /// A body that ends when the source does.
     #[must_use]
-    pub fn new(source: Box<dyn Source>) -> Self {
+    pub fn new(source: Box<dyn StreamSource>) -> Self {
         Self {
             source: Some(source),
         }
     }
 
     /// Polls the next frames. Hyper has room when it polls, and keeps what it gets.
-    pub(crate) fn poll_next(source: &mut dyn Source, cx: &mut Context<'_>) -> Poll<(Bytes, Fill)> {
-        let mut out = Outgoing::plain();
+    pub(crate) fn poll_next(
+        source: &mut dyn StreamSource,
+        cx: &mut Context<'_>,
+    ) -> Poll<(Bytes, FillResult)> {
+        let mut out = OutgoingFrames::plain();
         source.poll_fill(cx, &mut out).map(|fill| {
-            if let Some(progress) = out.took(out.len()).progress {
-                source.taken(progress);
+            if let Some(progress) = out.result_of_sending(out.len()).progress {
+                source.record_progress(progress);
             }
             (out.take(), fill)
         })
@@ -39,15 +42,18 @@ impl StreamBody {
 
 /// The next frame of a body; the source is dropped when it has ended.
 pub(crate) fn poll_frame_of(
-    place: &mut Option<Box<dyn Source>>,
+    place: &mut Option<Box<dyn StreamSource>>,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
     let Some(source) = place.as_deref_mut() else {
         return Poll::Ready(None);
     };
     StreamBody::poll_next(source, cx).map(|(bytes, fill)| {
-        debug_assert!(fill == Fill::Last || !bytes.is_empty(), "frames have bytes");
-        if fill == Fill::Last {
+        debug_assert!(
+            fill == FillResult::Last || !bytes.is_empty(),
+            "frames have bytes"
+        );
+        if fill == FillResult::Last {
             *place = None;
         }
         (!bytes.is_empty()).then_some(Ok(Frame::data(bytes)))

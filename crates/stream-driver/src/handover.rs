@@ -12,7 +12,10 @@ use std::{
 use bytes::Bytes;
 use http_body::Frame;
 
-use crate::{Fill, Outgoing, Progress, Source, StreamBody, body::poll_frame_of, sync::Mutex};
+use crate::{
+    FillResult, OutgoingFrames, SendProgress, StreamBody, StreamSource, body::poll_frame_of,
+    sync::Mutex,
+};
 
 /// The source of a response, in its extensions and in its body: the HTTP server takes it out for a
 /// reactor, or leaves it to the body and asks here whether the client is still worth waiting for. Clones
@@ -22,7 +25,7 @@ pub struct Handover(Arc<Mutex<Place>>);
 
 struct Place {
     /// `None` once it has been taken or has ended.
-    source: Option<Box<dyn Source>>,
+    source: Option<Box<dyn StreamSource>>,
     /// Whether the body may have more at once.
     has_more: bool,
 }
@@ -30,7 +33,7 @@ struct Place {
 impl Handover {
     /// Wraps a source.
     #[must_use]
-    pub fn new(source: Box<dyn Source>) -> Self {
+    pub fn new(source: Box<dyn StreamSource>) -> Self {
         Self(Arc::new(Mutex::new(Place {
             source: Some(source),
             has_more: true,
@@ -46,26 +49,29 @@ impl Handover {
     /// Takes the source with its first frames, which are sent with the response's head. `None` if it has
     /// been taken already, or if it ended with its first frames (then they are left to the body).
     #[must_use]
-    pub fn take(&self) -> Option<(Bytes, Box<dyn Source>)> {
+    pub fn take(&self) -> Option<(Bytes, Box<dyn StreamSource>)> {
         let mut place = self.0.lock();
         let mut source = place.source.take()?;
         let mut cx = Context::from_waker(Waker::noop());
         match StreamBody::poll_next(&mut *source, &mut cx) {
             Poll::Pending => Some((Bytes::new(), source)),
-            Poll::Ready((first, Fill::Frames)) => Some((first, source)),
-            Poll::Ready((first, Fill::Last)) => {
-                place.source = Some(Box::new(Ended(first)));
+            Poll::Ready((first, FillResult::Frames)) => Some((first, source)),
+            Poll::Ready((first, FillResult::Last)) => {
+                place.source = Some(Box::new(EndedSource(first)));
                 None
             }
         }
     }
 
     /// Whether the source gives up a client that has been behind for this long and takes nothing now
-    /// ([`Source::gives_up`]). `None` if the source has been taken or has ended.
+    /// ([`StreamSource::should_give_up`]). `None` if the source has been taken or has ended.
     #[must_use]
-    pub fn gives_up(&self, behind: Duration) -> Option<bool> {
+    pub fn should_give_up(&self, behind: Duration) -> Option<bool> {
         let place = self.0.lock();
-        place.source.as_ref().map(|source| source.gives_up(behind))
+        place
+            .source
+            .as_ref()
+            .map(|source| source.should_give_up(behind))
     }
 
     /// Whether the last poll of the body still found something to send: then its client is behind, even
@@ -84,17 +90,17 @@ impl fmt::Debug for Handover {
 }
 
 /// The remaining frames of a source that has ended.
-struct Ended(Bytes);
+struct EndedSource(Bytes);
 
-impl Source for Ended {
-    fn poll_fill(&mut self, _: &mut Context<'_>, out: &mut Outgoing) -> Poll<Fill> {
-        out.keep(|buffer| buffer.extend_from_slice(&self.0));
-        Poll::Ready(Fill::Last)
+impl StreamSource for EndedSource {
+    fn poll_fill(&mut self, _: &mut Context<'_>, out: &mut OutgoingFrames) -> Poll<FillResult> {
+        out.push_unrepeatable(|buffer| buffer.extend_from_slice(&self.0));
+        Poll::Ready(FillResult::Last)
     }
 
-    fn taken(&mut self, _: Progress) {}
+    fn record_progress(&mut self, _: SendProgress) {}
 
-    fn gives_up(&self, _: Duration) -> bool {
+    fn should_give_up(&self, _: Duration) -> bool {
         false
     }
 }

@@ -1,7 +1,7 @@
 //! Two drivers for an answer that lasts for hours, and the sources that they drive.
 //!
-//! A [`Source`] knows what its client has still to get, and has no queue: it is polled when there is
-//! room, writes into a buffer that all streams share ([`Outgoing`]), and is then given how much of it
+//! A [`StreamSource`] knows what its client has still to get, and has no queue: it is polled when there is
+//! room, writes into a buffer that all streams share ([`OutgoingFrames`]), and is then given how much of it
 //! the socket took.
 //!
 //! - [`StreamBody`] is a source as a body that hyper polls: HTTP/1.0, HTTP/2 and TLS.
@@ -27,7 +27,7 @@ pub mod sync;
 
 pub use body::StreamBody;
 pub use handover::Handover;
-pub use line::{Closed, Line, SWEEP, Scratch, Socket, Turn};
-pub use outgoing::{Chunk, Outgoing};
+pub use line::{CloseReason, SWEEP_INTERVAL, Scratch, Socket, StreamLine, TurnResult};
+pub use outgoing::{Chunk, OutgoingFrames};
 pub use pool::Reactors;
-pub use source::{Fill, Progress, Source};
+pub use source::{FillResult, SendProgress, StreamSource};

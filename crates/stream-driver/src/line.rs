@@ -8,10 +8,10 @@ use std::{
 
 use bytes::Bytes;
 
-use crate::{Fill, Outgoing, Source, outgoing::Framing};
+use crate::{FillResult, OutgoingFrames, StreamSource, outgoing::Framing};
 
-/// Interval at which a line that is behind is checked ([`Line::sweep`]).
-pub const SWEEP: Duration = Duration::from_secs(1);
+/// Interval at which a line that is behind is checked ([`StreamLine::sweep`]).
+pub const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Number of buffers that one stream fills in a turn before others have theirs.
 const TURN_FILLS: usize = 2;
 /// Number of bytes that a client may send after its request. It is not expected to send any, so more is
@@ -33,31 +33,31 @@ pub trait Socket {
 
 /// The reason why a line is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Closed {
+pub enum CloseReason {
     /// The source ended, and its client has everything.
     Ended,
     /// The client disconnected.
-    Gone,
+    Disconnected,
     /// The source gave up its client, which reads too slowly or may no longer read.
-    GivenUp,
+    Abandoned,
     /// The client sends data although it should only read.
-    Talks,
+    UnexpectedData,
 }
 
 /// The result of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub enum TurnResult {
     /// Nothing to do until the source wakes it or the socket has room.
     Idle,
     /// There is more to send, after the turns of other lines.
     More,
     /// The line is closed; drop it.
-    Closed(Closed),
+    Closed(CloseReason),
 }
 
 /// A stream: its source, its socket, and the end of a frame that did not fit.
-pub struct Line<S> {
-    source: Box<dyn Source>,
+pub struct StreamLine<S> {
+    source: Box<dyn StreamSource>,
     socket: S,
     waker: Waker,
     /// The rest of a frame; the rest of the stream is a position in its source.
@@ -72,17 +72,17 @@ pub struct Line<S> {
 
 /// A buffer for all lines of a thread.
 #[derive(Debug)]
-pub struct Scratch(Outgoing);
+pub struct Scratch(OutgoingFrames);
 
 impl Default for Scratch {
     fn default() -> Self {
-        Self(Outgoing::new(Framing::Chunked))
+        Self(OutgoingFrames::new(Framing::Chunked))
     }
 }
 
-impl<S: Socket> Line<S> {
+impl<S: Socket> StreamLine<S> {
     /// A stream whose response head has been sent; `waker` is woken when the line needs a turn.
-    pub fn new(source: Box<dyn Source>, socket: S, waker: Waker) -> Self {
+    pub fn new(source: Box<dyn StreamSource>, socket: S, waker: Waker) -> Self {
         Self {
             source,
             socket,
@@ -107,22 +107,22 @@ impl<S: Socket> Line<S> {
     }
 
     /// Sends what the source has, as far as the socket takes it.
-    pub fn turn(&mut self, scratch: &mut Scratch) -> Turn {
+    pub fn turn(&mut self, scratch: &mut Scratch) -> TurnResult {
         if self.is_blocked {
             // The line was woken but cannot send: its source may want to end it.
-            return self.look_at_patience();
+            return self.check_give_up();
         }
         for _ in 0..TURN_FILLS {
             if !self.rest.is_empty() {
                 match self.send_rest() {
-                    Ok(()) if self.is_blocked => return Turn::Idle,
+                    Ok(()) if self.is_blocked => return TurnResult::Idle,
                     Ok(()) => {}
-                    Err(_) => return Turn::Closed(Closed::Gone),
+                    Err(_) => return TurnResult::Closed(CloseReason::Disconnected),
                 }
             }
             if self.is_last {
                 self.socket.finish();
-                return Turn::Closed(Closed::Ended);
+                return TurnResult::Closed(CloseReason::Ended);
             }
             let out = &mut scratch.0;
             out.clear();
@@ -131,22 +131,22 @@ impl<S: Socket> Line<S> {
                 Poll::Pending => {
                     self.is_behind = false;
                     self.behind_sweeps = 0;
-                    return Turn::Idle;
+                    return TurnResult::Idle;
                 }
-                Poll::Ready(Fill::Frames) => {}
-                Poll::Ready(Fill::Last) => {
+                Poll::Ready(FillResult::Frames) => {}
+                Poll::Ready(FillResult::Last) => {
                     out.end();
                     self.is_last = true;
                 }
             }
             if self.offer(out).is_err() {
-                return Turn::Closed(Closed::Gone);
+                return TurnResult::Closed(CloseReason::Disconnected);
             }
             if self.is_blocked {
-                return Turn::Idle;
+                return TurnResult::Idle;
             }
         }
-        Turn::More
+        TurnResult::More
     }
 
     /// The socket has room. Returns whether the line waited for it and needs a turn.
@@ -155,42 +155,45 @@ impl<S: Socket> Line<S> {
     }
 
     /// The client sent something or disconnected.
-    pub fn readable(&mut self) -> Option<Closed> {
+    pub fn readable(&mut self) -> Option<CloseReason> {
         while self.discarded_bytes <= MAX_DISCARDED_BYTES {
             match self.socket.discard() {
-                Ok(0) => return Some(Closed::Gone),
+                Ok(0) => return Some(CloseReason::Disconnected),
                 Ok(bytes) => self.discarded_bytes += bytes,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
-                Err(_) => return Some(Closed::Gone),
+                Err(_) => return Some(CloseReason::Disconnected),
             }
         }
-        Some(Closed::Talks)
+        Some(CloseReason::UnexpectedData)
     }
 
-    /// Another [`SWEEP`] has passed.
-    pub fn sweep(&mut self) -> Turn {
+    /// Another [`SWEEP_INTERVAL`] has passed.
+    pub fn sweep(&mut self) -> TurnResult {
         if self.is_behind {
             self.behind_sweeps = self.behind_sweeps.saturating_add(1);
         }
         match self.is_blocked {
-            true => self.look_at_patience(),
-            false => Turn::Idle,
+            true => self.check_give_up(),
+            false => TurnResult::Idle,
         }
     }
 
-    fn look_at_patience(&self) -> Turn {
-        match self.source.gives_up(SWEEP * self.behind_sweeps) {
-            true => Turn::Closed(Closed::GivenUp),
-            false => Turn::Idle,
+    fn check_give_up(&self) -> TurnResult {
+        match self
+            .source
+            .should_give_up(SWEEP_INTERVAL * self.behind_sweeps)
+        {
+            true => TurnResult::Closed(CloseReason::Abandoned),
+            false => TurnResult::Idle,
         }
     }
 
-    fn offer(&mut self, out: &Outgoing) -> io::Result<()> {
+    fn offer(&mut self, out: &OutgoingFrames) -> io::Result<()> {
         let sent = self.send(out.bytes())?;
-        let taken = out.took(sent);
+        let taken = out.result_of_sending(sent);
         if let Some(progress) = taken.progress {
-            self.source.taken(progress);
+            self.source.record_progress(progress);
         }
         self.rest = taken.rest;
         Ok(())

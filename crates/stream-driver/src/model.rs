@@ -18,7 +18,7 @@ pub use shuttle;
 use shuttle::sync::{Condvar, Mutex, MutexGuard};
 use tokio::sync::Semaphore;
 
-use crate::{Reactors, Source};
+use crate::{Reactors, StreamSource};
 
 fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
@@ -97,11 +97,11 @@ impl<'e> IntoIterator for &'e Events {
 #[derive(Default)]
 struct Queue {
     events: Mutex<VecDeque<Event>>,
-    came: Condvar,
+    changed: Condvar,
 }
 
 impl Queue {
-    fn tell(&self, event: Event) {
+    fn push(&self, event: Event) {
         let mut events = locked(&self.events);
         match events.iter_mut().find(|known| known.token == event.token) {
             Some(known) => {
@@ -111,7 +111,7 @@ impl Queue {
             None => events.push_back(event),
         }
         drop(events);
-        self.came.notify_all();
+        self.changed.notify_all();
     }
 }
 
@@ -139,7 +139,7 @@ impl Registry {
             is_writable: pipe.room > 0,
         };
         drop(pipe);
-        self.0.tell(event);
+        self.0.push(event);
         Ok(())
     }
 }
@@ -164,7 +164,7 @@ impl Poll {
             events = self
                 .0
                 .0
-                .came
+                .changed
                 .wait(events)
                 .unwrap_or_else(PoisonError::into_inner);
         }
@@ -183,7 +183,7 @@ impl Waker {
 
     #[allow(clippy::unnecessary_wraps, reason = "the signature of mio's")]
     pub(crate) fn wake(&self) -> io::Result<()> {
-        self.0.0.tell(Event {
+        self.0.0.push(Event {
             token: self.1,
             is_readable: true,
             is_writable: false,
@@ -207,7 +207,7 @@ struct Pipe {
 
 struct Wire {
     pipe: Mutex<Pipe>,
-    came: Condvar,
+    changed: Condvar,
 }
 
 /// The server's end of a connection.
@@ -221,7 +221,7 @@ impl TcpStream {
     #[allow(clippy::unnecessary_wraps, reason = "the signature of mio's")]
     pub(crate) fn shutdown(&self, _: Shutdown) -> io::Result<()> {
         locked(&self.0.pipe).is_finished = true;
-        self.0.came.notify_all();
+        self.0.changed.notify_all();
         Ok(())
     }
 }
@@ -240,7 +240,7 @@ impl Write for TcpStream {
         pipe.room -= sent;
         pipe.bytes.extend_from_slice(&bytes[..sent]);
         drop(pipe);
-        self.0.came.notify_all();
+        self.0.changed.notify_all();
         Ok(sent)
     }
 
@@ -261,30 +261,34 @@ impl Read for TcpStream {
 impl Drop for TcpStream {
     fn drop(&mut self) {
         locked(&self.0.pipe).is_closed = true;
-        self.0.came.notify_all();
+        self.0.changed.notify_all();
     }
 }
 
 /// The client's end of a connection. Dropping it disconnects.
-pub struct Client(Arc<Wire>);
+pub struct ModelClient(Arc<Wire>);
 
-impl Client {
+impl ModelClient {
     /// Waits for bytes and takes them, which makes room for as many; `None` when the server ended the
     /// connection regularly.
     ///
     /// # Errors
     /// The server closed the connection without a regular end.
-    pub fn read(&self) -> Result<Option<Vec<u8>>, Cut> {
+    pub fn read(&self) -> Result<Option<Vec<u8>>, AbruptEnd> {
         let mut pipe = locked(&self.0.pipe);
         while pipe.bytes.is_empty() && !pipe.is_closed && !pipe.is_finished {
             pipe = self
                 .0
-                .came
+                .changed
                 .wait(pipe)
                 .unwrap_or_else(PoisonError::into_inner);
         }
         if pipe.bytes.is_empty() {
-            return if pipe.is_finished { Ok(None) } else { Err(Cut) };
+            return if pipe.is_finished {
+                Ok(None)
+            } else {
+                Err(AbruptEnd)
+            };
         }
         let bytes = std::mem::take(&mut pipe.bytes);
         pipe.room += bytes.len();
@@ -292,7 +296,7 @@ impl Client {
         let tell = pipe.watcher.clone().filter(|_| waits);
         drop(pipe);
         if let Some((registry, token)) = tell {
-            registry.0.tell(Event {
+            registry.0.push(Event {
                 token,
                 is_readable: false,
                 is_writable: true,
@@ -302,14 +306,14 @@ impl Client {
     }
 }
 
-impl Drop for Client {
+impl Drop for ModelClient {
     fn drop(&mut self) {
         let mut pipe = locked(&self.0.pipe);
         pipe.client_left = true;
         let watcher = pipe.watcher.clone();
         drop(pipe);
         if let Some((registry, token)) = watcher {
-            registry.0.tell(Event {
+            registry.0.push(Event {
                 token,
                 is_readable: true,
                 is_writable: true,
@@ -320,11 +324,11 @@ impl Drop for Client {
 
 /// The server closed a connection without a regular end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cut;
+pub struct AbruptEnd;
 
 /// A connection whose socket holds up to `room` bytes that the client has not read.
 #[must_use]
-pub fn connection(room: usize) -> (TcpStream, Client) {
+pub fn connection(room: usize) -> (TcpStream, ModelClient) {
     let pipe = Pipe {
         room,
         found_no_room: false,
@@ -336,9 +340,9 @@ pub fn connection(room: usize) -> (TcpStream, Client) {
     };
     let wire = Arc::new(Wire {
         pipe: Mutex::new(pipe),
-        came: Condvar::new(),
+        changed: Condvar::new(),
     });
-    (TcpStream(Arc::clone(&wire)), Client(wire))
+    (TcpStream(Arc::clone(&wire)), ModelClient(wire))
 }
 
 impl Reactors {
@@ -346,9 +350,9 @@ impl Reactors {
     ///
     /// # Panics
     /// Never: the permit is from a semaphore of its own.
-    pub fn adopt_modelled(&self, socket: TcpStream, source: Box<dyn Source>) {
+    pub fn adopt_modelled(&self, socket: TcpStream, source: Box<dyn StreamSource>) {
         let permit = Arc::new(Semaphore::new(1)).try_acquire_owned();
-        self.give(socket, source, permit.expect("it has one"));
+        self.assign(socket, source, permit.expect("it has one"));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::Progress;
+use crate::SendProgress;
 
 /// Maximum length of a chunk's head: sixteen digits and the line's end.
 const MAX_HEAD_BYTES: usize = 18;
@@ -98,7 +98,7 @@ struct Mark {
 
 /// The frames that a stream offers to its socket: one buffer for all streams of a driver.
 #[derive(Debug)]
-pub struct Outgoing {
+pub struct OutgoingFrames {
     framing: Framing,
     /// The frame, if it is the only one and shared: it is not copied.
     shared: Option<Bytes>,
@@ -110,14 +110,14 @@ pub struct Outgoing {
 
 /// The consequence of a socket having taken a number of bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Taken {
+pub(crate) struct TakeResult {
     /// For the source, if frames were offered.
-    pub(crate) progress: Option<Progress>,
+    pub(crate) progress: Option<SendProgress>,
     /// The rest of the last frame that counts as taken.
     pub(crate) rest: Bytes,
 }
 
-impl Outgoing {
+impl OutgoingFrames {
     /// A buffer for frames as they are, without chunks: for a driver that does not frame.
     #[must_use]
     pub fn plain() -> Self {
@@ -136,14 +136,14 @@ impl Outgoing {
 
     /// Adds the frames of one event, which end at `position` of the stream; nothing if `write` writes
     /// nothing.
-    pub fn event(&mut self, position: u64, write: impl FnOnce(&mut BytesMut)) {
+    pub fn push_event(&mut self, position: u64, write: impl FnOnce(&mut BytesMut)) {
         self.unshare();
         self.write(write);
         self.mark(position);
     }
 
     /// Adds an event's frame that other streams send too.
-    pub fn shared(&mut self, position: u64, frame: &Chunk) {
+    pub fn push_shared(&mut self, position: u64, frame: &Chunk) {
         let bytes = frame.framed(self.framing);
         if self.is_empty() {
             self.shared = Some(bytes);
@@ -156,14 +156,14 @@ impl Outgoing {
 
     /// Adds bytes that are not an event and cannot be offered again: they will be sent, however long
     /// that takes.
-    pub fn keep(&mut self, write: impl FnOnce(&mut BytesMut)) {
+    pub fn push_unrepeatable(&mut self, write: impl FnOnce(&mut BytesMut)) {
         debug_assert!(self.marks.is_empty(), "either offered or kept");
         self.unshare();
         self.write(write);
     }
 
     /// Sets the stream's position when everything is taken.
-    pub fn through(&mut self, position: u64) {
+    pub fn set_position(&mut self, position: u64) {
         self.through = Some(position);
     }
 
@@ -220,11 +220,11 @@ impl Outgoing {
     }
 
     /// The consequence of a socket having taken `sent` bytes.
-    pub(crate) fn took(&self, sent: usize) -> Taken {
+    pub(crate) fn result_of_sending(&self, sent: usize) -> TakeResult {
         let is_offer = !self.marks.is_empty() || self.through.is_some();
         if !is_offer {
             let (progress, rest) = (None, self.rest(sent, self.len()));
-            return Taken { progress, rest };
+            return TakeResult { progress, rest };
         }
         // A frame that has begun is finished; the others are offered again.
         let whole = self.marks.partition_point(|mark| mark.end <= sent);
@@ -235,12 +235,12 @@ impl Outgoing {
             _ => (whole, Bytes::new()),
         };
         let last = events.checked_sub(1).map(|last| self.marks[last].position);
-        let progress = Progress {
+        let progress = SendProgress {
             position: self.through.filter(|_| is_all).or(last),
             events,
             is_all,
         };
-        Taken {
+        TakeResult {
             progress: Some(progress),
             rest,
         }
@@ -303,28 +303,28 @@ mod tests {
     #[test]
     fn what_differs_by_stream_is_framed_like_what_is_shared() {
         let shared = Chunk::new(5, text("first"));
-        let mut out = Outgoing::new(Framing::Chunked);
-        out.shared(1, &shared);
+        let mut out = OutgoingFrames::new(Framing::Chunked);
+        out.push_shared(1, &shared);
         assert_eq!(out.bytes(), b"5\r\nfirst\r\n");
-        out.event(2, text("second"));
-        out.shared(3, &shared);
+        out.push_event(2, text("second"));
+        out.push_shared(3, &shared);
         assert_eq!(out.bytes(), b"5\r\nfirst\r\n6\r\nsecond\r\n5\r\nfirst\r\n");
         assert_eq!(out.events(), 3);
         out.clear();
-        out.keep(text(":\n\n"));
+        out.push_unrepeatable(text(":\n\n"));
         out.end();
         assert_eq!(out.bytes(), b"3\r\n:\n\n\r\n0\r\n\r\n");
     }
 
     #[test]
     fn a_frame_that_has_begun_is_finished_and_the_others_are_offered_again() {
-        let mut out = Outgoing::new(Framing::Plain);
-        out.event(1, text("aaaa"));
-        out.event(2, text("bbbb"));
-        out.event(3, text("cccc"));
-        out.through(9);
+        let mut out = OutgoingFrames::new(Framing::Plain);
+        out.push_event(1, text("aaaa"));
+        out.push_event(2, text("bbbb"));
+        out.push_event(3, text("cccc"));
+        out.set_position(9);
         let took = |sent| {
-            let Taken { progress, rest } = out.took(sent);
+            let TakeResult { progress, rest } = out.result_of_sending(sent);
             let progress = progress.unwrap();
             assert_eq!(progress.is_all, sent == 12);
             let rest = String::from_utf8(rest.to_vec()).unwrap();
@@ -340,10 +340,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_offered_again_is_kept_whole() {
-        let mut out = Outgoing::new(Framing::Plain);
-        out.keep(text("farewell"));
+        let mut out = OutgoingFrames::new(Framing::Plain);
+        out.push_unrepeatable(text("farewell"));
         let rest = |sent| {
-            let taken = out.took(sent);
+            let taken = out.result_of_sending(sent);
             assert_eq!(taken.progress, None);
             taken.rest
         };

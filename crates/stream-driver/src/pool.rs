@@ -13,16 +13,16 @@ use tokio::{
 use tracing::error;
 
 use crate::{
-    Source,
+    StreamSource,
     kernel::{self, Poll, Waker},
-    reactor::{Adopted, Phase, Reactor, Shared, WAKE},
-    ready::Ready,
+    reactor::{NewStream, Reactor, ReactorPhase, ReactorShared, WAKE},
+    ready::ReadyQueue,
     sync::{AtomicU8, AtomicUsize, Builder, Mutex},
 };
 
 /// Threads that own the sockets of streams. Dropping it closes all of them.
 pub struct Reactors {
-    reactors: Vec<Arc<Shared>>,
+    reactors: Vec<Arc<ReactorShared>>,
     /// Each thread holds a receiver until its end.
     running: watch::Sender<()>,
 }
@@ -54,11 +54,11 @@ impl Reactors {
                 error!(%error, "a reactor cannot be woken");
             }
         };
-        let shared = Arc::new(Shared {
-            ready: Arc::new(Ready::new(wake)),
+        let shared = Arc::new(ReactorShared {
+            ready: Arc::new(ReadyQueue::new(wake)),
             adopted: Mutex::default(),
             streams: AtomicUsize::new(0),
-            phase: AtomicU8::new(Phase::Runs as u8),
+            phase: AtomicU8::new(ReactorPhase::Runs as u8),
         });
         let reactor = Reactor::new(poll, Arc::clone(&shared));
         let (runtime, runs) = (Handle::current(), self.running.subscribe());
@@ -73,35 +73,40 @@ impl Reactors {
         Ok(())
     }
 
-    /// Gives a stream to the thread that has the fewest. The head and all earlier frames must have been
+    /// Assigns a stream to the thread that has the fewest. The head and all earlier frames must have been
     /// sent; `permit` is released with the stream.
-    pub fn adopt(&self, socket: TcpStream, source: Box<dyn Source>, permit: OwnedSemaphorePermit) {
-        self.give(kernel::TcpStream::from_std(socket), source, permit);
-    }
-
-    pub(crate) fn give(
+    pub fn adopt(
         &self,
-        socket: kernel::TcpStream,
-        source: Box<dyn Source>,
+        socket: TcpStream,
+        source: Box<dyn StreamSource>,
         permit: OwnedSemaphorePermit,
     ) {
-        let streams = |reactor: &&Arc<Shared>| reactor.streams.load(Ordering::Relaxed);
+        self.assign(kernel::TcpStream::from_std(socket), source, permit);
+    }
+
+    pub(crate) fn assign(
+        &self,
+        socket: kernel::TcpStream,
+        source: Box<dyn StreamSource>,
+        permit: OwnedSemaphorePermit,
+    ) {
+        let streams = |reactor: &&Arc<ReactorShared>| reactor.streams.load(Ordering::Relaxed);
         let Some(reactor) = self.reactors.iter().min_by_key(streams) else {
             return;
         };
         reactor.streams.fetch_add(1, Ordering::Relaxed);
-        reactor.adopted.lock().push(Adopted {
+        reactor.adopted.lock().push(NewStream {
             socket,
             source,
             permit,
         });
-        reactor.ready.rouse();
+        reactor.ready.wake_thread();
     }
 
     /// Number of streams that the threads have.
     #[must_use]
     pub fn streams(&self) -> usize {
-        let streams = |reactor: &Arc<Shared>| reactor.streams.load(Ordering::Relaxed);
+        let streams = |reactor: &Arc<ReactorShared>| reactor.streams.load(Ordering::Relaxed);
         self.reactors.iter().map(streams).sum()
     }
 
@@ -113,26 +118,26 @@ impl Reactors {
                 return;
             }
             // Checked periodically: the end of one of several threads sends no notification.
-            tokio::time::sleep(CHECK).await;
+            tokio::time::sleep(THREAD_CHECK_INTERVAL).await;
         }
     }
 
     /// Waits until the last stream has ended. No stream may be added from now on.
     pub async fn finish(&self) {
         for reactor in &self.reactors {
-            reactor.enter(Phase::Finishes);
+            reactor.enter(ReactorPhase::Finishes);
         }
         self.running.closed().await;
     }
 }
 
 /// Interval at which all threads are checked.
-const CHECK: std::time::Duration = std::time::Duration::from_secs(1);
+const THREAD_CHECK_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
 
 impl Drop for Reactors {
     fn drop(&mut self) {
         for reactor in &self.reactors {
-            reactor.enter(Phase::Stops);
+            reactor.enter(ReactorPhase::Stops);
         }
     }
 }

@@ -15,44 +15,44 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::{debug, error, warn};
 
 use crate::{
-    Source,
+    StreamSource,
     kernel::{Event, Events, Interest, Poll, TcpStream, Token},
-    line::{Closed, Line, SWEEP, Scratch, Socket, Turn},
-    ready::{LineWaker, Ready},
+    line::{CloseReason, SWEEP_INTERVAL, Scratch, Socket, StreamLine, TurnResult},
+    ready::{LineWaker, ReadyQueue},
     sync::{AtomicU8, AtomicUsize, Mutex},
 };
 
 /// Number of lines with much to send that have a turn before the next poll for events.
 const LATER_TURNS: usize = 4;
 /// Maximum number of readiness events per poll of the kernel.
-const EVENTS: usize = 1024;
+const MAX_EVENTS: usize = 1024;
 /// Number of bytes that are read at once of data that a client should not send.
 const DISCARD_BYTES: usize = 4096;
 /// The token of the wake-up; no line has it, because slots are smaller.
 pub(crate) const WAKE: Token = Token(usize::MAX);
 
 /// A stream that was taken from hyper.
-pub(crate) struct Adopted {
+pub(crate) struct NewStream {
     pub(crate) socket: TcpStream,
-    pub(crate) source: Box<dyn Source>,
+    pub(crate) source: Box<dyn StreamSource>,
     /// The stream's permit: it still counts as one of the listener's connections.
     pub(crate) permit: OwnedSemaphorePermit,
 }
 
 /// State that a reactor shares with other threads.
-pub(crate) struct Shared {
-    pub(crate) ready: Arc<Ready>,
-    pub(crate) adopted: Mutex<Vec<Adopted>>,
+pub(crate) struct ReactorShared {
+    pub(crate) ready: Arc<ReadyQueue>,
+    pub(crate) adopted: Mutex<Vec<NewStream>>,
     /// Number of streams that it has or is about to adopt.
     pub(crate) streams: AtomicUsize,
-    /// A [`Phase`].
+    /// A [`ReactorPhase`].
     pub(crate) phase: AtomicU8,
 }
 
 /// The phase of a reactor's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
 #[repr(u8)]
-pub(crate) enum Phase {
+pub(crate) enum ReactorPhase {
     /// It runs until another phase begins.
     Runs,
     /// It runs as long as it has streams.
@@ -61,13 +61,13 @@ pub(crate) enum Phase {
     Stops,
 }
 
-impl Shared {
-    pub(crate) fn enter(&self, phase: Phase) {
+impl ReactorShared {
+    pub(crate) fn enter(&self, phase: ReactorPhase) {
         self.phase.fetch_max(phase as u8, Ordering::SeqCst);
-        self.ready.rouse();
+        self.ready.wake_thread();
     }
 
-    fn is(&self, phase: Phase) -> bool {
+    fn is(&self, phase: ReactorPhase) -> bool {
         self.phase.load(Ordering::SeqCst) >= phase as u8
     }
 }
@@ -92,7 +92,7 @@ impl Socket for TcpStream {
 }
 
 struct Entry {
-    line: Line<TcpStream>,
+    line: StreamLine<TcpStream>,
     waker: Arc<LineWaker>,
     generation: u32,
     _permit: OwnedSemaphorePermit,
@@ -101,7 +101,7 @@ struct Entry {
 /// The state that only the thread uses.
 pub(crate) struct Reactor {
     poll: Poll,
-    shared: Arc<Shared>,
+    shared: Arc<ReactorShared>,
     lines: Slab<Entry>,
     /// Rises with each stream, so that a wake-up for a slot's former stream is not taken for one of its
     /// current stream.
@@ -114,7 +114,7 @@ pub(crate) struct Reactor {
 }
 
 impl Reactor {
-    pub(crate) fn new(poll: Poll, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(poll: Poll, shared: Arc<ReactorShared>) -> Self {
         Self {
             poll,
             shared,
@@ -128,7 +128,7 @@ impl Reactor {
 
     /// Serves streams until its phase ends it.
     pub(crate) fn run(mut self) {
-        let mut events = Events::with_capacity(EVENTS);
+        let mut events = Events::with_capacity(MAX_EVENTS);
         let (mut ready, mut adopted) = (Vec::new(), Vec::new());
         let mut swept = Instant::now();
         loop {
@@ -138,7 +138,7 @@ impl Reactor {
             }
             for event in &events {
                 if event.token() != WAKE {
-                    self.happened(event);
+                    self.handle_event(event);
                 }
             }
             std::mem::swap(&mut *self.shared.adopted.lock(), &mut adopted);
@@ -157,41 +157,42 @@ impl Reactor {
                     self.turn(key);
                 }
             }
-            if self.behind > 0 && swept.elapsed() >= SWEEP {
+            if self.behind > 0 && swept.elapsed() >= SWEEP_INTERVAL {
                 swept = Instant::now();
                 self.sweep();
             }
-            if self.ends() {
+            if self.should_end() {
                 return;
             }
         }
     }
 
-    fn ends(&self) -> bool {
+    fn should_end(&self) -> bool {
         let is_empty = || self.lines.is_empty() && self.shared.adopted.lock().is_empty();
-        self.shared.is(Phase::Stops) || (self.shared.is(Phase::Finishes) && is_empty())
+        self.shared.is(ReactorPhase::Stops)
+            || (self.shared.is(ReactorPhase::Finishes) && is_empty())
     }
 
     fn wait(&mut self, events: &mut Events, swept: Instant) -> io::Result<()> {
         let may_sleep = self.later.is_empty()
-            && self.shared.ready.may_sleep()
+            && self.shared.ready.prepare_to_sleep()
             && self.shared.adopted.lock().is_empty()
-            && !self.ends();
+            && !self.should_end();
         let timeout = match (may_sleep, self.behind) {
             (false, _) => Some(Duration::ZERO),
             (true, 0) => None,
-            (true, _) => Some(SWEEP.saturating_sub(swept.elapsed())),
+            (true, _) => Some(SWEEP_INTERVAL.saturating_sub(swept.elapsed())),
         };
         let waited = self.poll.poll(events, timeout);
-        self.shared.ready.awake();
+        self.shared.ready.mark_awake();
         match waited {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             waited => waited,
         }
     }
 
-    fn adopt(&mut self, adopted: Adopted) {
-        let Adopted {
+    fn adopt(&mut self, adopted: NewStream) {
+        let NewStream {
             mut socket,
             source,
             permit,
@@ -208,7 +209,7 @@ impl Reactor {
             return;
         }
         slot.insert(Entry {
-            line: Line::new(source, socket, Waker::from(Arc::clone(&waker))),
+            line: StreamLine::new(source, socket, Waker::from(Arc::clone(&waker))),
             waker,
             generation: self.generation,
             _permit: permit,
@@ -216,13 +217,13 @@ impl Reactor {
         self.later.push_back(key);
     }
 
-    fn happened(&mut self, event: &Event) {
+    fn handle_event(&mut self, event: &Event) {
         let key = event.token().0;
         let Some(entry) = entry(&mut self.lines, key) else {
             return;
         };
         let closed = if event.is_error() || event.is_write_closed() {
-            Some(Closed::Gone)
+            Some(CloseReason::Disconnected)
         } else if event.is_readable() || event.is_read_closed() {
             entry.line.readable()
         } else {
@@ -247,12 +248,12 @@ impl Reactor {
         let is_behind = entry.line.is_behind();
         self.behind = self.behind + usize::from(is_behind) - usize::from(was_behind);
         match turn {
-            Ok(Turn::Idle) => {}
-            Ok(Turn::More) => self.later.push_back(key),
-            Ok(Turn::Closed(closed)) => self.close(key, closed),
+            Ok(TurnResult::Idle) => {}
+            Ok(TurnResult::More) => self.later.push_back(key),
+            Ok(TurnResult::Closed(closed)) => self.close(key, closed),
             Err(_) => {
                 error!("a stream panicked and is closed");
-                self.close(key, Closed::GivenUp);
+                self.close(key, CloseReason::Abandoned);
             }
         }
     }
@@ -261,7 +262,7 @@ impl Reactor {
     fn sweep(&mut self) {
         let mut closed = Vec::new();
         for (slot, entry) in &mut self.lines {
-            if let Turn::Closed(why) = entry.line.sweep() {
+            if let TurnResult::Closed(why) = entry.line.sweep() {
                 closed.push((key(slot, entry.generation), why));
             }
         }
@@ -270,7 +271,7 @@ impl Reactor {
         }
     }
 
-    fn close(&mut self, key: usize, closed: Closed) {
+    fn close(&mut self, key: usize, closed: CloseReason) {
         if entry(&mut self.lines, key).is_none() {
             return;
         }

@@ -11,13 +11,13 @@ use crate::sync::{AtomicBool, Mutex};
 ///
 /// The thread sets its flag for sleeping before it checks the queue a last time; a producer checks the
 /// flag after it has added a line. So at least one of the two sees the other.
-pub(crate) struct Ready {
+pub(crate) struct ReadyQueue {
     lines: Mutex<Vec<usize>>,
     is_asleep: AtomicBool,
     wake: Box<dyn Fn() + Send + Sync>,
 }
 
-impl Ready {
+impl ReadyQueue {
     /// `wake` ends the thread's sleep.
     pub(crate) fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
         Self {
@@ -29,19 +29,20 @@ impl Ready {
 
     fn push(&self, key: usize) {
         self.lines.lock().push(key);
-        self.rouse();
+        self.wake_thread();
     }
 
     /// Ends the thread's sleep, if it sleeps.
-    pub(crate) fn rouse(&self) {
+    pub(crate) fn wake_thread(&self) {
         // The thread is mostly awake: a plain load leaves the flag's cache line where it is.
         if self.is_asleep.load(Ordering::SeqCst) && self.is_asleep.swap(false, Ordering::SeqCst) {
             (self.wake)();
         }
     }
 
-    /// Whether the thread may sleep; from here on, a new line wakes it.
-    pub(crate) fn may_sleep(&self) -> bool {
+    /// Marks the thread as asleep unless a line needs a turn, and returns whether it may sleep. From then
+    /// on, a new line wakes it.
+    pub(crate) fn prepare_to_sleep(&self) -> bool {
         self.is_asleep.store(true, Ordering::SeqCst);
         let nothing = self.lines.lock().is_empty();
         if !nothing {
@@ -51,7 +52,7 @@ impl Ready {
     }
 
     /// Marks the thread as awake.
-    pub(crate) fn awake(&self) {
+    pub(crate) fn mark_awake(&self) {
         self.is_asleep.store(false, Ordering::SeqCst);
     }
 
@@ -64,13 +65,13 @@ impl Ready {
 
 /// Wakes one line.
 pub(crate) struct LineWaker {
-    ready: Arc<Ready>,
+    ready: Arc<ReadyQueue>,
     key: usize,
     is_queued: AtomicBool,
 }
 
 impl LineWaker {
-    pub(crate) fn new(ready: Arc<Ready>, key: usize) -> Arc<Self> {
+    pub(crate) fn new(ready: Arc<ReadyQueue>, key: usize) -> Arc<Self> {
         Arc::new(Self {
             ready,
             key,

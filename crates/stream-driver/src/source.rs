@@ -5,11 +5,11 @@ use std::{
     time::Duration,
 };
 
-use crate::Outgoing;
+use crate::OutgoingFrames;
 
-/// The kind of content that [`Source::poll_fill`] has put into the buffer.
+/// The kind of content that [`StreamSource::poll_fill`] has put into the buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fill {
+pub enum FillResult {
     /// Frames; poll again when they are sent.
     Frames,
     /// The last frames of the stream, or none: it ends regularly.
@@ -18,7 +18,7 @@ pub enum Fill {
 
 /// The part of the offered frames that a socket took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
+pub struct SendProgress {
     /// The new position of the stream; `None` if it is unchanged.
     pub position: Option<u64>,
     /// Number of events that count as sent. The last of them may be sent only in part so far.
@@ -29,14 +29,15 @@ pub struct Progress {
 
 /// A stream's content. It is polled when its client can take something; after a poll that found nothing,
 /// it wakes the waker of that poll when there is something.
-pub trait Source: Send {
-    /// Puts the next frames into `out`, which is empty. One poll adds either frames that can be offered again
-    /// ([`Outgoing::event`], [`Outgoing::shared`]) or bytes that cannot ([`Outgoing::keep`]), not both.
-    fn poll_fill(&mut self, cx: &mut Context<'_>, out: &mut Outgoing) -> Poll<Fill>;
+pub trait StreamSource: Send {
+    /// Puts the next frames into `out`, which is empty. One poll adds either frames that can be offered
+    /// again ([`OutgoingFrames::push_event`], [`OutgoingFrames::push_shared`]) or bytes that cannot
+    /// ([`OutgoingFrames::push_unrepeatable`]), not both.
+    fn poll_fill(&mut self, cx: &mut Context<'_>, out: &mut OutgoingFrames) -> Poll<FillResult>;
 
     /// Reports how much of the last offered frames the client's socket took. The rest is discarded and
     /// has to be offered again.
-    fn taken(&mut self, progress: Progress);
+    fn record_progress(&mut self, progress: SendProgress);
 
     /// Whether the next frames are old: a stream that is catching up yields to streams with current events.
     fn is_catching_up(&self) -> bool {
@@ -45,5 +46,5 @@ pub trait Source: Send {
 
     /// Whether to cut off a client that has been behind for this long and takes nothing now. Also called
     /// when the source woke its stream meanwhile, since the source may have ended.
-    fn gives_up(&self, behind: Duration) -> bool;
+    fn should_give_up(&self, behind: Duration) -> bool;
 }

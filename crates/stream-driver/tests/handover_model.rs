@@ -13,9 +13,9 @@ use std::{
 
 use bytes::BufMut;
 use stream_driver::{
-    Fill, Handover, Outgoing, Progress, Reactors, Source,
+    FillResult, Handover, OutgoingFrames, Reactors, SendProgress, StreamSource,
     model::{
-        Client, Cut, connection, explore,
+        AbruptEnd, ModelClient, connection, explore,
         shuttle::{future::block_on, thread},
     },
     sync::{AtomicBool, AtomicU64, AtomicWaker},
@@ -26,13 +26,13 @@ const DEPTH: usize = 3;
 
 /// The commands to a stream that counts.
 #[derive(Default)]
-struct Told {
+struct Commands {
     last: AtomicU64,
     ends: AtomicBool,
     waker: AtomicWaker,
 }
 
-impl Told {
+impl Commands {
     fn count(&self) {
         self.last.fetch_add(1, Ordering::SeqCst);
         self.waker.wake();
@@ -46,44 +46,44 @@ impl Told {
 
 /// Counts to the number that it was given.
 struct Counter {
-    told: Arc<Told>,
+    commands: Arc<Commands>,
     position: u64,
 }
 
-impl Source for Counter {
-    fn poll_fill(&mut self, cx: &mut Context<'_>, out: &mut Outgoing) -> Poll<Fill> {
-        self.told.waker.register(cx.waker());
-        let ends = self.told.ends.load(Ordering::SeqCst);
-        let last = self.told.last.load(Ordering::SeqCst);
+impl StreamSource for Counter {
+    fn poll_fill(&mut self, cx: &mut Context<'_>, out: &mut OutgoingFrames) -> Poll<FillResult> {
+        self.commands.waker.register(cx.waker());
+        let ends = self.commands.ends.load(Ordering::SeqCst);
+        let last = self.commands.last.load(Ordering::SeqCst);
         for number in self.position + 1..=last {
-            out.event(number, |out| {
+            out.push_event(number, |out| {
                 out.put_slice(format!("<{number}>").as_bytes());
             });
         }
         match (out.is_empty(), ends) {
-            (false, _) => Poll::Ready(Fill::Frames),
-            (true, true) => Poll::Ready(Fill::Last),
+            (false, _) => Poll::Ready(FillResult::Frames),
+            (true, true) => Poll::Ready(FillResult::Last),
             (true, false) => Poll::Pending,
         }
     }
 
-    fn taken(&mut self, progress: Progress) {
+    fn record_progress(&mut self, progress: SendProgress) {
         self.position = progress.position.unwrap_or(self.position);
     }
 
-    fn gives_up(&self, _: Duration) -> bool {
+    fn should_give_up(&self, _: Duration) -> bool {
         false
     }
 }
 
-fn counter() -> (Arc<Told>, Box<Counter>) {
-    let told = Arc::<Told>::default();
+fn counter() -> (Arc<Commands>, Box<Counter>) {
+    let commands = Arc::<Commands>::default();
     let position = 0;
     let source = Counter {
-        told: Arc::clone(&told),
+        commands: Arc::clone(&commands),
         position,
     };
-    (told, Box::new(source))
+    (commands, Box::new(source))
 }
 
 /// The numbers that arrived whole; the framing of the chunks contains none.
@@ -95,14 +95,14 @@ fn numbers(bytes: &[u8]) -> Vec<u64> {
 }
 
 /// Reads until `count` numbers have arrived.
-fn read_numbers(client: &Client, bytes: &mut Vec<u8>, count: u64) {
+fn read_numbers(client: &ModelClient, bytes: &mut Vec<u8>, count: u64) {
     while numbers(bytes).len() < usize::try_from(count).unwrap() {
         bytes.extend(client.read().unwrap().expect("it has not ended"));
     }
 }
 
 /// Reads until the server ends the connection.
-fn read_to_end(client: &Client, bytes: &mut Vec<u8>) {
+fn read_to_end(client: &ModelClient, bytes: &mut Vec<u8>) {
     while let Some(more) = client.read().unwrap() {
         bytes.extend(more);
     }
@@ -114,12 +114,12 @@ fn what_two_threads_tell_a_stream_is_sent_once_though_its_client_takes_little() 
     for room in [7, 1000] {
         explore(DEPTH, move || {
             let reactors = Reactors::start(1).unwrap();
-            let (told, source) = counter();
+            let (commands, source) = counter();
             let (socket, client) = connection(room);
             let tellers: Vec<_> = (0..2)
                 .map(|_| {
-                    let told = Arc::clone(&told);
-                    thread::spawn(move || (0..2).for_each(|_| told.count()))
+                    let commands = Arc::clone(&commands);
+                    thread::spawn(move || (0..2).for_each(|_| commands.count()))
                 })
                 .collect();
             reactors.adopt_modelled(socket, source);
@@ -128,7 +128,7 @@ fn what_two_threads_tell_a_stream_is_sent_once_though_its_client_takes_little() 
             tellers
                 .into_iter()
                 .for_each(|teller| teller.join().unwrap());
-            told.end();
+            commands.end();
             read_to_end(&client, &mut bytes);
             assert_eq!(numbers(&bytes), [1, 2, 3, 4]);
             assert!(bytes.ends_with(b"0\r\n\r\n"), "a good end");
@@ -148,12 +148,12 @@ fn streams_that_come_while_others_speak_or_go_have_their_turn() {
                 thread::spawn(move || {
                     // Slots are reused: a wake-up of the first stream must not reach the second.
                     for leaves in [true, false] {
-                        let (told, source) = counter();
+                        let (commands, source) = counter();
                         let (socket, client) = connection(1000);
                         let handover = Handover::new(source);
                         let teller = {
-                            let told = Arc::clone(&told);
-                            thread::spawn(move || told.count())
+                            let commands = Arc::clone(&commands);
+                            thread::spawn(move || commands.count())
                         };
                         // As the server does it: the first frames are sent with the head.
                         let (first, source) = handover.take().unwrap();
@@ -165,7 +165,7 @@ fn streams_that_come_while_others_speak_or_go_have_their_turn() {
                             teller.join().unwrap();
                             continue;
                         }
-                        told.end();
+                        commands.end();
                         read_to_end(&client, &mut bytes);
                         assert_eq!(numbers(&bytes), [1]);
                         teller.join().unwrap();
@@ -187,16 +187,16 @@ fn reactors_that_finish_serve_what_they_were_given_and_then_end() {
         let reactors = Reactors::start(1).unwrap();
         // A stream that ends at once: the reactor has none for a moment, while the other is being
         // handed over.
-        let (told, source) = counter();
-        told.end();
+        let (commands, source) = counter();
+        commands.end();
         let (socket, short) = connection(1000);
         reactors.adopt_modelled(socket, source);
-        let (told, source) = counter();
+        let (commands, source) = counter();
         let (socket, client) = connection(1000);
         reactors.adopt_modelled(socket, source);
         let teller = thread::spawn(move || {
-            told.count();
-            told.end();
+            commands.count();
+            commands.end();
         });
         let reader = thread::spawn(move || {
             let mut bytes = Vec::new();
@@ -215,9 +215,9 @@ fn reactors_that_finish_serve_what_they_were_given_and_then_end() {
 fn reactors_that_are_dropped_close_what_they_have() {
     explore(DEPTH, || {
         let reactors = Reactors::start(1).unwrap();
-        let (told, source) = counter();
+        let (commands, source) = counter();
         let (socket, client) = connection(1000);
-        let teller = thread::spawn(move || told.count());
+        let teller = thread::spawn(move || commands.count());
         reactors.adopt_modelled(socket, source);
         drop(reactors);
         let cut = loop {
@@ -226,7 +226,7 @@ fn reactors_that_are_dropped_close_what_they_have() {
                 Err(cut) => break cut,
             }
         };
-        assert_eq!(cut, Cut);
+        assert_eq!(cut, AbruptEnd);
         teller.join().unwrap();
     });
 }

@@ -10,12 +10,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::config::Secret;
 
-use crate::{error::BuildError, limits};
+use crate::{error::IngestBuildError, limits};
 
 /// The ingest role: its listener and the secrets that it trusts.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+#[schemars(rename = "Config")]
+pub struct IngestConfig {
     /// Address for GitHub's `POST /webhooks/github`; port 0 picks a free one, and the ready line on
     /// stdout names it.
     pub listen: SocketAddr,
@@ -31,7 +32,7 @@ pub struct Config {
     pub body_timeout_seconds: u64,
 }
 
-impl Default for Config {
+impl Default for IngestConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 3001)),
@@ -43,17 +44,17 @@ impl Default for Config {
     }
 }
 
-impl Config {
+impl IngestConfig {
     /// Refuses values out of range. Secrets are checked later.
     ///
     /// # Errors
     /// A value is out of range; the text names the key.
-    pub fn check(&self) -> Result<(), BuildError> {
+    pub fn check(&self) -> Result<(), IngestBuildError> {
         let range = |key, value: u64, highest: u64| {
             if (1..=highest).contains(&value) {
                 Ok(())
             } else {
-                Err(BuildError::OutOfRange {
+                Err(IngestBuildError::OutOfRange {
                     key,
                     value,
                     highest,
@@ -73,25 +74,25 @@ impl Config {
     }
 
     /// All webhook secrets, including those in files. Fails closed: having no secret is an error.
-    pub(crate) fn secrets(&self) -> Result<Vec<Secret>, BuildError> {
+    pub(crate) fn secrets(&self) -> Result<Vec<Secret>, IngestBuildError> {
         let mut secrets = self.webhook_secrets.clone();
         if let Some(index) = secrets.iter().position(|s| s.expose().trim().is_empty()) {
-            return Err(BuildError::EmptySecret { index });
+            return Err(IngestBuildError::EmptySecret { index });
         }
         for file in &self.webhook_secret_files {
             secrets.extend(read_secrets(file)?);
         }
         match secrets.len() {
-            0 => Err(BuildError::NoSecret),
-            n if n > limits::MAX_SECRETS => Err(BuildError::TooManySecrets { count: n }),
+            0 => Err(IngestBuildError::NoSecret),
+            n if n > limits::MAX_SECRETS => Err(IngestBuildError::TooManySecrets { count: n }),
             _ => Ok(secrets),
         }
     }
 }
 
 /// One secret per line, trimmed; blank lines are skipped.
-fn read_secrets(path: &Path) -> Result<Vec<Secret>, BuildError> {
-    let unreadable = |source| BuildError::SecretFile {
+fn read_secrets(path: &Path) -> Result<Vec<Secret>, IngestBuildError> {
+    let unreadable = |source| IngestBuildError::SecretFile {
         path: path.to_owned(),
         source,
     };
@@ -101,7 +102,7 @@ fn read_secrets(path: &Path) -> Result<Vec<Secret>, BuildError> {
         .read_to_string(&mut text)
         .map_err(unreadable)?;
     if text.len() as u64 > limits::MAX_SECRET_FILE_BYTES {
-        return Err(BuildError::SecretFileTooLarge {
+        return Err(IngestBuildError::SecretFileTooLarge {
             path: path.to_owned(),
         });
     }
@@ -112,7 +113,7 @@ fn read_secrets(path: &Path) -> Result<Vec<Secret>, BuildError> {
         .map(Secret::from)
         .collect();
     if secrets.is_empty() {
-        return Err(BuildError::SecretFileEmpty {
+        return Err(IngestBuildError::SecretFileEmpty {
             path: path.to_owned(),
         });
     }
@@ -124,7 +125,7 @@ mod tests {
     use super::*;
     use std::io::Write;
 
-    fn config(json: serde_json::Value) -> Config {
+    fn config(json: serde_json::Value) -> IngestConfig {
         serde_json::from_value(json).unwrap()
     }
 
@@ -136,7 +137,7 @@ mod tests {
 
     #[test]
     fn no_secret_is_refused_naming_the_keys() {
-        let error = Config::default().secrets().unwrap_err().to_string();
+        let error = IngestConfig::default().secrets().unwrap_err().to_string();
         assert!(error.contains("ingest.webhook_secrets"), "{error}");
         assert!(error.contains("ingest.webhook_secret_files"), "{error}");
     }
@@ -184,11 +185,11 @@ mod tests {
             let error = config(json).check().unwrap_err().to_string();
             assert!(error.contains(&format!("ingest.{key}")), "{error}");
         }
-        assert!(Config::default().check().is_ok());
+        assert!(IngestConfig::default().check().is_ok());
     }
 
     #[test]
     fn an_unknown_key_is_refused() {
-        assert!(serde_json::from_str::<Config>(r#"{"secret": "x"}"#).is_err());
+        assert!(serde_json::from_str::<IngestConfig>(r#"{"secret": "x"}"#).is_err());
     }
 }

@@ -10,11 +10,11 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::{
-    api::{Admitted, Answer},
-    error::Refusal,
-    examine::{About, Examined, examine},
+    api::{AdmittedRequest, DeliveryAnswer},
+    error::DeliveryRefusal,
+    examine::{DeliveryDescription, VerifiedDelivery, examine},
     limits,
-    metrics::Metrics,
+    metrics::IngestMetrics,
     signature::Verifier,
 };
 
@@ -24,15 +24,15 @@ pub(crate) struct Deliveries {
     pub(crate) verifier: Verifier,
     pub(crate) recorder: Recorder,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: IngestMetrics,
     /// Deliveries in progress, for the drain.
-    pub(crate) under_way: TaskTracker,
+    pub(crate) in_progress: TaskTracker,
 }
 
-/// The facts about a request that are not its content.
+/// The facts about a request other than its content.
 #[derive(Debug, Clone)]
-pub(crate) struct Context {
-    pub(crate) about: About,
+pub(crate) struct DeliveryContext {
+    pub(crate) description: DeliveryDescription,
     pub(crate) trace: TraceContext,
     pub(crate) started: Instant,
 }
@@ -45,21 +45,27 @@ impl Deliveries {
     /// answer has been handed over, so that a slow bus does not delay the answer. The memory of
     /// these tasks is bounded by their share of the budget for bodies, which they keep until they
     /// end.
-    pub(crate) async fn take(self: &Arc<Self>, admitted: Admitted, context: Context) -> Answer {
-        let (tell, answer) = oneshot::channel();
-        let work = Arc::clone(self).work(admitted, context, tell);
-        self.under_way.spawn(work.in_current_span());
+    pub(crate) async fn process(
+        self: &Arc<Self>,
+        admitted: AdmittedRequest,
+        context: DeliveryContext,
+    ) -> DeliveryAnswer {
+        let (reply, answer) = oneshot::channel();
+        let run = Arc::clone(self).run(admitted, context, reply);
+        self.in_progress.spawn(run.in_current_span());
         // The task ends without an answer only if the runtime shuts down.
-        answer.await.unwrap_or(Answer::Refused(Refusal::Internal))
+        answer
+            .await
+            .unwrap_or(DeliveryAnswer::Refused(DeliveryRefusal::Internal))
     }
 
-    async fn work(
+    async fn run(
         self: Arc<Self>,
-        admitted: Admitted,
-        mut context: Context,
-        tell: oneshot::Sender<Answer>,
+        admitted: AdmittedRequest,
+        mut context: DeliveryContext,
+        reply: oneshot::Sender<DeliveryAnswer>,
     ) {
-        let Admitted {
+        let AdmittedRequest {
             headers,
             body,
             share,
@@ -67,51 +73,51 @@ impl Deliveries {
         let (offload, now) = (body.len() > limits::INLINE_BODY_BYTES, self.clock.now());
         let (deliveries, trace) = (Arc::clone(&self), context.trace);
         let look = move || examine(&deliveries.verifier, &headers, &body, now, trace);
-        let examined = if offload {
+        let verified = if offload {
             let joined = spawn_blocking(look).await;
-            joined.unwrap_or(Err(Refusal::Internal))
+            joined.unwrap_or(Err(DeliveryRefusal::Internal))
         } else {
             look()
         };
-        let (answer, hint) = match examined {
-            Ok(examined) => {
-                context.about.action.clone_from(&examined.action);
-                self.record(examined).await
+        let (answer, hint) = match verified {
+            Ok(verified) => {
+                context.description.action.clone_from(&verified.action);
+                self.record(verified).await
             }
-            Err(refusal) => (Answer::Refused(refusal), None),
+            Err(refusal) => (DeliveryAnswer::Refused(refusal), None),
         };
         self.report(&answer, &context);
         // An error means that the sender has disconnected; the events are stored, and a redelivery
         // is answered as a duplicate.
-        let _ = tell.send(answer);
+        let _ = reply.send(answer);
         if let Some(hint) = hint {
             self.recorder.hint(hint, trace).await;
         }
         drop(share);
     }
 
-    async fn record(&self, examined: Examined) -> (Answer, Option<EventHint>) {
-        let events = match examined.events {
+    async fn record(&self, verified: VerifiedDelivery) -> (DeliveryAnswer, Option<EventHint>) {
+        let events = match verified.events {
             Ok(events) => events,
-            Err(skip) => return (Answer::Skipped(skip), None),
+            Err(skip) => return (DeliveryAnswer::Skipped(skip), None),
         };
         match self.recorder.append(events).await {
             Ok(recorded) if recorded.hint.is_some() => {
-                (Answer::Accepted(recorded.ids), recorded.hint)
+                (DeliveryAnswer::Accepted(recorded.ids), recorded.hint)
             }
-            Ok(recorded) => (Answer::Deduplicated(recorded.ids), None),
-            Err(error) => (Answer::Refused(refusal(&error)), None),
+            Ok(recorded) => (DeliveryAnswer::Deduplicated(recorded.ids), None),
+            Err(error) => (DeliveryAnswer::Refused(refusal(&error)), None),
         }
     }
 
     /// Counts a delivery and logs one line for it, which never contains its body or its signature.
-    pub(crate) fn report(&self, answer: &Answer, context: &Context) {
-        let (outcome, about) = (answer.outcome(), &context.about);
+    pub(crate) fn report(&self, answer: &DeliveryAnswer, context: &DeliveryContext) {
+        let (outcome, description) = (answer.outcome(), &context.description);
         self.metrics.delivery(outcome);
         tracing::info!(
-            delivery = about.delivery.as_ref().map(tracing::field::display),
-            event = about.event.as_deref(),
-            action = about.action.as_deref(),
+            delivery = description.delivery.as_ref().map(tracing::field::display),
+            event = description.event.as_deref(),
+            action = description.action.as_deref(),
             outcome,
             reason = answer.reason(),
             events = answer.events(),
@@ -122,10 +128,10 @@ impl Deliveries {
     }
 }
 
-/// What the sender reads of an append that failed.
-pub(crate) const fn refusal(error: &AppendError) -> Refusal {
+/// The refusal that the sender receives for a failed append.
+pub(crate) const fn refusal(error: &AppendError) -> DeliveryRefusal {
     match error {
-        AppendError::Log(_) | AppendError::Timeout(_) => Refusal::LogUnavailable,
-        AppendError::ContractBroken { .. } => Refusal::Internal,
+        AppendError::Log(_) | AppendError::Timeout(_) => DeliveryRefusal::LogUnavailable,
+        AppendError::ContractBroken { .. } => DeliveryRefusal::Internal,
     }
 }

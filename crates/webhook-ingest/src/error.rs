@@ -1,4 +1,4 @@
-//! Errors at start ([`BuildError`]) and of one delivery ([`Refusal`]).
+//! Errors at start ([`IngestBuildError`]) and of one delivery ([`DeliveryRefusal`]).
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::{limits, signature::SignatureError};
 
 /// The reason why the ingest role does not start. The text names the key and never shows a secret.
 #[derive(Debug, thiserror::Error)]
-pub enum BuildError {
+pub enum IngestBuildError {
     /// Without a secret anyone could send events.
     #[error(
         "no webhook secret: set ingest.webhook_secrets or ingest.webhook_secret_files to the \
@@ -70,7 +70,7 @@ pub enum BuildError {
     },
 }
 
-impl Classified for BuildError {
+impl Classified for IngestBuildError {
     fn class(&self) -> ErrorClass {
         ErrorClass::Permanent
     }
@@ -82,7 +82,7 @@ impl Classified for BuildError {
 /// The sender reads this text (GitHub shows it in the list of deliveries), so it names the fix and
 /// reveals nothing internal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum DeliveryRefusal {
     /// 404 `no_such_route`: only `/webhooks/github` exists.
     #[error("this listener has one route: POST /webhooks/github")]
     NoSuchRoute,
@@ -158,7 +158,7 @@ pub enum Refusal {
     Internal,
 }
 
-impl Refusal {
+impl DeliveryRefusal {
     /// The stable code, also the metric label.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -224,7 +224,7 @@ impl Refusal {
     }
 }
 
-impl Classified for Refusal {
+impl Classified for DeliveryRefusal {
     fn class(&self) -> ErrorClass {
         match self {
             Self::NoSuchRoute => ErrorClass::Missing,
@@ -239,7 +239,7 @@ impl Classified for Refusal {
     }
 }
 
-impl From<SignatureError> for Refusal {
+impl From<SignatureError> for DeliveryRefusal {
     fn from(error: SignatureError) -> Self {
         match error {
             SignatureError::Malformed => Self::SignatureMalformed,
@@ -248,7 +248,7 @@ impl From<SignatureError> for Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for DeliveryRefusal {
     fn into_response(self) -> Response {
         let mut problem = Problem::new(self.class(), self.code(), self.title())
             .status(self.status())

@@ -6,7 +6,7 @@ use model::{DeliveryId, ResourceEvent, StoredEvent, Timestamp, TraceContext};
 use serde_json::Value;
 
 use crate::{
-    error::Refusal,
+    error::DeliveryRefusal,
     limits::MAX_HEADER_TEXT_BYTES,
     signature::{SIGNATURE_HEADER, Verifier},
 };
@@ -18,14 +18,14 @@ const HOOK_ID_HEADER: &str = "X-GitHub-Hook-ID";
 /// The description of a delivery for its log line. It is taken from unverified headers, so it
 /// serves only people who search for a delivery, and contains only values of the right form.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct About {
+pub(crate) struct DeliveryDescription {
     pub(crate) delivery: Option<DeliveryId>,
     pub(crate) event: Option<String>,
     /// Set once the payload has been parsed.
     pub(crate) action: Option<String>,
 }
 
-impl About {
+impl DeliveryDescription {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         Self {
             delivery: delivery(headers).ok(),
@@ -37,7 +37,7 @@ impl About {
 
 /// The result of a delivery with a valid signature.
 #[derive(Debug)]
-pub(crate) struct Examined {
+pub(crate) struct VerifiedDelivery {
     /// GitHub's action, if the payload has one.
     pub(crate) action: Option<String>,
     /// The events to append, or the reason why there are none.
@@ -51,13 +51,13 @@ pub(crate) fn examine(
     body: &[u8],
     received_at: Timestamp,
     trace: TraceContext,
-) -> Result<Examined, Refusal> {
+) -> Result<VerifiedDelivery, DeliveryRefusal> {
     let signature = headers
         .get(SIGNATURE_HEADER)
-        .ok_or(Refusal::SignatureMissing)?;
+        .ok_or(DeliveryRefusal::SignatureMissing)?;
     let signature = signature
         .to_str()
-        .map_err(|_| Refusal::SignatureMalformed)?;
+        .map_err(|_| DeliveryRefusal::SignatureMalformed)?;
     verifier.verify(signature, body)?;
 
     let envelope = Envelope {
@@ -66,41 +66,45 @@ pub(crate) fn examine(
         hook_id: hook_id(headers),
         received_at,
     };
-    let payload: Value = serde_json::from_slice(body).map_err(|error| Refusal::InvalidJson {
-        line: error.line(),
-        column: error.column(),
-    })?;
+    let payload: Value =
+        serde_json::from_slice(body).map_err(|error| DeliveryRefusal::InvalidJson {
+            line: error.line(),
+            column: error.column(),
+        })?;
     let action = payload.get("action").and_then(Value::as_str);
     let action = action.filter(|action| is_name(action)).map(str::to_owned);
     let events = match github_events::normalise(&envelope, &payload) {
         Ok(events) => Ok(encode(events, trace)?),
         Err(skip) => Err(skip),
     };
-    Ok(Examined { action, events })
+    Ok(VerifiedDelivery { action, events })
 }
 
-fn encode(events: Vec<ResourceEvent>, trace: TraceContext) -> Result<Vec<StoredEvent>, Refusal> {
+fn encode(
+    events: Vec<ResourceEvent>,
+    trace: TraceContext,
+) -> Result<Vec<StoredEvent>, DeliveryRefusal> {
     let encode = |event| github_events::encode(event, trace);
     let encoded: Result<_, serde_json::Error> = events.into_iter().map(encode).collect();
     encoded.map_err(|error| {
         tracing::error!(%error, "an event that was just parsed cannot be encoded");
-        Refusal::Internal
+        DeliveryRefusal::Internal
     })
 }
 
-fn event(headers: &HeaderMap) -> Result<&str, Refusal> {
+fn event(headers: &HeaderMap) -> Result<&str, DeliveryRefusal> {
     let event = required(headers, EVENT_HEADER)?;
     is_name(event)
         .then_some(event)
-        .ok_or(Refusal::HeaderInvalid {
+        .ok_or(DeliveryRefusal::HeaderInvalid {
             name: EVENT_HEADER,
             expected: "the name of an event, for instance issues",
         })
 }
 
-fn delivery(headers: &HeaderMap) -> Result<DeliveryId, Refusal> {
+fn delivery(headers: &HeaderMap) -> Result<DeliveryId, DeliveryRefusal> {
     let text = required(headers, DELIVERY_HEADER)?;
-    DeliveryId::new(text).map_err(|_| Refusal::HeaderInvalid {
+    DeliveryId::new(text).map_err(|_| DeliveryRefusal::HeaderInvalid {
         name: DELIVERY_HEADER,
         expected: "a GUID of letters, digits and '-'",
     })
@@ -121,7 +125,9 @@ fn is_name(text: &str) -> bool {
 
 /// A header's text; a value that is not visible ASCII counts as empty, so that the caller's check
 /// refuses it.
-fn required<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, Refusal> {
-    let value = headers.get(name).ok_or(Refusal::HeaderMissing { name })?;
+fn required<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, DeliveryRefusal> {
+    let value = headers
+        .get(name)
+        .ok_or(DeliveryRefusal::HeaderMissing { name })?;
     Ok(value.to_str().unwrap_or_default())
 }

@@ -1,9 +1,9 @@
 //! Receives GitHub's webhooks: verifies, normalises, appends durably, then answers.
 //!
-//! The way of a delivery: `api` takes the body in within its bounds, `examine` verifies the
-//! signature over the raw bytes and only then parses, [`github_events`] makes resource events of it,
-//! [`event_flow`] appends them and sends the hint, `delivery` holds these
-//! steps together in a task that a sender who hangs up cannot interrupt.
+//! The path of a delivery: `api` reads the body within its bounds, `examine` verifies the signature
+//! over the raw bytes and only then parses, [`github_events`] makes resource events of it,
+//! [`event_flow`] appends them and sends the hint, `delivery` holds these steps together in a task
+//! that a disconnect of the sender does not interrupt.
 //!
 //! Deliberately absent: calls of GitHub's API (a job of the sync role) and everything for clients
 //! (a job of the edge). The role keeps no state: every replica accepts every delivery, and the
@@ -20,6 +20,6 @@ mod service;
 pub mod signature;
 
 pub use api::WEBHOOK_PATH;
-pub use config::Config;
-pub use error::{BuildError, Refusal};
-pub use service::{Deps, Service};
+pub use config::IngestConfig;
+pub use error::{DeliveryRefusal, IngestBuildError};
+pub use service::{IngestDeps, IngestService, RunningIngest};

@@ -27,14 +27,15 @@ pub const INLINE_BODY_BYTES: usize = 256 * 1024;
 /// Longest `X-GitHub-Event` and `X-GitHub-Hook-ID`; GitHub's longest event name has 38 characters.
 pub const MAX_HEADER_TEXT_BYTES: usize = 100;
 
-/// Most webhook secrets at the same time: each one costs every delivery an HMAC over its body.
+/// Maximum number of webhook secrets: each one costs every delivery an HMAC over its body.
 pub const MAX_SECRETS: usize = 16;
 /// Largest file of webhook secrets, in bytes.
 pub const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
 
-/// Longest wait for the event log: the answer must be sent before GitHub's 10 s are over.
+/// Longest wait for the event log: GitHub gives up on a delivery after 10 s, and the answer must be
+/// sent before that.
 pub const APPEND_TIMEOUT: Duration = Duration::from_secs(8);
-/// `Retry-After` of answers that a moment of patience improves, in seconds.
+/// `Retry-After` of retryable refusals, in seconds.
 pub const RETRY_AFTER_SECONDS: u32 = 5;
 /// Pause between two attempts to reach the event log at start.
 pub const READY_RETRY: Duration = Duration::from_millis(500);

@@ -1,4 +1,4 @@
-//! Metrics of the ingest role.
+//! IngestMetrics of the ingest role.
 
 use std::{fmt, time::Duration};
 
@@ -8,9 +8,9 @@ use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::{counter::Counter, family::Family, histogram::Histogram},
 };
-use service_kit::metrics::{Registry, latency_histogram};
+use service_kit::metrics::{MetricsRegistry, latency_histogram};
 
-/// `outcome`: accepted, deduplicated, skipped, or the code of a [`crate::Refusal`].
+/// `outcome`: accepted, deduplicated, skipped, or the code of a [`crate::DeliveryRefusal`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabel {
     outcome: &'static str,
@@ -33,17 +33,17 @@ impl EncodeLabelValue for KindLabel {
 
 /// The counters; clones share them.
 #[derive(Debug, Clone)]
-pub(crate) struct Metrics {
+pub(crate) struct IngestMetrics {
     deliveries: Family<OutcomeLabel, Counter>,
     events: Family<ResourceLabel, Counter>,
-    /// Time that the event log took for an append, successful or not.
+    /// Duration of one append to the event log, successful or not.
     append_seconds: Histogram,
-    /// Hints that the bus did not take; the events are in the log all the same.
+    /// Hints that the bus did not accept; the events are in the log.
     hint_failures: Counter,
 }
 
-impl Metrics {
-    pub(crate) fn new(registry: &mut Registry) -> Self {
+impl IngestMetrics {
+    pub(crate) fn new(registry: &mut MetricsRegistry) -> Self {
         let metrics = Self {
             deliveries: Family::default(),
             events: Family::default(),
@@ -81,7 +81,7 @@ impl Metrics {
     }
 }
 
-impl RecordObserver for Metrics {
+impl RecordObserver for IngestMetrics {
     fn appended(&self, took: Duration) {
         self.append_seconds.observe(took.as_secs_f64());
     }

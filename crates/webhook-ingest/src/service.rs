@@ -8,24 +8,24 @@ use model::{Clock, IdSource};
 use ports::{Bus, EventLog};
 use service_kit::{
     lifecycle::{Latch, Lifecycle, OnExit},
-    metrics::Registry,
+    metrics::MetricsRegistry,
 };
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
 use crate::{
     api::{self, Admission, Api},
-    config::Config,
+    config::IngestConfig,
     delivery::{Deliveries, refusal},
-    error::BuildError,
+    error::IngestBuildError,
     limits,
-    metrics::Metrics,
+    metrics::IngestMetrics,
     signature::Verifier,
 };
 
 /// The dependencies of the role.
 #[derive(Debug, Clone)]
-pub struct Deps {
+pub struct IngestDeps {
     /// Stores the events durably.
     pub log: Arc<dyn EventLog>,
     /// Announces new events to the edges.
@@ -36,24 +36,27 @@ pub struct Deps {
     pub ids: Arc<dyn IdSource>,
 }
 
-/// The ingest role: [`Service::router`] serves requests, [`Service::spawn`] ties it to the
-/// lifecycle of the process.
+/// The ingest role, built and not started.
 #[derive(Debug)]
-pub struct Service {
+pub struct IngestService {
     api: Api,
     ids: Arc<dyn IdSource>,
 }
 
-impl Service {
+impl IngestService {
     /// Builds the role. Reads files of secrets; makes no network calls yet.
     ///
     /// # Errors
     /// There is no webhook secret, one cannot be read, or a value is out of range. The error names
     /// the key.
-    pub fn build(config: &Config, deps: Deps, registry: &mut Registry) -> Result<Self, BuildError> {
+    pub fn build(
+        config: &IngestConfig,
+        deps: IngestDeps,
+        registry: &mut MetricsRegistry,
+    ) -> Result<Self, IngestBuildError> {
         config.check()?;
         let verifier = Verifier::new(&config.secrets()?);
-        let metrics = Metrics::new(registry);
+        let metrics = IngestMetrics::new(registry);
         let deliveries = Deliveries {
             verifier,
             recorder: Recorder::new(
@@ -64,7 +67,7 @@ impl Service {
             ),
             clock: deps.clock,
             metrics,
-            under_way: TaskTracker::new(),
+            in_progress: TaskTracker::new(),
         };
         let api = Api {
             admission: Admission::new(config),
@@ -73,44 +76,64 @@ impl Service {
         Ok(Self { api, ids: deps.ids })
     }
 
+    /// Starts the role. Readiness waits for the event log, and the drain for deliveries in
+    /// progress.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn spawn(self, lifecycle: &Lifecycle) -> RunningIngest {
+        let deliveries = &self.api.deliveries;
+        spawn_reach(Arc::clone(deliveries), lifecycle);
+        spawn_drain(Arc::clone(deliveries), lifecycle);
+        RunningIngest {
+            api: self.api,
+            ids: self.ids,
+        }
+    }
+}
+
+/// The running ingest role; only a running one has routes.
+#[derive(Debug)]
+pub struct RunningIngest {
+    api: Api,
+    ids: Arc<dyn IdSource>,
+}
+
+impl RunningIngest {
     /// `POST /webhooks/github`; any other request is answered with a problem document.
     pub fn router(&self) -> Router {
         api::router(self.api.clone(), Arc::clone(&self.ids))
     }
+}
 
-    /// Makes readiness wait for the event log, and the drain for deliveries in progress.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime.
-    pub fn spawn(&self, lifecycle: &Lifecycle) {
-        let latch = lifecycle.latch("ingest: event log");
-        latch.not_ready("not reached yet");
-        let (deliveries, draining) = (Arc::clone(&self.api.deliveries), lifecycle.draining());
-        lifecycle.spawn(
-            "ingest: reach the event log",
-            OnExit::MayFinish,
-            async move {
-                tokio::select! {
-                    () = reach_log(&deliveries, &latch) => {}
-                    () = draining.cancelled() => {}
-                }
-            },
-        );
-        let (deliveries, draining) = (Arc::clone(&self.api.deliveries), lifecycle.draining());
-        let closed = lifecycle.closed();
-        lifecycle.spawn(
-            "ingest: deliveries under way",
-            OnExit::MayFinish,
-            async move {
-                draining.cancelled().await;
-                deliveries.under_way.close();
-                tokio::select! {
-                    () = deliveries.under_way.wait() => {}
-                    () = closed.cancelled() => {}
-                }
-            },
-        );
-    }
+/// Makes readiness wait for the event log.
+fn spawn_reach(deliveries: Arc<Deliveries>, lifecycle: &Lifecycle) {
+    let latch = lifecycle.latch("ingest: event log");
+    latch.not_ready("not reached yet");
+    let draining = lifecycle.draining();
+    let reaching = async move {
+        draining
+            .run_until_cancelled(reach_log(&deliveries, &latch))
+            .await;
+    };
+    lifecycle.spawn("ingest: reach the event log", OnExit::MayFinish, reaching);
+}
+
+/// Makes the drain wait for deliveries in progress.
+fn spawn_drain(deliveries: Arc<Deliveries>, lifecycle: &Lifecycle) {
+    let (draining, closed) = (lifecycle.draining(), lifecycle.closed());
+    let finishing = async move {
+        draining.cancelled().await;
+        deliveries.in_progress.close();
+        closed
+            .run_until_cancelled(deliveries.in_progress.wait())
+            .await;
+    };
+    lifecycle.spawn(
+        "ingest: deliveries in progress",
+        OnExit::MayFinish,
+        finishing,
+    );
 }
 
 /// Retries until the event log answers with its epoch.

@@ -297,9 +297,9 @@ async fn deliveries_events_and_appends_are_counted() {
 #[tokio::test]
 async fn readiness_waits_for_the_log_and_the_drain_for_deliveries() {
     let ingest = Ingest::with(&json!({"webhook_secrets": [SECRET]}), 0);
-    let lifecycle = Lifecycle::new(Duration::from_secs(30));
+    let lifecycle = ingest.lifecycle.clone();
+    // The role's tasks run from the first await on.
     ingest.log.broken.store(true, Ordering::SeqCst);
-    ingest.service.spawn(&lifecycle);
     assert!(!lifecycle.readiness().ready);
     ingest.log.broken.store(false, Ordering::SeqCst);
     eventually("ready", async || lifecycle.readiness().ready).await;

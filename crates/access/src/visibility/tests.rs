@@ -1,4 +1,4 @@
-use model::{EventId, EventType, ResourceId, ResourceType, Source, Timestamp};
+use model::{EventId, EventOrigin, EventType, ResourceId, ResourceType, Timestamp};
 use proptest::prelude::*;
 
 use super::*;
@@ -16,7 +16,7 @@ fn event(owner: Option<&str>, repo: Option<&str>) -> EventFacts {
         repo: repo.map(ToOwned::to_owned),
         number: Some(7),
         actor: None,
-        source: Source::WEBHOOK,
+        source: EventOrigin::WEBHOOK,
         tags: Vec::new(),
         timestamp: Timestamp::default(),
         received_at: Timestamp::default(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use model::{Epoch, PrincipalId, Sequence, Sequenced, StreamId, TaskId, TraceContext};
-use ports::{Bus, BusError, BusMessage, ChangedLists, EdgeNews, EventHint, Subscription, Topic};
+use ports::{Bus, BusError, BusMessage, BusSubscription, EdgeNews, EventHint, ListChanges, Topic};
 
 use super::subscriber::{message, next_message, next_number, send, session_id, session_topic};
 use crate::{Harness, events};
@@ -48,9 +48,9 @@ pub(super) async fn every_kind_of_message_arrives_as_it_was(
     let news = [
         EdgeNews::SessionChanged(session_id("changed")),
         EdgeNews::SessionEnded(session_id("ended")),
-        EdgeNews::StreamTakenOver {
+        EdgeNews::StreamReplaced {
             session: session_id("taken"),
-            stays: u64::MAX,
+            current_tag: u64::MAX,
         },
         EdgeNews::MailboxChanged {
             session: session_id("written-to"),
@@ -68,9 +68,9 @@ pub(super) async fn every_kind_of_message_arrives_as_it_was(
             owner: PrincipalId::anonymous(),
             task: TaskId::new("task").expect("an id"),
         },
-        EdgeNews::ListsChanged(ChangedLists {
+        EdgeNews::ListsChanged(ListChanges {
             prompts: true,
-            ..ChangedLists::default()
+            ..ListChanges::default()
         }),
     ];
     let news = news.map(BusMessage::Edge);
@@ -132,7 +132,7 @@ pub(super) async fn one_publishers_messages_arrive_in_order(
 }
 
 /// Checks that the subscriber gets exactly these numbers, and nothing before them.
-async fn expect_numbers(subscription: &mut Subscription, numbers: &[u64]) -> Result<()> {
+async fn expect_numbers(subscription: &mut BusSubscription, numbers: &[u64]) -> Result<()> {
     for number in numbers {
         assert_eq!(next_number(subscription).await?, *number);
     }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use ports::{BusEvent, Subscription, Topic};
+use ports::{BusEvent, BusSubscription, Topic};
 use tokio::time::Instant;
 
 use super::subscriber::{next, next_number, number, send, session_topic};
@@ -24,7 +24,7 @@ const NEWER_OWNER: &[u8] = b"\x08\x01\x7a\x02\x08\x01";
 const NEWER_NEWS: &[u8] = b"\x08\x01\x1a\x04\x7a\x02\x08\x01";
 
 /// Reads up to [`LAST`]: numbers rise by one, except across a gap. Returns the number of gaps.
-async fn holes_are_gaps(subscription: &mut Subscription) -> Result<usize> {
+async fn holes_are_gaps(subscription: &mut BusSubscription) -> Result<usize> {
     let (mut expected, mut gaps, mut gap_here) = (0, 0, false);
     loop {
         match next(subscription).await? {
@@ -74,7 +74,7 @@ pub(super) async fn who_does_not_read_gets_a_gap_and_stops_nobody(
 async fn gap_then_messages(
     fixture: &BusFixture,
     topic: &Topic,
-    subscription: &mut Subscription,
+    subscription: &mut BusSubscription,
 ) -> Result<()> {
     let deadline = Instant::now() + RECONNECT_DEADLINE;
     let mut gap = false;

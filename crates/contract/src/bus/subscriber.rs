@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use futures_util::StreamExt;
 use model::{SessionId, TraceContext};
-use ports::{Bus, BusEvent, BusMessage, EdgeNews, Subscription, Topic};
+use ports::{Bus, BusEvent, BusMessage, BusSubscription, EdgeNews, Topic};
 
 /// Maximum time for a message to arrive; only a failing case waits this long.
 const ARRIVAL_DEADLINE: Duration = Duration::from_secs(10);
@@ -20,16 +20,16 @@ pub(super) fn session_topic(name: &str) -> Topic {
 
 /// The `n`-th message.
 pub(super) fn message(n: u64) -> BusMessage {
-    BusMessage::Edge(EdgeNews::StreamTakenOver {
+    BusMessage::Edge(EdgeNews::StreamReplaced {
         session: session_id("numbered"),
-        stays: n,
+        current_tag: n,
     })
 }
 
 /// The number of a message made by [`message`].
 pub(super) fn number(message: &BusMessage) -> Result<u64> {
     match message {
-        BusMessage::Edge(EdgeNews::StreamTakenOver { stays, .. }) => Ok(*stays),
+        BusMessage::Edge(EdgeNews::StreamReplaced { current_tag, .. }) => Ok(*current_tag),
         other => bail!("no case published {other:?}"),
     }
 }
@@ -41,7 +41,7 @@ pub(super) async fn send(bus: &dyn Bus, topic: &Topic, n: u64) -> Result<()> {
 }
 
 /// The next event that a subscriber gets.
-pub(super) async fn next(subscription: &mut Subscription) -> Result<BusEvent> {
+pub(super) async fn next(subscription: &mut BusSubscription) -> Result<BusEvent> {
     tokio::time::timeout(ARRIVAL_DEADLINE, subscription.0.next())
         .await
         .context("nothing arrives")?
@@ -50,7 +50,7 @@ pub(super) async fn next(subscription: &mut Subscription) -> Result<BusEvent> {
 
 /// The next message; a gap instead is an error.
 pub(super) async fn next_message(
-    subscription: &mut Subscription,
+    subscription: &mut BusSubscription,
 ) -> Result<(BusMessage, Option<TraceContext>)> {
     match next(subscription).await? {
         BusEvent::Message(message, trace) => Ok((message, trace)),
@@ -59,6 +59,6 @@ pub(super) async fn next_message(
 }
 
 /// The number of the next message.
-pub(super) async fn next_number(subscription: &mut Subscription) -> Result<u64> {
+pub(super) async fn next_number(subscription: &mut BusSubscription) -> Result<u64> {
     number(&next_message(subscription).await?.0)
 }

@@ -4,7 +4,7 @@ use std::{collections::HashSet, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use model::{EventId, Sequence, Sequenced, StoredEvent};
-use ports::{EventLog, Page};
+use ports::{EventLog, EventPage};
 use tokio::time::Instant;
 
 /// Maximum time that a follower waits for the expected events.
@@ -15,7 +15,7 @@ const POLL_PAUSE: Duration = Duration::from_millis(1);
 pub(super) type ReadEvents = Vec<Sequenced<StoredEvent>>;
 
 /// Reads one page and checks the requirements of EL-04 on every page.
-pub(super) async fn page(log: &dyn EventLog, after: Sequence, limit: usize) -> Result<Page> {
+pub(super) async fn page(log: &dyn EventLog, after: Sequence, limit: usize) -> Result<EventPage> {
     let page = log.read_after(after, limit).await?;
     ensure!(
         page.events.len() <= limit,

@@ -1,14 +1,14 @@
-//! Whatever bus and log do, what comes out is the log: all of it, once, in order.
+//! Regardless of failures of the bus and the log, the output is the log: complete, once, in order.
 
 use std::{num::NonZeroUsize, sync::atomic::AtomicUsize};
 
 use async_trait::async_trait;
 use model::{
-    EventFacts, EventId, EventType, ManualClock, ResourceId, ResourceType, SessionId, Source,
+    EventFacts, EventId, EventOrigin, EventType, ManualClock, ResourceId, ResourceType, SessionId,
     Timestamp, TraceContext,
 };
 use parking_lot::Mutex;
-use ports::{Appended, BusError, EdgeNews};
+use ports::{AppendResult, BusError, EdgeNews};
 use store_memory::{InProcessBus, MemoryEventLog};
 use tokio::sync::mpsc;
 
@@ -26,7 +26,7 @@ fn event(n: u64) -> StoredEvent {
         repo: None,
         number: None,
         actor: None,
-        source: Source::WEBHOOK,
+        source: EventOrigin::WEBHOOK,
         tags: Vec::new(),
         timestamp: Timestamp::default(),
         received_at: Timestamp::default(),
@@ -45,7 +45,7 @@ fn sequenced(n: u64) -> Sequenced<StoredEvent> {
     }
 }
 
-/// A log whose numbers the test gives, and that fails, hangs and is replaced when told so.
+/// A log whose numbers the test sets, and that fails, hangs and is replaced on command.
 #[derive(Debug, Default)]
 struct ScriptedLog(Mutex<Script>);
 
@@ -104,25 +104,25 @@ impl ScriptedLog {
 
 #[async_trait]
 impl EventLog for ScriptedLog {
-    async fn append(&self, _: Vec<StoredEvent>) -> Result<Vec<Appended>, EventLogError> {
+    async fn append(&self, _: Vec<StoredEvent>) -> Result<Vec<AppendResult>, EventLogError> {
         unreachable!("a follower reads")
     }
 
-    async fn read_after(&self, after: Sequence, limit: usize) -> Result<Page, EventLogError> {
+    async fn read_after(&self, after: Sequence, limit: usize) -> Result<EventPage, EventLogError> {
         self.answer().await?;
         let mut script = self.0.lock();
         script.reads += 1;
         if script.pages_fail {
             return Err(EventLogError::Corrupt {
                 op: "read",
-                source: "told to".into(),
+                source: "scripted".into(),
             });
         }
         let from = after.0.max(script.trimmed_through);
         let rest = script.numbers.iter().filter(|number| **number > from);
         let events: Vec<_> = rest.take(limit).map(|number| sequenced(*number)).collect();
         let through = events.last().map_or(Sequence(from), |event| event.sequence);
-        Ok(Page {
+        Ok(EventPage {
             events,
             through,
             at_head: through.0 >= script.last(),
@@ -142,10 +142,10 @@ impl EventLog for ScriptedLog {
         unreachable!("a follower has a position")
     }
 
-    async fn head(&self) -> Result<Head, EventLogError> {
+    async fn head(&self) -> Result<LogHead, EventLogError> {
         self.answer().await?;
         let script = self.0.lock();
-        Ok(Head {
+        Ok(LogHead {
             epoch: Epoch(script.epoch),
             trimmed_through: Sequence(script.trimmed_through),
             last: Sequence(script.last()),
@@ -157,7 +157,7 @@ impl EventLog for ScriptedLog {
     }
 }
 
-/// A bus that says what the test says, and closes and refuses when told so.
+/// A bus that sends what the test sends, and closes and refuses on command.
 #[derive(Debug, Default)]
 struct ScriptedBus {
     listeners: Mutex<Vec<(Topic, mpsc::UnboundedSender<BusEvent>)>>,
@@ -168,7 +168,7 @@ struct ScriptedBus {
 const ORDER: std::sync::atomic::Ordering = std::sync::atomic::Ordering::SeqCst;
 
 impl ScriptedBus {
-    fn say(&self, topic: &Topic, event: &BusEvent) {
+    fn send(&self, topic: &Topic, event: &BusEvent) {
         for (listening, listener) in self.listeners.lock().iter() {
             if listening == topic {
                 let _ = listener.send(event.clone());
@@ -183,7 +183,7 @@ impl ScriptedBus {
             events,
         };
         let message = BusMessage::Events(Arc::new(hint));
-        self.say(&Topic::Broadcast, &BusEvent::Message(message, None));
+        self.send(&Topic::Broadcast, &BusEvent::Message(message, None));
     }
 
     /// Ends the subscriptions of a topic.
@@ -202,10 +202,10 @@ impl Bus for ScriptedBus {
         _: BusMessage,
         _: Option<TraceContext>,
     ) -> Result<(), BusError> {
-        unreachable!("a follower listens")
+        unreachable!("a follower only subscribes")
     }
 
-    async fn subscribe(&self, topic: &Topic) -> Result<Subscription, BusError> {
+    async fn subscribe(&self, topic: &Topic) -> Result<BusSubscription, BusError> {
         if self
             .refusals
             .fetch_update(ORDER, ORDER, |left| left.checked_sub(1))
@@ -222,7 +222,7 @@ impl Bus for ScriptedBus {
         let events = futures_util::stream::unfold(events, |mut events| async {
             Some((events.recv().await?, events))
         });
-        Ok(Subscription(Box::pin(events)))
+        Ok(BusSubscription(Box::pin(events)))
     }
 
     async fn check(&self) -> Result<(), BusError> {
@@ -230,7 +230,7 @@ impl Bus for ScriptedBus {
     }
 }
 
-/// What came out of a follower, short enough to compare.
+/// An output of a follower, short enough to compare.
 #[derive(Debug, Clone, PartialEq)]
 enum Got {
     Started(u64, u64),
@@ -284,7 +284,7 @@ fn start(log: Arc<dyn EventLog>, bus: Arc<dyn Bus>, options: FollowOptions) -> F
 impl Following {
     async fn next(&mut self) -> Got {
         let got = timeout(SOON, self.got.recv()).await;
-        got.expect("something comes").expect("it runs")
+        got.expect("an output in time").expect("it runs")
     }
 
     async fn expect(&mut self, wanted: impl IntoIterator<Item = Got>) {
@@ -293,7 +293,7 @@ impl Following {
         }
     }
 
-    /// Reads until this has come; what came before it.
+    /// Reads up to this output; returns the outputs before it.
     async fn until(&mut self, wanted: &Got) -> Vec<Got> {
         let mut before = Vec::new();
         loop {
@@ -305,7 +305,7 @@ impl Following {
         }
     }
 
-    /// The events among the next things, up to and with this one.
+    /// The events among the next outputs, up to and including this one.
     async fn events_through(&mut self, last: u64) -> Vec<u64> {
         let mut events = Vec::new();
         while events.last() != Some(&last) {
@@ -316,9 +316,9 @@ impl Following {
         events
     }
 
-    /// Nothing comes for as long as this.
-    async fn quiet(&mut self, for_as_long_as: Duration) {
-        if let Ok(got) = timeout(for_as_long_as, self.got.recv()).await {
+    /// Checks that there is no output for this long.
+    async fn quiet(&mut self, duration: Duration) {
+        if let Ok(got) = timeout(duration, self.got.recv()).await {
             panic!("{got:?}");
         }
     }
@@ -384,12 +384,12 @@ async fn a_gap_on_the_bus_is_looked_after_at_once() {
     let (log, bus, mut following) = at_three().await;
     log.append(4..=9);
     let asked = Instant::now();
-    bus.say(&Topic::Broadcast, &BusEvent::Gap);
+    bus.send(&Topic::Broadcast, &BusEvent::Gap);
     following
         .expect([Got::Events((4..=9).collect()), Got::CaughtUp])
         .await;
     assert_eq!(asked.elapsed(), Duration::ZERO);
-    bus.say(&Topic::AllSessions, &BusEvent::Gap);
+    bus.send(&Topic::AllSessions, &BusEvent::Gap);
     following.expect([Got::OtherGap]).await;
 }
 
@@ -398,7 +398,7 @@ async fn other_messages_are_passed_on() {
     let (_log, bus, mut following) = at_three().await;
     let message = BusMessage::Edge(EdgeNews::SessionEnded(SessionId::new("s").unwrap()));
     for topic in [Topic::AllSessions, Topic::Broadcast] {
-        bus.say(&topic, &BusEvent::Message(message.clone(), None));
+        bus.send(&topic, &BusEvent::Message(message.clone(), None));
         following.expect([Got::Other(message.clone())]).await;
     }
 }
@@ -420,7 +420,7 @@ async fn while_the_log_is_away_it_says_so_and_afterwards_nothing_is_missing() {
         log.change(|script| (script.down, script.hangs) = (!hangs, hangs));
         following.expect([Got::Stalled]).await;
         log.append(last + 1..=last + 4);
-        // Hints go on to be passed on where nothing is missing.
+        // Hints are still passed on as long as nothing is missing.
         bus.hint(1, [last + 1]);
         following.expect([Got::Events(vec![last + 1])]).await;
         bus.hint(1, [last + 3]);
@@ -480,7 +480,7 @@ async fn a_bus_that_closes_during_a_read_loses_nothing() {
     let (log, bus, mut following) = at_three().await;
     log.append(4..=6);
     log.change(|script| script.hangs = true);
-    bus.say(&Topic::Broadcast, &BusEvent::Gap);
+    bus.send(&Topic::Broadcast, &BusEvent::Gap);
     tokio::time::sleep(Duration::from_millis(1)).await;
     bus.close(&Topic::Broadcast);
     following.expect([Got::OtherGap]).await;
@@ -550,7 +550,7 @@ async fn a_page_that_cannot_be_read_is_not_made_good_by_a_head_that_can() {
     let (log, bus, mut following) = at_three().await;
     log.append(4..=5);
     log.change(|script| script.pages_fail = true);
-    bus.say(&Topic::Broadcast, &BusEvent::Gap);
+    bus.send(&Topic::Broadcast, &BusEvent::Gap);
     following.expect([Got::Stalled]).await;
     following.quiet(Duration::from_secs(30)).await;
     log.change(|script| script.pages_fail = false);
@@ -564,7 +564,7 @@ async fn from_the_beginning_every_page_is_read_before_it_has_caught_up() {
     let (log, bus) = (ScriptedLog::holding(21..=33), Arc::<ScriptedBus>::default());
     log.change(|script| script.trimmed_through = 20);
     let options = FollowOptions {
-        start: Start::Beginning,
+        start: FollowStart::Beginning,
         page_events: 5,
         ..FollowOptions::default()
     };
@@ -619,7 +619,10 @@ async fn stopping_ends_it_wherever_it_is() {
     let (log, bus, following) = at_three().await;
     following.stop.cancel();
     timeout(SOON, following.task).await.unwrap().unwrap();
-    assert!(bus.listeners.lock()[0].1.is_closed(), "nobody listens");
+    assert!(
+        bus.listeners.lock()[0].1.is_closed(),
+        "no subscription is left"
+    );
     log.change(|script| script.hangs = true);
     let waiting = start(log, bus, FollowOptions::default());
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -649,7 +652,7 @@ async fn the_log_in_memory_is_followed_through_a_bus_that_overflows() {
             events: vec![sequenced(number)],
         };
         let message = BusMessage::Events(Arc::new(hint));
-        // Every seventh publisher dies before it publishes.
+        // Every seventh publisher fails before it publishes.
         if number % 7 != 0 {
             bus.publish(&Topic::Broadcast, message, None).await.unwrap();
         }
@@ -667,7 +670,7 @@ async fn the_log_in_memory_is_followed_through_a_bus_that_overflows() {
 async fn after_a_stored_position_exactly_what_came_since_is_passed_on() {
     let log = ScriptedLog::holding(1..=5);
     let options = FollowOptions {
-        start: Start::After(LogPosition {
+        start: FollowStart::After(LogPosition {
             epoch: Epoch(1),
             sequence: Sequence(3),
         }),
@@ -684,7 +687,7 @@ async fn a_stored_position_of_another_log_or_beyond_its_end_begins_with_all_that
     for (epoch, sequence) in [(9, 3), (1, 6)] {
         let log = ScriptedLog::holding(1..=5);
         let options = FollowOptions {
-            start: Start::After(LogPosition {
+            start: FollowStart::After(LogPosition {
                 epoch: Epoch(epoch),
                 sequence: Sequence(sequence),
             }),

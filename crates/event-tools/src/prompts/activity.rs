@@ -3,9 +3,9 @@
 use event_flow::query::{EventQuery, Order, Visible};
 use mcp::{
     params::InputError,
-    prompt::{GetParams, PromptMessage, Role},
-    resource::Contents,
-    tool::Content,
+    prompt::{GetPromptParams, MessageRole, PromptMessage},
+    resource::ResourceContents,
+    tool::ContentBlock,
 };
 use mcp_server::{CallError, Caller, prompt::argument};
 use model::{Filter, FilterSet, ResourceUri, Sequence, Timestamp};
@@ -43,7 +43,7 @@ impl PromptRepository {
     /// # Errors
     /// They are not valid names; or the principal may not see the repository, which reads like one
     /// that does not exist.
-    pub(super) fn read(caller: &Caller, params: &GetParams) -> Result<Self, InputError> {
+    pub(super) fn read(caller: &Caller, params: &GetPromptParams) -> Result<Self, InputError> {
         let (owner, repo) = (argument(params, "owner"), argument(params, "repo"));
         let parse = |path: &str| ResourceUri::parse(&format!("github://events/{path}"));
         if !matches!(parse(owner), Ok(ResourceUri::Events { repo: None, .. })) {
@@ -146,9 +146,9 @@ pub(super) fn resource(uri: &str, json: String) -> PromptMessage {
         json
     };
     PromptMessage {
-        role: Role::User,
-        content: Content::Resource {
-            resource: Contents::json(uri, json),
+        role: MessageRole::User,
+        content: ContentBlock::Resource {
+            resource: ResourceContents::json(uri, json),
         },
     }
 }

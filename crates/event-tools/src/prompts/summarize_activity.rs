@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use mcp::{
     params::InputError,
-    prompt::{GetParams, PromptArgument, PromptDescriptor, PromptMessage, PromptResult},
+    prompt::{GetPromptParams, GetPromptResult, PromptArgument, PromptDescriptor, PromptMessage},
 };
 use mcp_server::{
     CallError, Caller, Policy, RateClass,
@@ -58,7 +58,11 @@ impl Prompt for SummarizeActivity {
         Policy::read(RateClass::Store)
     }
 
-    async fn get(&self, caller: &Caller, params: &GetParams) -> Result<PromptResult, CallError> {
+    async fn get(
+        &self,
+        caller: &Caller,
+        params: &GetPromptParams,
+    ) -> Result<GetPromptResult, CallError> {
         let repository = PromptRepository::read(caller, params)?;
         let since = match params.arguments.get("since").map(String::as_str) {
             None | Some("") => self.clock.now().minus(SINCE),
@@ -89,7 +93,7 @@ impl Prompt for SummarizeActivity {
         let question = "From the attached data alone, write a short summary for a contributor to the \
              repository: what was opened, closed and decided, what is stuck, and what needs an answer. \
              Group by issue or pull request, and give the number of each. Leave out unimportant details.";
-        Ok(PromptResult {
+        Ok(GetPromptResult {
             description: Some(format!("Activity in {owner}/{repo} since {since}")),
             messages: vec![
                 PromptMessage::user(task),

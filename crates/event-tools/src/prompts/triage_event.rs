@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use mcp::{
     params::InputError,
-    prompt::{GetParams, PromptDescriptor, PromptMessage, PromptResult},
+    prompt::{GetPromptParams, GetPromptResult, PromptDescriptor, PromptMessage},
 };
 use mcp_server::{
     CallError, Caller, Policy, RateClass,
@@ -50,7 +50,11 @@ impl Prompt for TriageEvent {
         Policy::read(RateClass::Store)
     }
 
-    async fn get(&self, caller: &Caller, params: &GetParams) -> Result<PromptResult, CallError> {
+    async fn get(
+        &self,
+        caller: &Caller,
+        params: &GetPromptParams,
+    ) -> Result<GetPromptResult, CallError> {
         let repository = PromptRepository::read(caller, params)?;
         let number: u64 = argument(params, "number")
             .parse()
@@ -76,7 +80,7 @@ impl Prompt for TriageEvent {
         messages.extend(item);
         messages.push(activity.message(&repository));
         messages.push(PromptMessage::user(question));
-        Ok(PromptResult {
+        Ok(GetPromptResult {
             description: Some(format!("Triage of {owner}/{repo}#{number}")),
             messages,
         })

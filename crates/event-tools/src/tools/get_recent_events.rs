@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use event_flow::query::{EventQuery, MAX_QUERY_EVENTS, Order};
-use mcp::tool::{Annotations, CallParams, CallResult, ToolDescriptor};
+use mcp::tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor};
 use mcp_server::{CallError, Caller, Policy, RateClass, tool::Tool};
 use model::Sequence;
 use schemars::JsonSchema;
@@ -50,7 +50,7 @@ impl Tool for GetRecentEvents {
             NAME,
             "Recent GitHub events",
             "The newest GitHub events, newest first, with a cursor from which replay_events continues.",
-            Annotations::read_only(),
+            ToolAnnotations::read_only(),
         )
         .with_output::<EventsOutput>()
     }
@@ -59,7 +59,11 @@ impl Tool for GetRecentEvents {
         Policy::read(RateClass::Store)
     }
 
-    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {
+    async fn call(
+        &self,
+        caller: &Caller,
+        call: &CallToolParams,
+    ) -> Result<CallToolResult, CallError> {
         let input: RecentInput = call.arguments()?;
         let question = EventQuery {
             filters: filters::read(&input.filters)?,

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mcp::{
-    client::{ClientRequest, ClientResult, ElicitResult, Elicitation, Field, Form, Property},
+    client::{
+        ClientRequest, ClientResult, ElicitResult, Elicitation, Form, FormField, FormProperty,
+    },
     params::InputError,
-    tool::{Annotations, CallParams, CallResult, ToolDescriptor},
+    tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor},
 };
 use mcp_server::{CallError, Caller, Policy, RateClass, tool::Tool};
 use model::{FilterSet, Session};
@@ -91,7 +93,7 @@ impl Tool for ManageEvents {
             "All event tools in one: subscribe (like subscribe_to_events), get_recent (like \
              get_recent_events), replay (like replay_events), unsubscribe (by subscriptionId, or all) and \
              list.",
-            Annotations::additive(),
+            ToolAnnotations::additive(),
         )
     }
 
@@ -100,11 +102,15 @@ impl Tool for ManageEvents {
         Policy::read(RateClass::Wait)
     }
 
-    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {
+    async fn call(
+        &self,
+        caller: &Caller,
+        call: &CallToolParams,
+    ) -> Result<CallToolResult, CallError> {
         let input: ManageInput = call.arguments()?;
         let arguments = Value::Object(input.arguments).to_string();
         let arguments = RawValue::from_string(arguments).ok();
-        let call = CallParams {
+        let call = CallToolParams {
             name: call.name.clone(),
             arguments,
         };
@@ -126,7 +132,7 @@ async fn unsubscribe(
     sessions: &dyn SessionEditor,
     caller: &Caller,
     id: Option<&str>,
-) -> Result<CallResult, CallError> {
+) -> Result<CallToolResult, CallError> {
     let missing = |reason: &str| InputError::new("subscriptionId", reason);
     let id = id.ok_or_else(|| missing("required to unsubscribe"))?;
     if caller.session.is_none() {
@@ -149,7 +155,7 @@ async fn unsubscribe(
 async fn unsubscribe_all(
     sessions: &dyn SessionEditor,
     caller: &Caller,
-) -> Result<CallResult, CallError> {
+) -> Result<CallToolResult, CallError> {
     let Some(session) = caller.session.as_deref() else {
         let reason = "this protocol version has no sessions, so no subscriptions";
         return Err(InputError::new("all", reason).into());
@@ -160,7 +166,7 @@ async fn unsubscribe_all(
         .map(|subscription| subscription.id.clone())
         .collect();
     if !ids.is_empty() && !confirmed(caller, ids.len()).await? {
-        return Ok(CallResult::failed(
+        return Ok(CallToolResult::failed(
             "the user did not confirm; no subscription was ended",
         ));
     }
@@ -179,7 +185,7 @@ async fn unsubscribe_all(
 /// because such a client decides itself whether to ask before a call.
 async fn confirmed(caller: &Caller, count: usize) -> Result<bool, CallError> {
     let form = Form::new(vec![
-        Property::required(CONFIRM, Field::boolean())
+        FormProperty::required(CONFIRM, FormField::boolean())
             .titled("Unsubscribe")
             .described("Ends every subscription of this session"),
     ]);
@@ -198,7 +204,7 @@ async fn confirmed(caller: &Caller, count: usize) -> Result<bool, CallError> {
     })
 }
 
-fn list(session: Option<&Session>) -> Result<CallResult, CallError> {
+fn list(session: Option<&Session>) -> Result<CallToolResult, CallError> {
     let subscriptions = session.map_or(&[][..], |session| &session.subscriptions);
     let listed: Vec<_> = subscriptions
         .iter()

@@ -7,7 +7,7 @@ mod replay_events;
 mod subscribe_to_events;
 mod wait_for_events;
 
-use mcp::tool::CallResult;
+use mcp::tool::CallToolResult;
 use mcp_server::CallError;
 use serde::Serialize;
 
@@ -18,7 +18,7 @@ pub(crate) use subscribe_to_events::SubscribeToEvents;
 pub(crate) use wait_for_events::WaitForEvents;
 
 /// A result that fits the tool's output schema.
-fn structured(data: &impl Serialize) -> Result<CallResult, CallError> {
-    CallResult::structured(data)
+fn structured(data: &impl Serialize) -> Result<CallToolResult, CallError> {
+    CallToolResult::structured(data)
         .map_err(|_| mcp::RpcError::invalid_params("events: an event cannot be encoded").into())
 }

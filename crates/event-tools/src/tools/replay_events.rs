@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use event_flow::query::{EventQuery, Order};
 use mcp::{
     params::InputError,
-    tool::{Annotations, CallParams, CallResult, ToolDescriptor},
+    tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor},
 };
 use mcp_server::{CallError, Caller, Policy, RateClass, tool::Tool};
 use model::Timestamp;
@@ -71,7 +71,7 @@ impl Tool for ReplayEvents {
             "Replay GitHub events",
             "GitHub events after a cursor or since a time, oldest first, without gaps. Pass the returned \
              cursor to the next call. `truncated` means that events after the cursor are no longer kept.",
-            Annotations::read_only(),
+            ToolAnnotations::read_only(),
         )
         .with_output::<EventsOutput>()
     }
@@ -80,7 +80,11 @@ impl Tool for ReplayEvents {
         Policy::read(RateClass::Wait)
     }
 
-    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {
+    async fn call(
+        &self,
+        caller: &Caller,
+        call: &CallToolParams,
+    ) -> Result<CallToolResult, CallError> {
         let input: ReplayInput = call.arguments()?;
         if input.wait_seconds > MAX_WAIT_SECONDS {
             let reason = format!("must be from 0 to {MAX_WAIT_SECONDS}");

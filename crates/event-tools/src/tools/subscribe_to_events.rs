@@ -5,10 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mcp::{
     params::InputError,
-    tool::{Annotations, CallParams, CallResult, ToolDescriptor},
+    tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor},
 };
 use mcp_server::{CallError, Caller, Policy, RateClass, tool::Tool};
-use model::{Clock, FilterSet, IdSource, Subscription, SubscriptionId};
+use model::{Clock, EventSubscription, FilterSet, IdSource, SubscriptionId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -86,7 +86,7 @@ impl Tool for SubscribeToEvents {
             "Push GitHub events to this client as they happen, as notifications/message with logger \
              github.events on the session's stream. In protocol versions without sessions, returns the \
              resources to listen to and a cursor for replay_events instead.",
-            Annotations::additive(),
+            ToolAnnotations::additive(),
         )
         .with_output::<SubscribeOutput>()
     }
@@ -95,7 +95,11 @@ impl Tool for SubscribeToEvents {
         Policy::read(RateClass::Store)
     }
 
-    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {
+    async fn call(
+        &self,
+        caller: &Caller,
+        call: &CallToolParams,
+    ) -> Result<CallToolResult, CallError> {
         let input: SubscribeInput = call.arguments()?;
         let filters = filters::read(&input.filters)?;
         // Taken before the subscription is stored, so that no event in between is missed.
@@ -116,13 +120,13 @@ impl Tool for SubscribeToEvents {
             let room = session.subscriptions.len() < MAX_SUBSCRIPTIONS;
             if room {
                 let (id, filters) = (id.clone(), filters.clone());
-                let wish = session.next_wish();
-                session.subscriptions.push(Subscription {
+                let number = session.next_subscription_number();
+                session.subscriptions.push(EventSubscription {
                     id,
                     filters,
                     since,
                     created_at: now,
-                    wish,
+                    number,
                 });
             }
             room

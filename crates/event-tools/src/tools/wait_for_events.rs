@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use event_flow::query::{EventQuery, Order};
 use mcp::{
     params::InputError,
-    tool::{Annotations, CallParams, CallResult, ToolDescriptor},
+    tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor},
 };
 use mcp_server::{
     CallError, Caller, Policy, RateClass,
@@ -103,7 +103,7 @@ impl Tool for WaitForEvents {
             "Waits until an event matches, and returns all that match by then; empty if none arrived in time: \
              call again with the returned cursor. With the tasks extension, the wait continues in the \
              background.",
-            Annotations::read_only(),
+            ToolAnnotations::read_only(),
         )
         .with_output::<EventsOutput>()
     }
@@ -117,11 +117,15 @@ impl Tool for WaitForEvents {
     }
 
     /// Refuses invalid input at once instead of in a task that fails.
-    async fn before_task(&self, caller: &Caller, call: &CallParams) -> Result<(), CallError> {
+    async fn before_task(&self, caller: &Caller, call: &CallToolParams) -> Result<(), CallError> {
         self.checked(caller, &call.arguments()?).await.map(drop)
     }
 
-    async fn call(&self, caller: &Caller, call: &CallParams) -> Result<CallResult, CallError> {
+    async fn call(
+        &self,
+        caller: &Caller,
+        call: &CallToolParams,
+    ) -> Result<CallToolResult, CallError> {
         let input: WaitInput = call.arguments()?;
         let Wait {
             mut question,

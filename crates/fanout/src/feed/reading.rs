@@ -3,7 +3,7 @@
 use std::{sync::Arc, task::Context, time::Duration};
 
 use model::Sequence;
-use stream_driver::Outgoing;
+use stream_driver::OutgoingFrames;
 use tracing::{debug, warn};
 
 use super::{Feed, Rewind};
@@ -42,7 +42,7 @@ struct NextRead {
 
 impl Feed {
     /// Adds the next events; returns whether it added any.
-    pub(super) fn fill_events(&mut self, cx: &mut Context<'_>, out: &mut Outgoing) -> bool {
+    pub(super) fn fill_events(&mut self, cx: &mut Context<'_>, out: &mut OutgoingFrames) -> bool {
         loop {
             if let Some(log) = &mut self.log {
                 let std::task::Poll::Ready(page) = log.as_mut().poll(cx) else {
@@ -93,7 +93,7 @@ impl Feed {
     }
 
     /// Examines the ring after the position.
-    fn read_ring(&mut self, out: &mut Outgoing) -> ReadStep {
+    fn read_ring(&mut self, out: &mut OutgoingFrames) -> ReadStep {
         for _ in 0..TURNS {
             let Some(look) = self.take_news() else {
                 return ReadStep::Idle;
@@ -118,7 +118,7 @@ impl Feed {
                 RingRead::Read { through, more } => {
                     self.more = more;
                     if !out.is_empty() {
-                        out.through(through.0);
+                        out.set_position(through.0);
                         return ReadStep::Send;
                     }
                     self.move_to(through);
@@ -131,7 +131,7 @@ impl Feed {
     }
 
     /// Adds events from the page after the position, as many as fit.
-    fn read_page(&mut self, out: &mut Outgoing) {
+    fn read_page(&mut self, out: &mut OutgoingFrames) {
         let Some(page) = &self.page else {
             return;
         };
@@ -148,7 +148,7 @@ impl Feed {
                 }
                 match out.is_empty() {
                     true => self.move_to(through),
-                    false => out.through(through.0),
+                    false => out.set_position(through.0),
                 }
             }
         }
@@ -166,7 +166,7 @@ impl Feed {
     }
 
     /// Takes a page of the log, and reports to the client if events before it are gone.
-    fn take_page(&mut self, page: PageResult, out: &mut Outgoing) {
+    fn take_page(&mut self, page: PageResult, out: &mut OutgoingFrames) {
         let page = match page {
             Ok(page) => page,
             Err(error) => {
@@ -185,7 +185,9 @@ impl Feed {
         if let Some(resumes_after) = gone {
             self.hub.metrics.gap(GapReason::Trimmed);
             let (format, reader) = (&self.stream.format, self.reader);
-            out.keep(|out| format.truncated(&self.interest, reader, resumes_after, out));
+            out.push_unrepeatable(|out| {
+                format.truncated(&self.interest, reader, resumes_after, out);
+            });
             self.move_to(resumes_after);
         }
     }
@@ -197,7 +199,7 @@ fn visit(
     (interest, rewinds, reader): (&StreamInterest, &[Rewind], StreamReader),
     entry: &RingEntry,
     is_sure: bool,
-    out: &mut Outgoing,
+    out: &mut OutgoingFrames,
 ) -> bool {
     if !is_sure && !interest.wants(entry) {
         return false;

@@ -104,7 +104,7 @@ fn after(sequence: u64) -> StreamStart {
     let (epoch, scope) = (fixture::EPOCH, fixture::scope());
     StreamStart::After(Cursor {
         inbox: Sequence::START,
-        wishes: 0,
+        newest_subscription: 0,
         epoch,
         sequence: Sequence(sequence),
         scope,

@@ -7,7 +7,7 @@ fn reader() -> StreamReader {
         epoch: fixture::EPOCH,
         scope: fixture::scope(),
         inbox: Sequence::START,
-        wishes: 0,
+        newest_subscription: 0,
     }
 }
 
@@ -67,7 +67,7 @@ fn frames(bytes: &[u8]) -> Vec<Frame> {
 }
 
 fn written(format: &StreamFormat, interest: &StreamInterest, entries: &[RingEntry]) -> Vec<Frame> {
-    let mut out = Outgoing::plain();
+    let mut out = OutgoingFrames::plain();
     entries
         .iter()
         .for_each(|entry| format.event(interest, entry, reader(), &mut out));
@@ -217,7 +217,7 @@ fn a_gap_is_told_in_every_format() {
 fn one_frame_is_shared_and_several_go_out_in_order() {
     let all = StreamInterest::events(model::FilterSet::all());
     let (first, second) = (entry(7), entry(8));
-    let mut out = Outgoing::plain();
+    let mut out = OutgoingFrames::plain();
     StreamFormat::Events.event(&all, &first, reader(), &mut out);
     let alone = out.take();
     StreamFormat::Events.event(&all, &first, reader(), &mut out);

@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::future::join_all;
 use model::Epoch;
-use service_kit::metrics::{Registry, encode};
+use service_kit::metrics::{MetricsRegistry, encode};
 use stream_driver::Chunk;
 use tokio::time::Instant;
 
@@ -31,7 +31,11 @@ const BOUNDS: PageBounds = PageBounds {
 
 fn pages(log: &Arc<GatedLog>, bounds: PageBounds) -> Arc<Pages> {
     let log: Arc<dyn EventLog> = Arc::<GatedLog>::clone(log);
-    Pages::bounded(log, FanoutMetrics::new(&mut Registry::default()), bounds)
+    Pages::bounded(
+        log,
+        FanoutMetrics::new(&mut MetricsRegistry::default()),
+        bounds,
+    )
 }
 
 /// Adds events without gaps.
@@ -75,7 +79,7 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 async fn a_thousand_readers_of_one_range_cost_one_read_per_page() {
     let log = GatedLog::open();
     fill(&log, 1..=1000, 0);
-    let mut registry = Registry::default();
+    let mut registry = MetricsRegistry::default();
     let hub = Arc::new(Hub::with_ring(
         Ring::new(10, 1 << 20),
         fixture::parts(

@@ -11,7 +11,7 @@ use anyhow::Context;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::{
-    config::{Names, Override, load_with},
+    config::{EnvNames, Override, load_with},
     telemetry::TelemetryConfig,
 };
 
@@ -34,9 +34,9 @@ pub(crate) struct Config {
     /// The edge role.
     pub(crate) edge: sse_edge::EdgeConfig,
     /// The ingest role.
-    pub(crate) ingest: webhook_ingest::Config,
+    pub(crate) ingest: webhook_ingest::IngestConfig,
     /// The sync role, and where the other roles find it.
-    pub(crate) sync: github_sync::Config,
+    pub(crate) sync: github_sync::SyncConfig,
     /// GitHub's API.
     pub(crate) github: GithubSection,
     /// Which stores and which bus are used.
@@ -65,7 +65,7 @@ impl Config {
     /// # Errors
     /// A file that cannot be read, an unknown key or a malformed value; the text names key and origin.
     pub(crate) fn load(files: &[PathBuf], flags: &[Override]) -> anyhow::Result<Self> {
-        let names = Names {
+        let names = EnvNames {
             older: &older_names::TABLE,
             ignored: &OTHER_NAMES,
         };

@@ -103,7 +103,7 @@ fn switch(text: &str) -> Result<bool, String> {
 
 /// A timeout of zero turns the first comparison with GitHub off.
 fn initial_sync(text: &str) -> Result<Value, String> {
-    let default = github_sync::Config::default().initial_timeout_seconds;
+    let default = github_sync::SyncConfig::default().initial_timeout_seconds;
     Ok(Value::from(if switch(text)? { default } else { 0 }))
 }
 

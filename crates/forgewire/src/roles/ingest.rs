@@ -34,15 +34,16 @@ fn check(config: &Config, _: &RoleSet) -> anyhow::Result<()> {
 fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
     let listener = startup.take_listener(ROLE.name)?;
     let backends = startup.backends;
-    let deps = webhook_ingest::Deps {
+    let deps = webhook_ingest::IngestDeps {
         log: Arc::clone(&backends.log),
         bus: Arc::clone(&backends.bus),
         clock: Arc::clone(&backends.clock),
         ids: Arc::clone(&backends.ids),
     };
-    let service = webhook_ingest::Service::build(&startup.config.ingest, deps, startup.registry)?;
-    service.spawn(startup.lifecycle);
+    let service =
+        webhook_ingest::IngestService::build(&startup.config.ingest, deps, startup.registry)?;
+    let running = service.spawn(startup.lifecycle);
     let limits = HttpLimits::default();
-    startup.serve("ingest-http", listener, service.router(), limits);
+    startup.serve("ingest-http", listener, running.router(), limits);
     Ok(())
 }

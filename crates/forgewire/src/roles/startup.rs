@@ -8,7 +8,7 @@ use service_kit::{
     descriptors::Descriptors,
     http::{self, HttpLimits},
     lifecycle::{Lifecycle, OnExit},
-    metrics::Registry,
+    metrics::MetricsRegistry,
 };
 use tokio::net::TcpListener;
 
@@ -19,7 +19,7 @@ use crate::{backends::OpenBackends, config::Config, toolsets::MakeToolsets};
 pub(crate) struct Startup<'a> {
     pub(crate) config: &'a Config,
     pub(crate) backends: &'a OpenBackends,
-    pub(crate) registry: &'a mut Registry,
+    pub(crate) registry: &'a mut MetricsRegistry,
     pub(crate) lifecycle: &'a Lifecycle,
     pub(crate) descriptors: Descriptors,
     /// One for each role, by its name.

@@ -22,19 +22,18 @@ pub(super) static ROLE: RoleSpec = RoleSpec {
 fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
     let listener = startup.take_listener(ROLE.name)?;
     let backends = startup.backends;
-    let deps = github_sync::Deps {
+    let deps = github_sync::SyncDeps {
         log: Arc::clone(&backends.log),
         bus: Arc::clone(&backends.bus),
         ids: Arc::clone(&backends.ids),
     };
-    let service = github_sync::Service::build(&startup.config.sync, deps, startup.registry)?;
-    service.spawn(startup.lifecycle);
-    startup.local_resources = Some(service.reader());
-    let lifecycle = startup.lifecycle.clone();
+    let service = github_sync::SyncService::build(&startup.config.sync, deps, startup.registry)?;
+    let running = service.spawn(startup.lifecycle);
+    startup.local_resources = Some(running.reader());
     startup
         .lifecycle
         .spawn("sync-grpc", OnExit::EndsProcess, async move {
-            if let Err(error) = service.serve_grpc(listener, &lifecycle).await {
+            if let Err(error) = running.serve_grpc(listener).await {
                 warn!(%error, "gRPC server ended");
             }
         });

@@ -4,7 +4,7 @@ use std::{fs::File, io::Read, path::PathBuf};
 
 use anyhow::{Context, bail};
 use service_kit::{lifecycle::stop_signal, telemetry::TelemetryConfig};
-use stdio_bridge::Options;
+use stdio_bridge::BridgeOptions;
 use tokio::io::{stdin, stdout};
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +18,7 @@ const MAX_TOKEN_FILE_BYTES: u64 = 8192;
 impl StdioArgs {
     /// # Errors
     /// The URL does not fit, or the token cannot be read.
-    pub(crate) fn options(&self) -> anyhow::Result<Options> {
+    pub(crate) fn options(&self) -> anyhow::Result<BridgeOptions> {
         let token = match &self.token_file {
             Some(path) => Some(read(path).with_context(|| path.display().to_string())?),
             None => match std::env::var(TOKEN_VARIABLE) {
@@ -27,7 +27,7 @@ impl StdioArgs {
                 Err(_) => bail!("{TOKEN_VARIABLE} is not text"),
             },
         };
-        Ok(Options::new(&self.url, token.as_deref())?)
+        Ok(BridgeOptions::new(&self.url, token.as_deref())?)
     }
 
     pub(crate) fn telemetry(&self) -> TelemetryConfig {
@@ -50,7 +50,7 @@ fn read(path: &PathBuf) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// The bridge cannot start, or stdin breaks.
-pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+pub(crate) fn run(options: &BridgeOptions) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -35,7 +35,7 @@ fn harmless_news(news: &EdgeNews) {
     match news {
         EdgeNews::SessionChanged(session)
         | EdgeNews::SessionEnded(session)
-        | EdgeNews::StreamTakenOver { session, .. }
+        | EdgeNews::StreamReplaced { session, .. }
         | EdgeNews::MessagesDelivered { session, .. }
         | EdgeNews::MailboxChanged { session, .. } => is_token(session),
         EdgeNews::RequestCancelled { session, request } => {

@@ -22,7 +22,7 @@ pub(crate) fn run(data: &[u8]) {
             sequence: Sequence(number(8)),
             scope,
             inbox: Sequence(number(16)),
-            wishes: number(24),
+            newest_subscription: number(24),
         };
         let written = cursor.to_string();
         harmless(&written);

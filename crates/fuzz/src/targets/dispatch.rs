@@ -2,9 +2,9 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use mcp::{
-    Decision, Era, Incoming, ProtocolVersion, Refusal, Surface, classify,
+    Decision, Era, HttpRefusal, Incoming, ProtocolVersion, Surface, classify,
     dispatch::{HandshakeBody, HandshakeMessage, ModernRequest, Resume},
-    headers::{self, Accepts, decode_value, single},
+    headers::{self, AcceptedTypes, decode_value, single},
     limits::{MAX_BODY_BYTES, MAX_DEPTH, MAX_EVENT_ID_BYTES},
     method,
 };
@@ -73,7 +73,7 @@ pub(crate) fn run(data: &[u8]) {
         }
         Decision::OpenStream { session, resume } => {
             assert_eq!(input.method, Method::GET);
-            assert!(Accepts::read(&input.headers).sse);
+            assert!(AcceptedTypes::read(&input.headers).sse);
             session_is_named(&input, session.as_str());
             if let Resume::After(id) = resume {
                 assert!(!id.is_empty() && id.len() <= MAX_EVENT_ID_BYTES);
@@ -119,7 +119,7 @@ impl Claims {
     }
 }
 
-fn refused(input: &Input<'_>, claims: &Claims, refusal: &Refusal) {
+fn refused(input: &Input<'_>, claims: &Claims, refusal: &HttpRefusal) {
     let (code, id) = error_of(&refusal.body());
     let status = refusal.status.as_u16();
     assert!(status == 200 || (400..500).contains(&status), "{refusal:?}");
@@ -168,7 +168,7 @@ fn handshake(input: &Input<'_>, claims: &Claims, message: &HandshakeMessage) {
     assert_eq!(input.method, Method::POST);
     session_is_named(input, message.session.as_str());
     assert!(message.version.is_none_or(|v| v.era() == Era::Handshake));
-    assert!(message.wants_no_answer() || !message.accepts.is_nothing());
+    assert!(message.needs_no_response() || !message.accepts.is_nothing());
     if let HandshakeBody::One(Incoming::Request(request)) = &message.body {
         assert_ne!(request.method, method::INITIALIZE);
         assert_eq!(serde_json::to_value(&request.id).ok(), claims.id);

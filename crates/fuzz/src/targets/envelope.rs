@@ -2,7 +2,7 @@
 
 use mcp::{
     Incoming,
-    envelope::{self, Body, Rejected, parse},
+    envelope::{self, InvalidMessage, MessageBody, parse},
     limits::{MAX_BATCH, MAX_DEPTH, MAX_METHOD_BYTES},
 };
 use serde::de::IgnoredAny;
@@ -11,8 +11,8 @@ use crate::json::{Members, depth, error_of, is_id};
 
 pub(crate) fn run(data: &[u8]) {
     match parse(data) {
-        Ok(Body::One(message)) => same_again(&message),
-        Ok(Body::Batch(batch)) => {
+        Ok(MessageBody::One(message)) => same_again(&message),
+        Ok(MessageBody::Batch(batch)) => {
             assert!((1..=MAX_BATCH).contains(&batch.len()));
             for message in &batch {
                 match message {
@@ -25,7 +25,7 @@ pub(crate) fn run(data: &[u8]) {
             told(&rejected);
             let is_json = serde_json::from_slice::<IgnoredAny>(data).is_ok();
             let too_deep = depth(data) > MAX_DEPTH;
-            assert!(too_deep || is_json || rejected == Rejected::NotJson);
+            assert!(too_deep || is_json || rejected == InvalidMessage::NotJson);
             if is_json && !too_deep {
                 id_is_kept(data, &rejected);
             }
@@ -48,7 +48,7 @@ fn same_again(message: &Incoming) {
     let Incoming::Request(request) = message else {
         let again = parse(&written).expect("what we write is a message");
         assert_eq!(
-            format!("{:?}", Body::One(message.clone())),
+            format!("{:?}", MessageBody::One(message.clone())),
             format!("{again:?}")
         );
         return;
@@ -57,7 +57,7 @@ fn same_again(message: &Incoming) {
     if request.params.is_some() {
         let again = parse(&written).expect("what we write is a message");
         assert_eq!(
-            format!("{:?}", Body::One(message.clone())),
+            format!("{:?}", MessageBody::One(message.clone())),
             format!("{again:?}")
         );
     }
@@ -68,17 +68,19 @@ fn same_again(message: &Incoming) {
         (code, Some(id)),
         (-32601, serde_json::to_value(&request.id).ok())
     );
-    assert!(matches!(parse(&answer), Ok(Body::One(Incoming::Response(r))) if r.outcome.is_err()));
+    assert!(
+        matches!(parse(&answer), Ok(MessageBody::One(Incoming::Response(r))) if r.outcome.is_err())
+    );
 }
 
-fn told(rejected: &Rejected) {
+fn told(rejected: &InvalidMessage) {
     let (code, id) = error_of(&envelope::error(rejected.id(), &rejected.error()));
     assert!([-32700, -32600].contains(&code));
     assert!(id.is_null() || is_id(&id));
 }
 
 /// If any reader can find an id, the refusal carries it.
-fn id_is_kept(data: &[u8], rejected: &Rejected) {
+fn id_is_kept(data: &[u8], rejected: &InvalidMessage) {
     let Some(members) = Members::read(data) else {
         return;
     };

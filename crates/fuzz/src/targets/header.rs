@@ -1,7 +1,7 @@
 //! Header values: the base64 sentinel, and the `Accept` header of a client.
 
 use http::{HeaderMap, HeaderValue, header::ACCEPT};
-use mcp::headers::{Accepts, decode_value, encode_value};
+use mcp::headers::{AcceptedTypes, decode_value, encode_value};
 
 pub(crate) fn run(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data) {
@@ -26,7 +26,7 @@ pub(crate) fn run(data: &[u8]) {
             headers.append(ACCEPT, value);
         }
     }
-    let accepts = Accepts::read(&headers);
+    let accepts = AcceptedTypes::read(&headers);
     assert!(
         !accepts.is_nothing() || headers.contains_key(ACCEPT),
         "a missing header accepts everything"

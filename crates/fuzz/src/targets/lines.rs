@@ -1,7 +1,7 @@
 //! [`mcp::ndjson::LineReader`]: the size of chunks, the maximum length of a line, then lines.
 
 use mcp::{
-    envelope::{Rejected, parse},
+    envelope::{InvalidMessage, parse},
     ndjson::{LineReader, line},
 };
 
@@ -19,7 +19,7 @@ pub(crate) fn run(data: &[u8]) {
     let mut expected = Vec::new();
     for content in text.split(|byte| *byte == b'\n') {
         if content.len() > max {
-            expected.push(Err(Rejected::TooLarge));
+            expected.push(Err(InvalidMessage::TooLarge));
         } else if !content.trim_ascii().is_empty() {
             expected.push(parse(content.trim_ascii()));
         }
@@ -31,7 +31,7 @@ pub(crate) fn run(data: &[u8]) {
     assert_eq!(format!("{bodies:?}"), format!("{expected:?}"));
 
     for message in messages.into_iter().flatten() {
-        if let mcp::envelope::Body::One(mcp::Incoming::Notification(n)) = message.body {
+        if let mcp::envelope::MessageBody::One(mcp::Incoming::Notification(n)) = message.body {
             // White space within raw params is kept, and a line break there does not end a line.
             if n.params
                 .as_ref()

@@ -2,7 +2,7 @@
 //! a reader written from the standard, and no id or payload can become a separate field. Input: a
 //! size of chunks, then the parts of frames with 0xff between them: id, event, data, id, …
 
-use mcp::sse::{Block, Field, Frame, ParsedFrame, Parser, comment, message};
+use mcp::sse::{ParsedFrame, SseBlock, SseField, SseFrame, SseStreamParser, comment, message};
 
 pub(crate) fn run(data: &[u8]) {
     let [chunk, data @ ..] = data else {
@@ -14,14 +14,14 @@ pub(crate) fn run(data: &[u8]) {
     } else if data.ends_with(b"\n") && !data.contains(&super::SEPARATOR) {
         assert!(
             data.chunks(chunk)
-                .try_fold(Parser::default(), feed)
+                .try_fold(SseStreamParser::default(), feed)
                 .is_none()
         );
     }
     encoded(data, chunk);
 }
 
-fn feed(mut parser: Parser, chunk: &[u8]) -> Option<Parser> {
+fn feed(mut parser: SseStreamParser, chunk: &[u8]) -> Option<SseStreamParser> {
     parser.feed(chunk).ok().map(|_| parser)
 }
 
@@ -34,7 +34,7 @@ fn encoded(data: &[u8], chunk: usize) {
         let event = frame.get(1).and_then(|event| field(event));
         let payload = frame.get(2).map(AsRef::as_ref);
         let retry_ms = (n % 2 == 1).then_some(n as u64);
-        let sent = Frame {
+        let sent = SseFrame {
             id,
             event,
             retry_ms,
@@ -48,7 +48,7 @@ fn encoded(data: &[u8], chunk: usize) {
             data: payload.map(one_kind_of_break),
         };
         if arrives != ParsedFrame::default() {
-            expected.push(Block::Frame(arrives));
+            expected.push(SseBlock::Frame(arrives));
         }
         let said = payload.unwrap_or("tick");
         bytes.extend_from_slice(&comment(said));
@@ -56,11 +56,11 @@ fn encoded(data: &[u8], chunk: usize) {
         expected.extend(
             lines
                 .split('\n')
-                .map(|line| Block::Comment(line.to_owned())),
+                .map(|line| SseBlock::Comment(line.to_owned())),
         );
         let json = serde_json::to_string(said).expect("text");
         bytes.extend_from_slice(&message(id, json.as_bytes()));
-        expected.push(Block::Frame(ParsedFrame {
+        expected.push(SseBlock::Frame(ParsedFrame {
             // An empty id is left out: it would make a client forget its position.
             id: id.map(|_| frame[0].to_string()).filter(|id| !id.is_empty()),
             data: Some(json),
@@ -73,8 +73,8 @@ fn encoded(data: &[u8], chunk: usize) {
 }
 
 /// The text as a field if, and only if, it cannot end its line.
-fn field(text: &str) -> Option<Field<'_>> {
-    let field = Field::new(text).ok();
+fn field(text: &str) -> Option<SseField<'_>> {
+    let field = SseField::new(text).ok();
     assert_eq!(field.is_none(), text.contains(['\r', '\n', '\0']));
     field
 }
@@ -83,8 +83,8 @@ fn one_kind_of_break(text: &str) -> String {
     text.replace("\r\n", "\n").replace('\r', "\n")
 }
 
-fn ours(bytes: &[u8], chunk: usize) -> Vec<Block> {
-    let mut parser = Parser::default();
+fn ours(bytes: &[u8], chunk: usize) -> Vec<SseBlock> {
+    let mut parser = SseStreamParser::default();
     let chunks = bytes.chunks(chunk);
     chunks
         .flat_map(|chunk| parser.feed(chunk).expect("it is text and small"))
@@ -92,7 +92,7 @@ fn ours(bytes: &[u8], chunk: usize) -> Vec<Block> {
 }
 
 /// HTML, "Server-sent events", "Interpreting an event stream", on the whole text at once.
-fn standard(text: &str) -> Vec<Block> {
+fn standard(text: &str) -> Vec<SseBlock> {
     let text = one_kind_of_break(text.strip_prefix('\u{feff}').unwrap_or(text));
     let (mut blocks, mut frame) = (Vec::new(), ParsedFrame::default());
     let mut lines: Vec<_> = text.split('\n').collect();
@@ -100,7 +100,7 @@ fn standard(text: &str) -> Vec<Block> {
     for line in lines {
         if line.is_empty() {
             if frame != ParsedFrame::default() {
-                blocks.push(Block::Frame(std::mem::take(&mut frame)));
+                blocks.push(SseBlock::Frame(std::mem::take(&mut frame)));
             }
             continue;
         }
@@ -110,7 +110,7 @@ fn standard(text: &str) -> Vec<Block> {
         };
         let value = value.strip_prefix(' ').unwrap_or(value).to_owned();
         match name {
-            "" => blocks.push(Block::Comment(value)),
+            "" => blocks.push(SseBlock::Comment(value)),
             "id" if !value.contains('\0') => frame.id = Some(value),
             "event" => frame.event = Some(value),
             "retry" if value.bytes().all(|b| b.is_ascii_digit()) => {

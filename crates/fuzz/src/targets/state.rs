@@ -2,7 +2,7 @@
 
 use mcp::{
     limits::{MAX_REQUEST_STATE_BYTES, MAX_STATE_BYTES},
-    mrtr::{Binding, Retry, Settled, StateKey, StateKeys},
+    mrtr::{Binding, EarlierAnswers, Retry, StateKey, StateKeys},
 };
 use model::{IdSource, PrincipalId, Timestamp};
 use serde_json::{Value, value::RawValue};
@@ -120,9 +120,9 @@ fn has_float(value: &Value) -> bool {
 }
 
 fn settled(state: &[u8]) {
-    if let Ok(settled) = Settled::decode(state) {
+    if let Ok(settled) = EarlierAnswers::decode(state) {
         let written = settled.encode();
-        let again = Settled::decode(&written).expect("what we write we read");
+        let again = EarlierAnswers::decode(&written).expect("what we write we read");
         assert_eq!(again.encode(), written);
     }
 }

@@ -106,13 +106,13 @@ impl SyncRpc for Rpc {
         let uri = match ResourceUri::parse(&request.get_ref().uri) {
             Ok(uri @ (ResourceUri::Numbered { .. } | ResourceUri::Project { .. })) => uri,
             Ok(ResourceUri::Events { .. }) => {
-                self.mirror.refuse();
+                self.mirror.count_refusal();
                 return Err(Status::invalid_argument(
                     "a list of events is not a resource",
                 ));
             }
             Err(error) => {
-                self.mirror.refuse();
+                self.mirror.count_refusal();
                 return Err(Status::invalid_argument(error.to_string()));
             }
         };

@@ -21,10 +21,10 @@ use tracing::{debug, info, warn};
 
 use crate::{
     limits::MAX_STATE_BYTES,
-    metrics::{Method, Metrics, Outcome},
+    metrics::{SyncCallOutcome, SyncMethod, SyncMetrics},
 };
-use reading::Reading;
-use table::{Applied, Table};
+use reading::StateReading;
+use table::{ApplyOutcome, Table};
 
 /// Shared by the follower, which writes, and all readers.
 #[derive(Debug)]
@@ -34,11 +34,11 @@ pub(crate) struct Mirror {
     head: AtomicU64,
     caught_up: watch::Sender<bool>,
     epoch: Mutex<Option<Epoch>>,
-    metrics: Metrics,
+    metrics: SyncMetrics,
 }
 
 impl Mirror {
-    pub(crate) fn new(max_resources: usize, metrics: Metrics) -> Self {
+    pub(crate) fn new(max_resources: usize, metrics: SyncMetrics) -> Self {
         Self {
             table: Mutex::new(Table::new(max_resources, MAX_STATE_BYTES)),
             position: AtomicU64::new(0),
@@ -55,7 +55,7 @@ impl Mirror {
     }
 
     /// Applies a report from the follower.
-    pub(crate) fn take(&self, followed: Followed) {
+    pub(crate) fn apply(&self, followed: Followed) {
         match followed {
             Followed::Started {
                 epoch,
@@ -85,7 +85,7 @@ impl Mirror {
     }
 
     /// Records that the log's head was seen at `last`.
-    pub(crate) fn saw_head(&self, last: Sequence) {
+    pub(crate) fn record_head(&self, last: Sequence) {
         self.head.fetch_max(last.0, Ordering::Relaxed);
         self.show_lag();
     }
@@ -117,7 +117,7 @@ impl Mirror {
             return;
         };
         let reading = match reading::read(&event.item) {
-            Ok(Reading::Nothing) => return,
+            Ok(StateReading::Nothing) => return,
             Ok(reading) => reading,
             Err(error) => {
                 // One unreadable event must not block the others; the log's owner has to
@@ -128,13 +128,13 @@ impl Mirror {
         };
         let mut table = self.table.lock();
         match table.apply(uri, &event.item.facts, event.sequence, reading) {
-            Applied::Newer { evicted } => {
+            ApplyOutcome::Newer { evicted } => {
                 self.metrics.evicted.inc_by(evicted);
                 self.metrics
                     .resources
                     .set(i64::try_from(table.len()).unwrap_or(i64::MAX));
             }
-            Applied::Outdated => {
+            ApplyOutcome::Outdated => {
                 self.metrics.outdated.inc();
             }
         }
@@ -153,8 +153,9 @@ impl Mirror {
     }
 
     /// Counts a request for a URI that names no single resource.
-    pub(crate) fn refuse(&self) {
-        self.metrics.request(Method::get_resource, Outcome::caller);
+    pub(crate) fn count_refusal(&self) {
+        self.metrics
+            .request(SyncMethod::get_resource, SyncCallOutcome::caller);
     }
 }
 
@@ -167,18 +168,19 @@ impl ResourceReader for Mirror {
     ) -> Result<Option<ResourceState>, ResourceError> {
         let state = self.get(uri);
         let outcome = if state.is_some() {
-            Outcome::ok
+            SyncCallOutcome::ok
         } else {
-            Outcome::missing
+            SyncCallOutcome::missing
         };
-        self.metrics.request(Method::get_resource, outcome);
+        self.metrics.request(SyncMethod::get_resource, outcome);
         let trace_id = trace.map(|trace| tracing::field::display(trace.trace));
         debug!(trace_id, %uri, found = state.is_some(), "resource read");
         Ok(state)
     }
 
     async fn status(&self, _trace: Option<TraceContext>) -> Result<SyncStatus, ResourceError> {
-        self.metrics.request(Method::status, Outcome::ok);
+        self.metrics
+            .request(SyncMethod::status, SyncCallOutcome::ok);
         Ok(SyncStatus {
             position: Sequence(self.position.load(Ordering::Relaxed)),
             head: Sequence(self.head.load(Ordering::Relaxed)),

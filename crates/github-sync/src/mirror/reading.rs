@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 /// The content of an event, as far as the mirror is concerned.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Reading {
+pub(crate) enum StateReading {
     /// The resource's object.
     State {
         /// GitHub's object, as a copy: a slice would keep the whole event in memory.
@@ -26,7 +26,7 @@ pub(crate) enum Reading {
         whole: bool,
     },
     /// The resource was deleted; the event has no object.
-    Gone,
+    Deleted,
     /// Nothing about the resource's own state.
     Nothing,
 }
@@ -58,12 +58,12 @@ struct Object {
 ///
 /// # Errors
 /// The stored JSON is not a resource event.
-pub(crate) fn read(event: &StoredEvent) -> Result<Reading, serde_json::Error> {
+pub(crate) fn read(event: &StoredEvent) -> Result<StateReading, serde_json::Error> {
     let envelope: Envelope<'_> = serde_json::from_slice(&event.json)?;
     let facts = &event.facts;
     let about_a_card = envelope.metadata.event.as_deref() == Some("projects_v2_item");
     if about_a_card {
-        return Ok(Reading::Nothing);
+        return Ok(StateReading::Nothing);
     }
     let data = envelope
         .data
@@ -72,9 +72,9 @@ pub(crate) fn read(event: &StoredEvent) -> Result<Reading, serde_json::Error> {
     let Some(data) = data else {
         let gone = facts.event_type == EventType::DELETED;
         return Ok(if gone {
-            Reading::Gone
+            StateReading::Deleted
         } else {
-            Reading::Nothing
+            StateReading::Nothing
         });
     };
     let object: Object = serde_json::from_str(data)?;
@@ -82,9 +82,9 @@ pub(crate) fn read(event: &StoredEvent) -> Result<Reading, serde_json::Error> {
         .node_id
         .is_some_and(|id| id != facts.resource_id.as_str())
     {
-        return Ok(Reading::Nothing);
+        return Ok(StateReading::Nothing);
     }
-    Ok(Reading::State {
+    Ok(StateReading::State {
         json: Bytes::copy_from_slice(data.as_bytes()),
         updated_at: object.updated_at.unwrap_or(facts.timestamp),
         whole: facts.resource_type != ResourceType::PULL_REQUEST || object.head.is_some(),
@@ -93,7 +93,7 @@ pub(crate) fn read(event: &StoredEvent) -> Result<Reading, serde_json::Error> {
 
 #[cfg(test)]
 mod tests {
-    use model::{EventFacts, EventId, ResourceId, Source};
+    use model::{EventFacts, EventId, EventOrigin, ResourceId};
     use serde_json::{Value, json};
 
     use super::*;
@@ -112,7 +112,7 @@ mod tests {
             repo: Some("r".into()),
             number: Some(7),
             actor: None,
-            source: Source::WEBHOOK,
+            source: EventOrigin::WEBHOOK,
             tags: Vec::new(),
             timestamp: time("2026-11-20T10:00:00Z"),
             received_at: time("2026-11-20T10:00:01Z"),
@@ -125,7 +125,7 @@ mod tests {
         }
     }
 
-    fn issue(event_type: EventType, name: &str, data: &Value) -> Reading {
+    fn issue(event_type: EventType, name: &str, data: &Value) -> StateReading {
         read(&event(ResourceType::ISSUE, event_type, name, data)).unwrap()
     }
 
@@ -137,7 +137,7 @@ mod tests {
         let updated_at = time("2026-11-20T09:59:00Z");
         assert_eq!(
             reading,
-            Reading::State {
+            StateReading::State {
                 json,
                 updated_at,
                 whole: true
@@ -151,11 +151,11 @@ mod tests {
         for event_type in [EventType::UPDATED, EventType::DELETED] {
             assert_eq!(
                 issue(event_type.clone(), "projects_v2_item", &card),
-                Reading::Nothing
+                StateReading::Nothing
             );
             assert_eq!(
                 issue(event_type, "projects_v2_item", &Value::Null),
-                Reading::Nothing
+                StateReading::Nothing
             );
         }
     }
@@ -165,7 +165,7 @@ mod tests {
         let comment = json!({ "node_id": "IC_1", "body": "hi" });
         assert_eq!(
             issue(EventType::UPDATED, "issue_comment", &comment),
-            Reading::Nothing
+            StateReading::Nothing
         );
     }
 
@@ -173,11 +173,11 @@ mod tests {
     fn without_an_object_only_a_deletion_tells_something() {
         assert_eq!(
             issue(EventType::UPDATED, "issues", &Value::Null),
-            Reading::Nothing
+            StateReading::Nothing
         );
         assert_eq!(
             issue(EventType::DELETED, "issues", &Value::Null),
-            Reading::Gone
+            StateReading::Deleted
         );
     }
 
@@ -188,7 +188,7 @@ mod tests {
             (json!({ "node_id": "I_7", "pull_request": {} }), false),
         ] {
             let event = event(ResourceType::PULL_REQUEST, EventType::UPDATED, "x", &data);
-            let Reading::State { whole, .. } = read(&event).unwrap() else {
+            let StateReading::State { whole, .. } = read(&event).unwrap() else {
                 panic!("no state")
             };
             assert_eq!(whole, expected);

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use model::{EventFacts, EventType, ResourceUri, Sequence, Timestamp};
 use ports::ResourceState;
 
-use super::reading::Reading;
+use super::reading::StateReading;
 
 /// The order of states: the greater one is kept, regardless of the order of arrival.
 ///
@@ -36,7 +36,7 @@ struct Entry {
 
 /// The effect of a reading.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Applied {
+pub(super) enum ApplyOutcome {
     /// It is the current state now.
     Newer {
         /// The number of other states that were evicted for it.
@@ -97,19 +97,19 @@ impl Table {
         uri: ResourceUri,
         facts: &EventFacts,
         sequence: Sequence,
-        reading: Reading,
-    ) -> Applied {
+        reading: StateReading,
+    ) -> ApplyOutcome {
         let deleted = facts.event_type == EventType::DELETED;
         let known = self.entries.get(&uri);
         let (json, updated_at, whole) = match reading {
-            Reading::Nothing => return Applied::Outdated,
-            Reading::State {
+            StateReading::Nothing => return ApplyOutcome::Outdated,
+            StateReading::State {
                 json,
                 updated_at,
                 whole,
             } => (json, updated_at, whole),
             // The last state before the deletion is the best that we can show.
-            Reading::Gone => (
+            StateReading::Deleted => (
                 known.map_or(Bytes::from_static(b"null"), |known| {
                     known.state.json.clone()
                 }),
@@ -124,7 +124,7 @@ impl Table {
             sequence,
         };
         if known.is_some_and(|known| known.version >= version) {
-            return Applied::Outdated;
+            return ApplyOutcome::Outdated;
         }
         let event_id = facts.id.clone();
         let state = ResourceState {
@@ -137,7 +137,7 @@ impl Table {
         };
         self.remove(&uri);
         self.insert(uri, state, version);
-        Applied::Newer {
+        ApplyOutcome::Newer {
             evicted: self.shrink(),
         }
     }
@@ -180,7 +180,7 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
-    use model::{EventId, ResourceId, ResourceType, Source};
+    use model::{EventId, EventOrigin, ResourceId, ResourceType};
     use proptest::prelude::*;
 
     use super::*;
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[derive(Debug, Clone)]
-    struct Told {
+    struct EventCase {
         number: u64,
         second: i64,
         sequence: u64,
@@ -199,7 +199,7 @@ mod tests {
         length: usize,
     }
 
-    impl Told {
+    impl EventCase {
         fn version(&self) -> Version {
             Version {
                 whole: self.whole,
@@ -209,7 +209,7 @@ mod tests {
             }
         }
 
-        fn apply(&self, table: &mut Table) -> Applied {
+        fn apply(&self, table: &mut Table) -> ApplyOutcome {
             let updated_at = Timestamp::from_unix_millis(self.second * 1000);
             let facts = EventFacts {
                 id: EventId::new(&self.sequence.to_string()).unwrap(),
@@ -224,13 +224,13 @@ mod tests {
                 repo: None,
                 number: None,
                 actor: None,
-                source: Source::WEBHOOK,
+                source: EventOrigin::WEBHOOK,
                 tags: Vec::new(),
                 timestamp: updated_at,
                 received_at: updated_at,
             };
             let json = vec![b'x'; self.length].into();
-            let reading = Reading::State {
+            let reading = StateReading::State {
                 json,
                 updated_at,
                 whole: self.whole,
@@ -239,7 +239,7 @@ mod tests {
         }
     }
 
-    fn told() -> impl Strategy<Value = Vec<Told>> {
+    fn event_cases() -> impl Strategy<Value = Vec<EventCase>> {
         let one = (
             0..4_u64,
             0..4_i64,
@@ -249,7 +249,7 @@ mod tests {
         );
         prop::collection::vec(one, 1..40).prop_map(|all| {
             let numbered = all.into_iter().zip(1..);
-            let told = |((number, second, deleted, whole, length), sequence)| Told {
+            let case = |((number, second, deleted, whole, length), sequence)| EventCase {
                 number,
                 second,
                 sequence,
@@ -257,7 +257,7 @@ mod tests {
                 whole,
                 length,
             };
-            numbered.map(told).collect()
+            numbered.map(case).collect()
         })
     }
 
@@ -265,9 +265,9 @@ mod tests {
         /// In whatever order events are applied, even twice, the newest state is kept.
         #[test]
         fn the_newest_state_stays_whatever_the_order(
-            (told, order) in told().prop_flat_map(|told| {
-                let twice: Vec<Told> = told.iter().chain(&told).cloned().collect();
-                (Just(told), Just(twice).prop_shuffle())
+            (events, order) in event_cases().prop_flat_map(|events| {
+                let twice: Vec<EventCase> = events.iter().chain(&events).cloned().collect();
+                (Just(events), Just(twice).prop_shuffle())
             })
         ) {
             let mut table = Table::new(100, usize::MAX);
@@ -276,7 +276,7 @@ mod tests {
             }
             for number in 0..4 {
                 let newest =
-                    told.iter().filter(|t| t.number == number).max_by_key(|t| t.version());
+                    events.iter().filter(|t| t.number == number).max_by_key(|t| t.version());
                 let kept = table.get(&uri(number));
                 prop_assert_eq!(kept.as_ref().map(|s| s.sequence.0), newest.map(|t| t.sequence));
                 prop_assert_eq!(kept.map(|s| s.deleted), newest.map(|t| t.deleted));
@@ -285,9 +285,9 @@ mod tests {
 
         /// Both bounds hold after every step, and the bookkeeping stays exact.
         #[test]
-        fn the_bounds_hold(told in told(), max_resources in 1..4_usize, max_bytes in 1..120_usize) {
+        fn the_bounds_hold(events in event_cases(), max_resources in 1..4_usize, max_bytes in 1..120_usize) {
             let mut table = Table::new(max_resources, max_bytes);
-            for event in &told {
+            for event in &events {
                 event.apply(&mut table);
                 table.get(&uri(event.number % 2));
                 prop_assert!(table.len() <= max_resources);
@@ -302,8 +302,8 @@ mod tests {
     #[test]
     fn the_least_recently_used_goes_first() {
         let mut table = Table::new(2, usize::MAX);
-        let tell = |table: &mut Table, number| {
-            Told {
+        let apply = |table: &mut Table, number| {
+            EventCase {
                 number,
                 second: 0,
                 sequence: number,
@@ -313,10 +313,10 @@ mod tests {
             }
             .apply(table)
         };
-        tell(&mut table, 1);
-        tell(&mut table, 2);
+        apply(&mut table, 1);
+        apply(&mut table, 2);
         assert!(table.get(&uri(1)).is_some());
-        assert_eq!(tell(&mut table, 3), Applied::Newer { evicted: 1 });
+        assert_eq!(apply(&mut table, 3), ApplyOutcome::Newer { evicted: 1 });
         assert!(table.get(&uri(2)).is_none());
         assert!(table.get(&uri(1)).is_some() && table.get(&uri(3)).is_some());
     }
@@ -324,7 +324,7 @@ mod tests {
     #[test]
     fn a_deletion_without_object_keeps_the_last_known_one() {
         let mut table = Table::new(2, usize::MAX);
-        let told = Told {
+        let event = EventCase {
             number: 1,
             second: 1,
             sequence: 1,
@@ -332,10 +332,10 @@ mod tests {
             whole: true,
             length: 3,
         };
-        told.apply(&mut table);
+        event.apply(&mut table);
         let mut facts = facts_of_deletion();
         facts.timestamp = Timestamp::from_unix_millis(1000);
-        table.apply(uri(1), &facts, Sequence(2), Reading::Gone);
+        table.apply(uri(1), &facts, Sequence(2), StateReading::Deleted);
         let state = table.get(&uri(1)).unwrap();
         assert_eq!((state.deleted, &state.json[..]), (true, &b"xxx"[..]));
     }
@@ -350,7 +350,7 @@ mod tests {
             repo: None,
             number: None,
             actor: None,
-            source: Source::WEBHOOK,
+            source: EventOrigin::WEBHOOK,
             tags: Vec::new(),
             timestamp: Timestamp::default(),
             received_at: Timestamp::default(),

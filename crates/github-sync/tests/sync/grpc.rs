@@ -1,19 +1,26 @@
 //! The gRPC side: codes, health, drain, deadlines, reconnects, traces.
 
 use std::{
+    num::NonZeroUsize,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use async_trait::async_trait;
 use github_sync::client;
 use model::{Classified, ErrorClass, EventType, TraceContext};
-use ports::ResourceError;
+use ports::{Bus, BusError, BusMessage, BusSubscription, ResourceError, Topic};
 use proto::v1::{
     GetResourceRequest, GetResourceResponse, StatusRequest, StatusResponse,
     sync_client::SyncClient,
     sync_server::{Sync as SyncRpc, SyncServer},
 };
-use tokio::{net::TcpListener, sync::mpsc, time::timeout};
+use store_memory::InProcessBus;
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, mpsc},
+    time::timeout,
+};
 use tonic::{
     Code, Request, Response, Status,
     transport::{Channel, Endpoint, Server, server::TcpIncoming},
@@ -22,7 +29,7 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use crate::world::{DEADLINE, World, free_port, issue, uri};
+use crate::world::{DEADLINE, Source, World, free_port, issue, uri};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const AT: &str = "2026-11-20T09:00:00Z";
@@ -81,13 +88,51 @@ async fn health(client: &mut HealthClient<Channel>, expected: ServingStatus) {
     }
 }
 
+/// A bus that accepts no subscription until a test opens it: until then the role cannot catch up.
+#[derive(Debug)]
+struct GatedBus {
+    bus: InProcessBus,
+    open: Semaphore,
+}
+
+impl Default for GatedBus {
+    fn default() -> Self {
+        Self {
+            bus: InProcessBus::new(NonZeroUsize::MIN),
+            open: Semaphore::new(0),
+        }
+    }
+}
+
+#[async_trait]
+impl Bus for GatedBus {
+    async fn publish(
+        &self,
+        topic: &Topic,
+        message: BusMessage,
+        trace: Option<TraceContext>,
+    ) -> Result<(), BusError> {
+        self.bus.publish(topic, message, trace).await
+    }
+    async fn subscribe(&self, topic: &Topic) -> Result<BusSubscription, BusError> {
+        let _open = self.open.acquire().await.unwrap();
+        self.bus.subscribe(topic).await
+    }
+    async fn check(&self) -> Result<(), BusError> {
+        Ok(())
+    }
+}
+
 #[tokio::test]
 async fn health_follows_catching_up_and_the_drain() {
-    let world = World::new(10);
+    let bus = Arc::new(GatedBus::default());
+    let mut source = Source::new();
+    source.bus = bus.clone();
+    let world = World::start(source, 10);
     let endpoint = world.serve_anywhere().await;
     let mut client = health_client(endpoint);
     health(&mut client, ServingStatus::NotServing).await;
-    world.service.spawn(&world.lifecycle);
+    bus.open.add_permits(1);
     health(&mut client, ServingStatus::Serving).await;
     world.lifecycle.shut_down();
     health(&mut client, ServingStatus::NotServing).await;
@@ -116,7 +161,10 @@ async fn a_health_watch_does_not_hold_up_the_stop() {
 #[tokio::test]
 async fn nobody_there_is_an_error_within_the_deadline_and_later_it_works() {
     let world = World::running(10).await;
-    world.tell([issue(7, "a", EventType::CREATED, AT)]).await;
+    world
+        .source
+        .append([issue(7, "a", EventType::CREATED, AT)])
+        .await;
     world.caught_up().await;
     let (listener, address) = free_port().await;
     drop(listener);

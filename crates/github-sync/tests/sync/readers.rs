@@ -3,7 +3,7 @@
 use model::{EventType, ResourceUri};
 use serde_json::json;
 
-use crate::world::{World, issue, time, uri};
+use crate::world::{Source, World, issue, time, uri};
 
 const NINE: &str = "2026-11-20T09:00:00Z";
 const TEN: &str = "2026-11-20T10:00:00Z";
@@ -12,8 +12,14 @@ const ISSUE: &str = "github://issues/octo/repo/7";
 #[tokio::test]
 async fn it_gives_the_last_known_state_whatever_the_case_of_the_name() {
     let world = World::running(10).await;
-    world.tell([issue(7, "a", EventType::CREATED, NINE)]).await;
-    world.tell([issue(7, "b", EventType::UPDATED, TEN)]).await;
+    world
+        .source
+        .append([issue(7, "a", EventType::CREATED, NINE)])
+        .await;
+    world
+        .source
+        .append([issue(7, "b", EventType::UPDATED, TEN)])
+        .await;
     world.caught_up().await;
     for reader in world.readers().await {
         let state = reader
@@ -24,7 +30,7 @@ async fn it_gives_the_last_known_state_whatever_the_case_of_the_name() {
         let json: serde_json::Value = serde_json::from_slice(&state.json).unwrap();
         assert_eq!(
             json,
-            json!({ "node_id": "I_7", "updated_at": TEN, "told_by": "b" })
+            json!({ "node_id": "I_7", "updated_at": TEN, "event": "b" })
         );
         assert_eq!((state.event_id.as_str(), state.sequence.0), ("b", 2));
         assert_eq!((state.updated_at, state.deleted), (time(TEN), false));
@@ -50,7 +56,7 @@ async fn an_older_state_that_comes_later_changes_nothing() {
     let world = World::running(10).await;
     let newer = issue(7, "newer", EventType::CLOSED, TEN);
     let older = issue(7, "older", EventType::UPDATED, NINE);
-    world.tell([newer, older]).await;
+    world.source.append([newer, older]).await;
     world.caught_up().await;
     for reader in world.readers().await {
         let state = reader
@@ -66,10 +72,11 @@ async fn an_older_state_that_comes_later_changes_nothing() {
 async fn a_deleted_resource_stays_as_deleted() {
     let world = World::running(10).await;
     let deleted = issue(7, "deleted", EventType::DELETED, TEN);
-    // Within one second GitHub's times do not tell which came first.
+    // GitHub's timestamps have a resolution of one second, so they do not order these two events.
     let straggler = issue(7, "straggler", EventType::UPDATED, TEN);
     world
-        .tell([issue(7, "a", EventType::CREATED, NINE), deleted, straggler])
+        .source
+        .append([issue(7, "a", EventType::CREATED, NINE), deleted, straggler])
         .await;
     world.caught_up().await;
     for reader in world.readers().await {
@@ -89,7 +96,8 @@ async fn a_project_card_of_an_issue_leaves_the_issue_as_it_was() {
     card.data = json!({ "node_id": "PVTI_1", "content_node_id": "I_7", "updated_at": TEN });
     card.metadata.event = Some("projects_v2_item".into());
     world
-        .tell([issue(7, "a", EventType::CREATED, NINE), card])
+        .source
+        .append([issue(7, "a", EventType::CREATED, NINE), card])
         .await;
     world.caught_up().await;
     for reader in world.readers().await {
@@ -104,11 +112,11 @@ async fn a_project_card_of_an_issue_leaves_the_issue_as_it_was() {
 
 #[tokio::test]
 async fn a_start_rebuilds_everything_from_the_log() {
-    let world = World::new(10_000);
+    let source = Source::new();
     let at = |n: u64| format!("2026-11-20T09:{:02}:{:02}Z", n / 60 % 60, n % 60);
     let one = |n: u64| issue(n % 100, &n.to_string(), EventType::UPDATED, &at(n));
-    world.tell((0..1500).map(one)).await;
-    world.service.spawn(&world.lifecycle);
+    source.append((0..1500).map(one)).await;
+    let world = World::start(source, 10_000);
     world.caught_up().await;
     for reader in world.readers().await {
         let status = reader.status(None).await.unwrap();
@@ -125,8 +133,8 @@ async fn a_start_rebuilds_everything_from_the_log() {
 #[tokio::test]
 async fn at_the_bound_the_least_recently_used_is_not_found() {
     let world = World::running(2).await;
-    let told = [1, 2, 3].map(|n| issue(n, &n.to_string(), EventType::CREATED, NINE));
-    world.tell(told).await;
+    let events = [1, 2, 3].map(|n| issue(n, &n.to_string(), EventType::CREATED, NINE));
+    world.source.append(events).await;
     world.caught_up().await;
     for reader in world.readers().await {
         let mut found = Vec::new();
@@ -141,9 +149,12 @@ async fn at_the_bound_the_least_recently_used_is_not_found() {
 #[tokio::test]
 async fn it_counts_calls_states_and_lag() {
     let world = World::running(10).await;
-    world.tell([issue(7, "a", EventType::CREATED, NINE)]).await;
+    world
+        .source
+        .append([issue(7, "a", EventType::CREATED, NINE)])
+        .await;
     world.caught_up().await;
-    let reader = world.service.reader();
+    let reader = world.running.reader();
     reader.get_resource(&uri(ISSUE), None).await.unwrap();
     reader
         .get_resource(&uri("github://issues/o/r/1"), None)

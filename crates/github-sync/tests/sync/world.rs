@@ -7,16 +7,16 @@ use std::{
     time::Duration,
 };
 
-use github_sync::{Config, Deps, Service, client};
+use github_sync::{RunningSync, SyncConfig, SyncDeps, SyncService, client};
 use model::{
     EventId, EventMetadata, EventType, ManualClock, ResourceEvent, ResourceId, ResourceRef,
-    ResourceType, ResourceUri, Source, Timestamp, TraceContext,
+    ResourceType, ResourceUri, Timestamp, TraceContext,
 };
 use ports::{Bus, BusMessage, EventHint, EventLog, ResourceReader, Topic};
 use serde_json::json;
 use service_kit::{
     lifecycle::{Lifecycle, OnExit},
-    metrics::Registry,
+    metrics::MetricsRegistry,
 };
 use store_memory::{InProcessBus, MemoryEventLog};
 use tokio::{net::TcpListener, time::timeout};
@@ -25,72 +25,26 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
 /// Longest time that a test waits for an expected effect.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(crate) struct World {
-    pub(crate) log: Arc<MemoryEventLog>,
-    pub(crate) bus: Arc<InProcessBus>,
-    pub(crate) ids: Arc<ManualClock>,
-    pub(crate) service: Service,
-    pub(crate) lifecycle: Lifecycle,
-    pub(crate) registry: Registry,
+/// The log and the bus that the role reads.
+pub(crate) struct Source {
+    log: Arc<MemoryEventLog>,
+    pub(crate) bus: Arc<dyn Bus>,
+    ids: Arc<ManualClock>,
 }
 
-impl World {
-    /// Builds the role without starting it.
-    pub(crate) fn new(max_resources: usize) -> Self {
+impl Source {
+    pub(crate) fn new() -> Self {
         let ids = Arc::new(ManualClock::default());
         let capacity = NonZeroUsize::new(10_000).unwrap();
-        let log = Arc::new(MemoryEventLog::new(&*ids, capacity));
-        let bus = Arc::new(InProcessBus::new(capacity));
-        let mut registry = Registry::default();
-        let deps = Deps {
-            log: log.clone(),
-            bus: bus.clone(),
-            ids: ids.clone(),
-        };
-        let config = Config {
-            max_resources,
-            deadline_seconds: 2,
-            ..Config::default()
-        };
-        let service = Service::build(&config, deps, &mut registry).unwrap();
-        // The listeners stay open for the whole drain, so that tests can observe it.
-        let lifecycle = Lifecycle::with_keep_accepting(PATIENCE, PATIENCE);
         Self {
-            log,
-            bus,
+            log: Arc::new(MemoryEventLog::new(&*ids, capacity)),
+            bus: Arc::new(InProcessBus::new(capacity)),
             ids,
-            service,
-            lifecycle,
-            registry,
         }
     }
 
-    /// Starts the role and waits until it has caught up with the log.
-    pub(crate) async fn running(max_resources: usize) -> Self {
-        let world = Self::new(max_resources);
-        world.service.spawn(&world.lifecycle);
-        world.caught_up().await;
-        world
-    }
-
-    /// Waits until all events in the log have been processed.
-    pub(crate) async fn caught_up(&self) {
-        let head = self.log.head().await.unwrap().last;
-        let reader = self.service.reader();
-        let caught_up = async {
-            loop {
-                let status = reader.status(None).await.unwrap();
-                if status.caught_up && status.position >= head {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        timeout(PATIENCE, caught_up).await.expect("sync catches up");
-    }
-
     /// Appends the events in this order and publishes the hints, as a writer does.
-    pub(crate) async fn tell(&self, events: impl IntoIterator<Item = ResourceEvent>) {
+    pub(crate) async fn append(&self, events: impl IntoIterator<Item = ResourceEvent>) {
         let trace = TraceContext::start(&*self.ids);
         let events: Vec<_> = events
             .into_iter()
@@ -112,12 +66,68 @@ impl World {
             .await
             .unwrap();
     }
+}
+
+pub(crate) struct World {
+    pub(crate) source: Source,
+    pub(crate) running: RunningSync,
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) registry: MetricsRegistry,
+}
+
+impl World {
+    /// Starts the role on `source`.
+    pub(crate) fn start(source: Source, max_resources: usize) -> Self {
+        let mut registry = MetricsRegistry::default();
+        let deps = SyncDeps {
+            log: source.log.clone(),
+            bus: source.bus.clone(),
+            ids: source.ids.clone(),
+        };
+        let config = SyncConfig {
+            max_resources,
+            deadline_seconds: 2,
+            ..SyncConfig::default()
+        };
+        let service = SyncService::build(&config, deps, &mut registry).unwrap();
+        // The listeners stay open for the whole drain, so that tests can observe it.
+        let lifecycle = Lifecycle::with_keep_accepting(PATIENCE, PATIENCE);
+        Self {
+            source,
+            running: service.spawn(&lifecycle),
+            lifecycle,
+            registry,
+        }
+    }
+
+    /// Starts the role on an empty log and waits until it has caught up.
+    pub(crate) async fn running(max_resources: usize) -> Self {
+        let world = Self::start(Source::new(), max_resources);
+        world.caught_up().await;
+        world
+    }
+
+    /// Waits until all events in the log have been processed.
+    pub(crate) async fn caught_up(&self) {
+        let head = self.source.log.head().await.unwrap().last;
+        let reader = self.running.reader();
+        let caught_up = async {
+            loop {
+                let status = reader.status(None).await.unwrap();
+                if status.caught_up && status.position >= head {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        timeout(PATIENCE, caught_up).await.expect("sync catches up");
+    }
 
     /// Serves gRPC on `listener`.
     pub(crate) fn serve(&self, listener: TcpListener) {
-        let (service, lifecycle) = (self.service.clone(), self.lifecycle.clone());
+        let running = self.running.clone();
         self.lifecycle.spawn("grpc", OnExit::MayFinish, async move {
-            service.serve_grpc(listener, &lifecycle).await.unwrap();
+            running.serve_grpc(listener).await.unwrap();
         });
     }
 
@@ -132,7 +142,7 @@ impl World {
     pub(crate) async fn readers(&self) -> [Arc<dyn ResourceReader>; 2] {
         let endpoint = self.serve_anywhere().await;
         [
-            self.service.reader(),
+            self.running.reader(),
             client::connect(&endpoint, DEADLINE).unwrap(),
         ]
     }
@@ -172,9 +182,9 @@ pub(crate) fn issue(number: u64, id: &str, event_type: EventType, at: &str) -> R
         },
         timestamp: time(at),
         received_at: time(at),
-        source: Source::WEBHOOK,
+        source: model::EventOrigin::WEBHOOK,
         actor: None,
-        data: json!({ "node_id": node_id, "updated_at": at, "told_by": id }),
+        data: json!({ "node_id": node_id, "updated_at": at, "event": id }),
         metadata: EventMetadata {
             event: Some("issues".into()),
             ..EventMetadata::default()

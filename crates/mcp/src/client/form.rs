@@ -9,28 +9,28 @@ use crate::{params::InputError, version::ProtocolVersion};
 mod field;
 
 use field::DescribedField;
-pub use field::{Choices, Field, TextFormat};
+pub use field::{Choices, FormField, TextFormat};
 
 /// A form: properties in the order in which a client should show them.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Form {
-    properties: Vec<Property>,
+    properties: Vec<FormProperty>,
 }
 
 /// A field with its name and label.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Property {
+pub struct FormProperty {
     name: &'static str,
     title: Option<&'static str>,
     description: Option<&'static str>,
     required: bool,
-    field: Field,
+    field: FormField,
 }
 
-impl Property {
+impl FormProperty {
     /// A field that must be filled in.
     #[must_use]
-    pub const fn required(name: &'static str, field: Field) -> Self {
+    pub const fn required(name: &'static str, field: FormField) -> Self {
         Self {
             name,
             title: None,
@@ -42,7 +42,7 @@ impl Property {
 
     /// A field that may be left empty.
     #[must_use]
-    pub const fn optional(name: &'static str, field: Field) -> Self {
+    pub const fn optional(name: &'static str, field: FormField) -> Self {
         let mut property = Self::required(name, field);
         property.required = false;
         property
@@ -70,11 +70,11 @@ impl Form {
     /// Two properties have the same name, or a choice has no values or a default that is not among
     /// them: a mistake in the program.
     #[must_use]
-    pub fn new(properties: Vec<Property>) -> Self {
+    pub fn new(properties: Vec<FormProperty>) -> Self {
         for (index, property) in properties.iter().enumerate() {
             let name = property.name;
             let is_new = properties[..index].iter().all(|other| other.name != name);
-            assert!(is_new, "a form has {name} twice");
+            assert!(is_new, "a form has a duplicate property {name}");
             assert!(
                 property.field.is_sound(),
                 "the field {name} of a form cannot be filled"
@@ -86,7 +86,7 @@ impl Form {
     /// Whether a choice accepts several values; 2025-06-18 has no such field.
     pub(super) fn has_several_choices(&self) -> bool {
         let mut fields = self.properties.iter().map(|property| &property.field);
-        fields.any(|field| matches!(field, Field::Several { .. }))
+        fields.any(|field| matches!(field, FormField::Several { .. }))
     }
 
     pub(super) const fn for_version(&self, version: ProtocolVersion) -> DescribedForm<'_> {

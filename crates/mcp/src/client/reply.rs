@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    envelope::Response,
+    envelope::RpcResponse,
     params::{self, InputError},
 };
 
@@ -41,7 +41,7 @@ struct Wire {
     message: String,
 }
 
-pub(super) fn result(response: &Response) -> Result<&RawValue, ReplyError> {
+pub(super) fn result(response: &RpcResponse) -> Result<&RawValue, ReplyError> {
     match &response.outcome {
         Ok(result) => Ok(result),
         Err(error) => {

@@ -6,7 +6,7 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     params::{self, InputError},
-    prompt::Role,
+    prompt::MessageRole,
     version::ProtocolVersion,
 };
 
@@ -39,7 +39,7 @@ impl CreateMessage {
         let content = SamplingContent::Text { text: text.into() };
         Self {
             messages: vec![SamplingMessage {
-                role: Role::User,
+                role: MessageRole::User,
                 content,
             }],
             model_preferences: None,
@@ -94,7 +94,7 @@ pub struct ModelHint {
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct SamplingMessage {
     /// The author of the message.
-    pub role: Role,
+    pub role: MessageRole,
     /// The content of the message.
     pub content: SamplingContent,
 }
@@ -133,7 +133,7 @@ pub enum SamplingContent {
 #[serde(rename_all = "camelCase")]
 pub struct CreateMessageResult {
     /// Usually the assistant.
-    pub role: Role,
+    pub role: MessageRole,
     /// The parts of the answer, in order; from 2025-11-25 on there may be several.
     #[serde(deserialize_with = "one_or_more")]
     pub content: Vec<SamplingContent>,

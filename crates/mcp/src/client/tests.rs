@@ -1,12 +1,12 @@
 use super::*;
-use crate::envelope::{Body, Incoming, parse};
+use crate::envelope::{Incoming, MessageBody, parse};
 use serde_json::{Map, Value, json};
 
 const V2025_06_18: ProtocolVersion = ProtocolVersion::V2025_06_18;
 const V2025_11_25: ProtocolVersion = ProtocolVersion::V2025_11_25;
 const V2026_07_28: ProtocolVersion = ProtocolVersion::V2026_07_28;
 
-fn form(properties: Vec<Property>) -> ClientRequest {
+fn form(properties: Vec<FormProperty>) -> ClientRequest {
     ClientRequest::Elicit(Elicitation::Form {
         message: "Tell us".into(),
         form: Form::new(properties),
@@ -37,8 +37,8 @@ fn plain() -> Choices {
     Choices::Plain(vec!["r".into(), "g".into()])
 }
 
-fn several(choices: Choices) -> Field {
-    Field::Several {
+fn several(choices: Choices) -> FormField {
+    FormField::Several {
         choices,
         min_items: Some(1),
         max_items: Some(2),
@@ -48,7 +48,7 @@ fn several(choices: Choices) -> Field {
 
 fn answer(request: &ClientRequest, response: &Value) -> Result<ClientResult, ReplyError> {
     let body = response.to_string();
-    let Ok(Body::One(Incoming::Response(response))) = parse(body.as_bytes()) else {
+    let Ok(MessageBody::One(Incoming::Response(response))) = parse(body.as_bytes()) else {
         panic!("a response")
     };
     request.read_response(&response)
@@ -80,17 +80,17 @@ fn a_request_of_ours_has_our_id() {
 #[test]
 fn the_five_forms_of_a_choice() {
     let request = form(vec![
-        Property::optional(
+        FormProperty::optional(
             "a",
-            Field::One {
+            FormField::One {
                 choices: plain(),
                 default: Some("g".into()),
             },
         ),
-        Property::optional("b", Field::one_of(Choices::Titled(pairs()))),
-        Property::optional("c", Field::one_of(Choices::TitledOldStyle(pairs()))),
-        Property::optional("d", several(plain())),
-        Property::optional("e", several(Choices::Titled(pairs()))),
+        FormProperty::optional("b", FormField::one_of(Choices::Titled(pairs()))),
+        FormProperty::optional("c", FormField::one_of(Choices::TitledOldStyle(pairs()))),
+        FormProperty::optional("d", several(plain())),
+        FormProperty::optional("e", several(Choices::Titled(pairs()))),
     ]);
     let titled = json!([{"const": "r", "title": "Red"}, {"const": "g", "title": "Green"}]);
     let schema = &params(&request, V2025_11_25)["requestedSchema"];
@@ -112,9 +112,9 @@ fn the_five_forms_of_a_choice() {
 #[test]
 fn every_primitive_has_its_default_and_the_order_of_the_form_is_kept() {
     let request = form(vec![
-        Property::required(
+        FormProperty::required(
             "name",
-            Field::Text {
+            FormField::Text {
                 min_length: Some(1),
                 max_length: Some(9),
                 format: Some(TextFormat::DateTime),
@@ -123,25 +123,25 @@ fn every_primitive_has_its_default_and_the_order_of_the_form_is_kept() {
         )
         .titled("Name")
         .described("Yours"),
-        Property::optional(
+        FormProperty::optional(
             "age",
-            Field::Integer {
+            FormField::Integer {
                 minimum: Some(0),
                 maximum: None,
                 default: Some(30),
             },
         ),
-        Property::optional(
+        FormProperty::optional(
             "score",
-            Field::Number {
+            FormField::Number {
                 minimum: None,
                 maximum: Some(99.5),
                 default: Some(95.5),
             },
         ),
-        Property::required(
+        FormProperty::required(
             "agree",
-            Field::Boolean {
+            FormField::Boolean {
                 default: Some(true),
             },
         ),
@@ -165,9 +165,9 @@ fn every_primitive_has_its_default_and_the_order_of_the_form_is_kept() {
 
 #[test]
 fn an_old_revision_gets_the_old_spelling() {
-    let request = form(vec![Property::optional(
+    let request = form(vec![FormProperty::optional(
         "b",
-        Field::one_of(Choices::Titled(pairs())),
+        FormField::one_of(Choices::Titled(pairs())),
     )]);
     assert_eq!(
         params(&request, V2025_06_18)["requestedSchema"]["properties"]["b"],
@@ -199,8 +199,8 @@ fn missing(
 
 #[test]
 fn forms_and_urls_are_asked_where_client_and_revision_have_them() {
-    let simple = form(vec![Property::required("a", Field::text())]);
-    let many = form(vec![Property::required("a", several(plain()))]);
+    let simple = form(vec![FormProperty::required("a", FormField::text())]);
+    let many = form(vec![FormProperty::required("a", several(plain()))]);
     let both = || json!({"elicitation": {"form": {}, "url": {}}});
     let empty = || json!({"elicitation": {}});
     let only_url = || json!({"elicitation": {"url": {}}});
@@ -263,34 +263,34 @@ fn a_url_can_be_demanded_by_an_error_in_one_revision() {
 #[test]
 fn what_the_user_filled_in_is_checked_and_the_field_is_named() {
     let request = form(vec![
-        Property::required(
+        FormProperty::required(
             "name",
-            Field::Text {
+            FormField::Text {
                 min_length: Some(2),
                 max_length: Some(3),
                 format: None,
                 default: None,
             },
         ),
-        Property::optional(
+        FormProperty::optional(
             "age",
-            Field::Integer {
+            FormField::Integer {
                 minimum: Some(0),
                 maximum: Some(150),
                 default: None,
             },
         ),
-        Property::optional(
+        FormProperty::optional(
             "score",
-            Field::Number {
+            FormField::Number {
                 minimum: Some(0.0),
                 maximum: Some(1.0),
                 default: None,
             },
         ),
-        Property::optional("agree", Field::boolean()),
-        Property::optional("color", Field::one_of(Choices::Titled(pairs()))),
-        Property::optional("colors", several(plain())),
+        FormProperty::optional("agree", FormField::boolean()),
+        FormProperty::optional("color", FormField::one_of(Choices::Titled(pairs()))),
+        FormProperty::optional("colors", several(plain())),
     ]);
     let full = json!({
         "name": "éé", "age": 5.0, "score": 1, "agree": false, "color": "r", "colors": ["r", "g"]
@@ -339,7 +339,7 @@ fn what_the_user_filled_in_is_checked_and_the_field_is_named() {
 
 #[test]
 fn the_client_answers_with_a_result_or_an_error() {
-    let request = form(vec![Property::required("a", Field::text())]);
+    let request = form(vec![FormProperty::required("a", FormField::text())]);
     let with = |result: Value| json!({"jsonrpc": "2.0", "id": 1, "result": result});
     for (action, expected) in [
         ("decline", ElicitResult::Declined),
@@ -419,18 +419,18 @@ fn roots_are_bounded() {
 }
 
 #[test]
-#[should_panic(expected = "a form has a twice")]
-fn a_form_with_one_name_twice_is_a_mistake() {
-    let property = || Property::required("a", Field::text());
+#[should_panic(expected = "a form has a duplicate property a")]
+fn a_form_with_a_duplicate_name_is_a_mistake() {
+    let property = || FormProperty::required("a", FormField::text());
     let _ = form(vec![property(), property()]);
 }
 
 #[test]
 #[should_panic(expected = "cannot be filled")]
 fn a_default_that_cannot_be_chosen_is_a_mistake() {
-    let field = Field::One {
+    let field = FormField::One {
         choices: plain(),
         default: Some("blue".into()),
     };
-    let _ = form(vec![Property::required("a", field)]);
+    let _ = form(vec![FormProperty::required("a", field)]);
 }

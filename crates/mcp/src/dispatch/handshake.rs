@@ -7,11 +7,11 @@ use serde_json::{Value, value::RawValue};
 use super::{Claims, Decision, VersionClaim};
 use crate::{
     capability::ClientCapabilities,
-    envelope::{Incoming, Rejected, Request, RequestId, RpcError},
-    headers::Accepts,
-    limits::MAX_CLIENT_FACTS_BYTES,
+    envelope::{Incoming, InvalidMessage, RequestId, RpcError, RpcRequest},
+    headers::AcceptedTypes,
+    limits::MAX_CLIENT_INFO_BYTES,
     method, params,
-    refusal::Refusal,
+    refusal::HttpRefusal,
     version::{Era, ProtocolVersion},
 };
 
@@ -27,7 +27,7 @@ pub struct InitializeRequest {
     /// The client's description of itself: an object, up to 16 KiB.
     pub client_info: Value,
     /// The content types that the client accepts; at least one.
-    pub accepts: Accepts,
+    pub accepts: AcceptedTypes,
 }
 
 /// The messages of a POST within a session.
@@ -36,7 +36,7 @@ pub enum HandshakeBody {
     /// One message.
     One(Incoming),
     /// Several messages; legal only if the session negotiated 2025-03-26.
-    Batch(Vec<Result<Incoming, Rejected>>),
+    Batch(Vec<Result<Incoming, InvalidMessage>>),
 }
 
 /// A POST within a session.
@@ -49,7 +49,7 @@ pub struct HandshakeMessage {
     /// The body.
     pub body: HandshakeBody,
     /// The content types that the client accepts.
-    pub accepts: Accepts,
+    pub accepts: AcceptedTypes,
 }
 
 impl HandshakeMessage {
@@ -62,7 +62,7 @@ impl HandshakeMessage {
     ///
     /// # Errors
     /// The body is a batch and the session has another revision.
-    pub fn admit(&self, negotiated: ProtocolVersion) -> Result<(), Refusal> {
+    pub fn admit(&self, negotiated: ProtocolVersion) -> Result<(), HttpRefusal> {
         match self.body {
             HandshakeBody::Batch(_) if !negotiated.has_batches() => Err(no_batch()),
             _ => Ok(()),
@@ -71,7 +71,7 @@ impl HandshakeMessage {
 
     /// Whether no message in it expects an answer: the response is then 202 with an empty body.
     #[must_use]
-    pub fn wants_no_answer(&self) -> bool {
+    pub fn needs_no_response(&self) -> bool {
         match &self.body {
             HandshakeBody::One(message) => !matches!(message, Incoming::Request(_)),
             HandshakeBody::Batch(batch) => batch
@@ -81,17 +81,19 @@ impl HandshakeMessage {
     }
 }
 
-fn no_batch() -> Refusal {
-    Refusal::invalid_request("batches exist only in a session of revision 2025-03-26")
+fn no_batch() -> HttpRefusal {
+    HttpRefusal::invalid_request("batches exist only in a session of revision 2025-03-26")
 }
 
 /// An absent header means the negotiated revision. A revision that is not supported or has no
 /// sessions is refused (MCP 2025-06-18, Transports, "Protocol Version Header").
-pub(super) fn check_version(version: VersionClaim<'_>) -> Result<Option<ProtocolVersion>, Refusal> {
+pub(super) fn check_version(
+    version: VersionClaim<'_>,
+) -> Result<Option<ProtocolVersion>, HttpRefusal> {
     match version {
         VersionClaim::Absent => Ok(None),
         VersionClaim::Known(version) if version.era() == Era::Handshake => Ok(Some(version)),
-        _ => Err(Refusal::invalid_request(
+        _ => Err(HttpRefusal::invalid_request(
             "MCP-Protocol-Version names no revision that this session could speak",
         )),
     }
@@ -101,20 +103,20 @@ pub(super) fn message(
     claims: &Claims<'_>,
     body: HandshakeBody,
     id: Option<&RequestId>,
-) -> Result<Decision, Refusal> {
+) -> Result<Decision, HttpRefusal> {
     let Some(session) = claims.session() else {
         // Without a session, an unknown revision may come from a newer client, which needs the list
         // of supported revisions.
         return Err(match claims.version {
-            VersionClaim::Unknown(name) => Refusal::unsupported_version(name),
-            _ => Refusal::session_missing(),
+            VersionClaim::Unknown(name) => HttpRefusal::unsupported_version(name),
+            _ => HttpRefusal::session_missing(),
         });
     };
-    let session = session.map_err(|()| Refusal::session_not_found())?;
+    let session = session.map_err(|()| HttpRefusal::session_not_found())?;
     let version = check_version(claims.version)?;
     let is_batch = matches!(body, HandshakeBody::Batch(_));
     if claims.accepts.is_nothing() && (id.is_some() || is_batch) {
-        return Err(Refusal::not_acceptable());
+        return Err(HttpRefusal::not_acceptable());
     }
     Ok(Decision::Handshake(HandshakeMessage {
         session,
@@ -126,13 +128,15 @@ pub(super) fn message(
 
 pub(super) fn batch(
     claims: &Claims<'_>,
-    batch: Vec<Result<Incoming, Rejected>>,
-) -> Result<Decision, Refusal> {
+    batch: Vec<Result<Incoming, InvalidMessage>>,
+) -> Result<Decision, HttpRefusal> {
     let has_initialize = batch
         .iter()
         .any(|m| matches!(m, Ok(Incoming::Request(r)) if r.method == method::INITIALIZE));
     if has_initialize {
-        return Err(Refusal::invalid_request("initialize cannot be in a batch"));
+        return Err(HttpRefusal::invalid_request(
+            "initialize cannot be in a batch",
+        ));
     }
     if !claims.has_session() || claims.is_stateless() {
         return Err(no_batch());
@@ -163,10 +167,10 @@ struct InitializeSizes<'a> {
 /// Ignores a session header on `initialize`: a client that lost its session may still send it.
 pub(super) fn initialize(
     claims: &Claims<'_>,
-    request: Request,
-) -> Result<InitializeRequest, Refusal> {
+    request: RpcRequest,
+) -> Result<InitializeRequest, HttpRefusal> {
     if claims.accepts.is_nothing() {
-        return Err(Refusal::not_acceptable());
+        return Err(HttpRefusal::not_acceptable());
     }
     InitializeRequest::read(request, claims.accepts)
 }
@@ -176,13 +180,13 @@ impl InitializeRequest {
     ///
     /// # Errors
     /// -32602: a member is missing, of the wrong shape or too large.
-    pub fn read(request: Request, accepts: Accepts) -> Result<Self, Refusal> {
-        let bad_params = |error: RpcError| Refusal::new(http::StatusCode::OK, error);
+    pub fn read(request: RpcRequest, accepts: AcceptedTypes) -> Result<Self, HttpRefusal> {
+        let bad_params = |error: RpcError| HttpRefusal::new(http::StatusCode::OK, error);
         let raw = request.params.as_deref();
         let sizes: InitializeSizes<'_> = serde_json::from_str(raw.map_or("{}", RawValue::get))
-            .map_err(|_| bad_params(RpcError::invalid_params("params have a member twice")))?;
+            .map_err(|_| bad_params(RpcError::invalid_params("params have a duplicate member")))?;
         let is_large =
-            |raw: Option<&RawValue>| raw.is_some_and(|r| r.get().len() > MAX_CLIENT_FACTS_BYTES);
+            |raw: Option<&RawValue>| raw.is_some_and(|r| r.get().len() > MAX_CLIENT_INFO_BYTES);
         if is_large(sizes.capabilities) || is_large(sizes.client_info) {
             return Err(bad_params(RpcError::invalid_params(
                 "clientInfo and capabilities have at most 16 KiB each",

@@ -9,7 +9,7 @@ use crate::{
     capability::ClientCapabilities,
     envelope::{RequestId, RpcError},
     log::LogLevel,
-    refusal::Refusal,
+    refusal::HttpRefusal,
 };
 
 pub(super) const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
@@ -73,14 +73,14 @@ fn present<'de: 'a, 'a, D: Deserializer<'de>>(
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
-pub(super) fn missing(key: &'static str) -> Refusal {
+pub(super) fn missing(key: &'static str) -> HttpRefusal {
     let message = format!("params._meta[\"{key}\"] is missing or of the wrong type");
-    Refusal::new(StatusCode::BAD_REQUEST, RpcError::invalid_params(message))
+    HttpRefusal::new(StatusCode::BAD_REQUEST, RpcError::invalid_params(message))
 }
 
 /// The refusal of a malformed optional member: an ordinary -32602 on HTTP 200.
-fn malformed(message: &'static str) -> Refusal {
-    Refusal::new(StatusCode::OK, RpcError::invalid_params(message))
+fn malformed(message: &'static str) -> HttpRefusal {
+    HttpRefusal::new(StatusCode::OK, RpcError::invalid_params(message))
 }
 
 fn read<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
@@ -94,10 +94,10 @@ impl<'a> Parts<'a> {
             return Ok(Self::default());
         };
         let mut parts: Self =
-            serde_json::from_str(params.get()).map_err(|_| "params have a member twice")?;
+            serde_json::from_str(params.get()).map_err(|_| "params have a duplicate member")?;
         if let Some(meta) = parts.meta_raw.filter(|meta| meta.get().starts_with('{')) {
             parts.meta =
-                serde_json::from_str(meta.get()).map_err(|_| "_meta has a member twice")?;
+                serde_json::from_str(meta.get()).map_err(|_| "_meta has a duplicate member")?;
         }
         Ok(parts)
     }
@@ -107,17 +107,20 @@ impl<'a> Parts<'a> {
     }
 
     /// The revision that the request names.
-    pub(super) fn version(&self) -> Result<String, Refusal> {
+    pub(super) fn version(&self) -> Result<String, HttpRefusal> {
         read(self.meta.version).ok_or_else(|| missing(PROTOCOL_VERSION))
     }
 
     /// The required part of `_meta` beside the version.
-    pub(super) fn capabilities(&self) -> Result<ClientCapabilities, Refusal> {
+    pub(super) fn capabilities(&self) -> Result<ClientCapabilities, HttpRefusal> {
         read(self.meta.capabilities).ok_or_else(|| missing(CLIENT_CAPABILITIES))
     }
 
     /// The optional part of `_meta`.
-    pub(super) fn meta(&self, capabilities: ClientCapabilities) -> Result<RequestMeta, Refusal> {
+    pub(super) fn meta(
+        &self,
+        capabilities: ClientCapabilities,
+    ) -> Result<RequestMeta, HttpRefusal> {
         let log_level = read(self.meta.log_level);
         if self.meta.log_level.is_some() && log_level.is_none() {
             return Err(malformed("_meta: no such log level"));

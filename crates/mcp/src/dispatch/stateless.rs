@@ -6,9 +6,9 @@ use serde_json::value::RawValue;
 use super::{Claims, RequestMeta, Surface, VersionClaim, meta::Parts};
 use crate::{
     envelope::RequestId,
-    headers::{self, Accepts, decode_value, single},
+    headers::{self, AcceptedTypes, decode_value, single},
     method,
-    refusal::Refusal,
+    refusal::HttpRefusal,
     task,
     version::{Era, ProtocolVersion},
 };
@@ -28,7 +28,7 @@ pub struct ModernRequest {
     /// The parameters, `_meta` included.
     pub params: Option<Box<RawValue>>,
     /// The content types that the client accepts; at least one, and SSE for a listen stream.
-    pub accepts: Accepts,
+    pub accepts: AcceptedTypes,
     /// The `Mcp-Param-*` headers of a `tools/call`, not checked yet: only the tool knows their
     /// expected values ([`crate::tool::check_param_headers`]). Empty for other methods.
     pub param_headers: HeaderMap,
@@ -56,16 +56,16 @@ pub(super) fn check(
     claims: &Claims<'_>,
     method: &str,
     parts: &Parts<'_>,
-) -> Result<(ProtocolVersion, RequestMeta), Refusal> {
+) -> Result<(ProtocolVersion, RequestMeta), HttpRefusal> {
     let requested = parts.version()?;
     let capabilities = parts.capabilities()?;
     check_present_headers(claims, &requested, method)?;
     let version = ProtocolVersion::parse(&requested)
         .filter(|version| version.era() == Era::Stateless)
-        .ok_or_else(|| Refusal::unsupported_version(&requested))?;
+        .ok_or_else(|| HttpRefusal::unsupported_version(&requested))?;
     check_required_headers(claims)?;
     if !surface.serves(method) {
-        return Err(Refusal::method_not_found(method));
+        return Err(HttpRefusal::method_not_found(method));
     }
     check_name(claims, method, parts)?;
     if method::TASKS.contains(&method) {
@@ -74,7 +74,7 @@ pub(super) fn check(
     let needs_stream = method == method::LISTEN;
     if claims.accepts.is_nothing() || (needs_stream && !claims.accepts.sse) {
         // Not 406: clients read a 4xx other than 400, 404 and 405 as a server of the handshake era.
-        return Err(Refusal::header_mismatch(
+        return Err(HttpRefusal::header_mismatch(
             "Accept has to list application/json and text/event-stream",
         ));
     }
@@ -85,7 +85,7 @@ fn check_present_headers(
     claims: &Claims<'_>,
     requested: &str,
     method: &str,
-) -> Result<(), Refusal> {
+) -> Result<(), HttpRefusal> {
     let agrees = match claims.version {
         VersionClaim::Absent => true,
         VersionClaim::Known(version) => version.as_str() == requested,
@@ -93,33 +93,35 @@ fn check_present_headers(
         VersionClaim::Illegal => false,
     };
     if !agrees {
-        return Err(Refusal::header_mismatch(
+        return Err(HttpRefusal::header_mismatch(
             "MCP-Protocol-Version and _meta name different revisions",
         ));
     }
     match single(claims.headers, &headers::METHOD) {
         Ok(None) => Ok(()),
         Ok(Some(named)) if named == method => Ok(()),
-        _ => Err(Refusal::header_mismatch(
+        _ => Err(HttpRefusal::header_mismatch(
             "Mcp-Method and the body name different methods",
         )),
     }
 }
 
-fn check_required_headers(claims: &Claims<'_>) -> Result<(), Refusal> {
+fn check_required_headers(claims: &Claims<'_>) -> Result<(), HttpRefusal> {
     let absent = |name: &HeaderName| !claims.headers.contains_key(name);
     if absent(&headers::PROTOCOL_VERSION) {
-        return Err(Refusal::header_mismatch("MCP-Protocol-Version is missing"));
+        return Err(HttpRefusal::header_mismatch(
+            "MCP-Protocol-Version is missing",
+        ));
     }
     if absent(&headers::METHOD) {
-        return Err(Refusal::header_mismatch("Mcp-Method is missing"));
+        return Err(HttpRefusal::header_mismatch("Mcp-Method is missing"));
     }
     Ok(())
 }
 
 /// Checks `Mcp-Name` (MCP 2026-07-28, Streamable HTTP, "Standard Request Headers"). Methods that
 /// are not served have been answered with 404 before.
-fn check_name(claims: &Claims<'_>, method: &str, parts: &Parts<'_>) -> Result<(), Refusal> {
+fn check_name(claims: &Claims<'_>, method: &str, parts: &Parts<'_>) -> Result<(), HttpRefusal> {
     let in_body = match method {
         method::TOOLS_CALL | method::PROMPTS_GET => parts.name,
         method::RESOURCES_READ => parts.uri,
@@ -128,15 +130,15 @@ fn check_name(claims: &Claims<'_>, method: &str, parts: &Parts<'_>) -> Result<()
     };
     let in_header = match single(claims.headers, &headers::NAME) {
         Ok(Some(value)) => decode_value(value)
-            .map_err(|_| Refusal::header_mismatch("Mcp-Name has a bad base64 value"))?,
-        Ok(None) => return Err(Refusal::header_mismatch("Mcp-Name is missing")),
-        Err(_) => return Err(Refusal::header_mismatch("Mcp-Name is illegal")),
+            .map_err(|_| HttpRefusal::header_mismatch("Mcp-Name has a bad base64 value"))?,
+        Ok(None) => return Err(HttpRefusal::header_mismatch("Mcp-Name is missing")),
+        Err(_) => return Err(HttpRefusal::header_mismatch("Mcp-Name is illegal")),
     };
     let in_body = in_body.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
     if in_body.as_deref() == Some(in_header.as_ref()) {
         Ok(())
     } else {
-        Err(Refusal::header_mismatch(
+        Err(HttpRefusal::header_mismatch(
             "Mcp-Name and the body name different things",
         ))
     }

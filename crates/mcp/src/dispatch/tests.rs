@@ -25,7 +25,7 @@ enum Is {
     OpenStream(Resume),
     EndSession,
     Accepted,
-    /// Status, code, and whether the request's id comes back.
+    /// Status, code, and whether the response has the request's id.
     Refused(u16, i32, bool),
 }
 
@@ -111,7 +111,7 @@ impl Sent {
         classify(surface, &self.method, &headers, body)
     }
 
-    fn refusal(&self) -> Refusal {
+    fn refusal(&self) -> HttpRefusal {
         match self.decide() {
             Decision::Refuse(refusal) => refusal,
             other => panic!("not refused: {other:?}"),

@@ -3,22 +3,22 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::{ErrorCode, Incoming, Notification, Request, RequestId, Response, RpcError};
+use super::{ErrorCode, Incoming, RequestId, RpcError, RpcNotification, RpcRequest, RpcResponse};
 use crate::limits::{MAX_BATCH, MAX_BODY_BYTES, MAX_DEPTH, MAX_METHOD_BYTES};
 
 /// The content of an HTTP body.
 #[derive(Clone, Debug)]
-pub enum Body {
+pub enum MessageBody {
     /// One message.
     One(Incoming),
     /// A batch of 1 to 64 messages (legal only under 2025-03-26); each message is valid or rejected
     /// on its own.
-    Batch(Vec<Result<Incoming, Rejected>>),
+    Batch(Vec<Result<Incoming, InvalidMessage>>),
 }
 
 /// Bytes that are not a valid message.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
-pub enum Rejected {
+pub enum InvalidMessage {
     /// More than 4 MiB.
     #[error("the body is larger than {MAX_BODY_BYTES} bytes")]
     TooLarge,
@@ -35,7 +35,7 @@ pub enum Rejected {
     },
 }
 
-impl Rejected {
+impl InvalidMessage {
     /// The error object for the client.
     #[must_use]
     pub fn error(&self) -> RpcError {
@@ -56,7 +56,7 @@ impl Rejected {
     }
 }
 
-impl model::Classified for Rejected {
+impl model::Classified for InvalidMessage {
     fn class(&self) -> model::ErrorClass {
         model::ErrorClass::Caller
     }
@@ -68,27 +68,28 @@ impl model::Classified for Rejected {
 /// # Errors
 /// Too large, too deep, not JSON, or not a JSON-RPC 2.0 message; a batch is refused as a whole only
 /// if it is empty or has more than 64 messages.
-pub fn parse(body: &[u8]) -> Result<Body, Rejected> {
+pub fn parse(body: &[u8]) -> Result<MessageBody, InvalidMessage> {
     if body.len() > MAX_BODY_BYTES {
-        return Err(Rejected::TooLarge);
+        return Err(InvalidMessage::TooLarge);
     }
     if deeper_than(body, MAX_DEPTH) {
         return Err(invalid("the body is nested deeper than 64 levels"));
     }
-    let raw: &RawValue = serde_json::from_slice(body).map_err(|_| Rejected::NotJson)?;
+    let raw: &RawValue = serde_json::from_slice(body).map_err(|_| InvalidMessage::NotJson)?;
     if !raw.get().starts_with('[') {
-        return message(raw).map(Body::One);
+        return message(raw).map(MessageBody::One);
     }
-    let batch: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|_| Rejected::NotJson)?;
+    let batch: Vec<&RawValue> =
+        serde_json::from_str(raw.get()).map_err(|_| InvalidMessage::NotJson)?;
     match batch.len() {
         0 => Err(invalid("the batch is empty")),
-        1..=MAX_BATCH => Ok(Body::Batch(batch.into_iter().map(message).collect())),
+        1..=MAX_BATCH => Ok(MessageBody::Batch(batch.into_iter().map(message).collect())),
         _ => Err(invalid("the batch has more than 64 messages")),
     }
 }
 
-const fn invalid(reason: &'static str) -> Rejected {
-    Rejected::Invalid { id: None, reason }
+const fn invalid(reason: &'static str) -> InvalidMessage {
+    InvalidMessage::Invalid { id: None, reason }
 }
 
 /// Whether arrays and objects nest deeper than `limit`. It counts only brackets outside of strings,
@@ -135,7 +136,7 @@ fn present<'de: 'a, 'a, D: Deserializer<'de>>(
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
-fn message(raw: &RawValue) -> Result<Incoming, Rejected> {
+fn message(raw: &RawValue) -> Result<Incoming, InvalidMessage> {
     if !raw.get().starts_with('{') {
         return Err(invalid("a message is a JSON object"));
     }
@@ -143,7 +144,7 @@ fn message(raw: &RawValue) -> Result<Incoming, Rejected> {
         .map_err(|_| invalid("the message has a duplicate member"))?;
     let id = wire.id.and_then(RequestId::from_raw);
     let refuse = |reason| {
-        Err(Rejected::Invalid {
+        Err(InvalidMessage::Invalid {
             id: id.clone(),
             reason,
         })
@@ -170,16 +171,16 @@ fn message(raw: &RawValue) -> Result<Incoming, Rejected> {
             }
             let params = wire.params.map(ToOwned::to_owned);
             Ok(match id {
-                Some(id) => Incoming::Request(Request { id, method, params }),
-                None => Incoming::Notification(Notification { method, params }),
+                Some(id) => Incoming::Request(RpcRequest { id, method, params }),
+                None => Incoming::Notification(RpcNotification { method, params }),
             })
         }
-        (None, Some(result), None) if id.is_some() => Ok(Incoming::Response(Response {
+        (None, Some(result), None) if id.is_some() => Ok(Incoming::Response(RpcResponse {
             id,
             outcome: Ok(result.to_owned()),
         })),
         (None, None, Some(error)) if error.get().starts_with('{') => {
-            Ok(Incoming::Response(Response {
+            Ok(Incoming::Response(RpcResponse {
                 id,
                 outcome: Err(error.to_owned()),
             }))
@@ -206,7 +207,7 @@ mod tests {
 
     fn one(body: &str) -> Incoming {
         match parse(body.as_bytes()) {
-            Ok(Body::One(message)) => message,
+            Ok(MessageBody::One(message)) => message,
             other => panic!("{body}: {other:?}"),
         }
     }
@@ -241,7 +242,7 @@ mod tests {
         ] {
             assert!(matches!(
                 one(error),
-                Incoming::Response(Response {
+                Incoming::Response(RpcResponse {
                     outcome: Err(_),
                     ..
                 })
@@ -255,7 +256,7 @@ mod tests {
             assert_eq!(refused(not_json), (-32700, None), "{not_json}");
         }
         let invalid_utf8 = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"\xff\"}";
-        assert_eq!(parse(invalid_utf8).unwrap_err(), Rejected::NotJson);
+        assert_eq!(parse(invalid_utf8).unwrap_err(), InvalidMessage::NotJson);
         for (body, id) in [
             ("1", None),
             ("[]", None),
@@ -298,12 +299,12 @@ mod tests {
 
     #[test]
     fn batches_are_bounded_and_each_message_stands_for_itself() {
-        let Ok(Body::Batch(batch)) = parse(br#"[{"jsonrpc":"2.0","method":"n"},1]"#) else {
+        let Ok(MessageBody::Batch(batch)) = parse(br#"[{"jsonrpc":"2.0","method":"n"},1]"#) else {
             panic!("a batch")
         };
         assert!(batch[0].is_ok() && batch[1].is_err());
         let many = |n| format!("[{}]", vec!["1"; n].join(","));
-        assert!(matches!(parse(many(64).as_bytes()), Ok(Body::Batch(b)) if b.len() == 64));
+        assert!(matches!(parse(many(64).as_bytes()), Ok(MessageBody::Batch(b)) if b.len() == 64));
         assert_eq!(refused(&many(65)).0, -32600);
     }
 
@@ -319,7 +320,7 @@ mod tests {
         assert!(parse(brackets_in_text.as_bytes()).is_ok());
         assert_eq!(
             parse(&vec![b' '; MAX_BODY_BYTES + 1]).unwrap_err(),
-            Rejected::TooLarge
+            InvalidMessage::TooLarge
         );
     }
 

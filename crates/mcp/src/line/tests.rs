@@ -4,7 +4,7 @@ use serde_json::json;
 use super::*;
 use crate::{Decision, Surface, classify};
 
-fn body(message: &Value) -> Body {
+fn body(message: &Value) -> MessageBody {
     envelope::parse(message.to_string().as_bytes()).unwrap()
 }
 
@@ -16,8 +16,8 @@ fn meta() -> Value {
 }
 
 /// The dispatcher's decision about a line with its headers.
-fn dispatched(message: &Value, known: &Known) -> Decision {
-    let mut headers = Head::of(&body(message), known).headers;
+fn dispatched(message: &Value, known: &LineContext) -> Decision {
+    let mut headers = LineHeaders::of(&body(message), known).headers;
     headers.insert("content-type", HeaderValue::from_static("application/json"));
     let text = message.to_string();
     classify(
@@ -33,12 +33,15 @@ fn dispatched(message: &Value, known: &Known) -> Decision {
     )
 }
 
-fn in_session() -> Known {
+fn in_session() -> LineContext {
     let answer =
         json!({ "jsonrpc": "2.0", "id": 1, "result": { "protocolVersion": "2025-06-18" } });
     let id = HeaderValue::from_static("00000000-0000-4000-8000-000000000000");
-    let mut known = Known::default();
-    known.set_session(Session::opened(Some(&id), answer.to_string().as_bytes()));
+    let mut known = LineContext::default();
+    known.set_session(LineSession::opened(
+        Some(&id),
+        answer.to_string().as_bytes(),
+    ));
     known
 }
 
@@ -63,8 +66,8 @@ fn initialize_goes_bare_and_the_rest_with_the_session_that_it_opened() {
     let initialize = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize",
         "params": { "protocolVersion": "2025-06-18" } });
     let known = in_session();
-    let head = Head::of(&body(&initialize), &known);
-    assert_eq!((head.kind, head.headers.len()), (Kind::Initialize, 0));
+    let head = LineHeaders::of(&body(&initialize), &known);
+    assert_eq!((head.kind, head.headers.len()), (LineKind::Initialize, 0));
     for message in [
         json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" }),
         json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }),
@@ -75,17 +78,23 @@ fn initialize_goes_bare_and_the_rest_with_the_session_that_it_opened() {
         assert!(matches!(decision, Decision::Handshake(_)), "{decision:?}");
     }
     let refused = json!({ "jsonrpc": "2.0", "id": 1, "error": { "code": 1, "message": "no" } });
-    assert_eq!(Session::opened(None, refused.to_string().as_bytes()), None);
+    assert_eq!(
+        LineSession::opened(None, refused.to_string().as_bytes()),
+        None
+    );
 }
 
 #[test]
 fn a_notification_without_a_session_is_of_the_era_of_the_requests_before_it() {
     let cancelled = json!({ "jsonrpc": "2.0", "method": "notifications/cancelled" });
-    let mut known = Known::default();
-    assert_eq!(Head::of(&body(&cancelled), &known).kind, Kind::Session);
+    let mut known = LineContext::default();
+    assert_eq!(
+        LineHeaders::of(&body(&cancelled), &known).kind,
+        LineKind::Session
+    );
     let list = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list",
         "params": { "_meta": meta() } });
-    known.note(&Head::of(&body(&list), &known));
+    known.remember_version(&LineHeaders::of(&body(&list), &known));
     assert!(matches!(dispatched(&cancelled, &known), Decision::Accepted));
 }
 
@@ -104,9 +113,9 @@ fn marked_arguments_become_headers_once_the_tool_is_known() {
         "name": "t", "_meta": meta(),
         "arguments": { "region": "Köln", "count": 42, "dry": false, "gone": null },
     } });
-    let mut known = Known::default();
-    let names = |known: &Known| -> Vec<_> {
-        let headers = Head::of(&body(&call), known).headers;
+    let mut known = LineContext::default();
+    let names = |known: &LineContext| -> Vec<_> {
+        let headers = LineHeaders::of(&body(&call), known).headers;
         let mirrored = headers
             .iter()
             .filter(|(name, _)| name.as_str().starts_with("mcp-param-"));
@@ -136,19 +145,23 @@ fn an_answer_settles_its_request_and_nothing_else() {
         { "jsonrpc": "2.0", "id": "1", "method": "ping" },
         { "jsonrpc": "2.0", "method": "n" },
     ]);
-    let mut owed = Outstanding::of(&body(&batch));
+    let mut owed = OpenRequests::of(&body(&batch));
     for other in [
         r#"{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage"}"#,
         r#"{"jsonrpc":"2.0","id":2,"result":{}}"#,
         r#"{"jsonrpc":"2.0","method":"n"}"#,
         "nothing",
     ] {
-        assert_eq!(owed.see(other.as_bytes()), Seen::Other, "{other}");
+        assert_eq!(
+            owed.register(other.as_bytes()),
+            ServerMessageKind::Other,
+            "{other}"
+        );
     }
     let text = RequestId::Text("1".into());
     assert_eq!(
-        owed.see(br#"{"jsonrpc":"2.0","id":"1","result":null}"#),
-        Seen::Answer(text)
+        owed.register(br#"{"jsonrpc":"2.0","id":"1","result":null}"#),
+        ServerMessageKind::Answer(text)
     );
     let left = owed.fail(&RpcError::internal());
     assert!(left.len() == 1 && owed.is_empty(), "{left:?}");
@@ -156,20 +169,21 @@ fn an_answer_settles_its_request_and_nothing_else() {
 
 #[test]
 fn an_error_without_id_gets_the_requests_and_line_breaks_go() {
-    let mut owed = Outstanding::one(RequestId::Integer(7));
-    let line = owed
-        .take_json(b"{\"jsonrpc\":\"2.0\",\r\n\"error\":{\"code\":-32001,\"message\":\"gone\"}}");
+    let mut owed = OpenRequests::one(RequestId::Integer(7));
+    let line = owed.register_json(
+        b"{\"jsonrpc\":\"2.0\",\r\n\"error\":{\"code\":-32001,\"message\":\"gone\"}}",
+    );
     assert_eq!(
         line.unwrap(),
         r#"{"jsonrpc":"2.0","id":7,"error":{"code":-32001,"message":"gone"}}"#
     );
     assert!(owed.is_empty());
-    let mut owed = Outstanding::one(RequestId::Integer(7));
+    let mut owed = OpenRequests::one(RequestId::Integer(7));
     for nothing in ["<html>", "{}", "7", ""] {
-        assert_eq!(owed.take_json(nothing.as_bytes()), None, "{nothing}");
+        assert_eq!(owed.register_json(nothing.as_bytes()), None, "{nothing}");
     }
     let line = owed
-        .take_json(b"{\"jsonrpc\":\"2.0\",\n\"id\":7,\"result\":{}}")
+        .register_json(b"{\"jsonrpc\":\"2.0\",\n\"id\":7,\"result\":{}}")
         .unwrap();
     assert!(owed.is_empty() && !line.contains(&b'\n'));
 }

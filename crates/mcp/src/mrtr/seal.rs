@@ -58,7 +58,7 @@ pub enum KeyError {
     None,
     /// Two keys have this id.
     #[error("two keys for requestState have the id {0}")]
-    Twice(u32),
+    DuplicateId(u32),
 }
 
 impl model::Classified for KeyError {
@@ -89,16 +89,16 @@ impl model::Classified for SealError {
 /// distinction would help only an attacker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("requestState does not fit this request, or has expired; start again without it")]
-pub struct BadState;
+pub struct InvalidRequestState;
 
-impl model::Classified for BadState {
+impl model::Classified for InvalidRequestState {
     fn class(&self) -> model::ErrorClass {
         model::ErrorClass::Caller
     }
 }
 
-impl From<BadState> for RpcError {
-    fn from(bad: BadState) -> Self {
+impl From<InvalidRequestState> for RpcError {
+    fn from(bad: InvalidRequestState) -> Self {
         Self::invalid_params(bad.to_string()).with_data(json!({"reason": "requestState"}))
     }
 }
@@ -128,7 +128,7 @@ impl StateKeys {
         }
         for (index, key) in keys.iter().enumerate() {
             if keys[..index].iter().any(|other| other.id == key.id) {
-                return Err(KeyError::Twice(key.id));
+                return Err(KeyError::DuplicateId(key.id));
             }
         }
         Ok(Self { keys })
@@ -175,25 +175,35 @@ impl StateKeys {
         binding: &Binding,
         sealed: &str,
         now: Timestamp,
-    ) -> Result<Vec<u8>, BadState> {
+    ) -> Result<Vec<u8>, InvalidRequestState> {
         if sealed.len() > MAX_REQUEST_STATE_BYTES {
-            return Err(BadState);
+            return Err(InvalidRequestState);
         }
-        let mut sealed = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| BadState)?;
-        let (head, body) = sealed.split_at_mut_checked(HEAD_BYTES).ok_or(BadState)?;
+        let mut sealed = URL_SAFE_NO_PAD
+            .decode(sealed)
+            .map_err(|_| InvalidRequestState)?;
+        let (head, body) = sealed
+            .split_at_mut_checked(HEAD_BYTES)
+            .ok_or(InvalidRequestState)?;
         let id = head[1..5].try_into().map(u32::from_be_bytes);
-        let id = id.map_err(|_| BadState)?;
-        let key = self.keys.iter().find(|key| key.id == id).ok_or(BadState)?;
+        let id = id.map_err(|_| InvalidRequestState)?;
+        let key = self
+            .keys
+            .iter()
+            .find(|key| key.id == id)
+            .ok_or(InvalidRequestState)?;
         if head[0] != FORMAT {
-            return Err(BadState);
+            return Err(InvalidRequestState);
         }
-        let cipher = cipher(key, &head[5..]).ok_or(BadState)?;
+        let cipher = cipher(key, &head[5..]).ok_or(InvalidRequestState)?;
         let opened = cipher
             .open_in_place(nonce(), associated(&head[..5], binding), body)
-            .map_err(|_| BadState)?;
-        let (expiry, state) = opened.split_first_chunk::<EXPIRY_BYTES>().ok_or(BadState)?;
+            .map_err(|_| InvalidRequestState)?;
+        let (expiry, state) = opened
+            .split_first_chunk::<EXPIRY_BYTES>()
+            .ok_or(InvalidRequestState)?;
         if now >= Timestamp::from_unix_millis(i64::from_be_bytes(*expiry)) {
-            return Err(BadState);
+            return Err(InvalidRequestState);
         }
         Ok(state.to_vec())
     }

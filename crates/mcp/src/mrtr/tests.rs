@@ -1,5 +1,5 @@
 use super::*;
-use crate::client::{ElicitResult, Elicitation, Field, Form, Property};
+use crate::client::{ElicitResult, Elicitation, Form, FormField, FormProperty};
 use serde_json::{Map, Value, json};
 
 const VERSION: ProtocolVersion = ProtocolVersion::V2026_07_28;
@@ -7,7 +7,7 @@ const VERSION: ProtocolVersion = ProtocolVersion::V2026_07_28;
 fn name() -> ClientRequest {
     ClientRequest::Elicit(Elicitation::Form {
         message: "What is your name?".into(),
-        form: Form::new(vec![Property::required("name", Field::text())]),
+        form: Form::new(vec![FormProperty::required("name", FormField::text())]),
     })
 }
 

@@ -17,7 +17,7 @@ pub struct ParsedFrame {
 
 /// A part of a stream.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Block {
+pub enum SseBlock {
     /// An event.
     Frame(ParsedFrame),
     /// One comment line, without its colon and one space.
@@ -26,7 +26,7 @@ pub enum Block {
 
 /// The reason why the parser cannot continue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum ParseError {
+pub enum SseParseError {
     /// Not UTF-8.
     #[error("the event stream is not UTF-8")]
     NotUtf8,
@@ -35,7 +35,7 @@ pub enum ParseError {
     TooLarge,
 }
 
-impl model::Classified for ParseError {
+impl model::Classified for SseParseError {
     fn class(&self) -> model::ErrorClass {
         model::ErrorClass::Permanent
     }
@@ -43,7 +43,7 @@ impl model::Classified for ParseError {
 
 /// Parses chunks that may be cut anywhere. An event counts once its blank line has arrived.
 #[derive(Debug, Default)]
-pub struct Parser {
+pub struct SseStreamParser {
     line: Vec<u8>,
     after_cr: bool,
     past_first_line: bool,
@@ -52,12 +52,12 @@ pub struct Parser {
     last_event_id: Option<String>,
 }
 
-impl Parser {
+impl SseStreamParser {
     /// Returns the events and comments that the chunk completes.
     ///
     /// # Errors
     /// Not UTF-8, or too large; the parser cannot continue after that.
-    pub fn feed(&mut self, chunk: &[u8]) -> Result<Vec<Block>, ParseError> {
+    pub fn feed(&mut self, chunk: &[u8]) -> Result<Vec<SseBlock>, SseParseError> {
         let mut blocks = Vec::new();
         for byte in chunk {
             let follows_cr = std::mem::replace(&mut self.after_cr, *byte == b'\r');
@@ -65,10 +65,10 @@ impl Parser {
                 b'\n' if follows_cr => {}
                 b'\n' | b'\r' => {
                     let line = std::mem::take(&mut self.line);
-                    let line = String::from_utf8(line).map_err(|_| ParseError::NotUtf8)?;
+                    let line = String::from_utf8(line).map_err(|_| SseParseError::NotUtf8)?;
                     blocks.extend(self.line(&line)?);
                 }
-                _ if self.line.len() >= MAX_SSE_EVENT_BYTES => return Err(ParseError::TooLarge),
+                _ if self.line.len() >= MAX_SSE_EVENT_BYTES => return Err(SseParseError::TooLarge),
                 _ => self.line.push(*byte),
             }
         }
@@ -81,7 +81,7 @@ impl Parser {
         self.last_event_id.as_deref().filter(|id| !id.is_empty())
     }
 
-    fn line(&mut self, line: &str) -> Result<Option<Block>, ParseError> {
+    fn line(&mut self, line: &str) -> Result<Option<SseBlock>, SseParseError> {
         let is_first = !std::mem::replace(&mut self.past_first_line, true);
         let line = match line.strip_prefix('\u{feff}') {
             Some(without_mark) if is_first => without_mark,
@@ -90,16 +90,16 @@ impl Parser {
         if line.is_empty() {
             self.held_bytes = 0;
             let frame = std::mem::take(&mut self.frame);
-            return Ok((frame != ParsedFrame::default()).then_some(Block::Frame(frame)));
+            return Ok((frame != ParsedFrame::default()).then_some(SseBlock::Frame(frame)));
         }
         let (name, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         if name.is_empty() {
-            return Ok(Some(Block::Comment(value.to_owned())));
+            return Ok(Some(SseBlock::Comment(value.to_owned())));
         }
         self.held_bytes += line.len();
         if self.held_bytes > MAX_SSE_EVENT_BYTES {
-            return Err(ParseError::TooLarge);
+            return Err(SseParseError::TooLarge);
         }
         self.field(name, value);
         Ok(None)
@@ -133,18 +133,18 @@ mod tests {
 
     #[test]
     fn a_line_without_a_colon_a_mark_and_unknown_fields_follow_the_standard() {
-        let mut parser = Parser::default();
+        let mut parser = SseStreamParser::default();
         let blocks = parser.feed("\u{feff}data\nfoo: x\nretry: 1x\n\n".as_bytes());
         let empty = ParsedFrame {
             data: Some(String::new()),
             ..ParsedFrame::default()
         };
-        assert_eq!(blocks.unwrap(), [Block::Frame(empty)]);
+        assert_eq!(blocks.unwrap(), [SseBlock::Frame(empty)]);
     }
 
     #[test]
     fn an_unfinished_event_does_not_count_and_the_last_id_stays() {
-        let mut parser = Parser::default();
+        let mut parser = SseStreamParser::default();
         assert_eq!(parser.feed(b"id: 1\r\n\r\ndata: x\r").unwrap().len(), 1);
         assert_eq!(parser.last_event_id(), Some("1"));
         assert_eq!(parser.feed(b"\n").unwrap(), []);
@@ -157,14 +157,14 @@ mod tests {
     #[test]
     fn a_stream_that_never_ends_a_line_or_an_event_is_given_up() {
         let megabyte = vec![b'x'; 1 << 20];
-        let mut parser = Parser::default();
+        let mut parser = SseStreamParser::default();
         let endless = (0..9).try_for_each(|_| parser.feed(&megabyte).map(drop));
-        assert_eq!(endless, Err(ParseError::TooLarge));
+        assert_eq!(endless, Err(SseParseError::TooLarge));
         let mut line = b"data: ".to_vec();
         line.extend_from_slice(&megabyte);
         line.push(b'\n');
-        let mut parser = Parser::default();
+        let mut parser = SseStreamParser::default();
         let many_lines = (0..9).try_for_each(|_| parser.feed(&line).map(drop));
-        assert_eq!(many_lines, Err(ParseError::TooLarge));
+        assert_eq!(many_lines, Err(SseParseError::TooLarge));
     }
 }

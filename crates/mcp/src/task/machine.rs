@@ -172,7 +172,7 @@ impl Task {
     ///
     /// # Errors
     /// The task has ended.
-    pub fn say(&mut self, message: &str, now: Timestamp) -> Result<(), IllegalChange> {
+    pub fn set_message(&mut self, message: &str, now: Timestamp) -> Result<(), IllegalChange> {
         self.change(self.state.clone(), now)?;
         self.message = Some(message.to_owned());
         Ok(())

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    client::ClientRequest, mrtr::InputRequests, tagged::SUBSCRIPTION_ID, tool::CallResult,
+    client::ClientRequest, mrtr::InputRequests, tagged::SUBSCRIPTION_ID, tool::CallToolResult,
 };
 
 const VERSION: ProtocolVersion = ProtocolVersion::V2026_07_28;
@@ -74,7 +74,7 @@ fn a_new_task_is_told_without_outcome() {
 #[test]
 fn the_outcome_is_inline_once_there_is_one() {
     let mut done = task();
-    let result = CallResult::failed("no");
+    let result = CallToolResult::failed("no");
     done.complete(&result.for_version(VERSION), at(1)).unwrap();
     let shown = got(&done);
     assert_eq!(shown["resultType"], "complete");
@@ -135,7 +135,7 @@ fn a_task_asks_a_bounded_number_of_questions() {
 fn a_stored_task_comes_back_whole() {
     let mut asking = task();
     asking.ask(&questions(&["a"]), VERSION, at(1)).unwrap();
-    asking.say("waiting", at(1)).unwrap();
+    asking.set_message("waiting", at(1)).unwrap();
     let mut done = task();
     done.complete(&json!({"content": [], "big": 1.50}), at(1))
         .unwrap();
@@ -177,7 +177,7 @@ fn params_that_cannot_name_a_task_of_ours_name_none() {
             "{bad}"
         );
     }
-    let update = |params: Value| UpdateParams::parse(Some(&raw(&params)));
+    let update = |params: Value| UpdateTaskParams::parse(Some(&raw(&params)));
     let good = update(json!({"taskId": "t", "inputResponses": {"a": {}}})).unwrap();
     assert_eq!(good.responses.len(), 1);
     let many: serde_json::Map<String, Value> = (0..65).map(|n| (n.to_string(), json!(1))).collect();
@@ -243,7 +243,7 @@ proptest! {
             let before = got(&task);
             let was_over = task.status().is_terminal();
             let changed = match step {
-                Step::Say => task.say("m", at(seconds)).is_ok(),
+                Step::Say => task.set_message("m", at(seconds)).is_ok(),
                 Step::Ask(key) => {
                     task.ask(&questions(&[&key.to_string()]), VERSION, at(seconds)).is_ok()
                 }

@@ -13,7 +13,7 @@ use serde_json::{Value, value::RawValue};
 use super::ToolDescriptor;
 use crate::{
     headers::{PARAM_PREFIX, decode_value, encode_value, single},
-    refusal::Refusal,
+    refusal::HttpRefusal,
 };
 
 /// The keyword that marks a property.
@@ -102,7 +102,7 @@ fn visit(
         }
         let header = header(mark, schema.get("type"), path)?;
         if found.iter().any(|other| other.name == header.name) {
-            return Err(format!("{mark} is used twice"));
+            return Err(format!("{mark} is not unique"));
         }
         found.push(header);
     }
@@ -160,7 +160,7 @@ pub fn check_param_headers(
     tool: &ToolDescriptor,
     arguments: Option<&RawValue>,
     headers: &HeaderMap,
-) -> Result<(), Refusal> {
+) -> Result<(), HttpRefusal> {
     tool.param_headers
         .iter()
         .try_for_each(|header| check(header, arguments, headers))
@@ -170,8 +170,13 @@ fn check(
     header: &ParamHeader,
     arguments: Option<&RawValue>,
     headers: &HeaderMap,
-) -> Result<(), Refusal> {
-    let refuse = |what: &str| Err(Refusal::header_mismatch(format!("{}: {what}", header.name)));
+) -> Result<(), HttpRefusal> {
+    let refuse = |what: &str| {
+        Err(HttpRefusal::header_mismatch(format!(
+            "{}: {what}",
+            header.name
+        )))
+    };
     let Ok(argument) = at_path(arguments, &header.path) else {
         return refuse("the argument is duplicated");
     };
@@ -258,12 +263,12 @@ fn integer(text: &str) -> Option<i64> {
 }
 
 /// A duplicate member: two readers could see two different values.
-struct Twice;
+struct DuplicateMember;
 
 fn at_path<'a>(
     arguments: Option<&'a RawValue>,
     path: &[String],
-) -> Result<Option<&'a RawValue>, Twice> {
+) -> Result<Option<&'a RawValue>, DuplicateMember> {
     let mut current = arguments;
     for name in path {
         let Some(object) = current.filter(|json| json.get().starts_with('{')) else {
@@ -271,7 +276,7 @@ fn at_path<'a>(
         };
         current = serde_json::Deserializer::from_str(object.get())
             .deserialize_map(Member(name))
-            .map_err(|_| Twice)?;
+            .map_err(|_| DuplicateMember)?;
     }
     Ok(current)
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{resource::Contents, version::ProtocolVersion};
+use crate::{resource::ResourceContents, version::ProtocolVersion};
 
 /// A part of a tool's result.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -12,7 +12,7 @@ use crate::{resource::Contents, version::ProtocolVersion};
     rename_all = "snake_case",
     rename_all_fields = "camelCase"
 )]
-pub enum Content {
+pub enum ContentBlock {
     /// Text.
     Text {
         /// The text.
@@ -35,7 +35,7 @@ pub enum Content {
     /// A resource with its contents.
     Resource {
         /// The contents.
-        resource: Contents,
+        resource: ResourceContents,
     },
     /// A link to a resource (from 2025-06-18 on).
     ResourceLink {
@@ -46,7 +46,7 @@ pub enum Content {
     },
 }
 
-impl Content {
+impl ContentBlock {
     /// A part that is text.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
@@ -70,16 +70,16 @@ impl Content {
 
 /// Result of `tools/call`, in terms of the newest revision.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct CallResult {
-    content: Vec<Content>,
+pub struct CallToolResult {
+    content: Vec<ContentBlock>,
     structured: Option<Value>,
     is_error: bool,
 }
 
-impl CallResult {
+impl CallToolResult {
     /// A result of these parts.
     #[must_use]
-    pub const fn new(content: Vec<Content>) -> Self {
+    pub const fn new(content: Vec<ContentBlock>) -> Self {
         Self {
             content,
             structured: None,
@@ -95,7 +95,7 @@ impl CallResult {
     pub fn structured(data: &impl Serialize) -> Result<Self, serde_json::Error> {
         let structured = serde_json::to_value(data)?;
         Ok(Self {
-            content: vec![Content::text(structured.to_string())],
+            content: vec![ContentBlock::text(structured.to_string())],
             structured: Some(structured),
             is_error: false,
         })
@@ -105,7 +105,7 @@ impl CallResult {
     #[must_use]
     pub fn failed(message: impl Into<String>) -> Self {
         Self {
-            content: vec![Content::text(message)],
+            content: vec![ContentBlock::text(message)],
             structured: None,
             is_error: true,
         }
@@ -136,7 +136,7 @@ impl CallResult {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Described<'a> {
-    content: Vec<std::borrow::Cow<'a, Content>>,
+    content: Vec<std::borrow::Cow<'a, ContentBlock>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     structured_content: Option<&'a Value>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -148,13 +148,13 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn shown(result: &CallResult, version: ProtocolVersion) -> Value {
+    fn shown(result: &CallToolResult, version: ProtocolVersion) -> Value {
         serde_json::to_value(result.for_version(version)).unwrap()
     }
 
     #[test]
     fn structured_data_is_text_everywhere_and_structured_where_that_exists() {
-        let result = CallResult::structured(&json!({"found": 1})).unwrap();
+        let result = CallToolResult::structured(&json!({"found": 1})).unwrap();
         let text = json!([{"type": "text", "text": "{\"found\":1}"}]);
         assert_eq!(
             shown(&result, ProtocolVersion::V2025_03_26),
@@ -169,18 +169,18 @@ mod tests {
     #[test]
     fn a_failure_says_so() {
         assert_eq!(
-            shown(&CallResult::failed("no"), ProtocolVersion::V2024_11_05),
+            shown(&CallToolResult::failed("no"), ProtocolVersion::V2024_11_05),
             json!({"content": [{"type": "text", "text": "no"}], "isError": true})
         );
     }
 
     #[test]
     fn kinds_that_a_revision_does_not_know_become_text() {
-        let link = Content::ResourceLink {
+        let link = ContentBlock::ResourceLink {
             uri: "github://events".into(),
             name: "events".into(),
         };
-        let result = CallResult::new(vec![link]);
+        let result = CallToolResult::new(vec![link]);
         assert_eq!(
             shown(&result, ProtocolVersion::V2025_03_26)["content"][0],
             json!({"type": "text", "text": "events: github://events"})
@@ -189,7 +189,7 @@ mod tests {
             shown(&result, ProtocolVersion::V2025_06_18)["content"][0]["type"],
             "resource_link"
         );
-        let image = Content::Image {
+        let image = ContentBlock::Image {
             data: "AA==".into(),
             mime_type: "image/png".into(),
         };

@@ -17,7 +17,7 @@ use async_nats::{HeaderMap, Message, PublishErrorKind, Subscriber};
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use model::TraceContext;
-use ports::{Bus, BusError, BusEvent, BusMessage, Source, Subscription, Topic};
+use ports::{BoxError, Bus, BusError, BusEvent, BusMessage, BusSubscription, Topic};
 use tokio::{sync::watch, task::AbortHandle, time::timeout};
 use tracing::warn;
 
@@ -110,7 +110,7 @@ impl Bus for NatsBus {
         }
     }
 
-    async fn subscribe(&self, topic: &Topic) -> Result<Subscription, BusError> {
+    async fn subscribe(&self, topic: &Topic) -> Result<BusSubscription, BusError> {
         const OP: &str = "subscribe";
         let subject = self.subject(topic);
         let resyncs = self.connection.resyncs();
@@ -134,7 +134,7 @@ impl Bus for NatsBus {
             let event = queue.pop().await?;
             Some((event, (queue, pump)))
         });
-        Ok(Subscription(events.boxed()))
+        Ok(BusSubscription(events.boxed()))
     }
 
     async fn check(&self) -> Result<(), BusError> {
@@ -145,7 +145,7 @@ impl Bus for NatsBus {
     }
 }
 
-fn unavailable(op: &'static str, source: impl Into<Source>) -> BusError {
+fn unavailable(op: &'static str, source: impl Into<BoxError>) -> BusError {
     BusError::Unavailable {
         op,
         source: source.into(),

@@ -8,7 +8,7 @@ use async_nats::jetstream::{
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use model::{EventId, Sequence, StoredEvent};
-use ports::{Appended, EventLogError};
+use ports::{AppendResult, EventLogError};
 use uuid::Uuid;
 
 use super::{AttemptError, JetStreamLog, stream::StreamNames};
@@ -102,8 +102,8 @@ impl AppendBatch {
         })
     }
 
-    fn answer(&self, stored: &[StoredPosition]) -> Vec<Appended> {
-        let place = |&(message, repeated): &(usize, bool)| Appended {
+    fn answer(&self, stored: &[StoredPosition]) -> Vec<AppendResult> {
+        let place = |&(message, repeated): &(usize, bool)| AppendResult {
             id: self.messages[message].id.clone(),
             sequence: stored[message].sequence,
             duplicate: repeated || stored[message].duplicate,
@@ -118,7 +118,7 @@ impl JetStreamLog {
     pub(super) async fn append_batch(
         &self,
         batch: &AppendBatch,
-    ) -> Result<Vec<Appended>, AttemptError> {
+    ) -> Result<Vec<AppendResult>, AttemptError> {
         let mut stored = Vec::with_capacity(batch.messages.len());
         for part in batch.parts() {
             stored.extend(self.store(part, &batch.append_id).await?);

@@ -24,7 +24,7 @@ use std::{future::Future, time::Duration};
 use async_nats::jetstream::{self, context::ContextBuilder};
 use async_trait::async_trait;
 use model::{Epoch, Sequence, Sequenced, StoredEvent, Timestamp};
-use ports::{Appended, EventLog, EventLogError, Head, Page, Source};
+use ports::{AppendResult, BoxError, EventLog, EventLogError, EventPage, LogHead};
 use tokio::time::{sleep, timeout};
 
 use crate::{
@@ -56,13 +56,13 @@ impl std::fmt::Debug for JetStreamLog {
 /// The error of one attempt.
 enum AttemptError {
     /// Another attempt may succeed.
-    Retryable(Source),
+    Retryable(BoxError),
     /// No further attempt will succeed.
     Final(EventLogError),
 }
 
 /// Errors of the driver are worth another attempt unless the code decides otherwise.
-impl<E: Into<Source>> From<E> for AttemptError {
+impl<E: Into<BoxError>> From<E> for AttemptError {
     fn from(error: E) -> Self {
         Self::Retryable(error.into())
     }
@@ -105,7 +105,7 @@ impl JetStreamLog {
     where
         F: Future<Output = Result<T, AttemptError>>,
     {
-        let mut last: Option<Source> = None;
+        let mut last: Option<BoxError> = None;
         let tries = async {
             loop {
                 let mut resyncs = self.connection.resyncs();
@@ -133,14 +133,14 @@ impl JetStreamLog {
 
 #[async_trait]
 impl EventLog for JetStreamLog {
-    async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>, EventLogError> {
+    async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<AppendResult>, EventLogError> {
         let batch = append::AppendBatch::new(&self.names, &events);
         batch.check_sizes(self.connection.client().max_payload())?;
         self.retry_until_deadline("append", || self.append_batch(&batch))
             .await
     }
 
-    async fn read_after(&self, after: Sequence, limit: usize) -> Result<Page, EventLogError> {
+    async fn read_after(&self, after: Sequence, limit: usize) -> Result<EventPage, EventLogError> {
         self.retry_until_deadline("read", || self.page_after(after, limit))
             .await
     }
@@ -161,7 +161,7 @@ impl EventLog for JetStreamLog {
         Ok(found.position)
     }
 
-    async fn head(&self) -> Result<Head, EventLogError> {
+    async fn head(&self) -> Result<LogHead, EventLogError> {
         self.retry_until_deadline("answer", || self.current_head())
             .await
     }

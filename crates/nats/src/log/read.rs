@@ -20,7 +20,7 @@ use async_nats::{
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use model::{Sequence, Sequenced, StoredEvent};
-use ports::{EventLogError, Page};
+use ports::{EventLogError, EventPage};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -53,11 +53,11 @@ impl JetStreamLog {
         &self,
         after: Sequence,
         limit: usize,
-    ) -> Result<Page, AttemptError> {
+    ) -> Result<EventPage, AttemptError> {
         let head = self.current_head().await?;
         let from = after.max(head.trimmed_through);
         let mut resumes_after = (from > after).then_some(from);
-        let at_head = |through, resumes_after| Page {
+        let at_head = |through, resumes_after| EventPage {
             events: Vec::new(),
             through,
             at_head: true,
@@ -89,7 +89,7 @@ impl JetStreamLog {
         let through = delivered.last().map_or(from, |last| last.sequence);
         let at_head = through >= head.last;
         let events = decode(delivered)?;
-        Ok(Page {
+        Ok(EventPage {
             events,
             through,
             at_head,

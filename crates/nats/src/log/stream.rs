@@ -8,7 +8,7 @@ use async_nats::jetstream::{
     stream::{Config, DiscardPolicy, Info, RetentionPolicy, State, StorageType},
 };
 use model::{Epoch, EventId, Sequence};
-use ports::{EventLogError, Head, Source};
+use ports::{BoxError, EventLogError, LogHead};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
 
@@ -52,7 +52,7 @@ impl StreamNames {
             })
     }
 
-    pub(super) fn refused(&self, source: impl Into<Source>) -> NatsError {
+    pub(super) fn refused(&self, source: impl Into<BoxError>) -> NatsError {
         NatsError::Stream {
             stream: self.stream.clone(),
             source: source.into(),
@@ -155,7 +155,7 @@ async fn create_or_update(
 
 impl JetStreamLog {
     /// Both ends of the log, according to the stream's leader.
-    pub(super) async fn current_head(&self) -> Result<Head, AttemptError> {
+    pub(super) async fn current_head(&self) -> Result<LogHead, AttemptError> {
         let info = self.stream.get_info().await?;
         let epoch = self.names.epoch(&info);
         if epoch != self.epoch {
@@ -171,13 +171,13 @@ impl JetStreamLog {
     }
 }
 
-fn ends(epoch: Epoch, state: &State) -> Head {
+fn ends(epoch: Epoch, state: &State) -> LogHead {
     let last = Sequence(state.last_sequence);
     let trimmed_through = match state.messages {
         0 => last,
         _ => Sequence(state.first_sequence.saturating_sub(1)),
     };
-    Head {
+    LogHead {
         epoch,
         trimmed_through,
         last,

@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, ffi::OsString};
 
-use super::{ENV_PREFIX, Invalid, Layer, Names};
+use super::{ConfigProblem, ENV_PREFIX, EnvNames, Layer};
 
 /// The layers of older names, then those of `FORGEWIRE_` names, and the problems of either.
 pub(super) fn layers(
     env: impl Iterator<Item = (OsString, OsString)>,
-    names: Names<'_>,
-) -> (Vec<Layer>, Vec<Invalid>) {
+    names: EnvNames<'_>,
+) -> (Vec<Layer>, Vec<ConfigProblem>) {
     // Sorted, so that the same environment always gives the same result.
     let env: BTreeMap<String, OsString> = env
         .filter_map(|(name, text)| Some((name.into_string().ok()?, text)))
@@ -18,7 +18,7 @@ pub(super) fn layers(
         let value = utf8(text).and_then(older.convert);
         Some(match value {
             Ok(value) => Ok(Layer::new(origin(older.name), older.key, value)),
-            Err(what) => Err(invalid(older.key.to_owned(), older.name, what)),
+            Err(what) => Err(problem(older.key.to_owned(), older.name, what)),
         })
     });
     let ours = env
@@ -39,7 +39,7 @@ pub(super) fn layers(
     (layers, problems)
 }
 
-fn ours(name: &str, text: &OsString) -> Result<Layer, Invalid> {
+fn ours(name: &str, text: &OsString) -> Result<Layer, ConfigProblem> {
     let rest = &name[ENV_PREFIX.len()..];
     let parts: Vec<_> = rest.split("__").collect();
     if parts.len() < 2 || parts.contains(&"") {
@@ -51,7 +51,7 @@ fn ours(name: &str, text: &OsString) -> Result<Layer, Invalid> {
             "not a key: Forgewire's variables are FORGEWIRE_<SECTION>__<KEY> with two underscores, \
              for instance FORGEWIRE_EDGE__LISTEN"
         };
-        return Err(invalid(String::new(), name, what.to_owned()));
+        return Err(problem(String::new(), name, what.to_owned()));
     }
     let key = parts.join(".").to_ascii_lowercase();
     match utf8(text) {
@@ -59,7 +59,7 @@ fn ours(name: &str, text: &OsString) -> Result<Layer, Invalid> {
             text: true,
             ..Layer::new(origin(name), &key, text.into())
         }),
-        Err(what) => Err(invalid(key, name, what)),
+        Err(what) => Err(problem(key, name, what)),
     }
 }
 
@@ -71,8 +71,8 @@ fn origin(name: &str) -> String {
     format!("environment variable {name}")
 }
 
-fn invalid(key: String, name: &str, what: String) -> Invalid {
-    Invalid {
+fn problem(key: String, name: &str, what: String) -> ConfigProblem {
+    ConfigProblem {
         key,
         origin: origin(name),
         what,

@@ -6,7 +6,7 @@ use model::{Classified, ErrorClass};
 
 /// One problem of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Invalid {
+pub struct ConfigProblem {
     /// The key's path, for instance `edge.max_streams`; empty where a variable names no key.
     pub key: String,
     /// The origin of the value: a file's path, an environment variable's name, or a flag.
@@ -40,8 +40,8 @@ pub enum ConfigError {
         what: String,
     },
     /// Unknown keys or invalid values.
-    #[error("the configuration cannot be used:{}", Listed(.0))]
-    Invalid(Vec<Invalid>),
+    #[error("the configuration cannot be used:{}", ProblemList(.0))]
+    Invalid(Vec<ConfigProblem>),
 }
 
 impl Classified for ConfigError {
@@ -51,11 +51,11 @@ impl Classified for ConfigError {
 }
 
 /// One block per problem.
-struct Listed<'a>(&'a [Invalid]);
+struct ProblemList<'a>(&'a [ConfigProblem]);
 
-impl fmt::Display for Listed<'_> {
+impl fmt::Display for ProblemList<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Invalid { key, origin, what } in self.0 {
+        for ConfigProblem { key, origin, what } in self.0 {
             let colon = if key.is_empty() { "" } else { ": " };
             write!(f, "\n  {key}{colon}{what}\n    from: {origin}")?;
         }

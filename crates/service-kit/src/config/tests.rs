@@ -124,7 +124,7 @@ fn each_layer_lies_above_the_one_before() {
             convert: |_| Ok(9.into()),
         },
     ];
-    let names = Names {
+    let names = EnvNames {
         older: &older,
         ignored: &["FORGEWIRE_CONFIG"],
     };
@@ -273,7 +273,7 @@ fn a_bad_flag_or_older_name_is_named_too() {
         key: "edge.drain_seconds",
         convert: |_| Err("expected milliseconds".to_owned()),
     }];
-    let names = Names {
+    let names = EnvNames {
         older: &older,
         ignored: &[],
     };

@@ -16,13 +16,13 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-use super::{Invalid, MAX_PROBLEMS, TEXT, file};
+use super::{ConfigProblem, MAX_PROBLEMS, TEXT, file};
 
 /// Returns the configuration, or adds its problems to `problems`. After a problem it continues without
 /// the key in question, so that one start shows all problems.
 pub(super) fn extract<T: DeserializeOwned>(
     figment: &Figment,
-    problems: &mut Vec<Invalid>,
+    problems: &mut Vec<ConfigProblem>,
 ) -> Option<T> {
     let mut values = figment.find_value("").ok()?.into_dict().unwrap_or_default();
     while problems.len() < MAX_PROBLEMS {
@@ -36,7 +36,7 @@ pub(super) fn extract<T: DeserializeOwned>(
             Ok(config) => return Some(config),
             Err(failure) => {
                 let removed = remove(&mut values, &failure.path);
-                problems.push(failure.into_invalid());
+                problems.push(failure.into_problem());
                 if !removed {
                     return None;
                 }
@@ -80,10 +80,10 @@ impl Failure {
         self
     }
 
-    fn into_invalid(self) -> Invalid {
+    fn into_problem(self) -> ConfigProblem {
         let nowhere = || "nowhere: it is not set and has no default".to_owned();
         let origin = self.origin.unwrap_or_else(nowhere);
-        Invalid {
+        ConfigProblem {
             key: self.path.join("."),
             origin,
             what: self.what,

@@ -28,7 +28,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use stream_driver::{Handover, Reactors, Source};
+use stream_driver::{Handover, Reactors, StreamSource};
 use tokio::{
     net::TcpStream,
     sync::OwnedSemaphorePermit,
@@ -40,21 +40,21 @@ use super::RemoteAddr;
 
 /// State that the parts of a connection share.
 #[derive(Default)]
-struct Handing {
+struct HandoverState {
     step: AtomicU8,
-    stream: Mutex<Streaming>,
+    stream: Mutex<CarriedStream>,
 }
 
 /// The stream that a connection carries.
 #[derive(Default)]
-enum Streaming {
+enum CarriedStream {
     /// None, or one that is not a source.
     #[default]
     Nothing,
     /// One that a reactor takes over, once the socket has its first frames.
-    Leaving(Box<dyn Source>),
+    ToReactor(Box<dyn StreamSource>),
     /// One that hyper drives.
-    Staying(Handover),
+    WithHyper(Handover),
 }
 
 /// Nothing is handed over.
@@ -64,8 +64,8 @@ const BUFFERED: u8 = 1;
 /// The socket has them.
 const FLUSHED: u8 = 2;
 
-impl Handing {
-    fn step(&self, from: u8, to: u8) {
+impl HandoverState {
+    fn advance(&self, from: u8, to: u8) {
         let _ = self
             .step
             .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed);
@@ -76,74 +76,74 @@ impl Handing {
     }
 
     /// The source of a stream that leaves hyper.
-    fn take_source(&self) -> Option<Box<dyn Source>> {
+    fn take_source(&self) -> Option<Box<dyn StreamSource>> {
         match std::mem::take(&mut *self.stream.lock()) {
-            Streaming::Leaving(source) => Some(source),
-            Streaming::Nothing | Streaming::Staying(_) => None,
+            CarriedStream::ToReactor(source) => Some(source),
+            CarriedStream::Nothing | CarriedStream::WithHyper(_) => None,
         }
     }
 
     /// Whether the stream gives up a client that takes nothing; `None` without a stream.
-    fn gives_up(&self, behind: Duration) -> Option<bool> {
+    fn should_give_up(&self, behind: Duration) -> Option<bool> {
         match &*self.stream.lock() {
-            Streaming::Nothing => None,
-            Streaming::Leaving(source) => Some(source.gives_up(behind)),
-            Streaming::Staying(handover) => handover.gives_up(behind),
+            CarriedStream::Nothing => None,
+            CarriedStream::ToReactor(source) => Some(source.should_give_up(behind)),
+            CarriedStream::WithHyper(handover) => handover.should_give_up(behind),
         }
     }
 
     /// Whether the stream has more for its client at once.
     fn has_more(&self) -> bool {
-        matches!(&*self.stream.lock(), Streaming::Staying(handover) if handover.has_more())
+        matches!(&*self.stream.lock(), CarriedStream::WithHyper(handover) if handover.has_more())
     }
 }
 
 /// A router behind hyper's own service trait: no boxed future and no adapter around it.
-struct Routed {
+struct RouterService {
     router: Router,
     remote: RemoteAddr,
-    handing: Arc<Handing>,
+    handover: Arc<HandoverState>,
     /// Whether streams may leave hyper.
     hands_over: bool,
 }
 
-impl hyper::service::Service<Request<Incoming>> for Routed {
+impl hyper::service::Service<Request<Incoming>> for RouterService {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Routing;
+    type Future = RouterFuture;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.remote);
         // Chunks need HTTP/1.1, and the answer to HEAD has no body.
         let can_stream = request.version() == Version::HTTP_11 && request.method() != Method::HEAD;
-        Routing {
+        RouterFuture {
             // A router is always ready, and cloning it increments a counter.
             answer: tower::Service::call(&mut self.router.clone(), request),
-            handing: Arc::clone(&self.handing),
+            handover: Arc::clone(&self.handover),
             hands_over: self.hands_over && can_stream,
         }
     }
 }
 
 /// The future of a router's answer.
-struct Routing {
+struct RouterFuture {
     answer: RouteFuture<Infallible>,
-    handing: Arc<Handing>,
+    handover: Arc<HandoverState>,
     hands_over: bool,
 }
 
-impl Future for Routing {
+impl Future for RouterFuture {
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut response = ready!(Pin::new(&mut self.answer).poll(cx))?;
         if let Some(handover) = response.extensions_mut().remove::<Handover>() {
             let taken = self.hands_over.then(|| handover.take()).flatten();
-            *self.handing.stream.lock() = match taken {
-                None => Streaming::Staying(handover),
+            *self.handover.stream.lock() = match taken {
+                None => CarriedStream::WithHyper(handover),
                 Some((first, source)) => {
-                    self.leave(&mut response, first);
-                    Streaming::Leaving(source)
+                    self.start_handover(&mut response, first);
+                    CarriedStream::ToReactor(source)
                 }
             };
         }
@@ -151,15 +151,15 @@ impl Future for Routing {
     }
 }
 
-impl Routing {
+impl RouterFuture {
     /// Leaves the head and the first frames of a stream to hyper.
-    fn leave(&self, response: &mut Response<Body>, first: Bytes) {
+    fn start_handover(&self, response: &mut Response<Body>, first: Bytes) {
         // The connection ends with the stream, so that the client does not wait for another answer on it.
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
         *response.body_mut() = Body::new(FirstFrames {
             first: Some(first).filter(|first| !first.is_empty()),
-            handing: Arc::clone(&self.handing),
+            handover: Arc::clone(&self.handover),
         });
     }
 }
@@ -167,7 +167,7 @@ impl Routing {
 /// The part of a stream that is sent with the response's head.
 struct FirstFrames {
     first: Option<Bytes>,
-    handing: Arc<Handing>,
+    handover: Arc<HandoverState>,
 }
 
 impl http_body::Body for FirstFrames {
@@ -178,7 +178,7 @@ impl http_body::Body for FirstFrames {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.handing.step(KEPT, BUFFERED);
+        self.handover.advance(KEPT, BUFFERED);
         match self.first.take() {
             Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
             None => Poll::Pending,
@@ -187,22 +187,22 @@ impl http_body::Body for FirstFrames {
 }
 
 /// Interval at which a client that takes nothing is checked.
-const LOOK: Duration = Duration::from_secs(1);
+const UNREAD_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A socket that records when everything is written, and for how long something could not be written.
 struct Io {
     socket: TokioIo<TcpStream>,
-    handing: Arc<Handing>,
+    handover: Arc<HandoverState>,
     unread_timeout: Duration,
     /// Set while the client is behind.
-    unread: Option<Box<Unread>>,
+    unread: Option<Box<UnreadState>>,
 }
 
 /// The state of a client that did not take everything and has not caught up since.
-struct Unread {
+struct UnreadState {
     since: Instant,
     /// The next check.
-    look: Pin<Box<Sleep>>,
+    next_check: Pin<Box<Sleep>>,
 }
 
 impl Io {
@@ -216,20 +216,23 @@ impl Io {
             return written;
         }
         let unread = self.unread.get_or_insert_with(|| {
-            Box::new(Unread {
+            Box::new(UnreadState {
                 since: Instant::now(),
-                look: Box::pin(sleep(LOOK)),
+                next_check: Box::pin(sleep(UNREAD_CHECK_INTERVAL)),
             })
         });
         loop {
             // Also checked when the stream was woken meanwhile: its client may no longer be allowed to read.
             let behind = unread.since.elapsed();
-            let gives_up = self.handing.gives_up(behind);
-            if gives_up.unwrap_or(behind >= self.unread_timeout) {
+            let should_give_up = self.handover.should_give_up(behind);
+            if should_give_up.unwrap_or(behind >= self.unread_timeout) {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
-            ready!(unread.look.as_mut().poll(cx));
-            unread.look.as_mut().reset(Instant::now() + LOOK);
+            ready!(unread.next_check.as_mut().poll(cx));
+            unread
+                .next_check
+                .as_mut()
+                .reset(Instant::now() + UNREAD_CHECK_INTERVAL);
         }
     }
 }
@@ -257,10 +260,10 @@ impl Write for Io {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // Hyper's buffer is empty. A client that takes a little from time to time empties it too, but
         // has not caught up.
-        if self.unread.is_some() && !self.handing.has_more() {
+        if self.unread.is_some() && !self.handover.has_more() {
             self.unread = None;
         }
-        self.handing.step(BUFFERED, FLUSHED);
+        self.handover.advance(BUFFERED, FLUSHED);
         Pin::new(&mut self.socket).poll_flush(cx)
     }
 
@@ -270,7 +273,7 @@ impl Write for Io {
 }
 
 /// The settings that all connections of a listener share.
-pub(super) struct Terms {
+pub(super) struct ConnectionSettings {
     pub(super) router: Router,
     pub(super) builder: Builder,
     pub(super) draining: CancellationToken,
@@ -281,43 +284,43 @@ pub(super) struct Terms {
 
 /// A connection from its start to its end. Written out as a future, because an `async` block would hold
 /// the connection twice: 1.3 KiB per stream instead of 0.6.
-pub(super) struct Driven {
+pub(super) struct ConnectionTask {
     /// `None` once it is handed over.
-    connection: Option<Connection<Io, Routed>>,
+    connection: Option<Connection<Io, RouterService>>,
     /// Resolves at the soft stop; then replaced by the hard stop.
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
     /// The hard stop, until `stop` waits for it.
     closed: Option<CancellationToken>,
-    handing: Arc<Handing>,
+    handover: Arc<HandoverState>,
     reactors: Option<Arc<Reactors>>,
     permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Driven {
+impl ConnectionTask {
     pub(super) fn new(
-        terms: &Terms,
+        settings: &ConnectionSettings,
         socket: TcpStream,
         remote: RemoteAddr,
         permit: OwnedSemaphorePermit,
     ) -> Self {
-        let (handing, reactors) = (Arc::<Handing>::default(), terms.reactors.clone());
+        let (handover, reactors) = (Arc::<HandoverState>::default(), settings.reactors.clone());
         let io = Io {
             socket: TokioIo::new(socket),
-            handing: Arc::clone(&handing),
-            unread_timeout: terms.unread_timeout,
+            handover: Arc::clone(&handover),
+            unread_timeout: settings.unread_timeout,
             unread: None,
         };
-        let routed = Routed {
-            router: terms.router.clone(),
+        let service = RouterService {
+            router: settings.router.clone(),
             remote,
-            handing: Arc::clone(&handing),
+            handover: Arc::clone(&handover),
             hands_over: reactors.is_some(),
         };
         Self {
-            connection: Some(terms.builder.serve_connection(io, routed)),
-            stop: Box::pin(terms.draining.clone().cancelled_owned()),
-            closed: Some(terms.closed.clone()),
-            handing,
+            connection: Some(settings.builder.serve_connection(io, service)),
+            stop: Box::pin(settings.draining.clone().cancelled_owned()),
+            closed: Some(settings.closed.clone()),
+            handover,
             reactors,
             permit: Some(permit),
         }
@@ -326,10 +329,10 @@ impl Driven {
     /// Takes the socket from hyper and gives it to a reactor, once hyper holds none of our data.
     fn hand_over(&mut self) -> Option<()> {
         let reactors = self.reactors.as_ref()?;
-        if !self.handing.is_flushed() {
+        if !self.handover.is_flushed() {
             return None;
         }
-        let source = self.handing.take_source()?;
+        let source = self.handover.take_source()?;
         // Data that the client sent after its request is in hyper's read buffer and is dropped with it.
         let io = self.connection.take()?.into_parts().io;
         match io.socket.into_inner().into_std() {
@@ -340,7 +343,7 @@ impl Driven {
     }
 }
 
-impl Future for Driven {
+impl Future for ConnectionTask {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -378,11 +381,11 @@ mod tests {
 
     #[test]
     fn a_connection_costs_one_copy_of_itself() {
-        let connection = size_of::<Connection<Io, Routed>>();
+        let connection = size_of::<Connection<Io, RouterService>>();
         assert!(
-            size_of::<Driven>() <= connection + 64,
+            size_of::<ConnectionTask>() <= connection + 64,
             "{} {connection}",
-            size_of::<Driven>()
+            size_of::<ConnectionTask>()
         );
     }
 }

@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::lifecycle::{OnExit, Outcome};
+use crate::lifecycle::{OnExit, ProcessOutcome};
 
 /// Longer than anything here takes, so that a broken promise is a failure and not a hang.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -34,7 +34,7 @@ impl Running {
         stream
     }
 
-    async fn stop(&self) -> Outcome {
+    async fn stop(&self) -> ProcessOutcome {
         self.life.shut_down();
         timeout(DEADLINE, self.life.run(std::future::pending()))
             .await
@@ -226,7 +226,7 @@ async fn over_the_bound_nothing_is_accepted_until_a_connection_ends() {
 #[tokio::test]
 async fn accepted_connections_inherit_what_the_listener_sets() {
     let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    for timeout in [Some(SILENT_TIMEOUT), None] {
+    for timeout in [Some(MIN_SILENT_TIMEOUT), None] {
         set_silent_timeout(&listener, timeout);
         let connecting = TcpStream::connect(listener.local_addr().unwrap());
         let (client, accepted) = tokio::join!(connecting, listener.accept());

@@ -13,7 +13,7 @@ fn life() -> Lifecycle {
 async fn readiness_follows_the_latches_and_ends_with_the_drain() {
     let life = life();
     let (log, bus) = (life.latch("log"), life.latch("bus"));
-    assert_eq!(life.readiness().phase, Phase::Starting);
+    assert_eq!(life.readiness().phase, LifecyclePhase::Starting);
     log.ready();
     bus.not_ready("refused");
     let expected = vec![("bus", "refused".to_owned())];
@@ -21,19 +21,25 @@ async fn readiness_follows_the_latches_and_ends_with_the_drain() {
     bus.ready();
     let ready = Readiness {
         ready: true,
-        phase: Phase::Ready,
+        phase: LifecyclePhase::Ready,
         waiting_for: Vec::new(),
     };
     assert_eq!(life.readiness(), ready);
     log.not_ready("lost");
     let readiness = life.readiness();
-    assert_eq!((readiness.ready, readiness.phase), (false, Phase::Ready));
+    assert_eq!(
+        (readiness.ready, readiness.phase),
+        (false, LifecyclePhase::Ready)
+    );
     log.ready();
     life.shut_down();
     let readiness = life.readiness();
-    assert_eq!((readiness.ready, readiness.phase), (false, Phase::Draining));
+    assert_eq!(
+        (readiness.ready, readiness.phase),
+        (false, LifecyclePhase::Draining)
+    );
     life.hard_stop();
-    assert_eq!(life.readiness().phase, Phase::Closed);
+    assert_eq!(life.readiness().phase, LifecyclePhase::Closed);
 }
 
 #[tokio::test(start_paused = true)]
@@ -49,7 +55,7 @@ async fn the_drain_ends_as_soon_as_all_tasks_have() {
     let outcome = life.run(async {}).await;
     assert_eq!(
         outcome,
-        Outcome {
+        ProcessOutcome {
             clean: true,
             failed_task: None
         }
@@ -70,7 +76,7 @@ async fn a_task_that_takes_too_long_meets_the_hard_stop() {
     let outcome = life.run(async {}).await;
     assert_eq!(
         outcome,
-        Outcome {
+        ProcessOutcome {
             clean: false,
             failed_task: None
         }
@@ -88,7 +94,7 @@ async fn a_task_that_ignores_the_hard_stop_is_dropped_in_time() {
     });
     let began = Instant::now();
     assert!(!life.run(async {}).await.clean);
-    assert_eq!(began.elapsed(), DRAIN + HARD_STOP);
+    assert_eq!(began.elapsed(), DRAIN + HARD_STOP_TIMEOUT);
     assert!(alive.await.is_err(), "what the task held is released");
 }
 
@@ -118,7 +124,7 @@ async fn a_task_that_must_not_end_takes_the_process_down() {
     let outcome = life.run(std::future::pending()).await;
     assert_eq!(
         outcome,
-        Outcome {
+        ProcessOutcome {
             clean: false,
             failed_task: Some("listener")
         }
@@ -161,7 +167,7 @@ async fn a_token_that_a_task_cancels_stops_nobody_else() {
     let life = life();
     life.draining().cancel();
     life.closed().cancel();
-    assert_eq!(life.readiness().phase, Phase::Ready);
+    assert_eq!(life.readiness().phase, LifecyclePhase::Ready);
 }
 
 #[tokio::test]

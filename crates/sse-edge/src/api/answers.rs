@@ -7,7 +7,7 @@ use axum::{
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
-use mcp::{Refusal, RequestId, RpcError, envelope, headers::Accepts};
+use mcp::{HttpRefusal, RequestId, RpcError, envelope, headers::AcceptedTypes};
 use mcp_server::CallError;
 use model::{Classified, ErrorClass, PublicError};
 use service_kit::problem::Problem;
@@ -21,20 +21,20 @@ use crate::{error::EdgeError, limits::BODY_DEADLINE};
 const RETRY_AFTER_SECONDS: &str = "1";
 
 /// Reads a body within its bounds of size and time.
-pub(super) async fn read(body: Body, max_body_bytes: usize) -> Result<Bytes, Refusal> {
+pub(super) async fn read(body: Body, max_body_bytes: usize) -> Result<Bytes, HttpRefusal> {
     let limited = Limited::new(body, max_body_bytes).collect();
     match timeout(BODY_DEADLINE, limited).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(Refusal::too_large())
+            Err(HttpRefusal::too_large())
         }
-        Ok(Err(_)) => Err(Refusal::invalid_request("the body ended early")),
+        Ok(Err(_)) => Err(HttpRefusal::invalid_request("the body ended early")),
         Err(_) => {
             let error = RpcError::new(
                 envelope::ErrorCode::InvalidRequest,
                 "the body took too long",
             );
-            Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, error))
+            Err(HttpRefusal::new(StatusCode::REQUEST_TIMEOUT, error))
         }
     }
 }
@@ -45,7 +45,7 @@ pub(super) fn json(message: Bytes) -> Response {
 }
 
 /// JSON if the client accepts it; a client that accepts only SSE gets a stream of one message.
-pub(super) fn json_or_sse(accepts: Accepts, message: Bytes) -> Response {
+pub(super) fn json_or_sse(accepts: AcceptedTypes, message: Bytes) -> Response {
     if accepts.json {
         json(message)
     } else {
@@ -53,7 +53,7 @@ pub(super) fn json_or_sse(accepts: Accepts, message: Bytes) -> Response {
     }
 }
 
-pub(super) fn refuse(refusal: &Refusal) -> Response {
+pub(super) fn refuse(refusal: &HttpRefusal) -> Response {
     let mut response = json(refusal.body());
     *response.status_mut() = refusal.status;
     if let Some(allow) = refusal.allow {
@@ -69,7 +69,7 @@ pub(super) fn refuse(refusal: &Refusal) -> Response {
 pub(super) fn unavailable(error: EdgeError, id: Option<&RequestId>) -> Response {
     match error {
         EdgeError::Denied(denied) => return json_rpc(denied),
-        EdgeError::SessionGone => return refuse(&Refusal::session_not_found()),
+        EdgeError::SessionGone => return refuse(&HttpRefusal::session_not_found()),
         _ => {}
     }
     let class = error.class();

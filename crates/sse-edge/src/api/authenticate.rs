@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, Uri, header, request::Parts};
-use mcp::{Refusal, RpcError, envelope::ErrorCode};
+use mcp::{HttpRefusal, RpcError, envelope::ErrorCode};
 
 use crate::error::EdgeError;
 use access::{AuthError, Authenticator, Principal};
@@ -55,7 +55,7 @@ pub(crate) async fn check(
 pub(crate) fn json_rpc(denied: AuthError) -> Response {
     let error = RpcError::new(ErrorCode::InvalidRequest, denied.to_string());
     let error = error.with_data(serde_json::json!({ "code": denied.code() }));
-    let body = Refusal::new(denied.status(), error).body();
+    let body = HttpRefusal::new(denied.status(), error).body();
     let json = HeaderValue::from_static("application/json");
     let headers = [
         (header::CONTENT_TYPE, json),

@@ -7,8 +7,8 @@ use http::StatusCode;
 use mcp::{
     Incoming, ProtocolVersion, RequestId, RpcError,
     capability::ClientCapabilities,
-    envelope::{self, Request},
-    headers::Accepts,
+    envelope::{self, RpcRequest},
+    headers::AcceptedTypes,
     log::LogLevel,
     mrtr,
 };
@@ -80,8 +80,8 @@ impl Conversation {
     /// continues (MCP 2025-11-25, Streamable HTTP, "Sending Messages to the Server").
     pub(super) async fn request(
         &self,
-        accepts: Accepts,
-        request: Request,
+        accepts: AcceptedTypes,
+        request: RpcRequest,
     ) -> Result<Response, EdgeError> {
         if !mrtr::is_supported(&request.method) {
             let message = Incoming::Request(request);
@@ -105,7 +105,7 @@ impl Conversation {
 
     async fn recorded(
         &self,
-        accepts: Accepts,
+        accepts: AcceptedTypes,
         request: RequestId,
         call: HandshakeCall,
     ) -> Response {
@@ -131,7 +131,7 @@ impl Conversation {
     /// Too many calls run already, or one with this id.
     pub(super) fn call(
         &self,
-        request: Request,
+        request: RpcRequest,
         asking: Option<Arc<dyn Ask>>,
     ) -> Result<HandshakeCall, EdgeError> {
         let token = progress_token(request.params.as_deref());
@@ -157,7 +157,7 @@ async fn run(
     edge: Arc<Edge>,
     running: RunningCall,
     caller: Caller,
-    request: Request,
+    request: RpcRequest,
 ) -> Option<CallAnswer> {
     let id = request.id.clone();
     let answer = handshake::message(&edge, &caller, Incoming::Request(request));

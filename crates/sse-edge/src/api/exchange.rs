@@ -17,7 +17,7 @@ use bytes::Bytes;
 use futures_util::{Stream, future::BoxFuture};
 use http::StatusCode;
 use http_body::Frame;
-use mcp::headers::Accepts;
+use mcp::headers::AcceptedTypes;
 use mcp_server::output::CallOutputItem;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -39,7 +39,7 @@ pub(super) type Work = BoxFuture<'static, Option<CallAnswer>>;
 /// Waits for the answer, for the first message before it, or until the silence has lasted too long,
 /// whichever is first.
 pub(super) async fn answer(
-    accepts: Accepts,
+    accepts: AcceptedTypes,
     mut work: Work,
     mut messages: mpsc::Receiver<CallOutputItem>,
 ) -> Response {
@@ -76,7 +76,7 @@ pub(super) async fn answer(
 
 /// The answer of a call that is recorded.
 pub(super) async fn recorded_response(
-    accepts: Accepts,
+    accepts: AcceptedTypes,
     begun: oneshot::Receiver<FirstResponse>,
 ) -> Response {
     match begun.await {
@@ -90,7 +90,7 @@ pub(super) async fn recorded_response(
 }
 
 /// A cancelled request has no answer, but HTTP needs a response.
-fn whole(accepts: Accepts, answer: Option<CallAnswer>) -> Response {
+fn whole(accepts: AcceptedTypes, answer: Option<CallAnswer>) -> Response {
     let Some(answer) = answer else {
         return match accepts.sse {
             true => sse::whole(Bytes::from_static(mcp::sse::KEEP_ALIVE)),

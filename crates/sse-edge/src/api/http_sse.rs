@@ -14,12 +14,12 @@ use bytes::Bytes;
 use fanout::inbox::MailStream;
 use http::{HeaderMap, StatusCode};
 use mcp::{
-    Incoming, ProtocolVersion, Refusal,
-    answer::Answer,
+    HttpRefusal, Incoming, ProtocolVersion,
+    answer::VersionedResult,
     dispatch::InitializeRequest,
-    envelope::{self, Request as RpcRequest},
+    envelope::{self, RpcRequest},
     handshake::initialize_result,
-    headers::Accepts,
+    headers::AcceptedTypes,
     legacy, method, mrtr,
 };
 use mcp_server::output::CallOutputItem;
@@ -56,8 +56,8 @@ pub(super) async fn stream(
     if let Err(denied) = principal.require(Permission::Read) {
         return json_rpc(denied);
     }
-    if !Accepts::read(&headers).sse {
-        return refuse(&Refusal::not_acceptable());
+    if !AcceptedTypes::read(&headers).sse {
+        return refuse(&HttpRefusal::not_acceptable());
     }
     open(&edge, principal)
         .await
@@ -118,7 +118,7 @@ pub(super) async fn messages(
         return json_rpc(denied);
     }
     let Some(id) = legacy::session_of(request.uri().query()) else {
-        return refuse(&Refusal::session_not_found());
+        return refuse(&HttpRefusal::session_not_found());
     };
     let body = match read(request.into_body(), edge.max_body_bytes).await {
         Ok(body) => body,
@@ -126,18 +126,18 @@ pub(super) async fn messages(
     };
     let message = match legacy::parse_message(&body) {
         Ok(message) => message,
-        Err(rejected) => return refuse(&Refusal::from_rejected(&rejected)),
+        Err(rejected) => return refuse(&HttpRefusal::from_invalid_message(&rejected)),
     };
     let session = match edge.sessions.find(&id, &principal.id).await {
         Ok(found) => found.map(|found| found.session),
         Err(error) => return unavailable(error, None),
     };
     let Some(session) = session.filter(|session| session.ends_with_stream) else {
-        return refuse(&Refusal::session_not_found());
+        return refuse(&HttpRefusal::session_not_found());
     };
     match edge.sessions.touch_served(&session).await {
         Ok(true) => {}
-        Ok(false) => return refuse(&Refusal::session_not_found()),
+        Ok(false) => return refuse(&HttpRefusal::session_not_found()),
         Err(error) => return unavailable(error, None),
     }
     let version = ProtocolVersion::parse(&session.protocol_version);
@@ -178,7 +178,7 @@ async fn handle_message(conversation: &Conversation, message: Incoming) -> Resul
 async fn initialize(conversation: &Conversation, request: RpcRequest) -> Result<Bytes, EdgeError> {
     let edge = &conversation.edge;
     let id = request.id.clone();
-    let everything = Accepts {
+    let everything = AcceptedTypes {
         json: true,
         sse: true,
     };
@@ -196,7 +196,7 @@ async fn initialize(conversation: &Conversation, request: RpcRequest) -> Result<
     });
     changed.await?;
     let body = initialize_result(version, edge.registry.profile());
-    Ok(Answer::new(version, &edge.server_info, &body).encode(&id))
+    Ok(VersionedResult::new(version, &edge.server_info, &body).encode(&id))
 }
 
 /// Stores the messages of a call, and its answer, in the mailbox as they arrive.

@@ -10,8 +10,8 @@ use axum::{
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use mcp::{
-    Decision, Incoming, ProtocolVersion, Refusal,
-    answer::Answer,
+    Decision, HttpRefusal, Incoming, ProtocolVersion,
+    answer::VersionedResult,
     classify,
     dispatch::{HandshakeBody, HandshakeMessage, InitializeRequest, ModernRequest, Resume},
     envelope,
@@ -168,8 +168,8 @@ impl McpRequest<'_> {
             Err(error) => return Ok(unavailable(error, Some(&request.id))),
         };
         let body = initialize_result(request.version, self.edge.registry.profile());
-        let message =
-            Answer::new(request.version, &self.edge.server_info, &body).encode(&request.id);
+        let message = VersionedResult::new(request.version, &self.edge.server_info, &body)
+            .encode(&request.id);
         let mut response = json_or_sse(request.accepts, message);
         let id = HeaderValue::from_str(session.id.as_str()).expect("a session id is a token");
         response.headers_mut().insert(SESSION_ID, id);
@@ -183,16 +183,16 @@ impl McpRequest<'_> {
             .find(&message.session, &self.principal.id)
             .await?;
         let Some(session) = loaded.map(|found| found.session) else {
-            return Ok(refuse(&Refusal::session_not_found()));
+            return Ok(refuse(&HttpRefusal::session_not_found()));
         };
         let Some(version) = ProtocolVersion::parse(&session.protocol_version) else {
-            return Ok(refuse(&Refusal::session_not_found()));
+            return Ok(refuse(&HttpRefusal::session_not_found()));
         };
         if let Err(refusal) = message.admit(version) {
             return Ok(refuse(&refusal));
         }
         if !self.edge.sessions.touch_served(&session).await? {
-            return Ok(refuse(&Refusal::session_not_found()));
+            return Ok(refuse(&HttpRefusal::session_not_found()));
         }
         let conversation = Conversation {
             edge: Arc::clone(self.edge),
@@ -201,7 +201,7 @@ impl McpRequest<'_> {
             session: Arc::new(session),
             trace: self.trace,
         };
-        let quiet = message.wants_no_answer();
+        let quiet = message.needs_no_response();
         let accepts = message.accepts;
         let answer = match message.body {
             HandshakeBody::One(Incoming::Request(request)) => {
@@ -236,7 +236,7 @@ impl McpRequest<'_> {
         let feed = open_stream(sessions, hub, &self.principal, session, last).await?;
         Ok(match feed {
             Some(feed) => sse::stream(feed),
-            None => refuse(&Refusal::session_not_found()),
+            None => refuse(&HttpRefusal::session_not_found()),
         })
     }
 
@@ -249,7 +249,7 @@ impl McpRequest<'_> {
             .await?
             .is_none()
         {
-            return Ok(refuse(&Refusal::session_not_found()));
+            return Ok(refuse(&HttpRefusal::session_not_found()));
         }
         let frames = follow(&edge.calls, edge.background.draining(), name, after);
         Ok(sse::answer(KeepAliveBody::new(frames)))
@@ -259,7 +259,7 @@ impl McpRequest<'_> {
         let ended = self.edge.sessions.end(session, &self.principal.id).await?;
         Ok(match ended {
             true => StatusCode::NO_CONTENT.into_response(),
-            false => refuse(&Refusal::session_not_found()),
+            false => refuse(&HttpRefusal::session_not_found()),
         })
     }
 }
@@ -268,7 +268,7 @@ impl McpRequest<'_> {
 async fn batch_answer(
     edge: &Edge,
     caller: &Caller,
-    batch: Vec<Result<mcp::Incoming, envelope::Rejected>>,
+    batch: Vec<Result<mcp::Incoming, envelope::InvalidMessage>>,
 ) -> Result<Option<Bytes>, EdgeError> {
     let mut answers = BytesMut::new();
     for message in batch {

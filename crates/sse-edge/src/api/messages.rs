@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use mcp::{
     Incoming,
-    envelope::{self, Body},
+    envelope::{self, MessageBody},
 };
 use model::{Session, SessionId};
 use ports::MailboxLimits;
@@ -183,7 +183,7 @@ fn notification(message: &RawValue) -> Result<Bytes, EdgeError> {
     if json.len() > MailboxLimits::MAX_PAYLOAD_BYTES {
         return Err(wrong("must be at most 1 MiB"));
     }
-    let Ok(Body::One(Incoming::Notification(_))) = envelope::parse(json.as_bytes()) else {
+    let Ok(MessageBody::One(Incoming::Notification(_))) = envelope::parse(json.as_bytes()) else {
         return Err(wrong("must be one JSON-RPC notification"));
     };
     // On one line, as SSE frames require, whatever white space the sender used.

@@ -9,13 +9,15 @@
 use std::{collections::HashMap, sync::Arc};
 
 use ::mcp::{
-    Incoming, Refusal, RequestId, RpcError,
-    envelope::{self, Body as Message, ErrorCode, Rejected},
+    HttpRefusal, Incoming, RequestId, RpcError,
+    envelope::{self, ErrorCode, InvalidMessage, MessageBody},
     headers::{self, single},
-    line::{Head, Kind, Known, Outstanding, Seen, Session, compact},
+    line::{
+        LineContext, LineHeaders, LineKind, LineSession, OpenRequests, ServerMessageKind, compact,
+    },
     method,
-    ndjson::{Line, LineReader, line},
-    sse::{Block, Parser},
+    ndjson::{JsonLine, LineReader, line},
+    sse::{SseBlock, SseStreamParser},
 };
 use axum::{
     Extension,
@@ -86,7 +88,7 @@ pub(crate) async fn endpoint(
     let (parts, input) = request.into_parts();
     if parts.method != Method::POST {
         let error = RpcError::new(ErrorCode::InvalidRequest, "lines are sent with POST");
-        let mut refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, error);
+        let mut refusal = HttpRefusal::new(StatusCode::METHOD_NOT_ALLOWED, error);
         refusal.allow = Some("POST");
         return refuse(&refusal);
     }
@@ -94,7 +96,7 @@ pub(crate) async fn endpoint(
         let text = "the body has to be application/x-ndjson";
         let error = RpcError::new(ErrorCode::InvalidRequest, text);
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return refuse(&Refusal::new(status, error));
+        return refuse(&HttpRefusal::new(status, error));
     }
     let Ok(place) = room.try_acquire_owned() else {
         let full = EdgeError::TooManyLineConnections {
@@ -103,11 +105,14 @@ pub(crate) async fn endpoint(
         return unavailable(full, None);
     };
     let (out, queue) = mpsc::channel(LINES_QUEUED);
-    let mut known = Known::default();
-    let session = parts.headers.get(headers::SESSION_ID).map(|id| Session {
-        id: Some(id.clone()),
-        version: parts.headers.get(headers::PROTOCOL_VERSION).cloned(),
-    });
+    let mut known = LineContext::default();
+    let session = parts
+        .headers
+        .get(headers::SESSION_ID)
+        .map(|id| LineSession {
+            id: Some(id.clone()),
+            version: parts.headers.get(headers::PROTOCOL_VERSION).cloned(),
+        });
     let is_open = session.is_some();
     known.set_session(session);
     for tool in edge.registry.tools().descriptors() {
@@ -147,10 +152,10 @@ struct ConnectionState {
     edge: Arc<Edge>,
     principal: Arc<Principal>,
     trace: Option<TraceContext>,
-    known: Mutex<Known>,
+    known: Mutex<LineContext>,
     /// The session that this connection opened.
-    own: Mutex<Option<Session>>,
-    running: Mutex<HashMap<RequestId, (Kind, CancellationToken)>>,
+    own: Mutex<Option<LineSession>>,
+    running: Mutex<HashMap<RequestId, (LineKind, CancellationToken)>>,
     out: mpsc::Sender<Bytes>,
 }
 
@@ -236,7 +241,7 @@ impl LineConnection {
     }
 
     /// Requests run concurrently; a message that has to keep its place in the order is awaited.
-    async fn handle_line(&mut self, line: Result<Line, Rejected>) {
+    async fn handle_line(&mut self, line: Result<JsonLine, InvalidMessage>) {
         let shared = &self.shared;
         let line = match line {
             Ok(line) => line,
@@ -247,11 +252,11 @@ impl LineConnection {
         }
         let head = {
             let mut known = shared.known.lock();
-            let head = Head::of(&line.body, &known);
-            known.note(&head);
+            let head = LineHeaders::of(&line.body, &known);
+            known.remember_version(&head);
             head
         };
-        let owed = Outstanding::of(&line.body);
+        let owed = OpenRequests::of(&line.body);
         let cancel = CancellationToken::new();
         if !shared.register_call(&owed, head.kind, &cancel) {
             let error = RpcError::new(
@@ -261,9 +266,9 @@ impl LineConnection {
             return shared.error(owed.ids().first(), &error).await;
         }
         let is_initialized = matches!(&line.body,
-            Message::One(Incoming::Notification(n)) if n.method == method::INITIALIZED);
+            MessageBody::One(Incoming::Notification(n)) if n.method == method::INITIALIZED);
         // A message that opens a session or needs no answer is handled before the next line.
-        let in_order = head.kind == Kind::Initialize || owed.is_empty();
+        let in_order = head.kind == LineKind::Initialize || owed.is_empty();
         let call = LineCall { line, head, owed };
         if !in_order {
             while self.exchanges.len() >= LINES_IN_FLIGHT {
@@ -297,24 +302,24 @@ impl LineConnection {
 
 /// A registered line.
 struct LineCall {
-    line: Line,
-    head: Head,
-    owed: Outstanding,
+    line: JsonLine,
+    head: LineHeaders,
+    owed: OpenRequests,
 }
 
 impl LineCall {
     /// No request: all messages are only forwarded.
     fn none() -> Self {
         Self {
-            line: Line {
+            line: JsonLine {
                 text: Bytes::new(),
-                body: Message::Batch(Vec::new()),
+                body: MessageBody::Batch(Vec::new()),
             },
-            head: Head {
-                kind: Kind::Session,
+            head: LineHeaders {
+                kind: LineKind::Session,
                 headers: HeaderMap::new(),
             },
-            owed: Outstanding::default(),
+            owed: OpenRequests::default(),
         }
     }
 }
@@ -371,14 +376,14 @@ impl ConnectionState {
         if parts.status == StatusCode::ACCEPTED || answer.is_empty() {
             return;
         }
-        if let Some(answer) = call.owed.take_json(&answer) {
+        if let Some(answer) = call.owed.register_json(&answer) {
             self.remember_answer(call, opened, &answer).await;
             self.write_line(&answer).await;
         }
     }
 
     async fn events(&self, mut body: Body, opened: Option<&HeaderValue>, call: &mut LineCall) {
-        let mut parser = Parser::default();
+        let mut parser = SseStreamParser::default();
         while let Some(Ok(frame)) = body.frame().await {
             let Ok(chunk) = frame.into_data() else {
                 continue;
@@ -387,14 +392,14 @@ impl ConnectionState {
                 return;
             };
             for block in blocks {
-                let Block::Frame(frame) = block else {
+                let SseBlock::Frame(frame) = block else {
                     continue;
                 };
                 let Some(data) = frame.data.filter(|data| !data.is_empty()) else {
                     continue;
                 };
                 let message = compact(&data);
-                if call.owed.see(&message) != Seen::Other {
+                if call.owed.register(&message) != ServerMessageKind::Other {
                     self.remember_answer(call, opened, &message).await;
                 }
                 self.write_line(&message).await;
@@ -406,8 +411,8 @@ impl ConnectionState {
     /// lines.
     async fn remember_answer(&self, call: &LineCall, opened: Option<&HeaderValue>, answer: &[u8]) {
         match (&call.line.body, call.head.kind) {
-            (_, Kind::Initialize) => {
-                let Some(session) = Session::opened(opened, answer) else {
+            (_, LineKind::Initialize) => {
+                let Some(session) = LineSession::opened(opened, answer) else {
                     return;
                 };
                 self.known.lock().set_session(Some(session.clone()));
@@ -416,7 +421,7 @@ impl ConnectionState {
                     self.serve(&Method::DELETE, before.headers(), None).await;
                 }
             }
-            (Message::One(Incoming::Request(request)), Kind::Stateless)
+            (MessageBody::One(Incoming::Request(request)), LineKind::Stateless)
                 if request.method == method::TOOLS_LIST =>
             {
                 self.known.lock().learn_tools(answer);
@@ -426,7 +431,12 @@ impl ConnectionState {
     }
 
     /// Registers requests as running; `false` if one of their ids is in use.
-    fn register_call(&self, owed: &Outstanding, kind: Kind, cancel: &CancellationToken) -> bool {
+    fn register_call(
+        &self,
+        owed: &OpenRequests,
+        kind: LineKind,
+        cancel: &CancellationToken,
+    ) -> bool {
         let mut running = self.running.lock();
         if owed.ids().iter().any(|id| running.contains_key(id)) {
             return false;
@@ -439,14 +449,14 @@ impl ConnectionState {
 
     /// In the stateless era the end of a request's stream cancels it. A line has no stream of its
     /// own, so `notifications/cancelled` does that. `true` if the message was one.
-    fn cancel(&self, message: &Message) -> bool {
+    fn cancel(&self, message: &MessageBody) -> bool {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Params<'a> {
             #[serde(borrow)]
             request_id: &'a RawValue,
         }
-        let Message::One(Incoming::Notification(notification)) = message else {
+        let MessageBody::One(Incoming::Notification(notification)) = message else {
             return false;
         };
         let params = notification.params.as_deref().map_or("", RawValue::get);
@@ -456,7 +466,7 @@ impl ConnectionState {
             return false;
         };
         match self.running.lock().get(&id) {
-            Some((Kind::Stateless, cancel)) => {
+            Some((LineKind::Stateless, cancel)) => {
                 cancel.cancel();
                 true
             }

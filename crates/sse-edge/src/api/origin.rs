@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, Method, StatusCode, Uri, header};
-use mcp::{Refusal, RpcError, envelope::ErrorCode};
+use mcp::{HttpRefusal, RpcError, envelope::ErrorCode};
 use model::PublicError;
 
 use super::authenticate::speaks_json_rpc;
@@ -25,7 +25,7 @@ fn refused(uri: &Uri, error: EdgeError) -> Response {
     }
     let said = RpcError::new(ErrorCode::InvalidRequest, error.public_text());
     let said = said.with_data(serde_json::json!({ "code": error.code() }));
-    let refusal = Refusal::new(StatusCode::FORBIDDEN, said);
+    let refusal = HttpRefusal::new(StatusCode::FORBIDDEN, said);
     let json = HeaderValue::from_static("application/json");
     (
         refusal.status,

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use mcp::{
     ErrorCode, Incoming, RequestId, RpcError,
     client::{ClientRequest, ClientResult},
-    envelope::{self, Body},
-    mrtr::{Binding, InputRequests, InputRequired, Retry, Settled, StateKeys},
+    envelope::{self, MessageBody},
+    mrtr::{Binding, EarlierAnswers, InputRequests, InputRequired, Retry, StateKeys},
     notification::cancelled,
 };
 use mcp_server::{CallError, Caller, ask::Ask};
@@ -47,7 +47,7 @@ struct RetryState {
     retry: Retry,
     method: String,
     params: Option<Box<RawValue>>,
-    settled: Settled,
+    settled: EarlierAnswers,
 }
 
 impl RetryState {
@@ -75,12 +75,12 @@ impl AskByRetry {
             retry: Retry::parse(params)?,
             method: method.to_owned(),
             params: params.map(ToOwned::to_owned),
-            settled: Settled::default(),
+            settled: EarlierAnswers::default(),
         };
         if let Some(sealed) = state.retry.state() {
             let binding = state.binding(principal)?;
             let opened = keys.keys.open(&binding, sealed, keys.clock.now())?;
-            state.settled = Settled::decode(&opened)?;
+            state.settled = EarlierAnswers::decode(&opened)?;
         }
         Ok(Self {
             keys: Arc::clone(keys),
@@ -101,7 +101,7 @@ impl AskByRetry {
             .collect(&state.retry, requests)
             .map_err(RpcError::from)?;
         for key in keys {
-            state.settled.settle(&key, &state.retry);
+            state.settled.keep(&key, &state.retry);
         }
         let missing = collected.missing;
         missing
@@ -137,7 +137,7 @@ impl Ask for AskByRetry {
         self.ask(caller, requests)
     }
 
-    fn settled(&self) -> Settled {
+    fn settled(&self) -> EarlierAnswers {
         self.state.lock().settled.clone()
     }
 }
@@ -241,7 +241,7 @@ async fn answer(
     session: &SessionId,
     stream: &StreamId,
     hints: &HintReceiver,
-) -> Result<envelope::Response, EdgeError> {
+) -> Result<envelope::RpcResponse, EdgeError> {
     loop {
         let read = calls
             .mailbox
@@ -262,16 +262,16 @@ async fn answer(
     }
 }
 
-fn response(payload: &[u8]) -> Option<envelope::Response> {
+fn response(payload: &[u8]) -> Option<envelope::RpcResponse> {
     match envelope::parse(payload) {
-        Ok(Body::One(Incoming::Response(response))) => Some(response),
+        Ok(MessageBody::One(Incoming::Response(response))) => Some(response),
         _ => None,
     }
 }
 
 /// The stream on which a question waits for this answer; `None` if the answer belongs to no
 /// question of an edge.
-fn question_of(response: &envelope::Response) -> Option<StreamId> {
+fn question_of(response: &envelope::RpcResponse) -> Option<StreamId> {
     let Some(RequestId::Text(id)) = &response.id else {
         return None;
     };
@@ -289,7 +289,7 @@ impl Calls {
     pub(crate) async fn take_answer(
         &self,
         session: &SessionId,
-        response: &envelope::Response,
+        response: &envelope::RpcResponse,
     ) -> Result<Option<StreamId>, EdgeError> {
         let Some(stream) = question_of(response) else {
             return Ok(None);

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
-use mcp::{Refusal, RequestId};
+use mcp::{HttpRefusal, RequestId};
 use model::{SessionId, StreamId};
 use ports::{Mailbox, MailboxError, MailboxLimits, SessionLock};
 use tokio::time::timeout;
@@ -34,7 +34,7 @@ pub(crate) struct CallAnswer {
 }
 
 impl CallAnswer {
-    pub(crate) fn of(id: &RequestId, outcome: Result<Bytes, Refusal>) -> Self {
+    pub(crate) fn of(id: &RequestId, outcome: Result<Bytes, HttpRefusal>) -> Self {
         match outcome {
             Ok(message) => Self {
                 status: StatusCode::OK,

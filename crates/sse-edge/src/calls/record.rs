@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use fanout::limits::RETRY_MILLIS;
 use futures_util::future::BoxFuture;
-use mcp::{RequestId, RpcError, envelope, sse::Field};
+use mcp::{RequestId, RpcError, envelope, sse::SseField};
 use mcp_server::output::CallOutputItem;
 use model::{
     CursorScope, IdSource, LockName, PrincipalId, Sequence, SessionId, StreamCursor, StreamId,
@@ -94,7 +94,7 @@ impl StreamName {
     /// A message as an event with its id.
     pub(crate) fn frame(&self, sequence: Sequence, message: &[u8]) -> Bytes {
         let id = self.id(sequence);
-        mcp::sse::message(Field::new(&id).ok(), message)
+        mcp::sse::message(SseField::new(&id).ok(), message)
     }
 
     /// The first event: an id with which to reconnect, and no data (SEP-1699).

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use mcp::{
-    ErrorCode, Incoming, Refusal, RequestId, RpcError,
-    envelope::{self, Notification, Request},
+    ErrorCode, HttpRefusal, Incoming, RequestId, RpcError,
+    envelope::{self, RpcNotification, RpcRequest},
     handshake::{CancelledParams, SetLevelParams},
     method, params,
     resource::UriParams,
@@ -53,7 +53,7 @@ pub(crate) async fn message(
 async fn notice(
     edge: &Edge,
     caller: &Caller,
-    notification: &Notification,
+    notification: &RpcNotification,
 ) -> Result<(), EdgeError> {
     match notification.method.as_str() {
         method::INITIALIZED => update(edge, caller, |session| session.initialized = true).await,
@@ -74,7 +74,7 @@ async fn notice(
     }
 }
 
-async fn answer(edge: &Edge, caller: &Caller, request: &Request) -> Result<Bytes, Refusal> {
+async fn answer(edge: &Edge, caller: &Caller, request: &RpcRequest) -> Result<Bytes, HttpRefusal> {
     let (id, params) = (&request.id, request.params.as_deref());
     match request.method.as_str() {
         method::PING => Ok(caller.done(id)),
@@ -140,8 +140,8 @@ async fn subscribe(
                 return false;
             }
             session.resource_uris.insert(uri.clone(), since);
-            let wish = session.next_wish();
-            session.resource_wishes.insert(uri.clone(), wish);
+            let number = session.next_subscription_number();
+            session.resource_numbers.insert(uri.clone(), number);
         }
         true
     });
@@ -160,7 +160,7 @@ async fn unsubscribe(
 ) -> Result<Bytes, RpcError> {
     let UriParams { uri } = params::parse(params)?;
     let removed = update(edge, caller, |session| {
-        session.resource_wishes.remove(&uri);
+        session.resource_numbers.remove(&uri);
         session.resource_uris.remove(&uri)
     });
     removed.await.map_err(rpc_error)?;

@@ -4,12 +4,12 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 use mcp::{
-    ProtocolVersion, Refusal, RequestId,
+    HttpRefusal, ProtocolVersion, RequestId,
     capability::ClientCapabilities,
     stateless::{ListenFilter, acknowledged_frame, listen_result},
 };
 use model::{CursorScope, TaskId};
-use ports::ChangedLists;
+use ports::ListChanges;
 use serde_json::value::RawValue;
 
 use fanout::{
@@ -35,7 +35,7 @@ pub(crate) enum ListenResponse {
 /// The reason for which no stream is opened.
 pub(crate) enum ListenError {
     /// The parameters are invalid, or the client does not declare what it asks for.
-    Refused(Refusal),
+    Refused(HttpRefusal),
     /// The edge cannot open a stream now.
     Edge(EdgeError),
 }
@@ -52,7 +52,7 @@ pub(crate) async fn listen(
     let asked = ListenFilter::parse(params).map_err(|error| ListenError::Refused(error.into()))?;
     asked.check_declared(client).map_err(ListenError::Refused)?;
     let tasks = own_tasks(edge, principal, &asked).await?;
-    let honoured = asked.honoured(&edge.registry.profile().capabilities, |uri| {
+    let honoured = asked.accepted(&edge.registry.profile().capabilities, |uri| {
         edge.registry.resources().is_subscribable(principal, uri)
     });
     let is_own = |id: &str| tasks.iter().any(|task| task.as_str() == id);
@@ -65,7 +65,7 @@ pub(crate) async fn listen(
         ));
     }
     let wants = NewsSelection {
-        lists: ChangedLists {
+        lists: ListChanges {
             tools: honoured.tools_list_changed,
             prompts: honoured.prompts_list_changed,
             resources: honoured.resources_list_changed,

@@ -5,7 +5,7 @@ pub(crate) mod listen;
 pub(crate) mod tasks;
 
 use bytes::Bytes;
-use mcp::{Refusal, RequestId, method};
+use mcp::{HttpRefusal, RequestId, method};
 use mcp_server::{Caller, OfferRegistry, tool::ToolCall};
 use serde_json::value::RawValue;
 
@@ -21,7 +21,7 @@ pub(crate) async fn call(
     id: &RequestId,
     name: &str,
     params: Option<&RawValue>,
-) -> Result<Bytes, Refusal> {
+) -> Result<Bytes, HttpRefusal> {
     if name != method::TOOLS_CALL {
         return edge.registry.call(caller, id, name, params).await;
     }

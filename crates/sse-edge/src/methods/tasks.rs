@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use mcp::{
-    Refusal, RequestId, method,
-    task::{self, UpdateParams, unknown_task},
+    HttpRefusal, RequestId, method,
+    task::{self, UpdateTaskParams, unknown_task},
 };
 use mcp_server::{CallError, Caller, Toolset, method::ExtensionMethod};
 use serde_json::value::RawValue;
@@ -34,7 +34,7 @@ impl ExtensionMethod for GetTask {
         caller: &Caller,
         id: &RequestId,
         params: Option<&RawValue>,
-    ) -> Result<Bytes, Refusal> {
+    ) -> Result<Bytes, HttpRefusal> {
         let task = task::parse_id(params)?;
         let found = self.0.load(&caller.principal.id, &task).await;
         let stored = found.map_err(refusal)?;
@@ -57,11 +57,11 @@ impl ExtensionMethod for UpdateTask {
         caller: &Caller,
         id: &RequestId,
         params: Option<&RawValue>,
-    ) -> Result<Bytes, Refusal> {
-        let UpdateParams {
+    ) -> Result<Bytes, HttpRefusal> {
+        let UpdateTaskParams {
             id: task,
             responses,
-        } = UpdateParams::parse(params)?;
+        } = UpdateTaskParams::parse(params)?;
         let changed = self.0.answer(&caller.principal.id, &task, responses).await;
         acknowledge(caller, id, changed)
     }
@@ -81,7 +81,7 @@ impl ExtensionMethod for CancelTask {
         caller: &Caller,
         id: &RequestId,
         params: Option<&RawValue>,
-    ) -> Result<Bytes, Refusal> {
+    ) -> Result<Bytes, HttpRefusal> {
         let task = task::parse_id(params)?;
         let changed = self.0.cancel(&caller.principal.id, &task).await;
         acknowledge(caller, id, changed)
@@ -92,12 +92,12 @@ fn acknowledge(
     caller: &Caller,
     id: &RequestId,
     changed: Result<Option<()>, EdgeError>,
-) -> Result<Bytes, Refusal> {
+) -> Result<Bytes, HttpRefusal> {
     let found: Option<()> = changed.map_err(refusal)?;
     found.ok_or_else(unknown_task)?;
     Ok(task::acknowledgement(caller.version, &caller.server, id))
 }
 
-fn refusal(error: EdgeError) -> Refusal {
+fn refusal(error: EdgeError) -> HttpRefusal {
     CallError::from(error).into_rpc().into()
 }

@@ -13,7 +13,7 @@ use event_tools::sessions::{SessionChange, SessionEditor};
 use mcp::RequestId;
 use mcp_server::CallError;
 use model::{Clock, IdSource, PrincipalId, Session, SessionId, StreamId, Timestamp};
-use ports::{Bus, EdgeNews, SessionStore, SessionStoreError, Topic, Versioned};
+use ports::{Bus, EdgeNews, SessionStore, SessionStoreError, Topic, VersionedSession};
 use serde_json::Value;
 use tokio::time::timeout;
 use tracing::warn;
@@ -116,10 +116,10 @@ impl Sessions {
             created_at: self.clock.now(),
             subscriptions: Vec::new(),
             resource_uris: std::collections::BTreeMap::new(),
-            resource_wishes: std::collections::BTreeMap::new(),
-            wishes: 0,
+            resource_numbers: std::collections::BTreeMap::new(),
+            newest_subscription: 0,
             log_level: None,
-            streamed: false,
+            has_streamed: false,
             stream_tag: 0,
             ends_with_stream: new.ends_with_stream,
         };
@@ -147,7 +147,7 @@ impl Sessions {
         &self,
         id: &SessionId,
         principal: &PrincipalId,
-    ) -> Result<Option<Versioned>, EdgeError> {
+    ) -> Result<Option<VersionedSession>, EdgeError> {
         let Some(found) = self.find(id, principal).await? else {
             return Ok(None);
         };
@@ -161,7 +161,7 @@ impl Sessions {
         &self,
         id: &SessionId,
         principal: &PrincipalId,
-    ) -> Result<Option<Versioned>, EdgeError> {
+    ) -> Result<Option<VersionedSession>, EdgeError> {
         let found = self.peek(id).await?;
         Ok(found.filter(|found| found.session.owner == *principal))
     }
@@ -252,7 +252,7 @@ impl Sessions {
 
     /// Loads a session regardless of its owner, for instance for a stream that this edge holds.
     /// Ends it if its lifetime is over.
-    pub(crate) async fn peek(&self, id: &SessionId) -> Result<Option<Versioned>, EdgeError> {
+    pub(crate) async fn peek(&self, id: &SessionId) -> Result<Option<VersionedSession>, EdgeError> {
         let Some(found) = timeout(CALL_DEADLINE, self.store.load(id)).await?? else {
             return Ok(None);
         };
@@ -284,7 +284,10 @@ impl Sessions {
     }
 
     /// Keeps a session alive because its stream is open here; `None` if it has ended.
-    pub(crate) async fn keep_alive(&self, id: &SessionId) -> Result<Option<Versioned>, EdgeError> {
+    pub(crate) async fn keep_alive(
+        &self,
+        id: &SessionId,
+    ) -> Result<Option<VersionedSession>, EdgeError> {
         let Some(found) = self.peek(id).await? else {
             return Ok(None);
         };
@@ -346,10 +349,10 @@ mod tests {
             created_at: Timestamp::default(),
             subscriptions: Vec::new(),
             resource_uris: std::collections::BTreeMap::new(),
-            resource_wishes: std::collections::BTreeMap::new(),
-            wishes: 0,
+            resource_numbers: std::collections::BTreeMap::new(),
+            newest_subscription: 0,
             log_level: None,
-            streamed: false,
+            has_streamed: false,
             stream_tag: 0,
             ends_with_stream: false,
         }

@@ -71,7 +71,7 @@ async fn open(
     // known.
     let numbered = sessions.change(id, &principal.id, |session| {
         let before = session.clone();
-        session.streamed = true;
+        session.has_streamed = true;
         session.stream_tag += 1;
         (before, session.stream_tag)
     });
@@ -82,22 +82,22 @@ async fn open(
     let primes = version.is_some_and(ProtocolVersion::has_priming);
     let scope = CursorScope::session(&principal.id, id);
     let last = last_event_id.map(|last| Cursor::parse(last, scope));
-    // As the client's last stream knew it; the rest is added below, from where each wish began.
+    // As the client's last stream knew it; later subscriptions are added below, each from its own start.
     let known = match last {
-        Some(Ok(cursor)) => cursor.wishes,
-        _ => session.wishes,
+        Some(Ok(cursor)) => cursor.newest_subscription,
+        _ => session.newest_subscription,
     };
-    let interest = StreamInterest::of_wishes(&session, known, 0, hub.epoch());
+    let interest = StreamInterest::up_to_subscription(&session, known, 0, hub.epoch());
     let start = match last {
         Some(Ok(cursor)) => InboxStart::After(cursor.inbox),
-        None if session.streamed => InboxStart::Head,
+        None if session.has_streamed => InboxStart::Head,
         // After an invalid cursor, messages are sent again rather than not at all.
         Some(Err(_)) | None => InboxStart::After(Sequence::START),
     };
     let begin = match last {
         Some(Ok(cursor)) => StreamStart::After(cursor),
         Some(Err(_)) => StreamStart::UnknownCursor,
-        None if session.streamed => StreamStart::Head,
+        None if session.has_streamed => StreamStart::Head,
         None => interest
             .earliest()
             .map_or(StreamStart::Head, StreamStart::Position),
@@ -142,9 +142,9 @@ async fn open(
     sessions
         .publish(
             id,
-            EdgeNews::StreamTakenOver {
+            EdgeNews::StreamReplaced {
                 session: id.clone(),
-                stays: tag,
+                current_tag: tag,
             },
         )
         .await;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use mcp::{
     ErrorCode, RpcError,
     client::ClientResult,
-    mrtr::{InputRequests, Retry, Settled},
+    mrtr::{EarlierAnswers, InputRequests, Retry},
 };
 use mcp_server::{CallError, Caller, ask::Ask};
 use model::TaskId;
@@ -22,7 +22,7 @@ pub(super) struct AskInTask {
     pub(super) id: TaskId,
     pub(super) running: Arc<RunningTask>,
     /// The answers that the client gave before the call became a task.
-    pub(super) settled: Settled,
+    pub(super) settled: EarlierAnswers,
 }
 
 #[async_trait]
@@ -77,7 +77,7 @@ impl AskInTask {
         &self,
         requests: &InputRequests,
         answers: &BTreeMap<String, Box<RawValue>>,
-    ) -> Result<mcp::mrtr::Collected, RpcError> {
+    ) -> Result<mcp::mrtr::CollectedAnswers, RpcError> {
         let brought = Retry::of(answers.clone());
         let collected = self.settled.collect(&brought, requests.clone());
         Ok(collected?)

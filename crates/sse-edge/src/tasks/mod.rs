@@ -18,7 +18,7 @@ use std::{
 
 use model::{Clock, IdSource, PrincipalId, TaskId};
 use parking_lot::Mutex;
-use ports::{Bus, EdgeNews, Expected, TaskLimits, TaskStore, TaskStoreError, Topic};
+use ports::{Bus, EdgeNews, TaskLimits, TaskStore, TaskStoreError, Topic};
 use serde_json::value::RawValue;
 use tokio::{sync::watch, time::timeout};
 use tracing::warn;
@@ -149,7 +149,7 @@ impl Tasks {
                 TaskChange::Store(answer) => answer,
             };
             found.record.state = stored.encode()?;
-            let revision: Expected = found.revision;
+            let revision = found.revision;
             let limits = TaskLimits::default();
             let replace = self.store.replace_task(&found.record, revision, limits);
             match timeout(CALL_DEADLINE, replace).await? {

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use mcp::{
-    Refusal, RequestId,
+    HttpRefusal, RequestId,
     task::{self, Task},
-    tool::CallParams,
+    tool::CallToolParams,
 };
 use mcp_server::{
     CallError, Caller,
@@ -37,8 +37,8 @@ impl Tasks {
         caller: &Caller,
         request: &RequestId,
         tool: Arc<dyn Tool>,
-        call: CallParams,
-    ) -> Result<Bytes, Refusal> {
+        call: CallToolParams,
+    ) -> Result<Bytes, HttpRefusal> {
         let id = TaskId::new(&self.ids.uuid()).expect("a UUID fits a task id");
         let now = self.clock.now();
         let millis = u64::try_from(TASK_TTL.as_millis()).unwrap_or(u64::MAX);
@@ -52,7 +52,7 @@ impl Tasks {
         let begun = self.begin(&id);
         self.create(caller, &id, &stored)
             .await
-            .map_err(|error| Refusal::from(CallError::from(error).into_rpc()))?;
+            .map_err(|error| HttpRefusal::from(CallError::from(error).into_rpc()))?;
         let settled = caller.asking.as_ref().map(|asking| asking.settled());
         let asking: Arc<dyn Ask> = Arc::new(AskInTask {
             tasks: Arc::clone(self),
@@ -117,7 +117,7 @@ async fn work(
     tasks: &Tasks,
     caller: &Caller,
     (id, running): (&TaskId, &RunningTask),
-    (tool, call): (&dyn Tool, &CallParams),
+    (tool, call): (&dyn Tool, &CallToolParams),
 ) {
     let closed = tasks.background.closed();
     let outcome = tokio::select! {

@@ -317,7 +317,7 @@ impl Machine {
         if self.sessions[session].stream.is_none() {
             return;
         }
-        let repo = format!("wish-{}", self.events.len());
+        let repo = format!("marker-{}", self.events.len());
         self.subscribe(edge, session, &repo).await;
         self.happen(&repo).await;
         self.brings_what_is_due(session).await;

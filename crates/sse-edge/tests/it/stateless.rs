@@ -12,9 +12,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use model::{LockName, Sequence, Session, SessionId, StreamId, SystemClock};
 use ports::{
-    Expected, LockError, LockGuardInfo, LockToken, Mailbox, MailboxError, MailboxLimits,
-    MailboxPage, Revision, SessionLimits, SessionLock, SessionPage, SessionStore,
-    SessionStoreError, Stores, Versioned,
+    LockError, LockGuardInfo, LockToken, Mailbox, MailboxError, MailboxLimits, MailboxPage,
+    Revision, SessionLimits, SessionLock, SessionPage, SessionStore, SessionStoreError, Stores,
+    VersionedSession,
 };
 use serde_json::json;
 use store_memory::MemorySessionStore;
@@ -51,14 +51,14 @@ impl SessionStore for Counted {
         self.asked().create(session, ttl, limits).await
     }
 
-    async fn load(&self, id: &SessionId) -> Result<Option<Versioned>, SessionStoreError> {
+    async fn load(&self, id: &SessionId) -> Result<Option<VersionedSession>, SessionStoreError> {
         self.asked().load(id).await
     }
 
     async fn replace(
         &self,
         session: &Session,
-        expected: Expected,
+        expected: Revision,
         ttl: Duration,
     ) -> Result<Revision, SessionStoreError> {
         self.asked().replace(session, expected, ttl).await

@@ -219,7 +219,7 @@ async fn a_resource_that_changes_is_told_as_the_client_spelt_it() {
 }
 
 #[tokio::test]
-async fn a_wish_that_the_edge_heard_of_late_survives_a_reconnect() {
+async fn a_subscription_that_the_edge_learnt_of_late_survives_a_reconnect() {
     let mut late = late().await;
     let cat = late.world.happens("cat").await;
     let dog = late.world.happens("dog").await;

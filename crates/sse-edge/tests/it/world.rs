@@ -14,13 +14,13 @@ use access::Authenticator;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use model::{
-    Clock, Cursor, CursorScope, Epoch, EventFacts, EventId, EventType, PrincipalId, RandomIds,
-    ResourceId, ResourceType, ResourceUri, Sequence, Sequenced, SessionId, Source, StoredEvent,
+    Clock, Cursor, CursorScope, Epoch, EventFacts, EventId, EventOrigin, EventType, PrincipalId,
+    RandomIds, ResourceId, ResourceType, ResourceUri, Sequence, Sequenced, SessionId, StoredEvent,
     StreamId, SystemClock, Timestamp, TraceContext,
 };
 use ports::{
-    Bus, BusError, BusEvent, BusMessage, EventHint, EventLog, Mailbox, MailboxLimits,
-    ResourceError, ResourceReader, ResourceState, SessionLock, SessionStore, Stores, Subscription,
+    Bus, BusError, BusEvent, BusMessage, BusSubscription, EventHint, EventLog, Mailbox,
+    MailboxLimits, ResourceError, ResourceReader, ResourceState, SessionLock, SessionStore, Stores,
     SyncStatus, TaskStore, Topic,
 };
 use reqwest::Url;
@@ -29,7 +29,7 @@ use service_kit::{
     descriptors::Descriptors,
     http::{bind, serve},
     lifecycle::{Lifecycle, OnExit},
-    metrics::{Registry, encode},
+    metrics::{MetricsRegistry, encode},
 };
 use sse_edge::{EdgeConfig, EdgeDeps, EdgeService};
 use store_memory::{InProcessBus, MemoryEventLog, MemorySessionStore};
@@ -48,7 +48,7 @@ pub(crate) const QUIET: Duration = Duration::from_millis(150);
 pub(crate) struct Node {
     pub(crate) url: Url,
     pub(crate) life: Lifecycle,
-    registry: Registry,
+    registry: MetricsRegistry,
 }
 
 impl Node {
@@ -211,7 +211,7 @@ impl EdgeWorld {
             take_over_sockets: config.take_over_sockets && crate::TAKES_OVER_SOCKETS,
             ..config.clone()
         };
-        let mut registry = Registry::default();
+        let mut registry = MetricsRegistry::default();
         let service = EdgeService::build(config, deps, &mut registry).unwrap();
         let life = Lifecycle::new(Duration::from_secs(config.drain_seconds));
         let service = service.spawn(&life).unwrap();
@@ -356,7 +356,7 @@ fn event(n: u64, repo: &str, bytes: usize) -> StoredEvent {
         repo: Some(repo.to_owned()),
         number: Some(7),
         actor: Some("mona".to_owned()),
-        source: Source::WEBHOOK,
+        source: EventOrigin::WEBHOOK,
         tags: vec!["bug".to_owned()],
         timestamp: now,
         received_at: now,
@@ -442,7 +442,7 @@ impl Bus for SlowSessions {
         self.bus.publish(topic, message, trace).await
     }
 
-    async fn subscribe(&self, topic: &Topic) -> Result<Subscription, BusError> {
+    async fn subscribe(&self, topic: &Topic) -> Result<BusSubscription, BusError> {
         let subscription = self.bus.subscribe(topic).await?;
         if *topic != Topic::AllSessions {
             return Ok(subscription);
@@ -455,7 +455,7 @@ impl Bus for SlowSessions {
                 event
             }
         });
-        Ok(Subscription(Box::pin(held)))
+        Ok(BusSubscription(Box::pin(held)))
     }
 
     async fn check(&self) -> Result<(), BusError> {

@@ -10,7 +10,7 @@ use axum::{
 };
 use futures_util::stream;
 use serde_json::{Value, json};
-use stdio_bridge::{BridgeError, Options, run};
+use stdio_bridge::{BridgeError, BridgeOptions, run};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, duplex},
     net::TcpListener,
@@ -209,7 +209,7 @@ pub(crate) async fn both() -> (Server, Client) {
 pub(crate) fn client(url: &str) -> Client {
     let (input, stdin) = duplex(1 << 20);
     let (stdout, output) = duplex(1 << 20);
-    let options = Options::new(url, Some("fw_test")).unwrap();
+    let options = BridgeOptions::new(url, Some("fw_test")).unwrap();
     let stop = CancellationToken::new();
     let stopped = stop.clone();
     let bridge = tokio::spawn(async move { run(&options, stdin, stdout, stopped).await });

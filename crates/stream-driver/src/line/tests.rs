@@ -6,7 +6,7 @@ use bytes::BufMut;
 use parking_lot::Mutex;
 
 use super::*;
-use crate::Progress;
+use crate::SendProgress;
 
 #[derive(Default)]
 struct World {
@@ -25,27 +25,27 @@ struct World {
 #[derive(Clone, Default)]
 struct Played(Arc<Mutex<World>>);
 
-impl Source for Played {
-    fn poll_fill(&mut self, _: &mut Context<'_>, out: &mut Outgoing) -> Poll<Fill> {
+impl StreamSource for Played {
+    fn poll_fill(&mut self, _: &mut Context<'_>, out: &mut OutgoingFrames) -> Poll<FillResult> {
         let world = self.0.lock();
         let rest = world.frames.iter().zip(1..);
         for (frame, position) in rest.filter(|(_, position)| *position > world.position) {
-            out.event(position, |buffer| buffer.put_slice(frame.as_bytes()));
+            out.push_event(position, |buffer| buffer.put_slice(frame.as_bytes()));
         }
         match (out.is_empty(), world.ends) {
-            (false, _) => Poll::Ready(Fill::Frames),
-            (true, true) => Poll::Ready(Fill::Last),
+            (false, _) => Poll::Ready(FillResult::Frames),
+            (true, true) => Poll::Ready(FillResult::Last),
             (true, false) => Poll::Pending,
         }
     }
 
-    fn taken(&mut self, progress: Progress) {
+    fn record_progress(&mut self, progress: SendProgress) {
         let mut world = self.0.lock();
         world.position = progress.position.unwrap_or(world.position);
         world.events += progress.events;
     }
 
-    fn gives_up(&self, behind: Duration) -> bool {
+    fn should_give_up(&self, behind: Duration) -> bool {
         self.0.lock().patience.is_some_and(|most| behind >= most)
     }
 }
@@ -72,12 +72,12 @@ impl Socket for Played {
     }
 }
 
-fn line(frames: &[&'static str], room: usize) -> (Line<Played>, Played) {
+fn line(frames: &[&'static str], room: usize) -> (StreamLine<Played>, Played) {
     let world = Played::default();
     world.0.lock().frames = frames.to_vec();
     world.0.lock().room = room;
     let waker = Waker::noop().clone();
-    let line = Line::new(Box::new(world.clone()), world.clone(), waker);
+    let line = StreamLine::new(Box::new(world.clone()), world.clone(), waker);
     (line, world)
 }
 
@@ -85,14 +85,14 @@ fn line(frames: &[&'static str], room: usize) -> (Line<Played>, Played) {
 fn what_a_socket_does_not_take_is_offered_again_and_nothing_is_kept_but_a_frames_end() {
     let (mut line, world) = line(&["one", "two", "three"], 10);
     let scratch = &mut Scratch::default();
-    assert_eq!(line.turn(scratch), Turn::Idle);
+    assert_eq!(line.turn(scratch), TurnResult::Idle);
     // "3\r\none\r\n" are 8 bytes: the second frame has begun, and counts.
     let moved = |world: &World| (world.position, world.events);
     assert_eq!(moved(&world.0.lock()), (2, 2));
     assert_eq!(line.rest, "\ntwo\r\n"[..].as_bytes());
     world.0.lock().room = usize::MAX;
     assert!(line.writable() && !line.writable());
-    assert_eq!(line.turn(scratch), Turn::Idle);
+    assert_eq!(line.turn(scratch), TurnResult::Idle);
     let world = world.0.lock();
     assert_eq!(world.sent, b"3\r\none\r\n3\r\ntwo\r\n5\r\nthree\r\n");
     assert_eq!(moved(&world), (3, 3));
@@ -104,11 +104,11 @@ fn a_stream_that_ends_says_so_and_closes_when_all_is_out() {
     let (mut line, world) = line(&["bye"], 9);
     world.0.lock().ends = true;
     let scratch = &mut Scratch::default();
-    assert_eq!(line.turn(scratch), Turn::Idle);
+    assert_eq!(line.turn(scratch), TurnResult::Idle);
     assert!(!world.0.lock().finished, "the last chunk is not out yet");
     world.0.lock().room = 100;
     assert!(line.writable());
-    assert_eq!(line.turn(scratch), Turn::Closed(Closed::Ended));
+    assert_eq!(line.turn(scratch), TurnResult::Closed(CloseReason::Ended));
     assert!(world.0.lock().finished);
     assert_eq!(world.0.lock().sent, b"3\r\nbye\r\n0\r\n\r\n");
 }
@@ -116,33 +116,36 @@ fn a_stream_that_ends_says_so_and_closes_when_all_is_out() {
 #[test]
 fn patience_counts_from_the_first_frame_that_did_not_fit_and_begins_anew_when_all_is_out() {
     let (mut line, world) = line(&["one"], 0);
-    world.0.lock().patience = Some(3 * SWEEP);
+    world.0.lock().patience = Some(3 * SWEEP_INTERVAL);
     let scratch = &mut Scratch::default();
-    assert_eq!(line.sweep(), Turn::Idle);
-    assert_eq!(line.turn(scratch), Turn::Idle);
+    assert_eq!(line.sweep(), TurnResult::Idle);
+    assert_eq!(line.turn(scratch), TurnResult::Idle);
     assert!(line.is_behind());
-    assert_eq!(line.sweep(), Turn::Idle);
-    assert_eq!(line.sweep(), Turn::Idle);
+    assert_eq!(line.sweep(), TurnResult::Idle);
+    assert_eq!(line.sweep(), TurnResult::Idle);
     // The client takes a little now and then, which is not catching up.
     world.0.lock().room = 1;
     assert!(line.writable());
-    assert_eq!(line.turn(scratch), Turn::Idle);
-    assert_eq!(line.sweep(), Turn::Closed(Closed::GivenUp));
+    assert_eq!(line.turn(scratch), TurnResult::Idle);
+    assert_eq!(line.sweep(), TurnResult::Closed(CloseReason::Abandoned));
     world.0.lock().room = 100;
     assert!(line.writable());
-    assert_eq!(line.turn(scratch), Turn::Idle);
+    assert_eq!(line.turn(scratch), TurnResult::Idle);
     assert!(!line.is_behind());
-    assert_eq!(line.sweep(), Turn::Idle);
+    assert_eq!(line.sweep(), TurnResult::Idle);
 }
 
 #[test]
 fn a_blocked_stream_that_is_woken_is_asked_whether_it_gives_up() {
     let (mut line, world) = line(&["one"], 0);
     let scratch = &mut Scratch::default();
-    assert_eq!(line.turn(scratch), Turn::Idle);
-    assert_eq!(line.turn(scratch), Turn::Idle);
+    assert_eq!(line.turn(scratch), TurnResult::Idle);
+    assert_eq!(line.turn(scratch), TurnResult::Idle);
     world.0.lock().patience = Some(Duration::ZERO);
-    assert_eq!(line.turn(scratch), Turn::Closed(Closed::GivenUp));
+    assert_eq!(
+        line.turn(scratch),
+        TurnResult::Closed(CloseReason::Abandoned)
+    );
 }
 
 #[test]
@@ -152,9 +155,9 @@ fn what_a_client_sends_is_dropped_until_it_is_too_much() {
     world.0.lock().client_sends = VecDeque::from([some(), nothing()]);
     assert_eq!(line.readable(), None);
     world.0.lock().client_sends = VecDeque::from([Ok(0)]);
-    assert_eq!(line.readable(), Some(Closed::Gone));
+    assert_eq!(line.readable(), Some(CloseReason::Disconnected));
     world.0.lock().client_sends = (0..20).map(|_| some()).collect();
-    assert_eq!(line.readable(), Some(Closed::Talks));
+    assert_eq!(line.readable(), Some(CloseReason::UnexpectedData));
 }
 
 #[test]
@@ -162,5 +165,5 @@ fn a_client_that_reset_the_connection_is_gone() {
     let (mut line, world) = line(&[], 100);
     let reset = || Err(io::ErrorKind::ConnectionReset.into());
     world.0.lock().client_sends = VecDeque::from([reset()]);
-    assert_eq!(line.readable(), Some(Closed::Gone));
+    assert_eq!(line.readable(), Some(CloseReason::Disconnected));
 }

@@ -9,7 +9,7 @@ use axum::{
     Router, body::Bytes as Body, extract::State, http::HeaderMap, http::StatusCode, routing::post,
 };
 use model::{
-    EventMetadata, EventType, ResourceEvent, ResourceId, ResourceRef, ResourceType, Source,
+    EventMetadata, EventOrigin, EventType, ResourceEvent, ResourceId, ResourceRef, ResourceType,
 };
 
 use reqwest::Url;
@@ -184,7 +184,7 @@ fn event_bytes(delivery: &Delivery) -> usize {
         },
         timestamp: STORY_START,
         received_at: STORY_START,
-        source: Source::WEBHOOK,
+        source: EventOrigin::WEBHOOK,
         actor: body["sender"]["login"].as_str().map(str::to_owned),
         metadata: EventMetadata {
             event: Some(delivery.event.into()),

@@ -11,11 +11,11 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{config::Config, error::Refusal, limits};
+use crate::{config::IngestConfig, error::DeliveryRefusal, limits};
 
 /// A request whose body has arrived; nothing about it has been verified.
 #[derive(Debug)]
-pub(crate) struct Admitted {
+pub(crate) struct AdmittedRequest {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     /// Its share of the memory budget for bodies, released on drop.
@@ -32,7 +32,7 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &IngestConfig) -> Self {
         Self {
             max_bytes: config.max_body_bytes,
             time: Duration::from_secs(config.body_timeout_seconds),
@@ -41,36 +41,38 @@ impl Admission {
     }
 
     /// Reads the body of a request after checking its headers.
-    pub(crate) async fn admit(&self, request: Request<Body>) -> Result<Admitted, Refusal> {
+    pub(crate) async fn admit(
+        &self,
+        request: Request<Body>,
+    ) -> Result<AdmittedRequest, DeliveryRefusal> {
         let (parts, body) = request.into_parts();
         check_content_type(&parts.headers)?;
         if announced_bytes(&parts.headers).is_some_and(|bytes| bytes > self.max_bytes as u64) {
             return Err(self.too_large());
         }
-        let (body, share) =
-            timeout(self.time, self.read(body))
-                .await
-                .map_err(|_| Refusal::BodyTimeout {
-                    seconds: self.time.as_secs(),
-                })??;
-        Ok(Admitted {
+        let (body, share) = timeout(self.time, self.read(body)).await.map_err(|_| {
+            DeliveryRefusal::BodyTimeout {
+                seconds: self.time.as_secs(),
+            }
+        })??;
+        Ok(AdmittedRequest {
             headers: parts.headers,
             body,
             share,
         })
     }
 
-    fn too_large(&self) -> Refusal {
-        Refusal::BodyTooLarge {
+    fn too_large(&self) -> DeliveryRefusal {
+        DeliveryRefusal::BodyTooLarge {
             max_bytes: self.max_bytes,
         }
     }
 
-    async fn read(&self, mut body: Body) -> Result<(Bytes, OwnedSemaphorePermit), Refusal> {
+    async fn read(&self, mut body: Body) -> Result<(Bytes, OwnedSemaphorePermit), DeliveryRefusal> {
         let mut share = self.reserve(limits::MIN_DELIVERY_BYTES)?;
         let mut bytes = BytesMut::new();
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| Refusal::BodyIncomplete)?;
+            let frame = frame.map_err(|_| DeliveryRefusal::BodyIncomplete)?;
             let Ok(data) = frame.into_data() else {
                 continue; // Trailers are ignored.
             };
@@ -86,11 +88,11 @@ impl Admission {
         Ok((bytes.freeze(), share))
     }
 
-    fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
-        let bytes = u32::try_from(bytes).map_err(|_| Refusal::Overloaded)?;
+    fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, DeliveryRefusal> {
+        let bytes = u32::try_from(bytes).map_err(|_| DeliveryRefusal::Overloaded)?;
         Arc::clone(&self.budget)
             .try_acquire_many_owned(bytes)
-            .map_err(|_| Refusal::Overloaded)
+            .map_err(|_| DeliveryRefusal::Overloaded)
     }
 }
 
@@ -103,16 +105,16 @@ fn announced_bytes(headers: &HeaderMap) -> Option<u64> {
         .ok()
 }
 
-fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
+fn check_content_type(headers: &HeaderMap) -> Result<(), DeliveryRefusal> {
     let value = headers.get(header::CONTENT_TYPE);
     let text = value.and_then(|value| value.to_str().ok()).unwrap_or("");
     let media_type = text.split(';').next().unwrap_or("").trim();
     if media_type.eq_ignore_ascii_case("application/json") {
         Ok(())
     } else if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        Err(Refusal::FormContentType)
+        Err(DeliveryRefusal::FormContentType)
     } else {
-        Err(Refusal::UnsupportedContentType)
+        Err(DeliveryRefusal::UnsupportedContentType)
     }
 }
 
@@ -148,7 +150,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_is_cut_off_where_it_grows_too_large() {
         let admission = admission(10, 1 << 20);
-        let refused = Err(Refusal::BodyTooLarge { max_bytes: 10 });
+        let refused = Err(DeliveryRefusal::BodyTooLarge { max_bytes: 10 });
         let admit = |body| async { admission.admit(request(body)).await.map(|it| it.body.len()) };
         assert_eq!(admit(chunks(&[4, 6])).await, Ok(10));
         assert_eq!(admit(chunks(&[4, 7, 1000])).await, refused);
@@ -164,12 +166,12 @@ mod tests {
         let admission = admission(1 << 20, 100_000);
         let held = admission.admit(request(chunks(&[90_000]))).await.unwrap();
         let refused = admission.admit(request(chunks(&[1]))).await.unwrap_err();
-        assert_eq!(refused, Refusal::Overloaded);
+        assert_eq!(refused, DeliveryRefusal::Overloaded);
         drop(held);
         assert_eq!(admission.budget.available_permits(), 100_000);
         assert!(admission.admit(request(chunks(&[90_000]))).await.is_ok());
         let refused = admission.admit(request(chunks(&[90_000, 20_000]))).await;
-        assert_eq!(refused.unwrap_err(), Refusal::Overloaded);
+        assert_eq!(refused.unwrap_err(), DeliveryRefusal::Overloaded);
         assert_eq!(admission.budget.available_permits(), 100_000);
     }
 
@@ -177,7 +179,10 @@ mod tests {
     async fn a_body_that_stalls_is_given_up() {
         let stalled = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
         let refused = admission(10, 1 << 20).admit(request(stalled)).await;
-        assert_eq!(refused.unwrap_err(), Refusal::BodyTimeout { seconds: 10 });
+        assert_eq!(
+            refused.unwrap_err(),
+            DeliveryRefusal::BodyTimeout { seconds: 10 }
+        );
     }
 
     #[tokio::test]
@@ -186,7 +191,7 @@ mod tests {
         let refused = admission(10, 1 << 20)
             .admit(request(Body::from_stream(broken)))
             .await;
-        assert_eq!(refused.unwrap_err(), Refusal::BodyIncomplete);
+        assert_eq!(refused.unwrap_err(), DeliveryRefusal::BodyIncomplete);
     }
 
     proptest! {

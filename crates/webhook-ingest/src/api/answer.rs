@@ -10,11 +10,11 @@ use serde_json::json;
 
 use github_events::Skip;
 
-use crate::error::Refusal;
+use crate::error::DeliveryRefusal;
 
 /// The answer to one delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum DeliveryAnswer {
     /// 202: these events are durable now.
     Accepted(Vec<EventId>),
     /// 200: these events were durable before.
@@ -22,10 +22,10 @@ pub(crate) enum Answer {
     /// 202: valid, but there is nothing to store.
     Skipped(Skip),
     /// An error, as a problem document.
-    Refused(Refusal),
+    Refused(DeliveryRefusal),
 }
 
-impl Answer {
+impl DeliveryAnswer {
     /// The metric label and log field; one of a fixed set.
     pub(crate) const fn outcome(&self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ impl Answer {
     }
 }
 
-impl IntoResponse for Answer {
+impl IntoResponse for DeliveryAnswer {
     fn into_response(self) -> Response {
         let (status, body) = match self {
             Self::Accepted(events) => (

@@ -20,13 +20,13 @@ use http::Request;
 use model::IdSource;
 use service_kit::trace::{self, Trace};
 
-pub(crate) use admit::{Admission, Admitted};
-pub(crate) use answer::Answer;
+pub(crate) use admit::{Admission, AdmittedRequest};
+pub(crate) use answer::DeliveryAnswer;
 
 use crate::{
-    delivery::{Context, Deliveries},
-    error::Refusal,
-    examine::About,
+    delivery::{Deliveries, DeliveryContext},
+    error::DeliveryRefusal,
+    examine::DeliveryDescription,
 };
 
 /// The path for GitHub's webhooks.
@@ -43,23 +43,23 @@ pub(crate) fn router(api: Api, ids: Arc<dyn IdSource>) -> Router {
     Router::new()
         .route(
             WEBHOOK_PATH,
-            post(receive).fallback(async || Refusal::MethodNotAllowed),
+            post(receive).fallback(async || DeliveryRefusal::MethodNotAllowed),
         )
-        .fallback(async || Refusal::NoSuchRoute)
+        .fallback(async || DeliveryRefusal::NoSuchRoute)
         .layer(trace::layer(ids))
         .with_state(api)
 }
 
 async fn receive(State(api): State<Api>, Trace(trace): Trace, request: Request<Body>) -> Response {
-    let context = Context {
-        about: About::of(request.headers()),
+    let context = DeliveryContext {
+        description: DeliveryDescription::of(request.headers()),
         trace,
         started: Instant::now(),
     };
     let answer = match api.admission.admit(request).await {
-        Ok(admitted) => api.deliveries.take(admitted, context).await,
+        Ok(admitted) => api.deliveries.process(admitted, context).await,
         Err(refusal) => {
-            let answer = Answer::Refused(refusal);
+            let answer = DeliveryAnswer::Refused(refusal);
             api.deliveries.report(&answer, &context);
             answer
         }

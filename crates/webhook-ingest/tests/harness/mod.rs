@@ -20,16 +20,16 @@ use http::{Request, StatusCode, request::Builder};
 use http_body_util::BodyExt;
 use model::{RandomIds, Sequence, Sequenced, StoredEvent, SystemClock, Timestamp, TraceContext};
 use ports::{
-    Appended, Bus, BusError, BusEvent, BusMessage, EventLog, EventLogError, Head, Page,
-    Subscription, Topic,
+    AppendResult, Bus, BusError, BusEvent, BusMessage, BusSubscription, EventLog, EventLogError,
+    EventPage, LogHead, Topic,
 };
 use serde_json::Value;
-use service_kit::metrics::Registry;
+use service_kit::{lifecycle::Lifecycle, metrics::MetricsRegistry};
 use sha2::Sha256;
 use store_memory::{InProcessBus, MemoryEventLog};
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
-use webhook_ingest::{Config, Deps, Service, WEBHOOK_PATH};
+use webhook_ingest::{IngestConfig, IngestDeps, IngestService, WEBHOOK_PATH};
 
 pub(crate) const SECRET: &str = "test secret";
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -65,13 +65,13 @@ impl Gate {
 
 #[async_trait]
 impl EventLog for Gate {
-    async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>, EventLogError> {
+    async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<AppendResult>, EventLogError> {
         self.appends.fetch_add(1, Ordering::SeqCst);
         self.open.acquire().await.unwrap().forget();
         self.unavailable("append")?;
         self.log.append(events).await
     }
-    async fn read_after(&self, after: Sequence, limit: usize) -> Result<Page, EventLogError> {
+    async fn read_after(&self, after: Sequence, limit: usize) -> Result<EventPage, EventLogError> {
         self.log.read_after(after, limit).await
     }
     async fn read_before(
@@ -84,7 +84,7 @@ impl EventLog for Gate {
     async fn seek(&self, time: Timestamp) -> Result<Sequence, EventLogError> {
         self.log.seek(time).await
     }
-    async fn head(&self) -> Result<Head, EventLogError> {
+    async fn head(&self) -> Result<LogHead, EventLogError> {
         self.unavailable("head")?;
         self.log.head().await
     }
@@ -94,11 +94,11 @@ impl EventLog for Gate {
 }
 
 pub(crate) struct Ingest {
-    pub(crate) service: Service,
+    pub(crate) lifecycle: Lifecycle,
     pub(crate) router: Router,
     pub(crate) log: Arc<Gate>,
     pub(crate) bus: Arc<dyn Bus>,
-    pub(crate) registry: Registry,
+    pub(crate) registry: MetricsRegistry,
 }
 
 impl Ingest {
@@ -117,24 +117,25 @@ impl Ingest {
 
     /// Like `with`, on the test's own bus.
     pub(crate) fn on(config: &Value, open: usize, bus: Arc<dyn Bus>) -> Self {
-        let config: Config = serde_json::from_value(config.clone()).unwrap();
+        let config: IngestConfig = serde_json::from_value(config.clone()).unwrap();
         let log = Arc::new(Gate {
             log: MemoryEventLog::new(&RandomIds, NonZeroUsize::new(100_000).unwrap()),
             broken: AtomicBool::new(false),
             appends: AtomicUsize::new(0),
             open: Semaphore::new(open),
         });
-        let deps = Deps {
+        let deps = IngestDeps {
             log: log.clone(),
             bus: bus.clone(),
             clock: Arc::new(SystemClock),
             ids: Arc::new(RandomIds),
         };
-        let mut registry = Registry::default();
-        let service = Service::build(&config, deps, &mut registry).unwrap();
+        let mut registry = MetricsRegistry::default();
+        let service = IngestService::build(&config, deps, &mut registry).unwrap();
+        let lifecycle = Lifecycle::new(Duration::from_secs(30));
         Self {
-            router: service.router(),
-            service,
+            router: service.spawn(&lifecycle).router(),
+            lifecycle,
             log,
             bus,
             registry,
@@ -199,15 +200,15 @@ impl Bus for StuckBus {
     ) -> Result<(), BusError> {
         std::future::pending().await
     }
-    async fn subscribe(&self, _: &Topic) -> Result<Subscription, BusError> {
-        Ok(Subscription(futures_util::stream::pending().boxed()))
+    async fn subscribe(&self, _: &Topic) -> Result<BusSubscription, BusError> {
+        Ok(BusSubscription(futures_util::stream::pending().boxed()))
     }
     async fn check(&self) -> Result<(), BusError> {
         Ok(())
     }
 }
 
-pub(crate) struct Hints(Subscription);
+pub(crate) struct Hints(BusSubscription);
 
 impl Hints {
     /// The events of the next hint.

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use stream_driver::{Line, Scratch, Socket, StreamBody, Turn};
+use stream_driver::{Scratch, Socket, StreamBody, StreamLine, TurnResult};
 
 use super::{super::Feed, *};
 
@@ -105,7 +105,7 @@ impl FakeSocket {
 enum Driver {
     Body(StreamBody),
     Socket {
-        line: Box<Line<FakeSocket>>,
+        line: Box<StreamLine<FakeSocket>>,
         socket: FakeSocket,
         scratch: Scratch,
     },
@@ -152,7 +152,7 @@ impl FeedClient {
                 socket.0.lock().room = room;
                 let waker = Waker::from(Arc::clone(&wakes));
                 Driver::Socket {
-                    line: Box::new(Line::new(feed, socket.clone(), waker)),
+                    line: Box::new(StreamLine::new(feed, socket.clone(), waker)),
                     socket,
                     scratch: Scratch::default(),
                 }
@@ -210,9 +210,9 @@ impl FeedClient {
                 scratch,
             }) => {
                 match line.turn(scratch) {
-                    Turn::Idle => self.polled_at = polled_at,
-                    Turn::More => self.polled_at = None,
-                    Turn::Closed(_) => self.ended = true,
+                    TurnResult::Idle => self.polled_at = polled_at,
+                    TurnResult::More => self.polled_at = None,
+                    TurnResult::Closed(_) => self.ended = true,
                 }
                 let bytes = socket.read();
                 if !bytes.is_empty() {

@@ -2,8 +2,8 @@
 
 use event_flow::follow::Followed;
 use model::Classified;
-use model::{Epoch, Lost};
-use stream_driver::{Source, StreamBody};
+use model::{Epoch, LostRange};
+use stream_driver::{StreamBody, StreamSource};
 
 use super::{
     super::super::{bounds::StreamBounds, format::StreamEnd, lag::LagLimits, ring::Ring},
@@ -115,7 +115,7 @@ async fn trimmed_before_the_edge_read_it_means_a_notice_and_then_what_follows(ov
     client.drain().await;
     (6..=9).for_each(|sequence| log.push(fixture::event(sequence, "a", 0)));
     log.trim_front(8);
-    hub.apply(Followed::Lost(Lost {
+    hub.apply(Followed::Lost(LostRange {
         after: Sequence(5),
         resumes_after: Sequence(8),
     }));
@@ -289,9 +289,9 @@ fn no_wake_up_is_lost_between_threads() {
             for revision in 1..=200 {
                 // `d` is added and removed again; `b` and `c` stay once they are there, from the
                 // beginning on.
-                let mut wishes = vec![("a", 0), ("b", 0), ("c", 0)];
-                wishes.truncate(1 + usize::try_from(revision).unwrap().min(2));
-                stream.set_interest(fixture::interest(revision, &wishes, &[]));
+                let mut repos = vec![("a", 0), ("b", 0), ("c", 0)];
+                repos.truncate(1 + usize::try_from(revision).unwrap().min(2));
+                stream.set_interest(fixture::interest(revision, &repos, &[]));
                 std::thread::yield_now();
             }
         });
@@ -325,12 +325,15 @@ async fn only_what_came_since_a_stream_began_makes_its_client_too_slow() {
     let begin = StreamStart::Position(Sequence::START);
     let feed = feed(&hub, None, only_a(), begin).await.unwrap();
     let second = Duration::from_secs(1);
-    assert!(!feed.gives_up(second), "five events behind when it came");
+    assert!(
+        !feed.should_give_up(second),
+        "five events behind when it came"
+    );
     (6..=8).for_each(|sequence| happen(&log, &hub, sequence, "a"));
-    assert!(!feed.gives_up(second));
+    assert!(!feed.should_give_up(second));
     happen(&log, &hub, 9, "a");
-    assert!(!feed.gives_up(second / 2), "a burst");
-    assert!(feed.gives_up(second));
+    assert!(!feed.should_give_up(second / 2), "a burst");
+    assert!(feed.should_give_up(second));
 }
 
 #[tokio::test(start_paused = true)]
@@ -338,7 +341,7 @@ async fn who_takes_nothing_for_a_minute_when_the_stream_has_ended_gets_no_farewe
     let hub = five(&GatedLog::open(), 100);
     let feed = feed(&hub, None, only_a(), StreamStart::Head).await.unwrap();
     let minute = Duration::from_secs(60);
-    assert!(!feed.gives_up(Duration::MAX), "no bounds");
+    assert!(!feed.should_give_up(Duration::MAX), "no bounds");
     feed.stream().end(StreamEnd::MaxAge);
-    assert!(!feed.gives_up(minute / 2) && feed.gives_up(minute));
+    assert!(!feed.should_give_up(minute / 2) && feed.should_give_up(minute));
 }

@@ -75,7 +75,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
 /// A subscription of the session: its object, and the position after which it applies. The stream
 /// begins with a subscription to `a`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Wish {
+struct TestSubscription {
     what: &'static str,
     since: u64,
 }
@@ -101,20 +101,23 @@ struct World {
     unpublished: VecDeque<u64>,
     all: Vec<Happened>,
     begin: u64,
-    repos: Vec<Wish>,
-    uris: Vec<Wish>,
+    repos: Vec<TestSubscription>,
+    uris: Vec<TestSubscription>,
     revision: u64,
     /// A subscription was cancelled: events of a later identical subscription may be sent again.
     removed: bool,
     changed: bool,
 }
 
-fn wish(what: &'static str, since: u64) -> Wish {
-    Wish { what, since }
+fn subscription(what: &'static str, since: u64) -> TestSubscription {
+    TestSubscription { what, since }
 }
 
-fn pairs(wishes: &[Wish]) -> Vec<(&'static str, u64)> {
-    wishes.iter().map(|wish| (wish.what, wish.since)).collect()
+fn pairs(subscriptions: &[TestSubscription]) -> Vec<(&'static str, u64)> {
+    subscriptions
+        .iter()
+        .map(|subscription| (subscription.what, subscription.since))
+        .collect()
 }
 
 impl World {
@@ -129,7 +132,7 @@ impl World {
             all.push(Happened { sequence, repo });
         }
         hub.apply(fixture::started(fixture::EPOCH, 10));
-        let repos = vec![wish("a", 0)];
+        let repos = vec![subscription("a", 0)];
         let client = FeedClient::open(
             over,
             &hub,
@@ -164,7 +167,7 @@ impl World {
             let resumes_after = Sequence(trimmed);
             self.unpublished.retain(|sequence| *sequence > trimmed);
             let after = self.hub.position().sequence;
-            self.hub.apply(Followed::Lost(model::Lost {
+            self.hub.apply(Followed::Lost(model::LostRange {
                 after,
                 resumes_after,
             }));
@@ -213,26 +216,35 @@ impl World {
             Move::Poll => drop(self.client.poll()),
             Move::AddRepo { repo, back } => {
                 let repo = REPOS[repo];
-                if self.repos.iter().all(|wish| wish.what != repo) {
-                    self.repos.push(wish(repo, last.saturating_sub(back)));
+                if self
+                    .repos
+                    .iter()
+                    .all(|subscription| subscription.what != repo)
+                {
+                    self.repos
+                        .push(subscription(repo, last.saturating_sub(back)));
                     self.change();
                 }
             }
             Move::AddUri { uri, back } => {
                 let uri = URIS[uri];
-                if self.uris.iter().all(|wish| wish.what != uri) {
-                    self.uris.push(wish(uri, last.saturating_sub(back)));
+                if self
+                    .uris
+                    .iter()
+                    .all(|subscription| subscription.what != uri)
+                {
+                    self.uris.push(subscription(uri, last.saturating_sub(back)));
                     self.change();
                 }
             }
             Move::Remove(n) => {
-                let wishes = if n.is_multiple_of(2) {
+                let subscriptions = if n.is_multiple_of(2) {
                     &mut self.repos
                 } else {
                     &mut self.uris
                 };
-                if !wishes.is_empty() {
-                    wishes.remove(n % wishes.len());
+                if !subscriptions.is_empty() {
+                    subscriptions.remove(n % subscriptions.len());
                     self.removed = true;
                     self.change();
                 }
@@ -269,11 +281,11 @@ impl World {
             _ => None,
         });
         let begin = after(last.unwrap_or(self.begin));
-        let wishes = fixture::interest(0, &pairs(&self.repos), &[]);
+        let interest = fixture::interest(0, &pairs(&self.repos), &[]);
         // It takes what the log lets through: opening asks for the log's head if the cursor is
         // ahead.
         self.log.let_reads(1);
-        let client = FeedClient::open(self.over, &self.hub, wishes, begin).await;
+        let client = FeedClient::open(self.over, &self.hub, interest, begin).await;
         let before = std::mem::replace(&mut self.client, client);
         self.client.seen = before.seen;
     }
@@ -287,12 +299,12 @@ impl World {
         cursors.max().unwrap_or(0)
     }
 
-    fn due(&self, wish: &Wish, event: Happened) -> bool {
+    fn due(&self, subscription: &TestSubscription, event: Happened) -> bool {
         // The client already had the events before the stream's cursor when it first subscribed.
-        let from = if wish.what == "a" {
-            wish.since.max(self.begin)
+        let from = if subscription.what == "a" {
+            subscription.since.max(self.begin)
         } else {
-            wish.since
+            subscription.since
         };
         event.sequence > from && event.sequence > self.told_gone()
     }
@@ -364,22 +376,21 @@ impl World {
         };
         let other = fixture::hub(&self.log, Ring::new(4, 1 << 20), 10);
         other.apply(fixture::started(fixture::EPOCH, self.log.last().0));
-        let wishes = fixture::interest(0, &pairs(&self.repos), &pairs(&self.uris));
+        let interest = fixture::interest(0, &pairs(&self.repos), &pairs(&self.uris));
         let over = Over::Socket { room: usize::MAX };
-        let mut client = FeedClient::open(over, &other, wishes, after(from)).await;
+        let mut client = FeedClient::open(over, &other, interest, after(from)).await;
         client.drain().await;
         let trimmed = self.log.trimmed_through().0;
         let rest = self.all.iter().filter(|event| {
-            let wants = |wish: &Wish| event.sequence > wish.since;
+            let wants = |subscription: &TestSubscription| event.sequence > subscription.since;
             event.sequence > from.max(trimmed)
                 && (self
                     .repos
                     .iter()
-                    .any(|wish| wish.what == event.repo && wants(wish))
-                    || self
-                        .uris
-                        .iter()
-                        .any(|wish| event.touches(wish.what) && wants(wish)))
+                    .any(|subscription| subscription.what == event.repo && wants(subscription))
+                    || self.uris.iter().any(|subscription| {
+                        event.touches(subscription.what) && wants(subscription)
+                    }))
         });
         let rest: Vec<_> = rest.map(|event| event.sequence).collect();
         prop_assert_eq!(client.sequences(), rest);

@@ -7,7 +7,7 @@ use crate::version::ProtocolVersion;
 
 /// A kind of field. A default is filled in by the client in advance.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Field {
+pub enum FormField {
     /// Text.
     Text {
         /// Minimum length in characters.
@@ -55,7 +55,7 @@ pub enum Field {
         choices: Choices,
         /// Fewest choices.
         min_items: Option<u32>,
-        /// Most choices.
+        /// Maximum number of choices.
         max_items: Option<u32>,
         /// Values chosen by default.
         default: Vec<String>,
@@ -76,7 +76,8 @@ pub enum TextFormat {
     DateTime,
 }
 
-/// The values of a choice (SEP-1330: with [`Field::One`] and [`Field::Several`] its five forms).
+/// The values of a choice (SEP-1330: with [`FormField::One`] and [`FormField::Several`] its five
+/// forms).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Choices {
     /// Values that are shown as they are.
@@ -181,7 +182,7 @@ pub(super) struct DescribedField<'a> {
     default: Option<Value>,
 }
 
-impl Field {
+impl FormField {
     /// Any text.
     #[must_use]
     pub const fn text() -> Self {

@@ -1,4 +1,4 @@
-//! How the era is decided, and what the stateless one demands of `_meta` and methods.
+//! The decision on the era, and the requirements of the stateless era on `_meta` and methods.
 
 use super::*;
 use crate::{capability::ClientCapabilities, log::LogLevel};
@@ -289,7 +289,7 @@ fn refusals_carry_what_a_client_corrects_itself_by() {
     assert_eq!(sent.refusal().error.data, Some(data));
 
     let required = ClientCapabilities::from_value(json!({"sampling": {}})).unwrap();
-    let refusal = Refusal::missing_capability(required).for_request(&RequestId::Integer(7));
+    let refusal = HttpRefusal::missing_capability(required).for_request(&RequestId::Integer(7));
     let body: Value = serde_json::from_slice(&refusal.body()).unwrap();
     assert_eq!(refusal.status, 400);
     assert_eq!(body["id"], 7);

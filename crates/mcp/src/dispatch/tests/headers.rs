@@ -1,4 +1,4 @@
-//! Headers of the stateless era, `Accept`, and members that are there twice.
+//! Headers of the stateless era, `Accept`, and duplicate members.
 
 use super::*;
 
@@ -173,7 +173,7 @@ fn the_kind_of_answer_follows_accept() {
 }
 
 #[test]
-fn members_that_are_there_twice_are_refused() {
+fn duplicate_members_are_refused() {
     let sent = Sent::modern("tools/call", json!({})).with("mcp-name", "a");
     let twice = |params: &str| {
         sent.clone().body(&format!(

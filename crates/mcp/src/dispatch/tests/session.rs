@@ -292,6 +292,6 @@ fn only_requests_want_an_answer() {
         let Decision::Handshake(message) = Sent::post(&body).in_session().decide() else {
             panic!("session traffic: {body}")
         };
-        assert_eq!(message.wants_no_answer(), no_answer, "{body}");
+        assert_eq!(message.needs_no_response(), no_answer, "{body}");
     }
 }

@@ -1,4 +1,5 @@
-//! What is declared is what answers: prompts, completions, tasks; and what a call mirrors.
+//! Only declared features are served (prompts, completions, tasks); the arguments that a call
+//! mirrors.
 
 use super::*;
 use crate::capability::{ListChanged, ResourceCapability};

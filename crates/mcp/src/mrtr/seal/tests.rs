@@ -60,7 +60,7 @@ proptest! {
         let position = position.index(bytes.len());
         bytes[position] ^= 1 << bit;
         let flipped = URL_SAFE_NO_PAD.encode(bytes);
-        prop_assert_eq!(keys(&[1]).open(&binding(), &flipped, *START), Err(BadState));
+        prop_assert_eq!(keys(&[1]).open(&binding(), &flipped, *START), Err(InvalidRequestState));
     }
 
     #[test]
@@ -69,25 +69,25 @@ proptest! {
         let position = position.index(text.len());
         prop_assume!(text[position..=position] != other);
         text.replace_range(position..=position, &other);
-        prop_assert_eq!(keys(&[1]).open(&binding(), &text, *START), Err(BadState));
+        prop_assert_eq!(keys(&[1]).open(&binding(), &text, *START), Err(InvalidRequestState));
     }
 
     #[test]
     fn any_cut_is_noticed(length: prop::sample::Index) {
         let text = sealed(b"state");
         let cut = &text[..length.index(text.len())];
-        prop_assert_eq!(keys(&[1]).open(&binding(), cut, *START), Err(BadState));
+        prop_assert_eq!(keys(&[1]).open(&binding(), cut, *START), Err(InvalidRequestState));
     }
 
     #[test]
     fn no_text_makes_it_panic(text in "[A-Za-z0-9_-]{0,200}|\\PC{0,50}") {
-        prop_assert_eq!(keys(&[1]).open(&binding(), &text, *START), Err(BadState));
+        prop_assert_eq!(keys(&[1]).open(&binding(), &text, *START), Err(InvalidRequestState));
     }
 
     #[test]
     fn an_expired_state_does_not_open(seconds in 60_u64..1_000_000) {
         let opened = keys(&[1]).open(&binding(), &sealed(b"s"), later(seconds));
-        prop_assert_eq!(opened, Err(BadState));
+        prop_assert_eq!(opened, Err(InvalidRequestState));
     }
 
     #[test]
@@ -95,7 +95,7 @@ proptest! {
         prop_assume!(principal != "alice");
         let params = json!({"name": "t", "arguments": {"a": 1}});
         let other = bound(&principal, "tools/call", &params);
-        prop_assert_eq!(keys(&[1]).open(&other, &sealed(b"s"), *START), Err(BadState));
+        prop_assert_eq!(keys(&[1]).open(&other, &sealed(b"s"), *START), Err(InvalidRequestState));
     }
 }
 
@@ -160,7 +160,7 @@ fn keys_rotate() {
 fn keys_are_checked_and_never_shown() {
     assert_eq!(StateKeys::new(vec![]).unwrap_err(), KeyError::None);
     let twice = StateKeys::new(vec![key(1), key(1)]);
-    assert_eq!(twice.unwrap_err(), KeyError::Twice(1));
+    assert_eq!(twice.unwrap_err(), KeyError::DuplicateId(1));
     assert_eq!(format!("{:?}", keys(&[7, 8])), "[StateKey(7), StateKey(8)]");
 }
 
@@ -186,7 +186,7 @@ fn the_same_state_never_looks_the_same_and_the_salt_is_injected() {
 
 #[test]
 fn every_fault_has_one_answer() {
-    let error = RpcError::from(BadState);
+    let error = RpcError::from(InvalidRequestState);
     assert_eq!(error.code.number(), -32602);
     assert_eq!(error.data, Some(json!({"reason": "requestState"})));
 }

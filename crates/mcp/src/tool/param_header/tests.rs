@@ -1,5 +1,5 @@
 use super::*;
-use crate::{headers::encode_value, tool::Annotations};
+use crate::{headers::encode_value, tool::ToolAnnotations};
 use http::HeaderValue;
 use proptest::prelude::*;
 use schemars::JsonSchema;
@@ -24,7 +24,7 @@ struct Nested {
 }
 
 fn tool() -> ToolDescriptor {
-    ToolDescriptor::new::<Input>("t", "T", "t", Annotations::read_only())
+    ToolDescriptor::new::<Input>("t", "T", "t", ToolAnnotations::read_only())
 }
 
 /// The code of the refusal, 0 if there is none.

@@ -5,15 +5,16 @@ use axum::{Router, body::Body};
 use http::StatusCode;
 use http_body_util::BodyExt;
 use model::{
-    Clock, EventFacts, EventId, EventType, ManualClock, RandomIds, ResourceId, ResourceType,
-    ResourceUri, Sequence, Sequenced, Source, StoredEvent, SystemClock, Timestamp, TraceContext,
+    Clock, EventFacts, EventId, EventOrigin, EventType, ManualClock, RandomIds, ResourceId,
+    ResourceType, ResourceUri, Sequence, Sequenced, StoredEvent, SystemClock, Timestamp,
+    TraceContext,
 };
 use ports::{
     Bus, BusMessage, EventHint, EventLog, ResourceError, ResourceReader, ResourceState, SyncStatus,
     Topic,
 };
 use serde_json::Value;
-use service_kit::{lifecycle::Lifecycle, metrics::Registry};
+use service_kit::{lifecycle::Lifecycle, metrics::MetricsRegistry};
 use store_memory::{InProcessBus, MemoryEventLog, MemorySessionStore};
 use tokio::time::timeout;
 use tower::ServiceExt;
@@ -105,8 +106,12 @@ impl Stage {
             descriptors: service_kit::descriptors::Descriptors::UNLIMITED,
             toolsets: Vec::new(),
         };
-        let service =
-            EdgeService::build(&EdgeConfig::default(), deps, &mut Registry::default()).unwrap();
+        let service = EdgeService::build(
+            &EdgeConfig::default(),
+            deps,
+            &mut MetricsRegistry::default(),
+        )
+        .unwrap();
         let life = Lifecycle::new(Duration::from_secs(1));
         let service = service.spawn(&life).unwrap();
         let ready = async {
@@ -166,7 +171,7 @@ fn event(id: &str, owner: &str, repo: &str) -> StoredEvent {
         repo: Some(repo.to_owned()),
         number: Some(1),
         actor: None,
-        source: Source::WEBHOOK,
+        source: EventOrigin::WEBHOOK,
         tags: Vec::new(),
         timestamp: Timestamp::default(),
         received_at: Timestamp::default(),

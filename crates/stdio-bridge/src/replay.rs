@@ -1,24 +1,25 @@
-//! What the bridge remembers of a session, to make it again.
+//! The requests that restore a lost session.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use mcp::{Incoming, envelope::Body, method, ndjson::Line};
+use mcp::{Incoming, envelope::MessageBody, method, ndjson::JsonLine};
 use serde::Deserialize;
 
 use crate::limits::MAX_REMEMBERED;
 
-/// What a new session is made from when the old one is lost: the client cannot do it again.
+/// The requests of the client that open and configure a session. When a session is lost, the bridge
+/// sends them again, because the client cannot.
 #[derive(Debug, Default)]
-pub(crate) struct Memory {
+pub(crate) struct SessionReplay {
     pub(crate) initialize: Option<Bytes>,
     set_level: Option<Bytes>,
-    /// By resource.
+    /// Requests to subscribe, by resource.
     subscriptions: BTreeMap<String, Bytes>,
 }
 
-impl Memory {
-    /// The client's own `initialize`; what an earlier session had is forgotten.
+impl SessionReplay {
+    /// Remembers the client's own `initialize` and forgets everything about earlier sessions.
     pub(crate) fn opened_by(&mut self, initialize: Bytes) {
         *self = Self {
             initialize: Some(initialize),
@@ -27,7 +28,7 @@ impl Memory {
     }
 
     /// Remembers a request that changed the session.
-    pub(crate) fn note(&mut self, line: &Line, answer: &[u8]) {
+    pub(crate) fn note(&mut self, line: &JsonLine, answer: &[u8]) {
         #[derive(Deserialize)]
         struct Resource {
             uri: String,
@@ -37,7 +38,7 @@ impl Memory {
             #[serde(rename = "result")]
             _result: serde::de::IgnoredAny,
         }
-        let Body::One(Incoming::Request(request)) = &line.body else {
+        let MessageBody::One(Incoming::Request(request)) = &line.body else {
             return;
         };
         let uri = || {
@@ -62,7 +63,7 @@ impl Memory {
         }
     }
 
-    /// What makes the session what it was, beside `initialize`.
+    /// The requests to send after `initialize`: they restore the log level and the subscriptions.
     pub(crate) fn requests(&self) -> Vec<Bytes> {
         let subscriptions = self.subscriptions.values();
         self.set_level

@@ -11,30 +11,30 @@ use crate::{Sequence, Sequenced};
 
 /// The actions that a driver has to take after an input.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Step<T> {
+pub struct SequencerStep<T> {
     /// Entries to pass on, in this order.
     pub deliver: Vec<Sequenced<T>>,
     /// Set if the log no longer has the entries after the position: report the loss to the readers,
     /// then continue.
-    pub lost: Option<Lost>,
+    pub lost: Option<LostRange>,
     /// Whether to read entries that are known to exist but have not arrived.
-    pub missing: Missing,
+    pub read: ReadNeed,
 }
 
 /// Entries that the log trimmed before they were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lost {
+pub struct LostRange {
     /// Everything up to and including this position was delivered.
     pub after: Sequence,
     /// Delivery continues after this position.
     pub resumes_after: Sequence,
 }
 
-/// Whether entries are missing.
+/// Whether, and when, the driver has to read the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Missing {
+pub enum ReadNeed {
     /// Nothing is known to be missing, or a read is in progress.
-    Nothing,
+    NotNeeded,
     /// A hint arrived early: read the log after a short grace period, unless the missing hint arrives first.
     Soon,
     /// Read the log now.
@@ -43,7 +43,7 @@ pub enum Missing {
 
 /// The state machine. Holds a position and a bounded number of early hints.
 #[derive(Debug)]
-pub struct Ordered<T> {
+pub struct Sequencer<T> {
     position: Sequence,
     early: BTreeMap<Sequence, T>,
     max_early: usize,
@@ -57,7 +57,7 @@ pub struct Ordered<T> {
     reading: bool,
 }
 
-impl<T> Ordered<T> {
+impl<T> Sequencer<T> {
     /// Everything up to `position` counts as delivered. Up to `max_early` early hints are kept; entries
     /// beyond that are read from the log.
     #[must_use]
@@ -80,7 +80,7 @@ impl<T> Ordered<T> {
     }
 
     /// Takes a hint with its payload.
-    pub fn hint(&mut self, sequence: Sequence, item: T) -> Step<T> {
+    pub fn hint(&mut self, sequence: Sequence, item: T) -> SequencerStep<T> {
         self.known = self.known.max(sequence);
         let mut deliver = Vec::new();
         if sequence == self.position.next() {
@@ -90,24 +90,24 @@ impl<T> Ordered<T> {
         } else if sequence > self.position && self.early.len() < self.max_early {
             self.early.insert(sequence, item);
         }
-        self.step(deliver, None, Missing::Soon)
+        self.step(deliver, None, ReadNeed::Soon)
     }
 
     /// Takes the position of the log's head, without payload.
-    pub fn head(&mut self, sequence: Sequence) -> Step<T> {
+    pub fn head(&mut self, sequence: Sequence) -> SequencerStep<T> {
         self.known = self.known.max(sequence);
-        self.step(Vec::new(), None, Missing::Now)
+        self.step(Vec::new(), None, ReadNeed::Now)
     }
 
     /// The bus lost messages, or may have; only the log can tell.
-    pub fn gap(&mut self) -> Step<T> {
+    pub fn gap(&mut self) -> SequencerStep<T> {
         self.suspicious = true;
-        self.step(Vec::new(), None, Missing::Now)
+        self.step(Vec::new(), None, ReadNeed::Now)
     }
 
     /// The grace period for early hints is over.
-    pub fn grace_over(&mut self) -> Step<T> {
-        self.step(Vec::new(), None, Missing::Now)
+    pub fn grace_over(&mut self) -> SequencerStep<T> {
+        self.step(Vec::new(), None, ReadNeed::Now)
     }
 
     /// The driver starts to read; returns the position to read after. Until [`Self::page`] or
@@ -128,11 +128,11 @@ impl<T> Ordered<T> {
         through: Sequence,
         at_head: bool,
         resumes_after: Option<Sequence>,
-    ) -> Step<T> {
+    ) -> SequencerStep<T> {
         self.reading = false;
         let lost = resumes_after
             .filter(|resumes_after| *resumes_after > self.position)
-            .map(|resumes_after| Lost {
+            .map(|resumes_after| LostRange {
                 after: self.position,
                 resumes_after,
             });
@@ -154,14 +154,14 @@ impl<T> Ordered<T> {
             self.known = self.position;
             self.early.clear();
         }
-        self.step(deliver, lost, Missing::Now)
+        self.step(deliver, lost, ReadNeed::Now)
     }
 
     /// A read failed; the driver retries after its own back-off.
-    pub fn read_failed(&mut self) -> Step<T> {
+    pub fn read_failed(&mut self) -> SequencerStep<T> {
         self.reading = false;
         self.suspicious = true;
-        self.step(Vec::new(), None, Missing::Now)
+        self.step(Vec::new(), None, ReadNeed::Now)
     }
 
     fn drain_early(&mut self, deliver: &mut Vec<Sequenced<T>>) {
@@ -182,17 +182,22 @@ impl<T> Ordered<T> {
         }
     }
 
-    fn step(&self, deliver: Vec<Sequenced<T>>, lost: Option<Lost>, if_missing: Missing) -> Step<T> {
-        let missing = match () {
-            () if self.reading => Missing::Nothing,
-            () if self.suspicious => Missing::Now,
-            () if self.known > self.position => if_missing,
-            () => Missing::Nothing,
+    fn step(
+        &self,
+        deliver: Vec<Sequenced<T>>,
+        lost: Option<LostRange>,
+        if_behind: ReadNeed,
+    ) -> SequencerStep<T> {
+        let read = match () {
+            () if self.reading => ReadNeed::NotNeeded,
+            () if self.suspicious => ReadNeed::Now,
+            () if self.known > self.position => if_behind,
+            () => ReadNeed::NotNeeded,
         };
-        Step {
+        SequencerStep {
             deliver,
             lost,
-            missing,
+            read,
         }
     }
 }
@@ -250,7 +255,7 @@ mod tests {
     }
 
     impl World {
-        fn take(&mut self, machine: &mut Ordered<u64>, step: Step<u64>) {
+        fn take(&mut self, machine: &mut Sequencer<u64>, step: SequencerStep<u64>) {
             for entry in step.deliver {
                 assert_eq!(
                     entry.sequence.0, entry.item,
@@ -259,13 +264,13 @@ mod tests {
                 self.delivered.push(entry.sequence);
             }
             assert_eq!(step.lost, None);
-            if step.missing == Missing::Now {
+            if step.read == ReadNeed::Now {
                 assert_eq!(self.read_after, None, "one read at a time");
                 self.read_after = Some(machine.start_reading());
             }
         }
 
-        fn page(&mut self, machine: &mut Ordered<u64>, limit: usize) {
+        fn page(&mut self, machine: &mut Sequencer<u64>, limit: usize) {
             let Some(after) = self.read_after.take() else {
                 return;
             };
@@ -284,7 +289,7 @@ mod tests {
             self.take(machine, step);
         }
 
-        fn apply(&mut self, machine: &mut Ordered<u64>, a_move: &Move) {
+        fn apply(&mut self, machine: &mut Sequencer<u64>, a_move: &Move) {
             let pick = |n: usize, len: usize| (len > 0).then(|| n % len);
             match *a_move {
                 Move::Append { skipped } => {
@@ -340,7 +345,7 @@ mod tests {
         /// Whatever the bus does, the output is the log: in order, each entry once, none left out.
         #[test]
         fn what_comes_out_is_the_log(moves in moves(), max_early in 0..6_usize) {
-            let mut machine = Ordered::new(Sequence::START, max_early);
+            let mut machine = Sequencer::new(Sequence::START, max_early);
             let mut world = World::default();
             for a_move in moves {
                 world.apply(&mut machine, &a_move);
@@ -360,8 +365,8 @@ mod tests {
 
     #[test]
     fn what_was_trimmed_is_reported_not_skipped_silently() {
-        let mut machine = Ordered::new(Sequence(3), 8);
-        assert_eq!(machine.head(Sequence(12)).missing, Missing::Now);
+        let mut machine = Sequencer::new(Sequence(3), 8);
+        assert_eq!(machine.head(Sequence(12)).read, ReadNeed::Now);
         assert_eq!(machine.start_reading(), Sequence(3));
         let items = vec![Sequenced {
             sequence: Sequence(11),
@@ -370,12 +375,12 @@ mod tests {
         let step = machine.page(items, Sequence(11), false, Some(Sequence(10)));
         assert_eq!(
             step.lost,
-            Some(Lost {
+            Some(LostRange {
                 after: Sequence(3),
                 resumes_after: Sequence(10)
             })
         );
         assert_eq!(step.deliver.len(), 1);
-        assert_eq!(step.missing, Missing::Now);
+        assert_eq!(step.read, ReadNeed::Now);
     }
 }
