@@ -20,9 +20,6 @@ use crate::{
     source::{ModulePath, modules, planted, roots},
 };
 
-/// What is left, by crate, with the number of its files. The list may only shrink.
-const CIRCLES: &[(&str, usize)] = &[];
-
 /// The largest circle that is accepted.
 const MAX_FILES: usize = 2;
 
@@ -80,44 +77,19 @@ fn all_circles(uses: &Uses) -> Vec<Files> {
     circles(uses, &uses.keys().cloned().collect())
 }
 
-/// Compares the circles of a crate with the sizes that are listed for it.
-fn compare(name: &str, mut found: Vec<Files>, mut listed: Vec<usize>) -> Vec<String> {
-    found.sort_by_key(|circle| std::cmp::Reverse(circle.len()));
-    listed.sort_by_key(|size| std::cmp::Reverse(*size));
-    let mut violations = Vec::new();
-    for index in 0..found.len().max(listed.len()) {
-        let size = found.get(index).map_or(0, Files::len);
-        let allowed = listed.get(index).copied().unwrap_or_default();
-        if size > allowed {
-            let files: Vec<_> = found[index].iter().map(|file| file.join("::")).collect();
-            let files = files.join(", ");
-            violations.push(format!("{name}: a circle of {size} files: {files}"));
-        } else if size < allowed {
-            let list = "shrink the list CIRCLES in tests/tests/floors/circles.rs";
-            violations.push(format!(
-                "{name}: a circle of {allowed} files now has {size}: {list}"
-            ));
-        }
-    }
-    violations
-}
-
 #[test]
-fn no_crate_holds_a_circle_of_files_that_is_not_listed() -> Result<()> {
+fn no_crate_holds_a_circle_of_files() -> Result<()> {
     let mut violations = Vec::new();
     for package in packages(&metadata()?) {
         let name = text(package, "name");
         let manifest = Path::new(text(package, "manifest_path"));
-        let mut found = Vec::new();
         for root in roots(manifest.parent().context("a manifest is in a folder")?)? {
-            found.extend(all_circles(&uses(&modules(&root)?)));
+            for circle in all_circles(&uses(&modules(&root)?)) {
+                let files: Vec<_> = circle.iter().map(|file| file.join("::")).collect();
+                let (size, files) = (files.len(), files.join(", "));
+                violations.push(format!("{name}: a circle of {size} files: {files}"));
+            }
         }
-        let listed = CIRCLES.iter().filter(|(crate_name, _)| *crate_name == name);
-        violations.extend(compare(
-            name,
-            found,
-            listed.map(|(_, size)| *size).collect(),
-        ));
     }
     report(&violations)
 }
@@ -183,23 +155,4 @@ fn a_circle_with_a_file_outside_of_the_folder_counts_whole() -> Result<()> {
     ])?;
     assert_eq!(found, [["other", "room", "room::one"]]);
     Ok(())
-}
-
-#[test]
-fn the_list_of_circles_may_only_shrink() {
-    let circle = |size: usize| {
-        (0..size)
-            .map(|file| vec![file.to_string()])
-            .collect::<Files>()
-    };
-    assert!(compare("x", vec![circle(3), circle(5)], vec![5, 3]).is_empty());
-    let grown = compare("x", vec![circle(4)], vec![3]);
-    assert!(
-        grown[0].contains("a circle of 4 files: 0, 1, 2, 3"),
-        "{grown:?}"
-    );
-    let smaller = compare("x", vec![circle(3)], vec![5]);
-    assert!(smaller[0].contains("shrink the list"), "{smaller:?}");
-    let gone = compare("x", Vec::new(), vec![3]);
-    assert!(gone[0].contains("shrink the list"), "{gone:?}");
 }
