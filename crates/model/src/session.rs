@@ -1,4 +1,7 @@
 //! A session of the handshake era, with everything that an edge needs to serve it.
+//!
+//! Both types are stored as JSON, and edges of two versions share the store during a rollout: a stored name
+//! never changes (`serde(rename)` where the field has another one), and a new field has a default.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +23,7 @@ pub struct EventSubscription {
     /// When it was created.
     pub created_at: Timestamp,
     /// Its number among the session's subscriptions to events and resources.
-    #[serde(default)]
+    #[serde(rename = "wish", default)]
     pub number: u64,
 }
 
@@ -47,16 +50,17 @@ pub struct Session {
     /// with the position after which changes count.
     pub resource_uris: BTreeMap<String, LogPosition>,
     /// Subscription numbers of these resources, under the same keys.
-    #[serde(default)]
+    #[serde(rename = "resource_wishes", default)]
     pub resource_numbers: BTreeMap<String, u64>,
     /// Number of the newest subscription, to events or to a resource. It only rises.
-    #[serde(default)]
+    #[serde(rename = "wishes", default)]
     pub newest_subscription: u64,
     /// Lowest level of the log notifications that it gets; `None` means all.
     #[serde(default)]
     pub log_level: Option<String>,
     /// Whether a GET stream has been opened. The first one begins at the subscriptions' own positions; a
     /// later one that names no event begins with the next event.
+    #[serde(rename = "streamed")]
     pub has_streamed: bool,
     /// Tag of its newest stream. It rises with each stream, so that the newest one is known without clocks.
     #[serde(default)]
@@ -71,5 +75,49 @@ impl Session {
     pub const fn next_subscription_number(&mut self) -> u64 {
         self.newest_subscription += 1;
         self.newest_subscription
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// A session as edges of every version store it.
+    #[test]
+    fn stored_names_stay_as_edges_of_other_versions_know_them() {
+        let position = json!({ "epoch": 7, "sequence": 40 });
+        let time = "2026-11-28T10:00:00.000Z";
+        let stored = json!({
+            "id": "s",
+            "owner": "p",
+            "protocol_version": "2025-11-25",
+            "client_info": { "name": "agent" },
+            "client_capabilities": { "roots": {} },
+            "initialized": true,
+            "created_at": time,
+            "subscriptions": [{
+                "id": "first",
+                "filters": [{ "resourceType": "issue", "eventType": "created" }],
+                "since": position,
+                "created_at": time,
+                "wish": 1,
+            }],
+            "resource_uris": { "github://issues/o/r/1": position },
+            "resource_wishes": { "github://issues/o/r/1": 2 },
+            "wishes": 2,
+            "log_level": "info",
+            "streamed": true,
+            "stream_tag": 3,
+            "ends_with_stream": false,
+        });
+        let session: Session = serde_json::from_value(stored.clone()).unwrap();
+        assert_eq!(session.subscriptions[0].number, 1);
+        assert_eq!(session.newest_subscription, 2);
+        assert!(session.has_streamed);
+        assert_eq!(serde_json::to_value(&session).unwrap(), stored);
     }
 }

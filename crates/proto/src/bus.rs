@@ -5,7 +5,6 @@ use std::sync::Arc;
 use model::Epoch;
 use ports::{BusMessage, EventHint};
 use prost::Message;
-use v1::bus_message::Body;
 
 use crate::{DecodeError, edge_news, events, v1};
 
@@ -14,39 +13,42 @@ const VERSION: u32 = 1;
 /// Encodes a message for the bus.
 #[must_use]
 pub fn encode_bus_message(message: &BusMessage) -> Vec<u8> {
-    let body = match message {
-        BusMessage::Events(hint) => Body::Events(v1::EventHint {
+    match message {
+        BusMessage::Events(hint) => envelope(Some(v1::EventHint {
             epoch: hint.epoch.0,
             events: hint.events.iter().map(events::sequenced_to_wire).collect(),
-        }),
-        BusMessage::Edge(news) => Body::Edge(edge_news::to_wire(news)),
-    };
-    v1::BusMessage {
-        version: VERSION,
-        body: Some(body),
+        })),
+        BusMessage::Edge(news) => {
+            let mut bytes = envelope(None);
+            bytes.extend(edge_news::to_wire(news).encode_to_vec());
+            bytes
+        }
     }
-    .encode_to_vec()
+}
+
+fn envelope(events: Option<v1::EventHint>) -> Vec<u8> {
+    let version = VERSION;
+    v1::BusMessage { version, events }.encode_to_vec()
 }
 
 /// Decodes a message from the bus.
 ///
 /// # Errors
 /// The bytes are not a message of this kind, a field is missing or invalid, or only a newer build knows
-/// the version, the owner or the message.
+/// the version or the message.
 pub fn decode_bus_message(bytes: bytes::Bytes) -> Result<BusMessage, DecodeError> {
-    let wire = v1::BusMessage::decode(bytes)?;
+    let wire = v1::BusMessage::decode(bytes.clone())?;
     if wire.version != VERSION {
         return Err(DecodeError::Version(wire.version));
     }
-    match wire.body.ok_or(DecodeError::UnknownOwner)? {
-        Body::Events(hint) => {
-            let events = hint.events.into_iter().map(events::sequenced_from_wire);
-            let events = events.collect::<Result<_, _>>()?;
-            Ok(BusMessage::Events(Arc::new(EventHint {
-                epoch: Epoch(hint.epoch),
-                events,
-            })))
-        }
-        Body::Edge(news) => Ok(BusMessage::Edge(edge_news::from_wire(news)?)),
-    }
+    let Some(hint) = wire.events else {
+        let news = v1::EdgeNews::decode(bytes)?;
+        return Ok(BusMessage::Edge(edge_news::from_wire(news)?));
+    };
+    let events = hint.events.into_iter().map(events::sequenced_from_wire);
+    let events = events.collect::<Result<_, _>>()?;
+    Ok(BusMessage::Events(Arc::new(EventHint {
+        epoch: Epoch(hint.epoch),
+        events,
+    })))
 }

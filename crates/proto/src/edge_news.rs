@@ -51,7 +51,7 @@ pub(crate) fn to_wire(news: &EdgeNews) -> v1::EdgeNews {
 }
 
 pub(crate) fn from_wire(wire: v1::EdgeNews) -> Result<EdgeNews, DecodeError> {
-    Ok(match wire.news.ok_or(DecodeError::UnknownNews("edge"))? {
+    Ok(match wire.news.ok_or(DecodeError::UnknownMessage)? {
         News::SessionChanged(news) => EdgeNews::SessionChanged(session(&news.session_id)?),
         News::SessionEnded(news) => EdgeNews::SessionEnded(session(&news.session_id)?),
         News::StreamReplaced(news) => EdgeNews::StreamReplaced {

@@ -31,13 +31,10 @@ pub enum DecodeError {
     /// A version that this build does not know.
     #[error("message version {0} is not known; this build knows 1")]
     Version(u32),
-    /// A bus message of no owner that this build knows. Protobuf leaves an unknown field out, so this
-    /// is also the error of a message without a body.
-    #[error("the owner of the bus message is not known to this build")]
-    UnknownOwner,
-    /// A bus message that this build does not know, of an owner that it knows.
-    #[error("the bus message of owner {0} is not known to this build")]
-    UnknownNews(&'static str),
+    /// A bus message that this build does not know. Protobuf leaves an unknown field out, so this is also
+    /// the error of an envelope without a message.
+    #[error("the bus message is not known to this build")]
+    UnknownMessage,
     /// A field that is missing or invalid.
     #[error("field {0} is missing or invalid")]
     Field(&'static str),

@@ -110,23 +110,23 @@ const SESSION_BOUNDS: &str = "
         SELECT owner, count(*) FROM sessions WHERE body IS NOT NULL GROUP BY owner;
     INSERT INTO meta (key, value)
         SELECT 'living_sessions', count(*) FROM sessions WHERE body IS NOT NULL;
-    CREATE TRIGGER session_inserted AFTER INSERT ON sessions WHEN NEW.body IS NOT NULL BEGIN
+    CREATE TRIGGER session_comes AFTER INSERT ON sessions WHEN NEW.body IS NOT NULL BEGIN
         UPDATE meta SET value = value + 1 WHERE key = 'living_sessions';
         INSERT INTO session_owners VALUES (NEW.owner, 1)
             ON CONFLICT (owner) DO UPDATE SET sessions = sessions + 1;
     END;
-    CREATE TRIGGER session_deleted AFTER DELETE ON sessions WHEN OLD.body IS NOT NULL BEGIN
+    CREATE TRIGGER session_goes AFTER DELETE ON sessions WHEN OLD.body IS NOT NULL BEGIN
         UPDATE meta SET value = value - 1 WHERE key = 'living_sessions';
         UPDATE session_owners SET sessions = sessions - 1 WHERE owner = OLD.owner;
         DELETE FROM session_owners WHERE owner = OLD.owner AND sessions <= 0;
     END;
-    CREATE TRIGGER session_uncounted AFTER UPDATE OF body, owner ON sessions
+    CREATE TRIGGER session_leaves AFTER UPDATE OF body, owner ON sessions
     WHEN OLD.body IS NOT NULL AND (NEW.body IS NULL OR NEW.owner <> OLD.owner) BEGIN
         UPDATE meta SET value = value - 1 WHERE key = 'living_sessions';
         UPDATE session_owners SET sessions = sessions - 1 WHERE owner = OLD.owner;
         DELETE FROM session_owners WHERE owner = OLD.owner AND sessions <= 0;
     END;
-    CREATE TRIGGER session_counted AFTER UPDATE OF body, owner ON sessions
+    CREATE TRIGGER session_enters AFTER UPDATE OF body, owner ON sessions
     WHEN NEW.body IS NOT NULL AND (OLD.body IS NULL OR NEW.owner <> OLD.owner) BEGIN
         UPDATE meta SET value = value + 1 WHERE key = 'living_sessions';
         INSERT INTO session_owners VALUES (NEW.owner, 1)
