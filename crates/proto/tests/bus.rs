@@ -165,8 +165,14 @@ fn the_bytes_stay_as_nodes_of_other_versions_write_them() {
         resources: true,
     };
     let known: [(EdgeNews, &[u8]); 8] = [
-        (EdgeNews::SessionChanged(session.clone()), b"\x1a\x03\x0a\x01s"),
-        (EdgeNews::SessionEnded(session.clone()), b"\x22\x03\x0a\x01s"),
+        (
+            EdgeNews::SessionChanged(session.clone()),
+            b"\x1a\x03\x0a\x01s",
+        ),
+        (
+            EdgeNews::SessionEnded(session.clone()),
+            b"\x22\x03\x0a\x01s",
+        ),
         (
             EdgeNews::StreamReplaced {
                 session: session.clone(),
