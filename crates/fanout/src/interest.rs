@@ -12,8 +12,9 @@ use access::{Principal, Visibility};
 /// The events that concern a stream, and the position from which each of its filters applies.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct StreamInterest {
-    /// Subscriptions whose events are sent whole.
-    subscriptions: Vec<(FilterSet, Sequence)>,
+    /// Subscriptions whose events are sent whole. A slice, because every stream has one: a vector that is
+    /// collected has room for four.
+    subscriptions: Box<[(FilterSet, Sequence)]>,
     /// Resources whose changes are notified: by canonical URI, each in the client's spelling.
     uris: HashMap<String, Vec<(String, Sequence)>>,
     /// The session's revision from which this was built; a newer one replaces it.
@@ -31,7 +32,7 @@ impl StreamInterest {
     /// Whole events that match `filters`.
     pub fn events(filters: FilterSet) -> Self {
         Self {
-            subscriptions: vec![(filters, Sequence::START)],
+            subscriptions: Box::new([(filters, Sequence::START)]),
             ..Self::default()
         }
     }
@@ -165,7 +166,7 @@ impl StreamInterest {
             ..Self::default()
         };
         if self.wants_event(entry) && !had.iter().any(|had| had.wants_event(entry)) {
-            rest.subscriptions.push((FilterSet::all(), Sequence::START));
+            rest.subscriptions = Box::new([(FilterSet::all(), Sequence::START)]);
         }
         let had_uri = |spelt: &str| {
             had.iter()

@@ -102,7 +102,7 @@ impl Filter {
 /// A set of filters of which at least one has to match; an empty set matches everything.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct FilterSet(Vec<Filter>);
+pub struct FilterSet(Box<[Filter]>);
 
 impl FilterSet {
     /// The empty set, which matches everything.
@@ -128,7 +128,7 @@ impl FilterSet {
                 max: MAX_TAGS,
             });
         }
-        Ok(Self(filters))
+        Ok(Self(filters.into()))
     }
 
     /// The filters.

@@ -5,16 +5,16 @@ use std::sync::Arc;
 /// Maximum length in bytes of a name that is kept. The longest of GitHub's own event names has 40.
 const MAX_NAME_BYTES: usize = 64;
 /// Replaces a name that no build of Forgewire can have written.
-const UNREADABLE: &str = "other";
+const UNREADABLE: &&str = &"other";
 
 /// A name in lower case. A name that this build knows is never in `Other`, so comparing values compares
-/// names.
+/// names. Thin pointers, because the filter of every stream has three names.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Name {
     /// A name that this build knows.
-    Known(&'static str),
+    Known(&'static &'static str),
     /// A name of another build.
-    Other(Arc<str>),
+    Other(Arc<String>),
 }
 
 impl Name {
@@ -26,7 +26,7 @@ impl Name {
     }
 
     /// Reads a name that another node wrote. Never fails, so that one unreadable name cannot stop a reader.
-    pub(crate) fn open(known: &[&'static str], name: &str) -> Self {
+    pub(crate) fn open(known: &'static [&'static str], name: &str) -> Self {
         if let Some(known) = find(known, name) {
             return Self::Known(known);
         }
@@ -35,15 +35,15 @@ impl Name {
             return Self::Known(UNREADABLE);
         }
         match name.to_ascii_lowercase() {
-            name if name == UNREADABLE => Self::Known(UNREADABLE),
-            name => Self::Other(name.into()),
+            name if name == *UNREADABLE => Self::Known(UNREADABLE),
+            name => Self::Other(Arc::new(name)),
         }
     }
 }
 
 /// The known name that equals `name` in any case.
-pub(crate) fn find(known: &[&'static str], name: &str) -> Option<&'static str> {
-    let mut known = known.iter().copied();
+pub(crate) fn find(known: &'static [&'static str], name: &str) -> Option<&'static &'static str> {
+    let mut known = known.iter();
     known.find(|known| known.eq_ignore_ascii_case(name))
 }
 
@@ -62,7 +62,7 @@ macro_rules! open_name {
         pub struct $type($crate::name::Name);
 
         impl $type {
-            $($(#[$constant_doc])* pub const $constant: Self = Self($crate::name::Name::Known($name));)+
+            $($(#[$constant_doc])* pub const $constant: Self = Self($crate::name::Name::Known(&$name));)+
 
             /// All names that this build knows, in the order in which they are listed to users.
             pub const KNOWN: &'static [Self] = &[$(Self::$constant),+];
