@@ -394,10 +394,10 @@ fn task(n: u64) -> TaskRecord {
 /// Removes everything that was added after version 2.
 const BACK_TO_VERSION_2: &str = "
     DROP TABLE tasks;
-    DROP TRIGGER session_inserted;
-    DROP TRIGGER session_deleted;
-    DROP TRIGGER session_uncounted;
-    DROP TRIGGER session_counted;
+    DROP TRIGGER session_comes;
+    DROP TRIGGER session_goes;
+    DROP TRIGGER session_leaves;
+    DROP TRIGGER session_enters;
     DROP TABLE session_owners;
     DROP INDEX living_sessions_by_expiry;
     DROP INDEX living_sessions_by_owner;
