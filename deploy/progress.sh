@@ -54,7 +54,7 @@ count_crates() {
                     say "$count crates"
                 fi
                 ;;
-            *' Compiling '* | *' Downloaded '* | *' Adding '* | *' Fetch ['* | *' Downloading '* | '') ;;
+            *' Compiling '* | *' Checking '* | *' Downloaded '* | *' Adding '* | *' Fetch ['* | *' Downloading '* | '') ;;
             *) printf '%s\n' "$line" ;;
             esac
         done <<<"$chunk"

@@ -6,13 +6,10 @@ use std::{fmt, sync::Arc};
 use access::Principal;
 use async_trait::async_trait;
 use model::{Classified, ErrorClass, EventFacts, PublicError};
-use ports::{EventLog, EventLogError};
-use tokio::time::{error::Elapsed, timeout};
+use ports::EventLogError;
+use tokio::time::error::Elapsed;
 
-use crate::{
-    limits::QUERY_DEADLINE,
-    query::{EventQuery, QueryPage, Visible, query_visible},
-};
+use crate::query::{EventQuery, QueryPage, Visible};
 
 /// The reason why a query has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -53,22 +50,6 @@ pub trait EventSource: fmt::Debug + Send + Sync {
         query: &EventQuery,
         visible: Visible<'_>,
     ) -> Result<QueryPage, HistoryError>;
-}
-
-/// The log alone as a source, for roles that keep no events in memory.
-#[derive(Debug)]
-pub struct LogSource(pub Arc<dyn EventLog>);
-
-#[async_trait]
-impl EventSource for LogSource {
-    async fn query(
-        &self,
-        query: &EventQuery,
-        visible: Visible<'_>,
-    ) -> Result<QueryPage, HistoryError> {
-        let answer = query_visible(&*self.0, query, visible);
-        Ok(timeout(QUERY_DEADLINE, answer).await??)
-    }
 }
 
 /// The past events of a source. Cheap to clone; they can be read only on behalf of a principal
@@ -136,10 +117,26 @@ mod tests {
         EventId, EventOrigin, EventType, FilterSet, PrincipalId, RandomIds, ResourceId,
         ResourceType, Sequence, StoredEvent, Timestamp,
     };
+    use ports::EventLog;
     use store_memory::MemoryEventLog;
 
     use super::*;
-    use crate::query::Order;
+    use crate::query::{Order, query_visible};
+
+    /// The log alone as a source.
+    #[derive(Debug)]
+    struct LogSource(MemoryEventLog);
+
+    #[async_trait]
+    impl EventSource for LogSource {
+        async fn query(
+            &self,
+            query: &EventQuery,
+            visible: Visible<'_>,
+        ) -> Result<QueryPage, HistoryError> {
+            Ok(query_visible(&self.0, query, visible).await?)
+        }
+    }
 
     fn event(n: u64, owner: &str) -> StoredEvent {
         let facts = EventFacts {
@@ -172,7 +169,7 @@ mod tests {
             .map(|(n, owner)| event(n, owner))
             .collect();
         log.append(events).await.unwrap();
-        let history = EventHistory::new(Arc::new(LogSource(Arc::new(log))));
+        let history = EventHistory::new(Arc::new(LogSource(log)));
         let principal = Principal::new(
             PrincipalId::new("me").unwrap(),
             Permissions::default(),

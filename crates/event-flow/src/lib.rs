@@ -13,7 +13,7 @@
 
 pub mod follow;
 pub mod history;
-pub mod limits;
+mod limits;
 pub mod matching;
 pub mod query;
 pub mod raw_events;

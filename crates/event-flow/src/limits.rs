@@ -4,6 +4,4 @@ use std::time::Duration;
 
 /// Maximum wait for the bus to accept a hint. If it does not, readers find the event when they next poll
 /// the log.
-pub const HINT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Maximum duration of one query over the log.
-pub const QUERY_DEADLINE: Duration = Duration::from_secs(5);
+pub(crate) const HINT_TIMEOUT: Duration = Duration::from_secs(2);

@@ -103,10 +103,9 @@ impl Recorder {
         self.observer.appended(began.elapsed());
         let appended = self.checked(appended)?;
         if appended.len() != events.len() {
-            return Err(AppendError::ContractBroken {
-                given: events.len(),
-                answered: appended.len(),
-            });
+            let (given, answered) = (events.len(), appended.len());
+            tracing::error!(given, answered, "the event log broke its contract (EL-01)");
+            return Err(AppendError::ContractBroken { given, answered });
         }
         Ok(self.recorded(epoch, events, appended))
     }

@@ -1,4 +1,4 @@
-//! SyncMetrics of the sync role.
+//! Metrics of the sync role.
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue},

@@ -44,7 +44,9 @@ pub enum FilterError {
 /// any of them.
 ///
 /// This is the stored form. Another build may have written it, so names that this build does not know are
-/// kept. Filters from users are read with [`FilterRequest`].
+/// kept. A field that this build does not know is ignored, which widens the filter, and is lost when this
+/// build stores the session again: a new field may be written only once every edge knows it. Filters from
+/// users are read with [`FilterRequest`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Filter {

@@ -121,7 +121,7 @@ macro_rules! open_name {
 
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                <std::borrow::Cow<'de, str>>::deserialize(deserializer).map(|name| Self::open(&name))
+                <String as serde::Deserialize>::deserialize(deserializer).map(|name| Self::open(&name))
             }
         }
     };

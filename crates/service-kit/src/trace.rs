@@ -14,8 +14,7 @@ use std::{
 
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, Request, request::Parts};
-use model::ErrorClass;
-use model::{IdSource, TraceContext};
+use model::{ErrorClass, IdSource, TraceContext};
 use tower::{Layer, Service};
 use tracing::{Instrument, instrument::Instrumented};
 

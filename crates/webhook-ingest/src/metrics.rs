@@ -1,4 +1,4 @@
-//! IngestMetrics of the ingest role.
+//! Metrics of the ingest role.
 
 use std::{fmt, time::Duration};
 

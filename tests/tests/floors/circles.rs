@@ -54,10 +54,10 @@ fn circles(uses: &Uses, files: &Files) -> Vec<Files> {
         if seen.contains(file) {
             continue;
         }
-        let mut circle = reached[file]
+        let circle = reached[file]
             .iter()
             .filter(|other| reached[*other].contains(file));
-        let mut circle: Files = circle.by_ref().copied().cloned().collect();
+        let mut circle: Files = circle.copied().cloned().collect();
         seen.extend(circle.iter().cloned());
         if circle.len() <= MAX_FILES {
             continue;

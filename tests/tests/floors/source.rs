@@ -294,7 +294,6 @@ fn after_test_item(tokens: &[TokenTree], at: usize, ends: &[char]) -> Option<usi
 }
 
 /// Modules from text, for tests of what is made of them.
-#[cfg(test)]
 pub(crate) fn planted(files: &[(&str, &str)]) -> Result<BTreeMap<ModulePath, Module>> {
     let folder = tempfile::tempdir()?;
     for (name, text) in files {
