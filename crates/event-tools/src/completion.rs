@@ -9,7 +9,7 @@ use mcp::completion::{CompleteParams, CompleteResult, CompletionReference};
 use mcp_server::{CallError, Caller, completion::Completer};
 use model::{EventFacts, Filter, FilterSet, ResourceType, Sequence};
 
-use crate::{events::EventAccess, resources::TEMPLATES};
+use crate::{events::EventAccess, prompts, resources::TEMPLATES};
 
 /// Number of newest events from which candidates are taken.
 const LOOKED_AT: usize = 1000;
@@ -91,9 +91,9 @@ impl Completer for EventCompleter {
 /// The kinds whose numbers fit; `None` if the reference does not belong to this crate.
 fn kinds(reference: &CompletionReference) -> Option<&'static [ResourceType]> {
     match reference {
-        CompletionReference::Prompt { .. } => {
-            Some(&[ResourceType::ISSUE, ResourceType::PULL_REQUEST])
-        }
+        CompletionReference::Prompt { name } => prompts::NAMES
+            .contains(&name.as_str())
+            .then_some(&[ResourceType::ISSUE, ResourceType::PULL_REQUEST]),
         CompletionReference::Resource { uri } => {
             let mut templates = TEMPLATES.iter();
             templates.find(|(template, ..)| template == uri)?;

@@ -9,7 +9,7 @@ use event_flow::{
     raw_events::raw_events,
 };
 use mcp::resource::{ResourceContents, ResourceDescriptor, TemplateDescriptor};
-use mcp_server::{CallError, Caller, Policy, RateClass, resource::ResourceSource};
+use mcp_server::{CallError, Caller, resource::ResourceSource};
 use model::{Filter, FilterSet, ResourceUri, Sequence};
 use ports::ResourceReader;
 use serde_json::json;
@@ -137,7 +137,6 @@ impl ResourceSource for GithubResources {
         caller: &Caller,
         uri: &str,
     ) -> Result<Option<ResourceContents>, CallError> {
-        let _admitted = caller.admit(Policy::read(RateClass::Store))?;
         let Ok(parsed) = ResourceUri::parse(uri) else {
             return Ok(None);
         };

@@ -21,12 +21,17 @@ use http::HeaderMap;
 use mcp::{
     ErrorCode, ProtocolVersion, RequestId,
     capability::{Capabilities, ClientCapabilities},
+    completion::{CompleteParams, CompleteResult},
     extension::Extensions,
     method,
     profile::{ServerInfo, ServerProfile},
+    prompt::{GetPromptParams, GetPromptResult, PromptArgument, PromptDescriptor},
+    resource::{ResourceContents, ResourceDescriptor, TemplateDescriptor},
 };
 use mcp_server::{
-    CallError, Caller, OfferRegistry, RateLimiter, RateLimits, output::CallOutput, tool::ToolCall,
+    CallError, Caller, OfferRegistry, Policy, RateClass, RateLimiter, RateLimits, Toolset,
+    completion::Completer, output::CallOutput, prompt::Prompt, resource::ResourceSource,
+    tool::ToolCall,
 };
 use model::{
     Epoch, EventFacts, EventId, EventOrigin, EventType, LogPosition, PrincipalId, RandomIds,
@@ -101,6 +106,11 @@ fn event(n: u64, owner: &str) -> StoredEvent {
 
 /// A server that offers the toolset over a log with events of two owners.
 async fn server() -> OfferRegistry {
+    server_beside(Toolset::new("none")).await
+}
+
+/// The same, with another toolset after it.
+async fn server_beside(other: Toolset) -> OfferRegistry {
     let log = MemoryEventLog::new(&RandomIds, NonZeroUsize::new(100).unwrap());
     let events = vec![event(1, "mine"), event(2, "theirs"), event(3, "mine")];
     log.append(events).await.unwrap();
@@ -126,7 +136,7 @@ async fn server() -> OfferRegistry {
         capabilities: Capabilities::default(),
         instructions: None,
     };
-    OfferRegistry::new(profile, Extensions::none(), vec![toolset(&deps)]).unwrap()
+    OfferRegistry::new(profile, Extensions::none(), vec![toolset(&deps), other]).unwrap()
 }
 
 fn caller(sees: Visibility) -> Caller {
@@ -231,4 +241,106 @@ async fn a_method_that_no_toolset_brings_does_not_exist() {
         answer.await.unwrap_err().error.code,
         ErrorCode::MethodNotFound
     );
+}
+
+/// A toolset from outside: a prompt, candidates for its argument, and a resource.
+struct Greeting;
+
+#[async_trait]
+impl Prompt for Greeting {
+    fn descriptor(&self) -> PromptDescriptor {
+        PromptDescriptor {
+            name: "greet",
+            title: "Greet",
+            description: "Greets an owner.",
+            arguments: vec![PromptArgument {
+                name: "owner",
+                title: None,
+                description: "The owner",
+                required: true,
+            }],
+        }
+    }
+
+    fn policy(&self) -> Policy {
+        Policy::read(RateClass::Store)
+    }
+
+    async fn get(&self, _: &Caller, _: &GetPromptParams) -> Result<GetPromptResult, CallError> {
+        Err(CallError::SessionGone)
+    }
+}
+
+#[async_trait]
+impl Completer for Greeting {
+    async fn complete(
+        &self,
+        _: &Caller,
+        _: &CompleteParams,
+    ) -> Result<Option<CompleteResult>, CallError> {
+        Ok(Some(CompleteResult::of(vec!["ours".to_owned()])))
+    }
+}
+
+#[async_trait]
+impl ResourceSource for Greeting {
+    fn resources(&self) -> Vec<ResourceDescriptor> {
+        Vec::new()
+    }
+
+    fn templates(&self) -> Vec<TemplateDescriptor> {
+        Vec::new()
+    }
+
+    async fn read(&self, _: &Caller, uri: &str) -> Result<Option<ResourceContents>, CallError> {
+        Ok((uri == "greeting://all").then(|| ResourceContents::json(uri, "{}".to_owned())))
+    }
+
+    fn is_subscribable(&self, _: &Principal, _: &str) -> bool {
+        false
+    }
+}
+
+async fn answer(
+    server: &OfferRegistry,
+    caller: &Caller,
+    method: &str,
+    params: Value,
+) -> Result<Value, ErrorCode> {
+    let params = to_raw_value(&params).unwrap();
+    let answer = server.call(caller, &RequestId::Integer(1), method, Some(&params));
+    let answer = answer.await.map_err(|refusal| refusal.error.code)?;
+    Ok(serde_json::from_slice::<Value>(&answer).unwrap()["result"].take())
+}
+
+#[tokio::test]
+async fn the_argument_of_another_toolsets_prompt_is_completed_by_that_toolset() {
+    let other = Toolset::new("greeting")
+        .with_prompt(Greeting)
+        .with_completer(Greeting);
+    let server = server_beside(other).await;
+    let caller = caller(Visibility::all());
+    for (prompt, expected) in [("greet", "ours"), ("triage_event", "mine")] {
+        let params = json!({
+            "ref": { "type": "ref/prompt", "name": prompt },
+            "argument": { "name": "owner", "value": "" },
+        });
+        let completed = answer(&server, &caller, "completion/complete", params).await;
+        let completed = completed.unwrap();
+        assert_eq!(completed["completion"]["values"][0], expected, "{prompt}");
+    }
+}
+
+#[tokio::test]
+async fn a_resource_of_another_toolset_needs_the_permission_to_read() {
+    let server = server_beside(Toolset::new("greeting").with_resources(Greeting)).await;
+    let mut caller = caller(Visibility::all());
+    let params = json!({ "uri": "greeting://all" });
+    let read = answer(&server, &caller, "resources/read", params.clone()).await;
+    assert_eq!(read.unwrap()["contents"][0]["text"], "{}");
+    let id = PrincipalId::new("me").unwrap();
+    let may_nothing = Principal::new(id, Permissions::from_iter([]), Visibility::all());
+    caller.principal = Arc::new(may_nothing);
+    let refused = answer(&server, &caller, "resources/read", params).await;
+    assert_eq!(refused, Err(ErrorCode::InvalidRequest));
 }

@@ -1,7 +1,5 @@
 //! The reason for which a call has no result.
 
-use std::error::Error;
-
 use access::AuthError;
 use mcp::{ErrorCode, HttpRefusal, RpcError, mrtr::InputRequired, params::InputError};
 use model::{ErrorClass, PublicError};
@@ -21,7 +19,7 @@ pub enum CallError {
     /// The session ended during the call.
     SessionGone,
     /// A component of the server failed or reached a bound of its own.
-    Failed(Box<CallFailure>),
+    Failed(Box<dyn PublicError + Send + Sync>),
     /// This JSON-RPC error.
     Rpc(RpcError),
     /// A JSON-RPC error with its own HTTP status (stateless era).
@@ -30,47 +28,28 @@ pub enum CallError {
     InputRequired(Box<InputRequired>),
 }
 
-/// A failure: class and code for programs, a text for the caller, the cause for the log.
-#[derive(Debug)]
-pub struct CallFailure {
-    /// How the caller can react.
-    pub class: ErrorClass,
-    /// The stable code.
-    pub code: &'static str,
-    /// The text for the caller.
-    pub public_text: String,
-    /// The cause, for the log.
-    pub source: Box<dyn Error + Send + Sync>,
+/// Logs the failure in full, unless it is the caller's own mistake.
+pub(crate) fn log_failure(failure: &dyn PublicError) {
+    if failure.class() != ErrorClass::Caller {
+        let cause = failure.source().map(ToString::to_string);
+        warn!(error = %failure, source = cause, code = failure.code(), "a request failed");
+    }
 }
 
-impl CallFailure {
-    /// Logs the failure in full, unless it is the caller's own mistake.
-    pub fn log(&self) {
-        if self.class != ErrorClass::Caller {
-            let cause = self.source.source().map(ToString::to_string);
-            warn!(error = %self.source, source = cause, code = self.code, "a request failed");
-        }
+fn failure_as_rpc(failure: &dyn PublicError) -> RpcError {
+    log_failure(failure);
+    let text = failure.public_text();
+    if failure.class() == ErrorClass::Caller {
+        return RpcError::invalid_params(text);
     }
-
-    fn into_rpc(self) -> RpcError {
-        self.log();
-        if self.class == ErrorClass::Caller {
-            return RpcError::invalid_params(self.public_text);
-        }
-        let data = serde_json::json!({ "code": self.code, "detail": self.public_text });
-        RpcError::internal().with_data(data)
-    }
+    let data = serde_json::json!({ "code": failure.code(), "detail": text });
+    RpcError::internal().with_data(data)
 }
 
 impl CallError {
     /// The failure of a component on which the call depends.
     pub fn failed(error: impl PublicError + Send + Sync + 'static) -> Self {
-        Self::Failed(Box::new(CallFailure {
-            class: error.class(),
-            code: error.code(),
-            public_text: error.public_text(),
-            source: Box::new(error),
-        }))
+        Self::Failed(Box::new(error))
     }
 
     /// The error as JSON-RPC, for instance of a task, which has no HTTP status and asks its
@@ -85,7 +64,7 @@ impl CallError {
             }
             Self::Limited(limited) => limited.into_rpc(),
             Self::SessionGone => session_gone(),
-            Self::Failed(failure) => failure.into_rpc(),
+            Self::Failed(failure) => failure_as_rpc(&*failure),
             Self::Rpc(error) => error,
             Self::Refused(refusal) => refusal.error,
             Self::InputRequired(_) => RpcError::internal(),
@@ -94,6 +73,11 @@ impl CallError {
 }
 
 fn session_gone() -> RpcError {
+    warn!(
+        error = "the session has ended",
+        code = "session-gone",
+        "a request failed"
+    );
     let detail = "a part of the server does not answer now; try again in a moment";
     let data = serde_json::json!({ "code": "session-gone", "detail": detail });
     RpcError::internal().with_data(data)

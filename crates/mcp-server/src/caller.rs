@@ -61,7 +61,7 @@ impl Caller {
     }
 
     /// An answer that clients may cache.
-    pub fn cached<T: Serialize>(&self, id: &RequestId, body: &T, hint: CacheHint) -> Bytes {
+    pub(crate) fn cached<T: Serialize>(&self, id: &RequestId, body: &T, hint: CacheHint) -> Bytes {
         VersionedResult::new(self.version, &self.server, body)
             .cached(hint)
             .encode(id)
@@ -77,7 +77,11 @@ impl Caller {
     ///
     /// # Errors
     /// A JSON-RPC error, unless the message is a question to the client.
-    pub fn error_answer(&self, id: &RequestId, error: CallError) -> Result<Bytes, HttpRefusal> {
+    pub(crate) fn error_answer(
+        &self,
+        id: &RequestId,
+        error: CallError,
+    ) -> Result<Bytes, HttpRefusal> {
         match error {
             CallError::InputRequired(question) => {
                 Ok(question.encode(self.version, &self.server, id))

@@ -32,7 +32,7 @@ pub mod resource;
 pub mod tool;
 pub mod toolset;
 
-pub use call_error::{CallError, CallFailure};
+pub use call_error::CallError;
 pub use caller::Caller;
 pub use policy::{Policy, RateClass};
 pub use rates::{RateLimiter, RateLimits};

@@ -30,7 +30,6 @@ pub trait Prompt: Send + Sync {
 }
 
 /// All prompts, sorted by name.
-#[derive(Default)]
 pub struct Prompts {
     descriptors: Vec<PromptDescriptor>,
     prompts: Vec<Box<dyn Prompt>>,
@@ -44,13 +43,9 @@ impl fmt::Debug for Prompts {
 }
 
 impl Prompts {
-    pub(crate) fn new(prompts: Vec<Box<dyn Prompt>>) -> Self {
-        let mut described: Vec<_> = prompts
-            .into_iter()
-            .map(|prompt| (prompt.descriptor(), prompt))
-            .collect();
-        described.sort_by_key(|(descriptor, _)| descriptor.name);
-        let (descriptors, prompts) = described.into_iter().unzip();
+    pub(crate) fn new(mut prompts: Vec<(PromptDescriptor, Box<dyn Prompt>)>) -> Self {
+        prompts.sort_by_key(|(descriptor, _)| descriptor.name);
+        let (descriptors, prompts) = prompts.into_iter().unzip();
         Self {
             descriptors,
             prompts,

@@ -120,8 +120,7 @@ pub struct RateLimited {
 
 impl RateLimited {
     /// The error for the client: it names the limit and says when to try again.
-    #[must_use]
-    pub fn into_rpc(self) -> RpcError {
+    pub(crate) fn into_rpc(self) -> RpcError {
         let data = serde_json::json!({
             "code": "rate-limited",
             "class": self.class.as_str(),

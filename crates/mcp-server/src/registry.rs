@@ -242,9 +242,9 @@ fn check_names(toolsets: &[Toolset]) -> Result<(), RegistryError> {
     let mut seen: BTreeMap<(&'static str, String), &'static str> = BTreeMap::new();
     for toolset in toolsets {
         let tools = toolset.tools.iter();
-        let tools = tools.map(|tool| ("tool", tool.descriptor().name().to_owned()));
+        let tools = tools.map(|(tool, _)| ("tool", tool.name().to_owned()));
         let prompts = toolset.prompts.iter();
-        let prompts = prompts.map(|prompt| ("prompt", prompt.descriptor().name.to_owned()));
+        let prompts = prompts.map(|(prompt, _)| ("prompt", prompt.name.to_owned()));
         let methods = toolset.methods.iter();
         let methods = methods.map(|method| ("method", method.name().to_owned()));
         for (kind, name) in tools.chain(prompts).chain(methods) {

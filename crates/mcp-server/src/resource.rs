@@ -13,7 +13,11 @@ use mcp::{
 };
 use serde_json::value::RawValue;
 
-use crate::{call_error::CallError, caller::Caller};
+use crate::{
+    call_error::CallError,
+    caller::Caller,
+    policy::{Policy, RateClass},
+};
 
 /// A family of resources.
 #[async_trait]
@@ -28,7 +32,7 @@ pub trait ResourceSource: Send + Sync {
     /// source, does not exist, or is hidden from the caller.
     ///
     /// # Errors
-    /// Not admitted, or a component behind the source does not answer.
+    /// A component behind the source does not answer.
     async fn read(&self, caller: &Caller, uri: &str)
     -> Result<Option<ResourceContents>, CallError>;
 
@@ -37,7 +41,6 @@ pub trait ResourceSource: Send + Sync {
 }
 
 /// All resources, sorted by URI.
-#[derive(Default)]
 pub struct Resources {
     descriptors: Vec<ResourceDescriptor>,
     templates: Vec<TemplateDescriptor>,
@@ -66,14 +69,12 @@ impl Resources {
     }
 
     /// The resources that `resources/list` lists.
-    #[must_use]
-    pub fn descriptors(&self) -> &[ResourceDescriptor] {
+    pub(crate) fn descriptors(&self) -> &[ResourceDescriptor] {
         &self.descriptors
     }
 
     /// The templates that `resources/templates/list` lists.
-    #[must_use]
-    pub fn templates(&self) -> &[TemplateDescriptor] {
+    pub(crate) fn templates(&self) -> &[TemplateDescriptor] {
         &self.templates
     }
 
@@ -81,12 +82,13 @@ impl Resources {
     ///
     /// # Errors
     /// Not a resource of this server, not known yet, not admitted, or the store does not answer.
-    pub async fn read(
+    pub(crate) async fn read(
         &self,
         caller: &Caller,
         params: Option<&RawValue>,
     ) -> Result<ReadResourceResult, CallError> {
         let UriParams { uri } = params::parse(params)?;
+        let _admitted = caller.admit(Policy::read(RateClass::Store))?;
         for source in &self.sources {
             if let Some(contents) = source.read(caller, &uri).await? {
                 return Ok(ReadResourceResult::new(contents));

@@ -10,7 +10,11 @@ use mcp::{
 };
 use serde_json::value::RawValue;
 
-use crate::{call_error::CallError, caller::Caller, policy::Policy};
+use crate::{
+    call_error::{CallError, log_failure},
+    caller::Caller,
+    policy::Policy,
+};
 
 /// A tool.
 #[async_trait]
@@ -61,7 +65,6 @@ pub enum ToolCall {
 }
 
 /// All tools, sorted by name: a stable order keeps clients' prompt caches warm.
-#[derive(Default)]
 pub struct Tools {
     descriptors: Vec<ToolDescriptor>,
     tools: Vec<Arc<dyn Tool>>,
@@ -75,13 +78,10 @@ impl fmt::Debug for Tools {
 }
 
 impl Tools {
-    pub(crate) fn new(tools: Vec<Box<dyn Tool>>) -> Self {
-        let mut described: Vec<_> = tools
-            .into_iter()
-            .map(|tool| (tool.descriptor(), Arc::from(tool)))
-            .collect();
-        described.sort_by_key(|(descriptor, _)| descriptor.name());
-        let (descriptors, tools) = described.into_iter().unzip();
+    pub(crate) fn new(mut tools: Vec<(ToolDescriptor, Box<dyn Tool>)>) -> Self {
+        tools.sort_by_key(|(descriptor, _)| descriptor.name());
+        let tools = tools.into_iter();
+        let (descriptors, tools) = tools.map(|(d, tool)| (d, Arc::from(tool))).unzip();
         Self { descriptors, tools }
     }
 
@@ -133,8 +133,8 @@ pub fn as_result(
         Err(CallError::Input(error)) => Ok(input_failure(caller.version, error)?),
         Err(CallError::Failed(failure)) => {
             // Logged in full; the model gets only the public text.
-            failure.log();
-            Ok(CallToolResult::failed(failure.public_text))
+            log_failure(&*failure);
+            Ok(CallToolResult::failed(failure.public_text()))
         }
         Err(CallError::Denied(denied)) => Ok(CallToolResult::failed(denied.to_string())),
         Err(CallError::Limited(limited)) => Ok(CallToolResult::failed(limited.to_string())),

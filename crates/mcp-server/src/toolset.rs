@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use mcp::{prompt::PromptDescriptor, tool::ToolDescriptor};
+
 use crate::{
     completion::Completer, method::ExtensionMethod, prompt::Prompt, resource::ResourceSource,
     tool::Tool,
@@ -12,8 +14,8 @@ use crate::{
 #[derive(Default)]
 pub struct Toolset {
     name: &'static str,
-    pub(crate) tools: Vec<Box<dyn Tool>>,
-    pub(crate) prompts: Vec<Box<dyn Prompt>>,
+    pub(crate) tools: Vec<(ToolDescriptor, Box<dyn Tool>)>,
+    pub(crate) prompts: Vec<(PromptDescriptor, Box<dyn Prompt>)>,
     pub(crate) resources: Vec<Box<dyn ResourceSource>>,
     pub(crate) completers: Vec<Box<dyn Completer>>,
     pub(crate) methods: Vec<Box<dyn ExtensionMethod>>,
@@ -48,28 +50,32 @@ impl Toolset {
     /// Adds a tool.
     #[must_use]
     pub fn with_tool(mut self, tool: impl Tool) -> Self {
-        self.tools.push(Box::new(tool));
+        self.tools.push((tool.descriptor(), Box::new(tool)));
         self
     }
 
     /// Adds tools.
     #[must_use]
     pub fn with_tools(mut self, tools: Vec<Box<dyn Tool>>) -> Self {
-        self.tools.extend(tools);
+        let tools = tools.into_iter();
+        self.tools
+            .extend(tools.map(|tool| (tool.descriptor(), tool)));
         self
     }
 
     /// Adds a prompt.
     #[must_use]
     pub fn with_prompt(mut self, prompt: impl Prompt + 'static) -> Self {
-        self.prompts.push(Box::new(prompt));
+        self.prompts.push((prompt.descriptor(), Box::new(prompt)));
         self
     }
 
     /// Adds prompts.
     #[must_use]
     pub fn with_prompts(mut self, prompts: Vec<Box<dyn Prompt>>) -> Self {
-        self.prompts.extend(prompts);
+        let prompts = prompts.into_iter();
+        self.prompts
+            .extend(prompts.map(|prompt| (prompt.descriptor(), prompt)));
         self
     }
 

@@ -51,6 +51,7 @@ impl Edge {
         version: ProtocolVersion,
         client: ClientCapabilities,
         trace: Option<TraceContext>,
+        output: CallOutput,
     ) -> Caller {
         Caller {
             principal: Arc::clone(principal),
@@ -61,7 +62,7 @@ impl Edge {
             since: self.hub.position(),
             param_headers: HeaderMap::new(),
             asking: None,
-            output: CallOutput::new(None, None).0,
+            output,
             is_task: false,
             server: Arc::clone(&self.server_info),
             rates: Arc::clone(&self.rates),

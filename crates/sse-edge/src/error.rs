@@ -3,6 +3,7 @@
 use access::AuthError;
 use event_flow::history::HistoryError;
 use fanout::HubError;
+use mcp::{HttpRefusal, RpcError};
 use mcp_server::{CallError, RegistryError};
 use model::{Classified, CursorError, ErrorClass, FilterError, PublicError};
 use ports::{MailboxError, SessionStoreError, TaskStoreError};
@@ -129,5 +130,17 @@ impl From<EdgeError> for CallError {
             EdgeError::SessionGone => Self::SessionGone,
             error => Self::failed(error),
         }
+    }
+}
+
+impl From<EdgeError> for RpcError {
+    fn from(error: EdgeError) -> Self {
+        CallError::from(error).into_rpc()
+    }
+}
+
+impl From<EdgeError> for HttpRefusal {
+    fn from(error: EdgeError) -> Self {
+        RpcError::from(error).into()
     }
 }

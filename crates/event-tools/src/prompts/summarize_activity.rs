@@ -16,6 +16,8 @@ use model::{Clock, Timestamp};
 use super::activity::{DATA_NOTE, PromptRepository, RecentActivity};
 use crate::events::EventAccess;
 
+pub(super) const NAME: &str = "summarize_activity";
+
 /// Maximum number of events in the prompt.
 const EVENTS: usize = 200;
 /// Default of `since`: this long before now.
@@ -37,7 +39,7 @@ impl SummarizeActivity {
 impl Prompt for SummarizeActivity {
     fn descriptor(&self) -> PromptDescriptor {
         PromptDescriptor {
-            name: "summarize_activity",
+            name: NAME,
             title: "Summarize a repository's activity",
             description: "The events of a repository since a given time, with a request to summarize them.",
             arguments: vec![

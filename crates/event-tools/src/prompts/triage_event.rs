@@ -14,6 +14,8 @@ use model::{EventFacts, ResourceType, ResourceUri};
 use super::activity::{DATA_NOTE, PromptRepository, RecentActivity, resource};
 use crate::{events::EventAccess, resources::GithubResources};
 
+pub(super) const NAME: &str = "triage_event";
+
 /// Maximum number of events of the item in the prompt.
 const EVENTS: usize = 20;
 /// GitHub numbers issues and pull requests in one sequence.
@@ -35,7 +37,7 @@ impl TriageEvent {
 impl Prompt for TriageEvent {
     fn descriptor(&self) -> PromptDescriptor {
         PromptDescriptor {
-            name: "triage_event",
+            name: NAME,
             title: "Triage an issue or pull request",
             description: "The last known state of an issue or pull request and its newest events, with a request to triage it.",
             arguments: vec![

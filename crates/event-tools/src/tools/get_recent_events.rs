@@ -74,6 +74,6 @@ impl Tool for GetRecentEvents {
             limit: filters::limit(input.limit, DEFAULT_LIMIT, MAX_QUERY_EVENTS)?,
         };
         let page = self.events.query(caller, &question).await?;
-        structured(&EventsOutput::of(&self.events, caller, page))
+        Ok(structured(&EventsOutput::of(&self.events, caller, page)))
     }
 }

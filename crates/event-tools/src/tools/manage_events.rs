@@ -146,7 +146,7 @@ async fn unsubscribe(
         session.subscriptions.len() < before
     });
     match removed.await? {
-        true => structured(&serde_json::json!({ "unsubscribed": id })),
+        true => Ok(structured(&serde_json::json!({ "unsubscribed": id }))),
         false => Err(missing("no such subscription of this session").into()),
     }
 }
@@ -178,7 +178,9 @@ async fn unsubscribe_all(
             .retain(|subscription| !ids.contains(&subscription.id));
         before - session.subscriptions.len()
     });
-    structured(&serde_json::json!({ "unsubscribedCount": ended.await? }))
+    Ok(structured(
+        &serde_json::json!({ "unsubscribedCount": ended.await? }),
+    ))
 }
 
 /// Asks the user to confirm, if the client supports questions; otherwise counts as confirmed,
@@ -214,5 +216,5 @@ fn list(session: Option<&Session>) -> Result<CallToolResult, CallError> {
             created_at: subscription.created_at,
         })
         .collect();
-    structured(&serde_json::json!({ "subscriptions": listed }))
+    Ok(structured(&serde_json::json!({ "subscriptions": listed })))
 }

@@ -8,7 +8,6 @@ mod subscribe_to_events;
 mod wait_for_events;
 
 use mcp::tool::CallToolResult;
-use mcp_server::CallError;
 use serde::Serialize;
 
 pub(crate) use get_recent_events::GetRecentEvents;
@@ -18,7 +17,7 @@ pub(crate) use subscribe_to_events::SubscribeToEvents;
 pub(crate) use wait_for_events::WaitForEvents;
 
 /// A result that fits the tool's output schema.
-fn structured(data: &impl Serialize) -> Result<CallToolResult, CallError> {
+fn structured(data: &impl Serialize) -> CallToolResult {
     CallToolResult::structured(data)
-        .map_err(|_| mcp::RpcError::invalid_params("events: an event cannot be encoded").into())
+        .unwrap_or_else(|_| CallToolResult::failed("events: an event cannot be encoded"))
 }

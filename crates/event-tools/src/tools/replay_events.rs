@@ -103,7 +103,7 @@ impl Tool for ReplayEvents {
         let page = events.wait(caller, &mut question, gone, input.wait_seconds);
         let mut page = page.await?;
         page.truncated |= gone;
-        structured(&EventsOutput::of(events, caller, page))
+        Ok(structured(&EventsOutput::of(events, caller, page)))
     }
 }
 

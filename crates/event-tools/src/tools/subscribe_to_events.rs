@@ -106,13 +106,13 @@ impl Tool for SubscribeToEvents {
         let since = self.events.position();
         let cursor = self.events.cursor(caller, since.sequence);
         if caller.session.is_none() {
-            return structured(&SubscribeOutput {
+            return Ok(structured(&SubscribeOutput {
                 subscription_id: None,
                 cursor,
                 delivery: "call subscriptions/listen with resourceSubscriptions = listenUris, and \
                            replay_events with the cursor after each notifications/resources/updated",
                 listen_uris: uris(&filters),
-            });
+            }));
         }
         let id = SubscriptionId::new(&self.ids.uuid()).expect("a UUID fits a subscription id");
         let now = self.clock.now();
@@ -135,12 +135,12 @@ impl Tool for SubscribeToEvents {
             let reason = format!("a session has at most {MAX_SUBSCRIPTIONS} subscriptions");
             return Err(InputError::new("filters", &reason).into());
         }
-        structured(&SubscribeOutput {
+        Ok(structured(&SubscribeOutput {
             subscription_id: Some(id.to_string()),
             cursor,
             delivery: "notifications/message with logger github.events on the session's GET stream",
             listen_uris: Vec::new(),
-        })
+        }))
     }
 }
 

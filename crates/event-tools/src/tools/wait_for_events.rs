@@ -141,6 +141,6 @@ impl Tool for WaitForEvents {
             .wait(caller, &mut question, gone, seconds.min(longest));
         let mut page = page.await?;
         page.truncated |= gone;
-        structured(&EventsOutput::of(&self.events, caller, page))
+        Ok(structured(&EventsOutput::of(&self.events, caller, page)))
     }
 }

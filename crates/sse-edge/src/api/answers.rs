@@ -8,7 +8,6 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use mcp::{HttpRefusal, RequestId, RpcError, envelope, headers::AcceptedTypes};
-use mcp_server::CallError;
 use model::{Classified, ErrorClass, PublicError};
 use service_kit::problem::Problem;
 use tokio::time::timeout;
@@ -73,7 +72,7 @@ pub(super) fn unavailable(error: EdgeError, id: Option<&RequestId>) -> Response 
         _ => {}
     }
     let class = error.class();
-    let error = CallError::from(error).into_rpc();
+    let error = RpcError::from(error);
     let mut response = json(envelope::error(id, &error));
     *response.status_mut() = match class {
         class if class.is_retryable() => StatusCode::SERVICE_UNAVAILABLE,

@@ -13,7 +13,7 @@ use mcp::{
     mrtr,
 };
 use mcp_server::{
-    CallError, Caller,
+    Caller,
     ask::Ask,
     output::{CallOutput, CallOutputItem},
 };
@@ -55,10 +55,9 @@ impl Conversation {
         Caller {
             session: Some(Arc::clone(&self.session)),
             asking,
-            output,
             ..self
                 .edge
-                .caller(&self.principal, self.version, client, self.trace)
+                .caller(&self.principal, self.version, client, self.trace, output)
         }
     }
 
@@ -164,7 +163,7 @@ async fn run(
     let answer = running.cancelled.run_until_cancelled(answer).await?;
     let message = match answer {
         Ok(message) => message.unwrap_or_default(),
-        Err(error) => envelope::error(Some(&id), &CallError::from(error).into_rpc()),
+        Err(error) => envelope::error(Some(&id), &error.into()),
     };
     Some(CallAnswer {
         status: StatusCode::OK,

@@ -120,10 +120,9 @@ impl McpRequest<'_> {
         let caller = Caller {
             param_headers: request.param_headers,
             asking,
-            output,
             ..self
                 .edge
-                .caller(&self.principal, request.version, client, trace)
+                .caller(&self.principal, request.version, client, trace, output)
         };
         let accepts = request.accepts;
         let (id, method, params) = (request.id, request.method, request.params);

@@ -8,7 +8,7 @@ use mcp::{
     method, params,
     resource::UriParams,
 };
-use mcp_server::{CallError, Caller};
+use mcp_server::Caller;
 use model::ResourceUriError;
 use serde_json::value::RawValue;
 use tracing::debug;
@@ -115,7 +115,7 @@ async fn set_level(
         .and_then(|level| level.as_str())
         .map(ToOwned::to_owned);
     let updated = update(edge, caller, |session| session.log_level.clone_from(&level)).await;
-    updated.map_err(rpc_error)?;
+    updated?;
     Ok(caller.done(id))
 }
 
@@ -145,7 +145,7 @@ async fn subscribe(
         }
         true
     });
-    if fits.await.map_err(rpc_error)? {
+    if fits.await? {
         return Ok(caller.done(id));
     }
     let text = format!("a session subscribes to at most {MAX_RESOURCE_URIS} resources");
@@ -163,10 +163,6 @@ async fn unsubscribe(
         session.resource_numbers.remove(&uri);
         session.resource_uris.remove(&uri)
     });
-    removed.await.map_err(rpc_error)?;
+    removed.await?;
     Ok(caller.done(id))
-}
-
-fn rpc_error(error: EdgeError) -> RpcError {
-    CallError::from(error).into_rpc()
 }

@@ -8,7 +8,7 @@ use mcp::{
     HttpRefusal, RequestId, method,
     task::{self, UpdateTaskParams, unknown_task},
 };
-use mcp_server::{CallError, Caller, Toolset, method::ExtensionMethod};
+use mcp_server::{Caller, Toolset, method::ExtensionMethod};
 use serde_json::value::RawValue;
 
 use crate::{error::EdgeError, tasks::Tasks};
@@ -37,7 +37,7 @@ impl ExtensionMethod for GetTask {
     ) -> Result<Bytes, HttpRefusal> {
         let task = task::parse_id(params)?;
         let found = self.0.load(&caller.principal.id, &task).await;
-        let stored = found.map_err(refusal)?;
+        let stored = found?;
         let task = stored.ok_or_else(unknown_task)?.task;
         Ok(task::get_result(caller.version, &caller.server, id, &task))
     }
@@ -93,11 +93,7 @@ fn acknowledge(
     id: &RequestId,
     changed: Result<Option<()>, EdgeError>,
 ) -> Result<Bytes, HttpRefusal> {
-    let found: Option<()> = changed.map_err(refusal)?;
+    let found: Option<()> = changed?;
     found.ok_or_else(unknown_task)?;
     Ok(task::acknowledgement(caller.version, &caller.server, id))
-}
-
-fn refusal(error: EdgeError) -> HttpRefusal {
-    CallError::from(error).into_rpc().into()
 }

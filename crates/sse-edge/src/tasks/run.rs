@@ -50,9 +50,7 @@ impl Tasks {
         };
         // Before it is stored, so that a change that arrives at once finds the work.
         let begun = self.begin(&id);
-        self.create(caller, &id, &stored)
-            .await
-            .map_err(|error| HttpRefusal::from(CallError::from(error).into_rpc()))?;
+        self.create(caller, &id, &stored).await?;
         let settled = caller.asking.as_ref().map(|asking| asking.settled());
         let asking: Arc<dyn Ask> = Arc::new(AskInTask {
             tasks: Arc::clone(self),
