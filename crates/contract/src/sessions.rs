@@ -68,6 +68,7 @@ pub fn session(n: u64) -> Session {
         newest_subscription: n + 1,
         log_level: (n.is_multiple_of(2)).then(|| "warning".into()),
         has_streamed: n % 3 == 1,
+        streamed_subscription: (n % 3 == 1).then_some(n),
         stream_tag: n,
         ends_with_stream: n % 2 == 1,
     }

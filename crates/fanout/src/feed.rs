@@ -54,7 +54,7 @@ pub struct Feed {
     rewinds: Vec<Rewind>,
     /// There is more between the position and the head, regardless of the marks.
     more: bool,
-    opening: Option<Bytes>,
+    opening: Option<Opening>,
     log: Option<BoxFuture<'static, PageResult>>,
     /// The page that a stream behind the ring is reading.
     page: Option<Arc<LogPage>>,
@@ -64,6 +64,27 @@ pub struct Feed {
     /// measured.
     newest: Option<Timestamp>,
     wrote_since_beat: bool,
+    /// The newest subscription that an event id of this stream covers, as recorded in the stream.
+    covered_subscription: Option<u64>,
+}
+
+/// The first frames of a stream.
+#[derive(Debug)]
+pub struct Opening {
+    /// May be empty.
+    pub frames: Bytes,
+    /// Whether a client that has read them has an event id to resume from.
+    pub has_event_id: bool,
+}
+
+/// Frames without an event id.
+impl From<Bytes> for Opening {
+    fn from(frames: Bytes) -> Self {
+        Self {
+            frames,
+            has_event_id: false,
+        }
+    }
 }
 
 /// A session added a subscription while its stream was open, so the stream moved back. Events that
@@ -98,19 +119,23 @@ impl Feed {
             inbox: None,
             newest: None,
             wrote_since_beat: false,
+            covered_subscription: None,
         }
     }
 
-    pub(crate) fn begin(&mut self, position: Sequence, truncated: bool, opening: Bytes) {
+    pub(crate) fn begin(&mut self, position: Sequence, truncated: bool, opening: Opening) {
         self.position = position;
         self.began_at = self.hub.ring.head();
-        let mut out = bytes::BytesMut::from(opening);
+        let mut out = bytes::BytesMut::from(opening.frames);
         if truncated {
             self.stream
                 .format
                 .truncated(&self.interest, self.reader, position, &mut out);
         }
-        self.opening = Some(out.freeze()).filter(|opening| !opening.is_empty());
+        self.opening = (!out.is_empty()).then(|| Opening {
+            frames: out.freeze(),
+            has_event_id: opening.has_event_id || truncated,
+        });
     }
 
     /// Makes the stream read the session's mailbox too; the client has the inbox up to `known`.
@@ -232,15 +257,31 @@ impl Feed {
         !out.is_empty()
     }
 
+    /// The frames just added have an event id, from which the client can resume.
+    fn record_event_id(&mut self) {
+        let covers = Some(self.reader.newest_subscription);
+        if self.covered_subscription != covers {
+            self.covered_subscription = covers;
+            self.stream.record_event_id(self.reader.newest_subscription);
+        }
+    }
+
     fn fill(&mut self, cx: &mut Context<'_>, out: &mut OutgoingFrames) -> bool {
         if let Some(opening) = self.opening.take() {
-            out.push_unrepeatable(|out| out.put_slice(&opening));
+            out.push_unrepeatable(|out| out.put_slice(&opening.frames));
+            if opening.has_event_id {
+                self.record_event_id();
+            }
+            return true;
+        }
+        if self.fill_news(out) {
+            self.wrote_since_beat = true;
             return true;
         }
         // Mail before events: there is little of it, and a stream that is behind has many events.
-        let said = self.fill_news(out) || self.fill_mail(cx, out) || self.fill_events(cx, out);
-        if said {
+        if self.fill_mail(cx, out) || self.fill_events(cx, out) {
             self.wrote_since_beat = true;
+            self.record_event_id();
             return true;
         }
         if self.stream.take_beat() && !std::mem::take(&mut self.wrote_since_beat) {

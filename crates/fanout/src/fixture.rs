@@ -83,6 +83,7 @@ pub(crate) fn session() -> Session {
         newest_subscription: 0,
         log_level: None,
         has_streamed: true,
+        streamed_subscription: None,
         stream_tag: 1,
         ends_with_stream: false,
     }

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use access::AuthError;
-use bytes::Bytes;
 use model::Sequence;
 
 use crate::{
     bounds::MaxAge,
     error::HubError,
-    feed::Feed,
+    feed::{Feed, Opening},
     format::StreamReader,
     hub::{Hub, StreamRequest},
     stream::OpenStream,
@@ -20,10 +19,10 @@ impl Hub {
     ///
     /// # Errors
     /// The edge has not reached the log yet, is full, or cannot check the cursor now.
-    pub async fn open(
+    pub async fn open<O: Into<Opening>>(
         self: &Arc<Self>,
         open: StreamRequest,
-        opening: impl FnOnce(StreamReader, Sequence) -> Bytes,
+        opening: impl FnOnce(StreamReader, Sequence) -> O,
     ) -> Result<Feed, HubError> {
         if !self.has_started() {
             return Err(HubError::NotReady);
@@ -74,7 +73,7 @@ impl Hub {
             return Err(HubError::NotReady);
         }
         let (position, truncated) = self.resolve(begin).await?;
-        feed.begin(position, truncated, opening(reader, position));
+        feed.begin(position, truncated, opening(reader, position).into());
         Ok(feed)
     }
 }

@@ -27,6 +27,14 @@ impl Hub {
         self.streams.of_session(session).is_some()
     }
 
+    /// Checks whether a client has the event ids of its session's stream: the newest subscription covered
+    /// by an id that was sent before the last check. The stream has been open since, so the client has
+    /// that id, unless its connection is broken and nobody has noticed yet.
+    #[must_use]
+    pub fn check_covered(&self, session: &SessionId) -> Option<u64> {
+        self.streams.of_session(session)?.check_covered()
+    }
+
     /// Ends the stream of a session that ended.
     pub fn end_session(&self, session: &SessionId) {
         if let Some(stream) = self.streams.of_session(session) {

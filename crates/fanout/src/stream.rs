@@ -40,6 +40,10 @@ pub(crate) struct OpenStream {
     pub(super) news: PendingNews,
     /// The bits of a [`PendingMail`].
     mail: AtomicU8,
+    /// One more than the newest subscription that an event id of the stream covers; 0 before the first id.
+    covered: AtomicU64,
+    /// The value of `covered` at the last check.
+    covered_at_check: AtomicU64,
     waker: AtomicWaker,
 }
 
@@ -80,6 +84,8 @@ impl OpenStream {
             ends_at,
             news: PendingNews::new(wants),
             mail: AtomicU8::new(0),
+            covered: AtomicU64::new(0),
+            covered_at_check: AtomicU64::new(0),
             waker: AtomicWaker::new(),
         }
     }
@@ -144,6 +150,21 @@ impl OpenStream {
         if let Some(place) = self.place.lock().take() {
             place.index.remove(place.slot, &self.interest().terms());
         }
+    }
+
+    /// The stream sends an event id that covers the subscriptions up to this one.
+    pub(crate) fn record_event_id(&self, newest_subscription: u64) {
+        self.covered
+            .store(newest_subscription.saturating_add(1), Ordering::Release);
+    }
+
+    /// The newest subscription covered by an event id that was sent before the last call; the stream has
+    /// been open since, so its client has that id. `None` if there is none.
+    pub(crate) fn check_covered(&self) -> Option<u64> {
+        let covered = self.covered.load(Ordering::Acquire);
+        self.covered_at_check
+            .swap(covered, Ordering::AcqRel)
+            .checked_sub(1)
     }
 
     /// Makes the stream end; the first reason is kept.

@@ -58,10 +58,15 @@ pub struct Session {
     /// Lowest level of the log notifications that it gets; `None` means all.
     #[serde(default)]
     pub log_level: Option<String>,
-    /// Whether a GET stream has been opened. The first one begins at the subscriptions' own positions; a
-    /// later one that names no event begins with the next event.
+    /// Whether a GET stream has reached the client: the client named one of its event ids, or the stream
+    /// stayed open long enough. Until then a stream that names no event begins at the subscriptions' own
+    /// positions; from then on it begins with the next event.
     #[serde(rename = "streamed")]
     pub has_streamed: bool,
+    /// Number of the newest subscription that such a stream covered; `None` means all. A later
+    /// subscription keeps its own position, because the client may have no event id that covers it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streamed_subscription: Option<u64>,
     /// Tag of its newest stream. It rises with each stream, so that the newest one is known without clocks.
     #[serde(default)]
     pub stream_tag: u64,
@@ -75,6 +80,12 @@ impl Session {
     pub const fn next_subscription_number(&mut self) -> u64 {
         self.newest_subscription += 1;
         self.newest_subscription
+    }
+
+    /// Records that a stream which covered the subscriptions up to this one has reached the client.
+    pub fn record_streamed(&mut self, subscription: u64) {
+        self.has_streamed = true;
+        self.streamed_subscription = self.streamed_subscription.max(Some(subscription));
     }
 }
 

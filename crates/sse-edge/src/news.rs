@@ -13,6 +13,7 @@ use tracing::{debug, warn};
 
 use crate::{
     calls::Calls,
+    error::EdgeError,
     limits::{ANSWER_CHECK_INTERVAL, ANSWER_SLICES, CONCURRENT_SESSION_CHECKS, SESSION_CHANGES},
     session::Sessions,
     tasks::TaskUpdates,
@@ -155,7 +156,7 @@ pub(crate) async fn poll_answers(hub: Arc<Hub>, stop: CancellationToken) {
 async fn check_all_sessions(sessions: &Sessions, hub: &Hub) {
     let all = stream::iter(hub.sessions().into_iter().map(Ok));
     let looking = all.try_for_each_concurrent(CONCURRENT_SESSION_CHECKS, |id| async move {
-        match sessions.keep_alive(&id).await {
+        match keep_alive(sessions, hub, &id).await {
             Ok(found) => update_stream(hub, &id, found),
             Err(error) if error.class().is_retryable() => return Err(error),
             Err(error) => debug!(%error, session = %id, "a session cannot be checked"),
@@ -166,6 +167,21 @@ async fn check_all_sessions(sessions: &Sessions, hub: &Hub) {
     if let Err(error) = looking.await {
         debug!(%error, "sessions cannot be checked now");
     }
+}
+
+/// Keeps the session of a stream alive, and records that the stream has reached its client.
+async fn keep_alive(
+    sessions: &Sessions,
+    hub: &Hub,
+    id: &SessionId,
+) -> Result<Option<VersionedSession>, EdgeError> {
+    let found = sessions.keep_alive(id).await?;
+    if let Some(found) = &found
+        && let Some(covered) = hub.check_covered(id)
+    {
+        sessions.record_streamed(&found.session, covered).await?;
+    }
+    Ok(found)
 }
 
 async fn check_session(sessions: &Sessions, hub: &Hub, id: &SessionId) {

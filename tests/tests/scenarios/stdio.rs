@@ -1,6 +1,6 @@
 //! A stdio client behind `forgewire stdio`: it has everything that clients over HTTP have.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use testkit::{
     cluster::{FaultOutcome, System, SystemKind, SystemNode},
@@ -103,7 +103,8 @@ async fn every_edge_is_killed_and_the_session_misses_nothing() -> Result<()> {
         let mut github = sending.await??;
         github.events(5).await?;
         while !ledger.is_settled(&["bridge"]) {
-            let told = bridge.receive().await?;
+            let told = bridge.receive().await;
+            let told = told.with_context(|| format!("{:?}", ledger.outstanding("bridge")))?;
             ensure!(told["params"]["logger"] == "github.events", "{told}");
             let id = told["params"]["data"]["id"].as_str().unwrap_or_default();
             ledger.record_received("bridge", id);

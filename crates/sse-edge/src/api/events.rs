@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::{authenticate::Authenticated, parameters::Parameters, sse};
 use fanout::{
+    feed::Opening,
     format::StreamFormat,
     hub::{Hub, StreamRequest, StreamStart},
     interest::StreamInterest,
@@ -59,9 +60,13 @@ pub(crate) async fn stream(
     let feed = edge.hub.open(open, |reader, position| {
         let cursor = reader.cursor(position).to_string();
         let data = json!({ "connectionId": connection, "clientId": client, "cursor": cursor });
-        Bytes::from(format!(
+        let frames = format!(
             ": ok\nretry: {RETRY_MILLIS}\nid: {cursor}\nevent: connected\ndata: {data}\n\n"
-        ))
+        );
+        Opening {
+            frames: Bytes::from(frames),
+            has_event_id: true,
+        }
     });
     Ok(sse::stream(feed.await?))
 }

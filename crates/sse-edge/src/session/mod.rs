@@ -120,6 +120,7 @@ impl Sessions {
             newest_subscription: 0,
             log_level: None,
             has_streamed: false,
+            streamed_subscription: None,
             stream_tag: 0,
             ends_with_stream: new.ends_with_stream,
         };
@@ -295,6 +296,22 @@ impl Sessions {
         Ok(lives.then_some(found))
     }
 
+    /// Records that a stream which covered the subscriptions up to this one has reached the client: the
+    /// next stream that names no event begins with the next event.
+    pub(crate) async fn record_streamed(
+        &self,
+        session: &Session,
+        subscription: u64,
+    ) -> Result<(), EdgeError> {
+        let known = session.streamed_subscription;
+        if session.has_streamed && known >= Some(subscription) {
+            return Ok(());
+        }
+        let record = |session: &mut Session| session.record_streamed(subscription);
+        self.change(&session.id, &session.owner, record).await?;
+        Ok(())
+    }
+
     /// Notifies the edge that waits for a stream of the session's mailbox. If the notification is
     /// lost, the edge finds the messages later.
     pub(crate) async fn announce_mail(&self, id: &SessionId, stream: &StreamId) {
@@ -353,6 +370,7 @@ mod tests {
             newest_subscription: 0,
             log_level: None,
             has_streamed: false,
+            streamed_subscription: None,
             stream_tag: 0,
             ends_with_stream: false,
         }

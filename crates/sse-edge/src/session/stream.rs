@@ -9,7 +9,7 @@ use ports::EdgeNews;
 
 use super::Sessions;
 use fanout::{
-    feed::Feed,
+    feed::{Feed, Opening},
     format::{StreamEnd, StreamFormat},
     hub::{Hub, StreamRequest, StreamStart},
     inbox::{InboxStart, OnClose},
@@ -26,9 +26,9 @@ use access::Principal;
 /// older stream of the session ends, on whichever edge it is. `None` if the session has ended or
 /// belongs to another principal.
 ///
-/// Without `last_event_id` the session's first stream begins at the position of its subscriptions,
-/// so that no event between subscribing and listening is missed; a later one begins with the next
-/// event.
+/// Without `last_event_id` the stream begins at the position of the session's subscriptions, so that no
+/// event between subscribing and listening is missed, until a stream is known to have reached the client
+/// ([`Sessions::record_streamed`]); from then on it begins with the next event.
 pub(crate) async fn open_stream(
     sessions: &Sessions,
     hub: &Arc<Hub>,
@@ -69,9 +69,13 @@ async fn open(
 ) -> Result<Option<Feed>, EdgeError> {
     // Numbered by the store, not by a clock, so that the later of two streams on two edges is
     // known.
+    let scope = CursorScope::session(&principal.id, id);
+    let last = last_event_id.map(|last| Cursor::parse(last, scope));
     let numbered = sessions.change(id, &principal.id, |session| {
         let before = session.clone();
-        session.has_streamed = true;
+        if let Some(Ok(cursor)) = &last {
+            session.record_streamed(cursor.newest_subscription);
+        }
         session.stream_tag += 1;
         (before, session.stream_tag)
     });
@@ -80,11 +84,10 @@ async fn open(
     };
     let version = ProtocolVersion::parse(&session.protocol_version);
     let primes = version.is_some_and(ProtocolVersion::has_priming);
-    let scope = CursorScope::session(&principal.id, id);
-    let last = last_event_id.map(|last| Cursor::parse(last, scope));
     // As the client's last stream knew it; later subscriptions are added below, each from its own start.
-    let known = match last {
-        Some(Ok(cursor)) => cursor.newest_subscription,
+    let known = match (&last, session.streamed_subscription) {
+        (Some(Ok(cursor)), _) => cursor.newest_subscription,
+        (None, Some(streamed)) => streamed,
         _ => session.newest_subscription,
     };
     let interest = StreamInterest::up_to_subscription(&session, known, 0, hub.epoch());
@@ -118,15 +121,19 @@ async fn open(
     let mut feed = hub
         .open(open, |reader, position| {
             if let Some(endpoint) = endpoint {
-                return endpoint;
+                return endpoint.into();
             }
             let cursor = reader.cursor(position);
             let head = format!(": ok\nretry: {RETRY_MILLIS}\n");
-            Bytes::from(if primes {
+            let frames = if primes {
                 format!("{head}id: {cursor}\ndata: \n\n")
             } else {
                 head + "\n"
-            })
+            };
+            Opening {
+                frames: Bytes::from(frames),
+                has_event_id: primes,
+            }
         })
         .await?;
     let known = match start {

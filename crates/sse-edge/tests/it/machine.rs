@@ -12,7 +12,7 @@ mod ops;
 use std::{sync::Arc, time::Duration};
 
 use access::{Authenticator, TokenDigest};
-use model::{Clock, Cursor, CursorScope, ManualClock, PrincipalId, SystemClock};
+use model::{Clock, Cursor, CursorScope, ManualClock, PrincipalId, SessionId, SystemClock};
 use ports::Stores;
 use proptest::{prelude::*, test_runner::RngSeed};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
@@ -48,7 +48,6 @@ struct Modelled {
     version: &'static str,
     lives: bool,
     asked: Vec<Asked>,
-    streamed: bool,
     stream: Option<SseStream>,
     /// The id of the last event that the client received, and the number of events that had
     /// happened by then.
@@ -254,7 +253,6 @@ impl Machine {
             version,
             lives: true,
             asked: Vec::new(),
-            streamed: false,
             stream: None,
             last: None,
             due: Vec::new(),
@@ -386,10 +384,19 @@ impl Machine {
         })
     }
 
-    /// The newest stream of a session wins. The first one begins where the session's subscriptions
-    /// do, one that names an event begins after it, any other begins with the next event.
     async fn open(&mut self, edge: usize, session: usize, resume: bool) {
         self.mark().await;
+        let id = SessionId::new(&self.sessions[session].id).unwrap();
+        let streamed = self.world.has_streamed(&id).await;
+        // The periodic check might find out at any moment that an open stream has reached its client.
+        let resumes = resume || (self.sessions[session].stream.is_some() && !streamed);
+        self.open_stream(edge, session, resumes, streamed).await;
+        self.mark().await;
+    }
+
+    /// The newest stream of a session wins. One that names an event begins after it; any other begins
+    /// where the session's subscriptions do, until a stream is known to have reached the client.
+    async fn open_stream(&mut self, edge: usize, session: usize, resume: bool, streamed: bool) {
         let last = self.sessions[session].last.clone().filter(|_| resume);
         let after = last.as_ref().map(|(id, _)| id.as_str());
         let opened = self.stream(edge, session, false, after).await;
@@ -408,14 +415,12 @@ impl Machine {
         }
         let from = match last {
             Some((_, happened)) => happened,
-            None if modelled.streamed => self.events.len(),
+            None if streamed => self.events.len(),
             None => 0,
         };
-        modelled.streamed = true;
         let missed = self.events.iter().enumerate().skip(from);
         let missed = missed.filter(|(at, (_, repo))| modelled.wants(*at, repo));
         modelled.due = missed.map(|(_, (id, _))| id.clone()).collect();
-        self.mark().await;
     }
 
     async fn end(&mut self, edge: usize, session: usize, foreign: bool) {

@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use model::SessionId;
 use sse_edge::EdgeConfig;
 use testkit::{mcp_client::McpClient, sse::SseStream};
 
@@ -75,22 +76,51 @@ async fn events_before_an_edge_hears_of_the_subscription_are_not_missed() {
     quiet(&mut late.stream).await;
 }
 
+/// Its edge may have died before the client had anything to resume from.
 #[tokio::test]
-async fn the_first_stream_begins_where_the_subscriptions_do_and_a_later_one_now() {
+async fn a_stream_that_reached_nobody_does_not_count() {
     let (world, a, b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     world.happens("cat").await;
     world.settle(&a).await;
     subscribe(&client, &a, "cat").await;
+    drop(client.open_stream(&b.url, None).await.unwrap());
     let (first, second) = (world.happens("cat").await, world.happens("cat").await);
-    let mut stream = client.open_stream(&b.url, None).await.unwrap();
-    assert_eq!(next_events(&mut stream, 2).await, [first, second]);
+    for node in [&b, &a] {
+        let mut stream = client.open_stream(&node.url, None).await.unwrap();
+        let events = next_events(&mut stream, 2).await;
+        assert_eq!(events, [first.clone(), second.clone()]);
+    }
+}
+
+/// By the real clock, because the edge's periodic checks use that.
+#[tokio::test]
+async fn after_a_stream_that_reached_its_client_the_next_one_begins_now() {
+    let world = EdgeWorld::new().await;
+    let checks_often = EdgeConfig {
+        session_idle_seconds: 2,
+        ..EdgeConfig::default()
+    };
+    let node = world.node_with(&checks_often, world.bus.clone()).await;
+    let client = connect(&node).await;
+    let session = SessionId::new(client.session_id().unwrap()).unwrap();
+    subscribe(&client, &node, "cat").await;
+    let mut stream = client.open_stream(&node.url, None).await.unwrap();
+    let first = world.happens("cat").await;
+    assert_eq!(next_events(&mut stream, 1).await, [first]);
+    until("the stream outlives a check", || {
+        world.has_streamed(&session)
+    })
+    .await;
     drop(stream);
     world.happens("cat").await;
-    world.settle(&a).await;
-    let mut later = client.open_stream(&a.url, None).await.unwrap();
-    let third = world.happens("cat").await;
-    assert_eq!(next_events(&mut later, 1).await, [third]);
+    // No stream has covered this one: it keeps its own position.
+    subscribe(&client, &node, "dog").await;
+    let dog = world.happens("dog").await;
+    world.settle(&node).await;
+    let mut later = client.open_stream(&node.url, None).await.unwrap();
+    let second = world.happens("cat").await;
+    assert_eq!(next_events(&mut later, 2).await, [dog, second]);
 }
 
 #[tokio::test]
@@ -99,11 +129,14 @@ async fn a_newer_stream_takes_over_on_the_same_edge_and_on_another() {
     let client = connect(&a).await;
     subscribe(&client, &a, "cat").await;
     let mut older = client.open_stream(&a.url, None).await.unwrap();
+    let mut last_id = older.next_event(SOON).await.unwrap().id;
     for node in [&a, &b, &a] {
-        let mut newer = client.open_stream(&node.url, None).await.unwrap();
+        let newer = client.open_stream(&node.url, last_id.as_deref()).await;
+        let mut newer = newer.unwrap();
         assert_eq!(ended(&mut older).await, []);
         let event = world.happens("cat").await;
         assert_eq!(next_events(&mut newer, 1).await, [event]);
+        last_id = newer.last_id().map(ToOwned::to_owned);
         older = newer;
     }
 }

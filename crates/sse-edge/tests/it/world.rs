@@ -245,6 +245,16 @@ impl EdgeWorld {
             .len()
     }
 
+    /// Whether a stream that covers all subscriptions of the session is known to have reached its client.
+    pub(crate) async fn has_streamed(&self, id: &SessionId) -> bool {
+        let found = self.stores.sessions.load(id).await.unwrap();
+        found.is_some_and(|found| {
+            let session = found.session;
+            session.has_streamed
+                && session.streamed_subscription == Some(session.newest_subscription)
+        })
+    }
+
     /// Puts something into a session's mailbox, as an edge would.
     pub(crate) async fn left_behind(
         &self,

@@ -39,6 +39,7 @@ fn session() -> SessionId {
 
 over_both! {
     a_stream_that_nothing_concerned_is_not_told_of_a_gap,
+    a_client_has_an_event_id_once_the_stream_outlives_a_check,
     a_subscription_made_ahead_of_this_edge_skips_nothing_of_an_older_one,
     what_is_added_on_the_way_back_is_not_missed_and_nothing_comes_again,
     trimmed_before_the_edge_read_it_means_a_notice_and_then_what_follows,
@@ -68,6 +69,26 @@ async fn a_stream_that_nothing_concerned_is_not_told_of_a_gap(over: Over) {
     happen(&log, &hub, 60, "c");
     client.drain().await;
     assert_eq!(client.seen, [Seen::Heartbeat, event(60)]);
+}
+
+async fn a_client_has_an_event_id_once_the_stream_outlives_a_check(over: Over) {
+    let log = GatedLog::open();
+    let hub = five(&log, 100);
+    let mut client = FeedClient::open(over, &hub, only_a(), StreamStart::Head).await;
+    client.drain().await;
+    let checks = |client: &FeedClient| [(); 2].map(|()| client.stream.check_covered());
+    assert_eq!(checks(&client), [None, None], "nothing had an id");
+    happen(&log, &hub, 6, "a");
+    client.drain().await;
+    assert_eq!(checks(&client), [None, Some(0)]);
+    let mut more = fixture::interest(1, &[("a", 0), ("b", 6)], &[]);
+    more.newest_subscription = 1;
+    client.stream.set_interest(more);
+    client.drain().await;
+    assert_eq!(checks(&client), [Some(0), Some(0)], "no id covers it yet");
+    happen(&log, &hub, 7, "a");
+    client.drain().await;
+    assert_eq!(checks(&client), [Some(0), Some(1)]);
 }
 
 async fn a_subscription_made_ahead_of_this_edge_skips_nothing_of_an_older_one(over: Over) {
