@@ -21,6 +21,7 @@ const MEMORY_SESSIONS: usize = 100_000;
 pub(super) async fn open_log(
     drivers: &mut Drivers<'_>,
     ids: &dyn IdSource,
+    creates_log: bool,
 ) -> anyhow::Result<Arc<dyn EventLog>> {
     Ok(match drivers.config.backends.events {
         EventsBackend::Sqlite => Arc::new(drivers.database()?.event_log()),
@@ -30,15 +31,19 @@ pub(super) async fn open_log(
             Arc::new(MemoryEventLog::new(ids, events))
         }
         #[cfg(feature = "nats")]
-        EventsBackend::Jetstream => Arc::new(open_jetstream(drivers).await?),
+        EventsBackend::Jetstream => Arc::new(open_jetstream(drivers, creates_log).await?),
         other => bail!("backends.events = {other:?} is not in this build"),
     })
 }
 
 #[cfg(feature = "nats")]
-async fn open_jetstream(drivers: &mut Drivers<'_>) -> anyhow::Result<JetStreamLog> {
+async fn open_jetstream(
+    drivers: &mut Drivers<'_>,
+    creates_stream: bool,
+) -> anyhow::Result<JetStreamLog> {
     let config = drivers.config;
     let settings = LogConfig {
+        creates_stream,
         retention: Some(config.retention.events()),
         replicas: config.nats.replicas,
         ..LogConfig::default()
