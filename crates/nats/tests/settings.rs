@@ -12,6 +12,7 @@ use async_nats::jetstream::{
     stream::{Config, DiscardPolicy, RetentionPolicy, StorageType},
 };
 use nats::{JetStreamLog, LogConfig, NatsConfig, NatsConnection, NatsError};
+use ports::EventLog;
 use testkit::servers::NatsServer;
 
 const STREAM: &str = "FORGEWIRE_EVENTS";
@@ -64,6 +65,28 @@ async fn a_start_lengthens_the_retention_as_ingest_only_and_never_shortens_it() 
     }
 }
 
+/// A server without a cluster accepts more copies for a stream that is there, and then cannot recover it.
+#[tokio::test(flavor = "multi_thread")]
+async fn more_copies_than_a_single_server_has_do_not_cost_the_stream() {
+    let mut server = NatsServer::start().unwrap();
+    let log = open(&server, true, days(30)).await.unwrap();
+    log.append(contract::events(0, 3)).await.unwrap();
+    let epoch = log.head().await.unwrap().epoch;
+    let three = LogConfig {
+        creates_stream: true,
+        replicas: 3,
+        ..LogConfig::default()
+    };
+    let connect = || NatsConnection::connect(NatsConfig::new(server.url()));
+    JetStreamLog::open(connect().await.unwrap(), three.clone())
+        .await
+        .unwrap();
+    let applied = JetStreamLog::apply_settings(connect().await.unwrap(), three).await;
+    assert!(applied.is_err(), "{applied:?}");
+    server.restart().unwrap();
+    assert_eq!(log.head().await.unwrap().epoch, epoch);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_may_shorten_the_retention() {
     let server = NatsServer::start().unwrap();
@@ -73,10 +96,10 @@ async fn an_operator_may_shorten_the_retention() {
         retention: days(3),
         ..LogConfig::default()
     };
-    let applied = JetStreamLog::apply_settings(connection.await.unwrap(), &config).await;
+    let applied = JetStreamLog::apply_settings(connection.await.unwrap(), config).await;
     let applied = applied.unwrap();
-    assert_eq!(applied.before, "events for 30 days in 1 copies");
-    assert_eq!(applied.after, "events for 3 days in 1 copies");
+    assert_eq!(applied.before, "events for 30 days in 1 copy");
+    assert_eq!(applied.after, "events for 3 days in 1 copy");
     assert_eq!(Some(max_age(&server).await), days(3));
 }
 

@@ -17,6 +17,8 @@ use drivers::Drivers;
 #[cfg(feature = "nats")]
 pub(crate) use drivers::nats_settings;
 pub(crate) use log_metrics::register_log_metrics;
+#[cfg(feature = "nats")]
+pub(crate) use shapes::apply_log_settings;
 
 /// The open stores and bus of this process, with its clock and its source of ids.
 #[derive(Debug)]

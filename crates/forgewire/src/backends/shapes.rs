@@ -5,11 +5,13 @@ use std::{num::NonZeroUsize, sync::Arc};
 use anyhow::{Context, bail};
 use model::{Clock, IdSource};
 #[cfg(feature = "nats")]
-use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus};
+use nats::{AppliedSettings, BusConfig, JetStreamLog, LogConfig, NatsBus};
 use ports::{Bus, EventLog, Stores};
 use store_memory::{InProcessBus, MemoryEventLog, MemorySessionStore};
 
 use super::drivers::Drivers;
+#[cfg(feature = "nats")]
+use crate::config::Config;
 use crate::config::{BusBackend, EventsBackend, SessionsBackend};
 
 /// Messages that a slow subscriber of the in-process bus may be behind before it gets a gap.
@@ -41,15 +43,30 @@ async fn open_jetstream(
     drivers: &mut Drivers<'_>,
     creates_stream: bool,
 ) -> anyhow::Result<JetStreamLog> {
-    let config = drivers.config;
     let settings = LogConfig {
         creates_stream,
-        retention: Some(config.retention.events()),
-        replicas: config.nats.replicas,
-        ..LogConfig::default()
+        ..log_settings(drivers.config)
     };
     let opening = JetStreamLog::open(drivers.nats().await?, settings);
     opening.await.context("JetStream at nats.url")
+}
+
+/// The settings of the log in JetStream, for a process that waits for its stream.
+#[cfg(feature = "nats")]
+fn log_settings(config: &Config) -> LogConfig {
+    LogConfig {
+        retention: Some(config.retention.events()),
+        replicas: config.nats.replicas,
+        ..LogConfig::default()
+    }
+}
+
+/// Sets retention and copies of the log in JetStream to those of the configuration.
+#[cfg(feature = "nats")]
+pub(crate) async fn apply_log_settings(config: &Config) -> anyhow::Result<AppliedSettings> {
+    let connection = Drivers::new(config).nats().await?;
+    let applying = JetStreamLog::apply_settings(connection, log_settings(config));
+    applying.await.context("JetStream at nats.url")
 }
 
 /// The bus that `backends.bus` names.

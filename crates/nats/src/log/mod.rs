@@ -129,13 +129,13 @@ impl JetStreamLog {
     /// There is no stream, or the server does not answer or refuses the change.
     pub async fn apply_settings(
         connection: NatsConnection,
-        config: &LogConfig,
+        config: LogConfig,
     ) -> Result<AppliedSettings, NatsError> {
         let context = ContextBuilder::new()
             .timeout(REQUEST_TIMEOUT)
             .build(connection.client().clone());
         let names = stream::StreamNames::new(&connection);
-        setup::apply(&context, &names, config).await
+        setup::apply(&context, &names, &config).await
     }
 
     /// Retries until the attempt succeeds, fails finally, or the deadline has passed. The attempt

@@ -1,12 +1,12 @@
 //! The settings of a stream that is there: those with which it cannot keep the log's promises, those
 //! that limit it, and those in which it differs from the configuration.
 //!
-//! A start never weakens what is there: see `adr/0001-a-start-never-weakens-the-stream.md`.
+//! A start never weakens what is there: see `adr/001-a-start-never-weakens-the-stream.md`.
 
 use std::time::Duration;
 
 use async_nats::jetstream::stream::{
-    Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType,
+    Config, DiscardPolicy, Info, PersistenceMode, RetentionPolicy, StorageType,
 };
 use tracing::warn;
 
@@ -108,6 +108,17 @@ impl KeptCopies {
         }
     }
 
+    /// These settings with the copies of `found`, unless its server is in a cluster. A server without a
+    /// cluster accepts more copies for a stream that is there, and cannot recover the stream at its next
+    /// start (observed with NATS 2.9).
+    pub(super) fn feasible(self, found: &Info) -> Self {
+        let replicas = match found.cluster {
+            Some(_) => self.replicas,
+            None => found.config.num_replicas,
+        };
+        Self { replicas, ..self }
+    }
+
     /// The longer retention and the higher number of copies of both.
     pub(super) fn strongest(self, other: Self) -> Self {
         let max_age = match self.max_age.is_zero() || other.max_age.is_zero() {
@@ -137,7 +148,10 @@ impl std::fmt::Display for KeptCopies {
             }
             seconds => write!(f, "events for {seconds} s")?,
         }
-        write!(f, " in {} copies", self.replicas)
+        match self.replicas {
+            1 => f.write_str(" in 1 copy"),
+            replicas => write!(f, " in {replicas} copies"),
+        }
     }
 }
 

@@ -83,7 +83,7 @@ async fn compare(context: &Context, names: &StreamNames, log: &LogConfig, found:
         KeptCopies::found(&found.config),
         KeptCopies::configured(log),
     );
-    let stronger = before.strongest(configured);
+    let stronger = before.strongest(configured.feasible(&found));
     let mut kept = before;
     if log.creates_stream && stronger != before {
         let mut config = found.config;
@@ -104,7 +104,7 @@ async fn compare(context: &Context, names: &StreamNames, log: &LogConfig, found:
             %kept,
             %configured,
             "the event log's stream differs from retention.event_days and nats.replicas of this \
-             process, and stays as it is; to apply the configuration, run `forgewire log apply`"
+             process, and stays as it is; an operator applies them with `forgewire log apply`"
         );
     }
 }
@@ -116,12 +116,16 @@ pub(super) async fn apply(
     log: &LogConfig,
 ) -> Result<AppliedSettings, NatsError> {
     let stream = context.get_stream(&names.stream).await;
-    let mut config = stream
-        .map_err(|error| names.refused(error))?
-        .cached_info()
-        .config
-        .clone();
-    let (before, configured) = (KeptCopies::found(&config), KeptCopies::configured(log));
+    let stream = stream.map_err(|error| names.refused(error))?;
+    let found = stream.cached_info();
+    let (before, configured) = (
+        KeptCopies::found(&found.config),
+        KeptCopies::configured(log),
+    );
+    if configured.feasible(found) != configured {
+        return Err(names.refused("nats.replicas differs, but the server is not in a cluster"));
+    }
+    let mut config = found.config.clone();
     configured.apply_to(&mut config);
     let updated = context.update_stream(config).await;
     let updated = updated.map_err(|error| names.refused(error))?;
@@ -144,6 +148,8 @@ pub(super) async fn keep(context: Context, names: StreamNames, log: LogConfig) {
             continue;
         };
         match find_or_create(&context, &names, &log).await {
+            // With entries it was never gone: a server that was starting did not know it yet.
+            Ok(found) if found.state.last_sequence > 0 => failing = false,
             Ok(_) => {
                 failing = false;
                 warn!(
