@@ -166,3 +166,6 @@ async fn newest_first(
         truncated,
     })
 }
+
+#[cfg(test)]
+mod tests;
