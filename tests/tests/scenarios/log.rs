@@ -7,6 +7,7 @@ use reqwest::{Url, header::HeaderMap};
 use serde_json::Value;
 use testkit::{
     cluster::{FaultOutcome, System, SystemKind, SystemNode},
+    mcp_client::McpClient,
     sse::{self, SseStream},
 };
 use tests::{EventReader, ReaderKind, both, delete_stream, plant_undecodable_entry, settle, until};
@@ -47,6 +48,11 @@ async fn an_entry_that_does_not_decode_is_a_gap_and_stops_nobody() -> Result<()>
             let newest = page(edge, "/events/recent?limit=3").await?;
             ensure!(newest["truncated"] == false, "after the last gap: {newest}");
         }
+        let client = McpClient::connect(&edges[0]).await?;
+        let listed = client.read_resource(&edges[1], "github://events").await?;
+        let text = listed[0]["text"].as_str().context("a list of events")?;
+        let listed: Value = serde_json::from_str(text)?;
+        ensure!(listed["truncated"] == true, "{listed}");
         every_node_is_ready(system).await?;
         counts_its_undecodable_entries(system).await?;
         let from = Some("2020-01-01T00:00:00Z".to_owned());
