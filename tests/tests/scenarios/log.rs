@@ -18,7 +18,7 @@ use crate::sending::GithubSender;
 const FRAME: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_that_does_not_decode_is_a_gap_and_stops_nobody() -> Result<()> {
+async fn an_entry_that_does_not_decode_is_a_gap_and_stops_no_reader() -> Result<()> {
     both(async |system| {
         let mut github = GithubSender::of(system, 71);
         let edges = system.edges().to_vec();

@@ -1,4 +1,4 @@
-//! EL-15: an entry that does not decode is a gap, and stops nobody.
+//! EL-15: an entry that does not decode is a gap, and stops no reader.
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, sync::Arc};
 use anyhow::{Context, bail};
 use model::{Clock, IdSource};
 #[cfg(feature = "nats")]
-use nats::{AppliedSettings, BusConfig, JetStreamLog, LogConfig, NatsBus};
+use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus, SettingsChange};
 use ports::{Bus, EventLog, Stores};
 use store_memory::{InProcessBus, MemoryEventLog, MemorySessionStore};
 
@@ -63,7 +63,7 @@ fn log_settings(config: &Config) -> LogConfig {
 
 /// Sets retention and copies of the log in JetStream to those of the configuration.
 #[cfg(feature = "nats")]
-pub(crate) async fn apply_log_settings(config: &Config) -> anyhow::Result<AppliedSettings> {
+pub(crate) async fn apply_log_settings(config: &Config) -> anyhow::Result<SettingsChange> {
     let connection = Drivers::new(config).nats().await?;
     let applying = JetStreamLog::apply_settings(connection, log_settings(config));
     applying.await.context("JetStream at nats.url")

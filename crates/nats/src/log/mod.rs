@@ -64,7 +64,7 @@ impl std::fmt::Debug for JetStreamLog {
 
 /// The settings of the stream around a call of [`JetStreamLog::apply_settings`], as sentences.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct AppliedSettings {
+pub struct SettingsChange {
     /// The stream's name.
     pub stream: String,
     /// What it kept before.
@@ -130,7 +130,7 @@ impl JetStreamLog {
     pub async fn apply_settings(
         connection: NatsConnection,
         config: LogConfig,
-    ) -> Result<AppliedSettings, NatsError> {
+    ) -> Result<SettingsChange, NatsError> {
         let context = ContextBuilder::new()
             .timeout(REQUEST_TIMEOUT)
             .build(connection.client().clone());

@@ -87,13 +87,13 @@ pub(super) fn warn_of_limits(names: &StreamNames, found: &Config) {
 
 /// The settings of a stream that the configuration decides.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct KeptCopies {
+pub(super) struct StreamDurability {
     /// How long an event is kept; zero for ever.
     max_age: Duration,
     replicas: usize,
 }
 
-impl KeptCopies {
+impl StreamDurability {
     pub(super) fn configured(log: &LogConfig) -> Self {
         Self {
             max_age: log.retention.unwrap_or_default(),
@@ -138,7 +138,7 @@ impl KeptCopies {
     }
 }
 
-impl std::fmt::Display for KeptCopies {
+impl std::fmt::Display for StreamDurability {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         const DAY_SECONDS: u64 = 24 * 3600;
         match self.max_age.as_secs() {
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn the_strongest_of_two_settings_takes_the_longer_and_the_more() {
-        let kept = |days: u64, replicas| KeptCopies {
+        let kept = |days: u64, replicas| StreamDurability {
             max_age: Duration::from_secs(days * 24 * 3600),
             replicas,
         };

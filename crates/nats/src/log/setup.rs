@@ -10,8 +10,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tracing::{info, warn};
 
 use super::{
-    AppliedSettings, AttemptError,
-    settings::{self, KeptCopies},
+    AttemptError, SettingsChange,
+    settings::{self, StreamDurability},
     stream::{StreamNames, look_up},
 };
 use crate::{LogConfig, NatsError, config::RETRY_PAUSE};
@@ -71,7 +71,7 @@ async fn find_or_create(
     // Several handles may get here at once: creating the same stream twice is not an error.
     let created = context.create_stream(names.config(log)).await?;
     let found = created.cached_info().clone();
-    let kept = KeptCopies::found(&found.config);
+    let kept = StreamDurability::found(&found.config);
     info!(stream = names.stream, %kept, "created the event log's stream");
     Ok(found)
 }
@@ -80,8 +80,8 @@ async fn find_or_create(
 /// different.
 async fn compare(context: &Context, names: &StreamNames, log: &LogConfig, found: Info) {
     let (before, configured) = (
-        KeptCopies::found(&found.config),
-        KeptCopies::configured(log),
+        StreamDurability::found(&found.config),
+        StreamDurability::configured(log),
     );
     let stronger = before.strongest(configured.feasible(&found));
     let mut kept = before;
@@ -114,13 +114,13 @@ pub(super) async fn apply(
     context: &Context,
     names: &StreamNames,
     log: &LogConfig,
-) -> Result<AppliedSettings, NatsError> {
+) -> Result<SettingsChange, NatsError> {
     let stream = context.get_stream(&names.stream).await;
     let stream = stream.map_err(|error| names.refused(error))?;
     let found = stream.cached_info();
     let (before, configured) = (
-        KeptCopies::found(&found.config),
-        KeptCopies::configured(log),
+        StreamDurability::found(&found.config),
+        StreamDurability::configured(log),
     );
     if configured.feasible(found) != configured {
         return Err(names.refused("nats.replicas differs, but the server is not in a cluster"));
@@ -129,10 +129,10 @@ pub(super) async fn apply(
     configured.apply_to(&mut config);
     let updated = context.update_stream(config).await;
     let updated = updated.map_err(|error| names.refused(error))?;
-    Ok(AppliedSettings {
+    Ok(SettingsChange {
         stream: names.stream.clone(),
         before: before.to_string(),
-        after: KeptCopies::found(&updated.config).to_string(),
+        after: StreamDurability::found(&updated.config).to_string(),
     })
 }
 
@@ -155,7 +155,7 @@ pub(super) async fn keep(context: Context, names: StreamNames, log: LogConfig) {
                 warn!(
                     stream = names.stream,
                     "the event log's stream was gone and has been created anew: events that it had are \
-                     lost, and clients are told to read again"
+                     lost, and the streams of clients end"
                 );
             }
             Err(AttemptError::Retryable(error)) if !failing => {
