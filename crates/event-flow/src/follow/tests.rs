@@ -8,7 +8,7 @@ use model::{
     Timestamp, TraceContext,
 };
 use parking_lot::Mutex;
-use ports::{AppendResult, BusError, EdgeNews};
+use ports::{AppendResult, BusError, EdgeNews, SeekResult};
 use store_memory::{InProcessBus, MemoryEventLog};
 use tokio::sync::mpsc;
 
@@ -138,7 +138,7 @@ impl EventLog for ScriptedLog {
         unreachable!("a follower reads forward")
     }
 
-    async fn seek(&self, _: Timestamp) -> Result<Sequence, EventLogError> {
+    async fn seek(&self, _: Timestamp) -> Result<SeekResult, EventLogError> {
         unreachable!("a follower has a position")
     }
 

@@ -24,7 +24,7 @@ use std::{future::Future, time::Duration};
 use async_nats::jetstream::{self, context::ContextBuilder};
 use async_trait::async_trait;
 use model::{Epoch, Sequence, Sequenced, StoredEvent, Timestamp};
-use ports::{AppendResult, BoxError, EventLog, EventLogError, EventPage, LogHead};
+use ports::{AppendResult, BoxError, EventLog, EventLogError, EventPage, LogHead, SeekResult};
 use tokio::time::{sleep, timeout};
 
 use crate::{
@@ -154,11 +154,14 @@ impl EventLog for JetStreamLog {
             .await
     }
 
-    async fn seek(&self, time: Timestamp) -> Result<Sequence, EventLogError> {
+    async fn seek(&self, time: Timestamp) -> Result<SeekResult, EventLogError> {
         let found = self
             .retry_until_deadline("seek", || self.scan(time, seek::MAX_SCANNED_EVENTS))
             .await?;
-        Ok(found.position)
+        Ok(SeekResult {
+            position: found.position,
+            truncated: found.truncated,
+        })
     }
 
     async fn head(&self) -> Result<LogHead, EventLogError> {
