@@ -2,12 +2,16 @@
 //! time; and the soak.
 
 mod bridge;
+mod failure_modes;
 mod newer_ingest;
 mod reader;
 pub mod soak;
 mod systems;
 
 pub use bridge::BridgeProcess;
+pub use failure_modes::{
+    FailingRole, FailureKind, FailureMode, FailureTopology, failure_modes, failure_modes_page,
+};
 pub use newer_ingest::{NEWER_KIND, append_newer_events};
 pub use reader::{EventReader, ReaderKind};
 pub use systems::{both, both_and_kept_sockets, both_with, log_lines, settle, until};
