@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{authenticate::Authenticated, parameters::Parameters, sse};
 use fanout::{
-    feed::Opening,
+    feed::OpeningFrames,
     format::StreamFormat,
     hub::{StreamRequest, StreamStart},
     interest::StreamInterest,
@@ -66,7 +66,7 @@ pub(crate) async fn stream(
         let frames = format!(
             ": ok\nretry: {RETRY_MILLIS}\nid: {cursor}\nevent: connected\ndata: {data}\n\n"
         );
-        Opening {
+        OpeningFrames {
             frames: Bytes::from(frames),
             has_event_id: true,
         }
