@@ -5,6 +5,7 @@ mod bridge;
 mod failure_modes;
 mod newer_ingest;
 mod reader;
+mod retention;
 pub mod soak;
 mod systems;
 
@@ -14,4 +15,5 @@ pub use failure_modes::{
 };
 pub use newer_ingest::{NEWER_KIND, append_newer_events};
 pub use reader::{EventReader, ReaderKind};
+pub use retention::remove_events_before;
 pub use systems::{both, both_and_kept_sockets, both_with, log_lines, settle, until};
