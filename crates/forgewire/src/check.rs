@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn credentials_of_github_that_contradict_each_other_are_refused() {
         let text = refusal(&ALL, |config| {
-            config.github.api_url = "api.github.com".to_owned()
+            config.github.api_url = "api.github.com".to_owned();
         });
         assert!(
             text.contains("github.api_url") && text.contains("https://"),

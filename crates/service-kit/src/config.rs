@@ -53,8 +53,9 @@ pub struct OlderName {
     pub name: &'static str,
     /// The key that it sets, for instance `sync.interval_seconds`.
     pub key: &'static str,
-    /// Converts its text to the key's value; the error says what is expected, without the text.
-    pub convert: fn(&str) -> Result<Value, String>,
+    /// Converts its text to the key's value, or to `None` if the text leaves the key as it is; the error says
+    /// what is expected, without the text.
+    pub convert: fn(&str) -> Result<Option<Value>, String>,
 }
 
 /// A value from a command-line flag.

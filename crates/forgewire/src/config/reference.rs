@@ -34,8 +34,8 @@ const OLDER_NAMES: &str = "
 
 Variables of the project that Forgewire follows. They set a key as if it were set in the environment; if the current name is
 set too, it wins. Times are in milliseconds and rounded up to seconds. A port means that port on 127.0.0.1.
-`CACHE_DIRECTORY` is the folder of `forgewire.db`. `false` for `SYNC_ENABLED` or `SSE_ENABLED` sets the key to 0, and `true`
-to its default.
+`CACHE_DIRECTORY` is the folder of `forgewire.db`. `false` for `SYNC_ENABLED` or `SSE_ENABLED` sets the key to 0; `true` leaves
+it as it is.
 
 | name | key |
 | --- | --- |

@@ -116,12 +116,12 @@ fn each_layer_lies_above_the_one_before() {
         OlderName {
             name: "STREAMS",
             key: "edge.max_streams",
-            convert: |_| Ok(2.into()),
+            convert: |_| Ok(Some(2.into())),
         },
         OlderName {
             name: "DRAIN",
             key: "edge.drain_seconds",
-            convert: |_| Ok(9.into()),
+            convert: |_| Ok(Some(9.into())),
         },
     ];
     let names = EnvNames {
