@@ -24,7 +24,7 @@ lint: ## Check format, clippy and shell scripts
 fmt: ## Format the code
 	@cargo fmt --all
 
-docs: ## Generate docs/configuration.md from the code
+docs: ## Generate docs/configuration.md and docs/failure-modes.md
 	@deploy/docs.sh
 
 cluster: ## Start the cluster of deploy/ on this machine, until Ctrl-C

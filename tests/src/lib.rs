@@ -2,14 +2,20 @@
 //! time; and the soak.
 
 mod bridge;
+mod failure_modes;
 mod newer_ingest;
 mod raw_log;
 mod reader;
+mod retention;
 pub mod soak;
 mod systems;
 
 pub use bridge::BridgeProcess;
+pub use failure_modes::{
+    FailingRole, FailureKind, FailureMode, FailureTopology, failure_modes, failure_modes_page,
+};
 pub use newer_ingest::{NEWER_KIND, append_newer_events};
 pub use raw_log::{delete_stream, plant_undecodable_entry};
 pub use reader::{EventReader, ReaderKind};
+pub use retention::remove_events_before;
 pub use systems::{both, both_and_kept_sockets, both_with, log_lines, settle, until};

@@ -47,11 +47,17 @@ pub async fn append_newer_events(
     Ok(())
 }
 
-async fn append_to_cluster(system: &mut System, events: &[StoredEvent]) -> Result<()> {
+/// The event log of a cluster, and the connection to its NATS.
+pub(crate) async fn open_jetstream(system: &mut System) -> Result<(NatsConnection, JetStreamLog)> {
     let port = system.cluster().port("nats").context("NATS has a port")?;
     let connection =
         NatsConnection::connect(NatsConfig::new(format!("nats://127.0.0.1:{port}"))).await?;
     let log = JetStreamLog::open(connection.clone(), LogConfig::default()).await?;
+    Ok((connection, log))
+}
+
+async fn append_to_cluster(system: &mut System, events: &[StoredEvent]) -> Result<()> {
+    let (connection, log) = open_jetstream(system).await?;
     let bus = NatsBus::new(connection, BusConfig::default());
     let epoch = log.head().await?.epoch;
     let appended = log.append(events.to_vec()).await?;

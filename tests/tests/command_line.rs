@@ -158,6 +158,96 @@ fn the_schema_knows_every_section() -> Result<()> {
     Ok(())
 }
 
+/// Settings that nothing reads: their variables, and the key that a warning names.
+const IDLE: [(&str, &str, &str); 7] = [
+    ("SYNC_TIMEOUT_MS", "5000", "sync.initial_timeout_seconds"),
+    ("SYNC_ENABLED", "false", "sync.initial_timeout_seconds"),
+    ("SYNC_INTERVAL_MS", "60000", "sync.interval_seconds"),
+    ("SYNC_RESOURCES", "issues,pulls", "sync.resources"),
+    ("MAX_EVENTS_IN_MEMORY", "10", "retention.max_memory_events"),
+    (
+        "FORGEWIRE_GITHUB__API_URL",
+        "https://ghe.example",
+        "github.api_url",
+    ),
+    ("FORGEWIRE_REDIS__URL", "redis://r", "redis.url"),
+];
+
+#[test]
+fn a_setting_without_effect_is_a_warning_at_start_and_in_the_check() -> Result<()> {
+    let mut env: Vec<_> = IDLE.iter().map(|(name, text, _)| (*name, *text)).collect();
+    env.push(("WEBHOOK_SECRET", "s"));
+    let checked = forgewire(&["config", "check", "--skip-sync"], &env)?;
+    ensure!(checked.status.success());
+    // The start ends after the warnings: its port is taken.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let address = taken.local_addr()?.to_string();
+    env.push(("FORGEWIRE_EDGE__LISTEN", &address));
+    let started = forgewire(&["run", "--skip-sync"], &env)?;
+    for text in [checked.stdout, started.stderr] {
+        let text = String::from_utf8(text)?;
+        let warning = |key: &str, origin: &str| {
+            let mut lines = text.lines();
+            lines.any(|line| {
+                let said = line.contains(key) && line.contains("has no effect");
+                said && line.contains(origin) && line.to_lowercase().contains("warn")
+            })
+        };
+        for (name, _, key) in IDLE {
+            ensure!(warning(key, name), "{name}: {text}");
+        }
+        ensure!(
+            warning("sync.initial_timeout_seconds", "--skip-sync"),
+            "{text}"
+        );
+        ensure!(
+            text.matches("has no effect").count() == IDLE.len() + 1,
+            "{text}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn what_can_never_mean_anything_is_refused_with_the_fix() -> Result<()> {
+    let secret = ("WEBHOOK_SECRET", "s");
+    for (env, words) in [
+        (
+            ("SYNC_RESOURCES", "issues,wiki"),
+            ["sync.resources", "wiki", "milestones"],
+        ),
+        (
+            ("FORGEWIRE_GITHUB__APP_ID", "7"),
+            ["github.app_id", "private_key_file", "set it"],
+        ),
+        (
+            ("FORGEWIRE_SYNC__ORGANIZATIONS", "a/b"),
+            ["sync.organizations", "a/b", "login"],
+        ),
+        (
+            ("FORGEWIRE_NOTHING", "1"),
+            ["FORGEWIRE_NOTHING", "not a key", "FORGEWIRE_EDGE__LISTEN"],
+        ),
+    ] {
+        let text = refusal(&["run"], &[secret, env])?;
+        ensure!(words.iter().all(|word| text.contains(word)), "{text}");
+    }
+    let cluster = [
+        ("FORGEWIRE_BACKENDS__EVENTS", "jetstream"),
+        ("FORGEWIRE_BACKENDS__BUS", "nats"),
+        secret,
+    ];
+    let text = refusal(
+        &["run", "--role", "ingest", "--cache-dir", "/tmp/x"],
+        &cluster,
+    )?;
+    ensure!(
+        text.contains("--cache-dir") && text.contains("leave the flag out"),
+        "{text}"
+    );
+    Ok(())
+}
+
 /// Runs the demo until this many events have arrived; gives its output.
 fn demo(dir: &Path, events: usize) -> Result<String> {
     let args = [

@@ -44,9 +44,11 @@ pub struct QueryPage {
     pub events: Vec<Sequenced<StoredEvent>>,
     /// A query that continues after this position misses no match.
     pub through: Sequence,
-    /// There may be more beyond `through` (oldest first only).
+    /// There may be more: beyond `through` if oldest first; before the part of the log that was searched if
+    /// newest first.
     pub has_more: bool,
-    /// Part of the requested range has been trimmed from the log, or does not decode.
+    /// Part of the requested range has been trimmed from the log, or does not decode. A query for the newest
+    /// events that finds fewer than it may return asks for everything that the log ever had.
     pub truncated: bool,
 }
 
@@ -89,11 +91,14 @@ async fn oldest_first(
     visible: Visible<'_>,
 ) -> Result<QueryPage, EventLogError> {
     let limit = query.limit.clamp(1, MAX_QUERY_EVENTS);
-    let mut after = query.after;
+    let (mut after, mut truncated) = (query.after, false);
     if let Some(from) = query.from {
-        after = after.max(log.seek(from).await?);
+        let start = log.seek(from).await?;
+        // A reader at or beyond this position has what was removed, or was told.
+        truncated = start.truncated && after < start.position;
+        after = after.max(start.position);
     }
-    let (mut events, mut scanned, mut truncated) = (Vec::new(), 0, false);
+    let (mut events, mut scanned) = (Vec::new(), 0);
     loop {
         let page = log.read_after(after, PAGE_EVENTS).await?;
         truncated |= page.resumes_after.is_some();
@@ -133,13 +138,16 @@ async fn newest_first(
     let limit = query.limit.clamp(1, MAX_QUERY_EVENTS);
     let through = log.head().await?.last;
     let (mut events, mut before, mut scanned) = (Vec::new(), through.next(), 0);
-    let mut truncated = false;
-    while events.len() < limit && scanned < MAX_SCANNED_EVENTS {
+    let (mut truncated, mut searched_all) = (false, false);
+    while events.len() < limit && !searched_all && scanned < MAX_SCANNED_EVENTS {
         let page = log.read_before(before, PAGE_EVENTS).await?;
-        let Some(lowest) = page.lowest() else { break };
+        let Some(lowest) = page.lowest() else {
+            searched_all = true;
+            break;
+        };
         before = lowest;
         scanned += page.events.len() + page.undecodable.len();
-        let past_start = before <= query.after;
+        searched_all = before <= query.after;
         let newer = page
             .events
             .into_iter()
@@ -155,16 +163,35 @@ async fn newest_first(
         let searched = events.last().filter(|_| full);
         let oldest = searched.map_or(query.after, |event| event.sequence.max(query.after));
         truncated |= page.undecodable.iter().any(|entry| *entry > oldest);
-        if past_start {
-            break;
-        }
+    }
+    let is_full = events.len() == limit;
+    if searched_all && !is_full {
+        // Asked last: events may have been removed during the search.
+        truncated |= is_truncated(log, query, log.head().await?.trimmed_through).await?;
     }
     Ok(QueryPage {
         events,
         through,
-        has_more: false,
+        has_more: !searched_all && !is_full,
         truncated,
     })
+}
+
+/// Whether events that a query for the newest ones may have asked for have been removed, if the log has
+/// removed all up to `trimmed_through`.
+///
+/// # Errors
+/// The log is unavailable.
+pub async fn is_truncated(
+    log: &dyn EventLog,
+    query: &EventQuery,
+    trimmed_through: Sequence,
+) -> Result<bool, EventLogError> {
+    match query.from {
+        _ if trimmed_through <= query.after => Ok(false),
+        Some(from) => Ok(log.seek(from).await?.truncated),
+        None => Ok(true),
+    }
 }
 
 #[cfg(test)]

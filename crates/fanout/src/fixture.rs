@@ -13,7 +13,7 @@ use model::{
     Session, SessionId, StoredEvent, SubscriptionId, SystemClock, Timestamp,
 };
 use parking_lot::Mutex;
-use ports::{AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead};
+use ports::{AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, SeekResult};
 use service_kit::metrics::MetricsRegistry;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -309,7 +309,7 @@ impl EventLog for GatedLog {
         unreachable!("the fan-out reads forward")
     }
 
-    async fn seek(&self, _: Timestamp) -> Result<Sequence, EventLogError> {
+    async fn seek(&self, _: Timestamp) -> Result<SeekResult, EventLogError> {
         unreachable!("the fan-out has positions")
     }
 

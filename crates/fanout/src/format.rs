@@ -142,7 +142,7 @@ impl StreamFormat {
     ) {
         let cursor = reader.cursor(resumes_after);
         let body = format!(
-            r#"{{"truncated":true,"cursor":"{cursor}","detail":"events before this cursor are no longer kept or cannot be read"}}"#
+            r#"{{"truncated":true,"cursor":"{cursor}","detail":"events before this cursor are missing: they are no longer kept, cannot be read, or the id to resume from is not known here"}}"#
         );
         match self {
             Self::Events => {

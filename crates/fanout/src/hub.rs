@@ -64,6 +64,8 @@ pub enum StreamStart {
     After(Cursor),
     /// After a position of this log.
     Position(Sequence),
+    /// With the first event received at or after a time.
+    Since(Timestamp),
     /// With the next event; a notice to the reader says that its cursor is not valid here.
     UnknownCursor,
 }
@@ -270,7 +272,7 @@ impl Hub {
     ///
     /// # Errors
     /// The cursor is ahead of this edge, and the log cannot tell now whether it is also ahead of
-    /// the log.
+    /// the log; or the log does not answer in time which position a time has.
     pub async fn resolve(&self, begin: StreamStart) -> Result<(Sequence, bool), HubError> {
         let head = self.ring.head();
         let position = match begin {
@@ -285,6 +287,13 @@ impl Hub {
             }
             StreamStart::After(cursor) => cursor.sequence,
             StreamStart::Position(position) => position,
+            StreamStart::Since(time) => {
+                let start = timeout(CALL_DEADLINE, self.log.seek(time)).await??;
+                if start.truncated {
+                    self.metrics.gap(GapReason::Trimmed);
+                }
+                return Ok((start.position, start.truncated));
+            }
         };
         if position <= head {
             return Ok((position, false));
@@ -297,14 +306,6 @@ impl Hub {
             return Ok((last, true));
         }
         Ok((position, false))
-    }
-
-    /// The position after which events were received at or after `time`.
-    ///
-    /// # Errors
-    /// The log does not answer in time.
-    pub async fn position_at(&self, time: Timestamp) -> Result<Sequence, HubError> {
-        Ok(timeout(CALL_DEADLINE, self.log.seek(time)).await??)
     }
 
     /// A page of the log after `position`, for a stream that fell off the ring: one read serves all

@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use event_flow::{
     history::{EventSource, HistoryError},
-    query::{EventQuery, MAX_QUERY_EVENTS, Order, QueryPage, Visible, query_visible},
+    query::{EventQuery, MAX_QUERY_EVENTS, Order, QueryPage, Visible, is_truncated, query_visible},
 };
 use model::{Sequence, Sequenced};
 use ports::{EventLogError, LogHead};
@@ -41,10 +41,14 @@ impl EventSource for Hub {
             if question.order == Order::NewestFirst {
                 let head = self.log_end.head(&*self.log).await?;
                 if self.has_reached(head.last).await
-                    && let Some(page) = newest(&self.ring, head, question, visible)
+                    && let Some(mut page) = newest(&self.ring, head, question, visible)
                     // Last: events of another log arrive only after its epoch.
                     && head.epoch == self.epoch()
                 {
+                    if page.truncated {
+                        let trimmed = head.trimmed_through;
+                        page.truncated = is_truncated(&*self.log, question, trimmed).await?;
+                    }
                     return Ok(page);
                 }
             }
@@ -67,7 +71,8 @@ impl Hub {
     }
 }
 
-/// The log's answer if its head is `head`; `None` if the ring does not hold enough.
+/// The log's answer if its head is `head`; `None` if the ring does not hold enough. It is marked as
+/// truncated if the search ended where events had been removed, whenever those were received.
 fn newest(
     ring: &Ring,
     head: LogHead,
@@ -81,7 +86,7 @@ fn newest(
         events: entries.iter().map(|entry| sequenced(entry)).collect(),
         through: head.last,
         has_more: false,
-        truncated: false,
+        truncated: entries.len() < limit && head.trimmed_through > question.after,
     };
     let (mut found, mut before) = (Vec::new(), head.last.next());
     loop {

@@ -28,6 +28,10 @@ pub(crate) fn check(config: &Config, roles: &RoleSet) -> anyhow::Result<()> {
     }
     #[cfg(feature = "nats")]
     crate::backends::nats_settings(config).check()?;
+    config.github.check()?;
+    if config.retention.max_memory_events == 0 {
+        bail!("retention.max_memory_events = 0 would keep no event; use 1 or more");
+    }
     if config.retention.event_days < 3 {
         bail!(
             "retention.event_days = {} is shorter than GitHub's redelivery window; use 3 or more",
@@ -226,6 +230,25 @@ mod tests {
         });
         assert!(text.contains("not in this build"), "{text}");
         assert!(refusal(&ALL, |c| c.retention.event_days = 1).contains("redelivery"));
+    }
+
+    #[test]
+    fn credentials_of_github_that_contradict_each_other_are_refused() {
+        let text = refusal(&ALL, |config| {
+            config.github.api_url = "api.github.com".to_owned();
+        });
+        assert!(
+            text.contains("github.api_url") && text.contains("https://"),
+            "{text}"
+        );
+        let text = refusal(&ALL, |config| config.github.app_id = Some(7));
+        assert!(text.contains("github.private_key_file"), "{text}");
+        let text = refusal(&ALL, |config| {
+            config.github.app_id = Some(7);
+            config.github.private_key_file = Some("key.pem".into());
+            config.github.token_file = Some("token".into());
+        });
+        assert!(text.contains("github.token_file"), "{text}");
     }
 
     /// A role that an installation may do without, as a later one will be.

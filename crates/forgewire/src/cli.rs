@@ -5,12 +5,17 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
-use service_kit::{config::Override, telemetry};
+use service_kit::{
+    config::{LoadedConfig, Override},
+    telemetry,
+};
+use tracing::{info, warn};
 
 use crate::{
     check::check,
     config::{self, Config},
     demo::DemoArgs,
+    effects::{IdleSettings, idle},
     roles::{self, RoleSet, RoleSpec},
     run, shared_log,
     stdio::StdioArgs,
@@ -65,7 +70,7 @@ struct Settings {
     /// Folder for the database (`sqlite.path`).
     #[arg(long, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
-    /// Do not compare with GitHub at start.
+    /// Do not compare with GitHub at start. Has no effect yet: this version never does.
     #[arg(long)]
     skip_sync: bool,
     /// Log more.
@@ -152,7 +157,7 @@ fn chosen(roles: &[Option<&'static RoleSpec>]) -> RoleSet {
 }
 
 impl Settings {
-    fn load(&self) -> anyhow::Result<Config> {
+    fn load(&self) -> anyhow::Result<LoadedConfig<Config>> {
         let mut flags = Vec::new();
         if let Some(dir) = &self.cache_dir {
             let path = dir.join("forgewire.db").display().to_string();
@@ -200,24 +205,26 @@ pub(crate) fn main(toolsets: MakeToolsets) -> ExitCode {
 }
 
 fn run_command(args: &RunArgs, toolsets: MakeToolsets) -> ExitCode {
-    let config = match args.settings.load() {
-        Ok(config) => config,
+    let loaded = match args.settings.load() {
+        Ok(loaded) => loaded,
         Err(error) => return refuse(&error),
     };
-    if let Err(error) = telemetry::init(&config.telemetry) {
+    if let Err(error) = telemetry::init(&loaded.config.telemetry) {
         return refuse(&error.into());
     }
     let roles = chosen(&args.roles);
-    if let Err(error) = check(&config, &roles) {
-        return refuse(&error);
+    match checked(&loaded, &roles) {
+        Ok(idle) => report(&idle),
+        Err(error) => return refuse(&error),
     }
+    let config = loaded.config;
     on_runtime(async move { run::run(&config, &roles, toolsets).await })
 }
 
 fn apply_command(json: bool, settings: &Settings) -> ExitCode {
-    let loaded = settings.load().and_then(|config| {
-        shared_log::check(&config)?;
-        Ok(config)
+    let loaded = settings.load().and_then(|loaded| {
+        shared_log::check(&loaded.config)?;
+        Ok(loaded.config)
     });
     let config = match loaded {
         Ok(config) => config,
@@ -227,6 +234,23 @@ fn apply_command(json: bool, settings: &Settings) -> ExitCode {
         print(&shared_log::apply(&config, json).await?);
         Ok(true)
     })
+}
+
+/// Checks the configuration, and finds the settings without effect.
+fn checked(loaded: &LoadedConfig<Config>, roles: &RoleSet) -> anyhow::Result<IdleSettings> {
+    check(&loaded.config, roles)?;
+    idle(&loaded.given, &loaded.config, roles)
+}
+
+/// Logs the settings without effect.
+fn report(idle: &IdleSettings) {
+    for setting in &idle.warnings {
+        warn!("{setting}");
+    }
+    if !idle.of_other_roles.is_empty() {
+        let keys = idle.of_other_roles.join(", ");
+        info!("settings that only roles of other processes read: {keys}");
+    }
 }
 
 #[cfg(feature = "demo")]
@@ -283,10 +307,19 @@ fn on_runtime(work: impl Future<Output = anyhow::Result<bool>>) -> ExitCode {
 fn check_command(roles: &[Option<&'static RoleSpec>], json: bool, settings: &Settings) -> ExitCode {
     let checked = settings
         .load()
-        .and_then(|config| check(&config, &chosen(roles)));
+        .and_then(|loaded| checked(&loaded, &chosen(roles)));
     match (checked, json) {
-        (Ok(()), false) => print("the configuration is valid"),
-        (Ok(()), true) => print(r#"{"ok":true}"#),
+        (Ok(idle), false) => {
+            let warnings = idle.warnings.iter();
+            let warnings: String = warnings
+                .map(|setting| format!("warning: {setting}\n"))
+                .collect();
+            print(&format!("{warnings}the configuration is valid"))
+        }
+        (Ok(idle), true) => {
+            let warnings: Vec<_> = idle.warnings.iter().map(ToString::to_string).collect();
+            print(&serde_json::json!({ "ok": true, "warnings": warnings }).to_string())
+        }
         (Err(error), false) => refuse(&error),
         (Err(error), true) => {
             let text = serde_json::json!({ "ok": false, "error": format!("{error:#}") });
@@ -304,7 +337,7 @@ fn answer(text: anyhow::Result<String>) -> ExitCode {
 }
 
 fn show_command(json: bool, settings: &Settings) -> ExitCode {
-    let shown = settings.load().and_then(|config| {
+    let shown = settings.load().and_then(|LoadedConfig { config, .. }| {
         if json {
             return Ok(serde_json::to_string_pretty(&config)?);
         }

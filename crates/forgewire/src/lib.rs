@@ -5,6 +5,7 @@ mod check;
 mod cli;
 mod config;
 mod demo;
+mod effects;
 mod listeners;
 mod retention;
 mod roles;

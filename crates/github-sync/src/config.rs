@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use model::ResourceType;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,17 +24,16 @@ pub struct SyncConfig {
     /// URL at which the other roles reach the sync role, for instance `http://sync:3002`. Without
     /// it they use the sync role in their own process.
     pub endpoint: Option<String>,
-    /// Repositories to mirror, as `owner/name`. Accepted now; used once sync calls GitHub's API.
+    /// Repositories to mirror, as `owner/name`. No effect yet: for when sync calls GitHub's API.
     pub repositories: Vec<String>,
-    /// Organizations to mirror, by login. Accepted now; used once sync calls GitHub's API.
+    /// Organizations to mirror, by login. No effect yet: for when sync calls GitHub's API.
     pub organizations: Vec<String>,
-    /// Kinds of resources to mirror; none means all. Accepted now; used once sync calls GitHub's
-    /// API.
+    /// Kinds of resources to mirror: `issues`, `pulls`, `milestones`, `projects`, `draft_issues`, or
+    /// their singular; none means all. No effect yet: for when sync calls GitHub's API.
     pub resources: Vec<String>,
-    /// Seconds between two comparisons with GitHub. Accepted now; used once sync calls GitHub's
-    /// API.
+    /// Seconds between two comparisons with GitHub. No effect yet: for when sync calls GitHub's API.
     pub interval_seconds: u64,
-    /// Time limit in seconds for the first comparison. Accepted now; used once sync calls GitHub's
+    /// Time limit in seconds for the first comparison. No effect yet: for when sync calls GitHub's
     /// API.
     pub initial_timeout_seconds: u64,
     /// Maximum number of resources whose state is kept (from 1). At the bound the least recently
@@ -83,8 +83,18 @@ impl SyncConfig {
             1,
             MAX_DEADLINE_SECONDS,
         )?;
-        match self.repositories.iter().find(|name| !is_repository(name)) {
-            Some(given) => Err(SyncBuildError::Repository {
+        if let Some(given) = self.repositories.iter().find(|name| !is_repository(name)) {
+            return Err(SyncBuildError::Repository {
+                given: given.clone(),
+            });
+        }
+        if let Some(given) = self.organizations.iter().find(|name| !is_login(name)) {
+            return Err(SyncBuildError::Organization {
+                given: given.clone(),
+            });
+        }
+        match self.resources.iter().find(|kind| !is_kind(kind)) {
+            Some(given) => Err(SyncBuildError::Resource {
                 given: given.clone(),
             }),
             None => Ok(()),
@@ -109,13 +119,47 @@ fn is_repository(name: &str) -> bool {
         .is_some_and(|(owner, repo)| !owner.is_empty() && !repo.is_empty() && !repo.contains('/'))
 }
 
+/// A login has letters, digits and single hyphens inside, up to 39 (GitHub, "Username considerations").
+fn is_login(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    (1..=39).contains(&name.len())
+        && name.bytes().all(fits)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+}
+
+/// The kinds of resources, in the singular or the plural.
+fn is_kind(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let singular = name.strip_suffix('s').unwrap_or(&name);
+    singular == "pull" || ResourceType::parse(singular).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn kinds_are_named_in_the_singular_or_the_plural() {
+        for kind in [
+            "issue",
+            "Issues",
+            "pulls",
+            "pull_requests",
+            "milestones",
+            "projects",
+            "draft_issues",
+        ] {
+            assert!(is_kind(kind), "{kind}");
+        }
+        for other in ["wiki", "", "s", "issuess", "issues,pulls"] {
+            assert!(!is_kind(other), "{other}");
+        }
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused_by_its_key() {
-        let cases: [(SyncConfig, &str); 4] = [
+        let cases: [(SyncConfig, &str); 6] = [
             (
                 SyncConfig {
                     max_resources: 0,
@@ -143,6 +187,20 @@ mod tests {
                     ..SyncConfig::default()
                 },
                 "sync.repositories",
+            ),
+            (
+                SyncConfig {
+                    organizations: vec!["o/r".into()],
+                    ..SyncConfig::default()
+                },
+                "sync.organizations",
+            ),
+            (
+                SyncConfig {
+                    resources: vec!["wiki".into()],
+                    ..SyncConfig::default()
+                },
+                "sync.resources",
             ),
         ];
         for (config, key) in cases {

@@ -23,6 +23,21 @@ pub enum SyncBuildError {
         /// The configured value.
         given: String,
     },
+    /// An organization that cannot be a login.
+    #[error("sync.organizations has {given:?}, which is not the login of an organization")]
+    Organization {
+        /// The configured value.
+        given: String,
+    },
+    /// A kind of resource that does not exist.
+    #[error(
+        "sync.resources has {given:?}, which is no kind of resource; use issues, pulls, milestones, \
+         projects or draft_issues, or leave it out for all"
+    )]
+    Resource {
+        /// The configured value.
+        given: String,
+    },
 }
 
 impl Classified for SyncBuildError {

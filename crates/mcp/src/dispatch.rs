@@ -72,6 +72,30 @@ pub enum Resume {
     Unreadable,
 }
 
+impl Resume {
+    /// Reads `Last-Event-ID`. An empty one counts as none: EventSource has no other way to say that it
+    /// has no id (HTML, "Server-sent events"). One that occurs twice, is too long, or has bytes other
+    /// than visible ASCII is unreadable.
+    #[must_use]
+    pub fn read(headers: &HeaderMap) -> Self {
+        match single(headers, &headers::LAST_EVENT_ID) {
+            Ok(None) => Self::Fresh,
+            Ok(Some(id)) => Self::of_text(id),
+            Err(_) => Self::Unreadable,
+        }
+    }
+
+    /// As [`Self::read`], from text that takes the place of the header.
+    #[must_use]
+    pub fn of_text(id: &str) -> Self {
+        match id.len() {
+            0 => Self::Fresh,
+            1..=MAX_EVENT_ID_BYTES => Self::After(id.to_owned()),
+            _ => Self::Unreadable,
+        }
+    }
+}
+
 /// The methods of the stateless era that are served. Any other method is 404 with -32601. The set
 /// has to agree with the capabilities that `server/discover` declares.
 #[derive(Clone, Debug)]
@@ -292,12 +316,7 @@ fn get(claims: &Claims<'_>) -> Result<Decision, HttpRefusal> {
     if !claims.accepts.sse {
         return Err(HttpRefusal::not_acceptable());
     }
-    let resume = match single(claims.headers, &headers::LAST_EVENT_ID) {
-        // EventSource sends an empty id if it has none (HTML, Server-sent events).
-        Ok(None | Some("")) => Resume::Fresh,
-        Ok(Some(id)) if id.len() <= MAX_EVENT_ID_BYTES => Resume::After(id.to_owned()),
-        Ok(Some(_)) | Err(_) => Resume::Unreadable,
-    };
+    let resume = Resume::read(claims.headers);
     Ok(Decision::OpenStream { session, resume })
 }
 

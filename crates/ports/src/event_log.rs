@@ -30,6 +30,16 @@ pub struct LogHead {
     pub last: Sequence,
 }
 
+/// The position of a time in the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SeekResult {
+    /// Every event that the log holds and that was received at or after the time comes after this
+    /// position.
+    pub position: Sequence,
+    /// Events that were received at or after the time have been removed, or may have been.
+    pub truncated: bool,
+}
+
 /// A page of the log.
 #[derive(Clone, PartialEq, Debug)]
 pub struct EventPage {
@@ -128,7 +138,9 @@ impl Classified for EventLogError {
 ///   `append` reported.
 /// - **EL-08** `read_before` returns up to `limit` entries strictly before a position, newest first.
 /// - **EL-09** `seek` returns a position after which every event that was received at or after a time
-///   can be read (it may be earlier than necessary, never later).
+///   can be read (it may be earlier than necessary, never later). `truncated` is true if such an event was
+///   removed. It is false if nothing was removed, and if the first event that is left was received at or
+///   before the time; between the two a log that does not know what it removed answers true.
 /// - **EL-10** `trim` removes events received before a time, from the front only, and keeps the rest;
 ///   the sequences of a log that was trimmed empty keep rising.
 /// - **EL-11** (durable) events that `append` acknowledged are still there after a reopen.
@@ -164,11 +176,12 @@ pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
         limit: usize,
     ) -> Result<EventsBefore, EventLogError>;
 
-    /// The position after which to read everything received at or after `time`; see EL-09.
+    /// The position after which to read everything received at or after `time`, and whether some of it is
+    /// gone; see EL-09.
     ///
     /// # Errors
     /// The store is unavailable.
-    async fn seek(&self, time: Timestamp) -> Result<Sequence, EventLogError>;
+    async fn seek(&self, time: Timestamp) -> Result<SeekResult, EventLogError>;
 
     /// The range of positions that the log holds; see EL-07.
     ///

@@ -22,7 +22,9 @@ mod undecodable;
 
 pub use bus::{Bus, BusError, BusEvent, BusMessage, BusSubscription, EventHint, Topic};
 pub use edge_news::{EdgeNews, ListChanges};
-pub use event_log::{AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead};
+pub use event_log::{
+    AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, SeekResult,
+};
 pub use mailbox::{Mailbox, MailboxError, MailboxLimits, MailboxPage};
 pub use resources::{ResourceError, ResourceReader, ResourceState, SyncStatus};
 pub use session_lock::{LockError, LockGuardInfo, LockToken, Pauses, SessionLock};

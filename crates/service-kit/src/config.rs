@@ -22,6 +22,7 @@
 mod env;
 mod error;
 mod file;
+mod given;
 mod secret;
 mod typed;
 
@@ -36,6 +37,7 @@ use serde::de::DeserializeOwned;
 
 pub use error::{ConfigError, ConfigProblem};
 pub use figment::value::Value;
+pub use given::{GivenKey, LoadedConfig, SettingOrigin};
 pub use secret::Secret;
 
 /// The prefix of Forgewire's environment variables.
@@ -51,8 +53,9 @@ pub struct OlderName {
     pub name: &'static str,
     /// The key that it sets, for instance `sync.interval_seconds`.
     pub key: &'static str,
-    /// Converts its text to the key's value; the error says what is expected, without the text.
-    pub convert: fn(&str) -> Result<Value, String>,
+    /// Converts its text to the key's value, or to `None` if the text leaves the key as it is; the error says
+    /// what is expected, without the text.
+    pub convert: fn(&str) -> Result<Option<Value>, String>,
 }
 
 /// A value from a command-line flag.
@@ -96,10 +99,10 @@ pub fn load<T: DeserializeOwned>(
     env: impl IntoIterator<Item = (impl Into<OsString>, impl Into<OsString>)>,
     flags: &[Override],
 ) -> Result<T, ConfigError> {
-    load_with(files, env, flags, EnvNames::default())
+    load_with(files, env, flags, EnvNames::default()).map(|loaded| loaded.config)
 }
 
-/// As [`load`], with older environment names.
+/// As [`load`], with older environment names, and with the keys that were set.
 ///
 /// # Errors
 /// As [`load`].
@@ -108,24 +111,29 @@ pub fn load_with<T: DeserializeOwned>(
     env: impl IntoIterator<Item = (impl Into<OsString>, impl Into<OsString>)>,
     flags: &[Override],
     names: EnvNames<'_>,
-) -> Result<T, ConfigError> {
-    let mut figment = Figment::new();
+) -> Result<LoadedConfig<T>, ConfigError> {
+    let (mut figment, mut given) = (Figment::new(), Vec::new());
     for path in files {
-        figment = figment.merge(file::read(path)?);
+        let layer = file::read(path)?;
+        given.extend(layer.given(SettingOrigin::File));
+        figment = figment.merge(layer);
     }
     let env = env
         .into_iter()
         .map(|(name, text)| (name.into(), text.into()));
     let (layers, mut problems) = env::layers(env, names);
     for layer in layers {
+        given.extend(layer.given(SettingOrigin::Environment));
         figment = figment.merge(layer);
     }
     for Override { flag, key, value } in flags {
-        figment = figment.merge(Layer::new(format!("flag {flag}"), key, value.clone()));
+        let layer = Layer::new(format!("flag {flag}"), key, value.clone());
+        given.extend(layer.given(SettingOrigin::Flag));
+        figment = figment.merge(layer);
     }
     let loaded = typed::extract(&figment, &mut problems);
     match loaded {
-        Some(config) if problems.is_empty() => Ok(config),
+        Some(config) if problems.is_empty() => Ok(LoadedConfig { config, given }),
         _ => {
             problems.truncate(MAX_PROBLEMS);
             Err(ConfigError::Invalid(problems))

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use model::{Epoch, EventId, IdSource, Sequence, Sequenced, StoredEvent, Timestamp};
 use parking_lot::RwLock;
-use ports::{AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead};
+use ports::{AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, SeekResult};
 
 /// A log that keeps the last `capacity` events. Beyond that the oldest are trimmed, and a reader
 /// that had not read them yet learns this from `resumes_after`.
@@ -25,6 +25,8 @@ struct State {
     events: VecDeque<StoredEvent>,
     by_id: HashMap<EventId, Sequence>,
     trimmed_through: Sequence,
+    /// The latest time at which a removed event was received; `None` if nothing was removed.
+    newest_trimmed: Option<Timestamp>,
 }
 
 impl fmt::Debug for MemoryEventLog {
@@ -92,6 +94,7 @@ impl State {
     fn trim_front(&mut self, count: usize) {
         for event in self.events.drain(..count) {
             self.by_id.remove(&event.facts.id);
+            self.newest_trimmed = self.newest_trimmed.max(Some(event.facts.received_at));
         }
         self.trimmed_through.0 += distance(count);
     }
@@ -171,11 +174,12 @@ impl EventLog for MemoryEventLog {
         })
     }
 
-    async fn seek(&self, time: Timestamp) -> Result<Sequence, EventLogError> {
+    async fn seek(&self, time: Timestamp) -> Result<SeekResult, EventLogError> {
         let state = self.state.read();
-        Ok(Sequence(
-            state.trimmed_through.0 + distance(state.older_front(time)),
-        ))
+        Ok(SeekResult {
+            position: Sequence(state.trimmed_through.0 + distance(state.older_front(time))),
+            truncated: state.newest_trimmed.is_some_and(|newest| newest >= time),
+        })
     }
 
     async fn head(&self) -> Result<LogHead, EventLogError> {

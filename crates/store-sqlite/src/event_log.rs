@@ -7,7 +7,7 @@ use bytes::Bytes;
 use model::{EventId, Sequence, Sequenced, StoredEvent, Timestamp};
 use ports::{
     AppendResult, BoxError, EventLog, EventLogError, EventPage, EventsBefore, LogHead, PageEntries,
-    UndecodableEntries,
+    SeekResult, UndecodableEntries,
 };
 use rusqlite::{Connection, OptionalExtension, Params, params, types::ValueRef};
 use tracing::warn;
@@ -20,6 +20,10 @@ const MAX_PAGE_EVENTS: usize = 10_000;
 const MAX_PAGE_BYTES: usize = 64 << 20;
 /// Maximum number of events that one transaction removes, so that appends can run in between.
 const TRIM_EVENTS: u64 = 2000;
+/// Key in `meta`: the latest time at which a removed event was received.
+const NEWEST_TRIMMED: &str = "newest_trimmed";
+/// Key in `meta`: the value of `trimmed_through` to which [`NEWEST_TRIMMED`] belongs.
+const NEWEST_TRIMMED_THROUGH: &str = "newest_trimmed_through";
 
 /// The event log in a SQLite file. Sequences are dense.
 #[derive(Clone, Debug)]
@@ -109,6 +113,40 @@ fn before(connection: &Connection, time: Timestamp) -> rusqlite::Result<Sequence
         .query_row([time.unix_millis()], |row| row.get(0))
         .optional()?;
     found.map(position).map_or_else(|| last(connection), Ok)
+}
+
+/// Whether events that were received at or after `time` have been removed, or may have been.
+///
+/// The latest receive time of the removed events is kept with the position through which it is known. A
+/// build that does not keep it moves `trimmed_through` alone; then only the first event that is left tells.
+fn is_truncated(connection: &Connection, time: Timestamp) -> rusqlite::Result<bool> {
+    let trimmed = column(trimmed_through(connection)?);
+    if trimmed == 0 {
+        return Ok(false);
+    }
+    let number = |key: &str| {
+        let mut read = connection.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
+        read.query_row([key], |row| row.get::<_, i64>(0)).optional()
+    };
+    if number(NEWEST_TRIMMED_THROUGH)? == Some(trimmed) {
+        return Ok(number(NEWEST_TRIMMED)?.is_none_or(|newest| newest >= time.unix_millis()));
+    }
+    let sql = "SELECT received_at FROM events ORDER BY sequence LIMIT 1";
+    let mut first = connection.prepare_cached(sql)?;
+    let first: Option<i64> = first.query_row([], |row| row.get(0)).optional()?;
+    Ok(first.is_none_or(|first| first > time.unix_millis()))
+}
+
+/// Keeps the latest receive time of the events up to `through`, which are about to be removed. Those that
+/// were removed before are older, whichever build removed them.
+fn keep_newest_trimmed(connection: &Connection, through: i64) -> rusqlite::Result<()> {
+    let newest = "INSERT INTO meta (key, value)                   SELECT ?1, max(received_at) FROM events WHERE sequence <= ?2                   HAVING max(received_at) IS NOT NULL                   ON CONFLICT (key) DO UPDATE SET value = max(value, excluded.value)";
+    let mut keep = connection.prepare_cached(newest)?;
+    keep.execute(params![NEWEST_TRIMMED, through])?;
+    let known = "INSERT INTO meta (key, value) VALUES (?1, ?2)                  ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    let mut keep = connection.prepare_cached(known)?;
+    keep.execute(params![NEWEST_TRIMMED_THROUGH, through])?;
+    Ok(())
 }
 
 fn insert(connection: &Connection, rows: Vec<Row>) -> rusqlite::Result<Vec<AppendResult>> {
@@ -246,6 +284,7 @@ fn trim_some(connection: &Connection, time: Timestamp) -> rusqlite::Result<u64> 
         return Ok(0);
     }
     let through = column(through);
+    keep_newest_trimmed(connection, through)?;
     let mut delete = connection.prepare_cached("DELETE FROM events WHERE sequence <= ?1")?;
     let removed = delete.execute([through])?;
     let sql = "UPDATE meta SET value = ?1 WHERE key = 'trimmed_through'";
@@ -290,9 +329,14 @@ impl EventLog for SqliteEventLog {
         .await
     }
 
-    async fn seek(&self, time: Timestamp) -> Result<Sequence, EventLogError> {
-        self.read("seek", move |connection| Ok(before(connection, time)?))
-            .await
+    async fn seek(&self, time: Timestamp) -> Result<SeekResult, EventLogError> {
+        self.read("seek", move |connection| {
+            Ok(SeekResult {
+                position: before(connection, time)?,
+                truncated: is_truncated(connection, time)?,
+            })
+        })
+        .await
     }
 
     async fn head(&self) -> Result<LogHead, EventLogError> {

@@ -29,6 +29,9 @@ crate::case::cases! {
     "EL-07" Durable handles::the_epoch_outlives_a_reopen;
     "EL-08" Nothing read::backwards_is_newest_first_and_strictly_before;
     "EL-09" Nothing read::seek_misses_nothing_received_since;
+    "EL-09" Nothing trim::a_seek_into_what_was_trimmed_is_told;
+    "EL-09" Nothing trim::a_seek_in_a_log_trimmed_empty_is_told;
+    "EL-09" Durable trim::a_seek_after_a_reopen_is_told;
     "EL-10" Nothing trim::only_the_old_front_goes;
     "EL-10" Nothing trim::an_emptied_log_goes_on_rising;
     "EL-10" Durable trim::an_emptied_log_goes_on_rising_after_a_reopen;

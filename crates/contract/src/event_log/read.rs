@@ -139,7 +139,7 @@ pub(super) async fn seek_misses_nothing_received_since(harness: Arc<dyn Harness>
             start.plus(Duration::from_secs(second)),
             start.plus(Duration::from_millis(second * 1000 + 1)),
         ] {
-            let position = fixture.log.seek(time).await?;
+            let position = fixture.log.seek(time).await?.position;
             let missed = everything
                 .iter()
                 .find(|event| event.item.facts.received_at >= time && event.sequence <= position);

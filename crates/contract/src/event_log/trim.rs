@@ -1,4 +1,4 @@
-//! EL-06, EL-10: trimmed events are gone, and never silently.
+//! EL-06, EL-09, EL-10: trimmed events are gone, and never silently.
 
 use std::sync::Arc;
 
@@ -128,4 +128,63 @@ pub(super) async fn an_emptied_log_goes_on_rising_after_a_reopen(
     assert_eq!(head.trimmed_through, head.last);
     assert!(head.last >= last, "{head:?} has forgotten {last:?}");
     check_next_event(&*fixture.log, last).await
+}
+
+async fn is_truncated(log: &dyn EventLog, n: u64) -> Result<bool> {
+    Ok(log.seek(received(n)).await?.truncated)
+}
+
+pub(super) async fn a_seek_into_what_was_trimmed_is_told(harness: Arc<dyn Harness>) -> Result<()> {
+    let fixture = harness.event_log().await?;
+    let log = &*fixture.log;
+    let long_ago = Timestamp::default();
+    assert!(!log.seek(long_ago).await?.truncated, "an empty, new log");
+    log.append(events(5, 30)).await?;
+    assert_eq!(log.trim(received(5)).await?, 0);
+    assert!(!log.seek(long_ago).await?.truncated, "nothing was removed");
+    log.trim(received(10)).await?;
+    assert!(log.seek(long_ago).await?.truncated);
+    for gone in [0, 5, 9] {
+        assert!(is_truncated(log, gone).await?, "event {gone} was removed");
+    }
+    for kept in [10, 11, 34, 500] {
+        assert!(
+            !is_truncated(log, kept).await?,
+            "from event {kept} on, all are kept"
+        );
+    }
+    Ok(())
+}
+
+/// A removal is not forgotten when the log has nothing left to compare with.
+pub(super) async fn a_seek_in_a_log_trimmed_empty_is_told(harness: Arc<dyn Harness>) -> Result<()> {
+    let fixture = harness.event_log().await?;
+    append_and_trim_all(&*fixture.log).await?;
+    let much_later = Timestamp::parse("9000-01-01T00:00:00Z").expect("a time");
+    for n in [0, 4] {
+        assert!(
+            is_truncated(&*fixture.log, n).await?,
+            "event {n} was removed"
+        );
+    }
+    assert!(!fixture.log.seek(much_later).await?.truncated);
+    fixture.log.append(vec![event(200)]).await?;
+    assert!(is_truncated(&*fixture.log, 4).await?);
+    assert!(!is_truncated(&*fixture.log, 200).await?);
+    Ok(())
+}
+
+pub(super) async fn a_seek_after_a_reopen_is_told(harness: Arc<dyn Harness>) -> Result<()> {
+    let mut fixture = harness.event_log().await?;
+    fixture.log.append(events(0, 30)).await?;
+    fixture.log = fixture.handles.reopen().await?;
+    assert!(
+        !is_truncated(&*fixture.log, 0).await?,
+        "nothing was removed"
+    );
+    fixture.log.trim(received(10)).await?;
+    fixture.log = fixture.handles.reopen().await?;
+    assert!(is_truncated(&*fixture.log, 9).await?);
+    assert!(!is_truncated(&*fixture.log, 10).await?);
+    Ok(())
 }

@@ -8,7 +8,7 @@ use model::{
     Timestamp, TraceContext,
 };
 use parking_lot::Mutex;
-use ports::{AppendResult, BusError, EdgeNews, EventsBefore};
+use ports::{AppendResult, BusError, EdgeNews, EventsBefore, SeekResult};
 use store_memory::{InProcessBus, MemoryEventLog};
 use tokio::sync::mpsc;
 
@@ -135,7 +135,7 @@ impl EventLog for ScriptedLog {
         unreachable!("a follower reads forward")
     }
 
-    async fn seek(&self, _: Timestamp) -> Result<Sequence, EventLogError> {
+    async fn seek(&self, _: Timestamp) -> Result<SeekResult, EventLogError> {
         unreachable!("a follower has a position")
     }
 

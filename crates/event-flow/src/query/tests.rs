@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use ports::{AppendResult, EventPage, EventsBefore, LogHead, PageEntries};
+use ports::{AppendResult, EventPage, EventsBefore, LogHead, PageEntries, SeekResult};
 
 use super::*;
 
@@ -59,8 +59,11 @@ impl EventLog for HoledLog {
         Ok(read)
     }
 
-    async fn seek(&self, _: Timestamp) -> Result<Sequence, EventLogError> {
-        Ok(Sequence::START)
+    async fn seek(&self, _: Timestamp) -> Result<SeekResult, EventLogError> {
+        Ok(SeekResult {
+            position: Sequence::START,
+            truncated: false,
+        })
     }
 
     async fn head(&self) -> Result<LogHead, EventLogError> {

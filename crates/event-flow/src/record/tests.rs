@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use async_trait::async_trait;
 use model::{RandomIds, Sequence, Timestamp};
-use ports::{EventPage, EventsBefore, LogHead};
+use ports::{EventPage, EventsBefore, LogHead, SeekResult};
 use store_memory::{InProcessBus, MemoryEventLog};
 
 use super::*;
@@ -42,7 +42,7 @@ impl EventLog for ReplaceableLog {
         self.now().read_before(before, limit).await
     }
 
-    async fn seek(&self, time: Timestamp) -> Result<Sequence, EventLogError> {
+    async fn seek(&self, time: Timestamp) -> Result<SeekResult, EventLogError> {
         self.now().seek(time).await
     }
 

@@ -75,6 +75,8 @@ pub(super) struct RecentActivity {
     events: Vec<Value>,
     /// Whether older ones were left out.
     pub(super) has_more: bool,
+    /// Whether older ones are no longer kept.
+    pub(super) truncated: bool,
 }
 
 impl RecentActivity {
@@ -103,7 +105,8 @@ impl RecentActivity {
             order: Order::NewestFirst,
             limit: limit + 1,
         };
-        let found = events.query_where(caller, &question, fits).await?.events;
+        let page = events.query_where(caller, &question, fits).await?;
+        let found = page.events;
         let (mut digests, mut bytes) = (Vec::new(), 0);
         let count = found.len();
         for event in found.into_iter().take(limit) {
@@ -114,10 +117,11 @@ impl RecentActivity {
             }
             digests.push(digest);
         }
-        let has_more = digests.len() < count;
+        let has_more = page.has_more || digests.len() < count;
         Ok(Self {
             events: digests,
             has_more,
+            truncated: page.truncated,
         })
     }
 
@@ -127,7 +131,11 @@ impl RecentActivity {
 
     /// As a resource.
     pub(super) fn message(&self, repository: &PromptRepository) -> PromptMessage {
-        let json = json!({ "events": self.events, "hasMore": self.has_more });
+        let json = json!({
+            "events": self.events,
+            "hasMore": self.has_more,
+            "truncated": self.truncated,
+        });
         resource(&repository.uri(), json.to_string())
     }
 }

@@ -84,10 +84,10 @@ impl Prompt for SummarizeActivity {
         .await?;
         let PromptRepository { owner, repo } = &repository;
         let count = activity.len();
-        let newest = if activity.has_more {
-            " (the newest)"
-        } else {
-            ""
+        let newest = match (activity.has_more, activity.truncated) {
+            (true, _) => " (the newest)",
+            (false, true) => " (the oldest of that time are no longer kept)",
+            (false, false) => "",
         };
         let task = format!(
             "Summarize what happened in {owner}/{repo} since {since}: {count} events{newest}. {DATA_NOTE}"

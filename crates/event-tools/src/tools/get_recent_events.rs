@@ -49,7 +49,8 @@ impl Tool for GetRecentEvents {
         ToolDescriptor::new::<RecentInput>(
             NAME,
             "Recent GitHub events",
-            "The newest GitHub events, newest first, with a cursor from which replay_events continues.",
+            "The newest GitHub events, newest first, with a cursor from which replay_events \
+             continues. `truncated` means that older events are no longer kept, so there are fewer than the limit.",
             ToolAnnotations::read_only(),
         )
         .with_output::<EventsOutput>()

@@ -70,7 +70,7 @@ impl Tool for ReplayEvents {
             NAME,
             "Replay GitHub events",
             "GitHub events after a cursor or since a time, oldest first, without gaps. Pass the returned \
-             cursor to the next call. `truncated` means that events after the cursor are no longer kept.",
+             cursor to the next call. `truncated` means that events after the cursor or since the time are no longer kept.",
             ToolAnnotations::read_only(),
         )
         .with_output::<EventsOutput>()

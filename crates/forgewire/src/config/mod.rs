@@ -11,7 +11,7 @@ use anyhow::Context;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::{
-    config::{EnvNames, Override, load_with},
+    config::{EnvNames, LoadedConfig, Override, load_with},
     telemetry::TelemetryConfig,
 };
 
@@ -64,7 +64,10 @@ impl Config {
     ///
     /// # Errors
     /// A file that cannot be read, an unknown key or a malformed value; the text names key and origin.
-    pub(crate) fn load(files: &[PathBuf], flags: &[Override]) -> anyhow::Result<Self> {
+    pub(crate) fn load(
+        files: &[PathBuf],
+        flags: &[Override],
+    ) -> anyhow::Result<LoadedConfig<Self>> {
         let names = EnvNames {
             older: &older_names::TABLE,
             ignored: &OTHER_NAMES,
@@ -74,7 +77,12 @@ impl Config {
 }
 
 /// Variables with our prefix that are not configuration.
-const OTHER_NAMES: [&str; 2] = ["FORGEWIRE_BIN", "FORGEWIRE_WEBHOOK_EXAMPLES"];
+const OTHER_NAMES: [&str; 3] = [
+    "FORGEWIRE_BIN",
+    // Read by `forgewire stdio`.
+    "FORGEWIRE_TOKEN",
+    "FORGEWIRE_WEBHOOK_EXAMPLES",
+];
 
 #[cfg(test)]
 mod tests {

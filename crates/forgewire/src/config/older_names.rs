@@ -37,12 +37,12 @@ pub(crate) const TABLE: [OlderName; 11] = [
     OlderName {
         name: "SYNC_ENABLED",
         key: "sync.initial_timeout_seconds",
-        convert: initial_sync,
+        convert: enabled,
     },
     OlderName {
         name: "SSE_ENABLED",
         key: "edge.max_streams",
-        convert: streams,
+        convert: enabled,
     },
     OlderName {
         name: "CACHE_DIRECTORY",
@@ -61,36 +61,35 @@ pub(crate) const TABLE: [OlderName; 11] = [
     },
 ];
 
-fn list(text: &str) -> Result<Value, String> {
-    Ok(Value::from(vec![text.to_owned()]))
+fn list(text: &str) -> Result<Option<Value>, String> {
+    Ok(Some(Value::from(vec![text.to_owned()])))
 }
 
-fn words(text: &str) -> Result<Value, String> {
+fn words(text: &str) -> Result<Option<Value>, String> {
     let words = text.split(',').map(|word| word.trim().to_owned());
-    Ok(Value::from(
-        words.filter(|word| !word.is_empty()).collect::<Vec<_>>(),
-    ))
+    let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
+    Ok(Some(Value::from(words)))
 }
 
-fn port(text: &str) -> Result<Value, String> {
+fn port(text: &str) -> Result<Option<Value>, String> {
     let port: u16 = text
         .parse()
         .map_err(|_| "expects a port number".to_owned())?;
-    Ok(Value::from(format!("127.0.0.1:{port}")))
+    Ok(Some(Value::from(format!("127.0.0.1:{port}"))))
 }
 
-fn number(text: &str) -> Result<Value, String> {
+fn number(text: &str) -> Result<Option<Value>, String> {
     text.parse::<u64>()
-        .map(Value::from)
+        .map(|number| Some(Value::from(number)))
         .map_err(|_| "expects a number".to_owned())
 }
 
 /// Rounded up, so that a short time does not become zero.
-fn seconds(text: &str) -> Result<Value, String> {
+fn seconds(text: &str) -> Result<Option<Value>, String> {
     let millis: u64 = text
         .parse()
         .map_err(|_| "expects milliseconds".to_owned())?;
-    Ok(Value::from(millis.div_ceil(1000)))
+    Ok(Some(Value::from(millis.div_ceil(1000))))
 }
 
 fn switch(text: &str) -> Result<bool, String> {
@@ -101,23 +100,15 @@ fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
-/// A timeout of zero turns the first comparison with GitHub off.
-fn initial_sync(text: &str) -> Result<Value, String> {
-    let default = github_sync::SyncConfig::default().initial_timeout_seconds;
-    Ok(Value::from(if switch(text)? { default } else { 0 }))
+/// `false` is zero: it turns the first comparison with GitHub off, or refuses every stream. `true` is how
+/// it is anyway, and leaves a value that is set elsewhere.
+fn enabled(text: &str) -> Result<Option<Value>, String> {
+    Ok((!switch(text)?).then(|| Value::from(0_u64)))
 }
 
-/// A maximum of zero refuses every stream.
-fn streams(text: &str) -> Result<Value, String> {
-    let default = sse_edge::EdgeConfig::default().max_streams;
-    Ok(Value::from(if switch(text)? { default } else { 0 }))
-}
-
-fn database(text: &str) -> Result<Value, String> {
-    Ok(Value::from(format!(
-        "{}/forgewire.db",
-        text.trim_end_matches('/')
-    )))
+fn database(text: &str) -> Result<Option<Value>, String> {
+    let folder = text.trim_end_matches('/');
+    Ok(Some(Value::from(format!("{folder}/forgewire.db"))))
 }
 
 #[cfg(test)]
@@ -126,7 +117,14 @@ mod tests {
 
     #[test]
     fn milliseconds_are_rounded_up_to_seconds() {
-        assert_eq!(seconds("1500"), Ok(Value::from(2_u64)));
+        assert_eq!(seconds("1500"), Ok(Some(Value::from(2_u64))));
         assert!(seconds("soon").is_err());
+    }
+
+    #[test]
+    fn a_switch_that_is_on_leaves_the_key_as_it_is() {
+        assert_eq!(enabled("true"), Ok(None));
+        assert_eq!(enabled("off"), Ok(Some(Value::from(0_u64))));
+        assert!(enabled("perhaps").is_err());
     }
 }

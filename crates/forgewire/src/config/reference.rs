@@ -17,6 +17,11 @@ later ones win. An unknown key or a malformed value stops the start, and the err
 `forgewire config schema` prints all keys as JSON Schema, `forgewire config show` the configuration in force, and
 `forgewire config check --role edge` what `run` would refuse.
 
+A setting without effect is a warning at start and in `forgewire config check`, with its origin and the reason: one that no
+part of this version reads, or that belongs to a backend or mode that is not in use. A flag without effect stops the start. Keys
+of roles that run in other processes are no warning, so that all processes can share a file; one line of the log names them.
+Every variable that begins with `FORGEWIRE_` has to name a key, except `FORGEWIRE_TOKEN`, which `forgewire stdio` reads.
+
 Unsafe combinations stop the start with a sentence that names the fix: roles split over processes on SQLite or memory, no
 webhook secret, an edge without authentication on an address that is not loopback. [production.md](production.md) explains
 how the keys work together.
@@ -29,8 +34,8 @@ const OLDER_NAMES: &str = "
 
 Variables of the project that Forgewire follows. They set a key as if it were set in the environment; if the current name is
 set too, it wins. Times are in milliseconds and rounded up to seconds. A port means that port on 127.0.0.1.
-`CACHE_DIRECTORY` is the folder of `forgewire.db`. `false` for `SYNC_ENABLED` or `SSE_ENABLED` sets the key to 0, and `true`
-to its default.
+`CACHE_DIRECTORY` is the folder of `forgewire.db`. `false` for `SYNC_ENABLED` or `SSE_ENABLED` sets the key to 0; `true` leaves
+it as it is.
 
 | name | key |
 | --- | --- |

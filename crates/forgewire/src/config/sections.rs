@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use anyhow::bail;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::config::Secret;
@@ -134,7 +135,8 @@ pub(crate) enum AuthMode {
     Tokens,
 }
 
-/// GitHub's API. Reserved for a later version of the sync role; validated now.
+/// GitHub's API. No effect yet: a later version of the sync role calls it. The values are checked, and a
+/// warning at start names those that are set.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Github")]
@@ -159,6 +161,32 @@ impl Default for GithubSection {
             token_file: None,
             app_id: None,
             private_key_file: None,
+        }
+    }
+}
+
+impl GithubSection {
+    /// Refuses values that can never mean anything.
+    ///
+    /// # Errors
+    /// A URL is none, or the credentials contradict each other; the text names the key and the fix.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        for (key, url) in [
+            ("api_url", &self.api_url),
+            ("graphql_url", &self.graphql_url),
+        ] {
+            if !(url.starts_with("https://") || url.starts_with("http://")) {
+                bail!("github.{key} is not a URL; write it as https://host/path");
+            }
+        }
+        let app = (self.app_id.is_some(), self.private_key_file.is_some());
+        match (app, self.token_file.is_some()) {
+            ((true, false), _) => bail!("github.app_id needs github.private_key_file; set it too"),
+            ((false, true), _) => bail!("github.private_key_file needs github.app_id; set it too"),
+            ((true, true), true) => bail!(
+                "github.token_file and github.app_id are two identities; leave one of them out"
+            ),
+            _ => Ok(()),
         }
     }
 }

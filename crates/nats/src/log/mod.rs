@@ -27,7 +27,7 @@ use async_nats::jetstream::{self, context::ContextBuilder};
 use async_trait::async_trait;
 use model::{Sequence, StoredEvent, Timestamp};
 use ports::{
-    AppendResult, BoxError, EventLog, EventLogError, EventPage, EventsBefore, LogHead,
+    AppendResult, BoxError, EventLog, EventLogError, EventPage, EventsBefore, LogHead, SeekResult,
     UndecodableEntries,
 };
 use tokio::time::{sleep, timeout};
@@ -198,11 +198,14 @@ impl EventLog for JetStreamLog {
             .await
     }
 
-    async fn seek(&self, time: Timestamp) -> Result<Sequence, EventLogError> {
+    async fn seek(&self, time: Timestamp) -> Result<SeekResult, EventLogError> {
         let found = self
             .retry_until_deadline("seek", || self.scan(time, seek::MAX_SCANNED_EVENTS))
             .await?;
-        Ok(found.position)
+        Ok(SeekResult {
+            position: found.position,
+            truncated: found.truncated,
+        })
     }
 
     async fn head(&self) -> Result<LogHead, EventLogError> {

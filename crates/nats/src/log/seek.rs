@@ -5,6 +5,9 @@
 //! [`CLOCK_MARGIN`], every event received at or after a time was stored after that time minus the
 //! margin. From there events are checked one by one. An event with a receive time that is ahead of
 //! the server's clock by more than the margin breaks this rule: the clock of its sender is wrong.
+//!
+//! The server does not know when the events that it removed were received. A time before the first
+//! event that is left counts as truncated, unless nothing was ever removed.
 
 use std::time::Duration;
 
@@ -29,6 +32,8 @@ const LATEST_MILLIS: i64 = 253_402_300_799_000;
 pub(super) struct ScanResult {
     /// Every event received at or after the time is after this position.
     pub(super) position: Sequence,
+    /// Events received at or after the time have been removed, or may have been.
+    pub(super) truncated: bool,
     /// The next event, if any, was received at or after the time.
     pub(super) exact: bool,
 }
@@ -53,15 +58,24 @@ impl JetStreamLog {
         // The receive time of an undecodable entry is unknown: the position passes it only with an event
         // that follows it.
         let (mut read_through, mut passes) = (position, true);
-        let mut scanned = 0;
+        let (mut scanned, mut trimmed) = (0, head.trimmed_through);
         loop {
             let page = self.page_after(read_through, PAGE_EVENTS).await?;
+            trimmed = trimmed.max(
+                page.resumes_after
+                    .filter(|_| page.undecodable == 0)
+                    .unwrap_or_default(),
+            );
             scanned += page.events.len() + page.undecodable;
             passes &= page.undecodable == 0;
             for event in page.events {
-                if event.item.facts.received_at >= time {
+                let received = event.item.facts.received_at;
+                if received >= time {
                     return Ok(ScanResult {
                         position,
+                        truncated: trimmed > Sequence::START
+                            && position <= trimmed
+                            && received > time,
                         exact: true,
                     });
                 }
@@ -72,12 +86,24 @@ impl JetStreamLog {
                 position = page.through;
             }
             if page.at_head || scanned >= max_events {
+                let is_empty = trimmed > Sequence::START && position <= trimmed;
                 return Ok(ScanResult {
                     position,
+                    truncated: is_empty && self.may_have_lost(time).await?,
                     exact: page.at_head,
                 });
             }
         }
+    }
+
+    /// Whether an event received at or after `time` may have been among the events of a stream that
+    /// is empty now: the server remembers when the last of them was stored.
+    async fn may_have_lost(&self, time: Timestamp) -> Result<bool, AttemptError> {
+        let info = self.stream.get_info().await?;
+        let seconds = info.state.last_timestamp.unix_timestamp();
+        let last_stored =
+            Timestamp::from_unix_millis(seconds.saturating_add(1).saturating_mul(1000));
+        Ok(last_stored.plus(CLOCK_MARGIN) >= time)
     }
 
     /// Trims in steps, each with its own deadline; returns early, with the number removed so far,

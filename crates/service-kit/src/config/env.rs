@@ -16,10 +16,10 @@ pub(super) fn layers(
     let older = names.older.iter().filter_map(|older| {
         let text = env.get(older.name)?;
         let value = utf8(text).and_then(older.convert);
-        Some(match value {
-            Ok(value) => Ok(Layer::new(origin(older.name), older.key, value)),
-            Err(what) => Err(problem(older.key.to_owned(), older.name, what)),
-        })
+        match value {
+            Ok(value) => Some(Ok(Layer::new(origin(older.name), older.key, value?))),
+            Err(what) => Some(Err(problem(older.key.to_owned(), older.name, what))),
+        }
     });
     let ours = env
         .iter()

@@ -116,12 +116,12 @@ fn each_layer_lies_above_the_one_before() {
         OlderName {
             name: "STREAMS",
             key: "edge.max_streams",
-            convert: |_| Ok(2.into()),
+            convert: |_| Ok(Some(2.into())),
         },
         OlderName {
             name: "DRAIN",
             key: "edge.drain_seconds",
-            convert: |_| Ok(9.into()),
+            convert: |_| Ok(Some(9.into())),
         },
     ];
     let names = EnvNames {
@@ -137,7 +137,7 @@ fn each_layer_lies_above_the_one_before() {
         ("PATH", "/bin"),
     ];
     let flags = [Override::new("--url", "edge.public_url", "http://flag")];
-    let root: Root = load_with(&files, env, &flags, names).unwrap();
+    let root: Root = load_with(&files, env, &flags, names).unwrap().config;
     assert_eq!(root.edge.max_streams, 3);
     assert_eq!(root.edge.drain_seconds, Some(9));
     assert!((root.edge.ratio - 0.2).abs() < f64::EPSILON);
@@ -277,7 +277,9 @@ fn a_bad_flag_or_older_name_is_named_too() {
         older: &older,
         ignored: &[],
     };
-    let found = problems(load_with(&[], [("SYNC_INTERVAL_MS", "x")], &[], names));
+    let found = problems(
+        load_with(&[], [("SYNC_INTERVAL_MS", "x")], &[], names).map(|loaded| loaded.config),
+    );
     assert_eq!(found[0].1, "environment variable SYNC_INTERVAL_MS");
     assert_eq!(found[0].2, "expected milliseconds");
 }
@@ -330,4 +332,37 @@ fn the_error_reads_as_one_block_per_problem() {
          edge.loud: expected true or false, found string\n    \
          from: environment variable FORGEWIRE_EDGE__LOUD";
     assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn the_keys_that_were_set_are_known_with_their_origins() {
+    let file = File::new(
+        "given",
+        "[edge]\nmax_streams = 5\n[ingest]\ntoken = \"t\"\n",
+    );
+    let env = [
+        ("FORGEWIRE_EDGE__PORTS", "1,2"),
+        ("FORGEWIRE_EDGE__MAX_STREAMS", "7"),
+        ("HOME", "/"),
+    ];
+    let flags = [Override::new("--loud", "edge.loud", true)];
+    let files = std::slice::from_ref(&file.0);
+    let loaded = load_with::<Root>(files, env, &flags, EnvNames::default()).unwrap();
+    assert_eq!(loaded.config.edge.max_streams, 7);
+    let given: Vec<_> = loaded
+        .given
+        .iter()
+        .map(|given| (given.key.as_str(), given.kind))
+        .collect();
+    assert_eq!(
+        given,
+        [
+            ("edge.max_streams", SettingOrigin::File),
+            ("ingest.token", SettingOrigin::File),
+            ("edge.max_streams", SettingOrigin::Environment),
+            ("edge.ports", SettingOrigin::Environment),
+            ("edge.loud", SettingOrigin::Flag),
+        ]
+    );
+    assert_eq!(loaded.given[4].origin, "flag --loud");
 }

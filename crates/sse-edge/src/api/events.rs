@@ -8,6 +8,7 @@ use axum::{
 };
 use bytes::Bytes;
 use http::HeaderMap;
+use mcp::dispatch::Resume;
 use model::{Cursor, CursorScope, Timestamp};
 use serde_json::json;
 
@@ -15,7 +16,7 @@ use super::{authenticate::Authenticated, parameters::Parameters, sse};
 use fanout::{
     feed::OpeningFrames,
     format::StreamFormat,
-    hub::{Hub, StreamRequest, StreamStart},
+    hub::{StreamRequest, StreamStart},
     interest::StreamInterest,
     limits::RETRY_MILLIS,
     metrics::StreamKind,
@@ -29,7 +30,9 @@ use access::Permission;
 const OWN: [&str; 2] = ["clientId", "lastEventId"];
 
 /// Opens the stream: `event: connected` first, then `event: event` frames whose `id` is the cursor.
-/// Continues after `Last-Event-ID` (or `lastEventId`): a cursor, or an RFC 3339 time.
+/// Continues after `Last-Event-ID` (or `lastEventId`): a cursor, or an RFC 3339 time. After anything else
+/// it begins with the next event, and `event: truncated` says that events may have been missed: a client
+/// that only knows EventSource could neither read a refusal nor recover from it.
 pub(crate) async fn stream(
     State(edge): State<Arc<Edge>>,
     Authenticated(principal): Authenticated,
@@ -39,11 +42,11 @@ pub(crate) async fn stream(
     principal.require(Permission::Read)?;
     let parameters = Parameters::read(pairs, &OWN)?;
     let scope = CursorScope::events(&principal.id);
-    let header = headers.get("last-event-id").and_then(|id| id.to_str().ok());
-    let last = header
-        .or_else(|| parameters.get("lastEventId"))
-        .filter(|id| !id.is_empty());
-    let begin = begin(&edge.hub, last, scope).await?;
+    let resume = match Resume::read(&headers) {
+        Resume::Fresh => Resume::of_text(parameters.get("lastEventId").unwrap_or_default()),
+        of_header => of_header,
+    };
+    let begin = begin(&resume, scope);
     let client = parameters.get("clientId").map(ToOwned::to_owned);
     let connection = edge.ids.uuid();
     let open = StreamRequest {
@@ -71,16 +74,14 @@ pub(crate) async fn stream(
     Ok(sse::stream(feed.await?))
 }
 
-async fn begin(
-    hub: &Hub,
-    last: Option<&str>,
-    scope: CursorScope,
-) -> Result<StreamStart, EdgeError> {
-    let Some(last) = last else {
-        return Ok(StreamStart::Head);
+fn begin(resume: &Resume, scope: CursorScope) -> StreamStart {
+    let last = match resume {
+        Resume::Fresh => return StreamStart::Head,
+        Resume::Unreadable => return StreamStart::UnknownCursor,
+        Resume::After(last) => last,
     };
     if let Some(time) = Timestamp::parse(last) {
-        return Ok(StreamStart::Position(hub.position_at(time).await?));
+        return StreamStart::Since(time);
     }
-    Ok(StreamStart::After(Cursor::parse(last, scope)?))
+    Cursor::parse(last, scope).map_or(StreamStart::UnknownCursor, StreamStart::After)
 }

@@ -10,6 +10,7 @@ mod ages;
 mod asking;
 mod calls;
 mod connections;
+mod holes;
 mod hostile;
 mod http;
 mod http_sse;

@@ -64,7 +64,7 @@ async fn what_nobody_knows_is_refused_by_name() {
         ("repository=cat", ["repository", "repo"]),
         ("resourceType=wiki", ["wiki", "pull_request"]),
         ("owner=a&owner=b", ["owner", "twice"]),
-        ("lastEventId=nonsense", ["cursor", "not issued"]),
+        ("lastEventId=a&lastEventId=b", ["lastEventId", "twice"]),
     ] {
         let (status, problem) = get(a.at(&format!("/events/stream?{query}"))).await;
         let detail = problem["detail"].as_str().unwrap();

@@ -21,7 +21,7 @@ use http_body_util::BodyExt;
 use model::{RandomIds, Sequence, Sequenced, StoredEvent, SystemClock, Timestamp, TraceContext};
 use ports::{
     AppendResult, Bus, BusError, BusEvent, BusMessage, BusSubscription, EventLog, EventLogError,
-    EventPage, EventsBefore, LogHead, Topic,
+    EventPage, EventsBefore, LogHead, SeekResult, Topic,
 };
 use serde_json::Value;
 use service_kit::{lifecycle::Lifecycle, metrics::MetricsRegistry};
@@ -81,7 +81,7 @@ impl EventLog for Gate {
     ) -> Result<EventsBefore, EventLogError> {
         self.log.read_before(before, limit).await
     }
-    async fn seek(&self, time: Timestamp) -> Result<Sequence, EventLogError> {
+    async fn seek(&self, time: Timestamp) -> Result<SeekResult, EventLogError> {
         self.log.seek(time).await
     }
     async fn head(&self) -> Result<LogHead, EventLogError> {

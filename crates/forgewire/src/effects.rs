@@ -1,0 +1,229 @@
+//! The readers of every setting, and the settings that were set although nothing reads them.
+//!
+//! A file or an environment is shared by processes with other roles and other backends, so a setting
+//! without effect in this process is a warning. A flag belongs to this process alone: there it is an
+//! error. See ADR 003.
+
+use std::fmt;
+
+use anyhow::bail;
+use service_kit::config::{GivenKey, SettingOrigin};
+
+use crate::{
+    config::{AuthMode, BackendKey, BusBackend, Config, EventsBackend, SessionsBackend},
+    roles::RoleSet,
+};
+
+/// What reads a setting.
+#[derive(Debug, Clone, Copy)]
+enum Reader {
+    /// Every process, whatever its roles.
+    Process,
+    /// The roles of these names.
+    Roles(&'static [&'static str]),
+    /// These roles, while a condition on the other settings holds.
+    While(&'static [&'static str], Condition),
+    /// No role yet: the reason.
+    Planned(&'static str),
+}
+
+/// A condition on the other settings.
+#[derive(Debug, Clone, Copy)]
+struct Condition {
+    holds: fn(&Config, &RoleSet) -> bool,
+    /// What has to be set, as the rest of a sentence after "counts only with".
+    needs: &'static str,
+}
+
+const INGEST: &[&str] = &["ingest"];
+const EDGE: &[&str] = &["edge"];
+const SYNC: &[&str] = &["sync"];
+const ALL: &[&str] = &["ingest", "sync", "edge"];
+const NO_GITHUB: &str = "this version does not call GitHub's API";
+const NO_POSTGRES: &str = "this version has no PostgreSQL backend";
+
+const NATS: Condition = Condition {
+    holds: |config, _| {
+        config.backends.bus == BusBackend::Nats
+            || config.backends.events == EventsBackend::Jetstream
+    },
+    needs: "backends.events = \"jetstream\" or backends.bus = \"nats\"",
+};
+const JETSTREAM: Condition = Condition {
+    holds: |config, _| config.backends.events == EventsBackend::Jetstream,
+    needs: "backends.events = \"jetstream\"",
+};
+const REDIS: Condition = Condition {
+    holds: |config, _| config.backends.sessions == SessionsBackend::Redis,
+    needs: "backends.sessions = \"redis\"",
+};
+const SQLITE: Condition = Condition {
+    holds: |config, roles| {
+        (config.backends.sessions == SessionsBackend::Sqlite && roles.uses(BackendKey::Sessions))
+            || config.backends.events == EventsBackend::Sqlite
+    },
+    needs: "backends.events = \"sqlite\" or backends.sessions = \"sqlite\"",
+};
+const MEMORY_LOG: Condition = Condition {
+    holds: |config, _| config.backends.events == EventsBackend::Memory,
+    needs: "backends.events = \"memory\"",
+};
+const TOKENS: Condition = Condition {
+    holds: |config, _| config.auth.mode == AuthMode::Tokens,
+    needs: "auth.mode = \"tokens\"",
+};
+const NO_TOKENS: Condition = Condition {
+    holds: |config, _| config.auth.mode == AuthMode::None,
+    needs: "auth.mode = \"none\"",
+};
+const SOCKETS: Condition = Condition {
+    holds: |config, _| config.edge.take_over_sockets,
+    needs: "edge.take_over_sockets = true",
+};
+
+/// Every key and what reads it. A test compares it with the schema.
+const READERS: &[(&str, Reader)] = &[
+    ("admin.listen", Reader::Process),
+    ("auth.i_understand", Reader::While(EDGE, NO_TOKENS)),
+    ("auth.mode", Reader::Roles(EDGE)),
+    ("auth.token_file", Reader::Roles(EDGE)),
+    ("backends.bus", Reader::Process),
+    ("backends.events", Reader::Process),
+    ("backends.sessions", Reader::Roles(EDGE)),
+    ("edge.allowed_origins", Reader::Roles(EDGE)),
+    ("edge.base_path", Reader::Roles(EDGE)),
+    // The drain of every process lasts as long.
+    ("edge.drain_seconds", Reader::Process),
+    ("edge.heartbeat_seconds", Reader::Roles(EDGE)),
+    ("edge.listen", Reader::Roles(EDGE)),
+    ("edge.max_behind_events", Reader::Roles(EDGE)),
+    ("edge.max_behind_seconds", Reader::Roles(EDGE)),
+    ("edge.max_body_bytes", Reader::Roles(EDGE)),
+    ("edge.max_sessions", Reader::Roles(EDGE)),
+    (
+        "edge.max_sessions_per_principal",
+        Reader::While(EDGE, TOKENS),
+    ),
+    ("edge.max_stream_seconds", Reader::Roles(EDGE)),
+    ("edge.max_streams", Reader::Roles(EDGE)),
+    ("edge.rates.memory_calls_per_second", Reader::Roles(EDGE)),
+    ("edge.rates.store_calls_per_second", Reader::Roles(EDGE)),
+    ("edge.rates.waiting_calls", Reader::Roles(EDGE)),
+    ("edge.session_idle_seconds", Reader::Roles(EDGE)),
+    ("edge.session_max_seconds", Reader::Roles(EDGE)),
+    ("edge.state_key_files", Reader::Roles(EDGE)),
+    ("edge.state_keys", Reader::Roles(EDGE)),
+    ("edge.stream_threads", Reader::While(EDGE, SOCKETS)),
+    ("edge.take_over_sockets", Reader::Roles(EDGE)),
+    ("github.api_url", Reader::Planned(NO_GITHUB)),
+    ("github.app_id", Reader::Planned(NO_GITHUB)),
+    ("github.graphql_url", Reader::Planned(NO_GITHUB)),
+    ("github.private_key_file", Reader::Planned(NO_GITHUB)),
+    ("github.token_file", Reader::Planned(NO_GITHUB)),
+    ("ingest.body_timeout_seconds", Reader::Roles(INGEST)),
+    ("ingest.listen", Reader::Roles(INGEST)),
+    ("ingest.max_body_bytes", Reader::Roles(INGEST)),
+    ("ingest.webhook_secret_files", Reader::Roles(INGEST)),
+    ("ingest.webhook_secrets", Reader::Roles(INGEST)),
+    ("nats.replicas", Reader::While(ALL, JETSTREAM)),
+    ("nats.url", Reader::While(ALL, NATS)),
+    ("postgres.url", Reader::Planned(NO_POSTGRES)),
+    ("redis.key_prefix", Reader::While(EDGE, REDIS)),
+    ("redis.url", Reader::While(EDGE, REDIS)),
+    ("retention.event_days", Reader::Process),
+    (
+        "retention.max_memory_events",
+        Reader::While(ALL, MEMORY_LOG),
+    ),
+    ("sqlite.path", Reader::While(ALL, SQLITE)),
+    ("sync.deadline_seconds", Reader::Roles(&["sync", "edge"])),
+    ("sync.endpoint", Reader::Roles(EDGE)),
+    ("sync.initial_timeout_seconds", Reader::Planned(NO_GITHUB)),
+    ("sync.interval_seconds", Reader::Planned(NO_GITHUB)),
+    ("sync.listen", Reader::Roles(SYNC)),
+    ("sync.max_resources", Reader::Roles(SYNC)),
+    ("sync.organizations", Reader::Planned(NO_GITHUB)),
+    ("sync.repositories", Reader::Planned(NO_GITHUB)),
+    ("sync.resources", Reader::Planned(NO_GITHUB)),
+    ("telemetry.filter", Reader::Process),
+    ("telemetry.format", Reader::Process),
+];
+
+/// A setting that was set and does nothing in this process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct IdleSetting {
+    key: String,
+    origin: String,
+    reason: String,
+}
+
+impl fmt::Display for IdleSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            key,
+            origin,
+            reason,
+        } = self;
+        write!(f, "{key} has no effect: {reason} (set by {origin})")
+    }
+}
+
+/// The settings without effect: one warning each, and the keys that other processes read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct IdleSettings {
+    /// Settings that have no effect in any process of this version, or none beside the other settings.
+    pub(crate) warnings: Vec<IdleSetting>,
+    /// Keys that only roles of other processes read.
+    pub(crate) of_other_roles: Vec<String>,
+}
+
+/// The settings of `given` that do nothing in a process with these roles.
+///
+/// # Errors
+/// A flag has no effect, because no role of this process reads its key or because of other settings.
+pub(crate) fn idle(
+    given: &[GivenKey],
+    config: &Config,
+    roles: &RoleSet,
+) -> anyhow::Result<IdleSettings> {
+    let mut idle = IdleSettings::default();
+    for GivenKey { key, origin, kind } in given {
+        let Some((_, reader)) = READERS.iter().find(|(of, _)| of == key) else {
+            continue;
+        };
+        let here = |names: &[&str]| roles.iter().any(|role| names.contains(&role.name));
+        let reason = match reader {
+            Reader::Planned(reason) => (*reason).to_owned(),
+            Reader::Roles(names) | Reader::While(names, _) if !here(names) => {
+                let reason = format!("only the role {} reads it", names.join(" or "));
+                refuse_flag(*kind, origin, key, &reason)?;
+                idle.of_other_roles.push(key.clone());
+                continue;
+            }
+            Reader::While(_, condition) if !(condition.holds)(config, roles) => {
+                let reason = format!("it counts only with {}", condition.needs);
+                refuse_flag(*kind, origin, key, &reason)?;
+                reason
+            }
+            Reader::Process | Reader::Roles(_) | Reader::While(..) => continue,
+        };
+        idle.warnings.push(IdleSetting {
+            key: key.clone(),
+            origin: origin.clone(),
+            reason,
+        });
+    }
+    idle.of_other_roles.sort_unstable();
+    idle.of_other_roles.dedup();
+    Ok(idle)
+}
+
+fn refuse_flag(kind: SettingOrigin, origin: &str, key: &str, reason: &str) -> anyhow::Result<()> {
+    if kind == SettingOrigin::Flag {
+        bail!("{origin} sets {key}, which has no effect: {reason}; leave the flag out");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,222 @@
+//! An answer that leaves something out says so: events that the log no longer has, and ids from which
+//! this server cannot continue.
+
+use model::{Sequence, Timestamp};
+use reqwest::header::{HeaderMap, HeaderValue};
+use serde_json::{Value, json};
+use testkit::{mcp_client::McpClient, sse};
+
+use super::world::*;
+
+const LONG_AGO: &str = "2020-01-01T00:00:00Z";
+
+/// A log that has removed the first two of five events; and the time of the first that is left.
+async fn trimmed() -> (EdgeWorld, Node, Timestamp) {
+    let world = EdgeWorld::keeping(3).await;
+    let node = world.node().await;
+    let mut received = Timestamp::default();
+    for _ in 0..5 {
+        // Times are kept to the millisecond: each event gets one of its own.
+        until("the clock has moved", || async {
+            Timestamp::parse(&now()).unwrap() > received
+        })
+        .await;
+        world.happens("cat").await;
+        received = Timestamp::parse(&now()).unwrap();
+    }
+    let kept = world.log.read_after(Sequence(2), 1).await.unwrap();
+    let first = kept.events[0].item.facts.received_at;
+    (world, node, first)
+}
+
+fn now() -> String {
+    model::Clock::now(&model::SystemClock).to_string()
+}
+
+async fn truncated(node: &Node, path: &str) -> bool {
+    let list: Value = reqwest::get(node.at(path))
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    list["truncated"]
+        .as_bool()
+        .unwrap_or_else(|| panic!("{list}"))
+}
+
+async fn tool_truncated(node: &Node, name: &str, arguments: Value) -> bool {
+    let client = connect(node).await;
+    let result = client.call_tool(&node.url, name, arguments).await.unwrap();
+    result["structuredContent"]["truncated"]
+        .as_bool()
+        .unwrap_or_else(|| panic!("{result}"))
+}
+
+/// Whether the stream's second frame says that events are gone.
+async fn stream_truncated(world: &EdgeWorld, node: &Node, query: &str, headers: HeaderMap) -> bool {
+    let url = node.at(&format!("/events/stream?{query}"));
+    let mut stream = sse::open(&url, headers).await.unwrap();
+    let connected = stream.next_event(SOON).await.unwrap();
+    assert_eq!(connected.event.as_deref(), Some("connected"), "{query}");
+    world.happens("cat").await;
+    let next = stream.next_event(SOON).await.unwrap();
+    let truncated = next.event.as_deref() == Some("truncated");
+    if truncated {
+        assert_eq!(next.json().unwrap()["truncated"], true);
+        assert!(next.id.is_some(), "a client resumes after the notice");
+    } else {
+        assert_eq!(next.event.as_deref(), Some("event"), "{query}");
+    }
+    truncated
+}
+
+#[tokio::test]
+async fn a_replay_from_a_time_says_what_was_removed() {
+    let (world, node, first_kept) = trimmed().await;
+    let replay = |from: &str| format!("/events/replay/{from}");
+    assert!(truncated(&node, &replay(LONG_AGO)).await);
+    assert!(!truncated(&node, &replay(&first_kept.to_string())).await);
+    let from = |from: &str| json!({ "from": from });
+    assert!(tool_truncated(&node, "replay_events", from(LONG_AGO)).await);
+    let kept = from(&first_kept.to_string());
+    assert!(!tool_truncated(&node, "replay_events", kept).await);
+    let gaps = "forgewire_edge_gaps_total{reason=\"trimmed\"}";
+    let before = node.metric(gaps);
+    let since = format!("lastEventId={LONG_AGO}");
+    assert!(stream_truncated(&world, &node, &since, HeaderMap::new()).await);
+    assert_eq!(node.metric(gaps), before + 1);
+    let mut header = HeaderMap::new();
+    header.insert("last-event-id", HeaderValue::from_static(LONG_AGO));
+    assert!(stream_truncated(&world, &node, "", header).await);
+    let since = "lastEventId=2099-01-01T00:00:00Z";
+    assert!(!stream_truncated(&world, &node, since, HeaderMap::new()).await);
+}
+
+#[tokio::test]
+async fn pages_after_the_first_do_not_repeat_that_events_are_gone() {
+    let (_world, node, _) = trimmed().await;
+    let path = format!("/events/replay/{LONG_AGO}?limit=1");
+    let page: Value = reqwest::get(node.at(&path))
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(page["truncated"], true);
+    let cursor = page["nextCursor"].as_str().unwrap();
+    assert!(!truncated(&node, &format!("{path}&cursor={cursor}")).await);
+}
+
+#[tokio::test]
+async fn the_newest_events_say_when_older_ones_are_gone() {
+    let (_world, node, _) = trimmed().await;
+    for (path, gone) in [
+        ("/events/recent", true),
+        ("/events/recent?limit=4", true),
+        ("/events/recent?limit=3", false),
+        ("/events/recent?repo=dog", true),
+        ("/events/recent?order=asc", true),
+    ] {
+        assert_eq!(truncated(&node, path).await, gone, "{path}");
+    }
+    assert!(tool_truncated(&node, "get_recent_events", json!({})).await);
+    let newest = json!({ "limit": 3 });
+    assert!(!tool_truncated(&node, "get_recent_events", newest).await);
+    let client = connect(&node).await;
+    let read = client
+        .read_resource(&node.url, "github://events")
+        .await
+        .unwrap();
+    let content: Value = serde_json::from_str(read[0]["text"].as_str().unwrap()).unwrap();
+    assert_eq!(content["truncated"], true, "{content}");
+}
+
+#[tokio::test]
+async fn a_log_that_was_never_trimmed_is_whole() {
+    let (world, node, _) = EdgeWorld::two().await;
+    world.happens("cat").await;
+    for path in [&format!("/events/replay/{LONG_AGO}"), "/events/recent"] {
+        assert!(!truncated(&node, path).await, "{path}");
+    }
+    let since = json!({ "from": LONG_AGO });
+    assert!(!tool_truncated(&node, "replay_events", since).await);
+    let since = format!("lastEventId={LONG_AGO}");
+    assert!(!stream_truncated(&world, &node, &since, HeaderMap::new()).await);
+}
+
+/// Ids of which this server issued none. The empty one means none (HTML, "Server-sent events").
+fn unreadable() -> Vec<(&'static str, HeaderMap)> {
+    let of = |values: &[&[u8]]| {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append("last-event-id", HeaderValue::from_bytes(value).unwrap());
+        }
+        headers
+    };
+    vec![
+        ("garbage", of(&[b"nonsense"])),
+        ("not ASCII", of(&["caf\u{e9}".as_bytes()])),
+        ("too long", of(&[&[b'a'; 600]])),
+        ("a list", of(&[b"nonsense, nonsense"])),
+        ("two headers", of(&[b"a", b"b"])),
+    ]
+}
+
+#[tokio::test]
+async fn a_stream_after_an_unreadable_id_opens_and_says_so() {
+    let (world, node, _) = EdgeWorld::two().await;
+    let gaps = "forgewire_edge_gaps_total{reason=\"unknown_cursor\"}";
+    for (expected, (what, headers)) in (1..).zip(unreadable()) {
+        assert!(stream_truncated(&world, &node, "", headers).await, "{what}");
+        assert_eq!(node.metric(gaps), expected, "{what}");
+    }
+    let parameter = "lastEventId=nonsense";
+    assert!(stream_truncated(&world, &node, parameter, HeaderMap::new()).await);
+    let mut empty = HeaderMap::new();
+    empty.insert("last-event-id", HeaderValue::from_static(""));
+    assert!(!stream_truncated(&world, &node, "", empty.clone()).await);
+    assert!(!stream_truncated(&world, &node, "lastEventId=", empty.clone()).await);
+    // The address of an EventSource keeps the parameter; its header is empty until it has an id.
+    assert!(stream_truncated(&world, &node, parameter, empty).await);
+}
+
+#[tokio::test]
+async fn a_session_after_an_unreadable_id_is_told() {
+    let (world, a, b) = EdgeWorld::two().await;
+    let client = connect(&a).await;
+    subscribe(&client, &a).await;
+    let foreign = {
+        let other = connect(&a).await;
+        let mut stream = other.open_stream(&a.url, None).await.unwrap();
+        stream.next_event(SOON).await.unwrap().id.unwrap()
+    };
+    let mut ids = unreadable();
+    let mut of_another_session = HeaderMap::new();
+    of_another_session.insert("last-event-id", foreign.parse().unwrap());
+    ids.push(("another session's", of_another_session));
+    let gaps = "forgewire_edge_gaps_total{reason=\"unknown_cursor\"}";
+    for (expected, (what, id)) in (1..).zip(ids) {
+        let mut headers = client.headers();
+        headers.extend(id);
+        let mut stream = sse::open(&b.at("/mcp"), headers).await.unwrap();
+        let primed = stream.next_event(SOON).await.unwrap();
+        assert_eq!(
+            primed.data.as_deref(),
+            Some(""),
+            "{what}: the priming event"
+        );
+        let notice = stream.next_event(SOON).await.unwrap().json().unwrap();
+        assert_eq!(notice["params"]["level"], "warning", "{what}: {notice}");
+        assert_eq!(notice["params"]["data"]["truncated"], true, "{what}");
+        assert_eq!(b.metric(gaps), expected, "{what}");
+    }
+    drop(world);
+}
+
+async fn subscribe(client: &McpClient, node: &Node) {
+    client
+        .subscribe(&node.url, "github://events")
+        .await
+        .unwrap();
+}
