@@ -1,9 +1,10 @@
 //! Shared parts of the whole-system scenarios: readers that behave like agents, and one system at a
-//! time; and the soak.
+//! time; the soak and the rollout.
 
 mod bridge;
 mod newer_ingest;
 mod reader;
+pub mod rollout;
 pub mod soak;
 mod systems;
 

@@ -13,7 +13,7 @@ use fanout::{
     bounds::StreamBounds,
     hub::{Hub, HubParts},
     metrics::FanoutMetrics,
-    wheel,
+    wheel::{self, WheelStops},
 };
 use mcp::{Surface, mrtr::StateKeys};
 use mcp_server::{OfferRegistry, RateLimiter, Toolset};
@@ -217,6 +217,7 @@ impl EdgeService {
             .map(Duration::from_secs);
         HttpLimits {
             max_connections: limits.max_connections.min(possible),
+            idle_timeout: Duration::from_secs(self.config.idle_seconds),
             unread_timeout: max_behind.unwrap_or(limits.unread_timeout),
             // The edge's own cut comes first, and gives the reason.
             silent_timeout: max_behind
@@ -307,7 +308,10 @@ impl BackgroundTasks<'_> {
             Arc::clone(&self.edge.hub),
             Duration::from_secs(heartbeat_seconds),
             Duration::from_secs(drain_seconds),
-            self.lifecycle.draining(),
+            WheelStops {
+                draining: self.lifecycle.draining(),
+                stop_accepting: self.lifecycle.stop_accepting(),
+            },
             self.streams_ended.clone(),
         );
         self.lifecycle
