@@ -29,6 +29,8 @@ const NODES: [SystemNode; 5] = [
 ];
 /// Load before the first restart and after the last.
 const AROUND: Duration = Duration::from_secs(1);
+/// No line for each delivery and event.
+const LOGGED: &str = "info,webhook_ingest=warn,fanout=warn,service_kit=debug";
 const READER: &str = "reader";
 
 /// Runs the rollout; progress goes to standard error.
@@ -49,6 +51,7 @@ async fn behind(kind: BalancerKind, options: &RolloutOptions) -> Result<Balancer
     let adjust = |plan: ClusterPlan| {
         plan.with_balancer(kind)
             .with_env("FORGEWIRE_EDGE__DRAIN_SECONDS", &drain)
+            .with_env("FORGEWIRE_TELEMETRY__FILTER", LOGGED)
             // HAProxy checks whether a server is ready; then it needs no second attempt.
             .with_template_text("retries 3", "retries 0")
             .with_template_text("option redispatch 1", "no option redispatch")

@@ -93,6 +93,7 @@ impl ConnectionTask {
 
     /// The listener has closed.
     fn stop_waiting(&mut self) {
+        tracing::debug!(phase=?self.state.phase(), "last requests");
         match (self.state.phase(), &mut self.connection) {
             // A response that began before the drain does not say that it is the last.
             (RequestPhase::Answering | RequestPhase::Answered, Some(connection)) => {
