@@ -1,6 +1,6 @@
 //! A kept-alive connection to the balancer. Nothing is sent twice.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use hyper::{
     client::conn::http1::{SendRequest, handshake},
 };
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, task::JoinHandle};
+use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
 
 /// A connection that is opened when it is needed.
 #[derive(Debug)]
@@ -40,9 +40,14 @@ impl KeptConnection {
     /// closed before the first byte was written is replaced: that request was not sent.
     ///
     /// # Errors
-    /// No connection, or no whole answer. The next request uses a new connection.
-    pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<u16> {
-        let answered = self.try_send(request).await;
+    /// No connection, or no whole answer in time. The next request uses a new connection.
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        within: Duration,
+    ) -> Result<u16> {
+        let answered = timeout(within, self.try_send(request)).await;
+        let answered = answered.context("no answer in time").flatten();
         if answered.is_err() {
             self.open = None;
         }

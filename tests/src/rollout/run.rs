@@ -30,7 +30,7 @@ const NODES: [SystemNode; 5] = [
 /// Load before the first restart and after the last.
 const AROUND: Duration = Duration::from_secs(1);
 /// No line for each delivery and event.
-const LOGGED: &str = "info,webhook_ingest=warn,fanout=warn,service_kit=debug";
+const LOGGED: &str = "info,webhook_ingest=warn,fanout=warn";
 const READER: &str = "reader";
 
 /// Runs the rollout; progress goes to standard error.

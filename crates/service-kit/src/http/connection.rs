@@ -85,7 +85,11 @@ impl ConnectionTask {
                 StopStep::Serving => {}
                 StopStep::LastAnswers => self.state.close_with_next_answer(),
                 StopStep::LastRequests => self.stop_waiting(),
-                StopStep::Closed => return true,
+                StopStep::Closed => {
+                    let phase = self.state.phase();
+                    tracing::debug!(?phase, "connection cut: the process stops hard");
+                    return true;
+                }
             }
         }
         false
@@ -93,7 +97,6 @@ impl ConnectionTask {
 
     /// The listener has closed.
     fn stop_waiting(&mut self) {
-        tracing::debug!(phase=?self.state.phase(), "last requests");
         match (self.state.phase(), &mut self.connection) {
             // A response that began before the drain does not say that it is the last.
             (RequestPhase::Answering | RequestPhase::Answered, Some(connection)) => {
