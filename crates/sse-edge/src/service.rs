@@ -127,8 +127,9 @@ impl EdgeService {
         let running = BackgroundTasks {
             edge: &edge,
             lifecycle,
-            // Streams receive events until the last of them has sent its farewell.
-            streams_ended: lifecycle.closed(),
+            // Streams get events until the last of them has sent its farewell, and requests are served
+            // as long as the listener has connections. The drain does not wait for these tasks.
+            closed: lifecycle.closed(),
         };
         let router = running.watch(reports);
         running.follow(log, bus, router);
@@ -252,20 +253,20 @@ impl ServingEdge {
 struct BackgroundTasks<'a> {
     edge: &'a Arc<Edge>,
     lifecycle: &'a Lifecycle,
-    streams_ended: CancellationToken,
+    closed: CancellationToken,
 }
 
 impl BackgroundTasks<'_> {
     /// Starts the watchers of sessions, tasks, inboxes and tokens.
     fn watch(&self, reports: DeliveryReports) -> BusRouter {
         let (edge, lifecycle) = (self.edge, self.lifecycle);
-        let (hub, ended) = (|| Arc::clone(&edge.hub), || self.streams_ended.clone());
+        let (hub, closed) = (|| Arc::clone(&edge.hub), || self.closed.clone());
         let may_finish = OnExit::MayFinish;
         let (task_news, changes) = TaskUpdates::new(hub(), Arc::clone(&edge.tasks));
-        let watching = watch_tasks(Arc::clone(&edge.tasks), hub(), changes, ended());
-        lifecycle.spawn("edge-tasks", may_finish, watching);
-        let reporting = report(Arc::clone(&edge.sessions), reports, ended());
-        lifecycle.spawn("edge-inboxes", may_finish, reporting);
+        let watching = watch_tasks(Arc::clone(&edge.tasks), hub(), changes, closed());
+        lifecycle.spawn_until_closed("edge-tasks", may_finish, watching);
+        let reporting = report(Arc::clone(&edge.sessions), reports, closed());
+        lifecycle.spawn_until_closed("edge-inboxes", may_finish, reporting);
         let sessions = Arc::clone(&edge.sessions);
         let (router, changes) = BusRouter::new(
             Arc::clone(&sessions),
@@ -275,11 +276,11 @@ impl BackgroundTasks<'_> {
         );
         let watching = watch_sessions(sessions, hub(), changes, lifecycle.draining());
         lifecycle.spawn("edge-sessions", may_finish, watching);
-        let looking = poll_answers(hub(), ended());
-        lifecycle.spawn("edge-answers", may_finish, looking);
-        edge.auth.spawn(lifecycle, ended());
-        let revoking = end_revoked(edge.auth.revoked(), hub(), ended());
-        lifecycle.spawn("edge-revocations", may_finish, revoking);
+        let looking = poll_answers(hub(), closed());
+        lifecycle.spawn_until_closed("edge-answers", may_finish, looking);
+        edge.auth.spawn(lifecycle, closed());
+        let revoking = end_revoked(edge.auth.revoked(), hub(), closed());
+        lifecycle.spawn_until_closed("edge-revocations", may_finish, revoking);
         router
     }
 
@@ -298,9 +299,9 @@ impl BackgroundTasks<'_> {
         };
         let also = Some(Topic::AllSessions);
         let options = FollowOptions::default();
-        let following = follow(log, bus, also, options, self.streams_ended.clone(), sink);
+        let following = follow(log, bus, also, options, self.closed.clone(), sink);
         self.lifecycle
-            .spawn("edge-follower", OnExit::EndsProcess, following);
+            .spawn_until_closed("edge-follower", OnExit::EndsProcess, following);
     }
 
     fn run_wheel(&self, (heartbeat_seconds, drain_seconds): (u64, u64)) {
@@ -312,7 +313,8 @@ impl BackgroundTasks<'_> {
                 draining: self.lifecycle.draining(),
                 stop_accepting: self.lifecycle.stop_accepting(),
             },
-            self.streams_ended.clone(),
+            // Its own: the wheel cancels it.
+            self.lifecycle.closed(),
         );
         self.lifecycle
             .spawn("edge-wheel", OnExit::MayFinish, turning);
