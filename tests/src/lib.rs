@@ -1,12 +1,16 @@
 //! Shared parts of the whole-system scenarios: readers that behave like agents, and one system at a
-//! time; and the soak.
+//! time; the soak and the rollout.
 
 mod bridge;
 mod failure_modes;
 mod newer_ingest;
 mod raw_log;
 mod reader;
+<<<<<<< HEAD
 mod retention;
+=======
+pub mod rollout;
+>>>>>>> i11-d
 pub mod soak;
 mod systems;
 

@@ -100,7 +100,7 @@ impl Authenticator {
         if let Mode::Tokens(tokens) = &self.0 {
             let watching = watch_file(Arc::clone(tokens), stop);
             // Without it a revoked token would stay valid.
-            lifecycle.spawn("edge-tokens", OnExit::EndsProcess, watching);
+            lifecycle.spawn_until_closed("edge-tokens", OnExit::EndsProcess, watching);
         }
     }
 }

@@ -11,14 +11,19 @@ use crate::limits::WHEEL_SLICES;
 
 /// Visits every stream once per `heartbeat`, or ends it if it has reached its maximum age; when the
 /// drain begins, ends every stream within `window`. The work of both is spread over slices, so that
-/// all streams are never visited at the same moment. Cancels `ended` when no stream is left.
+/// all streams are never visited at the same moment. Cancels `ended` when no stream is left and no more
+/// can be opened, because listeners have stopped accepting.
 pub async fn run(
     hub: Arc<Hub>,
     heartbeat: Duration,
     window: Duration,
-    draining: CancellationToken,
+    stops: WheelStops,
     ended: CancellationToken,
 ) {
+    let WheelStops {
+        draining,
+        stop_accepting,
+    } = stops;
     let beating = beat_for_ever(&hub, heartbeat);
     tokio::pin!(beating);
     draining.run_until_cancelled(beating.as_mut()).await;
@@ -35,13 +40,22 @@ pub async fn run(
     // Streams that were opened meanwhile, and clients that do not read their farewell: wait until
     // the process is closed hard.
     let last = async {
-        while hub.streams.len() > 0 {
+        while hub.streams.len() > 0 || !stop_accepting.is_cancelled() {
             hub.streams.end_all(StreamEnd::Drain);
             tokio::time::sleep(LAST_STREAMS_INTERVAL).await;
         }
     };
     ended.run_until_cancelled(last).await;
     ended.cancel();
+}
+
+/// The signals that stop the wheel.
+#[derive(Debug)]
+pub struct WheelStops {
+    /// The drain has begun.
+    pub draining: CancellationToken,
+    /// Listeners accept nothing more.
+    pub stop_accepting: CancellationToken,
 }
 
 async fn beat_for_ever(hub: &Hub, heartbeat: Duration) {

@@ -101,13 +101,14 @@ pub(crate) async fn start(
         Arc::new(registry),
         env!("CARGO_PKG_VERSION"),
     );
-    let serving = http::serve(
+    // Probes are answered until the end, so that a balancer sees "not ready" and not a refused connection.
+    let serving = http::serve_until_closed(
         listeners.admin,
         admin.router(),
         HttpLimits::default(),
         lifecycle.clone(),
     );
-    lifecycle.spawn("admin-http", OnExit::EndsProcess, serving);
+    lifecycle.spawn_until_closed("admin-http", OnExit::EndsProcess, serving);
     spawn_retention(config, &backends, &lifecycle);
     Ok(RunningProcess {
         lifecycle,

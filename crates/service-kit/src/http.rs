@@ -4,15 +4,21 @@
 //! hides the limits. Here a connection is one small future that holds everything once; the rest of its
 //! memory is hyper's buffers.
 //!
-//! A listener accepts until [`Lifecycle::stop_accepting`]. From the soft stop on, idle keep-alive
-//! connections close, and a connection with a request in flight closes after its response; one with a
-//! streaming body stays open until the body ends, so bodies watch [`Lifecycle::draining`]. At the hard
-//! stop the remaining connections are dropped.
+//! A listener accepts and serves until [`Lifecycle::stop_accepting`]. From the soft stop on, each response
+//! says `Connection: close`, and idle keep-alive connections stay open for their next request. Then the
+//! listener closes: connections that have been idle for a second close, after a last look for a request;
+//! a request that has begun is answered; one with a streaming body stays open until the body ends, so
+//! bodies watch [`Lifecycle::draining`]. At the hard stop the remaining connections are dropped.
 //!
 //! A response that carries a [`Handover`](stream_driver::Handover) leaves hyper together with its
 //! socket, if the listener has threads for that ([`HttpLimits::stream_threads`]).
 
 mod connection;
+mod handover;
+mod service;
+mod socket;
+mod state;
+mod stops;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -26,9 +32,12 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::sleep,
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::connection::{ConnectionSettings, ConnectionTask};
+use self::{
+    connection::{ConnectionSettings, ConnectionTask},
+    stops::{RequestWaits, StopSignals},
+};
 use crate::lifecycle::Lifecycle;
 
 /// Maximum number of connections that the kernel queues until they are accepted.
@@ -41,6 +50,19 @@ const NOTSENT_LOWAT_BYTES: u32 = 16 * 1024;
 /// before the kernel cuts its connection: the smallest [`HttpLimits::silent_timeout`] that
 /// leaves time for retransmissions.
 pub const MIN_SILENT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Default of [`HttpLimits::idle_timeout`], in seconds: longer than the 60 s after which AWS's load
+/// balancers and nginx close.
+pub const DEFAULT_IDLE_SECONDS: u64 = 75;
+
+/// Longest `idle_seconds` of a listener: longer than the 600 s of Google Cloud's load balancers, which
+/// have the longest fixed time.
+pub const MAX_IDLE_SECONDS: u64 = 700;
+
+/// Maximum time for which an idle connection stays open once the listener has closed: its client may
+/// have sent a request that is on its way, or may have connected a moment ago. Up to a quarter of the
+/// drain window.
+const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Pause before the next accept after the system had no file descriptor or memory for a connection.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
@@ -57,8 +79,12 @@ pub struct HttpLimits {
     /// Maximum number of open connections. At the limit nothing is accepted until one ends: clients wait
     /// in the kernel's backlog, and a balancer sees a slow connect and chooses another server.
     pub max_connections: usize,
-    /// Maximum time for a request's head, and for which an idle keep-alive connection stays open. After
-    /// that the connection closes without an answer.
+    /// Maximum time for which a connection waits for a request; then it closes. It should be longer than
+    /// the time after which a balancer in front closes idle connections: one side has to be the first,
+    /// and a request that the balancer sends at the moment when the server closes is lost.
+    pub idle_timeout: Duration,
+    /// Maximum time for a request's head from its first byte on; then the connection closes without an
+    /// answer.
     pub header_timeout: Duration,
     /// Maximum size of a request's head in bytes; a larger one is answered with 431. Hyper's two buffers
     /// per connection grow up to it (and to 8192 at least).
@@ -82,6 +108,7 @@ impl Default for HttpLimits {
     fn default() -> Self {
         Self {
             max_connections: 100_000,
+            idle_timeout: Duration::from_secs(DEFAULT_IDLE_SECONDS),
             header_timeout: Duration::from_secs(30),
             max_header_bytes: 16 * 1024,
             unread_timeout: Duration::from_secs(300),
@@ -113,10 +140,33 @@ pub fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Serves the router until the lifecycle drains, and returns once every connection has ended.
+/// Serves the router until listeners stop accepting, and returns once every connection has ended.
 ///
 /// Spawn it as a task of the lifecycle, with [`OnExit::EndsProcess`](crate::lifecycle::OnExit::EndsProcess).
 pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: HttpLimits,
+    lifecycle: Lifecycle,
+) {
+    let until = lifecycle.stop_accepting();
+    serve_until(until, listener, router, limits, lifecycle).await;
+}
+
+/// As [`serve`], but accepts until the hard stop, for probes. Spawn it with
+/// [`Lifecycle::spawn_until_closed`].
+pub async fn serve_until_closed(
+    listener: TcpListener,
+    router: Router,
+    limits: HttpLimits,
+    lifecycle: Lifecycle,
+) {
+    let until = lifecycle.closed();
+    serve_until(until, listener, router, limits, lifecycle).await;
+}
+
+async fn serve_until(
+    stop_accepting: CancellationToken,
     listener: TcpListener,
     router: Router,
     limits: HttpLimits,
@@ -135,24 +185,32 @@ pub async fn serve(
     set_silent_timeout(&listener, limits.silent_timeout);
     let closed = lifecycle.closed();
     let server = Server {
-        settings: ConnectionSettings {
+        settings: Arc::new(ConnectionSettings {
             router,
             builder: builder(limits),
-            draining: lifecycle.draining(),
-            closed: closed.clone(),
+            signals: StopSignals {
+                draining: lifecycle.draining(),
+                stop_accepting: stop_accepting.clone(),
+                closed: closed.clone(),
+            },
+            waits: RequestWaits {
+                idle: limits.idle_timeout,
+                head: limits.header_timeout,
+                last: LAST_REQUEST_TIMEOUT.min(lifecycle.drain_window() / 4),
+            },
             unread_timeout: limits.unread_timeout,
             reactors: reactors.clone(),
-        },
+        }),
         connections: TaskTracker::new(),
     };
     let permits = limits.max_connections.min(Semaphore::MAX_PERMITS);
     let permits = Arc::new(Semaphore::new(permits));
     tokio::select! {
         () = server.accept_forever(&listener, &permits) => {},
-        () = lifecycle.stop_accepting().cancelled_owned() => {},
+        () = stop_accepting.cancelled_owned() => {},
         () = reactors_failed(reactors.as_deref()) => tracing::error!("a stream thread has ended"),
     }
-    drop(listener);
+    server.accept_queued(listener, &permits);
     server.connections.close();
     // Bounded by the lifecycle: each connection ends itself at the hard stop.
     server.connections.wait().await;
@@ -181,7 +239,8 @@ fn builder(limits: HttpLimits) -> Builder {
     let mut builder = Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
+        // The connection's own timer distinguishes the wait for a request from the wait for its head.
+        .header_read_timeout(None)
         .max_header_size(limits.max_header_bytes)
         .max_buf_size(limits.max_header_bytes.max(MIN_BUFFER_BYTES))
         // A client that sends FIN is gone: hyper notices it and drops the streaming body.
@@ -194,7 +253,7 @@ fn builder(limits: HttpLimits) -> Builder {
 }
 
 struct Server {
-    settings: ConnectionSettings,
+    settings: Arc<ConnectionSettings>,
     connections: TaskTracker,
 }
 
@@ -226,6 +285,27 @@ impl Server {
                     failing = true;
                     sleep(ACCEPT_BACKOFF).await;
                 }
+            }
+        }
+    }
+
+    /// Accepts the connections that the kernel holds already, then closes the listener: the kernel would
+    /// reset them, with the requests that their clients have sent.
+    fn accept_queued(&self, listener: TcpListener, permits: &Arc<Semaphore>) {
+        let Ok(listener) = listener.into_std() else {
+            return;
+        };
+        // The standard library's listener is not blocking either, and asks the kernel each time.
+        while let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
+            match listener.accept() {
+                Ok((stream, remote)) => {
+                    let stream = stream.set_nonblocking(true).map(|()| stream);
+                    if let Ok(stream) = stream.and_then(TcpStream::from_std) {
+                        self.start(stream, remote, permit);
+                    }
+                }
+                Err(error) if is_clients_fault(&error) => {}
+                Err(_) => break,
             }
         }
     }

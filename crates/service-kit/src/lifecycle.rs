@@ -4,8 +4,9 @@
 //! Starting ──all latches ready──▶ Ready ──signal, or a task that must not end──▶ Draining ──▶ Closed
 //! ```
 //!
-//! - *Draining* is the soft stop: readiness is false, no new work begins, streams end spread over
-//!   the drain window. It ends early when every tracked task has finished.
+//! - *Draining* is the soft stop: readiness is false, listeners accept and serve for a while longer,
+//!   then no new work begins; streams end spread over the drain window. It ends early when every task
+//!   has finished, except those that run until the hard stop ([`Lifecycle::spawn_until_closed`]).
 //! - *Closed* is the hard stop: everything ends now. Tasks that do not end within
 //!   [`HARD_STOP_TIMEOUT`] are dropped.
 //! - A second stop signal, or the end of the drain window, leads to the hard stop.
@@ -91,6 +92,7 @@ struct Inner {
     been_ready: AtomicBool,
     latches: Mutex<Vec<LatchState>>,
     tasks: TaskTracker,
+    tasks_until_closed: TaskTracker,
     running: Mutex<BTreeMap<&'static str, usize>>,
     failed: Mutex<Option<&'static str>>,
 }
@@ -123,6 +125,7 @@ impl Lifecycle {
             been_ready: AtomicBool::new(false),
             latches: Mutex::default(),
             tasks: TaskTracker::new(),
+            tasks_until_closed: TaskTracker::new(),
             running: Mutex::default(),
             failed: Mutex::default(),
         };
@@ -220,10 +223,34 @@ impl Lifecycle {
         on_exit: OnExit,
         task: impl Future<Output = ()> + Send + 'static,
     ) {
+        self.spawn_on(&self.inner.tasks, name, on_exit, task);
+    }
+
+    /// As [`Lifecycle::spawn`], but the drain does not wait for the task: it runs until the hard stop, for
+    /// instance to answer probes.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn spawn_until_closed(
+        &self,
+        name: &'static str,
+        on_exit: OnExit,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.spawn_on(&self.inner.tasks_until_closed, name, on_exit, task);
+    }
+
+    fn spawn_on(
+        &self,
+        tracker: &TaskTracker,
+        name: &'static str,
+        on_exit: OnExit,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
         *self.inner.running.lock().entry(name).or_default() += 1;
         let life = self.clone();
         let dropped = self.inner.dropped.clone();
-        self.inner.tasks.spawn(async move {
+        tracker.spawn(async move {
             // No lock is held while the task runs, so that a panic leaves no broken state behind.
             let task = AssertUnwindSafe(task).catch_unwind();
             let ended = tokio::select! {
@@ -293,10 +320,11 @@ impl Lifecycle {
             tracing::warn!(tasks = ?self.running_tasks(), "hard stop: tasks outlived the drain");
         }
         self.hard_stop();
-        if timeout(HARD_STOP_TIMEOUT, inner.tasks.wait())
-            .await
-            .is_err()
-        {
+        inner.tasks_until_closed.close();
+        let ended = async {
+            tokio::join!(inner.tasks.wait(), inner.tasks_until_closed.wait());
+        };
+        if timeout(HARD_STOP_TIMEOUT, ended).await.is_err() {
             tracing::error!(tasks = ?self.running_tasks(), "tasks ignore the hard stop: dropped");
             inner.dropped.cancel();
         }

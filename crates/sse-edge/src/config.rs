@@ -12,7 +12,11 @@ use mcp::mrtr::{StateKey, StateKeys};
 use model::IdSource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use service_kit::{config::Secret, descriptors::Descriptors};
+use service_kit::{
+    config::Secret,
+    descriptors::Descriptors,
+    http::{DEFAULT_IDLE_SECONDS, MAX_IDLE_SECONDS},
+};
 use sha2::{Digest, Sha256};
 
 use fanout::{
@@ -70,6 +74,10 @@ pub struct EdgeConfig {
     pub max_stream_seconds: u32,
     /// Seconds over which streams are ended when the process drains.
     pub drain_seconds: u64,
+    /// Seconds without a request after which a kept-alive connection closes, 1 to 700. It should be
+    /// longer than the balancer's own time for connections to the edge; see docs/production.md,
+    /// "Balancers".
+    pub idle_seconds: u64,
     /// Seconds without use after which a session ends (default: 1 day). A refused request and a
     /// stream of another session are not use; the session's own open stream is.
     pub session_idle_seconds: u64,
@@ -112,6 +120,7 @@ impl Default for EdgeConfig {
             max_behind_events: 0,
             max_stream_seconds: limits::MAX_STREAM_SECONDS,
             drain_seconds: limits::DRAIN_SECONDS,
+            idle_seconds: DEFAULT_IDLE_SECONDS,
             session_idle_seconds: limits::SESSION_IDLE_SECONDS,
             session_max_seconds: limits::SESSION_MAX_SECONDS,
             max_sessions: limits::MAX_SESSIONS,
@@ -169,6 +178,12 @@ impl EdgeConfig {
                 reason: format!(
                     "must be at least {least}, which is {MIN_STREAM_HEARTBEATS} times edge.heartbeat_seconds, or 0 for no limit"
                 ),
+            });
+        }
+        if !(1..=MAX_IDLE_SECONDS).contains(&self.idle_seconds) {
+            return Err(EdgeBuildError::Value {
+                key: "edge.idle_seconds",
+                reason: format!("must be from 1 to {MAX_IDLE_SECONDS}"),
             });
         }
         positive("edge.session_idle_seconds", self.session_idle_seconds)?;
@@ -330,6 +345,20 @@ mod tests {
         for wrong in [config(15, 119), config(15, 1), config(u64::MAX, 3600)] {
             let refused = wrong.check().unwrap_err().to_string();
             assert!(refused.contains("edge.max_stream_seconds"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn idle_connections_close_within_bounds() {
+        let config = |idle_seconds| EdgeConfig {
+            idle_seconds,
+            ..EdgeConfig::default()
+        };
+        assert_eq!(EdgeConfig::default().idle_seconds, 75);
+        assert!(config(1).check().is_ok() && config(700).check().is_ok());
+        for wrong in [0, 701] {
+            let refused = config(wrong).check().unwrap_err().to_string();
+            assert!(refused.contains("edge.idle_seconds"), "{refused}");
         }
     }
 

@@ -13,7 +13,7 @@ use fanout::{
     bounds::StreamBounds,
     hub::{Hub, HubParts},
     metrics::FanoutMetrics,
-    wheel,
+    wheel::{self, WheelStops},
 };
 use mcp::{Surface, mrtr::StateKeys};
 use mcp_server::{OfferRegistry, RateLimiter, Toolset};
@@ -127,8 +127,9 @@ impl EdgeService {
         let running = BackgroundTasks {
             edge: &edge,
             lifecycle,
-            // Streams receive events until the last of them has sent its farewell.
-            streams_ended: lifecycle.closed(),
+            // Streams get events until the last of them has sent its farewell, and requests are served
+            // as long as the listener has connections. The drain does not wait for these tasks.
+            closed: lifecycle.closed(),
         };
         let router = running.watch(reports);
         running.follow(log, bus, router);
@@ -217,6 +218,7 @@ impl EdgeService {
             .map(Duration::from_secs);
         HttpLimits {
             max_connections: limits.max_connections.min(possible),
+            idle_timeout: Duration::from_secs(self.config.idle_seconds),
             unread_timeout: max_behind.unwrap_or(limits.unread_timeout),
             // The edge's own cut comes first, and gives the reason.
             silent_timeout: max_behind
@@ -251,20 +253,20 @@ impl ServingEdge {
 struct BackgroundTasks<'a> {
     edge: &'a Arc<Edge>,
     lifecycle: &'a Lifecycle,
-    streams_ended: CancellationToken,
+    closed: CancellationToken,
 }
 
 impl BackgroundTasks<'_> {
     /// Starts the watchers of sessions, tasks, inboxes and tokens.
     fn watch(&self, reports: DeliveryReports) -> BusRouter {
         let (edge, lifecycle) = (self.edge, self.lifecycle);
-        let (hub, ended) = (|| Arc::clone(&edge.hub), || self.streams_ended.clone());
+        let (hub, closed) = (|| Arc::clone(&edge.hub), || self.closed.clone());
         let may_finish = OnExit::MayFinish;
         let (task_news, changes) = TaskUpdates::new(hub(), Arc::clone(&edge.tasks));
-        let watching = watch_tasks(Arc::clone(&edge.tasks), hub(), changes, ended());
-        lifecycle.spawn("edge-tasks", may_finish, watching);
-        let reporting = report(Arc::clone(&edge.sessions), reports, ended());
-        lifecycle.spawn("edge-inboxes", may_finish, reporting);
+        let watching = watch_tasks(Arc::clone(&edge.tasks), hub(), changes, closed());
+        lifecycle.spawn_until_closed("edge-tasks", may_finish, watching);
+        let reporting = report(Arc::clone(&edge.sessions), reports, closed());
+        lifecycle.spawn_until_closed("edge-inboxes", may_finish, reporting);
         let sessions = Arc::clone(&edge.sessions);
         let (router, changes) = BusRouter::new(
             Arc::clone(&sessions),
@@ -274,11 +276,11 @@ impl BackgroundTasks<'_> {
         );
         let watching = watch_sessions(sessions, hub(), changes, lifecycle.draining());
         lifecycle.spawn("edge-sessions", may_finish, watching);
-        let looking = poll_answers(hub(), ended());
-        lifecycle.spawn("edge-answers", may_finish, looking);
-        edge.auth.spawn(lifecycle, ended());
-        let revoking = end_revoked(edge.auth.revoked(), hub(), ended());
-        lifecycle.spawn("edge-revocations", may_finish, revoking);
+        let looking = poll_answers(hub(), closed());
+        lifecycle.spawn_until_closed("edge-answers", may_finish, looking);
+        edge.auth.spawn(lifecycle, closed());
+        let revoking = end_revoked(edge.auth.revoked(), hub(), closed());
+        lifecycle.spawn_until_closed("edge-revocations", may_finish, revoking);
         router
     }
 
@@ -297,9 +299,9 @@ impl BackgroundTasks<'_> {
         };
         let also = Some(Topic::AllSessions);
         let options = FollowOptions::default();
-        let following = follow(log, bus, also, options, self.streams_ended.clone(), sink);
+        let following = follow(log, bus, also, options, self.closed.clone(), sink);
         self.lifecycle
-            .spawn("edge-follower", OnExit::EndsProcess, following);
+            .spawn_until_closed("edge-follower", OnExit::EndsProcess, following);
     }
 
     fn run_wheel(&self, (heartbeat_seconds, drain_seconds): (u64, u64)) {
@@ -307,8 +309,12 @@ impl BackgroundTasks<'_> {
             Arc::clone(&self.edge.hub),
             Duration::from_secs(heartbeat_seconds),
             Duration::from_secs(drain_seconds),
-            self.lifecycle.draining(),
-            self.streams_ended.clone(),
+            WheelStops {
+                draining: self.lifecycle.draining(),
+                stop_accepting: self.lifecycle.stop_accepting(),
+            },
+            // Its own: the wheel cancels it.
+            self.lifecycle.closed(),
         );
         self.lifecycle
             .spawn("edge-wheel", OnExit::MayFinish, turning);

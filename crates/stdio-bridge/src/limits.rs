@@ -8,6 +8,9 @@ pub(crate) const MAX_IN_FLIGHT: usize = 256;
 /// Maximum number of lines that wait for stdout; at the bound a writer waits, and with it the
 /// stream that it reads from.
 pub(crate) const OUTPUT_LINES: usize = 64;
+/// Maximum number of lines that wait because an earlier one has to be handled first, for instance an
+/// `initialize` that the server has not answered; at the bound stdin is not read.
+pub(crate) const WAITING_LINES: usize = 256;
 /// Maximum number of bytes in one read of stdin.
 pub(crate) const READ_BYTES: usize = 16 * 1024;
 /// Largest response that is not a stream, in bytes: as large as the largest event; more is an

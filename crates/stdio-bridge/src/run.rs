@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
+    sync::mpsc,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -23,7 +24,7 @@ use crate::{
     call::PendingCall,
     error::{BridgeError, ExchangeError},
     http::EndpointClient,
-    limits::{CLOSE_TIMEOUT, DELIVERY, FINISH_TIMEOUT, MAX_IN_FLIGHT, READ_BYTES},
+    limits::{CLOSE_TIMEOUT, DELIVERY, FINISH_TIMEOUT, MAX_IN_FLIGHT, READ_BYTES, WAITING_LINES},
     options::BridgeOptions,
     output::Output,
 };
@@ -50,8 +51,10 @@ where
     let http = EndpointClient::new(options)?;
     let (out, mut writing) = Output::start(output);
     let bridge = Arc::new(Bridge::new(http, out));
+    let (lines, waiting) = mpsc::channel(WAITING_LINES);
+    bridge.handle_lines(waiting);
     let ended = tokio::select! {
-        ended = bridge.read(input) => {
+        ended = read(input, lines) => {
             bridge.finish(&stop).await;
             ended
         }
@@ -66,27 +69,53 @@ where
     ended
 }
 
+/// Queues the lines of the input. A task of its own handles them: one that has to wait for the server
+/// must not hide the end of the input.
+async fn read<R: AsyncRead + Unpin>(
+    mut input: R,
+    queue: mpsc::Sender<ReadLine>,
+) -> Result<(), BridgeError> {
+    let mut lines = LineReader::default();
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        let read = input.read(&mut buffer).await.map_err(BridgeError::Input)?;
+        let (complete, is_over) = match read {
+            0 => (lines.finish().into_iter().collect(), true),
+            read => (lines.feed(&buffer[..read]), false),
+        };
+        for line in complete {
+            // The bridge has stopped.
+            if queue.send(line).await.is_err() {
+                return Ok(());
+            }
+        }
+        if is_over {
+            return Ok(());
+        }
+    }
+}
+
+/// A line of the input, or the reason why it is not one.
+type ReadLine = Result<JsonLine, InvalidMessage>;
+
 impl Bridge {
-    async fn read<R: AsyncRead + Unpin>(self: &Arc<Self>, mut input: R) -> Result<(), BridgeError> {
-        let mut lines = LineReader::default();
-        let mut buffer = vec![0; READ_BYTES];
-        loop {
-            let read = input.read(&mut buffer).await.map_err(BridgeError::Input)?;
-            if read == 0 {
-                break;
-            }
-            for line in lines.feed(&buffer[..read]) {
-                self.handle_line(line).await;
-            }
-        }
-        if let Some(line) = lines.finish() {
-            self.handle_line(line).await;
-        }
-        Ok(())
+    /// Starts the task that handles the lines in their order, until the end of the input or of the
+    /// bridge.
+    fn handle_lines(self: &Arc<Self>, mut queue: mpsc::Receiver<ReadLine>) {
+        let bridge = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let stop = bridge.stop.clone();
+            let handling = async {
+                while let Some(line) = queue.recv().await {
+                    bridge.handle_line(line).await;
+                }
+            };
+            stop.run_until_cancelled(handling).await;
+        });
     }
 
     /// Requests run concurrently; messages whose order matters are awaited.
-    async fn handle_line(self: &Arc<Self>, line: Result<JsonLine, InvalidMessage>) {
+    async fn handle_line(self: &Arc<Self>, line: ReadLine) {
         let line = match line {
             Ok(line) => line,
             Err(rejected) => {
@@ -155,15 +184,18 @@ impl Bridge {
             let until_close = call.is_listen().then(|| bridge.until_close.clone());
             let closing = until_close.unwrap_or_default();
             let is_abandoned = tokio::select! {
+                // A line that is handled after the others were abandoned is not sent.
+                biased;
+                () = bridge.abandon.cancelled() => true,
                 () = bridge.exchange(&mut call) => false,
                 () = cancel.cancelled() => false,
                 () = closing.cancelled() => false,
-                () = bridge.abandon.cancelled() => true,
             };
             if is_abandoned {
-                for line in call.open.fail(&ExchangeError::InputEnded.rpc()) {
-                    bridge.out.line(line).await;
-                }
+                // The client may not read.
+                cancel
+                    .run_until_cancelled(bridge.fail_abandoned(&mut call))
+                    .await;
             }
             let mut running = bridge.running.lock();
             for id in &ids {
@@ -177,6 +209,12 @@ impl Bridge {
             self.tasks.spawn(exchange);
         }
         None
+    }
+
+    async fn fail_abandoned(&self, call: &mut PendingCall) {
+        for line in call.open.fail(&ExchangeError::InputEnded.rpc()) {
+            self.out.line(line).await;
+        }
     }
 
     /// In the stateless era, closing the request's stream cancels it (MCP 2026-07-28, Streamable
@@ -208,7 +246,10 @@ impl Bridge {
             }
             Ok(())
         };
-        let sent = timeout(DELIVERY, sending).await;
+        let sent = timeout(DELIVERY, sending);
+        let Some(sent) = self.abandon.run_until_cancelled(sent).await else {
+            return warn!("the input has ended; a notification or response may not have arrived");
+        };
         if let Err(error) = sent.unwrap_or(Err(ExchangeError::TimedOut)) {
             warn!(%error, "the server did not accept a notification or response");
         }
@@ -226,7 +267,7 @@ impl Bridge {
         });
     }
 
-    /// After the end of the input: lets running requests finish.
+    /// After the end of the input: lets waiting lines and running requests finish.
     async fn finish(&self, stop: &CancellationToken) {
         self.until_close.cancel();
         self.tasks.close();

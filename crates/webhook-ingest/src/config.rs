@@ -4,11 +4,15 @@ use std::{
     io::Read,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use service_kit::config::Secret;
+use service_kit::{
+    config::Secret,
+    http::{DEFAULT_IDLE_SECONDS, HttpLimits, MAX_IDLE_SECONDS},
+};
 
 use crate::{error::IngestBuildError, limits};
 
@@ -30,6 +34,11 @@ pub struct IngestConfig {
     pub max_body_bytes: usize,
     /// Time limit for reading one body, in seconds, 1 to 60.
     pub body_timeout_seconds: u64,
+    /// Seconds without a request after which a kept-alive connection closes, 1 to 700. It should be
+    /// longer than the balancer's own time for connections to the ingest role: GitHub does not send
+    /// a delivery again that meets a connection which is about to close. See docs/production.md,
+    /// "Balancers".
+    pub idle_seconds: u64,
 }
 
 impl Default for IngestConfig {
@@ -40,6 +49,7 @@ impl Default for IngestConfig {
             webhook_secret_files: Vec::new(),
             max_body_bytes: limits::DEFAULT_MAX_BODY_BYTES,
             body_timeout_seconds: limits::DEFAULT_BODY_TIMEOUT_SECONDS,
+            idle_seconds: DEFAULT_IDLE_SECONDS,
         }
     }
 }
@@ -70,7 +80,17 @@ impl IngestConfig {
             "ingest.body_timeout_seconds",
             self.body_timeout_seconds,
             limits::HIGHEST_BODY_TIMEOUT_SECONDS,
-        )
+        )?;
+        range("ingest.idle_seconds", self.idle_seconds, MAX_IDLE_SECONDS)
+    }
+
+    /// Bounds of the listener.
+    #[must_use]
+    pub fn http_limits(&self) -> HttpLimits {
+        HttpLimits {
+            idle_timeout: Duration::from_secs(self.idle_seconds),
+            ..HttpLimits::default()
+        }
     }
 
     /// All webhook secrets, including those in files. Fails closed: having no secret is an error.
@@ -179,6 +199,8 @@ mod tests {
             ("max_body_bytes", 1 << 30),
             ("body_timeout_seconds", 0),
             ("body_timeout_seconds", 61),
+            ("idle_seconds", 0),
+            ("idle_seconds", 701),
         ] {
             let mut json = serde_json::json!({});
             json[key] = value.into();

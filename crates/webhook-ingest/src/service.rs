@@ -119,11 +119,12 @@ fn spawn_reach(deliveries: Arc<Deliveries>, lifecycle: &Lifecycle) {
     lifecycle.spawn("ingest: reach the event log", OnExit::MayFinish, reaching);
 }
 
-/// Makes the drain wait for deliveries in progress.
+/// Makes the drain wait for deliveries in progress, including those that begin while the listener
+/// still accepts.
 fn spawn_drain(deliveries: Arc<Deliveries>, lifecycle: &Lifecycle) {
-    let (draining, closed) = (lifecycle.draining(), lifecycle.closed());
+    let (stop_accepting, closed) = (lifecycle.stop_accepting(), lifecycle.closed());
     let finishing = async move {
-        draining.cancelled().await;
+        stop_accepting.cancelled().await;
         deliveries.in_progress.close();
         closed
             .run_until_cancelled(deliveries.in_progress.wait())

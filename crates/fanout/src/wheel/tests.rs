@@ -53,21 +53,29 @@ async fn open_all(hub: &Arc<Hub>) -> Vec<Feed> {
 
 struct Turning {
     draining: CancellationToken,
+    stop_accepting: CancellationToken,
     ended: CancellationToken,
     task: JoinHandle<()>,
 }
 
+/// A wheel whose process accepts nothing from the drain on.
 fn start(hub: &Arc<Hub>, window: Duration) -> Turning {
+    let turning = start_accepting(hub, window);
+    turning.stop_accepting.cancel();
+    turning
+}
+
+fn start_accepting(hub: &Arc<Hub>, window: Duration) -> Turning {
     let (draining, ended) = (CancellationToken::new(), CancellationToken::new());
-    let turning = run(
-        Arc::clone(hub),
-        HEARTBEAT,
-        window,
-        draining.clone(),
-        ended.clone(),
-    );
+    let stop_accepting = CancellationToken::new();
+    let stops = WheelStops {
+        draining: draining.clone(),
+        stop_accepting: stop_accepting.clone(),
+    };
+    let turning = run(Arc::clone(hub), HEARTBEAT, window, stops, ended.clone());
     Turning {
         draining,
+        stop_accepting,
         ended,
         task: tokio::spawn(turning),
     }
@@ -218,4 +226,20 @@ async fn an_old_stream_says_that_any_edge_goes_on_from_its_last_id() {
     let age = begun.elapsed().as_secs();
     assert!((2700..=3600).contains(&age), "{age} s");
     turning.task.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_opened_while_a_draining_process_still_accepts_is_ended_too() {
+    let hub = hub(0);
+    let turning = start_accepting(&hub, Duration::from_secs(20));
+    turning.draining.cancel();
+    sleep(Duration::from_secs(1)).await;
+    assert!(!turning.ended.is_cancelled(), "streams can still be opened");
+    let feed = open(&hub, true).await;
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(feed.stream().ending(), Some(StreamEnd::Drain));
+    drop(feed);
+    turning.stop_accepting.cancel();
+    turning.task.await.unwrap();
+    assert!(turning.ended.is_cancelled());
 }

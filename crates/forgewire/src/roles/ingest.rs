@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use anyhow::ensure;
-use service_kit::http::HttpLimits;
 
 use super::{
     role::{RoleSet, RoleSpec},
@@ -44,7 +43,7 @@ fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
     let service =
         webhook_ingest::IngestService::build(&startup.config.ingest, deps, startup.registry)?;
     let running = service.spawn(startup.lifecycle);
-    let limits = HttpLimits::default();
+    let limits = startup.config.ingest.http_limits();
     startup.serve("ingest-http", listener, running.router(), limits);
     Ok(())
 }

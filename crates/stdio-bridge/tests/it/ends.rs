@@ -192,6 +192,21 @@ impl Client {
     }
 }
 
+impl Client {
+    /// Closes stdin and reads nothing; whether the bridge ends. Each of its last steps takes up to two
+    /// seconds then.
+    pub(crate) async fn ends_unread(self) -> bool {
+        let Self {
+            input,
+            output: _never_read,
+            bridge,
+            ..
+        } = self;
+        drop(input);
+        timeout(2 * SOON, bridge).await.is_ok()
+    }
+}
+
 /// Starts a bridge between a fake server and a fake client.
 pub(crate) async fn both() -> (Server, Client) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

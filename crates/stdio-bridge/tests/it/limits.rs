@@ -103,3 +103,52 @@ async fn what_still_runs_when_the_input_has_ended_is_answered_in_a_few_seconds()
     assert_eq!((rest.len(), &rest[0]["id"]), (1, &json!(1)));
     assert_eq!(rest[0]["error"]["data"]["code"], "input-ended");
 }
+
+/// A line of each kind that the bridge has to wait with, and what the server is asked meanwhile.
+#[tokio::test]
+async fn an_edge_that_hangs_does_not_hide_the_end_of_the_input() {
+    let initialize = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {},
+        "clientInfo": { "name": "test", "version": "1" } } });
+    let notification = json!({ "jsonrpc": "2.0", "method": "notifications/roots/list_changed" });
+    let hangs = async |first: &Value| {
+        let (mut server, mut client) = both().await;
+        client.says(first).await;
+        client.says(&call(2)).await;
+        let _never_answered = server.asked(first["method"].as_str().unwrap()).await;
+        // Fails unless the bridge ends soon.
+        client.ends().await
+    };
+    let (opening, notifying) = tokio::join!(hangs(&initialize), hangs(&notification));
+    let mut ids: Vec<_> = opening.iter().map(|line| line["id"].as_u64()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [Some(1), Some(2)], "{opening:?}");
+    assert_eq!(notifying[0]["id"], 2, "{notifying:?}");
+    for line in opening.iter().chain(&notifying) {
+        assert_eq!(line["error"]["data"]["code"], "input-ended", "{line}");
+    }
+}
+
+#[tokio::test]
+async fn pauses_between_attempts_and_a_client_that_reads_nothing_do_not_hide_it_either() {
+    // Every request is postponed; the bridge waits and tries again.
+    let (mut server, mut client) = both().await;
+    client.says(&call(1)).await;
+    let postponing = tokio::spawn(async move {
+        loop {
+            let asked = server.asked("x").await;
+            asked.answer(503, &[("retry-after", "60")], "");
+        }
+    });
+    // More answers than the output takes.
+    let (mut other_server, mut deaf) = both().await;
+    for id in 0..200 {
+        deaf.says(&call(id)).await;
+        let result = json!({ "text": "x".repeat(64 << 10) });
+        other_server.asked("x").await.result(&result);
+    }
+    let (postponed, unread) = tokio::join!(client.ends(), deaf.ends_unread());
+    assert_eq!(postponed[0]["error"]["data"]["code"], "input-ended");
+    assert!(unread);
+    postponing.abort();
+}

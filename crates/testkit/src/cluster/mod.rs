@@ -3,6 +3,7 @@
 //! Scenarios use [`System`]: the same calls on one embedded process and on the whole cluster.
 //! [`Cluster`] is one level below: processes by name.
 
+mod balancer;
 mod file;
 mod fill;
 mod plan;
@@ -28,6 +29,7 @@ use file::{Probe, ProcessDefinition, ProcessFile};
 use fill::Filler;
 use ports::PortBlock;
 
+pub use balancer::BalancerKind;
 pub use plan::{ClusterPlan, forgewire_binary, workspace};
 pub use system::{FaultOutcome, System, SystemKind, SystemNode};
 
@@ -135,7 +137,10 @@ impl Cluster {
         for (to, from) in &spec.templates {
             let from = plan.templates.join(from);
             let what = || format!("{name}: cannot read the template {}", from.display());
-            let template = fs::read_to_string(&from).with_context(what)?;
+            let mut template = fs::read_to_string(&from).with_context(what)?;
+            for (old, new) in &plan.replaced {
+                template = template.replace(old, new);
+            }
             let instances = |kind: &str| instances(&plan.file, kind);
             let text = self
                 .filler

@@ -28,6 +28,8 @@ pub struct ClusterPlan {
     /// Additional environment for every process that runs forgewire; takes precedence over the
     /// file's.
     pub env: BTreeMap<String, String>,
+    /// Text of templates that is replaced: old and new.
+    pub(super) replaced: Vec<(String, String)>,
     /// The limit of file descriptors, soft and hard, for every process that runs forgewire; `None`
     /// keeps the limit of the calling process.
     pub descriptors: Option<u32>,
@@ -73,6 +75,7 @@ impl ClusterPlan {
             dir: None,
             secret: format!("secret-{}", uuid::Uuid::new_v4()),
             env: BTreeMap::new(),
+            replaced: Vec::new(),
             descriptors: None,
             own_groups: false,
             start_deadline: Duration::from_secs(START_SECONDS),
@@ -83,6 +86,13 @@ impl ClusterPlan {
     #[must_use]
     pub fn with_env(mut self, name: &str, value: &str) -> Self {
         self.env.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Replaces text in all templates.
+    #[must_use]
+    pub fn with_template_text(mut self, old: &str, new: &str) -> Self {
+        self.replaced.push((old.to_owned(), new.to_owned()));
         self
     }
 

@@ -1,0 +1,129 @@
+//! The router as hyper sees it.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use axum::{Router, body::Body, routing::future::RouteFuture};
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, Version, header};
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use stream_driver::Handover;
+
+use super::{
+    RemoteAddr,
+    handover::{CarriedStream, FirstFrames},
+    state::ConnectionState,
+};
+
+/// A router behind hyper's own service trait: no boxed future and no adapter around it.
+pub(super) struct RouterService {
+    pub(super) router: Router,
+    pub(super) remote: RemoteAddr,
+    pub(super) state: Arc<ConnectionState>,
+    /// Whether streams may leave hyper.
+    pub(super) hands_over: bool,
+}
+
+impl hyper::service::Service<Request<Incoming>> for RouterService {
+    type Response = Response<AnswerBody>;
+    type Error = Infallible;
+    type Future = RouterFuture;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        self.state.begin_answer();
+        request.extensions_mut().insert(self.remote);
+        // Chunks need HTTP/1.1, and the answer to HEAD has no body.
+        let can_stream = request.version() == Version::HTTP_11 && request.method() != Method::HEAD;
+        RouterFuture {
+            // A router is always ready, and cloning it increments a counter.
+            answer: tower::Service::call(&mut self.router.clone(), request),
+            state: Arc::clone(&self.state),
+            hands_over: self.hands_over && can_stream,
+        }
+    }
+}
+
+/// The future of a router's answer.
+pub(super) struct RouterFuture {
+    answer: RouteFuture<Infallible>,
+    state: Arc<ConnectionState>,
+    hands_over: bool,
+}
+
+impl Future for RouterFuture {
+    type Output = Result<Response<AnswerBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut response = ready!(Pin::new(&mut self.answer).poll(cx))?;
+        if let Some(handover) = response.extensions_mut().remove::<Handover>() {
+            let taken = self.hands_over.then(|| handover.take()).flatten();
+            self.state.handover.carry(match taken {
+                None => CarriedStream::WithHyper(handover),
+                Some((first, source)) => {
+                    self.start_handover(&mut response, first);
+                    CarriedStream::ToReactor(source)
+                }
+            });
+        }
+        if self.state.closes() {
+            close_after(&mut response);
+        }
+        let state = Arc::clone(&self.state);
+        Poll::Ready(Ok(response.map(|body| AnswerBody { body, state })))
+    }
+}
+
+impl RouterFuture {
+    /// Leaves the head and the first frames of a stream to hyper.
+    fn start_handover(&self, response: &mut Response<Body>, first: Bytes) {
+        // The connection ends with the stream, so that the client does not wait for another answer on it.
+        close_after(response);
+        *response.body_mut() = Body::new(FirstFrames {
+            first: Some(first).filter(|first| !first.is_empty()),
+            state: Arc::clone(&self.state),
+        });
+    }
+}
+
+/// Makes a response the last one of its connection.
+fn close_after(response: &mut Response<Body>) {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+}
+
+/// The body of a response. Hyper drops it once it has all of it.
+pub(super) struct AnswerBody {
+    body: Body,
+    state: Arc<ConnectionState>,
+}
+
+impl http_body::Body for AnswerBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        self.state.end_answer();
+    }
+}
