@@ -110,6 +110,9 @@ impl Classified for EventLogError {
 /// - **EL-13** an `append` that is dropped half-way leaves the log consistent: each event is stored once
 ///   or not at all.
 /// - **EL-14** an event is read exactly as it was stored: facts, JSON bytes and trace.
+/// - **EL-20** an event whose receive time is ahead of the log's clock, because another clock was wrong, is
+///   trimmed together with its neighbours, a few minutes late at most: it keeps nothing until its own time
+///   has come. If nothing was received after it, it stays.
 #[async_trait]
 pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// Stores events durably; see EL-01…03.
