@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mcp::ProtocolVersion;
-use model::{Cursor, CursorScope, Sequence, SessionId};
+use model::{Cursor, CursorScope, Sequence, Session, SessionId};
 use ports::EdgeNews;
 
 use super::Sessions;
@@ -59,6 +59,11 @@ pub(crate) async fn open_legacy_stream(
     open(sessions, hub, principal, id, None, Some(legacy)).await
 }
 
+/// Whether the cursor knows a subscription that the session has never had: the store went back to before it.
+fn is_ahead(cursor: &Cursor, session: &Session) -> bool {
+    cursor.newest_subscription > session.newest_subscription
+}
+
 async fn open(
     sessions: &Sessions,
     hub: &Arc<Hub>,
@@ -67,17 +72,18 @@ async fn open(
     last_event_id: Option<&str>,
     legacy: Option<HttpSseParts>,
 ) -> Result<Option<Feed>, EdgeError> {
-    // Numbered by the store, not by a clock, so that the later of two streams on two edges is
-    // known.
+    // Numbered in the store, so that the later of two streams on two edges is known.
     let scope = CursorScope::session(&principal.id, id);
     let last = last_event_id.map(|last| Cursor::parse(last, scope));
+    let now = sessions.now();
     let numbered = sessions.change(id, &principal.id, |session| {
         let before = session.clone();
-        if let Some(Ok(cursor)) = &last {
+        if let Some(Ok(cursor)) = &last
+            && !is_ahead(cursor, session)
+        {
             session.record_streamed(cursor.newest_subscription);
         }
-        session.stream_tag += 1;
-        (before, session.stream_tag)
+        (before, session.next_stream_tag(now))
     });
     let Some(((session, tag), _)) = numbered.await? else {
         return Ok(None);
@@ -85,7 +91,10 @@ async fn open(
     let version = ProtocolVersion::parse(&session.protocol_version);
     let primes = version.is_some_and(ProtocolVersion::has_priming);
     // As the client's last stream knew it; later subscriptions are added below, each from its own start.
+    let went_back = matches!(&last, Some(Ok(cursor)) if is_ahead(cursor, &session));
     let known = match (&last, session.streamed_subscription) {
+        // A subscription made since the store went back may have a lower number than the cursor.
+        (Some(Ok(_)), _) if went_back => session.covered_subscription(),
         (Some(Ok(cursor)), _) => cursor.newest_subscription,
         (None, Some(streamed)) => streamed,
         _ => session.newest_subscription,
@@ -146,6 +155,10 @@ async fn open(
         None => inbox,
     };
     feed.read_inbox(inbox, known);
+    if went_back {
+        hub.record_set_back();
+        feed.report_set_back();
+    }
     sessions
         .publish(
             id,

@@ -9,6 +9,7 @@ const TAKES_OVER_SOCKETS: bool = true;
 mod ages;
 mod asking;
 mod calls;
+mod clocks;
 mod connections;
 mod hostile;
 mod http;
