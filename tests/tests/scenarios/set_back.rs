@@ -130,8 +130,8 @@ async fn post(http: &reqwest::Client, endpoint: &Url, message: Value) -> Result<
 /// Reads events of an HTTP+SSE stream until one that fits.
 async fn read_to(stream: &mut SseStream, fits: impl Fn(&Value) -> bool) -> Result<()> {
     loop {
-        let message: Value = stream.next_event(SOON).await?.json()?;
-        if fits(&message) {
+        let event = stream.next_event(SOON).await?;
+        if event.json().is_some_and(|message| fits(&message)) {
             return Ok(());
         }
     }
@@ -146,8 +146,8 @@ async fn an_http_sse_session_is_answered_after_the_set_back_and_told_of_it() -> 
         }
         let edges = system.edges().to_vec();
         let http = reqwest::Client::new();
-        let stream = sse::open(&edges[1].join("/sse")?, reqwest::header::HeaderMap::new());
-        let mut stream = stream.await?;
+        let url = edges[1].join("/sse")?;
+        let mut stream = sse::open(&url, reqwest::header::HeaderMap::new()).await?;
         let endpoint = stream.next_event(SOON).await?.data.context("an endpoint")?;
         let endpoint = edges[0].join(&endpoint)?;
         let ping = |id: u64| json!({ "jsonrpc": "2.0", "id": id, "method": "ping" });

@@ -26,6 +26,7 @@ mod rest;
 mod rounds;
 mod session_bounds;
 mod sessions;
+mod set_back;
 mod slow;
 mod stateless;
 mod streams;
