@@ -101,9 +101,6 @@ async fn a_reader_of_an_answer_that_the_store_has_lost_does_not_wait_for_ever() 
     let id = StreamCursor { stream, sequence }.encode(scope);
     let mut resumed = calls::resume(&client, &b, &id).await;
     read_to(&mut resumed, is_notice).await;
-    let end = tokio::time::timeout(SOON * 3, ended(&mut resumed));
-    assert!(
-        end.await.is_ok(),
-        "no edge runs the call, and nothing says so"
-    );
+    // The reader asks after a silence whether an edge still runs the call.
+    while resumed.next(SOON * 3).await.unwrap().is_some() {}
 }
