@@ -78,6 +78,7 @@ impl Harness for Nats {
                 shared: true,
                 reconnecting: true,
                 foreign_bytes: true,
+                ..Abilities::default()
             }),
             Port::SessionStore => None,
         }
@@ -92,6 +93,7 @@ impl Harness for Nats {
             peer: Some(another_log(url)),
             reopen: Some(restarted_log(Arc::clone(&server))),
             guard: Some(Box::new(server)),
+            ..Handles::default()
         };
         Ok(EventLogFixture { log, handles })
     }
