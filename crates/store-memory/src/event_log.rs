@@ -12,7 +12,7 @@ use model::{
     Clock, Epoch, EventId, IdSource, Sequence, Sequenced, StoredEvent, SystemClock, Timestamp,
 };
 use parking_lot::RwLock;
-use ports::{AppendResult, EventLog, EventLogError, EventPage, LogHead};
+use ports::{AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead};
 
 /// A receive time that is further ahead of this process's clock is not believed: the clock by which the
 /// event was received was wrong.
@@ -157,6 +157,7 @@ impl EventLog for MemoryEventLog {
             through,
             at_head: end == state.events.len(),
             resumes_after,
+            undecodable: 0,
         })
     }
 
@@ -164,7 +165,7 @@ impl EventLog for MemoryEventLog {
         &self,
         before: Sequence,
         limit: usize,
-    ) -> Result<Vec<Sequenced<StoredEvent>>, EventLogError> {
+    ) -> Result<EventsBefore, EventLogError> {
         let state = self.state.read();
         let end = state.held_through(Sequence(before.0.saturating_sub(1)));
         let start = end.saturating_sub(limit);
@@ -173,7 +174,10 @@ impl EventLog for MemoryEventLog {
             sequence: state.place(index),
             item: state.events[index].clone(),
         };
-        Ok(newest_first.map(event).collect())
+        Ok(EventsBefore {
+            events: newest_first.map(event).collect(),
+            undecodable: Vec::new(),
+        })
     }
 
     async fn seek(&self, time: Timestamp) -> Result<Sequence, EventLogError> {
