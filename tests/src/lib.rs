@@ -6,11 +6,8 @@ mod failure_modes;
 mod newer_ingest;
 mod raw_log;
 mod reader;
-<<<<<<< HEAD
 mod retention;
-=======
 pub mod rollout;
->>>>>>> i11-d
 pub mod soak;
 mod systems;
 

@@ -42,6 +42,9 @@ pub struct Abilities {
     /// Several handles, as if in several processes, see the same data: the fixture has
     /// `handles.peer`.
     pub shared: bool,
+    /// Its state can be put back to an earlier one, as a failover to a replica that lags, or a restored
+    /// snapshot, does: the fixture has `handles.set_back`.
+    pub goes_back: bool,
     /// Has a connection that can be lost and re-established (bus only): the fixture has `cut`.
     pub reconnecting: bool,
     /// Carries bytes that another program or build could have written: the fixture of a bus has
@@ -100,6 +103,15 @@ where
     Box::new(move || Box::pin(act()))
 }
 
+/// A way to put a backend back to an earlier state.
+pub struct SetBack<P: ?Sized> {
+    /// Remembers the present state of the backend.
+    pub save: BackendHook,
+    /// Closes every handle, puts the backend back to the remembered state, and opens a new handle. The
+    /// backend's clock goes on.
+    pub restore: HandleOpener<P>,
+}
+
 /// Other handles on the backend of a fixture's port.
 pub struct Handles<P: ?Sized> {
     /// Opens a second, independent handle (with its own connection) beside the open ones. `shared`
@@ -108,6 +120,8 @@ pub struct Handles<P: ?Sized> {
     /// Closes every handle of the fixture, as a clean end of the process would, and opens a new
     /// one. The suite does not use older handles afterwards. `durable` needs it.
     pub reopen: Option<HandleOpener<P>>,
+    /// Puts the backend back to an earlier state. `goes_back` needs it.
+    pub set_back: Option<SetBack<P>>,
     /// Kept until the case ends: a temporary folder, a server, a prefix that is purged on drop.
     pub guard: Option<Box<dyn Any + Send + Sync>>,
 }
@@ -117,6 +131,7 @@ impl<P: ?Sized> Default for Handles<P> {
         Self {
             peer: None,
             reopen: None,
+            set_back: None,
             guard: None,
         }
     }
@@ -136,6 +151,13 @@ impl<P: ?Sized> Handles<P> {
         match &self.peer {
             Some(open) => open().await,
             None => bail!("the adapter says `shared` but its fixture has no peer"),
+        }
+    }
+
+    pub(crate) fn set_back(&self) -> anyhow::Result<&SetBack<P>> {
+        match &self.set_back {
+            Some(set_back) => Ok(set_back),
+            None => bail!("the adapter says `goes_back` but its fixture has no set_back"),
         }
     }
 

@@ -21,7 +21,7 @@ use tracing::info;
 use super::{
     format::{StreamEnd, StreamReader, lost_mail, mail},
     hub::Hub,
-    inbox::{Inbox, MailStream, MailUpdate, answers},
+    inbox::{Inbox, MailStream, MailUpdate, answers, set_back_notice},
     interest::StreamInterest,
     pages::{LogPage, PageResult},
     stream::OpenStream,
@@ -155,6 +155,14 @@ impl Feed {
         let (of, page) = match inbox.poll(cx, self.stream.take_mail()) {
             None => return false,
             Some(MailUpdate::Page(of, page)) => (of, page),
+            Some(MailUpdate::WentBack(of)) => {
+                self.hub.record_set_back();
+                if of == MailStream::Inbox {
+                    self.reader.inbox = Sequence::START;
+                }
+                push_set_back_notice(out);
+                return true;
+            }
             Some(MailUpdate::SessionGone) => {
                 // Wakes this stream, which then sends its farewell.
                 self.stream.end(StreamEnd::SessionEnded);
@@ -187,6 +195,11 @@ impl Feed {
     #[cfg(test)]
     pub(crate) fn stream(&self) -> &OpenStream {
         &self.stream
+    }
+
+    /// Tells the client that the store of its session went back to an earlier state.
+    pub fn report_set_back(&self) {
+        self.stream.report_set_back();
     }
 
     /// Ends the stream; the first reason stays.
@@ -274,6 +287,10 @@ impl Feed {
             }
             return true;
         }
+        if self.stream.take_set_back() {
+            push_set_back_notice(out);
+            return true;
+        }
         if self.fill_news(out) {
             self.wrote_since_beat = true;
             return true;
@@ -290,6 +307,10 @@ impl Feed {
         }
         false
     }
+}
+
+fn push_set_back_notice(out: &mut OutgoingFrames) {
+    out.push_unrepeatable(|out| out.put_slice(&mcp::sse::message(None, &set_back_notice())));
 }
 
 impl StreamSource for Feed {

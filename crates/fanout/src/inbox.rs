@@ -87,6 +87,9 @@ pub enum InboxStart {
 pub(crate) enum MailUpdate {
     /// The next messages of one of its streams.
     Page(MailStream, MailboxPage),
+    /// The store went back to before the position of this stream: some messages may be lost, and those that
+    /// are there are sent again.
+    WentBack(MailStream),
     /// The session is gone: there is nothing left that the stream could carry.
     SessionGone,
 }
@@ -233,6 +236,10 @@ impl MailReader {
     }
 
     fn accept_page(&mut self, page: MailboxPage) -> Option<MailUpdate> {
+        if page.went_back(self.position) {
+            (self.position, self.more) = (Sequence::START, true);
+            return Some(MailUpdate::WentBack(self.mail));
+        }
         self.position = self.position.max(page.through);
         // A hint that arrived while the page was being read counts.
         self.more |= !page.at_head;
@@ -263,12 +270,13 @@ impl MailReader {
             let stream = mail.name();
             let read = mailbox.read_after(&session, &stream, position, PAGE_MESSAGES);
             let read = async {
-                if !trims {
-                    return read.await;
+                let page = read.await?;
+                // Not if the store went back: messages before the position may be new ones.
+                if trims && !page.went_back(position) {
+                    // Messages that cannot be removed now are removed with later ones, or by their age.
+                    let _ = mailbox.trim(&session, &stream, position).await;
                 }
-                // Messages that cannot be removed now are removed with later ones, or by their age.
-                let trim = mailbox.trim(&session, &stream, position);
-                tokio::join!(read, trim).0
+                Ok(page)
             };
             timeout(CALL_DEADLINE, read)
                 .await
@@ -295,10 +303,19 @@ pub(crate) fn answers(page: &MailboxPage, out: &mut BytesMut) {
 
 /// A message that reports the loss of earlier ones.
 pub fn lost_notice() -> Bytes {
-    let data = json!({
-        "type": "gap",
-        "message": "messages of this stream before this one are no longer kept",
-    });
+    gap_notice("messages of this stream before this one are no longer kept")
+}
+
+/// A message that reports that the store of sessions went back to an earlier state.
+pub fn set_back_notice() -> Bytes {
+    gap_notice(
+        "the server lost the last changes of this session: messages may be missing or be sent again, and \
+         subscriptions made just before may be gone",
+    )
+}
+
+fn gap_notice(message: &str) -> Bytes {
+    let data = json!({ "type": "gap", "message": message });
     log_message(LogLevel::Warning, "forgewire.gap", &data)
 }
 

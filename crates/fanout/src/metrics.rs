@@ -49,6 +49,8 @@ pub(crate) enum GapReason {
     AheadOfLog,
     /// The cursor is damaged or belongs to another reader.
     UnknownCursor,
+    /// The reader's position or revision is ahead of the store of sessions: the store lost something.
+    StoreWentBack,
 }
 
 impl GapReason {
@@ -59,6 +61,7 @@ impl GapReason {
             Self::LogReplaced => "log_replaced",
             Self::AheadOfLog => "ahead_of_log",
             Self::UnknownCursor => "unknown_cursor",
+            Self::StoreWentBack => "store_went_back",
         }
     }
 }

@@ -5,8 +5,11 @@ use std::collections::BTreeSet;
 use mcp::{tagged::TaggedNotification, task::TaskId};
 use model::{PrincipalId, Session, SessionId};
 use ports::ListChanges;
+use tracing::warn;
 
-use crate::{format::StreamEnd, hub::Hub, inbox::MailStream, interest::StreamInterest};
+use crate::{
+    format::StreamEnd, hub::Hub, inbox::MailStream, interest::StreamInterest, metrics::GapReason,
+};
 
 impl Hub {
     /// Number of open streams.
@@ -58,6 +61,29 @@ impl Hub {
         if let Some(stream) = self.streams.of_session(&session.id) {
             stream.set_interest(StreamInterest::of_session(session, revision, self.epoch()));
         }
+    }
+
+    /// The revision of the session from which the interest of its stream here was built.
+    #[must_use]
+    pub fn session_revision(&self, session: &SessionId) -> Option<u64> {
+        let stream = self.streams.of_session(session)?;
+        Some(stream.interest().revision)
+    }
+
+    /// The store has an older revision of the session than the one that its stream had when the store was
+    /// read, so the store went back to an earlier state: the stream takes what is there now, and its client
+    /// is told.
+    pub fn session_put_back(&self, session: &Session, revision: u64) {
+        if let Some(stream) = self.streams.of_session(&session.id) {
+            warn!(session = %session.id, "the session store lost the last changes of a session");
+            self.record_set_back();
+            stream.put_back(StreamInterest::of_session(session, revision, self.epoch()));
+        }
+    }
+
+    /// Counts a reader that found that the store of sessions went back to an earlier state.
+    pub fn record_set_back(&self) {
+        self.metrics.gap(GapReason::StoreWentBack);
     }
 
     /// A stream of the session's mailbox may have new messages; returns whether the stream of the

@@ -31,6 +31,8 @@ pub(crate) struct OpenStream {
     /// The stream's place among the open ones, while it is open.
     place: Mutex<Option<Place>>,
     interest_changed: AtomicBool,
+    /// The store of the session went back, and the client has not been told yet.
+    went_back: AtomicBool,
     /// First sequence to examine, possibly with [`UNSURE`]; 0 while there is none.
     pending: AtomicU64,
     beat: AtomicBool,
@@ -78,6 +80,7 @@ impl OpenStream {
             interest: RwLock::new(Arc::new(interest)),
             place: Mutex::new(None),
             interest_changed: AtomicBool::new(false),
+            went_back: AtomicBool::new(false),
             pending: AtomicU64::new(0),
             beat: AtomicBool::new(false),
             ending: AtomicU8::new(0),
@@ -108,11 +111,22 @@ impl OpenStream {
 
     /// Replaces the stream's interest; a revision older than the present one is ignored.
     pub(crate) fn set_interest(&self, interest: StreamInterest) {
+        self.replace_interest(interest, |revision, present| revision > present);
+    }
+
+    /// Replaces the stream's interest with the one of an older revision, to which the store went back, and
+    /// tells the client.
+    pub(crate) fn put_back(&self, interest: StreamInterest) {
+        self.replace_interest(interest, |_, _| true);
+        self.report_set_back();
+    }
+
+    fn replace_interest(&self, interest: StreamInterest, replaces: impl FnOnce(u64, u64) -> bool) {
         let interest = interest.seen_by(&self.principal);
         // One change at a time, and none once the stream is closing.
         let place = self.place.lock();
         let old = self.interest();
-        if interest.revision <= old.revision {
+        if !replaces(interest.revision, old.revision) {
             return;
         }
         let (before, after) = (old.terms(), interest.terms());
@@ -217,6 +231,12 @@ impl OpenStream {
         self.waker.wake();
     }
 
+    /// The client has to learn that the store of its session went back to an earlier state.
+    pub(crate) fn report_set_back(&self) {
+        self.went_back.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
     pub(crate) fn beat(&self) {
         self.beat.store(true, Ordering::Release);
         self.waker.wake();
@@ -249,6 +269,10 @@ impl OpenStream {
 
     pub(crate) fn take_news(&self) -> Option<StreamNews> {
         self.news.take()
+    }
+
+    pub(crate) fn take_set_back(&self) -> bool {
+        self.went_back.load(Ordering::Acquire) && self.went_back.swap(false, Ordering::AcqRel)
     }
 
     pub(crate) fn take_beat(&self) -> bool {

@@ -67,7 +67,7 @@ pub struct Session {
     /// subscription keeps its own position, because the client may have no event id that covers it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub streamed_subscription: Option<u64>,
-    /// Tag of its newest stream. It rises with each stream, so that the newest one is known without clocks.
+    /// Tag of its newest stream. It rises with each stream, so that the newest one is known.
     #[serde(default)]
     pub stream_tag: u64,
     /// Whether the session ends with its stream, as in HTTP+SSE (2024-11-05), where a session is one stream.
@@ -76,10 +76,28 @@ pub struct Session {
 }
 
 impl Session {
-    /// Allocates the number of one more subscription.
-    pub const fn next_subscription_number(&mut self) -> u64 {
-        self.newest_subscription += 1;
+    /// Allocates the number of one more subscription: the store's time in microseconds, or one more than the
+    /// last number. After the store went back to an earlier state, the numbers of the lost time are not
+    /// given out again, so that no cursor claims to cover a subscription that its stream did not know.
+    pub fn next_subscription_number(&mut self, now: Timestamp) -> u64 {
+        self.newest_subscription = next_number(self.newest_subscription, now);
         self.newest_subscription
+    }
+
+    /// Allocates the tag of one more stream, by the rule of [`Self::next_subscription_number`].
+    pub fn next_stream_tag(&mut self, now: Timestamp) -> u64 {
+        self.stream_tag = next_number(self.stream_tag, now);
+        self.stream_tag
+    }
+
+    /// The newest subscription that a stream is known to have covered; 0 for none.
+    #[must_use]
+    pub fn covered_subscription(&self) -> u64 {
+        match (self.has_streamed, self.streamed_subscription) {
+            (false, _) => 0,
+            (true, None) => self.newest_subscription,
+            (true, Some(covered)) => covered.min(self.newest_subscription),
+        }
     }
 
     /// Records that a stream which covered the subscriptions up to this one has reached the client.
@@ -87,6 +105,14 @@ impl Session {
         self.has_streamed = true;
         self.streamed_subscription = self.streamed_subscription.max(Some(subscription));
     }
+}
+
+/// The number after `last`; edges of builds before this rule only count, which stays correct beside it.
+fn next_number(last: u64, now: Timestamp) -> u64 {
+    let micros = now.unix_millis().saturating_mul(1000);
+    u64::try_from(micros)
+        .unwrap_or_default()
+        .max(last.saturating_add(1))
 }
 
 #[cfg(test)]
@@ -130,5 +156,15 @@ mod tests {
         assert_eq!(session.newest_subscription, 2);
         assert!(session.has_streamed);
         assert_eq!(serde_json::to_value(&session).unwrap(), stored);
+    }
+
+    #[test]
+    fn a_number_of_a_lost_time_is_not_given_out_again() {
+        let at = Timestamp::from_unix_millis;
+        assert_eq!(next_number(0, at(-1)), 1);
+        assert_eq!(next_number(2, at(5)), 5000);
+        assert_eq!(next_number(5000, at(5)), 5001);
+        // The store lost number 6000 and gave out one more later.
+        assert!(next_number(5000, at(7)) > next_number(5000, at(6)));
     }
 }

@@ -80,6 +80,7 @@ impl Harness for Nats {
                 shared: true,
                 reconnecting: true,
                 foreign_bytes: true,
+                ..Abilities::default()
             }),
             Port::SessionStore => None,
         }
@@ -103,6 +104,7 @@ impl Harness for Nats {
             peer: Some(another_log(url)),
             reopen: Some(restarted_log(Arc::clone(&server))),
             guard: Some(Box::new(server)),
+            ..Handles::default()
         };
         Ok(EventLogFixture {
             log,

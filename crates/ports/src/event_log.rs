@@ -152,6 +152,9 @@ impl Classified for EventLogError {
 ///   keeps its position; `read_after` skips it at the front of a page only, and reports this in
 ///   `resumes_after` and `undecodable`; `read_before` names its position. `seek` does not go past it
 ///   when an event after it is asked for, and it is counted.
+/// - **EL-20** an event whose receive time is ahead of the log's clock, because another clock was wrong, is
+///   trimmed together with its neighbours, a few minutes late at most: it keeps nothing until its own time
+///   has come. If nothing was received after it, it stays.
 #[async_trait]
 pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// Stores events durably; see EL-01…03.

@@ -53,6 +53,9 @@ pub struct MailboxPage {
     pub resumes_after: Option<Sequence>,
     /// Whether the stream is closed: nothing more will be appended. Together with `at_head`: this is its end.
     pub closed: bool,
+    /// The last sequence that the mailbox has given out, to any of its streams; the start if it has given out
+    /// none.
+    pub end: Sequence,
 }
 
 impl MailboxPage {
@@ -60,6 +63,14 @@ impl MailboxPage {
     pub const MAX_MESSAGES: usize = 1000;
     /// A page ends before its payload exceeds this number of bytes; its first message always fits.
     pub const MAX_BYTES: usize = 4 << 20;
+
+    /// Whether the page proves that the store went back to an earlier state, after a failover or a restored
+    /// snapshot: the reader of this page held the position `after`, which the mailbox has not given out. Such
+    /// a reader reads again from the start, because messages that were stored since may have lower sequences.
+    #[must_use]
+    pub fn went_back(&self, after: Sequence) -> bool {
+        after > self.end
+    }
 }
 
 /// Errors of a mailbox.
@@ -166,6 +177,10 @@ impl Classified for MailboxError {
 ///   its end or expiry: a session created later under the same id has an empty one.
 /// - **MB-13** (durable) every acknowledged change is still there after a reopen; sequences keep rising.
 /// - **MB-14** (shared) an append, close or trim through one handle is visible through another at once.
+/// - **MB-15** a page has in `end` the last sequence that the mailbox has given out, whichever stream it
+///   went to, so that a reader with a later position knows that the store went back.
+/// - **MB-16** (goes back) after the store went back to an earlier state, a sequence that it gave out in the
+///   lost time is not given out again: later messages have higher ones, as long as the store's clock goes on.
 #[async_trait]
 pub trait Mailbox: fmt::Debug + Send + Sync + 'static {
     /// Opens a stream of a session and returns its position; see MB-10, MB-11.

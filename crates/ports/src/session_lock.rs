@@ -99,6 +99,9 @@ impl Classified for LockError {
 /// - **LK-07** locks of different names are independent.
 /// - **LK-08** (durable) a lock that is held stays held across a reopen, and fencing numbers keep rising.
 /// - **LK-09** (shared) all of this holds across handles.
+/// - **LK-10** (goes back) after the store went back to an earlier state, a fencing number that it gave out
+///   in the lost time is not given out again: later holders have higher ones, as long as the store's clock
+///   goes on.
 #[async_trait]
 pub trait SessionLock: fmt::Debug + Send + Sync + 'static {
     /// Acquires a name for `ttl` (at least a millisecond), waiting for it for up to `wait`.

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
-use model::{Classified, ErrorClass, Session, SessionId};
+use model::{Classified, ErrorClass, Session, SessionId, Timestamp};
 
 use crate::BoxError;
 
@@ -141,6 +141,10 @@ impl Classified for SessionStoreError {
 ///   from call to call.
 /// - **SS-12** ended and expired sessions do not count; they make room for the next `create`.
 /// - **SS-13** concurrent `create` calls do not exceed the limits, even through different handles.
+/// - **SS-14** (goes back) after the store went back to an earlier state, a revision that it gave out in the
+///   lost time is not given out again: a caller that still holds one gets `Conflict`, as long as the
+///   store's clock goes on.
+/// - **SS-15** `time` is the clock by which the store lets sessions expire, the same through every handle.
 #[async_trait]
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Stores a new session; see SS-01, SS-02, SS-11.
@@ -198,4 +202,13 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// The store does not answer.
     async fn check(&self) -> Result<(), SessionStoreError>;
+
+    /// The store's own time, by which all processes judge what they share; see SS-15. `None` if the store
+    /// has no clock: then each process has to trust its own.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    async fn time(&self) -> Result<Option<Timestamp>, SessionStoreError> {
+        Ok(None)
+    }
 }

@@ -173,6 +173,9 @@ impl Classified for TaskStoreError {
 /// - **TS-10** (durable) every acknowledged change is still there after a reopen.
 /// - **TS-11** (shared) a task that one handle stored can be loaded through another at once; the limit
 ///   and the single success hold across all handles.
+/// - **TS-12** (goes back) after the store went back to an earlier state, a revision that it gave out in the
+///   lost time is not given out again: a caller that still holds one gets `Conflict`, as long as the
+///   store's clock goes on.
 #[async_trait]
 pub trait TaskStore: fmt::Debug + Send + Sync + 'static {
     /// Stores a new task; see TS-01, TS-02, TS-09. It is durable when this returns.

@@ -15,6 +15,7 @@ use crate::{
     calls::{Calls, asking::RetryKeys},
     origins::Origins,
     session::Sessions,
+    store_clock::StoreClock,
     tasks::Tasks,
 };
 
@@ -28,6 +29,8 @@ pub(crate) struct Edge {
     pub(crate) tasks: Arc<Tasks>,
     /// Seals the state that clients of the stateless era carry from one attempt to the next.
     pub(crate) retry_keys: Arc<RetryKeys>,
+    /// The time by which all edges judge what they share.
+    pub(crate) clock: Arc<StoreClock>,
     pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) auth: Arc<Authenticator>,
     pub(crate) origins: Origins,

@@ -34,6 +34,7 @@ mod origins;
 mod profile;
 mod service;
 mod session;
+mod store_clock;
 mod tasks;
 
 pub use config::EdgeConfig;

@@ -1,6 +1,8 @@
 //! All instruments of the edge itself, in one place. Names are a contract with dashboards.
 
-use prometheus_client::metrics::counter::Counter;
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use service_kit::metrics::MetricsRegistry;
 
 /// The metrics of sessions. Cheap to clone.
@@ -24,5 +26,33 @@ impl SessionMetrics {
 
     pub(crate) fn session_refused(&self) {
         self.refused_sessions.inc();
+    }
+}
+
+/// The metrics of clocks. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct ClockMetrics {
+    skew_seconds: Gauge<f64, AtomicU64>,
+}
+
+impl ClockMetrics {
+    pub(crate) fn new(registry: &mut MetricsRegistry) -> Self {
+        let metrics = Self {
+            skew_seconds: Gauge::default(),
+        };
+        registry.register(
+            "forgewire_edge_clock_skew_seconds",
+            "Seconds by which the clock of this process is ahead of the session store's; negative if it is behind",
+            metrics.skew_seconds.clone(),
+        );
+        metrics
+    }
+
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "a skew of centuries may be rounded"
+    )]
+    pub(crate) fn record_skew(&self, ahead_millis: i64) {
+        self.skew_seconds.set(ahead_millis as f64 / 1000.0);
     }
 }

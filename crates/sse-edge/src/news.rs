@@ -156,8 +156,9 @@ pub(crate) async fn poll_answers(hub: Arc<Hub>, stop: CancellationToken) {
 async fn check_all_sessions(sessions: &Sessions, hub: &Hub) {
     let all = stream::iter(hub.sessions().into_iter().map(Ok));
     let looking = all.try_for_each_concurrent(CONCURRENT_SESSION_CHECKS, |id| async move {
+        let known = hub.session_revision(&id);
         match keep_alive(sessions, hub, &id).await {
-            Ok(found) => update_stream(hub, &id, found),
+            Ok(found) => update_stream(hub, &id, known, found),
             Err(error) if error.class().is_retryable() => return Err(error),
             Err(error) => debug!(%error, session = %id, "a session cannot be checked"),
         }
@@ -185,19 +186,25 @@ async fn keep_alive(
 }
 
 async fn check_session(sessions: &Sessions, hub: &Hub, id: &SessionId) {
-    if !hub.has_session(id) {
+    let known = hub.session_revision(id);
+    if known.is_none() {
         return;
     }
     match sessions.peek(id).await {
-        Ok(found) => update_stream(hub, id, found),
+        Ok(found) => update_stream(hub, id, known, found),
         Err(error) => debug!(%error, "a session cannot be checked now"),
     }
 }
 
-/// Updates the interest of the session's stream; ends the stream if the session has ended.
-fn update_stream(hub: &Hub, id: &SessionId, found: Option<VersionedSession>) {
+/// Updates the interest of the session's stream; ends the stream if the session has ended. `known` is the
+/// revision that the stream had before the store was read: the store has that one or a later one, unless it
+/// went back to an earlier state.
+fn update_stream(hub: &Hub, id: &SessionId, known: Option<u64>, found: Option<VersionedSession>) {
     match found {
-        Some(VersionedSession { session, revision }) => hub.session_changed(&session, revision.0),
         None => hub.end_session(id),
+        Some(found) if known.is_some_and(|known| found.revision.0 < known) => {
+            hub.session_put_back(&found.session, found.revision.0);
+        }
+        Some(found) => hub.session_changed(&found.session, found.revision.0),
     }
 }

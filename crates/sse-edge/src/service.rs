@@ -39,11 +39,12 @@ use crate::{
     error::EdgeBuildError,
     limits::KERNEL_EXTRA_TIME,
     methods,
-    metrics::SessionMetrics,
+    metrics::{ClockMetrics, SessionMetrics},
     news::{BusRouter, poll_answers, watch_sessions},
     origins::Origins,
     profile,
     session::{DeliveryReports, Inboxes, SessionBounds, SessionDeps, Sessions, report},
+    store_clock::{StoreClock, measure},
     tasks::{TaskDeps, TaskUpdates, Tasks, watch_tasks},
 };
 
@@ -85,6 +86,7 @@ pub struct EdgeService {
     session_bounds: SessionBounds,
     fanout_metrics: FanoutMetrics,
     session_metrics: SessionMetrics,
+    clock_metrics: ClockMetrics,
     rates: RateLimiter,
     state_keys: StateKeys,
 }
@@ -105,6 +107,7 @@ impl EdgeService {
             session_bounds: config.session_bounds(),
             fanout_metrics: FanoutMetrics::new(registry),
             session_metrics: SessionMetrics::new(registry),
+            clock_metrics: ClockMetrics::new(registry),
             rates: RateLimiter::new(&config.rates, registry),
             state_keys: config.state_keys(&*deps.ids)?,
             config: config.clone(),
@@ -149,10 +152,12 @@ impl EdgeService {
             draining: lifecycle.draining(),
         }));
         let (inboxes, reports) = Inboxes::new(Arc::clone(&deps.mailbox));
+        let (own, store) = (Arc::clone(&deps.clock), Arc::clone(&deps.sessions));
+        let clock = Arc::new(StoreClock::new(own, store, self.clock_metrics));
         let sessions = Arc::new(Sessions::new(SessionDeps {
             store: deps.sessions,
             bus: Arc::clone(&deps.bus),
-            clock: Arc::clone(&deps.clock),
+            clock: Arc::clone(&clock),
             ids: Arc::clone(&deps.ids),
             bounds: self.session_bounds,
             metrics: self.session_metrics,
@@ -161,7 +166,7 @@ impl EdgeService {
         let tasks = Arc::new(Tasks::new(TaskDeps {
             store: deps.tasks,
             bus: deps.bus,
-            clock: Arc::clone(&deps.clock),
+            clock: Arc::clone(&clock),
             ids: Arc::clone(&deps.ids),
             background: background.clone(),
         }));
@@ -170,7 +175,7 @@ impl EdgeService {
                 hub: Arc::clone(&hub),
                 resources: deps.resources,
                 sessions: Arc::<Sessions>::clone(&sessions),
-                clock: Arc::clone(&deps.clock),
+                clock: Arc::<StoreClock>::clone(&clock),
                 ids: Arc::clone(&deps.ids),
             }),
             methods::tasks::toolset(&tasks),
@@ -190,9 +195,10 @@ impl EdgeService {
             tasks,
             retry_keys: Arc::new(RetryKeys {
                 keys: self.state_keys,
-                clock: Arc::clone(&deps.clock),
+                clock: Arc::<StoreClock>::clone(&clock),
                 ids: Arc::clone(&deps.ids),
             }),
+            clock,
             ids: deps.ids,
             auth: deps.auth,
             origins: Origins::new(&config.allowed_origins, config.listen.ip().is_loopback()),
@@ -278,6 +284,9 @@ impl BackgroundTasks<'_> {
         lifecycle.spawn("edge-sessions", may_finish, watching);
         let looking = poll_answers(hub(), closed());
         lifecycle.spawn_until_closed("edge-answers", may_finish, looking);
+        let latch = lifecycle.latch("edge knows the session store's clock");
+        let measuring = measure(Arc::clone(&edge.clock), latch, closed());
+        lifecycle.spawn_until_closed("edge-clock", may_finish, measuring);
         edge.auth.spawn(lifecycle, closed());
         let revoking = end_revoked(edge.auth.revoked(), hub(), closed());
         lifecycle.spawn_until_closed("edge-revocations", may_finish, revoking);

@@ -4,12 +4,19 @@ use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
     fmt,
     num::NonZeroUsize,
+    time::Duration,
 };
 
 use async_trait::async_trait;
-use model::{Epoch, EventId, IdSource, Sequence, Sequenced, StoredEvent, Timestamp};
+use model::{
+    Clock, Epoch, EventId, IdSource, Sequence, Sequenced, StoredEvent, SystemClock, Timestamp,
+};
 use parking_lot::RwLock;
 use ports::{AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, SeekResult};
+
+/// A receive time that is further ahead of this process's clock is not believed: the clock by which the
+/// event was received was wrong.
+const MAX_AHEAD: Duration = Duration::from_secs(60);
 
 /// A log that keeps the last `capacity` events. Beyond that the oldest are trimmed, and a reader
 /// that had not read them yet learns this from `resumes_after`.
@@ -99,13 +106,15 @@ impl State {
         self.trimmed_through.0 += distance(count);
     }
 
-    /// The number of events at the front that were received before a time.
+    /// The number of events at the front that were received before a time, as far as receive times are
+    /// believed: events from the future go with the event that follows them.
     fn older_front(&self, time: Timestamp) -> usize {
-        let newer = self
-            .events
-            .iter()
-            .position(|event| event.facts.received_at >= time);
-        newer.unwrap_or(self.events.len())
+        let latest = SystemClock.now().plus(MAX_AHEAD);
+        let received = || self.events.iter().map(|event| event.facts.received_at);
+        let young = received().position(|at| at >= time && at <= latest);
+        let front = young.unwrap_or(self.events.len());
+        let last_old = received().take(front).rposition(|at| at < time);
+        last_old.map_or(0, |last| last + 1)
     }
 }
 

@@ -166,6 +166,7 @@ impl MailboxState {
                 at_head: true,
                 resumes_after: (after < forgotten).then_some(forgotten),
                 closed: forgotten > Sequence::START && after <= forgotten,
+                end: self.last,
             };
         };
         let mut rest = stream
@@ -194,6 +195,7 @@ impl MailboxState {
             at_head: rest.peek().is_none(),
             resumes_after: (after < lost).then_some(lost),
             closed: stream.closed,
+            end: self.last,
         }
     }
 

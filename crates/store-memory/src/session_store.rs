@@ -289,6 +289,10 @@ impl SessionStore for MemorySessionStore {
     async fn check(&self) -> Result<(), SessionStoreError> {
         Ok(())
     }
+
+    async fn time(&self) -> Result<Option<Timestamp>, SessionStoreError> {
+        Ok(Some(self.clock.now()))
+    }
 }
 
 #[cfg(test)]

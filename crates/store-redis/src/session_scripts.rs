@@ -4,6 +4,11 @@
 //! A living session is a hash with `revision`, `session` and the `owner` that it counts for; an
 //! ended session has only `ended`, for the rest of its time to live. Expiry removes either. A
 //! session is therefore living exactly if its hash has `revision`.
+//!
+//! The revision after a change is the server's time in microseconds, or one more than the last
+//! revision if the time has not advanced: after a failover that loses the last writes, the revisions
+//! of the lost time are not given out again. Nodes of a build before this rule only count, which
+//! stays correct beside it.
 
 use fred::types::scripts::Script;
 
@@ -33,8 +38,9 @@ const REPLACE: &str = r"
 local revision = redis.call('HGET', KEYS[1], 'revision')
 if not revision then return {0, '0', ''} end
 if revision ~= ARGV[1] then return {1, revision, ''} end
-redis.call('HSET', KEYS[1], 'session', ARGV[2])
-redis.call('HINCRBY', KEYS[1], 'revision', 1)
+local time = redis.call('TIME')
+local next = math.max(tonumber(revision) + 1, time[1] * 1000000 + time[2])
+redis.call('HSET', KEYS[1], 'session', ARGV[2], 'revision', string.format('%.0f', next))
 local shortened = set_ttl(ARGV[3])
 return {2, redis.call('HGET', KEYS[1], 'revision'), shortened}
 ";
@@ -57,12 +63,20 @@ if redis.call('HEXISTS', KEYS[1], 'revision') == 0 then return {0, ''} end
 return {1, set_ttl(ARGV[1])}
 ";
 
+/// The server's time in milliseconds. On a cluster each node has its own; the keys, which are not
+/// used, choose the same one for every caller.
+const TIME: &str = r"
+local time = redis.call('TIME')
+return time[1] * 1000 + math.floor(time[2] / 1000)
+";
+
 /// The scripts with their digests, computed once.
 pub(crate) struct SessionScripts {
     pub(crate) create: Script,
     pub(crate) replace: Script,
     pub(crate) end: Script,
     pub(crate) touch: Script,
+    pub(crate) time: Script,
 }
 
 impl SessionScripts {
@@ -72,6 +86,7 @@ impl SessionScripts {
             replace: Script::from_lua(format!("{SET_TTL}{REPLACE}")),
             end: Script::from_lua(END),
             touch: Script::from_lua(format!("{SET_TTL}{TOUCH}")),
+            time: Script::from_lua(TIME),
         }
     }
 }

@@ -8,7 +8,7 @@ use fred::{
     types::{FromValue, Value, scripts::Script},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
-use model::{Session, SessionId};
+use model::{Session, SessionId, Timestamp};
 use ports::{
     Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError, VersionedSession,
 };
@@ -226,5 +226,13 @@ impl SessionStore for RedisSessionStore {
             answer.map(|_| ()).map_err(|error| self.failed(OP, error))
         })
         .await
+    }
+
+    async fn time(&self) -> Result<Option<Timestamp>, SessionStoreError> {
+        const OP: &str = "tell the time";
+        let (script, keys) = (&self.session_scripts.time, self.index.keys());
+        let millis = self.run::<i64, SessionStoreError>(OP, script, keys, Vec::new());
+        let millis = self.bounded(OP, millis).await?;
+        Ok(Some(Timestamp::from_unix_millis(millis)))
     }
 }

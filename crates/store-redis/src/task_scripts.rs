@@ -12,8 +12,10 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function text(number) return string.format('%.0f', number) end
 local function store(ttl, endless, state)
   local till = text(now + ttl)
-  redis.call('HSET', task, 'state', state, 'endless', endless)
-  local revision = redis.call('HINCRBY', task, 'revision', 1)
+  local before = redis.call('HGET', task, 'revision')
+  -- As with sessions: the revisions of a lost time are not given out again.
+  local revision = before and math.max(tonumber(before) + 1, time[1] * 1000000 + time[2]) or 1
+  redis.call('HSET', task, 'state', state, 'endless', endless, 'revision', text(revision))
   redis.call('PEXPIREAT', task, till)
   redis.call('ZADD', index, till, id)
   local last = redis.call('ZRANGE', index, -1, -1, 'WITHSCORES')[2]

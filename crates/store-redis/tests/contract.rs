@@ -1,10 +1,12 @@
 //! The contract suite on the session store. Each case has its own server, and "reopen"
-//! means that this server is killed with SIGKILL and started again.
+//! means that this server is killed with SIGKILL and started again; it goes back when an earlier copy of its
+//! append-only file is put in place meanwhile.
 
 use std::{process::ExitCode, sync::Arc};
 
 use contract::{
-    Abilities, Handles, Harness, Port, SessionPorts, SessionStoreFixture, handle_opener,
+    Abilities, Handles, Harness, Port, SessionPorts, SessionStoreFixture, SetBack, backend_hook,
+    handle_opener,
 };
 use store_redis::{RedisConfig, RedisSessionStore};
 use testkit::servers::RedisServer;
@@ -29,6 +31,7 @@ impl Harness for RedisBackend {
             Port::SessionStore => Some(Abilities {
                 durable: true,
                 shared: true,
+                goes_back: true,
                 ..Abilities::default()
             }),
             Port::EventLog | Port::Bus => None,
@@ -40,7 +43,7 @@ impl Harness for RedisBackend {
         let url = server.url();
         let mut fixture = SessionStoreFixture::new(open(&url).await?);
         let server = Arc::new(Mutex::new(server));
-        let restarted = Arc::clone(&server);
+        let (restarted, saved, restored) = (server.clone(), server.clone(), server.clone());
         fixture.handles = Handles {
             peer: Some(handle_opener(move || {
                 let url = url.clone();
@@ -54,6 +57,20 @@ impl Harness for RedisBackend {
                     open(&server.url()).await
                 }
             })),
+            set_back: Some(SetBack {
+                save: backend_hook(move || {
+                    let server = Arc::clone(&saved);
+                    async move { Ok(server.lock().await.save()?) }
+                }),
+                restore: handle_opener(move || {
+                    let server = Arc::clone(&restored);
+                    async move {
+                        let mut server = server.lock().await;
+                        server.restore()?;
+                        open(&server.url()).await
+                    }
+                }),
+            }),
             guard: Some(Box::new(server)),
         };
         Ok(fixture)

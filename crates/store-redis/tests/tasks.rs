@@ -50,15 +50,12 @@ async fn what_an_owner_has_lies_in_one_slot_and_leaves_nothing() {
     assert_eq!(found.len(), 3, "{found:?}");
     assert_eq!(lasting(TTL * 2, &found), 2, "{found:?}");
     let shorter = task(2, TTL / 2);
-    store
-        .replace_task(&shorter, Revision(1), LIMITS)
-        .await
-        .unwrap();
+    let second = store.replace_task(&shorter, Revision(1), LIMITS);
+    let revisions = [Revision(1), second.await.unwrap()];
     let found = keys(&server, "*");
     assert_eq!(lasting(TTL, &found), 2, "{found:?}");
-    for n in 1..3 {
+    for (n, revision) in (1..3).zip(revisions) {
         let soon = task(n, Duration::from_millis(1));
-        let revision = Revision(n);
         store.replace_task(&soon, revision, LIMITS).await.unwrap();
     }
     let deadline = Instant::now() + Duration::from_secs(10);

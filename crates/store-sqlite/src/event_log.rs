@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use model::{EventId, Sequence, Sequenced, StoredEvent, Timestamp};
+use model::{Clock, EventId, Sequence, Sequenced, StoredEvent, SystemClock, Timestamp};
 use ports::{
     AppendResult, BoxError, EventLog, EventLogError, EventPage, EventsBefore, LogHead, PageEntries,
     SeekResult, UndecodableEntries,
@@ -18,6 +18,9 @@ use crate::{Database, SqliteCallError, database::CALL_DEADLINE};
 const MAX_PAGE_EVENTS: usize = 10_000;
 /// Maximum bytes of events in one page; a single larger event still fits.
 const MAX_PAGE_BYTES: usize = 64 << 20;
+/// A receive time that is further ahead of this process's clock is not believed: the clock by which the
+/// event was received was wrong.
+const MAX_AHEAD: Duration = Duration::from_secs(60);
 /// Maximum number of events that one transaction removes, so that appends can run in between.
 const TRIM_EVENTS: u64 = 2000;
 /// Key in `meta`: the latest time at which a removed event was received.
@@ -115,6 +118,30 @@ fn before(connection: &Connection, time: Timestamp) -> rusqlite::Result<Sequence
     found.map(position).map_or_else(|| last(connection), Ok)
 }
 
+/// The latest receive time that is believed, in Unix milliseconds.
+fn latest_millis() -> i64 {
+    SystemClock.now().plus(MAX_AHEAD).unix_millis()
+}
+
+/// The last position at the front whose event was received before `time`, as far as receive times are
+/// believed: events from the future go with the event that follows them.
+fn old_through(connection: &Connection, time: Timestamp) -> rusqlite::Result<Option<Sequence>> {
+    let sql = "SELECT sequence FROM events WHERE received_at >= ?1 AND received_at <= ?2 \
+               ORDER BY sequence LIMIT 1";
+    let (time, latest) = (time.unix_millis(), latest_millis());
+    let mut statement = connection.prepare_cached(sql)?;
+    let young: Option<i64> = statement
+        .query_row([time, latest], |row| row.get(0))
+        .optional()?;
+    let sql = "SELECT sequence FROM events WHERE received_at < ?1 AND sequence < ?2 \
+               ORDER BY sequence DESC LIMIT 1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let found = statement
+        .query_row([time, young.unwrap_or(i64::MAX)], |row| row.get(0))
+        .optional()?;
+    Ok(found.map(position))
+}
+
 /// Whether events that were received at or after `time` have been removed, or may have been.
 ///
 /// The latest receive time of the removed events is kept with the position through which it is known. A
@@ -137,13 +164,17 @@ fn is_truncated(connection: &Connection, time: Timestamp) -> rusqlite::Result<bo
     Ok(first.is_none_or(|first| first > time.unix_millis()))
 }
 
-/// Keeps the latest receive time of the events up to `through`, which are about to be removed. Those that
-/// were removed before are older, whichever build removed them.
+/// Keeps the latest receive time of the events up to `through`, as far as it is believed; they are about to
+/// be removed. Those that were removed before are older, whichever build removed them.
 fn keep_newest_trimmed(connection: &Connection, through: i64) -> rusqlite::Result<()> {
-    let newest = "INSERT INTO meta (key, value)                   SELECT ?1, max(received_at) FROM events WHERE sequence <= ?2                   HAVING max(received_at) IS NOT NULL                   ON CONFLICT (key) DO UPDATE SET value = max(value, excluded.value)";
+    let newest = "INSERT INTO meta (key, value) \
+                  SELECT ?1, max(received_at) FROM events WHERE sequence <= ?2 AND received_at <= ?3 \
+                  HAVING max(received_at) IS NOT NULL \
+                  ON CONFLICT (key) DO UPDATE SET value = max(value, excluded.value)";
     let mut keep = connection.prepare_cached(newest)?;
-    keep.execute(params![NEWEST_TRIMMED, through])?;
-    let known = "INSERT INTO meta (key, value) VALUES (?1, ?2)                  ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    keep.execute(params![NEWEST_TRIMMED, through, latest_millis()])?;
+    let known = "INSERT INTO meta (key, value) VALUES (?1, ?2) \
+                 ON CONFLICT (key) DO UPDATE SET value = excluded.value";
     let mut keep = connection.prepare_cached(known)?;
     keep.execute(params![NEWEST_TRIMMED_THROUGH, through])?;
     Ok(())
@@ -159,6 +190,11 @@ fn insert(connection: &Connection, rows: Vec<Row>) -> rusqlite::Result<Vec<Appen
         .query_row([], |row| row.get(0))
         .optional()?
         .unwrap_or(i64::MIN);
+    let latest = latest_millis();
+    if watermark > latest {
+        // A row from the future would otherwise hide the times of all later ones from a seek.
+        watermark = i64::MIN;
+    }
     let mut appended = Vec::with_capacity(rows.len());
     for Row {
         id,
@@ -173,7 +209,7 @@ fn insert(connection: &Connection, rows: Vec<Row>) -> rusqlite::Result<Vec<Appen
         let sequence = match there {
             Some(sequence) => sequence,
             None => {
-                watermark = watermark.max(received_at);
+                watermark = watermark.max(received_at.min(latest));
                 insert.insert(params![id.as_str(), received_at, watermark, body])?
             }
         };
@@ -279,11 +315,10 @@ fn page_before(
 /// Removes some events at the front that were received before `time`; returns how many.
 fn trim_some(connection: &Connection, time: Timestamp) -> rusqlite::Result<u64> {
     let trimmed = trimmed_through(connection)?;
-    let through = before(connection, time)?.min(Sequence(trimmed.0 + TRIM_EVENTS));
-    if through <= trimmed {
+    let Some(through) = old_through(connection, time)? else {
         return Ok(0);
-    }
-    let through = column(through);
+    };
+    let through = column(through.min(Sequence(trimmed.0 + TRIM_EVENTS)));
     keep_newest_trimmed(connection, through)?;
     let mut delete = connection.prepare_cached("DELETE FROM events WHERE sequence <= ?1")?;
     let removed = delete.execute([through])?;

@@ -12,6 +12,7 @@ mod database;
 mod error;
 mod event_log;
 mod mailbox;
+mod numbers;
 mod readers;
 mod schema;
 mod session_lock;

@@ -6,7 +6,9 @@ use model::{Sequence, Sequenced, SessionId, StreamId, Timestamp};
 use ports::{Mailbox, MailboxError, MailboxLimits, MailboxPage};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::{SqliteCallError, SqliteSessionStore, session_store::session_is_living};
+use crate::{
+    SqliteCallError, SqliteSessionStore, numbers::next_number, session_store::session_is_living,
+};
 
 /// The reason why a call changed nothing.
 enum MailboxRefusal {
@@ -70,20 +72,22 @@ impl StreamScope<'_> {
             .optional()
     }
 
-    /// The position up to which ended streams may have been forgotten.
-    fn forgotten_through(&self) -> rusqlite::Result<i64> {
-        let sql = "SELECT forgotten_through FROM mailboxes WHERE session = ?1";
+    /// The last sequence that was given out, and the position up to which ended streams may have
+    /// been forgotten.
+    fn ends(&self) -> rusqlite::Result<(i64, i64)> {
+        let sql = "SELECT last, forgotten_through FROM mailboxes WHERE session = ?1";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let found = statement.query_row([self.session], |row| row.get(0));
+        let found = statement.query_row([self.session], |row| Ok((row.get(0)?, row.get(1)?)));
         Ok(found.optional()?.unwrap_or_default())
     }
 
-    /// Increments and returns the session's sequence.
-    fn next(&self) -> rusqlite::Result<i64> {
-        let sql = "INSERT INTO mailboxes (session, last) VALUES (?1, 1) \
-                   ON CONFLICT (session) DO UPDATE SET last = last + 1 RETURNING last";
+    /// Raises and returns the session's sequence; see [`next_number`].
+    fn next(&self, now: Timestamp) -> rusqlite::Result<i64> {
+        let sql = "INSERT INTO mailboxes (session, last) VALUES (?1, max(1, ?2)) \
+                   ON CONFLICT (session) DO UPDATE SET last = max(last + 1, ?2) RETURNING last";
         let mut statement = self.connection.prepare_cached(sql)?;
-        statement.query_row([self.session], |row| row.get(0))
+        let floor = next_number(0, now).cast_signed();
+        statement.query_row(params![self.session, floor], |row| row.get(0))
     }
 
     /// Adds the stream after forgetting other streams to make room for it.
@@ -96,7 +100,7 @@ impl StreamScope<'_> {
         }
         let sql = "INSERT INTO mailbox_streams (session, stream, opened, last, lost_through) \
                    VALUES (?1, ?2, ?3, ?3, ?4)";
-        let columns = params![self.session, self.stream, opened, self.forgotten_through()?];
+        let columns = params![self.session, self.stream, opened, self.ends()?.1];
         self.connection.prepare_cached(sql)?.execute(columns)?;
         Ok(())
     }
@@ -146,7 +150,7 @@ impl StreamScope<'_> {
         Ok(count)
     }
 
-    fn open(&self, limits: MailboxLimits) -> Outcome<Sequence> {
+    fn open(&self, limits: MailboxLimits, now: Timestamp) -> Outcome<Sequence> {
         if let Some(stream) = self.find()? {
             let opened = position(stream.opened);
             return Ok(if stream.closed {
@@ -155,7 +159,7 @@ impl StreamScope<'_> {
                 Ok(opened)
             });
         }
-        let opened = self.next()?;
+        let opened = self.next(now)?;
         self.add(opened, limits)?;
         Ok(Ok(position(opened)))
     }
@@ -165,9 +169,10 @@ impl StreamScope<'_> {
         if stream.as_ref().is_some_and(|stream| stream.closed) {
             return Ok(Err(MailboxRefusal::Closed));
         }
-        let sequence = self.next()?;
+        let before = self.ends()?.0;
+        let sequence = self.next(now)?;
         if stream.is_none() {
-            self.add(sequence - 1, limits)?;
+            self.add(before, limits)?;
         }
         let sql = "INSERT INTO mailbox_messages (session, sequence, stream, appended_at, payload) \
                    VALUES (?1, ?2, ?3, ?4, ?5)";
@@ -220,14 +225,16 @@ impl StreamScope<'_> {
     }
 
     fn page(&self, after: Sequence, limit: usize) -> rusqlite::Result<MailboxPage> {
+        let (last, forgotten) = self.ends()?;
+        let (end, forgotten) = (position(last), position(forgotten));
         let Some(stream) = self.find()? else {
-            let forgotten = position(self.forgotten_through()?);
             return Ok(MailboxPage {
                 messages: Vec::new(),
                 through: after.max(forgotten),
                 at_head: true,
                 resumes_after: (after < forgotten).then_some(forgotten),
                 closed: forgotten > Sequence::START && after <= forgotten,
+                end,
             });
         };
         let (messages, more) = self.messages(after, limit)?;
@@ -241,6 +248,7 @@ impl StreamScope<'_> {
             at_head: !more,
             resumes_after: (after < lost).then_some(lost),
             closed: stream.closed,
+            end,
         })
     }
 
@@ -314,7 +322,7 @@ impl Mailbox for SqliteSessionStore {
         stream: &StreamId,
         limits: MailboxLimits,
     ) -> Result<Sequence, MailboxError> {
-        let open = move |scope: &StreamScope<'_>, _| scope.open(limits);
+        let open = move |scope: &StreamScope<'_>, now| scope.open(limits, now);
         self.change("open a stream", 0, (session, stream), open)
             .await
     }

@@ -11,9 +11,9 @@ use crate::DatabaseOpenError;
 /// programs.
 const APPLICATION_ID: i64 = 0x4657_4952;
 
-/// `watermark` is the highest `received_at` up to and including the row. It never decreases along
-/// the sequence, so an index finds the first event received at or after a time, although the
-/// receive times themselves may jump. `AUTOINCREMENT` keeps sequences rising after all rows have
+/// `watermark` is the highest `received_at` up to and including the row, so an index finds the first
+/// event received at or after a time, although the receive times themselves may jump. It decreases
+/// along the sequence only after an event whose receive time was in the future. `AUTOINCREMENT` keeps sequences rising after all rows have
 /// been trimmed.
 const EVENTS_AND_SESSIONS: &str = "
     CREATE TABLE meta (

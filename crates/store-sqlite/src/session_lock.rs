@@ -8,7 +8,7 @@ use ports::{LockError, LockGuardInfo, LockToken, Pauses, SessionLock};
 use rusqlite::{Connection, params};
 use tokio::time::{Instant, timeout};
 
-use crate::SqliteSessionStore;
+use crate::{SqliteSessionStore, numbers::next_number};
 
 /// The shortest time to live: a lock that expired at once would have no holder.
 const SHORTEST_TTL: Duration = Duration::from_millis(1);
@@ -36,9 +36,10 @@ fn take(
                (SELECT name FROM locks WHERE expires_at <= ?1 LIMIT ?2)";
     let columns = params![now.unix_millis(), SWEEP_ROWS];
     connection.prepare_cached(sql)?.execute(columns)?;
-    let sql = "UPDATE meta SET value = value + 1 WHERE key = 'last_fence' RETURNING value";
+    let sql = "UPDATE meta SET value = max(value + 1, ?1) WHERE key = 'last_fence' RETURNING value";
     let mut statement = connection.prepare_cached(sql)?;
-    statement.query_row([], |row| row.get(0)).map(Some)
+    let floor = next_number(0, now).cast_signed();
+    statement.query_row([floor], |row| row.get(0)).map(Some)
 }
 
 #[async_trait]

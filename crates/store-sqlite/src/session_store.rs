@@ -9,7 +9,7 @@ use ports::{
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::{Database, SqliteCallError, database::CALL_DEADLINE};
+use crate::{Database, SqliteCallError, database::CALL_DEADLINE, numbers::next_number};
 
 /// Maximum number of sessions in one page, whatever limit is requested.
 const MAX_PAGE_SESSIONS: usize = 1000;
@@ -207,7 +207,7 @@ fn replace(
             Ok(WriteOutcome::Conflict(revision))
         }
         Some(_) => {
-            let next = Revision(expected.0 + 1);
+            let next = Revision(next_number(expected.0, now));
             let sql = "UPDATE sessions SET revision = ?2, expires_at = ?3, body = ?4 WHERE id = ?1";
             let expires_at = now.plus(ttl).unix_millis();
             let columns = params![id, next.0.cast_signed(), expires_at, body];
@@ -404,5 +404,9 @@ impl SessionStore for SqliteSessionStore {
             Ok(connection.query_row("SELECT 1", [], |_| Ok(()))?)
         })
         .await
+    }
+
+    async fn time(&self) -> Result<Option<Timestamp>, SessionStoreError> {
+        Ok(Some(self.clock.now()))
     }
 }

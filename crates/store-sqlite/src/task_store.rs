@@ -7,7 +7,7 @@ use model::{PrincipalId, TaskId, Timestamp};
 use ports::{Revision, TaskLimits, TaskRecord, TaskStore, TaskStoreError, VersionedTask};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::{SqliteCallError, SqliteSessionStore};
+use crate::{SqliteCallError, SqliteSessionStore, numbers::next_number};
 
 /// Number of expired rows that each create deletes: more than one, so that they never accumulate.
 const SWEEP_ROWS: u32 = 16;
@@ -105,7 +105,7 @@ impl TaskScope<'_> {
             Some(current) if current != expected => return Ok(Err(TaskRefusal::Conflict(current))),
             Some(current) => current,
         };
-        let next = Revision(current.0 + 1);
+        let next = Revision(next_number(current.0, self.now));
         let sql = "UPDATE tasks SET revision = ?3, expires_at = ?4, endless = ?5, state = ?6 \
                    WHERE owner = ?1 AND id = ?2";
         let expires_at = self.now.plus(limits.time_to_live(task.ttl)).unix_millis();

@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::Context;
 use contract::{
-    Abilities, EventLogFixture, Harness, Port, SessionPorts, SessionStoreFixture, entry_planter,
-    handle_opener,
+    Abilities, EventLogFixture, Harness, Port, SessionPorts, SessionStoreFixture, SetBack,
+    backend_hook, entry_planter, handle_opener,
 };
 use model::{ManualClock, Timestamp};
 use ports::EventLog;
@@ -17,6 +17,9 @@ use store_sqlite::Database;
 use tokio::sync::Mutex;
 
 struct Sqlite;
+
+/// What the names of the database's files add to its path.
+const PARTS: [&str; 2] = ["", "-wal"];
 
 /// A database file that can be closed and opened again.
 struct OpenFile {
@@ -40,6 +43,39 @@ impl OpenFile {
         *database = Database::open(&self.path)?;
         Ok(database.clone())
     }
+
+    /// Copies the file and its write-ahead log; nothing writes meanwhile.
+    fn save(&self) -> anyhow::Result<()> {
+        for part in PARTS {
+            let (file, saved) = (self.part(part), self.part(&format!("{part}.saved")));
+            match file.exists() {
+                true => std::fs::copy(file, saved).map(drop)?,
+                false => drop(std::fs::remove_file(saved)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the file, puts the copy in its place, and opens it.
+    async fn restore(&self) -> anyhow::Result<Database> {
+        let mut database = self.database.lock().await;
+        database.close().await.context("cannot close")?;
+        for part in PARTS {
+            let (file, saved) = (self.part(part), self.part(&format!("{part}.saved")));
+            match saved.exists() {
+                true => std::fs::copy(saved, file).map(drop)?,
+                false => drop(std::fs::remove_file(file)),
+            }
+        }
+        *database = Database::open(&self.path)?;
+        Ok(database.clone())
+    }
+
+    fn part(&self, part: &str) -> PathBuf {
+        let mut path = self.path.clone().into_os_string();
+        path.push(part);
+        path.into()
+    }
 }
 
 /// Writes a row as the log does, with a body of another program.
@@ -62,6 +98,7 @@ impl Harness for Sqlite {
         let abilities = Abilities {
             durable: true,
             foreign_bytes: port == Port::EventLog,
+            goes_back: true,
             ..Abilities::default()
         };
         (port != Port::Bus).then_some(abilities)
@@ -97,6 +134,18 @@ impl Harness for Sqlite {
         let mut fixture = SessionStoreFixture::new(Arc::new(store));
         fixture.clock = Some(clock.clone());
         fixture.handles.guard = Some(Box::new(folder));
+        let (saved, restored, at) = (file.clone(), file.clone(), clock.clone());
+        fixture.handles.set_back = Some(SetBack {
+            save: backend_hook(move || std::future::ready(saved.save())),
+            restore: handle_opener(move || {
+                let (file, clock) = (Arc::clone(&restored), at.clone());
+                async move {
+                    let store = file.restore().await?.session_store(clock);
+                    let store: Arc<dyn SessionPorts> = Arc::new(store);
+                    Ok(store)
+                }
+            }),
+        });
         fixture.handles.reopen = Some(handle_opener(move || {
             let (file, clock) = (Arc::clone(&file), clock.clone());
             async move {

@@ -13,5 +13,6 @@ mod operations;
 mod retention;
 mod sending;
 mod sessions;
+mod set_back;
 mod stdio;
 mod storms;

@@ -18,7 +18,7 @@ use crate::sending::GithubSender;
 const SOON: Duration = Duration::from_secs(10);
 
 /// Sends the `n`-th message to the session, through this edge.
-async fn send(http: &reqwest::Client, edge: &Url, session: &str, n: u64) -> Result<()> {
+pub(crate) async fn send(http: &reqwest::Client, edge: &Url, session: &str, n: u64) -> Result<()> {
     let message = json!({ "jsonrpc": "2.0", "method": "notifications/test", "params": { "n": n } });
     let body = json!({ "sessionId": session, "message": message, "wait": false });
     let request = http.post(edge.join("/mcp/sse/send")?).json(&body);

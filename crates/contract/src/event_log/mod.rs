@@ -44,4 +44,5 @@ crate::case::cases! {
     "EL-15" ForeignBytes undecodable::backwards_an_undecodable_entry_is_named;
     "EL-15" ForeignBytes undecodable::seek_and_trim_work_beside_undecodable_entries;
     "EL-15" ForeignBytes undecodable::an_undecodable_entry_counts_once;
+    "EL-20" Nothing trim::an_event_from_the_future_keeps_nothing;
 }

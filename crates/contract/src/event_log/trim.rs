@@ -1,9 +1,9 @@
-//! EL-06, EL-09, EL-10: trimmed events are gone, and never silently.
+//! EL-06, EL-09, EL-10, EL-20: trimmed events are gone, and never silently.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
-use model::{Sequence, Timestamp};
+use model::{Clock, Sequence, SystemClock, Timestamp};
 use ports::EventLog;
 
 use super::follow::{all, page, places};
@@ -186,5 +186,23 @@ pub(super) async fn a_seek_after_a_reopen_is_told(harness: Arc<dyn Harness>) -> 
     fixture.log = fixture.handles.reopen().await?;
     assert!(is_truncated(&*fixture.log, 9).await?);
     assert!(!is_truncated(&*fixture.log, 10).await?);
+    Ok(())
+}
+
+pub(super) async fn an_event_from_the_future_keeps_nothing(
+    harness: Arc<dyn Harness>,
+) -> Result<()> {
+    const LATE: Duration = Duration::from_secs(600);
+    const YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+    let fixture = harness.event_log().await?;
+    let now = SystemClock.now();
+    let mut batch = events(0, 20);
+    batch[4] = event_received_at(4, now.plus(YEARS));
+    for event in batch {
+        fixture.log.append(vec![event]).await?;
+    }
+    let last = fixture.log.head().await?.last;
+    assert_eq!(fixture.log.trim(now.plus(LATE)).await?, 20);
+    assert_eq!(fixture.log.head().await?.trimmed_through, last);
     Ok(())
 }

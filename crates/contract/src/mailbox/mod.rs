@@ -5,6 +5,7 @@ mod handles;
 mod life;
 mod limits;
 mod read;
+mod set_back;
 mod setup;
 mod streams;
 
@@ -35,4 +36,6 @@ crate::case::cases! {
     "MB-12" Nothing life::a_mailbox_goes_with_its_session;
     "MB-13" Durable handles::what_was_acknowledged_outlives_a_reopen;
     "MB-14" Shared handles::what_one_handle_did_another_sees_at_once;
+    "MB-15" Nothing read::a_page_has_the_end_of_the_whole_mailbox;
+    "MB-16" GoesBack set_back::sequences_of_a_lost_time_are_not_given_out_again;
 }

@@ -89,7 +89,7 @@ pub(super) async fn a_stream_that_never_was_is_empty_and_open(
 ) -> Result<()> {
     let fixture = fixture(&harness).await?;
     let store = &*fixture.store;
-    append(store, "a", 1, WIDE).await?;
+    let end = append(store, "a", 1, WIDE).await?;
     store.close_stream(&id(0), &stream("never")).await?;
     assert_eq!(store.trim(&id(0), &stream("never"), Sequence(9)).await?, 0);
     for after in [Sequence::START, Sequence(7)] {
@@ -100,8 +100,36 @@ pub(super) async fn a_stream_that_never_was_is_empty_and_open(
             at_head: true,
             resumes_after: None,
             closed: false,
+            end,
         };
         assert_eq!(page, empty);
     }
+    Ok(())
+}
+
+pub(super) async fn a_page_has_the_end_of_the_whole_mailbox(
+    harness: Arc<dyn Harness>,
+) -> Result<()> {
+    let fixture = fixture(&harness).await?;
+    let store = &*fixture.store;
+    let end = async |name| anyhow::Ok(page(store, name, Sequence::START, 1).await?.end);
+    assert_eq!(end("a").await?, Sequence::START);
+    for (n, name) in ["a", "b", "a"].into_iter().enumerate() {
+        let last = append(store, name, u64::try_from(n)?, WIDE).await?;
+        for name in ["a", "b", "never"] {
+            assert_eq!(end(name).await?, last, "of {name}");
+        }
+        let beyond = page(store, name, last.next(), 10).await?;
+        assert!(
+            beyond.went_back(last.next()) && beyond.messages.is_empty(),
+            "{beyond:?}"
+        );
+        // What is removed was given out all the same.
+        store.trim(&id(0), &stream(name), last).await?;
+        assert!(!page(store, name, last, 10).await?.went_back(last));
+        assert_eq!(end(name).await?, last);
+    }
+    let opened = store.open_stream(&id(0), &stream("c"), WIDE).await?;
+    assert_eq!(end("a").await?, opened);
     Ok(())
 }

@@ -62,3 +62,24 @@ pub(super) async fn a_lock_of_a_handle_that_is_gone_ends(harness: Arc<dyn Harnes
     assert!(next.context("the lock has not expired")?.fence > crashed.fence);
     Ok(())
 }
+
+pub(super) async fn fences_of_a_lost_time_are_not_given_out_again(
+    harness: Arc<dyn Harness>,
+) -> Result<()> {
+    let mut fixture = harness.session_store().await?;
+    let set_back = fixture.handles.set_back()?;
+    acquire_free(&*fixture.store, "other", LONG).await?;
+    (set_back.save)().await?;
+    let lost = acquire_free(&*fixture.store, "lock", LONG).await?;
+    fixture.store = (set_back.restore)().await?;
+    fixture.advance_time(Duration::from_millis(1)).await;
+    // The store has forgotten the holder; its number shows whose write is late.
+    let next = acquire_free(&*fixture.store, "lock", LONG).await?;
+    assert!(
+        next.fence > lost.fence,
+        "{} after {}",
+        next.fence,
+        lost.fence
+    );
+    Ok(())
+}

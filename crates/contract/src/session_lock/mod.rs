@@ -27,6 +27,7 @@ crate::case::cases! {
     "LK-09" Shared handles::fifty_contenders_over_handles_lose_no_increment;
     "LK-09" Shared handles::one_handle_respects_anothers_lock;
     "LK-09" Shared handles::a_lock_of_a_handle_that_is_gone_ends;
+    "LK-10" GoesBack handles::fences_of_a_lost_time_are_not_given_out_again;
 }
 
 /// A time to live that exceeds the duration of every case.

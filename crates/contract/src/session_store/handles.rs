@@ -99,3 +99,15 @@ pub(super) async fn what_one_handle_stored_another_loads_at_once(
     }
     Ok(())
 }
+
+pub(super) async fn every_handle_has_the_same_time(harness: Arc<dyn Harness>) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    let (one, peer) = (&fixture.store, fixture.handles.peer().await?);
+    let mut last = None;
+    for handle in [one, &peer, one, &peer] {
+        let time = handle.time().await?;
+        assert!(time.is_some() && time >= last, "{time:?} after {last:?}");
+        last = time;
+    }
+    Ok(())
+}

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use model::SessionId;
 use ports::{Revision, SessionStore, SessionStoreError};
 use tokio::time::Instant;
@@ -223,4 +223,20 @@ pub(super) async fn replace_restarts_the_ttl(harness: Arc<dyn Harness>) -> Resul
         return Ok(());
     }
     bail!("every attempt was overtaken by the time to live of {ttl:?}")
+}
+
+pub(super) async fn the_stores_time_is_the_one_that_sessions_expire_by(
+    harness: Arc<dyn Harness>,
+) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    let (store, ttl) = (&*fixture.store, fixture.short_ttl());
+    let time = async || store.time().await?.context("the store tells no time");
+    let before = time().await?;
+    store.create(&session(0), ttl, ROOMY).await?;
+    let lives_until = time().await?.plus(ttl);
+    fixture.advance_time(ttl + Duration::from_millis(50)).await;
+    assert!(time().await? > lives_until);
+    assert!(time().await?.since(before) >= ttl);
+    assert_eq!(store.load(&session(0).id).await?, None);
+    Ok(())
 }

@@ -5,6 +5,7 @@ mod handles;
 mod life;
 mod list;
 mod revisions;
+mod set_back;
 
 use std::time::Duration;
 
@@ -38,6 +39,9 @@ crate::case::cases! {
     "SS-12" Nothing bounds::what_was_touched_counts_for_as_long_as_it_lives;
     "SS-13" Nothing bounds::creates_at_once_do_not_pass_the_bounds;
     "SS-13" Shared handles::creates_at_once_over_handles_do_not_pass_the_bounds;
+    "SS-14" GoesBack set_back::a_revision_of_a_lost_time_is_not_given_out_again;
+    "SS-15" Nothing life::the_stores_time_is_the_one_that_sessions_expire_by;
+    "SS-15" Shared handles::every_handle_has_the_same_time;
 }
 
 /// A time to live that exceeds the duration of every case.

@@ -4,6 +4,7 @@ mod bounds;
 mod handles;
 mod life;
 mod revisions;
+mod set_back;
 
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ crate::case::cases! {
     "TS-11" Shared handles::what_one_handle_stored_another_loads_at_once;
     "TS-11" Shared handles::of_concurrent_replaces_over_handles_one_wins;
     "TS-11" Shared handles::the_bound_holds_over_all_handles;
+    "TS-12" GoesBack set_back::a_revision_of_a_lost_time_is_not_given_out_again;
 }
 
 /// A time to live that exceeds the duration of every case.

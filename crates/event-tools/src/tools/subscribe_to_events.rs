@@ -120,7 +120,7 @@ impl Tool for SubscribeToEvents {
             let room = session.subscriptions.len() < MAX_SUBSCRIPTIONS;
             if room {
                 let (id, filters) = (id.clone(), filters.clone());
-                let number = session.next_subscription_number();
+                let number = session.next_subscription_number(now);
                 session.subscriptions.push(EventSubscription {
                     id,
                     filters,

@@ -204,6 +204,25 @@ async fn the_stream_is_told_when_no_answer_can_come_any_more() {
     assert!(look(&mut inbox, NOTHING).is_none(), "once is enough");
 }
 
+#[tokio::test]
+async fn a_stream_ahead_of_the_store_says_so_and_then_misses_nothing() {
+    let mailbox = Gated::new(100).await;
+    let mail = MailStream::Inbox;
+    mailbox.put(mail, "one").await;
+    mailbox.put(mail, "two").await;
+    let lost = InboxStart::After(Sequence(1 << 51));
+    let mut inbox = mailbox.inbox(lost);
+    let update = look(&mut inbox, BOTH);
+    assert!(matches!(update, Some(MailUpdate::WentBack(of)) if of == mail));
+    assert_eq!(texts(look(&mut inbox, NOTHING)), ["one", "two"]);
+    assert!(look(&mut inbox, BOTH).is_none(), "once is enough");
+    assert_eq!(
+        mailbox.kept(mail).await,
+        2,
+        "new ones are not taken for read ones"
+    );
+}
+
 #[test]
 fn what_the_mailbox_costs_an_idle_stream_is_small() {
     assert!(size_of::<Inbox>() <= 112, "{}", size_of::<Inbox>());

@@ -250,7 +250,12 @@ impl McpRequest<'_> {
         {
             return Ok(refuse(&HttpRefusal::session_not_found()));
         }
-        let frames = follow(&edge.calls, edge.background.draining(), name, after);
+        let frames = follow(
+            (&edge.calls, &edge.hub),
+            edge.background.draining(),
+            name,
+            after,
+        );
         Ok(sse::answer(KeepAliveBody::new(frames)))
     }
 

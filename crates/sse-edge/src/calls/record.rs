@@ -303,11 +303,20 @@ impl CallWriter {
         }
     }
 
-    async fn extend_lease(&self) {
-        if let Some(lease) = &self.lease {
-            let locks = &self.recorder.calls.locks;
-            let name = self.name.lock();
-            let _ = timeout(CALL_DEADLINE, locks.extend(&name, lease, CALL_LEASE)).await;
+    /// Extends the lease. If the store has lost it, takes it again: a reader of the stream would otherwise
+    /// answer in place of this edge.
+    async fn extend_lease(&mut self) {
+        let Some(lease) = &self.lease else {
+            return;
+        };
+        let (locks, name) = (&self.recorder.calls.locks, self.name.lock());
+        let extend = locks.extend(&name, lease, CALL_LEASE);
+        if !matches!(timeout(CALL_DEADLINE, extend).await, Ok(Ok(false))) {
+            return;
+        }
+        let acquire = locks.acquire(&name, CALL_LEASE, Duration::ZERO);
+        if let Ok(Ok(Some(lease))) = timeout(CALL_DEADLINE, acquire).await {
+            self.lease = Some(lease.token);
         }
     }
 

@@ -3,7 +3,11 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use fanout::{inbox::lost_notice, limits::RETRY_MILLIS};
+use fanout::{
+    hub::Hub,
+    inbox::{lost_notice, set_back_notice},
+    limits::RETRY_MILLIS,
+};
 use futures_util::{Stream, stream};
 use mcp::RequestId;
 use model::Sequence;
@@ -37,6 +41,7 @@ fn request_of(entry: &[u8]) -> Option<RequestId> {
 
 struct ResumedCall {
     calls: Arc<Calls>,
+    hub: Arc<Hub>,
     draining: CancellationToken,
     name: StreamName,
     position: Sequence,
@@ -49,7 +54,7 @@ struct ResumedCall {
 /// The frames of the stream after `position`, until it is closed, the session ends or the edge
 /// drains. If the edge that runs the call is gone, the reader answers in its place.
 pub(crate) fn follow(
-    calls: &Arc<Calls>,
+    (calls, hub): (&Arc<Calls>, &Arc<Hub>),
     draining: CancellationToken,
     name: StreamName,
     position: Sequence,
@@ -57,6 +62,7 @@ pub(crate) fn follow(
     let hints = calls.hints.watch(&name.session, &name.stream);
     let follow = ResumedCall {
         calls: Arc::clone(calls),
+        hub: Arc::clone(hub),
         draining,
         name,
         position,
@@ -118,6 +124,15 @@ impl ResumedCall {
     }
 
     fn accept_page(&mut self, page: &MailboxPage) -> bool {
+        if page.went_back(self.position) {
+            self.hub.record_set_back();
+            // What is there is sent again: messages stored since may have lower sequences.
+            self.position = Sequence::START;
+            let notice = set_back_notice();
+            self.ready
+                .push_back(self.name.frame(self.position, &notice));
+            return true;
+        }
         if let Some(resumes_after) = page.resumes_after {
             let notice = lost_notice();
             self.ready
@@ -160,6 +175,12 @@ impl ResumedCall {
                 let _ = calls
                     .append(session, stream, stopped_answer(&request).message)
                     .await;
+            }
+            // A stream that the store has lost cannot be closed, and no edge writes it.
+            self.is_over = page.messages.is_empty();
+            if self.is_over {
+                let notice = name.frame(self.position, &lost_notice());
+                self.ready.push_back(notice);
             }
             let _ = calls.close(session, stream).await;
         }

@@ -133,14 +133,14 @@ async fn subscribe(
     {
         return Err(RpcError::invalid_params(format!("uri: {ResourceUriError}")));
     }
-    let since = edge.hub.position();
+    let (since, now) = (edge.hub.position(), edge.sessions.now());
     let fits = update(edge, caller, |session| {
         if !session.resource_uris.contains_key(&uri) {
             if session.resource_uris.len() >= MAX_RESOURCE_URIS {
                 return false;
             }
             session.resource_uris.insert(uri.clone(), since);
-            let number = session.next_subscription_number();
+            let number = session.next_subscription_number(now);
             session.resource_numbers.insert(uri.clone(), number);
         }
         true

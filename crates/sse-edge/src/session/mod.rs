@@ -27,6 +27,7 @@ use crate::{
     error::EdgeError,
     limits::{CALL_DEADLINE, SESSION_CHECK_INTERVAL, UPDATE_ATTEMPTS},
     metrics::SessionMetrics,
+    store_clock::StoreClock,
 };
 
 /// A session is touched up to once in this fraction of its idle time.
@@ -48,7 +49,7 @@ pub(crate) struct NewSession {
 pub(crate) struct Sessions {
     store: Arc<dyn SessionStore>,
     bus: Arc<dyn Bus>,
-    clock: Arc<dyn Clock>,
+    clock: Arc<StoreClock>,
     ids: Arc<dyn IdSource>,
     bounds: SessionBounds,
     metrics: SessionMetrics,
@@ -61,7 +62,7 @@ pub(crate) struct Sessions {
 pub(crate) struct SessionDeps {
     pub(crate) store: Arc<dyn SessionStore>,
     pub(crate) bus: Arc<dyn Bus>,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<StoreClock>,
     pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) bounds: SessionBounds,
     pub(crate) metrics: SessionMetrics,
@@ -178,7 +179,7 @@ impl Sessions {
     }
 
     async fn touch(&self, session: &Session, now: Timestamp) -> Result<bool, EdgeError> {
-        let Some(ttl) = self.bounds.time_to_live(session, now) else {
+        let Some(ttl) = self.time_to_live(session).await? else {
             self.retire(&session.id).await?;
             return Ok(false);
         };
@@ -219,8 +220,7 @@ impl Sessions {
             let Some(mut found) = self.find(id, principal).await? else {
                 return Ok(None);
             };
-            let now = self.clock.now();
-            let Some(ttl) = self.bounds.time_to_live(&found.session, now) else {
+            let Some(ttl) = self.time_to_live(&found.session).await? else {
                 return Ok(None);
             };
             let before = found.session.clone();
@@ -257,12 +257,27 @@ impl Sessions {
         let Some(found) = timeout(CALL_DEADLINE, self.store.load(id)).await?? else {
             return Ok(None);
         };
-        let now = self.clock.now();
-        if self.bounds.time_to_live(&found.session, now).is_none() {
+        if self.time_to_live(&found.session).await?.is_none() {
             self.retire(id).await?;
             return Ok(None);
         }
         Ok(Some(found))
+    }
+
+    /// Time that a session used now has left; `None` if its lifetime is over. That ends it for all edges,
+    /// so it is judged by the store's own answer and not by what this edge believes of the store's clock.
+    async fn time_to_live(&self, session: &Session) -> Result<Option<Duration>, EdgeError> {
+        let left = self.bounds.time_to_live(session, self.clock.now());
+        if left.is_some() {
+            return Ok(left);
+        }
+        let now = self.clock.read().await?;
+        Ok(self.bounds.time_to_live(session, now))
+    }
+
+    /// The store's time, as far as this edge knows it.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Ends a session on all edges; returns whether it existed.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mcp::ProtocolVersion;
-use model::{Cursor, CursorScope, Sequence, SessionId};
+use model::{Cursor, CursorError, CursorScope, Epoch, Sequence, Session, SessionId};
 use ports::EdgeNews;
 
 use super::Sessions;
@@ -59,6 +59,57 @@ pub(crate) async fn open_legacy_stream(
     open(sessions, hub, principal, id, None, Some(legacy)).await
 }
 
+/// Whether the cursor knows a subscription that the session has never had: the store went back to before it.
+fn is_ahead(cursor: &Cursor, session: &Session) -> bool {
+    cursor.newest_subscription > session.newest_subscription
+}
+
+/// Where a stream begins.
+struct Beginning {
+    interest: StreamInterest,
+    inbox: InboxStart,
+    begin: StreamStart,
+    /// The client is ahead of the store.
+    went_back: bool,
+}
+
+impl Beginning {
+    /// The beginning of a stream whose client named `last`, if it named an event.
+    fn of(session: &Session, last: Option<&Result<Cursor, CursorError>>, epoch: Epoch) -> Self {
+        let went_back = matches!(last, Some(Ok(cursor)) if is_ahead(cursor, session));
+        // As the client's last stream knew it; later subscriptions are added afterwards, each from its own
+        // start.
+        let known = match (last, session.streamed_subscription) {
+            // A subscription made since the store went back may have a lower number than the cursor.
+            (Some(Ok(_)), _) if went_back => session.covered_subscription(),
+            (Some(Ok(cursor)), _) => cursor.newest_subscription,
+            (None, Some(streamed)) => streamed,
+            _ => session.newest_subscription,
+        };
+        let interest = StreamInterest::up_to_subscription(session, known, 0, epoch);
+        let inbox = match last {
+            Some(Ok(cursor)) => InboxStart::After(cursor.inbox),
+            None if session.has_streamed => InboxStart::Head,
+            // After an invalid cursor, messages are sent again rather than not at all.
+            Some(Err(_)) | None => InboxStart::After(Sequence::START),
+        };
+        let begin = match last {
+            Some(Ok(cursor)) => StreamStart::After(*cursor),
+            Some(Err(_)) => StreamStart::UnknownCursor,
+            None if session.has_streamed => StreamStart::Head,
+            None => interest
+                .earliest()
+                .map_or(StreamStart::Head, StreamStart::Position),
+        };
+        Self {
+            interest,
+            inbox,
+            begin,
+            went_back,
+        }
+    }
+}
+
 async fn open(
     sessions: &Sessions,
     hub: &Arc<Hub>,
@@ -67,44 +118,25 @@ async fn open(
     last_event_id: Option<&str>,
     legacy: Option<HttpSseParts>,
 ) -> Result<Option<Feed>, EdgeError> {
-    // Numbered by the store, not by a clock, so that the later of two streams on two edges is
-    // known.
+    // Numbered in the store, so that the later of two streams on two edges is known.
     let scope = CursorScope::session(&principal.id, id);
     let last = last_event_id.map(|last| Cursor::parse(last, scope));
+    let now = sessions.now();
     let numbered = sessions.change(id, &principal.id, |session| {
         let before = session.clone();
-        if let Some(Ok(cursor)) = &last {
+        if let Some(Ok(cursor)) = &last
+            && !is_ahead(cursor, session)
+        {
             session.record_streamed(cursor.newest_subscription);
         }
-        session.stream_tag += 1;
-        (before, session.stream_tag)
+        (before, session.next_stream_tag(now))
     });
     let Some(((session, tag), _)) = numbered.await? else {
         return Ok(None);
     };
     let version = ProtocolVersion::parse(&session.protocol_version);
     let primes = version.is_some_and(ProtocolVersion::has_priming);
-    // As the client's last stream knew it; later subscriptions are added below, each from its own start.
-    let known = match (&last, session.streamed_subscription) {
-        (Some(Ok(cursor)), _) => cursor.newest_subscription,
-        (None, Some(streamed)) => streamed,
-        _ => session.newest_subscription,
-    };
-    let interest = StreamInterest::up_to_subscription(&session, known, 0, hub.epoch());
-    let start = match last {
-        Some(Ok(cursor)) => InboxStart::After(cursor.inbox),
-        None if session.has_streamed => InboxStart::Head,
-        // After an invalid cursor, messages are sent again rather than not at all.
-        Some(Err(_)) | None => InboxStart::After(Sequence::START),
-    };
-    let begin = match last {
-        Some(Ok(cursor)) => StreamStart::After(cursor),
-        Some(Err(_)) => StreamStart::UnknownCursor,
-        None if session.has_streamed => StreamStart::Head,
-        None => interest
-            .earliest()
-            .map_or(StreamStart::Head, StreamStart::Position),
-    };
+    let plan = Beginning::of(&session, last.as_ref(), hub.epoch());
     let open = StreamRequest {
         wants: NewsSelection::all_lists(),
         kind: StreamKind::Session,
@@ -112,8 +144,8 @@ async fn open(
         scope,
         session: Some((id.clone(), tag)),
         principal: Arc::clone(principal),
-        interest,
-        begin,
+        interest: plan.interest,
+        begin: plan.begin,
         // If the session ends with its stream, the stream must not end by age.
         ages: !session.ends_with_stream,
     };
@@ -136,16 +168,20 @@ async fn open(
             }
         })
         .await?;
-    let known = match start {
+    let known = match plan.inbox {
         InboxStart::After(position) => position,
         InboxStart::Head => Sequence::START,
     };
-    let inbox = sessions.inboxes.open(id, start);
+    let inbox = sessions.inboxes.open(id, plan.inbox);
     let inbox = match on_close {
         Some(on_close) => inbox.with_answers(on_close),
         None => inbox,
     };
     feed.read_inbox(inbox, known);
+    if plan.went_back {
+        hub.record_set_back();
+        feed.report_set_back();
+    }
     sessions
         .publish(
             id,

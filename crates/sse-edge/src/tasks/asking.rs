@@ -43,7 +43,7 @@ impl Ask for AskInTask {
             .check(caller.version, &caller.client)
             .map_err(CallError::Refused)?;
         let tasks = &self.tasks;
-        let (owner, now) = (&caller.principal.id, tasks.clock.now());
+        let (owner, now) = (&caller.principal.id, tasks.now());
         let asked = tasks.change(owner, &self.id, |stored| {
             match stored.task.ask(&missing, caller.version, now) {
                 Ok(()) => TaskChange::Store(Ok(())),

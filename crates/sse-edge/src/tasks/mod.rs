@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use model::{Clock, IdSource, PrincipalId, TaskId};
+use model::{Clock, IdSource, PrincipalId, TaskId, Timestamp};
 use parking_lot::Mutex;
 use ports::{Bus, EdgeNews, TaskLimits, TaskStore, TaskStoreError, Topic};
 use serde_json::value::RawValue;
@@ -30,6 +30,7 @@ use crate::{
     background::Background,
     error::EdgeError,
     limits::{CALL_DEADLINE, UPDATE_ATTEMPTS},
+    store_clock::StoreClock,
 };
 
 /// The tasks. A principal finds only its own.
@@ -37,7 +38,7 @@ use crate::{
 pub(crate) struct Tasks {
     store: Arc<dyn TaskStore>,
     bus: Arc<dyn Bus>,
-    clock: Arc<dyn Clock>,
+    clock: Arc<StoreClock>,
     ids: Arc<dyn IdSource>,
     background: Background,
     running: Arc<Mutex<HashMap<TaskId, Arc<RunningTask>>>>,
@@ -48,7 +49,7 @@ pub(crate) struct Tasks {
 pub(crate) struct TaskDeps {
     pub(crate) store: Arc<dyn TaskStore>,
     pub(crate) bus: Arc<dyn Bus>,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<StoreClock>,
     pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) background: Background,
 }
@@ -94,7 +95,7 @@ impl Tasks {
         owner: &PrincipalId,
         id: &TaskId,
     ) -> Result<Option<StoredTask>, EdgeError> {
-        let now = self.clock.now();
+        let now = self.now();
         let load = timeout(CALL_DEADLINE, self.store.load_task(owner, id));
         let Some(found) = load.await?? else {
             return Ok(None);
@@ -103,6 +104,9 @@ impl Tasks {
         if !stored.is_abandoned(now) {
             return Ok(Some(stored));
         }
+        // The failure is stored for all edges, so it is judged by the store's own answer and not by what
+        // this edge believes of the store's clock.
+        let now = self.clock.read().await?;
         let ended = self.change(owner, id, |stored| {
             if stored.is_abandoned(now) && stored.task.fail(&record::abandoned_error(), now).is_ok()
             {
@@ -196,7 +200,7 @@ impl Tasks {
         id: &TaskId,
         responses: BTreeMap<String, Box<RawValue>>,
     ) -> Result<Option<()>, EdgeError> {
-        let now = self.clock.now();
+        let now = self.now();
         let changed = self.change(owner, id, |stored| {
             let taken = stored.task.answer(responses.clone(), now);
             if taken.is_empty() {
@@ -214,12 +218,17 @@ impl Tasks {
         owner: &PrincipalId,
         id: &TaskId,
     ) -> Result<Option<()>, EdgeError> {
-        let now = self.clock.now();
+        let now = self.now();
         let changed = self.change(owner, id, |stored| match stored.task.cancel(now) {
             Ok(()) => TaskChange::Store(()),
             Err(_) => TaskChange::Keep(()),
         });
         changed.await
+    }
+
+    /// The store's time, as far as this edge knows it.
+    fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     fn begin(&self, id: &TaskId) -> RunningTaskGuard {
@@ -259,23 +268,28 @@ mod tests {
     use std::num::NonZeroUsize;
 
     use mcp::task::{Task, TaskStatus};
-    use model::{ManualClock, SystemClock};
+    use model::ManualClock;
     use ports::TaskRecord;
+    use service_kit::metrics::MetricsRegistry;
     use store_memory::{InProcessBus, MemorySessionStore};
 
     use super::*;
-    use crate::limits::TASK_LEASE;
+    use crate::{limits::TASK_LEASE, metrics::ClockMetrics};
 
     #[tokio::test]
     async fn a_task_whose_edge_is_gone_has_failed_for_whoever_looks_next() {
         let clock = Arc::new(ManualClock::default());
-        let store = Arc::new(MemorySessionStore::new(Arc::new(SystemClock), 10));
+        let store = Arc::new(MemorySessionStore::new(clock.clone(), 10));
         let bus = Arc::new(InProcessBus::new(NonZeroUsize::MIN));
         let lifecycle = service_kit::lifecycle::Lifecycle::new(Duration::from_secs(1));
         let tasks = Tasks::new(TaskDeps {
             store: store.clone(),
             bus,
-            clock: clock.clone(),
+            clock: Arc::new(StoreClock::new(
+                clock.clone(),
+                store.clone(),
+                ClockMetrics::new(&mut MetricsRegistry::default()),
+            )),
             ids: Arc::new(model::RandomIds),
             background: Background::new(&lifecycle),
         });

@@ -40,7 +40,7 @@ impl Tasks {
         call: CallToolParams,
     ) -> Result<Bytes, HttpRefusal> {
         let id = TaskId::new(&self.ids.uuid()).expect("a UUID fits a task id");
-        let now = self.clock.now();
+        let now = self.now();
         let millis = u64::try_from(TASK_TTL.as_millis()).unwrap_or(u64::MAX);
         let task = Task::new(id.clone(), now, Some(millis), Some(TASK_POLL_MILLIS));
         let stored = StoredTask {
@@ -125,7 +125,7 @@ async fn work(
         () = sleep(TASK_TTL) => Err(record::abandoned_error().into()),
     };
     let end = as_result(caller, outcome).map_err(CallError::into_rpc);
-    let now = tasks.clock.now();
+    let now = tasks.now();
     let ended = tasks.change(&caller.principal.id, id, |stored| {
         let ended = match &end {
             Ok(result) => stored
@@ -155,7 +155,7 @@ async fn keep(tasks: &Tasks, caller: &Caller, id: &TaskId, running: &RunningTask
     loop {
         tokio::select! {
             _ = renew.tick() => {
-                let until = tasks.clock.now().plus(TASK_LEASE);
+                let until = tasks.now().plus(TASK_LEASE);
                 let renewed = tasks.renew(owner, id, until).await;
                 if let Err(error) = renewed {
                     debug!(%error, task = %id, "the lease of a task cannot be renewed now");

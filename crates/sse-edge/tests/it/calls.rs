@@ -34,12 +34,12 @@ async fn post(client: &McpClient, node: &Node, id: u64) -> Response {
     request.header(ACCEPT, both).send().await.unwrap()
 }
 
-async fn resume(client: &McpClient, node: &Node, id: &str) -> SseStream {
+pub(crate) async fn resume(client: &McpClient, node: &Node, id: &str) -> SseStream {
     let headers: HeaderMap = client.headers();
     sse::resume(&node.at("/mcp"), headers, id).await.unwrap()
 }
 
-async fn message(stream: &mut SseStream) -> Value {
+pub(crate) async fn message(stream: &mut SseStream) -> Value {
     loop {
         let frame = stream.next_event(SOON).await.unwrap();
         if let Some(message) = frame.json() {

@@ -16,7 +16,7 @@ fn note(n: u64) -> Value {
     json!({ "jsonrpc": "2.0", "method": "notifications/test", "params": { "n": n } })
 }
 
-async fn send(node: &Node, client: &McpClient, n: u64) -> Value {
+pub(crate) async fn send(node: &Node, client: &McpClient, n: u64) -> Value {
     let body = json!({ "sessionId": client.session_id().unwrap(), "message": note(n) });
     let request = reqwest::Client::new()
         .post(node.at("/mcp/sse/send"))
@@ -27,7 +27,7 @@ async fn send(node: &Node, client: &McpClient, n: u64) -> Value {
 }
 
 /// The next messages, with the id of the last.
-async fn take(stream: &mut SseStream, count: usize) -> (Vec<u64>, String) {
+pub(crate) async fn take(stream: &mut SseStream, count: usize) -> (Vec<u64>, String) {
     let (mut numbers, mut last) = (Vec::new(), String::new());
     while numbers.len() < count {
         let message = next(stream).await;

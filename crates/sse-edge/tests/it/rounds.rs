@@ -4,7 +4,7 @@
 use std::{io::Write, sync::Arc, time::Duration};
 
 use access::Authenticator;
-use model::{Clock, SystemClock, Timestamp};
+use model::{Clock, ManualClock, SystemClock};
 use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 use sse_edge::EdgeConfig;
@@ -16,16 +16,6 @@ use super::{
 };
 
 const TOOL: &str = "test_input_required_result_elicitation";
-
-/// A clock that runs ahead.
-#[derive(Debug)]
-struct Ahead(Duration);
-
-impl Clock for Ahead {
-    fn now(&self) -> Timestamp {
-        SystemClock.now().plus(self.0)
-    }
-}
 
 /// A configuration with a key that other edges may share.
 struct Keyed {
@@ -121,7 +111,8 @@ async fn every_round_may_go_to_another_edge_that_has_the_key() {
 
 #[tokio::test]
 async fn a_state_that_is_not_for_this_call_is_refused() {
-    let (world, key) = (EdgeWorld::new().await, keyed("k"));
+    let clock = Arc::new(ManualClock::at(SystemClock.now()));
+    let (world, key) = (EdgeWorld::at(clock.clone()).await, keyed("k"));
     let (a, b) = (
         world.node_with(&key.config, world.bus.clone()).await,
         world.node_with(&key.config, world.bus.clone()).await,
@@ -146,18 +137,36 @@ async fn a_state_that_is_not_for_this_call_is_refused() {
     let mut other_arguments = good.clone();
     other_arguments["arguments"] = json!({ "more": 1 });
     assert_eq!(code(&call(&b, TOOL, asks(), other_arguments).await), -32602);
-    let late = Arc::new(Ahead(Duration::from_secs(3601)));
-    let auth = Authenticator::none();
-    let late = world
-        .node_at(&key.config, world.bus.clone(), auth, late)
-        .await;
-    assert_eq!(code(&call(&late, TOOL, asks(), good.clone()).await), -32602);
-    let done = call(&b, TOOL, asks(), good).await;
+    let done = call(&b, TOOL, asks(), good.clone()).await;
     assert_eq!(
         done.body["result"]["resultType"], "complete",
         "{:?}",
         done.body
     );
+    clock.advance(Duration::from_secs(3601));
+    assert_eq!(code(&call(&b, TOOL, asks(), good).await), -32602);
+}
+
+#[tokio::test]
+async fn a_state_is_as_old_as_the_store_says_whatever_clock_an_edge_has() {
+    let days = Duration::from_secs(8 * 24 * 3600);
+    let now = SystemClock.now();
+    let key = keyed("k");
+    let world = EdgeWorld::at(Arc::new(ManualClock::at(now))).await;
+    let right = world.node_with(&key.config, world.bus.clone()).await;
+    for wrong in [now.plus(days), now.minus(days)] {
+        let (bus, auth) = (world.bus.clone(), Authenticator::none());
+        let clock = Arc::new(ManualClock::at(wrong));
+        let wrong = world.node_at(&key.config, bus, auth, clock).await;
+        for (asks_here, taken_there) in [(&right, &wrong), (&wrong, &right)] {
+            let asked = call(asks_here, TOOL, asks(), json!({})).await;
+            let answer = accepts(&json!({ "name": "Alice" }));
+            let answer = retry(&asked, "user_name", &answer);
+            let done = call(taken_there, TOOL, asks(), answer).await;
+            let result = &done.body["result"];
+            assert_eq!(result["resultType"], "complete", "{:?}", done.body);
+        }
+    }
 }
 
 #[tokio::test]

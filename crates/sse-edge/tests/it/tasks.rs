@@ -7,12 +7,12 @@ use super::world::*;
 
 const EXTENSION: &str = "io.modelcontextprotocol/tasks";
 
-fn client() -> ModernClient {
+pub(crate) fn client() -> ModernClient {
     ModernClient::with_capabilities(json!({ "extensions": { EXTENSION: {} } }))
 }
 
 /// A task that waits for an event of octo/cat.
-async fn wait_for_cats(client: &ModernClient, node: &Node) -> String {
+pub(crate) async fn wait_for_cats(client: &ModernClient, node: &Node) -> String {
     let arguments = json!({ "filters": [{ "repo": "cat" }] });
     let params = json!({ "name": "wait_for_events", "arguments": arguments });
     let made = client.call(&node.url, "tools/call", params).await.unwrap();
@@ -24,12 +24,17 @@ async fn wait_for_cats(client: &ModernClient, node: &Node) -> String {
     made["taskId"].as_str().unwrap().to_owned()
 }
 
-async fn get(client: &ModernClient, node: &Node, task: &str) -> Value {
+pub(crate) async fn get(client: &ModernClient, node: &Node, task: &str) -> Value {
     let params = json!({ "taskId": task });
     client.call(&node.url, "tasks/get", params).await.unwrap()
 }
 
-async fn until_it_is(client: &ModernClient, node: &Node, task: &str, status: &str) -> Value {
+pub(crate) async fn until_it_is(
+    client: &ModernClient,
+    node: &Node,
+    task: &str,
+    status: &str,
+) -> Value {
     until(status, || async {
         get(client, node, task).await["status"] == status
     })

@@ -33,11 +33,12 @@ fn number(value: Value) -> Option<u64> {
     }
 }
 
-/// Reads a page from the script's answer: loss, state, more, and then the messages.
+/// Reads a page from the script's answer: loss, state, more, end, and then the messages.
 fn page(after: Sequence, answer: &mut impl Iterator<Item = Value>) -> Option<MailboxPage> {
     let lost = Sequence(number(answer.next()?)?);
     let state = number(answer.next()?)?;
     let more = number(answer.next()?)? == 1;
+    let end = Sequence(number(answer.next()?)?);
     let mut messages = Vec::new();
     while let Some(sequence) = answer.next() {
         messages.push(Sequenced {
@@ -55,6 +56,7 @@ fn page(after: Sequence, answer: &mut impl Iterator<Item = Value>) -> Option<Mai
         at_head: !more,
         resumes_after: (after < lost).then_some(lost),
         closed: state == 1 || forgotten,
+        end,
     })
 }
 

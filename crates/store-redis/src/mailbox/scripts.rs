@@ -14,6 +14,10 @@
 //! 6. a sorted set of streams by their last sequence, with open streams above closed ones, so that
 //!    the first is the next to be forgotten.
 //!
+//! A sequence is the server's time in microseconds, or one more than the last sequence if the time
+//! has not advanced: after a failover that loses the last writes, the sequences of the lost time are
+//! not given out again. Nodes of a build before this rule only count, which stays correct beside it.
+//!
 //! Sequences in text have twenty digits, so that they sort like numbers. A stream id contains
 //! neither `:` nor `;`. `ARGV[1]` is the stream. The answer begins with 0 (no such session), 1
 //! (closed), 2 (done) or 3 (an entry was not written by this crate).
@@ -26,6 +30,16 @@ local stream = ARGV[1]
 if redis.call('HEXISTS', session, 'revision') == 0 then return {0} end
 local OPEN = 4503599627370496
 local function text(number) return string.format('%.0f', number) end
+local function last_given() return tonumber(redis.call('HGET', meta, 'last') or '0') end
+local function micros()
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+local function give(now)
+  local sequence = math.max(last_given() + 1, now)
+  redis.call('HSET', meta, 'last', text(sequence))
+  return sequence
+end
 local function keep()
   local left = redis.call('PTTL', session)
   for n = 2, #KEYS do redis.call('PEXPIRE', KEYS[n], left) end
@@ -74,7 +88,7 @@ local closed = score and score < OPEN
 const OPEN: &str = r"
 if closed then return {1} end
 if score then return {2, redis.call('HGET', meta, 'opened:' .. stream)} end
-local opened = redis.call('HINCRBY', meta, 'last', 1)
+local opened = give(micros())
 add(opened, tonumber(ARGV[2]))
 keep()
 return {2, text(opened)}
@@ -85,11 +99,11 @@ return {2, text(opened)}
 const APPEND: &str = r"
 if closed then return {1} end
 local payload, most, most_bytes, age = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-if not score then add(tonumber(redis.call('HGET', meta, 'last') or '0'), tonumber(ARGV[2])) end
-local last = redis.call('HINCRBY', meta, 'last', 1)
+if not score then add(last_given(), tonumber(ARGV[2])) end
+local time = micros()
+local now = math.floor(time / 1000)
+local last = give(time)
 local sequence = string.format('%020.0f', last)
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZADD', streams, text(last + OPEN), stream)
 redis.call('ZADD', order, text(last), sequence .. ':' .. text(now) .. ':' .. #payload .. ':' .. stream)
 redis.call('ZADD', index, '0', stream .. ':' .. sequence)
@@ -108,12 +122,13 @@ return {2, text(last)}
 ";
 
 /// `ARGV` stream, position, most messages, most bytes. Answers the loss, 0 open or 1 closed or 2 not
-/// known, whether there is more, and sequences with payloads in turn.
+/// known, whether there is more, the last sequence, and sequences with payloads in turn.
 const READ: &str = r"
-if not score then return {2, redis.call('HGET', meta, 'forgotten') or '0', 2, 0} end
+local given = redis.call('HGET', meta, 'last') or '0'
+if not score then return {2, redis.call('HGET', meta, 'forgotten') or '0', 2, 0, given} end
 local limit, most_bytes = tonumber(ARGV[3]), tonumber(ARGV[4])
 local lost = redis.call('HGET', meta, 'lost:' .. stream) or '0'
-local page = {2, lost, closed and 1 or 0, 0}
+local page = {2, lost, closed and 1 or 0, 0, given}
 local from, to = '(' .. stream .. ':' .. ARGV[2], '(' .. stream .. ';'
 local bytes = 0
 for n, member in ipairs(redis.call('ZRANGEBYLEX', index, from, to, 'LIMIT', 0, limit + 1)) do

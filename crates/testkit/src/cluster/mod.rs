@@ -8,6 +8,7 @@ mod file;
 mod fill;
 mod plan;
 mod ports;
+mod set_back;
 mod system;
 
 use std::{

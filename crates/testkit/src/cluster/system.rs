@@ -207,7 +207,7 @@ impl System {
     }
 
     /// The process of a node; on the embedded topology all roles are one.
-    fn process_name(&self, node: SystemNode) -> Result<String, &'static str> {
+    pub(super) fn process_name(&self, node: SystemNode) -> Result<String, &'static str> {
         match (self.kind, node) {
             (SystemKind::Cluster, _) => Ok(node.to_string()),
             (SystemKind::Embedded, SystemNode::Nats) => Err("the embedded system has no NATS"),

@@ -1,11 +1,20 @@
 //! A Redis server that keeps an append-only file.
 
-use std::{io, net::TcpStream, path::Path};
+use std::{
+    fs, io,
+    net::TcpStream,
+    path::{Path, PathBuf},
+};
 
 use super::{
     ServerError,
     server_process::{ServerProcess, ServerProgram, ask},
 };
+
+/// The folder, within the server's, of its append-only file.
+const APPEND_FOLDER: &str = "appendonlydir";
+/// The folder, within the server's, of the copy that [`RedisServer::save`] makes.
+const SAVED_FOLDER: &str = "saved";
 
 const PROGRAM: ServerProgram = ServerProgram {
     name: "redis-server",
@@ -50,6 +59,39 @@ impl RedisServer {
         self.0.restart()
     }
 
+    /// Remembers the present data; call it while nothing writes. A second call replaces what the first
+    /// remembered.
+    ///
+    /// # Errors
+    /// The data cannot be copied.
+    pub fn save(&self) -> Result<(), ServerError> {
+        let (data, saved) = self.folders();
+        copy_folder(&data, &saved).map_err(|source| ServerError::System {
+            what: "copy the server's data",
+            source,
+        })
+    }
+
+    /// Kills the server, and starts it with the data that [`Self::save`] remembered: as after a failover
+    /// to a replica that lags, or with a restored snapshot. Can be called again.
+    ///
+    /// # Errors
+    /// Nothing was saved, or the server does not answer within [`super::START_DEADLINE`].
+    pub fn restore(&mut self) -> Result<(), ServerError> {
+        self.kill();
+        let (data, saved) = self.folders();
+        copy_folder(&saved, &data).map_err(|source| ServerError::System {
+            what: "put the server's data back",
+            source,
+        })?;
+        self.restart()
+    }
+
+    fn folders(&self) -> (PathBuf, PathBuf) {
+        let folder = self.0.folder();
+        (folder.join(APPEND_FOLDER), folder.join(SAVED_FOLDER))
+    }
+
     /// Freezes the server (SIGSTOP): connections stay open and silent.
     ///
     /// # Errors
@@ -65,6 +107,19 @@ impl RedisServer {
     pub fn resume(&self) -> Result<(), ServerError> {
         self.0.resume()
     }
+}
+
+/// Makes `to` a copy of the files of `from`.
+fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+    if to.exists() {
+        fs::remove_dir_all(to)?;
+    }
+    fs::create_dir_all(to)?;
+    for file in fs::read_dir(from)? {
+        let file = file?;
+        fs::copy(file.path(), to.join(file.file_name()))?;
+    }
+    Ok(())
 }
 
 fn prepare(folder: &Path, port: u16) -> io::Result<Vec<String>> {
@@ -107,5 +162,17 @@ mod tests {
         assert!(TcpStream::connect(("127.0.0.1", server.port())).is_err());
         server.restart().unwrap();
         assert_eq!(say(&server, "GET key"), "$5\r\nvalue\r\n");
+    }
+
+    #[test]
+    fn goes_back_to_what_was_saved() {
+        let mut server = RedisServer::start().unwrap();
+        assert_eq!(say(&server, "SET key early"), "+OK\r\n");
+        server.save().unwrap();
+        for value in ["late", "later"] {
+            assert_eq!(say(&server, &format!("SET key {value}")), "+OK\r\n");
+            server.restore().unwrap();
+            assert_eq!(say(&server, "GET key"), "$5\r\nearly\r\n");
+        }
     }
 }

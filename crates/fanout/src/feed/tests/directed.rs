@@ -42,6 +42,7 @@ over_both! {
     a_client_has_an_event_id_once_the_stream_outlives_a_check,
     a_subscription_made_ahead_of_this_edge_skips_nothing_of_an_older_one,
     what_is_added_on_the_way_back_is_not_missed_and_nothing_comes_again,
+    what_a_session_was_put_back_to_is_taken_whatever_its_revision,
     trimmed_before_the_edge_read_it_means_a_notice_and_then_what_follows,
     a_cursor_ahead_of_this_edge_waits_and_one_ahead_of_the_log_is_told,
     a_stream_that_does_not_come_about_leaves_no_entry,
@@ -104,6 +105,26 @@ async fn a_subscription_made_ahead_of_this_edge_skips_nothing_of_an_older_one(ov
     (6..=11).for_each(|n| happen(&log, &hub, n, if n % 2 == 0 { "a" } else { "b" }));
     client.drain().await;
     assert_eq!(client.sequences(), [6, 8, 10, 11]);
+}
+
+async fn what_a_session_was_put_back_to_is_taken_whatever_its_revision(over: Over) {
+    let log = GatedLog::open();
+    let hub = five(&log, 100);
+    let lost = fixture::interest(7, &[("a", 0)], &[]);
+    let mut client = FeedClient::open(over, &hub, lost, StreamStart::Head).await;
+    client.drain().await;
+    let older = fixture::interest(3, &[("b", 5)], &[]);
+    client.stream.set_interest(older.clone());
+    happen(&log, &hub, 6, "b");
+    happen(&log, &hub, 7, "a");
+    client.drain().await;
+    assert_eq!(client.sequences(), [7], "a late read changes nothing");
+    client.stream.put_back(older);
+    client.drain().await;
+    happen(&log, &hub, 8, "b");
+    happen(&log, &hub, 9, "a");
+    client.drain().await;
+    assert_eq!(client.sequences(), [7, 6, 8]);
 }
 
 async fn what_is_added_on_the_way_back_is_not_missed_and_nothing_comes_again(over: Over) {
