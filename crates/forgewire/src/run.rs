@@ -1,14 +1,16 @@
 //! `forgewire run`: roles in one process, from bound sockets to a drained stop.
 
-use std::{io::Write, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use futures_util::Stream;
+use futures_util::{StreamExt, stream::BoxStream};
 use service_kit::{
     admin::AdminRoutes,
     descriptors::Descriptors,
     http::{self, HttpLimits},
     lifecycle::{Lifecycle, OnExit, ProcessOutcome, stop_signals},
+    line_queue::LineQueue,
     metrics::MetricsRegistry,
+    telemetry::LogLines,
 };
 use tracing::error;
 
@@ -33,6 +35,7 @@ pub(crate) struct RunningProcess {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) addresses: Addresses,
     backends: OpenBackends,
+    stops: BoxStream<'static, ()>,
 }
 
 impl RunningProcess {
@@ -53,9 +56,9 @@ impl RunningProcess {
         }
     }
 
-    /// Runs until the first of `stops`, then drains; the second one stops hard.
-    pub(crate) async fn until(self, stops: impl Stream<Item = ()>) -> ProcessOutcome {
-        let outcome = self.lifecycle.run_until(stops).await;
+    /// Runs until a stop signal, then drains; the second one stops hard.
+    pub(crate) async fn run(self) -> ProcessOutcome {
+        let outcome = self.lifecycle.run_until(self.stops).await;
         self.backends.close().await;
         if let Some(task) = outcome.failed_task {
             error!(task, "a task ended that must not");
@@ -72,6 +75,7 @@ pub(crate) async fn start(
     config: &Config,
     roles: &RoleSet,
     toolsets: MakeToolsets,
+    logs: &LogLines,
 ) -> anyhow::Result<RunningProcess> {
     check(config, roles)?;
     let descriptors = Descriptors::raise();
@@ -82,6 +86,7 @@ pub(crate) async fn start(
     let lifecycle = Lifecycle::with_keep_accepting(drain, (drain / 4).min(LONGEST_LINGER));
     let backends = OpenBackends::open(config, |key| roles.uses(key)).await?;
     let mut registry = MetricsRegistry::default();
+    logs.register(&mut registry);
     let mut startup = Startup {
         config,
         backends: &backends,
@@ -100,6 +105,8 @@ pub(crate) async fn start(
         Arc::new(registry),
         env!("CARGO_PKG_VERSION"),
     );
+    // Before the first probe is answered: a process that shows itself as ready also stops in order.
+    let stops = stop_signals().boxed();
     let serving = http::serve(
         listeners.admin,
         admin.router(),
@@ -112,6 +119,7 @@ pub(crate) async fn start(
         lifecycle,
         addresses,
         backends,
+        stops,
     })
 }
 
@@ -136,8 +144,9 @@ pub(crate) async fn run(
     config: &Config,
     roles: &RoleSet,
     toolsets: MakeToolsets,
+    logs: &LogLines,
 ) -> anyhow::Result<bool> {
-    let running = start(config, roles, toolsets).await?;
+    let running = start(config, roles, toolsets, logs).await?;
     let line = running.addresses.ready_line();
     let ready = running.ready();
     running
@@ -147,11 +156,14 @@ pub(crate) async fn run(
                 print_line(&line);
             }
         });
-    Ok(running.until(stop_signals()).await.clean)
+    Ok(running.run().await.clean)
 }
 
-/// Stdout carries the ready line and nothing else; a closed pipe is not an error.
+/// Prints a line on stdout, which carries the ready line and nothing else. Its own thread writes it: a
+/// pipe that is full must not delay the process, and a closed one is not an error.
 fn print_line(line: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    match LineQueue::start("ready-line", io::stdout(), |_| String::new()) {
+        Ok(stdout) => stdout.push(format!("{line}\n").as_bytes()),
+        Err(error) => error!(%error, "the ready line cannot be printed"),
+    }
 }
