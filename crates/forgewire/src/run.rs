@@ -1,7 +1,12 @@
 //! `forgewire run`: roles in one process, from bound sockets to a drained stop.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
+use anyhow::bail;
 use futures_util::{StreamExt, stream::BoxStream};
 use service_kit::{
     admin::AdminRoutes,
@@ -30,12 +35,16 @@ const LONGEST_LINGER: Duration = Duration::from_secs(5);
 /// How often readiness is checked until the ready line is printed.
 const READY_INTERVAL: Duration = Duration::from_millis(10);
 
+/// The sentence about a failed backend, once there is one.
+type BackendFailure = Arc<OnceLock<String>>;
+
 /// A process whose roles have been started.
 pub(crate) struct RunningProcess {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) addresses: Addresses,
     backends: OpenBackends,
     stops: BoxStream<'static, ()>,
+    failure: BackendFailure,
 }
 
 impl RunningProcess {
@@ -57,13 +66,19 @@ impl RunningProcess {
     }
 
     /// Runs until a stop signal, then drains; the second one stops hard.
-    pub(crate) async fn run(self) -> ProcessOutcome {
+    ///
+    /// # Errors
+    /// A backend failed in a way that only a restart can mend.
+    pub(crate) async fn run(self) -> anyhow::Result<ProcessOutcome> {
         let outcome = self.lifecycle.run_until(self.stops).await;
         self.backends.close().await;
+        if let Some(failure) = self.failure.get() {
+            bail!("{failure}");
+        }
         if let Some(task) = outcome.failed_task {
             error!(task, "a task ended that must not");
         }
-        outcome
+        Ok(outcome)
     }
 }
 
@@ -96,19 +111,23 @@ pub(crate) async fn start(
         listeners: listeners.roles,
         toolsets,
         local_resources: None,
+        details: Vec::new(),
     };
     for role in roles.iter() {
         (role.start)(&mut startup)?;
     }
-    let admin = AdminRoutes::new(
-        lifecycle.clone(),
-        Arc::new(registry),
-        env!("CARGO_PKG_VERSION"),
-    );
+    let (listener, details) = (listeners.admin, startup.details);
+    let version = env!("CARGO_PKG_VERSION");
+    let admin = AdminRoutes::new(lifecycle.clone(), Arc::new(registry), version)
+        .roles(roles.iter().map(|role| role.name));
+    let admin = details
+        .into_iter()
+        .fold(admin, |admin, (role, detail)| admin.detail(role, detail));
+    let failure = watch_backends(&backends, &lifecycle);
     // Before the first probe is answered: a process that shows itself as ready also stops in order.
     let stops = stop_signals().boxed();
     let serving = http::serve(
-        listeners.admin,
+        listener,
         admin.router(),
         HttpLimits::default(),
         lifecycle.clone(),
@@ -120,7 +139,23 @@ pub(crate) async fn start(
         addresses,
         backends,
         stops,
+        failure,
     })
+}
+
+/// Ends the process when a backend fails in a way that only a restart can mend.
+fn watch_backends(backends: &OpenBackends, lifecycle: &Lifecycle) -> BackendFailure {
+    let failure = BackendFailure::default();
+    let (failing, seen) = (backends.failed(), Arc::clone(&failure));
+    let draining = lifecycle.draining();
+    lifecycle.spawn("backends", OnExit::EndsProcess, async move {
+        if let Some(sentence) = draining.run_until_cancelled(failing).await {
+            error!("{sentence}");
+            // It is the only task that sets it.
+            let _ = seen.set(sentence);
+        }
+    });
+    failure
 }
 
 fn spawn_retention(config: &Config, backends: &OpenBackends, lifecycle: &Lifecycle) {
@@ -133,7 +168,7 @@ fn spawn_retention(config: &Config, backends: &OpenBackends, lifecycle: &Lifecyc
         config.retention.events(),
         lifecycle.draining(),
     );
-    lifecycle.spawn("retention", OnExit::MayFinish, trim);
+    lifecycle.spawn("retention", OnExit::EndsProcess, trim);
 }
 
 /// `forgewire run`: starts, prints the ready line, runs until a signal.
@@ -156,7 +191,7 @@ pub(crate) async fn run(
                 print_line(&line);
             }
         });
-    Ok(running.run().await.clean)
+    Ok(running.run().await?.clean)
 }
 
 /// Prints a line on stdout, which carries the ready line and nothing else. Its own thread writes it: a

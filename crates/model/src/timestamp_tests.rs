@@ -14,19 +14,31 @@ fn text_round_trips_and_offsets_become_utc() {
 fn only_years_that_can_be_written_are_read() {
     for (text, written) in [
         ("9999-12-31T23:59:59.999Z", Some("9999-12-31T23:59:59.999Z")),
-        ("9999-12-31T23:59:59.9999Z", Some("9999-12-31T23:59:59.999Z")),
+        (
+            "9999-12-31T23:59:59.9999Z",
+            Some("9999-12-31T23:59:59.999Z"),
+        ),
         ("9999-12-31T23:59:59-00:01", None),
-        ("9999-12-31T23:59:59+00:01", Some("9999-12-31T23:58:59.000Z")),
+        (
+            "9999-12-31T23:59:59+00:01",
+            Some("9999-12-31T23:58:59.000Z"),
+        ),
         ("0001-01-01T00:00:00Z", Some("0001-01-01T00:00:00.000Z")),
         ("0001-01-01T00:00:00+00:01", None),
         ("0000-12-31T23:59:59Z", None),
-        ("0000-12-31T23:59:59-00:01", Some("0001-01-01T00:00:59.000Z")),
+        (
+            "0000-12-31T23:59:59-00:01",
+            Some("0001-01-01T00:00:59.000Z"),
+        ),
         ("-0001-01-01T00:00:00Z", None),
         ("10000-01-01T00:00:00Z", None),
         // A leap second is the last moment of its minute.
         ("2016-12-31T23:59:60Z", Some("2016-12-31T23:59:59.999Z")),
         // Before the epoch, parts of a millisecond are cut off in the same direction as after it.
-        ("1969-12-31T23:59:59.9995Z", Some("1969-12-31T23:59:59.999Z")),
+        (
+            "1969-12-31T23:59:59.9995Z",
+            Some("1969-12-31T23:59:59.999Z"),
+        ),
     ] {
         let read = Timestamp::parse(text).map(|time| time.to_string());
         assert_eq!(read.as_deref(), written, "{text}");

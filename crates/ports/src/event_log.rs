@@ -110,6 +110,8 @@ impl Classified for EventLogError {
 /// - **EL-13** an `append` that is dropped half-way leaves the log consistent: each event is stored once
 ///   or not at all.
 /// - **EL-14** an event is read exactly as it was stored: facts, JSON bytes and trace.
+/// - **EL-25** `check_append` succeeds while `append` does, stores nothing that a reader sees, and
+///   does not move `last`.
 #[async_trait]
 pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// Stores events durably; see EL-01…03.
@@ -151,6 +153,14 @@ pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// The store is unavailable.
     async fn trim(&self, time: Timestamp) -> Result<u64, EventLogError>;
+
+    /// Checks whether an append would be accepted now, as far as the store can tell; used for readiness.
+    ///
+    /// # Errors
+    /// The store is unavailable or full.
+    async fn check_append(&self) -> Result<(), EventLogError> {
+        self.head().await.map(|_| ())
+    }
 
     /// Maximum duration of one call, after which it counts as [`EventLogError::Unavailable`].
     fn deadline(&self) -> Duration {

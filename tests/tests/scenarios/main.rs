@@ -9,6 +9,7 @@ mod handover;
 mod hostile;
 mod messages;
 mod operations;
+mod readiness;
 mod sending;
 mod sessions;
 mod stdio;

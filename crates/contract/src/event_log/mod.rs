@@ -35,4 +35,5 @@ crate::case::cases! {
     "EL-12" Shared handles::what_one_handle_appended_another_reads_at_once;
     "EL-13" Nothing order::dropped_appends_leave_the_log_in_order;
     "EL-14" Nothing read::an_event_comes_back_as_it_was_stored;
+    "EL-25" Nothing append::a_check_accepts_and_stores_nothing;
 }

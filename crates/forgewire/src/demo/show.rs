@@ -41,7 +41,7 @@ pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<bool> {
     let logs = telemetry::init(&config.telemetry)?;
     let running = start(&config, &roles::all(), toolsets::none, &logs).await?;
     if !running.ready().await {
-        return Ok(running.run().await.clean);
+        return Ok(running.run().await?.clean);
     }
     let addresses = running.addresses.clone();
     let (edge, ingest) = (base(addresses.of("edge"))?, base(addresses.of("ingest"))?);
@@ -76,7 +76,7 @@ pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<bool> {
             () = stopping.draining().cancelled_owned() => {}
         }
     });
-    let outcome = running.run().await;
+    let outcome = running.run().await?;
     say("\nstopped; run the demo again and it continues after the last event");
     flush();
     logs.flush();
