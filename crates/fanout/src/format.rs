@@ -142,7 +142,7 @@ impl StreamFormat {
     ) {
         let cursor = reader.cursor(resumes_after);
         let body = format!(
-            r#"{{"truncated":true,"cursor":"{cursor}","detail":"events before this cursor are no longer kept"}}"#
+            r#"{{"truncated":true,"cursor":"{cursor}","detail":"events before this cursor are no longer kept or cannot be read"}}"#
         );
         match self {
             Self::Events => {

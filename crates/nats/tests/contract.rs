@@ -5,7 +5,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use contract::{
     Abilities, BusFixture, EventLogFixture, ForeignBytes, HandleOpener, Handles, Harness, Port,
-    backend_hook, handle_opener,
+    backend_hook, entry_planter, handle_opener,
 };
 use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus, NatsConfig, NatsConnection};
 use ports::{Bus, EventLog};
@@ -26,6 +26,7 @@ async fn connect(url: &str) -> anyhow::Result<NatsConnection> {
 async fn open_log(url: &str) -> anyhow::Result<Arc<dyn EventLog>> {
     // The suite's events have arbitrary receive times, so no event may expire by age.
     let config = LogConfig {
+        creates_stream: true,
         retention: None,
         ..LogConfig::default()
     };
@@ -71,6 +72,7 @@ impl Harness for Nats {
             Port::EventLog => Some(Abilities {
                 durable: true,
                 shared: true,
+                foreign_bytes: true,
                 ..Abilities::default()
             }),
             Port::Bus => Some(Abilities {
@@ -87,13 +89,26 @@ impl Harness for Nats {
         let server = NatsServer::start()?;
         let url = server.url();
         let log = open_log(&url).await?;
+        let raw = async_nats::jetstream::new(async_nats::connect(&url).await?);
+        let plant = entry_planter(move |bytes| {
+            let (raw, name) = (raw.clone(), contract::unique_name());
+            async move {
+                let stored = raw.publish(format!("forgewire.events.{name}"), bytes);
+                stored.await?.await?;
+                Ok(())
+            }
+        });
         let server: Server = Arc::new(Mutex::new(server));
         let handles = Handles {
             peer: Some(another_log(url)),
             reopen: Some(restarted_log(Arc::clone(&server))),
             guard: Some(Box::new(server)),
         };
-        Ok(EventLogFixture { log, handles })
+        Ok(EventLogFixture {
+            log,
+            plant: Some(plant),
+            handles,
+        })
     }
 
     async fn bus(&self) -> anyhow::Result<BusFixture> {

@@ -8,7 +8,7 @@ use model::{
     Timestamp, TraceContext,
 };
 use parking_lot::Mutex;
-use ports::{AppendResult, BusError, EdgeNews};
+use ports::{AppendResult, BusError, EdgeNews, EventsBefore};
 use store_memory::{InProcessBus, MemoryEventLog};
 use tokio::sync::mpsc;
 
@@ -127,14 +127,11 @@ impl EventLog for ScriptedLog {
             through,
             at_head: through.0 >= script.last(),
             resumes_after: (after.0 < from).then_some(Sequence(from)),
+            undecodable: 0,
         })
     }
 
-    async fn read_before(
-        &self,
-        _: Sequence,
-        _: usize,
-    ) -> Result<Vec<Sequenced<StoredEvent>>, EventLogError> {
+    async fn read_before(&self, _: Sequence, _: usize) -> Result<EventsBefore, EventLogError> {
         unreachable!("a follower reads forward")
     }
 
