@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`record`] | append, then hint |
 //! | [`follow`] | hints, pages and a slow poll in; ordered, gap-free events out |
+//! | [`health`] | whether a role can read the log now |
 //! | [`query`] | queries over the log, with bounded work |
 //! | [`history`] | the same queries on behalf of a principal: the only access to past events for clients |
 //! | [`matching`] | finds the filters that an event may match, without scanning all of them |
@@ -12,6 +13,7 @@
 //! Deliberately absent: MCP, HTTP, and any adapter.
 
 pub mod follow;
+pub mod health;
 pub mod history;
 mod limits;
 pub mod matching;

@@ -5,8 +5,13 @@ use std::time::Duration;
 /// Maximum wait for the bus to accept a hint. If it does not, readers find the event when they next poll
 /// the log.
 pub(crate) const HINT_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// Time for which a writer uses the log's identity without reading it again. After a log was replaced
 /// without an error for this writer, its hints name the old one for up to this time, and readers get its
 /// events when they next poll.
 pub(crate) const EPOCH_LIFETIME: Duration = Duration::from_secs(1);
+/// Appends that have to fail in a row before they count against readiness, even though the log answers: a
+/// single one may have met a pause.
+pub(crate) const FAILED_APPENDS: u32 = 2;
+/// How long failed appends count. Longer than a dependency may fail before readiness is withdrawn (3.5 s);
+/// afterwards the next append is the trial, because a role that is not ready gets none.
+pub(crate) const FAILED_APPENDS_PERIOD: Duration = Duration::from_secs(5);

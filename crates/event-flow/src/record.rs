@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use ports::{AppendResult, Bus, BusMessage, EventHint, EventLog, EventLogError, Topic};
 use tokio::time::{Instant, error::Elapsed, timeout};
 
-use crate::limits::{EPOCH_LIFETIME, HINT_TIMEOUT};
+use crate::limits::{EPOCH_LIFETIME, FAILED_APPENDS, FAILED_APPENDS_PERIOD, HINT_TIMEOUT};
 
 /// The result of an append.
 #[derive(Debug)]
@@ -30,6 +30,12 @@ pub enum AppendError {
     /// The log did not answer in time.
     #[error("the event log did not answer in time")]
     Timeout(#[from] Elapsed),
+    /// The log answers, and yet the last appends failed.
+    #[error("the event log failed the last {appends} appends")]
+    Failing {
+        /// Number of failed appends since the last one that succeeded.
+        appends: u32,
+    },
     /// The log reported on another number of events than it was given (contract EL-01).
     #[error("the event log answered for {answered} of {given} events")]
     ContractBroken {
@@ -44,7 +50,7 @@ impl Classified for AppendError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Log(error) => error.class(),
-            Self::Timeout(_) => ErrorClass::Transient,
+            Self::Timeout(_) | Self::Failing { .. } => ErrorClass::Transient,
             Self::ContractBroken { .. } => ErrorClass::Permanent,
         }
     }
@@ -70,6 +76,14 @@ pub struct Recorder {
     /// The identity of the log, and when it was read. It is read again after an error and when it is older
     /// than [`EPOCH_LIFETIME`], because the log may have been replaced.
     epoch: Mutex<Option<(Epoch, Instant)>>,
+    failures: Mutex<AppendFailures>,
+}
+
+/// The appends that failed since the last one that succeeded.
+#[derive(Debug, Default)]
+struct AppendFailures {
+    count: u32,
+    last: Option<Instant>,
 }
 
 impl Recorder {
@@ -89,6 +103,7 @@ impl Recorder {
             observer,
             append_timeout,
             epoch: Mutex::new(None),
+            failures: Mutex::default(),
         }
     }
 
@@ -98,6 +113,12 @@ impl Recorder {
     /// # Errors
     /// The log does not answer, or its answer breaks the contract.
     pub async fn append(&self, events: Vec<StoredEvent>) -> Result<AppendedEvents, AppendError> {
+        let appended = self.append_once(events).await;
+        self.count_failure(appended.as_ref().err());
+        appended
+    }
+
+    async fn append_once(&self, events: Vec<StoredEvent>) -> Result<AppendedEvents, AppendError> {
         let epoch = self.epoch().await?;
         let began = Instant::now();
         let appended = timeout(self.append_timeout, self.log.append(events.clone())).await;
@@ -145,6 +166,43 @@ impl Recorder {
         };
         self.observer.hint_failed();
         tracing::warn!(failure, trace_id = %trace.trace, "the bus did not take a hint");
+    }
+
+    /// Checks whether an append would succeed now, as far as that can be known without one: the log
+    /// says so, and the last appends did not all fail.
+    ///
+    /// # Errors
+    /// The log does not answer, is full, or failed the last appends.
+    pub async fn check(&self) -> Result<(), AppendError> {
+        timeout(self.append_timeout, self.log.check_append()).await??;
+        let failures = self.failures.lock();
+        let recent = failures
+            .last
+            .is_some_and(|at| at.elapsed() < FAILED_APPENDS_PERIOD);
+        if recent && failures.count >= FAILED_APPENDS {
+            let appends = failures.count;
+            return Err(AppendError::Failing { appends });
+        }
+        Ok(())
+    }
+
+    /// Number of appends that failed since the last one that succeeded.
+    #[must_use]
+    pub fn failed_appends(&self) -> u32 {
+        self.failures.lock().count
+    }
+
+    fn count_failure(&self, error: Option<&AppendError>) {
+        let mut failures = self.failures.lock();
+        match error {
+            None => *failures = AppendFailures::default(),
+            // A limit that one event exceeds says nothing of the next one.
+            Some(error) if error.class() == ErrorClass::Overloaded => {}
+            Some(_) => {
+                failures.count = failures.count.saturating_add(1);
+                failures.last = Some(Instant::now());
+            }
+        }
     }
 
     /// The identity of the log.

@@ -2,11 +2,12 @@
 //!
 //! Exit codes: 0 done, 1 failed (or a task died), 2 the command line or the configuration is wrong.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use service_kit::{
     config::{LoadedConfig, Override},
+    line_queue::LineQueue,
     telemetry,
 };
 use tracing::{info, warn};
@@ -25,6 +26,8 @@ use crate::{
 
 const FAILED: u8 = 1;
 const REFUSED: u8 = 2;
+/// Longest wait for a reader of the sentence that says why the process ends.
+const COMPLAINT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// GitHub's events on the wire for AI agents.
 #[derive(Debug, Parser)]
@@ -209,16 +212,19 @@ fn run_command(args: &RunArgs, toolsets: MakeToolsets) -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => return refuse(&error),
     };
-    if let Err(error) = telemetry::init(&loaded.config.telemetry) {
-        return refuse(&error.into());
-    }
+    let logs = match telemetry::init(&loaded.config.telemetry) {
+        Ok(logs) => logs,
+        Err(error) => return refuse(&error.into()),
+    };
     let roles = chosen(&args.roles);
     match checked(&loaded, &roles) {
         Ok(idle) => report(&idle),
         Err(error) => return refuse(&error),
     }
-    let config = loaded.config;
-    on_runtime(async move { run::run(&config, &roles, toolsets).await })
+    let (config, running) = (loaded.config, logs.clone());
+    let code = on_runtime(async move { run::run(&config, &roles, toolsets, &running).await });
+    logs.flush();
+    code
 }
 
 fn apply_command(json: bool, settings: &Settings) -> ExitCode {
@@ -272,13 +278,16 @@ fn stdio_command(args: &StdioArgs) -> ExitCode {
         Ok(options) => options,
         Err(error) => return refuse(&error),
     };
-    if let Err(error) = telemetry::init(&args.telemetry()) {
-        return refuse(&error.into());
-    }
-    match crate::stdio::run(&options) {
+    let logs = match telemetry::init(&args.telemetry()) {
+        Ok(logs) => logs,
+        Err(error) => return refuse(&error.into()),
+    };
+    let code = match crate::stdio::run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
-    }
+    };
+    logs.flush();
+    code
 }
 
 #[cfg(not(feature = "stdio"))]
@@ -363,7 +372,17 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(FAILED)
 }
 
+/// Says why the process ends. A stderr that nothing reads must not keep it from ending.
 fn complain(error: &anyhow::Error) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "forgewire: {error:#}");
+    let line = format!("forgewire: {error:#}\n");
+    match LineQueue::start("complaint", std::io::stderr(), |_| String::new()) {
+        Ok(queue) => {
+            queue.push(line.as_bytes());
+            queue.flush(COMPLAINT_TIMEOUT);
+        }
+        Err(_) => {
+            use std::io::Write;
+            let _ = std::io::stderr().write_all(line.as_bytes());
+        }
+    }
 }

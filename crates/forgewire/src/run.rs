@@ -1,14 +1,21 @@
 //! `forgewire run`: roles in one process, from bound sockets to a drained stop.
 
-use std::{io::Write, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use futures_util::Stream;
+use anyhow::bail;
+use futures_util::{StreamExt, stream::BoxStream};
 use service_kit::{
     admin::AdminRoutes,
     descriptors::Descriptors,
     http::{self, HttpLimits},
     lifecycle::{Lifecycle, OnExit, ProcessOutcome, stop_signals},
+    line_queue::LineQueue,
     metrics::MetricsRegistry,
+    telemetry::LogLines,
 };
 use tracing::error;
 
@@ -28,11 +35,16 @@ const LONGEST_LINGER: Duration = Duration::from_secs(5);
 /// How often readiness is checked until the ready line is printed.
 const READY_INTERVAL: Duration = Duration::from_millis(10);
 
+/// The sentence about a failed backend, once there is one.
+type BackendFailure = Arc<OnceLock<String>>;
+
 /// A process whose roles have been started.
 pub(crate) struct RunningProcess {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) addresses: Addresses,
     backends: OpenBackends,
+    stops: BoxStream<'static, ()>,
+    failure: BackendFailure,
 }
 
 impl RunningProcess {
@@ -53,14 +65,20 @@ impl RunningProcess {
         }
     }
 
-    /// Runs until the first of `stops`, then drains; the second one stops hard.
-    pub(crate) async fn until(self, stops: impl Stream<Item = ()>) -> ProcessOutcome {
-        let outcome = self.lifecycle.run_until(stops).await;
+    /// Runs until a stop signal, then drains; the second one stops hard.
+    ///
+    /// # Errors
+    /// A backend failed in a way that only a restart can mend.
+    pub(crate) async fn run(self) -> anyhow::Result<ProcessOutcome> {
+        let outcome = self.lifecycle.run_until(self.stops).await;
         self.backends.close().await;
+        if let Some(failure) = self.failure.get() {
+            bail!("{failure}");
+        }
         if let Some(task) = outcome.failed_task {
             error!(task, "a task ended that must not");
         }
-        outcome
+        Ok(outcome)
     }
 }
 
@@ -72,6 +90,7 @@ pub(crate) async fn start(
     config: &Config,
     roles: &RoleSet,
     toolsets: MakeToolsets,
+    logs: &LogLines,
 ) -> anyhow::Result<RunningProcess> {
     check(config, roles)?;
     let descriptors = Descriptors::raise();
@@ -82,6 +101,7 @@ pub(crate) async fn start(
     let lifecycle = Lifecycle::with_keep_accepting(drain, (drain / 4).min(LONGEST_LINGER));
     let backends = OpenBackends::open(config, |key| roles.uses(key), roles.creates_log()).await?;
     let mut registry = MetricsRegistry::default();
+    logs.register(&mut registry);
     register_log_metrics(&mut registry, &backends.log);
     let mut startup = Startup {
         config,
@@ -92,18 +112,24 @@ pub(crate) async fn start(
         listeners: listeners.roles,
         toolsets,
         local_resources: None,
+        details: Vec::new(),
     };
     for role in roles.iter() {
         (role.start)(&mut startup)?;
     }
-    let admin = AdminRoutes::new(
-        lifecycle.clone(),
-        Arc::new(registry),
-        env!("CARGO_PKG_VERSION"),
-    );
+    let (listener, details) = (listeners.admin, startup.details);
+    let version = env!("CARGO_PKG_VERSION");
+    let admin = AdminRoutes::new(lifecycle.clone(), Arc::new(registry), version)
+        .roles(roles.iter().map(|role| role.name));
+    let admin = details
+        .into_iter()
+        .fold(admin, |admin, (role, detail)| admin.detail(role, detail));
+    let failure = watch_backends(&backends, &lifecycle);
+    // Before the first probe is answered: a process that shows itself as ready also stops in order.
+    let stops = stop_signals().boxed();
     // Probes are answered until the end, so that a balancer sees "not ready" and not a refused connection.
     let serving = http::serve_until_closed(
-        listeners.admin,
+        listener,
         admin.router(),
         HttpLimits::default(),
         lifecycle.clone(),
@@ -114,7 +140,24 @@ pub(crate) async fn start(
         lifecycle,
         addresses,
         backends,
+        stops,
+        failure,
     })
+}
+
+/// Ends the process when a backend fails in a way that only a restart can mend.
+fn watch_backends(backends: &OpenBackends, lifecycle: &Lifecycle) -> BackendFailure {
+    let failure = BackendFailure::default();
+    let (failing, seen) = (backends.failed(), Arc::clone(&failure));
+    let draining = lifecycle.draining();
+    lifecycle.spawn("backends", OnExit::EndsProcess, async move {
+        if let Some(sentence) = draining.run_until_cancelled(failing).await {
+            error!("{sentence}");
+            // It is the only task that sets it.
+            let _ = seen.set(sentence);
+        }
+    });
+    failure
 }
 
 fn spawn_retention(config: &Config, backends: &OpenBackends, lifecycle: &Lifecycle) {
@@ -127,7 +170,7 @@ fn spawn_retention(config: &Config, backends: &OpenBackends, lifecycle: &Lifecyc
         config.retention.events(),
         lifecycle.draining(),
     );
-    lifecycle.spawn("retention", OnExit::MayFinish, trim);
+    lifecycle.spawn("retention", OnExit::EndsProcess, trim);
 }
 
 /// `forgewire run`: starts, prints the ready line, runs until a signal.
@@ -138,8 +181,9 @@ pub(crate) async fn run(
     config: &Config,
     roles: &RoleSet,
     toolsets: MakeToolsets,
+    logs: &LogLines,
 ) -> anyhow::Result<bool> {
-    let running = start(config, roles, toolsets).await?;
+    let running = start(config, roles, toolsets, logs).await?;
     let line = running.addresses.ready_line();
     let ready = running.ready();
     running
@@ -149,11 +193,14 @@ pub(crate) async fn run(
                 print_line(&line);
             }
         });
-    Ok(running.until(stop_signals()).await.clean)
+    Ok(running.run().await?.clean)
 }
 
-/// Stdout carries the ready line and nothing else; a closed pipe is not an error.
+/// Prints a line on stdout, which carries the ready line and nothing else. Its own thread writes it: a
+/// pipe that is full must not delay the process, and a closed one is not an error.
 fn print_line(line: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    match LineQueue::start("ready-line", io::stdout(), |_| String::new()) {
+        Ok(stdout) => stdout.push(format!("{line}\n").as_bytes()),
+        Err(error) => error!(%error, "the ready line cannot be printed"),
+    }
 }

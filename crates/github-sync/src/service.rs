@@ -2,11 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use event_flow::follow::{FollowOptions, FollowStart, Followed, follow};
+use event_flow::{
+    follow::{FollowOptions, FollowStart, Followed, follow},
+    health::FollowerHealth,
+};
 use model::IdSource;
 use ports::{Bus, EventLog, ResourceReader};
 use prometheus_client::registry::Registry;
-use service_kit::lifecycle::{Latch, Lifecycle, OnExit};
+use service_kit::{
+    admin::HealthDetail,
+    dependency,
+    lifecycle::{Lifecycle, OnExit},
+};
 use tokio::{
     net::TcpListener,
     time::{MissedTickBehavior, interval, timeout},
@@ -68,6 +75,8 @@ impl SyncService {
         let latch = lifecycle.latch("sync");
         latch.not_ready("reading the event log from its start");
         let mirror = Arc::clone(&self.mirror);
+        let follower_health = FollowerHealth::default();
+        let noted = follower_health.clone();
         let follower = follow(
             Arc::clone(&self.deps.log),
             Arc::clone(&self.deps.bus),
@@ -78,11 +87,15 @@ impl SyncService {
             },
             lifecycle.draining(),
             move |followed| {
-                set_readiness(&latch, &followed);
+                if matches!(followed, Followed::CaughtUp) {
+                    latch.ready();
+                }
+                noted.note(&followed);
                 mirror.apply(followed);
             },
         );
         lifecycle.spawn("sync-follow", OnExit::EndsProcess, follower);
+        self.require_stores(lifecycle, follower_health);
         let (mirror, log) = (Arc::clone(&self.mirror), Arc::clone(&self.deps.log));
         let watching = watch_head(mirror, log, lifecycle.draining());
         lifecycle.spawn("sync-head", OnExit::EndsProcess, watching);
@@ -92,6 +105,20 @@ impl SyncService {
             deadline: self.deadline,
             lifecycle: lifecycle.clone(),
         }
+    }
+
+    /// Readiness follows the log and the bus: a role that cannot read them may serve old states.
+    fn require_stores(&self, lifecycle: &Lifecycle, follower_health: FollowerHealth) {
+        let log = Arc::clone(&self.deps.log);
+        dependency::require(lifecycle, "sync: event log", move || {
+            let (log, follower_health) = (Arc::clone(&log), follower_health.clone());
+            async move { Ok(follower_health.check(&*log).await?) }
+        });
+        let bus = Arc::clone(&self.deps.bus);
+        dependency::require(lifecycle, "sync: bus", move || {
+            let bus = Arc::clone(&bus);
+            async move { Ok(bus.check().await?) }
+        });
     }
 }
 
@@ -111,6 +138,22 @@ impl RunningSync {
         mirror::reader(&self.mirror)
     }
 
+    /// The detail of the role in `/health`.
+    #[must_use]
+    pub fn health(&self) -> HealthDetail {
+        let mirror = Arc::clone(&self.mirror);
+        HealthDetail::new(move || {
+            let status = mirror.progress();
+            serde_json::json!({
+                "logPosition": status.position.0,
+                "logHead": status.head.0,
+                "logLagEvents": status.head.0.saturating_sub(status.position.0),
+                "resources": status.resources,
+                "caughtUp": status.caught_up,
+            })
+        })
+    }
+
     /// Serves gRPC (`forgewire.v1.Sync` and `grpc.health.v1.Health`) until the drain. The health
     /// status is SERVING once the log's head has been reached, and NOT_SERVING from the drain on.
     ///
@@ -119,16 +162,6 @@ impl RunningSync {
     pub async fn serve_grpc(&self, listener: TcpListener) -> Result<(), ServeError> {
         let (mirror, ids) = (Arc::clone(&self.mirror), Arc::clone(&self.ids));
         api::serve(listener, mirror, ids, self.deadline, &self.lifecycle).await
-    }
-}
-
-/// Readiness follows the log: a role that cannot read it may serve old states.
-fn set_readiness(latch: &Latch, followed: &Followed) {
-    match followed {
-        Followed::CaughtUp => latch.ready(),
-        Followed::Stalled => latch.not_ready("the event log or the bus does not answer"),
-        // After a stall the follower reads up to the head and reports `CaughtUp` again.
-        _ => {}
     }
 }
 

@@ -155,6 +155,8 @@ impl Classified for EventLogError {
 /// - **EL-20** an event whose receive time is ahead of the log's clock, because another clock was wrong, is
 ///   trimmed together with its neighbours, a few minutes late at most: it keeps nothing until its own time
 ///   has come. If nothing was received after it, it stays.
+/// - **EL-25** `check_append` succeeds while `append` does, stores nothing that a reader sees, and
+///   does not move `last`.
 #[async_trait]
 pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// Stores events durably; see EL-01…03.
@@ -197,6 +199,14 @@ pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// The store is unavailable.
     async fn trim(&self, time: Timestamp) -> Result<u64, EventLogError>;
+
+    /// Checks whether an append would be accepted now, as far as the store can tell; used for readiness.
+    ///
+    /// # Errors
+    /// The store is unavailable or full.
+    async fn check_append(&self) -> Result<(), EventLogError> {
+        self.head().await.map(|_| ())
+    }
 
     /// Number of entries that this log's handles in this process have skipped because they do not decode;
     /// an entry counts once, however many readers skip it.

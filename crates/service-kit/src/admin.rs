@@ -21,7 +21,22 @@ use crate::{
 };
 
 /// A component's own view of its health. It must not wait: it reads state that the component keeps at hand.
-pub type HealthDetail = Arc<dyn Fn() -> Value + Send + Sync>;
+#[derive(Clone)]
+pub struct HealthDetail(Arc<dyn Fn() -> Value + Send + Sync>);
+
+impl HealthDetail {
+    /// A detail that `view` makes anew for each request.
+    #[must_use]
+    pub fn new(view: impl Fn() -> Value + Send + Sync + 'static) -> Self {
+        Self(Arc::new(view))
+    }
+}
+
+impl fmt::Debug for HealthDetail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HealthDetail")
+    }
+}
 
 /// The data that the admin routes show.
 #[derive(Clone)]
@@ -30,6 +45,7 @@ pub struct AdminRoutes {
     registry: Arc<MetricsRegistry>,
     version: &'static str,
     started: Instant,
+    roles: Vec<&'static str>,
     details: Vec<(&'static str, HealthDetail)>,
 }
 
@@ -46,8 +62,16 @@ impl AdminRoutes {
             registry,
             version,
             started: Instant::now(),
+            roles: Vec::new(),
             details: Vec::new(),
         }
+    }
+
+    /// The roles of this process.
+    #[must_use]
+    pub fn roles(mut self, roles: impl IntoIterator<Item = &'static str>) -> Self {
+        self.roles = roles.into_iter().collect();
+        self
     }
 
     /// Adds a named detail to `/health`. A later one of the same name replaces the earlier.
@@ -107,12 +131,14 @@ async fn health(State(admin): State<Arc<AdminRoutes>>) -> Json<Value> {
     let details: Map<_, _> = admin
         .details
         .iter()
-        .map(|(name, detail)| ((*name).to_owned(), detail()))
+        .map(|(name, detail)| ((*name).to_owned(), detail.0()))
         .collect();
     Json(json!({
         "ready": readiness.ready,
         "phase": readiness.phase,
         "waitingFor": waiting,
+        "dependencies": admin.lifecycle.dependencies(),
+        "roles": admin.roles,
         "version": admin.version,
         "uptimeSeconds": admin.started.elapsed().as_secs(),
         "tasks": admin.lifecycle.running_tasks(),
@@ -179,7 +205,7 @@ mod tests {
     async fn health_shows_phase_version_and_details() {
         let life = Lifecycle::new(Duration::from_secs(1));
         let admin = AdminRoutes::new(life, Arc::default(), "1.2.3")
-            .detail("edge", Arc::new(|| json!({"streams": 3})));
+            .detail("edge", HealthDetail::new(|| json!({"streams": 3})));
         let (status, _, body) = ask(&admin.router(), "/health").await;
         let body: Value = serde_json::from_str(&body).unwrap();
         assert_eq!((status, &body["version"]), (200, &json!("1.2.3")));

@@ -3,6 +3,7 @@
 //! | module | gives |
 //! | --- | --- |
 //! | [`config`] | one struct from files, environment and flags; errors name key and origin |
+//! | [`dependency`] | probes of what a role needs, which decide on its readiness |
 //! | [`lifecycle`] | readiness latches, tracked tasks, drain, hard stop, outcome |
 //! | [`http`] | listeners and an accept loop for axum routers that drains and has bounds |
 //! | [`grpc`] | servers and channels with deadlines, trace context, codes of error classes |
@@ -12,6 +13,7 @@
 //! | [`admin`] | `/livez`, `/readyz`, `/health`, `/metrics` |
 //! | [`descriptors`] | the limit of file descriptors, raised at start and divided |
 //! | [`telemetry`] | log lines on stderr, panics among them |
+//! | [`line_queue`] | lines for a pipe that may not be read: bounded, written by a thread of their own |
 //!
 //! The binary combines them: load the configuration, start telemetry, make a [`lifecycle::Lifecycle`],
 //! build services (they take their latches and spawn their tasks), serve, and
@@ -19,10 +21,14 @@
 
 pub mod admin;
 pub mod config;
+pub mod dependency;
+mod dependency_status;
 pub mod descriptors;
 pub mod grpc;
 pub mod http;
 pub mod lifecycle;
+mod limits;
+pub mod line_queue;
 pub mod metrics;
 pub mod problem;
 pub mod telemetry;

@@ -27,8 +27,11 @@ use std::{
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use parking_lot::Mutex;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use tokio::time::{sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::dependency_status::DependencyStatus;
 
 /// The time in which tasks can end by themselves after the hard stop, before they are dropped.
 pub const HARD_STOP_TIMEOUT: Duration = Duration::from_secs(1);
@@ -91,6 +94,7 @@ struct Inner {
     dropped: CancellationToken,
     been_ready: AtomicBool,
     latches: Mutex<Vec<LatchState>>,
+    dependencies: Mutex<Vec<DependencyStatus>>,
     tasks: TaskTracker,
     tasks_until_closed: TaskTracker,
     running: Mutex<BTreeMap<&'static str, usize>>,
@@ -124,6 +128,7 @@ impl Lifecycle {
             dropped: CancellationToken::new(),
             been_ready: AtomicBool::new(false),
             latches: Mutex::default(),
+            dependencies: Mutex::default(),
             tasks: TaskTracker::new(),
             tasks_until_closed: TaskTracker::new(),
             running: Mutex::default(),
@@ -147,6 +152,21 @@ impl Lifecycle {
             index: latches.len() - 1,
             name,
         }
+    }
+
+    /// Shows a dependency in `/health`.
+    pub(crate) fn add_dependency(&self, dependency: DependencyStatus) {
+        self.inner.dependencies.lock().push(dependency);
+    }
+
+    /// The state of every probed dependency by name, as JSON for operators.
+    #[must_use]
+    pub fn dependencies(&self) -> Map<String, Value> {
+        let dependencies = self.inner.dependencies.lock();
+        let shown = dependencies.iter();
+        shown
+            .map(|one| (one.name.to_owned(), one.to_json()))
+            .collect()
     }
 
     /// Whether the process can take work now.
@@ -425,33 +445,32 @@ pub async fn stop_signal() {
     pin!(stop_signals()).next().await;
 }
 
-/// One item per SIGTERM or SIGINT, from the first poll on. Never ends; if the operating system refuses
+/// One item per SIGTERM or SIGINT, from this call on. Never ends; if the operating system refuses
 /// the handlers, that is logged and the stream yields nothing.
-pub fn stop_signals() -> impl Stream<Item = ()> + Send {
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub fn stop_signals() -> impl Stream<Item = ()> + Send + 'static {
     use tokio::signal::unix::{SignalKind, signal};
-    stream::once(async {
-        match (
-            signal(SignalKind::terminate()),
-            signal(SignalKind::interrupt()),
-        ) {
-            (Ok(term), Ok(int)) => Some((term, int)),
-            (Err(error), _) | (_, Err(error)) => {
-                tracing::error!(%error, "cannot listen for signals");
-                None
-            }
+    let signals = match (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) {
+        (Ok(term), Ok(int)) => Some((term, int)),
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::error!(%error, "cannot listen for signals");
+            None
         }
-    })
-    .flat_map(|signals| {
-        stream::unfold(signals, |signals| async move {
-            let Some((mut term, mut int)) = signals else {
-                return std::future::pending().await;
-            };
-            tokio::select! {
-                _ = term.recv() => {},
-                _ = int.recv() => {},
-            }
-            Some(((), Some((term, int))))
-        })
+    };
+    stream::unfold(signals, |signals| async move {
+        let Some((mut term, mut int)) = signals else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = term.recv() => {},
+            _ = int.recv() => {},
+        }
+        Some(((), Some((term, int))))
     })
 }
 

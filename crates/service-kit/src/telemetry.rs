@@ -1,5 +1,8 @@
 //! Logs: one line per event on stderr (stdout carries the ready line), as text or JSON.
 //!
+//! A thread of its own writes them ([`LineQueue`]): a stderr that nothing reads costs lines, which are
+//! counted, and never stops the process.
+//!
 //! # What may be logged
 //! - Ids, counts, durations, names of keys; `trace_id` through the span of [`crate::trace`].
 //! - Never a secret: [`Secret`](crate::config::Secret) shows `***`, query strings are left out of
@@ -9,6 +12,7 @@
 use std::{
     io::{self, IsTerminal},
     panic::{self, PanicHookInfo},
+    time::Duration,
 };
 
 use model::{Classified, ErrorClass};
@@ -16,6 +20,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing::Subscriber;
 use tracing_subscriber::{EnvFilter, fmt, util::SubscriberInitExt};
+
+use crate::{line_queue::LineQueue, metrics::MetricsRegistry};
+
+/// Longest wait for the last lines when the process ends: a reader that has stopped must not delay it.
+const EXIT_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longest wait for the line of a panic, which may be the last one.
+const PANIC_FLUSH_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -59,11 +70,38 @@ pub enum TelemetryError {
         #[source]
         source: tracing_subscriber::filter::ParseError,
     },
+    /// The thread that writes log lines cannot be started.
+    #[error("the thread that writes log lines cannot be started")]
+    Thread(#[source] io::Error),
 }
 
 impl Classified for TelemetryError {
     fn class(&self) -> ErrorClass {
-        ErrorClass::Caller
+        match self {
+            Self::Filter { .. } => ErrorClass::Caller,
+            Self::Thread(_) => ErrorClass::Transient,
+        }
+    }
+}
+
+/// The log lines on their way to stderr. Keep it until the process ends, then call [`LogLines::flush`].
+#[derive(Debug, Clone)]
+#[must_use = "without a flush, the last lines of the process are lost"]
+pub struct LogLines(LineQueue);
+
+impl LogLines {
+    /// Registers the counter of dropped lines.
+    pub fn register(&self, registry: &mut MetricsRegistry) {
+        registry.register(
+            "forgewire_log_lines_dropped",
+            "Log lines dropped because stderr was not read in time",
+            self.0.dropped_lines(),
+        );
+    }
+
+    /// Waits until all lines are written, for up to a second.
+    pub fn flush(&self) {
+        self.0.flush(EXIT_FLUSH_TIMEOUT);
     }
 }
 
@@ -71,13 +109,35 @@ impl Classified for TelemetryError {
 /// instance by the next test in the same process, only checks its filter.
 ///
 /// # Errors
-/// The filter cannot be read.
-pub fn init(config: &TelemetryConfig) -> Result<(), TelemetryError> {
+/// The filter cannot be read, or the system has no further thread.
+pub fn init(config: &TelemetryConfig) -> Result<LogLines, TelemetryError> {
     let terminal = io::stderr().is_terminal();
-    if subscriber(config, terminal, io::stderr)?.try_init().is_ok() {
-        panic::set_hook(Box::new(log_panic));
+    let report = missing_lines(config.format);
+    let queue = LineQueue::start("log", io::stderr(), report).map_err(TelemetryError::Thread)?;
+    let writer = queue.clone();
+    let subscriber = subscriber(config, terminal, move || writer.clone())?;
+    if subscriber.try_init().is_ok() {
+        let panicked = queue.clone();
+        panic::set_hook(Box::new(move |panic| {
+            log_panic(panic);
+            panicked.flush(PANIC_FLUSH_TIMEOUT);
+        }));
     }
-    Ok(())
+    Ok(LogLines(queue))
+}
+
+/// The line that says how many lines are missing at its place.
+fn missing_lines(format: LogFormat) -> impl Fn(u64) -> String + Send + 'static {
+    move |lines| match format {
+        LogFormat::Text => format!(" WARN log: {lines} lines dropped: stderr was not read in time"),
+        LogFormat::Json => serde_json::json!({
+            "level": "WARN",
+            "message": format!("{lines} lines dropped: stderr was not read in time"),
+            "lines": lines,
+            "target": "log",
+        })
+        .to_string(),
+    }
 }
 
 /// A subscriber behind one type, whatever its format.
@@ -184,9 +244,25 @@ mod tests {
     }
 
     #[test]
+    fn a_gap_reads_like_the_lines_around_it() {
+        let text = missing_lines(LogFormat::Text)(7);
+        assert!(
+            text.contains("WARN") && text.contains("7 lines dropped"),
+            "{text}"
+        );
+        let json = missing_lines(LogFormat::Json)(7);
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(
+            (&json["level"], &json["lines"]),
+            (&"WARN".into(), &7.into())
+        );
+    }
+
+    #[test]
     fn starting_twice_is_harmless_and_a_bad_filter_is_named() {
-        init(&TelemetryConfig::default()).unwrap();
-        init(&TelemetryConfig::default()).unwrap();
+        let first = init(&TelemetryConfig::default()).unwrap();
+        init(&TelemetryConfig::default()).unwrap().flush();
+        first.flush();
         let bad = TelemetryConfig {
             filter: "info,=[".to_owned(),
             ..TelemetryConfig::default()

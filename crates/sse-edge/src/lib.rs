@@ -26,6 +26,7 @@ mod calls;
 mod config;
 mod edge;
 mod error;
+mod health;
 mod limits;
 mod methods;
 mod metrics;

@@ -6,6 +6,7 @@ use access::Authenticator;
 use axum::Router;
 use event_flow::{
     follow::{FollowOptions, Followed, follow},
+    health::FollowerHealth,
     history::{EventHistory, EventSource},
 };
 use event_tools::EventToolDeps;
@@ -22,9 +23,10 @@ use ports::{
     Bus, BusMessage, EventLog, Mailbox, ResourceReader, SessionLock, SessionStore, TaskStore, Topic,
 };
 use service_kit::{
+    admin::HealthDetail,
     descriptors::Descriptors,
     http::{HttpLimits, MIN_SILENT_TIMEOUT},
-    lifecycle::{Latch, Lifecycle, OnExit},
+    lifecycle::{Lifecycle, OnExit},
     metrics,
 };
 use tokio::sync::watch;
@@ -37,6 +39,7 @@ use crate::{
     config::EdgeConfig,
     edge::Edge,
     error::EdgeBuildError,
+    health::{EdgeHealth, ProbedStores},
     limits::KERNEL_EXTRA_TIME,
     methods,
     metrics::{ClockMetrics, SessionMetrics},
@@ -125,6 +128,14 @@ impl EdgeService {
         let limits = self.http_limits();
         let wheel = (self.config.heartbeat_seconds, self.config.drain_seconds);
         let (log, bus) = (Arc::clone(&self.deps.log), Arc::clone(&self.deps.bus));
+        let health = EdgeHealth::default();
+        let stores = ProbedStores {
+            log: Arc::clone(&log),
+            bus: Arc::clone(&bus),
+            sessions: Arc::clone(&self.deps.sessions),
+            resources: Arc::clone(&self.deps.resources),
+        };
+        health.probe(stores, lifecycle);
         let (edge, reports) = self.edge(lifecycle)?;
         let edge = Arc::new(edge);
         let running = BackgroundTasks {
@@ -135,9 +146,13 @@ impl EdgeService {
             closed: lifecycle.closed(),
         };
         let router = running.watch(reports);
-        running.follow(log, bus, router);
+        running.follow(log, bus, router, health.follower.clone());
         running.run_wheel(wheel);
-        Ok(ServingEdge { edge, limits })
+        Ok(ServingEdge {
+            edge,
+            limits,
+            health,
+        })
     }
 
     fn edge(self, lifecycle: &Lifecycle) -> Result<(Edge, DeliveryReports), EdgeBuildError> {
@@ -240,12 +255,20 @@ impl EdgeService {
 pub struct ServingEdge {
     edge: Arc<Edge>,
     limits: HttpLimits,
+    health: EdgeHealth,
 }
 
 impl ServingEdge {
     /// The routes.
     pub fn router(&self) -> Router {
         api::router(Arc::clone(&self.edge))
+    }
+
+    /// The detail of the edge in `/health`.
+    #[must_use]
+    pub fn health(&self) -> HealthDetail {
+        let (edge, health) = (Arc::clone(&self.edge), self.health.clone());
+        HealthDetail::new(move || health.to_json(&edge.hub))
     }
 
     /// Bounds of the listener that the routes are served on.
@@ -267,12 +290,13 @@ impl BackgroundTasks<'_> {
     fn watch(&self, reports: DeliveryReports) -> BusRouter {
         let (edge, lifecycle) = (self.edge, self.lifecycle);
         let (hub, closed) = (|| Arc::clone(&edge.hub), || self.closed.clone());
-        let may_finish = OnExit::MayFinish;
+        // Without one of them, streams would stay open and miss things for good.
+        let ends_process = OnExit::EndsProcess;
         let (task_news, changes) = TaskUpdates::new(hub(), Arc::clone(&edge.tasks));
         let watching = watch_tasks(Arc::clone(&edge.tasks), hub(), changes, closed());
-        lifecycle.spawn_until_closed("edge-tasks", may_finish, watching);
+        lifecycle.spawn_until_closed("edge-tasks", ends_process, watching);
         let reporting = report(Arc::clone(&edge.sessions), reports, closed());
-        lifecycle.spawn_until_closed("edge-inboxes", may_finish, reporting);
+        lifecycle.spawn_until_closed("edge-inboxes", ends_process, reporting);
         let sessions = Arc::clone(&edge.sessions);
         let (router, changes) = BusRouter::new(
             Arc::clone(&sessions),
@@ -281,23 +305,33 @@ impl BackgroundTasks<'_> {
             task_news,
         );
         let watching = watch_sessions(sessions, hub(), changes, lifecycle.draining());
-        lifecycle.spawn("edge-sessions", may_finish, watching);
+        lifecycle.spawn("edge-sessions", ends_process, watching);
         let looking = poll_answers(hub(), closed());
-        lifecycle.spawn_until_closed("edge-answers", may_finish, looking);
+        lifecycle.spawn_until_closed("edge-answers", ends_process, looking);
         let latch = lifecycle.latch("edge knows the session store's clock");
         let measuring = measure(Arc::clone(&edge.clock), latch, closed());
-        lifecycle.spawn_until_closed("edge-clock", may_finish, measuring);
+        lifecycle.spawn_until_closed("edge-clock", ends_process, measuring);
         edge.auth.spawn(lifecycle, closed());
         let revoking = end_revoked(edge.auth.revoked(), hub(), closed());
-        lifecycle.spawn_until_closed("edge-revocations", may_finish, revoking);
+        lifecycle.spawn_until_closed("edge-revocations", ends_process, revoking);
         router
     }
 
-    fn follow(&self, log: Arc<dyn EventLog>, bus: Arc<dyn Bus>, router: BusRouter) {
+    fn follow(
+        &self,
+        log: Arc<dyn EventLog>,
+        bus: Arc<dyn Bus>,
+        router: BusRouter,
+        follower_health: FollowerHealth,
+    ) {
         let latch = self.lifecycle.latch("edge follows the event log");
         let hub = Arc::clone(&self.edge.hub);
         let sink = move |followed: Followed| {
-            set_readiness(&latch, &followed);
+            // Later faults show in the probes.
+            if matches!(followed, Followed::CaughtUp) {
+                latch.ready();
+            }
+            follower_health.note(&followed);
             match followed {
                 Followed::Other(BusMessage::Edge(news)) => router.dispatch(news),
                 // The follower itself handles hints.
@@ -326,7 +360,7 @@ impl BackgroundTasks<'_> {
             self.lifecycle.closed(),
         );
         self.lifecycle
-            .spawn("edge-wheel", OnExit::MayFinish, turning);
+            .spawn("edge-wheel", OnExit::EndsProcess, turning);
     }
 }
 
@@ -338,14 +372,4 @@ async fn end_revoked(mut revoked: watch::Receiver<u64>, hub: Arc<Hub>, stop: Can
         }
     };
     stop.run_until_cancelled(endless).await;
-}
-
-/// Readiness follows the log: an edge that cannot read it gets no new clients, and keeps the
-/// existing ones.
-fn set_readiness(latch: &Latch, followed: &Followed) {
-    match followed {
-        Followed::CaughtUp | Followed::Recovered => latch.ready(),
-        Followed::Stalled => latch.not_ready("the event log or the bus does not answer"),
-        _ => {}
-    }
 }

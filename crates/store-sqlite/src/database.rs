@@ -6,7 +6,7 @@ use std::{
     fmt,
     fs::{self, File, TryLockError},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicUsize},
     time::Duration,
 };
 
@@ -29,6 +29,8 @@ pub(crate) struct DatabaseInner {
     pub(crate) epoch: Epoch,
     pub(crate) readers: Readers,
     pub(crate) writer: Writer,
+    /// Size of the last append, if it failed and none has succeeded since; otherwise 0.
+    pub(crate) failed_append_bytes: AtomicUsize,
     /// Notified when a lock is released, so that waiting `acquire` calls check again.
     pub(crate) released: Notify,
 }
@@ -98,8 +100,22 @@ impl Database {
             epoch,
             readers,
             writer,
+            failed_append_bytes: AtomicUsize::new(0),
             released: Notify::new(),
         })))
+    }
+
+    /// Resolves when this process can no longer write to the file and only a restart can mend it:
+    /// after a commit that failed, the contents of the disk are unknown. Never after
+    /// [`Database::close`].
+    pub async fn failed(&self) {
+        self.0.writer.failed().await;
+    }
+
+    /// The path of the file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0.path
     }
 
     /// Finishes the queued writes, copies the write-ahead log into the file, and releases the file.

@@ -1,6 +1,6 @@
 //! The event log.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -21,6 +21,8 @@ const MAX_PAGE_BYTES: usize = 64 << 20;
 /// A receive time that is further ahead of this process's clock is not believed: the clock by which the
 /// event was received was wrong.
 const MAX_AHEAD: Duration = Duration::from_secs(60);
+/// Maximum size of the trial write after a failed append; an append may be larger, and is rare then.
+const MAX_TRIAL_BYTES: usize = 1 << 20;
 /// Maximum number of events that one transaction removes, so that appends can run in between.
 const TRIM_EVENTS: u64 = 2000;
 /// Key in `meta`: the latest time at which a removed event was received.
@@ -327,6 +329,14 @@ fn trim_some(connection: &Connection, time: Timestamp) -> rusqlite::Result<u64> 
     Ok(u64::try_from(removed).unwrap_or(u64::MAX))
 }
 
+/// Fills the row for trial writes, which nothing reads.
+fn write_trial(connection: &Connection, bytes: usize) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO meta (key, value) VALUES ('trial_write', zeroblob(?1))";
+    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+    connection.prepare_cached(sql)?.execute([bytes])?;
+    Ok(())
+}
+
 #[async_trait]
 impl EventLog for SqliteEventLog {
     async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<AppendResult>, EventLogError> {
@@ -340,8 +350,42 @@ impl EventLog for SqliteEventLog {
         };
         let rows: Vec<_> = events.into_iter().map(row).collect();
         let bytes = rows.iter().map(|row| row.body.len()).sum();
-        self.write("append", bytes, move |connection| insert(connection, rows))
-            .await
+        let inner = &self.0.0;
+        let insert = move |connection: &Connection| insert(connection, rows);
+        let appended = inner.writer.run(CALL_DEADLINE, bytes, insert).await;
+        let failed_bytes = match &appended {
+            Ok(_) => Some(0),
+            Err(
+                SqliteCallError::Commit(_)
+                | SqliteCallError::Statement(_)
+                | SqliteCallError::TimedOut(_),
+            ) => Some(bytes.max(1)),
+            Err(_) => None,
+        };
+        if let Some(bytes) = failed_bytes {
+            inner.failed_append_bytes.store(bytes, Ordering::Relaxed);
+        }
+        appended.map_err(|error| error.in_log("append"))
+    }
+
+    /// After a failed append, for instance on a full disk, a write of its size tells whether the next
+    /// one would succeed. Otherwise nothing is written.
+    async fn check_append(&self) -> Result<(), EventLogError> {
+        const OP: &str = "append";
+        let inner = &self.0.0;
+        inner.writer.check().map_err(|error| error.in_log(OP))?;
+        let bytes = inner.failed_append_bytes.load(Ordering::Relaxed);
+        if bytes == 0 {
+            return Ok(());
+        }
+        let bytes = bytes.min(MAX_TRIAL_BYTES);
+        self.write(OP, bytes, move |connection| write_trial(connection, bytes))
+            .await?;
+        // In a transaction of its own: pages that one transaction fills and frees are not written.
+        self.write(OP, 0, |connection| write_trial(connection, 0))
+            .await?;
+        inner.failed_append_bytes.store(0, Ordering::Relaxed);
+        Ok(())
     }
 
     async fn read_after(&self, after: Sequence, limit: usize) -> Result<EventPage, EventLogError> {
@@ -409,3 +453,7 @@ impl EventLog for SqliteEventLog {
         CALL_DEADLINE
     }
 }
+
+#[cfg(test)]
+#[path = "event_log_tests.rs"]
+mod tests;

@@ -13,7 +13,7 @@ use std::{
 
 use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::SqliteCallError;
 
@@ -36,6 +36,8 @@ pub(crate) struct Writer {
     thread: Mutex<Option<JoinHandle<()>>>,
     queued_bytes: Arc<AtomicUsize>,
     stopped: Arc<AtomicBool>,
+    /// Closed when the thread has ended, for whatever reason.
+    running: watch::Receiver<()>,
 }
 
 /// A write that runs inside a savepoint of a shared transaction.
@@ -101,6 +103,7 @@ impl Writer {
     pub(crate) fn start(connection: Connection, lock: File) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel(MAX_QUEUED_JOBS);
         let stopped = Arc::new(AtomicBool::new(false));
+        let (alive, running) = watch::channel(());
         let mut thread = WriterThread {
             connection,
             queue,
@@ -108,6 +111,7 @@ impl Writer {
             commits: 0,
             bytes: 0,
             _lock: lock,
+            _alive: alive,
         };
         let thread = thread::Builder::new()
             .name("sqlite-writer".into())
@@ -117,6 +121,7 @@ impl Writer {
             thread: Mutex::new(Some(thread)),
             queued_bytes: Arc::default(),
             stopped,
+            running,
         })
     }
 
@@ -165,6 +170,16 @@ impl Writer {
         }
     }
 
+    /// Resolves when the thread has ended although [`Self::close`] was not called: after a commit that
+    /// failed, or a panic.
+    pub(crate) async fn failed(&self) {
+        let mut running = self.running.clone();
+        while running.changed().await.is_ok() {}
+        if self.jobs.lock().is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Refuses new jobs; returns the thread, which ends after writing the queued jobs.
     pub(crate) fn close(&self) -> Option<JoinHandle<()>> {
         *self.jobs.lock() = None;
@@ -194,6 +209,7 @@ struct WriterThread {
     commits: usize,
     bytes: usize,
     _lock: File,
+    _alive: watch::Sender<()>,
 }
 
 /// The failure of a transaction that was not committed.

@@ -80,6 +80,22 @@ async fn after_a_commit_that_failed_nothing_is_acknowledged_any_more() {
     let later = insert(&writer, 2).await;
     assert!(matches!(later, Err(SqliteCallError::Stopped)), "{later:?}");
     assert!(matches!(writer.check(), Err(SqliteCallError::Stopped)));
+    tokio::time::timeout(DEADLINE, writer.failed())
+        .await
+        .expect("its owner learns that it has stopped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_was_closed_has_not_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = writer(&folder);
+    let thread = writer.close().unwrap();
+    thread.join().unwrap();
+    let mut failed = Box::pin(writer.failed());
+    assert!(poll_once(failed.as_mut()).is_none());
+    // Its end has been seen by now, and means nothing.
+    let again = tokio::time::timeout(Duration::from_millis(20), failed);
+    assert!(again.await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -131,7 +131,9 @@ impl Deliveries {
 /// The refusal that the sender receives for a failed append.
 pub(crate) const fn refusal(error: &AppendError) -> DeliveryRefusal {
     match error {
-        AppendError::Log(_) | AppendError::Timeout(_) => DeliveryRefusal::LogUnavailable,
+        AppendError::Log(_) | AppendError::Timeout(_) | AppendError::Failing { .. } => {
+            DeliveryRefusal::LogUnavailable
+        }
         AppendError::ContractBroken { .. } => DeliveryRefusal::Internal,
     }
 }

@@ -37,5 +37,3 @@ pub const MAX_SECRET_FILE_BYTES: u64 = 64 * 1024;
 pub const APPEND_TIMEOUT: Duration = Duration::from_secs(8);
 /// `Retry-After` of retryable refusals, in seconds.
 pub const RETRY_AFTER_SECONDS: u32 = 5;
-/// Pause between two attempts to reach the event log at start.
-pub const READY_RETRY: Duration = Duration::from_millis(500);

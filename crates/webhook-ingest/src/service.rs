@@ -7,16 +7,17 @@ use event_flow::record::Recorder;
 use model::{Clock, IdSource};
 use ports::{Bus, EventLog};
 use service_kit::{
-    lifecycle::{Latch, Lifecycle, OnExit},
+    admin::HealthDetail,
+    dependency,
+    lifecycle::{Lifecycle, OnExit},
     metrics::MetricsRegistry,
 };
-use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
 use crate::{
     api::{self, Admission, Api},
     config::IngestConfig,
-    delivery::{Deliveries, refusal},
+    delivery::Deliveries,
     error::IngestBuildError,
     limits,
     metrics::IngestMetrics,
@@ -76,14 +77,18 @@ impl IngestService {
         Ok(Self { api, ids: deps.ids })
     }
 
-    /// Starts the role. Readiness waits for the event log, and the drain for deliveries in
-    /// progress.
+    /// Starts the role. It is ready while the event log accepts appends, as far as that can be known;
+    /// hints are not necessary for that. The drain waits for deliveries in progress.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     pub fn spawn(self, lifecycle: &Lifecycle) -> RunningIngest {
         let deliveries = &self.api.deliveries;
-        spawn_reach(Arc::clone(deliveries), lifecycle);
+        let probed = Arc::clone(deliveries);
+        dependency::require(lifecycle, "ingest: event log", move || {
+            let deliveries = Arc::clone(&probed);
+            async move { Ok(deliveries.recorder.check().await?) }
+        });
         spawn_drain(Arc::clone(deliveries), lifecycle);
         RunningIngest {
             api: self.api,
@@ -100,23 +105,22 @@ pub struct RunningIngest {
 }
 
 impl RunningIngest {
+    /// The detail of the role in `/health`.
+    #[must_use]
+    pub fn health(&self) -> HealthDetail {
+        let deliveries = Arc::clone(&self.api.deliveries);
+        HealthDetail::new(move || {
+            serde_json::json!({
+                "deliveriesInProgress": deliveries.in_progress.len(),
+                "failedAppends": deliveries.recorder.failed_appends(),
+            })
+        })
+    }
+
     /// `POST /webhooks/github`; any other request is answered with a problem document.
     pub fn router(&self) -> Router {
         api::router(self.api.clone(), Arc::clone(&self.ids))
     }
-}
-
-/// Makes readiness wait for the event log.
-fn spawn_reach(deliveries: Arc<Deliveries>, lifecycle: &Lifecycle) {
-    let latch = lifecycle.latch("ingest: event log");
-    latch.not_ready("not reached yet");
-    let draining = lifecycle.draining();
-    let reaching = async move {
-        draining
-            .run_until_cancelled(reach_log(&deliveries, &latch))
-            .await;
-    };
-    lifecycle.spawn("ingest: reach the event log", OnExit::MayFinish, reaching);
 }
 
 /// Makes the drain wait for deliveries in progress, including those that begin while the listener
@@ -135,13 +139,4 @@ fn spawn_drain(deliveries: Arc<Deliveries>, lifecycle: &Lifecycle) {
         OnExit::MayFinish,
         finishing,
     );
-}
-
-/// Retries until the event log answers with its epoch.
-async fn reach_log(deliveries: &Deliveries, latch: &Latch) {
-    while let Err(error) = deliveries.recorder.epoch().await {
-        latch.not_ready(refusal(&error).code());
-        sleep(limits::READY_RETRY).await;
-    }
-    latch.ready();
 }

@@ -294,6 +294,46 @@ async fn deliveries_events_and_appends_are_counted() {
     }
 }
 
+/// A log that answers and takes nothing, as on a full disk.
+#[tokio::test(start_paused = true)]
+async fn an_ingest_whose_appends_fail_is_not_ready_until_one_may_be_tried_again() {
+    let ingest = Ingest::new();
+    let pass = async |seconds| tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let post = async |delivery: &str| ingest.post("issues", delivery, &issue(7, "opened")).await;
+    pass(1).await;
+    assert!(ingest.lifecycle.readiness().ready);
+
+    ingest.log.refuses_appends.store(true, Ordering::SeqCst);
+    post("00000000-0000-4000-8000-000000000001")
+        .await
+        .problem(503, "event_log_unavailable");
+    pass(4).await;
+    assert!(
+        ingest.lifecycle.readiness().ready,
+        "one failed append is not enough"
+    );
+    post("00000000-0000-4000-8000-000000000002")
+        .await
+        .problem(503, "event_log_unavailable");
+    pass(4).await;
+    let waiting = ingest.lifecycle.readiness().waiting_for;
+    let [("ingest: event log", reason)] = &waiting[..] else {
+        panic!("{waiting:?}");
+    };
+    assert_eq!(reason, "the event log failed the last 2 appends");
+
+    // A role that is not ready gets no deliveries, so time has to end it: the next one is the trial.
+    ingest.log.refuses_appends.store(false, Ordering::SeqCst);
+    pass(5).await;
+    assert!(ingest.lifecycle.readiness().ready);
+    assert_eq!(
+        post("00000000-0000-4000-8000-000000000003").await.status,
+        202
+    );
+    pass(10).await;
+    assert!(ingest.lifecycle.readiness().ready);
+}
+
 #[tokio::test]
 async fn readiness_waits_for_the_log_and_the_drain_for_deliveries() {
     let ingest = Ingest::with(&json!({"webhook_secrets": [SECRET]}), 0);

@@ -10,6 +10,7 @@ mod hostile;
 mod log;
 mod messages;
 mod operations;
+mod readiness;
 mod retention;
 mod sending;
 mod sessions;

@@ -1,4 +1,4 @@
-//! EL-01, EL-02, EL-03: the answer of an append and its meaning.
+//! EL-01, EL-02, EL-03, EL-25: the answer of an append and its meaning.
 
 use std::sync::Arc;
 
@@ -30,6 +30,17 @@ pub(super) async fn every_event_gets_an_answer_and_a_rising_sequence(
             );
             last = answer.sequence;
         }
+    }
+    Ok(())
+}
+
+pub(super) async fn a_check_accepts_and_stores_nothing(harness: Arc<dyn Harness>) -> Result<()> {
+    let fixture = harness.event_log().await?;
+    for round in 0..3 {
+        let before = fixture.log.head().await?;
+        fixture.log.check_append().await?;
+        assert_eq!(fixture.log.head().await?, before, "round {round}");
+        fixture.log.append(events(round * 5, round * 5 + 5)).await?;
     }
     Ok(())
 }

@@ -45,4 +45,5 @@ crate::case::cases! {
     "EL-15" ForeignBytes undecodable::seek_and_trim_work_beside_undecodable_entries;
     "EL-15" ForeignBytes undecodable::an_undecodable_entry_counts_once;
     "EL-20" Nothing trim::an_event_from_the_future_keeps_nothing;
+    "EL-25" Nothing append::a_check_accepts_and_stores_nothing;
 }

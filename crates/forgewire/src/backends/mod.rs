@@ -71,6 +71,22 @@ impl OpenBackends {
         stores.context("no role declares that it uses sessions, so their store is not open")
     }
 
+    /// Resolves with a sentence when a backend has failed in a way that only a restart can mend.
+    pub(crate) fn failed(&self) -> impl Future<Output = String> + Send + 'static {
+        let database = self.database.clone();
+        async move {
+            let Some(database) = database else {
+                return std::future::pending().await;
+            };
+            database.failed().await;
+            format!(
+                "the database {} takes no more writes, because a commit may not have reached the disk; \
+                 everything acknowledged before is in it: check the disk, then start again",
+                database.path().display()
+            )
+        }
+    }
+
     /// Finishes pending writes and closes the database.
     pub(crate) async fn close(&self) {
         if let Some(database) = &self.database

@@ -1,8 +1,14 @@
 //! State that the demo's sender and client share, and the output of both.
 
-use std::{collections::HashMap, io::Write, time::Instant};
+use std::{
+    collections::HashMap,
+    io,
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
 use parking_lot::Mutex;
+use service_kit::line_queue::LineQueue;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -17,8 +23,25 @@ pub(super) struct DemoProgress {
     pub(super) enough: CancellationToken,
 }
 
-/// Prints a line; a closed pipe is not an error.
+/// Standard output, which is one for the whole process. A terminal that was stopped must not stop the
+/// roles that run behind it.
+static OUTPUT: LazyLock<Option<LineQueue>> = LazyLock::new(|| {
+    let report = |lines| format!("  ({lines} lines were not shown)");
+    LineQueue::start("demo-output", io::stdout(), report).ok()
+});
+/// Longest wait for the last lines.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Prints a line, without waiting for it.
 pub(super) fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    if let Some(output) = &*OUTPUT {
+        output.push(format!("{line}\n").as_bytes());
+    }
+}
+
+/// Waits until the lines are printed.
+pub(super) fn flush() {
+    if let Some(output) = &*OUTPUT {
+        output.flush(FLUSH_TIMEOUT);
+    }
 }

@@ -10,18 +10,14 @@ use std::{
 use anyhow::Context;
 use model::{IdSource, RandomIds};
 use reqwest::Url;
-use service_kit::{
-    config::Secret,
-    lifecycle::{OnExit, stop_signals},
-    telemetry,
-};
+use service_kit::{config::Secret, lifecycle::OnExit, telemetry};
 use testkit::fake_github::{Delivery, FakeGithub, WebhookSender};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     args::DemoArgs,
     client,
-    progress::{DemoProgress, say},
+    progress::{DemoProgress, flush, say},
     state::StateFile,
 };
 use crate::{config::Config, listeners::Addresses, roles, run::start, toolsets};
@@ -42,10 +38,10 @@ pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<bool> {
     std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
     let secret = RandomIds.uuid();
     let config = config(&dir, &secret);
-    telemetry::init(&config.telemetry)?;
-    let running = start(&config, &roles::all(), toolsets::none).await?;
+    let logs = telemetry::init(&config.telemetry)?;
+    let running = start(&config, &roles::all(), toolsets::none, &logs).await?;
     if !running.ready().await {
-        return Ok(running.until(stop_signals()).await.clean);
+        return Ok(running.run().await?.clean);
     }
     let addresses = running.addresses.clone();
     let (edge, ingest) = (base(addresses.of("edge"))?, base(addresses.of("ingest"))?);
@@ -80,8 +76,10 @@ pub(crate) async fn run(args: &DemoArgs) -> anyhow::Result<bool> {
             () = stopping.draining().cancelled_owned() => {}
         }
     });
-    let outcome = running.until(stop_signals()).await;
+    let outcome = running.run().await?;
     say("\nstopped; run the demo again and it continues after the last event");
+    flush();
+    logs.flush();
     Ok(outcome.clean)
 }
 

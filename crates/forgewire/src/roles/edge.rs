@@ -83,6 +83,7 @@ fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
     };
     let service = sse_edge::EdgeService::build(&startup.config.edge, deps, startup.registry)?;
     let service = service.spawn(startup.lifecycle)?;
+    startup.details.push((ROLE.name, service.health()));
     let limits = service.http_limits();
     startup.serve("edge-http", listener, service.router(), limits);
     Ok(())

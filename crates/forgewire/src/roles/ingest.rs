@@ -43,6 +43,7 @@ fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
     let service =
         webhook_ingest::IngestService::build(&startup.config.ingest, deps, startup.registry)?;
     let running = service.spawn(startup.lifecycle);
+    startup.details.push((ROLE.name, running.health()));
     let limits = startup.config.ingest.http_limits();
     startup.serve("ingest-http", listener, running.router(), limits);
     Ok(())

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use anyhow::Context;
 use ports::ResourceReader;
 use service_kit::{
+    admin::HealthDetail,
     descriptors::Descriptors,
     http::{self, HttpLimits},
     lifecycle::{Lifecycle, OnExit},
@@ -26,6 +27,8 @@ pub(crate) struct Startup<'a> {
     pub(crate) listeners: BTreeMap<&'static str, TcpListener>,
     /// Makes the toolsets from outside the product that the edge offers too.
     pub(crate) toolsets: MakeToolsets,
+    /// What each role shows in `/health`, by its name.
+    pub(crate) details: Vec<(&'static str, HealthDetail)>,
     /// The sync role of this process, once it has started.
     pub(crate) local_resources: Option<Arc<dyn ResourceReader>>,
 }

@@ -30,6 +30,7 @@ fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
     };
     let service = github_sync::SyncService::build(&startup.config.sync, deps, startup.registry)?;
     let running = service.spawn(startup.lifecycle);
+    startup.details.push((ROLE.name, running.health()));
     startup.local_resources = Some(running.reader());
     startup
         .lifecycle

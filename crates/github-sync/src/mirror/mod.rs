@@ -148,6 +148,16 @@ impl Mirror {
             .set(i64::try_from(lag).unwrap_or(i64::MAX));
     }
 
+    /// How far the mirror has followed the log.
+    pub(crate) fn progress(&self) -> SyncStatus {
+        SyncStatus {
+            position: Sequence(self.position.load(Ordering::Relaxed)),
+            head: Sequence(self.head.load(Ordering::Relaxed)),
+            resources: self.table.lock().len() as u64,
+            caught_up: *self.caught_up.borrow(),
+        }
+    }
+
     fn get(&self, uri: &ResourceUri) -> Option<ResourceState> {
         self.table.lock().get(uri)
     }
@@ -181,12 +191,7 @@ impl ResourceReader for Mirror {
     async fn status(&self, _trace: Option<TraceContext>) -> Result<SyncStatus, ResourceError> {
         self.metrics
             .request(SyncMethod::status, SyncCallOutcome::ok);
-        Ok(SyncStatus {
-            position: Sequence(self.position.load(Ordering::Relaxed)),
-            head: Sequence(self.head.load(Ordering::Relaxed)),
-            resources: self.table.lock().len() as u64,
-            caught_up: *self.caught_up.borrow(),
-        })
+        Ok(self.progress())
     }
 }
 

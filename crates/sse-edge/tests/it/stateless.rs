@@ -81,7 +81,8 @@ impl SessionStore for Counted {
     }
 
     async fn check(&self) -> Result<(), SessionStoreError> {
-        self.asked().check().await
+        // A probe for readiness, on behalf of no request.
+        self.store.check().await
     }
 }
 

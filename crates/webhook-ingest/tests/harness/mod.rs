@@ -39,6 +39,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Gate {
     log: MemoryEventLog,
     pub(crate) broken: AtomicBool,
+    /// Appends fail, and everything else works.
+    pub(crate) refuses_appends: AtomicBool,
     pub(crate) appends: AtomicUsize,
     /// One permit lets one append through.
     pub(crate) open: Semaphore,
@@ -69,6 +71,13 @@ impl EventLog for Gate {
         self.appends.fetch_add(1, Ordering::SeqCst);
         self.open.acquire().await.unwrap().forget();
         self.unavailable("append")?;
+        if self.refuses_appends.load(Ordering::SeqCst) {
+            let source = std::io::Error::other("no space left on device").into();
+            return Err(EventLogError::Unavailable {
+                op: "append",
+                source,
+            });
+        }
         self.log.append(events).await
     }
     async fn read_after(&self, after: Sequence, limit: usize) -> Result<EventPage, EventLogError> {
@@ -121,6 +130,7 @@ impl Ingest {
         let log = Arc::new(Gate {
             log: MemoryEventLog::new(&RandomIds, NonZeroUsize::new(100_000).unwrap()),
             broken: AtomicBool::new(false),
+            refuses_appends: AtomicBool::new(false),
             appends: AtomicUsize::new(0),
             open: Semaphore::new(open),
         });

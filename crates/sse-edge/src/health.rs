@@ -1,0 +1,82 @@
+//! The edge's dependencies: what its readiness needs, and what `/health` shows.
+
+use std::sync::Arc;
+
+use event_flow::health::FollowerHealth;
+use fanout::hub::Hub;
+use parking_lot::Mutex;
+use ports::{Bus, EventLog, ResourceReader, SessionStore, SyncStatus};
+use serde_json::{Value, json};
+use service_kit::{dependency, lifecycle::Lifecycle};
+
+/// What an edge probes.
+pub(crate) struct ProbedStores {
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) sessions: Arc<dyn SessionStore>,
+    pub(crate) resources: Arc<dyn ResourceReader>,
+}
+
+/// What the probes of an edge have seen. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct EdgeHealth {
+    pub(crate) follower: FollowerHealth,
+    /// The last answer of the sync role.
+    sync: Arc<Mutex<Option<SyncStatus>>>,
+}
+
+impl EdgeHealth {
+    /// Readiness needs the log, the bus and the session store: an edge without one of them gets no new
+    /// clients, and keeps the existing ones. Without sync, only reads of resources fail.
+    pub(crate) fn probe(&self, stores: ProbedStores, lifecycle: &Lifecycle) {
+        let ProbedStores {
+            log,
+            bus,
+            sessions,
+            resources,
+        } = stores;
+        let follower = self.follower.clone();
+        dependency::require(lifecycle, "edge: event log", move || {
+            let (log, follower) = (Arc::clone(&log), follower.clone());
+            async move { Ok(follower.check(&*log).await?) }
+        });
+        dependency::require(lifecycle, "edge: bus", move || {
+            let bus = Arc::clone(&bus);
+            async move { Ok(bus.check().await?) }
+        });
+        dependency::require(lifecycle, "edge: session store", move || {
+            let sessions = Arc::clone(&sessions);
+            async move { Ok(sessions.check().await?) }
+        });
+        let seen = Arc::clone(&self.sync);
+        dependency::observe(lifecycle, "edge: sync", move || {
+            let (resources, seen) = (Arc::clone(&resources), Arc::clone(&seen));
+            async move {
+                *seen.lock() = Some(resources.status(None).await?);
+                Ok(())
+            }
+        });
+    }
+
+    /// As JSON for operators.
+    pub(crate) fn to_json(&self, hub: &Hub) -> Value {
+        let (position, head) = (hub.position().sequence.0, self.follower.log_head().0);
+        let sync = self.sync.lock().map(|status| {
+            json!({
+                "logPosition": status.position.0,
+                "logHead": status.head.0,
+                "logLagEvents": status.head.0.saturating_sub(status.position.0),
+                "resources": status.resources,
+                "caughtUp": status.caught_up,
+            })
+        });
+        json!({
+            "logPosition": position,
+            "logHead": head.max(position),
+            "logLagEvents": head.saturating_sub(position),
+            "openStreams": hub.open_streams(),
+            "sessionsWithStream": hub.sessions().len(),
+            "sync": sync,
+        })
+    }
+}

@@ -1,0 +1,142 @@
+//! Readiness follows what each role needs, names what is missing, and comes back with it.
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
+use serde_json::Value;
+use testkit::cluster::{FaultOutcome, System, SystemKind, SystemNode};
+use tests::{both, until};
+
+use crate::sending::GithubSender;
+
+const ROLES: [SystemNode; 3] = [SystemNode::Ingest(0), SystemNode::Sync, SystemNode::Edge(0)];
+
+/// The reasons for which a role is not ready; `None` if it is.
+async fn waiting_for(system: &System, node: SystemNode) -> Result<Option<Value>> {
+    let answer = reqwest::get(system.admin(node)?.join("/readyz")?).await?;
+    if answer.status() == 200 {
+        return Ok(None);
+    }
+    let problem: Value = answer.json().await?;
+    Ok(Some(problem["waitingFor"].clone()))
+}
+
+/// Waits until exactly these roles are not ready; each names a dependency of this kind and a reason.
+async fn only_these_wait(system: &System, nodes: &[SystemNode], dependency: &str) -> Result<()> {
+    for node in ROLES {
+        let expected = nodes.contains(&node);
+        let what = format!("{node}: not ready = {expected}, because of {dependency}");
+        until(&what, async || {
+            let waiting = waiting_for(system, node).await.ok().flatten();
+            let named = waiting
+                .as_ref()
+                .and_then(Value::as_object)
+                .is_some_and(|reasons| {
+                    reasons.iter().any(|(name, reason)| {
+                        name.contains(dependency)
+                            && reason.as_str().is_some_and(|text| text.len() > 5)
+                    })
+                });
+            if expected { named } else { waiting.is_none() }
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+async fn health(system: &System, node: SystemNode) -> Result<Value> {
+    let answer = reqwest::get(system.admin(node)?.join("/health")?).await?;
+    Ok(answer.json().await?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_redis_edges_are_not_ready_and_the_others_are() -> Result<()> {
+    both(async |system| {
+        if system.kill(SystemNode::Redis)? != FaultOutcome::Done {
+            return Ok(());
+        }
+        only_these_wait(system, &[SystemNode::Edge(0)], "session store").await?;
+        let seen = health(system, SystemNode::Edge(0)).await?;
+        let store = &seen["dependencies"]["edge: session store"];
+        ensure!(
+            store["state"] == "failing" && store["lastError"]["class"] == "transient",
+            "{seen}"
+        );
+        ensure!(system.restart(SystemNode::Redis).await? == FaultOutcome::Done);
+        only_these_wait(system, &[], "session store").await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_hangs_shows_like_one_that_is_gone() -> Result<()> {
+    both(async |system| {
+        if system.kind() == SystemKind::Embedded {
+            return Ok(());
+        }
+        system.cluster().process("redis")?.signal(Signal::STOP)?;
+        let hanging = only_these_wait(system, &[SystemNode::Edge(0)], "session store").await;
+        system.cluster().process("redis")?.signal(Signal::CONT)?;
+        hanging?;
+        only_these_wait(system, &[], "session store").await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_nats_no_role_is_ready_and_all_come_back() -> Result<()> {
+    both(async |system| {
+        if system.kill(SystemNode::Nats)? != FaultOutcome::Done {
+            return Ok(());
+        }
+        only_these_wait(system, &ROLES, "event log").await?;
+        ensure!(system.restart(SystemNode::Nats).await? == FaultOutcome::Done);
+        only_these_wait(system, &[], "event log").await?;
+        let mut github = GithubSender::of(system, 41);
+        github.events(3).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_shows_dependencies_positions_streams_and_no_secret() -> Result<()> {
+    both(async |system| {
+        let mut github = GithubSender::of(system, 42);
+        github.events(4).await?;
+        until("the edge and sync show the events", async || {
+            let shown = async |node, role: &str| {
+                let seen = health(system, node).await.ok()?;
+                seen["details"][role]["logPosition"].as_u64()
+            };
+            let edge = shown(SystemNode::Edge(0), "edge").await;
+            edge >= Some(4) && shown(SystemNode::Sync, "sync").await >= Some(4)
+        })
+        .await?;
+        for (node, role) in [
+            (SystemNode::Ingest(0), "ingest"),
+            (SystemNode::Sync, "sync"),
+            (SystemNode::Edge(0), "edge"),
+        ] {
+            let seen = health(system, node).await?;
+            let roles = seen["roles"].as_array().context("no roles")?;
+            ensure!(roles.iter().any(|name| name == role), "{seen}");
+            let log = &seen["dependencies"][format!("{role}: event log")];
+            ensure!(
+                log["state"] == "ok" && log["sinceSeconds"].is_u64(),
+                "{seen}"
+            );
+            ensure!(
+                seen["version"].is_string() && seen["uptimeSeconds"].is_u64(),
+                "{seen}"
+            );
+            ensure!(!seen.to_string().contains(system.secret()), "{seen}");
+        }
+        let edge = health(system, SystemNode::Edge(0)).await?;
+        ensure!(edge["details"]["edge"]["openStreams"].is_u64(), "{edge}");
+        ensure!(
+            edge["dependencies"]["edge: sync"]["state"] == "ok",
+            "{edge}"
+        );
+        Ok(())
+    })
+    .await
+}
