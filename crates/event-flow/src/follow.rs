@@ -3,13 +3,20 @@
 //! The decisions are those of [`model::Sequencer`]; this is its driver. A follower owns one subscription
 //! of the bus and reads the log only where a hint is missing. It survives every outage: while the log does
 //! not answer, it reports this ([`Followed::Stalled`]) and retries with growing pauses.
+//!
+//! It also notices that the log was put back to an earlier state under the same epoch (`trail`,
+//! `set_back`, ADR 002): by the log's end, by the entries that overlap with each read, and by hints that
+//! contradict an entry that was followed.
+
+mod set_back;
+mod trail;
 
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, future::BoxFuture};
 use model::{
-    Epoch, LogPosition, LostRange, ReadNeed, Sequence, Sequenced, Sequencer, SequencerStep,
-    StoredEvent,
+    EntryTag, Epoch, LogPosition, LostRange, ReadNeed, Sequence, Sequenced, Sequencer,
+    SequencerStep, StoredEvent,
 };
 use ports::{
     Bus, BusEvent, BusMessage, BusSubscription, EventHint, EventLog, EventLogError, EventPage,
@@ -19,8 +26,14 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use set_back::Comparison;
+use trail::{TRAIL_ENTRIES, Trail};
+
 /// Shortest and longest pause before a retry while a store does not answer.
 const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// Number of entries before the start position that are remembered for later comparisons.
+const SEED_ENTRIES: usize = 16;
+const _: () = assert!(SEED_ENTRIES <= TRAIL_ENTRIES);
 
 /// The position at which a follower begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +86,18 @@ pub enum Followed {
         epoch: Epoch,
         /// Delivery continues after this position.
         position: Sequence,
+        /// The log's head at this moment.
+        head: Sequence,
+        /// The tag of the entry at `position`, if it is known.
+        tag: Option<EntryTag>,
+    },
+    /// The log was put back to an earlier state: it no longer has what was passed on after
+    /// `resumes_after`. Delivery continues there, with entries that may have the same numbers.
+    SetBack {
+        /// The position before.
+        was: Sequence,
+        /// The log is the same up to here, as far as that can be told.
+        resumes_after: Sequence,
         /// The log's head at this moment.
         head: Sequence,
     },
@@ -141,8 +166,21 @@ struct Driver {
 type Read = BoxFuture<'static, Result<Answer, EventLogError>>;
 
 enum Answer {
-    Page(EventPage),
-    Head(LogHead),
+    /// A page after a position, which was asked for at another position of the follower.
+    Page(PageRequest, EventPage),
+    /// The head, and for a comparison the newest followed entries as the log has them.
+    Head {
+        position: Sequence,
+        head: LogHead,
+        check: Option<(Sequence, EventPage)>,
+    },
+    Compared(Comparison),
+}
+
+#[derive(Clone, Copy)]
+struct PageRequest {
+    after: Sequence,
+    position: Sequence,
 }
 
 /// The state of one follower.
@@ -157,11 +195,22 @@ struct State {
     /// log.
     reads_head_first: bool,
     failures: u32,
+    trail: Trail,
+    /// The lowest position at which the log may differ from what was followed. Until the comparison has
+    /// shown it, no event is passed on.
+    suspect: Option<Sequence>,
+    /// Contradicting hints are ignored until then: a comparison has just shown that they are wrong.
+    trusts_at: Instant,
 }
 
 impl State {
     fn read_head_first_at(&mut self, at: Instant) {
         (self.reads_head_first, self.poll_at, self.read_at) = (true, at, None);
+    }
+
+    fn suspect(&mut self, at: Sequence) {
+        self.suspect = Some(self.suspect.map_or(at, |suspect| suspect.min(at)));
+        self.read_at = None;
     }
 }
 
@@ -229,9 +278,28 @@ impl Driver {
                 head.trimmed_through
             }
         };
-        let state = self.start(head, position, sink);
+        let trail = self.seed(head, position).await;
+        let state = self.start(head, position, trail, sink);
         self.recover(sink);
         state
+    }
+
+    /// The newest entries up to the start position: the log may be put back before anything was followed.
+    /// If they cannot be read, only its end shows that.
+    async fn seed(&self, head: LogHead, position: Sequence) -> Trail {
+        let mut trail = Trail::default();
+        if position > head.trimmed_through {
+            let read = self.log.read_before(position.next(), SEED_ENTRIES);
+            match within(&*self.log, "read backwards", read).await {
+                Ok(mut page) => {
+                    page.reverse();
+                    trail.push(&page);
+                    trail.set_compared(position);
+                }
+                Err(error) => debug!(%error, "the entries before the start are not known"),
+            }
+        }
+        trail
     }
 
     /// Continues after the bus was closed and subscribed again: only the log has the events of the meantime.
@@ -243,11 +311,18 @@ impl Driver {
         state
     }
 
-    fn start(&self, head: LogHead, position: Sequence, sink: &mut impl FnMut(Followed)) -> State {
+    fn start(
+        &self,
+        head: LogHead,
+        position: Sequence,
+        trail: Trail,
+        sink: &mut impl FnMut(Followed),
+    ) -> State {
         sink(Followed::Started {
             epoch: head.epoch,
             position,
             head: head.last,
+            tag: trail.tag_at(position),
         });
         if position == head.last {
             sink(Followed::CaughtUp);
@@ -267,6 +342,9 @@ impl Driver {
             poll_at: Instant::now() + self.options.poll,
             reads_head_first: false,
             failures: 0,
+            trail,
+            suspect: None,
+            trusts_at: Instant::now(),
         };
         self.take(&mut state, first, sink);
         state
@@ -328,6 +406,16 @@ impl Driver {
             return;
         }
         for event in &hint.events {
+            if state.trail.contradicts(event) && Instant::now() >= state.trusts_at {
+                state.suspect(event.sequence);
+                if state.read.is_none() {
+                    self.compare(state);
+                }
+            }
+            if state.suspect.is_some() {
+                // The comparison is followed by a read of the log.
+                return;
+            }
             let step = state.machine.hint(event.sequence, event.item.clone());
             self.take(state, step, sink);
         }
@@ -339,49 +427,141 @@ impl Driver {
         answer: Result<Answer, EventLogError>,
         sink: &mut impl FnMut(Followed),
     ) {
-        let step = match answer {
-            Ok(Answer::Page(page)) => {
-                state.failures = 0;
-                self.recover(sink);
-                let at_head = page.at_head;
-                let step =
-                    state
-                        .machine
-                        .page(page.events, page.through, at_head, page.resumes_after);
-                let caught_up = at_head && step.read == ReadNeed::NotNeeded;
-                self.take(state, step, sink);
-                if caught_up {
-                    sink(Followed::CaughtUp);
-                }
-                return;
-            }
-            Ok(Answer::Head(head)) if head.epoch != state.epoch => {
-                warn!(
-                    epoch = head.epoch.0,
-                    "the event log was replaced by a new one"
-                );
-                *state = self.start(head, head.trimmed_through, sink);
-                self.recover(sink);
-                return;
-            }
-            Ok(Answer::Head(head)) => {
-                state.reads_head_first = false;
-                let step = state.machine.head(head.last);
-                if step.read == ReadNeed::NotNeeded {
-                    // While a page is due, the log counts as recovered only once that page could be read.
-                    state.failures = 0;
-                    self.recover(sink);
-                }
-                step
-            }
+        match answer {
+            Ok(Answer::Page(request, page)) => self.on_page(state, request, page, sink),
+            Ok(Answer::Head {
+                position,
+                head,
+                check,
+            }) => self.on_head(state, position, (head, check), sink),
+            Ok(Answer::Compared(comparison)) => self.on_comparison(state, &comparison, sink),
             Err(error) => {
                 warn!(%error, "event log cannot be read, trying again");
                 state.failures += 1;
                 self.stall(sink);
                 state.read_head_first_at(Instant::now() + pause(state.failures));
-                state.machine.read_failed()
+                let step = state.machine.read_failed();
+                self.take(state, step, sink);
+            }
+        }
+    }
+
+    fn on_page(
+        &mut self,
+        state: &mut State,
+        request: PageRequest,
+        page: EventPage,
+        sink: &mut impl FnMut(Followed),
+    ) {
+        state.failures = 0;
+        self.recover(sink);
+        if let Some(difference) = state.trail.difference(request.after, &page) {
+            state.suspect(difference);
+        }
+        if state.suspect.is_some() {
+            // Its events may be those of two states of the log.
+            let _ = state.machine.read_failed();
+            self.compare(state);
+            return;
+        }
+        if page.at_head && page.through < request.position {
+            // Either a replica is behind, or the log was put back: its head tells which.
+            state.poll_at = Instant::now();
+        }
+        let (at_head, through) = (page.at_head, page.through);
+        let step = state
+            .machine
+            .page(page.events, through, at_head, page.resumes_after);
+        let caught_up = at_head && step.read == ReadNeed::NotNeeded;
+        // What follows the page comes from early hints.
+        self.take(state, step, sink);
+        state.trail.set_compared(through);
+        if caught_up {
+            sink(Followed::CaughtUp);
+        }
+    }
+
+    fn on_head(
+        &mut self,
+        state: &mut State,
+        position: Sequence,
+        (head, check): (LogHead, Option<(Sequence, EventPage)>),
+        sink: &mut impl FnMut(Followed),
+    ) {
+        if head.epoch != state.epoch {
+            warn!(
+                epoch = head.epoch.0,
+                "the event log was replaced by a new one"
+            );
+            *state = self.start(head, head.trimmed_through, Trail::default(), sink);
+            self.recover(sink);
+            return;
+        }
+        state.reads_head_first = false;
+        if head.last < position {
+            state.suspect(head.last.next());
+        }
+        if let Some((after, page)) = check {
+            match state.trail.difference(after, &page) {
+                Some(difference) => state.suspect(difference),
+                None => state.trail.set_compared(page.through.min(position)),
+            }
+        }
+        if state.suspect.is_some() {
+            self.compare(state);
+            return;
+        }
+        let step = state.machine.head(head.last);
+        if step.read == ReadNeed::NotNeeded {
+            // While a page is due, the log counts as recovered only once that page could be read.
+            state.failures = 0;
+            self.recover(sink);
+        }
+        self.take(state, step, sink);
+    }
+
+    fn on_comparison(
+        &mut self,
+        state: &mut State,
+        comparison: &Comparison,
+        sink: &mut impl FnMut(Followed),
+    ) {
+        let head = comparison.head;
+        if head.epoch != state.epoch {
+            let position = state.machine.position();
+            self.on_head(state, position, (head, None), sink);
+            return;
+        }
+        (state.suspect, state.failures) = (None, 0);
+        // Not again for each of many false hints.
+        state.trusts_at = Instant::now() + self.options.poll;
+        let position = state.machine.position();
+        let step = match comparison.same_through.filter(|same| *same < position) {
+            None => {
+                debug!("a message of the bus contradicts the event log and is ignored");
+                state.machine.gap()
+            }
+            Some(resumes_after) => {
+                warn!(
+                    position = position.0,
+                    resumes_after = resumes_after.0,
+                    log_end = head.last.0,
+                    "the event log was put back to an earlier state: events after `resumes_after` up to \
+                     `position` were lost and their numbers are given out again; following continues after \
+                     `resumes_after`"
+                );
+                state.trail.step_back(resumes_after);
+                state.machine = Sequencer::new(resumes_after, self.options.max_early);
+                state.trusts_at = Instant::now();
+                sink(Followed::SetBack {
+                    was: position,
+                    resumes_after,
+                    head: head.last,
+                });
+                state.machine.gap()
             }
         };
+        self.recover(sink);
         self.take(state, step, sink);
     }
 
@@ -396,6 +576,7 @@ impl Driver {
             sink(Followed::Lost(lost));
         }
         if !step.deliver.is_empty() {
+            state.trail.push(&step.deliver);
             sink(Followed::Events(step.deliver));
         }
         match step.read {
@@ -405,27 +586,57 @@ impl Driver {
                     .read_at
                     .get_or_insert_with(|| Instant::now() + self.options.grace);
             }
-            ReadNeed::Now if state.reads_head_first => state.read_at = None,
+            ReadNeed::Now if state.reads_head_first || state.suspect.is_some() => {
+                state.read_at = None;
+            }
             ReadNeed::Now => {
                 state.read_at = None;
-                let after = state.machine.start_reading();
-                let (log, limit) = (Arc::clone(&self.log), self.options.page_events);
+                let position = state.machine.start_reading();
+                let after = state.trail.overlap(position);
+                let limit = self.options.page_events + state.trail.count_after(after);
+                let log = Arc::clone(&self.log);
                 state.read = Some(Box::pin(async move {
+                    let request = PageRequest { after, position };
                     within(&*log, "read", log.read_after(after, limit))
                         .await
-                        .map(Answer::Page)
+                        .map(|page| Answer::Page(request, page))
                 }));
             }
         }
     }
 
+    /// Compares the log with what was followed.
+    fn compare(&self, state: &mut State) {
+        let (log, trail) = (Arc::clone(&self.log), state.trail.clone());
+        let position = state.machine.position();
+        let suspect = state.suspect.unwrap_or(position);
+        state.read = Some(Box::pin(async move {
+            set_back::compare(&*log, &trail, position, suspect)
+                .await
+                .map(Answer::Compared)
+        }));
+    }
+
+    /// Reads the head, and compares the newest entries.
     fn poll_head(&self, state: &mut State) {
         state.poll_at = Instant::now() + self.options.poll;
         let log = Arc::clone(&self.log);
+        let (epoch, position) = (state.epoch, state.machine.position());
+        let after = state.trail.overlap(position);
+        let count = state.trail.count_after(after);
         state.read = Some(Box::pin(async move {
-            within(&*log, "read the head", log.head())
-                .await
-                .map(Answer::Head)
+            let head = within(&*log, "read the head", log.head()).await?;
+            let mut check = None;
+            if count > 0 && head.epoch == epoch && head.last >= position {
+                // Without the comparison the head is still an answer.
+                let page = within(&*log, "read", log.read_after(after, count)).await;
+                check = page.ok().map(|page| (after, page));
+            }
+            Ok(Answer::Head {
+                position,
+                head,
+                check,
+            })
         }));
     }
 }

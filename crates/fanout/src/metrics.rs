@@ -45,6 +45,8 @@ pub(crate) enum GapReason {
     LogReplaced,
     /// The cursor is ahead of the log: the log lost something.
     AheadOfLog,
+    /// The log was put back to an earlier state: the cursor or the position was in the part that it lost.
+    LogSetBack,
     /// The cursor is damaged or belongs to another reader.
     UnknownCursor,
 }
@@ -55,6 +57,7 @@ impl GapReason {
             Self::Trimmed => "trimmed",
             Self::LogReplaced => "log_replaced",
             Self::AheadOfLog => "ahead_of_log",
+            Self::LogSetBack => "log_set_back",
             Self::UnknownCursor => "unknown_cursor",
         }
     }

@@ -56,7 +56,11 @@ impl Hub {
     /// stream.
     pub fn session_changed(&self, session: &Session, revision: u64) {
         if let Some(stream) = self.streams.of_session(&session.id) {
-            stream.set_interest(StreamInterest::of_session(session, revision, self.epoch()));
+            stream.set_interest(StreamInterest::of_session(
+                session,
+                revision,
+                &self.timeline(),
+            ));
         }
     }
 

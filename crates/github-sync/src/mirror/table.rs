@@ -80,6 +80,14 @@ impl Table {
         *self = Self::new(self.max_resources, self.max_bytes);
     }
 
+    /// The log no longer has what came after a position: states from there count as of that position.
+    pub(super) fn set_back(&mut self, resumes_after: Sequence) {
+        for entry in self.entries.values_mut() {
+            entry.version.sequence = entry.version.sequence.min(resumes_after);
+            entry.state.sequence = entry.state.sequence.min(resumes_after);
+        }
+    }
+
     /// The state of a resource; counts as a use.
     pub(super) fn get(&mut self, uri: &ResourceUri) -> Option<ResourceState> {
         self.uses += 1;

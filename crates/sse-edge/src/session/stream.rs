@@ -90,7 +90,7 @@ async fn open(
         (None, Some(streamed)) => streamed,
         _ => session.newest_subscription,
     };
-    let interest = StreamInterest::up_to_subscription(&session, known, 0, hub.epoch());
+    let interest = StreamInterest::up_to_subscription(&session, known, 0, &hub.timeline());
     let start = match last {
         Some(Ok(cursor)) => InboxStart::After(cursor.inbox),
         None if session.has_streamed => InboxStart::Head,
@@ -123,7 +123,7 @@ async fn open(
             if let Some(endpoint) = endpoint {
                 return endpoint.into();
             }
-            let cursor = reader.cursor(position);
+            let cursor = hub.cursor(reader, position);
             let head = format!(": ok\nretry: {RETRY_MILLIS}\n");
             let frames = if primes {
                 format!("{head}id: {cursor}\ndata: \n\n")
@@ -161,7 +161,8 @@ async fn open(
             if now.session.stream_tag > tag {
                 feed.end(StreamEnd::TakenOver);
             }
-            let interest = StreamInterest::of_session(&now.session, now.revision.0, hub.epoch());
+            let interest =
+                StreamInterest::of_session(&now.session, now.revision.0, &hub.timeline());
             feed.set_interest(interest);
             Ok(Some(feed))
         }
