@@ -15,6 +15,8 @@ pub(crate) enum RequiredAbility {
     Durable,
     /// [`Abilities::shared`].
     Shared,
+    /// [`Abilities::restorable`].
+    Restorable,
     /// [`Abilities::reconnecting`].
     Reconnecting,
     /// [`Abilities::foreign_bytes`].
@@ -28,6 +30,10 @@ impl RequiredAbility {
             Self::Nothing => (true, ""),
             Self::Durable => (abilities.durable, "keeps no data across a reopen"),
             Self::Shared => (abilities.shared, "has only one handle"),
+            Self::Restorable => (
+                abilities.restorable,
+                "cannot be put back under an open handle",
+            ),
             Self::Reconnecting => (abilities.reconnecting, "has no connection to lose"),
             Self::ForeignBytes => (abilities.foreign_bytes, "carries no bytes"),
         };

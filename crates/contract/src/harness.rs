@@ -42,6 +42,9 @@ pub struct Abilities {
     /// Several handles, as if in several processes, see the same data: the fixture has
     /// `handles.peer`.
     pub shared: bool,
+    /// The store can be put back to an earlier state while handles are open (event log only): the fixture
+    /// has `set_back`.
+    pub restorable: bool,
     /// Has a connection that can be lost and re-established (bus only): the fixture has `cut`.
     pub reconnecting: bool,
     /// Carries bytes that another program could have written (bus only): the fixture has `foreign`.
@@ -146,11 +149,27 @@ impl<P: ?Sized> Handles<P> {
     }
 }
 
+/// Puts a store back to an earlier state, as a power cut or a restored snapshot does.
+pub struct SetBackHooks {
+    /// Keeps a copy of the store as it is now.
+    pub save: BackendHook,
+    /// Puts the store back to that copy.
+    pub restore: BackendHook,
+}
+
+impl fmt::Debug for SetBackHooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SetBackHooks")
+    }
+}
+
 /// A log for one case.
 #[derive(Debug)]
 pub struct EventLogFixture {
     /// The log, empty.
     pub log: Arc<dyn EventLog>,
+    /// Puts its store back while handles are open. `restorable` needs it.
+    pub set_back: Option<SetBackHooks>,
     /// Other handles on it.
     pub handles: Handles<dyn EventLog>,
 }
@@ -161,6 +180,7 @@ impl EventLogFixture {
     pub fn new(log: Arc<dyn EventLog>) -> Self {
         Self {
             log,
+            set_back: None,
             handles: Handles::default(),
         }
     }

@@ -74,7 +74,8 @@ pub use async_trait::async_trait;
 pub use events::{event, event_received_at, events};
 pub use harness::{
     Abilities, BackendHook, BusFixture, EventLogFixture, ForeignBytes, HandleOpener, Handles,
-    Harness, Port, SessionPorts, SessionStoreFixture, backend_hook, handle_opener, unique_name,
+    Harness, Port, SessionPorts, SessionStoreFixture, SetBackHooks, backend_hook, handle_opener,
+    unique_name,
 };
 pub use run::run;
 pub use sessions::session;

@@ -5,7 +5,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use contract::{
     Abilities, BusFixture, EventLogFixture, ForeignBytes, HandleOpener, Handles, Harness, Port,
-    backend_hook, handle_opener,
+    SetBackHooks, backend_hook, handle_opener,
 };
 use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus, NatsConfig, NatsConnection};
 use ports::{Bus, EventLog};
@@ -71,11 +71,13 @@ impl Harness for Nats {
             Port::EventLog => Some(Abilities {
                 durable: true,
                 shared: true,
+                restorable: true,
                 ..Abilities::default()
             }),
             Port::Bus => Some(Abilities {
                 durable: false,
                 shared: true,
+                restorable: false,
                 reconnecting: true,
                 foreign_bytes: true,
             }),
@@ -88,12 +90,27 @@ impl Harness for Nats {
         let url = server.url();
         let log = open_log(&url).await?;
         let server: Server = Arc::new(Mutex::new(server));
+        let (save, restore) = (Arc::clone(&server), Arc::clone(&server));
+        let set_back = SetBackHooks {
+            save: backend_hook(move || {
+                let server = Arc::clone(&save);
+                async move { Ok(server.lock().await.save()?) }
+            }),
+            restore: backend_hook(move || {
+                let server = Arc::clone(&restore);
+                async move { Ok(server.lock().await.put_back()?) }
+            }),
+        };
         let handles = Handles {
             peer: Some(another_log(url)),
             reopen: Some(restarted_log(Arc::clone(&server))),
             guard: Some(Box::new(server)),
         };
-        Ok(EventLogFixture { log, handles })
+        Ok(EventLogFixture {
+            log,
+            set_back: Some(set_back),
+            handles,
+        })
     }
 
     async fn bus(&self) -> anyhow::Result<BusFixture> {

@@ -110,6 +110,11 @@ impl Classified for EventLogError {
 /// - **EL-13** an `append` that is dropped half-way leaves the log consistent: each event is stored once
 ///   or not at all.
 /// - **EL-14** an event is read exactly as it was stored: facts, JSON bytes and trace.
+/// - **EL-16** (restorable) a store can be put back to an earlier state under the same epoch, by a power cut
+///   or a restored snapshot, and then gives out the same sequences again. A handle remembers nothing of the
+///   lost part: `head`, reads and `append` answer for the store as it is, and a lost id is new. Readers that
+///   hold a position notice the set-back by the log's end or by the entry at their position
+///   (`event-flow`, ADR 002).
 #[async_trait]
 pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// Stores events durably; see EL-01…03.

@@ -11,5 +11,6 @@ mod messages;
 mod operations;
 mod sending;
 mod sessions;
+mod set_back;
 mod stdio;
 mod storms;

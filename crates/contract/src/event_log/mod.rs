@@ -5,6 +5,7 @@ mod follow;
 mod handles;
 mod order;
 mod read;
+mod set_back;
 mod trim;
 
 crate::case::cases! {
@@ -35,4 +36,5 @@ crate::case::cases! {
     "EL-12" Shared handles::what_one_handle_appended_another_reads_at_once;
     "EL-13" Nothing order::dropped_appends_leave_the_log_in_order;
     "EL-14" Nothing read::an_event_comes_back_as_it_was_stored;
+    "EL-16" Restorable set_back::a_handle_remembers_nothing_of_a_log_that_was_put_back;
 }

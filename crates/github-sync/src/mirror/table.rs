@@ -269,6 +269,25 @@ mod tests {
         })
     }
 
+    #[test]
+    fn a_state_of_the_lost_part_of_the_log_gives_way_to_one_of_the_same_second() {
+        let case = |sequence| EventCase {
+            number: 1,
+            second: 1,
+            sequence,
+            deleted: false,
+            whole: true,
+            length: 1,
+        };
+        let mut table = Table::new(10, usize::MAX);
+        case(50).apply(&mut table);
+        assert_eq!(case(31).apply(&mut table), ApplyOutcome::Outdated);
+        table.set_back(Sequence(30));
+        case(31).apply(&mut table);
+        let sequence = table.get(&uri(1)).map(|state| state.sequence);
+        assert_eq!(sequence, Some(Sequence(31)));
+    }
+
     proptest! {
         /// In whatever order events are applied, even twice, the newest state is kept.
         #[test]

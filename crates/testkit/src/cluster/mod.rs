@@ -7,6 +7,7 @@ mod file;
 mod fill;
 mod plan;
 mod ports;
+mod set_back;
 mod system;
 
 use std::{
@@ -29,6 +30,7 @@ use fill::Filler;
 use ports::PortBlock;
 
 pub use plan::{ClusterPlan, forgewire_binary, workspace};
+pub use set_back::SavedLog;
 pub use system::{FaultOutcome, System, SystemKind, SystemNode};
 
 use crate::process::{Process, ProcessCommand};
@@ -337,6 +339,12 @@ impl Cluster {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.filler.dir
+    }
+
+    /// The folder of a process, which it keeps across restarts.
+    #[must_use]
+    pub fn data(&self, name: &str) -> PathBuf {
+        self.filler.data(name)
     }
 
     /// The end of every process's logs, for failure messages.
