@@ -26,7 +26,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use set_back::Comparison;
+use set_back::LogComparison;
 use trail::{TRAIL_ENTRIES, Trail};
 
 /// Shortest and longest pause before a retry while a store does not answer.
@@ -174,7 +174,7 @@ enum Answer {
         head: LogHead,
         check: Option<(Sequence, EventPage)>,
     },
-    Compared(Comparison),
+    Compared(LogComparison),
 }
 
 #[derive(Clone, Copy)]
@@ -523,7 +523,7 @@ impl Driver {
     fn on_comparison(
         &mut self,
         state: &mut State,
-        comparison: &Comparison,
+        comparison: &LogComparison,
         sink: &mut impl FnMut(Followed),
     ) {
         let head = comparison.head;

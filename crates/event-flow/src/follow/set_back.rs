@@ -13,7 +13,7 @@ const COMPARED_ENTRIES: (usize, usize) = (16, 500);
 
 /// The result of comparing the log with the trail.
 #[derive(Debug)]
-pub(super) struct Comparison {
+pub(super) struct LogComparison {
     /// The log's head before the comparison.
     pub(super) head: LogHead,
     /// The last position up to which the log is as it was followed; `None` if nothing differs.
@@ -30,7 +30,7 @@ pub(super) async fn compare(
     trail: &Trail,
     position: Sequence,
     suspect: Sequence,
-) -> Result<Comparison, EventLogError> {
+) -> Result<LogComparison, EventLogError> {
     let head = within(log, "read the head", log.head()).await?;
     // The end before the position is proof.
     let mut same_through = (head.last < position).then_some(head.last);
@@ -60,7 +60,7 @@ pub(super) async fn compare(
     {
         same_through = Some(by_time(log, &head, oldest).await?);
     }
-    Ok(Comparison { head, same_through })
+    Ok(LogComparison { head, same_through })
 }
 
 /// The place to continue when the log has nothing of what is remembered. What was appended since the log was
