@@ -57,7 +57,7 @@ pub struct Feed {
     rewinds: Vec<Rewind>,
     /// There is more between the position and the head, regardless of the marks.
     more: bool,
-    opening: Option<Opening>,
+    opening: Option<OpeningFrames>,
     log: Option<BoxFuture<'static, PageResult>>,
     /// The page that a stream behind the ring is reading.
     page: Option<Arc<LogPage>>,
@@ -73,7 +73,7 @@ pub struct Feed {
 
 /// The first frames of a stream.
 #[derive(Debug)]
-pub struct Opening {
+pub struct OpeningFrames {
     /// May be empty.
     pub frames: Bytes,
     /// Whether a client that has read them has an event id to resume from.
@@ -81,7 +81,7 @@ pub struct Opening {
 }
 
 /// Frames without an event id.
-impl From<Bytes> for Opening {
+impl From<Bytes> for OpeningFrames {
     fn from(frames: Bytes) -> Self {
         Self {
             frames,
@@ -135,7 +135,7 @@ impl Feed {
         }
     }
 
-    pub(crate) fn begin(&mut self, position: Sequence, truncated: bool, opening: Opening) {
+    pub(crate) fn begin(&mut self, position: Sequence, truncated: bool, opening: OpeningFrames) {
         self.position = position;
         self.began_at = self.hub.ring.head();
         let mut out = bytes::BytesMut::from(opening.frames);
@@ -145,7 +145,7 @@ impl Feed {
                 .format
                 .truncated(&self.interest, cursor, &mut out);
         }
-        self.opening = (!out.is_empty()).then(|| Opening {
+        self.opening = (!out.is_empty()).then(|| OpeningFrames {
             frames: out.freeze(),
             has_event_id: opening.has_event_id || truncated,
         });

@@ -8,7 +8,7 @@ use model::Sequence;
 use crate::{
     bounds::MaxAge,
     error::HubError,
-    feed::{Feed, Opening},
+    feed::{Feed, OpeningFrames},
     format::StreamReader,
     hub::{Hub, StreamRequest},
     stream::OpenStream,
@@ -19,7 +19,7 @@ impl Hub {
     ///
     /// # Errors
     /// The edge has not reached the log yet, is full, or cannot check the cursor now.
-    pub async fn open<O: Into<Opening>>(
+    pub async fn open<O: Into<OpeningFrames>>(
         self: &Arc<Self>,
         open: StreamRequest,
         opening: impl FnOnce(StreamReader, Sequence) -> O,

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::{authenticate::Authenticated, parameters::Parameters, sse};
 use fanout::{
-    feed::Opening,
+    feed::OpeningFrames,
     format::StreamFormat,
     hub::{Hub, StreamRequest, StreamStart},
     interest::StreamInterest,
@@ -63,7 +63,7 @@ pub(crate) async fn stream(
         let frames = format!(
             ": ok\nretry: {RETRY_MILLIS}\nid: {cursor}\nevent: connected\ndata: {data}\n\n"
         );
-        Opening {
+        OpeningFrames {
             frames: Bytes::from(frames),
             has_event_id: true,
         }

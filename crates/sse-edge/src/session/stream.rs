@@ -9,7 +9,7 @@ use ports::EdgeNews;
 
 use super::Sessions;
 use fanout::{
-    feed::{Feed, Opening},
+    feed::{Feed, OpeningFrames},
     format::{StreamEnd, StreamFormat},
     hub::{Hub, StreamRequest, StreamStart},
     inbox::{InboxStart, OnClose},
@@ -130,7 +130,7 @@ async fn open(
             } else {
                 head + "\n"
             };
-            Opening {
+            OpeningFrames {
                 frames: Bytes::from(frames),
                 has_event_id: primes,
             }
