@@ -8,25 +8,24 @@
 //! `set_back`, ADR 002): by the log's end, by the entries that overlap with each read, and by hints that
 //! contradict an entry that was followed.
 
+mod answers;
+mod deadline;
+mod reading;
 mod set_back;
+mod state;
 mod trail;
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::{StreamExt, future::BoxFuture};
-use model::{
-    EntryTag, Epoch, LogPosition, LostRange, ReadNeed, Sequence, Sequenced, Sequencer,
-    SequencerStep, StoredEvent,
-};
-use ports::{
-    Bus, BusEvent, BusMessage, BusSubscription, EventHint, EventLog, EventLogError, EventPage,
-    LogHead, Topic,
-};
+use futures_util::StreamExt;
+use model::{EntryTag, Epoch, LogPosition, LostRange, Sequence, Sequenced, Sequencer, StoredEvent};
+use ports::{Bus, BusEvent, BusMessage, BusSubscription, EventHint, EventLog, LogHead, Topic};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use set_back::LogComparison;
+use deadline::within;
+use state::{State, answer_of};
 use trail::{TRAIL_ENTRIES, Trail};
 
 /// Shortest and longest pause before a retry while a store does not answer.
@@ -160,58 +159,6 @@ struct Driver {
     bus: Arc<dyn Bus>,
     options: FollowOptions,
     stalled: bool,
-}
-
-/// A read in progress: of a page, or of the head.
-type Read = BoxFuture<'static, Result<Answer, EventLogError>>;
-
-enum Answer {
-    /// A page after a position, which was asked for at another position of the follower.
-    Page(PageRequest, EventPage),
-    /// The head, and for a comparison the newest followed entries as the log has them.
-    Head {
-        position: Sequence,
-        head: LogHead,
-        check: Option<(Sequence, EventPage)>,
-    },
-    Compared(LogComparison),
-}
-
-#[derive(Clone, Copy)]
-struct PageRequest {
-    after: Sequence,
-    position: Sequence,
-}
-
-/// The state of one follower.
-struct State {
-    epoch: Epoch,
-    machine: Sequencer<StoredEvent>,
-    read: Option<Read>,
-    /// The time at which the grace period ends and a page is read.
-    read_at: Option<Instant>,
-    poll_at: Instant,
-    /// No page is read until the head, which is read at `poll_at`, has shown whether this is still the same
-    /// log.
-    reads_head_first: bool,
-    failures: u32,
-    trail: Trail,
-    /// The lowest position at which the log may differ from what was followed. Until the comparison has
-    /// shown it, no event is passed on.
-    suspect: Option<Sequence>,
-    /// Contradicting hints are ignored until then: a comparison has just shown that they are wrong.
-    trusts_at: Instant,
-}
-
-impl State {
-    fn read_head_first_at(&mut self, at: Instant) {
-        (self.reads_head_first, self.poll_at, self.read_at) = (true, at, None);
-    }
-
-    fn suspect(&mut self, at: Sequence) {
-        self.suspect = Some(self.suspect.map_or(at, |suspect| suspect.min(at)));
-        self.read_at = None;
-    }
 }
 
 impl Driver {
@@ -420,252 +367,11 @@ impl Driver {
             self.take(state, step, sink);
         }
     }
-
-    fn on_answer(
-        &mut self,
-        state: &mut State,
-        answer: Result<Answer, EventLogError>,
-        sink: &mut impl FnMut(Followed),
-    ) {
-        match answer {
-            Ok(Answer::Page(request, page)) => self.on_page(state, request, page, sink),
-            Ok(Answer::Head {
-                position,
-                head,
-                check,
-            }) => self.on_head(state, position, (head, check), sink),
-            Ok(Answer::Compared(comparison)) => self.on_comparison(state, &comparison, sink),
-            Err(error) => {
-                warn!(%error, "event log cannot be read, trying again");
-                state.failures += 1;
-                self.stall(sink);
-                state.read_head_first_at(Instant::now() + pause(state.failures));
-                let step = state.machine.read_failed();
-                self.take(state, step, sink);
-            }
-        }
-    }
-
-    fn on_page(
-        &mut self,
-        state: &mut State,
-        request: PageRequest,
-        page: EventPage,
-        sink: &mut impl FnMut(Followed),
-    ) {
-        state.failures = 0;
-        self.recover(sink);
-        if let Some(difference) = state.trail.difference(request.after, &page) {
-            state.suspect(difference);
-        }
-        if state.suspect.is_some() {
-            // Its events may be those of two states of the log.
-            let _ = state.machine.read_failed();
-            self.compare(state);
-            return;
-        }
-        if page.at_head && page.through < request.position {
-            // Either a replica is behind, or the log was put back: its head tells which.
-            state.poll_at = Instant::now();
-        }
-        let (at_head, through) = (page.at_head, page.through);
-        let step = state
-            .machine
-            .page(page.events, through, at_head, page.resumes_after);
-        let caught_up = at_head && step.read == ReadNeed::NotNeeded;
-        // What follows the page comes from early hints.
-        self.take(state, step, sink);
-        state.trail.set_compared(through);
-        if caught_up {
-            sink(Followed::CaughtUp);
-        }
-    }
-
-    fn on_head(
-        &mut self,
-        state: &mut State,
-        position: Sequence,
-        (head, check): (LogHead, Option<(Sequence, EventPage)>),
-        sink: &mut impl FnMut(Followed),
-    ) {
-        if head.epoch != state.epoch {
-            warn!(
-                epoch = head.epoch.0,
-                "the event log was replaced by a new one"
-            );
-            *state = self.start(head, head.trimmed_through, Trail::default(), sink);
-            self.recover(sink);
-            return;
-        }
-        state.reads_head_first = false;
-        if head.last < position {
-            state.suspect(head.last.next());
-        }
-        if let Some((after, page)) = check {
-            match state.trail.difference(after, &page) {
-                Some(difference) => state.suspect(difference),
-                None => state.trail.set_compared(page.through.min(position)),
-            }
-        }
-        if state.suspect.is_some() {
-            self.compare(state);
-            return;
-        }
-        let step = state.machine.head(head.last);
-        if step.read == ReadNeed::NotNeeded {
-            // While a page is due, the log counts as recovered only once that page could be read.
-            state.failures = 0;
-            self.recover(sink);
-        }
-        self.take(state, step, sink);
-    }
-
-    fn on_comparison(
-        &mut self,
-        state: &mut State,
-        comparison: &LogComparison,
-        sink: &mut impl FnMut(Followed),
-    ) {
-        let head = comparison.head;
-        if head.epoch != state.epoch {
-            let position = state.machine.position();
-            self.on_head(state, position, (head, None), sink);
-            return;
-        }
-        (state.suspect, state.failures) = (None, 0);
-        // Not again for each of many false hints.
-        state.trusts_at = Instant::now() + self.options.poll;
-        let position = state.machine.position();
-        let step = match comparison.same_through.filter(|same| *same < position) {
-            None => {
-                debug!("a message of the bus contradicts the event log and is ignored");
-                state.machine.gap()
-            }
-            Some(resumes_after) => {
-                warn!(
-                    position = position.0,
-                    resumes_after = resumes_after.0,
-                    log_end = head.last.0,
-                    "the event log was put back to an earlier state: events after `resumes_after` up to \
-                     `position` were lost and their numbers are given out again; following continues after \
-                     `resumes_after`"
-                );
-                state.trail.step_back(resumes_after);
-                state.machine = Sequencer::new(resumes_after, self.options.max_early);
-                state.trusts_at = Instant::now();
-                sink(Followed::SetBack {
-                    was: position,
-                    resumes_after,
-                    head: head.last,
-                });
-                state.machine.gap()
-            }
-        };
-        self.recover(sink);
-        self.take(state, step, sink);
-    }
-
-    /// Passes on the entries that a step delivers, and starts or schedules the read that it requests.
-    fn take(
-        &self,
-        state: &mut State,
-        step: SequencerStep<StoredEvent>,
-        sink: &mut impl FnMut(Followed),
-    ) {
-        if let Some(lost) = step.lost {
-            sink(Followed::Lost(lost));
-        }
-        if !step.deliver.is_empty() {
-            state.trail.push(&step.deliver);
-            sink(Followed::Events(step.deliver));
-        }
-        match step.read {
-            ReadNeed::NotNeeded => state.read_at = None,
-            ReadNeed::Soon => {
-                state
-                    .read_at
-                    .get_or_insert_with(|| Instant::now() + self.options.grace);
-            }
-            ReadNeed::Now if state.reads_head_first || state.suspect.is_some() => {
-                state.read_at = None;
-            }
-            ReadNeed::Now => {
-                state.read_at = None;
-                let position = state.machine.start_reading();
-                let after = state.trail.overlap(position);
-                let limit = self.options.page_events + state.trail.count_after(after);
-                let log = Arc::clone(&self.log);
-                state.read = Some(Box::pin(async move {
-                    let request = PageRequest { after, position };
-                    within(&*log, "read", log.read_after(after, limit))
-                        .await
-                        .map(|page| Answer::Page(request, page))
-                }));
-            }
-        }
-    }
-
-    /// Compares the log with what was followed.
-    fn compare(&self, state: &mut State) {
-        let (log, trail) = (Arc::clone(&self.log), state.trail.clone());
-        let position = state.machine.position();
-        let suspect = state.suspect.unwrap_or(position);
-        state.read = Some(Box::pin(async move {
-            set_back::compare(&*log, &trail, position, suspect)
-                .await
-                .map(Answer::Compared)
-        }));
-    }
-
-    /// Reads the head, and compares the newest entries.
-    fn poll_head(&self, state: &mut State) {
-        state.poll_at = Instant::now() + self.options.poll;
-        let log = Arc::clone(&self.log);
-        let (epoch, position) = (state.epoch, state.machine.position());
-        let after = state.trail.overlap(position);
-        let count = state.trail.count_after(after);
-        state.read = Some(Box::pin(async move {
-            let head = within(&*log, "read the head", log.head()).await?;
-            let mut check = None;
-            if count > 0 && head.epoch == epoch && head.last >= position {
-                // Without the comparison the head is still an answer.
-                let page = within(&*log, "read", log.read_after(after, count)).await;
-                check = page.ok().map(|page| (after, page));
-            }
-            Ok(Answer::Head {
-                position,
-                head,
-                check,
-            })
-        }));
-    }
-}
-
-async fn within<T>(
-    log: &dyn EventLog,
-    op: &'static str,
-    call: impl Future<Output = Result<T, EventLogError>>,
-) -> Result<T, EventLogError> {
-    timeout(log.deadline(), call)
-        .await
-        .unwrap_or_else(|elapsed| {
-            Err(EventLogError::Unavailable {
-                op,
-                source: elapsed.into(),
-            })
-        })
 }
 
 async fn next_of(subscription: &mut Option<BusSubscription>) -> Option<BusEvent> {
     match subscription {
         Some(subscription) => subscription.0.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn answer_of(read: &mut Option<Read>) -> Result<Answer, EventLogError> {
-    match read {
-        Some(read) => read.await,
         None => std::future::pending().await,
     }
 }

@@ -4,8 +4,8 @@ use model::Sequence;
 use ports::{EventLog, EventLogError, LogHead};
 
 use super::{
+    deadline::within,
     trail::{FollowedEntry, Trail},
-    within,
 };
 
 /// Number of entries that are compared first, and then at a time.

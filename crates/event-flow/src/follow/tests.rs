@@ -8,7 +8,7 @@ use model::{
     Timestamp, TraceContext,
 };
 use parking_lot::Mutex;
-use ports::{AppendResult, BusError, EdgeNews};
+use ports::{AppendResult, BusError, EdgeNews, EventLogError, EventPage};
 use store_memory::{InProcessBus, MemoryEventLog};
 use tokio::sync::mpsc;
 
