@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use deadline::within;
-use state::{State, answer_of};
+use state::{FollowerState, answer_of};
 use trail::{TRAIL_ENTRIES, Trail};
 
 /// Shortest and longest pause before a retry while a store does not answer.
@@ -206,7 +206,7 @@ impl Driver {
         }
     }
 
-    async fn begin(&mut self, sink: &mut impl FnMut(Followed)) -> State {
+    async fn begin(&mut self, sink: &mut impl FnMut(Followed)) -> FollowerState {
         let head = self.first_head(sink).await;
         let position = match self.options.start {
             FollowStart::Head => head.last,
@@ -250,7 +250,7 @@ impl Driver {
     }
 
     /// Continues after the bus was closed and subscribed again: only the log has the events of the meantime.
-    fn resume(&self, mut state: State, sink: &mut impl FnMut(Followed)) -> State {
+    fn resume(&self, mut state: FollowerState, sink: &mut impl FnMut(Followed)) -> FollowerState {
         sink(Followed::OtherGap);
         state.read_head_first_at(Instant::now());
         let step = state.machine.gap();
@@ -264,7 +264,7 @@ impl Driver {
         position: Sequence,
         trail: Trail,
         sink: &mut impl FnMut(Followed),
-    ) -> State {
+    ) -> FollowerState {
         sink(Followed::Started {
             epoch: head.epoch,
             position,
@@ -281,7 +281,7 @@ impl Driver {
         );
         let mut machine = Sequencer::new(position, self.options.max_early);
         let first = machine.head(head.last);
-        let mut state = State {
+        let mut state = FollowerState {
             epoch: head.epoch,
             machine,
             read: None,
@@ -300,7 +300,7 @@ impl Driver {
     /// Runs until the bus closes a subscription; then the caller subscribes again.
     async fn run(
         &mut self,
-        state: &mut State,
+        state: &mut FollowerState,
         mut broadcast: BusSubscription,
         mut also: Option<BusSubscription>,
         sink: &mut impl FnMut(Followed),
@@ -334,7 +334,7 @@ impl Driver {
         }
     }
 
-    fn on_bus(&self, state: &mut State, event: BusEvent, sink: &mut impl FnMut(Followed)) {
+    fn on_bus(&self, state: &mut FollowerState, event: BusEvent, sink: &mut impl FnMut(Followed)) {
         match event {
             BusEvent::Message(BusMessage::Events(hint), _) => self.on_hint(state, &hint, sink),
             BusEvent::Message(other, _) => sink(Followed::Other(other)),
@@ -346,7 +346,12 @@ impl Driver {
         }
     }
 
-    fn on_hint(&self, state: &mut State, hint: &EventHint, sink: &mut impl FnMut(Followed)) {
+    fn on_hint(
+        &self,
+        state: &mut FollowerState,
+        hint: &EventHint,
+        sink: &mut impl FnMut(Followed),
+    ) {
         if hint.epoch != state.epoch {
             // The log was replaced, or the hint is of another log: reading the head tells which.
             state.read_head_first_at(Instant::now());

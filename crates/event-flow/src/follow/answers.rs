@@ -8,14 +8,14 @@ use tracing::{debug, warn};
 use super::{
     Driver, Followed, pause,
     set_back::LogComparison,
-    state::{Answer, PageRequest, State},
+    state::{Answer, FollowerState, PageRequest},
     trail::Trail,
 };
 
 impl Driver {
     pub(super) fn on_answer(
         &mut self,
-        state: &mut State,
+        state: &mut FollowerState,
         answer: Result<Answer, EventLogError>,
         sink: &mut impl FnMut(Followed),
     ) {
@@ -40,7 +40,7 @@ impl Driver {
 
     fn on_page(
         &mut self,
-        state: &mut State,
+        state: &mut FollowerState,
         request: PageRequest,
         page: EventPage,
         sink: &mut impl FnMut(Followed),
@@ -75,7 +75,7 @@ impl Driver {
 
     fn on_head(
         &mut self,
-        state: &mut State,
+        state: &mut FollowerState,
         position: Sequence,
         (head, check): (LogHead, Option<(Sequence, EventPage)>),
         sink: &mut impl FnMut(Followed),
@@ -114,7 +114,7 @@ impl Driver {
 
     fn on_comparison(
         &mut self,
-        state: &mut State,
+        state: &mut FollowerState,
         comparison: &LogComparison,
         sink: &mut impl FnMut(Followed),
     ) {

@@ -9,14 +9,14 @@ use super::{
     Driver, Followed,
     deadline::within,
     set_back,
-    state::{Answer, PageRequest, State},
+    state::{Answer, FollowerState, PageRequest},
 };
 
 impl Driver {
     /// Passes on the entries that a step delivers, and starts or schedules the read that it requests.
     pub(super) fn take(
         &self,
-        state: &mut State,
+        state: &mut FollowerState,
         step: SequencerStep<StoredEvent>,
         sink: &mut impl FnMut(Followed),
     ) {
@@ -54,7 +54,7 @@ impl Driver {
     }
 
     /// Compares the log with what was followed.
-    pub(super) fn compare(&self, state: &mut State) {
+    pub(super) fn compare(&self, state: &mut FollowerState) {
         let (log, trail) = (Arc::clone(&self.log), state.trail.clone());
         let position = state.machine.position();
         let suspect = state.suspect.unwrap_or(position);
@@ -66,7 +66,7 @@ impl Driver {
     }
 
     /// Reads the head, and compares the newest entries.
-    pub(super) fn poll_head(&self, state: &mut State) {
+    pub(super) fn poll_head(&self, state: &mut FollowerState) {
         state.poll_at = Instant::now() + self.options.poll;
         let log = Arc::clone(&self.log);
         let (epoch, position) = (state.epoch, state.machine.position());

@@ -29,7 +29,7 @@ pub(super) struct PageRequest {
 }
 
 /// The state of one follower.
-pub(super) struct State {
+pub(super) struct FollowerState {
     pub(super) epoch: Epoch,
     pub(super) machine: Sequencer<StoredEvent>,
     pub(super) read: Option<Read>,
@@ -48,7 +48,7 @@ pub(super) struct State {
     pub(super) trusts_at: Instant,
 }
 
-impl State {
+impl FollowerState {
     pub(super) fn read_head_first_at(&mut self, at: Instant) {
         (self.reads_head_first, self.poll_at, self.read_at) = (true, at, None);
     }
