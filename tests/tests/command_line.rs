@@ -90,6 +90,25 @@ fn unsafe_combinations_are_refused_with_the_fix() -> Result<()> {
 }
 
 #[test]
+fn settings_of_a_log_that_is_not_shared_are_not_applied() -> Result<()> {
+    let text = refusal(&["log", "apply"], &[])?;
+    ensure!(
+        text.contains("\"sqlite\"") && text.contains("jetstream"),
+        "{text}"
+    );
+    let secret = (
+        "FORGEWIRE_INGEST__WEBHOOK_SECRETS",
+        "[\"a secret of tests\"]",
+    );
+    let text = refusal(
+        &["config", "check"],
+        &[secret, ("FORGEWIRE_NATS__PREFIX", "a.b")],
+    )?;
+    ensure!(text.contains("nats.prefix"), "{text}");
+    Ok(())
+}
+
+#[test]
 fn a_bridge_that_cannot_work_is_refused_with_what_fits() -> Result<()> {
     let text = refusal(&["stdio", "--url", "edge:3000"], &[])?;
     ensure!(text.contains("--url") && text.contains("http://"), "{text}");

@@ -47,7 +47,8 @@ pub struct Abilities {
     pub restorable: bool,
     /// Has a connection that can be lost and re-established (bus only): the fixture has `cut`.
     pub reconnecting: bool,
-    /// Carries bytes that another program could have written (bus only): the fixture has `foreign`.
+    /// Carries bytes that another program or build could have written: the fixture of a bus has
+    /// `foreign`, that of a log has `plant`.
     pub foreign_bytes: bool,
 }
 
@@ -163,15 +164,37 @@ impl fmt::Debug for SetBackHooks {
     }
 }
 
+/// Appends bytes to a log as its newest entry, bypassing the adapter's encoding; create one with
+/// [`entry_planter`].
+pub type EntryPlanter = Box<dyn Fn(Bytes) -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
+
+/// Creates an [`EntryPlanter`] from an async closure.
+pub fn entry_planter<F, Fut>(plant: F) -> EntryPlanter
+where
+    F: Fn(Bytes) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    Box::new(move |bytes| Box::pin(plant(bytes)))
+}
+
 /// A log for one case.
-#[derive(Debug)]
 pub struct EventLogFixture {
     /// The log, empty.
     pub log: Arc<dyn EventLog>,
     /// Puts its store back while handles are open. `restorable` needs it.
     pub set_back: Option<SetBackHooks>,
+    /// Plants an entry that does not decode. `foreign_bytes` needs it.
+    pub plant: Option<EntryPlanter>,
     /// Other handles on it.
     pub handles: Handles<dyn EventLog>,
+}
+
+impl fmt::Debug for EventLogFixture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLogFixture")
+            .field("log", &self.log)
+            .finish_non_exhaustive()
+    }
 }
 
 impl EventLogFixture {
@@ -181,7 +204,16 @@ impl EventLogFixture {
         Self {
             log,
             set_back: None,
+            plant: None,
             handles: Handles::default(),
+        }
+    }
+
+    /// Plants an entry that is no event.
+    pub(crate) async fn plant(&self) -> anyhow::Result<()> {
+        match &self.plant {
+            Some(plant) => plant(Bytes::from_static(b"\xff\xffno event")).await,
+            None => bail!("the adapter says `foreign_bytes` but its log has no `plant`"),
         }
     }
 }

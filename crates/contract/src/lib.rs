@@ -73,9 +73,9 @@ mod task_store;
 pub use async_trait::async_trait;
 pub use events::{event, event_received_at, events};
 pub use harness::{
-    Abilities, BackendHook, BusFixture, EventLogFixture, ForeignBytes, HandleOpener, Handles,
-    Harness, Port, SessionPorts, SessionStoreFixture, SetBackHooks, backend_hook, handle_opener,
-    unique_name,
+    Abilities, BackendHook, BusFixture, EntryPlanter, EventLogFixture, ForeignBytes, HandleOpener,
+    Handles, Harness, Port, SessionPorts, SessionStoreFixture, SetBackHooks, backend_hook,
+    entry_planter, handle_opener, unique_name,
 };
 pub use run::run;
 pub use sessions::session;

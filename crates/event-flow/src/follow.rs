@@ -239,8 +239,8 @@ impl Driver {
             let read = self.log.read_before(position.next(), SEED_ENTRIES);
             match within(&*self.log, "read backwards", read).await {
                 Ok(mut page) => {
-                    page.reverse();
-                    trail.push(&page);
+                    page.events.reverse();
+                    trail.push(&page.events);
                     trail.set_compared(position);
                 }
                 Err(error) => debug!(%error, "the entries before the start are not known"),
@@ -291,6 +291,7 @@ impl Driver {
             failures: 0,
             trail,
             suspect: None,
+            overlaps: true,
             trusts_at: Instant::now(),
         };
         self.take(&mut state, first, sink);

@@ -44,7 +44,7 @@ pub trait EventSource: fmt::Debug + Send + Sync {
     /// The events that match the query and are visible; invisible events do not count towards the limit.
     ///
     /// # Errors
-    /// The log does not answer in time, or holds unreadable data.
+    /// The log does not answer in time, or is damaged.
     async fn query(
         &self,
         query: &EventQuery,
@@ -85,7 +85,7 @@ impl History<'_> {
     /// Answers a query.
     ///
     /// # Errors
-    /// The log does not answer in time, or holds unreadable data.
+    /// The log does not answer in time, or is damaged.
     pub async fn query(&self, query: &EventQuery) -> Result<QueryPage, HistoryError> {
         self.query_where(query, &|_| true).await
     }

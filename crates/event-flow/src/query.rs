@@ -50,7 +50,7 @@ pub struct QueryPage {
     pub through_tag: Option<EntryTag>,
     /// There may be more beyond `through` (oldest first only).
     pub has_more: bool,
-    /// Part of the requested range has been trimmed from the log.
+    /// Part of the requested range has been trimmed from the log, or does not decode.
     pub truncated: bool,
 }
 
@@ -75,7 +75,7 @@ fn is_match(query: &EventQuery, visible: Visible<'_>, event: &StoredEvent) -> bo
 /// sources only; answers to clients are read from [`crate::history`].
 ///
 /// # Errors
-/// The log is unavailable, or holds unreadable data.
+/// The log is unavailable or damaged.
 pub async fn query_visible(
     log: &dyn EventLog,
     query: &EventQuery,
@@ -102,7 +102,7 @@ async fn oldest_first(
     loop {
         let page = log.read_after(after, PAGE_EVENTS).await?;
         truncated |= page.resumes_after.is_some();
-        scanned += page.events.len();
+        scanned += page.events.len() + page.undecodable;
         for event in page.events {
             after = event.sequence;
             last = Some((after, event.item.facts.id.clone()));
@@ -148,15 +148,17 @@ async fn newest_first(
     let through = log.head().await?.last;
     let (mut events, mut before, mut scanned) = (Vec::new(), through.next(), 0);
     let mut last = None;
+    let mut truncated = false;
     while events.len() < limit && scanned < MAX_SCANNED_EVENTS {
         let page = log.read_before(before, PAGE_EVENTS).await?;
-        let Some(oldest) = page.last() else { break };
-        let newest = page.first();
+        let Some(lowest) = page.lowest() else { break };
+        let newest = page.events.first();
         last = last.or(newest.map(|event| (event.sequence, event.item.facts.id.clone())));
-        before = oldest.sequence;
-        scanned += page.len();
+        before = lowest;
+        scanned += page.events.len() + page.undecodable.len();
         let past_start = before <= query.after;
         let newer = page
+            .events
             .into_iter()
             .filter(|event| event.sequence > query.after);
         events.extend(
@@ -164,6 +166,12 @@ async fn newest_first(
                 .filter(|event| is_match(query, visible, &event.item))
                 .take(limit - events.len()),
         );
+        // An undecodable entry is missing from the answer if it is in the range that was searched: down
+        // to the oldest event of a full answer.
+        let full = events.len() == limit;
+        let searched = events.last().filter(|_| full);
+        let oldest = searched.map_or(query.after, |event| event.sequence.max(query.after));
+        truncated |= page.undecodable.iter().any(|entry| *entry > oldest);
         if past_start {
             break;
         }
@@ -173,6 +181,9 @@ async fn newest_first(
         through,
         through_tag: tag_at(through, last.as_ref()),
         has_more: false,
-        truncated: false,
+        truncated,
     })
 }
+
+#[cfg(test)]
+mod tests;

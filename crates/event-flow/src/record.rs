@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use ports::{AppendResult, Bus, BusMessage, EventHint, EventLog, EventLogError, Topic};
 use tokio::time::{Instant, error::Elapsed, timeout};
 
-use crate::limits::HINT_TIMEOUT;
+use crate::limits::{EPOCH_LIFETIME, HINT_TIMEOUT};
 
 /// The result of an append.
 #[derive(Debug)]
@@ -67,8 +67,9 @@ pub struct Recorder {
     bus: Arc<dyn Bus>,
     observer: Arc<dyn RecordObserver>,
     append_timeout: Duration,
-    /// The identity of the log. Read once, and again after an error, because the log may have been replaced.
-    epoch: Mutex<Option<Epoch>>,
+    /// The identity of the log, and when it was read. It is read again after an error and when it is older
+    /// than [`EPOCH_LIFETIME`], because the log may have been replaced.
+    epoch: Mutex<Option<(Epoch, Instant)>>,
 }
 
 impl Recorder {
@@ -151,12 +152,14 @@ impl Recorder {
     /// # Errors
     /// The log does not answer.
     pub async fn epoch(&self) -> Result<Epoch, AppendError> {
-        if let Some(epoch) = *self.epoch.lock() {
+        if let Some((epoch, read_at)) = *self.epoch.lock()
+            && read_at.elapsed() < EPOCH_LIFETIME
+        {
             return Ok(epoch);
         }
         let head = timeout(self.append_timeout, self.log.head()).await;
         let epoch = self.checked(head)?.epoch;
-        *self.epoch.lock() = Some(epoch);
+        *self.epoch.lock() = Some((epoch, Instant::now()));
         Ok(epoch)
     }
 
@@ -191,3 +194,6 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

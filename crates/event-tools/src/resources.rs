@@ -103,8 +103,8 @@ impl GithubResources {
         };
         let page = self.events.query(caller, &question).await?;
         let cursor = self.events.cursor_after(caller, &page);
-        let events = raw_events(page.events);
-        Ok(json!({ "events": events, "cursor": cursor }).to_string())
+        let (events, truncated) = (raw_events(page.events), page.truncated);
+        Ok(json!({ "events": events, "cursor": cursor, "truncated": truncated }).to_string())
     }
 }
 

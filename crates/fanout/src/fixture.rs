@@ -13,7 +13,7 @@ use model::{
     Session, SessionId, StoredEvent, SubscriptionId, SystemClock, Timestamp,
 };
 use parking_lot::Mutex;
-use ports::{AppendResult, EventLog, EventLogError, EventPage, LogHead};
+use ports::{AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead};
 use service_kit::metrics::MetricsRegistry;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -303,14 +303,11 @@ impl EventLog for GatedLog {
             through,
             at_head: through >= state.last(),
             resumes_after,
+            undecodable: 0,
         })
     }
 
-    async fn read_before(
-        &self,
-        _: Sequence,
-        _: usize,
-    ) -> Result<Vec<Sequenced<StoredEvent>>, EventLogError> {
+    async fn read_before(&self, _: Sequence, _: usize) -> Result<EventsBefore, EventLogError> {
         unreachable!("the fan-out reads forward")
     }
 

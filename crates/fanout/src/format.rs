@@ -136,7 +136,7 @@ impl StreamFormat {
     /// Reports that events before `cursor` are gone.
     pub(crate) fn truncated(&self, interest: &StreamInterest, cursor: Cursor, out: &mut BytesMut) {
         let body = format!(
-            r#"{{"truncated":true,"cursor":"{cursor}","detail":"events before this cursor are no longer kept"}}"#
+            r#"{{"truncated":true,"cursor":"{cursor}","detail":"events before this cursor are no longer kept or cannot be read"}}"#
         );
         match self {
             Self::Events => {

@@ -172,7 +172,7 @@ impl Hub {
             } => self.set_back(was, resumes_after),
             Followed::Events(events) => events.into_iter().for_each(|event| self.publish(event)),
             Followed::Lost(lost) => {
-                warn!(after = %lost.after, resumes_after = %lost.resumes_after, "the log trimmed events before this edge read them");
+                warn!(after = %lost.after, resumes_after = %lost.resumes_after, "the log trimmed events before this edge read them, or has entries that do not decode");
                 self.metrics.gap(GapReason::Trimmed);
                 self.ring.restart(lost.resumes_after, None);
                 self.pages.set_followed(lost.resumes_after);

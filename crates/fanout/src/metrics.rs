@@ -41,6 +41,8 @@ impl StreamKind {
 pub(crate) enum GapReason {
     /// The log had trimmed the events.
     Trimmed,
+    /// The log has entries that do not decode.
+    Undecodable,
     /// The cursor is of another log.
     LogReplaced,
     /// The cursor is ahead of the log: the log lost something.
@@ -55,6 +57,7 @@ impl GapReason {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Trimmed => "trimmed",
+            Self::Undecodable => "undecodable",
             Self::LogReplaced => "log_replaced",
             Self::AheadOfLog => "ahead_of_log",
             Self::LogSetBack => "log_set_back",

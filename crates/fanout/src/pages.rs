@@ -31,7 +31,7 @@ use crate::{
     limits::{
         CALL_DEADLINE, CATCH_UP_EVENTS, CATCH_UP_PAGE_BYTES, CATCH_UP_PAGE_LIFETIME, CATCH_UP_READS,
     },
-    metrics::FanoutMetrics,
+    metrics::{FanoutMetrics, GapReason},
 };
 
 /// A page, or the error of its read. All readers that waited for one read get the same result.
@@ -45,8 +45,10 @@ pub(crate) struct LogPage {
     from: Sequence,
     through: Sequence,
     at_head: bool,
-    /// The log no longer has anything between `from` and this position.
+    /// Everything between `from` and this position is trimmed or does not decode.
     resumes_after: Option<Sequence>,
+    /// Whether some of it does not decode.
+    is_undecodable: bool,
 }
 
 impl LogPage {
@@ -63,6 +65,7 @@ impl LogPage {
             through: page.through.min(known),
             at_head: page.at_head || page.through > known,
             resumes_after: page.resumes_after,
+            is_undecodable: page.undecodable > 0,
         }
     }
 
@@ -83,6 +86,14 @@ impl LogPage {
             .entries
             .binary_search_by_key(&sequence, |entry| entry.sequence);
         found.ok().map(|found| self.entries[found].tag)
+    }
+
+    /// The reason for the gap, if there is one.
+    pub(crate) fn gap_reason(&self) -> GapReason {
+        match self.is_undecodable {
+            true => GapReason::Undecodable,
+            false => GapReason::Trimmed,
+        }
     }
 
     /// Shows up to `max` events after `position` to `visit`, which returns whether to continue.
@@ -367,8 +378,11 @@ impl ReadGuard {
             if state.generation != self.key.generation {
                 return;
             }
-            let trimmed_through = page.resumes_after.unwrap_or_default();
-            state.trimmed_through = state.trimmed_through.max(trimmed_through);
+            // Before an undecodable entry the log still has events, so their readers have pages to share.
+            let trimmed_through = page.resumes_after.filter(|_| !page.is_undecodable);
+            state.trimmed_through = state
+                .trimmed_through
+                .max(trimmed_through.unwrap_or_default());
         }
         cache.insert(self.key, Arc::clone(page));
         // The bound must hold now, not a few inserts later.

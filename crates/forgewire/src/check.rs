@@ -26,6 +26,8 @@ pub(crate) fn check(config: &Config, roles: &RoleSet) -> anyhow::Result<()> {
     for role in roles.iter() {
         (role.check)(config, roles)?;
     }
+    #[cfg(feature = "nats")]
+    crate::backends::nats_settings(config).check()?;
     if config.retention.event_days < 3 {
         bail!(
             "retention.event_days = {} is shorter than GitHub's redelivery window; use 3 or more",
@@ -231,6 +233,7 @@ mod tests {
         name: "optional",
         is_required: false,
         uses: &[BackendKey::Events, BackendKey::Bus, BackendKey::Sessions],
+        creates_log: false,
         listen: |config| config.sync.listen,
         check_section: |_| Ok(()),
         check: |_, _| Ok(()),

@@ -12,7 +12,7 @@ use crate::{
     config::{self, Config},
     demo::DemoArgs,
     roles::{self, RoleSet, RoleSpec},
-    run,
+    run, shared_log,
     stdio::StdioArgs,
     tokens::{self, NewTokenArgs},
     toolsets::MakeToolsets,
@@ -43,6 +43,9 @@ enum Command {
     /// Create tokens for clients of the edge (`auth.mode = "tokens"`).
     #[command(subcommand)]
     Tokens(TokensCommand),
+    /// Change the event log that all processes share (`backends.events = "jetstream"`).
+    #[command(subcommand)]
+    Log(LogCommand),
 }
 
 #[derive(Debug, Args)]
@@ -117,6 +120,19 @@ enum TokensCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum LogCommand {
+    /// Set the retention and copies of the stream to `retention.event_days` and `nats.replicas`, also
+    /// where this removes events or copies. A start only raises them.
+    Apply {
+        /// Print the answer as JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        settings: Settings,
+    },
+}
+
 /// `None` stands for `all`.
 fn parse_role(text: &str) -> Result<Option<&'static RoleSpec>, String> {
     if text == "all" {
@@ -172,6 +188,7 @@ pub(crate) fn main(toolsets: MakeToolsets) -> ExitCode {
         Command::Tokens(TokensCommand::Hash { json }) => {
             answer(tokens::hash(std::io::stdin(), json))
         }
+        Command::Log(LogCommand::Apply { json, settings }) => apply_command(json, &settings),
         Command::Config(ConfigCommand::Schema { markdown: true }) => {
             print(config::markdown().trim_end())
         }
@@ -195,6 +212,21 @@ fn run_command(args: &RunArgs, toolsets: MakeToolsets) -> ExitCode {
         return refuse(&error);
     }
     on_runtime(async move { run::run(&config, &roles, toolsets).await })
+}
+
+fn apply_command(json: bool, settings: &Settings) -> ExitCode {
+    let loaded = settings.load().and_then(|config| {
+        shared_log::check(&config)?;
+        Ok(config)
+    });
+    let config = match loaded {
+        Ok(config) => config,
+        Err(error) => return refuse(&error),
+    };
+    on_runtime(async move {
+        print(&shared_log::apply(&config, json).await?);
+        Ok(true)
+    })
 }
 
 #[cfg(feature = "demo")]

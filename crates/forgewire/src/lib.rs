@@ -9,6 +9,7 @@ mod listeners;
 mod retention;
 mod roles;
 mod run;
+mod shared_log;
 mod stdio;
 mod tokens;
 mod toolsets;

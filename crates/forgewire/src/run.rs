@@ -13,7 +13,7 @@ use service_kit::{
 use tracing::error;
 
 use crate::{
-    backends::OpenBackends,
+    backends::{OpenBackends, register_log_metrics},
     check::check,
     config::{BackendKey, Config},
     listeners::{Addresses, Listeners},
@@ -80,8 +80,9 @@ pub(crate) async fn start(
     let drain = Duration::from_secs(config.edge.drain_seconds);
     // A balancer learns with a delay that this process is no longer ready; until then we accept.
     let lifecycle = Lifecycle::with_keep_accepting(drain, (drain / 4).min(LONGEST_LINGER));
-    let backends = OpenBackends::open(config, |key| roles.uses(key)).await?;
+    let backends = OpenBackends::open(config, |key| roles.uses(key), roles.creates_log()).await?;
     let mut registry = MetricsRegistry::default();
+    register_log_metrics(&mut registry, &backends.log);
     let mut startup = Startup {
         config,
         backends: &backends,

@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use crate::NatsError;
+
 /// Settings of the connection.
 #[derive(Clone)]
 pub struct NatsConfig {
@@ -28,6 +30,19 @@ impl NatsConfig {
             prefix: String::new(),
             startup_timeout: Duration::from_secs(10),
         }
+    }
+
+    /// Checks the settings that need no server.
+    ///
+    /// # Errors
+    /// The prefix contains a character with a meaning in subjects, or is too long.
+    pub fn check(&self) -> Result<(), NatsError> {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if self.prefix.len() <= 64 && self.prefix.bytes().all(fits) {
+            return Ok(());
+        }
+        let what = "nats.prefix may contain only letters, digits, '-' and '_', up to 64 characters";
+        Err(NatsError::Config { what })
     }
 }
 
@@ -65,6 +80,9 @@ impl Default for BusConfig {
 /// Settings of the event log's stream.
 #[derive(Clone, Debug)]
 pub struct LogConfig {
+    /// Whether this process creates the stream if it does not exist, and strengthens it where these
+    /// settings ask for more. Of the roles only ingest does; the others wait for the stream.
+    pub creates_stream: bool,
     /// How long the server keeps an event; `None` keeps all events. Deduplication covers the same
     /// period, so set at least the three days for which GitHub redelivers.
     pub retention: Option<Duration>,
@@ -75,9 +93,10 @@ pub struct LogConfig {
 }
 
 impl Default for LogConfig {
-    /// 30 days, one copy, 5 s.
+    /// Waits for the stream; 30 days, one copy, 5 s.
     fn default() -> Self {
         Self {
+            creates_stream: false,
             retention: Some(Duration::from_secs(30 * 24 * 3600)),
             replicas: 1,
             deadline: Duration::from_secs(5),
@@ -105,3 +124,24 @@ pub(crate) const CLIENT_COMMANDS: usize = 4096;
 /// page of the log, and than the number of messages that arrive while a loaded machine does not
 /// schedule the receiving task.
 pub(crate) const SUBSCRIPTION_MESSAGES: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_cannot_change_a_subject() {
+        let check = |prefix: &str| {
+            let prefix = prefix.to_owned();
+            NatsConfig {
+                prefix,
+                ..NatsConfig::new("")
+            }
+            .check()
+        };
+        for hostile in ["a.b", "*", ">", "a b", "\u{e9}"] {
+            assert!(check(hostile).is_err(), "{hostile:?}");
+        }
+        assert!(check("").is_ok() && check("team-1").is_ok());
+    }
+}

@@ -37,6 +37,16 @@ pub enum NatsError {
         #[source]
         source: BoxError,
     },
+    /// The stream that is there cannot keep what it acknowledges.
+    #[error("JetStream stream {stream} {setting}; {fix}")]
+    StreamSetting {
+        /// The stream's name.
+        stream: String,
+        /// The setting, and its consequence.
+        setting: &'static str,
+        /// How to correct it.
+        fix: &'static str,
+    },
     /// The stream cannot be created or changed.
     #[error("JetStream stream {stream} cannot be set up")]
     Stream {
@@ -52,9 +62,11 @@ impl Classified for NatsError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Unreachable { .. } => ErrorClass::Transient,
-            Self::Config { .. } | Self::Url { .. } | Self::Refused { .. } | Self::Stream { .. } => {
-                ErrorClass::Permanent
-            }
+            Self::Config { .. }
+            | Self::Url { .. }
+            | Self::Refused { .. }
+            | Self::StreamSetting { .. }
+            | Self::Stream { .. } => ErrorClass::Permanent,
         }
     }
 }

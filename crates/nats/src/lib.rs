@@ -32,4 +32,4 @@ pub use bus::NatsBus;
 pub use config::{BusConfig, LogConfig, NatsConfig};
 pub use connection::NatsConnection;
 pub use error::NatsError;
-pub use log::JetStreamLog;
+pub use log::{JetStreamLog, SettingsChange};

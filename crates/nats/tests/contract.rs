@@ -5,7 +5,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use contract::{
     Abilities, BusFixture, EventLogFixture, ForeignBytes, HandleOpener, Handles, Harness, Port,
-    SetBackHooks, backend_hook, handle_opener,
+    SetBackHooks, backend_hook, entry_planter, handle_opener,
 };
 use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus, NatsConfig, NatsConnection};
 use ports::{Bus, EventLog};
@@ -26,6 +26,7 @@ async fn connect(url: &str) -> anyhow::Result<NatsConnection> {
 async fn open_log(url: &str) -> anyhow::Result<Arc<dyn EventLog>> {
     // The suite's events have arbitrary receive times, so no event may expire by age.
     let config = LogConfig {
+        creates_stream: true,
         retention: None,
         ..LogConfig::default()
     };
@@ -72,6 +73,7 @@ impl Harness for Nats {
                 durable: true,
                 shared: true,
                 restorable: true,
+                foreign_bytes: true,
                 ..Abilities::default()
             }),
             Port::Bus => Some(Abilities {
@@ -89,6 +91,15 @@ impl Harness for Nats {
         let server = NatsServer::start()?;
         let url = server.url();
         let log = open_log(&url).await?;
+        let raw = async_nats::jetstream::new(async_nats::connect(&url).await?);
+        let plant = entry_planter(move |bytes| {
+            let (raw, name) = (raw.clone(), contract::unique_name());
+            async move {
+                let stored = raw.publish(format!("forgewire.events.{name}"), bytes);
+                stored.await?.await?;
+                Ok(())
+            }
+        });
         let server: Server = Arc::new(Mutex::new(server));
         let (save, restore) = (Arc::clone(&server), Arc::clone(&server));
         let set_back = SetBackHooks {
@@ -109,6 +120,7 @@ impl Harness for Nats {
         Ok(EventLogFixture {
             log,
             set_back: Some(set_back),
+            plant: Some(plant),
             handles,
         })
     }

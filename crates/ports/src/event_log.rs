@@ -39,9 +39,35 @@ pub struct EventPage {
     pub through: Sequence,
     /// Whether the log had nothing beyond `through` when the page was read.
     pub at_head: bool,
-    /// Set when the log no longer has the events directly after the requested position: the page begins
-    /// after this position instead.
+    /// Set when the entries directly after the requested position are trimmed or do not decode: the page
+    /// begins after this position instead.
     pub resumes_after: Option<Sequence>,
+    /// Number of entries up to `resumes_after` that the log has but that do not decode; 0 if all of the
+    /// gap was trimmed.
+    pub undecodable: usize,
+}
+
+/// Entries before a position.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct EventsBefore {
+    /// Events, descending by sequence.
+    pub events: Vec<Sequenced<StoredEvent>>,
+    /// Positions of the entries in the same range that do not decode, descending.
+    pub undecodable: Vec<Sequence>,
+}
+
+impl EventsBefore {
+    /// The lowest position of the range, from which to read on; `None` if the log has no entry before
+    /// the requested position.
+    #[must_use]
+    pub fn lowest(&self) -> Option<Sequence> {
+        let event = self.events.last().map(|event| event.sequence);
+        let undecodable = self.undecodable.last().copied();
+        match (event, undecodable) {
+            (Some(event), Some(undecodable)) => Some(event.min(undecodable)),
+            (event, undecodable) => event.or(undecodable),
+        }
+    }
 }
 
 /// Errors of an event log.
@@ -62,8 +88,8 @@ pub enum EventLogError {
         /// The limit that was reached.
         what: &'static str,
     },
-    /// The stored data is not what was written.
-    #[error("event log has an entry that cannot be read while trying to {op}")]
+    /// The store itself is damaged. A single entry that does not decode is skipped instead (EL-15).
+    #[error("event log is damaged and cannot {op}")]
     Corrupt {
         /// The operation that failed.
         op: &'static str,
@@ -100,7 +126,7 @@ impl Classified for EventLogError {
 /// - **EL-07** `head` returns an epoch that stays the same for the life of the log, across handles
 ///   and reopens, and differs between two logs; `last` is at least the sequence that any finished
 ///   `append` reported.
-/// - **EL-08** `read_before` returns up to `limit` events strictly before a position, newest first.
+/// - **EL-08** `read_before` returns up to `limit` entries strictly before a position, newest first.
 /// - **EL-09** `seek` returns a position after which every event that was received at or after a time
 ///   can be read (it may be earlier than necessary, never later).
 /// - **EL-10** `trim` removes events received before a time, from the front only, and keeps the rest;
@@ -110,6 +136,10 @@ impl Classified for EventLogError {
 /// - **EL-13** an `append` that is dropped half-way leaves the log consistent: each event is stored once
 ///   or not at all.
 /// - **EL-14** an event is read exactly as it was stored: facts, JSON bytes and trace.
+/// - **EL-15** an entry that does not decode (damaged, or written by another build) stops no reader: it
+///   keeps its position; `read_after` skips it at the front of a page only, and reports this in
+///   `resumes_after` and `undecodable`; `read_before` names its position. `seek` does not go past it
+///   when an event after it is asked for, and it is counted.
 /// - **EL-16** (restorable) a store can be put back to an earlier state under the same epoch, by a power cut
 ///   or a restored snapshot, and then gives out the same sequences again. A handle remembers nothing of the
 ///   lost part: `head`, reads and `append` answer for the store as it is, and a lost id is new. Readers that
@@ -123,21 +153,21 @@ pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// The store is unavailable or full.
     async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<AppendResult>, EventLogError>;
 
-    /// Reads up to `limit` events after a position; see EL-04…06. `limit` is at least 1.
+    /// Reads up to `limit` events after a position; see EL-04…06, EL-15. `limit` is at least 1.
     ///
     /// # Errors
-    /// The store is unavailable, or holds unreadable data.
+    /// The store is unavailable or damaged.
     async fn read_after(&self, after: Sequence, limit: usize) -> Result<EventPage, EventLogError>;
 
-    /// Reads up to `limit` events before a position, newest first; see EL-08.
+    /// Reads up to `limit` entries before a position, newest first; see EL-08, EL-15.
     ///
     /// # Errors
-    /// The store is unavailable, or holds unreadable data.
+    /// The store is unavailable or damaged.
     async fn read_before(
         &self,
         before: Sequence,
         limit: usize,
-    ) -> Result<Vec<Sequenced<StoredEvent>>, EventLogError>;
+    ) -> Result<EventsBefore, EventLogError>;
 
     /// The position after which to read everything received at or after `time`; see EL-09.
     ///
@@ -156,6 +186,12 @@ pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// The store is unavailable.
     async fn trim(&self, time: Timestamp) -> Result<u64, EventLogError>;
+
+    /// Number of entries that this log's handles in this process have skipped because they do not decode;
+    /// an entry counts once, however many readers skip it.
+    fn undecodable_entries(&self) -> u64 {
+        0
+    }
 
     /// Maximum duration of one call, after which it counts as [`EventLogError::Unavailable`].
     fn deadline(&self) -> Duration {

@@ -18,10 +18,11 @@ mod session_lock;
 mod session_store;
 mod stores;
 mod task_store;
+mod undecodable;
 
 pub use bus::{Bus, BusError, BusEvent, BusMessage, BusSubscription, EventHint, Topic};
 pub use edge_news::{EdgeNews, ListChanges};
-pub use event_log::{AppendResult, EventLog, EventLogError, EventPage, LogHead};
+pub use event_log::{AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead};
 pub use mailbox::{Mailbox, MailboxError, MailboxLimits, MailboxPage};
 pub use resources::{ResourceError, ResourceReader, ResourceState, SyncStatus};
 pub use session_lock::{LockError, LockGuardInfo, LockToken, Pauses, SessionLock};
@@ -33,3 +34,4 @@ pub use task_store::{TaskLimits, TaskRecord, TaskStore, TaskStoreError, Versione
 
 /// The boxed source of an error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
+pub use undecodable::{PageEntries, UndecodableEntries};

@@ -44,8 +44,9 @@ pub(crate) fn from_wire(wire: v1::StoredEvent) -> Result<StoredEvent, DecodeErro
         timestamp: Timestamp::from_unix_millis(wire.timestamp_millis),
         received_at: Timestamp::from_unix_millis(wire.received_at_millis),
     };
-    // Streams frame the JSON as one line: a line break in it would forge frames.
-    if wire.json.is_empty() || wire.json.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+    // Streams frame the JSON as one line of UTF-8: a line break in it would forge frames.
+    let is_line = !wire.json.iter().any(|byte| matches!(byte, b'\n' | b'\r'));
+    if wire.json.is_empty() || !is_line || std::str::from_utf8(&wire.json).is_err() {
         return Err(DecodeError::Field("json"));
     }
     let trace = wire.traceparent.as_deref().and_then(TraceContext::parse);

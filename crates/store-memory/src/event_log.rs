@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use model::{Epoch, EventId, IdSource, Sequence, Sequenced, StoredEvent, Timestamp};
 use parking_lot::RwLock;
-use ports::{AppendResult, EventLog, EventLogError, EventPage, LogHead};
+use ports::{AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead};
 
 /// A log that keeps the last `capacity` events. Beyond that the oldest are trimmed, and a reader
 /// that had not read them yet learns this from `resumes_after`.
@@ -148,6 +148,7 @@ impl EventLog for MemoryEventLog {
             through,
             at_head: end == state.events.len(),
             resumes_after,
+            undecodable: 0,
         })
     }
 
@@ -155,7 +156,7 @@ impl EventLog for MemoryEventLog {
         &self,
         before: Sequence,
         limit: usize,
-    ) -> Result<Vec<Sequenced<StoredEvent>>, EventLogError> {
+    ) -> Result<EventsBefore, EventLogError> {
         let state = self.state.read();
         let end = state.held_through(Sequence(before.0.saturating_sub(1)));
         let start = end.saturating_sub(limit);
@@ -164,7 +165,10 @@ impl EventLog for MemoryEventLog {
             sequence: state.place(index),
             item: state.events[index].clone(),
         };
-        Ok(newest_first.map(event).collect())
+        Ok(EventsBefore {
+            events: newest_first.map(event).collect(),
+            undecodable: Vec::new(),
+        })
     }
 
     async fn seek(&self, time: Timestamp) -> Result<Sequence, EventLogError> {

@@ -5,8 +5,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::{EventId, Sequence, Sequenced, StoredEvent, Timestamp};
-use ports::{AppendResult, EventLog, EventLogError, EventPage, LogHead};
-use rusqlite::{Connection, OptionalExtension, Params, params};
+use ports::{
+    AppendResult, BoxError, EventLog, EventLogError, EventPage, EventsBefore, LogHead, PageEntries,
+    UndecodableEntries,
+};
+use rusqlite::{Connection, OptionalExtension, Params, params, types::ValueRef};
+use tracing::warn;
 
 use crate::{Database, SqliteCallError, database::CALL_DEADLINE};
 
@@ -19,7 +23,7 @@ const TRIM_EVENTS: u64 = 2000;
 
 /// The event log in a SQLite file. Sequences are dense.
 #[derive(Clone, Debug)]
-pub struct SqliteEventLog(Database);
+pub struct SqliteEventLog(Database, UndecodableEntries);
 
 /// An event, encoded and ready to be written.
 struct Row {
@@ -32,7 +36,7 @@ impl Database {
     /// Returns the event log in this file.
     #[must_use]
     pub fn event_log(&self) -> SqliteEventLog {
-        SqliteEventLog(self.clone())
+        SqliteEventLog(self.clone(), UndecodableEntries::default())
     }
 }
 
@@ -144,52 +148,94 @@ fn insert(connection: &Connection, rows: Vec<Row>) -> rusqlite::Result<Vec<Appen
     Ok(appended)
 }
 
-/// Returns up to `limit` events of a query for sequence and body, and whether there are more.
-fn events(
+/// The event in a body, or the reason why it does not decode.
+fn decode(body: ValueRef<'_>) -> Result<StoredEvent, BoxError> {
+    Ok(proto::decode_event(Bytes::copy_from_slice(
+        body.as_blob()?,
+    ))?)
+}
+
+/// Passes up to `limit` rows of a query for sequence and body to `take`, until it returns false;
+/// returns whether there are more rows.
+fn entries(
     connection: &Connection,
     sql: &str,
     from: Sequence,
     limit: usize,
-) -> Result<(Vec<Sequenced<StoredEvent>>, bool), SqliteCallError> {
+    mut take: impl FnMut(Sequence, Result<StoredEvent, BoxError>) -> bool,
+) -> Result<bool, SqliteCallError> {
     let limit = limit.min(MAX_PAGE_EVENTS);
     let mut statement = connection.prepare_cached(sql)?;
     let ask = i64::try_from(limit + 1).unwrap_or(i64::MAX);
     let mut rows = statement.query(params![column(from), ask])?;
-    let (mut events, mut bytes) = (Vec::new(), 0);
+    let (mut taken, mut bytes) = (0, 0);
     while let Some(row) = rows.next()? {
-        if events.len() == limit || bytes >= MAX_PAGE_BYTES {
-            return Ok((events, true));
+        if taken == limit || bytes >= MAX_PAGE_BYTES {
+            return Ok(true);
         }
-        let sequence = position(row.get(0)?);
-        let body = row
-            .get_ref(1)?
-            .as_blob()
-            .map_err(|error| SqliteCallError::Corrupt(error.into()))?;
-        bytes += body.len();
-        let item = proto::decode_event(Bytes::copy_from_slice(body));
-        let item = item.map_err(|error| SqliteCallError::Corrupt(error.into()))?;
-        events.push(Sequenced { sequence, item });
+        let body = row.get_ref(1)?;
+        if !take(position(row.get(0)?), decode(body)) {
+            return Ok(true);
+        }
+        (taken, bytes) = (taken + 1, bytes + body.as_bytes().map_or(0, <[u8]>::len));
     }
-    Ok((events, false))
+    Ok(false)
+}
+
+/// The event; `None`, counted and logged, if it does not decode.
+fn readable(
+    undecodable: &UndecodableEntries,
+    sequence: Sequence,
+    item: Result<StoredEvent, BoxError>,
+) -> Option<StoredEvent> {
+    item.inspect_err(|error| {
+        if undecodable.record(sequence) {
+            warn!(%sequence, error, "an entry of the event log does not decode and is skipped");
+        }
+    })
+    .ok()
 }
 
 fn page(
     connection: &Connection,
+    undecodable: &UndecodableEntries,
     after: Sequence,
     limit: usize,
 ) -> Result<EventPage, SqliteCallError> {
     let trimmed = trimmed_through(connection)?;
     let from = after.max(trimmed);
     let sql = "SELECT sequence, body FROM events WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";
-    let (events, more) = events(connection, sql, from, limit)?;
-    let through = events.last().map_or(from, |last| last.sequence);
+    let mut read = PageEntries::default();
+    let more = entries(connection, sql, from, limit, |sequence, item| {
+        read.push(sequence, readable(undecodable, sequence, item))
+    })?;
     let resumes_after = (after < trimmed).then_some(trimmed);
     Ok(EventPage {
-        events,
-        through,
+        through: read.last().unwrap_or(from),
         at_head: !more,
-        resumes_after,
+        resumes_after: read.undecodable_through.or(resumes_after),
+        undecodable: read.undecodable,
+        events: read.events,
     })
+}
+
+fn page_before(
+    connection: &Connection,
+    undecodable: &UndecodableEntries,
+    before: Sequence,
+    limit: usize,
+) -> Result<EventsBefore, SqliteCallError> {
+    let sql =
+        "SELECT sequence, body FROM events WHERE sequence < ?1 ORDER BY sequence DESC LIMIT ?2";
+    let mut read = EventsBefore::default();
+    entries(connection, sql, before, limit, |sequence, item| {
+        match readable(undecodable, sequence, item) {
+            Some(item) => read.events.push(Sequenced { sequence, item }),
+            None => read.undecodable.push(sequence),
+        }
+        true
+    })?;
+    Ok(read)
 }
 
 /// Removes some events at the front that were received before `time`; returns how many.
@@ -225,19 +271,21 @@ impl EventLog for SqliteEventLog {
     }
 
     async fn read_after(&self, after: Sequence, limit: usize) -> Result<EventPage, EventLogError> {
-        self.read("read", move |connection| page(connection, after, limit))
-            .await
+        let undecodable = self.1.clone();
+        self.read("read", move |connection| {
+            page(connection, &undecodable, after, limit)
+        })
+        .await
     }
 
     async fn read_before(
         &self,
         before: Sequence,
         limit: usize,
-    ) -> Result<Vec<Sequenced<StoredEvent>>, EventLogError> {
+    ) -> Result<EventsBefore, EventLogError> {
+        let undecodable = self.1.clone();
         self.read("read backwards", move |connection| {
-            let sql = "SELECT sequence, body FROM events WHERE sequence < ?1 \
-                       ORDER BY sequence DESC LIMIT ?2";
-            Ok(events(connection, sql, before, limit)?.0)
+            page_before(connection, &undecodable, before, limit)
         })
         .await
     }
@@ -272,6 +320,10 @@ impl EventLog for SqliteEventLog {
                 some => removed += some,
             }
         }
+    }
+
+    fn undecodable_entries(&self) -> u64 {
+        self.1.count()
     }
 
     fn deadline(&self) -> Duration {

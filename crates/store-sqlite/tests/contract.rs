@@ -1,10 +1,15 @@
 //! The contract suite on SQLite, on real files.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use anyhow::Context;
 use contract::{
-    Abilities, EventLogFixture, Harness, Port, SessionPorts, SessionStoreFixture, handle_opener,
+    Abilities, EventLogFixture, Harness, Port, SessionPorts, SessionStoreFixture, entry_planter,
+    handle_opener,
 };
 use model::{ManualClock, Timestamp};
 use ports::EventLog;
@@ -37,6 +42,15 @@ impl OpenFile {
     }
 }
 
+/// Writes a row as the log does, with a body of another program.
+fn plant(path: &Path, body: &[u8]) -> anyhow::Result<()> {
+    let sql = "INSERT INTO events (id, received_at, watermark, body) \
+               SELECT ?1, coalesce(max(received_at), 0), coalesce(max(watermark), 0), ?2 FROM events";
+    let connection = rusqlite::Connection::open(path)?;
+    connection.execute(sql, rusqlite::params![contract::unique_name(), body])?;
+    Ok(())
+}
+
 #[contract::async_trait]
 impl Harness for Sqlite {
     fn backend(&self) -> &'static str {
@@ -47,6 +61,7 @@ impl Harness for Sqlite {
         // Not shared: the lock file deliberately refuses a second process.
         let abilities = Abilities {
             durable: true,
+            foreign_bytes: port == Port::EventLog,
             ..Abilities::default()
         };
         (port != Port::Bus).then_some(abilities)
@@ -57,6 +72,11 @@ impl Harness for Sqlite {
         let file = OpenFile::create(&folder)?;
         let mut fixture = EventLogFixture::new(Arc::new(file.database.lock().await.event_log()));
         fixture.handles.guard = Some(Box::new(folder));
+        let path = file.path.clone();
+        fixture.plant = Some(entry_planter(move |bytes| {
+            let path = path.clone();
+            async move { plant(&path, &bytes) }
+        }));
         fixture.handles.reopen = Some(handle_opener(move || {
             let file = Arc::clone(&file);
             async move {

@@ -7,6 +7,7 @@ mod descriptors;
 mod faults;
 mod handover;
 mod hostile;
+mod log;
 mod messages;
 mod operations;
 mod sending;

@@ -7,6 +7,7 @@ mod order;
 mod read;
 mod set_back;
 mod trim;
+mod undecodable;
 
 crate::case::cases! {
     "EL-01" Nothing append::every_event_gets_an_answer_and_a_rising_sequence;
@@ -36,5 +37,10 @@ crate::case::cases! {
     "EL-12" Shared handles::what_one_handle_appended_another_reads_at_once;
     "EL-13" Nothing order::dropped_appends_leave_the_log_in_order;
     "EL-14" Nothing read::an_event_comes_back_as_it_was_stored;
+    "EL-15" ForeignBytes undecodable::an_undecodable_entry_is_a_gap_and_what_follows_is_read;
+    "EL-15" ForeignBytes undecodable::a_log_that_ends_with_undecodable_entries_is_read_to_its_end;
+    "EL-15" ForeignBytes undecodable::backwards_an_undecodable_entry_is_named;
+    "EL-15" ForeignBytes undecodable::seek_and_trim_work_beside_undecodable_entries;
+    "EL-15" ForeignBytes undecodable::an_undecodable_entry_counts_once;
     "EL-16" Restorable set_back::a_handle_remembers_nothing_of_a_log_that_was_put_back;
 }

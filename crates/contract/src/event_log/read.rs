@@ -44,7 +44,14 @@ pub(super) async fn an_empty_log_is_at_its_head(harness: Arc<dyn Harness>) -> Re
     let page = page(&*fixture.log, Sequence::START, 10).await?;
     assert!(page.events.is_empty() && page.at_head, "{page:?}");
     assert_eq!(page.resumes_after, None);
-    assert!(fixture.log.read_before(Sequence(1), 10).await?.is_empty());
+    assert!(
+        fixture
+            .log
+            .read_before(Sequence(1), 10)
+            .await?
+            .events
+            .is_empty()
+    );
     Ok(())
 }
 
@@ -93,7 +100,7 @@ pub(super) async fn backwards_is_newest_first_and_strictly_before(
     for limit in [1, 7, 30, 100] {
         let (mut before, mut read) = (head.next(), Vec::new());
         loop {
-            let events = fixture.log.read_before(before, limit).await?;
+            let events = fixture.log.read_before(before, limit).await?.events;
             assert!(events.len() <= limit);
             let Some(oldest) = events.last() else { break };
             before = oldest.sequence;
@@ -101,13 +108,18 @@ pub(super) async fn backwards_is_newest_first_and_strictly_before(
         }
         assert_eq!(read, newest_first, "in pages of {limit}");
     }
-    let before_third = fixture.log.read_before(written[2].sequence, 10).await?;
+    let before_third = fixture
+        .log
+        .read_before(written[2].sequence, 10)
+        .await?
+        .events;
     assert_eq!(places(&before_third), &newest_first[28..]);
     assert!(
         fixture
             .log
             .read_before(Sequence::START, 10)
             .await?
+            .events
             .is_empty()
     );
     Ok(())
@@ -153,7 +165,7 @@ pub(super) async fn an_event_comes_back_as_it_was_stored(harness: Arc<dyn Harnes
         assert_eq!(&read.item, stored);
     }
     let before = fixture.log.head().await?.last.next();
-    let mut backwards = fixture.log.read_before(before, 100).await?;
+    let mut backwards = fixture.log.read_before(before, 100).await?.events;
     backwards.reverse();
     assert!(
         backwards == read,

@@ -29,7 +29,10 @@ pub(super) async fn a_handle_remembers_nothing_of_a_log_that_was_put_back(
     let page = log.read_after(end, 10).await?;
     assert!(page.events.is_empty() && page.at_head, "{page:?}");
     let newest = log.read_before(end.next(), 10).await?;
-    assert_eq!(newest.first().map(|event| event.sequence), Some(head.last));
+    assert_eq!(
+        newest.events.first().map(|event| event.sequence),
+        Some(head.last)
+    );
     // An id that was lost is new, and no number is left out for what was lost.
     let again = log.append(vec![event(12), event(20), event(3)]).await?;
     assert_eq!(again[0].sequence, lost[0].sequence);

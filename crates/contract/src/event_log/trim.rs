@@ -62,7 +62,7 @@ pub(super) async fn only_the_old_front_goes(harness: Arc<dyn Harness>) -> Result
     let head = fixture.log.head().await?;
     assert!(head.trimmed_through >= written[9].sequence, "{head:?}");
     assert!(head.trimmed_through < written[10].sequence, "{head:?}");
-    let backwards = fixture.log.read_before(head.last.next(), 100).await?;
+    let backwards = fixture.log.read_before(head.last.next(), 100).await?.events;
     assert_eq!(
         backwards.len(),
         10,

@@ -61,6 +61,7 @@ impl Driver {
             state.poll_at = Instant::now();
         }
         let (at_head, through) = (page.at_head, page.through);
+        state.overlaps = at_head || through > request.position;
         let step = state
             .machine
             .page(page.events, through, at_head, page.resumes_after);

@@ -40,7 +40,10 @@ impl Driver {
             ReadNeed::Now => {
                 state.read_at = None;
                 let position = state.machine.start_reading();
-                let after = state.trail.overlap(position);
+                let after = match state.overlaps {
+                    true => state.trail.overlap(position),
+                    false => position,
+                };
                 let limit = self.options.page_events + state.trail.count_after(after);
                 let log = Arc::clone(&self.log);
                 state.read = Some(Box::pin(async move {

@@ -42,15 +42,15 @@ pub(super) async fn compare(
         let read = log.read_before(before, limit);
         let page = within(log, "read backwards", read).await?;
         limit = COMPARED_ENTRIES.1;
-        let low = match page.last() {
-            Some(oldest) => oldest.sequence.previous(),
+        let low = match page.lowest() {
+            Some(lowest) => lowest.previous(),
             None => head.trimmed_through,
         };
-        let logged = page.iter().rev().map(FollowedEntry::of);
+        let logged = page.events.iter().rev().map(FollowedEntry::of);
         let low = low.max(head.trimmed_through);
         let difference = trail.difference_within(low, before.previous(), logged);
         same_through = difference.map(Sequence::previous).or(same_through);
-        if page.is_empty() || (difference.is_none() && low < suspect) {
+        if page.lowest().is_none() || (difference.is_none() && low < suspect) {
             break;
         }
         before = low.next();

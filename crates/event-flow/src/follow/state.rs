@@ -44,6 +44,9 @@ pub(super) struct FollowerState {
     /// The lowest position at which the log may differ from what was followed. Until the comparison has
     /// shown it, no event is passed on.
     pub(super) suspect: Option<Sequence>,
+    /// Whether the next page overlaps with the trail. A page ends before an entry that does not decode
+    /// unless it begins there, so after one without progress the next begins at the position.
+    pub(super) overlaps: bool,
     /// Contradicting hints are ignored until then: a comparison has just shown that they are wrong.
     pub(super) trusts_at: Instant,
 }

@@ -8,7 +8,7 @@ use model::{
     Timestamp, TraceContext,
 };
 use parking_lot::Mutex;
-use ports::{AppendResult, BusError, EdgeNews, EventLogError, EventPage};
+use ports::{AppendResult, BusError, EdgeNews, EventLogError, EventPage, EventsBefore};
 use store_memory::{InProcessBus, MemoryEventLog};
 use tokio::sync::mpsc;
 
@@ -129,6 +129,7 @@ impl EventLog for ScriptedLog {
             through,
             at_head: through.0 >= script.last(),
             resumes_after: (after.0 < from).then_some(Sequence(from)),
+            undecodable: 0,
         })
     }
 
@@ -136,11 +137,14 @@ impl EventLog for ScriptedLog {
         &self,
         before: Sequence,
         limit: usize,
-    ) -> Result<Vec<Sequenced<StoredEvent>>, EventLogError> {
+    ) -> Result<EventsBefore, EventLogError> {
         self.answer().await?;
         let script = self.0.lock();
         let older = script.numbers.iter().rev().filter(|n| **n < before.0);
-        Ok(older.take(limit).map(|n| sequenced(*n)).collect())
+        Ok(EventsBefore {
+            events: older.take(limit).map(|n| sequenced(*n)).collect(),
+            undecodable: Vec::new(),
+        })
     }
 
     async fn seek(&self, _: Timestamp) -> Result<Sequence, EventLogError> {

@@ -181,6 +181,7 @@ mod tests {
                 .map_or(Sequence(5), |last: &Sequenced<_>| last.sequence),
             events,
             at_head: true,
+            undecodable: 0,
             resumes_after: resumes_after.map(Sequence),
         };
         let same = page((6..=12).map(sequenced).collect(), None);

@@ -11,7 +11,6 @@ use crate::{
     format::{StreamFormat, StreamReader},
     interest::StreamInterest,
     limits::{BATCH_BYTES, BATCH_EVENTS, CATCH_UP_PAUSE},
-    metrics::GapReason,
     pages::PageResult,
     ring::{RingEntry, RingRead},
     stream::OpenStream,
@@ -187,7 +186,7 @@ impl Feed {
                 return;
             }
         };
-        let gone = page.gap_after(self.position);
+        let (gone, reason) = (page.gap_after(self.position), page.gap_reason());
         if page.through() <= self.position && gone.is_none() {
             // The ring had something here and the log does not: that cannot last, so retry slowly.
             self.read_log(Some(CATCH_UP_PAUSE));
@@ -195,7 +194,7 @@ impl Feed {
         }
         self.page = Some(page);
         if let Some(resumes_after) = gone {
-            self.hub.metrics.gap(GapReason::Trimmed);
+            self.hub.metrics.gap(reason);
             let cursor = self.hub.cursor(self.reader, resumes_after);
             let format = &self.stream.format;
             out.push_unrepeatable(|out| format.truncated(&self.interest, cursor, out));

@@ -13,6 +13,16 @@ use crate::config::Config;
 #[cfg(any(feature = "nats", feature = "redis"))]
 const STARTUP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
+/// The settings of the connection of `[nats]`.
+#[cfg(feature = "nats")]
+pub(crate) fn nats_settings(config: &Config) -> NatsConfig {
+    NatsConfig {
+        prefix: config.nats.prefix.clone(),
+        startup_timeout: STARTUP_TIMEOUT,
+        ..NatsConfig::new(config.nats.url.expose())
+    }
+}
+
 /// The open connections, each made at most once.
 #[derive(Debug)]
 pub(super) struct Drivers<'a> {
@@ -48,11 +58,7 @@ impl<'a> Drivers<'a> {
         let connection = match self.nats.take() {
             Some(connection) => connection,
             None => {
-                let settings = NatsConfig {
-                    startup_timeout: STARTUP_TIMEOUT,
-                    ..NatsConfig::new(self.config.nats.url.expose())
-                };
-                let connecting = NatsConnection::connect(settings);
+                let connecting = NatsConnection::connect(nats_settings(self.config));
                 connecting.await.context("nats.url")?
             }
         };

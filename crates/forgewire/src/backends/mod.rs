@@ -1,6 +1,7 @@
 //! The one place that names every adapter: configuration in, ports out.
 
 mod drivers;
+mod log_metrics;
 mod shapes;
 
 use std::sync::Arc;
@@ -13,6 +14,11 @@ use tracing::warn;
 
 use crate::config::{BackendKey, Config};
 use drivers::Drivers;
+#[cfg(feature = "nats")]
+pub(crate) use drivers::nats_settings;
+pub(crate) use log_metrics::register_log_metrics;
+#[cfg(feature = "nats")]
+pub(crate) use shapes::apply_log_settings;
 
 /// The open stores and bus of this process, with its clock and its source of ids.
 #[derive(Debug)]
@@ -28,17 +34,19 @@ pub(crate) struct OpenBackends {
 
 impl OpenBackends {
     /// Opens the backends that the configuration names and the roles use; waits up to 60 s for a server.
+    /// With `creates_log`, creates the shared event log where it is missing.
     ///
     /// # Errors
     /// A file that cannot be opened, or a server that does not answer; the text names it.
     pub(crate) async fn open(
         config: &Config,
         uses: impl Fn(BackendKey) -> bool,
+        creates_log: bool,
     ) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn IdSource> = Arc::new(RandomIds);
         let mut drivers = Drivers::new(config);
-        let log = shapes::open_log(&mut drivers, &*ids).await?;
+        let log = shapes::open_log(&mut drivers, &*ids, creates_log).await?;
         let bus = shapes::open_bus(&mut drivers).await?;
         let stores = match uses(BackendKey::Sessions) {
             true => Some(shapes::open_sessions(&mut drivers, &clock, &log, &bus).await?),

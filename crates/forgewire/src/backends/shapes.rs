@@ -5,11 +5,13 @@ use std::{num::NonZeroUsize, sync::Arc};
 use anyhow::{Context, bail};
 use model::{Clock, IdSource};
 #[cfg(feature = "nats")]
-use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus};
+use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus, SettingsChange};
 use ports::{Bus, EventLog, Stores};
 use store_memory::{InProcessBus, MemoryEventLog, MemorySessionStore};
 
 use super::drivers::Drivers;
+#[cfg(feature = "nats")]
+use crate::config::Config;
 use crate::config::{BusBackend, EventsBackend, SessionsBackend};
 
 /// Messages that a slow subscriber of the in-process bus may be behind before it gets a gap.
@@ -21,6 +23,7 @@ const MEMORY_SESSIONS: usize = 100_000;
 pub(super) async fn open_log(
     drivers: &mut Drivers<'_>,
     ids: &dyn IdSource,
+    creates_log: bool,
 ) -> anyhow::Result<Arc<dyn EventLog>> {
     Ok(match drivers.config.backends.events {
         EventsBackend::Sqlite => Arc::new(drivers.database()?.event_log()),
@@ -30,21 +33,40 @@ pub(super) async fn open_log(
             Arc::new(MemoryEventLog::new(ids, events))
         }
         #[cfg(feature = "nats")]
-        EventsBackend::Jetstream => Arc::new(open_jetstream(drivers).await?),
+        EventsBackend::Jetstream => Arc::new(open_jetstream(drivers, creates_log).await?),
         other => bail!("backends.events = {other:?} is not in this build"),
     })
 }
 
 #[cfg(feature = "nats")]
-async fn open_jetstream(drivers: &mut Drivers<'_>) -> anyhow::Result<JetStreamLog> {
-    let config = drivers.config;
+async fn open_jetstream(
+    drivers: &mut Drivers<'_>,
+    creates_stream: bool,
+) -> anyhow::Result<JetStreamLog> {
     let settings = LogConfig {
-        retention: Some(config.retention.events()),
-        replicas: config.nats.replicas,
-        ..LogConfig::default()
+        creates_stream,
+        ..log_settings(drivers.config)
     };
     let opening = JetStreamLog::open(drivers.nats().await?, settings);
     opening.await.context("JetStream at nats.url")
+}
+
+/// The settings of the log in JetStream, for a process that waits for its stream.
+#[cfg(feature = "nats")]
+fn log_settings(config: &Config) -> LogConfig {
+    LogConfig {
+        retention: Some(config.retention.events()),
+        replicas: config.nats.replicas,
+        ..LogConfig::default()
+    }
+}
+
+/// Sets retention and copies of the log in JetStream to those of the configuration.
+#[cfg(feature = "nats")]
+pub(crate) async fn apply_log_settings(config: &Config) -> anyhow::Result<SettingsChange> {
+    let connection = Drivers::new(config).nats().await?;
+    let applying = JetStreamLog::apply_settings(connection, log_settings(config));
+    applying.await.context("JetStream at nats.url")
 }
 
 /// The bus that `backends.bus` names.

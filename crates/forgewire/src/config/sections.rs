@@ -50,7 +50,13 @@ impl Default for RedisSection {
 pub(crate) struct NatsSection {
     /// URL of the server, for instance `nats://user:password@nats:4222`. Default: this machine.
     pub(crate) url: Secret,
-    /// Copies of the event log that JetStream keeps; 1 for a single server, 3 in production.
+    /// Prefix of every subject, stream and consumer, so that several installations can share one
+    /// server: with `team`, the stream is `team_FORGEWIRE_EVENTS`, its subjects are
+    /// `team.forgewire.events.*`, and those of the bus `team.mcp.>`. Letters, digits, `-` and `_`, up to
+    /// 64. Every role needs the same one; with another one, a role uses another, empty event log.
+    pub(crate) prefix: String,
+    /// Copies of the event log that JetStream keeps; 1 for a single server, 3 in production. A start of
+    /// the ingest role raises the number but never lowers it; see `forgewire log apply`.
     pub(crate) replicas: usize,
 }
 
@@ -58,6 +64,7 @@ impl Default for NatsSection {
     fn default() -> Self {
         Self {
             url: Secret::new("nats://127.0.0.1:4222"),
+            prefix: String::new(),
             replicas: 1,
         }
     }
@@ -78,7 +85,8 @@ pub(crate) struct PostgresSection {
 #[schemars(rename = "Retention")]
 pub(crate) struct RetentionSection {
     /// Days that events are kept; at least 3, GitHub's redelivery window, because a redelivery of an
-    /// event that has been removed is not recognised as a duplicate.
+    /// event that has been removed is not recognised as a duplicate. With JetStream, a start of the ingest
+    /// role lengthens what the stream has but never shortens it; see `forgewire log apply`.
     pub(crate) event_days: u32,
     /// Maximum number of events that the memory log keeps (`backends.events = "memory"` only).
     pub(crate) max_memory_events: usize,

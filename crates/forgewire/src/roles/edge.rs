@@ -21,6 +21,7 @@ pub(super) static ROLE: RoleSpec = RoleSpec {
     name: "edge",
     is_required: true,
     uses: &[BackendKey::Events, BackendKey::Bus, BackendKey::Sessions],
+    creates_log: false,
     listen: |config| config.edge.listen,
     check_section: |config| Ok(config.edge.check()?),
     check,

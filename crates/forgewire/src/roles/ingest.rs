@@ -15,6 +15,7 @@ pub(super) static ROLE: RoleSpec = RoleSpec {
     name: "ingest",
     is_required: true,
     uses: &[BackendKey::Events, BackendKey::Bus],
+    creates_log: true,
     listen: |config| config.ingest.listen,
     check_section: |config| Ok(config.ingest.check()?),
     check,

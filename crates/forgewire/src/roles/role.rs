@@ -16,6 +16,9 @@ pub(crate) struct RoleSpec {
     pub(crate) is_required: bool,
     /// The backends that it uses.
     pub(crate) uses: &'static [BackendKey],
+    /// Whether it creates the shared event log where that is missing, and strengthens its settings. The
+    /// other roles wait for it.
+    pub(crate) creates_log: bool,
     /// The address that it listens on.
     pub(crate) listen: fn(&Config) -> SocketAddr,
     /// Checks its section of the configuration, whether it runs here or not.
@@ -64,6 +67,11 @@ impl RoleSet {
     pub(crate) fn is_split(&self) -> bool {
         let mut required = self.known.iter().filter(|role| role.is_required);
         required.any(|role| !self.contains(role))
+    }
+
+    /// Whether any chosen role creates the shared event log.
+    pub(crate) fn creates_log(&self) -> bool {
+        self.iter().any(|role| role.creates_log)
     }
 
     /// Whether any chosen role uses a backend.

@@ -12,6 +12,7 @@ pub(super) static ROLE: RoleSpec = RoleSpec {
     name: "sync",
     is_required: true,
     uses: &[BackendKey::Events, BackendKey::Bus],
+    creates_log: false,
     // Roles of the same process call it directly; its port is for other processes.
     listen: |config| config.sync.listen,
     check_section: |config| Ok(config.sync.check()?),

@@ -73,7 +73,7 @@ impl Mirror {
                 warn!(
                     after = lost.after.0,
                     resumes_after = lost.resumes_after.0,
-                    "events were trimmed before sync read them; states stay as they were"
+                    "events were trimmed before sync read them, or do not decode; states stay as they were"
                 );
                 self.position.store(lost.resumes_after.0, Ordering::Relaxed);
             }

@@ -17,15 +17,21 @@
 mod append;
 mod read;
 mod seek;
+mod settings;
+mod setup;
 mod stream;
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use async_nats::jetstream::{self, context::ContextBuilder};
 use async_trait::async_trait;
-use model::{Epoch, Sequence, Sequenced, StoredEvent, Timestamp};
-use ports::{AppendResult, BoxError, EventLog, EventLogError, EventPage, LogHead};
+use model::{Sequence, StoredEvent, Timestamp};
+use ports::{
+    AppendResult, BoxError, EventLog, EventLogError, EventPage, EventsBefore, LogHead,
+    UndecodableEntries,
+};
 use tokio::time::{sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     LogConfig, NatsConnection, NatsError,
@@ -40,7 +46,10 @@ pub struct JetStreamLog {
     stream: jetstream::stream::Stream<()>,
     /// Name of the stream, and prefix of the events' subjects.
     names: stream::StreamNames,
-    epoch: Epoch,
+    epoch: Arc<stream::CurrentEpoch>,
+    undecodable: UndecodableEntries,
+    /// Creates the stream again when it is gone; ends with the last clone.
+    _keeper: Option<Arc<AbortOnDropHandle<()>>>,
     deadline: Duration,
 }
 
@@ -48,9 +57,20 @@ impl std::fmt::Debug for JetStreamLog {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("JetStreamLog")
             .field("stream", &self.names.stream)
-            .field("epoch", &self.epoch)
+            .field("epoch", &self.epoch.get())
             .finish_non_exhaustive()
     }
+}
+
+/// The settings of the stream around a call of [`JetStreamLog::apply_settings`], as sentences.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SettingsChange {
+    /// The stream's name.
+    pub stream: String,
+    /// What it kept before.
+    pub before: String,
+    /// What it keeps now.
+    pub after: String,
 }
 
 /// The error of one attempt.
@@ -69,29 +89,53 @@ impl<E: Into<BoxError>> From<E> for AttemptError {
 }
 
 impl JetStreamLog {
-    /// Opens the log: creates the stream if it does not exist, and updates its retention and
-    /// replicas.
+    /// Opens the log. With [`LogConfig::creates_stream`], creates the stream if it does not exist, now or
+    /// later, and strengthens its retention and replicas; otherwise every call fails as `Unavailable`
+    /// until another process has created it.
     ///
     /// # Errors
-    /// The server does not answer in time, has no JetStream, or rejects the stream.
+    /// The server does not answer in time, has no JetStream, rejects the stream, or has one that cannot
+    /// keep the log's promises.
     pub async fn open(connection: NatsConnection, config: LogConfig) -> Result<Self, NatsError> {
         let context = ContextBuilder::new()
             .timeout(REQUEST_TIMEOUT)
             .max_ack_inflight(append::MAX_IN_FLIGHT)
             .build(connection.client().clone());
         let names = stream::StreamNames::new(&connection);
-        let epoch = stream::set_up(&context, &names, &config).await?;
+        setup::set_up(&context, &names, &config).await?;
         let no_info = context.get_stream_no_info(&names.stream).await;
         let stream = no_info.map_err(|error| names.refused(error))?;
         let deadline = config.deadline;
+        let keeper = config.creates_stream.then(|| {
+            let keeping = setup::keep(context.clone(), names.clone(), config);
+            Arc::new(AbortOnDropHandle::new(tokio::spawn(keeping)))
+        });
         Ok(Self {
             connection,
             context,
             stream,
             names,
-            epoch,
+            epoch: Arc::default(),
+            undecodable: UndecodableEntries::default(),
+            _keeper: keeper,
             deadline,
         })
+    }
+
+    /// Sets the retention and replicas of the stream to those of the configuration, also where this
+    /// weakens it: for an operator's command, not for a start.
+    ///
+    /// # Errors
+    /// There is no stream, or the server does not answer or refuses the change.
+    pub async fn apply_settings(
+        connection: NatsConnection,
+        config: LogConfig,
+    ) -> Result<SettingsChange, NatsError> {
+        let context = ContextBuilder::new()
+            .timeout(REQUEST_TIMEOUT)
+            .build(connection.client().clone());
+        let names = stream::StreamNames::new(&connection);
+        setup::apply(&context, &names, &config).await
     }
 
     /// Retries until the attempt succeeds, fails finally, or the deadline has passed. The attempt
@@ -149,7 +193,7 @@ impl EventLog for JetStreamLog {
         &self,
         before: Sequence,
         limit: usize,
-    ) -> Result<Vec<Sequenced<StoredEvent>>, EventLogError> {
+    ) -> Result<EventsBefore, EventLogError> {
         self.retry_until_deadline("read", || self.page_before(before, limit))
             .await
     }
@@ -162,12 +206,16 @@ impl EventLog for JetStreamLog {
     }
 
     async fn head(&self) -> Result<LogHead, EventLogError> {
-        self.retry_until_deadline("answer", || self.current_head())
+        self.retry_until_deadline("answer", || self.newest_head())
             .await
     }
 
     async fn trim(&self, time: Timestamp) -> Result<u64, EventLogError> {
         self.trim_before(time).await
+    }
+
+    fn undecodable_entries(&self) -> u64 {
+        self.undecodable.count()
     }
 
     fn deadline(&self) -> Duration {

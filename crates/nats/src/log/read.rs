@@ -20,8 +20,9 @@ use async_nats::{
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use model::{Sequence, Sequenced, StoredEvent};
-use ports::{EventLogError, EventPage};
+use ports::{EventPage, EventsBefore, PageEntries};
 use tokio::time::timeout;
+use tracing::warn;
 use uuid::Uuid;
 
 use super::{AttemptError, JetStreamLog};
@@ -62,6 +63,7 @@ impl JetStreamLog {
             through,
             at_head: true,
             resumes_after,
+            undecodable: 0,
         };
         if from >= head.last {
             return Ok(at_head(from, resumes_after));
@@ -86,14 +88,19 @@ impl JetStreamLog {
             let begins = resume_trimmed(from, trimmed_through, &mut delivered);
             resumes_after = begins.or(resumes_after);
         }
-        let through = delivered.last().map_or(from, |last| last.sequence);
-        let at_head = through >= head.last;
-        let events = decode(delivered)?;
+        let mut read = PageEntries::default();
+        for found in delivered {
+            if !read.push(found.sequence, self.decode(&found)) {
+                break;
+            }
+        }
+        let through = read.last().unwrap_or(from);
         Ok(EventPage {
-            events,
             through,
-            at_head,
-            resumes_after,
+            at_head: through >= head.last,
+            resumes_after: read.undecodable_through.or(resumes_after),
+            undecodable: read.undecodable,
+            events: read.events,
         })
     }
 
@@ -102,7 +109,7 @@ impl JetStreamLog {
         &self,
         before: Sequence,
         limit: usize,
-    ) -> Result<Vec<Sequenced<StoredEvent>>, AttemptError> {
+    ) -> Result<EventsBefore, AttemptError> {
         let head = self.current_head().await?;
         let mut end = before.min(head.last.next());
         let mut span = limit.clamp(1, MAX_PAGE_EVENTS);
@@ -111,7 +118,7 @@ impl JetStreamLog {
             let lowest = end.0.saturating_sub(span as u64);
             let start = Sequence(lowest).max(head.trimmed_through.next());
             if start >= end {
-                return Ok(Vec::new());
+                return Ok(EventsBefore::default());
             }
             let mut delivered = self.range(start, count(start, end)).await?;
             delivered.retain(|found| found.sequence < end);
@@ -131,11 +138,34 @@ impl JetStreamLog {
             } else if delivered.is_empty() {
                 end = start;
             } else {
-                let mut events = decode(delivered)?;
-                events.reverse();
-                return Ok(events);
+                return Ok(self.newest_first(delivered));
             }
         }
+    }
+
+    fn newest_first(&self, delivered: Vec<DeliveredMessage>) -> EventsBefore {
+        let mut read = EventsBefore::default();
+        for found in delivered.into_iter().rev() {
+            let sequence = found.sequence;
+            match self.decode(&found) {
+                Some(item) => read.events.push(Sequenced { sequence, item }),
+                None => read.undecodable.push(sequence),
+            }
+        }
+        read
+    }
+
+    /// The event in a message; `None`, counted and logged, if it does not decode.
+    fn decode(&self, found: &DeliveredMessage) -> Option<StoredEvent> {
+        let decoded = proto::decode_event(found.payload.clone());
+        decoded
+            .inspect_err(|error| {
+                let sequence = found.sequence;
+                if self.undecodable.record(sequence) {
+                    warn!(%sequence, %error, "an entry of the event log does not decode and is skipped");
+                }
+            })
+            .ok()
     }
 
     /// The sequence of the first message that the server stored at or after a time.
@@ -208,7 +238,7 @@ impl JetStreamLog {
         count: usize,
     ) -> Result<Vec<DeliveredMessage>, AttemptError> {
         let config = pull::Config {
-            name: Some(format!("page-{}", Uuid::new_v4().simple())),
+            name: Some(self.consumer_name()),
             deliver_policy,
             ack_policy: AckPolicy::None,
             inactive_threshold: CONSUMER_LIFETIME,
@@ -223,6 +253,12 @@ impl JetStreamLog {
         let delete = format!("CONSUMER.DELETE.{}.{name}", self.names.stream);
         self.context.send_request(delete, Request::new()).await?;
         delivered
+    }
+
+    /// A new name, with this installation's prefix.
+    fn consumer_name(&self) -> String {
+        let name = format!("page-{}", Uuid::new_v4().simple());
+        self.connection.stream_name(&name)
     }
 
     async fn pull(
@@ -337,23 +373,6 @@ fn resume_trimmed(
     let length = whole.count() + 1;
     delivered.truncate(length);
     begins
-}
-
-fn decode(delivered: Vec<DeliveredMessage>) -> Result<Vec<Sequenced<StoredEvent>>, AttemptError> {
-    let decode = |found: DeliveredMessage| match proto::decode_event(found.payload) {
-        Ok(item) => Ok(Sequenced {
-            sequence: found.sequence,
-            item,
-        }),
-        Err(error) => {
-            let source = error.into();
-            Err(AttemptError::Final(EventLogError::Corrupt {
-                op: "read",
-                source,
-            }))
-        }
-    };
-    delivered.into_iter().map(decode).collect()
 }
 
 #[cfg(test)]

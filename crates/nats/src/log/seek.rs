@@ -50,10 +50,14 @@ impl JetStreamLog {
         let first = self.first_stored_since(since).await?;
         let start = first.map_or(head.last, |first| Sequence(first.0 - 1));
         let mut position = start.max(head.trimmed_through);
+        // The receive time of an undecodable entry is unknown: the position passes it only with an event
+        // that follows it.
+        let (mut read_through, mut passes) = (position, true);
         let mut scanned = 0;
         loop {
-            let page = self.page_after(position, PAGE_EVENTS).await?;
-            scanned += page.events.len();
+            let page = self.page_after(read_through, PAGE_EVENTS).await?;
+            scanned += page.events.len() + page.undecodable;
+            passes &= page.undecodable == 0;
             for event in page.events {
                 if event.item.facts.received_at >= time {
                     return Ok(ScanResult {
@@ -61,9 +65,12 @@ impl JetStreamLog {
                         exact: true,
                     });
                 }
-                position = event.sequence;
+                (position, passes) = (event.sequence, true);
             }
-            position = page.through;
+            read_through = page.through;
+            if passes {
+                position = page.through;
+            }
             if page.at_head || scanned >= max_events {
                 return Ok(ScanResult {
                     position,

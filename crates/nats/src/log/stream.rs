@@ -1,23 +1,25 @@
 //! The stream itself: its name, its configuration, its identity, its first and last positions.
+//!
+//! The stream may be deleted and made anew while a process runs: a server restarted with an empty
+//! volume, or an operator deleted it. The handle then takes the new one, with another epoch.
 
 use std::{fmt::Write, time::Duration};
 
 use async_nats::jetstream::{
-    Context,
+    Context, ErrorCode,
     context::GetStreamErrorKind,
     stream::{Config, DiscardPolicy, Info, RetentionPolicy, State, StorageType},
 };
 use model::{Epoch, EventId, Sequence};
+use parking_lot::Mutex;
 use ports::{BoxError, EventLogError, LogHead};
 use sha2::{Digest, Sha256};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
+use tracing::warn;
 
-use super::{AttemptError, JetStreamLog};
-use crate::{LogConfig, NatsConnection, NatsError, config::RETRY_PAUSE};
+use super::{AttemptError, JetStreamLog, settings};
+use crate::{LogConfig, NatsConnection, NatsError};
 
-/// Maximum time that `open` keeps trying; a server that has just started needs a moment until
-/// JetStream answers.
-const SETUP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause between two checks of a stream that may be new.
 const RECHECK_PAUSE: Duration = Duration::from_millis(100);
 /// The append uses no message ids, so the server need not remember any; it requires a window above
@@ -52,6 +54,11 @@ impl StreamNames {
             })
     }
 
+    /// The pattern of all events' subjects.
+    pub(super) fn all_subjects(&self) -> String {
+        format!("{}*", self.subjects)
+    }
+
     pub(super) fn refused(&self, source: impl Into<BoxError>) -> NatsError {
         NatsError::Stream {
             stream: self.stream.clone(),
@@ -59,11 +66,11 @@ impl StreamNames {
         }
     }
 
-    fn config(&self, log: &LogConfig) -> Config {
+    pub(super) fn config(&self, log: &LogConfig) -> Config {
         Config {
             name: self.stream.clone(),
             description: Some("Forgewire's event log".to_owned()),
-            subjects: vec![format!("{}*", self.subjects)],
+            subjects: vec![self.all_subjects()],
             retention: RetentionPolicy::Limits,
             discard: DiscardPolicy::Old,
             storage: StorageType::File,
@@ -94,80 +101,95 @@ impl StreamNames {
     }
 }
 
-/// Creates the stream or updates it, and returns its epoch.
-pub(super) async fn set_up(
+/// The stream as the server describes it; `None` if there is no such stream.
+pub(super) async fn look_up(
     context: &Context,
     names: &StreamNames,
-    log: &LogConfig,
-) -> Result<Epoch, NatsError> {
-    let deadline = Instant::now() + SETUP_TIMEOUT;
-    let mut seen = None;
-    loop {
-        match create_or_update(context, names, log).await {
-            // While a server creates a stream it may report a creation time that differs from the
-            // final one (observed with NATS 2.9): the epoch counts once it is reported twice.
-            Ok(info) => {
-                let epoch = names.epoch(&info);
-                if seen.replace(epoch) == Some(epoch) || Instant::now() >= deadline {
-                    return Ok(epoch);
-                }
-                sleep(RECHECK_PAUSE).await;
+) -> Result<Option<Info>, AttemptError> {
+    match context.get_stream(&names.stream).await {
+        Ok(stream) => Ok(Some(stream.cached_info().clone())),
+        Err(error) => match error.kind() {
+            GetStreamErrorKind::JetStream(refusal)
+                if refusal.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+            {
+                Ok(None)
             }
-            // Refused: the server would give the same answer again.
-            Err(AttemptError::Final(error)) => return Err(names.refused(error)),
-            Err(AttemptError::Retryable(error)) if Instant::now() >= deadline => {
-                return Err(names.refused(error));
-            }
-            Err(AttemptError::Retryable(_)) => sleep(RETRY_PAUSE).await,
-        }
+            _ => Err(error.into()),
+        },
     }
 }
 
-async fn create_or_update(
-    context: &Context,
-    names: &StreamNames,
-    log: &LogConfig,
-) -> Result<Info, AttemptError> {
-    let wanted = names.config(log);
-    let stream = match context.get_stream(&names.stream).await {
-        Ok(stream) => stream,
-        Err(error) => {
-            return match error.kind() {
-                // Several handles may get here at once: creating the same stream twice is not an
-                // error.
-                GetStreamErrorKind::JetStream(_) => {
-                    Ok(context.create_stream(wanted).await?.cached_info().clone())
-                }
-                _ => Err(error.into()),
-            };
-        }
-    };
-    let found = stream.cached_info();
-    let mut config = found.config.clone();
-    if config.max_age == wanted.max_age && config.num_replicas == wanted.num_replicas {
-        return Ok(found.clone());
+/// The identity of the stream that a handle uses. The stream may be deleted and made anew while the
+/// handle is open; its clones then change to the new one together.
+#[derive(Debug, Default)]
+pub(super) struct CurrentEpoch(Mutex<Option<Epoch>>);
+
+impl CurrentEpoch {
+    pub(super) fn get(&self) -> Option<Epoch> {
+        *self.0.lock()
     }
-    // Change only these settings: an operator may have set placement or limits.
-    config.max_age = wanted.max_age;
-    config.num_replicas = wanted.num_replicas;
-    Ok(context.update_stream(config).await?)
 }
 
 impl JetStreamLog {
-    /// Both ends of the log, according to the stream's leader.
-    pub(super) async fn current_head(&self) -> Result<LogHead, AttemptError> {
-        let info = self.stream.get_info().await?;
+    /// Both ends of the log, according to the stream's leader. After the stream was made anew these are
+    /// those of the new one, with its epoch, and from then on this handle reads the new one.
+    pub(super) async fn newest_head(&self) -> Result<LogHead, AttemptError> {
+        let info = self.info().await?;
         let epoch = self.names.epoch(&info);
-        if epoch != self.epoch {
-            // The stream was deleted and recreated: the epoch and the sequences of this handle do
-            // not apply to it.
-            let source = "the stream was deleted and recreated; restart to use it".into();
+        if self.epoch.get() == Some(epoch) {
+            return Ok(ends(epoch, &info.state));
+        }
+        // While a server creates a stream it may report a creation time that differs from the final one
+        // (observed with NATS 2.9): an epoch counts once it is reported twice.
+        sleep(RECHECK_PAUSE).await;
+        let info = self.info().await?;
+        if self.names.epoch(&info) != epoch {
+            return Err("the stream is being created".into());
+        }
+        if let Err(refused) = settings::check(&self.names, &info.config) {
+            let source = refused.into();
+            let op = "answer";
             return Err(AttemptError::Final(EventLogError::Unavailable {
-                op: "answer",
+                op,
                 source,
             }));
         }
+        if let Some(old) = self.epoch.0.lock().replace(epoch) {
+            self.undecodable.forget_positions();
+            warn!(
+                stream = self.names.stream,
+                old_epoch = old.0,
+                epoch = epoch.0,
+                "the event log's stream was made anew; this process now uses the new one"
+            );
+        }
         Ok(ends(epoch, &info.state))
+    }
+
+    /// As [`Self::newest_head`], but fails if the stream was made anew: the caller's position is of the
+    /// old one. A caller of `head` learns of the new epoch first.
+    pub(super) async fn current_head(&self) -> Result<LogHead, AttemptError> {
+        let Some(known) = self.epoch.get() else {
+            return self.newest_head().await;
+        };
+        let info = self.info().await?;
+        let epoch = self.names.epoch(&info);
+        if epoch != known {
+            let source = "the stream was made anew, and the caller's position is of the old one";
+            return Err(AttemptError::Final(EventLogError::Unavailable {
+                op: "answer",
+                source: source.into(),
+            }));
+        }
+        Ok(ends(epoch, &info.state))
+    }
+
+    async fn info(&self) -> Result<Info, AttemptError> {
+        let found = look_up(&self.context, &self.names).await?;
+        found.ok_or_else(|| {
+            let stream = &self.names.stream;
+            format!("there is no stream {stream}; the ingest role creates it").into()
+        })
     }
 }
 

@@ -70,6 +70,16 @@ impl NatsServer {
         self.0.put_back(DATA)
     }
 
+    /// As [`Self::restart`], with an empty data folder, as a server whose volume was lost.
+    ///
+    /// # Errors
+    /// The data cannot be removed, or the server does not answer within [`super::START_DEADLINE`].
+    pub fn restart_empty(&mut self) -> io::Result<()> {
+        self.kill();
+        fs::remove_dir_all(self.0.folder().join(DATA))?;
+        self.restart().map_err(io::Error::other)
+    }
+
     /// Freezes the server (SIGSTOP): connections stay open and silent.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use http_body_util::BodyExt;
 use model::{RandomIds, Sequence, Sequenced, StoredEvent, SystemClock, Timestamp, TraceContext};
 use ports::{
     AppendResult, Bus, BusError, BusEvent, BusMessage, BusSubscription, EventLog, EventLogError,
-    EventPage, LogHead, Topic,
+    EventPage, EventsBefore, LogHead, Topic,
 };
 use serde_json::Value;
 use service_kit::{lifecycle::Lifecycle, metrics::MetricsRegistry};
@@ -78,7 +78,7 @@ impl EventLog for Gate {
         &self,
         before: Sequence,
         limit: usize,
-    ) -> Result<Vec<Sequenced<StoredEvent>>, EventLogError> {
+    ) -> Result<EventsBefore, EventLogError> {
         self.log.read_before(before, limit).await
     }
     async fn seek(&self, time: Timestamp) -> Result<Sequence, EventLogError> {

@@ -98,6 +98,7 @@ impl EventLog for RestoredLog {
             through,
             at_head: through.0 >= log.last(),
             resumes_after: None,
+            undecodable: 0,
         })
     }
 
@@ -105,11 +106,14 @@ impl EventLog for RestoredLog {
         &self,
         before: Sequence,
         limit: usize,
-    ) -> Result<Vec<Sequenced<StoredEvent>>, EventLogError> {
+    ) -> Result<EventsBefore, EventLogError> {
         let log = self.0.lock();
         log.answer()?;
         let older = log.range(Sequence::START, before);
-        Ok(older.rev().take(limit).collect())
+        Ok(EventsBefore {
+            events: older.rev().take(limit).collect(),
+            undecodable: Vec::new(),
+        })
     }
 
     async fn seek(&self, time: Timestamp) -> Result<Sequence, EventLogError> {

@@ -1,0 +1,183 @@
+//! The event log itself: entries that do not decode, and a stream that is deleted or comes back empty.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use reqwest::{Url, header::HeaderMap};
+use serde_json::Value;
+use testkit::{
+    cluster::{FaultOutcome, System, SystemKind, SystemNode},
+    mcp_client::McpClient,
+    sse::{self, SseStream},
+};
+use tests::{EventReader, ReaderKind, both, delete_stream, plant_undecodable_entry, settle, until};
+
+use crate::sending::GithubSender;
+
+/// Maximum time for one frame.
+const FRAME: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_does_not_decode_is_a_gap_and_stops_no_reader() -> Result<()> {
+    both(async |system| {
+        let mut github = GithubSender::of(system, 71);
+        let edges = system.edges().to_vec();
+        let readers = readers(&edges, &github).await?;
+        let mut plain = sse::open(&edges[0].join("/events/stream")?, HeaderMap::new()).await?;
+        github.events(3).await?;
+        plant_undecodable_entry(system, "one")?;
+        github.events(3).await?;
+        plant_undecodable_entry(system, "two")?;
+        plant_undecodable_entry(system, "three")?;
+        let names: Vec<_> = readers.iter().map(EventReader::name).collect();
+        settle(&github.ledger, &names).await?;
+        let gaps = [next_gap(&mut plain).await?, next_gap(&mut plain).await?];
+        ensure!(gaps[0] != gaps[1], "two gaps, two cursors: {gaps:?}");
+        github.events(3).await?;
+        settle(&github.ledger, &names).await?;
+        for edge in &edges {
+            for path in [
+                "/events/recent?limit=50",
+                "/events/replay/2020-01-01T00:00:00Z",
+            ] {
+                let page = page(edge, path).await?;
+                let events = page["events"].as_array().context("a list of events")?;
+                ensure!(events.len() == 9, "{path}: {page}");
+                ensure!(page["truncated"] == true, "{path}: {page}");
+            }
+            let newest = page(edge, "/events/recent?limit=3").await?;
+            ensure!(newest["truncated"] == false, "after the last gap: {newest}");
+        }
+        let client = McpClient::connect(&edges[0]).await?;
+        let listed = client.read_resource(&edges[1], "github://events").await?;
+        let text = listed[0]["text"].as_str().context("a list of events")?;
+        let listed: Value = serde_json::from_str(text)?;
+        ensure!(listed["truncated"] == true, "{listed}");
+        every_node_is_ready(system).await?;
+        counts_its_undecodable_entries(system).await?;
+        let from = Some("2020-01-01T00:00:00Z".to_owned());
+        let late = EventReader::start(
+            "late",
+            ReaderKind::Events,
+            &edges[1..],
+            0,
+            from,
+            &github.ledger,
+        );
+        settle(&github.ledger, &[late.await?.name()]).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_deleted_is_made_again_and_every_client_goes_on() -> Result<()> {
+    both(async |system| {
+        if system.kind() == SystemKind::Embedded {
+            return Ok(());
+        }
+        goes_on_after(system, 72, async |system| delete_stream(system)).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nats_comes_back_with_an_empty_volume_and_every_client_goes_on() -> Result<()> {
+    both(async |system| {
+        if system.kind() == SystemKind::Embedded {
+            return Ok(());
+        }
+        goes_on_after(system, 73, async |system| {
+            ensure!(system.kill(SystemNode::Nats)? == FaultOutcome::Done);
+            let data = system.cluster().dir().join("nats/jetstream");
+            std::fs::remove_dir_all(data).context("the data of NATS")?;
+            ensure!(system.restart(SystemNode::Nats).await? == FaultOutcome::Done);
+            Ok(())
+        })
+        .await
+    })
+    .await
+}
+
+/// The log is lost while clients read. Without a restart, what is acknowledged afterwards reaches them
+/// on streams that they open again, and every node is ready.
+async fn goes_on_after(
+    system: &mut System,
+    seed: u64,
+    lose: impl AsyncFn(&mut System) -> Result<()>,
+) -> Result<()> {
+    let mut github = GithubSender::of(system, seed);
+    let edges = system.edges().to_vec();
+    let readers = readers(&edges, &github).await?;
+    github.events(10).await?;
+    let names: Vec<_> = readers.iter().map(EventReader::name).collect();
+    settle(&github.ledger, &names).await?;
+    let opens: Vec<_> = readers.iter().map(EventReader::opens).collect();
+    lose(system).await?;
+    // Nothing is sent: the streams end because the edges see the new log.
+    for (reader, before) in readers.iter().zip(opens) {
+        until("the stream of the old log has ended", async || {
+            reader.opens() > before
+        })
+        .await?;
+    }
+    every_node_is_ready(system).await?;
+    github.events(10).await?;
+    settle(&github.ledger, &names).await?;
+    for edge in &edges {
+        let recent = page(edge, "/events/recent?limit=50").await?;
+        let events = recent["events"].as_array().context("a list of events")?;
+        ensure!(events.len() == 10, "only those of the new log: {recent}");
+    }
+    Ok(())
+}
+
+async fn readers(edges: &[Url], github: &GithubSender) -> Result<Vec<EventReader>> {
+    let mut readers = Vec::new();
+    for at in 0..edges.len() {
+        let (name, ledger) = (format!("events {at}"), &github.ledger);
+        readers.push(EventReader::start(&name, ReaderKind::Events, edges, at, None, ledger).await?);
+        let session = ReaderKind::session(&edges[at]).await?;
+        let name = format!("session {at}");
+        readers.push(EventReader::start(&name, session, edges, at, None, ledger).await?);
+    }
+    Ok(readers)
+}
+
+/// The cursor of the next notice that events are missing.
+async fn next_gap(stream: &mut SseStream) -> Result<String> {
+    loop {
+        let frame = stream.next(FRAME).await?.context("the stream goes on")?;
+        if frame.event.as_deref() == Some("truncated") {
+            return frame.id.context("a notice has a cursor");
+        }
+    }
+}
+
+async fn page(edge: &Url, path: &str) -> Result<Value> {
+    Ok(reqwest::get(edge.join(path)?).await?.json().await?)
+}
+
+async fn every_node_is_ready(system: &System) -> Result<()> {
+    let edges = (0..3).map(SystemNode::Edge);
+    for node in edges.chain([SystemNode::Ingest(0), SystemNode::Sync]) {
+        let ready = system.admin(node)?.join("/readyz")?;
+        until("the node is ready", async || {
+            let answer = reqwest::get(ready.clone()).await;
+            answer.is_ok_and(|answer| answer.status().is_success())
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+async fn counts_its_undecodable_entries(system: &System) -> Result<()> {
+    let url = system.admin(SystemNode::Edge(0))?.join("/metrics")?;
+    let metrics = reqwest::get(url).await?.text().await?;
+    for line in [
+        "forgewire_log_undecodable_entries_total 3",
+        "forgewire_edge_gaps_total{reason=\"undecodable\"}",
+    ] {
+        ensure!(metrics.contains(line), "{line} is missing in:\n{metrics}");
+    }
+    Ok(())
+}
