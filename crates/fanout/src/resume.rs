@@ -47,22 +47,21 @@ impl Hub {
                 return Ok((self.unseen_after(position).min(last), true));
             }
         }
-        if let Some(tag) = tag
-            && self.is_lost(position, tag).await?
-        {
+        if self.is_lost(position, tag).await? {
             self.metrics.gap(GapReason::LogSetBack);
             return Ok((self.unseen_after(position), true));
         }
         Ok((position, false))
     }
 
-    /// Whether the entry with this tag, at a position of the log, is in a part that the log lost. An entry
+    /// Whether a reader's position, at the entry with this tag, is in a part that the log lost. An entry
     /// that was trimmed cannot be compared.
-    async fn is_lost(&self, position: Sequence, tag: EntryTag) -> Result<bool, HubError> {
-        if !self.has_reached(position).await {
+    async fn is_lost(&self, position: Sequence, tag: Option<EntryTag>) -> Result<bool, HubError> {
+        let tag = match tag {
+            Some(tag) if self.has_reached(position).await => tag,
             // Not compared, and lost if the number was lost: that repeats events, and misses none.
-            return Ok(self.timeline().moved(position) < position);
-        }
+            _ => return Ok(self.timeline().moved(position) < position),
+        };
         match self.ring.tag_at(position) {
             RingTag::Known(known) => Ok(known != tag),
             RingTag::Absent => Ok(true),
