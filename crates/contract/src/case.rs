@@ -17,6 +17,8 @@ pub(crate) enum RequiredAbility {
     Shared,
     /// [`Abilities::goes_back`].
     GoesBack,
+    /// [`Abilities::restorable`].
+    Restorable,
     /// [`Abilities::reconnecting`].
     Reconnecting,
     /// [`Abilities::foreign_bytes`].
@@ -31,6 +33,10 @@ impl RequiredAbility {
             Self::Durable => (abilities.durable, "keeps no data across a reopen"),
             Self::Shared => (abilities.shared, "has only one handle"),
             Self::GoesBack => (abilities.goes_back, "keeps no state that could go back"),
+            Self::Restorable => (
+                abilities.restorable,
+                "cannot be put back under an open handle",
+            ),
             Self::Reconnecting => (abilities.reconnecting, "has no connection to lose"),
             Self::ForeignBytes => (abilities.foreign_bytes, "carries no bytes"),
         };

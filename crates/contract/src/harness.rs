@@ -45,6 +45,9 @@ pub struct Abilities {
     /// Its state can be put back to an earlier one, as a failover to a replica that lags, or a restored
     /// snapshot, does: the fixture has `handles.set_back`.
     pub goes_back: bool,
+    /// The store can be put back to an earlier state while handles are open (event log only): the fixture
+    /// has `set_back`.
+    pub restorable: bool,
     /// Has a connection that can be lost and re-established (bus only): the fixture has `cut`.
     pub reconnecting: bool,
     /// Carries bytes that another program or build could have written: the fixture of a bus has
@@ -169,6 +172,20 @@ impl<P: ?Sized> Handles<P> {
     }
 }
 
+/// Puts a store back to an earlier state, as a power cut or a restored snapshot does.
+pub struct SetBackHooks {
+    /// Keeps a copy of the store as it is now.
+    pub save: BackendHook,
+    /// Puts the store back to that copy.
+    pub restore: BackendHook,
+}
+
+impl fmt::Debug for SetBackHooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SetBackHooks")
+    }
+}
+
 /// Appends bytes to a log as its newest entry, bypassing the adapter's encoding; create one with
 /// [`entry_planter`].
 pub type EntryPlanter = Box<dyn Fn(Bytes) -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
@@ -186,6 +203,8 @@ where
 pub struct EventLogFixture {
     /// The log, empty.
     pub log: Arc<dyn EventLog>,
+    /// Puts its store back while handles are open. `restorable` needs it.
+    pub set_back: Option<SetBackHooks>,
     /// Plants an entry that does not decode. `foreign_bytes` needs it.
     pub plant: Option<EntryPlanter>,
     /// Other handles on it.
@@ -206,6 +225,7 @@ impl EventLogFixture {
     pub fn new(log: Arc<dyn EventLog>) -> Self {
         Self {
             log,
+            set_back: None,
             plant: None,
             handles: Handles::default(),
         }

@@ -3,24 +3,36 @@
 //! The decisions are those of [`model::Sequencer`]; this is its driver. A follower owns one subscription
 //! of the bus and reads the log only where a hint is missing. It survives every outage: while the log does
 //! not answer, it reports this ([`Followed::Stalled`]) and retries with growing pauses.
+//!
+//! It also notices that the log was put back to an earlier state under the same epoch (`trail`,
+//! `set_back`, ADR 002): by the log's end, by the entries that overlap with each read, and by hints that
+//! contradict an entry that was followed.
+
+mod answers;
+mod deadline;
+mod reading;
+mod set_back;
+mod state;
+mod trail;
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::{StreamExt, future::BoxFuture};
-use model::{
-    Epoch, LogPosition, LostRange, ReadNeed, Sequence, Sequenced, Sequencer, SequencerStep,
-    StoredEvent,
-};
-use ports::{
-    Bus, BusEvent, BusMessage, BusSubscription, EventHint, EventLog, EventLogError, EventPage,
-    LogHead, Topic,
-};
+use futures_util::StreamExt;
+use model::{EntryTag, Epoch, LogPosition, LostRange, Sequence, Sequenced, Sequencer, StoredEvent};
+use ports::{Bus, BusEvent, BusMessage, BusSubscription, EventHint, EventLog, LogHead, Topic};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use deadline::within;
+use state::{FollowerState, answer_of};
+use trail::{TRAIL_ENTRIES, Trail};
+
 /// Shortest and longest pause before a retry while a store does not answer.
 const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// Number of entries before the start position that are remembered for later comparisons.
+const SEED_ENTRIES: usize = 16;
+const _: () = assert!(SEED_ENTRIES <= TRAIL_ENTRIES);
 
 /// The position at which a follower begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +85,18 @@ pub enum Followed {
         epoch: Epoch,
         /// Delivery continues after this position.
         position: Sequence,
+        /// The log's head at this moment.
+        head: Sequence,
+        /// The tag of the entry at `position`, if it is known.
+        tag: Option<EntryTag>,
+    },
+    /// The log was put back to an earlier state: it no longer has what was passed on after
+    /// `resumes_after`. Delivery continues there, with entries that may have the same numbers.
+    SetBack {
+        /// The position before.
+        was: Sequence,
+        /// The log is the same up to here, as far as that can be told.
+        resumes_after: Sequence,
         /// The log's head at this moment.
         head: Sequence,
     },
@@ -137,34 +161,6 @@ struct Driver {
     stalled: bool,
 }
 
-/// A read in progress: of a page, or of the head.
-type Read = BoxFuture<'static, Result<Answer, EventLogError>>;
-
-enum Answer {
-    Page(EventPage),
-    Head(LogHead),
-}
-
-/// The state of one follower.
-struct State {
-    epoch: Epoch,
-    machine: Sequencer<StoredEvent>,
-    read: Option<Read>,
-    /// The time at which the grace period ends and a page is read.
-    read_at: Option<Instant>,
-    poll_at: Instant,
-    /// No page is read until the head, which is read at `poll_at`, has shown whether this is still the same
-    /// log.
-    reads_head_first: bool,
-    failures: u32,
-}
-
-impl State {
-    fn read_head_first_at(&mut self, at: Instant) {
-        (self.reads_head_first, self.poll_at, self.read_at) = (true, at, None);
-    }
-}
-
 impl Driver {
     async fn subscribe(
         &mut self,
@@ -210,7 +206,7 @@ impl Driver {
         }
     }
 
-    async fn begin(&mut self, sink: &mut impl FnMut(Followed)) -> State {
+    async fn begin(&mut self, sink: &mut impl FnMut(Followed)) -> FollowerState {
         let head = self.first_head(sink).await;
         let position = match self.options.start {
             FollowStart::Head => head.last,
@@ -229,13 +225,32 @@ impl Driver {
                 head.trimmed_through
             }
         };
-        let state = self.start(head, position, sink);
+        let trail = self.seed(head, position).await;
+        let state = self.start(head, position, trail, sink);
         self.recover(sink);
         state
     }
 
+    /// The newest entries up to the start position: the log may be put back before anything was followed.
+    /// If they cannot be read, only its end shows that.
+    async fn seed(&self, head: LogHead, position: Sequence) -> Trail {
+        let mut trail = Trail::default();
+        if position > head.trimmed_through {
+            let read = self.log.read_before(position.next(), SEED_ENTRIES);
+            match within(&*self.log, "read backwards", read).await {
+                Ok(mut page) => {
+                    page.events.reverse();
+                    trail.push(&page.events);
+                    trail.set_compared(position);
+                }
+                Err(error) => debug!(%error, "the entries before the start are not known"),
+            }
+        }
+        trail
+    }
+
     /// Continues after the bus was closed and subscribed again: only the log has the events of the meantime.
-    fn resume(&self, mut state: State, sink: &mut impl FnMut(Followed)) -> State {
+    fn resume(&self, mut state: FollowerState, sink: &mut impl FnMut(Followed)) -> FollowerState {
         sink(Followed::OtherGap);
         state.read_head_first_at(Instant::now());
         let step = state.machine.gap();
@@ -243,11 +258,18 @@ impl Driver {
         state
     }
 
-    fn start(&self, head: LogHead, position: Sequence, sink: &mut impl FnMut(Followed)) -> State {
+    fn start(
+        &self,
+        head: LogHead,
+        position: Sequence,
+        trail: Trail,
+        sink: &mut impl FnMut(Followed),
+    ) -> FollowerState {
         sink(Followed::Started {
             epoch: head.epoch,
             position,
             head: head.last,
+            tag: trail.tag_at(position),
         });
         if position == head.last {
             sink(Followed::CaughtUp);
@@ -259,7 +281,7 @@ impl Driver {
         );
         let mut machine = Sequencer::new(position, self.options.max_early);
         let first = machine.head(head.last);
-        let mut state = State {
+        let mut state = FollowerState {
             epoch: head.epoch,
             machine,
             read: None,
@@ -267,6 +289,10 @@ impl Driver {
             poll_at: Instant::now() + self.options.poll,
             reads_head_first: false,
             failures: 0,
+            trail,
+            suspect: None,
+            overlaps: true,
+            trusts_at: Instant::now(),
         };
         self.take(&mut state, first, sink);
         state
@@ -275,7 +301,7 @@ impl Driver {
     /// Runs until the bus closes a subscription; then the caller subscribes again.
     async fn run(
         &mut self,
-        state: &mut State,
+        state: &mut FollowerState,
         mut broadcast: BusSubscription,
         mut also: Option<BusSubscription>,
         sink: &mut impl FnMut(Followed),
@@ -309,7 +335,7 @@ impl Driver {
         }
     }
 
-    fn on_bus(&self, state: &mut State, event: BusEvent, sink: &mut impl FnMut(Followed)) {
+    fn on_bus(&self, state: &mut FollowerState, event: BusEvent, sink: &mut impl FnMut(Followed)) {
         match event {
             BusEvent::Message(BusMessage::Events(hint), _) => self.on_hint(state, &hint, sink),
             BusEvent::Message(other, _) => sink(Followed::Other(other)),
@@ -321,140 +347,37 @@ impl Driver {
         }
     }
 
-    fn on_hint(&self, state: &mut State, hint: &EventHint, sink: &mut impl FnMut(Followed)) {
+    fn on_hint(
+        &self,
+        state: &mut FollowerState,
+        hint: &EventHint,
+        sink: &mut impl FnMut(Followed),
+    ) {
         if hint.epoch != state.epoch {
             // The log was replaced, or the hint is of another log: reading the head tells which.
             state.read_head_first_at(Instant::now());
             return;
         }
         for event in &hint.events {
+            if state.trail.contradicts(event) && Instant::now() >= state.trusts_at {
+                state.suspect(event.sequence);
+                if state.read.is_none() {
+                    self.compare(state);
+                }
+            }
+            if state.suspect.is_some() {
+                // The comparison is followed by a read of the log.
+                return;
+            }
             let step = state.machine.hint(event.sequence, event.item.clone());
             self.take(state, step, sink);
         }
     }
-
-    fn on_answer(
-        &mut self,
-        state: &mut State,
-        answer: Result<Answer, EventLogError>,
-        sink: &mut impl FnMut(Followed),
-    ) {
-        let step = match answer {
-            Ok(Answer::Page(page)) => {
-                state.failures = 0;
-                self.recover(sink);
-                let at_head = page.at_head;
-                let step =
-                    state
-                        .machine
-                        .page(page.events, page.through, at_head, page.resumes_after);
-                let caught_up = at_head && step.read == ReadNeed::NotNeeded;
-                self.take(state, step, sink);
-                if caught_up {
-                    sink(Followed::CaughtUp);
-                }
-                return;
-            }
-            Ok(Answer::Head(head)) if head.epoch != state.epoch => {
-                warn!(
-                    epoch = head.epoch.0,
-                    "the event log was replaced by a new one"
-                );
-                *state = self.start(head, head.trimmed_through, sink);
-                self.recover(sink);
-                return;
-            }
-            Ok(Answer::Head(head)) => {
-                state.reads_head_first = false;
-                let step = state.machine.head(head.last);
-                if step.read == ReadNeed::NotNeeded {
-                    // While a page is due, the log counts as recovered only once that page could be read.
-                    state.failures = 0;
-                    self.recover(sink);
-                }
-                step
-            }
-            Err(error) => {
-                warn!(%error, "event log cannot be read, trying again");
-                state.failures += 1;
-                self.stall(sink);
-                state.read_head_first_at(Instant::now() + pause(state.failures));
-                state.machine.read_failed()
-            }
-        };
-        self.take(state, step, sink);
-    }
-
-    /// Passes on the entries that a step delivers, and starts or schedules the read that it requests.
-    fn take(
-        &self,
-        state: &mut State,
-        step: SequencerStep<StoredEvent>,
-        sink: &mut impl FnMut(Followed),
-    ) {
-        if let Some(lost) = step.lost {
-            sink(Followed::Lost(lost));
-        }
-        if !step.deliver.is_empty() {
-            sink(Followed::Events(step.deliver));
-        }
-        match step.read {
-            ReadNeed::NotNeeded => state.read_at = None,
-            ReadNeed::Soon => {
-                state
-                    .read_at
-                    .get_or_insert_with(|| Instant::now() + self.options.grace);
-            }
-            ReadNeed::Now if state.reads_head_first => state.read_at = None,
-            ReadNeed::Now => {
-                state.read_at = None;
-                let after = state.machine.start_reading();
-                let (log, limit) = (Arc::clone(&self.log), self.options.page_events);
-                state.read = Some(Box::pin(async move {
-                    within(&*log, "read", log.read_after(after, limit))
-                        .await
-                        .map(Answer::Page)
-                }));
-            }
-        }
-    }
-
-    fn poll_head(&self, state: &mut State) {
-        state.poll_at = Instant::now() + self.options.poll;
-        let log = Arc::clone(&self.log);
-        state.read = Some(Box::pin(async move {
-            within(&*log, "read the head", log.head())
-                .await
-                .map(Answer::Head)
-        }));
-    }
-}
-
-async fn within<T>(
-    log: &dyn EventLog,
-    op: &'static str,
-    call: impl Future<Output = Result<T, EventLogError>>,
-) -> Result<T, EventLogError> {
-    timeout(log.deadline(), call)
-        .await
-        .unwrap_or_else(|elapsed| {
-            Err(EventLogError::Unavailable {
-                op,
-                source: elapsed.into(),
-            })
-        })
 }
 
 async fn next_of(subscription: &mut Option<BusSubscription>) -> Option<BusEvent> {
     match subscription {
         Some(subscription) => subscription.0.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn answer_of(read: &mut Option<Read>) -> Result<Answer, EventLogError> {
-    match read {
-        Some(read) => read.await,
         None => std::future::pending().await,
     }
 }

@@ -1,7 +1,9 @@
 //! Queries over the log: one implementation over the port, so that every adapter and replica gives the
 //! same answers.
 
-use model::{EventFacts, FilterSet, Sequence, Sequenced, StoredEvent, Timestamp};
+use model::{
+    EntryTag, EventFacts, EventId, FilterSet, Sequence, Sequenced, StoredEvent, Timestamp,
+};
 use ports::{EventLog, EventLogError};
 
 /// Maximum number of events in the answer to one query.
@@ -44,6 +46,8 @@ pub struct QueryPage {
     pub events: Vec<Sequenced<StoredEvent>>,
     /// A query that continues after this position misses no match.
     pub through: Sequence,
+    /// The tag of the entry at `through`, if it is known: for the cursor.
+    pub through_tag: Option<EntryTag>,
     /// There may be more: beyond `through` if oldest first; before the part of the log that was searched if
     /// newest first.
     pub has_more: bool,
@@ -99,18 +103,21 @@ async fn oldest_first(
         after = after.max(start.position);
     }
     let (mut events, mut scanned) = (Vec::new(), 0);
+    let mut last = None;
     loop {
         let page = log.read_after(after, PAGE_EVENTS).await?;
         truncated |= page.resumes_after.is_some();
         scanned += page.events.len() + page.undecodable;
         for event in page.events {
             after = event.sequence;
+            last = Some((after, event.item.facts.id.clone()));
             if is_match(query, visible, &event.item) {
                 events.push(event);
                 if events.len() == limit {
                     return Ok(QueryPage {
                         events,
                         through: after,
+                        through_tag: tag_at(after, last.as_ref()),
                         has_more: true,
                         truncated,
                     });
@@ -123,11 +130,18 @@ async fn oldest_first(
             return Ok(QueryPage {
                 events,
                 through: after,
+                through_tag: tag_at(after, last.as_ref()),
                 has_more,
                 truncated,
             });
         }
     }
+}
+
+/// The tag of the last event that was read, if it is the one at `position`.
+fn tag_at(position: Sequence, last: Option<&(Sequence, EventId)>) -> Option<EntryTag> {
+    last.filter(|(sequence, _)| *sequence == position)
+        .map(|(_, id)| EntryTag::of(id))
 }
 
 async fn newest_first(
@@ -138,6 +152,7 @@ async fn newest_first(
     let limit = query.limit.clamp(1, MAX_QUERY_EVENTS);
     let through = log.head().await?.last;
     let (mut events, mut before, mut scanned) = (Vec::new(), through.next(), 0);
+    let mut last = None;
     let (mut truncated, mut searched_all) = (false, false);
     while events.len() < limit && !searched_all && scanned < MAX_SCANNED_EVENTS {
         let page = log.read_before(before, PAGE_EVENTS).await?;
@@ -145,6 +160,8 @@ async fn newest_first(
             searched_all = true;
             break;
         };
+        let newest = page.events.first();
+        last = last.or(newest.map(|event| (event.sequence, event.item.facts.id.clone())));
         before = lowest;
         scanned += page.events.len() + page.undecodable.len();
         searched_all = before <= query.after;
@@ -172,6 +189,7 @@ async fn newest_first(
     Ok(QueryPage {
         events,
         through,
+        through_tag: tag_at(through, last.as_ref()),
         has_more: !searched_all && !is_full,
         truncated,
     })

@@ -65,6 +65,7 @@ impl EventAccess {
     ) -> Result<QueryPage, CallError> {
         let began = Instant::now();
         let until = began + Duration::from_secs(wait_seconds);
+        let generation = self.hub.generation();
         let mut page = self.query(caller, question).await?;
         while page.events.is_empty() && !page.truncated && !gone && Instant::now() < until {
             question.after = page.through;
@@ -78,6 +79,13 @@ impl EventAccess {
                 let text = Some("waiting for an event");
                 caller.output.progress(waited, Some(all), text).await;
                 continue;
+            }
+            if let Some(moved) = self.hub.moved_since(generation, page.through) {
+                // The log was put back to an earlier state: what follows there may be new.
+                question.after = moved;
+                page = self.query(caller, question).await?;
+                page.truncated = true;
+                break;
             }
             page = self.query(caller, question).await?;
             if page.through == question.after {
@@ -109,10 +117,21 @@ impl EventAccess {
         self.hub.position()
     }
 
+    /// Where a position that was taken earlier continues in the log.
+    pub(crate) fn resolve(&self, stored: LogPosition) -> Sequence {
+        self.hub.timeline().resolve(stored)
+    }
+
     /// The caller's cursor for a position.
     pub(crate) fn cursor(&self, caller: &Caller, position: Sequence) -> String {
         let reader = self.hub.reader(scope(caller));
-        reader.cursor(position).to_string()
+        self.hub.cursor(reader, position).to_string()
+    }
+
+    /// The caller's cursor after a page.
+    pub(crate) fn cursor_after(&self, caller: &Caller, page: &QueryPage) -> String {
+        let reader = self.hub.reader(scope(caller));
+        reader.cursor(page.through, page.through_tag).to_string()
     }
 }
 

@@ -102,7 +102,7 @@ impl GithubResources {
             limit: LISTED_EVENTS,
         };
         let page = self.events.query(caller, &question).await?;
-        let cursor = self.events.cursor(caller, page.through);
+        let cursor = self.events.cursor_after(caller, &page);
         let (events, truncated) = (raw_events(page.events), page.truncated);
         Ok(json!({ "events": events, "cursor": cursor, "truncated": truncated }).to_string())
     }

@@ -1,5 +1,7 @@
 //! Errors between a request and its stream.
 
+use std::sync::Arc;
+
 use access::AuthError;
 use model::{Classified, ErrorClass, PublicError};
 use ports::EventLogError;
@@ -27,6 +29,9 @@ pub enum HubError {
     /// The log cannot be read.
     #[error("event log failed")]
     Log(#[from] EventLogError),
+    /// The page of the log that has the entry of a cursor cannot be read.
+    #[error("event log failed")]
+    Page(#[source] Arc<EventLogError>),
     /// The log did not answer in time.
     #[error("the event log did not answer in time")]
     Timeout(#[from] Elapsed),
@@ -39,6 +44,7 @@ impl Classified for HubError {
             Self::TooManyStreams { .. } => ErrorClass::Overloaded,
             Self::Denied(_) => ErrorClass::Unauthorized,
             Self::Log(error) => error.class(),
+            Self::Page(error) => error.class(),
         }
     }
 }
@@ -49,7 +55,7 @@ impl PublicError for HubError {
             Self::NotReady => "not-ready",
             Self::TooManyStreams { .. } => "too-many-streams",
             Self::Denied(denied) => denied.code(),
-            Self::Log(_) | Self::Timeout(_) => "event-log-unavailable",
+            Self::Log(_) | Self::Page(_) | Self::Timeout(_) => "event-log-unavailable",
         }
     }
 }

@@ -24,6 +24,7 @@ use super::{
     inbox::{Inbox, MailStream, MailUpdate, answers, set_back_notice},
     interest::StreamInterest,
     pages::{LogPage, PageResult},
+    ring::RingEntry,
     stream::OpenStream,
 };
 use crate::{
@@ -50,7 +51,9 @@ pub struct Feed {
     /// count as lag.
     began_at: Sequence,
     interest: Arc<StreamInterest>,
-    /// Empty except for the short time after a change of interest that moved the stream back.
+    /// The generation of the log to which the position belongs.
+    generation: u32,
+    /// Empty except for the short time after the stream was moved back.
     rewinds: Vec<Rewind>,
     /// There is more between the position and the head, regardless of the marks.
     more: bool,
@@ -87,12 +90,20 @@ impl From<Bytes> for OpeningFrames {
     }
 }
 
-/// A session added a subscription while its stream was open, so the stream moved back. Events that
-/// match its earlier interest have already been sent.
+/// The stream moved back: its session added a subscription while it was open, or the log was put back to
+/// an earlier state. Events that match its earlier interest have already been sent.
 struct Rewind {
     before: Arc<StreamInterest>,
     /// The position from which the stream moved back.
     until: Sequence,
+    /// Events that the log has in these places since a later generation have not been sent.
+    generation: u32,
+}
+
+impl Rewind {
+    fn covers(&self, entry: &RingEntry) -> bool {
+        entry.sequence <= self.until && entry.generation <= self.generation
+    }
 }
 
 impl Feed {
@@ -104,6 +115,7 @@ impl Feed {
     ) -> Self {
         hub.metrics.stream_opened(stream.kind);
         Self {
+            generation: hub.generation(),
             interest: stream.interest(),
             hub,
             stream,
@@ -128,9 +140,10 @@ impl Feed {
         self.began_at = self.hub.ring.head();
         let mut out = bytes::BytesMut::from(opening.frames);
         if truncated {
+            let cursor = self.hub.cursor(self.reader, position);
             self.stream
                 .format
-                .truncated(&self.interest, self.reader, position, &mut out);
+                .truncated(&self.interest, cursor, &mut out);
         }
         self.opening = (!out.is_empty()).then(|| OpeningFrames {
             frames: out.freeze(),
@@ -177,14 +190,15 @@ impl Feed {
             return true;
         }
         let reader = &mut self.reader;
+        let mut cursor = self.hub.cursor(*reader, self.position);
         out.push_unrepeatable(|out| {
             if let Some(resumes_after) = page.resumes_after {
-                reader.inbox = resumes_after;
-                lost_mail(reader.cursor(self.position), out);
+                (reader.inbox, cursor.inbox) = (resumes_after, resumes_after);
+                lost_mail(cursor, out);
             }
             for message in &page.messages {
-                reader.inbox = message.sequence;
-                mail(reader.cursor(self.position), &message.item, out);
+                (reader.inbox, cursor.inbox) = (message.sequence, message.sequence);
+                mail(cursor, &message.item, out);
             }
         });
         inbox.report_delivery();
@@ -223,15 +237,47 @@ impl Feed {
             return;
         };
         if since < self.position {
-            if self.rewinds.len() == MAX_REWINDS {
-                self.rewinds.remove(0);
-            }
-            self.rewinds.push(Rewind {
-                before,
-                until: self.position,
-            });
-            self.position = since;
+            self.move_back(before, self.generation, since);
         }
+    }
+
+    /// Moves back to a position; events that `before` wants were sent up to the present one, as the log had
+    /// them in `generation`.
+    fn move_back(&mut self, before: Arc<StreamInterest>, generation: u32, to: Sequence) {
+        if self.rewinds.len() == MAX_REWINDS {
+            self.rewinds.remove(0);
+        }
+        self.rewinds.push(Rewind {
+            before,
+            until: self.position,
+            generation,
+        });
+        self.position = to;
+    }
+
+    /// Moves back if the log was put back to an earlier state, and tells the client; returns whether it
+    /// was.
+    fn step_back(&mut self, out: &mut OutgoingFrames) -> bool {
+        let generation = self.hub.generation();
+        if generation == self.generation {
+            return false;
+        }
+        let before = std::mem::replace(&mut self.generation, generation);
+        let timeline = self.hub.timeline();
+        if timeline.epoch() != self.reader.epoch {
+            // Another log: this stream is about to end.
+            return false;
+        }
+        (self.page, self.log, self.more) = (None, None, true);
+        let to = timeline.moved_since(before, self.position);
+        if to < self.position {
+            self.move_back(Arc::clone(&self.interest), before, to);
+        }
+        self.hub.metrics.gap(GapReason::LogSetBack);
+        let cursor = self.hub.cursor(self.reader, self.position);
+        let format = &self.stream.format;
+        out.push_unrepeatable(|out| format.truncated(&self.interest, cursor, out));
+        true
     }
 
     /// Moves forward to a position, never back.
@@ -352,7 +398,7 @@ impl StreamSource for Feed {
         let Some(why) = self.cut_reason(behind) else {
             return false;
         };
-        let cursor = self.reader.cursor(self.position);
+        let cursor = self.hub.cursor(self.reader, self.position);
         info!(
             %cursor,
             kind = self.stream.kind.as_str(),

@@ -24,6 +24,7 @@ use super::{
     interest::StreamInterest,
     lag::LagLimits,
     ring::Ring,
+    timeline::LogTimeline,
 };
 use crate::metrics::FanoutMetrics;
 
@@ -115,7 +116,7 @@ pub(crate) fn interest(
             .collect(),
         ..session()
     };
-    StreamInterest::of_session(&session, revision, EPOCH)
+    StreamInterest::of_session(&session, revision, &LogTimeline::new(EPOCH))
 }
 
 pub(crate) fn scope() -> CursorScope {
@@ -180,6 +181,7 @@ pub(crate) fn started(epoch: Epoch, position: u64) -> Followed {
         epoch,
         position,
         head: position,
+        tag: None,
     }
 }
 

@@ -7,7 +7,7 @@ use mcp::{
     ProtocolVersion, RequestId, profile::ServerInfo, stateless::listen_result,
     tagged::SUBSCRIPTION_ID,
 };
-use model::{Cursor, CursorScope, Epoch, Sequence};
+use model::{Cursor, CursorScope, EntryTag, Epoch, Sequence};
 use stream_driver::{Chunk, OutgoingFrames};
 
 use super::{interest::StreamInterest, news::StreamNews, ring::RingEntry};
@@ -89,12 +89,13 @@ pub struct StreamReader {
 }
 
 impl StreamReader {
-    /// The cursor after an event of the log.
+    /// The cursor after a position of the log; `tag` is that of the entry there, if it is known.
     #[must_use]
-    pub fn cursor(self, sequence: Sequence) -> Cursor {
+    pub fn cursor(self, sequence: Sequence, tag: Option<EntryTag>) -> Cursor {
         Cursor {
             epoch: self.epoch,
             sequence,
+            tag,
             scope: self.scope,
             inbox: self.inbox,
             newest_subscription: self.newest_subscription,
@@ -132,15 +133,8 @@ impl StreamFormat {
         }
     }
 
-    /// Reports that the events between the reader's cursor and `resumes_after` are gone.
-    pub(crate) fn truncated(
-        &self,
-        interest: &StreamInterest,
-        reader: StreamReader,
-        resumes_after: Sequence,
-        out: &mut BytesMut,
-    ) {
-        let cursor = reader.cursor(resumes_after);
+    /// Reports that events before `cursor` are gone.
+    pub(crate) fn truncated(&self, interest: &StreamInterest, cursor: Cursor, out: &mut BytesMut) {
         let body = format!(
             r#"{{"truncated":true,"cursor":"{cursor}","detail":"events before this cursor are missing: they are no longer kept, cannot be read, or the id to resume from is not known here"}}"#
         );
@@ -236,7 +230,7 @@ pub(crate) fn lost_mail(cursor: Cursor, out: &mut BytesMut) {
 }
 
 fn plain(entry: &RingEntry, reader: StreamReader, out: &mut BytesMut) {
-    let id = reader.cursor(entry.sequence);
+    let id = reader.cursor(entry.sequence, Some(entry.tag));
     out.put_slice(format!("id: {id}\nevent: event\ndata: ").as_bytes());
     out.put_slice(&entry.event.json);
     out.put_slice(b"\n\n");
@@ -245,7 +239,7 @@ fn plain(entry: &RingEntry, reader: StreamReader, out: &mut BytesMut) {
 /// Only the event's last frame carries the id: a client that disconnects in between gets the event
 /// again.
 fn session(interest: &StreamInterest, entry: &RingEntry, reader: StreamReader, out: &mut BytesMut) {
-    let id = format!("id: {}\n", reader.cursor(entry.sequence));
+    let id = format!("id: {}\n", reader.cursor(entry.sequence, Some(entry.tag)));
     let whole = interest.wants_event(entry);
     let mut uris = interest.wanted_uris(entry).peekable();
     while let Some(uri) = uris.next() {

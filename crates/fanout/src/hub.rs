@@ -1,20 +1,21 @@
 //! The hub: receives events and opens streams.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
 };
 
 use event_flow::follow::Followed;
 use model::{
-    Clock, Cursor, CursorScope, Epoch, EventFacts, IdSource, LogPosition, Sequence, Sequenced,
-    StoredEvent, Timestamp,
+    Clock, Cursor, CursorScope, EntryTag, Epoch, EventFacts, IdSource, LogPosition, Sequence,
+    Sequenced, StoredEvent, Timestamp,
 };
+use parking_lot::{Mutex, RwLock};
 use ports::EventLog;
-use tokio::{
-    sync::watch,
-    time::{Instant, timeout},
-};
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -27,10 +28,10 @@ use super::{
     pages::{PageResult, Pages},
     ring::{Ring, RingEntry, RingRead},
     streams::OpenStreams,
+    timeline::{LogTimeline, SetBackRange},
 };
 use crate::{
-    error::HubError,
-    limits::{CALL_DEADLINE, RING_BYTES, RING_EVENTS},
+    limits::{RING_BYTES, RING_EVENTS},
     metrics::{FanoutMetrics, GapReason, StreamKind},
 };
 use access::Principal;
@@ -45,7 +46,13 @@ pub struct Hub {
     pub(super) log: Arc<dyn EventLog>,
     pub(super) log_end: LogEnd,
     pub(super) pages: Arc<Pages>,
-    epoch: AtomicU64,
+    timeline: RwLock<Arc<LogTimeline>>,
+    /// Increases when the log is replaced or put back. Changed after everything else of the new generation
+    /// except its events.
+    generation: AtomicU32,
+    /// The events after the place to which the log was last put back, by position: those that it still has
+    /// are of the generation in which this edge first had them.
+    set_back_entries: Mutex<HashMap<Sequence, (EntryTag, u32)>>,
     started: AtomicBool,
     /// The position of the newest event, for requests that wait for one.
     pub(super) published: watch::Sender<Sequence>,
@@ -137,7 +144,9 @@ impl Hub {
             clock,
             log,
             log_end: LogEnd::default(),
-            epoch: AtomicU64::new(0),
+            timeline: RwLock::new(Arc::new(LogTimeline::new(Epoch(0)))),
+            generation: AtomicU32::new(0),
+            set_back_entries: Mutex::default(),
             started: AtomicBool::new(false),
             published: watch::Sender::new(Sequence::START),
             draining,
@@ -151,13 +160,20 @@ impl Hub {
     pub fn apply(&self, followed: Followed) {
         match followed {
             Followed::Started {
-                epoch, position, ..
-            } => self.start(epoch, position),
+                epoch,
+                position,
+                tag,
+                ..
+            } => self.start(epoch, position, tag),
+            Followed::SetBack {
+                was, resumes_after, ..
+            } => self.set_back(was, resumes_after),
             Followed::Events(events) => events.into_iter().for_each(|event| self.publish(event)),
             Followed::Lost(lost) => {
                 warn!(after = %lost.after, resumes_after = %lost.resumes_after, "the log trimmed events before this edge read them, or has entries that do not decode");
                 self.metrics.gap(GapReason::Trimmed);
-                self.ring.restart(lost.resumes_after);
+                self.ring.restart(lost.resumes_after, None);
+                self.pages.set_followed(lost.resumes_after);
                 // Each stream finds that it is behind, reads the log and reports the gap to its
                 // client.
                 self.streams
@@ -176,13 +192,16 @@ impl Hub {
         u32::try_from(self.started_at.elapsed().as_secs()).unwrap_or(u32::MAX)
     }
 
-    fn start(&self, epoch: Epoch, position: Sequence) {
+    fn start(&self, epoch: Epoch, position: Sequence, tag: Option<EntryTag>) {
         let replaced = self.started.load(Ordering::Acquire);
+        let generation = self.generation() + 1;
         self.streams.restart(position);
-        self.ring.restart(position);
-        self.pages.clear();
+        self.ring.restart(position, tag);
+        self.pages.set_followed(position);
+        self.pages.clear(generation);
         // Last: a reader that sees the new epoch sees positions of the new log only.
-        self.epoch.store(epoch.0, Ordering::Release);
+        *self.timeline.write() = Arc::new(LogTimeline::new(epoch));
+        self.generation.store(generation, Ordering::Release);
         if replaced {
             self.metrics.gap(GapReason::LogReplaced);
             self.streams.end_all(StreamEnd::LogReplaced);
@@ -190,9 +209,51 @@ impl Hub {
         self.started.store(true, Ordering::Release);
     }
 
+    /// The log no longer has what came after `resumes_after`. No event of the new generation is published
+    /// before every stream can see the generation.
+    fn set_back(&self, was: Sequence, resumes_after: Sequence) {
+        let generation = self.generation() + 1;
+        let range = SetBackRange {
+            generation,
+            was,
+            resumes_after,
+        };
+        let mut timeline = LogTimeline::clone(&self.timeline());
+        timeline.push(range);
+        *self.timeline.write() = Arc::new(timeline);
+        let removed = self.ring.set_back(resumes_after);
+        let removed = removed
+            .iter()
+            .map(|entry| (entry.sequence, (entry.tag, entry.generation)));
+        *self.set_back_entries.lock() = removed.collect();
+        self.pages.set_followed(resumes_after);
+        self.pages.clear(generation);
+        self.streams.restart(resumes_after);
+        self.generation.store(generation, Ordering::Release);
+        self.metrics.gap(GapReason::LogSetBack);
+        self.published.send_replace(resumes_after);
+        self.streams
+            .for_slice(0, 1, |stream| stream.set_back(&range));
+    }
+
+    /// The generation in which this edge first had this event at this position.
+    fn generation_of(&self, event: &Sequenced<StoredEvent>) -> u32 {
+        let mut before = self.set_back_entries.lock();
+        let known = match before.is_empty() {
+            true => None,
+            false => before.remove(&event.sequence),
+        };
+        match known {
+            Some((tag, generation)) if tag == EntryTag::of(&event.item.facts.id) => generation,
+            _ => self.generation(),
+        }
+    }
+
     fn publish(&self, event: Sequenced<StoredEvent>) {
-        let entry = Arc::new(RingEntry::new(event));
+        let generation = self.generation_of(&event);
+        let entry = Arc::new(RingEntry::new(event, generation));
         self.ring.push(Arc::clone(&entry));
+        self.pages.set_followed(entry.sequence);
         self.published.send_replace(entry.sequence);
         let streams = self.streams.mark(&entry);
         if streams > 0 {
@@ -208,7 +269,7 @@ impl Hub {
     }
 
     /// Waits until an event after `position` fits, until one may have fitted but has left the ring,
-    /// or until the edge drains.
+    /// until the log is put back, or until the edge drains.
     pub async fn published_after(
         &self,
         position: Sequence,
@@ -216,9 +277,13 @@ impl Hub {
     ) {
         let mut published = self.published.subscribe();
         let mut looked_through = position;
+        let generation = self.generation();
         let fits = async {
             loop {
                 published.borrow_and_update();
+                if self.generation() != generation {
+                    return;
+                }
                 let mut found = false;
                 let window = self.ring.read(looked_through, usize::MAX, |entry| {
                     found = fits_event(&entry.event.facts);
@@ -247,7 +312,17 @@ impl Hub {
 
     /// The identity of the log that this edge follows.
     pub fn epoch(&self) -> Epoch {
-        Epoch(self.epoch.load(Ordering::Acquire))
+        self.timeline.read().epoch()
+    }
+
+    /// The log, and when it was put back: stored positions are resolved by it.
+    pub fn timeline(&self) -> Arc<LogTimeline> {
+        Arc::clone(&self.timeline.read())
+    }
+
+    /// Changes when the log is replaced or put back to an earlier state.
+    pub fn generation(&self) -> u32 {
+        self.generation.load(Ordering::Acquire)
     }
 
     /// This edge's position in the log; never ahead of the log.
@@ -266,46 +341,6 @@ impl Hub {
             inbox: Sequence::START,
             newest_subscription: 0,
         }
-    }
-
-    /// The position at which to begin, and whether requested events are gone.
-    ///
-    /// # Errors
-    /// The cursor is ahead of this edge, and the log cannot tell now whether it is also ahead of
-    /// the log; or the log does not answer in time which position a time has.
-    pub async fn resolve(&self, begin: StreamStart) -> Result<(Sequence, bool), HubError> {
-        let head = self.ring.head();
-        let position = match begin {
-            StreamStart::Head => return Ok((head, false)),
-            StreamStart::UnknownCursor => {
-                self.metrics.gap(GapReason::UnknownCursor);
-                return Ok((head, true));
-            }
-            StreamStart::After(cursor) if cursor.epoch != self.epoch() => {
-                self.metrics.gap(GapReason::LogReplaced);
-                return Ok((Sequence::START, true));
-            }
-            StreamStart::After(cursor) => cursor.sequence,
-            StreamStart::Position(position) => position,
-            StreamStart::Since(time) => {
-                let start = timeout(CALL_DEADLINE, self.log.seek(time)).await??;
-                if start.truncated {
-                    self.metrics.gap(GapReason::Trimmed);
-                }
-                return Ok((start.position, start.truncated));
-            }
-        };
-        if position <= head {
-            return Ok((position, false));
-        }
-        // A cursor ahead of this edge is normal for a moment; one ahead of the log means that the
-        // log lost events.
-        let last = timeout(CALL_DEADLINE, self.log.head()).await??.last;
-        if position > last {
-            self.metrics.gap(GapReason::AheadOfLog);
-            return Ok((last, true));
-        }
-        Ok((position, false))
     }
 
     /// A page of the log after `position`, for a stream that fell off the ring: one read serves all

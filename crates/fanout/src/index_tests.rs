@@ -33,7 +33,7 @@ proptest! {
         for (slot, interest) in interests.iter().enumerate() {
             index.add(slot, interest.terms());
         }
-        let entry = RingEntry::new(fixture::event(1, ["cat", "dog", "bird"][repo], 0));
+        let entry = RingEntry::new(fixture::event(1, ["cat", "dog", "bird"][repo], 0), 0);
         let mut found = Vec::new();
         index.visit(&entry.event.facts, entry.uris(), |slot, is_sure| {
             assert!(!is_sure || interests[slot].wants(&entry), "{slot} is not sure");
@@ -58,7 +58,7 @@ fn of_ten_thousand_streams_three_are_looked_at() {
         let repo = format!("repo-{}", slot / 3);
         index.add(slot, fixture::interest(1, &[(&repo, 0)], &[]).terms());
     }
-    let entry = RingEntry::new(fixture::event(1, "repo-7", 0));
+    let entry = RingEntry::new(fixture::event(1, "repo-7", 0), 0);
     let mut found = Vec::new();
     index.visit(&entry.event.facts, entry.uris(), |slot, is_sure| {
         assert!(is_sure, "no comparison is needed");

@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use model::{Epoch, FilterSet, ResourceUri, Sequence, Session};
+use model::{FilterSet, ResourceUri, Sequence, Session};
 
 use event_flow::matching::{self, MatchKey, MatchTerm};
 
-use super::ring::RingEntry;
+use super::{
+    ring::RingEntry,
+    timeline::{LogTimeline, SetBackRange},
+};
 use access::{Principal, Visibility};
 
 /// The events that concern a stream, and the position from which each of its filters applies.
@@ -46,8 +49,8 @@ impl StreamInterest {
     }
 
     /// The interest of a session.
-    pub fn of_session(session: &Session, revision: u64, epoch: Epoch) -> Self {
-        Self::up_to_subscription(session, session.newest_subscription, revision, epoch)
+    pub fn of_session(session: &Session, revision: u64, timeline: &LogTimeline) -> Self {
+        Self::up_to_subscription(session, session.newest_subscription, revision, timeline)
     }
 
     /// The interest of a session without the subscriptions numbered above `newest_subscription`.
@@ -55,7 +58,7 @@ impl StreamInterest {
         session: &Session,
         newest_subscription: u64,
         revision: u64,
-        epoch: Epoch,
+        timeline: &LogTimeline,
     ) -> Self {
         let mut interest = Self {
             revision,
@@ -66,7 +69,7 @@ impl StreamInterest {
         let subscriptions = session.subscriptions.iter();
         interest.subscriptions = subscriptions
             .filter(|subscription| subscription.number <= newest_subscription)
-            .map(|s| (s.filters.clone(), s.since.within(epoch)))
+            .map(|s| (s.filters.clone(), timeline.resolve(s.since)))
             .collect();
         let number = |uri| {
             session
@@ -77,7 +80,7 @@ impl StreamInterest {
         };
         for (uri, since) in &session.resource_uris {
             if number(uri) <= newest_subscription {
-                interest.add_uri(uri, since.within(epoch));
+                interest.add_uri(uri, timeline.resolve(*since));
             }
         }
         interest
@@ -89,6 +92,21 @@ impl StreamInterest {
             visible: principal.sees.clone(),
             ..self
         }
+    }
+
+    /// The same after the log was put back: what began in the lost part begins before it. `None` if
+    /// nothing changes.
+    pub(crate) fn moved_by(&self, range: &SetBackRange) -> Option<Self> {
+        let mut moved = self.clone();
+        let subscriptions = moved.subscriptions.iter_mut().map(|(_, since)| since);
+        let uris = moved.uris.values_mut().flatten().map(|(_, since)| since);
+        let mut has_moved = false;
+        for since in subscriptions.chain(uris) {
+            let to = range.moved(*since);
+            has_moved |= to != *since;
+            *since = to;
+        }
+        has_moved.then_some(moved)
     }
 
     fn add_uri(&mut self, spelt: &str, since: Sequence) {
@@ -231,7 +249,7 @@ mod tests {
     fn gets(reader: &Principal, repo: &str) -> (bool, Vec<String>) {
         let asked = fixture::interest(1, &[("cat", 0)], &[("github://events", 0)]);
         let interest = asked.seen_by(reader);
-        let entry = Arc::new(RingEntry::new(fixture::event(1, repo, 0)));
+        let entry = Arc::new(RingEntry::new(fixture::event(1, repo, 0), 0));
         let uris = interest.wanted_uris(&entry).map(ToOwned::to_owned);
         let got: (bool, Vec<_>) = (interest.wants_event(&entry), uris.collect());
         assert_eq!(interest.wants(&entry), got.0 || !got.1.is_empty());
@@ -262,7 +280,7 @@ mod tests {
             revision: 2,
             ..loud.clone()
         };
-        let entry = RingEntry::new(fixture::event(7, "cat", 0));
+        let entry = RingEntry::new(fixture::event(7, "cat", 0), 0);
         assert!(loud.wants_event(&entry) && !quiet.wants_event(&entry));
         assert!(quiet.wanted_uris(&entry).next().is_some());
         // Neither change moves the stream back: events of the muted time are not sent later, and

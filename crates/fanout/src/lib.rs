@@ -31,10 +31,12 @@ mod newest;
 pub mod news;
 mod open;
 mod pages;
+mod resume;
 mod ring;
 mod signals;
 mod stream;
 mod streams;
+pub mod timeline;
 pub mod wheel;
 
 pub use error::HubError;

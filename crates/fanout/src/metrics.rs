@@ -47,6 +47,8 @@ pub(crate) enum GapReason {
     LogReplaced,
     /// The cursor is ahead of the log: the log lost something.
     AheadOfLog,
+    /// The log was put back to an earlier state: the cursor or the position was in the part that it lost.
+    LogSetBack,
     /// The cursor is damaged or belongs to another reader.
     UnknownCursor,
     /// The reader's position or revision is ahead of the store of sessions: the store lost something.
@@ -60,6 +62,7 @@ impl GapReason {
             Self::Undecodable => "undecodable",
             Self::LogReplaced => "log_replaced",
             Self::AheadOfLog => "ahead_of_log",
+            Self::LogSetBack => "log_set_back",
             Self::UnknownCursor => "unknown_cursor",
             Self::StoreWentBack => "store_went_back",
         }

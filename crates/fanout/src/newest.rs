@@ -39,8 +39,12 @@ impl EventSource for Hub {
     ) -> Result<QueryPage, HistoryError> {
         let answer = async {
             if question.order == Order::NewestFirst {
+                let reached = self.ring.head();
                 let head = self.log_end.head(&*self.log).await?;
-                if self.has_reached(head.last).await
+                // A log that ends before a position that this edge has reached was put back; the ring
+                // still has what was lost.
+                if head.last >= reached
+                    && self.has_reached(head.last).await
                     && let Some(mut page) = newest(&self.ring, head, question, visible)
                     // Last: events of another log arrive only after its epoch.
                     && head.epoch == self.epoch()
@@ -61,7 +65,8 @@ impl EventSource for Hub {
 }
 
 impl Hub {
-    async fn has_reached(&self, position: Sequence) -> bool {
+    /// Whether this edge has reached a position, after a short wait if that is needed.
+    pub(super) async fn has_reached(&self, position: Sequence) -> bool {
         if self.ring.head() >= position {
             return true;
         }
@@ -85,6 +90,7 @@ fn newest(
     let page = |entries: Vec<Arc<RingEntry>>| QueryPage {
         events: entries.iter().map(|entry| sequenced(entry)).collect(),
         through: head.last,
+        through_tag: ring.known_tag(head.last),
         has_more: false,
         truncated: entries.len() < limit && head.trimmed_through > question.after,
     };

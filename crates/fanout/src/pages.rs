@@ -5,13 +5,21 @@
 //! for the same page. While a page is being read, all readers that ask for it wait for that read.
 //! Afterwards the page stays for a short time in a cache that is bounded in bytes.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared, WeakShared},
 };
-use model::Sequence;
+use model::{EntryTag, Sequence};
 use moka::{policy::EvictionPolicy, sync::Cache};
 use parking_lot::Mutex;
 use ports::{EventLog, EventLogError, EventPage};
@@ -44,12 +52,18 @@ pub(crate) struct LogPage {
 }
 
 impl LogPage {
-    fn new(from: Sequence, page: EventPage) -> Self {
+    /// The page as it was read; of the part after `followed` only that there is more.
+    fn new(from: Sequence, page: EventPage, generation: u32, followed: Sequence) -> Self {
+        let events = page.events.into_iter();
+        let events = events.filter(|event| event.sequence <= followed);
+        let known = followed.max(page.resumes_after.unwrap_or(from));
         Self {
-            entries: page.events.into_iter().map(RingEntry::new).collect(),
+            entries: events
+                .map(|event| RingEntry::new(event, generation))
+                .collect(),
             from,
-            through: page.through,
-            at_head: page.at_head,
+            through: page.through.min(known),
+            at_head: page.at_head || page.through > known,
             resumes_after: page.resumes_after,
             is_undecodable: page.undecodable > 0,
         }
@@ -64,6 +78,14 @@ impl LogPage {
     /// of that. The reader has to be told, and continues from there.
     pub(crate) fn gap_after(&self, position: Sequence) -> Option<Sequence> {
         self.resumes_after.filter(|gone| *gone > position)
+    }
+
+    /// The tag of the entry at a position, if the page has it.
+    pub(crate) fn tag_at(&self, sequence: Sequence) -> Option<EntryTag> {
+        let found = self
+            .entries
+            .binary_search_by_key(&sequence, |entry| entry.sequence);
+        found.ok().map(|found| self.entries[found].tag)
     }
 
     /// The reason for the gap, if there is one.
@@ -124,7 +146,7 @@ impl LogPage {
 /// generation is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
-    generation: u64,
+    generation: u32,
     from: Sequence,
 }
 
@@ -134,8 +156,8 @@ type Flight = Shared<BoxFuture<'static, PageResult>>;
 
 #[derive(Default)]
 struct State {
-    /// Increases when the log is replaced.
-    generation: u64,
+    /// Increases when the log is replaced or put back.
+    generation: u32,
     /// The log no longer has anything up to here.
     trimmed_through: Sequence,
     /// At most one per waiting reader.
@@ -162,6 +184,9 @@ pub(crate) struct Pages {
     metrics: FanoutMetrics,
     bounds: PageBounds,
     read_permits: Semaphore,
+    /// The edge's position in the log. Pages end there: the follower notices when the log is put back to
+    /// before this position, and nothing would notice it for what lies beyond.
+    followed: AtomicU64,
     cache: Cache<Key, Arc<LogPage>>,
     state: Mutex<State>,
 }
@@ -190,6 +215,7 @@ impl Pages {
             metrics,
             bounds,
             read_permits: Semaphore::new(CATCH_UP_READS),
+            followed: AtomicU64::new(u64::MAX),
             cache,
             state: Mutex::default(),
         })
@@ -216,7 +242,9 @@ impl Pages {
             page = self.page(exact, position).await?;
         }
         if self.state.lock().generation != shared.generation {
-            return Err(Arc::new(unavailable("the log was replaced".into())));
+            return Err(Arc::new(unavailable(
+                "the log was replaced or put back".into(),
+            )));
         }
         self.metrics.catch_up_page();
         Ok(page)
@@ -285,11 +313,16 @@ impl Pages {
         page.unwrap_or_else(|elapsed| Err(unavailable(elapsed.into())))
     }
 
-    /// Drops all pages: the log was replaced. A reader that waits for a page of the old log gets an
-    /// error.
-    pub(super) fn clear(&self) {
+    /// The edge has every event up to here.
+    pub(super) fn set_followed(&self, position: Sequence) {
+        self.followed.store(position.0, Ordering::Release);
+    }
+
+    /// Drops all pages: the log was replaced or put back, and is of this generation now. A reader that
+    /// waits for a page of an older one gets an error.
+    pub(super) fn clear(&self, generation: u32) {
         let mut state = self.state.lock();
-        state.generation += 1;
+        state.generation = generation;
         state.trimmed_through = Sequence::START;
         state.flights.clear();
         self.cache.invalidate_all();
@@ -325,8 +358,15 @@ struct ReadGuard {
 
 impl ReadGuard {
     async fn read(self) -> PageResult {
+        // Before the read: entries up to here, as the log has them from now on, are known to the follower.
+        let followed = Sequence(self.pages.followed.load(Ordering::Acquire));
         let page = self.pages.read(self.key.from).await.map_err(Arc::new)?;
-        let page = Arc::new(LogPage::new(self.key.from, page));
+        let page = Arc::new(LogPage::new(
+            self.key.from,
+            page,
+            self.key.generation,
+            followed,
+        ));
         self.keep(&page);
         Ok(page)
     }

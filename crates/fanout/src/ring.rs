@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use model::{CursorScope, Sequence, Sequenced, StoredEvent};
+use model::{CursorScope, EntryTag, Sequence, Sequenced, StoredEvent};
 use stream_driver::{Chunk, sync::RwLock};
 
 /// An event in the ring, with the encoded forms that its streams share.
@@ -13,6 +13,9 @@ use stream_driver::{Chunk, sync::RwLock};
 pub(crate) struct RingEntry {
     pub(crate) sequence: Sequence,
     pub(crate) event: StoredEvent,
+    pub(crate) tag: EntryTag,
+    /// The generation of the log in which the edge first had this event at this position.
+    pub(crate) generation: u32,
     uris: OnceLock<Vec<String>>,
     /// The whole frame, for the first reader scope that asked: with a single principal, that is
     /// every reader.
@@ -20,13 +23,15 @@ pub(crate) struct RingEntry {
 }
 
 impl RingEntry {
-    pub(crate) fn new(event: Sequenced<StoredEvent>) -> Self {
+    pub(crate) fn new(event: Sequenced<StoredEvent>, generation: u32) -> Self {
         let Sequenced {
             sequence,
             item: event,
         } = event;
         Self {
             sequence,
+            tag: EntryTag::of(&event.facts.id),
+            generation,
             event,
             uris: OnceLock::new(),
             frame: OnceLock::new(),
@@ -64,7 +69,19 @@ struct Inner {
     entries: VecDeque<Arc<RingEntry>>,
     bytes: usize,
     base: Sequence,
+    base_tag: Option<EntryTag>,
     head: Sequence,
+}
+
+/// The entry at a position, as far as the ring knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RingTag {
+    /// The entry has this tag.
+    Known(EntryTag),
+    /// There is no entry with this number.
+    Absent,
+    /// The position is not in the ring.
+    Outside,
 }
 
 /// The result of reading the ring.
@@ -87,6 +104,7 @@ impl Ring {
             entries: VecDeque::new(),
             bytes: 0,
             base: Sequence::START,
+            base_tag: None,
             head: Sequence::START,
         };
         Self {
@@ -96,13 +114,60 @@ impl Ring {
         }
     }
 
-    /// Empties the ring: from now on it holds everything after `base`.
-    pub(crate) fn restart(&self, base: Sequence) {
+    /// Empties the ring: from now on it holds everything after `base`. The entry at `base` has this tag.
+    pub(crate) fn restart(&self, base: Sequence, base_tag: Option<EntryTag>) {
         let mut inner = self.inner.write();
         inner.entries.clear();
         inner.bytes = 0;
         inner.base = base;
+        inner.base_tag = base_tag;
         inner.head = base;
+    }
+
+    /// Removes everything after a position, because the log no longer has it; returns what it removed.
+    pub(crate) fn set_back(&self, resumes_after: Sequence) -> VecDeque<Arc<RingEntry>> {
+        let mut inner = self.inner.write();
+        let kept = inner
+            .entries
+            .partition_point(|entry| entry.sequence <= resumes_after);
+        let removed = inner.entries.split_off(kept);
+        inner.bytes -= removed.iter().map(|entry| entry.bytes()).sum::<usize>();
+        if resumes_after < inner.base {
+            inner.base = resumes_after;
+            inner.base_tag = None;
+        }
+        inner.head = resumes_after;
+        removed
+    }
+
+    /// The tag of the entry at a position.
+    pub(crate) fn tag_at(&self, sequence: Sequence) -> RingTag {
+        let inner = self.inner.read();
+        if sequence == inner.base {
+            return inner.base_tag.map_or(RingTag::Outside, RingTag::Known);
+        }
+        if sequence < inner.base || sequence > inner.head {
+            return RingTag::Outside;
+        }
+        let found = inner
+            .entries
+            .binary_search_by_key(&sequence, |entry| entry.sequence);
+        found.map_or(RingTag::Absent, |found| {
+            RingTag::Known(inner.entries[found].tag)
+        })
+    }
+
+    /// The tag of the entry at a position, if the ring knows it.
+    pub(crate) fn known_tag(&self, sequence: Sequence) -> Option<EntryTag> {
+        match self.tag_at(sequence) {
+            RingTag::Known(tag) => Some(tag),
+            RingTag::Absent | RingTag::Outside => None,
+        }
+    }
+
+    /// Everything after this position is in the ring.
+    pub(crate) fn base(&self) -> Sequence {
+        self.inner.read().base
     }
 
     /// Adds the next event; the oldest ones are removed when a bound is reached.
@@ -118,6 +183,7 @@ impl Ring {
             };
             inner.bytes -= oldest.bytes();
             inner.base = oldest.sequence;
+            inner.base_tag = Some(oldest.tag);
         }
     }
 

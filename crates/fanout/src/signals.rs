@@ -59,7 +59,11 @@ impl Hub {
     /// stream.
     pub fn session_changed(&self, session: &Session, revision: u64) {
         if let Some(stream) = self.streams.of_session(&session.id) {
-            stream.set_interest(StreamInterest::of_session(session, revision, self.epoch()));
+            stream.set_interest(StreamInterest::of_session(
+                session,
+                revision,
+                &self.timeline(),
+            ));
         }
     }
 
@@ -77,7 +81,11 @@ impl Hub {
         if let Some(stream) = self.streams.of_session(&session.id) {
             warn!(session = %session.id, "the session store lost the last changes of a session");
             self.record_set_back();
-            stream.put_back(StreamInterest::of_session(session, revision, self.epoch()));
+            stream.put_back(StreamInterest::of_session(
+                session,
+                revision,
+                &self.timeline(),
+            ));
         }
     }
 

@@ -13,6 +13,7 @@ use super::{
     inbox::{MailStream, PendingMail},
     interest::StreamInterest,
     news::{NewsSelection, PendingNews, StreamNews},
+    timeline::SetBackRange,
 };
 use crate::metrics::StreamKind;
 use access::Principal;
@@ -111,17 +112,17 @@ impl OpenStream {
 
     /// Replaces the stream's interest; a revision older than the present one is ignored.
     pub(crate) fn set_interest(&self, interest: StreamInterest) {
-        self.replace_interest(interest, |revision, present| revision > present);
+        self.offer_interest(interest, |revision, present| revision > present);
     }
 
     /// Replaces the stream's interest with the one of an older revision, to which the store went back, and
     /// tells the client.
     pub(crate) fn put_back(&self, interest: StreamInterest) {
-        self.replace_interest(interest, |_, _| true);
+        self.offer_interest(interest, |_, _| true);
         self.report_set_back();
     }
 
-    fn replace_interest(&self, interest: StreamInterest, replaces: impl FnOnce(u64, u64) -> bool) {
+    fn offer_interest(&self, interest: StreamInterest, replaces: impl FnOnce(u64, u64) -> bool) {
         let interest = interest.seen_by(&self.principal);
         // One change at a time, and none once the stream is closing.
         let place = self.place.lock();
@@ -129,10 +130,34 @@ impl OpenStream {
         if !replaces(interest.revision, old.revision) {
             return;
         }
+        self.replace_interest(place.as_ref(), &old, interest);
+        drop(place);
+        self.waker.wake();
+    }
+
+    /// The log was put back to an earlier state.
+    pub(crate) fn set_back(&self, range: &SetBackRange) {
+        let place = self.place.lock();
+        let old = self.interest();
+        if let Some(moved) = old.moved_by(range) {
+            self.replace_interest(place.as_ref(), &old, moved);
+        }
+        drop(place);
+        self.rescan_after(range.resumes_after);
+        // A mark from before may be there already.
+        self.waker.wake();
+    }
+
+    fn replace_interest(
+        &self,
+        place: Option<&Place>,
+        old: &StreamInterest,
+        interest: StreamInterest,
+    ) {
         let (before, after) = (old.terms(), interest.terms());
         // The stream is indexed under the new keys before its interest changes, and under the old
         // ones until it has changed: an event in between is compared with one of the two.
-        if let Some(place) = &*place {
+        if let Some(place) = place {
             place
                 .index
                 .add(place.slot, after.difference(&before).cloned());
@@ -144,11 +169,9 @@ impl OpenStream {
             // the flag too.
             self.interest_changed.store(true, Ordering::Release);
         }
-        if let Some(place) = &*place {
+        if let Some(place) = place {
             place.index.remove(place.slot, before.difference(&after));
         }
-        drop(place);
-        self.waker.wake();
     }
 
     pub(super) fn take_place(&self, index: &Arc<MatchIndex<usize>>, slot: usize) {

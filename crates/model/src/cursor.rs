@@ -5,13 +5,21 @@ use std::fmt;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
-use crate::{Epoch, PrincipalId, Sequence, SessionId, StreamId};
+use crate::{EntryTag, Epoch, PrincipalId, Sequence, SessionId, StreamId};
 
 const VERSION: u8 = 1;
 const BODY_BYTES: usize = 1 + 8 + 8 + 8;
 /// Version of a cursor with the fields that only the stream of a session needs beside the position.
 const SESSION_VERSION: u8 = 3;
 const SESSION_BODY_BYTES: usize = BODY_BYTES + 8 + 8;
+/// Versions of the same with the tag of the entry at the position.
+const TAGGED_VERSION: u8 = 4;
+const TAGGED_SESSION_VERSION: u8 = 5;
+const TAG_BYTES: usize = 4;
+const TAGGED_BODY_BYTES: usize = BODY_BYTES + TAG_BYTES;
+const MAX_BODY_BYTES: usize = SESSION_BODY_BYTES + TAG_BYTES;
+/// The length of the longest cursor: 49 bytes in Base64.
+const MAX_TEXT_BYTES: usize = 66;
 const CHECK_BYTES: usize = 4;
 
 /// The reader that may use a cursor, as a digest, so that a cursor reveals nothing about the reader.
@@ -72,6 +80,9 @@ pub struct Cursor {
     pub epoch: Epoch,
     /// The reader has everything up to and including this position.
     pub sequence: Sequence,
+    /// The tag of the entry at the position, if the issuer knew it: a log that was put back to an earlier
+    /// state gives out the number again. Without a tag that cannot be noticed.
+    pub tag: Option<EntryTag>,
     /// The reader that the cursor was issued to.
     pub scope: CursorScope,
     /// The reader also has everything in the session's inbox up to this position; the start for a stream
@@ -100,23 +111,34 @@ impl Cursor {
     /// # Errors
     /// [`CursorError::Malformed`] for damaged text, [`CursorError::Foreign`] for another reader's.
     pub fn parse(text: &str, scope: CursorScope) -> Result<Self, CursorError> {
-        let mut bytes = [0; SESSION_BODY_BYTES + CHECK_BYTES];
+        let mut bytes = [0; MAX_BODY_BYTES + CHECK_BYTES];
         let length = URL_SAFE_NO_PAD
             .decode_slice(text.trim(), &mut bytes)
             .map_err(|_| CursorError::Malformed)?;
         let (body, check) = bytes[..length]
             .split_last_chunk::<CHECK_BYTES>()
             .ok_or(CursorError::Malformed)?;
-        let (inbox, newest_subscription) = match (body.len(), body.first()) {
-            (BODY_BYTES, Some(&VERSION)) => (0, 0),
-            (SESSION_BODY_BYTES, Some(&SESSION_VERSION)) => {
-                match (first_u64(&body[25..]), first_u64(&body[33..])) {
-                    // Each cursor has exactly one encoding.
-                    (0, 0) => return Err(CursorError::Malformed),
-                    both => both,
-                }
-            }
+        let (of_session, tagged) = match (body.len(), body.first()) {
+            (BODY_BYTES, Some(&VERSION)) => (false, false),
+            (SESSION_BODY_BYTES, Some(&SESSION_VERSION)) => (true, false),
+            (TAGGED_BODY_BYTES, Some(&TAGGED_VERSION)) => (false, true),
+            (MAX_BODY_BYTES, Some(&TAGGED_SESSION_VERSION)) => (true, true),
             _ => return Err(CursorError::Malformed),
+        };
+        // Each cursor has exactly one encoding.
+        let (inbox, newest_subscription) = match of_session {
+            true => match (first_u64(&body[25..]), first_u64(&body[33..])) {
+                (0, 0) => return Err(CursorError::Malformed),
+                both => both,
+            },
+            false => (0, 0),
+        };
+        let tag = match body.split_last_chunk::<TAG_BYTES>().filter(|_| tagged) {
+            Some((_, tag)) => {
+                let tag = EntryTag::from_number(u32::from_be_bytes(*tag));
+                Some(tag.ok_or(CursorError::Malformed)?)
+            }
+            None => None,
         };
         if Sha256::digest(body)[..CHECK_BYTES] != *check {
             return Err(CursorError::Malformed);
@@ -124,6 +146,7 @@ impl Cursor {
         let cursor = Self {
             epoch: Epoch(first_u64(&body[1..])),
             sequence: Sequence(first_u64(&body[9..])),
+            tag,
             scope: CursorScope(first_u64(&body[17..])),
             inbox: Sequence(inbox),
             newest_subscription,
@@ -139,21 +162,26 @@ impl Cursor {
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let of_session = self.inbox != Sequence::START || self.newest_subscription != 0;
-        let (version, length) = if of_session {
-            (SESSION_VERSION, SESSION_BODY_BYTES)
-        } else {
-            (VERSION, BODY_BYTES)
+        let (version, mut length) = match (of_session, self.tag) {
+            (false, None) => (VERSION, BODY_BYTES),
+            (true, None) => (SESSION_VERSION, SESSION_BODY_BYTES),
+            (false, Some(_)) => (TAGGED_VERSION, BODY_BYTES),
+            (true, Some(_)) => (TAGGED_SESSION_VERSION, SESSION_BODY_BYTES),
         };
-        let mut bytes = [0; SESSION_BODY_BYTES + CHECK_BYTES];
+        let mut bytes = [0; MAX_BODY_BYTES + CHECK_BYTES];
         bytes[0] = version;
         bytes[1..9].copy_from_slice(&self.epoch.0.to_be_bytes());
         bytes[9..17].copy_from_slice(&self.sequence.0.to_be_bytes());
         bytes[17..25].copy_from_slice(&self.scope.0.to_be_bytes());
         bytes[25..33].copy_from_slice(&self.inbox.0.to_be_bytes());
         bytes[33..41].copy_from_slice(&self.newest_subscription.to_be_bytes());
+        if let Some(tag) = self.tag {
+            bytes[length..length + TAG_BYTES].copy_from_slice(&tag.number().to_be_bytes());
+            length += TAG_BYTES;
+        }
         let check = Sha256::digest(&bytes[..length]);
         bytes[length..length + CHECK_BYTES].copy_from_slice(&check[..CHECK_BYTES]);
-        let mut text = [0; 60];
+        let mut text = [0; MAX_TEXT_BYTES];
         let length = URL_SAFE_NO_PAD
             .encode_slice(&bytes[..length + CHECK_BYTES], &mut text)
             .map_err(|_| fmt::Error)?;
@@ -253,6 +281,7 @@ mod tests {
             epoch: Epoch(1),
             sequence: Sequence(1),
             scope: scope("a"),
+            tag: None,
             inbox: Sequence::START,
             newest_subscription: 0,
         };
@@ -270,11 +299,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_survives_its_text(epoch: u64, sequence: u64, inbox in small(), newest in small()) {
+        fn a_cursor_survives_its_text(
+            epoch: u64,
+            sequence: u64,
+            tag in prop::option::of(any::<u32>()),
+            inbox in small(),
+            newest in small(),
+        ) {
             let (sequence, inbox) = (Sequence(sequence), Sequence(inbox));
             let cursor = Cursor {
                 epoch: Epoch(epoch),
                 sequence,
+                tag: tag.and_then(EntryTag::from_number),
                 scope: scope("a"),
                 inbox,
                 newest_subscription: newest,
@@ -293,10 +329,11 @@ mod tests {
         }
 
         #[test]
-        fn a_changed_character_is_noticed(position in 0_usize..38, replacement in "[A-Za-z0-9_-]") {
+        fn a_changed_character_is_noticed(position in 0_usize..44, replacement in "[A-Za-z0-9_-]") {
             let cursor = Cursor {
                 epoch: Epoch(7),
                 sequence: Sequence(9),
+                tag: EntryTag::from_number(5),
                 scope: scope("a"),
                 inbox: Sequence::START,
                 newest_subscription: 0,
@@ -307,6 +344,26 @@ mod tests {
             if text != before {
                 prop_assert!(Cursor::parse(&text, scope("a")).is_err());
             }
+        }
+    }
+
+    #[test]
+    fn cursors_of_the_versions_before_tags_are_still_read() {
+        for (inbox, text) in [
+            (0, "AQAAAAAAAAAHAAAAAAAAAAk"),
+            (3, "AwAAAAAAAAAHAAAAAAAAAAk"),
+        ] {
+            let cursor = Cursor {
+                epoch: Epoch(7),
+                sequence: Sequence(9),
+                tag: None,
+                scope: scope("a"),
+                inbox: Sequence(inbox),
+                newest_subscription: 0,
+            };
+            let written = cursor.to_string();
+            assert!(written.starts_with(text), "{written}");
+            assert_eq!(Cursor::parse(&written, scope("a")), Ok(cursor));
         }
     }
 

@@ -6,6 +6,7 @@
 mod class;
 mod clock;
 mod cursor;
+mod entry_tag;
 mod event;
 mod facts;
 mod filter;
@@ -21,6 +22,7 @@ mod trace;
 pub use class::{Classified, ErrorClass, PublicError};
 pub use clock::{Clock, IdSource, ManualClock, RandomIds, SystemClock};
 pub use cursor::{Cursor, CursorError, CursorScope, StreamCursor};
+pub use entry_tag::EntryTag;
 pub use event::{EventMetadata, EventOrigin, EventType, ResourceEvent, ResourceRef};
 pub use facts::{EventFacts, StoredEvent};
 pub use filter::{Filter, FilterError, FilterRequest, FilterSet};

@@ -5,7 +5,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use contract::{
     Abilities, BusFixture, EventLogFixture, ForeignBytes, HandleOpener, Handles, Harness, Port,
-    backend_hook, entry_planter, handle_opener,
+    SetBackHooks, backend_hook, entry_planter, handle_opener,
 };
 use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus, NatsConfig, NatsConnection};
 use ports::{Bus, EventLog};
@@ -72,12 +72,14 @@ impl Harness for Nats {
             Port::EventLog => Some(Abilities {
                 durable: true,
                 shared: true,
+                restorable: true,
                 foreign_bytes: true,
                 ..Abilities::default()
             }),
             Port::Bus => Some(Abilities {
                 durable: false,
                 shared: true,
+                restorable: false,
                 reconnecting: true,
                 foreign_bytes: true,
                 ..Abilities::default()
@@ -100,6 +102,17 @@ impl Harness for Nats {
             }
         });
         let server: Server = Arc::new(Mutex::new(server));
+        let (save, restore) = (Arc::clone(&server), Arc::clone(&server));
+        let set_back = SetBackHooks {
+            save: backend_hook(move || {
+                let server = Arc::clone(&save);
+                async move { Ok(server.lock().await.save()?) }
+            }),
+            restore: backend_hook(move || {
+                let server = Arc::clone(&restore);
+                async move { Ok(server.lock().await.put_back()?) }
+            }),
+        };
         let handles = Handles {
             peer: Some(another_log(url)),
             reopen: Some(restarted_log(Arc::clone(&server))),
@@ -108,6 +121,7 @@ impl Harness for Nats {
         };
         Ok(EventLogFixture {
             log,
+            set_back: Some(set_back),
             plant: Some(plant),
             handles,
         })

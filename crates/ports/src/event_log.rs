@@ -152,6 +152,11 @@ impl Classified for EventLogError {
 ///   keeps its position; `read_after` skips it at the front of a page only, and reports this in
 ///   `resumes_after` and `undecodable`; `read_before` names its position. `seek` does not go past it
 ///   when an event after it is asked for, and it is counted.
+/// - **EL-16** (restorable) a store can be put back to an earlier state under the same epoch, by a power cut
+///   or a restored snapshot, and then gives out the same sequences again. A handle remembers nothing of the
+///   lost part: `head`, reads and `append` answer for the store as it is, and a lost id is new. Readers that
+///   hold a position notice the set-back by the log's end or by the entry at their position
+///   (`event-flow`, ADR 002).
 /// - **EL-20** an event whose receive time is ahead of the log's clock, because another clock was wrong, is
 ///   trimmed together with its neighbours, a few minutes late at most: it keeps nothing until its own time
 ///   has come. If nothing was received after it, it stays.

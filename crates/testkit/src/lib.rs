@@ -16,6 +16,8 @@
 //! only for its `demo` feature, and then without `cluster`.
 
 pub mod fake_github;
+#[cfg(feature = "cluster")]
+mod folder;
 mod http;
 pub mod ledger;
 pub mod mcp_client;

@@ -5,6 +5,7 @@ mod follow;
 mod handles;
 mod order;
 mod read;
+mod set_back;
 mod trim;
 mod undecodable;
 
@@ -44,6 +45,7 @@ crate::case::cases! {
     "EL-15" ForeignBytes undecodable::backwards_an_undecodable_entry_is_named;
     "EL-15" ForeignBytes undecodable::seek_and_trim_work_beside_undecodable_entries;
     "EL-15" ForeignBytes undecodable::an_undecodable_entry_counts_once;
+    "EL-16" Restorable set_back::a_handle_remembers_nothing_of_a_log_that_was_put_back;
     "EL-20" Nothing trim::an_event_from_the_future_keeps_nothing;
     "EL-25" Nothing append::a_check_accepts_and_stores_nothing;
 }

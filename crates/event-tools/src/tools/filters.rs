@@ -96,7 +96,7 @@ pub(super) struct EventsOutput {
 
 impl EventsOutput {
     pub(super) fn of(events: &EventAccess, caller: &Caller, page: QueryPage) -> Self {
-        let cursor = events.cursor(caller, page.through);
+        let cursor = events.cursor_after(caller, &page);
         let events = raw_events(page.events);
         Self {
             count: events.len(),

@@ -76,7 +76,7 @@ impl WaitForEvents {
         }
         let (after, gone) = match &input.cursor {
             Some(cursor) => self.events.position_of(caller, Some(cursor)).await?,
-            None => (caller.since.sequence, false),
+            None => (self.events.resolve(caller.since), false),
         };
         let question = EventQuery {
             filters: filters::read(&input.filters)?,

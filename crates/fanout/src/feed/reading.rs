@@ -29,6 +29,8 @@ enum ReadStep {
     Send,
     /// The position has fallen off the ring.
     ReadLog,
+    /// The log was put back meanwhile.
+    StepBack,
     /// Nothing now; the next mark or change wakes the stream.
     Idle,
 }
@@ -43,6 +45,9 @@ impl Feed {
     /// Adds the next events; returns whether it added any.
     pub(super) fn fill_events(&mut self, cx: &mut Context<'_>, out: &mut OutgoingFrames) -> bool {
         loop {
+            if self.step_back(out) {
+                return true;
+            }
             if let Some(log) = &mut self.log {
                 let std::task::Poll::Ready(page) = log.as_mut().poll(cx) else {
                     return false;
@@ -53,7 +58,7 @@ impl Feed {
                 self.read_page(out);
             } else {
                 match self.read_ring(out) {
-                    ReadStep::Send | ReadStep::ReadLog => {}
+                    ReadStep::Send | ReadStep::ReadLog | ReadStep::StepBack => {}
                     ReadStep::Idle => return false,
                 }
             }
@@ -97,11 +102,18 @@ impl Feed {
             let Some(look) = self.take_news() else {
                 return ReadStep::Idle;
             };
+            if self.hub.generation() != self.generation {
+                // The mark just taken may be one of the present generation.
+                self.more = true;
+                return ReadStep::StepBack;
+            }
+            let generation = self.generation;
             let how = (&*self.interest, &*self.rewinds, self.reader);
             let measures = self.slot.is_multiple_of(LATENCY_SAMPLE);
             let newest = &mut self.newest;
             let window = self.hub.ring.read(self.position, BATCH_EVENTS, |entry| {
-                let is_sure = look.wanted == Some(entry.sequence);
+                // The ring may be of a later generation than the mark.
+                let is_sure = look.wanted == Some(entry.sequence) && entry.generation <= generation;
                 let is_wanted = visit(&self.stream, how, entry, is_sure, out);
                 if is_wanted && measures {
                     *newest = Some(entry.event.facts.received_at);
@@ -183,10 +195,9 @@ impl Feed {
         self.page = Some(page);
         if let Some(resumes_after) = gone {
             self.hub.metrics.gap(reason);
-            let (format, reader) = (&self.stream.format, self.reader);
-            out.push_unrepeatable(|out| {
-                format.truncated(&self.interest, reader, resumes_after, out);
-            });
+            let cursor = self.hub.cursor(self.reader, resumes_after);
+            let format = &self.stream.format;
+            out.push_unrepeatable(|out| format.truncated(&self.interest, cursor, out));
             self.move_to(resumes_after);
         }
     }
@@ -203,9 +214,7 @@ fn visit(
     if !is_sure && !interest.wants(entry) {
         return false;
     }
-    let had = rewinds
-        .iter()
-        .filter(|rewind| entry.sequence <= rewind.until);
+    let had = rewinds.iter().filter(|rewind| rewind.covers(entry));
     let had: Vec<_> = had.map(|rewind| &*rewind.before).collect();
     if had.is_empty() {
         stream.format.event(interest, entry, reader, out);

@@ -3,6 +3,7 @@
 mod client;
 mod directed;
 mod property;
+mod set_back;
 
 use std::{
     pin::Pin,
@@ -105,6 +106,7 @@ fn after(sequence: u64) -> StreamStart {
     StreamStart::After(Cursor {
         inbox: Sequence::START,
         newest_subscription: 0,
+        tag: None,
         epoch,
         sequence: Sequence(sequence),
         scope,

@@ -81,15 +81,16 @@ fn nasty() -> (RingEntry, Value) {
     let json = json!({ "id": "e7", "title": title });
     let mut event = fixture::event(7, "a", 0);
     event.item.json = json.to_string().into();
-    (RingEntry::new(event), json)
+    (RingEntry::new(event, 0), json)
 }
 
 fn entry(sequence: u64) -> RingEntry {
-    RingEntry::new(fixture::event(sequence, "a", 0))
+    RingEntry::new(fixture::event(sequence, "a", 0), 0)
 }
 
 fn cursor(sequence: u64) -> Option<String> {
-    Some(reader().cursor(Sequence(sequence)).to_string())
+    let tag = EntryTag::of(&model::EventId::new(&format!("e{sequence}")).unwrap());
+    Some(reader().cursor(Sequence(sequence), Some(tag)).to_string())
 }
 
 #[test]
@@ -187,7 +188,9 @@ fn a_gap_is_told_in_every_format() {
     let interest = fixture::interest(0, &[("a", 0)], &uris);
     let told = |format: &StreamFormat| {
         let mut out = BytesMut::new();
-        format.truncated(&interest, reader(), Sequence(9), &mut out);
+        let tag = EntryTag::of(&model::EventId::new("e9").unwrap());
+        let cursor = reader().cursor(Sequence(9), Some(tag));
+        format.truncated(&interest, cursor, &mut out);
         frames(&out)
     };
     let plain = told(&StreamFormat::Events);
@@ -231,7 +234,10 @@ fn one_frame_is_shared_and_several_go_out_in_order() {
     };
     StreamFormat::Events.event(&all, &first, other, &mut out);
     let theirs = frames(&out.take());
-    assert_eq!(theirs[0].id, Some(other.cursor(Sequence(7)).to_string()));
+    assert_eq!(
+        theirs[0].id,
+        Some(other.cursor(Sequence(7), Some(first.tag)).to_string())
+    );
     let ids: Vec<_> = written(&StreamFormat::Events, &all, &[first, second])
         .into_iter()
         .map(|frame| frame.id)

@@ -160,12 +160,12 @@ async fn as_the_log(case: Case) -> Result<(), TestCaseError> {
     for (number, repo) in case.repos.iter().enumerate() {
         if number == case.begins {
             ring = Ring::new(case.ring_events, 1 << 20);
-            ring.restart(Sequence(number as u64));
+            ring.restart(Sequence(number as u64), None);
         }
         let item = stored(number, *repo);
         let appended = log.append(vec![item.clone()]).await.unwrap();
         let sequence = appended[0].sequence;
-        ring.push(Arc::new(RingEntry::new(Sequenced { sequence, item })));
+        ring.push(Arc::new(RingEntry::new(Sequenced { sequence, item }, 0)));
     }
     let hidden = case.hidden.map(|repo| repo.to_string());
     let visible = |event: &EventFacts| hidden.is_none() || event.repo != hidden;

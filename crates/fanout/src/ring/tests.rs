@@ -2,14 +2,13 @@ use super::{super::fixture, *};
 
 fn ring(max_events: usize, max_bytes: usize) -> Ring {
     let ring = Ring::new(max_events, max_bytes);
-    ring.restart(Sequence(10));
+    ring.restart(Sequence(10), None);
     ring
 }
 
 fn push(ring: &Ring, sequence: u64, bytes: usize) {
-    ring.push(Arc::new(RingEntry::new(fixture::event(
-        sequence, "a", bytes,
-    ))));
+    let event = fixture::event(sequence, "a", bytes);
+    ring.push(Arc::new(RingEntry::new(event, 0)));
 }
 
 /// The events that a reader at `position` sees; `None` once it has fallen off the ring.
@@ -88,7 +87,7 @@ fn a_read_goes_no_further_than_asked_and_says_whether_more_is_there() {
 fn a_restart_forgets_everything() {
     let ring = ring(4, 10_000);
     (11..=14).for_each(|sequence| push(&ring, sequence, 1000));
-    ring.restart(Sequence(2));
+    ring.restart(Sequence(2), None);
     assert_eq!(
         (ring.head(), seen(&ring, 1), seen(&ring, 2)),
         (Sequence(2), None, Some(vec![]))

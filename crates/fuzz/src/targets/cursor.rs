@@ -1,7 +1,7 @@
 //! Cursors of the log and of a session's streams: bytes from which one is built, then text to
 //! parse.
 
-use model::{Cursor, CursorError, CursorScope, Epoch, PrincipalId, Sequence, SessionId};
+use model::{Cursor, CursorError, CursorScope, EntryTag, Epoch, PrincipalId, Sequence, SessionId};
 use model::{StreamCursor, StreamId};
 
 const NUMBERS: usize = 8 + 8 + 8 + 8 + 2;
@@ -20,6 +20,7 @@ pub(crate) fn run(data: &[u8]) {
         let cursor = Cursor {
             epoch: Epoch(number(0)),
             sequence: Sequence(number(8)),
+            tag: EntryTag::from_number(u32::try_from(number(8) >> 32).expect("32 bits")),
             scope,
             inbox: Sequence(number(16)),
             newest_subscription: number(24),

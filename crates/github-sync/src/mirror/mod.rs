@@ -61,7 +61,13 @@ impl Mirror {
                 epoch,
                 position,
                 head,
+                ..
             } => self.start(epoch, position, head),
+            Followed::SetBack {
+                resumes_after,
+                head,
+                ..
+            } => self.set_back(resumes_after, head),
             Followed::Events(events) => self.events(&events),
             Followed::Lost(lost) => {
                 warn!(
@@ -99,6 +105,14 @@ impl Mirror {
             self.caught_up.send_replace(false);
         }
         self.position.store(position.0, Ordering::Relaxed);
+        self.head.store(head.0, Ordering::Relaxed);
+    }
+
+    /// The log lost what came after `resumes_after`. That happened at GitHub all the same, so the states
+    /// stay; the events that took their numbers count as later.
+    fn set_back(&self, resumes_after: Sequence, head: Sequence) {
+        self.table.lock().set_back(resumes_after);
+        self.position.store(resumes_after.0, Ordering::Relaxed);
         self.head.store(head.0, Ordering::Relaxed);
     }
 

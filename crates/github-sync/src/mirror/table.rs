@@ -80,6 +80,14 @@ impl Table {
         *self = Self::new(self.max_resources, self.max_bytes);
     }
 
+    /// The log no longer has what came after a position: states from there count as of that position.
+    pub(super) fn set_back(&mut self, resumes_after: Sequence) {
+        for entry in self.entries.values_mut() {
+            entry.version.sequence = entry.version.sequence.min(resumes_after);
+            entry.state.sequence = entry.state.sequence.min(resumes_after);
+        }
+    }
+
     /// The state of a resource; counts as a use.
     pub(super) fn get(&mut self, uri: &ResourceUri) -> Option<ResourceState> {
         self.uses += 1;
@@ -259,6 +267,25 @@ mod tests {
             };
             numbered.map(case).collect()
         })
+    }
+
+    #[test]
+    fn a_state_of_the_lost_part_of_the_log_gives_way_to_one_of_the_same_second() {
+        let case = |sequence| EventCase {
+            number: 1,
+            second: 1,
+            sequence,
+            deleted: false,
+            whole: true,
+            length: 1,
+        };
+        let mut table = Table::new(10, usize::MAX);
+        case(50).apply(&mut table);
+        assert_eq!(case(31).apply(&mut table), ApplyOutcome::Outdated);
+        table.set_back(Sequence(30));
+        case(31).apply(&mut table);
+        let sequence = table.get(&uri(1)).map(|state| state.sequence);
+        assert_eq!(sequence, Some(Sequence(31)));
     }
 
     proptest! {

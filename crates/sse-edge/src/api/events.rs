@@ -61,7 +61,7 @@ pub(crate) async fn stream(
         begin,
     };
     let feed = edge.hub.open(open, |reader, position| {
-        let cursor = reader.cursor(position).to_string();
+        let cursor = edge.hub.cursor(reader, position).to_string();
         let data = json!({ "connectionId": connection, "clientId": client, "cursor": cursor });
         let frames = format!(
             ": ok\nretry: {RETRY_MILLIS}\nid: {cursor}\nevent: connected\ndata: {data}\n\n"

@@ -119,11 +119,12 @@ async fn list(
     let QueryPage {
         events,
         through,
+        through_tag,
         has_more,
         truncated,
     } = answer;
     let reader = edge.hub.reader(CursorScope::events(&principal.id));
-    let next_cursor = reader.cursor(through).to_string();
+    let next_cursor = reader.cursor(through, through_tag).to_string();
     let events = raw_events(events);
     Ok(EventList {
         count: events.len(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mcp::ProtocolVersion;
-use model::{Cursor, CursorError, CursorScope, Epoch, Sequence, Session, SessionId};
+use model::{Cursor, CursorError, CursorScope, Sequence, Session, SessionId};
 use ports::EdgeNews;
 
 use super::Sessions;
@@ -17,6 +17,7 @@ use fanout::{
     limits::RETRY_MILLIS,
     metrics::StreamKind,
     news::NewsSelection,
+    timeline::LogTimeline,
 };
 
 use crate::error::EdgeError;
@@ -75,7 +76,11 @@ struct Beginning {
 
 impl Beginning {
     /// The beginning of a stream whose client named `last`, if it named an event.
-    fn of(session: &Session, last: Option<&Result<Cursor, CursorError>>, epoch: Epoch) -> Self {
+    fn of(
+        session: &Session,
+        last: Option<&Result<Cursor, CursorError>>,
+        timeline: &LogTimeline,
+    ) -> Self {
         let went_back = matches!(last, Some(Ok(cursor)) if is_ahead(cursor, session));
         // As the client's last stream knew it; later subscriptions are added afterwards, each from its own
         // start.
@@ -86,7 +91,7 @@ impl Beginning {
             (None, Some(streamed)) => streamed,
             _ => session.newest_subscription,
         };
-        let interest = StreamInterest::up_to_subscription(session, known, 0, epoch);
+        let interest = StreamInterest::up_to_subscription(session, known, 0, timeline);
         let inbox = match last {
             Some(Ok(cursor)) => InboxStart::After(cursor.inbox),
             None if session.has_streamed => InboxStart::Head,
@@ -136,7 +141,7 @@ async fn open(
     };
     let version = ProtocolVersion::parse(&session.protocol_version);
     let primes = version.is_some_and(ProtocolVersion::has_priming);
-    let plan = Beginning::of(&session, last.as_ref(), hub.epoch());
+    let plan = Beginning::of(&session, last.as_ref(), &hub.timeline());
     let open = StreamRequest {
         wants: NewsSelection::all_lists(),
         kind: StreamKind::Session,
@@ -155,7 +160,7 @@ async fn open(
             if let Some(endpoint) = endpoint {
                 return endpoint.into();
             }
-            let cursor = reader.cursor(position);
+            let cursor = hub.cursor(reader, position);
             let head = format!(": ok\nretry: {RETRY_MILLIS}\n");
             let frames = if primes {
                 format!("{head}id: {cursor}\ndata: \n\n")
@@ -197,7 +202,8 @@ async fn open(
             if now.session.stream_tag > tag {
                 feed.end(StreamEnd::TakenOver);
             }
-            let interest = StreamInterest::of_session(&now.session, now.revision.0, hub.epoch());
+            let interest =
+                StreamInterest::of_session(&now.session, now.revision.0, &hub.timeline());
             feed.set_interest(interest);
             Ok(Some(feed))
         }

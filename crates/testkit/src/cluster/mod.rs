@@ -6,6 +6,7 @@
 mod balancer;
 mod file;
 mod fill;
+mod log_set_back;
 mod plan;
 mod ports;
 mod set_back;
@@ -31,6 +32,7 @@ use fill::Filler;
 use ports::PortBlock;
 
 pub use balancer::BalancerKind;
+pub use log_set_back::SavedLog;
 pub use plan::{ClusterPlan, forgewire_binary, workspace};
 pub use system::{FaultOutcome, System, SystemKind, SystemNode};
 
@@ -343,6 +345,12 @@ impl Cluster {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.filler.dir
+    }
+
+    /// The folder of a process, which it keeps across restarts.
+    #[must_use]
+    pub fn data(&self, name: &str) -> PathBuf {
+        self.filler.data(name)
     }
 
     /// The end of every process's logs, for failure messages.

@@ -1,14 +1,12 @@
 //! Putting the data of a process back to an earlier state: a failover to a replica that lags, a restored
 //! snapshot, a power cut that took what was not synced.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
 use super::{Cluster, FaultOutcome, System, SystemNode};
+use crate::folder;
 
 impl Cluster {
     /// Remembers the data of a process; call it while the process writes nothing.
@@ -17,7 +15,7 @@ impl Cluster {
     /// The folder of the process cannot be copied.
     pub fn save(&self, name: &str) -> Result<()> {
         let (data, saved) = self.folders(name);
-        copy_folder(&data, &saved).with_context(|| format!("cannot save the data of {name}"))
+        folder::replace(&saved, &data).with_context(|| format!("cannot save the data of {name}"))
     }
 
     /// Kills a process, puts back the data that [`Self::save`] remembered, starts it on the same ports, and
@@ -28,7 +26,7 @@ impl Cluster {
     pub async fn put_back(&mut self, name: &str) -> Result<()> {
         self.kill(name)?;
         let (data, saved) = self.folders(name);
-        copy_folder(&saved, &data).with_context(|| format!("cannot put {name} back"))?;
+        folder::replace(&data, &saved).with_context(|| format!("cannot put {name} back"))?;
         self.restart(name).await
     }
 
@@ -64,21 +62,4 @@ impl System {
             Err(reason) => Ok(FaultOutcome::NotApplicable(reason)),
         }
     }
-}
-
-/// Makes `to` a copy of `from`, with the folders in it.
-fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
-    if to.exists() {
-        fs::remove_dir_all(to)?;
-    }
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let to = to.join(entry.file_name());
-        match entry.file_type()?.is_dir() {
-            true => copy_folder(&entry.path(), &to)?,
-            false => drop(fs::copy(entry.path(), to)?),
-        }
-    }
-    Ok(())
 }

@@ -7,6 +7,9 @@ use super::{
     server_process::{ServerProcess, ServerProgram, ask},
 };
 
+/// The name of the data folder.
+const DATA: &str = "data";
+
 const PROGRAM: ServerProgram = ServerProgram {
     name: "nats-server",
     prepare,
@@ -50,13 +53,30 @@ impl NatsServer {
         self.0.restart()
     }
 
+    /// Keeps a copy of the server's data as it is now; restarts the server for that.
+    ///
+    /// # Errors
+    /// The data cannot be copied, or the server does not answer again.
+    pub fn save(&mut self) -> Result<(), ServerError> {
+        self.0.save(DATA)
+    }
+
+    /// Puts the server's data back to the copy that [`Self::save`] made, and restarts it: as a power cut or a
+    /// restored snapshot does.
+    ///
+    /// # Errors
+    /// There is no copy, or the server does not answer again.
+    pub fn put_back(&mut self) -> Result<(), ServerError> {
+        self.0.put_back(DATA)
+    }
+
     /// As [`Self::restart`], with an empty data folder, as a server whose volume was lost.
     ///
     /// # Errors
     /// The data cannot be removed, or the server does not answer within [`super::START_DEADLINE`].
     pub fn restart_empty(&mut self) -> io::Result<()> {
         self.kill();
-        fs::remove_dir_all(self.0.folder().join("data"))?;
+        fs::remove_dir_all(self.0.folder().join(DATA))?;
         self.restart().map_err(io::Error::other)
     }
 
@@ -91,7 +111,7 @@ fn prepare(folder: &Path, port: u16) -> io::Result<Vec<String>> {
         "server_name: \"{}\"\nlisten: \"127.0.0.1:{port}\"\nmax_payload: 8388608\n\
          jetstream {{ store_dir: \"{}\" }}\n",
         server_name(folder),
-        folder.join("data").display(),
+        folder.join(DATA).display(),
     );
     fs::write(&configuration, text)?;
     Ok(vec!["-c".to_owned(), configuration.display().to_string()])

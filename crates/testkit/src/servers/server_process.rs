@@ -19,6 +19,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::{START_DEADLINE, ServerError};
+use crate::folder;
 
 /// Starts `"$@"`, prints its process id, waits for the end of standard input, then kills it.
 /// Ignores the signals of Ctrl-C, which are sent to every process of the terminal: only the end of
@@ -109,6 +110,22 @@ impl ServerProcess {
     /// Starts the server again (after a kill if it is running) on the same port and data.
     pub(super) fn restart(&mut self) -> Result<(), ServerError> {
         self.kill();
+        self.launch()
+    }
+
+    /// Copies one of the server's folders between a kill and a restart.
+    pub(super) fn save(&mut self, name: &str) -> Result<(), ServerError> {
+        self.kill();
+        let (from, to) = (self.folder().join(name), self.folder().join("saved"));
+        folder::copy(&from, &to).map_err(system("copy the server's data"))?;
+        self.launch()
+    }
+
+    /// Replaces the folder by the copy between a kill and a restart.
+    pub(super) fn put_back(&mut self, name: &str) -> Result<(), ServerError> {
+        self.kill();
+        let (to, from) = (self.folder().join(name), self.folder().join("saved"));
+        folder::replace(&to, &from).map_err(system("put the server's data back"))?;
         self.launch()
     }
 

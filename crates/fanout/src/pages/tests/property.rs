@@ -162,7 +162,7 @@ proptest! {
                 reader.check(&world.model)?;
             }
             // Another reader of the same cursors does not depend on what was cached.
-            world.pages.clear();
+            world.pages.clear(1);
             let trimmed = world.model.trimmed;
             for begin in before {
                 let mut reader = Reader::at(begin);

@@ -1,0 +1,99 @@
+//! The positions from which readers continue, and the cursors that they get for that.
+
+use model::{Cursor, EntryTag, Sequence};
+use tokio::time::timeout;
+
+use crate::{
+    error::HubError,
+    format::StreamReader,
+    hub::{Hub, StreamStart},
+    limits::CALL_DEADLINE,
+    metrics::GapReason,
+    ring::RingTag,
+};
+
+impl Hub {
+    /// The reader's cursor after a position. It names the entry there, if this edge has it in memory.
+    pub fn cursor(&self, reader: StreamReader, position: Sequence) -> Cursor {
+        reader.cursor(position, self.ring.known_tag(position))
+    }
+
+    /// The position at which to begin, and whether requested events are gone.
+    ///
+    /// # Errors
+    /// The cursor is ahead of this edge or older than its memory, and the log cannot tell now whether it
+    /// still has the entry of the cursor.
+    pub async fn resolve(&self, begin: StreamStart) -> Result<(Sequence, bool), HubError> {
+        let head = self.ring.head();
+        let (position, tag) = match begin {
+            StreamStart::Head => return Ok((head, false)),
+            StreamStart::UnknownCursor => {
+                self.metrics.gap(GapReason::UnknownCursor);
+                return Ok((head, true));
+            }
+            StreamStart::After(cursor) if cursor.epoch != self.epoch() => {
+                self.metrics.gap(GapReason::LogReplaced);
+                return Ok((Sequence::START, true));
+            }
+            StreamStart::After(cursor) => (cursor.sequence, cursor.tag),
+            StreamStart::Position(position) => (position, None),
+            StreamStart::Since(time) => {
+                let start = timeout(CALL_DEADLINE, self.log.seek(time)).await??;
+                if start.truncated {
+                    self.metrics.gap(GapReason::Trimmed);
+                }
+                return Ok((start.position, start.truncated));
+            }
+        };
+        if position > head {
+            // A cursor ahead of this edge is normal for a moment; one ahead of the log means that the
+            // log lost events.
+            let last = timeout(CALL_DEADLINE, self.log.head()).await??.last;
+            if position > last {
+                self.metrics.gap(GapReason::AheadOfLog);
+                return Ok((self.unseen_after(position).min(last), true));
+            }
+        }
+        if self.is_lost(position, tag).await? {
+            self.metrics.gap(GapReason::LogSetBack);
+            return Ok((self.unseen_after(position), true));
+        }
+        Ok((position, false))
+    }
+
+    /// Whether a reader's position, at the entry with this tag, is in a part that the log lost. An entry
+    /// that was trimmed cannot be compared.
+    async fn is_lost(&self, position: Sequence, tag: Option<EntryTag>) -> Result<bool, HubError> {
+        let tag = match tag {
+            Some(tag) if self.has_reached(position).await => tag,
+            // Not compared, and lost if the number was lost: that repeats events, and misses none.
+            _ => return Ok(self.timeline().moved(position) < position),
+        };
+        match self.ring.tag_at(position) {
+            RingTag::Known(known) => Ok(known != tag),
+            RingTag::Absent => Ok(true),
+            RingTag::Outside => {
+                // The readers that come back together share this page, and then read on in it.
+                let page = self.page_after(position.previous()).await;
+                let page = page.map_err(HubError::Page)?;
+                Ok(page.tag_at(position).is_some_and(|known| known != tag))
+            }
+        }
+    }
+
+    /// Where a position of an earlier generation continues; `None` if the log was not put back since.
+    pub fn moved_since(&self, generation: u32, position: Sequence) -> Option<Sequence> {
+        (self.generation() != generation).then(|| self.timeline().moved_since(generation, position))
+    }
+
+    /// The position after which this edge has everything that a reader of the lost part of the log cannot
+    /// have: where the log was put back, or, if that happened before this edge began, the oldest position
+    /// in its memory.
+    fn unseen_after(&self, lost: Sequence) -> Sequence {
+        let moved = self.timeline().moved(lost);
+        if moved < lost {
+            return moved;
+        }
+        lost.previous().min(self.ring.base())
+    }
+}

@@ -1,0 +1,113 @@
+//! The history of the log's identity, as far as this edge saw it: which log it is, and when its store was
+//! put back to an earlier state.
+
+use model::{Epoch, LogPosition, Sequence};
+
+/// Maximum number of remembered set-backs. Positions from before an older one are no longer moved.
+const MAX_SET_BACKS: usize = 16;
+
+/// The log, and the set-backs that this edge saw. A position is valid only together with these: after a
+/// set-back the log gives out the same numbers again.
+#[derive(Debug, Clone)]
+pub struct LogTimeline {
+    epoch: Epoch,
+    /// Oldest first.
+    set_backs: Vec<SetBackRange>,
+}
+
+/// The numbers that the log gives out again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SetBackRange {
+    /// The generation of the log that began with the set-back.
+    pub(crate) generation: u32,
+    /// The edge's position before it.
+    pub(crate) was: Sequence,
+    /// The log is the same up to here.
+    pub(crate) resumes_after: Sequence,
+}
+
+impl SetBackRange {
+    /// Where a position from before the set-back continues. A position that was reached since then, within
+    /// the same numbers, moves back too: it then repeats events, and misses none.
+    pub(crate) fn moved(&self, position: Sequence) -> Sequence {
+        if position > self.resumes_after && position <= self.was {
+            self.resumes_after
+        } else {
+            position
+        }
+    }
+}
+
+impl LogTimeline {
+    /// The timeline of a log without set-backs.
+    #[must_use]
+    pub fn new(epoch: Epoch) -> Self {
+        Self {
+            epoch,
+            set_backs: Vec::new(),
+        }
+    }
+
+    pub(crate) fn push(&mut self, range: SetBackRange) {
+        if self.set_backs.len() == MAX_SET_BACKS {
+            self.set_backs.remove(0);
+        }
+        self.set_backs.push(range);
+    }
+
+    /// The log.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Where a stored position continues in the present log; the start if it belongs to another log.
+    #[must_use]
+    pub fn resolve(&self, stored: LogPosition) -> Sequence {
+        self.moved(stored.within(self.epoch))
+    }
+
+    pub(crate) fn moved(&self, position: Sequence) -> Sequence {
+        let ranges = self.set_backs.iter();
+        ranges.fold(position, |position, range| range.moved(position))
+    }
+
+    /// Where a position that was reached in `generation` continues.
+    pub(crate) fn moved_since(&self, generation: u32, position: Sequence) -> Sequence {
+        let ranges = self.set_backs.iter();
+        ranges
+            .filter(|range| range.generation > generation)
+            .fold(position, |position, range| {
+                position.min(range.resumes_after)
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_in_a_lost_part_moves_to_where_that_began() {
+        let mut timeline = LogTimeline::new(Epoch(1));
+        for (generation, was, resumes_after) in [(1, 100, 80), (2, 90, 70)] {
+            timeline.push(SetBackRange {
+                generation,
+                was: Sequence(was),
+                resumes_after: Sequence(resumes_after),
+            });
+        }
+        let resolve = |epoch, sequence| {
+            let stored = LogPosition {
+                epoch: Epoch(epoch),
+                sequence: Sequence(sequence),
+            };
+            timeline.resolve(stored).0
+        };
+        assert_eq!(resolve(1, 95), 70, "80 was lost by the second set-back");
+        assert_eq!((resolve(1, 70), resolve(1, 101)), (70, 101));
+        assert_eq!(resolve(2, 95), 0);
+        assert_eq!(timeline.moved_since(0, Sequence(200)), Sequence(70));
+        assert_eq!(timeline.moved_since(2, Sequence(200)), Sequence(200));
+    }
+}

@@ -1,0 +1,50 @@
+//! A few bytes that tell the entries of a log apart.
+
+use std::num::NonZeroU32;
+
+use sha2::{Digest, Sha256};
+
+use crate::EventId;
+
+/// Identifies the event at a position of the log. A log whose store was put back to an earlier state gives
+/// out the same numbers again; the tag tells the new entry from the one that had the number before.
+///
+/// It is a part of the SHA-256 digest of the event's id and the same on every node and version. Two events
+/// have the same tag with a probability of 1 in 4 billion.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct EntryTag(NonZeroU32);
+
+impl EntryTag {
+    /// The tag of the event with this id.
+    #[must_use]
+    pub fn of(id: &EventId) -> Self {
+        let digest = Sha256::digest(id.as_str());
+        let number = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
+        Self(NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN))
+    }
+
+    /// From the number in a cursor; zero stands for no tag.
+    #[must_use]
+    pub fn from_number(number: u32) -> Option<Self> {
+        NonZeroU32::new(number).map(Self)
+    }
+
+    /// The number in a cursor, never zero.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self.0.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_the_same_in_every_version() {
+        let tag = EntryTag::of(&EventId::new("e1").unwrap());
+        assert_eq!(tag.number(), 0x8b5c_c4df);
+        assert_eq!(EntryTag::from_number(tag.number()), Some(tag));
+        assert_eq!(EntryTag::from_number(0), None);
+    }
+}
