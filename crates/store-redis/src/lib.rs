@@ -29,6 +29,7 @@ mod lock_scripts;
 mod mailbox;
 mod port_error;
 mod record;
+mod server_settings;
 mod session_lock;
 mod session_scripts;
 mod session_store;
@@ -38,4 +39,5 @@ mod task_store;
 
 pub use config::RedisConfig;
 pub use error::RedisError;
+pub use server_settings::WeakRedisSetting;
 pub use store::RedisSessionStore;

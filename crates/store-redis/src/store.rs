@@ -47,7 +47,8 @@ pub(crate) fn millis(ttl: Duration) -> String {
 }
 
 impl RedisSessionStore {
-    /// Connects; retries until `startup_timeout` has passed.
+    /// Connects; retries until `startup_timeout` has passed. Warns of settings of the server with which it
+    /// cannot keep what the store promises.
     ///
     /// # Errors
     /// The configuration is unusable, the credentials are refused, or the server does not answer in
@@ -55,7 +56,7 @@ impl RedisSessionStore {
     pub async fn connect(config: RedisConfig) -> Result<Self, RedisError> {
         let connection = RedisConnection::open(&config).await?;
         let (index, call_timeout) = (SessionIndex::new(config.key_prefix), config.call_timeout);
-        Ok(Self {
+        let store = Self {
             connection,
             session_scripts: SessionScripts::new(),
             bound_scripts: BoundScripts::new(),
@@ -64,7 +65,9 @@ impl RedisSessionStore {
             task_scripts: TaskScripts::new(),
             index,
             call_timeout,
-        })
+        };
+        store.warn_of_weak_settings().await;
+        Ok(store)
     }
 
     /// Limits the duration of a whole call, because the driver's own timeouts apply per command and

@@ -1,5 +1,5 @@
-//! Failures other than a clean end of the server that the connection survives, and the store's
-//! handling of values that other programs wrote.
+//! Failures other than a clean end of the server that the connection survives, the store's handling
+//! of values that other programs wrote, and the server's settings.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +17,7 @@ use std::{
 
 use ports::{SessionStore, SessionStoreError};
 use setup::{ROOMY, TTL, open, recovers, send_command, session};
-use store_redis::{RedisConfig, RedisError, RedisSessionStore};
+use store_redis::{RedisConfig, RedisError, RedisSessionStore, WeakRedisSetting};
 use testkit::servers::RedisServer;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
@@ -308,4 +308,20 @@ async fn an_ended_session_stays_as_long_as_it_would_have_lived_and_no_longer() {
         [],
         "a page of nothing is empty"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_evicts_or_forgets_is_named() {
+    let server = RedisServer::start().unwrap();
+    assert_eq!(open(&server).await.weak_settings().await, []);
+    for policy in ["volatile-ttl", "allkeys-lru"] {
+        send_command(&server, &format!("CONFIG SET maxmemory-policy {policy}"));
+        let weak = open(&server).await.weak_settings().await;
+        let policy = policy.to_owned();
+        assert_eq!(weak, [WeakRedisSetting::Evicts { policy }]);
+    }
+    send_command(&server, "CONFIG SET maxmemory-policy noeviction");
+    send_command(&server, "CONFIG SET appendonly no");
+    let weak = open(&server).await.weak_settings().await;
+    assert_eq!(weak, [WeakRedisSetting::NoAppendOnlyFile]);
 }
