@@ -22,6 +22,9 @@ pub(crate) const CATCH_UP_PAGE_BYTES: u64 = 32 << 20;
 /// Time for which a page is cached for other streams: the clients of an edge that stopped reconnect
 /// within seconds.
 pub(crate) const CATCH_UP_PAGE_LIFETIME: Duration = Duration::from_secs(10);
+/// Time for which a resuming client waits until this edge has reached its cursor: longer than a lost hint
+/// delays an edge.
+pub(crate) const RESUME_WAIT: Duration = Duration::from_secs(2);
 /// Pause before a failed read of the log is retried.
 pub const CATCH_UP_PAUSE: Duration = Duration::from_secs(1);
 /// Number of slices into which the open streams are divided for heartbeats and drain, so that the

@@ -44,7 +44,7 @@ impl EventSource for Hub {
                 // A log that ends before a position that this edge has reached was put back; the ring
                 // still has what was lost.
                 if head.last >= reached
-                    && self.has_reached(head.last).await
+                    && self.has_reached(head.last, CATCH_UP_WAIT).await
                     && let Some(mut page) = newest(&self.ring, head, question, visible)
                     // Last: events of another log arrive only after its epoch.
                     && head.epoch == self.epoch()
@@ -65,14 +65,14 @@ impl EventSource for Hub {
 }
 
 impl Hub {
-    /// Whether this edge has reached a position, after a short wait if that is needed.
-    pub(super) async fn has_reached(&self, position: Sequence) -> bool {
+    /// Whether this edge has reached a position, after a wait of up to `wait` if that is needed.
+    pub(super) async fn has_reached(&self, position: Sequence, wait: Duration) -> bool {
         if self.ring.head() >= position {
             return true;
         }
         let mut published = self.published.subscribe();
         let reached = published.wait_for(|_| self.ring.head() >= position);
-        matches!(timeout(CATCH_UP_WAIT, reached).await, Ok(Ok(_)))
+        matches!(timeout(wait, reached).await, Ok(Ok(_)))
     }
 }
 

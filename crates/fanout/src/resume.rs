@@ -7,7 +7,7 @@ use crate::{
     error::HubError,
     format::StreamReader,
     hub::{Hub, StreamStart},
-    limits::CALL_DEADLINE,
+    limits::{CALL_DEADLINE, RESUME_WAIT},
     metrics::GapReason,
     ring::RingTag,
 };
@@ -21,8 +21,8 @@ impl Hub {
     /// The position at which to begin, and whether requested events are gone.
     ///
     /// # Errors
-    /// The cursor is ahead of this edge or older than its memory, and the log cannot tell now whether it
-    /// still has the entry of the cursor.
+    /// The cursor is ahead of this edge, which does not reach it in time; or it is older than the edge's
+    /// memory, and the log cannot tell now whether it still has the entry of the cursor.
     pub async fn resolve(&self, begin: StreamStart) -> Result<(Sequence, bool), HubError> {
         let head = self.ring.head();
         let (position, tag) = match begin {
@@ -64,11 +64,14 @@ impl Hub {
     /// Whether a reader's position, at the entry with this tag, is in a part that the log lost. An entry
     /// that was trimmed cannot be compared.
     async fn is_lost(&self, position: Sequence, tag: Option<EntryTag>) -> Result<bool, HubError> {
-        let tag = match tag {
-            Some(tag) if self.has_reached(position).await => tag,
+        let Some(tag) = tag else {
             // Not compared, and lost if the number was lost: that repeats events, and misses none.
-            _ => return Ok(self.timeline().moved(position) < position),
+            return Ok(self.timeline().moved(position) < position);
         };
+        // A stream must not be ahead of its edge: the edge would not notice a set-back in between.
+        if !self.has_reached(position, RESUME_WAIT).await {
+            return Err(HubError::NotReady);
+        }
         match self.ring.tag_at(position) {
             RingTag::Known(known) => Ok(known != tag),
             RingTag::Absent => Ok(true),
