@@ -252,6 +252,8 @@ impl Driver {
     /// Continues after the bus was closed and subscribed again: only the log has the events of the meantime.
     fn resume(&self, mut state: FollowerState, sink: &mut impl FnMut(Followed)) -> FollowerState {
         sink(Followed::OtherGap);
+        self.forget_early_hints(&mut state);
+        state.suspect(state.machine.position());
         state.read_head_first_at(Instant::now());
         let step = state.machine.gap();
         self.take(&mut state, step, sink);
@@ -340,9 +342,8 @@ impl Driver {
             BusEvent::Message(BusMessage::Events(hint), _) => self.on_hint(state, &hint, sink),
             BusEvent::Message(other, _) => sink(Followed::Other(other)),
             BusEvent::Gap => {
-                debug!("bus may have lost messages, reading the log");
-                let step = state.machine.gap();
-                self.take(state, step, sink);
+                debug!("bus may have lost messages, comparing and reading the log");
+                self.compare_first(state);
             }
         }
     }
@@ -359,11 +360,9 @@ impl Driver {
             return;
         }
         for event in &hint.events {
-            if state.trail.contradicts(event) && Instant::now() >= state.trusts_at {
-                state.suspect(event.sequence);
-                if state.read.is_none() {
-                    self.compare(state);
-                }
+            if state.trail.contradicts(event) {
+                self.on_contradiction(state, event.sequence, sink);
+                return;
             }
             if state.suspect.is_some() {
                 // The comparison is followed by a read of the log.
@@ -371,6 +370,28 @@ impl Driver {
             }
             let step = state.machine.hint(event.sequence, event.item.clone());
             self.take(state, step, sink);
+        }
+    }
+}
+
+impl Driver {
+    /// A hint has another entry at a position that was followed. None of it is passed on: what is true of it
+    /// is in the log.
+    fn on_contradiction(
+        &self,
+        state: &mut FollowerState,
+        at: Sequence,
+        sink: &mut impl FnMut(Followed),
+    ) {
+        if Instant::now() < state.trusts_at {
+            // The next page is compared too.
+            let step = state.machine.gap();
+            self.take(state, step, sink);
+            return;
+        }
+        state.suspect(at);
+        if state.read.is_none() {
+            self.compare(state);
         }
     }
 }

@@ -131,7 +131,7 @@ impl Driver {
         let position = state.machine.position();
         let step = match comparison.same_through.filter(|same| *same < position) {
             None => {
-                debug!("a message of the bus contradicts the event log and is ignored");
+                debug!("the event log is still the one that was followed");
                 state.machine.gap()
             }
             Some(resumes_after) => {

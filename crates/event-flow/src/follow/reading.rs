@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{ReadNeed, SequencerStep, StoredEvent};
+use model::{ReadNeed, Sequencer, SequencerStep, StoredEvent};
 use tokio::time::Instant;
 
 use super::{
@@ -54,6 +54,21 @@ impl Driver {
                 }));
             }
         }
+    }
+
+    /// Nothing is passed on before the log was compared: an interruption may be a restart of its store, in
+    /// an earlier state.
+    pub(super) fn compare_first(&self, state: &mut FollowerState) {
+        self.forget_early_hints(state);
+        state.suspect(state.machine.position());
+        if state.read.is_none() {
+            self.compare(state);
+        }
+    }
+
+    /// Hints from before an interruption may be of a state that the log has lost.
+    pub(super) fn forget_early_hints(&self, state: &mut FollowerState) {
+        state.machine = Sequencer::new(state.machine.position(), self.options.max_early);
     }
 
     /// Compares the log with what was followed.
