@@ -1,7 +1,7 @@
 # A façade: every target is one line, the work is in deploy/ and .ci/.
 .DEFAULT_GOAL := help
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
-.PHONY: help demo check test setup lint fmt docs cluster bench bench-peers soak rollout conformance interop fuzz model k8s-check ci
+.PHONY: help demo check test setup lint fmt docs cluster bench bench-peers soak rollout simulate conformance interop fuzz model k8s-check ci
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ bench-peers: ## The same load on nginx with nchan, beside our edge and the floor
 
 soak: ## Hold 5,000 streams for 15 minutes under churn, kills and abuse; SOAK="--seconds 60 --streams 500"
 	@deploy/setup.sh test && cargo build --release --locked --workspace --bins && exec $(RELEASE)/soak $(SOAK)
+
+simulate: ## Run 100,000 seeded histories of the delivery path; SIMULATION_HISTORIES=n
+	@SIMULATION_HISTORIES=$(or $(SIMULATION_HISTORIES),100000) deploy/test.sh --workspace --test simulation
 
 rollout: ## Restart ingests and edges under load behind HAProxy, nginx and Envoy; ROLLOUT="--rounds 2 --balancer haproxy"
 	@deploy/setup.sh rollout && cargo build --release --locked --workspace --bins && exec $(RELEASE)/rollout $(ROLLOUT)
