@@ -64,13 +64,17 @@ impl Hub {
     /// Whether a reader's position, at the entry with this tag, is in a part that the log lost. An entry
     /// that was trimmed cannot be compared.
     async fn is_lost(&self, position: Sequence, tag: Option<EntryTag>) -> Result<bool, HubError> {
+        // Not compared, and lost if the number was lost: that repeats events, and misses none.
+        let is_lost_number = || self.timeline().moved(position) < position;
         let Some(tag) = tag else {
-            // Not compared, and lost if the number was lost: that repeats events, and misses none.
-            return Ok(self.timeline().moved(position) < position);
+            return Ok(is_lost_number());
         };
-        // A stream must not be ahead of its edge: the edge would not notice a set-back in between.
         if !self.has_reached(position, RESUME_WAIT).await {
-            return Err(HubError::NotReady);
+            // A stream must not be ahead of its edge: the edge would not notice a set-back in between.
+            return match is_lost_number() {
+                true => Ok(true),
+                false => Err(HubError::NotReady),
+            };
         }
         match self.ring.tag_at(position) {
             RingTag::Known(known) => Ok(known != tag),

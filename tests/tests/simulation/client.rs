@@ -69,7 +69,8 @@ impl SimulatedClient {
         let feed = match edge.open(filters, last_id.as_deref()).await {
             Ok(feed) => feed,
             Err(error) => {
-                self.ledger.tell(format!("client {} is refused: {error}", self.number));
+                self.ledger
+                    .tell(format!("client {} is refused: {error}", self.number));
                 return;
             }
         };

@@ -61,9 +61,15 @@ impl Ledger {
         books.events.push(Acknowledged { id, repo, at });
     }
 
-    /// The log trimmed events: a client that has not had them must be told.
-    pub(crate) fn trim(&self) {
-        self.0.lock().has_losses = true;
+    /// The log trimmed events: a client that has not had them must be told. After a set-back it may have the
+    /// id of a lost entry whose number was given out again and then trimmed: nothing can tell the two apart.
+    pub(crate) fn trim(&self, trimmed: &[String]) {
+        let mut books = self.0.lock();
+        books.tell(format!("trimmed: {trimmed:?}"));
+        books.has_losses |= !trimmed.is_empty();
+        if books.went_back {
+            books.events.retain(|event| !trimmed.contains(&event.id));
+        }
     }
 
     /// The log went back to before these events. Their sequences are given out again, and no reader that

@@ -5,9 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use async_trait::async_trait;
 use model::{Epoch, Sequence, Sequenced, StoredEvent, Timestamp};
 use parking_lot::Mutex;
-use ports::{
-    AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, SeekResult,
-};
+use ports::{AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, SeekResult};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::time::{Instant, sleep, sleep_until};
 

@@ -179,7 +179,8 @@ impl World {
     async fn connect(&mut self) {
         let client = self.random.random_range(0..CLIENTS);
         let edge = self.random.random_range(0..EDGES);
-        self.ledger.tell(format!("client {client} connects to edge {edge}"));
+        self.ledger
+            .tell(format!("client {client} connects to edge {edge}"));
         self.clients[client].connect(edge, &self.edges[edge]).await;
     }
 
@@ -196,9 +197,8 @@ impl World {
 
     fn trim(&mut self) {
         let count = self.random.random_range(1..20);
-        if !self.log.trim_front(count).is_empty() {
-            self.ledger.trim();
-        }
+        let trimmed = self.log.trim_front(count);
+        self.ledger.trim(&ids(&trimmed));
     }
 
     fn set_back(&mut self) {
