@@ -154,7 +154,9 @@ impl JetStreamLog {
                 source,
             }));
         }
-        if let Some(old) = self.epoch.0.lock().replace(epoch) {
+        let old = self.epoch.0.lock().replace(epoch);
+        // Another call may have found the same at the same time.
+        if let Some(old) = old.filter(|old| *old != epoch) {
             self.undecodable.forget_positions();
             warn!(
                 stream = self.names.stream,
