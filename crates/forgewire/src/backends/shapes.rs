@@ -23,6 +23,13 @@ const MEMORY_SESSIONS: usize = 100_000;
 pub(super) async fn open_log(
     drivers: &mut Drivers<'_>,
     ids: &dyn IdSource,
+    #[cfg_attr(
+        not(feature = "nats"),
+        expect(
+            unused_variables,
+            reason = "only a log that processes share is created by one of them"
+        )
+    )]
     creates_log: bool,
 ) -> anyhow::Result<Arc<dyn EventLog>> {
     Ok(match drivers.config.backends.events {
