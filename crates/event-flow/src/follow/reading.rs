@@ -12,6 +12,9 @@ use super::{
     state::{Answer, FollowerState, PageRequest},
 };
 
+/// Maximum number of entries that one poll compares; the next poll goes on from there.
+const COMPARED_ENTRIES: usize = 512;
+
 impl Driver {
     /// Passes on the entries that a step delivers, and starts or schedules the read that it requests.
     pub(super) fn take(
@@ -89,7 +92,7 @@ impl Driver {
         let log = Arc::clone(&self.log);
         let (epoch, position) = (state.epoch, state.machine.position());
         let after = state.trail.overlap(position);
-        let count = state.trail.count_after(after);
+        let count = state.trail.count_after(after).min(COMPARED_ENTRIES);
         state.read = Some(Box::pin(async move {
             let head = within(&*log, "read the head", log.head()).await?;
             let mut check = None;

@@ -12,9 +12,6 @@ use ports::EventPage;
 /// Maximum number of remembered entries (32 bytes each). A set-back that goes further is still noticed; the
 /// follower then finds the place to continue by time.
 pub(super) const TRAIL_ENTRIES: usize = 4096;
-/// Maximum number of entries that one read compares beside the last compared one. A log that reads single
-/// entries concurrently does so for up to 16.
-const OVERLAP_ENTRIES: usize = 8;
 
 /// An entry that was followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,14 +64,14 @@ impl Trail {
             .map(|entry| entry.tag)
     }
 
-    /// The position to read after, so that the page shows the entry at `position` and, up to a bound,
-    /// those that were not compared yet.
+    /// The position to read after, so that the page shows the last compared entry and those that were not
+    /// compared yet.
     pub(super) fn overlap(&self, position: Sequence) -> Sequence {
         let compared = self
             .entries
             .partition_point(|entry| entry.sequence < self.compared);
-        let newest = self.entries.len().saturating_sub(OVERLAP_ENTRIES + 1);
-        let first = self.entries.get(compared.max(newest));
+        let newest = self.entries.len().saturating_sub(1);
+        let first = self.entries.get(compared.min(newest));
         first.map_or(position, |entry| entry.sequence.previous())
     }
 
@@ -195,10 +192,9 @@ mod tests {
     }
 
     #[test]
-    fn a_read_overlaps_with_what_was_not_compared_within_a_bound() {
+    fn a_read_overlaps_with_what_was_not_compared() {
         let mut trail = trail(1..=100);
-        let bound = Sequence(100 - OVERLAP_ENTRIES as u64 - 1);
-        assert_eq!(trail.overlap(Sequence(100)), bound);
+        assert_eq!(trail.overlap(Sequence(100)), Sequence::START);
         trail.set_compared(Sequence(97));
         assert_eq!(trail.overlap(Sequence(100)), Sequence(96));
         trail.set_compared(Sequence(100));
