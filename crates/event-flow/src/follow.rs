@@ -372,9 +372,7 @@ impl Driver {
             self.take(state, step, sink);
         }
     }
-}
 
-impl Driver {
     /// A hint has another entry at a position that was followed. None of it is passed on: what is true of it
     /// is in the log.
     fn on_contradiction(
@@ -389,10 +387,7 @@ impl Driver {
             self.take(state, step, sink);
             return;
         }
-        state.suspect(at);
-        if state.read.is_none() {
-            self.compare(state);
-        }
+        self.suspect(state, at);
     }
 }
 

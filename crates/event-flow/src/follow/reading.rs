@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{ReadNeed, Sequencer, SequencerStep, StoredEvent};
+use model::{ReadNeed, Sequence, Sequencer, SequencerStep, StoredEvent};
 use tokio::time::Instant;
 
 use super::{
@@ -63,7 +63,13 @@ impl Driver {
     /// an earlier state.
     pub(super) fn compare_first(&self, state: &mut FollowerState) {
         self.forget_early_hints(state);
-        state.suspect(state.machine.position());
+        self.suspect(state, state.machine.position());
+    }
+
+    /// Compares the log from this position on, once the read in progress has ended; until then nothing is
+    /// passed on.
+    pub(super) fn suspect(&self, state: &mut FollowerState, at: Sequence) {
+        state.suspect(at);
         if state.read.is_none() {
             self.compare(state);
         }
