@@ -6,6 +6,7 @@ mod failure_modes;
 mod newer_ingest;
 mod raw_log;
 mod reader;
+mod report;
 mod retention;
 pub mod rollout;
 pub mod soak;
@@ -18,5 +19,8 @@ pub use failure_modes::{
 pub use newer_ingest::{NEWER_KIND, append_newer_events};
 pub use raw_log::{delete_stream, plant_undecodable_entry};
 pub use reader::{EventReader, ReaderKind};
+pub use report::print_report;
 pub use retention::remove_events_before;
-pub use systems::{both, both_and_kept_sockets, both_with, log_lines, settle, until};
+pub use systems::{
+    both, both_and_kept_sockets, both_with, every_node_is_ready, log_lines, settle, until,
+};

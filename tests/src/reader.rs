@@ -131,6 +131,23 @@ impl EventReader {
         })
     }
 
+    /// Starts two readers on every edge, of events and of a session; each continues on another edge when its
+    /// stream breaks.
+    ///
+    /// # Errors
+    /// An edge refuses a request or the first stream.
+    pub async fn on_every_edge(edges: &[Url], ledger: &Arc<DeliveryLedger>) -> Result<Vec<Self>> {
+        let mut readers = Vec::new();
+        for at in 0..edges.len() {
+            let name = format!("events {at}");
+            readers.push(Self::start(&name, ReaderKind::Events, edges, at, None, ledger).await?);
+            let session = ReaderKind::session(&edges[at]).await?;
+            let name = format!("session {at}");
+            readers.push(Self::start(&name, session, edges, at, None, ledger).await?);
+        }
+        Ok(readers)
+    }
+
     /// Its name in the ledger.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use testkit::{
-    cluster::{ClusterPlan, System, SystemKind},
+    cluster::{ClusterPlan, System, SystemKind, SystemNode},
     ledger::DeliveryLedger,
 };
 use tokio::{sync::Mutex, time::Instant};
@@ -76,6 +76,23 @@ pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) -> Result<(
             bail!("still not after {DEADLINE:?}: {what}");
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}
+
+/// Waits until the edges, an ingest and sync are ready.
+///
+/// # Errors
+/// A node does not become ready within 30 s.
+pub async fn every_node_is_ready(system: &System) -> Result<()> {
+    let edges = (0..3).map(SystemNode::Edge);
+    for node in edges.chain([SystemNode::Ingest(0), SystemNode::Sync]) {
+        let ready = system.admin(node)?.join("/readyz")?;
+        until("the node is ready", async || {
+            let answer = reqwest::get(ready.clone()).await;
+            answer.is_ok_and(|answer| answer.status().is_success())
+        })
+        .await?;
     }
     Ok(())
 }

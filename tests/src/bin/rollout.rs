@@ -3,28 +3,14 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
 use clap::Parser;
-use tests::rollout::{RolloutOptions, run};
+use tests::{
+    print_report,
+    rollout::{RolloutOptions, RolloutReport, run},
+};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match rollout(&RolloutOptions::parse()).await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn rollout(options: &RolloutOptions) -> Result<bool> {
-    let report = run(options).await?;
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        print!("{report}");
-    }
-    Ok(report.is_good())
+    let options = RolloutOptions::parse();
+    print_report(run(&options).await, options.json, RolloutReport::is_good)
 }

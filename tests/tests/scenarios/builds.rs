@@ -4,8 +4,9 @@ use anyhow::{Context, Result, ensure};
 use model::{Clock, SystemClock};
 use reqwest::StatusCode;
 use serde_json::Value;
-use testkit::cluster::{System, SystemNode};
-use tests::{EventReader, NEWER_KIND, ReaderKind, append_newer_events, both, settle, until};
+use tests::{
+    EventReader, NEWER_KIND, ReaderKind, append_newer_events, both, every_node_is_ready, settle,
+};
 
 use crate::sending::GithubSender;
 
@@ -52,17 +53,4 @@ async fn events_of_a_kind_that_only_a_newer_ingest_knows_reach_the_clients_of_ol
 
 async fn get(edge: &reqwest::Url, path: &str) -> Result<reqwest::Response> {
     Ok(reqwest::get(edge.join(path)?).await?)
-}
-
-async fn every_node_is_ready(system: &System) -> Result<()> {
-    let edges = (0..3).map(SystemNode::Edge);
-    for node in edges.chain([SystemNode::Ingest(0), SystemNode::Sync]) {
-        let ready = system.admin(node)?.join("/readyz")?;
-        until("the node is ready", async || {
-            let answer = reqwest::get(ready.clone()).await;
-            answer.is_ok_and(|answer| answer.status().is_success())
-        })
-        .await?;
-    }
-    Ok(())
 }

@@ -8,24 +8,10 @@ use tests::{EventReader, ReaderKind, both, settle, until};
 
 use crate::sending::GithubSender;
 
-/// Readers on every edge that continue on another edge when their stream breaks.
-async fn readers(system: &System, github: &GithubSender) -> Result<Vec<EventReader>> {
-    let edges = system.edges();
-    let mut readers = Vec::new();
-    for at in 0..edges.len() {
-        let (name, ledger) = (format!("events {at}"), &github.ledger);
-        readers.push(EventReader::start(&name, ReaderKind::Events, edges, at, None, ledger).await?);
-        let session = ReaderKind::session(&edges[at]).await?;
-        let name = format!("session {at}");
-        readers.push(EventReader::start(&name, session, edges, at, None, ledger).await?);
-    }
-    Ok(readers)
-}
-
 /// Kills a node during a stream of events, restarts it, and balances the ledger.
 async fn survives(system: &mut System, node: SystemNode, seed: u64) -> Result<()> {
     let mut github = GithubSender::of(system, seed);
-    let readers = readers(system, &github).await?;
+    let readers = EventReader::on_every_edge(system.edges(), &github.ledger).await?;
     github.events(20).await?;
     // The kill follows an acknowledged event immediately.
     if system.kill(node)? != FaultOutcome::Done {

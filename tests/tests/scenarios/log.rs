@@ -10,7 +10,10 @@ use testkit::{
     mcp_client::McpClient,
     sse::{self, SseStream},
 };
-use tests::{EventReader, ReaderKind, both, delete_stream, plant_undecodable_entry, settle, until};
+use tests::{
+    EventReader, ReaderKind, both, delete_stream, every_node_is_ready, plant_undecodable_entry,
+    settle, until,
+};
 
 use crate::sending::GithubSender;
 
@@ -22,7 +25,7 @@ async fn an_entry_that_does_not_decode_is_a_gap_and_stops_no_reader() -> Result<
     both(async |system| {
         let mut github = GithubSender::of(system, 71);
         let edges = system.edges().to_vec();
-        let readers = readers(&edges, &github).await?;
+        let readers = EventReader::on_every_edge(&edges, &github.ledger).await?;
         let mut plain = sse::open(&edges[0].join("/events/stream")?, HeaderMap::new()).await?;
         github.events(3).await?;
         plant_undecodable_entry(system, "one")?;
@@ -107,7 +110,7 @@ async fn goes_on_after(
 ) -> Result<()> {
     let mut github = GithubSender::of(system, seed);
     let edges = system.edges().to_vec();
-    let readers = readers(&edges, &github).await?;
+    let readers = EventReader::on_every_edge(&edges, &github.ledger).await?;
     github.events(10).await?;
     let names: Vec<_> = readers.iter().map(EventReader::name).collect();
     settle(&github.ledger, &names).await?;
@@ -131,18 +134,6 @@ async fn goes_on_after(
     Ok(())
 }
 
-async fn readers(edges: &[Url], github: &GithubSender) -> Result<Vec<EventReader>> {
-    let mut readers = Vec::new();
-    for at in 0..edges.len() {
-        let (name, ledger) = (format!("events {at}"), &github.ledger);
-        readers.push(EventReader::start(&name, ReaderKind::Events, edges, at, None, ledger).await?);
-        let session = ReaderKind::session(&edges[at]).await?;
-        let name = format!("session {at}");
-        readers.push(EventReader::start(&name, session, edges, at, None, ledger).await?);
-    }
-    Ok(readers)
-}
-
 /// The cursor of the next notice that events are missing.
 async fn next_gap(stream: &mut SseStream) -> Result<String> {
     loop {
@@ -155,19 +146,6 @@ async fn next_gap(stream: &mut SseStream) -> Result<String> {
 
 async fn page(edge: &Url, path: &str) -> Result<Value> {
     Ok(reqwest::get(edge.join(path)?).await?.json().await?)
-}
-
-async fn every_node_is_ready(system: &System) -> Result<()> {
-    let edges = (0..3).map(SystemNode::Edge);
-    for node in edges.chain([SystemNode::Ingest(0), SystemNode::Sync]) {
-        let ready = system.admin(node)?.join("/readyz")?;
-        until("the node is ready", async || {
-            let answer = reqwest::get(ready.clone()).await;
-            answer.is_ok_and(|answer| answer.status().is_success())
-        })
-        .await?;
-    }
-    Ok(())
 }
 
 async fn counts_its_undecodable_entries(system: &System) -> Result<()> {

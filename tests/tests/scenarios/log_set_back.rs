@@ -6,11 +6,11 @@ use anyhow::{Context, Result, ensure};
 use reqwest::{Url, header::HeaderMap};
 use serde_json::Value;
 use testkit::{
-    cluster::{System, SystemKind, SystemNode},
+    cluster::{System, SystemKind},
     mcp_client::McpClient,
     sse::{self, ReceivedFrame, SseStream},
 };
-use tests::{both, log_lines, until};
+use tests::{both, every_node_is_ready, log_lines, until};
 
 use crate::sending::GithubSender;
 
@@ -125,21 +125,7 @@ async fn what_comes_after_the_log_was_put_back_reaches_everyone_and_a_lost_curso
         send(&mut github, 30).await?;
         let saved = system.save_log().await?;
         let edges = system.edges().to_vec();
-        until("the edges are ready", async || {
-            let mut ready = true;
-            for at in 0..edges.len() {
-                let Ok(url) = system.admin(SystemNode::Edge(at)) else {
-                    return false;
-                };
-                let Ok(url) = url.join("/readyz") else {
-                    return false;
-                };
-                let answer = reqwest::get(url).await;
-                ready &= answer.is_ok_and(|answer| answer.status().is_success());
-            }
-            ready
-        })
-        .await?;
+        every_node_is_ready(system).await?;
         let mut live = Vec::new();
         for edge in &edges {
             live.push(open(edge, None).await?);
