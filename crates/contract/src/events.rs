@@ -58,6 +58,38 @@ pub fn event_received_at(n: u64, received_at: Timestamp) -> StoredEvent {
     }
 }
 
+/// The `n`-th state of the issue `Octo/Cat#number`, in the form in which an event of the log has it. A later
+/// state has a later time.
+#[must_use]
+pub fn issue_event(number: u64, n: u64) -> StoredEvent {
+    let at = FIRST_RECEIVED_AT.plus(Duration::from_secs(n));
+    let node = format!("I_{number}");
+    let facts = EventFacts {
+        id: EventId::new(&format!("issue-{number}-{n}")).expect("visible ASCII"),
+        event_type: EventType::UPDATED,
+        resource_type: ResourceType::ISSUE,
+        resource_id: ResourceId::new(&node).expect("visible ASCII"),
+        owner: Some("Octo".to_owned()),
+        repo: Some("Cat".to_owned()),
+        number: Some(number),
+        actor: None,
+        source: EventOrigin::WEBHOOK,
+        tags: Vec::new(),
+        timestamp: at,
+        received_at: at,
+    };
+    let json = serde_json::json!({
+        "id": facts.id.as_str(),
+        "data": { "node_id": node, "updated_at": at.to_string(), "state": n },
+        "metadata": { "event": "issues" },
+    });
+    StoredEvent {
+        json: json.to_string().into(),
+        facts,
+        trace: None,
+    }
+}
+
 fn id(n: u64) -> EventId {
     let delivery = format!("72d3162e-cc78-11e3-81ab-{n:012x}");
     let text = if n % 3 == 2 {

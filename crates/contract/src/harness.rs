@@ -17,7 +17,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use model::ManualClock;
-use ports::{Bus, EventLog, Mailbox, SessionLock, SessionStore, TaskStore, Topic};
+use ports::{Bus, EventLog, Mailbox, ResourceReader, SessionLock, SessionStore, TaskStore, Topic};
+
+use crate::HeldLog;
 
 /// The ports for which a suite exists.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,6 +33,8 @@ pub enum Port {
     SessionStore,
     /// [`ports::Bus`], clauses BU-…
     Bus,
+    /// [`ports::ResourceReader`], clauses RR-…
+    ResourceReader,
 }
 
 /// Abilities of an adapter beyond the clauses that hold for every adapter. A `false` here makes the
@@ -78,6 +82,11 @@ pub trait Harness: Send + Sync + 'static {
     /// Creates a fresh bus without other publishers.
     async fn bus(&self) -> anyhow::Result<BusFixture> {
         bail!("{} has no bus", self.backend())
+    }
+
+    /// Creates a reader of an empty log, which it has found.
+    async fn resource_reader(&self) -> anyhow::Result<ResourceReaderFixture> {
+        bail!("{} has no reader of resources", self.backend())
     }
 }
 
@@ -342,6 +351,26 @@ impl BusFixture {
             foreign: None,
             handles: Handles::default(),
         }
+    }
+}
+
+/// A reader of resources for one case.
+pub struct ResourceReaderFixture {
+    /// The reader.
+    pub reader: Arc<dyn ResourceReader>,
+    /// The log that it follows, without hints.
+    pub log: Arc<HeldLog>,
+    /// Time within which the reader answers: more than a second.
+    pub deadline: Duration,
+    /// Kept until the case ends.
+    pub guard: Box<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for ResourceReaderFixture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResourceReaderFixture")
+            .field("reader", &self.reader)
+            .finish_non_exhaustive()
     }
 }
 

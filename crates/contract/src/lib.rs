@@ -32,7 +32,7 @@
 //!     fn abilities(&self, port: Port) -> Option<Abilities> {
 //!         match port {
 //!             Port::SessionStore => Some(Abilities { shared: true, ..Abilities::default() }),
-//!             Port::EventLog | Port::Bus => None,
+//!             Port::EventLog | Port::Bus | Port::ResourceReader => None,
 //!         }
 //!     }
 //!
@@ -63,7 +63,9 @@ mod case;
 mod event_log;
 mod events;
 mod harness;
+mod held_log;
 mod mailbox;
+mod resource_reader;
 mod run;
 mod session_lock;
 mod session_store;
@@ -71,11 +73,12 @@ mod sessions;
 mod task_store;
 
 pub use async_trait::async_trait;
-pub use events::{event, event_received_at, events};
+pub use events::{event, event_received_at, events, issue_event};
 pub use harness::{
     Abilities, BackendHook, BusFixture, EntryPlanter, EventLogFixture, ForeignBytes, HandleOpener,
-    Handles, Harness, Port, SessionPorts, SessionStoreFixture, SetBack, SetBackHooks, backend_hook,
-    entry_planter, handle_opener, unique_name,
+    Handles, Harness, Port, ResourceReaderFixture, SessionPorts, SessionStoreFixture, SetBack,
+    SetBackHooks, backend_hook, entry_planter, handle_opener, unique_name,
 };
+pub use held_log::HeldLog;
 pub use run::run;
 pub use sessions::session;

@@ -6,8 +6,8 @@ use anyhow::{Context, anyhow};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 use crate::{
-    Abilities, Harness, Port, bus, case::Case, event_log, mailbox, session_lock, session_store,
-    task_store,
+    Abilities, Harness, Port, bus, case::Case, event_log, mailbox, resource_reader, session_lock,
+    session_store, task_store,
 };
 
 /// Maximum duration of one case.
@@ -36,7 +36,7 @@ pub fn run(harness: impl Harness) -> ExitCode {
 }
 
 /// The cases of each port.
-fn suites() -> [(Port, &'static [Case]); 6] {
+fn suites() -> [(Port, &'static [Case]); 7] {
     [
         (Port::EventLog, event_log::CASES),
         (Port::SessionStore, session_store::CASES),
@@ -44,6 +44,7 @@ fn suites() -> [(Port, &'static [Case]); 6] {
         (Port::SessionStore, session_lock::CASES),
         (Port::SessionStore, task_store::CASES),
         (Port::Bus, bus::CASES),
+        (Port::ResourceReader, resource_reader::CASES),
     ]
 }
 
@@ -102,13 +103,14 @@ mod tests {
 
     use super::suites;
 
-    const SOURCES: [&str; 6] = [
+    const SOURCES: [&str; 7] = [
         include_str!("../../ports/src/event_log.rs"),
         include_str!("../../ports/src/session_store.rs"),
         include_str!("../../ports/src/mailbox.rs"),
         include_str!("../../ports/src/session_lock.rs"),
         include_str!("../../ports/src/task_store.rs"),
         include_str!("../../ports/src/bus.rs"),
+        include_str!("../../ports/src/resources.rs"),
     ];
 
     /// The clauses in the ports' sources: lines that begin with `/// - **XX-nn**`.
@@ -139,11 +141,12 @@ mod tests {
     fn clauses_are_numbered_without_holes() {
         let counts = [
             ("EL", 15),
-            ("SS", 13),
+            ("SS", 16),
             ("MB", 14),
             ("LK", 9),
             ("TS", 11),
             ("BU", 10),
+            ("RR", 4),
         ];
         for (port, count) in counts {
             for number in 1..=count {

@@ -102,10 +102,13 @@ pub enum Followed {
     },
     /// The next events, ascending.
     Events(Vec<Sequenced<StoredEvent>>),
-    /// The log trimmed events before they were read.
-    Lost(LostRange),
+    /// Events were gone before they were read.
+    Lost(LostEvents),
     /// Everything up to the head that was last read has been passed on.
-    CaughtUp,
+    CaughtUp {
+        /// The position of that head. Numbers may be left out, so the last event can have a lower one.
+        through: Sequence,
+    },
     /// The log or the bus does not answer; events are late but not lost.
     Stalled,
     /// The log and the bus answer again.
@@ -114,6 +117,35 @@ pub enum Followed {
     Other(BusMessage),
     /// Messages other than event hints may have been lost.
     OtherGap,
+}
+
+/// Events that are not passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LostEvents {
+    /// Their place.
+    pub range: LostRange,
+    /// The reason for which they are gone.
+    pub reason: LossReason,
+}
+
+/// The reason for which events are gone before a follower read them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LossReason {
+    /// Retention removed them.
+    Trimmed,
+    /// The log has entries that do not decode; others may have been removed beside them.
+    Undecodable,
+}
+
+impl LossReason {
+    /// As metrics and the log name it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Trimmed => "trimmed",
+            Self::Undecodable => "undecodable",
+        }
+    }
 }
 
 /// Follows `log` until `stop` is cancelled; `sink` gets everything in order and must not block.
@@ -274,7 +306,7 @@ impl Driver {
             tag: trail.tag_at(position),
         });
         if position == head.last {
-            sink(Followed::CaughtUp);
+            sink(Followed::CaughtUp { through: position });
         }
         info!(
             epoch = head.epoch.0,

@@ -48,7 +48,7 @@ impl FollowerHealth {
     pub fn note(&self, followed: &Followed) {
         let stalled = match followed {
             Followed::Stalled => true,
-            Followed::Recovered | Followed::CaughtUp => false,
+            Followed::Recovered | Followed::CaughtUp { .. } => false,
             _ => return,
         };
         self.0.stalled.store(stalled, Ordering::Relaxed);

@@ -6,7 +6,7 @@ use access::Principal;
 use async_trait::async_trait;
 use event_flow::{
     query::{EventQuery, Order},
-    raw_events::raw_events,
+    raw_events::{RawEvents, raw_events},
 };
 use mcp::resource::{ResourceContents, ResourceDescriptor, TemplateDescriptor};
 use mcp_server::{CallError, Caller, resource::ResourceSource};
@@ -86,8 +86,11 @@ impl GithubResources {
             };
             return self.event_list(caller, filter).await.map(Some);
         }
-        let state = self.reader.get_resource(uri, caller.trace).await;
-        let state = state.map_err(CallError::failed)?;
+        // The caller may have been notified of an event up to here.
+        let read = self
+            .reader
+            .get_resource(uri, Some(caller.since), caller.trace);
+        let state = read.await.map_err(CallError::failed)?;
         let state = state.filter(|state| !state.deleted);
         Ok(state.map(|state| String::from_utf8_lossy(&state.json).into_owned()))
     }
@@ -103,7 +106,7 @@ impl GithubResources {
         };
         let page = self.events.query(caller, &question).await?;
         let cursor = self.events.cursor_after(caller, &page);
-        let (events, truncated) = (raw_events(page.events), page.truncated);
+        let RawEvents { events, truncated } = raw_events(page.events, page.truncated);
         Ok(json!({ "events": events, "cursor": cursor, "truncated": truncated }).to_string())
     }
 }

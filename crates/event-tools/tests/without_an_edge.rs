@@ -53,6 +53,7 @@ impl ResourceReader for NoResources {
     async fn get_resource(
         &self,
         _: &ResourceUri,
+        _: Option<LogPosition>,
         _: Option<TraceContext>,
     ) -> Result<Option<ResourceState>, ResourceError> {
         Ok(None)

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use event_flow::follow::Followed;
+use event_flow::follow::{Followed, LostEvents};
 use model::{
     Clock, Cursor, CursorScope, EntryTag, Epoch, EventFacts, IdSource, LogPosition, Sequence,
     Sequenced, StoredEvent, Timestamp,
@@ -169,22 +169,26 @@ impl Hub {
                 was, resumes_after, ..
             } => self.set_back(was, resumes_after),
             Followed::Events(events) => events.into_iter().for_each(|event| self.publish(event)),
-            Followed::Lost(lost) => {
-                warn!(after = %lost.after, resumes_after = %lost.resumes_after, "the log trimmed events before this edge read them, or has entries that do not decode");
-                self.metrics.gap(GapReason::Trimmed);
-                self.ring.restart(lost.resumes_after, None);
-                self.pages.set_followed(lost.resumes_after);
-                // Each stream finds that it is behind, reads the log and reports the gap to its
-                // client.
-                self.streams
-                    .for_slice(0, 1, |stream| stream.rescan_after(lost.after));
-            }
-            Followed::CaughtUp
+            Followed::Lost(lost) => self.lose(lost),
+            Followed::CaughtUp { .. }
             | Followed::Stalled
             | Followed::Recovered
             | Followed::Other(_)
             | Followed::OtherGap => {}
         }
+    }
+
+    /// The follower could not read some events. Each stream finds that it is behind, reads the log and
+    /// reports the gap to its client.
+    fn lose(&self, lost: LostEvents) {
+        let (range, reason) = (lost.range, lost.reason.as_str());
+        let (after, resumes_after) = (range.after, range.resumes_after);
+        warn!(%after, %resumes_after, reason, "events were gone before this edge read them");
+        self.metrics.gap(lost.reason.into());
+        self.ring.restart(resumes_after, None);
+        self.pages.set_followed(resumes_after);
+        self.streams
+            .for_slice(0, 1, |stream| stream.rescan_after(after));
     }
 
     /// Seconds since the hub began: the unit in which stream ages are counted.

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use event_flow::follow::LossReason;
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -53,6 +54,15 @@ pub(crate) enum GapReason {
     UnknownCursor,
     /// The reader's position or revision is ahead of the store of sessions: the store lost something.
     StoreWentBack,
+}
+
+impl From<LossReason> for GapReason {
+    fn from(reason: LossReason) -> Self {
+        match reason {
+            LossReason::Trimmed => Self::Trimmed,
+            LossReason::Undecodable => Self::Undecodable,
+        }
+    }
 }
 
 impl GapReason {

@@ -3,14 +3,16 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use model::{EventId, ResourceUri, Sequence, Timestamp, TraceContext};
+use model::{EventId, LogPosition, ResourceUri, Sequence, Timestamp, TraceContext};
 use ports::{ResourceError, ResourceReader, ResourceState, SyncStatus};
-use proto::v1::{GetResourceRequest, GetResourceResponse, StatusRequest, sync_client::SyncClient};
+use proto::v1::{
+    self, GetResourceRequest, GetResourceResponse, StatusRequest, sync_client::SyncClient,
+};
 use service_kit::grpc;
 use tokio::time::timeout;
 use tonic::{Code, Response, Status, transport::Channel};
 
-use crate::{ConnectError, limits::MAX_ANSWER_BYTES};
+use crate::{ConnectError, api::BEHIND, limits::MAX_ANSWER_BYTES};
 
 /// A reader that queries the sync role at `endpoint` (for instance `http://sync:3002`).
 ///
@@ -70,6 +72,7 @@ impl ResourceReader for Client {
     async fn get_resource(
         &self,
         uri: &ResourceUri,
+        seen: Option<LogPosition>,
         trace: Option<TraceContext>,
     ) -> Result<Option<ResourceState>, ResourceError> {
         if matches!(uri, ResourceUri::Events { .. }) {
@@ -78,12 +81,17 @@ impl ResourceReader for Client {
         const OP: &str = "read a resource";
         let message = GetResourceRequest {
             uri: uri.to_string(),
+            seen: seen.map(|seen| v1::LogPosition {
+                epoch: seen.epoch.0,
+                sequence: seen.sequence.0,
+            }),
         };
         let request = grpc::request(message, trace, self.deadline);
         let mut client = self.client.clone();
         match self.within(OP, client.get_resource(request)).await? {
             Ok(answer) => from_wire(uri, answer).map(Some),
             Err(status) if status.code() == Code::NotFound => Ok(None),
+            Err(status) if status.code() == BEHIND => Err(ResourceError::Behind),
             Err(status) => Err(error(OP, status)),
         }
     }

@@ -15,6 +15,7 @@ mod error;
 mod limits;
 mod metrics;
 mod mirror;
+mod reader;
 mod service;
 
 pub use config::SyncConfig;

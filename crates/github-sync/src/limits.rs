@@ -14,6 +14,14 @@ pub(crate) const MAX_STATE_BYTES: usize = 256 * 1024 * 1024;
 /// Default of `sync.deadline_seconds`, for one call from end to end. An agent waits for the answer.
 pub(crate) const DEFAULT_DEADLINE_SECONDS: u64 = 2;
 
+/// Part of a call's deadline in which the sync role does not wait for the log any more: its answer, or the
+/// reason why there is none, has to arrive before the caller gives up.
+pub(crate) const ANSWER_RESERVE: Duration = Duration::from_millis(300);
+
+/// Pause before the log's end is read again when it does not fit the follower's position: the follower is
+/// about to notice that the log was replaced or put back.
+pub(crate) const END_RECHECK: Duration = Duration::from_millis(50);
+
 /// Longest `sync.deadline_seconds`: after that time the user has stopped waiting.
 pub(crate) const MAX_DEADLINE_SECONDS: u64 = 60;
 

@@ -20,6 +20,7 @@ pub(crate) enum SyncMethod {
 pub(crate) enum SyncCallOutcome {
     ok,
     missing,
+    behind,
     caller,
 }
 

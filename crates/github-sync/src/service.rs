@@ -23,7 +23,7 @@ use tracing::debug;
 
 use crate::{
     ServeError, SyncBuildError, SyncConfig, api, limits::HEAD_INTERVAL, metrics::SyncMetrics,
-    mirror, mirror::Mirror,
+    mirror::Mirror, reader::MirrorReader,
 };
 
 /// The dependencies of the sync role.
@@ -42,6 +42,7 @@ pub struct SyncDeps {
 pub struct SyncService {
     deps: SyncDeps,
     mirror: Arc<Mirror>,
+    metrics: SyncMetrics,
     deadline: Duration,
 }
 
@@ -57,10 +58,11 @@ impl SyncService {
     ) -> Result<Self, SyncBuildError> {
         config.check()?;
         let metrics = SyncMetrics::register(registry);
-        let mirror = Arc::new(Mirror::new(config.max_resources, metrics));
+        let mirror = Arc::new(Mirror::new(config.max_resources, metrics.clone()));
         Ok(Self {
             deps,
             mirror,
+            metrics,
             deadline: config.deadline(),
         })
     }
@@ -87,7 +89,7 @@ impl SyncService {
             },
             lifecycle.draining(),
             move |followed| {
-                if matches!(followed, Followed::CaughtUp) {
+                if matches!(followed, Followed::CaughtUp { .. }) {
                     latch.ready();
                 }
                 noted.note(&followed);
@@ -99,8 +101,15 @@ impl SyncService {
         let (mirror, log) = (Arc::clone(&self.mirror), Arc::clone(&self.deps.log));
         let watching = watch_head(mirror, log, lifecycle.draining());
         lifecycle.spawn("sync-head", OnExit::EndsProcess, watching);
+        let reader = MirrorReader::new(
+            Arc::clone(&self.mirror),
+            self.deps.log,
+            self.deadline,
+            self.metrics,
+        );
         RunningSync {
             mirror: self.mirror,
+            reader: Arc::new(reader),
             ids: self.deps.ids,
             deadline: self.deadline,
             lifecycle: lifecycle.clone(),
@@ -126,6 +135,7 @@ impl SyncService {
 #[derive(Debug, Clone)]
 pub struct RunningSync {
     mirror: Arc<Mirror>,
+    reader: Arc<MirrorReader>,
     ids: Arc<dyn IdSource>,
     deadline: Duration,
     lifecycle: Lifecycle,
@@ -135,7 +145,7 @@ impl RunningSync {
     /// A reader in the same process, without the network.
     #[must_use]
     pub fn reader(&self) -> Arc<dyn ResourceReader> {
-        mirror::reader(&self.mirror)
+        Arc::<MirrorReader>::clone(&self.reader)
     }
 
     /// The detail of the role in `/health`.
@@ -160,8 +170,9 @@ impl RunningSync {
     /// # Errors
     /// The transport failed.
     pub async fn serve_grpc(&self, listener: TcpListener) -> Result<(), ServeError> {
-        let (mirror, ids) = (Arc::clone(&self.mirror), Arc::clone(&self.ids));
-        api::serve(listener, mirror, ids, self.deadline, &self.lifecycle).await
+        let states = (Arc::clone(&self.mirror), Arc::clone(&self.reader));
+        let ids = Arc::clone(&self.ids);
+        api::serve(listener, states, ids, self.deadline, &self.lifecycle).await
     }
 }
 

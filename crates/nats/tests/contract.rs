@@ -84,7 +84,7 @@ impl Harness for Nats {
                 foreign_bytes: true,
                 ..Abilities::default()
             }),
-            Port::SessionStore => None,
+            Port::SessionStore | Port::ResourceReader => None,
         }
     }
 

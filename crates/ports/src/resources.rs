@@ -5,7 +5,8 @@ use std::fmt;
 use async_trait::async_trait;
 use bytes::Bytes;
 use model::{
-    Classified, ErrorClass, EventId, PublicError, ResourceUri, Sequence, Timestamp, TraceContext,
+    Classified, ErrorClass, EventId, LogPosition, PublicError, ResourceUri, Sequence, Timestamp,
+    TraceContext,
 };
 
 use crate::BoxError;
@@ -52,6 +53,10 @@ pub enum ResourceError {
         #[source]
         source: BoxError,
     },
+    /// The sync role has not read the log far enough (RR-02): the state that it knows may be older than
+    /// one that a client was notified of.
+    #[error("the sync role has not read the event log as far as its caller")]
+    Behind,
     /// Its answer cannot be read.
     #[error("the sync role's answer cannot be read")]
     Malformed {
@@ -64,7 +69,7 @@ pub enum ResourceError {
 impl Classified for ResourceError {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::Unavailable { .. } => ErrorClass::Transient,
+            Self::Unavailable { .. } | Self::Behind => ErrorClass::Transient,
             Self::Malformed { .. } => ErrorClass::Permanent,
         }
     }
@@ -72,20 +77,47 @@ impl Classified for ResourceError {
 
 impl PublicError for ResourceError {
     fn code(&self) -> &'static str {
-        "sync-unavailable"
+        match self {
+            Self::Unavailable { .. } | Self::Malformed { .. } => "sync-unavailable",
+            Self::Behind => "sync-behind",
+        }
+    }
+
+    fn public_text(&self) -> String {
+        let text = match self {
+            Self::Unavailable { .. } | Self::Malformed { .. } => {
+                "a part of the server does not answer now; try again in a moment"
+            }
+            Self::Behind => {
+                "the newest events about this resource are not in its state yet; try again in a moment"
+            }
+        };
+        text.to_owned()
     }
 }
 
 /// Reads the last known state of resources.
+///
+/// # Contract
+/// - **RR-01** `get_resource` returns the newest state that the log's events report of a resource, whatever
+///   the order and spelling in which they do; `None` if no event has mentioned it.
+/// - **RR-02** with `seen`, the answer is at least as new as every event that was in the log when the call
+///   began, whichever caller was notified of it. A reader that cannot get as far within its deadline is
+///   `Behind`; it never answers with an older state, nor with `None` in place of a newer one.
+/// - **RR-03** a position of another log, or beyond the log's end, is not waited for: the log as it is
+///   decides. While the log does not answer, `seen` alone decides.
+/// - **RR-04** without `seen`, the answer is what is known at the moment.
 #[async_trait]
 pub trait ResourceReader: fmt::Debug + Send + Sync + 'static {
-    /// The last known state, `None` if no event has mentioned the resource yet.
+    /// The last known state, `None` if no event has mentioned the resource yet; see RR-01 to RR-04. `seen`
+    /// is the caller's position in the log.
     ///
     /// # Errors
-    /// The sync role does not answer within its deadline.
+    /// The sync role does not answer within its deadline, or is behind.
     async fn get_resource(
         &self,
         uri: &ResourceUri,
+        seen: Option<LogPosition>,
         trace: Option<TraceContext>,
     ) -> Result<Option<ResourceState>, ResourceError>;
 

@@ -145,6 +145,8 @@ impl Classified for SessionStoreError {
 ///   lost time is not given out again: a caller that still holds one gets `Conflict`, as long as the
 ///   store's clock goes on.
 /// - **SS-15** `time` is the clock by which the store lets sessions expire, the same through every handle.
+/// - **SS-16** `check` succeeds while changes are accepted, and fails while the store refuses them, though it
+///   may answer: it is read-only, or has no room. It leaves nothing that another call sees.
 #[async_trait]
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Stores a new session; see SS-01, SS-02, SS-11.
@@ -197,10 +199,10 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         limit: usize,
     ) -> Result<SessionPage, SessionStoreError>;
 
-    /// Checks whether the store answers now; used for readiness.
+    /// Checks whether the store accepts changes now; used for readiness. See SS-16.
     ///
     /// # Errors
-    /// The store does not answer.
+    /// The store does not answer, or refuses changes.
     async fn check(&self) -> Result<(), SessionStoreError>;
 
     /// The store's own time, by which all processes judge what they share; see SS-15. `None` if the store

@@ -109,6 +109,24 @@ pub fn trace_of<T>(request: &Request<T>, ids: &dyn IdSource) -> TraceContext {
     extract(request.metadata()).map_or_else(|| TraceContext::start(ids), |caller| caller.child(ids))
 }
 
+/// The time that the caller waits, of a call's metadata; `None` without a readable `grpc-timeout` (gRPC
+/// over HTTP/2, "Requests": up to eight digits and a unit).
+#[must_use]
+pub fn deadline_of(metadata: &MetadataMap) -> Option<Duration> {
+    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let value = digits.parse::<u64>().ok().filter(|_| digits.len() <= 8)?;
+    Some(match unit {
+        "H" => Duration::from_secs(value * 3600),
+        "M" => Duration::from_secs(value * 60),
+        "S" => Duration::from_secs(value),
+        "m" => Duration::from_millis(value),
+        "u" => Duration::from_micros(value),
+        "n" => Duration::from_nanos(value),
+        _ => return None,
+    })
+}
+
 /// A request with its trace and a deadline that the server also sees.
 #[must_use]
 pub fn request<T>(message: T, trace: Option<TraceContext>, deadline: Duration) -> Request<T> {

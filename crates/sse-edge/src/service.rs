@@ -328,7 +328,7 @@ impl BackgroundTasks<'_> {
         let hub = Arc::clone(&self.edge.hub);
         let sink = move |followed: Followed| {
             // Later faults show in the probes.
-            if matches!(followed, Followed::CaughtUp) {
+            if matches!(followed, Followed::CaughtUp { .. }) {
                 latch.ready();
             }
             follower_health.note(&followed);

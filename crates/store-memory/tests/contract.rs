@@ -18,8 +18,8 @@ impl Harness for Memory {
         "memory"
     }
 
-    fn abilities(&self, _port: Port) -> Option<Abilities> {
-        Some(Abilities::default())
+    fn abilities(&self, port: Port) -> Option<Abilities> {
+        (port != Port::ResourceReader).then(Abilities::default)
     }
 
     async fn event_log(&self) -> anyhow::Result<EventLogFixture> {

@@ -34,7 +34,7 @@ impl Harness for RedisBackend {
                 goes_back: true,
                 ..Abilities::default()
             }),
-            Port::EventLog | Port::Bus => None,
+            Port::EventLog | Port::Bus | Port::ResourceReader => None,
         }
     }
 

@@ -101,7 +101,7 @@ impl Harness for Sqlite {
             goes_back: true,
             ..Abilities::default()
         };
-        (port != Port::Bus).then_some(abilities)
+        matches!(port, Port::EventLog | Port::SessionStore).then_some(abilities)
     }
 
     async fn event_log(&self) -> anyhow::Result<EventLogFixture> {

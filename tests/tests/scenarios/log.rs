@@ -157,5 +157,10 @@ async fn counts_its_undecodable_entries(system: &System) -> Result<()> {
     ] {
         ensure!(metrics.contains(line), "{line} is missing in:\n{metrics}");
     }
+    let trimmed = "forgewire_edge_gaps_total{reason=\"trimmed\"}";
+    ensure!(
+        !metrics.contains(trimmed),
+        "nothing was trimmed:\n{metrics}"
+    );
     Ok(())
 }

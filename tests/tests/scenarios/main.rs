@@ -12,6 +12,7 @@ mod log_set_back;
 mod messages;
 mod operations;
 mod readiness;
+mod reads;
 mod retention;
 mod sending;
 mod session_set_back;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use model::SessionId;
-use ports::{Revision, SessionStore, SessionStoreError};
+use ports::{Revision, SessionLimits, SessionStore, SessionStoreError};
 use tokio::time::Instant;
 
 use super::{LONG_TTL, ROOMY, changed, session};
@@ -239,4 +239,20 @@ pub(super) async fn the_stores_time_is_the_one_that_sessions_expire_by(
     assert!(time().await?.since(before) >= ttl);
     assert_eq!(store.load(&session(0).id).await?, None);
     Ok(())
+}
+
+pub(super) async fn a_check_accepts_and_leaves_nothing(harness: Arc<dyn Harness>) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    let store = &fixture.store;
+    for _ in 0..3 {
+        store.check().await?;
+    }
+    let page = store.list(None, 10).await?;
+    assert!(page.sessions.is_empty() && page.next.is_none(), "{page:?}");
+    let limits = SessionLimits {
+        max_sessions: 1,
+        ..ROOMY
+    };
+    store.create(&session(1), LONG_TTL, limits).await?;
+    Ok(store.check().await?)
 }

@@ -42,6 +42,7 @@ crate::case::cases! {
     "SS-14" GoesBack set_back::a_revision_of_a_lost_time_is_not_given_out_again;
     "SS-15" Nothing life::the_stores_time_is_the_one_that_sessions_expire_by;
     "SS-15" Shared handles::every_handle_has_the_same_time;
+    "SS-16" Nothing life::a_check_accepts_and_leaves_nothing;
 }
 
 /// A time to live that exceeds the duration of every case.

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::{
-    Driver, Followed, pause,
+    Driver, Followed, LossReason, LostEvents, pause,
     set_back::LogComparison,
     state::{Answer, FollowerState, PageRequest},
     trail::Trail,
@@ -62,15 +62,24 @@ impl Driver {
         }
         let (at_head, through) = (page.at_head, page.through);
         state.overlaps = at_head || through > request.position;
-        let step = state
+        let reason = match page.undecodable {
+            0 => LossReason::Trimmed,
+            _ => LossReason::Undecodable,
+        };
+        let mut step = state
             .machine
             .page(page.events, through, at_head, page.resumes_after);
+        if let Some(range) = step.lost.take() {
+            sink(Followed::Lost(LostEvents { range, reason }));
+        }
         let caught_up = at_head && step.read == ReadNeed::NotNeeded;
         // What follows the page comes from early hints.
         self.take(state, step, sink);
         state.trail.set_compared(through);
         if caught_up {
-            sink(Followed::CaughtUp);
+            sink(Followed::CaughtUp {
+                through: state.machine.position(),
+            });
         }
     }
 

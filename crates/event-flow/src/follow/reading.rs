@@ -23,9 +23,6 @@ impl Driver {
         step: SequencerStep<StoredEvent>,
         sink: &mut impl FnMut(Followed),
     ) {
-        if let Some(lost) = step.lost {
-            sink(Followed::Lost(lost));
-        }
         if !step.deliver.is_empty() {
             state.trail.push(&step.deliver);
             sink(Followed::Events(step.deliver));

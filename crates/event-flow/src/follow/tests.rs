@@ -8,7 +8,10 @@ use model::{
     Timestamp, TraceContext,
 };
 use parking_lot::Mutex;
-use ports::{AppendResult, BusError, EdgeNews, EventLogError, EventPage, EventsBefore, SeekResult};
+use ports::{
+    AppendResult, BusError, EdgeNews, EventLogError, EventPage, EventsBefore, PageEntries,
+    SeekResult,
+};
 use store_memory::{InProcessBus, MemoryEventLog};
 use tokio::sync::mpsc;
 
@@ -56,6 +59,8 @@ struct Script {
     epoch: u64,
     trimmed_through: u64,
     numbers: Vec<u64>,
+    /// Those of `numbers` that do not decode.
+    undecodable: Vec<u64>,
     down: bool,
     hangs: bool,
     pages_fail: bool,
@@ -121,15 +126,22 @@ impl EventLog for ScriptedLog {
             });
         }
         let from = after.0.max(script.trimmed_through);
-        let rest = script.numbers.iter().filter(|number| **number > from);
-        let events: Vec<_> = rest.take(limit).map(|number| sequenced(*number)).collect();
-        let through = events.last().map_or(Sequence(from), |event| event.sequence);
+        let mut page = PageEntries::default();
+        for number in script.numbers.iter().filter(|number| **number > from) {
+            let decodes = !script.undecodable.contains(number);
+            let item = decodes.then(|| event(*number));
+            if page.len() == limit || !page.push(Sequence(*number), item) {
+                break;
+            }
+        }
+        let through = page.last().unwrap_or(Sequence(from));
+        let trimmed = (after.0 < from).then_some(Sequence(from));
         Ok(EventPage {
-            events,
             through,
             at_head: through.0 >= script.last(),
-            resumes_after: (after.0 < from).then_some(Sequence(from)),
-            undecodable: 0,
+            resumes_after: page.undecodable_through.or(trimmed),
+            undecodable: page.undecodable,
+            events: page.events,
         })
     }
 
@@ -247,7 +259,7 @@ impl Bus for ScriptedBus {
 enum Got {
     Started(u64, u64),
     Events(Vec<u64>),
-    Lost(u64, u64),
+    Lost(u64, u64, LossReason),
     CaughtUp,
     Stalled,
     Recovered,
@@ -269,8 +281,11 @@ impl From<Followed> for Got {
                 };
                 Self::Events(events.into_iter().map(number).collect())
             }
-            Followed::Lost(lost) => Self::Lost(lost.after.0, lost.resumes_after.0),
-            Followed::CaughtUp => Self::CaughtUp,
+            Followed::Lost(lost) => {
+                let (after, resumes_after) = (lost.range.after.0, lost.range.resumes_after.0);
+                Self::Lost(after, resumes_after, lost.reason)
+            }
+            Followed::CaughtUp { .. } => Self::CaughtUp,
             Followed::Stalled => Self::Stalled,
             Followed::Recovered => Self::Recovered,
             Followed::Other(message) => Self::Other(message),
@@ -597,7 +612,25 @@ async fn what_was_trimmed_before_it_was_read_is_told() {
     log.change(|script| (script.trimmed_through, script.numbers) = (8, vec![9]));
     bus.hint(1, [9]);
     following
-        .expect([Got::Lost(3, 8), Got::Events(vec![9]), Got::CaughtUp])
+        .expect([
+            Got::Lost(3, 8, LossReason::Trimmed),
+            Got::Events(vec![9]),
+            Got::CaughtUp,
+        ])
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_that_does_not_decode_is_told_as_such() {
+    let (log, bus, mut following) = at_three().await;
+    log.change(|script| (script.undecodable, script.numbers) = (vec![4], vec![1, 2, 3, 4, 5]));
+    bus.hint(1, [5]);
+    following
+        .expect([
+            Got::Lost(3, 4, LossReason::Undecodable),
+            Got::Events(vec![5]),
+            Got::CaughtUp,
+        ])
         .await;
 }
 

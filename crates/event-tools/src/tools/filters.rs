@@ -97,13 +97,13 @@ pub(super) struct EventsOutput {
 impl EventsOutput {
     pub(super) fn of(events: &EventAccess, caller: &Caller, page: QueryPage) -> Self {
         let cursor = events.cursor_after(caller, &page);
-        let events = raw_events(page.events);
+        let raw = raw_events(page.events, page.truncated);
         Self {
-            count: events.len(),
-            events,
+            count: raw.events.len(),
+            events: raw.events,
             cursor,
             has_more: page.has_more,
-            truncated: page.truncated,
+            truncated: raw.truncated,
         }
     }
 }

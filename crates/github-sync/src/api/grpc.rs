@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use model::{IdSource, ResourceUri};
-use ports::ResourceReader;
+use model::{Epoch, IdSource, LogPosition, ResourceUri, Sequence};
+use ports::{ResourceError, ResourceReader};
 use proto::v1::{
     GetResourceRequest, GetResourceResponse, StatusRequest, StatusResponse,
     sync_server::{Sync as SyncRpc, SyncServer},
@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, transport::server::TcpIncoming};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use crate::{ServeError, limits::MAX_REQUEST_BYTES, mirror::Mirror};
+use super::BEHIND;
+use crate::{ServeError, limits::MAX_REQUEST_BYTES, mirror::Mirror, reader::MirrorReader};
 
 /// `grpc.health.v1` knows the whole server as "" and each service by its full name.
 const HEALTH_NAMES: [&str; 2] = ["", "forgewire.v1.Sync"];
@@ -22,7 +23,7 @@ const HEALTH_NAMES: [&str; 2] = ["", "forgewire.v1.Sync"];
 /// Serves until the listeners stop; calls in progress then get the time limit of a call to finish.
 pub(crate) async fn serve(
     listener: TcpListener,
-    mirror: Arc<Mirror>,
+    (mirror, reader): (Arc<Mirror>, Arc<MirrorReader>),
     ids: Arc<dyn IdSource>,
     deadline: Duration,
     lifecycle: &Lifecycle,
@@ -34,8 +35,9 @@ pub(crate) async fn serve(
         tonic_health::server::HealthService::from_health_reporter(reporter.clone()),
     );
     let sync = SyncServer::new(Rpc {
-        mirror: Arc::clone(&mirror),
+        reader,
         ids,
+        deadline,
     })
     .max_decoding_message_size(MAX_REQUEST_BYTES);
     let stop = lifecycle.stop_accepting();
@@ -92,8 +94,9 @@ async fn follow_health(
 }
 
 struct Rpc {
-    mirror: Arc<Mirror>,
+    reader: Arc<MirrorReader>,
     ids: Arc<dyn IdSource>,
+    deadline: Duration,
 }
 
 #[tonic::async_trait]
@@ -106,21 +109,26 @@ impl SyncRpc for Rpc {
         let uri = match ResourceUri::parse(&request.get_ref().uri) {
             Ok(uri @ (ResourceUri::Numbered { .. } | ResourceUri::Project { .. })) => uri,
             Ok(ResourceUri::Events { .. }) => {
-                self.mirror.count_refusal();
+                self.reader.count_refusal();
                 return Err(Status::invalid_argument(
                     "a list of events is not a resource",
                 ));
             }
             Err(error) => {
-                self.mirror.count_refusal();
+                self.reader.count_refusal();
                 return Err(Status::invalid_argument(error.to_string()));
             }
         };
-        let state = self
-            .mirror
-            .get_resource(&uri, Some(trace))
-            .await
-            .map_err(|error| unexpected(&error))?;
+        let seen = request.get_ref().seen.map(|seen| LogPosition {
+            epoch: Epoch(seen.epoch),
+            sequence: Sequence(seen.sequence),
+        });
+        let patience = grpc::deadline_of(request.metadata()).unwrap_or(self.deadline);
+        let state = self.reader.read(&uri, seen, patience, Some(trace)).await;
+        let state = state.map_err(|error| match error {
+            ResourceError::Behind => Status::new(BEHIND, error.to_string()),
+            error => unexpected(&error),
+        })?;
         let state =
             state.ok_or_else(|| Status::not_found("no event has mentioned this resource yet"))?;
         Ok(Response::new(GetResourceResponse {
@@ -138,7 +146,7 @@ impl SyncRpc for Rpc {
     ) -> Result<Response<StatusResponse>, Status> {
         let trace = grpc::trace_of(&request, &*self.ids);
         let status = self
-            .mirror
+            .reader
             .status(Some(trace))
             .await
             .map_err(|error| unexpected(&error))?;

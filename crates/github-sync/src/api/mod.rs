@@ -3,3 +3,6 @@
 mod grpc;
 
 pub(crate) use grpc::serve;
+
+/// The code of an answer that is not given because the sync role is behind its caller.
+pub(crate) const BEHIND: tonic::Code = tonic::Code::Aborted;

@@ -1,28 +1,21 @@
 //! The mirror: the state of each resource, as learned from the events.
 //!
 //! `reading` extracts the state from one event, `table` keeps the newest state per resource within
-//! bounds, and this module feeds both from the follower and answers readers.
+//! bounds, and this module feeds both from the follower. Readers come through [`crate::reader`].
 
 mod reading;
 mod table;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use async_trait::async_trait;
-use event_flow::follow::Followed;
-use model::{Epoch, ResourceUri, Sequence, Sequenced, StoredEvent, TraceContext};
+use event_flow::follow::{Followed, LostEvents};
+use model::{Epoch, ResourceUri, Sequence, Sequenced, StoredEvent};
 use parking_lot::Mutex;
-use ports::{ResourceError, ResourceReader, ResourceState, SyncStatus};
+use ports::{ResourceState, SyncStatus};
 use tokio::sync::watch;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
-use crate::{
-    limits::MAX_STATE_BYTES,
-    metrics::{SyncCallOutcome, SyncMethod, SyncMetrics},
-};
+use crate::{limits::MAX_STATE_BYTES, metrics::SyncMetrics};
 use reading::StateReading;
 use table::{ApplyOutcome, Table};
 
@@ -30,21 +23,29 @@ use table::{ApplyOutcome, Table};
 #[derive(Debug)]
 pub(crate) struct Mirror {
     table: Mutex<Table>,
-    position: AtomicU64,
+    followed: watch::Sender<MirrorPosition>,
     head: AtomicU64,
     caught_up: watch::Sender<bool>,
-    epoch: Mutex<Option<Epoch>>,
     metrics: SyncMetrics,
+}
+
+/// The position to which the mirror has followed the log: the table has every event up to here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MirrorPosition {
+    /// The log; `None` before it was found.
+    pub(crate) epoch: Option<Epoch>,
+    pub(crate) sequence: Sequence,
+    /// Rises when the log is found, replaced or put back: from then on positions are others.
+    pub(crate) generation: u64,
 }
 
 impl Mirror {
     pub(crate) fn new(max_resources: usize, metrics: SyncMetrics) -> Self {
         Self {
             table: Mutex::new(Table::new(max_resources, MAX_STATE_BYTES)),
-            position: AtomicU64::new(0),
+            followed: watch::Sender::default(),
             head: AtomicU64::new(0),
             caught_up: watch::Sender::new(false),
-            epoch: Mutex::new(None),
             metrics,
         }
     }
@@ -52,6 +53,11 @@ impl Mirror {
     /// Whether the mirror has caught up with the log since its start, and a signal of changes.
     pub(crate) fn caught_up(&self) -> watch::Receiver<bool> {
         self.caught_up.subscribe()
+    }
+
+    /// The position, and a signal of changes.
+    pub(crate) fn followed(&self) -> watch::Receiver<MirrorPosition> {
+        self.followed.subscribe()
     }
 
     /// Applies a report from the follower.
@@ -69,15 +75,9 @@ impl Mirror {
                 ..
             } => self.set_back(resumes_after, head),
             Followed::Events(events) => self.events(&events),
-            Followed::Lost(lost) => {
-                warn!(
-                    after = lost.after.0,
-                    resumes_after = lost.resumes_after.0,
-                    "events were trimmed before sync read them, or do not decode; states stay as they were"
-                );
-                self.position.store(lost.resumes_after.0, Ordering::Relaxed);
-            }
-            Followed::CaughtUp => {
+            Followed::Lost(lost) => self.lose(lost),
+            Followed::CaughtUp { through } => {
+                self.advance(through);
                 if !self.caught_up.send_replace(true) {
                     info!(
                         resources = self.table.lock().len(),
@@ -97,23 +97,53 @@ impl Mirror {
     }
 
     fn start(&self, epoch: Epoch, position: Sequence, head: Sequence) {
-        let before = self.epoch.lock().replace(epoch);
+        let before = self.followed.borrow().epoch;
         if before.is_some_and(|before| before != epoch) {
             // A new log: its sequences say nothing about the states of the old one.
             self.table.lock().clear();
             self.metrics.resources.set(0);
             self.caught_up.send_replace(false);
         }
-        self.position.store(position.0, Ordering::Relaxed);
-        self.head.store(head.0, Ordering::Relaxed);
+        self.move_to(epoch, position, head);
     }
 
     /// The log lost what came after `resumes_after`. That happened at GitHub all the same, so the states
     /// stay; the events that took their numbers count as later.
     fn set_back(&self, resumes_after: Sequence, head: Sequence) {
         self.table.lock().set_back(resumes_after);
-        self.position.store(resumes_after.0, Ordering::Relaxed);
+        let epoch = self.followed.borrow().epoch;
+        if let Some(epoch) = epoch {
+            self.move_to(epoch, resumes_after, head);
+        }
+    }
+
+    /// Begins another part of a log, which may have lower positions.
+    fn move_to(&self, epoch: Epoch, sequence: Sequence, head: Sequence) {
         self.head.store(head.0, Ordering::Relaxed);
+        self.followed.send_modify(|followed| {
+            *followed = MirrorPosition {
+                epoch: Some(epoch),
+                sequence,
+                generation: followed.generation + 1,
+            };
+        });
+    }
+
+    /// The table has everything up to here.
+    fn advance(&self, through: Sequence) {
+        self.head.fetch_max(through.0, Ordering::Relaxed);
+        self.followed.send_if_modified(|followed| {
+            let advances = through > followed.sequence;
+            followed.sequence = through.max(followed.sequence);
+            advances
+        });
+    }
+
+    fn lose(&self, lost: LostEvents) {
+        let (range, reason) = (lost.range, lost.reason.as_str());
+        let (after, resumes_after) = (range.after, range.resumes_after);
+        warn!(%after, %resumes_after, reason, "events were gone before sync read them; states stay as they were");
+        self.advance(resumes_after);
     }
 
     fn events(&self, events: &[Sequenced<StoredEvent>]) {
@@ -121,8 +151,7 @@ impl Mirror {
             self.event(event);
         }
         if let Some(last) = events.last() {
-            self.position.store(last.sequence.0, Ordering::Relaxed);
-            self.head.fetch_max(last.sequence.0, Ordering::Relaxed);
+            self.advance(last.sequence);
         }
     }
 
@@ -155,8 +184,8 @@ impl Mirror {
     }
 
     fn show_lag(&self) {
-        let position = self.position.load(Ordering::Relaxed);
-        let lag = self.head.load(Ordering::Relaxed).saturating_sub(position);
+        let position = self.followed.borrow().sequence;
+        let lag = self.head.load(Ordering::Relaxed).saturating_sub(position.0);
         self.metrics
             .lag_events
             .set(i64::try_from(lag).unwrap_or(i64::MAX));
@@ -165,51 +194,15 @@ impl Mirror {
     /// How far the mirror has followed the log.
     pub(crate) fn progress(&self) -> SyncStatus {
         SyncStatus {
-            position: Sequence(self.position.load(Ordering::Relaxed)),
+            position: self.followed.borrow().sequence,
             head: Sequence(self.head.load(Ordering::Relaxed)),
             resources: self.table.lock().len() as u64,
             caught_up: *self.caught_up.borrow(),
         }
     }
 
-    fn get(&self, uri: &ResourceUri) -> Option<ResourceState> {
+    /// The state of a resource, as of the present position.
+    pub(crate) fn get(&self, uri: &ResourceUri) -> Option<ResourceState> {
         self.table.lock().get(uri)
     }
-
-    /// Counts a request for a URI that names no single resource.
-    pub(crate) fn count_refusal(&self) {
-        self.metrics
-            .request(SyncMethod::get_resource, SyncCallOutcome::caller);
-    }
-}
-
-#[async_trait]
-impl ResourceReader for Mirror {
-    async fn get_resource(
-        &self,
-        uri: &ResourceUri,
-        trace: Option<TraceContext>,
-    ) -> Result<Option<ResourceState>, ResourceError> {
-        let state = self.get(uri);
-        let outcome = if state.is_some() {
-            SyncCallOutcome::ok
-        } else {
-            SyncCallOutcome::missing
-        };
-        self.metrics.request(SyncMethod::get_resource, outcome);
-        let trace_id = trace.map(|trace| tracing::field::display(trace.trace));
-        debug!(trace_id, %uri, found = state.is_some(), "resource read");
-        Ok(state)
-    }
-
-    async fn status(&self, _trace: Option<TraceContext>) -> Result<SyncStatus, ResourceError> {
-        self.metrics
-            .request(SyncMethod::status, SyncCallOutcome::ok);
-        Ok(self.progress())
-    }
-}
-
-/// The mirror as callers in the same process see it.
-pub(crate) fn reader(mirror: &Arc<Mirror>) -> Arc<dyn ResourceReader> {
-    Arc::<Mirror>::clone(mirror)
 }

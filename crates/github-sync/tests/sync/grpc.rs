@@ -9,12 +9,13 @@ use std::{
 use async_trait::async_trait;
 use github_sync::client;
 use model::{Classified, ErrorClass, EventType, TraceContext};
-use ports::{Bus, BusError, BusMessage, BusSubscription, ResourceError, Topic};
+use ports::{Bus, BusError, BusMessage, BusSubscription, EventLog, ResourceError, Topic};
 use proto::v1::{
     GetResourceRequest, GetResourceResponse, StatusRequest, StatusResponse,
     sync_client::SyncClient,
     sync_server::{Sync as SyncRpc, SyncServer},
 };
+use service_kit::lifecycle::OnExit;
 use store_memory::InProcessBus;
 use tokio::{
     net::TcpListener,
@@ -29,7 +30,10 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use crate::world::{DEADLINE, Source, World, free_port, issue, uri};
+use crate::{
+    setup,
+    world::{DEADLINE, Source, World, free_port, issue, uri},
+};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const AT: &str = "2026-11-20T09:00:00Z";
@@ -47,6 +51,7 @@ async fn codes_say_what_is_wrong() {
     ] {
         let request = GetResourceRequest {
             uri: uri.to_owned(),
+            seen: None,
         };
         assert_eq!(
             client.get_resource(request).await.unwrap_err().code(),
@@ -57,6 +62,7 @@ async fn codes_say_what_is_wrong() {
     // Larger than any URI: refused while the server reads it.
     let request = GetResourceRequest {
         uri: "x".repeat(100_000),
+        seen: None,
     };
     let code = client.get_resource(request).await.unwrap_err().code();
     assert!(
@@ -171,7 +177,7 @@ async fn nobody_there_is_an_error_within_the_deadline_and_later_it_works() {
     let reader = client::connect(&format!("http://{address}"), DEADLINE).unwrap();
     let started = Instant::now();
     let error = reader
-        .get_resource(&uri("github://issues/octo/repo/7"), None)
+        .get_resource(&uri("github://issues/octo/repo/7"), None, None)
         .await
         .unwrap_err();
     assert_eq!(error.class(), ErrorClass::Transient, "{error:?}");
@@ -180,7 +186,7 @@ async fn nobody_there_is_an_error_within_the_deadline_and_later_it_works() {
     world.serve(TcpListener::bind(address).await.unwrap());
     let answers = async {
         while reader
-            .get_resource(&uri("github://issues/octo/repo/7"), None)
+            .get_resource(&uri("github://issues/octo/repo/7"), None, None)
             .await
             .is_err()
         {
@@ -251,8 +257,49 @@ async fn trace_and_deadline_travel_with_the_call_and_defects_are_permanent() {
     assert_eq!(metadata.get("traceparent").unwrap(), &trace.to_string());
     assert!(metadata.contains_key("grpc-timeout"));
     let error = reader
-        .get_resource(&uri("github://issues/o/r/1"), None)
+        .get_resource(&uri("github://issues/o/r/1"), None, None)
         .await
         .unwrap_err();
     assert_eq!(error.class(), ErrorClass::Permanent);
+}
+
+/// A caller of a build without `seen` gets what is known at once.
+#[tokio::test]
+async fn a_caller_of_an_older_build_is_answered_at_once() {
+    let (log, running, lifecycle) = setup::start().await;
+    let (listener, address) = free_port().await;
+    let served = running.clone();
+    lifecycle.spawn("grpc", OnExit::MayFinish, async move {
+        served.serve_grpc(listener).await.unwrap();
+    });
+    log.hold(true);
+    let appended = log.append(vec![contract::issue_event(7, 1)]).await.unwrap();
+    let mut client = SyncClient::connect(format!("http://{address}"))
+        .await
+        .unwrap();
+    let mut request = GetResourceRequest {
+        uri: "github://issues/octo/cat/7".to_owned(),
+        seen: None,
+    };
+    let code = client
+        .get_resource(request.clone())
+        .await
+        .unwrap_err()
+        .code();
+    assert_eq!(code, Code::NotFound);
+    request.seen = Some(proto::v1::LogPosition {
+        epoch: log.head().await.unwrap().epoch.0,
+        sequence: appended[0].sequence.0,
+    });
+    // The caller's own deadline counts, though the server's is longer.
+    let began = Instant::now();
+    let mut short = Request::new(request);
+    short.set_timeout(Duration::from_millis(500));
+    let code = client.get_resource(short).await.unwrap_err().code();
+    assert_eq!(code, Code::Aborted);
+    assert!(
+        began.elapsed() < Duration::from_millis(500),
+        "{:?}",
+        began.elapsed()
+    );
 }

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test panics where something is wrong")]
 
+mod fresh;
 mod grpc;
 mod readers;
+#[path = "../setup/mod.rs"]
+mod setup;
 mod world;

@@ -23,7 +23,7 @@ async fn it_gives_the_last_known_state_whatever_the_case_of_the_name() {
     world.caught_up().await;
     for reader in world.readers().await {
         let state = reader
-            .get_resource(&uri(ISSUE), None)
+            .get_resource(&uri(ISSUE), None, None)
             .await
             .unwrap()
             .unwrap();
@@ -46,8 +46,14 @@ async fn what_nobody_spoke_of_and_what_is_no_single_resource_is_none() {
         repo: None,
     };
     for reader in world.readers().await {
-        assert_eq!(reader.get_resource(&uri(ISSUE), None).await.unwrap(), None);
-        assert_eq!(reader.get_resource(&events, None).await.unwrap(), None);
+        assert_eq!(
+            reader.get_resource(&uri(ISSUE), None, None).await.unwrap(),
+            None
+        );
+        assert_eq!(
+            reader.get_resource(&events, None, None).await.unwrap(),
+            None
+        );
     }
 }
 
@@ -60,7 +66,7 @@ async fn an_older_state_that_comes_later_changes_nothing() {
     world.caught_up().await;
     for reader in world.readers().await {
         let state = reader
-            .get_resource(&uri(ISSUE), None)
+            .get_resource(&uri(ISSUE), None, None)
             .await
             .unwrap()
             .unwrap();
@@ -81,7 +87,7 @@ async fn a_deleted_resource_stays_as_deleted() {
     world.caught_up().await;
     for reader in world.readers().await {
         let state = reader
-            .get_resource(&uri(ISSUE), None)
+            .get_resource(&uri(ISSUE), None, None)
             .await
             .unwrap()
             .unwrap();
@@ -102,7 +108,7 @@ async fn a_project_card_of_an_issue_leaves_the_issue_as_it_was() {
     world.caught_up().await;
     for reader in world.readers().await {
         let state = reader
-            .get_resource(&uri(ISSUE), None)
+            .get_resource(&uri(ISSUE), None, None)
             .await
             .unwrap()
             .unwrap();
@@ -124,7 +130,11 @@ async fn a_start_rebuilds_everything_from_the_log() {
         assert_eq!((status.resources, status.caught_up), (100, true));
         for number in 0..100_u64 {
             let uri = uri(&format!("github://issues/octo/repo/{number}"));
-            let state = reader.get_resource(&uri, None).await.unwrap().unwrap();
+            let state = reader
+                .get_resource(&uri, None, None)
+                .await
+                .unwrap()
+                .unwrap();
             assert_eq!(state.event_id.as_str(), (1400 + number).to_string());
         }
     }
@@ -140,7 +150,13 @@ async fn at_the_bound_the_least_recently_used_is_not_found() {
         let mut found = Vec::new();
         for number in 1..=3 {
             let uri = uri(&format!("github://issues/octo/repo/{number}"));
-            found.push(reader.get_resource(&uri, None).await.unwrap().is_some());
+            found.push(
+                reader
+                    .get_resource(&uri, None, None)
+                    .await
+                    .unwrap()
+                    .is_some(),
+            );
         }
         assert_eq!(found, [false, true, true]);
     }
@@ -155,9 +171,9 @@ async fn it_counts_calls_states_and_lag() {
         .await;
     world.caught_up().await;
     let reader = world.running.reader();
-    reader.get_resource(&uri(ISSUE), None).await.unwrap();
+    reader.get_resource(&uri(ISSUE), None, None).await.unwrap();
     reader
-        .get_resource(&uri("github://issues/o/r/1"), None)
+        .get_resource(&uri("github://issues/o/r/1"), None, None)
         .await
         .unwrap();
     let text = service_kit::metrics::encode(&world.registry).unwrap();

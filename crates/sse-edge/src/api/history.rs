@@ -17,7 +17,7 @@ use fanout::hub::StreamStart;
 
 use crate::{edge::Edge, error::EdgeError};
 use access::{Permission, Principal};
-use event_flow::raw_events::raw_events;
+use event_flow::raw_events::{RawEvents, raw_events};
 
 /// Default of `limit` for `recent`.
 const RECENT_EVENTS: usize = 100;
@@ -125,7 +125,7 @@ async fn list(
     } = answer;
     let reader = edge.hub.reader(CursorScope::events(&principal.id));
     let next_cursor = reader.cursor(through, through_tag).to_string();
-    let events = raw_events(events);
+    let RawEvents { events, truncated } = raw_events(events, truncated);
     Ok(EventList {
         count: events.len(),
         events,

@@ -300,3 +300,24 @@ async fn whatever_does_not_fit_a_schema_is_named_by_every_tool() {
     }
     assert!(tried > 60, "{tried}");
 }
+
+/// The sync role has to be as far as the edge that told the client (RR-02).
+#[tokio::test]
+async fn a_read_names_a_position_that_covers_what_the_client_was_told() {
+    let (world, a, b) = EdgeWorld::two().await;
+    let client = connect(&a).await;
+    let uri = "github://issues/octo/cat/7";
+    client.subscribe(&a.url, uri).await.unwrap();
+    let mut stream = client.open_stream(&a.url, None).await.unwrap();
+    for _ in 0..3 {
+        world.happens("cat").await;
+        let message = next(&mut stream).await;
+        assert_eq!(message.method(), "notifications/resources/updated");
+        client.read_resource(&a.url, uri).await.unwrap();
+        let head = world.log.head().await.unwrap();
+        let seen = world.seen.lock().expect("a position");
+        assert_eq!((seen.epoch, seen.sequence), (head.epoch, head.last));
+    }
+    client.read_resource(&b.url, uri).await.unwrap();
+    assert!(world.seen.lock().is_some());
+}

@@ -14,9 +14,9 @@ use access::Authenticator;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use model::{
-    Clock, Cursor, CursorScope, Epoch, EventFacts, EventId, EventOrigin, EventType, PrincipalId,
-    RandomIds, ResourceId, ResourceType, ResourceUri, Sequence, Sequenced, SessionId, StoredEvent,
-    StreamId, SystemClock, Timestamp, TraceContext,
+    Clock, Cursor, CursorScope, Epoch, EventFacts, EventId, EventOrigin, EventType, LogPosition,
+    PrincipalId, RandomIds, ResourceId, ResourceType, ResourceUri, Sequence, Sequenced, SessionId,
+    StoredEvent, StreamId, SystemClock, Timestamp, TraceContext,
 };
 use ports::{
     Bus, BusError, BusEvent, BusMessage, BusSubscription, EventHint, EventLog, Mailbox,
@@ -115,7 +115,9 @@ fn memory_sessions(clock: Arc<dyn Clock>) -> Arc<MemorySessionStore> {
 pub(crate) struct EdgeWorld {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) bus: Arc<dyn Bus>,
-    stores: Stores,
+    pub(crate) stores: Stores,
+    /// The position that the last reader of a resource named.
+    pub(crate) seen: Arc<parking_lot::Mutex<Option<LogPosition>>>,
     clock: Arc<dyn Clock>,
     /// The descriptors that edges started from now on assume to have.
     pub(crate) descriptors: Descriptors,
@@ -151,6 +153,7 @@ impl EdgeWorld {
             log: Arc::clone(&stores.log),
             bus: Arc::clone(&stores.bus),
             stores,
+            seen: Arc::default(),
             clock,
             descriptors: Descriptors::UNLIMITED,
             epoch,
@@ -200,7 +203,9 @@ impl EdgeWorld {
             locks: stores.locks,
             tasks: stores.tasks,
             bus: Arc::clone(&bus),
-            resources: Arc::new(OneIssue),
+            resources: Arc::new(OneIssue {
+                seen: Arc::clone(&self.seen),
+            }),
             clock,
             ids: Arc::new(RandomIds),
             auth: Arc::new(auth),
@@ -386,15 +391,20 @@ fn event(n: u64, repo: &str, bytes: usize) -> StoredEvent {
 
 /// A sync role that knows one issue.
 #[derive(Debug)]
-struct OneIssue;
+struct OneIssue {
+    /// The position that the last caller named.
+    seen: Arc<parking_lot::Mutex<Option<LogPosition>>>,
+}
 
 #[async_trait]
 impl ResourceReader for OneIssue {
     async fn get_resource(
         &self,
         uri: &ResourceUri,
+        seen: Option<LogPosition>,
         _: Option<TraceContext>,
     ) -> Result<Option<ResourceState>, ResourceError> {
+        *self.seen.lock() = seen;
         let known = uri.to_string() == "github://issues/octo/cat/7";
         Ok(known.then(|| ResourceState {
             uri: uri.clone(),

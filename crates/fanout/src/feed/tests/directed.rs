@@ -1,6 +1,6 @@
 //! Single cases that the property test reaches too seldom, or not at all.
 
-use event_flow::follow::Followed;
+use event_flow::follow::{Followed, LossReason, LostEvents};
 use model::Classified;
 use model::{Epoch, LostRange};
 use stream_driver::{StreamBody, StreamSource};
@@ -157,9 +157,12 @@ async fn trimmed_before_the_edge_read_it_means_a_notice_and_then_what_follows(ov
     client.drain().await;
     (6..=9).for_each(|sequence| log.push(fixture::event(sequence, "a", 0)));
     log.trim_front(8);
-    hub.apply(Followed::Lost(LostRange {
-        after: Sequence(5),
-        resumes_after: Sequence(8),
+    hub.apply(Followed::Lost(LostEvents {
+        range: LostRange {
+            after: Sequence(5),
+            resumes_after: Sequence(8),
+        },
+        reason: LossReason::Trimmed,
     }));
     hub.apply(Followed::Events(vec![fixture::event(9, "a", 0)]));
     client.drain().await;

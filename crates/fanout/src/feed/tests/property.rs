@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use event_flow::follow::Followed;
+use event_flow::follow::{Followed, LossReason, LostEvents};
 use proptest::prelude::*;
 
 use super::{
@@ -167,9 +167,12 @@ impl World {
             let resumes_after = Sequence(trimmed);
             self.unpublished.retain(|sequence| *sequence > trimmed);
             let after = self.hub.position().sequence;
-            self.hub.apply(Followed::Lost(model::LostRange {
-                after,
-                resumes_after,
+            self.hub.apply(Followed::Lost(LostEvents {
+                range: model::LostRange {
+                    after,
+                    resumes_after,
+                },
+                reason: LossReason::Trimmed,
             }));
             return;
         }

@@ -5,9 +5,9 @@ use axum::{Router, body::Body};
 use http::StatusCode;
 use http_body_util::BodyExt;
 use model::{
-    Clock, EventFacts, EventId, EventOrigin, EventType, ManualClock, RandomIds, ResourceId,
-    ResourceType, ResourceUri, Sequence, Sequenced, StoredEvent, SystemClock, Timestamp,
-    TraceContext,
+    Clock, EventFacts, EventId, EventOrigin, EventType, LogPosition, ManualClock, RandomIds,
+    ResourceId, ResourceType, ResourceUri, Sequence, Sequenced, StoredEvent, SystemClock,
+    Timestamp, TraceContext,
 };
 use ports::{
     Bus, BusMessage, EventHint, EventLog, ResourceError, ResourceReader, ResourceState, SyncStatus,
@@ -36,6 +36,7 @@ impl ResourceReader for Nothing {
     async fn get_resource(
         &self,
         _: &ResourceUri,
+        _: Option<LogPosition>,
         _: Option<TraceContext>,
     ) -> Result<Option<ResourceState>, ResourceError> {
         Ok(None)
