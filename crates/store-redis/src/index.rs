@@ -102,6 +102,11 @@ impl SessionIndex {
         format!("{}lock:{name}", self.key_prefix)
     }
 
+    /// The key that a check of the store writes; nothing reads it.
+    pub(crate) fn check_key(&self) -> String {
+        format!("{}{{sessions}}:check", self.key_prefix)
+    }
+
     /// The keys of the index, in the order of the scripts' `KEYS`: in one slot.
     pub(crate) fn keys(&self) -> Vec<String> {
         let parts = ["due", "ids", "owners"];

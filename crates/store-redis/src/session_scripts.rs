@@ -70,6 +70,9 @@ local time = redis.call('TIME')
 return time[1] * 1000 + math.floor(time[2] / 1000)
 ";
 
+/// `KEYS[1]` a key that nothing reads, `ARGV` seconds to live. Fails if the server takes no changes.
+const CHECK: &str = "redis.call('SET', KEYS[1], '', 'EX', ARGV[1])";
+
 /// The scripts with their digests, computed once.
 pub(crate) struct SessionScripts {
     pub(crate) create: Script,
@@ -77,6 +80,7 @@ pub(crate) struct SessionScripts {
     pub(crate) end: Script,
     pub(crate) touch: Script,
     pub(crate) time: Script,
+    pub(crate) check: Script,
 }
 
 impl SessionScripts {
@@ -87,6 +91,7 @@ impl SessionScripts {
             end: Script::from_lua(END),
             touch: Script::from_lua(format!("{SET_TTL}{TOUCH}")),
             time: Script::from_lua(TIME),
+            check: Script::from_lua(CHECK),
         }
     }
 }

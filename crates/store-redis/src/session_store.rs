@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fred::{
-    interfaces::{ClientLike, HashesInterface},
+    interfaces::HashesInterface,
     types::{FromValue, Value, scripts::Script},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -15,7 +15,7 @@ use ports::{
 
 use crate::{
     RedisSessionStore,
-    config::{MAX_PAGE_SESSIONS, PIPELINED},
+    config::{CHECK_SECONDS, MAX_PAGE_SESSIONS, PIPELINED},
     index::IndexEntry,
     record,
     store::millis,
@@ -220,12 +220,12 @@ impl SessionStore for RedisSessionStore {
     }
 
     async fn check(&self) -> Result<(), SessionStoreError> {
-        const OP: &str = "answer";
-        self.bounded(OP, async {
-            let answer: Result<String, _> = self.connection.client().ping(None).await;
-            answer.map(|_| ()).map_err(|error| self.failed(OP, error))
-        })
-        .await
+        const OP: &str = "store anything";
+        // A server that is read-only after a failover, or has no memory or disk left, answers PING.
+        let (script, keys) = (&self.session_scripts.check, vec![self.index.check_key()]);
+        let written =
+            self.run::<(), SessionStoreError>(OP, script, keys, vec![CHECK_SECONDS.into()]);
+        self.bounded(OP, written).await
     }
 
     async fn time(&self) -> Result<Option<Timestamp>, SessionStoreError> {

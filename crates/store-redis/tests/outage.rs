@@ -194,3 +194,33 @@ async fn connecting_to_nobody_ends_in_time() {
     );
     assert!(started.elapsed() < startup_timeout + SLACK);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_answers_and_refuses_changes_fails_the_check_until_it_takes_them() {
+    let server = RedisServer::start().unwrap();
+    let store = open(&server).await;
+    for (spoil, mend, reason) in [
+        ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE", "READONLY"),
+        ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0", "OOM"),
+        (
+            "CONFIG SET min-replicas-to-write 1",
+            "CONFIG SET min-replicas-to-write 0",
+            "NOREPLICAS",
+        ),
+    ] {
+        recovers(&store).await;
+        assert!(send_command(&server, spoil).starts_with("+OK"), "{spoil}");
+        let refused = store.check().await.unwrap_err();
+        let source = std::error::Error::source(&refused).unwrap().to_string();
+        assert!(source.contains(reason), "{source}");
+        assert!(
+            matches!(refused, SessionStoreError::Unavailable { .. }),
+            "{refused:?}"
+        );
+        assert!(send_command(&server, mend).starts_with("+OK"), "{mend}");
+    }
+    recovers(&store).await;
+    let left = send_command(&server, "TTL forgewire:{sessions}:check");
+    let left: i64 = left.trim().trim_start_matches(':').parse().unwrap();
+    assert!((1..=10).contains(&left), "it goes by itself: {left}");
+}

@@ -4,7 +4,11 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
 use testkit::cluster::{FaultOutcome, System, SystemKind, SystemNode};
-use tests::{both, until};
+use tests::{EventReader, both, settle, until};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::sending::GithubSender;
 
@@ -80,6 +84,57 @@ async fn a_redis_that_hangs_shows_like_one_that_is_gone() -> Result<()> {
         only_these_wait(system, &[], "session store").await
     })
     .await
+}
+
+/// Redis answers, and refuses every change: as the replica that it is after a failover, or without memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_takes_no_changes_shows_and_streams_go_on() -> Result<()> {
+    both(async |system| {
+        if system.kind() == SystemKind::Embedded {
+            return Ok(());
+        }
+        let mut github = GithubSender::of(system, 43);
+        let edges = system.edges().to_vec();
+        let readers = EventReader::on_every_edge(&edges, &github.ledger).await?;
+        let names: Vec<_> = readers.iter().map(EventReader::name).collect();
+        for (spoil, mend, reason) in [
+            ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE", "READONLY"),
+            ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0", "OOM"),
+        ] {
+            redis_does(system, spoil).await?;
+            only_these_wait(system, &[SystemNode::Edge(0)], "session store").await?;
+            let seen = health(system, SystemNode::Edge(0)).await?;
+            let error = &seen["dependencies"]["edge: session store"]["lastError"];
+            ensure!(
+                error["reason"]
+                    .as_str()
+                    .is_some_and(|text| text.contains(reason)),
+                "{seen}"
+            );
+            // Streams that are open need no change of the store.
+            github.events(3).await?;
+            settle(&github.ledger, &names).await?;
+            redis_does(system, mend).await?;
+            only_these_wait(system, &[], "session store").await?;
+        }
+        github.events(3).await?;
+        settle(&github.ledger, &names).await
+    })
+    .await
+}
+
+/// Sends a command to the cluster's Redis.
+async fn redis_does(system: &mut System, command: &str) -> Result<()> {
+    let port = system.cluster().port("redis").context("a port of Redis")?;
+    let mut connection = TcpStream::connect(("127.0.0.1", port)).await?;
+    connection
+        .write_all(format!("{command}\r\n").as_bytes())
+        .await?;
+    let mut answer = [0; 64];
+    let length = connection.read(&mut answer).await?;
+    let answer = String::from_utf8_lossy(&answer[..length]);
+    ensure!(answer.starts_with("+OK"), "{command}: {answer}");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
