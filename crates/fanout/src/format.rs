@@ -51,6 +51,19 @@ pub enum StreamEnd {
 }
 
 impl StreamEnd {
+    /// The comment with which a stream of events or of a session ends.
+    #[must_use]
+    pub const fn farewell_text(self) -> &'static str {
+        match self {
+            Self::Drain => "this edge is draining, any other resumes from your last id",
+            Self::TakenOver => "a newer stream of this session took its place",
+            Self::SessionEnded => "the session ended",
+            Self::LogReplaced => "the event log was replaced",
+            Self::Revoked => "the token is no longer valid",
+            Self::MaxAge => "reconnect now; any edge resumes from your last id",
+        }
+    }
+
     /// All of them, in the order of their numbers.
     pub const ALL: [Self; 6] = [
         Self::Drain,
@@ -194,16 +207,7 @@ impl StreamFormat {
                 ));
             }
             Self::Events | Self::Session => {
-                let why = match ending {
-                    StreamEnd::Drain => {
-                        "this edge is draining, any other resumes from your last id"
-                    }
-                    StreamEnd::TakenOver => "a newer stream of this session took its place",
-                    StreamEnd::SessionEnded => "the session ended",
-                    StreamEnd::LogReplaced => "the event log was replaced",
-                    StreamEnd::Revoked => "the token is no longer valid",
-                    StreamEnd::MaxAge => "reconnect now; any edge resumes from your last id",
-                };
+                let why = ending.farewell_text();
                 out.put_slice(format!(": {why}\nretry: {retry_millis}\n\n").as_bytes());
             }
         }

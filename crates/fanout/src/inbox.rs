@@ -314,7 +314,9 @@ pub fn set_back_notice() -> Bytes {
     )
 }
 
-fn gap_notice(message: &str) -> Bytes {
+/// A message that reports that something of this stream is missing, as the text says.
+#[must_use]
+pub fn gap_notice(message: &str) -> Bytes {
     let data = json!({ "type": "gap", "message": message });
     log_message(LogLevel::Warning, "forgewire.gap", &data)
 }

@@ -78,7 +78,7 @@ fn session_gone() -> RpcError {
         code = "session-gone",
         "a request failed"
     );
-    let detail = "a part of the server does not answer now; try again in a moment";
+    let detail = "the session has ended; initialize a new one and call again";
     let data = serde_json::json!({ "code": "session-gone", "detail": detail });
     RpcError::internal().with_data(data)
 }

@@ -19,6 +19,9 @@ pub(crate) const STREAM_AFTER: Duration = Duration::from_secs(3);
 /// Frames of a recorded call that wait for its client; a client that reads more slowly is
 /// disconnected, and reconnects for the rest.
 pub(crate) const WAITING_FRAMES: usize = 64;
+/// Time for which a call waits for a client that does not read and could not come back for the rest: its
+/// messages cannot be stored. As long as the client of any stream may stay behind by default.
+pub(crate) const UNKEPT_CLIENT_WAIT: Duration = Duration::from_secs(MAX_BEHIND_SECONDS);
 /// Time for which a call whose edge died still counts as running.
 pub(crate) const CALL_LEASE: Duration = Duration::from_secs(30);
 /// Time that a call waits for the client's answer to a question: a person may have to think.
@@ -87,5 +90,8 @@ pub(crate) const LINES_IN_FLIGHT: usize = 64;
 /// Answers of one NDJSON connection that wait for a client that does not read; beyond that its
 /// requests wait.
 pub(crate) const LINES_QUEUED: usize = 64;
+/// Shortest and longest pause before the stream of a session is opened again on an NDJSON connection.
+pub(crate) const LINE_STREAM_PAUSE: (Duration, Duration) =
+    (Duration::from_millis(100), Duration::from_secs(5));
 /// Maximum silence on an NDJSON connection: after that an empty line keeps proxies from cutting it.
 pub(crate) const LINE_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);

@@ -167,7 +167,8 @@ impl Bridge {
     }
 }
 
-fn is_result(message: &[u8]) -> bool {
+/// Whether a response is a result, not an error.
+pub(crate) fn is_result(message: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Message {
         #[serde(rename = "result")]

@@ -16,6 +16,8 @@ pub(crate) struct SessionReplay {
     set_level: Option<Bytes>,
     /// Requests to subscribe, by resource.
     subscriptions: BTreeMap<String, Bytes>,
+    /// There were more than are remembered.
+    has_forgotten: bool,
 }
 
 impl SessionReplay {
@@ -50,8 +52,11 @@ impl SessionReplay {
         match request.method.as_str() {
             method::SET_LEVEL if succeeded() => self.set_level = Some(line.text.clone()),
             method::RESOURCES_SUBSCRIBE if succeeded() => {
-                if let Some(uri) = uri().filter(|_| self.subscriptions.len() < MAX_REMEMBERED) {
-                    self.subscriptions.insert(uri, line.text.clone());
+                if let Some(uri) = uri() {
+                    match self.subscriptions.len() < MAX_REMEMBERED {
+                        true => drop(self.subscriptions.insert(uri, line.text.clone())),
+                        false => self.has_forgotten = true,
+                    }
                 }
             }
             method::RESOURCES_UNSUBSCRIBE => {
@@ -61,6 +66,11 @@ impl SessionReplay {
             }
             _ => {}
         }
+    }
+
+    /// Whether every subscription is remembered.
+    pub(crate) const fn is_complete(&self) -> bool {
+        !self.has_forgotten
     }
 
     /// The requests to send after `initialize`: they restore the log level and the subscriptions.

@@ -252,6 +252,8 @@ impl Bridge {
         };
         if let Err(error) = sent.unwrap_or(Err(ExchangeError::TimedOut)) {
             warn!(%error, "the server did not accept a notification or response");
+            let text = format!("A notification or response did not reach the server: {error}.");
+            self.warn_client(&text).await;
         }
     }
 

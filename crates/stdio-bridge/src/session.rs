@@ -18,6 +18,7 @@ use crate::{
     events::ResponseEvents,
     http::{body, is_stream},
     limits::{DELIVERY, STREAM_HEALTHY_AFTER, STREAM_PAUSE, STREAM_PAUSE_MAX, STREAM_SILENCE},
+    listen::is_result,
 };
 
 /// The reason why the session's stream is not reopened.
@@ -46,27 +47,39 @@ impl Bridge {
         }
         warn!("the server has lost the session; opening a new one");
         let opened = timeout(DELIVERY, self.open()).await;
-        let session = opened
-            .unwrap_or(Err(ExchangeError::TimedOut))
-            .map_err(|error| {
-                warn!(%error, "cannot open a new session");
-                ExchangeError::SessionLost
-            })?;
+        let (session, is_restored) =
+            opened
+                .unwrap_or(Err(ExchangeError::TimedOut))
+                .map_err(|error| {
+                    warn!(%error, "cannot open a new session");
+                    ExchangeError::SessionLost
+                })?;
         self.known.lock().set_session(Some(session));
         self.generation.send_modify(|generation| *generation += 1);
         info!("a new session is open; subscriptions made by tools have to be repeated");
-        let notice = json!({
-            "level": "warning",
-            "logger": "forgewire.stdio",
-            "data": "The server had lost the session and a new one was opened. Resource \
-                     subscriptions were restored; repeat those that were made through a tool.",
-        });
-        let notice = envelope::notification(method::MESSAGE, Some(&notice));
-        self.out.line(notice).await;
+        let text = match is_restored {
+            true => {
+                "The server had lost the session and a new one was opened. Resource subscriptions were \
+                 restored; repeat those that were made through a tool."
+            }
+            false => {
+                "The server had lost the session and a new one was opened. Some resource subscriptions \
+                 could not be restored; repeat them, and those that were made through a tool."
+            }
+        };
+        self.warn_client(text).await;
         Ok(())
     }
 
-    async fn open(&self) -> Result<LineSession, ExchangeError> {
+    /// Sends the client a log message about the bridge itself.
+    pub(crate) async fn warn_client(&self, text: &str) {
+        let notice = json!({ "level": "warning", "logger": "forgewire.stdio", "data": text });
+        let notice = envelope::notification(method::MESSAGE, Some(&notice));
+        self.out.line(notice).await;
+    }
+
+    /// Opens a session; gives also whether everything that the client had set was restored.
+    async fn open(&self) -> Result<(LineSession, bool), ExchangeError> {
         let initialize = self.replay.lock().initialize.clone();
         let initialize = initialize.ok_or(ExchangeError::SessionLost)?;
         let response = self.http.post(&http::HeaderMap::new(), &initialize).await?;
@@ -91,14 +104,19 @@ impl Bridge {
         let headers = session.headers();
         let initialized = envelope::notification::<()>(method::INITIALIZED, None);
         self.http.post(&headers, &initialized).await?;
-        let again = self.replay.lock().requests();
+        let (again, mut is_restored) = {
+            let replay = self.replay.lock();
+            (replay.requests(), replay.is_complete())
+        };
         for request in again {
             let response = self.http.post(&headers, &request).await?;
-            if !response.status().is_success() {
-                warn!(status = %response.status(), "a subscription could not be restored");
+            let status = response.status();
+            if !status.is_success() || !is_result(&body(response).await?) {
+                warn!(%status, "a subscription could not be restored");
+                is_restored = false;
             }
         }
-        Ok(session)
+        Ok((session, is_restored))
     }
 
     /// Keeps the session's stream open indefinitely.
@@ -134,6 +152,9 @@ impl Bridge {
             headers: session.headers(),
         };
         let mut last_id: Option<String> = None;
+        let mut is_interrupted = false;
+        // The client is told of a refusal once.
+        let mut refused = None;
         loop {
             let mut headers = head.headers.clone();
             let resumes = last_id
@@ -146,6 +167,13 @@ impl Bridge {
             match self.http.get(&headers).await {
                 Ok(response) if is_stream(&response) => {
                     let began = Instant::now();
+                    if is_interrupted && last_id.is_none() {
+                        self.warn_client(
+                            "The stream of notifications was interrupted: some may be missing.",
+                        )
+                        .await;
+                    }
+                    (is_interrupted, refused) = (true, None);
                     let mut events =
                         ResponseEvents::resumed(response, last_id.unwrap_or_default(), None);
                     let mut heard = false;
@@ -166,7 +194,16 @@ impl Bridge {
                 Ok(response) if response.status() == StatusCode::METHOD_NOT_ALLOWED => {
                     return SessionStreamEnd::None;
                 }
-                Ok(response) => warn!(status = %response.status(), "the stream was refused"),
+                Ok(response) => {
+                    let status = response.status();
+                    warn!(%status, "the stream was refused");
+                    if status.is_client_error() && refused.replace(status) != Some(status) {
+                        let text = format!(
+                            "The server refuses the stream of the session ({status}): no notifications arrive."
+                        );
+                        self.warn_client(&text).await;
+                    }
+                }
                 Err(error) => debug!(%error, "cannot open the session's stream"),
             }
             sleep(backoff.pause().max(asked.unwrap_or_default())).await;

@@ -108,6 +108,7 @@ impl Conversation {
         request: RequestId,
         call: HandshakeCall,
     ) -> Response {
+        let id = request.clone();
         let recorded = RecordedCall {
             recorder: CallRecorder {
                 calls: Arc::clone(&self.edge.calls),
@@ -121,7 +122,7 @@ impl Conversation {
         };
         let (begun, beginning) = oneshot::channel();
         drop(self.edge.background.spawn(record(recorded, begun)));
-        exchange::recorded_response(accepts, beginning).await
+        exchange::recorded_response(accepts, &id, beginning).await
     }
 
     /// A call that has not started.
@@ -146,7 +147,7 @@ impl Conversation {
 }
 
 /// The work of a call, and the messages that it sends before it is done. It ends without an answer
-/// if the client cancels it.
+/// only if the client cancels it.
 pub(super) struct HandshakeCall {
     pub(super) work: exchange::Work,
     pub(super) messages: mpsc::Receiver<CallOutputItem>,
@@ -160,7 +161,11 @@ async fn run(
 ) -> Option<CallAnswer> {
     let id = request.id.clone();
     let answer = handshake::message(&edge, &caller, Incoming::Request(request));
-    let answer = running.cancelled.run_until_cancelled(answer).await?;
+    let answer = match running.cancelled.run_until_cancelled(answer).await {
+        Some(answer) => answer,
+        None if running.session_ended.is_cancelled() => Err(EdgeError::SessionGone),
+        None => return None,
+    };
     let message = match answer {
         Ok(message) => message.unwrap_or_default(),
         Err(error) => envelope::error(Some(&id), &error.into()),

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use futures_util::{Stream, future::BoxFuture};
 use http::StatusCode;
 use http_body::Frame;
-use mcp::headers::AcceptedTypes;
+use mcp::{RequestId, headers::AcceptedTypes};
 use mcp_server::output::CallOutputItem;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -26,7 +26,10 @@ use tokio::{
 
 use super::{answers::json_or_sse, sse};
 use crate::{
-    calls::{CallAnswer, record::FirstResponse},
+    calls::{
+        CallAnswer,
+        record::{FirstResponse, stopped_answer},
+    },
     limits::STREAM_AFTER,
 };
 
@@ -77,6 +80,7 @@ pub(super) async fn answer(
 /// The answer of a call that is recorded.
 pub(super) async fn recorded_response(
     accepts: AcceptedTypes,
+    request: &RequestId,
     begun: oneshot::Receiver<FirstResponse>,
 ) -> Response {
     match begun.await {
@@ -84,8 +88,9 @@ pub(super) async fn recorded_response(
         Ok(FirstResponse::Stream(frames)) => {
             sse::answer(KeepAliveBody::new(ReceivedFrames(frames)))
         }
-        // No answer, as for a cancelled request: the process stops.
-        Ok(FirstResponse::Cancelled) | Err(_) => whole(accepts, None),
+        Ok(FirstResponse::Cancelled) => whole(accepts, None),
+        // The process stops.
+        Err(_) => whole(accepts, Some(stopped_answer(request))),
     }
 }
 

@@ -11,10 +11,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use fanout::inbox::MailStream;
+use fanout::inbox::{MailStream, lost_notice};
 use http::{HeaderMap, StatusCode};
 use mcp::{
-    HttpRefusal, Incoming, ProtocolVersion,
+    ErrorCode, HttpRefusal, Incoming, ProtocolVersion, RequestId, RpcError,
     answer::VersionedResult,
     dispatch::InitializeRequest,
     envelope::{self, RpcRequest},
@@ -24,6 +24,7 @@ use mcp::{
 };
 use mcp_server::output::CallOutputItem;
 use model::{Session, SessionId};
+use ports::{MailboxError, MailboxLimits};
 use serde_json::Value;
 use service_kit::trace::Trace;
 use tracing::warn;
@@ -162,8 +163,9 @@ async fn handle_message(conversation: &Conversation, message: Incoming) -> Resul
             append(edge, session, answer).await
         }
         Incoming::Request(request) if mrtr::is_supported(&request.method) => {
+            let id = request.id.clone();
             let call = conversation.call(request, Some(conversation.on_stream()))?;
-            let relay = relay(Arc::clone(edge), Arc::clone(session), call);
+            let relay = relay(Arc::clone(edge), Arc::clone(session), id, call);
             drop(edge.background.spawn(relay));
             Ok(())
         }
@@ -200,13 +202,16 @@ async fn initialize(conversation: &Conversation, request: RpcRequest) -> Result<
 }
 
 /// Stores the messages of a call, and its answer, in the mailbox as they arrive.
-async fn relay(edge: Arc<Edge>, session: Arc<Session>, mut call: HandshakeCall) {
+async fn relay(edge: Arc<Edge>, session: Arc<Session>, id: RequestId, mut call: HandshakeCall) {
+    let too_large = || too_large_answer(&id);
     let mut is_open = true;
     let answer = loop {
         tokio::select! {
             biased;
             item = call.messages.recv(), if is_open => match item {
-                Some(CallOutputItem::Message(message)) => keep(&edge, &session, message).await,
+                Some(CallOutputItem::Message(message)) => {
+                    keep(&edge, &session, message, lost_notice).await;
+                }
                 // The session would end with its stream, so the stream stays open.
                 Some(CallOutputItem::Disconnect) => {}
                 None => is_open = false,
@@ -216,23 +221,44 @@ async fn relay(edge: Arc<Edge>, session: Arc<Session>, mut call: HandshakeCall) 
     };
     while let Ok(item) = call.messages.try_recv() {
         if let CallOutputItem::Message(message) = item {
-            keep(&edge, &session, message).await;
+            keep(&edge, &session, message, lost_notice).await;
         }
     }
     if let Some(answer) = answer {
-        keep(&edge, &session, answer.message).await;
+        keep(&edge, &session, answer.message, too_large).await;
     }
 }
 
-async fn keep(edge: &Edge, session: &Session, message: Bytes) {
+/// Stores a message for the client, or `instead` if it is too large for the mailbox. A client whose message
+/// cannot be stored would wait for it for ever, so the session ends: its stream says so.
+async fn keep(edge: &Edge, session: &Session, mut message: Bytes, instead: impl Fn() -> Bytes) {
     for _ in 0..APPEND_TRIES {
         match append(edge, session, message.clone()).await {
             Ok(()) => return,
+            // Its stream has ended too.
             Err(EdgeError::SessionGone) => return,
+            Err(EdgeError::Mailbox(MailboxError::TooLarge { .. })) => {
+                message = instead();
+                continue;
+            }
             Err(error) => warn!(%error, session = %session.id, "an answer cannot be stored yet"),
         }
         tokio::time::sleep(fanout::limits::CATCH_UP_PAUSE).await;
     }
+    warn!(session = %session.id, "an answer cannot be stored; ending the session");
+    if let Err(error) = edge.sessions.end(&session.id, &session.owner).await {
+        warn!(%error, session = %session.id, "the session cannot be ended in the store");
+        edge.hub.end_session(&session.id);
+    }
+}
+
+/// The answer in place of one that the mailbox does not take.
+fn too_large_answer(id: &RequestId) -> Bytes {
+    let most = MailboxLimits::MAX_PAYLOAD_BYTES;
+    let text = format!(
+        "the answer is larger than {most} bytes, which this transport can carry; ask for less"
+    );
+    envelope::error(Some(id), &RpcError::new(ErrorCode::Internal, text))
 }
 
 async fn append(edge: &Edge, session: &Session, message: Bytes) -> Result<(), EdgeError> {

@@ -256,7 +256,10 @@ impl McpRequest<'_> {
             name,
             after,
         );
-        Ok(sse::answer(KeepAliveBody::new(frames)))
+        Ok(match frames.await {
+            Some(frames) => sse::answer(KeepAliveBody::new(frames)),
+            None => refuse(&HttpRefusal::session_not_found()),
+        })
     }
 
     async fn end(&self, session: &SessionId) -> Result<Response, EdgeError> {

@@ -54,6 +54,7 @@ use crate::{
 use access::{Permission, Principal};
 
 mod body;
+mod stream;
 
 /// Media types accepted for lines.
 const LINES: [&str; 4] = [
@@ -294,8 +295,7 @@ impl LineConnection {
         self.stream.abort_all();
         let shared = Arc::clone(&self.shared);
         self.stream.spawn(async move {
-            let response = shared.serve(&Method::GET, session.headers(), None).await;
-            shared.forward(response, &mut LineCall::none()).await;
+            shared.follow(&session).await;
         });
     }
 }

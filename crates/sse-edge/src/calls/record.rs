@@ -26,7 +26,7 @@ use super::{CallAnswer, Calls};
 use crate::{
     background::Background,
     error::EdgeError,
-    limits::{CALL_DEADLINE, CALL_LEASE, STREAM_AFTER, WAITING_FRAMES},
+    limits::{CALL_DEADLINE, CALL_LEASE, STREAM_AFTER, UNKEPT_CLIENT_WAIT, WAITING_FRAMES},
     session::Sessions,
 };
 
@@ -201,7 +201,7 @@ impl CallWriter {
         // For the edge that has to answer if this edge is gone.
         let request = super::resume::head(request);
         match calls.append(&name.session, &name.stream, request).await {
-            Ok(sequence) => writer.send_frame(name.priming(sequence)),
+            Ok(sequence) => writer.send_frame(name.priming(sequence)).await,
             Err(error) => writer.cannot_keep(&error),
         }
         writer
@@ -223,7 +223,7 @@ impl CallWriter {
                 () = closed.cancelled() => break Some(stopped_answer(&call.request)),
                 () = draining.cancelled(), if !is_draining => {
                     is_draining = true;
-                    self.disconnect();
+                    self.disconnect().await;
                 }
                 _ = extend.tick() => self.extend_lease().await,
             }
@@ -240,7 +240,7 @@ impl CallWriter {
     async fn write_item(&mut self, item: CallOutputItem) {
         match item {
             CallOutputItem::Message(message) => self.keep_and_send(&message).await,
-            CallOutputItem::Disconnect => self.disconnect(),
+            CallOutputItem::Disconnect => self.disconnect().await,
         }
     }
 
@@ -250,7 +250,7 @@ impl CallWriter {
             Some(sequence) => self.name.frame(sequence, message),
             None => mcp::sse::message(None, message),
         };
-        self.send_frame(frame);
+        self.send_frame(frame).await;
     }
 
     async fn keep(&mut self, message: &Bytes) -> Option<Sequence> {
@@ -285,20 +285,29 @@ impl CallWriter {
     }
 
     /// A client that reads too slowly is disconnected; it reconnects with the last id that it
-    /// received.
-    fn send_frame(&mut self, frame: Bytes) {
-        if let Some(live) = &self.live
-            && live.try_send(frame).is_err()
-        {
+    /// received. The call waits for one that cannot come back for the rest.
+    async fn send_frame(&mut self, frame: Bytes) {
+        let Some(live) = &self.live else {
+            return;
+        };
+        let sent = match self.is_kept {
+            true => live.try_send(frame).is_ok(),
+            false => matches!(
+                timeout(UNKEPT_CLIENT_WAIT, live.send(frame)).await,
+                Ok(Ok(()))
+            ),
+        };
+        if !sent {
             self.live = None;
         }
     }
 
     /// Closes the connection and not the stream: the client reconnects, to any edge. A stream that
     /// cannot be resumed stays connected.
-    fn disconnect(&mut self) {
+    async fn disconnect(&mut self) {
         if self.is_kept {
-            self.send_frame(Bytes::from(format!("retry: {RETRY_MILLIS}\n\n")));
+            self.send_frame(Bytes::from(format!("retry: {RETRY_MILLIS}\n\n")))
+                .await;
             self.live = None;
         }
     }
@@ -333,10 +342,24 @@ impl CallWriter {
 }
 
 /// The answer of an edge that stops before the call is done.
-pub(super) fn stopped_answer(request: &RequestId) -> CallAnswer {
+pub(crate) fn stopped_answer(request: &RequestId) -> CallAnswer {
     let error = RpcError::new(
         envelope::ErrorCode::Internal,
         "the server that ran this call stopped before it was done; call again",
     );
     CallAnswer::of(request, Err(error.into()))
+}
+
+/// The answer to a request whose answer cannot be given any more.
+pub(super) fn lost_answer(request: &RequestId) -> CallAnswer {
+    let error = RpcError::new(
+        envelope::ErrorCode::Internal,
+        "this call ended without an answer, or its answer is no longer kept; call again",
+    );
+    CallAnswer::of(request, Err(error.into()))
+}
+
+/// The answer to a request whose session has ended.
+pub(super) fn session_gone_answer(request: &RequestId) -> CallAnswer {
+    CallAnswer::of(request, Err(EdgeError::SessionGone.into()))
 }

@@ -10,13 +10,18 @@ use fanout::{
 };
 use futures_util::{Stream, stream};
 use mcp::RequestId;
-use model::Sequence;
+use model::{Classified, Sequence};
 use ports::{MailboxError, MailboxPage};
-use tokio::time::{Instant, timeout};
+use serde::{Deserialize, de::IgnoredAny};
+use tokio::time::{Instant, error::Elapsed, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, warn};
 
-use super::{Calls, hints::HintReceiver, record::StreamName, record::stopped_answer};
+use super::{
+    CallAnswer, Calls,
+    hints::HintReceiver,
+    record::{StreamName, lost_answer, session_gone_answer, stopped_answer},
+};
 use crate::limits::{ANSWER_POLL, CALL_DEADLINE, CALL_LEASE};
 
 /// Maximum number of messages per read of the mailbox.
@@ -39,42 +44,66 @@ fn request_of(entry: &[u8]) -> Option<RequestId> {
     serde_json::from_slice(entry.strip_prefix(&[HEAD_MARK])?).ok()
 }
 
+/// Whether a message is a response, which ends the stream of its call.
+fn is_response(message: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Parts {
+        method: Option<IgnoredAny>,
+        result: Option<IgnoredAny>,
+        error: Option<IgnoredAny>,
+    }
+    serde_json::from_slice::<Parts>(message).is_ok_and(|parts| {
+        parts.method.is_none() && (parts.result.is_some() || parts.error.is_some())
+    })
+}
+
 struct ResumedCall {
     calls: Arc<Calls>,
     hub: Arc<Hub>,
     draining: CancellationToken,
     name: StreamName,
+    /// The request that the stream answers; `None` while that is not known.
+    request: Option<RequestId>,
     position: Sequence,
     ready: VecDeque<Bytes>,
     hints: HintReceiver,
     last_news: Instant,
+    /// The client has been sent the answer on this connection.
+    is_answered: bool,
     is_over: bool,
 }
 
 /// The frames of the stream after `position`, until it is closed, the session ends or the edge
-/// drains. If the edge that runs the call is gone, the reader answers in its place.
-pub(crate) fn follow(
+/// drains. If the edge that runs the call is gone, the reader answers in its place. It never ends in
+/// silence while the request is not answered. `None` if the session has no mailbox any more.
+pub(crate) async fn follow(
     (calls, hub): (&Arc<Calls>, &Arc<Hub>),
     draining: CancellationToken,
     name: StreamName,
     position: Sequence,
-) -> impl Stream<Item = Bytes> + Send + 'static {
+) -> Option<impl Stream<Item = Bytes> + Send + 'static> {
     let hints = calls.hints.watch(&name.session, &name.stream);
-    let follow = ResumedCall {
+    let mut follow = ResumedCall {
         calls: Arc::clone(calls),
         hub: Arc::clone(hub),
         draining,
         name,
+        request: None,
         position,
         ready: VecDeque::new(),
         hints,
         last_news: Instant::now(),
+        is_answered: false,
         is_over: false,
     };
-    stream::unfold(follow, |mut follow| async {
+    // While the store is unavailable, the stream opens and tries again.
+    if let Ok(Err(MailboxError::Missing)) = follow.read_head().await {
+        return None;
+    }
+    Some(stream::unfold(follow, |mut follow| async {
         let frame = follow.next().await?;
         Some((frame, follow))
-    })
+    }))
 }
 
 impl ResumedCall {
@@ -103,15 +132,37 @@ impl ResumedCall {
         }
     }
 
+    async fn read_after(
+        &self,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Result<MailboxPage, MailboxError>, Elapsed> {
+        let (session, stream) = (&self.name.session, &self.name.stream);
+        let read = self.calls.mailbox.read_after(session, stream, after, limit);
+        timeout(CALL_DEADLINE, read).await
+    }
+
+    /// Reads the first entry of the stream, which names the request.
+    async fn read_head(&mut self) -> Result<Result<MailboxPage, MailboxError>, Elapsed> {
+        let read = self.read_after(Sequence::START, 1).await;
+        if let Ok(Ok(page)) = &read {
+            let request = page.messages.first().and_then(|m| request_of(&m.item));
+            self.request = request.or_else(|| self.request.take());
+        }
+        read
+    }
+
     /// Reads the next page; returns whether there was anything.
     async fn read_page(&mut self) -> bool {
-        let (session, stream) = (&self.name.session, &self.name.stream);
-        let mailbox = &self.calls.mailbox;
-        let read = mailbox.read_after(session, stream, self.position, PAGE_MESSAGES);
-        match timeout(CALL_DEADLINE, read).await {
-            Ok(Ok(page)) => self.accept_page(&page),
+        match self.read_after(self.position, PAGE_MESSAGES).await {
+            Ok(Ok(page)) => self.accept_page(&page).await,
             Ok(Err(MailboxError::Missing)) => {
-                self.is_over = true;
+                self.end(session_gone_answer);
+                true
+            }
+            Ok(Err(error)) if !error.class().is_retryable() => {
+                warn!(%error, session = %self.name.session, "the stream of a call cannot be read");
+                self.end(lost_answer);
                 true
             }
             // The store is unavailable: the stream stays open and tries again.
@@ -123,7 +174,7 @@ impl ResumedCall {
         }
     }
 
-    fn accept_page(&mut self, page: &MailboxPage) -> bool {
+    async fn accept_page(&mut self, page: &MailboxPage) -> bool {
         if page.went_back(self.position) {
             self.hub.record_set_back();
             // What is there is sent again: messages stored since may have lower sequences.
@@ -140,6 +191,7 @@ impl ResumedCall {
         }
         for message in &page.messages {
             if message.item.first() != Some(&HEAD_MARK) {
+                self.is_answered |= is_response(&message.item);
                 let frame = self.name.frame(message.sequence, &message.item);
                 self.ready.push_back(frame);
             }
@@ -149,41 +201,97 @@ impl ResumedCall {
         if moved {
             self.last_news = Instant::now();
         }
-        self.is_over = page.closed && page.at_head;
+        if page.closed && page.at_head {
+            match self.is_answered || self.had_answer().await {
+                true => self.is_over = true,
+                false => self.end(lost_answer),
+            }
+        }
         moved || self.is_over || !self.ready.is_empty()
+    }
+
+    /// Whether the answer is before the position: the client has it already.
+    async fn had_answer(&self) -> bool {
+        let mut after = Sequence::START;
+        while after < self.position
+            && let Ok(Ok(page)) = self.read_after(after, PAGE_MESSAGES).await
+        {
+            if page.messages.iter().any(|m| is_response(&m.item)) {
+                return true;
+            }
+            if page.through <= after {
+                break;
+            }
+            after = page.through;
+        }
+        false
+    }
+
+    /// Ends the stream of a request without an answer: the client is told, with an answer if it is known
+    /// to which request.
+    fn end(&mut self, answer: fn(&RequestId) -> CallAnswer) {
+        self.is_over = true;
+        let message = match &self.request {
+            Some(request) => answer(request).message,
+            None => lost_notice(),
+        };
+        // Without an id: nothing comes after it.
+        self.ready.push_back(mcp::sse::message(None, &message));
     }
 
     /// The edge that runs a call holds a lease. If that edge is gone, nothing more would ever
     /// arrive.
     async fn answer_in_place_of_a_lost_edge(&mut self) {
         self.last_news = Instant::now();
-        let (calls, name) = (&self.calls, &self.name);
-        let lock = name.lock();
-        let acquire = calls.locks.acquire(&lock, CALL_LEASE, Duration::ZERO);
+        let lock = self.name.lock();
+        let locks = Arc::clone(&self.calls.locks);
+        let acquire = locks.acquire(&lock, CALL_LEASE, Duration::ZERO);
         let Ok(Ok(Some(lease))) = timeout(CALL_DEADLINE, acquire).await else {
             return;
         };
-        let (session, stream) = (&name.session, &name.stream);
-        let first = calls
-            .mailbox
-            .read_after(session, stream, Sequence::START, 1);
-        if let Ok(Ok(page)) = timeout(CALL_DEADLINE, first).await
+        if let Ok(Ok(page)) = self.read_head().await
             && !page.closed
         {
-            let request = page.messages.first().and_then(|m| request_of(&m.item));
-            if let Some(request) = request {
-                let _ = calls
-                    .append(session, stream, stopped_answer(&request).message)
-                    .await;
-            }
-            // A stream that the store has lost cannot be closed, and no edge writes it.
-            self.is_over = page.messages.is_empty();
-            if self.is_over {
-                let notice = name.frame(self.position, &lost_notice());
-                self.ready.push_back(notice);
-            }
+            let (calls, name) = (&self.calls, &self.name);
+            let (session, stream) = (&name.session, &name.stream);
+            let answer = self.request.as_ref().map(stopped_answer);
+            let is_stored = match answer {
+                Some(answer) => calls.append(session, stream, answer.message).await.is_ok(),
+                None => false,
+            };
             let _ = calls.close(session, stream).await;
+            // A stream that the store has lost cannot be closed, and no edge writes it.
+            if page.messages.is_empty() && !is_stored {
+                self.end(lost_answer);
+            }
         }
-        let _ = timeout(CALL_DEADLINE, calls.locks.release(&lock, &lease.token)).await;
+        let _ = timeout(CALL_DEADLINE, locks.release(&lock, &lease.token)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_response_ends_the_stream_of_its_call() {
+        for (message, expected) in [
+            (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, true),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"error":{"code":-1,"message":""}}"#,
+                true,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":"ask-1","method":"roots/list"}"#,
+                false,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","method":"notifications/progress"}"#,
+                false,
+            ),
+            ("\0\"seven\"", false),
+        ] {
+            assert_eq!(is_response(message.as_bytes()), expected, "{message}");
+        }
     }
 }

@@ -29,6 +29,7 @@ struct CallTable {
 struct RunningEntry {
     number: u64,
     cancelled: CancellationToken,
+    session_ended: CancellationToken,
 }
 
 /// A running call; it is removed when this is dropped.
@@ -37,8 +38,10 @@ pub(crate) struct RunningCall {
     session: SessionId,
     request: RequestId,
     number: u64,
-    /// Cancelled when the client no longer wants the answer.
+    /// Cancelled when the client no longer wants the answer, or its session has ended.
     pub(crate) cancelled: CancellationToken,
+    /// Cancelled before that when the session has ended: then the client is told.
+    pub(crate) session_ended: CancellationToken,
     table: Arc<Mutex<CallTable>>,
 }
 
@@ -59,7 +62,7 @@ impl RunningCalls {
         }
         table.next += 1;
         let number = table.next;
-        let cancelled = CancellationToken::new();
+        let (cancelled, session_ended) = (CancellationToken::new(), CancellationToken::new());
         let calls = table.sessions.entry(session.clone()).or_default();
         if calls.len() >= MAX_CALLS_PER_SESSION {
             return Err(EdgeError::TooManyCalls);
@@ -73,6 +76,7 @@ impl RunningCalls {
         let entry = RunningEntry {
             number,
             cancelled: cancelled.clone(),
+            session_ended: session_ended.clone(),
         };
         calls.insert(request.clone(), entry);
         table.calls += 1;
@@ -81,6 +85,7 @@ impl RunningCalls {
             request: request.clone(),
             number,
             cancelled,
+            session_ended,
             table: Arc::clone(&self.0),
         })
     }
@@ -102,10 +107,10 @@ impl RunningCalls {
     pub(crate) fn cancel_all(&self, session: &SessionId) {
         let table = self.0.lock();
         let calls = table.sessions.get(session);
-        calls
-            .into_iter()
-            .flatten()
-            .for_each(|(_, entry)| entry.cancelled.cancel());
+        for (_, entry) in calls.into_iter().flatten() {
+            entry.session_ended.cancel();
+            entry.cancelled.cancel();
+        }
     }
 }
 
@@ -145,7 +150,7 @@ mod tests {
         assert!(!running.cancel(&two, &id));
         assert!(!running.cancel(&one, &RequestId::Text("7".into())));
         assert!(running.cancel(&one, &id));
-        assert!(call.cancelled.is_cancelled());
+        assert!(call.cancelled.is_cancelled() && !call.session_ended.is_cancelled());
         drop(call);
         assert!(!running.cancel(&one, &id));
         assert!(running.0.lock().sessions.is_empty());
@@ -182,5 +187,6 @@ mod tests {
             .unwrap();
         running.cancel_all(&session("1"));
         assert!(mine.cancelled.is_cancelled() && !other.cancelled.is_cancelled());
+        assert!(mine.session_ended.is_cancelled());
     }
 }

@@ -118,13 +118,75 @@ async fn a_cancellation_on_another_edge_ends_the_call_without_an_answer() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_session_ends_its_calls() {
+async fn the_end_of_a_session_ends_its_calls_and_they_say_so() {
+    let (_world, a, b) = EdgeWorld::two().await;
+    for version in ["2025-06-18", "2025-11-25"] {
+        let client = McpClient::initialize(&a.url, version).await.unwrap();
+        let mut stream = waiting(&client, &a, 5).await;
+        assert_eq!(client.end(&b.url).await.unwrap(), 204);
+        is_session_gone(&message(&mut stream).await, &json!(5));
+        assert!(ended(&mut stream).await.is_empty(), "the answer ends it");
+    }
+}
+
+fn is_session_gone(answer: &Value, id: &Value) {
+    assert_eq!(&answer["id"], id, "{answer}");
+    assert_eq!(answer["error"]["data"]["code"], "session-gone", "{answer}");
+}
+
+#[tokio::test]
+async fn a_resumed_answer_whose_mailbox_is_gone_is_told() {
     let (_world, a, b) = EdgeWorld::two().await;
     let client = connect(&a).await;
-    let mut stream = waiting(&client, &a, 5).await;
-    assert_eq!(client.end(&b.url).await.unwrap(), 204);
-    let frames = ended(&mut stream).await;
-    assert!(frames.is_empty(), "{frames:?}");
+    let mut stream = waiting(&client, &a, 6).await;
+    let id = stream.next_event(SOON).await.unwrap().id.unwrap();
+    drop(stream);
+    let mut resumed = resume(&client, &b, &id).await;
+    assert_eq!(client.end(&a.url).await.unwrap(), 204);
+    is_session_gone(&message(&mut resumed).await, &json!(6));
+    assert!(ended(&mut resumed).await.is_empty());
+    let late = sse::resume(&b.at("/mcp"), client.headers(), &id).await;
+    let refused = late.map(|_| ()).unwrap_err();
+    assert!(refused.to_string().contains("404"), "{refused}");
+}
+
+/// A stream that was closed without an answer, or whose answer is no longer kept.
+#[tokio::test]
+async fn a_resumed_stream_without_an_answer_does_not_end_in_silence() {
+    let (world, _a, b) = EdgeWorld::two().await;
+    let client = connect(&b).await;
+    let session = SessionId::new(client.session_id().unwrap()).unwrap();
+    for (name, head) in [("known", &b"\0\"seven\""[..]), ("unknown", &b"\0"[..])] {
+        let stream = StreamId::new(&format!("call-{name}")).unwrap();
+        let sequence = world.left_behind(&session, &stream, head).await;
+        let mailbox = &world.stores.mailbox;
+        mailbox.close_stream(&session, &stream).await.unwrap();
+        let scope = CursorScope::stream(&PrincipalId::anonymous(), &session, &stream);
+        let id = StreamCursor { stream, sequence }.encode(scope);
+        let mut resumed = resume(&client, &b, &id).await;
+        let told = message(&mut resumed).await;
+        match name {
+            "known" => assert_eq!(
+                (&told["id"], &told["error"]["code"]),
+                (&json!("seven"), &json!(-32603))
+            ),
+            _ => assert_eq!(told["params"]["logger"], "forgewire.gap", "{told}"),
+        }
+        assert!(ended(&mut resumed).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_has_the_answer_is_told_nothing_more() {
+    let (world, a, b) = EdgeWorld::two().await;
+    let client = connect(&a).await;
+    let mut stream = waiting(&client, &a, 8).await;
+    stream.next_event(SOON).await.unwrap();
+    world.happens("cat").await;
+    let answer = stream.next_event(SOON).await.unwrap();
+    assert_eq!(answer.json().unwrap()["id"], 8);
+    let mut resumed = resume(&client, &b, &answer.id.unwrap()).await;
+    assert!(ended(&mut resumed).await.is_empty());
 }
 
 #[tokio::test]

@@ -320,3 +320,24 @@ async fn under_a_base_path_everything_is_there_and_nothing_elsewhere() {
     );
     assert_eq!(status("/mcp").await, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn an_answer_that_the_mailbox_does_not_take_is_told() {
+    let (world, a, b) = EdgeWorld::two().await;
+    let mut client = Client::connected(&a, &b).await;
+    for _ in 0..3 {
+        world.happens_at_length("cat", 400_000).await;
+    }
+    world.settle(&b).await;
+    let call = json!({ "name": "get_recent_events", "arguments": { "limit": 10 } });
+    let request = json!({ "jsonrpc": "2.0", "id": 4, "method": "tools/call", "params": call });
+    assert_eq!(client.post(&b, &request).await, StatusCode::ACCEPTED);
+    let answer = client.next().await;
+    assert_eq!(
+        (&answer["id"], &answer["error"]["code"]),
+        (&json!(4), &json!(-32603))
+    );
+    let text = answer["error"]["message"].as_str().unwrap();
+    assert!(text.contains("1048576 bytes"), "{text}");
+    assert_eq!(client.call(&a, 5, "ping", json!({})).await, json!({}));
+}

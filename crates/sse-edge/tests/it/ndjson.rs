@@ -326,3 +326,39 @@ async fn a_token_that_falls_ends_the_connection() {
     std::fs::write(&path, entry(other)).unwrap();
     assert_eq!(lines.next().await, None);
 }
+
+#[tokio::test]
+async fn a_stream_that_ends_is_told_on_the_lines() {
+    let (_world, a, b) = EdgeWorld::two().await;
+    let (ends, moves) = (connect(&a).await, connect(&a).await);
+    for client in [&ends, &moves] {
+        let named = client.session_id().unwrap().to_owned();
+        let mut lines = Lines::open_with(&b, &[("mcp-session-id", &named)]).await;
+        // The stream is open once it has brought something.
+        until("the stream is open", || async {
+            b.open_streams("session") > 0
+        })
+        .await;
+        let other = match client.session_id() == ends.session_id() {
+            true => {
+                client.end(&a.url).await.unwrap();
+                None
+            }
+            false => Some(client.open_stream(&a.url, None).await.unwrap()),
+        };
+        let notice = loop {
+            let line = lines.hears().await;
+            if line["params"]["logger"] == "forgewire.gap" {
+                break line;
+            }
+        };
+        assert_eq!(notice["params"]["data"]["type"], "gap", "{notice}");
+        lines.says(&modern(1, "tools/list", json!({})));
+        assert_eq!(lines.hears().await["id"], 1, "the connection lives");
+        drop((lines, other));
+        until("the stream has closed", || async {
+            b.open_streams("session") == 0
+        })
+        .await;
+    }
+}

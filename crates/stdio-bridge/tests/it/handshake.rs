@@ -209,6 +209,61 @@ async fn a_lost_session_is_opened_anew_and_what_found_it_lost_is_asked_again() {
     server.quiet("initialize").await;
 }
 
+fn is_told(line: &Value, text: &str) {
+    assert_eq!(line["params"]["logger"], "forgewire.stdio", "{line}");
+    let told = line["params"]["data"].as_str().unwrap();
+    assert!(told.contains(text), "{told}");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_interrupted_without_an_id_or_refused_is_told_once() {
+    let (mut server, mut client, stream) = connected().await;
+    drop(stream);
+    let again = server.asked("GET").await;
+    assert_eq!(again.header("last-event-id"), "");
+    let stream = again.stream();
+    is_told(&client.hears().await, "some may be missing");
+    drop(stream);
+    for _ in 0..2 {
+        server.asked("GET").await.answer(403, &[], "no");
+    }
+    is_told(
+        &client.hears().await,
+        "refuses the stream of the session (403",
+    );
+    client.hears_nothing().await;
+}
+
+#[tokio::test]
+async fn what_does_not_reach_the_server_or_is_not_restored_is_told() {
+    let (mut server, mut client, _stream) = connected().await;
+    let cancelled = json!({ "jsonrpc": "2.0", "method": "notifications/roots/list_changed" });
+    client.says(&cancelled).await;
+    let refused = server.asked("notifications/roots/list_changed").await;
+    refused.answer(400, &[], "no");
+    is_told(&client.hears().await, "did not reach the server");
+
+    let subscribe = request(
+        1,
+        "resources/subscribe",
+        &json!({ "uri": "github://events" }),
+    );
+    client.says(&subscribe).await;
+    server.asked("resources/subscribe").await.result(&json!({}));
+    assert_eq!(client.hears().await["id"], 1);
+    client.says(&request(2, "ping", &json!({}))).await;
+    server.asked("ping").await.answer(404, &[], "gone");
+    open(server.asked("initialize").await, "two");
+    server.asked("notifications/initialized").await.accepted();
+    let refused =
+        json!({ "jsonrpc": "2.0", "id": 1, "error": { "code": -32602, "message": "no" } });
+    server
+        .asked("resources/subscribe")
+        .await
+        .json(200, &refused);
+    is_told(&client.hears().await, "could not be restored");
+}
+
 #[tokio::test]
 async fn a_session_that_cannot_be_opened_anew_is_said_to_be_lost() {
     let (mut server, mut client, _stream) = connected().await;
