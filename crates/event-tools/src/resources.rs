@@ -14,7 +14,7 @@ use model::{Filter, FilterSet, ResourceUri, Sequence};
 use ports::ResourceReader;
 use serde_json::json;
 
-use crate::events::EventAccess;
+use crate::{events::EventAccess, limits::MAX_RESULT_BYTES};
 
 /// Events in the content of an event list.
 const LISTED_EVENTS: usize = 50;
@@ -96,15 +96,19 @@ impl GithubResources {
         let question = EventQuery {
             filters: FilterSet::new(vec![filter]).expect("one filter is within the bounds"),
             after: Sequence::START,
+            before: None,
             from: None,
             to: None,
             order: Order::NewestFirst,
             limit: LISTED_EVENTS,
+            max_bytes: MAX_RESULT_BYTES,
         };
         let page = self.events.query(caller, &question).await?;
         let cursor = self.events.cursor_after(caller, &page);
-        let (events, truncated) = (raw_events(page.events), page.truncated);
-        Ok(json!({ "events": events, "cursor": cursor, "truncated": truncated }).to_string())
+        let (has_more, truncated) = (page.has_more, page.truncated);
+        let events = raw_events(page.events);
+        let list = json!({ "events": events, "cursor": cursor, "hasMore": has_more, "truncated": truncated });
+        Ok(list.to_string())
     }
 }
 

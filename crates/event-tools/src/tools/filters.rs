@@ -88,7 +88,11 @@ pub(super) struct EventsOutput {
     count: usize,
     /// Pass it to replay_events to continue without a gap.
     cursor: String,
-    /// Whether there are more events; call again with the cursor.
+    /// Pass it to get_recent_events as `before` for older events; absent if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous_cursor: Option<String>,
+    /// Whether there are more of the requested events than fit; call again with the cursor (from
+    /// get_recent_events: with `previousCursor`).
     has_more: bool,
     /// Whether some of the requested events are no longer kept.
     truncated: bool,
@@ -97,11 +101,13 @@ pub(super) struct EventsOutput {
 impl EventsOutput {
     pub(super) fn of(events: &EventAccess, caller: &Caller, page: QueryPage) -> Self {
         let cursor = events.cursor_after(caller, &page);
+        let previous_cursor = events.cursor_before(caller, &page);
         let events = raw_events(page.events);
         Self {
             count: events.len(),
             events,
             cursor,
+            previous_cursor,
             has_more: page.has_more,
             truncated: page.truncated,
         }
