@@ -6,7 +6,7 @@ use access::Principal;
 use async_trait::async_trait;
 use event_flow::{
     query::{EventQuery, Order},
-    raw_events::raw_events,
+    raw_events::raw_events_up_to,
 };
 use mcp::resource::{ResourceContents, ResourceDescriptor, TemplateDescriptor};
 use mcp_server::{CallError, Caller, resource::ResourceSource};
@@ -106,7 +106,7 @@ impl GithubResources {
         let page = self.events.query(caller, &question).await?;
         let cursor = self.events.cursor_after(caller, &page);
         let (has_more, truncated) = (page.has_more, page.truncated);
-        let events = raw_events(page.events);
+        let events = raw_events_up_to(page.events, MAX_RESULT_BYTES);
         let list = json!({ "events": events, "cursor": cursor, "hasMore": has_more, "truncated": truncated });
         Ok(list.to_string())
     }

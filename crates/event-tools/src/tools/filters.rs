@@ -1,6 +1,6 @@
 //! The filters that tools take, and the events that they return.
 
-use event_flow::{query::QueryPage, raw_events::raw_events};
+use event_flow::{query::QueryPage, raw_events::raw_events_up_to};
 use mcp::params::InputError;
 use mcp_server::Caller;
 use model::{Filter, FilterRequest, FilterSet};
@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
 
-use crate::events::EventAccess;
+use crate::{events::EventAccess, limits::MAX_RESULT_BYTES};
 
 /// Selects events: every given field has to match. Names are case-insensitive.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -102,7 +102,7 @@ impl EventsOutput {
     pub(super) fn of(events: &EventAccess, caller: &Caller, page: QueryPage) -> Self {
         let cursor = events.cursor_after(caller, &page);
         let previous_cursor = events.cursor_before(caller, &page);
-        let events = raw_events(page.events);
+        let events = raw_events_up_to(page.events, MAX_RESULT_BYTES);
         Self {
             count: events.len(),
             events,

@@ -120,3 +120,25 @@ async fn the_newest_events_lead_to_older_ones() {
     let unreadable = reqwest::get(a.at("/events/recent?before=x")).await.unwrap();
     assert_eq!(unreadable.status(), 400);
 }
+
+/// The result of a task is in its record, which has a bound of 1 MiB.
+#[tokio::test]
+async fn a_task_ends_with_the_events_that_fit_however_large_they_are() {
+    let (world, a, b) = EdgeWorld::two().await;
+    world.settle(&a).await;
+    let client = super::tasks::client();
+    for bytes in [100 << 10, 500 << 10] {
+        let task = super::tasks::wait_for_cats(&client, &a).await;
+        let all = world.happen("cat", 8, bytes).await;
+        let done = super::tasks::until_it_is(&client, &b, &task, "completed").await;
+        let page = &done["result"]["structuredContent"];
+        let found = ids(page);
+        assert!(
+            !found.is_empty() && found == all[..found.len()],
+            "{found:?}"
+        );
+        assert_eq!(page["hasMore"], true);
+        let omitted = page["events"][0]["metadata"]["dataOmitted"] == true;
+        assert_eq!(omitted, bytes > TOOL_BYTES);
+    }
+}
