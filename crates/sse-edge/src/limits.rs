@@ -56,6 +56,12 @@ pub(crate) const TASK_CHANGES: usize = 1024;
 /// Delivery reports of messages that wait to be passed on; on overflow a sender gets "stored",
 /// which is also true.
 pub(crate) const DELIVERY_REPORTS: usize = 1024;
+/// Time that a sender waits for the report that its message was delivered; a broadcast waits once for all
+/// its messages.
+pub(crate) const DELIVERY_WAIT: Duration = Duration::from_millis(500);
+/// Messages of one broadcast whose reports are awaited together (some 300 bytes each); the reports of
+/// further ones are awaited in groups of this size.
+pub(crate) const AWAITED_REPORTS: usize = 100_000;
 /// Interval at which an edge checks the sessions whose streams it holds, independent of the bus.
 pub(crate) const SESSION_CHECK_INTERVAL: Duration = Duration::from_secs(15);
 /// Attempts to change a session while other edges change it too.
