@@ -179,10 +179,12 @@ mod tests {
             let query = EventQuery {
                 filters: FilterSet::all(),
                 after: Sequence::START,
+                before: None,
                 from: None,
                 to: None,
                 order,
                 limit: 3,
+                max_bytes: crate::query::MAX_ANSWER_BYTES,
             };
             let history = history.of(&principal);
             let page = history.query(&query).await.unwrap();

@@ -15,3 +15,15 @@ pub(crate) const FAILED_APPENDS: u32 = 2;
 /// How long failed appends count. Longer than a dependency may fail before readiness is withdrawn (3.5 s);
 /// afterwards the next append is the trial, because a role that is not ready gets none.
 pub(crate) const FAILED_APPENDS_PERIOD: Duration = Duration::from_secs(5);
+/// Maximum number of events in the answer to one query.
+pub const MAX_QUERY_EVENTS: usize = 1000;
+/// Maximum JSON of the events in one answer, in bytes; what does not fit follows on the next page. An
+/// answer of this size is encoded within milliseconds, and 100 of them at once are 400 MiB.
+pub const MAX_ANSWER_BYTES: usize = 4 << 20;
+/// Number of events that a query reads at a time.
+pub(crate) const PAGE_EVENTS: usize = 500;
+/// Maximum number of events that one query scans; the answer then gives the position to continue from.
+pub(crate) const MAX_SCANNED_EVENTS: usize = 50_000;
+/// Time after which a query that has read a page reads no further one; the answer then gives the position to
+/// continue from. Below the 5 s within which an edge answers.
+pub(crate) const SEARCH_TIME: Duration = Duration::from_secs(3);

@@ -6,12 +6,13 @@ use model::{
 };
 use ports::{EventLog, EventLogError};
 
-/// Maximum number of events in the answer to one query.
-pub const MAX_QUERY_EVENTS: usize = 1000;
-/// Number of events that are read at a time.
-const PAGE_EVENTS: usize = 500;
-/// Maximum number of events that one query scans; the answer then gives the position to continue from.
-const MAX_SCANNED_EVENTS: usize = 50_000;
+pub use self::answer::Answer;
+use self::search::Search;
+use crate::limits::PAGE_EVENTS;
+pub use crate::limits::{MAX_ANSWER_BYTES, MAX_QUERY_EVENTS};
+
+mod answer;
+mod search;
 
 /// The end of the log at which a query begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,6 +30,8 @@ pub struct EventQuery {
     pub filters: FilterSet,
     /// Only events after this position.
     pub after: Sequence,
+    /// Only events before this position; `None`: up to the end of the log. For newest first.
+    pub before: Option<Sequence>,
     /// Only events received at or after this time.
     pub from: Option<Timestamp>,
     /// Only events received before this time.
@@ -37,6 +40,9 @@ pub struct EventQuery {
     pub order: Order,
     /// Maximum number of events, up to [`MAX_QUERY_EVENTS`].
     pub limit: usize,
+    /// Maximum JSON of the events together, in bytes, up to [`MAX_ANSWER_BYTES`]. A single event is given
+    /// whatever its size, so that a reader always advances.
+    pub max_bytes: usize,
 }
 
 /// The answer to a query.
@@ -48,9 +54,12 @@ pub struct QueryPage {
     pub through: Sequence,
     /// The tag of the entry at `through`, if it is known: for the cursor.
     pub through_tag: Option<EntryTag>,
-    /// There may be more: beyond `through` if oldest first; before the part of the log that was searched if
+    /// There may be more of the requested events: beyond `through` if oldest first; before `older` if
     /// newest first.
     pub has_more: bool,
+    /// Newest first: a query for what is before this position misses no older match. `None` if the search
+    /// has reached the beginning of the requested range, and if oldest first.
+    pub older: Option<Sequence>,
     /// Part of the requested range has been trimmed from the log, or does not decode. A query for the newest
     /// events that finds fewer than it may return asks for everything that the log ever had.
     pub truncated: bool,
@@ -94,7 +103,6 @@ async fn oldest_first(
     query: &EventQuery,
     visible: Visible<'_>,
 ) -> Result<QueryPage, EventLogError> {
-    let limit = query.limit.clamp(1, MAX_QUERY_EVENTS);
     let (mut after, mut truncated) = (query.after, false);
     if let Some(from) = query.from {
         let start = log.seek(from).await?;
@@ -102,40 +110,34 @@ async fn oldest_first(
         truncated = start.truncated && after < start.position;
         after = after.max(start.position);
     }
-    let (mut events, mut scanned) = (Vec::new(), 0);
-    let mut last = None;
-    loop {
-        let page = log.read_after(after, PAGE_EVENTS).await?;
+    let (mut answer, mut search) = (Answer::to(query), Search::begin());
+    let (mut last, mut has_more) = (None, true);
+    while has_more && !answer.is_full() {
+        let Some(page) = search.next(log.read_after(after, PAGE_EVENTS)).await? else {
+            break;
+        };
         truncated |= page.resumes_after.is_some();
-        scanned += page.events.len() + page.undecodable;
+        search.count(page.events.len() + page.undecodable);
         for event in page.events {
-            after = event.sequence;
-            last = Some((after, event.item.facts.id.clone()));
-            if is_match(query, visible, &event.item) {
-                events.push(event);
-                if events.len() == limit {
-                    return Ok(QueryPage {
-                        events,
-                        through: after,
-                        through_tag: tag_at(after, last.as_ref()),
-                        has_more: true,
-                        truncated,
-                    });
-                }
+            let (sequence, id) = (event.sequence, event.item.facts.id.clone());
+            if is_match(query, visible, &event.item) && !answer.push(event) {
+                break;
             }
+            (after, last) = (sequence, Some((sequence, id)));
         }
-        after = page.through.max(after);
-        if page.at_head || scanned >= MAX_SCANNED_EVENTS {
-            let has_more = !page.at_head;
-            return Ok(QueryPage {
-                events,
-                through: after,
-                through_tag: tag_at(after, last.as_ref()),
-                has_more,
-                truncated,
-            });
+        if !answer.is_full() {
+            after = page.through.max(after);
+            has_more = !page.at_head;
         }
     }
+    Ok(QueryPage {
+        events: answer.into_events(),
+        through: after,
+        through_tag: tag_at(after, last.as_ref()),
+        has_more,
+        older: None,
+        truncated,
+    })
 }
 
 /// The tag of the last event that was read, if it is the one at `position`.
@@ -149,48 +151,54 @@ async fn newest_first(
     query: &EventQuery,
     visible: Visible<'_>,
 ) -> Result<QueryPage, EventLogError> {
-    let limit = query.limit.clamp(1, MAX_QUERY_EVENTS);
     let through = log.head().await?.last;
-    let (mut events, mut before, mut scanned) = (Vec::new(), through.next(), 0);
+    let end = through.next();
+    let mut before = query.before.map_or(end, |before| before.min(end));
+    let (mut answer, mut search) = (Answer::to(query), Search::begin());
     let mut last = None;
-    let (mut truncated, mut searched_all) = (false, false);
-    while events.len() < limit && !searched_all && scanned < MAX_SCANNED_EVENTS {
-        let page = log.read_before(before, PAGE_EVENTS).await?;
+    let (mut truncated, mut searched_all) = (false, before <= query.after.next());
+    while !searched_all && !answer.is_full() {
+        let Some(page) = search.next(log.read_before(before, PAGE_EVENTS)).await? else {
+            break;
+        };
         let Some(lowest) = page.lowest() else {
             searched_all = true;
             break;
         };
         let newest = page.events.first();
         last = last.or(newest.map(|event| (event.sequence, event.item.facts.id.clone())));
-        before = lowest;
-        scanned += page.events.len() + page.undecodable.len();
-        searched_all = before <= query.after;
-        let newer = page
-            .events
-            .into_iter()
-            .filter(|event| event.sequence > query.after);
-        events.extend(
-            newer
-                .filter(|event| is_match(query, visible, &event.item))
-                .take(limit - events.len()),
-        );
-        // An undecodable entry is missing from the answer if it is in the range that was searched: down
-        // to the oldest event of a full answer.
-        let full = events.len() == limit;
-        let searched = events.last().filter(|_| full);
-        let oldest = searched.map_or(query.after, |event| event.sequence.max(query.after));
-        truncated |= page.undecodable.iter().any(|entry| *entry > oldest);
+        search.count(page.events.len() + page.undecodable.len());
+        for event in page.events {
+            let sequence = event.sequence;
+            if sequence <= query.after {
+                break;
+            }
+            if is_match(query, visible, &event.item) && !answer.push(event) {
+                break;
+            }
+            before = sequence;
+            if answer.is_full() {
+                break;
+            }
+        }
+        if !answer.is_full() {
+            before = lowest;
+            searched_all = before <= query.after;
+        }
+        // An undecodable entry is missing from the answer if it is in the range that was searched.
+        let searched_from = before.max(query.after.next());
+        truncated |= page.undecodable.iter().any(|entry| *entry >= searched_from);
     }
-    let is_full = events.len() == limit;
-    if searched_all && !is_full {
+    if searched_all {
         // Asked last: events may have been removed during the search.
         truncated |= is_truncated(log, query, log.head().await?.trimmed_through).await?;
     }
     Ok(QueryPage {
-        events,
         through,
         through_tag: tag_at(through, last.as_ref()),
-        has_more: !searched_all && !is_full,
+        has_more: !searched_all && !answer.has_all_asked_for(),
+        older: (!searched_all).then_some(before),
+        events: answer.into_events(),
         truncated,
     })
 }

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
-use event_flow::query::{EventQuery, Order};
+use event_flow::query::{EventQuery, MAX_ANSWER_BYTES, Order};
 use mcp::completion::{CompleteParams, CompleteResult, CompletionReference};
 use mcp_server::{CallError, Caller, completion::Completer};
 use model::{EventFacts, Filter, FilterSet, ResourceType, Sequence};
@@ -57,14 +57,16 @@ impl EventCompleter {
         let question = EventQuery {
             filters: FilterSet::new(vec![filter]).expect("one filter is within the bounds"),
             after: Sequence::START,
+            before: None,
             from: None,
             to: None,
             order: Order::NewestFirst,
             limit: LOOKED_AT,
+            max_bytes: MAX_ANSWER_BYTES,
         };
         let fits = |event: &EventFacts| name != "number" || kinds.contains(&event.resource_type);
         let page = self.events.query_where(caller, &question, &fits).await?;
-        let has_more = page.events.len() == LOOKED_AT;
+        let has_more = page.older.is_some();
         let events = page.events.into_iter().map(|event| event.item.facts);
         Ok((events.collect(), has_more))
     }

@@ -112,6 +112,22 @@ impl EventAccess {
         resolved.map_err(CallError::failed)
     }
 
+    /// The position before which an answer for older events begins: that of a cursor. If the log no longer
+    /// has it, the answer begins with the newest event, and events may be gone.
+    pub(crate) async fn before(
+        &self,
+        caller: &Caller,
+        cursor: Option<&str>,
+    ) -> Result<(Option<Sequence>, bool), CallError> {
+        let Some(cursor) = cursor else {
+            return Ok((None, false));
+        };
+        let cursor = Cursor::parse(cursor, scope(caller))
+            .map_err(|error| InputError::new("before", &error.to_string()))?;
+        let resolved = self.hub.resolve_before(cursor).await;
+        resolved.map_err(CallError::failed)
+    }
+
     /// This server's present position in the log.
     pub(crate) fn position(&self) -> LogPosition {
         self.hub.position()
@@ -132,6 +148,12 @@ impl EventAccess {
     pub(crate) fn cursor_after(&self, caller: &Caller, page: &QueryPage) -> String {
         let reader = self.hub.reader(scope(caller));
         reader.cursor(page.through, page.through_tag).to_string()
+    }
+
+    /// The caller's cursor before a page of the newest events; `None` if there is nothing before it.
+    pub(crate) fn cursor_before(&self, caller: &Caller, page: &QueryPage) -> Option<String> {
+        let reader = self.hub.reader(scope(caller));
+        Some(reader.cursor_before(page)?.to_string())
     }
 }
 

@@ -14,6 +14,7 @@
 
 mod completion;
 mod events;
+mod limits;
 mod prompts;
 mod resources;
 pub mod sessions;

@@ -6,7 +6,7 @@ use access::Principal;
 use async_trait::async_trait;
 use event_flow::{
     query::{EventQuery, Order},
-    raw_events::{RawEvents, raw_events},
+    raw_events::{RawEvents, raw_events_up_to},
 };
 use mcp::resource::{ResourceContents, ResourceDescriptor, TemplateDescriptor};
 use mcp_server::{CallError, Caller, resource::ResourceSource};
@@ -14,7 +14,7 @@ use model::{Filter, FilterSet, ResourceUri, Sequence};
 use ports::ResourceReader;
 use serde_json::json;
 
-use crate::events::EventAccess;
+use crate::{events::EventAccess, limits::MAX_RESULT_BYTES};
 
 /// Events in the content of an event list.
 const LISTED_EVENTS: usize = 50;
@@ -99,15 +99,21 @@ impl GithubResources {
         let question = EventQuery {
             filters: FilterSet::new(vec![filter]).expect("one filter is within the bounds"),
             after: Sequence::START,
+            before: None,
             from: None,
             to: None,
             order: Order::NewestFirst,
             limit: LISTED_EVENTS,
+            max_bytes: MAX_RESULT_BYTES,
         };
         let page = self.events.query(caller, &question).await?;
         let cursor = self.events.cursor_after(caller, &page);
-        let RawEvents { events, truncated } = raw_events(page.events, page.truncated);
-        Ok(json!({ "events": events, "cursor": cursor, "truncated": truncated }).to_string())
+        let RawEvents { events, truncated } =
+            raw_events_up_to(page.events, page.truncated, MAX_RESULT_BYTES);
+        let list = json!({
+            "events": events, "cursor": cursor, "hasMore": page.has_more, "truncated": truncated,
+        });
+        Ok(list.to_string())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
+use event_flow::query::QueryPage;
 use mcp::{
     ProtocolVersion, RequestId, profile::ServerInfo, stateless::listen_result,
     tagged::SUBSCRIPTION_ID,
@@ -113,6 +114,18 @@ impl StreamReader {
             inbox: self.inbox,
             newest_subscription: self.newest_subscription,
         }
+    }
+
+    /// The cursor at which a page of the newest events ended, for a page of what is before it; `None` if
+    /// nothing is.
+    #[must_use]
+    pub fn cursor_before(self, page: &QueryPage) -> Option<Cursor> {
+        let oldest = page
+            .events
+            .last()
+            .filter(|event| Some(event.sequence) == page.older);
+        let tag = oldest.map(|event| EntryTag::of(&event.item.facts.id));
+        page.older.map(|older| self.cursor(older, tag))
     }
 }
 

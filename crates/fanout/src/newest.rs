@@ -5,12 +5,12 @@
 //! request, so the log's cost per call falls as the number of calls rises; and every event that was
 //! acknowledged before a call is in its answer.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use event_flow::{
     history::{EventSource, HistoryError},
-    query::{EventQuery, MAX_QUERY_EVENTS, Order, QueryPage, Visible, is_truncated, query_visible},
+    query::{Answer, EventQuery, Order, QueryPage, Visible, is_truncated, query_visible},
 };
 use model::{Sequence, Sequenced};
 use ports::{EventLogError, LogHead};
@@ -84,37 +84,46 @@ fn newest(
     question: &EventQuery,
     visible: Visible<'_>,
 ) -> Option<QueryPage> {
-    let limit = question.limit.clamp(1, MAX_QUERY_EVENTS);
     // Events that the log no longer has are left out, even if the ring still has them.
     let floor = question.after.max(head.trimmed_through);
-    let page = |entries: Vec<Arc<RingEntry>>| QueryPage {
-        events: entries.iter().map(|entry| sequenced(entry)).collect(),
-        through: head.last,
-        through_tag: ring.known_tag(head.last),
-        has_more: false,
-        truncated: entries.len() < limit && head.trimmed_through > question.after,
-    };
-    let (mut found, mut before) = (Vec::new(), head.last.next());
-    loop {
+    let end = head.last.next();
+    let mut before = question.before.map_or(end, |before| before.min(end));
+    let mut answer = Answer::to(question);
+    let mut searched_all = before <= floor.next();
+    while !searched_all && !answer.is_full() {
         let (looked_at, base) = ring.newest_before(before, SCAN_EVENTS, head.last)?;
         let is_all = looked_at.len() < SCAN_EVENTS;
         for entry in looked_at {
             if entry.sequence <= floor {
-                return Some(page(found));
+                searched_all = true;
+                break;
+            }
+            let facts = &entry.event.facts;
+            let is_match = question.matches(facts) && visible(facts);
+            let bytes = entry.event.json.len();
+            if is_match && !answer.push_with(bytes, || sequenced(&entry)) {
+                break;
             }
             before = entry.sequence;
-            let facts = &entry.event.facts;
-            if question.matches(facts) && visible(facts) {
-                found.push(entry);
-                if found.len() == limit {
-                    return Some(page(found));
-                }
+            if answer.is_full() {
+                break;
             }
         }
-        if is_all {
-            return (base <= floor).then(|| page(found));
+        if is_all && !answer.is_full() && !searched_all {
+            if base > floor {
+                return None;
+            }
+            searched_all = true;
         }
     }
+    Some(QueryPage {
+        through: head.last,
+        through_tag: ring.known_tag(head.last),
+        has_more: !searched_all && !answer.has_all_asked_for(),
+        older: (!searched_all).then_some(before),
+        truncated: searched_all && head.trimmed_through > question.after,
+        events: answer.into_events(),
+    })
 }
 
 fn sequenced(entry: &RingEntry) -> Sequenced<model::StoredEvent> {

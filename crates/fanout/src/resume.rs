@@ -61,6 +61,19 @@ impl Hub {
         Ok((position, false))
     }
 
+    /// The position before which a page of older events ends, and whether requested events are gone: if the
+    /// log lost the cursor's position, the page begins with its newest event.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
+    pub async fn resolve_before(
+        &self,
+        cursor: Cursor,
+    ) -> Result<(Option<Sequence>, bool), HubError> {
+        let (position, gone) = self.resolve(StreamStart::After(cursor)).await?;
+        Ok(((!gone).then_some(position), gone))
+    }
+
     /// Whether a reader's position, at the entry with this tag, is in a part that the log lost. An entry
     /// that was trimmed cannot be compared.
     async fn is_lost(&self, position: Sequence, tag: Option<EntryTag>) -> Result<bool, HubError> {

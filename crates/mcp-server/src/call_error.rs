@@ -43,7 +43,7 @@ fn failure_as_rpc(failure: &dyn PublicError) -> RpcError {
         return RpcError::invalid_params(text);
     }
     let data = serde_json::json!({ "code": failure.code(), "detail": text });
-    RpcError::internal().with_data(data)
+    RpcError::new(ErrorCode::Internal, text).with_data(data)
 }
 
 impl CallError {

@@ -11,17 +11,22 @@ use crate::{BoxError, Revision};
 /// Limits on the number of tasks and on their time to live.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TaskLimits {
-    /// Maximum number of live tasks of one owner; at the limit, a create is refused.
+    /// Maximum number of live tasks of one owner; at the limit, a create takes the place of a task that
+    /// can be spared, or is refused.
     pub max_tasks_per_owner: u32,
+    /// A task with at most this much time left can be spared: its caller gives tasks that are over a
+    /// shorter time to live than those that are worked on. Zero: none.
+    pub spare_ttl: Duration,
     /// Maximum time that a task lives without a change, whatever was requested.
     pub max_ttl: Duration,
 }
 
-/// 1,000 tasks, 30 days.
+/// 1,000 tasks, of which none can be spared, 30 days.
 impl Default for TaskLimits {
     fn default() -> Self {
         Self {
             max_tasks_per_owner: 1000,
+            spare_ttl: Duration::ZERO,
             max_ttl: Duration::from_secs(30 * 24 * 3600),
         }
     }
@@ -168,7 +173,7 @@ impl Classified for TaskStoreError {
 ///   last change. A load of a task without `ttl` returns none.
 /// - **TS-08** a state longer than 1 MiB is `TooLarge` and changes nothing; one of 1 MiB fits.
 /// - **TS-09** a create that would exceed `max_tasks_per_owner` live tasks of its owner is `Overloaded`
-///   and changes nothing, even if several run concurrently. Expired tasks and tasks of other owners do
+///   and changes nothing, even if several run concurrently, unless a task can be spared (TS-13). Expired tasks and tasks of other owners do
 ///   not count, and existing tasks can still be replaced.
 /// - **TS-10** (durable) every acknowledged change is still there after a reopen.
 /// - **TS-11** (shared) a task that one handle stored can be loaded through another at once; the limit
@@ -176,6 +181,8 @@ impl Classified for TaskStoreError {
 /// - **TS-12** (goes back) after the store went back to an earlier state, a revision that it gave out in the
 ///   lost time is not given out again: a caller that still holds one gets `Conflict`, as long as the
 ///   store's clock goes on.
+/// - **TS-13** a create at that limit removes the task of its owner that would expire first, if it has at
+///   most `spare_ttl` left, and takes its place; tasks with more time left and those of other owners stay.
 #[async_trait]
 pub trait TaskStore: fmt::Debug + Send + Sync + 'static {
     /// Stores a new task; see TS-01, TS-02, TS-09. It is durable when this returns.

@@ -44,6 +44,8 @@ pub(crate) enum EdgeError {
     Busy,
     #[error("no room for another session: {what}")]
     TooManySessions { what: &'static str },
+    #[error("no room for another task: {what}; wait until one ends, or cancel one")]
+    TooManyTasks { what: &'static str },
     #[error("too many calls are running for this session, or on this server")]
     TooManyCalls,
     #[error("the session has ended")]
@@ -61,7 +63,7 @@ pub(crate) enum EdgeError {
     #[error("mailbox failed")]
     Mailbox(#[from] MailboxError),
     #[error("task store failed")]
-    Tasks(#[from] TaskStoreError),
+    Tasks(#[source] TaskStoreError),
     #[error("the record of a task cannot be read or written")]
     TaskRecord { source: serde_json::Error },
     #[error("a store did not answer in time")]
@@ -77,6 +79,15 @@ impl From<HubError> for EdgeError {
     }
 }
 
+impl From<TaskStoreError> for EdgeError {
+    fn from(error: TaskStoreError) -> Self {
+        match error {
+            TaskStoreError::Overloaded { what } => Self::TooManyTasks { what },
+            error => Self::Tasks(error),
+        }
+    }
+}
+
 impl Classified for EdgeError {
     fn class(&self) -> ErrorClass {
         match self {
@@ -85,6 +96,7 @@ impl Classified for EdgeError {
             Self::Timeout(_) => ErrorClass::Transient,
             Self::TooManyLineConnections { .. }
             | Self::TooManySessions { .. }
+            | Self::TooManyTasks { .. }
             | Self::Busy
             | Self::TooManyCalls => ErrorClass::Overloaded,
             Self::Cursor(_) | Self::Filter(_) | Self::Parameter { .. } => ErrorClass::Caller,
@@ -117,7 +129,7 @@ impl PublicError for EdgeError {
             Self::Denied(denied) => denied.code(),
             Self::Timeout(_) => "event-log-unavailable",
             Self::Sessions(_) | Self::Mailbox(_) => "session-store-unavailable",
-            Self::Tasks(TaskStoreError::Overloaded { .. }) => "too-many-tasks",
+            Self::TooManyTasks { .. } => "too-many-tasks",
             Self::Tasks(_) | Self::TaskRecord { .. } => "task-store-unavailable",
         }
     }

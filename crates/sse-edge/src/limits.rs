@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ports::TaskLimits;
+
 /// Extra time before the kernel drops a client that stopped reading; the edge should act first and
 /// give the reason.
 pub(crate) const KERNEL_EXTRA_TIME: Duration = Duration::from_secs(10);
@@ -36,8 +38,18 @@ pub(crate) const ANSWER_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 pub(crate) const ANSWER_SLICES: usize = 64;
 /// Time within which a client has to call again with its answers.
 pub(crate) const STATE_LIFETIME: Duration = Duration::from_secs(3600);
-/// Lifetime of a task, from the call on; also the maximum time to work on it.
-pub(crate) const TASK_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+/// Maximum time to work on a task.
+pub(crate) const TASK_WORK_TIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// Time for which the outcome of a task is kept. At the bound of tasks of one principal, those that ended
+/// first make room for new ones.
+pub(crate) const TASK_OUTCOME_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+/// Bounds of the stored tasks of one principal. A task that is worked on has more time left than one that
+/// is over, so the store spares only those.
+pub(crate) const TASK_LIMITS: TaskLimits = TaskLimits {
+    max_tasks_per_owner: 1000,
+    spare_ttl: TASK_OUTCOME_TTL,
+    max_ttl: Duration::from_secs(2 * 24 * 60 * 60),
+};
 /// Interval at which a client should poll a task, in milliseconds.
 pub(crate) const TASK_POLL_MILLIS: u64 = 1000;
 /// Time for which a task whose edge died still counts as being worked on.
@@ -47,6 +59,12 @@ pub(crate) const TASK_CHANGES: usize = 1024;
 /// Delivery reports of messages that wait to be passed on; on overflow a sender gets "stored",
 /// which is also true.
 pub(crate) const DELIVERY_REPORTS: usize = 1024;
+/// Time that a sender waits for the report that its message was delivered; a broadcast waits once for all
+/// its messages.
+pub(crate) const DELIVERY_WAIT: Duration = Duration::from_millis(500);
+/// Messages of one broadcast whose reports are awaited together (some 300 bytes each); the reports of
+/// further ones are awaited in groups of this size.
+pub(crate) const AWAITED_REPORTS: usize = 100_000;
 /// Interval at which an edge checks the sessions whose streams it holds, independent of the bus.
 pub(crate) const SESSION_CHECK_INTERVAL: Duration = Duration::from_secs(15);
 /// Attempts to change a session while other edges change it too.

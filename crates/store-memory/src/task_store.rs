@@ -1,5 +1,7 @@
 //! [`ports::TaskStore`].
 
+use std::cmp::Ordering;
+
 use async_trait::async_trait;
 use model::{PrincipalId, TaskId, Timestamp};
 use ports::{Revision, TaskLimits, TaskRecord, TaskStore, TaskStoreError, VersionedTask};
@@ -31,8 +33,14 @@ impl TaskStore for MemorySessionStore {
             if tasks.find(&task.owner, &task.id).is_some() {
                 return Err(TaskStoreError::Exists);
             }
-            let count = tasks.count(&task.owner);
-            if u32::try_from(count).unwrap_or(u32::MAX) >= limits.max_tasks_per_owner {
+            let count = u32::try_from(tasks.count(&task.owner)).unwrap_or(u32::MAX);
+            let spare_until = now.plus(limits.spare_ttl);
+            let has_room = match count.cmp(&limits.max_tasks_per_owner) {
+                Ordering::Less => true,
+                Ordering::Equal => tasks.remove_first_expiring(&task.owner, spare_until),
+                Ordering::Greater => false,
+            };
+            if !has_room {
                 return Err(TaskStoreError::too_many());
             }
             tasks.put(task, TaskEntry::new(task, Revision(1), (now, limits)))

@@ -67,6 +67,19 @@ impl TaskTable {
         self.by_owner.get(owner).map_or(0, HashMap::len)
     }
 
+    /// Removes the task of an owner that expires first, if that is by `until`; returns whether there was
+    /// one.
+    pub(crate) fn remove_first_expiring(&mut self, owner: &PrincipalId, until: Timestamp) -> bool {
+        let tasks = self.by_owner.get(owner).into_iter().flatten();
+        let spare = tasks.filter(|(_, task)| task.expires_at <= until);
+        let first = spare.min_by_key(|(_, task)| task.expires_at);
+        let id = first.map(|(id, _)| id.clone());
+        if let Some(id) = &id {
+            self.remove(owner, id);
+        }
+        id.is_some()
+    }
+
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.by_owner.is_empty() && self.by_expiry.is_empty() && self.bytes == 0

@@ -24,11 +24,21 @@ local function store(ttl, endless, state)
 end
 ";
 
-/// `ARGV` id, milliseconds to live, endless, state, maximum number of tasks. Returns the revision.
+/// `ARGV` id, milliseconds to live, endless, state, maximum number of tasks, milliseconds with which a
+/// task can be spared. Returns the revision.
 const CREATE: &str = r"
 if redis.call('EXISTS', task) == 1 then return {4} end
 redis.call('ZREMRANGEBYSCORE', index, '-inf', text(now))
-if redis.call('ZCARD', index) >= tonumber(ARGV[5]) then return {5} end
+local count, most = redis.call('ZCARD', index), tonumber(ARGV[5])
+if count > most then return {5} end
+if count == most then
+  local till = text(now + tonumber(ARGV[6]))
+  local spare = redis.call('ZRANGEBYSCORE', index, '-inf', till, 'LIMIT', 0, 1)[1]
+  if not spare then return {5} end
+  redis.call('ZREM', index, spare)
+  -- The key of a task ends with its id.
+  redis.call('DEL', string.sub(task, 1, -#id - 1) .. spare)
+end
 return store(tonumber(ARGV[2]), ARGV[3], ARGV[4])
 ";
 

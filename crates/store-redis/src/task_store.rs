@@ -85,15 +85,15 @@ impl RedisSessionStore {
         op: &'static str,
         script: &Script,
         task: &TaskRecord,
-        (limits, last): (TaskLimits, u64),
+        (limits, last): (TaskLimits, Vec<Value>),
     ) -> Result<Revision, TaskStoreError> {
         TaskStoreError::check_state(&task.state)?;
-        let arguments = vec![
+        let mut arguments = vec![
             millis(limits.time_to_live(task.ttl)).into(),
             i64::from(task.ttl.is_none()).into(),
             Value::Bytes(task.state.clone()),
-            last.to_string().into(),
         ];
+        arguments.extend(last);
         let at = (&task.owner, &task.id);
         let (outcome, mut answer) = self.on_task(op, script, at, arguments).await?;
         let stored = answer.next().and_then(number).map(Revision);
@@ -115,9 +115,10 @@ impl TaskStore for RedisSessionStore {
         task: &TaskRecord,
         limits: TaskLimits,
     ) -> Result<Revision, TaskStoreError> {
-        let most = (limits, u64::from(limits.max_tasks_per_owner));
+        let most = i64::from(limits.max_tasks_per_owner).into();
+        let bounds = (limits, vec![most, millis(limits.spare_ttl).into()]);
         let script = &self.task_scripts.create;
-        self.write_task("create a task", script, task, most).await
+        self.write_task("create a task", script, task, bounds).await
     }
 
     async fn load_task(
@@ -144,8 +145,13 @@ impl TaskStore for RedisSessionStore {
         limits: TaskLimits,
     ) -> Result<Revision, TaskStoreError> {
         let script = &self.task_scripts.replace;
-        self.write_task("replace a task", script, task, (limits, expected.0))
-            .await
+        self.write_task(
+            "replace a task",
+            script,
+            task,
+            (limits, vec![expected.0.to_string().into()]),
+        )
+        .await
     }
 }
 

@@ -19,6 +19,7 @@ use testkit::servers::RedisServer;
 
 const LIMITS: TaskLimits = TaskLimits {
     max_tasks_per_owner: 1000,
+    spare_ttl: Duration::ZERO,
     max_ttl: Duration::from_secs(24 * 3600),
 };
 

@@ -1,6 +1,6 @@
 //! Tasks, in one table.
 
-use std::time::Duration;
+use std::{cmp::Ordering, time::Duration};
 
 use async_trait::async_trait;
 use model::{PrincipalId, TaskId, Timestamp};
@@ -63,6 +63,22 @@ impl TaskScope<'_> {
         statement.query_row(columns, |row| row.get(0))
     }
 
+    /// Removes the task of an owner that expires first, if it has at most `spare_ttl` left; returns whether
+    /// there was one.
+    fn remove_first_expiring(
+        &self,
+        owner: &PrincipalId,
+        spare_ttl: Duration,
+    ) -> rusqlite::Result<bool> {
+        let sql = "DELETE FROM tasks WHERE rowid IN \
+                   (SELECT rowid FROM tasks WHERE owner = ?1 AND expires_at > ?2 AND expires_at <= ?3 \
+                   ORDER BY expires_at LIMIT 1)";
+        let until = self.now.plus(spare_ttl).unix_millis();
+        let columns = params![owner.as_str(), self.now.unix_millis(), until];
+        let removed = self.connection.prepare_cached(sql)?.execute(columns)?;
+        Ok(removed == 1)
+    }
+
     fn sweep(&self) -> rusqlite::Result<()> {
         let sql = "DELETE FROM tasks WHERE rowid IN \
                    (SELECT rowid FROM tasks WHERE expires_at <= ?1 LIMIT ?2)";
@@ -75,7 +91,12 @@ impl TaskScope<'_> {
         if self.find(task)?.is_some() {
             return Ok(Err(TaskRefusal::Exists));
         }
-        if self.count(&task.owner)? >= limits.max_tasks_per_owner {
+        let has_room = match self.count(&task.owner)?.cmp(&limits.max_tasks_per_owner) {
+            Ordering::Less => true,
+            Ordering::Equal => self.remove_first_expiring(&task.owner, limits.spare_ttl)?,
+            Ordering::Greater => false,
+        };
+        if !has_room {
             return Ok(Err(TaskRefusal::TooMany));
         }
         // An existing row with that id can only be an expired one. Its revision continues, so that

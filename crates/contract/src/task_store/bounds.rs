@@ -1,4 +1,4 @@
-//! TS-08, TS-09: refusals at a bound.
+//! TS-08, TS-09, TS-13: refusals at a bound, and what makes room.
 
 use std::{sync::Arc, time::Duration};
 
@@ -108,6 +108,49 @@ pub(super) async fn exactly_the_bound_fits(stores: &[Arc<dyn SessionPorts>]) -> 
 pub(super) async fn creates_at_once_do_not_pass_the_bound(harness: Arc<dyn Harness>) -> Result<()> {
     let fixture = harness.session_store().await?;
     exactly_the_bound_fits(&[fixture.store]).await
+}
+
+/// The task that expires first gives its place to a new one, if its time is nearly over.
+pub(super) async fn a_task_that_can_be_spared_makes_room(harness: Arc<dyn Harness>) -> Result<()> {
+    let fixture = harness.session_store().await?;
+    let store = &*fixture.store;
+    const HOUR: Duration = Duration::from_secs(3600);
+    let sparing = TaskLimits {
+        spare_ttl: 2 * HOUR,
+        ..NARROW
+    };
+    let worked_on = with_ttl(&task(0), 4 * HOUR);
+    let revision = store.create_task(&worked_on, sparing).await?;
+    store
+        .create_task(&with_ttl(&task(1), 2 * HOUR), sparing)
+        .await?;
+    store
+        .create_task(&with_ttl(&task(2), 3 * HOUR), sparing)
+        .await?;
+    let theirs = TaskRecord {
+        owner: owner(1),
+        ..with_ttl(&task(9), HOUR)
+    };
+    store.create_task(&theirs, sparing).await?;
+    is_refused(store, &task(3), NARROW).await?;
+    // Over since a moment, and so with less time left than the other one that can be spared.
+    store
+        .replace_task(&with_ttl(&task(0), HOUR), revision, sparing)
+        .await?;
+    for (new, spared) in [(3, 0), (4, 1)] {
+        let new = with_ttl(&task(new), 3 * HOUR);
+        store.create_task(&new, sparing).await?;
+        is_missing(store, &task(spared)).await?;
+    }
+    is_refused(store, &task(5), sparing).await?;
+    for kept in [2, 3, 4] {
+        let kept = task(kept);
+        let found = store.load_task(&kept.owner, &kept.id).await?;
+        ensure!(found.is_some(), "{} is gone", kept.id);
+    }
+    let found = store.load_task(&theirs.owner, &theirs.id).await?;
+    ensure!(found.is_some(), "another owner's task is gone");
+    Ok(())
 }
 
 pub(super) async fn what_expired_does_not_count(harness: Arc<dyn Harness>) -> Result<()> {

@@ -35,6 +35,7 @@ crate::case::cases! {
     "TS-11" Shared handles::what_one_handle_stored_another_loads_at_once;
     "TS-11" Shared handles::of_concurrent_replaces_over_handles_one_wins;
     "TS-11" Shared handles::the_bound_holds_over_all_handles;
+    "TS-13" Nothing bounds::a_task_that_can_be_spared_makes_room;
     "TS-12" GoesBack set_back::a_revision_of_a_lost_time_is_not_given_out_again;
 }
 
@@ -44,6 +45,7 @@ const LONG_TTL: Duration = Duration::from_secs(3600);
 /// Limits that no case reaches.
 const WIDE: TaskLimits = TaskLimits {
     max_tasks_per_owner: 100_000,
+    spare_ttl: Duration::ZERO,
     max_ttl: Duration::from_secs(30 * 24 * 3600),
 };
 

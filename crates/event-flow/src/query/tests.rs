@@ -1,22 +1,31 @@
 //! An answer says so when an entry that does not decode lies in the range that it covers.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
 use ports::{AppendResult, EventPage, EventsBefore, LogHead, PageEntries, SeekResult};
 
 use super::*;
+use crate::limits::SEARCH_TIME;
+
+const EVENT_BYTES: usize = 100;
 
 /// A log of the events `first` to `last`, of which some entries do not decode.
 #[derive(Debug)]
 struct HoledLog {
     last: u64,
     undecodable: BTreeSet<u64>,
+    /// Time that a read takes.
+    delay: Duration,
 }
 
 impl HoledLog {
     fn entry(&self, number: u64) -> Option<StoredEvent> {
-        (!self.undecodable.contains(&number)).then(|| contract::event(number))
+        let json = "x".repeat(EVENT_BYTES).into();
+        (!self.undecodable.contains(&number)).then(|| StoredEvent {
+            json,
+            ..contract::event(number)
+        })
     }
 }
 
@@ -27,6 +36,7 @@ impl EventLog for HoledLog {
     }
 
     async fn read_after(&self, after: Sequence, limit: usize) -> Result<EventPage, EventLogError> {
+        tokio::time::sleep(self.delay).await;
         let mut read = PageEntries::default();
         for number in (after.0 + 1..=self.last).take(limit) {
             if !read.push(Sequence(number), self.entry(number)) {
@@ -48,6 +58,7 @@ impl EventLog for HoledLog {
         before: Sequence,
         limit: usize,
     ) -> Result<EventsBefore, EventLogError> {
+        tokio::time::sleep(self.delay).await;
         let mut read = EventsBefore::default();
         for number in (1..before.0).rev().take(limit) {
             let sequence = Sequence(number);
@@ -79,15 +90,21 @@ impl EventLog for HoledLog {
     }
 }
 
-async fn answer(log: &HoledLog, order: Order, after: u64, limit: usize) -> (Vec<u64>, bool) {
-    let query = EventQuery {
+fn question(order: Order, after: u64, limit: usize) -> EventQuery {
+    EventQuery {
         filters: FilterSet::all(),
         after: Sequence(after),
+        before: None,
         from: None,
         to: None,
         order,
         limit,
-    };
+        max_bytes: MAX_ANSWER_BYTES,
+    }
+}
+
+async fn answer(log: &HoledLog, order: Order, after: u64, limit: usize) -> (Vec<u64>, bool) {
+    let query = question(order, after, limit);
     let page = query_visible(log, &query, &|_| true).await.unwrap();
     let events = page.events.iter().map(|event| event.sequence.0).collect();
     (events, page.truncated)
@@ -99,6 +116,7 @@ async fn a_gap_in_the_range_of_the_answer_is_said_and_another_is_not() {
     let log = HoledLog {
         last: 8,
         undecodable,
+        delay: Duration::ZERO,
     };
     let newest = |after, limit| answer(&log, Order::NewestFirst, after, limit);
     assert_eq!(newest(0, 100).await, (vec![8, 7, 6, 3, 2, 1], true));
@@ -117,9 +135,100 @@ async fn a_page_without_any_event_does_not_end_the_search() {
     let log = HoledLog {
         last: 1500,
         undecodable: (2..=1500).collect(),
+        delay: Duration::ZERO,
     };
     let newest = answer(&log, Order::NewestFirst, 0, 10).await;
     assert_eq!(newest, (vec![1], true));
     let oldest = answer(&log, Order::OldestFirst, 0, 10).await;
     assert_eq!(oldest, (vec![1], true));
+}
+
+/// The pages of a query, continued until there are no more; each page's numbers.
+async fn pages(log: &HoledLog, mut query: EventQuery, visible: Visible<'_>) -> Vec<Vec<u64>> {
+    let mut pages = Vec::new();
+    loop {
+        let page = query_visible(log, &query, visible).await.unwrap();
+        let events = page.events.iter().map(|event| event.sequence.0);
+        pages.push(events.collect());
+        match query.order {
+            Order::OldestFirst if page.has_more => query.after = page.through,
+            Order::NewestFirst if page.older.is_some() => query.before = page.older,
+            _ => return pages,
+        }
+    }
+}
+
+/// A log of the events 1 to `last`, of which each read takes this long.
+fn whole(last: u64, delay: Duration) -> HoledLog {
+    HoledLog {
+        last,
+        undecodable: BTreeSet::new(),
+        delay,
+    }
+}
+
+#[tokio::test]
+async fn an_answer_has_as_many_events_as_its_bytes_allow_and_the_next_one_goes_on() {
+    let log = whole(7, Duration::ZERO);
+    for (max_bytes, sizes) in [
+        (3 * EVENT_BYTES, vec![3, 3, 1]),
+        (2 * EVENT_BYTES, vec![2, 2, 2, 1]),
+        // An event that is larger than the whole answer is given alone.
+        (1, vec![1; 7]),
+    ] {
+        for order in [Order::OldestFirst, Order::NewestFirst] {
+            let query = EventQuery {
+                max_bytes,
+                ..question(order, 0, 100)
+            };
+            let pages = pages(&log, query, &|_| true).await;
+            let events = pages.iter().filter(|page| !page.is_empty());
+            let found: Vec<_> = events.clone().map(Vec::len).collect();
+            assert_eq!(found, sizes, "{order:?}, {max_bytes} bytes");
+            let mut all: Vec<_> = events.flatten().copied().collect();
+            all.sort_unstable();
+            assert_eq!(all, [1, 2, 3, 4, 5, 6, 7]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_its_bytes_cut_says_that_there_is_more_and_a_full_one_does_not() {
+    let log = whole(7, Duration::ZERO);
+    let newest = async |limit, max_bytes| {
+        let query = EventQuery {
+            max_bytes,
+            ..question(Order::NewestFirst, 0, limit)
+        };
+        let page = query_visible(&log, &query, &|_| true).await.unwrap();
+        (page.events.len(), page.has_more, page.older)
+    };
+    let two = 2 * EVENT_BYTES;
+    assert_eq!(newest(100, two).await, (2, true, Some(Sequence(6))));
+    assert_eq!(newest(2, two).await, (2, false, Some(Sequence(6))));
+    assert_eq!(newest(100, MAX_ANSWER_BYTES).await, (7, false, None));
+}
+
+/// Each read takes a second, and nothing matches but the first event: a search gives what it has found when
+/// its time is over, and the search that continues it advances.
+#[tokio::test(start_paused = true)]
+async fn a_search_that_lasts_too_long_answers_with_its_position() {
+    let log = whole(5000, Duration::from_secs(1));
+    let first = |event: &EventFacts| event.id == contract::event(1).facts.id;
+    for order in [Order::OldestFirst, Order::NewestFirst] {
+        let pages = pages(&log, question(order, 0, 10), &first).await;
+        assert!((3..=6).contains(&pages.len()), "{order:?}: {pages:?}");
+        assert_eq!(pages.concat(), [1]);
+    }
+}
+
+/// A single read that takes longer than a search may last is an answer all the same.
+#[tokio::test(start_paused = true)]
+async fn a_search_advances_however_slow_the_log_is() {
+    let log = whole(1200, SEARCH_TIME * 2);
+    let none = |_: &EventFacts| false;
+    for order in [Order::OldestFirst, Order::NewestFirst] {
+        let pages = pages(&log, question(order, 0, 10), &none).await;
+        assert!(pages.len() <= 4, "{order:?}: {pages:?}");
+    }
 }

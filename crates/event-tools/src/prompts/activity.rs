@@ -1,6 +1,6 @@
 //! The recent activity of a repository, as data in a prompt.
 
-use event_flow::query::{EventQuery, Order, Visible};
+use event_flow::query::{EventQuery, MAX_ANSWER_BYTES, Order, Visible};
 use mcp::{
     params::InputError,
     prompt::{GetPromptParams, MessageRole, PromptMessage},
@@ -100,10 +100,12 @@ impl RecentActivity {
         let question = EventQuery {
             filters: FilterSet::new(vec![filter]).expect("one filter is within the bounds"),
             after: Sequence::START,
+            before: None,
             from,
             to: None,
             order: Order::NewestFirst,
             limit: limit + 1,
+            max_bytes: MAX_ANSWER_BYTES,
         };
         let page = events.query_where(caller, &question, fits).await?;
         let found = page.events;

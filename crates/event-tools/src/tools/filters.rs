@@ -1,6 +1,6 @@
 //! The filters that tools take, and the events that they return.
 
-use event_flow::{query::QueryPage, raw_events::raw_events};
+use event_flow::{query::QueryPage, raw_events::raw_events_up_to};
 use mcp::params::InputError;
 use mcp_server::Caller;
 use model::{Filter, FilterRequest, FilterSet};
@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
 
-use crate::events::EventAccess;
+use crate::{events::EventAccess, limits::MAX_RESULT_BYTES};
 
 /// Selects events: every given field has to match. Names are case-insensitive.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -88,7 +88,11 @@ pub(super) struct EventsOutput {
     count: usize,
     /// Pass it to replay_events to continue without a gap.
     cursor: String,
-    /// Whether there are more events; call again with the cursor.
+    /// Pass it to get_recent_events as `before` for older events; absent if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous_cursor: Option<String>,
+    /// Whether there are more of the requested events than fit; call again with the cursor (from
+    /// get_recent_events: with `previousCursor`).
     has_more: bool,
     /// Whether some of the requested events are no longer kept.
     truncated: bool,
@@ -97,11 +101,13 @@ pub(super) struct EventsOutput {
 impl EventsOutput {
     pub(super) fn of(events: &EventAccess, caller: &Caller, page: QueryPage) -> Self {
         let cursor = events.cursor_after(caller, &page);
-        let raw = raw_events(page.events, page.truncated);
+        let previous_cursor = events.cursor_before(caller, &page);
+        let raw = raw_events_up_to(page.events, page.truncated, MAX_RESULT_BYTES);
         Self {
             count: raw.events.len(),
             events: raw.events,
             cursor,
+            previous_cursor,
             has_more: page.has_more,
             truncated: raw.truncated,
         }

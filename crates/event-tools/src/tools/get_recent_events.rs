@@ -12,7 +12,7 @@ use super::{
     filters::{self, EventsOutput, FilterInput},
     structured,
 };
-use crate::events::EventAccess;
+use crate::{events::EventAccess, limits::MAX_RESULT_BYTES};
 
 const NAME: &str = "get_recent_events";
 const DEFAULT_LIMIT: usize = 50;
@@ -29,6 +29,9 @@ struct RecentInput {
     #[serde(default)]
     #[schemars(range(min = 1, max = 1000))]
     limit: Option<usize>,
+    /// Only events before this cursor (`previousCursor` of an earlier result).
+    #[serde(default)]
+    before: Option<String>,
 }
 
 /// The tool.
@@ -50,7 +53,7 @@ impl Tool for GetRecentEvents {
             NAME,
             "Recent GitHub events",
             "The newest GitHub events, newest first, with a cursor from which replay_events \
-             continues. `truncated` means that older events are no longer kept, so there are fewer than the limit.",
+             continues. For older ones pass `previousCursor` as `before`. `truncated` means that older events are no longer kept, so there are fewer than the limit.",
             ToolAnnotations::read_only(),
         )
         .with_output::<EventsOutput>()
@@ -66,15 +69,19 @@ impl Tool for GetRecentEvents {
         call: &CallToolParams,
     ) -> Result<CallToolResult, CallError> {
         let input: RecentInput = call.arguments()?;
+        let (before, gone) = self.events.before(caller, input.before.as_deref()).await?;
         let question = EventQuery {
             filters: filters::read(&input.filters)?,
             after: Sequence::START,
+            before,
             from: None,
             to: None,
             order: Order::NewestFirst,
             limit: filters::limit(input.limit, DEFAULT_LIMIT, MAX_QUERY_EVENTS)?,
+            max_bytes: MAX_RESULT_BYTES,
         };
-        let page = self.events.query(caller, &question).await?;
+        let mut page = self.events.query(caller, &question).await?;
+        page.truncated |= gone;
         Ok(structured(&EventsOutput::of(&self.events, caller, page)))
     }
 }

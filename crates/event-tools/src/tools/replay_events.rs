@@ -15,7 +15,7 @@ use super::{
     filters::{self, EventsOutput, FilterInput},
     structured,
 };
-use crate::events::EventAccess;
+use crate::{events::EventAccess, limits::MAX_RESULT_BYTES};
 
 const NAME: &str = "replay_events";
 const DEFAULT_LIMIT: usize = 100;
@@ -95,10 +95,12 @@ impl Tool for ReplayEvents {
         let mut question = EventQuery {
             filters: filters::read(&input.filters)?,
             after,
+            before: None,
             from: time("from", input.from.as_deref())?,
             to: time("to", input.to.as_deref())?,
             order: Order::OldestFirst,
             limit: filters::limit(input.limit, DEFAULT_LIMIT, MAX_EVENTS)?,
+            max_bytes: MAX_RESULT_BYTES,
         };
         let page = events.wait(caller, &mut question, gone, input.wait_seconds);
         let mut page = page.await?;

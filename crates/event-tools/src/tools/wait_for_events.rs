@@ -20,7 +20,7 @@ use super::{
     replay_events::MAX_WAIT_SECONDS,
     structured,
 };
-use crate::events::EventAccess;
+use crate::{events::EventAccess, limits::MAX_RESULT_BYTES};
 
 const NAME: &str = "wait_for_events";
 const DEFAULT_LIMIT: usize = 100;
@@ -81,10 +81,12 @@ impl WaitForEvents {
         let question = EventQuery {
             filters: filters::read(&input.filters)?,
             after,
+            before: None,
             from: None,
             to: None,
             order: Order::OldestFirst,
             limit: filters::limit(input.limit, DEFAULT_LIMIT, MAX_EVENTS)?,
+            max_bytes: MAX_RESULT_BYTES,
         };
         Ok(Wait {
             question,
@@ -100,7 +102,7 @@ impl Tool for WaitForEvents {
         ToolDescriptor::new::<WaitInput>(
             NAME,
             "Wait for GitHub events",
-            "Waits until an event matches, and returns all that match by then; empty if none arrived in time: \
+            "Waits until an event matches, and returns all that match by then and fit; empty if none arrived in time: \
              call again with the returned cursor. With the tasks extension, the wait continues in the \
              background.",
             ToolAnnotations::read_only(),

@@ -257,6 +257,12 @@ impl Task {
         self.change(TaskState::Cancelled, now)
     }
 
+    /// Keeps the task for this long from now on, in place of the time that it was given before.
+    pub fn keep_for(&mut self, time: Duration, now: Timestamp) {
+        let ttl = now.since(self.created_at).saturating_add(time);
+        self.ttl_ms = Some(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+    }
+
     fn change(&mut self, next: TaskState, now: Timestamp) -> Result<(), IllegalChange> {
         if !self.status().may_become(next.status()) {
             return Err(IllegalChange::Over);

@@ -6,7 +6,7 @@ use axum::{
     Json,
     extract::{Path, Query, State},
 };
-use event_flow::query::{EventQuery, MAX_QUERY_EVENTS, Order, QueryPage};
+use event_flow::query::{EventQuery, MAX_ANSWER_BYTES, MAX_QUERY_EVENTS, Order, QueryPage};
 use model::{Cursor, CursorScope, Sequence, Timestamp};
 
 use serde::Serialize;
@@ -30,27 +30,37 @@ pub(crate) struct EventList {
     count: usize,
     /// Pass it as `cursor`, or as `Last-Event-ID` of a stream, to continue without a gap.
     next_cursor: String,
+    /// For the newest events: pass it to `recent` as `before` for older ones; absent if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous_cursor: Option<String>,
+    /// Whether there are more of the requested events than fit into one answer.
     has_more: bool,
     /// Whether some of the requested events are no longer kept.
     truncated: bool,
 }
 
-/// The newest events first (`order=asc`: oldest first).
+/// The newest events first (`order=asc`: oldest first); with `before`, those before a cursor.
 pub(crate) async fn recent(
     State(edge): State<Arc<Edge>>,
     Authenticated(principal): Authenticated,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Json<EventList>, EdgeError> {
     principal.require(Permission::Read)?;
-    let parameters = Parameters::read(pairs, &["limit", "order"])?;
+    let parameters = Parameters::read(pairs, &["limit", "order", "before"])?;
     let order = match parameters.get("order") {
         None | Some("desc") => Order::NewestFirst,
         Some("asc") => Order::OldestFirst,
         Some(_) => return Err(parameter("order", "use asc or desc")),
     };
     let limit = parameters.count("limit", RECENT_EVENTS, MAX_QUERY_EVENTS)?;
-    let question = question(&parameters, Order::NewestFirst, limit);
+    let mut question = question(&parameters, Order::NewestFirst, limit);
+    let mut gone = false;
+    if let Some(before) = parameters.get("before") {
+        let cursor = Cursor::parse(before, CursorScope::events(&principal.id))?;
+        (question.before, gone) = edge.hub.resolve_before(cursor).await?;
+    }
     let mut list = list(&edge, &principal, question).await?;
+    list.truncated |= gone;
     if order == Order::OldestFirst {
         list.events.reverse();
     }
@@ -102,10 +112,12 @@ fn question(parameters: &Parameters, order: Order, limit: usize) -> EventQuery {
     EventQuery {
         filters,
         after: Sequence::START,
+        before: None,
         from: None,
         to: None,
         order,
         limit,
+        max_bytes: MAX_ANSWER_BYTES,
     }
 }
 
@@ -116,20 +128,25 @@ async fn list(
     question: EventQuery,
 ) -> Result<EventList, EdgeError> {
     let answer = edge.history.of(principal).query(&question).await?;
+    let reader = edge.hub.reader(CursorScope::events(&principal.id));
+    let previous_cursor = reader
+        .cursor_before(&answer)
+        .map(|cursor| cursor.to_string());
     let QueryPage {
         events,
         through,
         through_tag,
         has_more,
         truncated,
+        older: _,
     } = answer;
-    let reader = edge.hub.reader(CursorScope::events(&principal.id));
     let next_cursor = reader.cursor(through, through_tag).to_string();
     let RawEvents { events, truncated } = raw_events(events, truncated);
     Ok(EventList {
         count: events.len(),
         events,
         next_cursor,
+        previous_cursor,
         has_more,
         truncated,
     })

@@ -18,9 +18,15 @@ use model::{Session, SessionId};
 use ports::MailboxLimits;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
+use tokio::time::Instant;
 
 use super::authenticate::Authenticated;
-use crate::{edge::Edge, error::EdgeError, session::SendOutcome};
+use crate::{
+    edge::Edge,
+    error::EdgeError,
+    limits::{AWAITED_REPORTS, DELIVERY_WAIT},
+    session::{SendOutcome, StoredMessage},
+};
 use access::{Permission, Principal};
 
 /// Sessions per read of the store.
@@ -109,36 +115,67 @@ pub(super) async fn broadcast(
     let body = body(&edge, request).await?;
     let request: BroadcastRequest<'_> = read(&body)?;
     let message = notification(request.message)?;
-    let (mut delivered, mut stored, mut failed) = (0_u64, 0_u64, 0_u64);
+    let mut sent = BroadcastReports::default();
     let mut after: Option<SessionId> = None;
     loop {
         let page = edge.sessions.page(after.as_ref(), PAGE_SESSIONS).await?;
         let fitting = page.iter().filter(|session| request.filter.fits(session));
         let ids: Vec<SessionId> = fitting.map(|session| session.id.clone()).collect();
-        let sending = stream::iter(ids).map(|id| {
-            let (edge, message) = (Arc::clone(&edge), message.clone());
-            async move { edge.sessions.send(&id, message, true).await }
-        });
-        let outcomes: Vec<_> = sending
-            .buffer_unordered(CONCURRENT_MESSAGES)
-            .collect()
-            .await;
-        for outcome in outcomes {
-            match outcome {
-                Ok(Some(SendOutcome::Delivered)) => delivered += 1,
-                Ok(Some(SendOutcome::Stored)) => stored += 1,
+        let mut storing = stream::iter(ids)
+            .map(|id| {
+                let (edge, message) = (Arc::clone(&edge), message.clone());
+                async move { edge.sessions.store_message(&id, message).await }
+            })
+            .buffer_unordered(CONCURRENT_MESSAGES);
+        while let Some(stored) = storing.next().await {
+            match stored {
+                Ok(Some(stored)) => sent.awaited.push(stored),
                 // Ended meanwhile.
                 Ok(None) => {}
-                Err(_) => failed += 1,
+                Err(_) => sent.failed += 1,
             }
+        }
+        drop(storing);
+        if sent.awaited.len() >= AWAITED_REPORTS {
+            sent.await_reports().await;
         }
         match page.last() {
             Some(last) if page.len() == PAGE_SESSIONS => after = Some(last.id.clone()),
             _ => break,
         }
     }
+    sent.await_reports().await;
+    let BroadcastReports {
+        delivered,
+        stored,
+        failed,
+        awaited: _,
+    } = sent;
     let counts = json!({ "delivered": delivered, "stored": stored, "failed": failed });
     Ok(Json(counts).into_response())
+}
+
+/// The messages of a broadcast: those whose delivery may still be reported, and the counts of the others.
+#[derive(Default)]
+struct BroadcastReports {
+    awaited: Vec<StoredMessage>,
+    delivered: u64,
+    stored: u64,
+    failed: u64,
+}
+
+impl BroadcastReports {
+    /// Waits for the reports of all messages together, so that sessions without a stream cost the wait
+    /// once.
+    async fn await_reports(&mut self) {
+        let until = Instant::now() + DELIVERY_WAIT;
+        for message in self.awaited.drain(..) {
+            match message.outcome(until).await {
+                SendOutcome::Delivered => self.delivered += 1,
+                SendOutcome::Stored => self.stored += 1,
+            }
+        }
+    }
 }
 
 /// The number of streams that are open on this edge.
@@ -189,4 +226,21 @@ fn notification(message: &RawValue) -> Result<Bytes, EdgeError> {
     // On one line, as SSE frames require, whatever white space the sender used.
     let value: Value = serde_json::from_str(json).map_err(|_| wrong("is not JSON"))?;
     Ok(Bytes::from(value.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broadcast_waits_once_however_many_sessions_are_away() {
+        let began = Instant::now();
+        let mut sent = BroadcastReports::default();
+        for through in (0..10_000).map(|n| n % 2 * 5) {
+            sent.awaited.push(StoredMessage::delivered_through(through));
+        }
+        sent.await_reports().await;
+        assert_eq!((sent.delivered, sent.stored), (5_000, 5_000));
+        assert!(began.elapsed() < DELIVERY_WAIT * 2, "{:?}", began.elapsed());
+    }
 }

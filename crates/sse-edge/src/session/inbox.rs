@@ -4,7 +4,6 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Weak},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -15,18 +14,18 @@ use ports::{EdgeNews, Mailbox, MailboxError, MailboxLimits};
 use serde::Serialize;
 use tokio::{
     sync::{mpsc, watch},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::Sessions;
 use crate::{
     error::EdgeError,
-    limits::{CALL_DEADLINE, DELIVERY_REPORTS},
+    limits::{CALL_DEADLINE, DELIVERY_REPORTS, DELIVERY_WAIT},
 };
 
-/// Time that a sender waits for the report that its message was delivered.
-const DELIVERY_WAIT: Duration = Duration::from_millis(500);
+/// Up to this many senders are kept without searching for those that no longer wait.
+const UNSWEPT_SENDERS: usize = 64;
 
 /// The outcome of sending a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -44,7 +43,35 @@ pub(crate) struct Inboxes {
     mailbox: Arc<dyn Mailbox>,
     reports: mpsc::Sender<DeliveryReport>,
     /// Delivered positions, for senders that wait.
-    waiting: Mutex<HashMap<SessionId, Weak<watch::Sender<Sequence>>>>,
+    waiting: Mutex<WaitingSenders>,
+}
+
+#[derive(Debug, Default)]
+struct WaitingSenders {
+    by_session: HashMap<SessionId, Weak<watch::Sender<Sequence>>>,
+    /// Number of entries at which those that no sender waits for are removed.
+    sweep_at: usize,
+}
+
+/// A message that is stored, and may be delivered.
+#[derive(Debug)]
+pub(crate) struct StoredMessage {
+    sequence: Sequence,
+    delivered: watch::Receiver<Sequence>,
+    /// The reports arrive for as long as this exists.
+    _waiting: Arc<watch::Sender<Sequence>>,
+}
+
+impl StoredMessage {
+    /// Waits until a connection has taken the message, or until `until`.
+    pub(crate) async fn outcome(mut self, until: Instant) -> SendOutcome {
+        let sequence = self.sequence;
+        let handed_over = self.delivered.wait_for(|through| *through >= sequence);
+        match timeout_at(until, handed_over).await {
+            Ok(Ok(_)) => SendOutcome::Delivered,
+            _ => SendOutcome::Stored,
+        }
+    }
 }
 
 /// Delivery reports of the streams of this edge, for [`report`].
@@ -70,7 +97,9 @@ impl Inboxes {
 
     /// Records that a stream of the session, on any edge, has delivered everything up to `through`.
     fn record_delivery(&self, session: &SessionId, through: Sequence) {
-        let sender = self.waiting.lock().get(session).and_then(Weak::upgrade);
+        let waiting = self.waiting.lock();
+        let sender = waiting.by_session.get(session).and_then(Weak::upgrade);
+        drop(waiting);
         if let Some(sender) = sender {
             sender.send_if_modified(|known| {
                 let rises = through > *known;
@@ -82,13 +111,34 @@ impl Inboxes {
 
     fn wait_for(&self, session: &SessionId) -> Arc<watch::Sender<Sequence>> {
         let mut waiting = self.waiting.lock();
-        if let Some(sender) = waiting.get(session).and_then(Weak::upgrade) {
+        if let Some(sender) = waiting.by_session.get(session).and_then(Weak::upgrade) {
             return sender;
         }
-        waiting.retain(|_, sender| sender.strong_count() > 0);
+        // At each doubling, so that the senders of a broadcast to many sessions do not search for each.
+        if waiting.by_session.len() >= waiting.sweep_at {
+            waiting
+                .by_session
+                .retain(|_, sender| sender.strong_count() > 0);
+            waiting.sweep_at = (waiting.by_session.len() * 2).max(UNSWEPT_SENDERS);
+        }
         let sender = Arc::new(watch::Sender::new(Sequence::START));
-        waiting.insert(session.clone(), Arc::downgrade(&sender));
+        waiting
+            .by_session
+            .insert(session.clone(), Arc::downgrade(&sender));
         sender
+    }
+}
+
+#[cfg(test)]
+impl StoredMessage {
+    /// A message at position 5 of which everything up to `through` was delivered.
+    pub(crate) fn delivered_through(through: u64) -> Self {
+        let waiting = Arc::new(watch::Sender::new(Sequence(through)));
+        Self {
+            sequence: Sequence(5),
+            delivered: waiting.subscribe(),
+            _waiting: waiting,
+        }
     }
 }
 
@@ -106,9 +156,24 @@ impl Sessions {
         message: Bytes,
         wait: bool,
     ) -> Result<Option<SendOutcome>, EdgeError> {
+        let Some(stored) = self.store_message(session, message).await? else {
+            return Ok(None);
+        };
+        Ok(Some(match wait {
+            true => stored.outcome(Instant::now() + DELIVERY_WAIT).await,
+            false => SendOutcome::Stored,
+        }))
+    }
+
+    /// Stores a message for a session, regardless of owner; `None` if it does not exist.
+    pub(crate) async fn store_message(
+        &self,
+        session: &SessionId,
+        message: Bytes,
+    ) -> Result<Option<StoredMessage>, EdgeError> {
         let stream = MailStream::Inbox.name();
         let waiting = self.inboxes.wait_for(session);
-        let mut delivered = waiting.subscribe();
+        let delivered = waiting.subscribe();
         let limits = MailboxLimits::default();
         let mailbox = &self.inboxes.mailbox;
         let append = mailbox.append(session, &stream, message, limits);
@@ -118,13 +183,10 @@ impl Sessions {
             Err(error) => return Err(error.into()),
         };
         self.announce_mail(session, &stream).await;
-        if !wait {
-            return Ok(Some(SendOutcome::Stored));
-        }
-        let handed_over = delivered.wait_for(|through| *through >= sequence);
-        Ok(Some(match timeout(DELIVERY_WAIT, handed_over).await {
-            Ok(Ok(_)) => SendOutcome::Delivered,
-            _ => SendOutcome::Stored,
+        Ok(Some(StoredMessage {
+            sequence,
+            delivered,
+            _waiting: waiting,
         }))
     }
 }

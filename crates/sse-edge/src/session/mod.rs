@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 pub(crate) use bounds::SessionBounds;
-pub(crate) use inbox::{DeliveryReports, Inboxes, SendOutcome, report};
+pub(crate) use inbox::{DeliveryReports, Inboxes, SendOutcome, StoredMessage, report};
 pub(crate) use stream::{HttpSseParts, open_legacy_stream, open_stream};
 
 use self::touches::FreshSessions;

@@ -18,7 +18,7 @@ use std::{
 
 use model::{Clock, IdSource, PrincipalId, TaskId, Timestamp};
 use parking_lot::Mutex;
-use ports::{Bus, EdgeNews, TaskLimits, TaskStore, TaskStoreError, Topic};
+use ports::{Bus, EdgeNews, TaskStore, TaskStoreError, Topic};
 use serde_json::value::RawValue;
 use tokio::{sync::watch, time::timeout};
 use tracing::warn;
@@ -29,7 +29,7 @@ use self::record::StoredTask;
 use crate::{
     background::Background,
     error::EdgeError,
-    limits::{CALL_DEADLINE, UPDATE_ATTEMPTS},
+    limits::{CALL_DEADLINE, TASK_LIMITS, TASK_OUTCOME_TTL, UPDATE_ATTEMPTS},
     store_clock::StoreClock,
 };
 
@@ -152,10 +152,15 @@ impl Tasks {
                 TaskChange::Keep(answer) => return Ok(Some((answer, false))),
                 TaskChange::Store(answer) => answer,
             };
+            if stored.task.status().is_terminal() {
+                stored.task.keep_for(TASK_OUTCOME_TTL, self.now());
+                found.record.ttl = Some(TASK_OUTCOME_TTL);
+            }
             found.record.state = stored.encode()?;
             let revision = found.revision;
-            let limits = TaskLimits::default();
-            let replace = self.store.replace_task(&found.record, revision, limits);
+            let replace = self
+                .store
+                .replace_task(&found.record, revision, TASK_LIMITS);
             match timeout(CALL_DEADLINE, replace).await? {
                 Ok(_) => return Ok(Some((answer, true))),
                 Err(TaskStoreError::Conflict { .. }) => {}
@@ -305,8 +310,7 @@ mod tests {
             state: stored.encode().unwrap(),
             ttl: None,
         };
-        let limits = TaskLimits::default();
-        store.create_task(&record, limits).await.unwrap();
+        store.create_task(&record, TASK_LIMITS).await.unwrap();
         let status = async || {
             let found = tasks.load(&owner, &id).await.unwrap();
             found.unwrap().task.status()

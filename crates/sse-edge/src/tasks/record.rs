@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use mcp::{ErrorCode, RpcError, task::Task};
 use model::Timestamp;
+use ports::TaskLimits;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -35,6 +36,15 @@ impl StoredTask {
     pub(super) fn is_abandoned(&self, now: Timestamp) -> bool {
         !self.task.status().is_terminal() && self.lease_until < now
     }
+}
+
+/// The error of a task whose outcome cannot be stored.
+pub(super) fn too_large_error(bytes: usize) -> RpcError {
+    let text = format!(
+        "the result of the task has {bytes} bytes, and a task carries up to {}; ask for less at once",
+        TaskLimits::MAX_STATE_BYTES
+    );
+    RpcError::new(ErrorCode::Internal, text)
 }
 
 /// The error of a task whose edge is gone.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use mcp::{
     HttpRefusal, RequestId,
-    task::{self, Task},
+    task::{self, IllegalChange, Task},
     tool::CallToolParams,
 };
 use mcp_server::{
@@ -15,7 +15,7 @@ use mcp_server::{
     tool::{Tool, as_result},
 };
 use model::{TaskId, Timestamp};
-use ports::{TaskLimits, TaskRecord};
+use ports::{TaskRecord, TaskStoreError};
 use tokio::time::{Instant, interval_at, sleep, timeout};
 use tracing::{debug, warn};
 
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     error::EdgeError,
-    limits::{CALL_DEADLINE, TASK_LEASE, TASK_POLL_MILLIS, TASK_TTL},
+    limits::{CALL_DEADLINE, TASK_LEASE, TASK_LIMITS, TASK_POLL_MILLIS, TASK_WORK_TIME},
 };
 
 impl Tasks {
@@ -41,7 +41,7 @@ impl Tasks {
     ) -> Result<Bytes, HttpRefusal> {
         let id = TaskId::new(&self.ids.uuid()).expect("a UUID fits a task id");
         let now = self.now();
-        let millis = u64::try_from(TASK_TTL.as_millis()).unwrap_or(u64::MAX);
+        let millis = u64::try_from(TASK_LIMITS.max_ttl.as_millis()).unwrap_or(u64::MAX);
         let task = Task::new(id.clone(), now, Some(millis), Some(TASK_POLL_MILLIS));
         let stored = StoredTask {
             task: task.clone(),
@@ -82,9 +82,9 @@ impl Tasks {
             id: id.clone(),
             owner: caller.principal.id.clone(),
             state: stored.encode()?,
-            ttl: Some(TASK_TTL),
+            ttl: Some(TASK_LIMITS.max_ttl),
         };
-        let create = self.store.create_task(&record, TaskLimits::default());
+        let create = self.store.create_task(&record, TASK_LIMITS);
         timeout(CALL_DEADLINE, create).await??;
         Ok(())
     }
@@ -122,31 +122,47 @@ async fn work(
         outcome = tool.call(caller, call) => outcome,
         () = keep(tasks, caller, id, running) => return debug!(task = %id, "a task ended before its work"),
         () = closed.cancelled() => Err(record::abandoned_error().into()),
-        () = sleep(TASK_TTL) => Err(record::abandoned_error().into()),
+        () = sleep(TASK_WORK_TIME) => Err(record::abandoned_error().into()),
     };
     let end = as_result(caller, outcome).map_err(CallError::into_rpc);
-    let now = tasks.now();
-    let ended = tasks.change(&caller.principal.id, id, |stored| {
-        let ended = match &end {
-            Ok(result) => stored
-                .task
-                .complete(&result.for_version(caller.version), now),
-            Err(error) => stored.task.fail(error, now),
-        };
-        match ended {
+    let owner = &caller.principal.id;
+    let mut stored = tasks
+        .end(owner, id, |task, now| match &end {
+            Ok(result) => task.complete(&result.for_version(caller.version), now),
+            Err(error) => task.fail(error, now),
+        })
+        .await;
+    if let Err(EdgeError::Tasks(TaskStoreError::TooLarge { bytes })) = stored {
+        let error = record::too_large_error(bytes);
+        stored = tasks
+            .end(owner, id, |task, now| task.fail(&error, now))
+            .await;
+    }
+    if let Err(error) = stored {
+        warn!(%error, task = %id, "the outcome of a task is lost; the task fails when its lease expires");
+    }
+}
+
+impl Tasks {
+    /// Ends a task, if it has not ended.
+    async fn end(
+        &self,
+        owner: &model::PrincipalId,
+        id: &TaskId,
+        end: impl Fn(&mut Task, Timestamp) -> Result<(), IllegalChange>,
+    ) -> Result<(), EdgeError> {
+        let now = self.now();
+        let ended = self.change(owner, id, |stored| match end(&mut stored.task, now) {
             Ok(()) => TaskChange::Store(()),
             // Cancelled meanwhile: a finished task stays unchanged.
             Err(error) => {
                 debug!(task = %id, %error, "the outcome of a task is too late");
                 TaskChange::Keep(())
             }
-        }
-    });
-    if let Err(error) = ended.await {
-        warn!(%error, task = %id, "the outcome of a task is lost; the task fails when its lease expires");
+        });
+        ended.await.map(drop)
     }
 }
-
 /// Renews the lease; returns when the task has ended or no longer exists.
 async fn keep(tasks: &Tasks, caller: &Caller, id: &TaskId, running: &RunningTask) {
     let owner = &caller.principal.id;

@@ -8,6 +8,7 @@ const TAKES_OVER_SOCKETS: bool = true;
 
 mod ages;
 mod asking;
+mod budgets;
 mod calls;
 mod clocks;
 mod connections;

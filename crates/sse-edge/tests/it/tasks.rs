@@ -154,3 +154,48 @@ async fn input_that_does_not_fit_makes_no_task() {
         .unwrap_err();
     assert_eq!((error.code(), error.status()), (Some(-32602), Some(200)));
 }
+
+/// A principal may have 1,000 tasks. Those that are over make room, so an agent that waits again and again
+/// is never refused; those that are worked on do not.
+#[tokio::test]
+async fn tasks_that_are_over_make_room_and_those_in_work_do_not() {
+    let (world, a, b) = EdgeWorld::two().await;
+    let client = client();
+    let mut tasks = Vec::new();
+    for _ in 0..1000 {
+        tasks.push(wait_for_cats(&client, &a).await);
+    }
+    let arguments = json!({ "filters": [{ "repo": "cat" }] });
+    let params = json!({ "name": "wait_for_events", "arguments": arguments });
+    let refused = client.call(&b.url, "tools/call", params).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("no room for another task"),
+        "{refused}"
+    );
+    world.happens("cat").await;
+    for task in &tasks {
+        until_it_is(&client, &a, task, "completed").await;
+    }
+    let done = get(&client, &b, &tasks[999]).await;
+    let day = 24 * 60 * 60 * 1000;
+    assert!(
+        (day..day + 600_000).contains(&done["ttlMs"].as_u64().unwrap()),
+        "{done}"
+    );
+    let mut new = Vec::new();
+    for _ in 0..3 {
+        new.push(wait_for_cats(&client, &b).await);
+    }
+    let is_gone = async |task: &String| {
+        let params = json!({ "taskId": task });
+        client.call(&a.url, "tasks/get", params).await.is_err()
+    };
+    let mut gone = 0;
+    for task in &tasks {
+        gone += usize::from(is_gone(task).await);
+    }
+    assert_eq!(gone, 3);
+    for task in &new {
+        assert!(!is_gone(task).await);
+    }
+}
