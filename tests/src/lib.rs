@@ -22,5 +22,5 @@ pub use reader::{EventReader, ReaderKind};
 pub use report::print_report;
 pub use retention::remove_events_before;
 pub use systems::{
-    both, both_and_kept_sockets, both_with, every_node_is_ready, log_lines, settle, until,
+    both, both_and_kept_sockets, both_with, every_node_is_ready, log_lines, only, settle, until,
 };

@@ -32,7 +32,7 @@ pub async fn both_with(
     scenario: impl AsyncFn(&mut System) -> Result<()>,
 ) -> Result<()> {
     for kind in SystemKind::ALL {
-        one(kind, &adjust, &scenario).await?;
+        only(kind, &adjust, &scenario).await?;
     }
     Ok(())
 }
@@ -47,11 +47,15 @@ pub async fn both_and_kept_sockets(
 ) -> Result<()> {
     both(&scenario).await?;
     let keeps = |plan: ClusterPlan| plan.with_env("FORGEWIRE_EDGE__TAKE_OVER_SOCKETS", "false");
-    let kept = one(SystemKind::Embedded, keeps, &scenario).await;
+    let kept = only(SystemKind::Embedded, keeps, &scenario).await;
     kept.map_err(|error| error.context("sockets are not taken over"))
 }
 
-async fn one(
+/// Runs a scenario on one topology, with an adjusted plan: for what cannot occur on the other.
+///
+/// # Errors
+/// The scenario's error, with the topology's name.
+pub async fn only(
     kind: SystemKind,
     adjust: impl Fn(ClusterPlan) -> ClusterPlan,
     scenario: impl AsyncFn(&mut System) -> Result<()>,

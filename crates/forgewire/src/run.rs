@@ -9,7 +9,7 @@ use std::{
 use anyhow::bail;
 use futures_util::{StreamExt, stream::BoxStream};
 use service_kit::{
-    admin::AdminRoutes,
+    admin::{AdminRoutes, AdminSlot},
     descriptors::Descriptors,
     http::{self, HttpLimits},
     lifecycle::{Lifecycle, OnExit, ProcessOutcome, stop_signals},
@@ -17,14 +17,15 @@ use service_kit::{
     metrics::MetricsRegistry,
     telemetry::LogLines,
 };
+use tokio::net::TcpListener;
 use tracing::error;
 
 use crate::{
     backends::{OpenBackends, register_log_metrics},
     check::check,
-    config::{BackendKey, Config},
+    config::{BackendKey, Config, EventsBackend},
     listeners::{Addresses, Listeners},
-    retention,
+    retention::Retention,
     roles::{RoleSet, Startup},
     toolsets::MakeToolsets,
 };
@@ -99,10 +100,17 @@ pub(crate) async fn start(
     let drain = Duration::from_secs(config.edge.drain_seconds);
     // A balancer learns with a delay that this process is no longer ready; until then we accept.
     let lifecycle = Lifecycle::with_keep_accepting(drain, (drain / 4).min(LONGEST_LINGER));
+    // Before the stores answer: a process that waits for them is alive, and says what it waits for.
+    let admin = serve_admin(listeners.admin, roles, &lifecycle);
+    let opened = lifecycle.latch("backends");
+    opened.not_ready(
+        "the stores of [backends] are being opened; the log says which one does not answer",
+    );
     let backends = OpenBackends::open(config, |key| roles.uses(key), roles.creates_log()).await?;
     let mut registry = MetricsRegistry::default();
     logs.register(&mut registry);
     register_log_metrics(&mut registry, &backends.log);
+    spawn_retention(config, &backends, &mut registry, &lifecycle);
     let mut startup = Startup {
         config,
         backends: &backends,
@@ -117,25 +125,17 @@ pub(crate) async fn start(
     for role in roles.iter() {
         (role.start)(&mut startup)?;
     }
-    let (listener, details) = (listeners.admin, startup.details);
-    let version = env!("CARGO_PKG_VERSION");
-    let admin = AdminRoutes::new(lifecycle.clone(), Arc::new(registry), version)
-        .roles(roles.iter().map(|role| role.name));
-    let admin = details
+    let details = startup.details;
+    let routes = admin_routes(&lifecycle, Arc::new(registry), roles);
+    let routes = details
         .into_iter()
-        .fold(admin, |admin, (role, detail)| admin.detail(role, detail));
+        .fold(routes, |routes, (role, detail)| routes.detail(role, detail));
+    admin.show(routes);
     let failure = watch_backends(&backends, &lifecycle);
     // Before the first probe is answered: a process that shows itself as ready also stops in order.
     let stops = stop_signals().boxed();
-    // Probes are answered until the end, so that a balancer sees "not ready" and not a refused connection.
-    let serving = http::serve_until_closed(
-        listener,
-        admin.router(),
-        HttpLimits::default(),
-        lifecycle.clone(),
-    );
-    lifecycle.spawn_until_closed("admin-http", OnExit::EndsProcess, serving);
-    spawn_retention(config, &backends, &lifecycle);
+    // Every latch of the roles is there by now.
+    opened.ready();
     Ok(RunningProcess {
         lifecycle,
         addresses,
@@ -143,6 +143,30 @@ pub(crate) async fn start(
         stops,
         failure,
     })
+}
+
+fn admin_routes(
+    lifecycle: &Lifecycle,
+    registry: Arc<MetricsRegistry>,
+    roles: &RoleSet,
+) -> AdminRoutes {
+    AdminRoutes::new(lifecycle.clone(), registry, env!("CARGO_PKG_VERSION"))
+        .roles(roles.iter().map(|role| role.name))
+}
+
+/// Serves the admin routes, which have no metrics and no details yet. Probes are answered until the end, so
+/// that a balancer sees "not ready" and not a refused connection.
+fn serve_admin(listener: TcpListener, roles: &RoleSet, lifecycle: &Lifecycle) -> AdminSlot {
+    let routes = admin_routes(lifecycle, Arc::default(), roles);
+    let admin = AdminSlot::new(routes);
+    let serving = http::serve_until_closed(
+        listener,
+        admin.router(),
+        HttpLimits::default(),
+        lifecycle.clone(),
+    );
+    lifecycle.spawn_until_closed("admin-http", OnExit::EndsProcess, serving);
+    admin
 }
 
 /// Ends the process when a backend fails in a way that only a restart can mend.
@@ -160,17 +184,25 @@ fn watch_backends(backends: &OpenBackends, lifecycle: &Lifecycle) -> BackendFail
     failure
 }
 
-fn spawn_retention(config: &Config, backends: &OpenBackends, lifecycle: &Lifecycle) {
+fn spawn_retention(
+    config: &Config,
+    backends: &OpenBackends,
+    registry: &mut MetricsRegistry,
+    lifecycle: &Lifecycle,
+) {
     if config.backends.chosen(BackendKey::Events).trims_itself {
         return;
     }
-    let trim = retention::trim(
-        Arc::clone(&backends.log),
-        Arc::clone(&backends.clock),
-        config.retention.events(),
-        lifecycle.draining(),
-    );
-    lifecycle.spawn("retention", OnExit::EndsProcess, trim);
+    let is_in_database = config.backends.events == EventsBackend::Sqlite;
+    let retention = Retention {
+        log: Arc::clone(&backends.log),
+        clock: Arc::clone(&backends.clock),
+        database: backends.database().filter(|_| is_in_database),
+        keep: config.retention.events(),
+        behind_seconds: Retention::gauge(registry),
+    };
+    let trimming = retention.run(lifecycle.draining());
+    lifecycle.spawn("retention", OnExit::EndsProcess, trimming);
 }
 
 /// `forgewire run`: starts, prints the ready line, runs until a signal.

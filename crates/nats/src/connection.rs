@@ -193,7 +193,13 @@ async fn connect(
                     source: error.into(),
                 });
             }
-            _ => attempt += 1,
+            _ => {
+                if attempt == 1 {
+                    let seconds = startup_timeout.as_secs();
+                    warn!(%error, "no NATS server answers at nats.url yet; trying for {seconds} s");
+                }
+                attempt += 1;
+            }
         }
         sleep(reconnect_pause(attempt)).await;
     }

@@ -301,3 +301,20 @@ async fn connecting_to_nobody_ends_in_time() {
     );
     assert!(started.elapsed() < startup_timeout + SLACK);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_tells_its_time_and_a_silent_one_none() {
+    let server = NatsServer::start().unwrap();
+    let log = open(&server).await;
+    let told = log.time().await.unwrap();
+    assert!(told.is_some(), "the server has a clock of its own");
+    server.pause().unwrap();
+    let started = Instant::now();
+    let silent = log.time().await;
+    assert!(
+        matches!(silent, Err(EventLogError::Unavailable { .. })),
+        "{silent:?}"
+    );
+    assert!(started.elapsed() < config().deadline + SLACK);
+    server.resume().unwrap();
+}

@@ -162,6 +162,8 @@ impl Classified for EventLogError {
 ///   has come. If nothing was received after it, it stays.
 /// - **EL-25** `check_append` succeeds while `append` does, stores nothing that a reader sees, and
 ///   does not move `last`.
+/// - **EL-26** `time` is the current time by the clock of the log's server, whichever handle asks; `None` if
+///   the log has no clock other than this process's.
 #[async_trait]
 pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// Stores events durably; see EL-01…03.
@@ -211,6 +213,14 @@ pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// The store is unavailable or full.
     async fn check_append(&self) -> Result<(), EventLogError> {
         self.head().await.map(|_| ())
+    }
+
+    /// The log's own time; see EL-26.
+    ///
+    /// # Errors
+    /// The store is unavailable.
+    async fn time(&self) -> Result<Option<Timestamp>, EventLogError> {
+        Ok(None)
     }
 
     /// Number of entries that this log's handles in this process have skipped because they do not decode;

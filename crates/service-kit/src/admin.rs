@@ -12,6 +12,7 @@ use axum::{
 };
 use http::header;
 use model::ErrorClass;
+use parking_lot::RwLock;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -83,12 +84,38 @@ impl AdminRoutes {
 
     /// The routes.
     pub fn router(self) -> Router {
+        AdminSlot::new(self).router()
+    }
+}
+
+/// The data that the admin routes show now: while a process starts, less than later. Clones share it.
+#[derive(Debug, Clone)]
+pub struct AdminSlot(Arc<RwLock<Arc<AdminRoutes>>>);
+
+impl AdminSlot {
+    /// Shows this until [`Self::show`].
+    #[must_use]
+    pub fn new(routes: AdminRoutes) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(routes))))
+    }
+
+    /// Shows this from now on.
+    pub fn show(&self, routes: AdminRoutes) {
+        *self.0.write() = Arc::new(routes);
+    }
+
+    /// The routes.
+    pub fn router(&self) -> Router {
         Router::new()
             .route("/livez", get(livez))
             .route("/readyz", get(readyz))
             .route("/health", get(health))
             .route("/metrics", get(encode_metrics))
-            .with_state(Arc::new(self))
+            .with_state(self.clone())
+    }
+
+    fn now(&self) -> Arc<AdminRoutes> {
+        Arc::clone(&self.0.read())
     }
 }
 
@@ -105,7 +132,8 @@ async fn livez() -> &'static str {
     "ok\n"
 }
 
-async fn readyz(State(admin): State<Arc<AdminRoutes>>) -> Response {
+async fn readyz(State(admin): State<AdminSlot>) -> Response {
+    let admin = admin.now();
     let readiness = admin.lifecycle.readiness();
     if readiness.ready {
         return "ok\n".into_response();
@@ -121,7 +149,8 @@ async fn readyz(State(admin): State<Arc<AdminRoutes>>) -> Response {
         .into_response()
 }
 
-async fn health(State(admin): State<Arc<AdminRoutes>>) -> Json<Value> {
+async fn health(State(admin): State<AdminSlot>) -> Json<Value> {
+    let admin = admin.now();
     let readiness = admin.lifecycle.readiness();
     let waiting: Map<_, _> = readiness
         .waiting_for
@@ -146,7 +175,8 @@ async fn health(State(admin): State<Arc<AdminRoutes>>) -> Json<Value> {
     }))
 }
 
-async fn encode_metrics(State(admin): State<Arc<AdminRoutes>>) -> Response {
+async fn encode_metrics(State(admin): State<AdminSlot>) -> Response {
+    let admin = admin.now();
     match metrics::encode(&admin.registry) {
         Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(error) => {

@@ -11,6 +11,7 @@
 //! | [`trace`] | W3C trace context in and out of requests |
 //! | [`metrics`] | the registry, latency buckets, OpenMetrics text |
 //! | [`admin`] | `/livez`, `/readyz`, `/health`, `/metrics` |
+//! | [`shared_clock`] | the clock of a store that processes share, and how far this one's differs |
 //! | [`descriptors`] | the limit of file descriptors, raised at start and divided |
 //! | [`telemetry`] | log lines on stderr, panics among them |
 //! | [`line_queue`] | lines for a pipe that may not be read: bounded, written by a thread of their own |
@@ -31,5 +32,6 @@ mod limits;
 pub mod line_queue;
 pub mod metrics;
 pub mod problem;
+pub mod shared_clock;
 pub mod telemetry;
 pub mod trace;

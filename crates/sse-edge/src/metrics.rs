@@ -1,9 +1,7 @@
 //! All instruments of the edge itself, in one place. Names are a contract with dashboards.
 
-use std::sync::atomic::AtomicU64;
-
-use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
-use service_kit::metrics::MetricsRegistry;
+use prometheus_client::metrics::counter::Counter;
+use service_kit::{metrics::MetricsRegistry, shared_clock::SkewGauge};
 
 /// The metrics of sessions. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -32,13 +30,13 @@ impl SessionMetrics {
 /// The metrics of clocks. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct ClockMetrics {
-    skew_seconds: Gauge<f64, AtomicU64>,
+    pub(crate) skew_seconds: SkewGauge,
 }
 
 impl ClockMetrics {
     pub(crate) fn new(registry: &mut MetricsRegistry) -> Self {
         let metrics = Self {
-            skew_seconds: Gauge::default(),
+            skew_seconds: SkewGauge::default(),
         };
         registry.register(
             "forgewire_edge_clock_skew_seconds",
@@ -46,13 +44,5 @@ impl ClockMetrics {
             metrics.skew_seconds.clone(),
         );
         metrics
-    }
-
-    #[allow(
-        clippy::cast_precision_loss,
-        reason = "a skew of centuries may be rounded"
-    )]
-    pub(crate) fn record_skew(&self, ahead_millis: i64) {
-        self.skew_seconds.set(ahead_millis as f64 / 1000.0);
     }
 }

@@ -5,40 +5,25 @@
 //! Each edge measures how far its clock is ahead of the store's. A judgement that is stored, and so holds
 //! for all edges, is made by the store's own answer ([`StoreClock::read`]).
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use model::{Clock, Timestamp};
 use ports::SessionStore;
-use service_kit::lifecycle::Latch;
+use service_kit::{lifecycle::Latch, shared_clock::SharedClock};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::debug;
 
 use crate::{error::EdgeError, limits::CALL_DEADLINE, metrics::ClockMetrics};
 
 /// Interval between two measurements.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(5);
-/// A measurement that takes longer by this process's clock is not used: the answer may be as old, or the
-/// clock was set meanwhile.
-const MAX_MEASURE_TIME: Duration = Duration::from_secs(1);
-/// Beyond this difference the edge warns.
-const MAX_SKEW: Duration = Duration::from_secs(5);
 
 /// The store's clock, as far as this process knows it.
 #[derive(Debug)]
 pub(crate) struct StoreClock {
-    own: Arc<dyn Clock>,
+    clock: SharedClock,
     store: Arc<dyn SessionStore>,
-    /// Milliseconds by which this process's clock is ahead of the store's.
-    ahead_millis: AtomicI64,
-    is_skewed: AtomicBool,
-    metrics: ClockMetrics,
 }
 
 impl StoreClock {
@@ -48,56 +33,20 @@ impl StoreClock {
         store: Arc<dyn SessionStore>,
         metrics: ClockMetrics,
     ) -> Self {
-        Self {
-            own,
-            store,
-            ahead_millis: AtomicI64::new(0),
-            is_skewed: AtomicBool::new(false),
-            metrics,
-        }
+        let clock = SharedClock::new(own, "session store", metrics.skew_seconds);
+        Self { clock, store }
     }
 
     /// Asks the store for its time. A store without a clock leaves this process its own.
     pub(crate) async fn read(&self) -> Result<Timestamp, EdgeError> {
-        let before = self.own.now();
-        let Some(time) = timeout(CALL_DEADLINE, self.store.time()).await?? else {
-            return Ok(self.own.now());
-        };
-        let after = self.own.now();
-        if before <= after && after.since(before) <= MAX_MEASURE_TIME {
-            let middle = before.plus(after.since(before) / 2);
-            self.record(middle.unix_millis().saturating_sub(time.unix_millis()));
-        }
-        Ok(time)
-    }
-
-    fn record(&self, ahead_millis: i64) {
-        self.ahead_millis.store(ahead_millis, Ordering::Release);
-        self.metrics.record_skew(ahead_millis);
-        let is_skewed = Duration::from_millis(ahead_millis.unsigned_abs()) > MAX_SKEW;
-        if self.is_skewed.swap(is_skewed, Ordering::AcqRel) == is_skewed {
-            return;
-        }
-        let ahead_seconds = ahead_millis / 1000;
-        if is_skewed {
-            warn!(
-                ahead_seconds,
-                "the clock of this process differs from the session store's; check time synchronisation"
-            );
-        } else {
-            info!(
-                ahead_seconds,
-                "the clock of this process agrees with the session store's again"
-            );
-        }
+        let asking = async { Ok(timeout(CALL_DEADLINE, self.store.time()).await??) };
+        self.clock.read(asking).await
     }
 }
 
 impl Clock for StoreClock {
     fn now(&self) -> Timestamp {
-        let own = self.own.now().unix_millis();
-        let ahead = self.ahead_millis.load(Ordering::Acquire);
-        Timestamp::from_unix_millis(own.saturating_sub(ahead))
+        self.clock.now()
     }
 }
 

@@ -83,6 +83,7 @@ impl RedisConnection {
         check_prefix(&config.key_prefix)?;
         let (mut builder, password) = builder(config)?;
         let deadline = Instant::now() + config.startup_timeout;
+        let mut is_told = false;
         let driver = loop {
             let error = match try_start(&builder, deadline).await {
                 Ok(driver) => break driver,
@@ -98,6 +99,11 @@ impl RedisConnection {
                     waited: config.startup_timeout,
                     source,
                 });
+            }
+            if !is_told {
+                is_told = true;
+                let seconds = config.startup_timeout.as_secs();
+                warn!(error = %source, "Redis does not answer at redis.url yet; trying for {seconds} s");
             }
             sleep(STARTUP_PAUSE).await;
         };

@@ -2,7 +2,6 @@
 //! return them are defined beside them.
 
 use std::{
-    ffi::OsString,
     fmt,
     fs::{self, File, TryLockError},
     path::{Path, PathBuf},
@@ -11,14 +10,26 @@ use std::{
 };
 
 use model::Epoch;
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    task::spawn_blocking,
+    time::{MissedTickBehavior, interval},
+};
 
-use crate::{DatabaseCloseError, DatabaseOpenError, readers::Readers, schema, writer::Writer};
+use crate::{
+    DatabaseCloseError, DatabaseFailure, DatabaseOpenError,
+    files::{DatabaseFiles, beside},
+    readers::Readers,
+    schema,
+    writer::Writer,
+};
 
 /// Maximum duration of one call, including its wait in the queue.
 pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(5);
 /// Maximum duration of closing, which has to write a full queue and run the last checkpoint.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(30);
+/// Interval at which [`Database::failed`] looks at the files while nothing is written.
+const FILE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// An open database file. Clones share it.
 #[derive(Clone)]
@@ -29,6 +40,7 @@ pub(crate) struct DatabaseInner {
     pub(crate) epoch: Epoch,
     pub(crate) readers: Readers,
     pub(crate) writer: Writer,
+    files: Arc<DatabaseFiles>,
     /// Size of the last append, if it failed and none has succeeded since; otherwise 0.
     pub(crate) failed_append_bytes: AtomicUsize,
     /// Notified when a lock is released, so that waiting `acquire` calls check again.
@@ -44,9 +56,7 @@ impl fmt::Debug for Database {
 /// `<path>.lock`, beside the database: locking the database file itself would interfere with
 /// SQLite's own locks.
 fn lock(path: &Path) -> Result<File, DatabaseOpenError> {
-    let mut lock_path = OsString::from(path);
-    lock_path.push(".lock");
-    let lock_path = PathBuf::from(lock_path);
+    let lock_path = beside(path, ".lock");
     let failed = |op, path: PathBuf| move |source| DatabaseOpenError::Io { op, path, source };
     let file = File::options()
         .write(true)
@@ -84,32 +94,57 @@ impl Database {
                 }
             })?;
         }
+        let failed = |op| {
+            let path = path.to_owned();
+            move |source| DatabaseOpenError::Io { op, path, source }
+        };
         let lock = lock(path)?;
         let (connection, epoch) = schema::open_writer(path)?;
         let readers = Readers::open(path)?;
-        let writer = Writer::start(connection, lock).map_err(|source| {
-            let path = path.to_owned();
-            DatabaseOpenError::Io {
-                op: "start a thread for",
-                path,
-                source,
-            }
-        })?;
+        let files = DatabaseFiles::look(path).map_err(failed("look at"))?;
+        // The file alone tells from now on that it is this one. On a full disk a later checkpoint does it.
+        if let Err(error) = files.checkpoint(&connection, "PASSIVE") {
+            tracing::warn!(%error, "the first SQLite checkpoint failed; it is repeated later");
+        }
+        let files = Arc::new(files);
+        let writer = Writer::start(connection, lock, Arc::clone(&files))
+            .map_err(failed("start a thread for"))?;
         Ok(Self(Arc::new(DatabaseInner {
             path: path.to_owned(),
             epoch,
             readers,
             writer,
+            files,
             failed_append_bytes: AtomicUsize::new(0),
             released: Notify::new(),
         })))
     }
 
-    /// Resolves when this process can no longer write to the file and only a restart can mend it:
-    /// after a commit that failed, the contents of the disk are unknown. Never after
-    /// [`Database::close`].
-    pub async fn failed(&self) {
-        self.0.writer.failed().await;
+    /// Resolves when this process can no longer use the file and only a restart can mend it: a commit
+    /// failed, so that the contents of the disk are unknown, or another program removed or replaced one of
+    /// the files. Never after [`Database::close`].
+    pub async fn failed(&self) -> DatabaseFailure {
+        let files = || self.0.files.failure().unwrap_or(DatabaseFailure::Commit);
+        tokio::select! {
+            () = self.0.writer.failed() => files(),
+            failure = self.lost_files() => failure,
+        }
+    }
+
+    /// Looks at the files until one of them is not the one that this process uses.
+    async fn lost_files(&self) -> DatabaseFailure {
+        let mut ticks = interval(FILE_CHECK_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if self.0.writer.is_closed() {
+                return std::future::pending().await;
+            }
+            let files = Arc::clone(&self.0.files);
+            if let Ok(Err(failure)) = spawn_blocking(move || files.check()).await {
+                return failure;
+            }
+        }
     }
 
     /// The path of the file.

@@ -6,6 +6,8 @@ use model::{Classified, ErrorClass};
 use ports::{BoxError, EventLogError, LockError, MailboxError, SessionStoreError, TaskStoreError};
 use rusqlite::ErrorCode;
 
+use crate::DatabaseFailure;
+
 /// An error of opening a database.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseOpenError {
@@ -116,6 +118,10 @@ pub enum SqliteCallError {
     /// A commit failed in a way after which the file cannot be trusted to store the next one.
     #[error("the writer stopped after a failed commit; check the disk and restart")]
     Stopped,
+    /// Another program removed or replaced one of the database's files, so that the next start may not
+    /// find the write.
+    #[error("the database {0}")]
+    Lost(DatabaseFailure),
     /// The commit that contained the write failed: the write was not stored.
     #[error("the transaction was not committed")]
     Commit(#[source] Arc<rusqlite::Error>),

@@ -6,14 +6,17 @@
 //! connections (`readers`), as WAL allows.
 //!
 //! A lock file keeps a second process out, because the port promises an order that only a single
-//! writer provides. Deployments with several processes use another adapter.
+//! writer provides. Deployments with several processes use another adapter. Nothing is acknowledged once
+//! another program removed or replaced one of the files (`files`).
 
 mod database;
 mod error;
 mod event_log;
+mod files;
 mod mailbox;
 mod numbers;
 mod readers;
+mod retention_time;
 mod schema;
 mod session_lock;
 mod session_store;
@@ -23,4 +26,5 @@ mod writer;
 pub use database::Database;
 pub use error::{DatabaseCloseError, DatabaseOpenError, SqliteCallError};
 pub use event_log::SqliteEventLog;
+pub use files::DatabaseFailure;
 pub use session_store::SqliteSessionStore;

@@ -15,7 +15,10 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::SqliteCallError;
+use crate::{
+    SqliteCallError,
+    files::{DatabaseFailure, DatabaseFiles},
+};
 
 /// Maximum number of jobs in one commit: they share the fsync, and no job waits long for the
 /// others.
@@ -36,6 +39,7 @@ pub(crate) struct Writer {
     thread: Mutex<Option<JoinHandle<()>>>,
     queued_bytes: Arc<AtomicUsize>,
     stopped: Arc<AtomicBool>,
+    files: Arc<DatabaseFiles>,
     /// Closed when the thread has ended, for whatever reason.
     running: watch::Receiver<()>,
 }
@@ -100,7 +104,11 @@ where
 
 impl Writer {
     /// Starts the thread. It holds `lock`, which keeps other processes out, until it ends.
-    pub(crate) fn start(connection: Connection, lock: File) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        connection: Connection,
+        lock: File,
+        files: Arc<DatabaseFiles>,
+    ) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel(MAX_QUEUED_JOBS);
         let stopped = Arc::new(AtomicBool::new(false));
         let (alive, running) = watch::channel(());
@@ -108,6 +116,7 @@ impl Writer {
             connection,
             queue,
             stopped: Arc::clone(&stopped),
+            files: Arc::clone(&files),
             commits: 0,
             bytes: 0,
             _lock: lock,
@@ -121,6 +130,7 @@ impl Writer {
             thread: Mutex::new(Some(thread)),
             queued_bytes: Arc::default(),
             stopped,
+            files,
             running,
         })
     }
@@ -161,6 +171,9 @@ impl Writer {
 
     /// Checks that writes are accepted.
     pub(crate) fn check(&self) -> Result<(), SqliteCallError> {
+        if let Some(failure) = self.files.failure() {
+            return Err(SqliteCallError::Lost(failure));
+        }
         match &*self.jobs.lock() {
             None => Err(SqliteCallError::Closed),
             Some(jobs) if jobs.is_closed() || self.stopped.load(Ordering::Relaxed) => {
@@ -175,9 +188,14 @@ impl Writer {
     pub(crate) async fn failed(&self) {
         let mut running = self.running.clone();
         while running.changed().await.is_ok() {}
-        if self.jobs.lock().is_none() {
+        if self.is_closed() {
             std::future::pending::<()>().await;
         }
+    }
+
+    /// Whether [`Self::close`] was called.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.jobs.lock().is_none()
     }
 
     /// Refuses new jobs; returns the thread, which ends after writing the queued jobs.
@@ -205,6 +223,7 @@ struct WriterThread {
     connection: Connection,
     queue: mpsc::Receiver<Box<dyn Job>>,
     stopped: Arc<AtomicBool>,
+    files: Arc<DatabaseFiles>,
     /// Commits since the last checkpoint.
     commits: usize,
     bytes: usize,
@@ -234,16 +253,33 @@ impl WriterThread {
             } else {
                 self.transaction(&mut jobs)
             };
+            if let Err(failure) = self.files.check_after_commit() {
+                for job in jobs {
+                    job.answer(Err(SqliteCallError::Lost(failure)));
+                }
+                self.stopped.store(true, Ordering::Relaxed);
+                tracing::error!("the SQLite writer stops: the database {failure}");
+                self.refuse_all(failure);
+                break;
+            }
             let bytes: usize = jobs.iter().map(|job| job.bytes()).sum();
             let fatal = answer(jobs, outcome);
             if fatal || !self.checkpoint(bytes) {
                 self.stopped.store(true, Ordering::Relaxed);
                 tracing::error!("the SQLite writer stops: a commit may not have reached the disk");
-                return; // Dropping the queue fails all waiting calls.
+                return;
             }
         }
-        if let Err(error) = checkpoint(&self.connection, "TRUNCATE") {
+        if let Err(error) = self.files.finish(&self.connection) {
             tracing::warn!(%error, "the last SQLite checkpoint failed; the next start repeats it");
+        }
+    }
+
+    /// Writes nothing more, and waits for the end: only then the readers are closed, and the write-ahead log
+    /// can be copied as a whole.
+    fn refuse_all(&mut self, failure: DatabaseFailure) {
+        while let Some(job) = self.queue.blocking_recv() {
+            job.answer(Err(SqliteCallError::Lost(failure)));
         }
     }
 
@@ -289,7 +325,7 @@ impl WriterThread {
             return true;
         }
         (self.commits, self.bytes) = (0, 0);
-        match checkpoint(&self.connection, "PASSIVE") {
+        match self.files.checkpoint(&self.connection, "PASSIVE") {
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) => {
                 tracing::error!(%error, "a SQLite checkpoint failed");
                 false
@@ -301,10 +337,6 @@ impl WriterThread {
             Ok(()) => true,
         }
     }
-}
-
-fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<()> {
-    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))
 }
 
 /// Answers all callers; returns true if the writer has to stop.

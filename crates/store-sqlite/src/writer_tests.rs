@@ -12,17 +12,16 @@ fn writer(folder: &tempfile::TempDir) -> Writer {
         .execute_batch(
             "PRAGMA journal_mode = WAL;
              PRAGMA foreign_keys = ON;
+             CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL);
              CREATE TABLE numbers (n INTEGER PRIMARY KEY);
              CREATE TABLE children (
                  n INTEGER REFERENCES numbers (n) DEFERRABLE INITIALLY DEFERRED
              );",
         )
         .unwrap();
-    Writer::start(
-        connection,
-        File::create(folder.path().join("lock")).unwrap(),
-    )
-    .unwrap()
+    let lock = File::create(folder.path().join("db.lock")).unwrap();
+    let files = DatabaseFiles::look(&folder.path().join("db")).unwrap();
+    Writer::start(connection, lock, Arc::new(files)).unwrap()
 }
 
 async fn insert(writer: &Writer, n: i64) -> Result<usize, SqliteCallError> {

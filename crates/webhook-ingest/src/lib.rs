@@ -15,6 +15,7 @@ mod delivery;
 mod error;
 mod examine;
 pub mod limits;
+mod log_clock;
 mod metrics;
 mod service;
 pub mod signature;

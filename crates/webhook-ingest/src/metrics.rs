@@ -8,7 +8,10 @@ use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::{counter::Counter, family::Family, histogram::Histogram},
 };
-use service_kit::metrics::{MetricsRegistry, latency_histogram};
+use service_kit::{
+    metrics::{MetricsRegistry, latency_histogram},
+    shared_clock::SkewGauge,
+};
 
 /// `outcome`: accepted, deduplicated, skipped, or the code of a [`crate::DeliveryRefusal`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -40,6 +43,7 @@ pub(crate) struct IngestMetrics {
     append_seconds: Histogram,
     /// Hints that the bus did not accept; the events are in the log.
     hint_failures: Counter,
+    pub(crate) clock_skew_seconds: SkewGauge,
 }
 
 impl IngestMetrics {
@@ -49,6 +53,7 @@ impl IngestMetrics {
             events: Family::default(),
             append_seconds: latency_histogram(),
             hint_failures: Counter::default(),
+            clock_skew_seconds: SkewGauge::default(),
         };
         // The encoder adds `_total` to the names of counters.
         registry.register(
@@ -70,6 +75,11 @@ impl IngestMetrics {
             "forgewire_ingest_hint_failures",
             "Hints that the bus did not accept; the events are in the log",
             metrics.hint_failures.clone(),
+        );
+        registry.register(
+            "forgewire_ingest_clock_skew_seconds",
+            "Seconds by which the clock of this process is ahead of the event log's; negative if it is behind",
+            metrics.clock_skew_seconds.clone(),
         );
         metrics
     }

@@ -11,6 +11,7 @@ use service_kit::{
     dependency,
     lifecycle::{Lifecycle, OnExit},
     metrics::MetricsRegistry,
+    shared_clock::SharedClock,
 };
 use tokio_util::task::TaskTracker;
 
@@ -19,7 +20,7 @@ use crate::{
     config::IngestConfig,
     delivery::Deliveries,
     error::IngestBuildError,
-    limits,
+    limits, log_clock,
     metrics::IngestMetrics,
     signature::Verifier,
 };
@@ -31,7 +32,7 @@ pub struct IngestDeps {
     pub log: Arc<dyn EventLog>,
     /// Announces new events to the edges.
     pub bus: Arc<dyn Bus>,
-    /// The current time.
+    /// The current time by this process; the log's own clock corrects it.
     pub clock: Arc<dyn Clock>,
     /// The source of trace and span ids.
     pub ids: Arc<dyn IdSource>,
@@ -42,6 +43,8 @@ pub struct IngestDeps {
 pub struct IngestService {
     api: Api,
     ids: Arc<dyn IdSource>,
+    log: Arc<dyn EventLog>,
+    clock: Arc<SharedClock>,
 }
 
 impl IngestService {
@@ -58,15 +61,17 @@ impl IngestService {
         config.check()?;
         let verifier = Verifier::new(&config.secrets()?);
         let metrics = IngestMetrics::new(registry);
+        let skew = metrics.clock_skew_seconds.clone();
+        let clock = Arc::new(SharedClock::new(deps.clock, "event log", skew));
         let deliveries = Deliveries {
             verifier,
             recorder: Recorder::new(
-                deps.log,
+                Arc::clone(&deps.log),
                 deps.bus,
                 Arc::new(metrics.clone()),
                 limits::APPEND_TIMEOUT,
             ),
-            clock: deps.clock,
+            clock: Arc::<SharedClock>::clone(&clock),
             metrics,
             in_progress: TaskTracker::new(),
         };
@@ -74,7 +79,12 @@ impl IngestService {
             admission: Admission::new(config),
             deliveries: Arc::new(deliveries),
         };
-        Ok(Self { api, ids: deps.ids })
+        Ok(Self {
+            api,
+            ids: deps.ids,
+            log: deps.log,
+            clock,
+        })
     }
 
     /// Starts the role. It is ready while the event log accepts appends, as far as that can be known;
@@ -90,6 +100,8 @@ impl IngestService {
             async move { Ok(deliveries.recorder.check().await?) }
         });
         spawn_drain(Arc::clone(deliveries), lifecycle);
+        let measuring = log_clock::measure(self.clock, self.log, lifecycle.draining());
+        lifecycle.spawn("ingest-clock", OnExit::EndsProcess, measuring);
         RunningIngest {
             api: self.api,
             ids: self.ids,

@@ -14,7 +14,7 @@ use std::{
 use axum::body::Body;
 use harness::{Ingest, SECRET, StuckBus, delivery, eventually, issue, signature, signed};
 use http::Request;
-use model::EventType;
+use model::{Clock, EventType, SystemClock};
 use serde_json::{Value, json};
 use service_kit::lifecycle::Lifecycle;
 use tower::ServiceExt;
@@ -371,6 +371,22 @@ fn exchange(address: std::net::SocketAddr, parts: &[&str]) -> String {
     let mut answer = String::new();
     socket.read_to_string(&mut answer).unwrap();
     answer
+}
+
+#[tokio::test(start_paused = true)]
+async fn deliveries_are_stamped_by_the_clock_of_the_log_and_a_difference_shows() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let ingest = Ingest::new();
+    let hour_ago = SystemClock.now().minus(HOUR);
+    *ingest.log.time.lock().unwrap() = Some(hour_ago);
+    // Longer than the interval of the measurements; this process is an hour ahead of its log.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    ingest.post("issues", GUID, &issue(7, "opened")).await;
+    let received = ingest.log.all().await[0].item.facts.received_at;
+    assert!(received >= hour_ago && received < SystemClock.now().minus(HOUR / 2));
+    let metrics = ingest.metrics();
+    let gauge = "forgewire_ingest_clock_skew_seconds 360";
+    assert!(metrics.contains(gauge), "{metrics}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,10 +12,11 @@ use tokio::{
 
 use crate::sending::GithubSender;
 
-const ROLES: [SystemNode; 3] = [SystemNode::Ingest(0), SystemNode::Sync, SystemNode::Edge(0)];
+pub(crate) const ROLES: [SystemNode; 3] =
+    [SystemNode::Ingest(0), SystemNode::Sync, SystemNode::Edge(0)];
 
 /// The reasons for which a role is not ready; `None` if it is.
-async fn waiting_for(system: &System, node: SystemNode) -> Result<Option<Value>> {
+pub(crate) async fn waiting_for(system: &System, node: SystemNode) -> Result<Option<Value>> {
     let answer = reqwest::get(system.admin(node)?.join("/readyz")?).await?;
     if answer.status() == 200 {
         return Ok(None);
@@ -25,7 +26,11 @@ async fn waiting_for(system: &System, node: SystemNode) -> Result<Option<Value>>
 }
 
 /// Waits until exactly these roles are not ready; each names a dependency of this kind and a reason.
-async fn only_these_wait(system: &System, nodes: &[SystemNode], dependency: &str) -> Result<()> {
+pub(crate) async fn only_these_wait(
+    system: &System,
+    nodes: &[SystemNode],
+    dependency: &str,
+) -> Result<()> {
     for node in ROLES {
         let expected = nodes.contains(&node);
         let what = format!("{node}: not ready = {expected}, because of {dependency}");
@@ -47,7 +52,7 @@ async fn only_these_wait(system: &System, nodes: &[SystemNode], dependency: &str
     Ok(())
 }
 
-async fn health(system: &System, node: SystemNode) -> Result<Value> {
+pub(crate) async fn health(system: &System, node: SystemNode) -> Result<Value> {
     let answer = reqwest::get(system.admin(node)?.join("/health")?).await?;
     Ok(answer.json().await?)
 }

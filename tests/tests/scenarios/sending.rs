@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
+use reqwest::Url;
 use testkit::{
     cluster::System,
     fake_github::{Delivery, FakeGithub, WebhookSender},
@@ -17,7 +18,7 @@ pub(crate) struct GithubSender {
     pub(crate) fake: FakeGithub,
     sender: WebhookSender,
     pub(crate) ledger: Arc<DeliveryLedger>,
-    ingests: Vec<reqwest::Url>,
+    ingests: Vec<Url>,
 }
 
 impl GithubSender {
@@ -28,6 +29,20 @@ impl GithubSender {
             ledger: Arc::new(DeliveryLedger::new()),
             ingests: system.ingests().to_vec(),
         }
+    }
+
+    /// Sends through the balancer in front of the ingests from now on, as GitHub does.
+    pub(crate) fn through_balancer(mut self, system: &System) -> Self {
+        self.ingests = vec![system.ingest_balancer().clone()];
+        self
+    }
+
+    /// Sends a delivery once to one ingest; returns the status, or `None` if there was no answer. It is to be
+    /// sent again until it is acknowledged, as GitHub's redelivery does.
+    pub(crate) async fn try_once(&self, ingest: &Url, delivery: &Delivery) -> Option<u16> {
+        self.ledger.record_sending_delivery(delivery);
+        let answer = self.sender.send(ingest, delivery).await;
+        answer.ok().map(|answer| answer.status)
     }
 
     /// Sends a delivery until it is acknowledged, starting with the next ingest in turn.

@@ -6,6 +6,7 @@ mod handles;
 mod order;
 mod read;
 mod set_back;
+mod time;
 mod trim;
 mod undecodable;
 
@@ -48,4 +49,6 @@ crate::case::cases! {
     "EL-16" Restorable set_back::a_handle_remembers_nothing_of_a_log_that_was_put_back;
     "EL-20" Nothing trim::an_event_from_the_future_keeps_nothing;
     "EL-25" Nothing append::a_check_accepts_and_stores_nothing;
+    "EL-26" Nothing time::the_time_is_now_or_is_not_told;
+    "EL-26" Nothing time::to_ask_for_the_time_stores_nothing;
 }

@@ -71,6 +71,11 @@ impl OpenBackends {
         stores.context("no role declares that it uses sessions, so their store is not open")
     }
 
+    /// The database of `[sqlite]`, if anything is in it.
+    pub(crate) fn database(&self) -> Option<Database> {
+        self.database.clone()
+    }
+
     /// Resolves with a sentence when a backend has failed in a way that only a restart can mend.
     pub(crate) fn failed(&self) -> impl Future<Output = String> + Send + 'static {
         let database = self.database.clone();
@@ -78,12 +83,8 @@ impl OpenBackends {
             let Some(database) = database else {
                 return std::future::pending().await;
             };
-            database.failed().await;
-            format!(
-                "the database {} takes no more writes, because a commit may not have reached the disk; \
-                 everything acknowledged before is in it: check the disk, then start again",
-                database.path().display()
-            )
+            let failure = database.failed().await;
+            format!("the database {} {failure}", database.path().display())
         }
     }
 

@@ -20,6 +20,7 @@ mod seek;
 mod settings;
 mod setup;
 mod stream;
+mod time;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -215,6 +216,10 @@ impl EventLog for JetStreamLog {
 
     async fn trim(&self, time: Timestamp) -> Result<u64, EventLogError> {
         self.trim_before(time).await
+    }
+
+    async fn time(&self) -> Result<Option<Timestamp>, EventLogError> {
+        self.server_time().await.map(Some)
     }
 
     fn undecodable_entries(&self) -> u64 {

@@ -237,7 +237,16 @@ impl JetStreamLog {
         deliver_policy: DeliverPolicy,
         count: usize,
     ) -> Result<Vec<DeliveredMessage>, AttemptError> {
-        let config = pull::Config {
+        let config = self.short_lived(deliver_policy);
+        let consumer = self.stream.create_consumer(config).await?;
+        let delivered = self.pull(&consumer, count).await;
+        self.remove_consumer(&consumer).await?;
+        delivered
+    }
+
+    /// A consumer for one use, in the server's memory.
+    pub(super) fn short_lived(&self, deliver_policy: DeliverPolicy) -> pull::Config {
+        pull::Config {
             name: Some(self.consumer_name()),
             deliver_policy,
             ack_policy: AckPolicy::None,
@@ -245,14 +254,18 @@ impl JetStreamLog {
             num_replicas: 1,
             memory_storage: true,
             ..pull::Config::default()
-        };
-        let consumer = self.stream.create_consumer(config).await?;
-        let delivered = self.pull(&consumer, count).await;
-        // Does not wait for the answer: the server also removes the consumer by itself, only later.
+        }
+    }
+
+    /// Does not wait for the answer: the server also removes the consumer by itself, only later.
+    pub(super) async fn remove_consumer(
+        &self,
+        consumer: &PullConsumer,
+    ) -> Result<(), AttemptError> {
         let name = &consumer.cached_info().name;
         let delete = format!("CONSUMER.DELETE.{}.{name}", self.names.stream);
         self.context.send_request(delete, Request::new()).await?;
-        delivered
+        Ok(())
     }
 
     /// A new name, with this installation's prefix.

@@ -4,8 +4,10 @@
 //! [`Cluster`] is one level below: processes by name.
 
 mod balancer;
+mod disk;
 mod file;
 mod fill;
+mod link;
 mod log_set_back;
 mod plan;
 mod ports;
@@ -13,6 +15,7 @@ mod set_back;
 mod system;
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -27,11 +30,14 @@ use tokio::{
     time::timeout,
 };
 
+use disk::SmallDisk;
 use file::{Probe, ProcessDefinition, ProcessFile};
 use fill::Filler;
 use ports::PortBlock;
 
 pub use balancer::BalancerKind;
+pub use disk::can_have_small_disks;
+pub use link::{LinkState, ServerLink};
 pub use log_set_back::SavedLog;
 pub use plan::{ClusterPlan, forgewire_binary, workspace};
 pub use system::{FaultOutcome, System, SystemKind, SystemNode};
@@ -48,6 +54,9 @@ const PROBE_MILLIS: u64 = 500;
 pub struct Cluster {
     members: Vec<Member>,
     filler: Filler,
+    /// By the name of the process that uses it.
+    links: BTreeMap<String, ServerLink>,
+    disks: BTreeMap<String, SmallDisk>,
     start_deadline: Duration,
     /// Removes the folder at the end, if it is a temporary one.
     temporary: Option<tempfile::TempDir>,
@@ -104,6 +113,8 @@ impl Cluster {
                 secret,
                 ports: PortBlock::take()?,
             },
+            links: BTreeMap::new(),
+            disks: plan.disks.clone(),
             start_deadline: plan.start_deadline,
             temporary,
         };
@@ -161,6 +172,9 @@ impl Cluster {
             let within = format!("ulimit -n {limit} && exec \"$0\" \"$@\"");
             command.splice(0..0, ["sh".to_owned(), "-c".to_owned(), within]);
         }
+        if let Some(disk) = plan.disks.get(name) {
+            command = disk.wrap(&data, command);
+        }
         let shared = if spec.is_forgewire() {
             plan.file.env.clone()
         } else {
@@ -173,6 +187,9 @@ impl Cluster {
         }
         for value in env.values_mut() {
             *value = self.filler.fill(value, name)?;
+        }
+        if let Some(server) = plan.links.get(name) {
+            self.link(name, server, &mut env)?;
         }
         let process_command = ProcessCommand {
             name: name.to_owned(),
@@ -209,6 +226,18 @@ impl Cluster {
             wave,
             ready,
         });
+        Ok(())
+    }
+
+    /// Leads a process to a server through a link of its own.
+    fn link(&mut self, name: &str, server: &str, env: &mut BTreeMap<String, String>) -> Result<()> {
+        let port = self.filler.ports.of(server)?;
+        let link = ServerLink::to(port)?;
+        let (direct, through) = (format!("127.0.0.1:{port}"), link.address().to_string());
+        for value in env.values_mut() {
+            *value = value.replace(&direct, &through);
+        }
+        self.links.insert(name.to_owned(), link);
         Ok(())
     }
 
@@ -314,6 +343,15 @@ impl Cluster {
             process.last_lines()
         );
         Ok(())
+    }
+
+    /// The link of a process, if the plan gave it one ([`ClusterPlan::with_link`]).
+    ///
+    /// # Errors
+    /// The process has no link.
+    pub fn server_link(&self, name: &str) -> Result<&ServerLink> {
+        let link = self.links.get(name);
+        link.with_context(|| format!("{name} has no link of its own"))
     }
 
     /// The port that the process file calls `{port:NAME}`.

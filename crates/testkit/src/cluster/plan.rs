@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::file::ProcessFile;
+use super::{disk::SmallDisk, file::ProcessFile};
 
 /// Time allowed for one process to become ready. Debug builds on a busy machine are slow.
 const START_SECONDS: u64 = 30;
@@ -30,6 +30,10 @@ pub struct ClusterPlan {
     pub env: BTreeMap<String, String>,
     /// Text of templates that is replaced: old and new.
     pub(super) replaced: Vec<(String, String)>,
+    /// Processes that reach a server through a link of their own, with the server's name.
+    pub(super) links: BTreeMap<String, String>,
+    /// By the name of the process.
+    pub(super) disks: BTreeMap<String, SmallDisk>,
     /// The limit of file descriptors, soft and hard, for every process that runs forgewire; `None`
     /// keeps the limit of the calling process.
     pub descriptors: Option<u32>,
@@ -76,6 +80,8 @@ impl ClusterPlan {
             secret: format!("secret-{}", uuid::Uuid::new_v4()),
             env: BTreeMap::new(),
             replaced: Vec::new(),
+            links: BTreeMap::new(),
+            disks: BTreeMap::new(),
             descriptors: None,
             own_groups: false,
             start_deadline: Duration::from_secs(START_SECONDS),
@@ -93,6 +99,23 @@ impl ClusterPlan {
     #[must_use]
     pub fn with_template_text(mut self, old: &str, new: &str) -> Self {
         self.replaced.push((old.to_owned(), new.to_owned()));
+        self
+    }
+
+    /// Leads one process (`ingest-1`) to a server (`nats`) through a link that a test can cut.
+    #[must_use]
+    pub fn with_link(mut self, process: &str, server: &str) -> Self {
+        self.links.insert(process.to_owned(), server.to_owned());
+        self
+    }
+
+    /// Gives one process a small disk in place of a folder in its own folder (empty: the whole). What is on it
+    /// is lost when the process ends. See [`super::can_have_small_disks`].
+    #[must_use]
+    pub fn with_small_disk(mut self, process: &str, folder: &str, mebibytes: u32) -> Self {
+        let folder = folder.to_owned();
+        let disk = SmallDisk { folder, mebibytes };
+        self.disks.insert(process.to_owned(), disk);
         self
     }
 

@@ -203,6 +203,8 @@ fn servers_that_the_embedded_system_lacks_are_not_applicable() {
     let cluster = Cluster {
         members: Vec::new(),
         filler,
+        links: BTreeMap::new(),
+        disks: BTreeMap::new(),
         start_deadline: SOON,
         temporary: None,
     };

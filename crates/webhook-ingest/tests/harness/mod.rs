@@ -6,7 +6,7 @@
 use std::{
     num::NonZeroUsize,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -44,6 +44,8 @@ pub(crate) struct Gate {
     pub(crate) appends: AtomicUsize,
     /// One permit lets one append through.
     pub(crate) open: Semaphore,
+    /// The time that the log tells, if any.
+    pub(crate) time: Mutex<Option<Timestamp>>,
 }
 
 impl Gate {
@@ -100,6 +102,9 @@ impl EventLog for Gate {
     async fn trim(&self, time: Timestamp) -> Result<u64, EventLogError> {
         self.log.trim(time).await
     }
+    async fn time(&self) -> Result<Option<Timestamp>, EventLogError> {
+        Ok(*self.time.lock().unwrap())
+    }
 }
 
 pub(crate) struct Ingest {
@@ -133,6 +138,7 @@ impl Ingest {
             refuses_appends: AtomicBool::new(false),
             appends: AtomicUsize::new(0),
             open: Semaphore::new(open),
+            time: Mutex::default(),
         });
         let deps = IngestDeps {
             log: log.clone(),
