@@ -14,9 +14,10 @@ use std::{
 };
 
 use model::{Clock, Timestamp};
+use parking_lot::Mutex;
 use ports::SessionStore;
 use service_kit::lifecycle::Latch;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -24,9 +25,11 @@ use crate::{error::EdgeError, limits::CALL_DEADLINE, metrics::ClockMetrics};
 
 /// Interval between two measurements.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(5);
-/// A measurement that takes longer by this process's clock is not used: the answer may be as old, or the
-/// clock was set meanwhile.
+/// A measurement that takes longer is not used: the answer may be as old.
 const MAX_MEASURE_TIME: Duration = Duration::from_secs(1);
+/// If this process's clock has moved by so much more or less than the time that has passed, it was set, or the
+/// machine was suspended.
+const MAX_DRIFT: Duration = Duration::from_secs(1);
 /// Beyond this difference the edge warns.
 const MAX_SKEW: Duration = Duration::from_secs(5);
 
@@ -37,8 +40,34 @@ pub(crate) struct StoreClock {
     store: Arc<dyn SessionStore>,
     /// Milliseconds by which this process's clock is ahead of the store's.
     ahead_millis: AtomicI64,
+    /// The moment of the last measurement; `None` before the first.
+    measured: Mutex<Option<OwnMoment>>,
     is_skewed: AtomicBool,
     metrics: ClockMetrics,
+}
+
+/// A moment, by this process's clock and by the time that passes.
+#[derive(Debug, Clone, Copy)]
+struct OwnMoment {
+    clock: Timestamp,
+    instant: Instant,
+}
+
+impl OwnMoment {
+    fn now(own: &dyn Clock) -> Self {
+        Self {
+            clock: own.now(),
+            instant: Instant::now(),
+        }
+    }
+
+    /// Whether the clock was set between this moment and a later one.
+    fn was_set_before(self, later: Self) -> bool {
+        let passed = later.instant.duration_since(self.instant);
+        let expected = self.clock.plus(passed);
+        let drift = expected.since(later.clock).max(later.clock.since(expected));
+        drift > MAX_DRIFT
+    }
 }
 
 impl StoreClock {
@@ -52,6 +81,7 @@ impl StoreClock {
             own,
             store,
             ahead_millis: AtomicI64::new(0),
+            measured: Mutex::new(None),
             is_skewed: AtomicBool::new(false),
             metrics,
         }
@@ -59,16 +89,29 @@ impl StoreClock {
 
     /// Asks the store for its time. A store without a clock leaves this process its own.
     pub(crate) async fn read(&self) -> Result<Timestamp, EdgeError> {
-        let before = self.own.now();
+        let before = OwnMoment::now(&*self.own);
         let Some(time) = timeout(CALL_DEADLINE, self.store.time()).await?? else {
             return Ok(self.own.now());
         };
-        let after = self.own.now();
-        if before <= after && after.since(before) <= MAX_MEASURE_TIME {
-            let middle = before.plus(after.since(before) / 2);
+        let after = OwnMoment::now(&*self.own);
+        let took = after.instant.duration_since(before.instant);
+        if took <= MAX_MEASURE_TIME && !before.was_set_before(after) {
+            let middle = before.clock.plus(took / 2);
             self.record(middle.unix_millis().saturating_sub(time.unix_millis()));
+            *self.measured.lock() = Some(after);
         }
         Ok(time)
+    }
+
+    /// The store's time for what is stored for all edges: the store is asked if this process's clock was set
+    /// since the last measurement.
+    pub(crate) async fn current(&self) -> Result<Timestamp, EdgeError> {
+        let measured = *self.measured.lock();
+        let now = OwnMoment::now(&*self.own);
+        match measured {
+            Some(measured) if !measured.was_set_before(now) => Ok(self.now()),
+            _ => self.read().await,
+        }
     }
 
     fn record(&self, ahead_millis: i64) {
