@@ -1,4 +1,4 @@
-//! What may happen in a history, and how often.
+//! The steps of a history, and how often each happens.
 
 use rand::{Rng, rngs::StdRng};
 

@@ -350,7 +350,7 @@ impl World {
             return;
         }
         let choice = self.random.random_range(0..self.saved.len());
-        // What was saved later never was.
+        // States that were saved later never were.
         self.saved.truncate(choice + 1);
         let (saved, state) = &self.saved[choice];
         self.store.restore(state);
