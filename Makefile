@@ -40,7 +40,7 @@ soak: ## Hold 5,000 streams for 15 minutes under churn, kills and abuse; SOAK="-
 	@deploy/setup.sh test && cargo build --release --locked --workspace --bins && exec $(RELEASE)/soak $(SOAK)
 
 simulate: ## Run 100,000 seeded histories of the delivery path; SIMULATION_HISTORIES=n
-	@SIMULATION_HISTORIES=$(or $(SIMULATION_HISTORIES),100000) deploy/test.sh --workspace --test simulation
+	@deploy/simulate.sh
 
 rollout: ## Restart ingests and edges under load behind HAProxy, nginx and Envoy; ROLLOUT="--rounds 2 --balancer haproxy"
 	@deploy/setup.sh rollout && cargo build --release --locked --workspace --bins && exec $(RELEASE)/rollout $(ROLLOUT)

@@ -151,12 +151,11 @@ impl Feed {
         });
     }
 
-    /// Makes the stream read the session's mailbox too; the client has the inbox up to `known`.
-    pub fn read_inbox(&mut self, inbox: Inbox, known: Sequence) {
+    /// Makes the stream read the session's mailbox too.
+    pub fn read_inbox(&mut self, inbox: Inbox) {
         if inbox.has_answers() {
             self.hub.streams.carry_answers(self.slot);
         }
-        self.reader.inbox = known;
         self.inbox = Some(Box::new(inbox));
     }
 

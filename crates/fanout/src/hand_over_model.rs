@@ -68,6 +68,7 @@ fn feed(
         format: StreamFormat::Session,
         scope: fixture::scope(),
         session: Some((session.clone(), 1)),
+        inbox: Sequence::START,
         principal: Arc::new(Principal::anonymous()),
         interest,
         begin,

@@ -88,6 +88,8 @@ pub struct StreamRequest {
     pub scope: CursorScope,
     /// The session that it belongs to, with the tag of this stream.
     pub session: Option<(model::SessionId, u64)>,
+    /// The client has its session's inbox up to here, which every event id of the stream says.
+    pub inbox: Sequence,
     /// The reader.
     pub principal: Arc<Principal>,
     /// The events and resources that it wants.

@@ -29,6 +29,7 @@ impl Hub {
         }
         let reader = StreamReader {
             newest_subscription: open.interest.newest_subscription,
+            inbox: open.inbox,
             ..self.reader(open.scope)
         };
         let StreamRequest {

@@ -33,6 +33,6 @@ pub use ids::{
 pub use resource::{ResourceType, ResourceUri, ResourceUriError};
 pub use sequence::{Epoch, LogPosition, Sequence, Sequenced};
 pub use sequencer::{LostRange, ReadNeed, Sequencer, SequencerStep};
-pub use session::{EventSubscription, Session};
+pub use session::{EventSubscription, Session, next_number};
 pub use timestamp::Timestamp;
 pub use trace::{SpanId, TraceContext, TraceId};

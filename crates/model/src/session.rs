@@ -107,8 +107,11 @@ impl Session {
     }
 }
 
-/// The number after `last`; edges of builds before this rule only count, which stays correct beside it.
-fn next_number(last: u64, now: Timestamp) -> u64 {
+/// The number after `last` in a series that a store may lose the end of: the store's time in microseconds, or
+/// one more than the last number. The numbers of the lost time are then not given out again. Builds before
+/// this rule only count, which stays correct beside it.
+#[must_use]
+pub fn next_number(last: u64, now: Timestamp) -> u64 {
     let micros = now.unix_millis().saturating_mul(1000);
     u64::try_from(micros)
         .unwrap_or_default()

@@ -14,15 +14,19 @@ use std::{
 };
 
 use model::{Clock, Timestamp};
+use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 /// The gauge of a skew, in seconds.
 pub type SkewGauge = Gauge<f64, AtomicU64>;
 
-/// A measurement that takes longer by this process's clock is not used: the answer may be as old, or the
-/// clock was set meanwhile.
+/// A measurement that takes longer is not used: the answer may be as old.
 const MAX_MEASURE_TIME: Duration = Duration::from_secs(1);
+/// If this process's clock has moved by so much more or less than the time that has passed, it was set, or the
+/// machine was suspended.
+const MAX_DRIFT: Duration = Duration::from_secs(1);
 /// Beyond this difference the process warns.
 const MAX_SKEW: Duration = Duration::from_secs(5);
 
@@ -33,8 +37,34 @@ pub struct SharedClock {
     of: &'static str,
     /// Milliseconds by which this process's clock is ahead of the store's.
     ahead_millis: AtomicI64,
+    /// The moment of the last measurement; `None` before the first.
+    measured: Mutex<Option<OwnMoment>>,
     is_skewed: AtomicBool,
     gauge: SkewGauge,
+}
+
+/// A moment, by this process's clock and by the time that passes.
+#[derive(Debug, Clone, Copy)]
+struct OwnMoment {
+    clock: Timestamp,
+    instant: Instant,
+}
+
+impl OwnMoment {
+    fn now(own: &dyn Clock) -> Self {
+        Self {
+            clock: own.now(),
+            instant: Instant::now(),
+        }
+    }
+
+    /// Whether the clock was set between this moment and a later one.
+    fn was_set_before(self, later: Self) -> bool {
+        let passed = later.instant.duration_since(self.instant);
+        let expected = self.clock.plus(passed);
+        let drift = expected.since(later.clock).max(later.clock.since(expected));
+        drift > MAX_DRIFT
+    }
 }
 
 impl SharedClock {
@@ -45,6 +75,7 @@ impl SharedClock {
             own,
             of,
             ahead_millis: AtomicI64::new(0),
+            measured: Mutex::new(None),
             is_skewed: AtomicBool::new(false),
             gauge,
         }
@@ -59,16 +90,26 @@ impl SharedClock {
         &self,
         ask: impl Future<Output = Result<Option<Timestamp>, E>>,
     ) -> Result<Timestamp, E> {
-        let before = self.own.now();
+        let before = OwnMoment::now(&*self.own);
         let Some(time) = ask.await? else {
             return Ok(self.own.now());
         };
-        let after = self.own.now();
-        if before <= after && after.since(before) <= MAX_MEASURE_TIME {
-            let middle = before.plus(after.since(before) / 2);
+        let after = OwnMoment::now(&*self.own);
+        let took = after.instant.duration_since(before.instant);
+        if took <= MAX_MEASURE_TIME && !before.was_set_before(after) {
+            let middle = before.clock.plus(took / 2);
             self.record(middle.unix_millis().saturating_sub(time.unix_millis()));
+            *self.measured.lock() = Some(after);
         }
         Ok(time)
+    }
+
+    /// Whether the last measurement holds: this process's clock was not set since.
+    #[must_use]
+    pub fn is_measured(&self) -> bool {
+        let measured = *self.measured.lock();
+        let now = OwnMoment::now(&*self.own);
+        measured.is_some_and(|measured| !measured.was_set_before(now))
     }
 
     #[allow(
@@ -139,6 +180,24 @@ mod tests {
         assert_eq!(clock.read(quick).await, Ok(Timestamp::default()));
         assert_eq!(clock.now(), Timestamp::default());
         assert!((gauge.get() - 3602.0).abs() < f64::EPSILON);
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_was_set_is_measured_again() {
+        let own = Arc::new(ManualClock::at(Timestamp::default().plus(HOUR)));
+        let clock = SharedClock::new(own.clone(), "store", SkewGauge::default());
+        assert!(!clock.is_measured());
+        let ask = async || {
+            clock
+                .read(async { Ok::<_, Infallible>(Some(Timestamp::default())) })
+                .await
+        };
+        assert_eq!(ask().await, Ok(Timestamp::default()));
+        assert!(clock.is_measured());
+        own.advance(HOUR);
+        assert!(!clock.is_measured());
+        assert_eq!(ask().await, Ok(Timestamp::default()));
+        assert!(clock.is_measured());
     }
 
     #[tokio::test]

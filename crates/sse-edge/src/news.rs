@@ -124,12 +124,14 @@ pub(crate) async fn watch_sessions(
     let endless = async {
         loop {
             tokio::select! {
+                // First, so that a flood of changes does not end sessions that nobody keeps alive.
+                biased;
+                _ = rounds.tick() => check_all_sessions(&sessions, &hub).await,
                 changed = changes.recv() => match changed {
                     Some(ChangedSession::One(id)) => check_session(&sessions, &hub, &id).await,
                     Some(ChangedSession::All) => check_all_sessions(&sessions, &hub).await,
                     None => return,
                 },
-                _ = rounds.tick() => check_all_sessions(&sessions, &hub).await,
             }
         }
     };
@@ -158,7 +160,11 @@ async fn check_all_sessions(sessions: &Sessions, hub: &Hub) {
     let looking = all.try_for_each_concurrent(CONCURRENT_SESSION_CHECKS, |id| async move {
         let known = hub.session_revision(&id);
         match keep_alive(sessions, hub, &id).await {
-            Ok(found) => update_stream(hub, &id, known, found),
+            Ok(found) => {
+                update_stream(hub, &id, known, found);
+                // The hint of a message is lost in silence if its publisher has no bus.
+                hub.notify_mail(&id, MailStream::Inbox);
+            }
             Err(error) if error.class().is_retryable() => return Err(error),
             Err(error) => debug!(%error, session = %id, "a session cannot be checked"),
         }

@@ -42,6 +42,15 @@ impl StoreClock {
         let asking = async { Ok(timeout(CALL_DEADLINE, self.store.time()).await??) };
         self.clock.read(asking).await
     }
+
+    /// The store's time for what is stored for all edges: the store is asked if this process's clock was set
+    /// since the last measurement.
+    pub(crate) async fn current(&self) -> Result<Timestamp, EdgeError> {
+        match self.clock.is_measured() {
+            true => Ok(self.now()),
+            false => self.read().await,
+        }
+    }
 }
 
 impl Clock for StoreClock {

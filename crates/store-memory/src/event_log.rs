@@ -4,6 +4,7 @@ use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
     fmt,
     num::NonZeroUsize,
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,7 +15,7 @@ use model::{
 use parking_lot::RwLock;
 use ports::{AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, SeekResult};
 
-/// A receive time that is further ahead of this process's clock is not believed: the clock by which the
+/// A receive time that is further ahead of the log's clock is not believed: the clock by which the
 /// event was received was wrong.
 const MAX_AHEAD: Duration = Duration::from_secs(60);
 
@@ -23,6 +24,7 @@ const MAX_AHEAD: Duration = Duration::from_secs(60);
 pub struct MemoryEventLog {
     epoch: Epoch,
     capacity: usize,
+    clock: Arc<dyn Clock>,
     state: RwLock<State>,
 }
 
@@ -48,11 +50,30 @@ impl MemoryEventLog {
     /// Creates an empty log that holds up to `capacity` events; its epoch comes from `ids`.
     #[must_use]
     pub fn new(ids: &dyn IdSource, capacity: NonZeroUsize) -> Self {
+        Self::with_clock(ids, capacity, Arc::new(SystemClock))
+    }
+
+    /// As [`MemoryEventLog::new`], with a clock other than the machine's.
+    #[must_use]
+    pub fn with_clock(ids: &dyn IdSource, capacity: NonZeroUsize, clock: Arc<dyn Clock>) -> Self {
         Self {
             epoch: Epoch(ids.random_u64()),
             capacity: capacity.get(),
+            clock,
             state: RwLock::default(),
         }
+    }
+
+    /// Puts the log back to the state in which it had its event at `last` and none after it, and returns
+    /// those that it loses. For tests of readers: their positions are given out again (EL-16).
+    pub fn put_back(&self, last: Sequence) -> Vec<StoredEvent> {
+        let mut state = self.state.write();
+        let held = state.held_through(last);
+        let lost: Vec<_> = state.events.drain(held..).collect();
+        for event in &lost {
+            state.by_id.remove(&event.facts.id);
+        }
+        lost
     }
 }
 
@@ -108,8 +129,8 @@ impl State {
 
     /// The number of events at the front that were received before a time, as far as receive times are
     /// believed: events from the future go with the event that follows them.
-    fn older_front(&self, time: Timestamp) -> usize {
-        let latest = SystemClock.now().plus(MAX_AHEAD);
+    fn older_front(&self, time: Timestamp, now: Timestamp) -> usize {
+        let latest = now.plus(MAX_AHEAD);
         let received = || self.events.iter().map(|event| event.facts.received_at);
         let young = received().position(|at| at >= time && at <= latest);
         let front = young.unwrap_or(self.events.len());
@@ -186,7 +207,9 @@ impl EventLog for MemoryEventLog {
     async fn seek(&self, time: Timestamp) -> Result<SeekResult, EventLogError> {
         let state = self.state.read();
         Ok(SeekResult {
-            position: Sequence(state.trimmed_through.0 + distance(state.older_front(time))),
+            position: Sequence(
+                state.trimmed_through.0 + distance(state.older_front(time, self.clock.now())),
+            ),
             truncated: state.newest_trimmed.is_some_and(|newest| newest >= time),
         })
     }
@@ -203,7 +226,7 @@ impl EventLog for MemoryEventLog {
 
     async fn trim(&self, time: Timestamp) -> Result<u64, EventLogError> {
         let mut state = self.state.write();
-        let count = state.older_front(time);
+        let count = state.older_front(time, self.clock.now());
         state.trim_front(count);
         Ok(distance(count))
     }

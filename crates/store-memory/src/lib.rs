@@ -16,4 +16,4 @@ mod task_table;
 
 pub use bus::InProcessBus;
 pub use event_log::MemoryEventLog;
-pub use session_store::MemorySessionStore;
+pub use session_store::{MemorySessionStore, SavedSessions};

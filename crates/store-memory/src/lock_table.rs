@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use model::{LockName, Timestamp};
+use model::{LockName, Timestamp, next_number};
 use parking_lot::Mutex;
 use ports::{LockError, LockToken};
 use tokio::sync::Notify;
@@ -19,7 +19,7 @@ pub(crate) struct Locks {
 }
 
 /// The locks that are held.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct LockTable {
     /// Counted over all names, so that the store need not remember released names.
     last_fence: u64,
@@ -27,6 +27,7 @@ pub(crate) struct LockTable {
     by_expiry: BTreeSet<(Timestamp, LockName)>,
 }
 
+#[derive(Clone)]
 pub(crate) struct Lock {
     token: LockToken,
     expires_at: Timestamp,
@@ -50,7 +51,7 @@ impl LockTable {
         &mut self,
         name: &LockName,
         token: &LockToken,
-        expires_at: Timestamp,
+        (now, expires_at): (Timestamp, Timestamp),
     ) -> Result<Option<u64>, LockError> {
         if self.by_name.contains_key(name) {
             return Ok(None);
@@ -63,7 +64,7 @@ impl LockTable {
         self.by_name
             .insert(name.clone(), Lock { token, expires_at });
         self.by_expiry.insert((expires_at, name.clone()));
-        self.last_fence += 1;
+        self.last_fence = next_number(self.last_fence, now);
         Ok(Some(self.last_fence))
     }
 

@@ -19,7 +19,7 @@ impl Mailbox for MemorySessionStore {
         stream: &StreamId,
         limits: MailboxLimits,
     ) -> Result<Sequence, MailboxError> {
-        self.with_mailbox(session, |mailbox, _, _| mailbox.open(stream, limits))?
+        self.with_mailbox(session, |mailbox, now, _| mailbox.open(stream, now, limits))?
     }
 
     async fn append(
@@ -104,7 +104,8 @@ mod tests {
             let payload = payload.clone();
             store.append(id, &stream("a"), payload, limits).await
         };
-        for n in 0..MAX_TOTAL_BYTES >> 20 {
+        let oldest = append(&ended).await.unwrap();
+        for n in 1..MAX_TOTAL_BYTES >> 20 {
             let id = if n % 2 == 0 { &ended } else { &expired };
             append(id).await.unwrap();
         }
@@ -115,7 +116,7 @@ mod tests {
                 "{refused:?}"
             );
         }
-        store.trim(&ended, &stream("a"), Sequence(1)).await.unwrap();
+        store.trim(&ended, &stream("a"), oldest).await.unwrap();
         append(&expired).await.unwrap();
         store.end(&ended).await.unwrap();
         append(&expired).await.unwrap();

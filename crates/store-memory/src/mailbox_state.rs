@@ -6,11 +6,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use model::{Sequence, Sequenced, StreamId, Timestamp};
+use model::{Sequence, Sequenced, StreamId, Timestamp, next_number};
 use ports::{MailboxError, MailboxLimits, MailboxPage};
 
 /// The messages that a session has not read yet.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct MailboxState {
     last: Sequence,
     /// Streams that ended at or before this position may have been forgotten.
@@ -20,13 +20,14 @@ pub(crate) struct MailboxState {
     streams: HashMap<StreamId, Stream>,
 }
 
+#[derive(Clone)]
 struct Message {
     stream: StreamId,
     at: Timestamp,
     payload: Bytes,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Stream {
     opened: Sequence,
     last: Sequence,
@@ -54,6 +55,7 @@ impl MailboxState {
     pub(crate) fn open(
         &mut self,
         id: &StreamId,
+        now: Timestamp,
         limits: MailboxLimits,
     ) -> Result<Sequence, MailboxError> {
         if let Some(stream) = self.streams.get(id) {
@@ -63,9 +65,14 @@ impl MailboxState {
                 Ok(stream.opened)
             };
         }
-        self.last = self.last.next();
+        self.count_on(now);
         self.add_stream(id, self.last, limits);
         Ok(self.last)
+    }
+
+    /// The next sequence is given out.
+    fn count_on(&mut self, now: Timestamp) {
+        self.last = Sequence(next_number(self.last.0, now));
     }
 
     fn add_stream(&mut self, id: &StreamId, opened: Sequence, limits: MailboxLimits) {
@@ -109,7 +116,7 @@ impl MailboxState {
         if !self.streams.contains_key(id) {
             self.add_stream(id, self.last, limits);
         }
-        self.last = self.last.next();
+        self.count_on(now);
         let sequence = self.last;
         if let Some(stream) = self.streams.get_mut(id) {
             stream.last = sequence;

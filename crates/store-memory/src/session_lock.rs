@@ -36,7 +36,7 @@ impl SessionLock for MemorySessionStore {
             // Start listening before the check, so that a release in between is not missed.
             let released = self.locks.released.notified();
             let take = |locks: &mut LockTable, now: Timestamp| {
-                locks.take(name, &token, now.plus(ttl.max(SHORTEST_TTL)))
+                locks.take(name, &token, (now, now.plus(ttl.max(SHORTEST_TTL))))
             };
             if let Some(fence) = self.with_locks(take)? {
                 return Ok(Some(LockGuardInfo { token, fence }));

@@ -9,14 +9,18 @@ use std::{
 };
 
 use async_trait::async_trait;
-use model::{Clock, PrincipalId, Session, SessionId, Timestamp};
+use model::{Clock, PrincipalId, Session, SessionId, Timestamp, next_number};
 use parking_lot::Mutex;
 use ports::{
     MailboxError, Revision, SessionLimits, SessionPage, SessionStore, SessionStoreError,
     VersionedSession,
 };
 
-use crate::{lock_table::Locks, mailbox_state::MailboxState, task_table::TaskTable};
+use crate::{
+    lock_table::{LockTable, Locks},
+    mailbox_state::MailboxState,
+    task_table::TaskTable,
+};
 
 /// Sessions of one process, up to `max_sessions` living ones, whatever limits `create` is given. At
 /// this bound `create` is refused as [`SessionStoreError::Overloaded`] until a session ends or
@@ -33,7 +37,7 @@ pub struct MemorySessionStore {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     entries: BTreeMap<SessionId, Entry>,
     /// Every entry by its expiry time, living and ended ones separately.
@@ -45,6 +49,7 @@ struct State {
     mailbox_bytes: u64,
 }
 
+#[derive(Clone)]
 struct Entry {
     /// `None` once the session has ended.
     session: Option<Session>,
@@ -54,6 +59,22 @@ struct Entry {
     expires_at: Timestamp,
     /// Empty once the session has ended.
     mailbox: MailboxState,
+}
+
+/// A copy of everything in a [`MemorySessionStore`].
+#[derive(Clone)]
+pub struct SavedSessions {
+    state: State,
+    tasks: TaskTable,
+    locks: LockTable,
+}
+
+impl fmt::Debug for SavedSessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SavedSessions")
+            .field("entries", &self.state.entries.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for MemorySessionStore {
@@ -75,6 +96,29 @@ impl MemorySessionStore {
             max_sessions,
             state: Mutex::default(),
         }
+    }
+
+    /// A copy of the present state, for [`MemorySessionStore::restore`].
+    #[must_use]
+    pub fn save(&self) -> SavedSessions {
+        SavedSessions {
+            state: self.state.lock().clone(),
+            tasks: self.tasks.lock().clone(),
+            locks: self.locks.table.lock().clone(),
+        }
+    }
+
+    /// Puts the store back to an earlier state, as a failover or a restored snapshot does; its clock goes on.
+    pub fn restore(&self, saved: &SavedSessions) {
+        let SavedSessions {
+            state,
+            tasks,
+            locks,
+        } = saved.clone();
+        *self.state.lock() = state;
+        *self.tasks.lock() = tasks;
+        *self.locks.table.lock() = locks;
+        self.locks.released.notify_waiters();
     }
 
     /// Runs `work` on the mailbox of a living session; the number is the bytes held by all
@@ -209,7 +253,7 @@ impl SessionStore for MemorySessionStore {
                 return Err(SessionStoreError::Exists);
             }
             state.admit(&session.owner, limits)?;
-            let (revision, expires_at) = (Revision(1), now.plus(ttl));
+            let (revision, expires_at) = (Revision(next_number(0, now)), now.plus(ttl));
             let entry = Entry {
                 session: Some(session.clone()),
                 owner: session.owner.clone(),
@@ -243,7 +287,7 @@ impl SessionStore for MemorySessionStore {
                     current: entry.revision,
                 });
             }
-            let revision = Revision(expected.0 + 1);
+            let revision = Revision(next_number(expected.0, now));
             entry.session = Some(session.clone());
             entry.revision = revision;
             state.set_expiry(&session.id, now.plus(ttl));

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use async_trait::async_trait;
-use model::{PrincipalId, TaskId, Timestamp};
+use model::{PrincipalId, TaskId, Timestamp, next_number};
 use ports::{Revision, TaskLimits, TaskRecord, TaskStore, TaskStoreError, VersionedTask};
 
 use crate::{
@@ -43,7 +43,10 @@ impl TaskStore for MemorySessionStore {
             if !has_room {
                 return Err(TaskStoreError::too_many());
             }
-            tasks.put(task, TaskEntry::new(task, Revision(1), (now, limits)))
+            tasks.put(
+                task,
+                TaskEntry::new(task, Revision(next_number(0, now)), (now, limits)),
+            )
         })
     }
 
@@ -78,7 +81,7 @@ impl TaskStore for MemorySessionStore {
             if current != expected {
                 return Err(TaskStoreError::Conflict { current });
             }
-            let next = Revision(current.0 + 1);
+            let next = Revision(next_number(current.0, now));
             tasks.put(task, TaskEntry::new(task, next, (now, limits)))
         })
     }

@@ -14,7 +14,7 @@ const MAX_TOTAL_BYTES: usize = 256 << 20;
 const TASK_BYTES: usize = 512;
 
 /// All tasks of a store.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct TaskTable {
     by_owner: HashMap<PrincipalId, HashMap<TaskId, TaskEntry>>,
     by_expiry: BTreeSet<(Timestamp, PrincipalId, TaskId)>,
@@ -22,6 +22,7 @@ pub(crate) struct TaskTable {
 }
 
 /// A stored task.
+#[derive(Clone)]
 pub(crate) struct TaskEntry {
     pub(crate) state: Bytes,
     pub(crate) revision: Revision,

@@ -2,8 +2,13 @@
 
 use std::{num::NonZeroUsize, process::ExitCode, sync::Arc};
 
-use contract::{Abilities, BusFixture, EventLogFixture, Harness, Port, SessionStoreFixture};
-use model::{ManualClock, RandomIds, Timestamp};
+use contract::{
+    Abilities, BusFixture, EventLogFixture, Harness, Port, SessionPorts, SessionStoreFixture,
+    SetBack, SetBackHooks, backend_hook, handle_opener,
+};
+use model::{ManualClock, RandomIds, Sequence, Timestamp};
+use parking_lot::Mutex;
+use ports::EventLog;
 use store_memory::{InProcessBus, MemoryEventLog, MemorySessionStore};
 
 /// Small, so that the suite reaches the overflow quickly.
@@ -19,14 +24,32 @@ impl Harness for Memory {
     }
 
     fn abilities(&self, port: Port) -> Option<Abilities> {
-        (port != Port::ResourceReader).then(Abilities::default)
+        (port != Port::ResourceReader).then(|| Abilities {
+            goes_back: port == Port::SessionStore,
+            restorable: port == Port::EventLog,
+            ..Abilities::default()
+        })
     }
 
     async fn event_log(&self) -> anyhow::Result<EventLogFixture> {
-        Ok(EventLogFixture::new(Arc::new(MemoryEventLog::new(
-            &RandomIds,
-            LOG_CAPACITY,
-        ))))
+        let log = Arc::new(MemoryEventLog::new(&RandomIds, LOG_CAPACITY));
+        let mut fixture = EventLogFixture::new(log.clone());
+        let saved = Arc::new(Mutex::new(Sequence::START));
+        let (kept, last) = (log.clone(), saved.clone());
+        fixture.set_back = Some(SetBackHooks {
+            save: backend_hook(move || {
+                let (log, last) = (kept.clone(), last.clone());
+                async move {
+                    *last.lock() = log.head().await?.last;
+                    Ok(())
+                }
+            }),
+            restore: backend_hook(move || {
+                log.put_back(*saved.lock());
+                std::future::ready(Ok(()))
+            }),
+        });
+        Ok(fixture)
     }
 
     async fn session_store(&self) -> anyhow::Result<SessionStoreFixture> {
@@ -34,8 +57,21 @@ impl Harness for Memory {
             1_790_000_000_000,
         )));
         let store = Arc::new(MemorySessionStore::new(clock.clone(), 1000));
-        let mut fixture = SessionStoreFixture::new(store);
+        let mut fixture = SessionStoreFixture::new(store.clone());
         fixture.clock = Some(clock);
+        let saved = Arc::new(Mutex::new(store.save()));
+        let (kept, copy) = (store.clone(), saved.clone());
+        fixture.handles.set_back = Some(SetBack {
+            save: backend_hook(move || {
+                *copy.lock() = kept.save();
+                std::future::ready(Ok(()))
+            }),
+            restore: handle_opener(move || {
+                store.restore(&saved.lock());
+                let store: Arc<dyn SessionPorts> = store.clone();
+                std::future::ready(Ok(store))
+            }),
+        });
         Ok(fixture)
     }
 

@@ -33,7 +33,7 @@ const SERVICES: Place = Floor(6);
 /// The only floor that chooses adapters.
 const BINARY: Place = Floor(7);
 
-const HOUSE: [(&str, Place); 27] = [
+const HOUSE: [(&str, Place); 28] = [
     ("model", Floor(0)),
     ("ports", Floor(1)),
     ("proto", Floor(1)),
@@ -60,6 +60,7 @@ const HOUSE: [(&str, Place); 27] = [
     ("conformance", Beside),
     ("bench", Beside),
     ("fuzz", Beside),
+    ("simulation", Beside),
     ("tests", Beside),
 ];
 

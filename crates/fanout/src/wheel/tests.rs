@@ -16,6 +16,7 @@ use crate::{
     ring::Ring,
 };
 use access::Principal;
+use model::Sequence;
 
 const STREAMS: usize = 10_000;
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -34,6 +35,7 @@ async fn open(hub: &Arc<Hub>, ages: bool) -> Feed {
         format: StreamFormat::Events,
         scope: fixture::scope(),
         session: None,
+        inbox: Sequence::START,
         principal: Arc::new(Principal::anonymous()),
         interest: StreamInterest::events(fixture::repo_filter("a")),
         begin: StreamStart::Head,

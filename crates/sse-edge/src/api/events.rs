@@ -9,7 +9,7 @@ use axum::{
 use bytes::Bytes;
 use http::HeaderMap;
 use mcp::dispatch::Resume;
-use model::{Cursor, CursorScope, Timestamp};
+use model::{Cursor, CursorScope, Sequence, Timestamp};
 use serde_json::json;
 
 use super::{authenticate::Authenticated, parameters::Parameters, sse};
@@ -56,6 +56,7 @@ pub(crate) async fn stream(
         format: StreamFormat::Events,
         scope,
         session: None,
+        inbox: Sequence::START,
         interest: StreamInterest::events(parameters.filters),
         principal,
         begin,

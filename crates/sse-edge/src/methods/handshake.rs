@@ -133,7 +133,7 @@ async fn subscribe(
     {
         return Err(RpcError::invalid_params(format!("uri: {ResourceUriError}")));
     }
-    let (since, now) = (edge.hub.position(), edge.sessions.now());
+    let (since, now) = (edge.hub.position(), edge.sessions.now().await?);
     let fits = update(edge, caller, |session| {
         if !session.resource_uris.contains_key(&uri) {
             if session.resource_uris.len() >= MAX_RESOURCE_URIS {

@@ -8,7 +8,7 @@ use mcp::{
     capability::ClientCapabilities,
     stateless::{ListenFilter, acknowledged_frame, listen_result},
 };
-use model::{CursorScope, TaskId};
+use model::{CursorScope, Sequence, TaskId};
 use ports::ListChanges;
 use serde_json::value::RawValue;
 
@@ -82,6 +82,7 @@ pub(crate) async fn listen(
         },
         scope: CursorScope::events(&principal.id),
         session: None,
+        inbox: Sequence::START,
         principal: Arc::clone(principal),
         interest: StreamInterest::resources(honoured.resource_subscriptions),
         begin: StreamStart::Head,

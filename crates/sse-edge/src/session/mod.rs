@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use event_tools::sessions::{SessionChange, SessionEditor};
 use mcp::RequestId;
 use mcp_server::CallError;
-use model::{Clock, IdSource, PrincipalId, Session, SessionId, StreamId, Timestamp};
+use model::{IdSource, PrincipalId, Session, SessionId, StreamId, Timestamp};
 use ports::{Bus, EdgeNews, SessionStore, SessionStoreError, Topic, VersionedSession};
 use serde_json::Value;
 use tokio::time::timeout;
@@ -107,6 +107,7 @@ impl Sessions {
 
     /// Creates a session; it is in the store when this returns.
     pub(crate) async fn create(&self, new: NewSession) -> Result<Session, EdgeError> {
+        let created_at = self.clock.current().await?;
         let session = Session {
             id: SessionId::new(&self.ids.uuid()).expect("a UUID fits a session id"),
             owner: new.owner,
@@ -114,7 +115,7 @@ impl Sessions {
             client_info: new.client_info,
             client_capabilities: new.client_capabilities,
             initialized: false,
-            created_at: self.clock.now(),
+            created_at,
             subscriptions: Vec::new(),
             resource_uris: std::collections::BTreeMap::new(),
             resource_numbers: std::collections::BTreeMap::new(),
@@ -171,7 +172,7 @@ impl Sessions {
     /// Keeps a session alive because one of its requests is served; returns whether it still
     /// exists.
     pub(crate) async fn touch_served(&self, session: &Session) -> Result<bool, EdgeError> {
-        let now = self.clock.now();
+        let now = self.clock.current().await?;
         if self.touches.is_fresh(&session.id, now) {
             return Ok(true);
         }
@@ -267,7 +268,9 @@ impl Sessions {
     /// Time that a session used now has left; `None` if its lifetime is over. That ends it for all edges,
     /// so it is judged by the store's own answer and not by what this edge believes of the store's clock.
     async fn time_to_live(&self, session: &Session) -> Result<Option<Duration>, EdgeError> {
-        let left = self.bounds.time_to_live(session, self.clock.now());
+        let left = self
+            .bounds
+            .time_to_live(session, self.clock.current().await?);
         if left.is_some() {
             return Ok(left);
         }
@@ -275,9 +278,9 @@ impl Sessions {
         Ok(self.bounds.time_to_live(session, now))
     }
 
-    /// The store's time, as far as this edge knows it.
-    pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
+    /// The store's time, for what is stored for all edges.
+    pub(crate) async fn now(&self) -> Result<Timestamp, EdgeError> {
+        self.clock.current().await
     }
 
     /// Ends a session on all edges; returns whether it existed.
@@ -307,7 +310,8 @@ impl Sessions {
         let Some(found) = self.peek(id).await? else {
             return Ok(None);
         };
-        let lives = self.touch(&found.session, self.clock.now()).await?;
+        let now = self.clock.current().await?;
+        let lives = self.touch(&found.session, now).await?;
         Ok(lives.then_some(found))
     }
 

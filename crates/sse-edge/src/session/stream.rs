@@ -126,7 +126,7 @@ async fn open(
     // Numbered in the store, so that the later of two streams on two edges is known.
     let scope = CursorScope::session(&principal.id, id);
     let last = last_event_id.map(|last| Cursor::parse(last, scope));
-    let now = sessions.now();
+    let now = sessions.now().await?;
     let numbered = sessions.change(id, &principal.id, |session| {
         let before = session.clone();
         if let Some(Ok(cursor)) = &last
@@ -142,12 +142,17 @@ async fn open(
     let version = ProtocolVersion::parse(&session.protocol_version);
     let primes = version.is_some_and(ProtocolVersion::has_priming);
     let plan = Beginning::of(&session, last.as_ref(), &hub.timeline());
+    let known = match plan.inbox {
+        InboxStart::After(position) => position,
+        InboxStart::Head => Sequence::START,
+    };
     let open = StreamRequest {
         wants: NewsSelection::all_lists(),
         kind: StreamKind::Session,
         format: StreamFormat::Session,
         scope,
         session: Some((id.clone(), tag)),
+        inbox: known,
         principal: Arc::clone(principal),
         interest: plan.interest,
         begin: plan.begin,
@@ -173,16 +178,12 @@ async fn open(
             }
         })
         .await?;
-    let known = match plan.inbox {
-        InboxStart::After(position) => position,
-        InboxStart::Head => Sequence::START,
-    };
     let inbox = sessions.inboxes.open(id, plan.inbox);
     let inbox = match on_close {
         Some(on_close) => inbox.with_answers(on_close),
         None => inbox,
     };
-    feed.read_inbox(inbox, known);
+    feed.read_inbox(inbox);
     if plan.went_back {
         hub.record_set_back();
         feed.report_set_back();

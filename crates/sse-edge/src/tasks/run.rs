@@ -40,7 +40,7 @@ impl Tasks {
         call: CallToolParams,
     ) -> Result<Bytes, HttpRefusal> {
         let id = TaskId::new(&self.ids.uuid()).expect("a UUID fits a task id");
-        let now = self.now();
+        let now = self.clock.current().await?;
         let millis = u64::try_from(TASK_LIMITS.max_ttl.as_millis()).unwrap_or(u64::MAX);
         let task = Task::new(id.clone(), now, Some(millis), Some(TASK_POLL_MILLIS));
         let stored = StoredTask {
@@ -119,6 +119,7 @@ async fn work(
 ) {
     let closed = tasks.background.closed();
     let outcome = tokio::select! {
+        biased;
         outcome = tool.call(caller, call) => outcome,
         () = keep(tasks, caller, id, running) => return debug!(task = %id, "a task ended before its work"),
         () = closed.cancelled() => Err(record::abandoned_error().into()),
@@ -170,9 +171,9 @@ async fn keep(tasks: &Tasks, caller: &Caller, id: &TaskId, running: &RunningTask
     let mut hints = running.changed.subscribe();
     loop {
         tokio::select! {
+            biased;
             _ = renew.tick() => {
-                let until = tasks.now().plus(TASK_LEASE);
-                let renewed = tasks.renew(owner, id, until).await;
+                let renewed = tasks.renew(owner, id).await;
                 if let Err(error) = renewed {
                     debug!(%error, task = %id, "the lease of a task cannot be renewed now");
                 }
@@ -192,12 +193,8 @@ async fn keep(tasks: &Tasks, caller: &Caller, id: &TaskId, running: &RunningTask
 
 impl Tasks {
     /// Renews the lease, without an announcement: it concerns no other edge.
-    async fn renew(
-        &self,
-        owner: &model::PrincipalId,
-        id: &TaskId,
-        until: Timestamp,
-    ) -> Result<(), EdgeError> {
+    async fn renew(&self, owner: &model::PrincipalId, id: &TaskId) -> Result<(), EdgeError> {
+        let until = self.clock.current().await?.plus(TASK_LEASE);
         let renewed = self.change_unannounced(owner, id, |stored| {
             stored.lease_until = until;
             TaskChange::Store(())

@@ -264,6 +264,7 @@ pub(super) async fn feed(
         format: StreamFormat::Session,
         scope: fixture::scope(),
         session,
+        inbox: Sequence::START,
         principal: Arc::new(Principal::anonymous()),
         interest,
         begin,

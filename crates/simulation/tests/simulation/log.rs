@@ -1,0 +1,186 @@
+//! An event log that does to its readers whatever a real one may do: the log in memory, which goes back, is
+//! replaced, and has entries that do not decode.
+
+use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc};
+
+use async_trait::async_trait;
+use model::{Clock, ManualClock, Sequence, Sequenced, StoredEvent, Timestamp};
+use parking_lot::Mutex;
+use ports::{
+    AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, PageEntries,
+    SeekResult,
+};
+use store_memory::MemoryEventLog;
+
+use crate::{link::StoreLink, time::TrueClock};
+
+/// More than any history has.
+const CAPACITY: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
+
+/// The log of one history.
+#[derive(Debug)]
+pub(crate) struct SimulatedLog {
+    /// Gives epochs.
+    ids: ManualClock,
+    clock: Arc<TrueClock>,
+    stored: Mutex<StoredLog>,
+}
+
+#[derive(Clone, Debug)]
+struct StoredLog {
+    log: Arc<MemoryEventLog>,
+    /// Entries that do not decode.
+    damaged: BTreeSet<Sequence>,
+}
+
+impl SimulatedLog {
+    pub(crate) fn new(clock: &Arc<TrueClock>) -> Arc<Self> {
+        let ids = ManualClock::default();
+        let stored = Mutex::new(StoredLog::empty(&ids, clock));
+        let clock = Arc::clone(clock);
+        Arc::new(Self { ids, clock, stored })
+    }
+
+    fn stored(&self) -> StoredLog {
+        self.stored.lock().clone()
+    }
+
+    /// The events that can be read.
+    pub(crate) async fn events(&self) -> Vec<Sequenced<StoredEvent>> {
+        let StoredLog { log, damaged } = self.stored();
+        let page = log.read_after(Sequence::START, usize::MAX).await;
+        let mut events = page.expect("memory answers").events;
+        events.retain(|event| !damaged.contains(&event.sequence));
+        events
+    }
+
+    pub(crate) async fn head(&self) -> LogHead {
+        self.stored().log.head().await.expect("memory answers")
+    }
+
+    /// Removes what was received before a time; returns what is gone.
+    pub(crate) async fn trim(&self, before: Timestamp) -> Vec<StoredEvent> {
+        let events = self.events().await;
+        let trimmed = self.stored().log.trim(before).await;
+        trimmed.expect("memory answers");
+        let through = self.head().await.trimmed_through;
+        let gone = events.into_iter().filter(|event| event.sequence <= through);
+        gone.map(|event| event.item).collect()
+    }
+
+    /// Puts the log back to before its last `count` entries: their sequences are given out again.
+    pub(crate) async fn set_back(&self, count: u64) -> Vec<StoredEvent> {
+        let head = self.head().await;
+        let last = Sequence(head.last.0.saturating_sub(count)).max(head.trimmed_through);
+        let mut stored = self.stored.lock();
+        stored.damaged.retain(|damaged| *damaged <= last);
+        stored.log.put_back(last)
+    }
+
+    /// Replaces the log by an empty one.
+    pub(crate) async fn replace(&self) -> Vec<StoredEvent> {
+        let lost = self.events().await;
+        *self.stored.lock() = StoredLog::empty(&self.ids, &self.clock);
+        lost.into_iter().map(|event| event.item).collect()
+    }
+
+    /// Another build adds entries that this one cannot read.
+    pub(crate) async fn plant(&self, entries: Vec<StoredEvent>) {
+        let StoredLog { log, .. } = self.stored();
+        let planted = log.append(entries).await.expect("memory answers");
+        let planted = planted.into_iter().map(|entry| entry.sequence);
+        self.stored.lock().damaged.extend(planted);
+    }
+
+    /// The event at this place among those that can be read does not decode any more.
+    pub(crate) async fn damage(&self, place: usize) -> Option<StoredEvent> {
+        let damaged = self.events().await.into_iter().nth(place)?;
+        self.stored.lock().damaged.insert(damaged.sequence);
+        Some(damaged.item)
+    }
+}
+
+impl StoredLog {
+    fn empty(ids: &ManualClock, clock: &Arc<TrueClock>) -> Self {
+        let clock: Arc<dyn Clock> = Arc::<TrueClock>::clone(clock);
+        Self {
+            log: Arc::new(MemoryEventLog::with_clock(ids, CAPACITY, clock)),
+            damaged: BTreeSet::new(),
+        }
+    }
+
+    /// The page as an adapter answers it.
+    fn legible(&self, page: EventPage) -> EventPage {
+        if self.damaged.is_empty() {
+            return page;
+        }
+        let mut read = PageEntries::default();
+        let is_whole = page.events.into_iter().all(|event| {
+            let is_damaged = self.damaged.contains(&event.sequence);
+            read.push(event.sequence, (!is_damaged).then_some(event.item))
+        });
+        EventPage {
+            through: read.last().unwrap_or(page.through),
+            at_head: page.at_head && is_whole,
+            resumes_after: read.undecodable_through.or(page.resumes_after),
+            undecodable: read.undecodable,
+            events: read.events,
+        }
+    }
+}
+
+/// The log as one node reaches it.
+#[derive(Debug)]
+pub(crate) struct LogHandle {
+    pub(crate) log: Arc<SimulatedLog>,
+    pub(crate) link: StoreLink,
+}
+
+#[async_trait]
+impl EventLog for LogHandle {
+    async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<AppendResult>, EventLogError> {
+        let work = async { self.log.stored().log.append(events).await };
+        self.link.call("append", work).await
+    }
+
+    async fn read_after(&self, after: Sequence, limit: usize) -> Result<EventPage, EventLogError> {
+        let work = async {
+            let stored = self.log.stored();
+            let page = stored.log.read_after(after, limit).await?;
+            Ok(stored.legible(page))
+        };
+        self.link.call("read", work).await
+    }
+
+    async fn read_before(
+        &self,
+        before: Sequence,
+        limit: usize,
+    ) -> Result<EventsBefore, EventLogError> {
+        let work = async {
+            let StoredLog { log, damaged } = self.log.stored();
+            let mut read = log.read_before(before, limit).await?;
+            let unreadable = read
+                .events
+                .extract_if(.., |e| damaged.contains(&e.sequence));
+            read.undecodable = unreadable.map(|event| event.sequence).collect();
+            Ok(read)
+        };
+        self.link.call("read", work).await
+    }
+
+    async fn seek(&self, time: Timestamp) -> Result<SeekResult, EventLogError> {
+        let work = async { self.log.stored().log.seek(time).await };
+        self.link.call("seek", work).await
+    }
+
+    async fn head(&self) -> Result<LogHead, EventLogError> {
+        let work = async { Ok(self.log.head().await) };
+        self.link.call("read the head", work).await
+    }
+
+    async fn trim(&self, before: Timestamp) -> Result<u64, EventLogError> {
+        let work = async { self.log.stored().log.trim(before).await };
+        self.link.call("trim", work).await
+    }
+}
