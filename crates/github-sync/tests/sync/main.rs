@@ -4,4 +4,5 @@
 
 mod grpc;
 mod readers;
+mod restart;
 mod world;
