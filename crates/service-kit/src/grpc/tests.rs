@@ -123,7 +123,7 @@ async fn calls_on_connections_that_the_kernel_accepted_before_the_stop_are_answe
     let addr = listener.local_addr().unwrap();
     let mut channels = Vec::new();
     for _ in 0..10 {
-        // Connected, and nobody has accepted it.
+        // Connected for the kernel, and not accepted.
         let mut connected = Some(TcpStream::connect(addr).await.unwrap());
         let connector = tower::service_fn(move |_| {
             let stream = connected.take().ok_or(io::ErrorKind::NotConnected);
