@@ -2,12 +2,14 @@
 //! continues.
 
 use std::{
+    io::{Read, Write},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
 use testkit::cluster::forgewire_binary;
 
 fn binary() -> Result<PathBuf> {
@@ -295,7 +297,14 @@ fn the_demo_tells_its_story_and_goes_on_where_it_ended() -> Result<()> {
 }
 
 #[test]
-fn ctrl_c_ends_the_demo_in_good_order() -> Result<()> {
+fn a_signal_ends_the_demo_in_good_order() -> Result<()> {
+    for signal in [Signal::INT, Signal::TERM] {
+        signal_ends_the_demo(signal)?;
+    }
+    Ok(())
+}
+
+fn signal_ends_the_demo(signal: Signal) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut child = Command::new(binary()?)
         .args(["demo", "--dir"])
@@ -307,13 +316,26 @@ fn ctrl_c_ends_the_demo_in_good_order() -> Result<()> {
         .spawn()?;
     let out = child.stdout.take().context("stdout is piped")?;
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(out));
-    let begun = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains(" ms")));
-    ensure!(begun.is_some(), "no event arrived");
+    let hint = "curl -N 'http://";
+    let hint = lines.find_map(|line| Some(line.ok()?.split_once(hint)?.1.to_owned()));
+    let hint = hint.context("the story did not end")?;
+    let edge = hint.split('/').next().unwrap_or_default();
+    let mut stream = std::net::TcpStream::connect(edge)?;
+    write!(
+        stream,
+        "GET /events/stream HTTP/1.1\r\nhost: {edge}\r\n\r\n"
+    )?;
+    ensure!(stream.read(&mut [0])? == 1, "the stream has begun");
     let pid = i32::try_from(child.id())?;
     let pid = rustix::process::Pid::from_raw(pid).context("a pid is positive")?;
-    rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
-    let reading = std::thread::spawn(move || lines.count());
+    rustix::process::kill_process(pid, signal)?;
     // The guarantee is three seconds; this bound only keeps a broken drain from hanging the tests.
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest)?;
+    ensure!(rest.contains("this edge is draining"), "{rest}");
+    ensure!(rest.ends_with("\r\n0\r\n\r\n"), "{rest}");
+    let reading = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>());
     let deadline = Instant::now() + Duration::from_secs(30);
     let status = loop {
         if let Some(status) = child.try_wait()? {
@@ -323,6 +345,9 @@ fn ctrl_c_ends_the_demo_in_good_order() -> Result<()> {
         std::thread::sleep(Duration::from_millis(10));
     };
     ensure!(status.success(), "{status}");
-    ensure!(reading.join().is_ok());
+    let lines = reading.join().ok().context("stdout is read")?;
+    let said = lines.join("\n");
+    ensure!(said.contains("stopped; run the demo again"), "{said}");
+    ensure!(!said.contains("got no answer"), "{said}");
     Ok(())
 }

@@ -9,16 +9,21 @@ use proto::v1::{
     self, GetResourceRequest, GetResourceResponse, StatusRequest, sync_client::SyncClient,
 };
 use service_kit::grpc;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tonic::{Code, Response, Status, transport::Channel};
 
-use crate::{ConnectError, api::BEHIND, limits::MAX_ANSWER_BYTES};
+use crate::{
+    ConnectError,
+    api::BEHIND,
+    limits::{MAX_ANSWER_BYTES, RETRY_PAUSES},
+};
 
 /// A reader that queries the sync role at `endpoint` (for instance `http://sync:3002`).
 ///
 /// This call does not connect: the first query connects, and a query after a lost connection
-/// reconnects. Each query, including the connect, takes up to `deadline`. Must be called within a
-/// tokio runtime.
+/// reconnects. Queries change nothing, so one whose connection breaks is sent again on a new one: behind
+/// an address with several instances, the restart of one is not noticed. Each query, with connecting and
+/// repetitions, takes up to `deadline`. Must be called within a tokio runtime.
 ///
 /// # Errors
 /// `endpoint` is not a URI.
@@ -50,14 +55,30 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// Limits the time of a whole call, because the transport's own timeout does not cover
-    /// connecting.
-    async fn within<T>(
+    /// Makes a call, and repeats it if its connection breaks. Limits the time of all attempts, because
+    /// the transport's own timeout does not cover connecting.
+    async fn read<T, C>(
         &self,
         op: &'static str,
-        call: impl Future<Output = Result<Response<T>, Status>>,
-    ) -> Result<Result<T, Status>, ResourceError> {
-        match timeout(self.deadline, call).await {
+        call: impl Fn(SyncClient<Channel>) -> C + Send + Sync,
+    ) -> Result<Result<T, Status>, ResourceError>
+    where
+        C: Future<Output = Result<Response<T>, Status>> + Send,
+        T: Send,
+    {
+        let attempts = async {
+            for pause in RETRY_PAUSES {
+                match call(self.client.clone()).await {
+                    Err(status) if grpc::is_worth_another_try(&status) => {
+                        tracing::debug!(op, code = ?status.code(), "sync is asked again");
+                        sleep(pause).await;
+                    }
+                    answer => return answer,
+                }
+            }
+            call(self.client.clone()).await
+        };
+        match timeout(self.deadline, attempts).await {
             Ok(answer) => Ok(answer.map(Response::into_inner)),
             Err(elapsed) => Err(ResourceError::Unavailable {
                 op,
@@ -86,9 +107,11 @@ impl ResourceReader for Client {
                 sequence: seen.sequence.0,
             }),
         };
-        let request = grpc::request(message, trace, self.deadline);
-        let mut client = self.client.clone();
-        match self.within(OP, client.get_resource(request)).await? {
+        let answer = self.read(OP, |mut client| {
+            let request = grpc::request(message.clone(), trace, self.deadline);
+            async move { client.get_resource(request).await }
+        });
+        match answer.await? {
             Ok(answer) => from_wire(uri, answer).map(Some),
             Err(status) if status.code() == Code::NotFound => Ok(None),
             Err(status) if status.code() == BEHIND => Err(ResourceError::Behind),
@@ -98,10 +121,11 @@ impl ResourceReader for Client {
 
     async fn status(&self, trace: Option<TraceContext>) -> Result<SyncStatus, ResourceError> {
         const OP: &str = "report its status";
-        let request = grpc::request(StatusRequest {}, trace, self.deadline);
-        let mut client = self.client.clone();
-        let answer = self.within(OP, client.status(request)).await?;
-        let answer = answer.map_err(|status| error(OP, status))?;
+        let answer = self.read(OP, |mut client| {
+            let request = grpc::request(StatusRequest {}, trace, self.deadline);
+            async move { client.status(request).await }
+        });
+        let answer = answer.await?.map_err(|status| error(OP, status))?;
         Ok(SyncStatus {
             position: Sequence(answer.position),
             head: Sequence(answer.head),
@@ -131,7 +155,7 @@ fn from_wire(
 /// A status that a retry may cure becomes `Unavailable`; any other means a different version or a
 /// defect.
 fn error(op: &'static str, status: Status) -> ResourceError {
-    if grpc::class_of(status.code()).is_retryable() {
+    if grpc::class_of(status.code()).is_retryable() || grpc::is_worth_another_try(&status) {
         ResourceError::Unavailable {
             op,
             source: status.into(),

@@ -33,3 +33,14 @@ pub(crate) const MAX_REQUEST_BYTES: usize = 4 * 1024;
 
 /// How often the log's head is read for the lag, in case the follower hangs.
 pub(crate) const HEAD_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Pauses before the second, third and further attempts of a read that broke with its connection or found
+/// no peer, all within the deadline of the whole call. The first repetition finds another instance at
+/// once, if there is one behind the address; the last ones bridge the moment in which a balancer still
+/// chooses an instance that has stopped.
+pub(crate) const RETRY_PAUSES: [Duration; 4] = [
+    Duration::ZERO,
+    Duration::from_millis(20),
+    Duration::from_millis(100),
+    Duration::from_millis(300),
+];

@@ -1,20 +1,24 @@
 //! gRPC between roles: trace context in metadata, error classes as codes, channels and servers with
 //! deadlines.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, io, time::Duration};
 
+use futures_util::{Stream, stream};
 use model::{Classified, ErrorClass, IdSource, TraceContext};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
 use tonic::{
     Code, Request, Status,
     metadata::{MetadataMap, MetadataValue},
-    transport::{
-        Channel, Endpoint, Server,
-        server::{Router, TcpIncoming},
-    },
+    transport::{Channel, Endpoint, Server, server::Router},
 };
 
-use crate::{lifecycle::Lifecycle, problem, trace::TRACEPARENT};
+use crate::{
+    lifecycle::Lifecycle,
+    listener::{ClosingListener, accept},
+    problem,
+    trace::TRACEPARENT,
+};
 
 /// Interval of keep-alive pings on a silent connection. A peer that is gone without a FIN (power,
 /// network) is noticed after this interval and [`KEEPALIVE_TIMEOUT`].
@@ -178,19 +182,64 @@ pub fn server(deadline: Duration) -> Server {
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
 }
 
-/// Serves until the lifecycle drains: then calls in flight finish and connections close. At the hard
-/// stop it returns at once. The listener comes from [`crate::http::bind`].
-pub async fn serve(listener: TcpListener, router: Router, lifecycle: Lifecycle) {
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let stop = lifecycle.stop_accepting().cancelled_owned();
-    tokio::select! {
-        served = router.serve_with_incoming_shutdown(incoming, stop) => {
-            if let Err(error) = served {
-                tracing::error!(%error, cause = error.source(), "gRPC server ended");
+/// Serves until listeners stop accepting. Then connections that the kernel holds are accepted, the
+/// listener closes, every connection gets a GOAWAY, and calls in flight finish. At the hard stop it
+/// returns at once. The listener comes from [`crate::http::bind`].
+///
+/// # Errors
+/// The transport failed.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    lifecycle: Lifecycle,
+) -> Result<(), tonic::transport::Error> {
+    let incoming = incoming(listener, lifecycle.stop_accepting());
+    // The end of `incoming` is the signal; with one of its own tonic would drop the listener at once.
+    let serving = router.serve_with_incoming_shutdown(incoming, std::future::pending());
+    let closed = lifecycle.closed();
+    closed.run_until_cancelled(serving).await.unwrap_or(Ok(()))
+}
+
+/// The state of a listener.
+enum AcceptStep {
+    /// Until the token is cancelled.
+    Open(TcpListener, CancellationToken),
+    /// The connections that are left.
+    Closing(ClosingListener),
+}
+
+/// The connections of a listener; with the end of the stream it has closed.
+fn incoming(
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> impl Stream<Item = io::Result<TcpStream>> {
+    let open = AcceptStep::Open(listener, stop);
+    stream::try_unfold(open, |mut step| async move {
+        loop {
+            step = match step {
+                AcceptStep::Open(listener, stop) => {
+                    match stop.run_until_cancelled(accept(&listener)).await {
+                        Some((stream, _)) => {
+                            return Ok(Some((stream, AcceptStep::Open(listener, stop))));
+                        }
+                        None => AcceptStep::Closing(ClosingListener::new(listener)?),
+                    }
+                }
+                AcceptStep::Closing(mut closing) => {
+                    let last = closing.next().await;
+                    return Ok(last.map(|(stream, _)| (stream, AcceptStep::Closing(closing))));
+                }
             }
         }
-        () = lifecycle.closed().cancelled_owned() => {}
-    }
+    })
+}
+
+/// Whether a call that failed with this status may be sent again, if it changes nothing: the connection
+/// ended, or the peer is not there at the moment. The transport's own errors have a source; a GOAWAY that
+/// crossed the call is one of them, and looks like a defect by its code.
+#[must_use]
+pub fn is_worth_another_try(status: &Status) -> bool {
+    status.source().is_some() || status.code() == Code::Unavailable
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@
 //!
 //! A listener accepts and serves until [`Lifecycle::stop_accepting`]. From the soft stop on, each response
 //! says `Connection: close`, and idle keep-alive connections stay open for their next request. Then the
-//! listener closes: connections that have been idle for a second close, after a last look for a request;
-//! a request that has begun is answered; one with a streaming body stays open until the body ends, so
+//! listener closes, once it has accepted every connection that the kernel holds. Idle connections close
+//! when no connection of the listener has had a request for a second, after a last look for one; a
+//! request that has begun is answered; one with a streaming body stays open until the body ends, so
 //! bodies watch [`Lifecycle::draining`]. At the hard stop the remaining connections are dropped.
 //!
 //! A response that carries a [`Handover`](stream_driver::Handover) leaves hyper together with its
@@ -15,6 +16,7 @@
 
 mod connection;
 mod handover;
+mod recent;
 mod service;
 mod socket;
 mod state;
@@ -30,15 +32,19 @@ use stream_driver::Reactors;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::sleep,
+    time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     connection::{ConnectionSettings, ConnectionTask},
+    recent::RecentRequests,
     stops::{RequestWaits, StopSignals},
 };
-use crate::lifecycle::Lifecycle;
+use crate::{
+    lifecycle::Lifecycle,
+    listener::{ClosingListener, accept},
+};
 
 /// Maximum number of connections that the kernel queues until they are accepted.
 const BACKLOG: i32 = 4096;
@@ -59,13 +65,10 @@ pub const DEFAULT_IDLE_SECONDS: u64 = 75;
 /// have the longest fixed time.
 pub const MAX_IDLE_SECONDS: u64 = 700;
 
-/// Maximum time for which an idle connection stays open once the listener has closed: its client may
-/// have sent a request that is on its way, or may have connected a moment ago. Up to a quarter of the
+/// Time without a request on any connection after which idle ones close, once the listener has closed: a
+/// client that has not noticed the drain may be sending on one of them. They wait up to a quarter of the
 /// drain window.
 const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Pause before the next accept after the system had no file descriptor or memory for a connection.
-const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// Number of connections that are accepted before other tasks run.
 const ACCEPTED_AT_ONCE: usize = 16;
@@ -184,6 +187,8 @@ async fn serve_until(
     };
     set_silent_timeout(&listener, limits.silent_timeout);
     let closed = lifecycle.closed();
+    // Of what waits for clients once the listener has closed: half of the window is left for answers.
+    let longest = lifecycle.drain_window() / 4;
     let server = Server {
         settings: Arc::new(ConnectionSettings {
             router,
@@ -196,8 +201,9 @@ async fn serve_until(
             waits: RequestWaits {
                 idle: limits.idle_timeout,
                 head: limits.header_timeout,
-                last: LAST_REQUEST_TIMEOUT.min(lifecycle.drain_window() / 4),
+                last: LAST_REQUEST_TIMEOUT.min(longest),
             },
+            recent: Arc::new(RecentRequests::new(longest)),
             unread_timeout: limits.unread_timeout,
             reactors: reactors.clone(),
         }),
@@ -210,7 +216,8 @@ async fn serve_until(
         () = stop_accepting.cancelled_owned() => {},
         () = reactors_failed(reactors.as_deref()) => tracing::error!("a stream thread has ended"),
     }
-    server.accept_queued(listener, &permits);
+    let last = timeout(longest, server.accept_last(listener, &permits));
+    let _ = closed.run_until_cancelled(last).await;
     server.connections.close();
     // Bounded by the lifecycle: each connection ends itself at the hard stop.
     server.connections.wait().await;
@@ -259,72 +266,38 @@ struct Server {
 
 impl Server {
     async fn accept_forever(&self, listener: &TcpListener, permits: &Arc<Semaphore>) {
-        let mut failing = false;
         let mut accepted = 0_usize;
         // The semaphore is never closed, so this loop ends only when it is cancelled.
         while let Ok(permit) = Arc::clone(permits).acquire_owned().await {
-            match listener.accept().await {
-                Ok((stream, remote)) => {
-                    failing = false;
-                    self.start(stream, remote, permit);
-                    // A burst of thousands of connections waits in the backlog and does not hold up all
-                    // other tasks.
-                    accepted += 1;
-                    if accepted.is_multiple_of(ACCEPTED_AT_ONCE) {
-                        tokio::task::yield_now().await;
-                    }
-                }
-                // The client disconnected before it was accepted: nothing is lost.
-                Err(error) if is_clients_fault(&error) => {}
-                Err(error) => {
-                    // Logged once per series of failures: without free descriptors this happens 20 times
-                    // a second.
-                    if !failing {
-                        tracing::warn!(%error, "cannot accept connections; retrying");
-                    }
-                    failing = true;
-                    sleep(ACCEPT_BACKOFF).await;
-                }
+            let (stream, remote) = accept(listener).await;
+            self.start(stream, remote, permit);
+            // A burst of thousands of connections waits in the backlog and does not hold up all other
+            // tasks.
+            accepted += 1;
+            if accepted.is_multiple_of(ACCEPTED_AT_ONCE) {
+                tokio::task::yield_now().await;
             }
         }
     }
 
-    /// Accepts the connections that the kernel holds already, then closes the listener: the kernel would
-    /// reset them, with the requests that their clients have sent.
-    fn accept_queued(&self, listener: TcpListener, permits: &Arc<Semaphore>) {
-        let Ok(listener) = listener.into_std() else {
+    /// Accepts the connections that the kernel holds already, then closes the listener.
+    async fn accept_last(&self, listener: TcpListener, permits: &Arc<Semaphore>) {
+        let Ok(mut closing) = ClosingListener::new(listener) else {
             return;
         };
-        // The standard library's listener is not blocking either, and asks the kernel each time.
-        while let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
-            match listener.accept() {
-                Ok((stream, remote)) => {
-                    let stream = stream.set_nonblocking(true).map(|()| stream);
-                    if let Ok(stream) = stream.and_then(TcpStream::from_std) {
-                        self.start(stream, remote, permit);
-                    }
-                }
-                Err(error) if is_clients_fault(&error) => {}
-                Err(_) => break,
+        // At the bound they wait until other connections have ended.
+        while let Ok(permit) = Arc::clone(permits).acquire_owned().await {
+            match closing.next().await {
+                Some((stream, remote)) => self.start(stream, remote, permit),
+                None => return,
             }
         }
     }
 
     fn start(&self, stream: TcpStream, remote: SocketAddr, permit: OwnedSemaphorePermit) {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY");
-        }
         let task = ConnectionTask::new(&self.settings, stream, RemoteAddr(remote), permit);
         self.connections.spawn(task);
     }
-}
-
-fn is_clients_fault(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionReset | Interrupted
-    )
 }
 
 #[cfg(test)]

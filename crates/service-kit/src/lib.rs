@@ -30,6 +30,7 @@ pub mod http;
 pub mod lifecycle;
 mod limits;
 pub mod line_queue;
+mod listener;
 pub mod metrics;
 pub mod problem;
 pub mod shared_clock;

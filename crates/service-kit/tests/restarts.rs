@@ -1,9 +1,10 @@
 //! A restart as the clients of a listener see it: no request is lost.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::{net::SocketAddr, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, routing::get};
+use axum::{Router, body::Body, routing::get};
+use futures_util::{StreamExt, stream};
 use service_kit::{
     admin::AdminRoutes,
     http::{HttpLimits, bind, serve, serve_until_closed},
@@ -12,6 +13,7 @@ use service_kit::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::Notify,
     task::JoinHandle,
     time::timeout,
 };
@@ -29,10 +31,14 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
+        Self::of(Router::new())
+    }
+
+    fn of(router: Router) -> Self {
         let life = Lifecycle::with_keep_accepting(DEADLINE, QUARTER);
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let addr = listener.local_addr().unwrap();
-        let router = Router::new().route("/", get(|| async { "hello" }));
+        let router = router.route("/", get(|| async { "hello" }));
         let serving = serve(listener, router, HttpLimits::default(), life.clone());
         life.spawn("http", OnExit::EndsProcess, serving);
         Self { addr, life }
@@ -59,9 +65,13 @@ impl Client {
 
     /// One whole answer; the connection may stay open.
     async fn answer(&mut self) -> String {
+        self.until("hello").await
+    }
+
+    async fn until(&mut self, end: &str) -> String {
         let mut got = Vec::new();
         let reading = async {
-            while !String::from_utf8_lossy(&got).ends_with("hello") {
+            while !String::from_utf8_lossy(&got).ends_with(end) {
                 let read = self.0.read_buf(&mut got).await.unwrap();
                 assert_ne!(read, 0, "closed without an answer");
             }
@@ -125,6 +135,64 @@ async fn afterwards_nothing_connects_and_a_request_that_has_begun_is_answered() 
 }
 
 #[tokio::test]
+async fn a_request_behind_an_answer_from_before_the_stop_is_answered() {
+    let end = Arc::new(Notify::new());
+    let ends = Arc::clone(&end);
+    let slow = move || async move {
+        let parts = stream::iter(["begin", "end"]);
+        let parts = parts.then(move |part| {
+            let ends = Arc::clone(&ends);
+            async move {
+                if part == "end" {
+                    ends.notified().await;
+                }
+                Ok::<_, Infallible>(part)
+            }
+        });
+        Body::from_stream(parts)
+    };
+    let server = Server::of(Router::new().route("/slow", get(slow)));
+    let mut client = server.connect().await;
+    client.send("GET /slow HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let head = client.until("begin\r\n").await;
+    assert!(!head.contains("connection: close"), "{head}");
+    let mut idle = server.connect().await;
+    let running = server.run();
+    idle.is_closed().await;
+    // The head promised that the connection stays.
+    client.send(REQUEST).await;
+    end.notify_one();
+    client.until("0\r\n\r\n").await;
+    client.last_answer().await;
+    assert!(timeout(DEADLINE, running).await.unwrap().unwrap().clean);
+}
+
+#[tokio::test]
+async fn at_the_bound_connections_of_the_kernel_wait_for_others_to_end() {
+    let limits = HttpLimits {
+        max_connections: 1,
+        ..HttpLimits::default()
+    };
+    let life = Lifecycle::new(DEADLINE);
+    let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..5 {
+        clients.push(Client(TcpStream::connect(addr).await.unwrap()));
+    }
+    life.shut_down();
+    let router = Router::new().route("/", get(|| async { "hello" }));
+    let serving = serve(listener, router, limits, life.clone());
+    life.spawn("http", OnExit::EndsProcess, serving);
+    for client in &mut clients {
+        client.send(REQUEST).await;
+    }
+    for client in &mut clients {
+        client.last_answer().await;
+    }
+}
+
+#[tokio::test]
 async fn connections_that_the_kernel_accepted_before_the_listener_closed_are_served() {
     let limits = HttpLimits::default();
     let life = Lifecycle::new(DEADLINE);
@@ -153,7 +221,7 @@ async fn probes_are_answered_until_the_hard_stop() {
     let admin = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let addr = admin.local_addr().unwrap();
     let life = server.life.clone();
-    let routes = AdminRoutes::new(life.clone(), std::sync::Arc::default(), "1").router();
+    let routes = AdminRoutes::new(life.clone(), Arc::default(), "1").router();
     let limits = HttpLimits::default();
     let serving = serve_until_closed(admin, routes, limits, life.clone());
     life.spawn_until_closed("admin", OnExit::EndsProcess, serving);

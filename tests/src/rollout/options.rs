@@ -26,8 +26,9 @@ pub struct RolloutOptions {
     /// Kept-alive connections of each kind of client to the balancer.
     #[arg(long, default_value_t = 20)]
     pub connections: u32,
-    /// The processes' `edge.drain_seconds`; they accept for a quarter of it.
-    #[arg(long, default_value_t = 4)]
+    /// The processes' `edge.drain_seconds`; they accept for a quarter of it, and half of it is for answers
+    /// that are slow on a busy machine.
+    #[arg(long, default_value_t = 8)]
     pub drain_seconds: u32,
     /// Milliseconds from the readiness of a restarted process to the stop of the next one, as
     /// Kubernetes' `minReadySeconds`: the balancer has to notice.

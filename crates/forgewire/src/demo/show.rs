@@ -118,7 +118,8 @@ fn base(address: Option<SocketAddr>) -> anyhow::Result<Url> {
     Ok(Url::parse(&format!("http://{address}"))?)
 }
 
-/// Posts as the fake GitHub: a story with every kind of delivery, then one every few seconds.
+/// Posts as the fake GitHub: a story with every kind of delivery, then one every few seconds. A delivery
+/// that has begun gets its answer, as from GitHub.
 async fn post(
     ingest: Url,
     secret: String,
@@ -128,21 +129,26 @@ async fn post(
 ) {
     let mut github = FakeGithub::new(RandomIds.random_u64(), secret).with_wall_clock();
     let sender = WebhookSender::new();
-    let endless = async {
-        shared.listening.notified().await;
-        say("  received      resource         what happened                            latency");
-        for delivery in github.story() {
-            deliver(&sender, &ingest, &delivery, &shared).await;
-            tokio::time::sleep(STORY_PAUSE).await;
-        }
-        say(&hints(&addresses));
-        loop {
-            tokio::time::sleep(QUIET_PAUSE).await;
-            let delivery = github.next_delivery();
-            deliver(&sender, &ingest, &delivery, &shared).await;
-        }
+    let listening = shared.listening.notified();
+    if stop.run_until_cancelled(listening).await.is_none() {
+        return;
+    }
+    let pause = async |pause| {
+        let pause = tokio::time::sleep(pause);
+        stop.run_until_cancelled(pause).await.is_some()
     };
-    stop.run_until_cancelled(endless).await;
+    say("  received      resource         what happened                            latency");
+    for delivery in github.story() {
+        deliver(&sender, &ingest, &delivery, &shared).await;
+        if !pause(STORY_PAUSE).await {
+            return;
+        }
+    }
+    say(&hints(&addresses));
+    while pause(QUIET_PAUSE).await {
+        let delivery = github.next_delivery();
+        deliver(&sender, &ingest, &delivery, &shared).await;
+    }
 }
 
 async fn deliver(sender: &WebhookSender, ingest: &Url, delivery: &Delivery, shared: &DemoProgress) {

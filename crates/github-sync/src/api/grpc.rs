@@ -11,7 +11,7 @@ use proto::v1::{
 use service_kit::{grpc, lifecycle::Lifecycle};
 use tokio::{net::TcpListener, sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status, transport::server::TcpIncoming};
+use tonic::{Request, Response, Status};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use super::BEHIND;
@@ -41,13 +41,8 @@ pub(crate) async fn serve(
     })
     .max_decoding_message_size(MAX_REQUEST_BYTES);
     let stop = lifecycle.stop_accepting();
-    let server = grpc::server(deadline)
-        .add_service(health)
-        .add_service(sync)
-        .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            stop.clone().cancelled_owned(),
-        );
+    let services = grpc::server(deadline).add_service(health).add_service(sync);
+    let server = grpc::serve(listener, services, lifecycle.clone());
     let late = async {
         // A health watch never ends by itself and would block the drain.
         stop.cancelled().await;
@@ -56,7 +51,6 @@ pub(crate) async fn serve(
     tokio::select! {
         served = server => served.map_err(ServeError::Transport),
         () = late => Ok(()),
-        () = lifecycle.closed().cancelled_owned() => Ok(()),
         never = follow_health(&reporter, mirror.caught_up(), draining.clone()) => match never {},
     }
 }

@@ -5,6 +5,7 @@
 mod fresh;
 mod grpc;
 mod readers;
+mod restart;
 #[path = "../setup/mod.rs"]
 mod setup;
 mod world;

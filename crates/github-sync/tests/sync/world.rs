@@ -76,8 +76,15 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Starts the role on `source`.
+    /// Starts the role on `source`. The listeners stay open for the whole drain, so that tests can
+    /// observe it.
     pub(crate) fn start(source: Source, max_resources: usize) -> Self {
+        let lifecycle = Lifecycle::with_keep_accepting(PATIENCE, PATIENCE);
+        Self::start_with(lifecycle, source, max_resources)
+    }
+
+    /// As [`World::start`], with a drain of the test's own.
+    pub(crate) fn start_with(lifecycle: Lifecycle, source: Source, max_resources: usize) -> Self {
         let mut registry = MetricsRegistry::default();
         let deps = SyncDeps {
             log: source.log.clone(),
@@ -90,8 +97,6 @@ impl World {
             ..SyncConfig::default()
         };
         let service = SyncService::build(&config, deps, &mut registry).unwrap();
-        // The listeners stay open for the whole drain, so that tests can observe it.
-        let lifecycle = Lifecycle::with_keep_accepting(PATIENCE, PATIENCE);
         Self {
             source,
             running: service.spawn(&lifecycle),

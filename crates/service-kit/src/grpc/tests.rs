@@ -26,11 +26,10 @@ async fn start(addr: SocketAddr, seen: Seen) -> (SocketAddr, Lifecycle) {
     };
     let health = tonic::service::interceptor::InterceptedService::new(health, watch);
     let router = server(DEADLINE).add_service(health);
-    life.spawn(
-        "grpc",
-        OnExit::EndsProcess,
-        serve(listener, router, life.clone()),
-    );
+    let serving = serve(listener, router, life.clone());
+    life.spawn("grpc", OnExit::EndsProcess, async {
+        serving.await.unwrap();
+    });
     (addr, life)
 }
 
@@ -115,4 +114,40 @@ fn a_call_without_a_trace_starts_one() {
     let ours = trace_of(&request((), Some(caller), SHORT), &ids);
     assert_eq!(ours.trace, caller.trace);
     assert_ne!(ours.span, caller.span);
+}
+
+#[tokio::test]
+async fn calls_on_connections_that_the_kernel_accepted_before_the_stop_are_answered() {
+    let life = Lifecycle::new(DEADLINE);
+    let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut channels = Vec::new();
+    for _ in 0..10 {
+        // Connected for the kernel, and not accepted.
+        let mut connected = Some(TcpStream::connect(addr).await.unwrap());
+        let connector = tower::service_fn(move |_| {
+            let stream = connected.take().ok_or(io::ErrorKind::NotConnected);
+            async { Ok::<_, io::Error>(hyper_util::rt::TokioIo::new(stream?)) }
+        });
+        let endpoint = Endpoint::from_static("http://sync");
+        channels.push(endpoint.connect_with_connector_lazy(connector));
+    }
+    let mut calls = tokio::task::JoinSet::new();
+    for channel in channels {
+        calls.spawn(async move { check(&channel, None).await });
+    }
+    // On this thread every call goes as far as it can without an answer.
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    life.shut_down();
+    let (_, health) = tonic_health::server::health_reporter();
+    let router = server(DEADLINE).add_service(health);
+    let serving = tokio::spawn(serve(listener, router, life.clone()));
+    while let Some(answer) = timeout(DEADLINE, calls.join_next()).await.unwrap() {
+        let answer = answer.unwrap();
+        assert!(answer.is_ok(), "{answer:?}");
+    }
+    timeout(DEADLINE, serving).await.unwrap().unwrap().unwrap();
+    assert!(TcpStream::connect(addr).await.is_err());
 }

@@ -2,8 +2,10 @@
 //!
 //! A stop never cuts a request. From the soft stop on, each response says `Connection: close`, and
 //! connections that are idle stay open for their next request. Once the listener has closed, an idle
-//! connection is closed after a last look into the kernel's buffer. Hyper's own graceful shutdown would
-//! close idle connections at the soft stop, with requests that have arrived and that it has not read.
+//! connection is closed when none of the listener's has had a request for a while, after a last look into
+//! the kernel's buffer. A client that sends at this very moment is cut all the same: HTTP/1.1 announces an
+//! end only in a response. Hyper's own graceful shutdown would close idle connections at the soft stop,
+//! with requests that have arrived and that it has not read.
 
 use std::{
     pin::Pin,
@@ -20,6 +22,7 @@ use tokio::{net::TcpStream, sync::OwnedSemaphorePermit};
 
 use super::{
     RemoteAddr,
+    recent::RecentRequests,
     service::RouterService,
     socket::Io,
     state::{ConnectionState, RequestPhase},
@@ -32,6 +35,7 @@ pub(super) struct ConnectionSettings {
     pub(super) builder: Builder,
     pub(super) signals: StopSignals,
     pub(super) waits: RequestWaits,
+    pub(super) recent: Arc<RecentRequests>,
     pub(super) unread_timeout: Duration,
     pub(super) reactors: Option<Arc<Reactors>>,
 }
@@ -66,6 +70,7 @@ impl ConnectionTask {
             router: settings.router.clone(),
             remote,
             state: Arc::clone(&state),
+            recent: Arc::clone(&settings.recent),
             hands_over: settings.reactors.is_some(),
         };
         Self {
@@ -84,7 +89,7 @@ impl ConnectionTask {
             match step {
                 StopStep::Serving => {}
                 StopStep::LastAnswers => self.state.close_with_next_answer(),
-                StopStep::LastRequests => self.stop_waiting(),
+                StopStep::LastRequests => self.request.shorten(self.settings.waits),
                 StopStep::Closed => {
                     let phase = self.state.phase();
                     tracing::debug!(?phase, "connection cut: the process stops hard");
@@ -93,17 +98,6 @@ impl ConnectionTask {
             }
         }
         false
-    }
-
-    /// The listener has closed.
-    fn stop_waiting(&mut self) {
-        match (self.state.phase(), &mut self.connection) {
-            // A response that began before the drain does not say that it is the last.
-            (RequestPhase::Answering | RequestPhase::Answered, Some(connection)) => {
-                Pin::new(connection).graceful_shutdown();
-            }
-            _ => self.request.shorten(self.settings.waits),
-        }
     }
 
     /// Takes the socket from hyper and gives it to a reactor, once hyper holds none of our data.
@@ -153,8 +147,11 @@ impl Future for ConnectionTask {
             if this.poll_connection(cx).is_ready() {
                 return Poll::Ready(());
             }
-            let (waits, step) = (this.settings.waits, this.stop.step());
-            let waited = ready!(this.request.poll(cx, &this.state, waits, step));
+            let (settings, step) = (&this.settings, this.stop.step());
+            let waiting =
+                this.request
+                    .poll(cx, &this.state, settings.waits, &settings.recent, step);
+            let waited = ready!(waiting);
             if has_asked || waited != RequestPhase::Idle {
                 tracing::debug!(?waited, "connection closed: no request in time");
                 return Poll::Ready(());

@@ -17,6 +17,7 @@ use stream_driver::Handover;
 use super::{
     RemoteAddr,
     handover::{CarriedStream, FirstFrames},
+    recent::RecentRequests,
     state::ConnectionState,
 };
 
@@ -25,6 +26,7 @@ pub(super) struct RouterService {
     pub(super) router: Router,
     pub(super) remote: RemoteAddr,
     pub(super) state: Arc<ConnectionState>,
+    pub(super) recent: Arc<RecentRequests>,
     /// Whether streams may leave hyper.
     pub(super) hands_over: bool,
 }
@@ -36,6 +38,9 @@ impl hyper::service::Service<Request<Incoming>> for RouterService {
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         self.state.begin_answer();
+        if self.state.closes() {
+            self.recent.record();
+        }
         request.extensions_mut().insert(self.remote);
         // Chunks need HTTP/1.1, and the answer to HEAD has no body.
         let can_stream = request.version() == Version::HTTP_11 && request.method() != Method::HEAD;

@@ -9,7 +9,10 @@ use std::{
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::state::{ConnectionState, RequestPhase};
+use super::{
+    recent::RecentRequests,
+    state::{ConnectionState, RequestPhase},
+};
 
 /// The signals that stop a listener and its connections, in the order in which they come.
 pub(super) struct StopSignals {
@@ -81,7 +84,8 @@ pub(super) struct RequestWaits {
     pub(super) idle: Duration,
     /// From the first byte to the end of the head.
     pub(super) head: Duration,
-    /// Until the first byte, once the listener has closed: a request may be on its way.
+    /// Until the first byte, once the listener has closed: a request may be on its way. Without a request
+    /// on any other connection in the meantime.
     pub(super) last: Duration,
 }
 
@@ -116,11 +120,13 @@ impl RequestTimer {
         cx: &mut Context<'_>,
         state: &ConnectionState,
         waits: RequestWaits,
+        recent: &RecentRequests,
         step: StopStep,
     ) -> Poll<RequestPhase> {
         let phase = state.phase();
+        let ends = phase == RequestPhase::Idle && step == StopStep::LastRequests;
         let wait = match phase {
-            RequestPhase::Idle if step == StopStep::LastRequests => waits.last,
+            RequestPhase::Idle if ends => recent.longest_wait().min(waits.last),
             RequestPhase::Idle => waits.idle,
             RequestPhase::Head => waits.head,
             RequestPhase::Answering | RequestPhase::Answered => {
@@ -139,6 +145,16 @@ impl RequestTimer {
             }
             None => self.sleep.insert(Box::pin(sleep(wait))),
         };
-        timer.as_mut().poll(cx).map(|()| phase)
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            let longer = match ends {
+                true => recent.longer_wait(waits.last),
+                false => None,
+            };
+            match longer {
+                Some(longer) => timer.as_mut().reset(Instant::now() + longer),
+                None => return Poll::Ready(phase),
+            }
+        }
     }
 }

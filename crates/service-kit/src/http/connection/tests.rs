@@ -30,6 +30,7 @@ fn settings(waits: RequestWaits) -> Arc<ConnectionSettings> {
             closed: CancellationToken::new(),
         },
         waits,
+        recent: Arc::new(RecentRequests::new(DEADLINE)),
         unread_timeout: DEADLINE,
         reactors: None,
     })
@@ -74,6 +75,8 @@ async fn a_request_that_has_arrived_when_its_connection_closes_is_answered() {
     client.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(answer.contains("connection: close"), "{answer}");
+    let longer = settings.recent.longer_wait(DEADLINE);
+    assert!(longer.is_some(), "idle connections know that a client sent");
 }
 
 #[tokio::test]
@@ -104,7 +107,8 @@ async fn the_wait_for_a_request_begins_anew_with_each_answer_and_another_one_wit
     let mut wait = async |state: &ConnectionState| {
         let began = tokio::time::Instant::now();
         let step = StopStep::Serving;
-        std::future::poll_fn(|cx| timer.poll(cx, state, settings.waits, step)).await;
+        let recent = &settings.recent;
+        std::future::poll_fn(|cx| timer.poll(cx, state, settings.waits, recent, step)).await;
         // The timer counts in milliseconds.
         Duration::from_secs(began.elapsed().as_secs())
     };
@@ -121,4 +125,38 @@ async fn the_wait_for_a_request_begins_anew_with_each_answer_and_another_one_wit
     state.end_answer();
     state.flushed();
     assert_eq!(wait(&state).await, idle);
+}
+
+#[tokio::test]
+async fn an_idle_connection_of_a_closed_listener_waits_while_requests_come_on_others_but_not_forever()
+ {
+    tokio::time::pause();
+    let second = Duration::from_secs(1);
+    let waits = RequestWaits {
+        idle: 75 * second,
+        head: 30 * second,
+        last: second,
+    };
+    // One every half second, and the seconds that an idle connection waits.
+    for (requests, waited) in [(0, 1), (4, 3), (100, 10)] {
+        let recent = RecentRequests::new(10 * second);
+        let state = ConnectionState::default();
+        let mut timer = RequestTimer::new();
+        let step = StopStep::LastRequests;
+        let began = tokio::time::Instant::now();
+        let others = async {
+            for _ in 0..requests {
+                tokio::time::sleep(second / 2).await;
+                recent.record();
+            }
+            std::future::pending::<()>().await;
+        };
+        let idle = std::future::poll_fn(|cx| timer.poll(cx, &state, waits, &recent, step));
+        tokio::select! {
+            _ = idle => {}
+            () = others => {}
+        }
+        // The timer counts in milliseconds.
+        assert_eq!(began.elapsed().as_secs(), waited, "{requests} requests");
+    }
 }
