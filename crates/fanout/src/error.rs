@@ -23,6 +23,14 @@ pub enum HubError {
         /// The setting or limit that determines it.
         bound: StreamBound,
     },
+    /// The principal has its share of the places for streams.
+    #[error(
+        "this client has {own} streams on this edge, and the places that are left are for others"
+    )]
+    TooManyOwnStreams {
+        /// Its number of streams.
+        own: usize,
+    },
     /// The token was revoked while the stream was being opened.
     #[error(transparent)]
     Denied(#[from] AuthError),
@@ -41,7 +49,7 @@ impl Classified for HubError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::NotReady | Self::Timeout(_) => ErrorClass::Transient,
-            Self::TooManyStreams { .. } => ErrorClass::Overloaded,
+            Self::TooManyStreams { .. } | Self::TooManyOwnStreams { .. } => ErrorClass::Overloaded,
             Self::Denied(_) => ErrorClass::Unauthorized,
             Self::Log(error) => error.class(),
             Self::Page(error) => error.class(),
@@ -53,7 +61,7 @@ impl PublicError for HubError {
     fn code(&self) -> &'static str {
         match self {
             Self::NotReady => "not-ready",
-            Self::TooManyStreams { .. } => "too-many-streams",
+            Self::TooManyStreams { .. } | Self::TooManyOwnStreams { .. } => "too-many-streams",
             Self::Denied(denied) => denied.code(),
             Self::Log(_) | Self::Page(_) | Self::Timeout(_) => "event-log-unavailable",
         }

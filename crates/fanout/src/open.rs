@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::AuthError;
+use access::{AuthError, NoPlace};
 use model::Sequence;
 
 use crate::{
@@ -55,11 +55,14 @@ impl Hub {
         let slot = self
             .streams
             .insert(&stream, self.bounds.max_streams)
-            .map_err(|_| {
+            .map_err(|refused| {
                 self.metrics.stream_refused();
-                HubError::TooManyStreams {
-                    max_streams: self.bounds.max_streams,
-                    bound: self.bounds.bound,
+                match refused {
+                    NoPlace::Full { max } => HubError::TooManyStreams {
+                        max_streams: max,
+                        bound: self.bounds.bound,
+                    },
+                    NoPlace::Share { own, .. } => HubError::TooManyOwnStreams { own },
                 }
             })?;
         let may_read = stream.may_read();

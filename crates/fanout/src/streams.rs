@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
+use access::{NoPlace, PlaceShares};
 use event_flow::matching::MatchIndex;
 use mcp::task::TaskId;
 use model::{PrincipalId, Sequence, SessionId};
@@ -18,6 +19,8 @@ use crate::{limits::STREAMS_PER_VISIT, metrics::EndedStreams};
 #[derive(Debug, Default)]
 pub(crate) struct OpenStreams {
     slab: RwLock<Slab<Arc<OpenStream>>>,
+    /// The places of these streams. Locked while the slab is.
+    places: Mutex<PlaceShares>,
     index: Arc<MatchIndex<usize>>,
     /// The streams themselves, not their slots: a slot may be reused by another stream at any
     /// moment.
@@ -30,10 +33,6 @@ pub(crate) struct OpenStreams {
     marked_through: AtomicU64,
     ended: EndedStreams,
 }
-
-/// The maximum number of streams is open.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct TooManyStreams;
 
 impl OpenStreams {
     /// No streams yet; `ended` counts the streams that the edge ends.
@@ -49,12 +48,10 @@ impl OpenStreams {
         &self,
         stream: &Arc<OpenStream>,
         max_streams: usize,
-    ) -> Result<usize, TooManyStreams> {
+    ) -> Result<usize, NoPlace> {
         let slot = {
             let mut slab = self.slab.write();
-            if slab.len() >= max_streams {
-                return Err(TooManyStreams);
-            }
+            self.places.lock().take(&stream.principal.id, max_streams)?;
             slab.insert(Arc::clone(stream))
         };
         stream.take_place(&self.index, slot);
@@ -82,7 +79,15 @@ impl OpenStreams {
         if let Some(stream) = leaving {
             stream.leave_place();
         }
-        let Some(stream) = self.slab.write().try_remove(slot) else {
+        let removed = {
+            let mut slab = self.slab.write();
+            let removed = slab.try_remove(slot);
+            if let Some(stream) = &removed {
+                self.places.lock().give_back(&stream.principal.id);
+            }
+            removed
+        };
+        let Some(stream) = removed else {
             return;
         };
         if let Some(ending) = stream.ending() {

@@ -1,6 +1,6 @@
 //! Errors of the edge.
 
-use access::AuthError;
+use access::{AuthError, NoPlace};
 use event_flow::history::HistoryError;
 use fanout::HubError;
 use mcp::{HttpRefusal, RpcError};
@@ -32,8 +32,8 @@ pub(crate) enum EdgeError {
     Hub(HubError),
     #[error(transparent)]
     History(#[from] HistoryError),
-    #[error("this edge serves at most {max_connections} NDJSON connections")]
-    TooManyLineConnections { max_connections: usize },
+    #[error("no room for another NDJSON connection: {0}")]
+    TooManyLineConnections(NoPlace),
     #[error("{0}")]
     Cursor(#[from] CursorError),
     #[error("{0}")]
@@ -94,7 +94,7 @@ impl Classified for EdgeError {
             Self::Hub(error) => error.class(),
             Self::History(error) => error.class(),
             Self::Timeout(_) => ErrorClass::Transient,
-            Self::TooManyLineConnections { .. }
+            Self::TooManyLineConnections(_)
             | Self::TooManySessions { .. }
             | Self::TooManyTasks { .. }
             | Self::Busy
@@ -115,7 +115,7 @@ impl PublicError for EdgeError {
         match self {
             Self::Hub(error) => error.code(),
             Self::History(error) => error.code(),
-            Self::TooManyLineConnections { .. } => "too-many-streams",
+            Self::TooManyLineConnections(_) => "too-many-streams",
             Self::TooManySessions { .. } => "too-many-sessions",
             Self::Cursor(CursorError::Malformed) => "cursor-malformed",
             Self::Cursor(CursorError::Foreign) => "cursor-foreign",

@@ -34,7 +34,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use service_kit::trace::Trace;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::mpsc,
     task::JoinSet,
     time::{Instant, sleep_until},
 };
@@ -51,7 +51,7 @@ use crate::{
     error::EdgeError,
     limits::{BODY_DEADLINE, LINE_CONNECTIONS, LINES_IN_FLIGHT, LINES_QUEUED},
 };
-use access::{Permission, Principal};
+use access::{Permission, Principal, SharedPlace, SharedPlaces};
 
 mod body;
 mod stream;
@@ -66,13 +66,11 @@ const LINES: [&str; 4] = [
 
 /// The limit on concurrent NDJSON connections.
 #[derive(Clone)]
-pub(crate) struct LineConnectionLimit(Arc<Semaphore>);
+pub(crate) struct LineConnectionLimit(Arc<SharedPlaces>);
 
 /// A limit that admits the maximum number of connections of an edge.
 pub(crate) fn connection_limit() -> Extension<LineConnectionLimit> {
-    Extension(LineConnectionLimit(Arc::new(Semaphore::new(
-        LINE_CONNECTIONS,
-    ))))
+    Extension(LineConnectionLimit(SharedPlaces::new(LINE_CONNECTIONS)))
 }
 
 /// Serves a connection of lines.
@@ -99,11 +97,9 @@ pub(crate) async fn endpoint(
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return refuse(&HttpRefusal::new(status, error));
     }
-    let Ok(place) = room.try_acquire_owned() else {
-        let full = EdgeError::TooManyLineConnections {
-            max_connections: LINE_CONNECTIONS,
-        };
-        return unavailable(full, None);
+    let place = match room.take(&principal.id) {
+        Ok(place) => place,
+        Err(refused) => return unavailable(EdgeError::TooManyLineConnections(refused), None),
     };
     let (out, queue) = mpsc::channel(LINES_QUEUED);
     let mut known = LineContext::default();
@@ -165,11 +161,11 @@ struct LineConnection {
     exchanges: JoinSet<()>,
     /// The stream of the session.
     stream: JoinSet<()>,
-    _place: OwnedSemaphorePermit,
+    _place: SharedPlace,
 }
 
 impl LineConnection {
-    fn new(shared: ConnectionState, is_open: bool, place: OwnedSemaphorePermit) -> Self {
+    fn new(shared: ConnectionState, is_open: bool, place: SharedPlace) -> Self {
         let mut connection = Self {
             shared: Arc::new(shared),
             exchanges: JoinSet::new(),

@@ -1,8 +1,17 @@
 //! Every answer has a budget of bytes: as many events as fit, and a cursor for the rest.
 
-use serde_json::{Value, json};
+use std::sync::Arc;
 
-use super::world::*;
+use access::Authenticator;
+use model::SystemClock;
+use serde_json::{Value, json};
+use sse_edge::EdgeConfig;
+use testkit::sse;
+
+use super::{
+    principals::{self, SEES_ALL, SEES_CATS, Tokens},
+    world::*,
+};
 
 /// Bytes of an answer beside its events.
 const ENVELOPE_BYTES: usize = 16 << 10;
@@ -141,4 +150,38 @@ async fn a_task_ends_with_the_events_that_fit_however_large_they_are() {
         let omitted = page["events"][0]["metadata"]["dataOmitted"] == true;
         assert_eq!(omitted, bytes > TOOL_BYTES);
     }
+}
+
+/// A client that opens all the streams that it can leaves places to others.
+#[tokio::test]
+async fn places_for_streams_are_shared_out_between_clients() {
+    let (world, tokens) = (EdgeWorld::new().await, Tokens::new());
+    let auth = Authenticator::tokens(&tokens.path, Arc::new(SystemClock)).unwrap();
+    let config = EdgeConfig {
+        max_streams: 18,
+        ..EdgeConfig::default()
+    };
+    let node = world.node_for(&config, world.bus.clone(), auth).await;
+    let url = node.at("/events/stream");
+    let open = async |token| sse::open(&url, principals::headers(token, None)).await;
+    let mut greedy = Vec::new();
+    while let Ok(stream) = open(SEES_ALL).await {
+        greedy.push(stream);
+    }
+    assert_eq!(greedy.len(), 16);
+    let refused = reqwest::Client::new()
+        .get(url.clone())
+        .headers(principals::headers(SEES_ALL, None));
+    let refused = refused.send().await.unwrap();
+    assert_eq!(refused.status(), 503);
+    assert!(refused.headers().contains_key("retry-after"));
+    let text = refused.text().await.unwrap();
+    assert!(text.contains("16 streams on this edge"), "{text}");
+    let modest = open(SEES_CATS).await.unwrap();
+    let _second = open(SEES_CATS).await.unwrap();
+    drop(modest);
+    until("the place is free", || async {
+        open(SEES_CATS).await.is_ok()
+    })
+    .await;
 }
