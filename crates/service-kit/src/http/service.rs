@@ -17,6 +17,7 @@ use stream_driver::Handover;
 use super::{
     RemoteAddr,
     handover::{CarriedStream, FirstFrames},
+    lenient_path::normalise,
     state::ConnectionState,
 };
 
@@ -36,6 +37,7 @@ impl hyper::service::Service<Request<Incoming>> for RouterService {
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         self.state.begin_answer();
+        normalise(request.uri_mut());
         request.extensions_mut().insert(self.remote);
         // Chunks need HTTP/1.1, and the answer to HEAD has no body.
         let can_stream = request.version() == Version::HTTP_11 && request.method() != Method::HEAD;
