@@ -162,6 +162,8 @@ impl Classified for EventLogError {
 ///   has come. If nothing was received after it, it stays.
 /// - **EL-25** `check_append` succeeds while `append` does, stores nothing that a reader sees, and
 ///   does not move `last`.
+/// - **EL-26** no event is refused for its size whose JSON has up to `max_event_bytes` bytes and whose
+///   facts have up to 40 KiB.
 #[async_trait]
 pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// Stores events durably; see EL-01…03.
@@ -217,6 +219,12 @@ pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// an entry counts once, however many readers skip it.
     fn undecodable_entries(&self) -> u64 {
         0
+    }
+
+    /// Largest JSON of an event that `append` takes, in bytes; see EL-26. It may change while the store
+    /// does, for instance when another server answers.
+    fn max_event_bytes(&self) -> usize {
+        usize::MAX
     }
 
     /// Maximum duration of one call, after which it counts as [`EventLogError::Unavailable`].

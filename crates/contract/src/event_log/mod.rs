@@ -48,4 +48,5 @@ crate::case::cases! {
     "EL-16" Restorable set_back::a_handle_remembers_nothing_of_a_log_that_was_put_back;
     "EL-20" Nothing trim::an_event_from_the_future_keeps_nothing;
     "EL-25" Nothing append::a_check_accepts_and_stores_nothing;
+    "EL-26" Nothing append::the_largest_event_is_taken;
 }

@@ -42,6 +42,8 @@ pub(crate) struct Gate {
     /// Appends fail, and everything else works.
     pub(crate) refuses_appends: AtomicBool,
     pub(crate) appends: AtomicUsize,
+    /// Largest event that it takes, in bytes.
+    pub(crate) max_event_bytes: AtomicUsize,
     /// One permit lets one append through.
     pub(crate) open: Semaphore,
 }
@@ -100,6 +102,9 @@ impl EventLog for Gate {
     async fn trim(&self, time: Timestamp) -> Result<u64, EventLogError> {
         self.log.trim(time).await
     }
+    fn max_event_bytes(&self) -> usize {
+        self.max_event_bytes.load(Ordering::SeqCst)
+    }
 }
 
 pub(crate) struct Ingest {
@@ -132,6 +137,7 @@ impl Ingest {
             broken: AtomicBool::new(false),
             refuses_appends: AtomicBool::new(false),
             appends: AtomicUsize::new(0),
+            max_event_bytes: AtomicUsize::new(usize::MAX),
             open: Semaphore::new(open),
         });
         let deps = IngestDeps {
