@@ -2,6 +2,7 @@
 //! processes.
 
 mod builds;
+mod compressing_proxies;
 mod delivery;
 mod descriptors;
 mod faults;
