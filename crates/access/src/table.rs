@@ -22,7 +22,7 @@ use std::{
     sync::Arc,
 };
 
-use model::Timestamp;
+use model::{FileTextError, Timestamp};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -48,8 +48,8 @@ pub enum TokenFileError {
         max_bytes: u64,
     },
     /// Not UTF-8.
-    #[error("not text in UTF-8")]
-    NotText,
+    #[error(transparent)]
+    NotText(#[from] FileTextError),
     /// Not in the format of a token file.
     #[error("line {line}: {reason}")]
     Line {

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use model::file_text;
 use sha2::{Digest, Sha256};
 
 use super::table::{TokenFileError, TokenTable};
@@ -144,5 +145,5 @@ pub(super) fn read(path: &Path) -> Result<String, TokenFileError> {
             max_bytes: MAX_FILE_BYTES,
         });
     }
-    String::from_utf8(bytes).map_err(|_| TokenFileError::NotText)
+    Ok(file_text(&bytes)?.to_owned())
 }

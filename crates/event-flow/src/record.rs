@@ -186,6 +186,12 @@ impl Recorder {
         Ok(())
     }
 
+    /// Largest JSON of an event that the log takes now, in bytes (EL-27).
+    #[must_use]
+    pub fn max_event_bytes(&self) -> usize {
+        self.log.max_event_bytes()
+    }
+
     /// Number of appends that failed since the last one that succeeded.
     #[must_use]
     pub fn failed_appends(&self) -> u32 {

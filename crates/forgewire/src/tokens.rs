@@ -6,6 +6,7 @@ use access::{TokenDigest, TokenFileError, check_tokens};
 use anyhow::{Context, anyhow};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::Args;
+use model::file_text;
 use serde::Serialize;
 
 /// Prefix of our tokens, by which people and secret scanners recognise them.
@@ -106,11 +107,13 @@ pub(crate) fn new(args: &NewTokenArgs, json: bool) -> anyhow::Result<String> {
 /// # Errors
 /// The input cannot be read, or is not a safe token.
 pub(crate) fn hash(input: impl Read, json: bool) -> anyhow::Result<String> {
-    let mut text = String::new();
+    let unreadable = "cannot read a token from stdin";
+    let mut bytes = Vec::new();
     input
         .take(MAX_INPUT_BYTES)
-        .read_to_string(&mut text)
-        .context("cannot read a token from stdin")?;
+        .read_to_end(&mut bytes)
+        .context(unreadable)?;
+    let text = file_text(&bytes).context(unreadable)?;
     let sha256 = TokenDigest::of_new(text.trim_end_matches(['\r', '\n']))?.to_hex();
     Ok(match json {
         true => serde_json::json!({ "sha256": sha256 }).to_string(),
@@ -182,6 +185,8 @@ mod tests {
         let digest = hash(format!("{long}\n").as_bytes(), false).unwrap();
         assert_eq!(digest.len(), 64);
         assert!(hash(long.as_bytes(), true).unwrap().contains(&digest));
+        let from_windows = format!("\u{feff}{long}\r\n");
+        assert_eq!(hash(from_windows.as_bytes(), false).unwrap(), digest);
         for bad in ["", "short", "with space in it and long enough to count"] {
             assert!(hash(bad.as_bytes(), false).is_err(), "{bad:?}");
         }

@@ -11,8 +11,9 @@ use serde_json::{Value, value::RawValue};
 pub(crate) struct Members(Vec<(String, Box<RawValue>)>);
 
 impl Members {
-    /// Parses an object; `None` for any other value.
+    /// Parses an object, which a byte order mark may precede; `None` for any other value.
     pub(crate) fn read(text: &[u8]) -> Option<Self> {
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         serde_json::from_slice(text).ok()
     }
 

@@ -1,5 +1,5 @@
 use super::*;
-use limits::MAX_EVENT_BYTES;
+use limits::{MAX_BARE_EVENT_BYTES, MAX_EVENT_BYTES};
 use model::{DeliveryId, EventType, IdSource, ManualClock, ResourceType, Timestamp, TraceContext};
 use proptest::prelude::*;
 use serde_json::json;
@@ -253,7 +253,7 @@ fn a_payload_without_what_we_need_is_skipped_naming_it() {
 fn an_event_that_is_too_large_goes_without_its_object() {
     let mut payload = in_repository("issue", "edited");
     payload["issue"]["body"] = "x".repeat(MAX_EVENT_BYTES).into();
-    let stored = encode(one("issues", &payload), trace()).unwrap();
+    let stored = encode(one("issues", &payload), trace(), usize::MAX).unwrap();
     let json: Value = serde_json::from_slice(&stored.json).unwrap();
     assert!(stored.json.len() < 4096);
     assert_eq!(
@@ -274,7 +274,7 @@ fn every_event_fits_whatever_is_too_large_about_it() {
     payload["issue"]["title"] = json!(long);
     let label = json!({"name": "\u{1}".repeat(256)});
     payload["issue"]["labels"] = Value::Array(vec![label; 5000]);
-    let stored = encode(one("issues", &payload), trace()).unwrap();
+    let stored = encode(one("issues", &payload), trace(), usize::MAX).unwrap();
     assert!(
         stored.json.len() <= MAX_EVENT_BYTES,
         "{}",
@@ -344,7 +344,10 @@ proptest! {
         if let Ok(events) = normalise(&envelope(event), &payload) {
             for event in events {
                 prop_assert_eq!(&event.resource_id, &event.resource.node_id);
-                prop_assert!(encode(event, trace()).unwrap().json.len() <= MAX_EVENT_BYTES);
+                for max_bytes in [usize::MAX, MAX_BARE_EVENT_BYTES] {
+                    let stored = encode(event.clone(), trace(), max_bytes).unwrap();
+                    prop_assert!(stored.json.len() <= max_bytes.min(MAX_EVENT_BYTES));
+                }
             }
         }
     }

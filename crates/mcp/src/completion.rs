@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     envelope::RpcError,
+    lenient,
     limits::{MAX_ARGUMENT_BYTES, MAX_COMPLETION_VALUES},
     params::{self, InputError},
     prompt,
@@ -21,7 +22,7 @@ pub struct CompleteParams {
     /// The argument and the text typed so far.
     pub argument: CompletionArgument,
     /// The arguments that already have a value.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::null_as_default")]
     pub context: CompletionContext,
 }
 
@@ -56,7 +57,7 @@ pub struct CompletionArgument {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 pub struct CompletionContext {
     /// Names and their values.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::texts")]
     pub arguments: BTreeMap<String, String>,
 }
 

@@ -25,6 +25,7 @@ use crate::{
     version::{Era, ProtocolVersion},
 };
 
+mod client_record;
 mod handshake;
 mod meta;
 mod stateless;
@@ -172,7 +173,7 @@ enum VersionClaim<'a> {
 impl<'a> Claims<'a> {
     fn read(headers: &'a HeaderMap) -> Self {
         let version = match single(headers, &headers::PROTOCOL_VERSION) {
-            Ok(None) => VersionClaim::Absent,
+            Ok(None | Some("")) => VersionClaim::Absent,
             Ok(Some(name)) => ProtocolVersion::parse(name)
                 .map_or(VersionClaim::Unknown(name), VersionClaim::Known),
             Err(_) => VersionClaim::Illegal,
@@ -280,28 +281,29 @@ fn request(
 
 /// A request whose body does not claim the stateless era.
 fn without_meta(claims: &Claims<'_>, request: RpcRequest) -> Result<Decision, HttpRefusal> {
-    let is_initialize = request.method == method::INITIALIZE;
-    match claims.version {
-        VersionClaim::Illegal if !claims.has_session() || is_initialize => {
-            return Err(HttpRefusal::header_mismatch(
-                "MCP-Protocol-Version is illegal",
-            ));
-        }
-        VersionClaim::Known(v) if v.era() == Era::Stateless && is_initialize => {
+    if request.method == method::INITIALIZE {
+        // A version header is ignored, unless it contradicts the method: nothing is negotiated yet, and
+        // the answer names a revision that both sides may speak.
+        if claims.is_stateless() {
             return Err(HttpRefusal::header_mismatch(
                 "MCP-Protocol-Version names a revision that has no initialize",
+            ));
+        }
+        return handshake::initialize(claims, request).map(Decision::Initialize);
+    }
+    match claims.version {
+        VersionClaim::Illegal if !claims.has_session() => {
+            return Err(HttpRefusal::header_mismatch(
+                "MCP-Protocol-Version is illegal",
             ));
         }
         VersionClaim::Known(v) if v.era() == Era::Stateless => {
             return Err(meta::missing(meta::PROTOCOL_VERSION));
         }
-        VersionClaim::Unknown(name) if !claims.has_session() || is_initialize => {
+        VersionClaim::Unknown(name) if !claims.has_session() => {
             return Err(HttpRefusal::unsupported_version(name));
         }
         _ => {}
-    }
-    if is_initialize {
-        return handshake::initialize(claims, request).map(Decision::Initialize);
     }
     let id = request.id.clone();
     handshake::message(

@@ -21,10 +21,10 @@ pub const PARAM_PREFIX: &str = "mcp-param-";
 /// The position to resume from, in the handshake era.
 pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// A header that does not follow the spec: it occurs twice, is not ASCII, or has a base64 sentinel
-/// around something that is not base64 of UTF-8.
+/// A header that does not follow the spec: it occurs twice with different values, is not ASCII, or has a
+/// base64 sentinel around something that is not base64 of UTF-8.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the header is duplicated, or its value is illegal")]
+#[error("the header has two values, or its value is illegal")]
 pub struct IllegalHeader;
 
 impl model::Classified for IllegalHeader {
@@ -33,23 +33,25 @@ impl model::Classified for IllegalHeader {
     }
 }
 
-/// The only value of a header, without surrounding white space (RFC 9110 §5.6.3); `None` if absent.
+/// The only value of a header, without surrounding white space (RFC 9110 §5.6.3); `None` if absent. The
+/// same value may occur twice: a program and its library both set it.
 ///
 /// # Errors
-/// The header occurs twice or has bytes other than visible ASCII, space and tab.
+/// The header has two values, or bytes other than visible ASCII, space and tab.
 pub fn single<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
 ) -> Result<Option<&'a str>, IllegalHeader> {
-    let mut values = headers.get_all(name).iter();
-    let Some(value) = values.next() else {
-        return Ok(None);
-    };
-    if values.next().is_some() {
-        return Err(IllegalHeader);
+    let mut only = None;
+    for value in headers.get_all(name) {
+        let text = value.to_str().map_err(|_| IllegalHeader)?;
+        let text = text.trim_matches([' ', '\t']);
+        if only.is_some_and(|only| only != text) {
+            return Err(IllegalHeader);
+        }
+        only = Some(text);
     }
-    let text = value.to_str().map_err(|_| IllegalHeader)?;
-    Ok(Some(text.trim_matches([' ', '\t'])))
+    Ok(only)
 }
 
 /// Decodes a value of `Mcp-Name` or `Mcp-Param-*` (MCP 2026-07-28, Streamable HTTP, "Value
@@ -94,12 +96,13 @@ pub struct AcceptedTypes {
 }
 
 impl AcceptedTypes {
-    /// Reads `Accept`. A missing header means any type (RFC 9110 §12.5.1); `*/*`, `application/*`
+    /// Reads `Accept`. A missing or empty header means any type (RFC 9110 §12.5.1); `*/*`, `application/*`
     /// and `text/*` count; `q=0` excludes a type. The spec requires clients to list both types and
     /// names no status for those that do not: the server answers in the type that they accept.
     #[must_use]
     pub fn read(headers: &HeaderMap) -> Self {
-        let mut values = headers.get_all(ACCEPT).iter().peekable();
+        let values = headers.get_all(ACCEPT).iter();
+        let mut values = values.filter(|value| !value.is_empty()).peekable();
         if values.peek().is_none() {
             return Self {
                 json: true,
@@ -157,13 +160,35 @@ fn is_zero_quality(parameter: &str) -> bool {
     quality.is_some_and(|(_, value)| value.trim().parse::<f32>().is_ok_and(|q| q <= 0.0))
 }
 
-/// Whether `Content-Type` is JSON.
+/// The media type of the body, in lower case and without parameters; `None` without a `Content-Type`, or
+/// with two that differ. A value that a library has joined to itself (`a/b, a/b`) counts once.
+#[must_use]
+pub fn content_type(headers: &HeaderMap) -> Option<String> {
+    let mut kinds = single(headers, &CONTENT_TYPE)
+        .ok()??
+        .split(',')
+        .map(|value| {
+            let kind = value.split(';').next().unwrap_or_default();
+            kind.trim().to_ascii_lowercase()
+        });
+    let only = kinds.next()?;
+    kinds.all(|kind| kind == only).then_some(only)
+}
+
+/// Whether `Content-Type` is JSON: `application/json`, names that older clients use, and every type with
+/// the suffix `+json` (RFC 6839). All of them need a preflight before a foreign page may send them, which
+/// `text/plain` and no type at all do not.
 #[must_use]
 pub fn is_json(headers: &HeaderMap) -> bool {
-    let value = single(headers, &CONTENT_TYPE).ok().flatten();
-    value.is_some_and(|value| {
-        let kind = value.split(';').next().unwrap_or_default().trim();
-        kind.eq_ignore_ascii_case("application/json")
+    const JSON: [&str; 4] = [
+        "application/json",
+        "application/json-rpc",
+        "application/jsonrequest",
+        "text/json",
+    ];
+    content_type(headers).is_some_and(|kind| {
+        let is_suffixed = kind.starts_with("application/") && kind.ends_with("+json");
+        JSON.contains(&kind.as_str()) || is_suffixed
     })
 }
 
@@ -195,10 +220,57 @@ mod tests {
             (vec!["*/*, text/event-stream;q=0"], (true, false)),
             (vec!["text/event-stream;q=0.0, */*"], (true, false)),
             (vec!["text/html"], (false, false)),
-            (vec![""], (false, false)),
+            (vec![""], (true, true)),
+            (vec!["", "application/json"], (true, false)),
         ] {
             assert_eq!(accepts(&values), expected, "{values:?}");
         }
+    }
+
+    #[test]
+    fn json_has_many_names_and_none_that_a_foreign_page_can_send_unasked() {
+        let typed = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(CONTENT_TYPE, HeaderValue::from_static(value));
+            }
+            is_json(&headers)
+        };
+        for json in [
+            &["application/json"][..],
+            &["Application/JSON ; charset=UTF-8"],
+            &["text/json;charset=utf-8"],
+            &["application/json-rpc"],
+            &["application/vnd.acme.v1+json"],
+            &["application/json", "application/json"],
+            &["application/json, application/json; charset=utf-8"],
+        ] {
+            assert!(typed(json), "{json:?}");
+        }
+        for other in [
+            &[][..],
+            &[""],
+            &["text/plain"],
+            &["text/plain+json"],
+            &["multipart/form-data"],
+            &["application/x-www-form-urlencoded"],
+            &["application/json", "text/plain"],
+            &["text/plain, application/json"],
+        ] {
+            assert!(!typed(other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_may_repeat_its_value_and_not_change_it() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(single(&headers, &SESSION_ID), Ok(None));
+        for value in ["a", " a\t"] {
+            headers.append(SESSION_ID, HeaderValue::from_static(value));
+            assert_eq!(single(&headers, &SESSION_ID), Ok(Some("a")));
+        }
+        headers.append(SESSION_ID, HeaderValue::from_static("b"));
+        assert_eq!(single(&headers, &SESSION_ID), Err(IllegalHeader));
     }
 
     #[test]

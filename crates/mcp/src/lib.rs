@@ -23,6 +23,7 @@
 //! | [`sse`], [`ndjson`], [`legacy`] | frames of a stream, lines, the transport of 2024-11-05 |
 //! | [`line`] | the headers that a message from a line needs over HTTP |
 //! | [`headers`] | header values, `Accept`, the base64 sentinel |
+//! | [`lenient`] | values as serializers and models write them: null for absent, "10" for 10 |
 //!
 //! Deliberately absent: `Origin` and `Host` checks, and authorization.
 
@@ -36,6 +37,7 @@ pub mod extension;
 pub mod handshake;
 pub mod headers;
 pub mod legacy;
+pub mod lenient;
 pub mod limits;
 pub mod line;
 pub mod log;

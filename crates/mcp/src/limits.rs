@@ -21,9 +21,13 @@ pub const MAX_METHOD_BYTES: usize = 128;
 /// resumed from.
 pub const MAX_EVENT_ID_BYTES: usize = 512;
 
-/// Largest `clientInfo` or `capabilities` that a session keeps, in bytes each; a larger one is
-/// refused with -32602, because it would be stored for the lifetime of the session.
+/// Largest `clientInfo` or `capabilities` that a session keeps, in bytes each, because it is stored for
+/// the lifetime of the session. Of a larger one the parts that are not needed are left out; capabilities
+/// that do not fit even then are refused with -32602.
 pub const MAX_CLIENT_INFO_BYTES: usize = 16 * 1024;
+
+/// Longest text that is kept of a `clientInfo` that does not fit, in bytes; the rest is cut.
+pub const MAX_CLIENT_TEXT_BYTES: usize = 1024;
 
 /// Maximum number of `resourceSubscriptions` of one listen stream; more are refused with -32602.
 pub const MAX_LISTEN_URIS: usize = 256;

@@ -16,6 +16,7 @@ use crate::{
     capability::ClientCapabilities,
     client::{ClientRequest, ClientResult},
     envelope::{RequestId, RpcError},
+    lenient,
     limits::{MAX_INPUT_RESPONSES, MAX_REQUEST_STATE_BYTES},
     method,
     params::{self, InputError},
@@ -198,15 +199,10 @@ impl InputRequired {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Retry {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::null_as_default")]
     input_responses: BTreeMap<String, Box<RawValue>>,
-    #[serde(default, deserialize_with = "text")]
+    #[serde(default)]
     request_state: Option<String>,
-}
-
-/// Refuses null, which is not a state.
-fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    String::deserialize(deserializer).map(Some)
 }
 
 impl Retry {

@@ -1,6 +1,7 @@
 //! Messages as lines: NDJSON over HTTP, and the framing of stdio (MCP, Transports, "stdio").
 
 use bytes::{BufMut, Bytes, BytesMut};
+use model::without_byte_order_mark;
 
 use crate::{
     envelope::{self, InvalidMessage, MessageBody},
@@ -20,15 +21,16 @@ pub fn line(json: &[u8]) -> Bytes {
 /// A line that holds a message or a batch.
 #[derive(Clone, Debug)]
 pub struct JsonLine {
-    /// The text as received, without surrounding white space.
+    /// The text as received, without a byte order mark and surrounding white space.
     pub text: Bytes,
     /// The parsed content.
     pub body: MessageBody,
 }
 
 /// Splits incoming bytes into lines and reads each as a message. An invalid line is reported
-/// (-32700 if it is not JSON) and reading continues with the next; blank lines are skipped; the
-/// part of a line beyond 4 MiB is skipped and the line is reported as too large.
+/// (-32700 if it is not JSON) and reading continues with the next; blank lines are skipped, and so is
+/// a byte order mark before a line, which pipes of Windows put before the first one; the part of a
+/// line beyond 4 MiB is skipped and the line is reported as too large.
 #[derive(Debug)]
 pub struct LineReader {
     buffer: Vec<u8>,
@@ -97,7 +99,7 @@ impl LineReader {
     fn end_line(&mut self) -> Option<Result<JsonLine, InvalidMessage>> {
         self.skipping = false;
         let line = std::mem::take(&mut self.buffer);
-        let line = line.trim_ascii();
+        let line = without_byte_order_mark(&line).trim_ascii();
         (!line.is_empty()).then(|| {
             let body = envelope::parse(line)?;
             let text = Bytes::copy_from_slice(line);
@@ -141,6 +143,21 @@ mod tests {
             );
         }
         assert_eq!(read(b"", 1, 99), [0_i32; 0]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_before_a_line_is_no_part_of_it() {
+        let input = format!("\u{feff}{PING}\r\n\u{feff}\r\n\u{feff}{PING}\n");
+        for chunk in 1..8 {
+            assert_eq!(
+                read(input.as_bytes(), chunk, 99),
+                [0, 0],
+                "chunks of {chunk}"
+            );
+        }
+        let mut lines = LineReader::default().feed(input.as_bytes()).into_iter();
+        let first = lines.next().expect("two lines").expect("a message");
+        assert_eq!(first.text, PING, "it is sent on without the mark");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::{envelope::RpcError, limits::MAX_INPUT_ERROR_BYTES};
+use crate::{envelope::RpcError, lenient::is_no_object, limits::MAX_INPUT_ERROR_BYTES};
 
 /// Input that does not fit, with a message that a client's developer or a model can act on. It
 /// quotes only what the client sent, up to 400 bytes.
@@ -58,12 +58,20 @@ fn shortened(mut text: String) -> String {
     text
 }
 
-/// Reads params or arguments; absent ones count as an empty object.
+/// Reads params or arguments; absent ones, null and an empty array count as an empty object.
 ///
 /// # Errors
 /// They do not fit `T`; the error names the field.
 pub fn parse<T: DeserializeOwned>(params: Option<&RawValue>) -> Result<T, InputError> {
-    let text = params.map_or("{}", RawValue::get);
+    let given = params.filter(|raw| !is_no_object(raw));
+    let text = given.map_or("{}", RawValue::get);
+    if text.starts_with('[') {
+        // serde would take the items for the fields, in their order.
+        let reason = "an array in the place of a JSON object with named members";
+        return Err(InputError {
+            message: reason.to_owned(),
+        });
+    }
     let mut json = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut json).map_err(InputError::from_serde)
 }
@@ -116,7 +124,11 @@ mod tests {
 
     #[test]
     fn absent_params_are_an_empty_object_and_the_message_is_bounded() {
-        assert!(parse::<Input>(None).is_err());
+        let missing = parse::<Input>(None).unwrap_err().to_string();
+        for absent in ["null", "[]", "[ ]", "{}"] {
+            assert_eq!(refusal(absent), missing, "{absent}");
+        }
+        assert!(refusal("[7]").contains("an array"), "never by position");
         let long = refusal(&format!(r#"{{"limit":"{}"}}"#, "é".repeat(100_000)));
         assert!(long.len() < 410, "{}", long.len());
     }

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     envelope::RpcError,
+    lenient,
     limits::{MAX_ARGUMENT_BYTES, MAX_PROMPT_ARGUMENTS},
     params::{self, InputError},
     tool::ContentBlock,
@@ -104,7 +105,7 @@ pub struct GetPromptParams {
     /// The name of the prompt.
     pub name: String,
     /// The values of its arguments, by name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::texts")]
     pub arguments: BTreeMap<String, String>,
 }
 
@@ -112,7 +113,7 @@ impl GetPromptParams {
     /// Reads the params.
     ///
     /// # Errors
-    /// -32602: there is no name, an argument is not text, there are more than 64 arguments, or one
+    /// -32602: there is no name, an argument is neither text nor a number or flag, there are more than 64 arguments, or one
     /// is longer than 64 KiB.
     pub fn parse(params: Option<&RawValue>) -> Result<Self, RpcError> {
         let parsed: Self = params::parse(params)?;
@@ -280,13 +281,21 @@ mod tests {
         let many: BTreeMap<_, _> = (0..65).map(|n| (n.to_string(), "")).collect();
         for (bad, field) in [
             (json!({}), "name"),
-            (json!({"name": "p", "arguments": {"a": 1}}), "arguments"),
+            (
+                json!({"name": "p", "arguments": {"a": ["b"]}}),
+                "arguments.a",
+            ),
+            (json!({"name": "p", "arguments": ["b"]}), "arguments"),
             (json!({"name": "p", "arguments": {"a": long}}), "arguments"),
             (json!({"name": "p", "arguments": many}), "arguments"),
         ] {
             let error = get(&bad).unwrap_err();
             assert_eq!(error.code.number(), -32602);
             assert!(error.message.contains(field), "{error}");
+        }
+        for absent in [json!(null), json!([]), json!({"a": null})] {
+            let read = get(&json!({"name": "p", "arguments": absent})).unwrap();
+            assert!(read.arguments.is_empty());
         }
         let missing = get(&json!({"name": "review", "arguments": {"branch": "b"}})).unwrap();
         let error = missing.check(&review()).unwrap_err();

@@ -12,6 +12,7 @@ use crate::{
     capability::{Capabilities, ClientCapabilities, ListChanged},
     envelope::{RequestId, RpcError},
     extension::Extensions,
+    lenient,
     limits::{MAX_LISTEN_TASKS, MAX_LISTEN_URIS, MAX_TASK_ID_BYTES, MAX_URI_BYTES},
     method,
     params::{self, InputError},
@@ -97,10 +98,15 @@ struct ListenParams {
 #[serde(rename_all = "camelCase", default)]
 #[derive(Default)]
 struct ListenWire {
+    #[serde(deserialize_with = "lenient::flag")]
     tools_list_changed: bool,
+    #[serde(deserialize_with = "lenient::flag")]
     prompts_list_changed: bool,
+    #[serde(deserialize_with = "lenient::flag")]
     resources_list_changed: bool,
+    #[serde(deserialize_with = "lenient::null_as_default")]
     resource_subscriptions: Vec<String>,
+    #[serde(deserialize_with = "lenient::null_as_default")]
     task_ids: Vec<String>,
 }
 

@@ -52,13 +52,18 @@ pub trait PublicError: Classified {
     /// The stable code, for programs.
     fn code(&self) -> &'static str;
 
-    /// What the user reads: the caller's mistakes and bounds in full, troubles of ours in a sentence.
+    /// What the user reads: the caller's mistakes, what does not exist and bounds in full, troubles of ours
+    /// in a sentence.
     fn public_text(&self) -> String {
         match self.class() {
-            ErrorClass::Caller | ErrorClass::Overloaded | ErrorClass::Unauthorized => {
-                self.to_string()
+            ErrorClass::Caller
+            | ErrorClass::Unauthorized
+            | ErrorClass::Missing
+            | ErrorClass::Conflict
+            | ErrorClass::Overloaded => self.to_string(),
+            ErrorClass::Transient | ErrorClass::Permanent => {
+                "a part of the server does not answer now; try again in a moment".to_owned()
             }
-            _ => "a part of the server does not answer now; try again in a moment".to_owned(),
         }
     }
 }

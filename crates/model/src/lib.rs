@@ -9,6 +9,7 @@ mod cursor;
 mod entry_tag;
 mod event;
 mod facts;
+mod file_text;
 mod filter;
 mod ids;
 mod name;
@@ -25,6 +26,7 @@ pub use cursor::{Cursor, CursorError, CursorScope, StreamCursor};
 pub use entry_tag::EntryTag;
 pub use event::{EventMetadata, EventOrigin, EventType, ResourceEvent, ResourceRef};
 pub use facts::{EventFacts, StoredEvent};
+pub use file_text::{FileTextError, file_text, without_byte_order_mark};
 pub use filter::{Filter, FilterError, FilterRequest, FilterSet};
 pub use ids::{
     DeliveryId, EventId, InvalidId, LockName, PrincipalId, ResourceId, SessionId, StreamId,

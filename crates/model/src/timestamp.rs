@@ -51,6 +51,24 @@ impl Timestamp {
             .then_some(Self(millis))
     }
 
+    /// From text that a person or another program wrote, wherever its meaning is certain: RFC 3339; the
+    /// same without a zone or with a space for the `T`, and a date alone, in UTC; seconds since the Unix
+    /// epoch in 9 or 10 digits (1973 to 2286), or milliseconds in 12 or 13. The `+` of an offset that was
+    /// not escaped in a query has become a space, and is read as `+`. `None` for any other text.
+    #[must_use]
+    pub fn from_input(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            let number: i64 = text.parse().ok()?;
+            return match text.len() {
+                9 | 10 => Some(Self::from_unix_millis(number * 1000)),
+                12 | 13 => Some(Self::from_unix_millis(number)),
+                _ => None,
+            };
+        }
+        Self::parse(text).or_else(|| Self::parse(&completed(text)?))
+    }
+
     /// Later by `duration`, up to [`Timestamp::MAX`].
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
@@ -68,6 +86,38 @@ impl Timestamp {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
+}
+
+/// Completes a date and time to RFC 3339; `None` if it does not begin with a date.
+fn completed(text: &str) -> Option<String> {
+    const DATE_BYTES: usize = 10;
+    let text = text.to_ascii_uppercase();
+    let (date, rest) = text.split_at_checked(DATE_BYTES)?;
+    if rest.is_empty() {
+        return Some(format!("{date}T00:00:00Z"));
+    }
+    let time = rest.strip_prefix(['T', ' '])?;
+    let end = time.find(['Z', '+', '-', ' ']).unwrap_or(time.len());
+    let (clock, zone) = time.split_at(end);
+    let seconds = if clock.len() == "10:00".len() {
+        ":00"
+    } else {
+        ""
+    };
+    let zone = zone.trim_start();
+    let sign = match zone.bytes().next() {
+        Some(byte) if byte.is_ascii_digit() => "+",
+        _ => "",
+    };
+    let zone = match zone {
+        "" | "UTC" => "Z".to_owned(),
+        zone => format!("{sign}{zone}"),
+    };
+    let zone = match zone.split_at_checked("+02".len()) {
+        Some((hours, minutes)) if minutes.len() == 2 => format!("{hours}:{minutes}"),
+        _ => zone,
+    };
+    Some(format!("{date}T{clock}{seconds}{zone}"))
 }
 
 fn millis(duration: Duration) -> i64 {

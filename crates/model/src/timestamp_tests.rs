@@ -11,6 +11,53 @@ fn text_round_trips_and_offsets_become_utc() {
 }
 
 #[test]
+fn what_people_write_is_read_where_its_meaning_is_certain() {
+    let ten = "2026-11-20T10:00:00.000Z";
+    for text in [
+        "2026-11-20T10:00:00Z",
+        " 2026-11-20t10:00:00z ",
+        "2026-11-20T12:00:00+02:00",
+        "2026-11-20T12:00:00 02:00",
+        "2026-11-20T12:00:00+0200",
+        "2026-11-20 08:00:00 -0200",
+        "2026-11-20T10:00:00",
+        "2026-11-20 10:00:00.000",
+        "2026-11-20T10:00",
+        "2026-11-20 10:00 UTC",
+        "1795168800",
+        "1795168800000",
+    ] {
+        let read = Timestamp::from_input(text).map(|time| time.to_string());
+        assert_eq!(read.as_deref(), Some(ten), "{text}");
+    }
+    let day = Timestamp::from_input("2026-11-20").map(|time| time.to_string());
+    assert_eq!(day.as_deref(), Some("2026-11-20T00:00:00.000Z"));
+    for text in [
+        "",
+        "2026",
+        "20261120",
+        "17951688000",
+        "1795168800000000",
+        "-1795168800",
+        "11/20/2026",
+        "2026-11-20T",
+        "2026-11-20T10:00:00 CET",
+        "2026-13-01",
+        "é026-11-20T10:00:00",
+        "now",
+    ] {
+        assert_eq!(Timestamp::from_input(text), None, "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_input_makes_it_panic(text in "\\PC{0,40}") {
+        let _ = Timestamp::from_input(&text);
+    }
+}
+
+#[test]
 fn only_years_that_can_be_written_are_read() {
     for (text, written) in [
         ("9999-12-31T23:59:59.999Z", Some("9999-12-31T23:59:59.999Z")),

@@ -17,7 +17,7 @@ use tokio::{
     task::AbortHandle,
     time::{Instant, sleep, timeout},
 };
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::{
     NatsConfig, NatsError,
@@ -25,7 +25,7 @@ use crate::{
         CLIENT_COMMANDS, CONNECT_TIMEOUT, PING_INTERVAL, RECONNECT_PAUSE, REQUEST_TIMEOUT,
         SUBSCRIPTION_MESSAGES,
     },
-    credentials,
+    credentials, payload,
 };
 
 /// Interval of checks for losses without an event, because the driver's events can get lost as
@@ -72,12 +72,14 @@ impl NatsConnection {
     /// Connects; retries until `startup_timeout` has passed.
     ///
     /// # Errors
-    /// The configuration is unusable, the credentials are refused, or no server answers in time.
+    /// The configuration is unusable, the credentials are refused, the server's messages are too small for
+    /// events, or no server answers in time.
     pub async fn connect(config: NatsConfig) -> Result<Self, NatsError> {
         config.check()?;
         let signals = Arc::new(Signals::default());
         let (servers, options) = credentials::separate(&config.url, options(&config, &signals))?;
         let client = connect(&servers, options, config.startup_timeout).await?;
+        payload::check(client.max_payload())?;
         let (resynced, resyncs) = watch::channel(0);
         let watcher = tokio::spawn(watch_losses(client.clone(), signals, resynced)).abort_handle();
         let prefix = config.prefix;
@@ -109,6 +111,16 @@ impl NatsConnection {
             "" => name.to_owned(),
             prefix => format!("{prefix}_{name}"),
         }
+    }
+
+    /// Largest JSON of an event that the server takes now.
+    pub(crate) fn max_event_bytes(&self) -> usize {
+        payload::max_event_bytes(self.client().max_payload())
+    }
+
+    /// Refuses a server that came back with messages that are too small.
+    pub(crate) fn check_payload(&self) -> Result<(), NatsError> {
+        payload::check(self.client().max_payload())
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -215,6 +227,7 @@ async fn watch_losses(client: Client, signals: Arc<Signals>, resynced: watch::Se
     };
     // The first connection is not a loss.
     let mut known = (1, 0);
+    let mut max_payload = client.max_payload();
     loop {
         // A timeout is as good as a signal: either one only triggers the check.
         let _ = timeout(LOSS_POLL, signals.changed.notified()).await;
@@ -226,6 +239,11 @@ async fn watch_losses(client: Client, signals: Arc<Signals>, resynced: watch::Se
         // it fails, the next check tries again.
         if round_trip(&client).await.is_ok() {
             known = now;
+            if std::mem::replace(&mut max_payload, client.max_payload()) != client.max_payload()
+                && let Err(error) = payload::check(client.max_payload())
+            {
+                error!(%error, "no event can be stored");
+            }
             resynced.send_modify(|count| *count += 1);
         }
     }

@@ -28,6 +28,17 @@ pub enum NatsError {
         #[source]
         source: BoxError,
     },
+    /// The server's messages are too small for any event.
+    #[error(
+        "the NATS server of nats.url takes messages of up to {max_bytes} bytes: set max_payload in its \
+         configuration to {min_bytes} or more (its default is 1 MiB)"
+    )]
+    MaxPayload {
+        /// The server's bound.
+        max_bytes: usize,
+        /// The smallest bound that works.
+        min_bytes: usize,
+    },
     /// No server answers.
     #[error("no NATS server answers within {} s", waited.as_secs())]
     Unreachable {
@@ -65,6 +76,7 @@ impl Classified for NatsError {
             Self::Config { .. }
             | Self::Url { .. }
             | Self::Refused { .. }
+            | Self::MaxPayload { .. }
             | Self::StreamSetting { .. }
             | Self::Stream { .. } => ErrorClass::Permanent,
         }

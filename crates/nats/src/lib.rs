@@ -17,6 +17,10 @@
 //! power cut or a crash of the machine, unless other replicas stay up. In production use 2.10.23 or
 //! later, `always`, and three replicas in three zones.
 //!
+//! # Size of messages
+//! An event is one message of the log, and of the bus. A server that takes smaller messages than the
+//! default (`max_payload`, 1 MiB) gets larger events without their `data`; below 128 KiB it is refused.
+//!
 //! # Secrets
 //! Credentials in the URL (`nats://user:password@host`, `nats://token@host`) are sent only to the
 //! server: they are removed before the URL is passed to the driver, which logs addresses.
@@ -27,6 +31,7 @@ mod connection;
 mod credentials;
 mod error;
 mod log;
+mod payload;
 
 pub use bus::NatsBus;
 pub use config::{BusConfig, LogConfig, NatsConfig};

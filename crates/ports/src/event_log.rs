@@ -164,6 +164,8 @@ impl Classified for EventLogError {
 ///   does not move `last`.
 /// - **EL-26** `time` is the current time by the clock of the log's server, whichever handle asks; `None` if
 ///   the log has no clock other than this process's.
+/// - **EL-27** no event is refused for its size whose JSON has up to `max_event_bytes` bytes and whose
+///   facts have up to 40 KiB.
 #[async_trait]
 pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// Stores events durably; see EL-01…03.
@@ -227,6 +229,12 @@ pub trait EventLog: std::fmt::Debug + Send + Sync + 'static {
     /// an entry counts once, however many readers skip it.
     fn undecodable_entries(&self) -> u64 {
         0
+    }
+
+    /// Largest JSON of an event that `append` takes, in bytes; see EL-27. It may change while the store
+    /// does, for instance when another server answers.
+    fn max_event_bytes(&self) -> usize {
+        usize::MAX
     }
 
     /// Maximum duration of one call, after which it counts as [`EventLogError::Unavailable`].

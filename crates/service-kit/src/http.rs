@@ -11,11 +11,14 @@
 //! request that has begun is answered; one with a streaming body stays open until the body ends, so
 //! bodies watch [`Lifecycle::draining`]. At the hard stop the remaining connections are dropped.
 //!
+//! A slash too many in a request's path makes no difference: `/mcp/` is `/mcp`.
+//!
 //! A response that carries a [`Handover`](stream_driver::Handover) leaves hyper together with its
 //! socket, if the listener has threads for that ([`HttpLimits::stream_threads`]).
 
 mod connection;
 mod handover;
+mod lenient_path;
 mod recent;
 mod service;
 mod socket;

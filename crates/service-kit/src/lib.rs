@@ -7,6 +7,7 @@
 //! | [`lifecycle`] | readiness latches, tracked tasks, drain, hard stop, outcome |
 //! | [`http`] | listeners and an accept loop for axum routers that drains and has bounds |
 //! | [`grpc`] | servers and channels with deadlines, trace context, codes of error classes |
+//! | [`body_encoding`] | compressed bodies, which no listener decodes |
 //! | [`problem`] | problem+json, the one mapping of error classes to HTTP |
 //! | [`trace`] | W3C trace context in and out of requests |
 //! | [`metrics`] | the registry, latency buckets, OpenMetrics text |
@@ -21,6 +22,7 @@
 //! `run_until(stop_signals())`. Nothing here depends on a service or an adapter.
 
 pub mod admin;
+pub mod body_encoding;
 pub mod config;
 pub mod dependency;
 mod dependency_status;

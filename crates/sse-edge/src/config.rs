@@ -9,7 +9,7 @@ use std::{
 };
 
 use mcp::mrtr::{StateKey, StateKeys};
-use model::IdSource;
+use model::{IdSource, file_text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::{
@@ -265,11 +265,12 @@ fn read_key(path: &Path) -> Result<StateKey, String> {
     let shown = path.display();
     let file =
         std::fs::File::open(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     file.take(MAX_KEY_FILE_BYTES)
-        .read_to_string(&mut text)
+        .read_to_end(&mut bytes)
         .map_err(|error| format!("cannot read {shown}: {error}"))?;
-    check_key(&text).map_err(|reason| format!("{shown}: {reason}"))
+    let text = file_text(&bytes).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    check_key(text).map_err(|reason| format!("{shown}: {reason}"))
 }
 
 fn check_key(text: &str) -> Result<StateKey, String> {
@@ -378,10 +379,15 @@ mod tests {
     fn keys_come_from_files_and_what_is_no_key_is_refused_without_showing_it() {
         let (one, two) = (
             file(&"a".repeat(44)),
-            file(&format!("{}\n", "b".repeat(44))),
+            file(&format!("\u{feff}{}\r\n", "b".repeat(44))),
         );
         assert!(keys(&[]).is_ok());
         assert!(keys(&[&one, &two]).is_ok());
+        let marked = keys(&[&two, &file(&"b".repeat(44))]).unwrap_err();
+        assert!(
+            marked.contains("same key") || marked.contains("edge.state_key_files"),
+            "{marked}"
+        );
         let twice = keys(&[&one, &one]).unwrap_err();
         assert!(twice.contains("edge.state_key_files"), "{twice}");
         let short = keys(&[&file("hunter2")]).unwrap_err();

@@ -69,6 +69,10 @@ pub(crate) const AWAITED_REPORTS: usize = 100_000;
 pub(crate) const SESSION_CHECK_INTERVAL: Duration = Duration::from_secs(15);
 /// Attempts to change a session while other edges change it too.
 pub(crate) const UPDATE_ATTEMPTS: usize = 16;
+/// Shortest time after which a page whose stream cannot be opened is told to come back, in
+/// milliseconds; the longest is twice that. Longer than the 1 s of `Retry-After`, because the page cannot
+/// wait longer with each attempt.
+pub(crate) const PAGE_RETRY_MILLIS: u64 = 2000;
 /// Default of `edge.max_streams`.
 pub(crate) const MAX_STREAMS: usize = 15_000;
 /// Default of `edge.max_stream_seconds`: the maximum time until a new edge has its share of the

@@ -54,12 +54,13 @@ impl Origins {
     }
 }
 
-/// An authority without its port.
+/// An authority without its port and without the dot of a fully qualified name (`localhost.`).
 fn host(authority: &str) -> &str {
-    match authority.rsplit_once(':') {
+    let host = match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
         _ => authority,
-    }
+    };
+    host.strip_suffix('.').unwrap_or(host)
 }
 
 fn is_this_machine(host: &str) -> bool {
@@ -85,6 +86,7 @@ mod tests {
             "http://localhost:5173",
             "http://127.0.0.1",
             "http://[::1]:3000",
+            "http://localhost.:5173",
         ] {
             assert!(origins.allows(good), "{good}");
         }
@@ -117,6 +119,8 @@ mod tests {
             "127.8.8.8",
             "[::1]:3000",
             "app.example.com",
+            "app.example.com.",
+            "localhost.:3000",
             "APP.example.com:3000",
         ] {
             assert!(allows(&origins, &[good.as_bytes()]), "{good}");
@@ -127,6 +131,9 @@ mod tests {
             "evil.example:3000",
             "localhost:3000@evil.example",
             "127.0.0.1.evil.example",
+            "evil.example.",
+            "localhost..",
+            ".",
             "10.0.0.1",
             "0.0.0.0",
             "example.com",

@@ -1,12 +1,13 @@
 //! The `[ingest]` section of the configuration.
 
 use std::{
-    io::Read,
+    io::{self, Read},
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use model::file_text;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::{
@@ -117,15 +118,17 @@ fn read_secrets(path: &Path) -> Result<Vec<Secret>, IngestBuildError> {
         source,
     };
     let file = std::fs::File::open(path).map_err(unreadable)?;
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     file.take(limits::MAX_SECRET_FILE_BYTES + 1)
-        .read_to_string(&mut text)
+        .read_to_end(&mut bytes)
         .map_err(unreadable)?;
-    if text.len() as u64 > limits::MAX_SECRET_FILE_BYTES {
+    if bytes.len() as u64 > limits::MAX_SECRET_FILE_BYTES {
         return Err(IngestBuildError::SecretFileTooLarge {
             path: path.to_owned(),
         });
     }
+    let text = file_text(&bytes)
+        .map_err(|error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error)))?;
     let secrets: Vec<Secret> = text
         .lines()
         .map(str::trim)
@@ -171,7 +174,7 @@ mod tests {
 
     #[test]
     fn secrets_of_a_file_are_trimmed_and_come_after_those_of_the_key() {
-        let file = file("  one \r\n\ntwo\n");
+        let file = file("\u{feff}  one \r\n\ntwo\n");
         let config = config(serde_json::json!({
             "webhook_secrets": ["zero"], "webhook_secret_files": [file.path()],
         }));

@@ -72,7 +72,8 @@ impl Deliveries {
         } = admitted;
         let (offload, now) = (body.len() > limits::INLINE_BODY_BYTES, self.clock.now());
         let (deliveries, trace) = (Arc::clone(&self), context.trace);
-        let look = move || examine(&deliveries.verifier, &headers, &body, now, trace);
+        let max = self.recorder.max_event_bytes();
+        let look = move || examine(&deliveries.verifier, &headers, &body, now, trace, max);
         let verified = if offload {
             let joined = spawn_blocking(look).await;
             joined.unwrap_or(Err(DeliveryRefusal::Internal))

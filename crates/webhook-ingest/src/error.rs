@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use model::{Classified, ErrorClass};
-use service_kit::problem::Problem;
+use service_kit::{body_encoding::ACCEPTED_ENCODING, problem::Problem};
 
 use crate::{limits, signature::SignatureError};
 
@@ -98,6 +98,11 @@ pub enum DeliveryRefusal {
     /// 415 `unsupported_content_type`: any other type that is not JSON.
     #[error("send the delivery with Content-Type: application/json")]
     UnsupportedContentType,
+    /// 415 `body_encoded`: the body is compressed.
+    #[error(
+        "the body has a Content-Encoding: send it as GitHub does, uncompressed and without that header"
+    )]
+    BodyEncoded,
     /// 413 `body_too_large`: above `ingest.max_body_bytes`.
     #[error("the body is larger than {max_bytes} bytes (ingest.max_body_bytes)")]
     BodyTooLarge {
@@ -167,6 +172,7 @@ impl DeliveryRefusal {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::FormContentType => "form_content_type",
             Self::UnsupportedContentType => "unsupported_content_type",
+            Self::BodyEncoded => "body_encoded",
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::BodyTimeout { .. } => "body_timeout",
             Self::BodyIncomplete => "body_incomplete",
@@ -186,7 +192,7 @@ impl DeliveryRefusal {
         match self {
             Self::NoSuchRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::FormContentType | Self::UnsupportedContentType => {
+            Self::FormContentType | Self::UnsupportedContentType | Self::BodyEncoded => {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE
             }
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -208,6 +214,7 @@ impl DeliveryRefusal {
             Self::NoSuchRoute => "No such route",
             Self::MethodNotAllowed => "Method not allowed",
             Self::FormContentType | Self::UnsupportedContentType => "Unsupported content type",
+            Self::BodyEncoded => "Compressed body",
             Self::BodyTooLarge { .. } => "Body too large",
             Self::BodyTimeout { .. } => "Body took too long",
             Self::BodyIncomplete => "Incomplete body",
@@ -257,9 +264,15 @@ impl IntoResponse for DeliveryRefusal {
             problem = problem.retry_after_seconds(limits::RETRY_AFTER_SECONDS);
         }
         let mut response = problem.into_response();
-        if self == Self::MethodNotAllowed {
-            let allow = HeaderValue::from_static("POST");
-            response.headers_mut().insert(header::ALLOW, allow);
+        let headers = response.headers_mut();
+        match self {
+            Self::MethodNotAllowed => {
+                headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
+            }
+            Self::BodyEncoded => {
+                headers.insert(header::ACCEPT_ENCODING, ACCEPTED_ENCODING);
+            }
+            _ => {}
         }
         response
     }

@@ -2,7 +2,9 @@
 
 use github_events::{Envelope, Skip};
 use http::HeaderMap;
-use model::{DeliveryId, ResourceEvent, StoredEvent, Timestamp, TraceContext};
+use model::{
+    DeliveryId, ResourceEvent, StoredEvent, Timestamp, TraceContext, without_byte_order_mark,
+};
 use serde_json::Value;
 
 use crate::{
@@ -44,13 +46,15 @@ pub(crate) struct VerifiedDelivery {
     pub(crate) events: Result<Vec<StoredEvent>, Skip>,
 }
 
-/// Examines a delivery; verifies the signature before anything else.
+/// Examines a delivery; verifies the signature before anything else. Events are encoded in up to
+/// `max_event_bytes`, where that is possible.
 pub(crate) fn examine(
     verifier: &Verifier,
     headers: &HeaderMap,
     body: &[u8],
     received_at: Timestamp,
     trace: TraceContext,
+    max_event_bytes: usize,
 ) -> Result<VerifiedDelivery, DeliveryRefusal> {
     let signature = headers
         .get(SIGNATURE_HEADER)
@@ -67,14 +71,16 @@ pub(crate) fn examine(
         received_at,
     };
     let payload: Value =
-        serde_json::from_slice(body).map_err(|error| DeliveryRefusal::InvalidJson {
-            line: error.line(),
-            column: error.column(),
+        serde_json::from_slice(without_byte_order_mark(body)).map_err(|error| {
+            DeliveryRefusal::InvalidJson {
+                line: error.line(),
+                column: error.column(),
+            }
         })?;
     let action = payload.get("action").and_then(Value::as_str);
     let action = action.filter(|action| is_name(action)).map(str::to_owned);
     let events = match github_events::normalise(&envelope, &payload) {
-        Ok(events) => Ok(encode(events, trace)?),
+        Ok(events) => Ok(encode(events, trace, max_event_bytes)?),
         Err(skip) => Err(skip),
     };
     Ok(VerifiedDelivery { action, events })
@@ -83,8 +89,9 @@ pub(crate) fn examine(
 fn encode(
     events: Vec<ResourceEvent>,
     trace: TraceContext,
+    max_event_bytes: usize,
 ) -> Result<Vec<StoredEvent>, DeliveryRefusal> {
-    let encode = |event| github_events::encode(event, trace);
+    let encode = |event| github_events::encode(event, trace, max_event_bytes);
     let encoded: Result<_, serde_json::Error> = events.into_iter().map(encode).collect();
     encoded.map_err(|error| {
         tracing::error!(%error, "an event that was just parsed cannot be encoded");

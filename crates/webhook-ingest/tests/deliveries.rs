@@ -106,6 +106,49 @@ async fn every_secret_in_use_is_good() {
 }
 
 #[tokio::test]
+async fn a_log_that_takes_less_gets_the_event_without_its_data() {
+    let ingest = Ingest::new();
+    let mut payload = issue(7, "opened");
+    payload["issue"]["body"] = "x".repeat(100_000).into();
+    assert_eq!(ingest.post("issues", "whole", &payload).await.status, 202);
+    ingest.log.max_event_bytes.store(90_000, Ordering::SeqCst);
+    assert_eq!(ingest.post("issues", "bare", &payload).await.status, 202);
+    let all = ingest.log.all().await;
+    let stored = |n: usize| -> Value { serde_json::from_slice(&all[n].item.json).unwrap() };
+    assert_eq!(
+        stored(0)["data"]["body"].as_str().map(str::len),
+        Some(100_000)
+    );
+    let bare = stored(1);
+    assert_eq!(
+        (&bare["data"], &bare["metadata"]["dataOmitted"]),
+        (&Value::Null, &json!(true))
+    );
+    assert_eq!(bare["resource"], stored(0)["resource"]);
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_before_a_signed_body_is_no_syntax_error() {
+    let ingest = Ingest::new();
+    let body = format!("\u{feff}{}", issue(7, "opened"));
+    assert_eq!(ingest.send(signed("issues", GUID, &body)).await.status, 202);
+}
+
+#[tokio::test]
+async fn a_compressed_body_is_refused_by_its_name() {
+    let ingest = Ingest::new();
+    let mut request = signed("issues", GUID, "{}");
+    let gzip = http::HeaderValue::from_static("gzip");
+    request.headers_mut().insert("content-encoding", gzip);
+    let answer = ingest.send(request).await;
+    assert!(answer.problem(415, "body_encoded").contains("uncompressed"));
+    let mut request = signed("issues", GUID, &issue(7, "opened").to_string());
+    let identity = http::HeaderValue::from_static("identity");
+    request.headers_mut().insert("content-encoding", identity);
+    assert_eq!(ingest.send(request).await.status, 202);
+}
+
+#[tokio::test]
 async fn githubs_headers_are_required_by_name() {
     let ingest = Ingest::new();
     for name in ["X-GitHub-Event", "X-GitHub-Delivery"] {

@@ -8,8 +8,8 @@ use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use testkit::cluster::{System, workspace};
-use tests::both;
+use testkit::cluster::{ClusterPlan, System, workspace};
+use tests::{both, both_with};
 use tokio::{process::Command, time::timeout};
 
 /// Time allowed for a client: it needs a second for all its revisions, and more on a busy machine.
@@ -56,6 +56,11 @@ const TYPESCRIPT_2: Client = Client {
 const EVENT_SOURCE: Client = Client {
     program: ".setup/bin/node",
     script: "tests/interop/eventsource.mjs",
+    sse: false,
+};
+const EVENT_SOURCE_FULL: Client = Client {
+    program: ".setup/bin/node",
+    script: "tests/interop/eventsource_full.mjs",
     sse: false,
 };
 const CURL: Client = Client {
@@ -166,6 +171,15 @@ async fn curl_speaks_every_revision_and_follows_the_event_stream() -> Result<()>
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browsers_event_source_resumes_where_it_was_cut_off() -> Result<()> {
     EVENT_SOURCE.run_on_both(&["events"]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browsers_event_source_that_finds_no_room_comes_back_by_itself() -> Result<()> {
+    let one_place = |plan: ClusterPlan| plan.with_env("FORGEWIRE_EDGE__MAX_STREAMS", "1");
+    both_with(one_place, async |system| {
+        EVENT_SOURCE_FULL.run(system, &["events"]).await
+    })
+    .await
 }
 
 /// The transport of 2024-11-05: `/sse`, with the messages posted to any edge.

@@ -3,6 +3,7 @@
 
 mod builds;
 mod clocks;
+mod compressing_proxies;
 mod database_file;
 mod delivery;
 mod descriptors;

@@ -1,4 +1,4 @@
-//! EL-01, EL-02, EL-03, EL-25: the answer of an append and its meaning.
+//! EL-01, EL-02, EL-03, EL-25, EL-27: the answer of an append and its meaning.
 
 use std::sync::Arc;
 
@@ -42,6 +42,21 @@ pub(super) async fn a_check_accepts_and_stores_nothing(harness: Arc<dyn Harness>
         assert_eq!(fixture.log.head().await?, before, "round {round}");
         fixture.log.append(events(round * 5, round * 5 + 5)).await?;
     }
+    Ok(())
+}
+
+pub(super) async fn the_largest_event_is_taken(harness: Arc<dyn Harness>) -> Result<()> {
+    /// Events are encoded in up to this size.
+    const ENCODED_BYTES: usize = 512 * 1024;
+    let fixture = harness.event_log().await?;
+    let mut largest = event(0);
+    largest.facts.tags = (0..100).map(|tag| format!("{tag:0256}")).collect();
+    let filler = fixture.log.max_event_bytes().min(ENCODED_BYTES) - r#"{"a":""}"#.len();
+    largest.json = format!(r#"{{"a":"{}"}}"#, "x".repeat(filler)).into();
+    fixture.log.append(vec![largest.clone()]).await?;
+    let stored = all(&*fixture.log).await?;
+    assert_eq!(stored.len(), 1);
+    assert_eq!(stored[0].item, largest);
     Ok(())
 }
 

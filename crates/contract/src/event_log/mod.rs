@@ -51,4 +51,5 @@ crate::case::cases! {
     "EL-25" Nothing append::a_check_accepts_and_stores_nothing;
     "EL-26" Nothing time::the_time_is_now_or_is_not_told;
     "EL-26" Nothing time::to_ask_for_the_time_stores_nothing;
+    "EL-27" Nothing append::the_largest_event_is_taken;
 }

@@ -68,7 +68,7 @@ impl Prompt for SummarizeActivity {
         let repository = PromptRepository::read(caller, params)?;
         let since = match params.arguments.get("since").map(String::as_str) {
             None | Some("") => self.clock.now().minus(SINCE),
-            Some(text) => Timestamp::parse(text).ok_or_else(|| {
+            Some(text) => Timestamp::from_input(text).ok_or_else(|| {
                 let reason = "use RFC 3339, for instance 2026-11-20T10:00:00Z";
                 InputError::new("arguments.since", reason)
             })?,

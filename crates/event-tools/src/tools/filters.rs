@@ -1,7 +1,7 @@
 //! The filters that tools take, and the events that they return.
 
 use event_flow::{query::QueryPage, raw_events::raw_events_up_to};
-use mcp::params::InputError;
+use mcp::{lenient::null_as_default, params::InputError};
 use mcp_server::Caller;
 use model::{Filter, FilterRequest, FilterSet};
 use schemars::JsonSchema;
@@ -36,7 +36,10 @@ pub(super) struct FilterInput {
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<String>,
     /// Any of these labels.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_as_default"
+    )]
     tags: Vec<String>,
 }
 

@@ -2,7 +2,10 @@
 
 use async_trait::async_trait;
 use event_flow::query::{EventQuery, MAX_QUERY_EVENTS, Order};
-use mcp::tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor};
+use mcp::{
+    lenient,
+    tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor},
+};
 use mcp_server::{CallError, Caller, Policy, RateClass, tool::Tool};
 use model::Sequence;
 use schemars::JsonSchema;
@@ -23,10 +26,10 @@ const DEFAULT_LIMIT: usize = 50;
 #[schemars(rename = "Input")]
 struct RecentInput {
     /// An event has to match one of these; no filter means every event.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::null_as_default")]
     filters: Vec<FilterInput>,
     /// Maximum number of events to return (default 50).
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::count")]
     #[schemars(range(min = 1, max = 1000))]
     limit: Option<usize>,
     /// Only events before this cursor (`previousCursor` of an earlier result).

@@ -7,6 +7,7 @@ use mcp::{
     client::{
         ClientRequest, ClientResult, ElicitResult, Elicitation, Form, FormField, FormProperty,
     },
+    lenient,
     params::InputError,
     tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor},
 };
@@ -45,7 +46,7 @@ struct ManageInput {
     #[serde(default)]
     subscription_id: Option<String>,
     /// End all subscriptions (unsubscribe). The user is asked to confirm if the client supports it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::flag")]
     all: bool,
     /// Arguments of subscribe_to_events, get_recent_events or replay_events.
     #[serde(flatten)]

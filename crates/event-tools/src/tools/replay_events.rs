@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use event_flow::query::{EventQuery, Order};
 use mcp::{
+    lenient,
     params::InputError,
     tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor},
 };
@@ -39,14 +40,14 @@ struct ReplayInput {
     #[serde(default)]
     to: Option<String>,
     /// An event has to match one of these; no filter means every event.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::null_as_default")]
     filters: Vec<FilterInput>,
     /// Maximum number of events to return (default 100).
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::count")]
     #[schemars(range(min = 1, max = 1000))]
     limit: Option<usize>,
     /// Seconds to wait for an event if there is none yet (default 0).
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::count_or_zero")]
     #[schemars(range(min = 0, max = 50))]
     wait_seconds: u64,
 }
@@ -111,9 +112,10 @@ impl Tool for ReplayEvents {
 
 fn time(field: &str, text: Option<&str>) -> Result<Option<Timestamp>, InputError> {
     let parse = |text| {
-        Timestamp::parse(text).ok_or_else(|| {
+        Timestamp::from_input(text).ok_or_else(|| {
             InputError::new(field, "use RFC 3339, for instance 2026-11-20T10:00:00Z")
         })
     };
-    text.map(parse).transpose()
+    let given = text.filter(|text| !text.is_empty());
+    given.map(parse).transpose()
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mcp::{
+    lenient,
     params::InputError,
     tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor},
 };
@@ -31,7 +32,7 @@ const MAX_SUBSCRIPTIONS: usize = 64;
 #[schemars(rename = "Input")]
 struct SubscribeInput {
     /// An event has to match one of these; no filter means every event.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::null_as_default")]
     filters: Vec<FilterInput>,
 }
 

@@ -5,6 +5,7 @@
 use async_trait::async_trait;
 use event_flow::query::{EventQuery, Order};
 use mcp::{
+    lenient,
     params::InputError,
     tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor},
 };
@@ -38,14 +39,14 @@ struct WaitInput {
     #[serde(default)]
     cursor: Option<String>,
     /// An event has to match one of these; no filter means every event.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::null_as_default")]
     filters: Vec<FilterInput>,
     /// Maximum number of events to return (default 100).
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::count")]
     #[schemars(range(min = 1, max = 1000))]
     limit: Option<usize>,
     /// Seconds to wait before giving up (default 3600; up to 50 without the tasks extension).
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::count")]
     #[schemars(range(min = 1, max = 82800))]
     max_wait_seconds: Option<u64>,
 }

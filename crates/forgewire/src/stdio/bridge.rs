@@ -3,6 +3,7 @@
 use std::{fs::File, io::Read, path::PathBuf};
 
 use anyhow::{Context, bail};
+use model::file_text;
 use service_kit::{lifecycle::stop_signal, telemetry::TelemetryConfig};
 use stdio_bridge::BridgeOptions;
 use tokio::io::{stdin, stdout};
@@ -40,10 +41,10 @@ impl StdioArgs {
 }
 
 fn read(path: &PathBuf) -> anyhow::Result<String> {
-    let mut token = String::new();
+    let mut bytes = Vec::new();
     let file = File::open(path)?;
-    file.take(MAX_TOKEN_FILE_BYTES).read_to_string(&mut token)?;
-    Ok(token)
+    file.take(MAX_TOKEN_FILE_BYTES).read_to_end(&mut bytes)?;
+    Ok(file_text(&bytes)?.to_owned())
 }
 
 /// Runs until stdin ends, a stop signal arrives, or stdout is closed.

@@ -4,6 +4,7 @@ use mcp::{
     envelope::{InvalidMessage, parse},
     ndjson::{LineReader, line},
 };
+use model::without_byte_order_mark;
 
 pub(crate) fn run(data: &[u8]) {
     let [chunk, max, text @ ..] = data else {
@@ -20,8 +21,11 @@ pub(crate) fn run(data: &[u8]) {
     for content in text.split(|byte| *byte == b'\n') {
         if content.len() > max {
             expected.push(Err(InvalidMessage::TooLarge));
-        } else if !content.trim_ascii().is_empty() {
-            expected.push(parse(content.trim_ascii()));
+            continue;
+        }
+        let content = without_byte_order_mark(content).trim_ascii();
+        if !content.is_empty() {
+            expected.push(parse(content));
         }
     }
     let bodies = messages

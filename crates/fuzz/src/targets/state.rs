@@ -84,10 +84,10 @@ fn name(name: &str) -> PrincipalId {
 /// The same params in another spelling have the same binding; params with an additional member do
 /// not.
 fn spelling(alice: &PrincipalId, raw: Option<&RawValue>, ours: &Binding) {
-    let value: Value = raw.map_or_else(
-        || serde_json::json!({}),
-        |raw| serde_json::from_str(raw.get()).expect("it is JSON"),
-    );
+    let given = raw.map(|raw| serde_json::from_str(raw.get()).expect("it is JSON"));
+    // Null and an empty array stand for an absent object.
+    let given = given.filter(Value::is_object);
+    let value = given.unwrap_or_else(|| serde_json::json!({}));
     let bind = |value: &Value| {
         let raw = serde_json::value::to_raw_value(value).expect("it is JSON");
         Binding::new(alice, "tools/call", Some(&raw)).expect("an object")

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     envelope::RpcResponse,
+    lenient::null_as_default,
     params::{self, InputError},
 };
 
@@ -37,7 +38,9 @@ impl model::Classified for ReplyError {
 #[serde(default)]
 #[derive(Default)]
 struct Wire {
+    #[serde(deserialize_with = "null_as_default")]
     code: i64,
+    #[serde(deserialize_with = "null_as_default")]
     message: String,
 }
 

@@ -2,15 +2,14 @@
 
 use model::SessionId;
 use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::{Map, Value};
 
-use super::{Claims, Decision, VersionClaim};
+use super::{Claims, Decision, VersionClaim, client_record};
 use crate::{
     capability::ClientCapabilities,
     envelope::{Incoming, InvalidMessage, RequestId, RpcError, RpcRequest},
     headers::AcceptedTypes,
-    limits::MAX_CLIENT_INFO_BYTES,
-    method, params,
+    lenient, method, params,
     refusal::HttpRefusal,
     version::{Era, ProtocolVersion},
 };
@@ -24,7 +23,8 @@ pub struct InitializeRequest {
     pub version: ProtocolVersion,
     /// The capabilities of the client, up to 16 KiB.
     pub capabilities: ClientCapabilities,
-    /// The client's description of itself: an object, up to 16 KiB.
+    /// The client's description of itself: an object, up to 16 KiB; icons and the like are left out of a
+    /// larger one.
     pub client_info: Value,
     /// The content types that the client accepts; at least one.
     pub accepts: AcceptedTypes,
@@ -56,9 +56,8 @@ impl HandshakeMessage {
     /// Checks the body against the negotiated revision: batches exist only in 2025-03-26 (MCP
     /// 2025-06-18, changelog 1).
     ///
-    /// A version header that names a handshake revision other than the negotiated one is accepted:
-    /// the spec refuses only revisions that the server does not support, the negotiated revision
-    /// applies, and the official conformance suite (0.1.16) sends such requests.
+    /// A version header that names a handshake revision other than the negotiated one is accepted, and
+    /// the negotiated revision applies (adr/001).
     ///
     /// # Errors
     /// The body is a batch and the session has another revision.
@@ -148,20 +147,10 @@ pub(super) fn batch(
 #[serde(rename_all = "camelCase")]
 struct InitializeParams {
     protocol_version: String,
-    #[serde(default)]
-    capabilities: ClientCapabilities,
-    #[serde(default)]
-    client_info: serde_json::Map<String, Value>,
-}
-
-/// The raw members, for measuring their sizes without parsing them.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct InitializeSizes<'a> {
-    #[serde(borrow, default)]
-    capabilities: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    client_info: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "lenient::members")]
+    capabilities: Map<String, Value>,
+    #[serde(default, deserialize_with = "lenient::members")]
+    client_info: Map<String, Value>,
 }
 
 /// Ignores a session header on `initialize`: a client that lost its session may still send it.
@@ -182,23 +171,17 @@ impl InitializeRequest {
     /// -32602: a member is missing, of the wrong shape or too large.
     pub fn read(request: RpcRequest, accepts: AcceptedTypes) -> Result<Self, HttpRefusal> {
         let bad_params = |error: RpcError| HttpRefusal::new(http::StatusCode::OK, error);
-        let raw = request.params.as_deref();
-        let sizes: InitializeSizes<'_> = serde_json::from_str(raw.map_or("{}", RawValue::get))
-            .map_err(|_| bad_params(RpcError::invalid_params("params have a duplicate member")))?;
-        let is_large =
-            |raw: Option<&RawValue>| raw.is_some_and(|r| r.get().len() > MAX_CLIENT_INFO_BYTES);
-        if is_large(sizes.capabilities) || is_large(sizes.client_info) {
-            return Err(bad_params(RpcError::invalid_params(
-                "clientInfo and capabilities have at most 16 KiB each",
-            )));
-        }
         let params: InitializeParams =
-            params::parse(raw).map_err(|error| bad_params(error.into()))?;
+            params::parse(request.params.as_deref()).map_err(|error| bad_params(error.into()))?;
+        let Some(capabilities) = client_record::capabilities(params.capabilities) else {
+            let text = "capabilities have at most 16 KiB, experimental ones not counted";
+            return Err(bad_params(RpcError::invalid_params(text)));
+        };
         Ok(Self {
             id: request.id,
             version: ProtocolVersion::negotiate(&params.protocol_version),
-            capabilities: params.capabilities,
-            client_info: Value::Object(params.client_info),
+            capabilities,
+            client_info: client_record::client_info(params.client_info),
             accepts,
         })
     }

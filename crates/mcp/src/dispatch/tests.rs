@@ -253,8 +253,38 @@ fn bodies_that_are_no_message() {
         ),
         (
             "params are a list",
-            post.body(r#"{"jsonrpc":"2.0","id":7,"method":"ping","params":[]}"#),
+            post.clone()
+                .body(r#"{"jsonrpc":"2.0","id":7,"method":"ping","params":[1]}"#),
             Is::Refused(400, -32600, true),
+        ),
+        (
+            "params are an empty list, as PHP writes an empty object",
+            post.clone()
+                .body(r#"{"jsonrpc":"2.0","id":7,"method":"ping","params":[]}"#),
+            Is::Handshake,
+        ),
+        (
+            "params are null",
+            post.clone()
+                .body(r#"{"jsonrpc":"2.0","id":7,"method":"ping","params":null}"#),
+            Is::Handshake,
+        ),
+        (
+            "a notification with id null",
+            post.clone()
+                .body(r#"{"jsonrpc":"2.0","id":null,"method":"notifications/initialized"}"#),
+            Is::Handshake,
+        ),
+        (
+            "a byte order mark",
+            post.clone()
+                .body("\u{feff}{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"ping\"}"),
+            Is::Handshake,
+        ),
+        (
+            "another name of JSON",
+            post.with("content-type", "text/json"),
+            Is::Handshake,
         ),
     ]);
 }

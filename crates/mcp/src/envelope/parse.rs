@@ -1,10 +1,14 @@
 //! From bytes to messages; size and depth are checked before anything is built.
 
+use model::without_byte_order_mark;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::{ErrorCode, Incoming, RequestId, RpcError, RpcNotification, RpcRequest, RpcResponse};
-use crate::limits::{MAX_BATCH, MAX_BODY_BYTES, MAX_DEPTH, MAX_METHOD_BYTES};
+use crate::{
+    lenient::is_no_object,
+    limits::{MAX_BATCH, MAX_BODY_BYTES, MAX_DEPTH, MAX_METHOD_BYTES},
+};
 
 /// The content of an HTTP body.
 #[derive(Clone, Debug)]
@@ -62,13 +66,18 @@ impl model::Classified for InvalidMessage {
     }
 }
 
-/// Reads an HTTP body. Params, results and errors stay raw, but are well-formed and nested up to 64
-/// levels deep.
+/// Reads an HTTP body; a byte order mark before it is skipped. Params, results and errors stay raw, but
+/// are well-formed and nested up to 64 levels deep.
+///
+/// Serializers of many languages write the members that a message does not have: `params: null`, an
+/// empty array where an empty object is meant (`params: []`), `id: null` on a notification, `error:
+/// null` beside a result. They count as absent.
 ///
 /// # Errors
 /// Too large, too deep, not JSON, or not a JSON-RPC 2.0 message; a batch is refused as a whole only
 /// if it is empty or has more than 64 messages.
 pub fn parse(body: &[u8]) -> Result<MessageBody, InvalidMessage> {
+    let body = without_byte_order_mark(body);
     if body.len() > MAX_BODY_BYTES {
         return Err(InvalidMessage::TooLarge);
     }
@@ -113,7 +122,7 @@ fn deeper_than(body: &[u8], limit: usize) -> bool {
     false
 }
 
-/// The members of any message. Null is a value here, not an absent member.
+/// The members of any message, as written. Null is a value here, not an absent member.
 #[derive(Deserialize)]
 struct Wire<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
@@ -136,12 +145,41 @@ fn present<'de: 'a, 'a, D: Deserializer<'de>>(
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
+impl Wire<'_> {
+    /// The same message without the members that only say that they are absent. A null result stays
+    /// where it can be one, and so does a null id of a request.
+    fn meant(self) -> Self {
+        let given = |member: Option<&RawValue>| member.is_some_and(|raw| raw.get() != "null");
+        let (has_method, has_error) = (given(self.method), given(self.error));
+        let result = self
+            .result
+            .filter(|result| given(Some(result)) || !(has_method || has_error));
+        let id = self
+            .id
+            .filter(|id| given(Some(id)) || !self.method.is_some_and(is_notification));
+        Self {
+            jsonrpc: self.jsonrpc,
+            id,
+            method: self.method.filter(|_| has_method),
+            params: self.params.filter(|params| !is_no_object(params)),
+            result,
+            error: self.error.filter(|_| has_error),
+        }
+    }
+}
+
+/// Whether a method is one that has no answer, whatever its id.
+fn is_notification(method: &RawValue) -> bool {
+    method.get().starts_with("\"notifications/")
+}
+
 fn message(raw: &RawValue) -> Result<Incoming, InvalidMessage> {
     if !raw.get().starts_with('{') {
         return Err(invalid("a message is a JSON object"));
     }
     let wire: Wire<'_> = serde_json::from_str(raw.get())
         .map_err(|_| invalid("the message has a duplicate member"))?;
+    let wire = wire.meant();
     let id = wire.id.and_then(RequestId::from_raw);
     let refuse = |reason| {
         Err(InvalidMessage::Invalid {
@@ -271,10 +309,8 @@ mod tests {
                 r#"{"jsonrpc":"2.0","id":1,"method":"m","params":[1]}"#,
                 Some(1),
             ),
-            (
-                r#"{"jsonrpc":"2.0","id":1,"method":"m","params":null}"#,
-                Some(1),
-            ),
+            (r#"{"jsonrpc":"2.0","id":1,"method":null}"#, Some(1)),
+            (r#"{"jsonrpc":"2.0","id":null,"result":{}}"#, None),
             (
                 r#"{"jsonrpc":"2.0","id":1,"method":"m","result":{}}"#,
                 Some(1),
@@ -295,6 +331,49 @@ mod tests {
                 "{body}"
             );
         }
+    }
+
+    #[test]
+    fn members_that_only_say_that_they_are_absent_are_absent() {
+        for params in ["null", "[]", "[ ]", "{}"] {
+            let body = format!(
+                r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":{params},"result":null,"error":null}}"#
+            );
+            let Incoming::Request(request) = one(&body) else {
+                panic!("a request: {body}")
+            };
+            let expected = (params == "{}").then_some(params);
+            assert_eq!(request.params.as_deref().map(RawValue::get), expected);
+        }
+        let notification = one(
+            r#"{"jsonrpc":"2.0","id":null,"method":"notifications/initialized","params":null}"#,
+        );
+        assert!(matches!(notification, Incoming::Notification(_)));
+        for answered in [
+            r#"{"jsonrpc":"2.0","id":1,"result":{},"error":null,"method":null,"params":null}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":null,"error":null}"#,
+        ] {
+            let Incoming::Response(response) = one(answered) else {
+                panic!("a response: {answered}")
+            };
+            assert!(response.outcome.is_ok(), "{answered}");
+        }
+        let failed = one(r#"{"jsonrpc":"2.0","id":1,"result":null,"error":{"code":1}}"#);
+        assert!(matches!(
+            failed,
+            Incoming::Response(RpcResponse {
+                outcome: Err(_),
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn a_byte_order_mark_before_the_body_is_skipped() {
+        let request = one("\u{feff}{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"m\"}");
+        assert!(matches!(request, Incoming::Request(_)));
+        assert_eq!(refused("\u{feff}"), (-32700, None));
+        assert_eq!(refused("\u{feff}\u{feff}{}"), (-32700, None));
     }
 
     #[test]

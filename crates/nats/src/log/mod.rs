@@ -37,6 +37,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     LogConfig, NatsConnection, NatsError,
     config::{REQUEST_TIMEOUT, RETRY_PAUSE},
+    payload,
 };
 
 /// The event log of a cluster.
@@ -220,6 +221,17 @@ impl EventLog for JetStreamLog {
 
     async fn time(&self) -> Result<Option<Timestamp>, EventLogError> {
         self.server_time().await.map(Some)
+    }
+
+    async fn check_append(&self) -> Result<(), EventLogError> {
+        let what = payload::TOO_SMALL;
+        let checked = self.connection.check_payload();
+        checked.map_err(|_| EventLogError::Overloaded { what })?;
+        self.head().await.map(|_| ())
+    }
+
+    fn max_event_bytes(&self) -> usize {
+        self.connection.max_event_bytes()
     }
 
     fn undecodable_entries(&self) -> u64 {

@@ -1,17 +1,21 @@
 //! TOML files. They are read here and not by figment, whose errors show the line, which may hold a secret.
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
 use figment::value::{Dict, Value};
+use model::file_text;
 
 use super::{ConfigError, Layer};
 
 /// Reads a file; a missing file is an error, because the user named it.
 pub(super) fn read(path: &Path) -> Result<Layer, ConfigError> {
-    let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
+    let unreadable = |source| ConfigError::Read {
         path: path.to_owned(),
         source,
-    })?;
+    };
+    let bytes = fs::read(path).map_err(unreadable)?;
+    let text = file_text(&bytes)
+        .map_err(|error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error)))?;
     let table = text.parse::<toml::Table>().map_err(|error| {
         let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);

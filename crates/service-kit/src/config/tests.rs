@@ -105,6 +105,20 @@ fn nothing_given_means_defaults() {
 }
 
 #[test]
+fn a_file_from_windows_is_read_and_one_in_utf_16_is_refused_with_the_fix() {
+    let marked = File::new("marked", "\u{feff}[edge]\r\nmax_streams = 7\r\n");
+    assert_eq!(marked.load().unwrap().edge.max_streams, 7);
+    let utf_16 = File::new("utf-16", "");
+    fs::write(&utf_16.0, b"\xff\xfe[\0e\0").unwrap();
+    let refused = utf_16.load().unwrap_err();
+    let source = std::error::Error::source(&refused).map(ToString::to_string);
+    assert!(
+        source.unwrap_or_default().contains("save it as UTF-8"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn each_layer_lies_above_the_one_before() {
     let file = File::new(
         "layers",

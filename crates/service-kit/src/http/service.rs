@@ -17,6 +17,7 @@ use stream_driver::Handover;
 use super::{
     RemoteAddr,
     handover::{CarriedStream, FirstFrames},
+    lenient_path::normalise,
     recent::RecentRequests,
     state::ConnectionState,
 };
@@ -41,6 +42,7 @@ impl hyper::service::Service<Request<Incoming>> for RouterService {
         if self.state.closes() {
             self.recent.record();
         }
+        normalise(request.uri_mut());
         request.extensions_mut().insert(self.remote);
         // Chunks need HTTP/1.1, and the answer to HEAD has no body.
         let can_stream = request.version() == Version::HTTP_11 && request.method() != Method::HEAD;

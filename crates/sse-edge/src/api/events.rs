@@ -9,10 +9,16 @@ use axum::{
 use bytes::Bytes;
 use http::HeaderMap;
 use mcp::dispatch::Resume;
-use model::{Cursor, CursorScope, Sequence, Timestamp};
+use model::{Classified, Cursor, CursorScope, PublicError, Sequence, Timestamp};
 use serde_json::json;
+use tracing::warn;
 
-use super::{authenticate::Authenticated, parameters::Parameters, sse};
+use super::{
+    authenticate::Authenticated,
+    event_source::{come_back, is_event_source},
+    parameters::Parameters,
+    sse,
+};
 use fanout::{
     feed::OpeningFrames,
     format::StreamFormat,
@@ -23,26 +29,44 @@ use fanout::{
     news::NewsSelection,
 };
 
-use crate::{edge::Edge, error::EdgeError};
-use access::Permission;
+use crate::{edge::Edge, error::EdgeError, limits::PAGE_RETRY_MILLIS};
+use access::{Permission, Principal};
 
 /// The parameters besides the filter; `clientId` is echoed to clients that send it.
 const OWN: [&str; 2] = ["clientId", "lastEventId"];
 
 /// Opens the stream: `event: connected` first, then `event: event` frames whose `id` is the cursor.
-/// Continues after `Last-Event-ID` (or `lastEventId`): a cursor, or an RFC 3339 time. After anything else
+/// Continues after `Last-Event-ID` (or `lastEventId`): a cursor, or a time. After anything else
 /// it begins with the next event, and `event: truncated` says that events may have been missed: a client
-/// that only knows EventSource could neither read a refusal nor recover from it.
+/// that only knows EventSource could neither read a refusal nor recover from it. For the same reason its
+/// browser is told to come back where other clients get 503.
 pub(crate) async fn stream(
     State(edge): State<Arc<Edge>>,
     Authenticated(principal): Authenticated,
     headers: HeaderMap,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Response, EdgeError> {
+    match open(&edge, principal, &headers, pairs).await {
+        Err(error) if error.class().is_retryable() && is_event_source(&headers) => {
+            warn!(%error, code = error.code(), "a page is told to come back for its stream");
+            // Spread, because pages that are refused together would come back together.
+            let spread = edge.ids.random_u64() % PAGE_RETRY_MILLIS;
+            Ok(come_back(&error, PAGE_RETRY_MILLIS + spread))
+        }
+        opened => opened,
+    }
+}
+
+async fn open(
+    edge: &Edge,
+    principal: Arc<Principal>,
+    headers: &HeaderMap,
+    pairs: Vec<(String, String)>,
+) -> Result<Response, EdgeError> {
     principal.require(Permission::Read)?;
     let parameters = Parameters::read(pairs, &OWN)?;
     let scope = CursorScope::events(&principal.id);
-    let resume = match Resume::read(&headers) {
+    let resume = match Resume::read(headers) {
         Resume::Fresh => Resume::of_text(parameters.get("lastEventId").unwrap_or_default()),
         of_header => of_header,
     };
@@ -81,8 +105,9 @@ fn begin(resume: &Resume, scope: CursorScope) -> StreamStart {
         Resume::Unreadable => return StreamStart::UnknownCursor,
         Resume::After(last) => last,
     };
-    if let Some(time) = Timestamp::parse(last) {
-        return StreamStart::Since(time);
+    match (Cursor::parse(last, scope), Timestamp::from_input(last)) {
+        (Ok(cursor), _) => StreamStart::After(cursor),
+        (Err(_), Some(time)) => StreamStart::Since(time),
+        (Err(_), None) => StreamStart::UnknownCursor,
     }
-    Cursor::parse(last, scope).map_or(StreamStart::UnknownCursor, StreamStart::After)
 }

@@ -12,7 +12,10 @@ use model::{Cursor, CursorScope, Sequence, Timestamp};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{authenticate::Authenticated, parameters::Parameters};
+use super::{
+    authenticate::Authenticated,
+    parameters::{Parameters, TIME_FORMAT},
+};
 use fanout::hub::StreamStart;
 
 use crate::{edge::Edge, error::EdgeError};
@@ -47,7 +50,8 @@ pub(crate) async fn recent(
 ) -> Result<Json<EventList>, EdgeError> {
     principal.require(Permission::Read)?;
     let parameters = Parameters::read(pairs, &["limit", "order", "before"])?;
-    let order = match parameters.get("order") {
+    let order = parameters.get("order").map(str::to_ascii_lowercase);
+    let order = match order.as_deref() {
         None | Some("desc") => Order::NewestFirst,
         Some("asc") => Order::OldestFirst,
         Some(_) => return Err(parameter("order", "use asc or desc")),
@@ -75,21 +79,14 @@ pub(crate) async fn replay(
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Json<EventList>, EdgeError> {
     principal.require(Permission::Read)?;
-    let from = Timestamp::parse(&timestamp).ok_or_else(|| {
-        parameter(
-            "timestamp",
-            "use RFC 3339, for instance 2026-11-20T10:00:00Z",
-        )
-    })?;
+    let from = Timestamp::from_input(&timestamp);
+    let from = from.ok_or_else(|| parameter("timestamp", TIME_FORMAT))?;
     let parameters = Parameters::read(pairs, &["limit", "to", "cursor"])?;
     let limit = parameters.count("limit", MAX_QUERY_EVENTS, MAX_QUERY_EVENTS)?;
     let mut question = question(&parameters, Order::OldestFirst, limit);
     question.from = Some(from);
     let mut gone = false;
-    if let Some(to) = parameters.get("to") {
-        let to = Timestamp::parse(to).ok_or_else(|| parameter("to", "use RFC 3339"))?;
-        question.to = Some(to);
-    }
+    question.to = parameters.time("to")?;
     if let Some(cursor) = parameters.get("cursor") {
         let scope = CursorScope::events(&principal.id);
         let cursor = Cursor::parse(cursor, scope)?;

@@ -13,8 +13,9 @@ use futures_util::{StreamExt, stream};
 use mcp::{
     Incoming,
     envelope::{self, MessageBody},
+    lenient::null_as_default,
 };
-use model::{Session, SessionId};
+use model::{Session, SessionId, without_byte_order_mark};
 use ports::MailboxLimits;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
@@ -40,13 +41,9 @@ struct SendRequest<'a> {
     session_id: String,
     #[serde(borrow)]
     message: &'a RawValue,
-    /// Whether to wait for the delivery report; without it the answer is "stored" at once.
-    #[serde(default = "default_true")]
-    wait: bool,
-}
-
-const fn default_true() -> bool {
-    true
+    /// Whether to wait for the delivery report (default: true); without it the answer is "stored" at once.
+    #[serde(default)]
+    wait: Option<bool>,
 }
 
 /// Sends one notification to one session, which has to belong to the sender, unless it has the
@@ -67,7 +64,10 @@ pub(super) async fn send(
     if !may_all && edge.sessions.load(&id, &principal.id).await?.is_none() {
         return Err(EdgeError::NoSuchSession);
     }
-    let sent = edge.sessions.send(&id, message, request.wait).await?;
+    let sent = edge
+        .sessions
+        .send(&id, message, request.wait.unwrap_or(true))
+        .await?;
     let sent = sent.ok_or(EdgeError::NoSuchSession)?;
     Ok(Json(json!({ "result": sent })).into_response())
 }
@@ -77,7 +77,7 @@ pub(super) async fn send(
 struct BroadcastRequest<'a> {
     #[serde(borrow)]
     message: &'a RawValue,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     filter: BroadcastFilter,
 }
 
@@ -203,7 +203,8 @@ async fn body(edge: &Edge, request: Request) -> Result<Bytes, EdgeError> {
 }
 
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, EdgeError> {
-    serde_json::from_slice(body).map_err(|error| EdgeError::Parameter {
+    let json = without_byte_order_mark(body);
+    serde_json::from_slice(json).map_err(|error| EdgeError::Parameter {
         field: "body".to_owned(),
         reason: error.to_string(),
     })

@@ -3,6 +3,8 @@
 mod answers;
 mod authenticate;
 mod conversation;
+mod encoding;
+mod event_source;
 mod events;
 mod exchange;
 mod history;
@@ -13,6 +15,7 @@ mod ndjson;
 mod origin;
 mod parameters;
 mod sse;
+mod unknown;
 
 use std::sync::Arc;
 
@@ -29,6 +32,16 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
     let ids = Arc::clone(&edge.ids);
     let auth = Arc::clone(&edge.auth);
     let base_path = edge.base_path.clone();
+    let unknown = unknown::path(&base_path);
+    let outside = move |routes: Router| {
+        routes
+            // Outside authentication, because a preflight carries no token.
+            .layer(middleware::from_fn_with_state(
+                origins.clone(),
+                origin::check,
+            ))
+            .layer(service_kit::trace::layer(Arc::clone(&ids)))
+    };
     let routes = Router::new()
         .route("/events/stream", get(events::stream))
         .route("/events/recent", get(history::recent))
@@ -43,13 +56,15 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .route("/mcp/sse/send", post(messages::send))
         .route("/mcp/sse/broadcast", post(messages::broadcast))
         .route("/mcp/sse/stats", get(messages::stats))
+        .method_not_allowed_fallback(unknown::method)
         .with_state(edge)
-        .layer(middleware::from_fn_with_state(auth, authenticate::check))
-        // Outside authentication, because a preflight carries no token.
-        .layer(middleware::from_fn_with_state(origins, origin::check))
-        .layer(service_kit::trace::layer(ids));
+        .route_layer(middleware::from_fn(encoding::check))
+        // Around routes only: what does not exist is 404 for everybody.
+        .route_layer(middleware::from_fn_with_state(auth, authenticate::check))
+        .fallback(unknown.clone());
+    let routes = outside(routes);
     if base_path.is_empty() {
         return routes;
     }
-    Router::new().nest(&base_path, routes)
+    outside(Router::new().fallback(unknown)).nest(&base_path, routes)
 }

@@ -11,7 +11,7 @@ use std::{collections::HashMap, sync::Arc};
 use ::mcp::{
     HttpRefusal, Incoming, RequestId, RpcError,
     envelope::{self, ErrorCode, InvalidMessage, MessageBody},
-    headers::{self, single},
+    headers::{self, content_type, is_json},
     line::{
         LineContext, LineHeaders, LineKind, LineSession, OpenRequests, ServerMessageKind, compact,
     },
@@ -45,6 +45,7 @@ use super::{
     answers::{refuse, unavailable},
     authenticate::{Authenticated, json_rpc},
     mcp::serve,
+    sse::STREAM_CACHE_CONTROL,
 };
 use crate::{
     edge::Edge,
@@ -56,12 +57,16 @@ use access::{Permission, Principal, SharedPlace, SharedPlaces};
 mod body;
 mod stream;
 
-/// Media types accepted for lines.
-const LINES: [&str; 4] = [
+/// Media types accepted for lines, beside those of JSON.
+const LINES: [&str; 8] = [
     "application/x-ndjson",
     "application/ndjson",
+    "text/x-ndjson",
     "application/jsonl",
-    "application/json",
+    "application/x-jsonlines",
+    "application/jsonlines",
+    "application/json-lines",
+    "application/stream+json",
 ];
 
 /// The limit on concurrent NDJSON connections.
@@ -132,16 +137,14 @@ pub(crate) async fn endpoint(
     let mut response = Response::new(Body::new(body::LineBody::new(queue)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(LINES[0]));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(header::CACHE_CONTROL, STREAM_CACHE_CONTROL);
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
 }
 
 fn has_lines(headers: &HeaderMap) -> bool {
-    let value = single(headers, &header::CONTENT_TYPE).ok().flatten();
-    let kind = value.unwrap_or_default().split(';').next();
-    let kind = kind.unwrap_or_default().trim();
-    LINES.iter().any(|known| known.eq_ignore_ascii_case(kind))
+    let is_lines = |kind: String| LINES.contains(&kind.as_str());
+    content_type(headers).is_some_and(is_lines) || is_json(headers)
 }
 
 /// The state shared by the lines of a connection.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{FilterRequest, FilterSet};
+use model::{FilterRequest, FilterSet, Timestamp};
 use serde_json::{Map, Value};
 
 use crate::error::EdgeError;
@@ -18,6 +18,10 @@ const FILTER: [&str; 8] = [
     "source",
     "tags",
 ];
+
+/// The notations of a time, for refusals.
+pub(crate) const TIME_FORMAT: &str =
+    "use RFC 3339, for instance 2026-11-20T10:00:00Z, or seconds or milliseconds since 1970";
 
 /// The parameters of a query string.
 #[derive(Debug, Default)]
@@ -73,9 +77,17 @@ impl Parameters {
         Ok(parameters)
     }
 
-    /// A parameter of the route's own.
+    /// A parameter of the route's own, without white space around it; an empty one counts as absent, as
+    /// forms send it.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.own.get(name).map(String::as_str)
+        let text = self.own.get(name)?.trim();
+        Some(text).filter(|text| !text.is_empty())
+    }
+
+    /// A time; see [`Timestamp::from_input`] for the notations.
+    pub(crate) fn time(&self, name: &str) -> Result<Option<Timestamp>, EdgeError> {
+        let read = |text| Timestamp::from_input(text).ok_or_else(|| invalid(name, TIME_FORMAT));
+        self.get(name).map(read).transpose()
     }
 
     /// A number between `1` and `max`.
@@ -114,6 +126,10 @@ mod tests {
         assert_eq!(filter.resource_type, Some(model::ResourceType::ISSUE));
         assert_eq!(filter.tags, ["bug", "docs", "p1"]);
         assert_eq!(parameters.count("limit", 7, 10).unwrap(), 7);
+        for (sent, expected) in [(" 9 ", 9), ("", 7)] {
+            let parameters = read(&[("limit", sent)]).unwrap();
+            assert_eq!(parameters.count("limit", 7, 10).unwrap(), expected);
+        }
     }
 
     #[test]

@@ -9,6 +9,11 @@ use fanout::feed::Feed;
 use http::{HeaderValue, header};
 use stream_driver::Handover;
 
+/// Neither cached nor changed on its way: a proxy that compresses would hold back what a stream has sent
+/// until its buffer is full.
+pub(crate) const STREAM_CACHE_CONTROL: HeaderValue =
+    HeaderValue::from_static("no-cache, no-transform");
+
 /// A long-lived stream, for the driver of its connection. The connection ends with the stream, so
 /// that the balancer chooses the edge for the client's next one.
 pub(crate) fn stream(feed: Feed) -> Response {
@@ -39,7 +44,7 @@ fn with_head(body: Body) -> Response {
         header::CONTENT_TYPE,
         HeaderValue::from_static("text/event-stream"),
     );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(header::CACHE_CONTROL, STREAM_CACHE_CONTROL);
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
 }

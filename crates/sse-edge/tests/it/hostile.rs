@@ -61,13 +61,13 @@ async fn a_session_header_that_could_not_be_ours_names_no_session() {
     let (_world, a, _b) = EdgeWorld::two().await;
     let ours = connect(&a).await.session_id().unwrap().to_owned();
     let encoded = ours.replace('-', "%2d");
-    let twice = format!("{ours}\r\nmcp-session-id: {ours}");
+    let two = format!("{ours}\r\nmcp-session-id: other");
     let listed = format!("{ours}, {ours}");
     let long = "a".repeat(10_000);
     let dotted = format!("{ours}.*");
     for id in [
         &*encoded,
-        &*twice,
+        &*two,
         &*listed,
         &*long,
         &*dotted,
@@ -119,7 +119,8 @@ async fn a_body_that_is_too_large_too_deep_or_ambiguous_is_refused_in_json_rpc()
         (ping("1,\"method\":\"initialize\""), 400, -32600),
         (ping("1,\"jsonrpc\":\"2.0\""), 400, -32600),
         (ping("1") + &ping("2"), 400, -32700),
-        ("\u{feff}".to_owned() + PING, 400, -32700),
+        (PING.to_owned() + "\u{feff}", 400, -32700),
+        ("\u{feff}\u{feff}".to_owned() + PING, 400, -32700),
         (String::new(), 400, -32700),
     ];
     let session = connect(&a).await.session_id().unwrap().to_owned();

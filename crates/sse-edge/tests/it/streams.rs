@@ -14,7 +14,7 @@ async fn a_subscription_made_on_one_edge_reaches_the_stream_on_the_other() {
     let (world, a, b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     let mut stream = client.open_stream(&b.url, None).await.unwrap();
-    assert_eq!(stream.headers()["cache-control"], "no-cache");
+    assert_eq!(stream.headers()["cache-control"], "no-cache, no-transform");
     world.happens("cat").await;
     subscribe(&client, &a, "cat").await;
     let first = world.happens("cat").await;

@@ -15,8 +15,8 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use model::{
     Clock, Cursor, CursorScope, Epoch, EventFacts, EventId, EventOrigin, EventType, LogPosition,
-    PrincipalId, RandomIds, ResourceId, ResourceType, ResourceUri, Sequence, Sequenced, SessionId,
-    StoredEvent, StreamId, SystemClock, Timestamp, TraceContext,
+    PrincipalId, RandomIds, ResourceId, ResourceType, ResourceUri, Sequence, Sequenced, Session,
+    SessionId, StoredEvent, StreamId, SystemClock, Timestamp, TraceContext,
 };
 use ports::{
     Bus, BusError, BusEvent, BusMessage, BusSubscription, EventHint, EventLog, Mailbox,
@@ -241,13 +241,16 @@ impl EdgeWorld {
 
     /// The number of sessions.
     pub(crate) async fn sessions(&self) -> usize {
-        self.stores
-            .sessions
-            .list(None, 1000)
-            .await
-            .unwrap()
-            .sessions
-            .len()
+        self.session_records().await.len()
+    }
+
+    /// The sessions as they are stored.
+    pub(crate) async fn session_records(&self) -> Vec<Session> {
+        let page = self.stores.sessions.list(None, 1000).await.unwrap();
+        page.sessions
+            .into_iter()
+            .map(|found| found.session)
+            .collect()
     }
 
     /// Whether a stream that covers all subscriptions of the session is known to have reached its client.

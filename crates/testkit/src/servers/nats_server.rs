@@ -9,6 +9,10 @@ use super::{
 
 /// The name of the data folder.
 const DATA: &str = "data";
+/// The name of the file with the size of messages, if it is not the default.
+const MAX_PAYLOAD: &str = "max_payload";
+/// The largest message, in bytes: as `deploy/nats.conf` has it.
+const DEFAULT_MAX_PAYLOAD: &str = "8388608";
 
 const PROGRAM: ServerProgram = ServerProgram {
     name: "nats-server",
@@ -51,6 +55,15 @@ impl NatsServer {
     /// The server does not answer within [`super::START_DEADLINE`].
     pub fn restart(&mut self) -> Result<(), ServerError> {
         self.0.restart()
+    }
+
+    /// Restarts the server with another bound on the size of messages, in bytes.
+    ///
+    /// # Errors
+    /// The setting cannot be written, or the server does not answer again.
+    pub fn set_max_payload(&mut self, bytes: usize) -> io::Result<()> {
+        fs::write(self.0.folder().join(MAX_PAYLOAD), bytes.to_string())?;
+        self.restart().map_err(io::Error::other)
     }
 
     /// Keeps a copy of the server's data as it is now; restarts the server for that.
@@ -107,8 +120,10 @@ fn server_name(folder: &Path) -> String {
 
 fn prepare(folder: &Path, port: u16) -> io::Result<Vec<String>> {
     let configuration = folder.join("nats.conf");
+    let max_payload = fs::read_to_string(folder.join(MAX_PAYLOAD));
+    let max_payload = max_payload.unwrap_or_else(|_| DEFAULT_MAX_PAYLOAD.to_owned());
     let text = format!(
-        "server_name: \"{}\"\nlisten: \"127.0.0.1:{port}\"\nmax_payload: 8388608\n\
+        "server_name: \"{}\"\nlisten: \"127.0.0.1:{port}\"\nmax_payload: {max_payload}\n\
          jetstream {{ store_dir: \"{}\" }}\n",
         server_name(folder),
         folder.join(DATA).display(),

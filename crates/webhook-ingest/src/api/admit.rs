@@ -6,6 +6,7 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, header};
 use http_body_util::BodyExt;
+use service_kit::body_encoding::is_encoded;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -47,6 +48,9 @@ impl Admission {
     ) -> Result<AdmittedRequest, DeliveryRefusal> {
         let (parts, body) = request.into_parts();
         check_content_type(&parts.headers)?;
+        if is_encoded(&parts.headers) {
+            return Err(DeliveryRefusal::BodyEncoded);
+        }
         if announced_bytes(&parts.headers).is_some_and(|bytes| bytes > self.max_bytes as u64) {
             return Err(self.too_large());
         }

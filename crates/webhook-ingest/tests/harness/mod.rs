@@ -42,6 +42,8 @@ pub(crate) struct Gate {
     /// Appends fail, and everything else works.
     pub(crate) refuses_appends: AtomicBool,
     pub(crate) appends: AtomicUsize,
+    /// Largest event that it takes, in bytes.
+    pub(crate) max_event_bytes: AtomicUsize,
     /// One permit lets one append through.
     pub(crate) open: Semaphore,
     /// The time that the log tells, if any.
@@ -105,6 +107,10 @@ impl EventLog for Gate {
     async fn time(&self) -> Result<Option<Timestamp>, EventLogError> {
         Ok(*self.time.lock().unwrap())
     }
+
+    fn max_event_bytes(&self) -> usize {
+        self.max_event_bytes.load(Ordering::SeqCst)
+    }
 }
 
 pub(crate) struct Ingest {
@@ -137,6 +143,7 @@ impl Ingest {
             broken: AtomicBool::new(false),
             refuses_appends: AtomicBool::new(false),
             appends: AtomicUsize::new(0),
+            max_event_bytes: AtomicUsize::new(usize::MAX),
             open: Semaphore::new(open),
             time: Mutex::default(),
         });

@@ -87,7 +87,25 @@ fn without_a_claim_in_the_body_the_version_header_and_the_session_decide() {
         (
             "unknown version, initialize",
             Sent::post(&initialize("2030-01-01")).with("mcp-protocol-version", "2030-01-01"),
-            Is::Refused(400, -32022, true),
+            Is::Initialize(ProtocolVersion::V2025_11_25),
+        ),
+        (
+            "unknown version, initialize of a known one",
+            Sent::post(&initialize("2025-06-18")).with("mcp-protocol-version", "latest"),
+            Is::Initialize(ProtocolVersion::V2025_06_18),
+        ),
+        (
+            "illegal version, initialize",
+            Sent::post(&initialize("2025-06-18")).with("mcp-protocol-version", "é"),
+            Is::Initialize(ProtocolVersion::V2025_06_18),
+        ),
+        (
+            "empty version, session",
+            no_meta
+                .clone()
+                .in_session()
+                .with("mcp-protocol-version", ""),
+            Is::Handshake,
         ),
         (
             "unknown version, session",

@@ -18,9 +18,14 @@ fn headers_of_the_stateless_era_equal_the_body() {
             mismatch(),
         ),
         (
-            "version twice",
-            modern.clone().and("mcp-protocol-version", MODERN),
+            "two versions",
+            modern.clone().and("mcp-protocol-version", "2025-11-25"),
             mismatch(),
+        ),
+        (
+            "the same version twice",
+            modern.clone().and("mcp-protocol-version", MODERN),
+            Is::Modern,
         ),
         (
             "version with white space",

@@ -53,7 +53,7 @@ fn initialize_negotiates() {
     use ProtocolVersion as V;
     let sent = |version| Sent::post(&initialize(version));
     let large = json!({"jsonrpc": "2.0", "id": 7, "method": "initialize", "params": {
-        "protocolVersion": "2025-11-25", "clientInfo": {"name": "x".repeat(17_000)}
+        "protocolVersion": "2025-11-25", "capabilities": {"roots": {"x": "x".repeat(17_000)}}
     }});
     let bare = json!({
         "jsonrpc": "2.0", "id": 7, "method": "initialize", "params": {"protocolVersion": "x"}
@@ -88,12 +88,32 @@ fn initialize_negotiates() {
             Is::Initialize(V::V2025_11_25),
         ),
         (
+            "capabilities and clientInfo may be null",
+            Sent::post(
+                &json!({"jsonrpc": "2.0", "id": 7, "method": "initialize", "params": {
+                    "protocolVersion": "2025-06-18", "capabilities": null, "clientInfo": null,
+                    "_meta": null
+                }}),
+            ),
+            Is::Initialize(V::V2025_06_18),
+        ),
+        (
+            "an icon that is too large to store",
+            Sent::post(
+                &json!({"jsonrpc": "2.0", "id": 7, "method": "initialize", "params": {
+                    "protocolVersion": "2025-11-25", "capabilities": [],
+                    "clientInfo": {"name": "a", "icons": [{"src": "x".repeat(300_000)}]}
+                }}),
+            ),
+            Is::Initialize(V::V2025_11_25),
+        ),
+        (
             "no params",
             Sent::post(&request("initialize")),
             Is::Refused(200, -32602, true),
         ),
         (
-            "too much to store",
+            "too many capabilities to store",
             Sent::post(&large),
             Is::Refused(200, -32602, true),
         ),
@@ -178,8 +198,8 @@ fn sessions_are_named_by_ids_of_ours() {
             unknown(),
         ),
         (
-            "twice",
-            ping.clone().in_session().and("mcp-session-id", SESSION),
+            "two of them",
+            ping.clone().in_session().and("mcp-session-id", "other"),
             unknown(),
         ),
         (

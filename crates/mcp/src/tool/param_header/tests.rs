@@ -71,7 +71,7 @@ fn every_header_has_to_say_what_the_body_says() {
         (r#"{"region":"eu"}"#, &[], -32020),
         (
             r#"{"region":"eu"}"#,
-            &[(REGION, "eu"), (REGION, "eu")],
+            &[(REGION, "eu"), (REGION, "us")],
             -32020,
         ),
         (

@@ -221,7 +221,7 @@ async fn nobody_gets_anywhere_without_a_good_token() {
         "/events/replay/2026-11-20T10:00:00Z",
         "/events/stream",
         "/mcp",
-        "/no/such/path",
+        "/mcp/sse/send",
     ];
     for path in paths {
         for (authorization, challenge, code) in [
@@ -270,6 +270,24 @@ async fn nobody_gets_anywhere_without_a_good_token() {
             }
             assert!(!body.to_string().contains("nobody"), "{body}");
         }
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_not_there_for_everybody_alike() {
+    let stage = Stage::new().await;
+    for path in ["/no/such/path", "/.well-known/oauth-protected-resource/mcp"] {
+        let mut answers = Vec::new();
+        for authorization in [None, Some("Bearer nobody"), Some("Bearer all")] {
+            let response = stage.send(path, authorization).await;
+            assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
+            assert!(!response.headers().contains_key(header::WWW_AUTHENTICATE));
+            answers.push(json(response).await);
+        }
+        assert!(
+            answers.iter().all(|answer| *answer == answers[0]),
+            "{answers:?}"
+        );
     }
 }
 

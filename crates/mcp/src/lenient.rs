@@ -1,0 +1,284 @@
+//! Values as serializers and models write them, where the meaning is certain.
+//!
+//! A serializer that writes every member writes `null` for one that is absent; PHP writes an empty
+//! object as `[]`; models write numbers and flags as text, and languages with one type of numbers
+//! write 10 as `10.0`. The functions are for `#[serde(default, deserialize_with = "…")]`.
+
+use std::{collections::BTreeMap, fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, SeqAccess, Unexpected, Visitor},
+};
+use serde_json::{Map, Value, value::RawValue};
+
+/// Whether a value stands for an absent object: null, or an empty array.
+#[must_use]
+pub fn is_no_object(raw: &RawValue) -> bool {
+    let text = raw.get();
+    let inner = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
+    text == "null" || inner.is_some_and(|inner| inner.trim_ascii().is_empty())
+}
+
+/// Null counts as absent.
+///
+/// # Errors
+/// The value is neither null nor a `T`.
+pub fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// A flag: `true`, `"true"`; null counts as absent, and absent as `false`.
+///
+/// # Errors
+/// Any other value.
+pub fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    deserializer.deserialize_any(FlagVisitor)
+}
+
+/// A number that counts something: `10`, `"10"`, `10.0`; null counts as absent.
+///
+/// # Errors
+/// Any other value, and a number that is negative, has a fraction or does not fit `T`.
+pub fn count<'de, D: Deserializer<'de>, T: TryFrom<u64>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    deserializer.deserialize_any(CountVisitor(PhantomData))
+}
+
+/// As [`count`]; absent counts as 0.
+///
+/// # Errors
+/// As [`count`].
+pub fn count_or_zero<'de, D: Deserializer<'de>, T: TryFrom<u64> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    count(deserializer).map(Option::unwrap_or_default)
+}
+
+/// Texts by name; a number or flag counts as its text. Null counts as absent, in the place of one and of
+/// all, and so does an empty array.
+///
+/// # Errors
+/// Any other value.
+pub fn texts<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
+    deserializer.deserialize_any(TextsVisitor)
+}
+
+/// An object of any members; null and an empty array count as an empty one.
+///
+/// # Errors
+/// Any other value.
+pub fn members<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::Object(members) => Ok(members),
+        Value::Null => Ok(Map::new()),
+        Value::Array(items) if items.is_empty() => Ok(Map::new()),
+        _ => Err(D::Error::custom("expected an object")),
+    }
+}
+
+struct TextsVisitor;
+
+impl<'de> Visitor<'de> for TextsVisitor {
+    type Value = BTreeMap<String, String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object whose members are text")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(BTreeMap::new())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        match items.next_element::<serde::de::IgnoredAny>()? {
+            None => Ok(BTreeMap::new()),
+            Some(_) => Err(A::Error::invalid_type(Unexpected::Seq, &self)),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut texts = BTreeMap::new();
+        while let Some((name, value)) = members.next_entry::<String, Option<TextOrScalar>>()? {
+            if let Some(TextOrScalar(text)) = value {
+                texts.insert(name, text);
+            }
+        }
+        Ok(texts)
+    }
+}
+
+/// A text, or the text of a number or flag.
+struct TextOrScalar(String);
+
+impl<'de> Deserialize<'de> for TextOrScalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ScalarVisitor;
+        impl Visitor<'_> for ScalarVisitor {
+            type Value = TextOrScalar;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<TextOrScalar, E> {
+                Ok(TextOrScalar(text.to_owned()))
+            }
+            fn visit_bool<E>(self, flag: bool) -> Result<TextOrScalar, E> {
+                Ok(TextOrScalar(flag.to_string()))
+            }
+            fn visit_u64<E>(self, number: u64) -> Result<TextOrScalar, E> {
+                Ok(TextOrScalar(number.to_string()))
+            }
+            fn visit_i64<E>(self, number: i64) -> Result<TextOrScalar, E> {
+                Ok(TextOrScalar(number.to_string()))
+            }
+            fn visit_f64<E>(self, number: f64) -> Result<TextOrScalar, E> {
+                Ok(TextOrScalar(number.to_string()))
+            }
+        }
+        deserializer.deserialize_any(ScalarVisitor)
+    }
+}
+
+struct FlagVisitor;
+
+impl Visitor<'_> for FlagVisitor {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("true or false")
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<bool, E> {
+        Ok(flag)
+    }
+
+    fn visit_unit<E>(self) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<bool, E> {
+        let wrong = || E::invalid_value(Unexpected::Str(text), &self);
+        text.trim()
+            .to_ascii_lowercase()
+            .parse()
+            .map_err(|_| wrong())
+    }
+}
+
+struct CountVisitor<T>(PhantomData<T>);
+
+impl<T: TryFrom<u64>> Visitor<'_> for CountVisitor<T> {
+    type Value = Option<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a whole number")
+    }
+
+    fn visit_unit<E>(self) -> Result<Option<T>, E> {
+        Ok(None)
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Option<T>, E> {
+        let wrong = |_| E::invalid_value(Unexpected::Unsigned(number), &self);
+        T::try_from(number).map(Some).map_err(wrong)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Option<T>, E> {
+        match u64::try_from(number) {
+            Ok(number) => self.visit_u64(number),
+            Err(_) => Err(E::invalid_value(Unexpected::Signed(number), &self)),
+        }
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Option<T>, E> {
+        // Written without a fraction, a whole number of a JSON text has digits only.
+        match format!("{number:.0}").parse() {
+            Ok(whole) if number.fract() == 0.0 => self.visit_u64(whole),
+            _ => Err(E::invalid_value(Unexpected::Float(number), &self)),
+        }
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Option<T>, E> {
+        match text.trim().parse() {
+            Ok(number) => self.visit_u64(number),
+            Err(_) => Err(E::invalid_value(Unexpected::Str(text), &self)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize, Default, PartialEq, Debug)]
+    #[serde(default)]
+    struct Input {
+        #[serde(deserialize_with = "null_as_default")]
+        list: Vec<u8>,
+        #[serde(deserialize_with = "flag")]
+        all: bool,
+        #[serde(deserialize_with = "count")]
+        limit: Option<u16>,
+        #[serde(deserialize_with = "count_or_zero")]
+        seconds: u64,
+        #[serde(deserialize_with = "texts")]
+        named: BTreeMap<String, String>,
+    }
+
+    fn read(json: &str) -> Result<Input, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+
+    #[test]
+    fn null_is_absent() {
+        let nulls = r#"{"list":null,"all":null,"limit":null,"seconds":null,"named":null}"#;
+        assert_eq!(read(nulls).unwrap(), Input::default());
+        assert_eq!(read("{}").unwrap(), Input::default());
+    }
+
+    #[test]
+    fn a_number_is_read_in_every_notation() {
+        for ten in ["10", "\"10\"", "\" 10 \"", "10.0", "1e1"] {
+            let input = read(&format!(r#"{{"limit":{ten},"seconds":{ten}}}"#)).unwrap();
+            assert_eq!((input.limit, input.seconds), (Some(10), 10), "{ten}");
+        }
+        for bad in [
+            "-1", "1.5", "\"1.5\"", "\"\"", "\"ten\"", "true", "[]", "-0.5", "1e300",
+        ] {
+            let error = read(&format!(r#"{{"seconds":{bad}}}"#))
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains("a whole number"), "{bad}: {error}");
+        }
+        assert!(read(r#"{"limit":65536}"#).is_err());
+    }
+
+    #[test]
+    fn named_texts_may_be_numbers_and_those_that_are_null_are_absent() {
+        let input = read(r#"{"named":{"a":"x","b":7,"c":7.0,"d":true,"e":null}}"#).unwrap();
+        let expected = [("a", "x"), ("b", "7"), ("c", "7"), ("d", "true")];
+        let expected = expected.map(|(name, text)| (name.to_owned(), text.to_owned()));
+        assert_eq!(input.named, BTreeMap::from(expected));
+        assert!(read(r#"{"named":[]}"#).unwrap().named.is_empty());
+        for bad in [r#"["a"]"#, r#"{"a":[]}"#, r#"{"a":{}}"#, "\"a\"", "7"] {
+            assert!(read(&format!(r#"{{"named":{bad}}}"#)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_flag_is_read_as_text() {
+        for (text, expected) in [("true", true), ("\"True\"", true), ("\"false\"", false)] {
+            assert_eq!(read(&format!(r#"{{"all":{text}}}"#)).unwrap().all, expected);
+        }
+        for bad in ["1", "\"yes\"", "\"\"", "{}"] {
+            assert!(read(&format!(r#"{{"all":{bad}}}"#)).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Answers for paths that the edge does not have, and for methods that a path does not have.
+//!
+//! A path that does not exist is 404 for everybody, with or without a token: clients look for OAuth
+//! metadata below `/.well-known/` before anything else, and take a 401 there for a broken server.
+
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, Uri};
+use model::ErrorClass;
+use service_kit::problem::Problem;
+
+/// The fallback of the routes below `base_path`, and of everything else.
+pub(super) fn path(
+    base_path: &str,
+) -> impl Fn(Uri) -> std::future::Ready<Response> + Clone + Send + Sync + 'static {
+    let base_path: Arc<str> = base_path.into();
+    move |uri| std::future::ready(no_such_path(&base_path, uri.path()))
+}
+
+fn no_such_path(base: &str, path: &str) -> Response {
+    let below = path.strip_prefix(base).unwrap_or(path);
+    let (code, detail) = match below {
+        "/mcp/sse" => (
+            "path-not-available",
+            format!(
+                "this version has no stream here: open GET {base}/mcp within a session, or GET {base}/sse \
+                 for the transport of 2024-11-05"
+            ),
+        ),
+        _ if below == "/events/subscribe" || below.starts_with("/events/subscribe/") => (
+            "path-not-available",
+            format!(
+                "this version has no subscriptions over REST: follow GET {base}/events/stream, or read \
+                 GET {base}/events/replay/{{timestamp}}"
+            ),
+        ),
+        _ if path.contains("/.well-known/") => (
+            "path-unknown",
+            "this server has no OAuth: its operator gives out tokens, for `Authorization: Bearer`"
+                .to_owned(),
+        ),
+        _ => (
+            "path-unknown",
+            format!(
+                "this server has no such path: MCP is at {base}/mcp, events are at {base}/events/stream, \
+                 {base}/events/recent and {base}/events/replay/{{timestamp}}"
+            ),
+        ),
+    };
+    Problem::new(ErrorClass::Missing, code, "There is no such path")
+        .detail(detail)
+        .into_response()
+}
+
+/// 405; the header `Allow` lists the methods of the path.
+pub(super) async fn method() -> Response {
+    Problem::new(
+        ErrorClass::Caller,
+        "method-not-allowed",
+        "The path has no such method",
+    )
+    .status(StatusCode::METHOD_NOT_ALLOWED)
+    .detail("use one of the methods in the header Allow")
+    .into_response()
+}
