@@ -16,6 +16,8 @@
 mod authenticator;
 mod bearer;
 mod digest;
+mod foreign;
+mod present;
 mod principal;
 mod table;
 mod token_file;
@@ -24,6 +26,8 @@ mod visibility;
 pub use authenticator::Authenticator;
 pub use bearer::AuthError;
 pub use digest::{InvalidToken, TokenDigest};
+pub use foreign::{ForeignContent, without_foreign_content};
+pub use present::PresentRights;
 pub use principal::{Permission, Permissions, Principal};
 pub use table::{TokenFileError, check_tokens};
 pub use visibility::{Visibility, VisibilityError};

@@ -63,10 +63,9 @@ impl EventCompleter {
             limit: LOOKED_AT,
         };
         let fits = |event: &EventFacts| name != "number" || kinds.contains(&event.resource_type);
-        let page = self.events.query_where(caller, &question, &fits).await?;
-        let has_more = page.events.len() == LOOKED_AT;
-        let events = page.events.into_iter().map(|event| event.item.facts);
-        Ok((events.collect(), has_more))
+        let events = self.events.facts_where(caller, &question, &fits).await?;
+        let has_more = events.len() == LOOKED_AT;
+        Ok((events, has_more))
     }
 }
 

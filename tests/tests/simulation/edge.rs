@@ -9,14 +9,14 @@ use event_flow::follow::{FollowOptions, follow};
 use fanout::{
     bounds::{MaxAge, StreamBound, StreamBounds},
     feed::{Feed, OpeningFrames},
-    format::StreamFormat,
+    format::{StreamFormat, StreamReader},
     hub::{Hub, HubParts, StreamRequest, StreamStart},
     interest::StreamInterest,
     lag::LagLimits,
     metrics::{FanoutMetrics, StreamKind},
     news::NewsSelection,
 };
-use model::{Cursor, CursorScope, FilterSet, PrincipalId, RandomIds, SystemClock};
+use model::{CursorKeys, CursorScope, Epoch, FilterSet, PrincipalId, RandomIds, SystemClock};
 use ports::{Bus, EventLog};
 use service_kit::metrics::MetricsRegistry;
 use tokio::task::JoinHandle;
@@ -49,6 +49,7 @@ impl SimulatedEdge {
             ids: Arc::new(RandomIds),
             metrics: FanoutMetrics::new(&mut MetricsRegistry::default()),
             bounds: BOUNDS(),
+            cursor_keys: CursorKeys::new(&[], Epoch(0), true),
             draining: CancellationToken::new(),
         }));
         let sink = {
@@ -67,7 +68,7 @@ impl SimulatedEdge {
     pub(crate) async fn open(&self, filters: FilterSet, last_id: Option<&str>) -> Result<Feed> {
         let scope = CursorScope::events(&PrincipalId::anonymous());
         let begin = match last_id {
-            Some(id) => StreamStart::After(Cursor::parse(id, scope)?),
+            Some(id) => StreamStart::After(self.hub.open_cursor(id, scope)?),
             None => StreamStart::Head,
         };
         let open = StreamRequest {
@@ -81,7 +82,7 @@ impl SimulatedEdge {
             wants: NewsSelection::default(),
             ages: true,
         };
-        let head = |reader, position| {
+        let head = |reader: &StreamReader, position| {
             let cursor = self.hub.cursor(reader, position);
             let frames = format!("id: {cursor}\nevent: connected\ndata: {{}}\n\n");
             OpeningFrames {

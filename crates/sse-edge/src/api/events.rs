@@ -9,7 +9,7 @@ use axum::{
 use bytes::Bytes;
 use http::HeaderMap;
 use mcp::dispatch::Resume;
-use model::{Cursor, CursorScope, Timestamp};
+use model::{CursorScope, Timestamp};
 use serde_json::json;
 
 use super::{authenticate::Authenticated, parameters::Parameters, sse};
@@ -46,7 +46,7 @@ pub(crate) async fn stream(
         Resume::Fresh => Resume::of_text(parameters.get("lastEventId").unwrap_or_default()),
         of_header => of_header,
     };
-    let begin = begin(&resume, scope);
+    let begin = begin(&edge, &resume, scope);
     let client = parameters.get("clientId").map(ToOwned::to_owned);
     let connection = edge.ids.uuid();
     let open = StreamRequest {
@@ -74,7 +74,7 @@ pub(crate) async fn stream(
     Ok(sse::stream(feed.await?))
 }
 
-fn begin(resume: &Resume, scope: CursorScope) -> StreamStart {
+fn begin(edge: &Edge, resume: &Resume, scope: CursorScope) -> StreamStart {
     let last = match resume {
         Resume::Fresh => return StreamStart::Head,
         Resume::Unreadable => return StreamStart::UnknownCursor,
@@ -83,5 +83,6 @@ fn begin(resume: &Resume, scope: CursorScope) -> StreamStart {
     if let Some(time) = Timestamp::parse(last) {
         return StreamStart::Since(time);
     }
-    Cursor::parse(last, scope).map_or(StreamStart::UnknownCursor, StreamStart::After)
+    let cursor = edge.hub.open_cursor(last, scope);
+    cursor.map_or(StreamStart::UnknownCursor, StreamStart::After)
 }

@@ -7,7 +7,7 @@ use axum::{
     extract::{Path, Query, State},
 };
 use event_flow::query::{EventQuery, MAX_QUERY_EVENTS, Order, QueryPage};
-use model::{Cursor, CursorScope, Sequence, Timestamp};
+use model::{CursorScope, Sequence, Timestamp};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -82,7 +82,7 @@ pub(crate) async fn replay(
     }
     if let Some(cursor) = parameters.get("cursor") {
         let scope = CursorScope::events(&principal.id);
-        let cursor = Cursor::parse(cursor, scope)?;
+        let cursor = edge.hub.open_cursor(cursor, scope)?;
         (question.after, gone) = edge.hub.resolve(StreamStart::After(cursor)).await?;
     }
     let mut list = list(&edge, &principal, question).await?;
@@ -124,7 +124,8 @@ async fn list(
         truncated,
     } = answer;
     let reader = edge.hub.reader(CursorScope::events(&principal.id));
-    let next_cursor = reader.cursor(through, through_tag).to_string();
+    let next_cursor = edge.hub.cursor_at(&reader, through, through_tag);
+    let next_cursor = next_cursor.to_string();
     let events = raw_events(events);
     Ok(EventList {
         count: events.len(),

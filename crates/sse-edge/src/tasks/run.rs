@@ -47,6 +47,7 @@ impl Tasks {
             task: task.clone(),
             answers: BTreeMap::new(),
             lease_until: now.plus(TASK_LEASE),
+            made_for: None,
         };
         // Before it is stored, so that a change that arrives at once finds the work.
         let begun = self.begin(&id);
@@ -94,6 +95,7 @@ impl Tasks {
 fn worker(caller: &Caller, asking: Arc<dyn Ask>) -> Caller {
     Caller {
         principal: Arc::clone(&caller.principal),
+        rights: caller.rights.clone(),
         version: caller.version,
         session: None,
         client: caller.client.clone(),
@@ -124,8 +126,13 @@ async fn work(
         () = closed.cancelled() => Err(record::abandoned_error().into()),
         () = sleep(TASK_TTL) => Err(record::abandoned_error().into()),
     };
+    // An outcome that nobody may see any more is not stored.
+    let outcome = match caller.principal.present() {
+        Ok(_) => outcome,
+        Err(denied) => Err(denied.into()),
+    };
     let end = as_result(caller, outcome).map_err(CallError::into_rpc);
-    let now = tasks.now();
+    let (now, made_for) = (tasks.now(), caller.rights.last());
     let ended = tasks.change(&caller.principal.id, id, |stored| {
         let ended = match &end {
             Ok(result) => stored
@@ -134,7 +141,10 @@ async fn work(
             Err(error) => stored.task.fail(error, now),
         };
         match ended {
-            Ok(()) => TaskChange::Store(()),
+            Ok(()) => {
+                stored.made_for = Some(made_for.clone());
+                TaskChange::Store(())
+            }
             // Cancelled meanwhile: a finished task stays unchanged.
             Err(error) => {
                 debug!(task = %id, %error, "the outcome of a task is too late");
