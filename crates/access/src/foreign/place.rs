@@ -78,7 +78,7 @@ pub(super) fn places_of_siblings(members: &Map<String, Value>) -> HashMap<String
         ];
         let sibling = named.iter().filter(|named| *named != key);
         let sibling = sibling.filter_map(|named| members.get(named)?.as_object());
-        let place = sibling.flat_map(|sibling| said_by(sibling)).next();
+        let place = sibling.flat_map(said_by).next();
         places.extend(place.map(|place| (key.clone(), place)));
     }
     places

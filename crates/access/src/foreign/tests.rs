@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 
 /// An event of an issue in `acme/old`.
+#[allow(clippy::needless_pass_by_value)] // Its arguments are written in place.
 fn event(data: Value, changes: Value) -> StoredEvent {
     let facts = EventFacts {
         id: EventId::new("e").unwrap(),
