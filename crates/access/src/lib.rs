@@ -16,6 +16,8 @@
 mod authenticator;
 mod bearer;
 mod digest;
+mod foreign;
+mod present;
 mod principal;
 mod shares;
 mod table;
@@ -25,6 +27,8 @@ mod visibility;
 pub use authenticator::Authenticator;
 pub use bearer::AuthError;
 pub use digest::{InvalidToken, TokenDigest};
+pub use foreign::{ForeignContent, without_foreign_content};
+pub use present::PresentRights;
 pub use principal::{Permission, Permissions, Principal};
 pub use shares::{NoPlace, PlaceShares, SharedPlace, SharedPlaces};
 pub use table::{TokenFileError, check_tokens};

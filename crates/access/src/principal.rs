@@ -1,6 +1,9 @@
 //! The principal for which a request acts.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use model::PrincipalId;
 
@@ -78,6 +81,8 @@ pub struct Principal {
     /// The events and resources that it may see.
     pub sees: Visibility,
     revoked: AtomicBool,
+    /// The same token with other rights, which replaced this one.
+    successor: OnceLock<Arc<Principal>>,
 }
 
 impl Principal {
@@ -88,6 +93,7 @@ impl Principal {
             permissions,
             sees,
             revoked: AtomicBool::new(false),
+            successor: OnceLock::new(),
         }
     }
 
@@ -115,6 +121,28 @@ impl Principal {
     /// the stream opens), and each time [`super::Authenticator::revoked`] signals a revocation.
     pub fn is_valid(&self) -> bool {
         !self.revoked.load(Ordering::Acquire)
+    }
+
+    /// The principal with the rights that its token has at this moment. Work that outlives its request asks
+    /// each time before it reads.
+    ///
+    /// # Errors
+    /// The token was revoked or has expired.
+    pub fn present(self: &Arc<Self>) -> Result<Arc<Self>, AuthError> {
+        let mut principal = self;
+        while !principal.is_valid() {
+            principal = principal.successor.get().ok_or(AuthError::Unknown)?;
+        }
+        Ok(Arc::clone(principal))
+    }
+
+    /// Revokes the token, which has other rights from now on; `true` if it was valid until now.
+    pub(super) fn replace(&self, by: &Arc<Self>) -> bool {
+        // First: whoever sees the revocation finds the successor. The owner of what was begun stays.
+        if self.id == by.id {
+            let _ = self.successor.set(Arc::clone(by));
+        }
+        self.revoke()
     }
 
     /// Revokes the token; `true` if it was valid until now.

@@ -169,6 +169,10 @@ impl TokenTable {
                 {
                     now.principal = Arc::clone(&before.principal);
                 }
+                Some(now) if before.principal.is_valid() => {
+                    before.principal.replace(&now.principal);
+                    revoked.push(before.name.clone());
+                }
                 _ if before.principal.revoke() => revoked.push(before.name.clone()),
                 _ => {}
             }

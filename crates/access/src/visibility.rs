@@ -3,6 +3,7 @@
 use std::{cmp::Ordering, sync::Arc};
 
 use model::{EventFacts, ResourceUri};
+use serde::{Deserialize, Serialize};
 
 /// Maximum number of owners and repositories of one principal.
 const MAX_NAMES: usize = 256;
@@ -12,7 +13,8 @@ const MAX_NAME_BYTES: usize = 100;
 
 /// The events that a principal may see: all, or only those of certain owners and repositories.
 /// Names are compared ignoring case, as GitHub does. Cloning is cheap.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(try_from = "StoredVisibility", into = "StoredVisibility")]
 pub struct Visibility(Option<Arc<VisibleNames>>);
 
 /// Both lists are sorted and in lower case, so that a check takes a few comparisons and no
@@ -79,6 +81,29 @@ impl Visibility {
         Ok(Self(Some(Arc::new(only))))
     }
 
+    /// Whether everything may be seen.
+    pub const fn is_all(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether everything may be seen that `other` may see.
+    pub fn covers(&self, other: &Self) -> bool {
+        let Some(only) = self.0.as_deref() else {
+            return true;
+        };
+        let Some(other) = other.0.as_deref() else {
+            return false;
+        };
+        let mut repositories = other.repositories.iter();
+        other.owners.iter().all(|owner| only.contains(owner, None))
+            && repositories.all(|(owner, repo)| only.contains(owner, Some(repo)))
+    }
+
+    pub(crate) fn allows_repository(&self, owner: &str, repo: &str) -> bool {
+        let only = self.0.as_deref();
+        only.is_none_or(|only| only.contains(owner, Some(repo)))
+    }
+
     /// Whether the event may be seen. An event without an owner is visible only if everything is;
     /// an event of an owner's project, which is in no repository, only if the owner is.
     pub fn allows(&self, event: &EventFacts) -> bool {
@@ -109,6 +134,49 @@ impl Visibility {
             }
             | ResourceUri::Numbered { owner, repo, .. } => only.contains(owner, Some(repo)),
             ResourceUri::Project { owner, .. } => only.contains(owner, None),
+        }
+    }
+}
+
+/// The form in which a visibility is stored with an answer that was made under it.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum StoredVisibility {
+    Everything,
+    Only {
+        owners: Vec<String>,
+        repositories: Vec<String>,
+    },
+}
+
+impl From<Visibility> for StoredVisibility {
+    fn from(visibility: Visibility) -> Self {
+        let Some(only) = visibility.0.as_deref() else {
+            return Self::Everything;
+        };
+        let repositories = only.repositories.iter();
+        Self::Only {
+            owners: only.owners.iter().map(ToString::to_string).collect(),
+            repositories: repositories
+                .map(|(owner, repo)| format!("{owner}/{repo}"))
+                .collect(),
+        }
+    }
+}
+
+impl TryFrom<StoredVisibility> for Visibility {
+    type Error = VisibilityError;
+
+    fn try_from(stored: StoredVisibility) -> Result<Self, VisibilityError> {
+        match stored {
+            StoredVisibility::Everything => Ok(Self::all()),
+            StoredVisibility::Only {
+                owners,
+                repositories,
+            } => Self::only(
+                owners.iter().map(String::as_str),
+                repositories.iter().map(String::as_str),
+            ),
         }
     }
 }

@@ -65,10 +65,9 @@ impl EventCompleter {
             max_bytes: MAX_ANSWER_BYTES,
         };
         let fits = |event: &EventFacts| name != "number" || kinds.contains(&event.resource_type);
-        let page = self.events.query_where(caller, &question, &fits).await?;
-        let has_more = page.older.is_some();
-        let events = page.events.into_iter().map(|event| event.item.facts);
-        Ok((events.collect(), has_more))
+        let events = self.events.facts_where(caller, &question, &fits).await?;
+        let has_more = events.len() == LOOKED_AT;
+        Ok((events, has_more))
     }
 }
 

@@ -9,7 +9,7 @@ use event_flow::{
 use fanout::hub::{Hub, StreamStart};
 use mcp::params::InputError;
 use mcp_server::{CallError, Caller};
-use model::{Cursor, CursorScope, LogPosition, Sequence};
+use model::{CursorScope, EventFacts, LogPosition, Sequence};
 use tokio::time::{Instant, timeout_at};
 
 /// Interval at which a waiting call reports progress, to a client that asked for it.
@@ -37,7 +37,8 @@ impl EventAccess {
         caller: &Caller,
         question: &EventQuery,
     ) -> Result<QueryPage, CallError> {
-        let history = self.history.of(&caller.principal);
+        let reader = caller.reader()?;
+        let history = self.history.of(&reader);
         history.query(question).await.map_err(CallError::failed)
     }
 
@@ -48,9 +49,21 @@ impl EventAccess {
         question: &EventQuery,
         also: Visible<'_>,
     ) -> Result<QueryPage, CallError> {
-        let history = self.history.of(&caller.principal);
-        let page = history.query_where(question, also).await;
+        let reader = caller.reader()?;
+        let page = self.history.of(&reader).query_where(question, also).await;
         page.map_err(CallError::failed)
+    }
+
+    /// The fields of the events of [`Self::query_where`].
+    pub(crate) async fn facts_where(
+        &self,
+        caller: &Caller,
+        question: &EventQuery,
+        also: Visible<'_>,
+    ) -> Result<Vec<EventFacts>, CallError> {
+        let reader = caller.reader()?;
+        let facts = self.history.of(&reader).facts_where(question, also).await;
+        facts.map_err(CallError::failed)
     }
 
     /// The events that match the question, or the first matching ones that arrive within this many
@@ -69,7 +82,9 @@ impl EventAccess {
         let mut page = self.query(caller, question).await?;
         while page.events.is_empty() && !page.truncated && !gone && Instant::now() < until {
             question.after = page.through;
-            let history = self.history.of(&caller.principal);
+            // Asked again after each interval, so that a wait ends with its token.
+            let reader = caller.reader()?;
+            let history = self.history.of(&reader);
             let published = self
                 .hub
                 .published_after(page.through, |event| history.shows(question, event));
@@ -106,8 +121,8 @@ impl EventAccess {
         let Some(cursor) = cursor else {
             return Ok((Sequence::START, false));
         };
-        let cursor = Cursor::parse(cursor, scope(caller))
-            .map_err(|error| InputError::new("cursor", &error.to_string()))?;
+        let opened = self.hub.open_cursor(cursor, scope(caller));
+        let cursor = opened.map_err(|error| InputError::new("cursor", &error.to_string()))?;
         let resolved = self.hub.resolve(StreamStart::After(cursor)).await;
         resolved.map_err(CallError::failed)
     }
@@ -122,8 +137,8 @@ impl EventAccess {
         let Some(cursor) = cursor else {
             return Ok((None, false));
         };
-        let cursor = Cursor::parse(cursor, scope(caller))
-            .map_err(|error| InputError::new("before", &error.to_string()))?;
+        let opened = self.hub.open_cursor(cursor, scope(caller));
+        let cursor = opened.map_err(|error| InputError::new("before", &error.to_string()))?;
         let resolved = self.hub.resolve_before(cursor).await;
         resolved.map_err(CallError::failed)
     }
@@ -141,19 +156,20 @@ impl EventAccess {
     /// The caller's cursor for a position.
     pub(crate) fn cursor(&self, caller: &Caller, position: Sequence) -> String {
         let reader = self.hub.reader(scope(caller));
-        self.hub.cursor(reader, position).to_string()
+        self.hub.cursor(&reader, position).to_string()
     }
 
     /// The caller's cursor after a page.
     pub(crate) fn cursor_after(&self, caller: &Caller, page: &QueryPage) -> String {
         let reader = self.hub.reader(scope(caller));
-        reader.cursor(page.through, page.through_tag).to_string()
+        let cursor = self.hub.cursor_at(&reader, page.through, page.through_tag);
+        cursor.to_string()
     }
 
     /// The caller's cursor before a page of the newest events; `None` if there is nothing before it.
     pub(crate) fn cursor_before(&self, caller: &Caller, page: &QueryPage) -> Option<String> {
         let reader = self.hub.reader(scope(caller));
-        Some(reader.cursor_before(page)?.to_string())
+        Some(self.hub.cursor_before(&reader, page)?.to_string())
     }
 }
 

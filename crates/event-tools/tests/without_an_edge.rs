@@ -4,7 +4,7 @@
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
-use access::{Permission, Permissions, Principal, Visibility};
+use access::{Permission, Permissions, PresentRights, Principal, Visibility};
 use async_trait::async_trait;
 use event_tools::{
     EventToolDeps,
@@ -34,9 +34,9 @@ use mcp_server::{
     tool::ToolCall,
 };
 use model::{
-    Epoch, EventFacts, EventId, EventOrigin, EventType, LogPosition, PrincipalId, RandomIds,
-    ResourceId, ResourceType, ResourceUri, Sequence, SessionId, StoredEvent, SystemClock,
-    Timestamp, TraceContext,
+    CursorKeys, Epoch, EventFacts, EventId, EventOrigin, EventType, LogPosition, PrincipalId,
+    RandomIds, ResourceId, ResourceType, ResourceUri, Sequence, SessionId, StoredEvent,
+    SystemClock, Timestamp, TraceContext,
 };
 use ports::{EventLog, ResourceError, ResourceReader, ResourceState, SyncStatus};
 use serde_json::{Value, json, value::to_raw_value};
@@ -122,6 +122,7 @@ async fn server_beside(other: Toolset) -> OfferRegistry {
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),
         metrics: FanoutMetrics::new(&mut metrics),
+        cursor_keys: CursorKeys::new(&[], Epoch(0), true),
         bounds: StreamBounds::new(10, Descriptors::UNLIMITED, age, LagLimits::default()),
         draining: CancellationToken::new(),
     });
@@ -143,9 +144,11 @@ async fn server_beside(other: Toolset) -> OfferRegistry {
 fn caller(sees: Visibility) -> Caller {
     let permissions = Permissions::from_iter([Permission::Read]);
     let principal = Principal::new(PrincipalId::new("me").unwrap(), permissions, sees);
+    let principal = Arc::new(principal);
     let mut metrics = service_kit::metrics::MetricsRegistry::default();
     Caller {
-        principal: Arc::new(principal),
+        rights: PresentRights::new(Arc::clone(&principal)),
+        principal,
         version: ProtocolVersion::V2026_07_28,
         session: None,
         client: ClientCapabilities::default(),

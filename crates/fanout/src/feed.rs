@@ -140,10 +140,10 @@ impl Feed {
         self.began_at = self.hub.ring.head();
         let mut out = bytes::BytesMut::from(opening.frames);
         if truncated {
-            let cursor = self.hub.cursor(self.reader, position);
+            let cursor = self.hub.cursor(&self.reader, position);
             self.stream
                 .format
-                .truncated(&self.interest, cursor, &mut out);
+                .truncated(&self.interest, &cursor, &mut out);
         }
         self.opening = (!out.is_empty()).then(|| OpeningFrames {
             frames: out.freeze(),
@@ -189,15 +189,15 @@ impl Feed {
             return true;
         }
         let reader = &mut self.reader;
-        let mut cursor = self.hub.cursor(*reader, self.position);
+        let (hub, position) = (&self.hub, self.position);
         out.push_unrepeatable(|out| {
             if let Some(resumes_after) = page.resumes_after {
-                (reader.inbox, cursor.inbox) = (resumes_after, resumes_after);
-                lost_mail(cursor, out);
+                reader.inbox = resumes_after;
+                lost_mail(&hub.cursor(reader, position), out);
             }
             for message in &page.messages {
-                (reader.inbox, cursor.inbox) = (message.sequence, message.sequence);
-                mail(cursor, &message.item, out);
+                reader.inbox = message.sequence;
+                mail(&hub.cursor(reader, position), &message.item, out);
             }
         });
         inbox.report_delivery();
@@ -263,7 +263,7 @@ impl Feed {
         }
         let before = std::mem::replace(&mut self.generation, generation);
         let timeline = self.hub.timeline();
-        if timeline.epoch() != self.reader.epoch {
+        if timeline.epoch() != self.reader.keys.epoch() {
             // Another log: this stream is about to end.
             return false;
         }
@@ -273,9 +273,9 @@ impl Feed {
             self.move_back(Arc::clone(&self.interest), before, to);
         }
         self.hub.metrics.gap(GapReason::LogSetBack);
-        let cursor = self.hub.cursor(self.reader, self.position);
+        let cursor = self.hub.cursor(&self.reader, self.position);
         let format = &self.stream.format;
-        out.push_unrepeatable(|out| format.truncated(&self.interest, cursor, out));
+        out.push_unrepeatable(|out| format.truncated(&self.interest, &cursor, out));
         true
     }
 
@@ -361,6 +361,10 @@ fn push_set_back_notice(out: &mut OutgoingFrames) {
 impl StreamSource for Feed {
     fn poll_fill(&mut self, cx: &mut Context<'_>, out: &mut OutgoingFrames) -> Poll<FillResult> {
         self.stream.register(cx.waker());
+        // At the moment of delivery: the revocation may not have come to this stream yet.
+        if !self.stream.may_read() {
+            self.stream.end(StreamEnd::Revoked);
+        }
         if self.opening.is_none()
             && let Some(ending) = self.stream.ending()
         {
@@ -397,9 +401,8 @@ impl StreamSource for Feed {
         let Some(why) = self.cut_reason(behind) else {
             return false;
         };
-        let cursor = self.hub.cursor(self.reader, self.position);
         info!(
-            %cursor,
+            position = self.position.0,
             kind = self.stream.kind.as_str(),
             why = why.as_str(),
             behind_seconds = behind.as_secs(),

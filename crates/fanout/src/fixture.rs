@@ -8,9 +8,9 @@ use std::sync::{
 use async_trait::async_trait;
 use event_flow::follow::Followed;
 use model::{
-    CursorScope, Epoch, EventFacts, EventId, EventOrigin, EventSubscription, EventType, Filter,
-    FilterSet, LogPosition, PrincipalId, RandomIds, ResourceId, ResourceType, Sequence, Sequenced,
-    Session, SessionId, StoredEvent, SubscriptionId, SystemClock, Timestamp,
+    Cursor, CursorKeys, CursorScope, Epoch, EventFacts, EventId, EventOrigin, EventSubscription,
+    EventType, Filter, FilterSet, LogPosition, PrincipalId, RandomIds, ResourceId, ResourceType,
+    Sequence, Sequenced, Session, SessionId, StoredEvent, SubscriptionId, SystemClock, Timestamp,
 };
 use parking_lot::Mutex;
 use ports::{AppendResult, EventLog, EventLogError, EventPage, EventsBefore, LogHead, SeekResult};
@@ -29,6 +29,8 @@ use super::{
 use crate::metrics::FanoutMetrics;
 
 pub(crate) const EPOCH: Epoch = Epoch(7);
+/// The log that replaces it.
+pub(crate) const REPLACED: Epoch = Epoch(8);
 
 /// An event of issue 1 in `octo/<repo>`; its JSON is about `bytes` long.
 pub(crate) fn event(sequence: u64, repo: &str, bytes: usize) -> Sequenced<StoredEvent> {
@@ -119,6 +121,20 @@ pub(crate) fn interest(
     StreamInterest::of_session(&session, revision, &LogTimeline::new(EPOCH))
 }
 
+/// The keys of edges without a key from the operator, for the log of the tests.
+pub(crate) fn keys() -> CursorKeys {
+    CursorKeys::new(&[], EPOCH, true)
+}
+
+/// Opens the id of an event, or another cursor, of the log or of the one that replaces it.
+pub(crate) fn opened(id: &str) -> Cursor {
+    let logs = [EPOCH, REPLACED].map(|epoch| keys().for_log(epoch));
+    let opened = logs.iter().map(|keys| keys.open(id, scope()).unwrap());
+    let mut of_log = opened.zip([EPOCH, REPLACED]);
+    let found = of_log.find(|(cursor, epoch)| cursor.epoch == *epoch);
+    found.expect("a cursor of one of both logs").0
+}
+
 pub(crate) fn scope() -> CursorScope {
     CursorScope::events(&PrincipalId::anonymous())
 }
@@ -164,6 +180,7 @@ pub(crate) fn parts(
         ids: Arc::new(RandomIds),
         metrics,
         bounds,
+        cursor_keys: keys(),
         draining: CancellationToken::new(),
     }
 }

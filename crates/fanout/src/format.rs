@@ -1,14 +1,14 @@
-//! The form of an event on each kind of stream. The event's JSON is copied from the log unchanged.
+//! The form of an event on each kind of stream. The event's JSON is copied from the log unchanged, unless it
+//! has content that the reader may not see.
 
 use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
-use event_flow::query::QueryPage;
 use mcp::{
     ProtocolVersion, RequestId, profile::ServerInfo, stateless::listen_result,
     tagged::SUBSCRIPTION_ID,
 };
-use model::{Cursor, CursorScope, EntryTag, Epoch, Sequence};
+use model::{Cursor, CursorKeys, CursorScope, CursorText, EntryTag, Sequence};
 use stream_driver::{Chunk, OutgoingFrames};
 
 use super::{interest::StreamInterest, news::StreamNews, ring::RingEntry};
@@ -90,10 +90,10 @@ impl StreamEnd {
 }
 
 /// The reader and its log: the data of which a cursor is made.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct StreamReader {
-    /// The log.
-    pub epoch: Epoch,
+    /// The keys of its cursors, which are those of one log.
+    pub keys: Arc<CursorKeys>,
     /// The scope of its cursors.
     pub scope: CursorScope,
     /// The reader's position in its session's inbox.
@@ -103,29 +103,23 @@ pub struct StreamReader {
 }
 
 impl StreamReader {
+    /// The id of an event: the cursor after it.
+    #[must_use]
+    pub fn event_id(&self, sequence: Sequence, tag: EntryTag) -> CursorText {
+        self.keys.seal(&self.cursor(sequence, Some(tag)))
+    }
+
     /// The cursor after a position of the log; `tag` is that of the entry there, if it is known.
     #[must_use]
-    pub fn cursor(self, sequence: Sequence, tag: Option<EntryTag>) -> Cursor {
+    pub fn cursor(&self, sequence: Sequence, tag: Option<EntryTag>) -> Cursor {
         Cursor {
-            epoch: self.epoch,
+            epoch: self.keys.epoch(),
             sequence,
             tag,
             scope: self.scope,
             inbox: self.inbox,
             newest_subscription: self.newest_subscription,
         }
-    }
-
-    /// The cursor at which a page of the newest events ended, for a page of what is before it; `None` if
-    /// nothing is.
-    #[must_use]
-    pub fn cursor_before(self, page: &QueryPage) -> Option<Cursor> {
-        let oldest = page
-            .events
-            .last()
-            .filter(|event| Some(event.sequence) == page.older);
-        let tag = oldest.map(|event| EntryTag::of(&event.item.facts.id));
-        page.older.map(|older| self.cursor(older, tag))
     }
 }
 
@@ -135,19 +129,24 @@ impl StreamFormat {
         &self,
         interest: &StreamInterest,
         entry: &RingEntry,
-        reader: StreamReader,
+        reader: &StreamReader,
         out: &mut OutgoingFrames,
     ) {
         let position = entry.sequence.0;
         match self {
             Self::Events => {
+                // A frame that was cut is never shared: two tokens of one principal may differ.
+                if let Some(json) = interest.cut_for(entry) {
+                    return out.push_event(position, |out| plain(entry, &json, reader, out));
+                }
+                let json = &entry.event.json;
                 let encode = || {
-                    let size_hint = entry.event.json.len() + 80;
-                    Chunk::new(size_hint, |out| plain(entry, reader, out))
+                    let size_hint = json.len() + 112;
+                    Chunk::new(size_hint, |out| plain(entry, json, reader, out))
                 };
                 match entry.frame.get_or_init(|| (reader.scope, encode())) {
                     (scope, frame) if *scope == reader.scope => out.push_shared(position, frame),
-                    _ => out.push_event(position, |out| plain(entry, reader, out)),
+                    _ => out.push_event(position, |out| plain(entry, json, reader, out)),
                 }
             }
             Self::Session => out.push_event(position, |out| session(interest, entry, reader, out)),
@@ -160,7 +159,12 @@ impl StreamFormat {
     }
 
     /// Reports that events before `cursor` are gone.
-    pub(crate) fn truncated(&self, interest: &StreamInterest, cursor: Cursor, out: &mut BytesMut) {
+    pub(crate) fn truncated(
+        &self,
+        interest: &StreamInterest,
+        cursor: &CursorText,
+        out: &mut BytesMut,
+    ) {
         let body = format!(
             r#"{{"truncated":true,"cursor":"{cursor}","detail":"events before this cursor are missing: they are no longer kept, cannot be read, or the id to resume from is not known here"}}"#
         );
@@ -228,14 +232,14 @@ impl StreamFormat {
 }
 
 /// A message that was sent to the session.
-pub(crate) fn mail(cursor: Cursor, json: &[u8], out: &mut BytesMut) {
+pub(crate) fn mail(cursor: &CursorText, json: &[u8], out: &mut BytesMut) {
     out.put_slice(format!("id: {cursor}\nevent: message\ndata: ").as_bytes());
     out.put_slice(json);
     out.put_slice(b"\n\n");
 }
 
 /// Reports that messages sent to the session are gone.
-pub(crate) fn lost_mail(cursor: Cursor, out: &mut BytesMut) {
+pub(crate) fn lost_mail(cursor: &CursorText, out: &mut BytesMut) {
     let data = r#"{"truncated":true,"detail":"messages to this session before this one are no longer kept"}"#;
     let params = format!(r#"{{"level":"warning","logger":"forgewire.messages","data":{data}}}"#);
     notification(
@@ -246,17 +250,22 @@ pub(crate) fn lost_mail(cursor: Cursor, out: &mut BytesMut) {
     );
 }
 
-fn plain(entry: &RingEntry, reader: StreamReader, out: &mut BytesMut) {
-    let id = reader.cursor(entry.sequence, Some(entry.tag));
+fn plain(entry: &RingEntry, json: &[u8], reader: &StreamReader, out: &mut BytesMut) {
+    let id = reader.event_id(entry.sequence, entry.tag);
     out.put_slice(format!("id: {id}\nevent: event\ndata: ").as_bytes());
-    out.put_slice(&entry.event.json);
+    out.put_slice(json);
     out.put_slice(b"\n\n");
 }
 
 /// Only the event's last frame carries the id: a client that disconnects in between gets the event
 /// again.
-fn session(interest: &StreamInterest, entry: &RingEntry, reader: StreamReader, out: &mut BytesMut) {
-    let id = format!("id: {}\n", reader.cursor(entry.sequence, Some(entry.tag)));
+fn session(
+    interest: &StreamInterest,
+    entry: &RingEntry,
+    reader: &StreamReader,
+    out: &mut BytesMut,
+) {
+    let id = format!("id: {}\n", reader.event_id(entry.sequence, entry.tag));
     let whole = interest.wants_event(entry);
     let mut uris = interest.wanted_uris(entry).peekable();
     while let Some(uri) = uris.next() {
@@ -273,7 +282,8 @@ fn session(interest: &StreamInterest, entry: &RingEntry, reader: StreamReader, o
         out.put_slice(b"\"params\":{\"level\":\"info\",\"logger\":\"");
         out.put_slice(EVENT_LOGGER.as_bytes());
         out.put_slice(b"\",\"data\":");
-        out.put_slice(&entry.event.json);
+        let cut = interest.cut_for(entry);
+        out.put_slice(cut.as_ref().unwrap_or(&entry.event.json));
         out.put_slice(b"}}\n\n");
     }
 }

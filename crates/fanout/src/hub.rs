@@ -10,8 +10,8 @@ use std::{
 
 use event_flow::follow::{Followed, LostEvents};
 use model::{
-    Clock, Cursor, CursorScope, EntryTag, Epoch, EventFacts, IdSource, LogPosition, Sequence,
-    Sequenced, StoredEvent, Timestamp,
+    Clock, Cursor, CursorKeys, CursorScope, EntryTag, Epoch, EventFacts, IdSource, LogPosition,
+    Sequence, Sequenced, StoredEvent, Timestamp,
 };
 use parking_lot::{Mutex, RwLock};
 use ports::EventLog;
@@ -47,6 +47,8 @@ pub struct Hub {
     pub(super) log_end: LogEnd,
     pub(super) pages: Arc<Pages>,
     timeline: RwLock<Arc<LogTimeline>>,
+    /// The keys of the cursors of this log.
+    cursor_keys: RwLock<Arc<CursorKeys>>,
     /// Increases when the log is replaced or put back. Changed after everything else of the new generation
     /// except its events.
     generation: AtomicU32,
@@ -116,6 +118,8 @@ pub struct HubParts {
     pub metrics: FanoutMetrics,
     /// The bounds on the number, age and lag of streams.
     pub bounds: StreamBounds,
+    /// The keys that seal cursors; those of the log are made when it is known.
+    pub cursor_keys: CursorKeys,
     /// Cancelled when the process drains: requests that wait for an event return.
     pub draining: CancellationToken,
 }
@@ -135,6 +139,7 @@ impl Hub {
             ids,
             metrics,
             bounds,
+            cursor_keys,
             draining,
         } = parts;
         metrics.set_max_streams(bounds);
@@ -147,6 +152,7 @@ impl Hub {
             log,
             log_end: LogEnd::default(),
             timeline: RwLock::new(Arc::new(LogTimeline::new(Epoch(0)))),
+            cursor_keys: RwLock::new(Arc::new(cursor_keys)),
             generation: AtomicU32::new(0),
             set_back_entries: Mutex::default(),
             started: AtomicBool::new(false),
@@ -205,6 +211,8 @@ impl Hub {
         self.ring.restart(position, tag);
         self.pages.set_followed(position);
         self.pages.clear(generation);
+        let keys = self.cursor_keys().for_log(epoch);
+        *self.cursor_keys.write() = Arc::new(keys);
         // Last: a reader that sees the new epoch sees positions of the new log only.
         *self.timeline.write() = Arc::new(LogTimeline::new(epoch));
         self.generation.store(generation, Ordering::Release);
@@ -339,10 +347,15 @@ impl Hub {
         }
     }
 
+    /// The keys of the cursors of this log.
+    pub fn cursor_keys(&self) -> Arc<CursorKeys> {
+        Arc::clone(&self.cursor_keys.read())
+    }
+
     /// A reader of this log at its beginning, for cursors of `scope`.
     pub fn reader(&self, scope: CursorScope) -> StreamReader {
         StreamReader {
-            epoch: self.epoch(),
+            keys: self.cursor_keys(),
             scope,
             inbox: Sequence::START,
             newest_subscription: 0,

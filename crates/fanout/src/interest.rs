@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use bytes::Bytes;
 use model::{FilterSet, ResourceUri, Sequence, Session};
 
 use event_flow::matching::{self, MatchKey, MatchTerm};
@@ -116,6 +117,11 @@ impl StreamInterest {
                 .or_default()
                 .push((spelt.to_owned(), since));
         }
+    }
+
+    /// The JSON of an event for this reader, if it may not see all of it.
+    pub(crate) fn cut_for(&self, entry: &RingEntry) -> Option<Bytes> {
+        entry.cut_for(&self.visible)
     }
 
     /// Whether the event is sent whole.

@@ -22,7 +22,7 @@ impl Hub {
     pub async fn open<O: Into<OpeningFrames>>(
         self: &Arc<Self>,
         open: StreamRequest,
-        opening: impl FnOnce(StreamReader, Sequence) -> O,
+        opening: impl FnOnce(&StreamReader, Sequence) -> O,
     ) -> Result<Feed, HubError> {
         if !self.has_started() {
             return Err(HubError::NotReady);
@@ -66,18 +66,18 @@ impl Hub {
                 }
             })?;
         let may_read = stream.may_read();
-        let mut feed = Feed::new(Arc::clone(self), stream, slot, reader);
+        let mut feed = Feed::new(Arc::clone(self), stream, slot, reader.clone());
         if !may_read {
             // Revoked while the stream was being opened, perhaps before the revocation could end
             // it.
             return Err(HubError::Denied(AuthError::Unknown));
         }
-        if self.epoch() != reader.epoch {
+        if self.epoch() != reader.keys.epoch() {
             // The log was replaced just now, perhaps before the replacement could end this stream.
             return Err(HubError::NotReady);
         }
         let (position, truncated) = self.resolve(begin).await?;
-        feed.begin(position, truncated, opening(reader, position).into());
+        feed.begin(position, truncated, opening(&reader, position).into());
         Ok(feed)
     }
 }

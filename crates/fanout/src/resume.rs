@@ -1,6 +1,7 @@
 //! The positions from which readers continue, and the cursors that they get for that.
 
-use model::{Cursor, EntryTag, Sequence};
+use event_flow::query::QueryPage;
+use model::{Cursor, CursorError, CursorScope, CursorText, EntryTag, Sequence};
 use tokio::time::timeout;
 
 use crate::{
@@ -14,8 +15,38 @@ use crate::{
 
 impl Hub {
     /// The reader's cursor after a position. It names the entry there, if this edge has it in memory.
-    pub fn cursor(&self, reader: StreamReader, position: Sequence) -> Cursor {
-        reader.cursor(position, self.ring.known_tag(position))
+    pub fn cursor(&self, reader: &StreamReader, position: Sequence) -> CursorText {
+        self.cursor_at(reader, position, self.ring.known_tag(position))
+    }
+
+    /// The reader's cursor after a position, at which there is an entry with this tag. It differs from all
+    /// earlier ones also if the position is the same.
+    pub fn cursor_at(
+        &self,
+        reader: &StreamReader,
+        position: Sequence,
+        tag: Option<EntryTag>,
+    ) -> CursorText {
+        let salt = (self.random() >> 32) as u32;
+        let cursor = reader.cursor(position, tag);
+        reader.keys.seal_salted(&cursor, salt)
+    }
+
+    /// The reader's cursor at which a page of the newest events ended, for a page of what is before it;
+    /// `None` if nothing is.
+    pub fn cursor_before(&self, reader: &StreamReader, page: &QueryPage) -> Option<CursorText> {
+        let older = page.older?;
+        let oldest = page.events.last().filter(|event| event.sequence == older);
+        let tag = oldest.map(|event| EntryTag::of(&event.item.facts.id));
+        Some(self.cursor_at(reader, older, tag))
+    }
+
+    /// Opens the cursor of a reader.
+    ///
+    /// # Errors
+    /// It is damaged, was not issued by this server, or belongs to another reader.
+    pub fn open_cursor(&self, text: &str, scope: CursorScope) -> Result<Cursor, CursorError> {
+        self.cursor_keys().open(text, scope)
     }
 
     /// The position at which to begin, and whether requested events are gone.

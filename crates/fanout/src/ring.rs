@@ -5,6 +5,8 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use access::{ForeignContent, Visibility, without_foreign_content};
+use bytes::Bytes;
 use model::{CursorScope, EntryTag, Sequence, Sequenced, StoredEvent};
 use stream_driver::{Chunk, sync::RwLock};
 
@@ -17,6 +19,10 @@ pub(crate) struct RingEntry {
     /// The generation of the log in which the edge first had this event at this position.
     pub(crate) generation: u32,
     uris: OnceLock<Vec<String>>,
+    /// What it says of other repositories, once a reader with limits asked.
+    foreign: OnceLock<ForeignContent>,
+    /// Its JSON without that, for readers that may see nothing of it: nearly all of those.
+    cut: OnceLock<Bytes>,
     /// The whole frame, for the first reader scope that asked: with a single principal, that is
     /// every reader.
     pub(crate) frame: OnceLock<(CursorScope, Chunk)>,
@@ -34,6 +40,8 @@ impl RingEntry {
             generation,
             event,
             uris: OnceLock::new(),
+            foreign: OnceLock::new(),
+            cut: OnceLock::new(),
             frame: OnceLock::new(),
         }
     }
@@ -50,7 +58,25 @@ impl RingEntry {
         })
     }
 
-    /// Approximate bytes in memory, without the frame.
+    /// The JSON for a reader that may not see all of it; `None` for one that may.
+    pub(crate) fn cut_for(&self, sees: &Visibility) -> Option<Bytes> {
+        if sees.is_all() {
+            return None;
+        }
+        let foreign = self.foreign.get_or_init(|| ForeignContent::of(&self.event));
+        if sees.allows_content(foreign) {
+            return None;
+        }
+        Some(match sees.hides_content(foreign) {
+            true => {
+                let cut = || without_foreign_content(&self.event);
+                self.cut.get_or_init(cut).clone()
+            }
+            false => sees.cut_event(&self.event),
+        })
+    }
+
+    /// Approximate bytes in memory, without the frame and the cut form.
     pub(super) fn bytes(&self) -> usize {
         self.event.json.len() + 512
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use access::Principal;
 use mcp::{tagged::TaggedNotification, task::TaskId};
 use model::{PrincipalId, Session, SessionId};
 use ports::ListChanges;
@@ -137,10 +138,15 @@ impl Hub {
     }
 
     /// Sends the state of a task to the streams of its owner that follow it.
-    pub fn notify_task(&self, owner: &PrincipalId, task: &TaskId, state: &TaggedNotification) {
+    pub fn notify_task(
+        &self,
+        owner: &PrincipalId,
+        task: &TaskId,
+        state: impl Fn(&Principal) -> TaggedNotification,
+    ) {
         for stream in self.streams.of_task(task) {
             if stream.principal().id == *owner {
-                stream.notify_task(task, state);
+                stream.notify_task(task, &state(stream.principal()));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::Principal;
+use access::{PresentRights, Principal};
 use bytes::Bytes;
 use http::HeaderMap;
 use mcp::{
@@ -26,8 +26,10 @@ use crate::{
 /// outlives its connection.
 #[derive(Debug)]
 pub struct Caller {
-    /// The principal that calls.
+    /// The principal that calls, with the rights that it had then.
     pub principal: Arc<Principal>,
+    /// Its rights at the moment at which the call reads something.
+    pub rights: PresentRights,
     /// The revision of the request.
     pub version: ProtocolVersion,
     /// The session, in the handshake era.
@@ -89,6 +91,14 @@ impl Caller {
             CallError::Refused(refusal) => Err(refusal),
             error => Err(error.into_rpc().into()),
         }
+    }
+
+    /// The principal with its present rights, for one read of events or resources.
+    ///
+    /// # Errors
+    /// The token was revoked or has expired, or may not read any more.
+    pub fn reader(&self) -> Result<Arc<Principal>, CallError> {
+        Ok(self.rights.now()?)
     }
 
     /// Admits a call; the permit has to be held while the call runs.

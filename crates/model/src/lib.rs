@@ -22,7 +22,9 @@ mod trace;
 
 pub use class::{Classified, ErrorClass, PublicError};
 pub use clock::{Clock, IdSource, ManualClock, RandomIds, SystemClock};
-pub use cursor::{Cursor, CursorError, CursorScope, StreamCursor};
+pub use cursor::{
+    Cursor, CursorError, CursorKeys, CursorScope, CursorText, SharedKey, StreamCursor,
+};
 pub use entry_tag::EntryTag;
 pub use event::{EventMetadata, EventOrigin, EventType, ResourceEvent, ResourceRef};
 pub use facts::{EventFacts, StoredEvent};

@@ -9,7 +9,7 @@ use std::{
 };
 
 use mcp::mrtr::{StateKey, StateKeys};
-use model::{IdSource, file_text};
+use model::{IdSource, SharedKey, file_text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use service_kit::{
@@ -17,7 +17,6 @@ use service_kit::{
     descriptors::Descriptors,
     http::{DEFAULT_IDLE_SECONDS, MAX_IDLE_SECONDS},
 };
-use sha2::{Digest, Sha256};
 
 use fanout::{
     bounds::{MaxAge, StreamBounds},
@@ -93,15 +92,23 @@ pub struct EdgeConfig {
     pub max_sessions_per_principal: u32,
     /// Largest body of a POST, in bytes.
     pub max_body_bytes: usize,
-    /// Keys that seal `requestState`, at least 32 characters each, for instance the output of
+    /// Keys that seal `requestState`, cursors and event ids, at least 32 characters each, for instance the output of
     /// `openssl rand -base64 32`. All edges need the same keys. The first key seals, every key
     /// opens. To rotate: add the new key at the end on all edges, then move it to the front, and
-    /// remove the old one an hour later. Without any key, here or in `state_key_files`, each
-    /// process makes its own, and a client that answers a question has to reach the same edge. See
-    /// docs/production.md, "State keys".
+    /// remove the old one when `retention.event_days` have passed: a client that comes back with a
+    /// cursor of a key that is gone is told that events may be missing. Without any key, here or in
+    /// `state_key_files`, each process makes its own for `requestState`, so that a client that
+    /// answers a question has to reach the same edge, and cursors are sealed with one that is
+    /// derived from the identity of the log. See docs/production.md, "State keys".
     pub state_keys: Vec<Secret>,
     /// Files with such keys, one key per file; their keys come after those of `state_keys`.
     pub state_key_files: Vec<PathBuf>,
+    /// Whether cursors and event ids are read that were issued before they were sealed, or before the
+    /// edges had a key in `state_keys` or `state_key_files`. Whoever has one can read positions in it and
+    /// make up others. Set it to false once clients have come back since the upgrade, at the latest after
+    /// `retention.event_days`: a client that still holds such a cursor is then told that events may be
+    /// missing. Without a key, it concerns the unsealed ones only.
+    pub accept_older_cursors: bool,
     /// Rate limits of one principal.
     pub rates: RateLimits,
 }
@@ -128,6 +135,7 @@ impl Default for EdgeConfig {
             max_body_bytes: limits::MAX_BODY_BYTES,
             state_keys: Vec::new(),
             state_key_files: Vec::new(),
+            accept_older_cursors: true,
             rates: RateLimits::default(),
         }
     }
@@ -227,11 +235,11 @@ impl EdgeConfig {
         }
     }
 
-    /// The keys for `requestState`.
+    /// The keys that the edges share; none if the operator gave them none.
     ///
     /// # Errors
-    /// A file that cannot be read, contains no key, or contains the same key as another file.
-    pub(crate) fn state_keys(&self, ids: &dyn IdSource) -> Result<StateKeys, EdgeBuildError> {
+    /// A file that cannot be read, or contains no key.
+    pub(crate) fn shared_keys(&self) -> Result<Vec<SharedKey>, EdgeBuildError> {
         let mut keys = Vec::new();
         for key in &self.state_keys {
             let key = check_key(key.expose()).map_err(|reason| EdgeBuildError::Value {
@@ -247,12 +255,29 @@ impl EdgeConfig {
             })?;
             keys.push(key);
         }
-        if keys.is_empty() {
-            let random: String = (0..4)
-                .map(|_| format!("{:016x}", ids.random_u64()))
-                .collect();
-            keys.push(state_key(&random));
-        }
+        Ok(keys)
+    }
+
+    /// The keys for `requestState`.
+    ///
+    /// # Errors
+    /// Two of the shared keys are the same.
+    pub(crate) fn state_keys(
+        shared: &[SharedKey],
+        ids: &dyn IdSource,
+    ) -> Result<StateKeys, EdgeBuildError> {
+        let random = || {
+            let numbers = (0..4).map(|_| format!("{:016x}", ids.random_u64()));
+            SharedKey::of_text(&numbers.collect::<String>())
+        };
+        let state_key = |key: &SharedKey| StateKey {
+            id: key.id(),
+            secret: *key.secret(),
+        };
+        let keys = match shared {
+            [] => vec![state_key(&random())],
+            shared => shared.iter().map(state_key).collect(),
+        };
         StateKeys::new(keys).map_err(|error| EdgeBuildError::Value {
             key: STATE_KEY_FILES,
             reason: error.to_string(),
@@ -261,7 +286,7 @@ impl EdgeConfig {
 }
 
 /// Reads one key. An error names the file and does not repeat its content.
-fn read_key(path: &Path) -> Result<StateKey, String> {
+fn read_key(path: &Path) -> Result<SharedKey, String> {
     let shown = path.display();
     let file =
         std::fs::File::open(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
@@ -273,22 +298,14 @@ fn read_key(path: &Path) -> Result<StateKey, String> {
     check_key(text).map_err(|reason| format!("{shown}: {reason}"))
 }
 
-fn check_key(text: &str) -> Result<StateKey, String> {
+fn check_key(text: &str) -> Result<SharedKey, String> {
     let text = text.trim();
     if text.len() < MIN_KEY_CHARACTERS {
         return Err(format!(
             "a key has at least {MIN_KEY_CHARACTERS} characters; make one with `openssl rand -base64 32`"
         ));
     }
-    Ok(state_key(text))
-}
-
-/// The key's id is derived from its text, so that operators need not number keys.
-fn state_key(text: &str) -> StateKey {
-    let secret: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-    let name = Sha256::digest(secret);
-    let id = u32::from_be_bytes([name[0], name[1], name[2], name[3]]);
-    StateKey { id, secret }
+    Ok(SharedKey::of_text(text))
 }
 
 #[cfg(test)]
@@ -308,7 +325,8 @@ mod tests {
             state_key_files: files.iter().map(|file| file.path().to_owned()).collect(),
             ..EdgeConfig::default()
         };
-        let keys = config.state_keys(&RandomIds);
+        let shared = config.shared_keys().map_err(|error| error.to_string())?;
+        let keys = EdgeConfig::state_keys(&shared, &RandomIds);
         keys.map_err(|error| error.to_string())
     }
 
@@ -399,7 +417,7 @@ mod tests {
             state_key_files: vec!["/nowhere/key".into()],
             ..EdgeConfig::default()
         };
-        let missing = config.state_keys(&RandomIds).unwrap_err().to_string();
+        let missing = config.shared_keys().unwrap_err().to_string();
         assert!(missing.contains("/nowhere/key"), "{missing}");
     }
 }

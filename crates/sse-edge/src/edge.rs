@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::{Authenticator, Principal};
+use access::{Authenticator, PresentRights, Principal};
 use event_flow::history::EventHistory;
 use fanout::hub::Hub;
 use http::HeaderMap;
@@ -58,6 +58,7 @@ impl Edge {
     ) -> Caller {
         Caller {
             principal: Arc::clone(principal),
+            rights: PresentRights::new(Arc::clone(principal)),
             version,
             session: None,
             client,

@@ -3,7 +3,7 @@
 use access::{AuthError, NoPlace};
 use event_flow::history::HistoryError;
 use fanout::HubError;
-use mcp::{HttpRefusal, RpcError};
+use mcp::{ErrorCode, HttpRefusal, RpcError};
 use mcp_server::{CallError, RegistryError};
 use model::{Classified, CursorError, ErrorClass, FilterError, PublicError};
 use ports::{MailboxError, SessionStoreError, TaskStoreError};
@@ -155,4 +155,10 @@ impl From<EdgeError> for HttpRefusal {
     fn from(error: EdgeError) -> Self {
         RpcError::from(error).into()
     }
+}
+/// The error in place of an answer that shows more than its reader may see now.
+pub(crate) fn rights_changed() -> RpcError {
+    let text = "the rights of the token have changed since this answer was made; call again";
+    let data = serde_json::json!({ "code": "rights-changed" });
+    RpcError::new(ErrorCode::InvalidRequest, text).with_data(data)
 }

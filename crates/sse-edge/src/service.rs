@@ -18,7 +18,7 @@ use fanout::{
 };
 use mcp::{Surface, mrtr::StateKeys};
 use mcp_server::{OfferRegistry, RateLimiter, Toolset};
-use model::{Clock, IdSource};
+use model::{Clock, CursorKeys, Epoch, IdSource};
 use ports::{
     Bus, BusMessage, EventLog, Mailbox, ResourceReader, SessionLock, SessionStore, TaskStore, Topic,
 };
@@ -92,6 +92,7 @@ pub struct EdgeService {
     clock_metrics: ClockMetrics,
     rates: RateLimiter,
     state_keys: StateKeys,
+    cursor_keys: CursorKeys,
 }
 
 impl EdgeService {
@@ -105,6 +106,7 @@ impl EdgeService {
         registry: &mut metrics::MetricsRegistry,
     ) -> Result<Self, EdgeBuildError> {
         config.check()?;
+        let shared = config.shared_keys()?;
         Ok(Self {
             stream_bounds: config.stream_bounds(deps.descriptors),
             session_bounds: config.session_bounds(),
@@ -112,7 +114,9 @@ impl EdgeService {
             session_metrics: SessionMetrics::new(registry),
             clock_metrics: ClockMetrics::new(registry),
             rates: RateLimiter::new(&config.rates, registry),
-            state_keys: config.state_keys(&*deps.ids)?,
+            state_keys: EdgeConfig::state_keys(&shared, &*deps.ids)?,
+            // The log is known when the edge follows it.
+            cursor_keys: CursorKeys::new(&shared, Epoch(0), config.accept_older_cursors),
             config: config.clone(),
             deps,
         })
@@ -164,6 +168,7 @@ impl EdgeService {
             ids: Arc::clone(&deps.ids),
             metrics: self.fanout_metrics,
             bounds: self.stream_bounds,
+            cursor_keys: self.cursor_keys,
             draining: lifecycle.draining(),
         }));
         let (inboxes, reports) = Inboxes::new(Arc::clone(&deps.mailbox));

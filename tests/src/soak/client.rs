@@ -1,7 +1,9 @@
 //! One stream from its client's point of view: its request, how it interprets frames, and the
 //! position after which it resumes.
 
-use model::{Cursor, CursorScope, PrincipalId, SessionId};
+use std::sync::LazyLock;
+
+use model::{CursorKeys, CursorScope, Epoch, PrincipalId, SessionId, SharedKey};
 use serde_json::json;
 use testkit::mcp_client::{HANDSHAKE_VERSION, MODERN_VERSION, ModernClient};
 
@@ -35,6 +37,12 @@ pub(crate) enum FrameEffect {
     /// A frame that does not count.
     Other,
 }
+
+/// The key of the edges, with which the clients look into their cursors.
+pub(crate) const STATE_KEY: &str = "the state key of the edges under a soak";
+
+static KEYS: LazyLock<CursorKeys> =
+    LazyLock::new(|| CursorKeys::new(&[SharedKey::of_text(STATE_KEY)], Epoch(0), false));
 
 /// A stream across all its connections.
 #[derive(Debug)]
@@ -139,7 +147,7 @@ impl SoakClient {
     /// The position in the log that a frame's id names.
     fn place(&self, frame: &SoakFrame) -> Option<u64> {
         let text = std::str::from_utf8(&frame.id).ok()?;
-        let cursor = Cursor::parse(text, self.scope).ok()?;
+        let cursor = KEYS.open(text, self.scope).ok()?;
         Some(cursor.sequence.0)
     }
 

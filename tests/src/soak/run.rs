@@ -14,6 +14,7 @@ use testkit::cluster::{ClusterPlan, FaultOutcome, System, SystemKind, SystemNode
 use super::{
     SoakOptions, SoakReport,
     books::Books,
+    client::STATE_KEY,
     faults::{Fault, Faults},
     hostile::{Hostile, Tallies},
     pool::{Pool, PoolCommand},
@@ -49,7 +50,11 @@ const HELD_SLACK_SECONDS: u64 = 10;
 pub async fn run(options: &SoakOptions) -> Result<SoakReport> {
     options.check()?;
     let heartbeat = options.heartbeat_seconds.to_string();
-    let adjust = |plan: ClusterPlan| plan.with_env("FORGEWIRE_EDGE__HEARTBEAT_SECONDS", &heartbeat);
+    let keys = serde_json::json!([STATE_KEY]).to_string();
+    let adjust = |plan: ClusterPlan| {
+        plan.with_env("FORGEWIRE_EDGE__HEARTBEAT_SECONDS", &heartbeat)
+            .with_env("FORGEWIRE_EDGE__STATE_KEYS", &keys)
+    };
     let mut system = System::start_with(SystemKind::Cluster, adjust).await?;
     match Soak::over(options, &mut system).await {
         Ok(report) => {

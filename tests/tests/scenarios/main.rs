@@ -27,3 +27,4 @@ mod start_order;
 mod stdio;
 mod storms;
 mod together;
+mod visibility;

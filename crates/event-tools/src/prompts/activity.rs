@@ -43,22 +43,21 @@ impl PromptRepository {
     /// # Errors
     /// They are not valid names; or the principal may not see the repository, which reads like one
     /// that does not exist.
-    pub(super) fn read(caller: &Caller, params: &GetPromptParams) -> Result<Self, InputError> {
+    pub(super) fn read(caller: &Caller, params: &GetPromptParams) -> Result<Self, CallError> {
         let (owner, repo) = (argument(params, "owner"), argument(params, "repo"));
         let parse = |path: &str| ResourceUri::parse(&format!("github://events/{path}"));
         if !matches!(parse(owner), Ok(ResourceUri::Events { repo: None, .. })) {
-            return Err(InputError::new("arguments.owner", "not a GitHub login"));
+            return Err(InputError::new("arguments.owner", "not a GitHub login").into());
         }
         match parse(&format!("{owner}/{repo}")) {
-            Ok(uri) if !caller.principal.sees.allows_uri(&uri) => Err(InputError::new(
-                "arguments.repo",
-                "nothing is known of this repository",
-            )),
+            Ok(uri) if !caller.reader()?.sees.allows_uri(&uri) => {
+                Err(InputError::new("arguments.repo", "nothing is known of this repository").into())
+            }
             Ok(ResourceUri::Events {
                 owner: Some(owner),
                 repo: Some(repo),
             }) => Ok(Self { owner, repo }),
-            _ => Err(InputError::new("arguments.repo", "not a repository name")),
+            _ => Err(InputError::new("arguments.repo", "not a repository name").into()),
         }
     }
 

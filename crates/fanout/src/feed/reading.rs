@@ -108,7 +108,7 @@ impl Feed {
                 return ReadStep::StepBack;
             }
             let generation = self.generation;
-            let how = (&*self.interest, &*self.rewinds, self.reader);
+            let how = (&*self.interest, &*self.rewinds, &self.reader);
             let measures = self.slot.is_multiple_of(LATENCY_SAMPLE);
             let newest = &mut self.newest;
             let window = self.hub.ring.read(self.position, BATCH_EVENTS, |entry| {
@@ -146,7 +146,7 @@ impl Feed {
         let Some(page) = &self.page else {
             return;
         };
-        let how = (&*self.interest, &*self.rewinds, self.reader);
+        let how = (&*self.interest, &*self.rewinds, &self.reader);
         let window = page.read(self.position, BATCH_EVENTS, |entry| {
             visit(&self.stream, how, entry, false, out);
             out.len() < BATCH_BYTES
@@ -195,9 +195,9 @@ impl Feed {
         self.page = Some(page);
         if let Some(resumes_after) = gone {
             self.hub.metrics.gap(reason);
-            let cursor = self.hub.cursor(self.reader, resumes_after);
+            let cursor = self.hub.cursor(&self.reader, resumes_after);
             let format = &self.stream.format;
-            out.push_unrepeatable(|out| format.truncated(&self.interest, cursor, out));
+            out.push_unrepeatable(|out| format.truncated(&self.interest, &cursor, out));
             self.move_to(resumes_after);
         }
     }
@@ -206,7 +206,7 @@ impl Feed {
 /// Adds an event's frames if the stream wants it; returns whether it does.
 fn visit(
     stream: &OpenStream,
-    (interest, rewinds, reader): (&StreamInterest, &[Rewind], StreamReader),
+    (interest, rewinds, reader): (&StreamInterest, &[Rewind], &StreamReader),
     entry: &RingEntry,
     is_sure: bool,
     out: &mut OutgoingFrames,

@@ -67,7 +67,7 @@ fn read(bytes: &[u8]) -> Vec<Seen> {
             });
             continue;
         };
-        let id = field("id: ").map(|id| Cursor::parse(id, fixture::scope()).unwrap().sequence.0);
+        let id = field("id: ").map(|id| fixture::opened(id).sequence.0);
         let message: serde_json::Value = serde_json::from_str(data).unwrap();
         let params = &message["params"];
         if params["data"]["truncated"] == true {

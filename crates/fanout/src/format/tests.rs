@@ -4,7 +4,7 @@ use super::{super::fixture, *};
 
 fn reader() -> StreamReader {
     StreamReader {
-        epoch: fixture::EPOCH,
+        keys: Arc::new(fixture::keys()),
         scope: fixture::scope(),
         inbox: Sequence::START,
         newest_subscription: 0,
@@ -70,7 +70,7 @@ fn written(format: &StreamFormat, interest: &StreamInterest, entries: &[RingEntr
     let mut out = OutgoingFrames::plain();
     entries
         .iter()
-        .for_each(|entry| format.event(interest, entry, reader(), &mut out));
+        .for_each(|entry| format.event(interest, entry, &reader(), &mut out));
     assert_eq!(out.events(), entries.len());
     frames(&out.take())
 }
@@ -90,7 +90,7 @@ fn entry(sequence: u64) -> RingEntry {
 
 fn cursor(sequence: u64) -> Option<String> {
     let tag = EntryTag::of(&model::EventId::new(&format!("e{sequence}")).unwrap());
-    Some(reader().cursor(Sequence(sequence), Some(tag)).to_string())
+    Some(reader().event_id(Sequence(sequence), tag).to_string())
 }
 
 #[test]
@@ -189,8 +189,8 @@ fn a_gap_is_told_in_every_format() {
     let told = |format: &StreamFormat| {
         let mut out = BytesMut::new();
         let tag = EntryTag::of(&model::EventId::new("e9").unwrap());
-        let cursor = reader().cursor(Sequence(9), Some(tag));
-        format.truncated(&interest, cursor, &mut out);
+        let cursor = reader().event_id(Sequence(9), tag);
+        format.truncated(&interest, &cursor, &mut out);
         frames(&out)
     };
     let plain = told(&StreamFormat::Events);
@@ -221,9 +221,9 @@ fn one_frame_is_shared_and_several_go_out_in_order() {
     let all = StreamInterest::events(model::FilterSet::all());
     let (first, second) = (entry(7), entry(8));
     let mut out = OutgoingFrames::plain();
-    StreamFormat::Events.event(&all, &first, reader(), &mut out);
+    StreamFormat::Events.event(&all, &first, &reader(), &mut out);
     let alone = out.take();
-    StreamFormat::Events.event(&all, &first, reader(), &mut out);
+    StreamFormat::Events.event(&all, &first, &reader(), &mut out);
     assert_eq!(out.take().as_ptr(), alone.as_ptr(), "encoded once");
     assert!(out.take().is_empty());
     // A cursor is bound to its reader.
@@ -232,15 +232,58 @@ fn one_frame_is_shared_and_several_go_out_in_order() {
         scope: CursorScope::events(&other),
         ..reader()
     };
-    StreamFormat::Events.event(&all, &first, other, &mut out);
+    StreamFormat::Events.event(&all, &first, &other, &mut out);
     let theirs = frames(&out.take());
     assert_eq!(
         theirs[0].id,
-        Some(other.cursor(Sequence(7), Some(first.tag)).to_string())
+        Some(other.event_id(Sequence(7), first.tag).to_string())
     );
     let ids: Vec<_> = written(&StreamFormat::Events, &all, &[first, second])
         .into_iter()
         .map(|frame| frame.id)
         .collect();
     assert_eq!(ids, [cursor(7), cursor(8)]);
+}
+
+/// An event of `octo/a` that says something of `acme/b`.
+fn transferred() -> RingEntry {
+    let mut event = fixture::event(7, "a", 0);
+    let changes = json!({ "new_issue": { "title": "theirs",
+        "repository_url": "https://api.github.com/repos/acme/b" } });
+    event.item.json = json!({ "id": "e7", "metadata": { "changes": changes } })
+        .to_string()
+        .into();
+    RingEntry::new(event, 0)
+}
+
+#[test]
+fn tokens_of_one_principal_with_different_rights_share_no_frame_that_one_may_not_see() {
+    let seen_by = |sees| {
+        let read = access::Permissions::default();
+        let principal = access::Principal::new(model::PrincipalId::anonymous(), read, sees);
+        StreamInterest::events(model::FilterSet::all()).seen_by(&principal)
+    };
+    let only = |names: &[&str]| access::Visibility::only([], names.iter().copied()).unwrap();
+    let (all, one) = (
+        seen_by(access::Visibility::all()),
+        seen_by(only(&["octo/a"])),
+    );
+    let both = seen_by(only(&["octo/a", "acme/b"]));
+    for order in [
+        [&all, &one, &both],
+        [&one, &both, &all],
+        [&both, &all, &one],
+    ] {
+        for format in [StreamFormat::Events, StreamFormat::Session] {
+            let entry = transferred();
+            for interest in order {
+                let mut out = OutgoingFrames::plain();
+                format.event(interest, &entry, &reader(), &mut out);
+                let text = String::from_utf8(out.take().to_vec()).unwrap();
+                let is_cut = std::ptr::eq(interest, &one);
+                assert_eq!(text.contains("theirs"), !is_cut, "{text}");
+                assert_eq!(text.contains("withheld"), is_cut, "{text}");
+            }
+        }
+    }
 }

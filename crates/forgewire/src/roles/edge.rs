@@ -6,6 +6,7 @@ use access::Authenticator;
 use anyhow::{Context, bail};
 use github_sync::client;
 use ports::ResourceReader;
+use tracing::warn;
 
 use super::{
     role::{RoleSet, RoleSpec},
@@ -81,12 +82,25 @@ fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
             bus: Arc::clone(&startup.backends.bus),
         }),
     };
+    warn_without_keys(startup.config);
     let service = sse_edge::EdgeService::build(&startup.config.edge, deps, startup.registry)?;
     let service = service.spawn(startup.lifecycle)?;
     startup.details.push((ROLE.name, service.health()));
     let limits = service.http_limits();
     startup.serve("edge-http", listener, service.router(), limits);
     Ok(())
+}
+
+/// Readers that differ in what they see should not be able to read positions.
+fn warn_without_keys(config: &Config) {
+    let edge = &config.edge;
+    let has_keys = !edge.state_keys.is_empty() || !edge.state_key_files.is_empty();
+    if config.auth.mode == AuthMode::Tokens && !has_keys {
+        warn!(
+            "no edge.state_key_files and no edge.state_keys: cursors are sealed with a key that is only as secret \
+             as the identity of the log; make one with `openssl rand -base64 32`"
+        );
+    }
 }
 
 /// The authenticator that `[auth]` configures.

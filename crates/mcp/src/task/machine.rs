@@ -149,6 +149,16 @@ impl Task {
         &self.id
     }
 
+    /// The same task with an error in place of its result, for a reader that may not see that.
+    #[must_use]
+    pub fn without_result(&self, error: &RpcError) -> Self {
+        let mut shown = self.clone();
+        if let (TaskState::Completed(_), Ok(error)) = (&self.state, to_raw_value(error)) {
+            shown.state = TaskState::Failed(error);
+        }
+        shown
+    }
+
     /// The task's state.
     #[must_use]
     pub const fn state(&self) -> &TaskState {

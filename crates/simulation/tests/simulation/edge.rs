@@ -8,10 +8,12 @@ use axum::{Router, body::Body};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, header, http::request};
-use model::{LogPosition, ResourceUri, Sequence, TraceContext};
+use model::{CursorKeys, Epoch, LogPosition, ResourceUri, Sequence, SharedKey, TraceContext};
 use ports::{ResourceError, ResourceReader, ResourceState, Stores, SyncStatus};
 use serde_json::Value;
-use service_kit::{descriptors::Descriptors, lifecycle::Lifecycle, metrics::MetricsRegistry};
+use service_kit::{
+    config::Secret, descriptors::Descriptors, lifecycle::Lifecycle, metrics::MetricsRegistry,
+};
 use sse_edge::{EdgeConfig, EdgeDeps, EdgeService};
 use tower::ServiceExt;
 
@@ -19,6 +21,14 @@ use crate::{
     link::NodeLife,
     time::{NodeClock, SeededIds},
 };
+
+/// The key with which all edges seal cursors.
+const STATE_KEY: &str = "the key of all edges, in every history";
+
+/// Opens the cursors of these edges.
+pub(crate) fn cursor_keys() -> CursorKeys {
+    CursorKeys::new(&[SharedKey::of_text(STATE_KEY)], Epoch(0), false)
+}
 
 /// A running edge. Dropping it kills it: from then on it has no effect on anything.
 pub(crate) struct SimulatedEdge {
@@ -65,7 +75,11 @@ impl SimulatedEdge {
             toolsets: Vec::new(),
         };
         let mut registry = MetricsRegistry::default();
-        let service = EdgeService::build(&EdgeConfig::default(), deps, &mut registry);
+        let config = EdgeConfig {
+            state_keys: vec![Secret::new(STATE_KEY)],
+            ..EdgeConfig::default()
+        };
+        let service = EdgeService::build(&config, deps, &mut registry);
         let life = Lifecycle::new(Duration::from_secs(1));
         let serving = service.expect("a valid configuration").spawn(&life);
         let router = serving.expect("tools with distinct names").router();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mcp::sse::ParsedFrame;
-use model::{Cursor, CursorScope, PrincipalId, SessionId};
+use model::{CursorScope, PrincipalId, SessionId};
 use parking_lot::Mutex;
 use ports::SessionStore;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use store_memory::MemorySessionStore;
 
 use crate::{
     client::{ClientWork, read_frames},
-    edge::{EdgeAnswer, EdgeConnection},
+    edge::{EdgeAnswer, EdgeConnection, cursor_keys},
     ledger::{Ledger, Moment},
     post::Post,
 };
@@ -80,7 +80,8 @@ impl SessionClient {
         };
         let id = SessionId::new(id).expect("the edge gave it");
         let scope = CursorScope::session(&PrincipalId::anonymous(), &id);
-        let cursor = session.last_id.as_ref().map(|id| Cursor::parse(id, scope));
+        let keys = cursor_keys();
+        let cursor = session.last_id.as_ref().map(|id| keys.open(id, scope));
         cursor.is_some_and(|cursor| {
             cursor.expect("of this session").newest_subscription >= subscription
         })

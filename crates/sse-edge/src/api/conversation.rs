@@ -37,7 +37,7 @@ use crate::{
     error::EdgeError,
     methods::handshake,
 };
-use access::Principal;
+use access::{PresentRights, Principal};
 
 /// A session and the principal that uses it.
 pub(super) struct Conversation {
@@ -115,7 +115,13 @@ impl Conversation {
                 sessions: Arc::clone(&self.edge.sessions),
                 background: self.edge.background.clone(),
             },
-            name: StreamName::of_call(&self.principal.id, &self.session.id, &*self.edge.ids),
+            name: StreamName::of_call(
+                self.edge.hub.cursor_keys(),
+                &self.principal.id,
+                &self.session.id,
+                &*self.edge.ids,
+            ),
+            rights: call.rights,
             request,
             messages: call.messages,
             work: call.work,
@@ -140,6 +146,7 @@ impl Conversation {
         let running = &self.edge.calls.running;
         let running = running.begin(&self.session.id, &request.id)?;
         Ok(HandshakeCall {
+            rights: caller.rights.clone(),
             work: Box::pin(run(Arc::clone(&self.edge), running, caller, request)),
             messages,
         })
@@ -149,6 +156,8 @@ impl Conversation {
 /// The work of a call, and the messages that it sends before it is done. It ends without an answer
 /// only if the client cancels it.
 pub(super) struct HandshakeCall {
+    /// What the call may see, and saw.
+    pub(super) rights: PresentRights,
     pub(super) work: exchange::Work,
     pub(super) messages: mpsc::Receiver<CallOutputItem>,
 }

@@ -9,7 +9,7 @@ use axum::{
 use bytes::Bytes;
 use http::HeaderMap;
 use mcp::dispatch::Resume;
-use model::{Classified, Cursor, CursorScope, PublicError, Sequence, Timestamp};
+use model::{Classified, CursorScope, PublicError, Sequence, Timestamp};
 use serde_json::json;
 use tracing::warn;
 
@@ -70,7 +70,7 @@ async fn open(
         Resume::Fresh => Resume::of_text(parameters.get("lastEventId").unwrap_or_default()),
         of_header => of_header,
     };
-    let begin = begin(&resume, scope);
+    let begin = begin(&edge, &resume, scope);
     let client = parameters.get("clientId").map(ToOwned::to_owned);
     let connection = edge.ids.uuid();
     let open = StreamRequest {
@@ -99,13 +99,16 @@ async fn open(
     Ok(sse::stream(feed.await?))
 }
 
-fn begin(resume: &Resume, scope: CursorScope) -> StreamStart {
+fn begin(edge: &Edge, resume: &Resume, scope: CursorScope) -> StreamStart {
     let last = match resume {
         Resume::Fresh => return StreamStart::Head,
         Resume::Unreadable => return StreamStart::UnknownCursor,
         Resume::After(last) => last,
     };
-    match (Cursor::parse(last, scope), Timestamp::from_input(last)) {
+    match (
+        edge.hub.open_cursor(last, scope),
+        Timestamp::from_input(last),
+    ) {
         (Ok(cursor), _) => StreamStart::After(cursor),
         (Err(_), Some(time)) => StreamStart::Since(time),
         (Err(_), None) => StreamStart::UnknownCursor,

@@ -7,7 +7,7 @@ use axum::{
     extract::{Path, Query, State},
 };
 use event_flow::query::{EventQuery, MAX_ANSWER_BYTES, MAX_QUERY_EVENTS, Order, QueryPage};
-use model::{Cursor, CursorScope, Sequence, Timestamp};
+use model::{CursorScope, Sequence, Timestamp};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -60,7 +60,9 @@ pub(crate) async fn recent(
     let mut question = question(&parameters, Order::NewestFirst, limit);
     let mut gone = false;
     if let Some(before) = parameters.get("before") {
-        let cursor = Cursor::parse(before, CursorScope::events(&principal.id))?;
+        let cursor = edge
+            .hub
+            .open_cursor(before, CursorScope::events(&principal.id))?;
         (question.before, gone) = edge.hub.resolve_before(cursor).await?;
     }
     let mut list = list(&edge, &principal, question).await?;
@@ -89,7 +91,7 @@ pub(crate) async fn replay(
     question.to = parameters.time("to")?;
     if let Some(cursor) = parameters.get("cursor") {
         let scope = CursorScope::events(&principal.id);
-        let cursor = Cursor::parse(cursor, scope)?;
+        let cursor = edge.hub.open_cursor(cursor, scope)?;
         (question.after, gone) = edge.hub.resolve(StreamStart::After(cursor)).await?;
     }
     let mut list = list(&edge, &principal, question).await?;
@@ -126,9 +128,8 @@ async fn list(
 ) -> Result<EventList, EdgeError> {
     let answer = edge.history.of(principal).query(&question).await?;
     let reader = edge.hub.reader(CursorScope::events(&principal.id));
-    let previous_cursor = reader
-        .cursor_before(&answer)
-        .map(|cursor| cursor.to_string());
+    let previous_cursor = edge.hub.cursor_before(&reader, &answer);
+    let previous_cursor = previous_cursor.map(|cursor| cursor.to_string());
     let QueryPage {
         events,
         through,
@@ -137,7 +138,8 @@ async fn list(
         truncated,
         older: _,
     } = answer;
-    let next_cursor = reader.cursor(through, through_tag).to_string();
+    let next_cursor = edge.hub.cursor_at(&reader, through, through_tag);
+    let next_cursor = next_cursor.to_string();
     let RawEvents { events, truncated } = raw_events(events, truncated);
     Ok(EventList {
         count: events.len(),

@@ -19,7 +19,7 @@ use mcp::{
     method, mrtr,
 };
 use mcp_server::{Caller, ask::Ask, output::CallOutput};
-use model::{Sequence, SessionId, StreamCursor, TraceContext};
+use model::{Sequence, SessionId, TraceContext};
 use service_kit::trace::Trace;
 
 use super::{
@@ -39,7 +39,7 @@ use crate::{
     },
     session::{NewSession, open_stream},
 };
-use access::{Permission, Principal};
+use access::{Permission, PresentRights, Principal};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 /// Serves the MCP endpoint.
@@ -221,8 +221,10 @@ impl McpRequest<'_> {
 
     async fn stream(&self, session: &SessionId, resume: &Resume) -> Result<Response, EdgeError> {
         if let Resume::After(id) = resume
-            && let Ok(cursor) = StreamCursor::parse(id, &self.principal.id, session)
-            && let Some(name) = StreamName::resumed(&self.principal.id, session, cursor.stream)
+            && let keys = self.edge.hub.cursor_keys()
+            && let Ok(cursor) = keys.open_stream(id, &self.principal.id, session)
+            && let Some(name) =
+                StreamName::resumed(keys, &self.principal.id, session, cursor.stream)
         {
             return self.resume_call(name, cursor.sequence).await;
         }
@@ -254,6 +256,7 @@ impl McpRequest<'_> {
             (&edge.calls, &edge.hub),
             edge.background.draining(),
             name,
+            PresentRights::new(Arc::clone(&self.principal)),
             after,
         );
         Ok(match frames.await {

@@ -7,13 +7,15 @@
 
 use std::{sync::Arc, time::Duration};
 
+use access::{PresentRights, Visibility};
 use bytes::Bytes;
 use fanout::limits::RETRY_MILLIS;
 use futures_util::future::BoxFuture;
 use mcp::{RequestId, RpcError, envelope, sse::SseField};
 use mcp_server::output::CallOutputItem;
 use model::{
-    CursorScope, IdSource, LockName, PrincipalId, Sequence, SessionId, StreamCursor, StreamId,
+    CursorKeys, CursorScope, IdSource, LockName, PrincipalId, Sequence, SessionId, StreamCursor,
+    StreamId,
 };
 use ports::LockToken;
 use tokio::{
@@ -51,32 +53,41 @@ pub(crate) struct StreamName {
     pub(crate) session: SessionId,
     pub(crate) stream: StreamId,
     scope: CursorScope,
+    keys: Arc<CursorKeys>,
 }
 
 impl StreamName {
     /// The name of the stream of a new call.
     pub(crate) fn of_call(
+        keys: Arc<CursorKeys>,
         principal: &PrincipalId,
         session: &SessionId,
         ids: &dyn IdSource,
     ) -> Self {
         let name = format!("{CALL}{}", ids.uuid());
         let stream = StreamId::new(&name).expect("a UUID fits a stream id");
-        Self::new(principal, session, stream)
+        Self::new(keys, principal, session, stream)
     }
 
     /// The name of the stream that a client resumes; `None` if it is another stream of its session.
     pub(crate) fn resumed(
+        keys: Arc<CursorKeys>,
         principal: &PrincipalId,
         session: &SessionId,
         stream: StreamId,
     ) -> Option<Self> {
         let is_call = stream.as_str().starts_with(CALL);
-        is_call.then(|| Self::new(principal, session, stream))
+        is_call.then(|| Self::new(keys, principal, session, stream))
     }
 
-    fn new(principal: &PrincipalId, session: &SessionId, stream: StreamId) -> Self {
+    fn new(
+        keys: Arc<CursorKeys>,
+        principal: &PrincipalId,
+        session: &SessionId,
+        stream: StreamId,
+    ) -> Self {
         Self {
+            keys,
             scope: CursorScope::stream(principal, session, &stream),
             session: session.clone(),
             stream,
@@ -88,7 +99,7 @@ impl StreamName {
             stream: self.stream.clone(),
             sequence,
         };
-        cursor.encode(self.scope)
+        self.keys.seal_stream(&cursor, self.scope)
     }
 
     /// A message as an event with its id.
@@ -126,6 +137,8 @@ pub(crate) struct RecordedCall {
     pub(crate) recorder: CallRecorder,
     pub(crate) name: StreamName,
     pub(crate) request: RequestId,
+    /// What the call may see, and saw.
+    pub(crate) rights: PresentRights,
     pub(crate) messages: mpsc::Receiver<CallOutputItem>,
     /// `None` when it was cancelled.
     pub(crate) work: BoxFuture<'static, Option<CallAnswer>>,
@@ -232,6 +245,7 @@ impl CallWriter {
             self.write_item(item).await;
         }
         if let Some(answer) = answer {
+            self.keep_rights(&call.rights.last()).await;
             self.keep_and_send(&answer.message).await;
         }
         self.close().await;
@@ -241,6 +255,19 @@ impl CallWriter {
         match item {
             CallOutputItem::Message(message) => self.keep_and_send(&message).await,
             CallOutputItem::Disconnect => self.disconnect().await,
+        }
+    }
+
+    /// Stores under which rights the answer was made, for the edge that resumes the stream. Without this
+    /// entry, the answer may show everything.
+    async fn keep_rights(&mut self, made_for: &Visibility) {
+        if self.is_kept && !made_for.is_all() {
+            let entry = super::resume::rights(made_for);
+            let (calls, name) = (&self.recorder.calls, &self.name);
+            let appended = calls.append(&name.session, &name.stream, entry).await;
+            if let Err(error) = appended {
+                self.cannot_keep(&error);
+            }
         }
     }
 

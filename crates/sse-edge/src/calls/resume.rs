@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+use access::{PresentRights, Principal, Visibility};
 use bytes::{BufMut, Bytes, BytesMut};
 use fanout::{
     hub::Hub,
@@ -9,7 +10,10 @@ use fanout::{
     limits::RETRY_MILLIS,
 };
 use futures_util::{Stream, stream};
-use mcp::RequestId;
+use mcp::{
+    Incoming, RequestId,
+    envelope::{self, MessageBody},
+};
 use model::{Classified, Sequence};
 use ports::{MailboxError, MailboxPage};
 use serde::{Deserialize, de::IgnoredAny};
@@ -22,7 +26,10 @@ use super::{
     hints::HintReceiver,
     record::{StreamName, lost_answer, session_gone_answer, stopped_answer},
 };
-use crate::limits::{ANSWER_POLL, CALL_DEADLINE, CALL_LEASE};
+use crate::{
+    error::rights_changed,
+    limits::{ANSWER_POLL, CALL_DEADLINE, CALL_LEASE},
+};
 
 /// Maximum number of messages per read of the mailbox.
 const PAGE_MESSAGES: usize = 64;
@@ -38,6 +45,19 @@ pub(super) fn head(request: &RequestId) -> Bytes {
     entry.put_u8(HEAD_MARK);
     entry.put_slice(request.to_string().as_bytes());
     entry.freeze()
+}
+
+/// An entry before the answer: what could be seen when it was made.
+pub(super) fn rights(made_for: &Visibility) -> Bytes {
+    let mut entry = BytesMut::new();
+    entry.put_u8(HEAD_MARK);
+    let json = serde_json::to_vec(made_for).expect("names are JSON");
+    entry.put_slice(&json);
+    entry.freeze()
+}
+
+fn rights_of(entry: &[u8]) -> Option<Visibility> {
+    serde_json::from_slice(entry.strip_prefix(&[HEAD_MARK])?).ok()
 }
 
 fn request_of(entry: &[u8]) -> Option<RequestId> {
@@ -64,6 +84,9 @@ struct ResumedCall {
     name: StreamName,
     /// The request that the stream answers; `None` while that is not known.
     request: Option<RequestId>,
+    reader: PresentRights,
+    /// What could be seen when the answer was made; everything, unless an entry says less.
+    made_for: Visibility,
     position: Sequence,
     ready: VecDeque<Bytes>,
     hints: HintReceiver,
@@ -80,6 +103,7 @@ pub(crate) async fn follow(
     (calls, hub): (&Arc<Calls>, &Arc<Hub>),
     draining: CancellationToken,
     name: StreamName,
+    reader: PresentRights,
     position: Sequence,
 ) -> Option<impl Stream<Item = Bytes> + Send + 'static> {
     let hints = calls.hints.watch(&name.session, &name.stream);
@@ -89,6 +113,8 @@ pub(crate) async fn follow(
         draining,
         name,
         request: None,
+        reader,
+        made_for: Visibility::all(),
         position,
         ready: VecDeque::new(),
         hints,
@@ -113,7 +139,8 @@ impl ResumedCall {
             if let Some(frame) = self.ready.pop_front() {
                 return Some(frame);
             }
-            if self.is_over {
+            // At the moment of delivery: the token may have been revoked since the client came back.
+            if self.is_over || self.reader.now().is_err() {
                 return None;
             }
             if self.read_page().await {
@@ -192,8 +219,11 @@ impl ResumedCall {
         for message in &page.messages {
             if message.item.first() != Some(&HEAD_MARK) {
                 self.is_answered |= is_response(&message.item);
-                let frame = self.name.frame(message.sequence, &message.item);
+                let shown = self.shown(&message.item);
+                let frame = self.name.frame(message.sequence, &shown);
                 self.ready.push_back(frame);
+            } else if let Some(made_for) = rights_of(&message.item) {
+                self.made_for = made_for;
             }
         }
         let moved = page.through > self.position;
@@ -237,6 +267,21 @@ impl ResumedCall {
         };
         // Without an id: nothing comes after it.
         self.ready.push_back(mcp::sse::message(None, &message));
+    }
+
+    /// A message as the reader may see it now: an answer that was made under wider rights is withheld.
+    fn shown(&self, message: &Bytes) -> Bytes {
+        let covers = |reader: Arc<Principal>| reader.sees.covers(&self.made_for);
+        if self.reader.now().is_ok_and(covers) {
+            return message.clone();
+        }
+        match envelope::parse(message) {
+            // An error shows nothing.
+            Ok(MessageBody::One(Incoming::Response(response))) if response.outcome.is_ok() => {
+                envelope::error(response.id.as_ref(), &rights_changed())
+            }
+            _ => message.clone(),
+        }
     }
 
     /// The edge that runs a call holds a lease. If that edge is gone, nothing more would ever

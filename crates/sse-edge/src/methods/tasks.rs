@@ -8,7 +8,7 @@ use mcp::{
     HttpRefusal, RequestId, method,
     task::{self, UpdateTaskParams, unknown_task},
 };
-use mcp_server::{Caller, Toolset, method::ExtensionMethod};
+use mcp_server::{CallError, Caller, Toolset, method::ExtensionMethod};
 use serde_json::value::RawValue;
 
 use crate::{error::EdgeError, tasks::Tasks};
@@ -38,7 +38,9 @@ impl ExtensionMethod for GetTask {
         let task = task::parse_id(params)?;
         let found = self.0.load(&caller.principal.id, &task).await;
         let stored = found?;
-        let task = stored.ok_or_else(unknown_task)?.task;
+        let sees = caller.rights.now().map_err(CallError::from);
+        let sees = &sees.map_err(CallError::into_rpc)?.sees;
+        let task = stored.ok_or_else(unknown_task)?.shown_to(sees);
         Ok(task::get_result(caller.version, &caller.server, id, &task))
     }
 }

@@ -125,7 +125,7 @@ async fn open(
 ) -> Result<Option<Feed>, EdgeError> {
     // Numbered in the store, so that the later of two streams on two edges is known.
     let scope = CursorScope::session(&principal.id, id);
-    let last = last_event_id.map(|last| Cursor::parse(last, scope));
+    let last = last_event_id.map(|last| hub.open_cursor(last, scope));
     let now = sessions.now().await?;
     let numbered = sessions.change(id, &principal.id, |session| {
         let before = session.clone();

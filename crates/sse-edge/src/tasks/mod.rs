@@ -303,6 +303,7 @@ mod tests {
             task: Task::new(id.clone(), clock.now(), None, None),
             answers: std::collections::BTreeMap::new(),
             lease_until: clock.now().plus(TASK_LEASE),
+            made_for: None,
         };
         let record = TaskRecord {
             id: id.clone(),

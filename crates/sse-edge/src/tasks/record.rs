@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use access::Visibility;
 use bytes::Bytes;
 use mcp::{ErrorCode, RpcError, task::Task};
 use model::Timestamp;
@@ -9,7 +10,7 @@ use ports::TaskLimits;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::error::EdgeError;
+use crate::error::{EdgeError, rights_changed};
 
 /// A task with the data that the edges need.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -20,6 +21,9 @@ pub(crate) struct StoredTask {
     pub(super) answers: BTreeMap<String, Box<RawValue>>,
     /// Until then the edge that works on it counts as alive.
     pub(super) lease_until: Timestamp,
+    /// What could be seen when its outcome was made; earlier versions did not store it.
+    #[serde(default)]
+    pub(super) made_for: Option<Visibility>,
 }
 
 impl StoredTask {
@@ -30,6 +34,16 @@ impl StoredTask {
     pub(super) fn encode(&self) -> Result<Bytes, EdgeError> {
         let json = serde_json::to_vec(self).map_err(|source| EdgeError::TaskRecord { source })?;
         Ok(json.into())
+    }
+
+    /// The task as a reader with these present rights may see it. An outcome that was made under wider
+    /// rights is withheld.
+    pub(crate) fn shown_to(&self, sees: &Visibility) -> Task {
+        let made_for = self.made_for.as_ref();
+        match made_for.map_or(sees.is_all(), |made_for| sees.covers(made_for)) {
+            true => self.task.clone(),
+            false => self.task.without_result(&rights_changed()),
+        }
     }
 
     /// Whether the edge that works on it is gone.

@@ -47,6 +47,7 @@ impl Tasks {
             task: task.clone(),
             answers: BTreeMap::new(),
             lease_until: now.plus(TASK_LEASE),
+            made_for: None,
         };
         // Before it is stored, so that a change that arrives at once finds the work.
         let begun = self.begin(&id);
@@ -94,6 +95,7 @@ impl Tasks {
 fn worker(caller: &Caller, asking: Arc<dyn Ask>) -> Caller {
     Caller {
         principal: Arc::clone(&caller.principal),
+        rights: caller.rights.clone(),
         version: caller.version,
         session: None,
         client: caller.client.clone(),
@@ -125,10 +127,14 @@ async fn work(
         () = closed.cancelled() => Err(record::abandoned_error().into()),
         () = sleep(TASK_WORK_TIME) => Err(record::abandoned_error().into()),
     };
+    // An outcome that nobody may see any more is not stored.
+    let outcome = match caller.principal.present() {
+        Ok(_) => outcome,
+        Err(denied) => Err(denied.into()),
+    };
     let end = as_result(caller, outcome).map_err(CallError::into_rpc);
-    let owner = &caller.principal.id;
     let mut stored = tasks
-        .end(owner, id, |task, now| match &end {
+        .end(caller, id, |task, now| match &end {
             Ok(result) => task.complete(&result.for_version(caller.version), now),
             Err(error) => task.fail(error, now),
         })
@@ -136,7 +142,7 @@ async fn work(
     if let Err(EdgeError::Tasks(TaskStoreError::TooLarge { bytes })) = stored {
         let error = record::too_large_error(bytes);
         stored = tasks
-            .end(owner, id, |task, now| task.fail(&error, now))
+            .end(caller, id, |task, now| task.fail(&error, now))
             .await;
     }
     if let Err(error) = stored {
@@ -148,13 +154,17 @@ impl Tasks {
     /// Ends a task, if it has not ended.
     async fn end(
         &self,
-        owner: &model::PrincipalId,
+        caller: &Caller,
         id: &TaskId,
         end: impl Fn(&mut Task, Timestamp) -> Result<(), IllegalChange>,
     ) -> Result<(), EdgeError> {
-        let now = self.now();
+        let (now, made_for) = (self.now(), caller.rights.last());
+        let owner = &caller.principal.id;
         let ended = self.change(owner, id, |stored| match end(&mut stored.task, now) {
-            Ok(()) => TaskChange::Store(()),
+            Ok(()) => {
+                stored.made_for = Some(made_for.clone());
+                TaskChange::Store(())
+            }
             // Cancelled meanwhile: a finished task stays unchanged.
             Err(error) => {
                 debug!(task = %id, %error, "the outcome of a task is too late");
@@ -164,6 +174,7 @@ impl Tasks {
         ended.await.map(drop)
     }
 }
+
 /// Renews the lease; returns when the task has ended or no longer exists.
 async fn keep(tasks: &Tasks, caller: &Caller, id: &TaskId, running: &RunningTask) {
     let owner = &caller.principal.id;

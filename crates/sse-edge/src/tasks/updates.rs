@@ -84,8 +84,9 @@ pub(crate) async fn watch_tasks(
 pub(crate) async fn notify_followers(tasks: &Tasks, hub: &Hub, owner: &PrincipalId, id: &TaskId) {
     match tasks.load(owner, id).await {
         Ok(Some(stored)) => {
-            let how = task::changed(&stored.task);
-            hub.notify_task(owner, id, &how);
+            hub.notify_task(owner, id, |reader| {
+                task::changed(&stored.shown_to(&reader.sees))
+            });
         }
         Ok(None) => {}
         Err(error) => debug!(%error, task = %id, "a task cannot be checked now"),

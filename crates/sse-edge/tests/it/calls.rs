@@ -162,7 +162,9 @@ async fn a_resumed_stream_without_an_answer_does_not_end_in_silence() {
         let mailbox = &world.stores.mailbox;
         mailbox.close_stream(&session, &stream).await.unwrap();
         let scope = CursorScope::stream(&PrincipalId::anonymous(), &session, &stream);
-        let id = StreamCursor { stream, sequence }.encode(scope);
+        let id = world
+            .keys()
+            .seal_stream(&StreamCursor { stream, sequence }, scope);
         let mut resumed = resume(&client, &b, &id).await;
         let told = message(&mut resumed).await;
         match name {
@@ -223,7 +225,9 @@ async fn a_call_whose_edge_died_is_answered_by_whoever_reads_its_stream() {
     // without a holder.
     let sequence = world.left_behind(&session, &stream, b"\0\"seven\"").await;
     let scope = CursorScope::stream(&PrincipalId::anonymous(), &session, &stream);
-    let id = StreamCursor { stream, sequence }.encode(scope);
+    let id = world
+        .keys()
+        .seal_stream(&StreamCursor { stream, sequence }, scope);
     let mut resumed = resume(&client, &b, &id).await;
     let answer = tokio::time::timeout(SOON * 3, async {
         loop {
@@ -280,7 +284,9 @@ async fn an_id_that_is_still_running_is_refused_and_an_id_of_the_inbox_is_no_cal
     let stream = StreamId::new("inbox").unwrap();
     let scope = CursorScope::stream(&PrincipalId::anonymous(), &session, &stream);
     let sequence = model::Sequence::START;
-    let id = StreamCursor { stream, sequence }.encode(scope);
+    let id = world
+        .keys()
+        .seal_stream(&StreamCursor { stream, sequence }, scope);
     let mut stream = resume(&client, &b, &id).await;
     let notice = message(&mut stream).await;
     assert_eq!(notice["params"]["data"]["truncated"], true, "{notice}");

@@ -12,7 +12,7 @@ mod ops;
 use std::{sync::Arc, time::Duration};
 
 use access::{Authenticator, TokenDigest};
-use model::{Clock, Cursor, CursorScope, ManualClock, PrincipalId, SessionId, SystemClock};
+use model::{Clock, CursorScope, ManualClock, PrincipalId, SessionId, SystemClock};
 use ports::Stores;
 use proptest::{prelude::*, test_runner::RngSeed};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
@@ -332,13 +332,14 @@ impl Machine {
             }
         }
         let last = self.world.log.head().await.unwrap().last;
+        let keys = &self.world.keys();
         let scope = CursorScope::events(&PrincipalId::new("alice").unwrap());
         for edge in &self.edges {
             until("the edge has caught up", || async {
                 let url = edge.at("/events/stream");
                 let mut stream = sse::open(&url, Self::headers(0, None)).await.unwrap();
                 let id = stream.next_event(SOON).await.unwrap().id.unwrap();
-                Cursor::parse(&id, scope).unwrap().sequence >= last
+                keys.open(&id, scope).unwrap().sequence >= last
             })
             .await;
         }

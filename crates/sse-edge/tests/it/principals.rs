@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use access::{Authenticator, TokenDigest};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use model::SystemClock;
 use reqwest::{
     StatusCode, Url,
@@ -219,4 +220,72 @@ async fn a_token_that_falls_ends_its_streams_and_no_others() {
     while plain.next(SOON).await.unwrap().is_some() {}
     world.happens("cat").await;
     assert_eq!(next_repo(&mut all).await, "cat");
+}
+
+/// The cursor of `GET /events/recent`.
+async fn cursor_of(node: &Node, token: &str) -> String {
+    let request = reqwest::Client::new().get(node.at("/events/recent"));
+    let answer = request.headers(headers(token, None)).send().await.unwrap();
+    let list: Value = answer.json().await.unwrap();
+    list["nextCursor"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn who_sees_nothing_cannot_count_what_others_see() {
+    let (world, node, _tokens) = world().await;
+    let mut cursors = Vec::new();
+    for round in 0..20 {
+        if round % 2 == 0 {
+            world.happens("dog").await;
+        }
+        cursors.push(cursor_of(&node, SEES_CATS).await);
+    }
+    // Of two cursors, nothing tells whether an event came in between: they are always different, in
+    // no order, and no byte of them behaves like a number.
+    let read = |text: &String| URL_SAFE_NO_PAD.decode(text).unwrap();
+    let read: Vec<_> = cursors.iter().map(read).collect();
+    for (at, one) in read.iter().enumerate() {
+        for other in &read[..at] {
+            let pairs = one[5..].iter().zip(&other[5..]);
+            assert!(pairs.filter(|(a, b)| a == b).count() < 8);
+        }
+    }
+    let rises = cursors.windows(2).filter(|pair| pair[0] < pair[1]).count();
+    assert!((1..19).contains(&rises), "{rises} of 19 rise");
+    // They lead on all the same.
+    let cat = world.happens("cat").await;
+    for cursor in [&cursors[0], &cursors[19]] {
+        let path = format!("/events/replay/2020-01-01T00:00:00Z?cursor={cursor}");
+        let request = reqwest::Client::new().get(node.at(&path));
+        let answer = request.headers(headers(SEES_CATS, None)).send();
+        let list: Value = answer.await.unwrap().json().await.unwrap();
+        assert_eq!(list["events"][0]["id"], cat, "{list}");
+        assert_eq!(
+            (&list["count"], &list["truncated"]),
+            (&json!(1), &json!(false))
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_was_tampered_with_or_is_anothers_is_told() {
+    let (world, node, _tokens) = world().await;
+    world.happens("cat").await;
+    let own = cursor_of(&node, SEES_CATS).await;
+    let tampered = format!("{}AAAAAA", &own[..own.len() - 6]);
+    let foreign = cursor_of(&node, SEES_ALL).await;
+    for id in [&tampered, &foreign] {
+        let mut headers = headers(SEES_CATS, None);
+        headers.insert("last-event-id", HeaderValue::from_str(id).unwrap());
+        let mut stream = sse::open(&node.at("/events/stream"), headers)
+            .await
+            .unwrap();
+        let frame = loop {
+            let frame = stream.next_event(SOON).await.unwrap();
+            if frame.event.as_deref() != Some("connected") {
+                break frame;
+            }
+        };
+        assert_eq!(frame.event.as_deref(), Some("truncated"), "{frame:?}");
+    }
 }

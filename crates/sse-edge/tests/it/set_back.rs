@@ -16,15 +16,15 @@ fn session(client: &McpClient) -> SessionId {
 }
 
 /// The id of a client that had more of its session's stream than the store knows now.
-fn ahead(client: &McpClient, id: &str) -> String {
+fn ahead(world: &EdgeWorld, client: &McpClient, id: &str) -> String {
     let scope = CursorScope::session(&PrincipalId::anonymous(), &session(client));
-    let cursor = Cursor::parse(id, scope).unwrap();
+    let cursor = world.keys().open(id, scope).unwrap();
     let ahead = Cursor {
         inbox: Sequence(cursor.inbox.0 + AHEAD),
         newest_subscription: cursor.newest_subscription + AHEAD,
         ..cursor
     };
-    ahead.to_string()
+    world.keys().seal(&ahead).to_string()
 }
 
 fn is_notice(message: &Value) -> bool {
@@ -54,7 +54,7 @@ async fn a_client_ahead_of_the_store_is_told_and_gets_what_is_there() {
     subscribe(&client, &b, "cat").await;
     let cat = world.happens("cat").await;
     assert_eq!(next_events(&mut stream, 1).await[0], cat);
-    let id = ahead(&client, stream.last_id().unwrap());
+    let id = ahead(&world, &client, stream.last_id().unwrap());
     drop(stream);
     world.settle(&b).await;
 
@@ -84,7 +84,9 @@ async fn a_client_ahead_of_the_answer_to_its_call_is_told_and_gets_what_is_there
     let last = world.left_behind(&session, &stream, message).await;
     let scope = CursorScope::stream(&PrincipalId::anonymous(), &session, &stream);
     let sequence = Sequence(last.0 + AHEAD);
-    let id = StreamCursor { stream, sequence }.encode(scope);
+    let id = world
+        .keys()
+        .seal_stream(&StreamCursor { stream, sequence }, scope);
     let mut resumed = calls::resume(&client, &b, &id).await;
     let read = read_to(&mut resumed, |message| message["params"]["n"] == 1).await;
     assert!(is_notice(&read[0]), "{read:?}");
@@ -93,12 +95,14 @@ async fn a_client_ahead_of_the_answer_to_its_call_is_told_and_gets_what_is_there
 
 #[tokio::test]
 async fn a_reader_of_an_answer_that_the_store_has_lost_does_not_wait_for_ever() {
-    let (_world, a, b) = EdgeWorld::two().await;
+    let (world, a, b) = EdgeWorld::two().await;
     let client = connect(&a).await;
     let (session, stream) = (session(&client), StreamId::new("call-of-before").unwrap());
     let scope = CursorScope::stream(&PrincipalId::anonymous(), &session, &stream);
     let sequence = Sequence(AHEAD);
-    let id = StreamCursor { stream, sequence }.encode(scope);
+    let id = world
+        .keys()
+        .seal_stream(&StreamCursor { stream, sequence }, scope);
     let mut resumed = calls::resume(&client, &b, &id).await;
     read_to(&mut resumed, is_notice).await;
     // The reader asks after a silence whether an edge still runs the call.

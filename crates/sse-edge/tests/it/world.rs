@@ -14,9 +14,9 @@ use access::Authenticator;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use model::{
-    Clock, Cursor, CursorScope, Epoch, EventFacts, EventId, EventOrigin, EventType, LogPosition,
-    PrincipalId, RandomIds, ResourceId, ResourceType, ResourceUri, Sequence, Sequenced, Session,
-    SessionId, StoredEvent, StreamId, SystemClock, Timestamp, TraceContext,
+    Clock, CursorKeys, CursorScope, Epoch, EventFacts, EventId, EventOrigin, EventType,
+    LogPosition, PrincipalId, RandomIds, ResourceId, ResourceType, ResourceUri, Sequence,
+    Sequenced, Session, SessionId, StoredEvent, StreamId, SystemClock, Timestamp, TraceContext,
 };
 use ports::{
     Bus, BusError, BusEvent, BusMessage, BusSubscription, EventHint, EventLog, Mailbox,
@@ -342,9 +342,14 @@ impl EdgeWorld {
                 .unwrap();
             let id = stream.next_event(SOON).await.unwrap().id.unwrap();
             let scope = CursorScope::events(&PrincipalId::anonymous());
-            Cursor::parse(&id, scope).unwrap().sequence >= last
+            self.keys().open(&id, scope).unwrap().sequence >= last
         })
         .await;
+    }
+
+    /// The keys of edges without a key from the operator, for this log.
+    pub(crate) fn keys(&self) -> CursorKeys {
+        CursorKeys::new(&[], self.epoch, true)
     }
 
     async fn stored(&self, repo: &str, bytes: usize) -> (String, BusMessage) {

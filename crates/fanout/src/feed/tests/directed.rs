@@ -2,7 +2,7 @@
 
 use event_flow::follow::{Followed, LossReason, LostEvents};
 use model::Classified;
-use model::{Epoch, LostRange};
+use model::LostRange;
 use stream_driver::{StreamBody, StreamSource};
 
 use super::{
@@ -251,7 +251,7 @@ async fn a_new_log_ends_the_streams_of_the_old_one_and_starts_its_own_numbers(ov
     let mut old = FeedClient::open(over, &hub, only_a(), StreamStart::Head).await;
     happen(&log, &hub, 6, "a");
     old.drain().await;
-    hub.apply(fixture::started(Epoch(8), 0));
+    hub.apply(fixture::started(fixture::REPLACED, 0));
     old.drain().await;
     assert_eq!(old.seen, [event(6), Seen::Farewell]);
     drop(old);

@@ -97,7 +97,7 @@ impl Reader {
 }
 
 fn cursor(id: &str) -> Cursor {
-    Cursor::parse(id, fixture::scope()).unwrap()
+    fixture::opened(id)
 }
 
 /// An event with an id of its own, whatever its number.
