@@ -74,8 +74,8 @@ pub use async_trait::async_trait;
 pub use events::{event, event_received_at, events};
 pub use harness::{
     Abilities, BackendHook, BusFixture, EntryPlanter, EventLogFixture, ForeignBytes, HandleOpener,
-    Handles, Harness, Port, SessionPorts, SessionStoreFixture, SetBack, SetBackHooks, backend_hook,
-    entry_planter, handle_opener, unique_name,
+    Handles, Harness, KeyedHandles, Port, SessionPorts, SessionStoreFixture, SetBack, SetBackHooks,
+    backend_hook, entry_planter, handle_opener, unique_name,
 };
 pub use run::run;
 pub use sessions::session;

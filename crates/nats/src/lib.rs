@@ -17,6 +17,11 @@
 //! power cut or a crash of the machine, unless other replicas stay up. In production use 2.10.23 or
 //! later, `always`, and three replicas in three zones.
 //!
+//! # Trust
+//! With keys of the roles ([`NatsConfig::trust`]), messages and entries carry a stamp, and what has none
+//! is dropped, or skipped like an entry that does not decode. A stamp does not protect the stream from
+//! being deleted, nor from entries that are removed: that takes permissions of the server.
+//!
 //! # Secrets
 //! Credentials in the URL (`nats://user:password@host`, `nats://token@host`) are sent only to the
 //! server: they are removed before the URL is passed to the driver, which logs addresses.
@@ -27,6 +32,7 @@ mod connection;
 mod credentials;
 mod error;
 mod log;
+mod stamps;
 
 pub use bus::NatsBus;
 pub use config::{BusConfig, LogConfig, NatsConfig};
