@@ -16,6 +16,7 @@ mod error;
 mod examine;
 pub mod limits;
 mod metrics;
+mod repeats;
 mod service;
 pub mod signature;
 

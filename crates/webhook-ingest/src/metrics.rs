@@ -40,6 +40,8 @@ pub(crate) struct IngestMetrics {
     append_seconds: Histogram,
     /// Hints that the bus did not accept; the events are in the log.
     hint_failures: Counter,
+    /// Deliveries with the body of an earlier one under another GUID.
+    repeated_bodies: Counter,
 }
 
 impl IngestMetrics {
@@ -49,6 +51,7 @@ impl IngestMetrics {
             events: Family::default(),
             append_seconds: latency_histogram(),
             hint_failures: Counter::default(),
+            repeated_bodies: Counter::default(),
         };
         // The encoder adds `_total` to the names of counters.
         registry.register(
@@ -71,7 +74,16 @@ impl IngestMetrics {
             "Hints that the bus did not accept; the events are in the log",
             metrics.hint_failures.clone(),
         );
+        registry.register(
+            "forgewire_ingest_repeated_bodies",
+            "Deliveries with the signed body of an earlier delivery under another id or event name",
+            metrics.repeated_bodies.clone(),
+        );
         metrics
+    }
+
+    pub(crate) fn repeated_body(&self) {
+        self.repeated_bodies.inc();
     }
 
     pub(crate) fn delivery(&self, outcome: &'static str) {

@@ -19,6 +19,7 @@ use crate::{
     config::IngestConfig,
     delivery::Deliveries,
     error::IngestBuildError,
+    examine::Examiner,
     limits,
     metrics::IngestMetrics,
     signature::Verifier,
@@ -56,10 +57,9 @@ impl IngestService {
         registry: &mut MetricsRegistry,
     ) -> Result<Self, IngestBuildError> {
         config.check()?;
-        let verifier = Verifier::new(&config.secrets()?);
         let metrics = IngestMetrics::new(registry);
         let deliveries = Deliveries {
-            verifier,
+            examiner: Examiner::new(Verifier::new(&config.secrets()?)),
             recorder: Recorder::new(
                 deps.log,
                 deps.bus,
