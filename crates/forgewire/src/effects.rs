@@ -90,6 +90,7 @@ const READERS: &[(&str, Reader)] = &[
     ("backends.bus", Reader::Process),
     ("backends.events", Reader::Process),
     ("backends.sessions", Reader::Roles(EDGE)),
+    ("edge.allowed_hosts", Reader::Roles(EDGE)),
     ("edge.allowed_origins", Reader::Roles(EDGE)),
     ("edge.base_path", Reader::Roles(EDGE)),
     // The drain of every process lasts as long.
