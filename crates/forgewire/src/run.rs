@@ -20,7 +20,7 @@ use service_kit::{
 use tracing::error;
 
 use crate::{
-    backends::{OpenBackends, register_log_metrics},
+    backends::{OpenBackends, register_log_metrics, register_role_metrics},
     check::check,
     config::{BackendKey, Config},
     listeners::{Addresses, Listeners},
@@ -103,6 +103,7 @@ pub(crate) async fn start(
     let mut registry = MetricsRegistry::default();
     logs.register(&mut registry);
     register_log_metrics(&mut registry, &backends.log);
+    register_role_metrics(&mut registry, &backends.trust);
     let mut startup = Startup {
         config,
         backends: &backends,

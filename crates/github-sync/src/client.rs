@@ -6,16 +6,17 @@ use async_trait::async_trait;
 use model::{EventId, ResourceUri, Sequence, Timestamp, TraceContext};
 use ports::{ResourceError, ResourceReader, ResourceState, SyncStatus};
 use proto::v1::{GetResourceRequest, GetResourceResponse, StatusRequest, sync_client::SyncClient};
-use service_kit::grpc;
+use role_keys::RoleTrust;
+use service_kit::grpc::{self, CallStamper};
 use tokio::time::timeout;
-use tonic::{Code, Response, Status, transport::Channel};
+use tonic::{Code, Response, Status, service::interceptor::InterceptedService, transport::Channel};
 
 use crate::{ConnectError, limits::MAX_ANSWER_BYTES};
 
 /// A reader that queries the sync role at `endpoint` (for instance `http://sync:3002`).
 ///
 /// This call does not connect: the first query connects, and a query after a lost connection
-/// reconnects. Each query, including the connect, takes up to `deadline`. Must be called within a
+/// reconnects. Calls carry a stamp of `trust`. Each query, including the connect, takes up to `deadline`. Must be called within a
 /// tokio runtime.
 ///
 /// # Errors
@@ -23,9 +24,11 @@ use crate::{ConnectError, limits::MAX_ANSWER_BYTES};
 pub fn connect(
     endpoint: &str,
     deadline: Duration,
+    trust: RoleTrust,
 ) -> Result<Arc<dyn ResourceReader>, ConnectError> {
     let channel = grpc::channel(endpoint, deadline, deadline).map_err(ConnectError::Endpoint)?;
-    let client = SyncClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
+    let client = SyncClient::with_interceptor(channel, CallStamper::new(trust));
+    let client = client.max_decoding_message_size(MAX_ANSWER_BYTES);
     Ok(Arc::new(Client {
         client,
         deadline,
@@ -34,7 +37,7 @@ pub fn connect(
 }
 
 struct Client {
-    client: SyncClient<Channel>,
+    client: SyncClient<InterceptedService<Channel, CallStamper>>,
     deadline: Duration,
     endpoint: Arc<str>,
 }
@@ -120,10 +123,11 @@ fn from_wire(
     })
 }
 
-/// A status that a retry may cure becomes `Unavailable`; any other means a different version or a
+/// A status that a retry may cure becomes `Unavailable`, and so does a refused stamp, because keys and
+/// clocks are put right while the processes run elsewhere; any other means a different version or a
 /// defect.
 fn error(op: &'static str, status: Status) -> ResourceError {
-    if grpc::class_of(status.code()).is_retryable() {
+    if grpc::class_of(status.code()).is_retryable() || status.code() == Code::Unauthenticated {
         ResourceError::Unavailable {
             op,
             source: status.into(),

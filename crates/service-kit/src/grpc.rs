@@ -1,7 +1,9 @@
 //! gRPC between roles: trace context in metadata, error classes as codes, channels and servers with
-//! deadlines.
+//! deadlines, calls that only roles of the same installation may make.
 
-use std::{error::Error, time::Duration};
+mod stamped;
+
+use std::{error::Error, net::IpAddr, time::Duration};
 
 use model::{Classified, ErrorClass, IdSource, TraceContext};
 use tokio::net::TcpListener;
@@ -13,6 +15,8 @@ use tonic::{
         server::{Router, TcpIncoming},
     },
 };
+
+pub use stamped::{CallStamper, StampedService};
 
 use crate::{lifecycle::Lifecycle, problem, trace::TRACEPARENT};
 
@@ -148,6 +152,20 @@ pub fn channel(
         .keep_alive_while_idle(true)
         .connect_lazy();
     Ok(channel)
+}
+
+/// Whether an endpoint leads to this machine; anything that is no address does not.
+#[must_use]
+pub fn is_loopback(endpoint: &str) -> bool {
+    let Ok(uri) = endpoint.parse::<tonic::transport::Uri>() else {
+        return false;
+    };
+    uri.host().is_some_and(|host| {
+        let address = host.trim_start_matches('[').trim_end_matches(']');
+        let address: Option<IpAddr> = address.parse().ok();
+        host.eq_ignore_ascii_case("localhost")
+            || address.is_some_and(|address| address.is_loopback())
+    })
 }
 
 /// A server that allows each call up to `deadline` until its response's head.

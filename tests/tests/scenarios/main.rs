@@ -18,3 +18,4 @@ mod session_set_back;
 mod sessions;
 mod stdio;
 mod storms;
+mod strangers;

@@ -2,4 +2,4 @@
 
 mod grpc;
 
-pub(crate) use grpc::serve;
+pub(crate) use grpc::{SyncApi, serve};
