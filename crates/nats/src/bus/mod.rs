@@ -16,7 +16,7 @@ use std::{
     },
 };
 
-use async_nats::{HeaderMap, Message, PublishErrorKind, Subscriber};
+use async_nats::{HeaderMap, HeaderValue, Message, PublishErrorKind, Subscriber};
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use model::TraceContext;
@@ -209,7 +209,7 @@ impl Pump {
             let headers = message.headers.as_ref();
             headers
                 .and_then(|headers| headers.get(name))
-                .map(|value| value.as_str())
+                .map(HeaderValue::as_str)
         };
         let trace = header(TRACE_HEADER);
         let parts = parts(&message.subject, trace, &message.payload);

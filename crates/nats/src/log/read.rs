@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use async_nats::{
-    HeaderMap, Request, StatusCode, Subject, Subscriber,
+    HeaderMap, HeaderValue, Request, StatusCode, Subject, Subscriber,
     datetime::DateTime,
     jetstream::{
         consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
@@ -178,7 +178,7 @@ impl JetStreamLog {
 
     fn verified(&self, found: &DeliveredMessage) -> Result<StoredEvent, BoxError> {
         let parts: [&[u8]; 2] = [found.subject.as_bytes(), &found.payload];
-        let stamp = found.headers.get(STAMP_HEADER).map(|value| value.as_str());
+        let stamp = found.headers.get(STAMP_HEADER).map(HeaderValue::as_str);
         let trust = self.connection.trust();
         trust.verify_stored(StampedChannel::Log, &parts, stamp, found.stored_at)?;
         Ok(proto::decode_event(found.payload.clone())?)
