@@ -4,7 +4,10 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StampRefusal {
     /// It has no stamp.
-    #[error("it has no stamp: its sender has no key of the roles (roles.keys, roles.key_files)")]
+    #[error(
+        "it has no stamp: its sender has no key of the roles (roles.keys, roles.key_files), or it was stored \
+         before there was one (roles.unsigned_until)"
+    )]
     Unsigned,
     /// Its stamp is none.
     #[error("its stamp cannot be read")]
