@@ -3,6 +3,7 @@
 
 mod bridge;
 mod failure_modes;
+mod forgery;
 mod newer_ingest;
 mod raw_log;
 mod reader;
@@ -16,7 +17,8 @@ pub use bridge::BridgeProcess;
 pub use failure_modes::{
     FailingRole, FailureKind, FailureMode, FailureTopology, failure_modes, failure_modes_page,
 };
-pub use newer_ingest::{NEWER_KIND, append_newer_events};
+pub use forgery::ForgedRole;
+pub use newer_ingest::{NEWER_KIND, append_newer_events, newer_event};
 pub use raw_log::{delete_stream, plant_undecodable_entry};
 pub use reader::{EventReader, ReaderKind};
 pub use report::print_report;

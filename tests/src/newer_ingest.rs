@@ -17,6 +17,8 @@ use testkit::{
     ledger::DeliveryLedger,
 };
 
+use crate::forgery::role_trust;
+
 /// The kind that only the newer build knows.
 pub const NEWER_KIND: &str = "wiki_page";
 
@@ -50,8 +52,11 @@ pub async fn append_newer_events(
 /// The event log of a cluster, and the connection to its NATS.
 pub(crate) async fn open_jetstream(system: &mut System) -> Result<(NatsConnection, JetStreamLog)> {
     let port = system.cluster().port("nats").context("NATS has a port")?;
-    let connection =
-        NatsConnection::connect(NatsConfig::new(format!("nats://127.0.0.1:{port}"))).await?;
+    let connection = NatsConnection::connect(NatsConfig {
+        trust: role_trust(system)?,
+        ..NatsConfig::new(format!("nats://127.0.0.1:{port}"))
+    })
+    .await?;
     let log = JetStreamLog::open(connection.clone(), LogConfig::default()).await?;
     Ok((connection, log))
 }
@@ -87,7 +92,12 @@ async fn append_to_file(system: &mut System, events: &[StoredEvent]) -> Result<(
     Ok(())
 }
 
-fn newer_event(n: usize, at: Timestamp) -> StoredEvent {
+/// The `n`-th event of [`NEWER_KIND`]; its id is `newer-<n>`.
+///
+/// # Panics
+/// Never: its ids are visible ASCII.
+#[must_use]
+pub fn newer_event(n: usize, at: Timestamp) -> StoredEvent {
     let id = EventId::new(&format!("newer-{n}")).expect("visible ASCII");
     let resource_id = ResourceId::new("WP_1").expect("visible ASCII");
     let json = json!({

@@ -160,7 +160,7 @@ fn config_check(deployment: &Value, environment: &BTreeMap<String, String>) -> R
         .collect();
     let (command, role) = arguments.split_first().context("no arguments")?;
     ensure!(*command == "run", "{}: runs {command}", name(deployment));
-    // Files take the place of the mounted Secret.
+    // Files take the place of the mounted Secrets.
     let secrets = tempfile::tempdir()?;
     std::fs::write(secrets.path().join("secret"), "a webhook secret")?;
     std::fs::write(
@@ -170,6 +170,7 @@ fn config_check(deployment: &Value, environment: &BTreeMap<String, String>) -> R
     let mounted = secrets.path().to_str().context("a path in UTF-8")?;
     let environment = environment.iter().map(|(key, value)| {
         let value = value.replace("/etc/forgewire/webhook", mounted);
+        let value = value.replace("/etc/forgewire/roles", mounted);
         (key, value.replace("/etc/forgewire/state", mounted))
     });
     Command::new(forgewire()?)
@@ -242,6 +243,130 @@ fn the_base_leaves_who_may_use_the_edge_to_the_operator() -> Result<()> {
         of_kind(&objects, "Secret").count() == 0,
         "the base contains a secret that all installations would share"
     );
+    Ok(())
+}
+
+#[test]
+fn no_role_starts_without_the_key_of_the_roles() -> Result<()> {
+    let objects = objects(DEVELOPMENT)?;
+    for deployment in of_kind(&objects, "Deployment").filter(|object| is_ours(object)) {
+        let mut environment = environment(&objects, deployment)?;
+        let key = environment.remove("FORGEWIRE_ROLES__KEY_FILES");
+        let key = key.with_context(|| format!("{} has no key", name(deployment)))?;
+        let mounts = list(&container(deployment)?["volumeMounts"]);
+        let is_mounted = |mount: &&Value| {
+            let folder = mount["mountPath"].as_str().unwrap_or_default();
+            key.strip_prefix(folder) == Some("/key")
+        };
+        ensure!(
+            mounts.iter().any(|mount| is_mounted(&mount)),
+            "{}: {key}",
+            name(deployment)
+        );
+        let output = config_check(deployment, &environment)?;
+        let text = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            !output.status.success() && text.contains("roles.key_files"),
+            "{text}"
+        );
+    }
+    Ok(())
+}
+
+/// A Pod that wants to connect: its labels, and the name of its namespace.
+type Caller = (Value, &'static str);
+
+/// Whether a selector of labels fits.
+fn selects(selector: &Value, labels: &Value) -> bool {
+    let wanted = selector["matchLabels"].as_object();
+    wanted.is_none_or(|wanted| wanted.iter().all(|(key, value)| labels[key] == *value))
+}
+
+/// Whether the policies let a Pod reach a named port of a workload of the namespace `forgewire`.
+fn may_reach(objects: &[Value], caller: &Caller, workload: &Value, port: &str) -> bool {
+    let labels = &workload["spec"]["template"]["metadata"]["labels"];
+    let mut policies = of_kind(objects, "NetworkPolicy")
+        .filter(|policy| selects(&policy["spec"]["podSelector"], labels))
+        .peekable();
+    if policies.peek().is_none() {
+        return true;
+    }
+    let (from, namespace) = caller;
+    let is_from = |peer: &Value| match &peer["namespaceSelector"] {
+        Value::Null => *namespace == "forgewire" && selects(&peer["podSelector"], from),
+        selector => {
+            let of_namespace = serde_json::json!({ "kubernetes.io/metadata.name": namespace });
+            selects(selector, &of_namespace) && selects(&peer["podSelector"], from)
+        }
+    };
+    policies.any(|policy| {
+        list(&policy["spec"]["ingress"]).iter().any(|rule| {
+            let peers = list(&rule["from"]);
+            list(&rule["ports"]).iter().any(|open| open["port"] == port)
+                && (peers.is_empty() || peers.iter().any(is_from))
+        })
+    })
+}
+
+#[test]
+fn strangers_reach_only_what_is_for_them() -> Result<()> {
+    let objects = objects(DEVELOPMENT)?;
+    let workload = |wanted: &str| {
+        of_kind(&objects, "Deployment")
+            .chain(of_kind(&objects, "StatefulSet"))
+            .find(|object| name(object) == wanted)
+            .with_context(|| format!("no {wanted}"))
+    };
+    let role = |wanted: &str| -> Result<Caller> {
+        let labels = &workload(wanted)?["spec"]["template"]["metadata"]["labels"];
+        Ok((labels.clone(), "forgewire"))
+    };
+    let [edge, ingest, sync] = ["forgewire-edge", "forgewire-ingest", "forgewire-sync"].map(role);
+    let (edge, ingest, sync) = (edge?, ingest?, sync?);
+    let stranger = (serde_json::json!({"app": "other"}), "forgewire");
+    let outside = (edge.0.clone(), "elsewhere");
+    let prometheus = (serde_json::json!({"app": "prometheus"}), "monitoring");
+    let callers = [&edge, &ingest, &sync, &stranger, &outside, &prometheus];
+    // Whether each of the callers may reach it, in their order.
+    for (target, port, expected) in [
+        ("forgewire-edge", "http", [true; 6]),
+        ("forgewire-ingest", "http", [true; 6]),
+        (
+            "forgewire-sync",
+            "grpc",
+            [true, false, false, false, false, false],
+        ),
+        ("nats", "client", [true, true, true, false, false, false]),
+        ("nats", "monitor", [false; 6]),
+        ("redis", "redis", [true, false, false, false, false, false]),
+        (
+            "forgewire-edge",
+            "admin",
+            [false, false, false, false, false, true],
+        ),
+        (
+            "forgewire-ingest",
+            "admin",
+            [false, false, false, false, false, true],
+        ),
+        (
+            "forgewire-sync",
+            "admin",
+            [false, false, false, false, false, true],
+        ),
+    ] {
+        let ports = list(&container(workload(target)?)?["ports"]);
+        ensure!(
+            ports.iter().any(|open| open["name"] == port),
+            "{target} has no port {port}"
+        );
+        let target_workload = workload(target)?;
+        let reached = callers.map(|caller| may_reach(&objects, caller, target_workload, port));
+        ensure!(
+            reached == expected,
+            "{target}:{port} is reached by {reached:?}"
+        );
+    }
     Ok(())
 }
 

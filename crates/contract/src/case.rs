@@ -23,6 +23,8 @@ pub(crate) enum RequiredAbility {
     Reconnecting,
     /// [`Abilities::foreign_bytes`].
     ForeignBytes,
+    /// [`Abilities::authenticating`].
+    Authenticating,
 }
 
 impl RequiredAbility {
@@ -39,6 +41,10 @@ impl RequiredAbility {
             ),
             Self::Reconnecting => (abilities.reconnecting, "has no connection to lose"),
             Self::ForeignBytes => (abilities.foreign_bytes, "carries no bytes"),
+            Self::Authenticating => (
+                abilities.authenticating,
+                "cannot be written by another process",
+            ),
         };
         (!met).then_some(reason)
     }

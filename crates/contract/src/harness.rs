@@ -57,6 +57,9 @@ pub struct Abilities {
     /// Carries bytes that another program or build could have written: the fixture of a bus has
     /// `foreign`, that of a log has `plant`.
     pub foreign_bytes: bool,
+    /// Can be written by processes that are not of the installation, and recognises its own by their keys:
+    /// the fixture of a bus or log has `keyed`.
+    pub authenticating: bool,
 }
 
 /// Creates fresh ports of one adapter. The port of each call shares nothing with that of any other
@@ -208,6 +211,26 @@ where
     Box::new(move |bytes| Box::pin(plant(bytes)))
 }
 
+/// Handles with keys of the roles on the backend of a fixture, and a way to see what they refuse.
+pub struct KeyedHandles<P: ?Sized> {
+    /// A handle with a new key and, behind it, the old one.
+    pub new: Arc<P>,
+    /// A handle with the old key and, behind it, the new one: both believe each other.
+    pub old: Arc<P>,
+    /// A handle with a key that neither of them has.
+    pub stranger: Arc<P>,
+    /// A handle without any key.
+    pub unsigned: Arc<P>,
+    /// Number of messages or entries that `new` has refused.
+    pub refused: Box<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl<P: ?Sized> fmt::Debug for KeyedHandles<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyedHandles")
+    }
+}
+
 /// A log for one case.
 pub struct EventLogFixture {
     /// The log, empty.
@@ -216,6 +239,8 @@ pub struct EventLogFixture {
     pub set_back: Option<SetBackHooks>,
     /// Plants an entry that does not decode. `foreign_bytes` needs it.
     pub plant: Option<EntryPlanter>,
+    /// Handles with keys. `authenticating` needs it.
+    pub keyed: Option<KeyedHandles<dyn EventLog>>,
     /// Other handles on it.
     pub handles: Handles<dyn EventLog>,
 }
@@ -236,6 +261,7 @@ impl EventLogFixture {
             log,
             set_back: None,
             plant: None,
+            keyed: None,
             handles: Handles::default(),
         }
     }
@@ -328,6 +354,8 @@ pub struct BusFixture {
     pub cut: Option<BackendHook>,
     /// Publishes foreign bytes. `foreign_bytes` needs it.
     pub foreign: Option<ForeignBytes>,
+    /// Handles with keys. `authenticating` needs it.
+    pub keyed: Option<KeyedHandles<dyn Bus>>,
     /// Other handles on it; `reopen` is not used.
     pub handles: Handles<dyn Bus>,
 }
@@ -349,6 +377,7 @@ impl BusFixture {
             overflow_messages,
             cut: None,
             foreign: None,
+            keyed: None,
             handles: Handles::default(),
         }
     }

@@ -76,8 +76,8 @@ pub use async_trait::async_trait;
 pub use events::{event, event_received_at, events, issue_event};
 pub use harness::{
     Abilities, BackendHook, BusFixture, EntryPlanter, EventLogFixture, ForeignBytes, HandleOpener,
-    Handles, Harness, Port, ResourceReaderFixture, SessionPorts, SessionStoreFixture, SetBack,
-    SetBackHooks, backend_hook, entry_planter, handle_opener, unique_name,
+    Handles, Harness, KeyedHandles, Port, ResourceReaderFixture, SessionPorts, SessionStoreFixture,
+    SetBack, SetBackHooks, backend_hook, entry_planter, handle_opener, unique_name,
 };
 pub use held_log::HeldLog;
 pub use run::run;

@@ -1,9 +1,14 @@
 //! Appends events and announces them: first durable in the log, then a hint on the bus.
+//!
+//! The log knows an event by its id, which is the GUID of its delivery. Two webhooks that share a GUID and
+//! differ in the event's name are two events: the later one gets an id of its own, `<guid>.<event name>`.
+//! It depends on nothing but these two, so a redelivery to any process is recognised.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use model::{
-    Classified, Epoch, ErrorClass, EventFacts, EventId, Sequenced, StoredEvent, TraceContext,
+    Classified, Epoch, ErrorClass, EventFacts, EventId, Sequence, Sequenced, StoredEvent,
+    TraceContext,
 };
 use parking_lot::Mutex;
 use ports::{AppendResult, Bus, BusMessage, EventHint, EventLog, EventLogError, Topic};
@@ -121,7 +126,8 @@ impl Recorder {
     async fn append_once(&self, events: Vec<StoredEvent>) -> Result<AppendedEvents, AppendError> {
         let epoch = self.epoch().await?;
         let began = Instant::now();
-        let appended = timeout(self.append_timeout, self.log.append(events.clone())).await;
+        let mut events = events;
+        let appended = timeout(self.append_timeout, self.append_all(&mut events)).await;
         self.observer.appended(began.elapsed());
         let appended = self.checked(appended)?;
         if appended.len() != events.len() {
@@ -130,6 +136,54 @@ impl Recorder {
             return Err(AppendError::ContractBroken { given, answered });
         }
         Ok(self.recorded(epoch, events, appended))
+    }
+
+    /// Appends the events; those whose id belongs to an event of another name get an id of their own.
+    async fn append_all(
+        &self,
+        events: &mut [StoredEvent],
+    ) -> Result<Vec<AppendResult>, EventLogError> {
+        let mut appended = self.log.append(events.to_vec()).await?;
+        let (mut places, mut separate) = (Vec::new(), Vec::new());
+        for (index, (event, place)) in events.iter_mut().zip(&appended).enumerate() {
+            if place.duplicate
+                && let Some(other) = self.under_its_own_id(event, place).await?
+            {
+                *event = other.clone();
+                places.push(index);
+                separate.push(other);
+            }
+        }
+        if !separate.is_empty() {
+            let again = self.log.append(separate).await?;
+            for (index, place) in places.into_iter().zip(again) {
+                appended[index] = place;
+            }
+        }
+        Ok(appended)
+    }
+
+    /// The event under an id of its own, if the log has an event of another name at its place.
+    async fn under_its_own_id(
+        &self,
+        event: &StoredEvent,
+        place: &AppendResult,
+    ) -> Result<Option<StoredEvent>, EventLogError> {
+        let Some(name) = event.webhook_event() else {
+            return Ok(None);
+        };
+        let before = Sequence(place.sequence.0.saturating_sub(1));
+        let page = self.log.read_after(before, 1).await?;
+        let there = page.events.first();
+        // It may be trimmed by now, or not decode: then there is nothing to tell it from.
+        let there = there.filter(|there| there.item.facts.id == place.id);
+        match there.and_then(|there| there.item.webhook_event()) {
+            Some(known) if known != name => {
+                let id = EventId::new(&format!("{}.{name}", place.id));
+                Ok(id.ok().and_then(|id| event.under_id(id)))
+            }
+            _ => Ok(None),
+        }
     }
 
     fn recorded(

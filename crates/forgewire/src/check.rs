@@ -5,6 +5,7 @@ use anyhow::bail;
 use crate::{
     config::{BackendKey, BackendProfile, Config, Presence},
     roles::RoleSet,
+    trust,
 };
 
 /// Checks every section, and the rules that span sections.
@@ -28,6 +29,7 @@ pub(crate) fn check(config: &Config, roles: &RoleSet) -> anyhow::Result<()> {
     }
     #[cfg(feature = "nats")]
     crate::backends::nats_settings(config).check()?;
+    trust::check(config)?;
     config.github.check()?;
     if config.retention.max_memory_events == 0 {
         bail!("retention.max_memory_events = 0 would keep no event; use 1 or more");
@@ -118,6 +120,9 @@ mod tests {
         config.backends.sessions = SessionsBackend::Redis;
         config.backends.bus = BusBackend::Nats;
         config.sync.endpoint = Some("http://sync:3002".to_owned());
+        config.sync.listen = "0.0.0.0:3002".parse().unwrap();
+        config.nats.url = service_kit::config::Secret::new("nats://nats:4222");
+        config.roles.keys = vec![service_kit::config::Secret::new("k".repeat(32))];
     }
 
     #[test]
@@ -132,6 +137,30 @@ mod tests {
         for role in ALL {
             check(&config, &named(&[role])).unwrap();
         }
+    }
+
+    #[test]
+    fn roles_that_meet_on_another_machine_need_a_key() {
+        for role in ALL {
+            let without = |config: &mut Config| {
+                cluster(config);
+                config.roles.keys.clear();
+            };
+            let text = refusal(&[role], without);
+            assert!(text.contains("roles.key_files"), "{role}: {text}");
+            let mut config = with_secret();
+            without(&mut config);
+            config.roles.i_understand = true;
+            check(&config, &named(&[role])).unwrap();
+            // All of it on one machine, as in `make cluster`.
+            config.roles.i_understand = false;
+            config.sync.listen = "127.0.0.1:3002".parse().unwrap();
+            config.sync.endpoint = Some("http://127.0.0.1:3002".to_owned());
+            config.nats.url = service_kit::config::Secret::new("nats://127.0.0.1:4222");
+            check(&config, &named(&[role])).unwrap();
+        }
+        let open = |config: &mut Config| config.sync.listen = "0.0.0.0:3002".parse().unwrap();
+        assert!(refusal(&ALL, open).contains("sync.listen"));
     }
 
     #[test]

@@ -76,6 +76,14 @@ const NO_TOKENS: Condition = Condition {
     holds: |config, _| config.auth.mode == AuthMode::None,
     needs: "auth.mode = \"none\"",
 };
+const ROLE_KEYS: Condition = Condition {
+    holds: |config, _| config.roles.has_keys(),
+    needs: "a key in roles.keys or roles.key_files",
+};
+const NO_ROLE_KEYS: Condition = Condition {
+    holds: |config, _| !config.roles.has_keys(),
+    needs: "no key in roles.keys and roles.key_files",
+};
 const SOCKETS: Condition = Condition {
     holds: |config, _| config.edge.take_over_sockets,
     needs: "edge.take_over_sockets = true",
@@ -91,6 +99,7 @@ const READERS: &[(&str, Reader)] = &[
     ("backends.events", Reader::Process),
     ("backends.sessions", Reader::Roles(EDGE)),
     ("edge.accept_older_cursors", Reader::Roles(EDGE)),
+    ("edge.allowed_hosts", Reader::Roles(EDGE)),
     ("edge.allowed_origins", Reader::Roles(EDGE)),
     ("edge.base_path", Reader::Roles(EDGE)),
     // The drain of every process lasts as long.
@@ -139,6 +148,10 @@ const READERS: &[(&str, Reader)] = &[
         "retention.max_memory_events",
         Reader::While(ALL, MEMORY_LOG),
     ),
+    ("roles.i_understand", Reader::While(ALL, NO_ROLE_KEYS)),
+    ("roles.key_files", Reader::Process),
+    ("roles.keys", Reader::Process),
+    ("roles.unsigned_until", Reader::While(ALL, ROLE_KEYS)),
     ("sqlite.path", Reader::While(ALL, SQLITE)),
     ("sync.deadline_seconds", Reader::Roles(&["sync", "edge"])),
     ("sync.endpoint", Reader::Roles(EDGE)),

@@ -14,6 +14,7 @@ mod shared_log;
 mod stdio;
 mod tokens;
 mod toolsets;
+mod trust;
 
 use std::process::ExitCode;
 

@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tracing::error;
 
 use crate::{
-    backends::{OpenBackends, register_log_metrics},
+    backends::{OpenBackends, register_log_metrics, register_role_metrics},
     check::check,
     config::{BackendKey, Config, EventsBackend},
     listeners::{Addresses, Listeners},
@@ -111,6 +111,7 @@ pub(crate) async fn start(
     logs.register(&mut registry);
     register_log_metrics(&mut registry, &backends.log);
     spawn_retention(config, &backends, &mut registry, &lifecycle);
+    register_role_metrics(&mut registry, &backends.trust);
     let mut startup = Startup {
         config,
         backends: &backends,

@@ -85,6 +85,7 @@ pub(crate) fn event(envelope: &Envelope, payload: &Value, subject: Subject<'_>) 
             changes: payload.get("changes").cloned().unwrap_or_default(),
             tags: payload::label_names(object),
             data_omitted: false,
+            repeated_body: false,
         },
     }
 }

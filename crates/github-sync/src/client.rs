@@ -8,9 +8,10 @@ use ports::{ResourceError, ResourceReader, ResourceState, SyncStatus};
 use proto::v1::{
     self, GetResourceRequest, GetResourceResponse, StatusRequest, sync_client::SyncClient,
 };
-use service_kit::grpc;
+use role_keys::RoleTrust;
+use service_kit::grpc::{self, CallStamper};
 use tokio::time::{sleep, timeout};
-use tonic::{Code, Response, Status, transport::Channel};
+use tonic::{Code, Response, Status, service::interceptor::InterceptedService, transport::Channel};
 
 use crate::{
     ConnectError,
@@ -21,18 +22,21 @@ use crate::{
 /// A reader that queries the sync role at `endpoint` (for instance `http://sync:3002`).
 ///
 /// This call does not connect: the first query connects, and a query after a lost connection
-/// reconnects. Queries change nothing, so one whose connection breaks is sent again on a new one: behind
-/// an address with several instances, the restart of one is not noticed. Each query, with connecting and
-/// repetitions, takes up to `deadline`. Must be called within a tokio runtime.
+/// reconnects. Calls carry a stamp of `trust`. Queries change nothing, so one whose connection breaks is
+/// sent again on a new one: behind an address with several instances, the restart of one is not noticed.
+/// Each query, with connecting and repetitions, takes up to `deadline`. Must be called within a tokio
+/// runtime.
 ///
 /// # Errors
 /// `endpoint` is not a URI.
 pub fn connect(
     endpoint: &str,
     deadline: Duration,
+    trust: RoleTrust,
 ) -> Result<Arc<dyn ResourceReader>, ConnectError> {
     let channel = grpc::channel(endpoint, deadline, deadline).map_err(ConnectError::Endpoint)?;
-    let client = SyncClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
+    let client = SyncClient::with_interceptor(channel, CallStamper::new(trust));
+    let client = client.max_decoding_message_size(MAX_ANSWER_BYTES);
     Ok(Arc::new(Client {
         client,
         deadline,
@@ -40,8 +44,11 @@ pub fn connect(
     }))
 }
 
+/// Each call carries a stamp.
+type StampedClient = SyncClient<InterceptedService<Channel, CallStamper>>;
+
 struct Client {
-    client: SyncClient<Channel>,
+    client: StampedClient,
     deadline: Duration,
     endpoint: Arc<str>,
 }
@@ -60,7 +67,7 @@ impl Client {
     async fn read<T, C>(
         &self,
         op: &'static str,
-        call: impl Fn(SyncClient<Channel>) -> C + Send + Sync,
+        call: impl Fn(StampedClient) -> C + Send + Sync,
     ) -> Result<Result<T, Status>, ResourceError>
     where
         C: Future<Output = Result<Response<T>, Status>> + Send,
@@ -152,10 +159,13 @@ fn from_wire(
     })
 }
 
-/// A status that a retry may cure becomes `Unavailable`; any other means a different version or a
+/// A status that a retry may cure becomes `Unavailable`, and so does a refused stamp, because keys and
+/// clocks are put right while the processes run elsewhere; any other means a different version or a
 /// defect.
 fn error(op: &'static str, status: Status) -> ResourceError {
-    if grpc::class_of(status.code()).is_retryable() || grpc::is_worth_another_try(&status) {
+    let is_refused_stamp = status.code() == Code::Unauthenticated;
+    let is_retryable = grpc::class_of(status.code()).is_retryable();
+    if is_retryable || is_refused_stamp || grpc::is_worth_another_try(&status) {
         ResourceError::Unavailable {
             op,
             source: status.into(),

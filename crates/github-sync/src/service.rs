@@ -9,6 +9,7 @@ use event_flow::{
 use model::IdSource;
 use ports::{Bus, EventLog, ResourceReader};
 use prometheus_client::registry::Registry;
+use role_keys::RoleTrust;
 use service_kit::{
     admin::HealthDetail,
     dependency,
@@ -35,6 +36,8 @@ pub struct SyncDeps {
     pub bus: Arc<dyn Bus>,
     /// Span ids for callers' traces.
     pub ids: Arc<dyn IdSource>,
+    /// The rule by which calls over gRPC are answered: with keys, only those of other roles.
+    pub trust: RoleTrust,
 }
 
 /// The sync role, built and not started.
@@ -111,6 +114,7 @@ impl SyncService {
             mirror: self.mirror,
             reader: Arc::new(reader),
             ids: self.deps.ids,
+            trust: self.deps.trust,
             deadline: self.deadline,
             lifecycle: lifecycle.clone(),
         }
@@ -137,6 +141,7 @@ pub struct RunningSync {
     mirror: Arc<Mirror>,
     reader: Arc<MirrorReader>,
     ids: Arc<dyn IdSource>,
+    trust: RoleTrust,
     deadline: Duration,
     lifecycle: Lifecycle,
 }
@@ -164,15 +169,21 @@ impl RunningSync {
         })
     }
 
-    /// Serves gRPC (`forgewire.v1.Sync` and `grpc.health.v1.Health`) until the drain. The health
-    /// status is SERVING once the log's head has been reached, and NOT_SERVING from the drain on.
+    /// Serves gRPC (`forgewire.v1.Sync` and `grpc.health.v1.Health`) until the drain. With keys of the
+    /// roles, `forgewire.v1.Sync` answers only calls with a stamp; the health service answers anybody,
+    /// because probes have no key, and it tells nothing but the status. The health status is SERVING once the log's head has been reached, and NOT_SERVING from the drain on.
     ///
     /// # Errors
     /// The transport failed.
     pub async fn serve_grpc(&self, listener: TcpListener) -> Result<(), ServeError> {
-        let states = (Arc::clone(&self.mirror), Arc::clone(&self.reader));
-        let ids = Arc::clone(&self.ids);
-        api::serve(listener, states, ids, self.deadline, &self.lifecycle).await
+        let api = api::SyncApi {
+            mirror: Arc::clone(&self.mirror),
+            reader: Arc::clone(&self.reader),
+            ids: Arc::clone(&self.ids),
+            trust: self.trust.clone(),
+            deadline: self.deadline,
+        };
+        api::serve(listener, api, &self.lifecycle).await
     }
 }
 

@@ -29,7 +29,11 @@ impl Harness for OverGrpc {
             served.serve_grpc(listener).await.expect("the server runs");
         });
         Ok(ResourceReaderFixture {
-            reader: github_sync::client::connect(&endpoint, setup::DEADLINE)?,
+            reader: github_sync::client::connect(
+                &endpoint,
+                setup::DEADLINE,
+                role_keys::RoleTrust::none(),
+            )?,
             log,
             deadline: setup::DEADLINE,
             guard: Box::new((running, lifecycle)),

@@ -80,6 +80,10 @@ pub struct EventMetadata {
     /// from GitHub.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub data_omitted: bool,
+    /// Whether an earlier delivery, under another GUID, had the same body and signature. GitHub may send
+    /// one body twice, and somebody who has seen a body can send it again, because its GUID is not signed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeated_body: bool,
 }
 
 /// A change of a resource on GitHub.
@@ -143,6 +147,35 @@ impl ResourceEvent {
             facts: self.facts(),
             json,
             trace: Some(trace),
+        })
+    }
+}
+
+impl StoredEvent {
+    /// GitHub's name of the event (`X-GitHub-Event`); `None` if it is not of a webhook.
+    #[must_use]
+    pub fn webhook_event(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Named {
+            metadata: NamedMetadata,
+        }
+        #[derive(Deserialize)]
+        struct NamedMetadata {
+            event: Option<String>,
+        }
+        let named: Named = serde_json::from_slice(&self.json).ok()?;
+        named.metadata.event
+    }
+
+    /// The same event under another id; `None` if its JSON is not that of a resource event.
+    #[must_use]
+    pub fn under_id(&self, id: EventId) -> Option<Self> {
+        let mut event: ResourceEvent = serde_json::from_slice(&self.json).ok()?;
+        event.id = id;
+        Some(Self {
+            json: serde_json::to_vec(&event).ok()?.into(),
+            facts: event.facts(),
+            trace: self.trace,
         })
     }
 }

@@ -124,13 +124,15 @@ macro_rules! id {
 }
 
 id!(
-    /// An event's id: GitHub's delivery GUID, or `<guid>.<n>` where one delivery yields several.
-    /// Consumers dedupe on it.
+    /// An event's id: GitHub's delivery GUID, or `<guid>.<n>` where one delivery yields several, or
+    /// `<guid>.<event name>` where the log has an event of another name under the GUID. Consumers dedupe
+    /// on it.
     EventId, "event id", visible, "visible ASCII"
 );
 id!(
-    /// GitHub's `X-GitHub-Delivery` GUID; a redelivery repeats it.
-    DeliveryId, "X-GitHub-Delivery", token, "letters, digits, '-' and '_'"
+    /// GitHub's `X-GitHub-Delivery` GUID; a redelivery repeats it. GitHub's have 36 characters; the bound
+    /// leaves room in an event's id for what tells two events of one GUID apart.
+    DeliveryId, "X-GitHub-Delivery", token, "letters, digits, '-' and '_'", 128
 );
 id!(
     /// GitHub's node id of a resource: it is the same in every webhook that mentions the resource.

@@ -1,8 +1,11 @@
 //! Settings, and every bound with its reason.
 
-use std::{fmt, time::Duration};
+use std::{fmt, net::IpAddr, time::Duration};
 
-use crate::NatsError;
+use async_nats::ConnectOptions;
+use role_keys::RoleTrust;
+
+use crate::{NatsError, credentials};
 
 /// Settings of the connection.
 #[derive(Clone)]
@@ -18,10 +21,13 @@ pub struct NatsConfig {
     pub prefix: String,
     /// Maximum time that [`crate::NatsConnection::connect`] keeps trying before it fails.
     pub startup_timeout: Duration,
+    /// The rule by which messages and entries are believed: anybody who can publish on the server can
+    /// write some.
+    pub trust: RoleTrust,
 }
 
 impl NatsConfig {
-    /// Settings for `url` without a prefix, with a startup timeout of 10 s.
+    /// Settings for `url` without a prefix, with a startup timeout of 10 s, believing everything.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self {
@@ -29,7 +35,17 @@ impl NatsConfig {
             client_name: "forgewire".to_owned(),
             prefix: String::new(),
             startup_timeout: Duration::from_secs(10),
+            trust: RoleTrust::none(),
         }
+    }
+
+    /// Whether every server of the URL is on this machine.
+    ///
+    /// # Errors
+    /// The URL is none.
+    pub fn is_loopback(&self) -> Result<bool, NatsError> {
+        let (servers, _) = credentials::separate(&self.url, ConnectOptions::new())?;
+        Ok(servers.iter().all(|server| is_this_machine(server.host())))
     }
 
     /// Checks the settings that need no server.
@@ -44,6 +60,12 @@ impl NatsConfig {
         let what = "nats.prefix may contain only letters, digits, '-' and '_', up to 64 characters";
         Err(NatsError::Config { what })
     }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    let address: Option<IpAddr> = address.parse().ok();
+    host.eq_ignore_ascii_case("localhost") || address.is_some_and(|address| address.is_loopback())
 }
 
 /// Omits the URL, because it may contain a password.
@@ -128,6 +150,26 @@ pub(crate) const SUBSCRIPTION_MESSAGES: usize = 16 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_is_of_this_machine_only_if_all_its_servers_are() {
+        let is_loopback = |url| NatsConfig::new(url).is_loopback().unwrap();
+        for here in [
+            "nats://127.0.0.1:4222",
+            "nats://me:secret@localhost",
+            "tls://[::1]:4222",
+        ] {
+            assert!(is_loopback(here), "{here}");
+        }
+        for elsewhere in [
+            "nats://nats:4222",
+            "nats://127.0.0.1,nats://10.0.0.7",
+            "nats://localhost.example",
+        ] {
+            assert!(!is_loopback(elsewhere), "{elsewhere}");
+        }
+        assert!(NatsConfig::new("").is_loopback().is_err());
+    }
 
     #[test]
     fn a_prefix_cannot_change_a_subject() {

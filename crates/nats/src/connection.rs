@@ -12,6 +12,7 @@ use std::{
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, connection::State};
 use futures_util::StreamExt;
 use ports::BoxError;
+use role_keys::RoleTrust;
 use tokio::{
     sync::{Notify, watch},
     task::AbortHandle,
@@ -45,6 +46,7 @@ struct Inner {
     /// Number of times that subscriptions were re-established after a loss.
     resyncs: watch::Receiver<u64>,
     watcher: AbortHandle,
+    trust: RoleTrust,
 }
 
 impl Drop for Inner {
@@ -82,15 +84,21 @@ impl NatsConnection {
         payload::check(client.max_payload())?;
         let (resynced, resyncs) = watch::channel(0);
         let watcher = tokio::spawn(watch_losses(client.clone(), signals, resynced)).abort_handle();
-        let prefix = config.prefix;
+        let (prefix, trust) = (config.prefix, config.trust);
         Ok(Self {
             inner: Arc::new(Inner {
                 client,
                 prefix,
                 resyncs,
                 watcher,
+                trust,
             }),
         })
+    }
+
+    /// The rule by which messages and entries are believed.
+    pub(crate) fn trust(&self) -> &RoleTrust {
+        &self.inner.trust
     }
 
     pub(crate) fn client(&self) -> &Client {

@@ -21,6 +21,11 @@
 //! An event is one message of the log, and of the bus. A server that takes smaller messages than the
 //! default (`max_payload`, 1 MiB) gets larger events without their `data`; below 128 KiB it is refused.
 //!
+//! # Trust
+//! With keys of the roles ([`NatsConfig::trust`]), messages and entries carry a stamp, and what has none
+//! is dropped, or skipped like an entry that does not decode. A stamp does not protect the stream from
+//! being deleted, nor from entries that are removed: that takes permissions of the server.
+//!
 //! # Secrets
 //! Credentials in the URL (`nats://user:password@host`, `nats://token@host`) are sent only to the
 //! server: they are removed before the URL is passed to the driver, which logs addresses.
@@ -32,6 +37,7 @@ mod credentials;
 mod error;
 mod log;
 mod payload;
+mod stamps;
 
 pub use bus::NatsBus;
 pub use config::{BusConfig, LogConfig, NatsConfig};

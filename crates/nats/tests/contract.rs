@@ -4,11 +4,13 @@
 use std::{process::ExitCode, sync::Arc};
 
 use contract::{
-    Abilities, BusFixture, EventLogFixture, ForeignBytes, HandleOpener, Handles, Harness, Port,
-    SetBackHooks, backend_hook, entry_planter, handle_opener,
+    Abilities, BusFixture, EventLogFixture, ForeignBytes, HandleOpener, Handles, Harness,
+    KeyedHandles, Port, SetBackHooks, backend_hook, entry_planter, handle_opener,
 };
+use model::{RandomIds, SystemClock};
 use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus, NatsConfig, NatsConnection};
 use ports::{Bus, EventLog};
+use role_keys::{RoleKeys, RoleTrust};
 use testkit::servers::NatsServer;
 use tokio::sync::Mutex;
 
@@ -19,11 +21,31 @@ struct Nats;
 
 type Server = Arc<Mutex<NatsServer>>;
 
-async fn connect(url: &str) -> anyhow::Result<NatsConnection> {
-    Ok(NatsConnection::connect(NatsConfig::new(url)).await?)
+const OLD_KEY: &str = "the old key, as long as a key has to be";
+const NEW_KEY: &str = "the new key, as long as a key has to be";
+const OTHER_KEY: &str = "another key, as long as a key has to be";
+
+/// The trust of a process with these keys.
+fn trust(keys: &[&str]) -> anyhow::Result<RoleTrust> {
+    let keys = RoleKeys::read(keys.iter().copied(), &[])?;
+    Ok(keys.map_or_else(RoleTrust::none, |keys| {
+        RoleTrust::keyed(keys, None, Arc::new(SystemClock), &RandomIds)
+    }))
+}
+
+async fn connect(url: &str, trust: RoleTrust) -> anyhow::Result<NatsConnection> {
+    let config = NatsConfig {
+        trust,
+        ..NatsConfig::new(url)
+    };
+    Ok(NatsConnection::connect(config).await?)
 }
 
 async fn open_log(url: &str) -> anyhow::Result<Arc<dyn EventLog>> {
+    open_trusting_log(url.to_owned(), RoleTrust::none()).await
+}
+
+async fn open_trusting_log(url: String, trust: RoleTrust) -> anyhow::Result<Arc<dyn EventLog>> {
     // The suite's events have arbitrary receive times, so no event may expire by age.
     let config = LogConfig {
         creates_stream: true,
@@ -31,16 +53,35 @@ async fn open_log(url: &str) -> anyhow::Result<Arc<dyn EventLog>> {
         ..LogConfig::default()
     };
     Ok(Arc::new(
-        JetStreamLog::open(connect(url).await?, config).await?,
+        JetStreamLog::open(connect(&url, trust).await?, config).await?,
     ))
 }
 
 async fn open_bus(url: &str) -> anyhow::Result<NatsBus> {
+    open_trusting_bus(url, RoleTrust::none()).await
+}
+
+async fn open_trusting_bus(url: &str, trust: RoleTrust) -> anyhow::Result<NatsBus> {
     let config = BusConfig {
         queue_messages: QUEUE_MESSAGES,
         ..BusConfig::default()
     };
-    Ok(NatsBus::new(connect(url).await?, config))
+    Ok(NatsBus::new(connect(url, trust).await?, config))
+}
+
+/// Handles of processes with and without keys.
+async fn keyed<P: ?Sized, F: Future<Output = anyhow::Result<Arc<P>>>>(
+    open: impl Fn(RoleTrust) -> F,
+) -> anyhow::Result<KeyedHandles<P>> {
+    let new = trust(&[NEW_KEY, OLD_KEY])?;
+    let refusing = new.clone();
+    Ok(KeyedHandles {
+        new: open(new).await?,
+        old: open(trust(&[OLD_KEY, NEW_KEY])?).await?,
+        stranger: open(trust(&[OTHER_KEY])?).await?,
+        unsigned: open(RoleTrust::none()).await?,
+        refused: Box::new(move || refusing.refusals().map(|(_, _, count)| count).sum()),
+    })
 }
 
 fn another_log(url: String) -> HandleOpener<dyn EventLog> {
@@ -74,6 +115,7 @@ impl Harness for Nats {
                 shared: true,
                 restorable: true,
                 foreign_bytes: true,
+                authenticating: true,
                 ..Abilities::default()
             }),
             Port::Bus => Some(Abilities {
@@ -82,6 +124,7 @@ impl Harness for Nats {
                 restorable: false,
                 reconnecting: true,
                 foreign_bytes: true,
+                authenticating: true,
                 ..Abilities::default()
             }),
             Port::SessionStore | Port::ResourceReader => None,
@@ -101,6 +144,7 @@ impl Harness for Nats {
                 Ok(())
             }
         });
+        let keyed = keyed(|trust| open_trusting_log(url.clone(), trust)).await?;
         let server: Server = Arc::new(Mutex::new(server));
         let (save, restore) = (Arc::clone(&server), Arc::clone(&server));
         let set_back = SetBackHooks {
@@ -123,6 +167,7 @@ impl Harness for Nats {
             log,
             set_back: Some(set_back),
             plant: Some(plant),
+            keyed: Some(keyed),
             handles,
         })
     }
@@ -134,6 +179,12 @@ impl Harness for Nats {
         let raw = async_nats::connect(&url).await?;
         let server: Server = Arc::new(Mutex::new(server));
         let mut fixture = BusFixture::new(Arc::new(bus.clone()), QUEUE_MESSAGES);
+        let keyed_url = url.clone();
+        let open = move |trust| {
+            let url = keyed_url.clone();
+            async move { Ok(Arc::new(open_trusting_bus(&url, trust).await?) as Arc<dyn Bus>) }
+        };
+        fixture.keyed = Some(keyed(open).await?);
         let counted = bus.clone();
         fixture.foreign = Some(ForeignBytes {
             inject: Box::new(move |topic, bytes| {

@@ -121,6 +121,8 @@ impl Classified for BusError {
 ///   knows) is dropped and counted, and the subscription continues.
 /// - **BU-09** (shared) a message published through one handle reaches subscribers of another.
 /// - **BU-10** publishing to [`Topic::AllSessions`] is refused.
+/// - **BU-11** (authenticating) with keys of the roles, a subscriber gets what was published with one of
+///   them, whichever it was; any other message is dropped and counted, and the subscription continues.
 #[async_trait]
 pub trait Bus: fmt::Debug + Send + Sync + 'static {
     /// Publishes a message; returns once the bus has taken it, not once it has arrived.

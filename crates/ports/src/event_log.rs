@@ -124,8 +124,10 @@ impl Classified for EventLogError {
 /// # Contract
 /// - **EL-01** `append` returns one [`AppendResult`] per event, in the order given; new events get sequences
 ///   that rise strictly in that order.
-/// - **EL-02** `append` is idempotent by event id: an id that the log already holds keeps its position
-///   and is reported as `duplicate`, whichever handle wrote it, also within one batch and after a reopen.
+/// - **EL-02** `append` is idempotent by event id: an id that the log already holds keeps its position,
+///   where the event that was first can be read, and is reported as `duplicate`, whichever handle wrote it,
+///   also within one batch and after a reopen. (So `event-flow` recognises two events of one delivery GUID
+///   by their names: a GUID and an event name are one event.)
 /// - **EL-03** after `append` returned `Ok`, every event of the batch can be read; after an error any
 ///   part of the batch may have been stored, and appending the same batch again completes it.
 /// - **EL-04** `read_after` returns up to `limit` events strictly after the position, ascending, with
@@ -157,6 +159,8 @@ impl Classified for EventLogError {
 ///   lost part: `head`, reads and `append` answer for the store as it is, and a lost id is new. Readers that
 ///   hold a position notice the set-back by the log's end or by the entry at their position
 ///   (`event-flow`, ADR 002).
+/// - **EL-17** (authenticating) with keys of the roles, an entry is an event if one of them was used to append
+///   it, whichever it was; any other entry is skipped as in EL-15, and counted.
 /// - **EL-20** an event whose receive time is ahead of the log's clock, because another clock was wrong, is
 ///   trimmed together with its neighbours, a few minutes late at most: it keeps nothing until its own time
 ///   has come. If nothing was received after it, it stays.

@@ -1,7 +1,9 @@
 //! gRPC between roles: trace context in metadata, error classes as codes, channels and servers with
-//! deadlines.
+//! deadlines, calls that only roles of the same installation may make.
 
-use std::{error::Error, io, time::Duration};
+mod stamped;
+
+use std::{error::Error, io, net::IpAddr, time::Duration};
 
 use futures_util::{Stream, stream};
 use model::{Classified, ErrorClass, IdSource, TraceContext};
@@ -12,6 +14,8 @@ use tonic::{
     metadata::{MetadataMap, MetadataValue},
     transport::{Channel, Endpoint, Server, server::Router},
 };
+
+pub use stamped::{CallStamper, StampedService};
 
 use crate::{
     lifecycle::Lifecycle,
@@ -170,6 +174,20 @@ pub fn channel(
         .keep_alive_while_idle(true)
         .connect_lazy();
     Ok(channel)
+}
+
+/// Whether an endpoint leads to this machine; anything that is no address does not.
+#[must_use]
+pub fn is_loopback(endpoint: &str) -> bool {
+    let Ok(uri) = endpoint.parse::<tonic::transport::Uri>() else {
+        return false;
+    };
+    uri.host().is_some_and(|host| {
+        let address = host.trim_start_matches('[').trim_end_matches(']');
+        let address: Option<IpAddr> = address.parse().ok();
+        host.eq_ignore_ascii_case("localhost")
+            || address.is_some_and(|address| address.is_loopback())
+    })
 }
 
 /// A server that allows each call up to `deadline` until its response's head.

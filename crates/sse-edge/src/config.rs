@@ -44,6 +44,13 @@ pub struct EdgeConfig {
     /// the edge listens on loopback, pages from this machine (localhost) may use it too. Requests
     /// without `Origin` (agents, curl) are not restricted.
     pub allowed_origins: Vec<String>,
+    /// Names under which this edge is reached, without scheme and port, for instance
+    /// `edge.example.com`; up to 256. A request whose `Host` is none of them, nor the host of an allowed
+    /// origin, nor this machine (localhost), is answered with 403, because a web page could use a name
+    /// of its own for this machine (DNS rebinding). Without any name here, that holds on loopback only;
+    /// on other addresses every `Host` is accepted. A TLS proxy on the same machine that passes `Host`
+    /// on needs its name here.
+    pub allowed_hosts: Vec<String>,
     /// Path prefix of all routes, for a proxy that passes the prefix on: with `/forgewire`, MCP is
     /// at `/forgewire/mcp`. Empty for none.
     pub base_path: String,
@@ -118,6 +125,7 @@ impl Default for EdgeConfig {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 3000)),
             allowed_origins: Vec::new(),
+            allowed_hosts: Vec::new(),
             base_path: String::new(),
             heartbeat_seconds: limits::HEARTBEAT_SECONDS,
             max_streams: limits::MAX_STREAMS,
@@ -169,6 +177,10 @@ impl EdgeConfig {
                         .to_owned(),
             });
         }
+        check_hosts(&self.allowed_hosts).map_err(|reason| EdgeBuildError::Value {
+            key: "edge.allowed_hosts",
+            reason,
+        })?;
         positive("edge.heartbeat_seconds", self.heartbeat_seconds)?;
         if self.stream_threads > limits::MAX_STREAM_THREADS {
             return Err(EdgeBuildError::Value {
@@ -283,6 +295,30 @@ impl EdgeConfig {
             reason: error.to_string(),
         })
     }
+}
+
+/// Refuses what no `Host` header can match once its port is cut off.
+fn check_hosts(hosts: &[String]) -> Result<(), String> {
+    if hosts.len() > limits::MAX_ALLOWED_HOSTS {
+        let (count, most) = (hosts.len(), limits::MAX_ALLOWED_HOSTS);
+        return Err(format!("has {count} hosts; use up to {most}"));
+    }
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    for host in hosts {
+        let address = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
+        let is_address = address.is_some_and(|it| it.parse::<std::net::Ipv6Addr>().is_ok());
+        let is_name =
+            (1..=limits::MAX_HOST_BYTES).contains(&host.len()) && host.bytes().all(is_plain);
+        if !is_address && !is_name {
+            return Err(format!(
+                "`{host}` is not a host; write it without scheme, port and path, for instance \
+                 edge.example.com"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Reads one key. An error names the file and does not repeat its content.

@@ -54,7 +54,10 @@ pub(crate) enum EdgeError {
     NoSuchSession,
     #[error("the Origin header names a page that this server does not serve")]
     Origin,
-    #[error("the Host header does not name this machine")]
+    #[error(
+        "the Host header names neither this machine nor a host of edge.allowed_hosts: add the name there, \
+         or let the proxy send the address of this edge as Host"
+    )]
     Host,
     #[error(transparent)]
     Denied(#[from] AuthError),

@@ -7,6 +7,12 @@ use ports::TaskLimits;
 /// Extra time before the kernel drops a client that stopped reading; the edge should act first and
 /// give the reason.
 pub(crate) const KERNEL_EXTRA_TIME: Duration = Duration::from_secs(10);
+/// Number of hosts in `edge.allowed_hosts`; each request is compared with all of them.
+pub(crate) const MAX_ALLOWED_HOSTS: usize = 256;
+/// Longest host in `edge.allowed_hosts`, in bytes: the longest name of DNS.
+pub(crate) const MAX_HOST_BYTES: usize = 253;
+/// Number of refused hosts that the log names; strangers could otherwise fill it with names.
+pub(crate) const LOGGED_HOSTS: usize = 64;
 /// Session changes that wait to be examined; on overflow all sessions with a stream are examined.
 pub(crate) const SESSION_CHANGES: usize = 1024;
 /// Time within which the body of a POST has to arrive.

@@ -221,7 +221,11 @@ impl EdgeService {
             clock,
             ids: deps.ids,
             auth: deps.auth,
-            origins: Origins::new(&config.allowed_origins, config.listen.ip().is_loopback()),
+            origins: Origins::new(
+                &config.allowed_origins,
+                &config.allowed_hosts,
+                config.listen.ip().is_loopback(),
+            ),
             registry: OfferRegistry::new(profile, extensions, toolsets)?,
             server_info,
             surface,

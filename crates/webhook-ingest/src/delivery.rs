@@ -12,16 +12,15 @@ use tracing::Instrument;
 use crate::{
     api::{AdmittedRequest, DeliveryAnswer},
     error::DeliveryRefusal,
-    examine::{DeliveryDescription, VerifiedDelivery, examine},
+    examine::{DeliveryDescription, Examiner, VerifiedDelivery},
     limits,
     metrics::IngestMetrics,
-    signature::Verifier,
 };
 
 /// Processes deliveries.
 #[derive(Debug)]
 pub(crate) struct Deliveries {
-    pub(crate) verifier: Verifier,
+    pub(crate) examiner: Examiner,
     pub(crate) recorder: Recorder,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: IngestMetrics,
@@ -73,7 +72,10 @@ impl Deliveries {
         let (offload, now) = (body.len() > limits::INLINE_BODY_BYTES, self.clock.now());
         let (deliveries, trace) = (Arc::clone(&self), context.trace);
         let max = self.recorder.max_event_bytes();
-        let look = move || examine(&deliveries.verifier, &headers, &body, now, trace, max);
+        let look = move || {
+            let examiner = &deliveries.examiner;
+            examiner.examine(&headers, &body, now, trace, max)
+        };
         let verified = if offload {
             let joined = spawn_blocking(look).await;
             joined.unwrap_or(Err(DeliveryRefusal::Internal))
@@ -83,6 +85,7 @@ impl Deliveries {
         let (answer, hint) = match verified {
             Ok(verified) => {
                 context.description.action.clone_from(&verified.action);
+                context.description.is_repeated = verified.is_repeated;
                 self.record(verified).await
             }
             Err(refusal) => (DeliveryAnswer::Refused(refusal), None),
@@ -115,6 +118,9 @@ impl Deliveries {
     pub(crate) fn report(&self, answer: &DeliveryAnswer, context: &DeliveryContext) {
         let (outcome, description) = (answer.outcome(), &context.description);
         self.metrics.delivery(outcome);
+        if description.is_repeated {
+            self.metrics.repeated_body();
+        }
         tracing::info!(
             delivery = description.delivery.as_ref().map(tracing::field::display),
             event = description.event.as_deref(),
@@ -122,6 +128,7 @@ impl Deliveries {
             outcome,
             reason = answer.reason(),
             events = answer.events(),
+            repeated_body = description.is_repeated,
             trace_id = %context.trace.trace,
             micros = u64::try_from(context.started.elapsed().as_micros()).unwrap_or(u64::MAX),
             "webhook delivery"

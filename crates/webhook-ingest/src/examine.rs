@@ -1,4 +1,5 @@
-//! From a body to events: signature, headers, JSON, normalising. Pure; nothing waits.
+//! From a body to events: signature, headers, JSON, normalising. Nothing waits, and nothing is kept but the
+//! memory of bodies.
 
 use github_events::{Envelope, Skip};
 use http::HeaderMap;
@@ -10,7 +11,8 @@ use serde_json::Value;
 use crate::{
     error::DeliveryRefusal,
     limits::MAX_HEADER_TEXT_BYTES,
-    signature::{SIGNATURE_HEADER, Verifier},
+    repeats::SeenBodies,
+    signature::{self, SIGNATURE_HEADER, Verifier},
 };
 
 const EVENT_HEADER: &str = "X-GitHub-Event";
@@ -25,6 +27,8 @@ pub(crate) struct DeliveryDescription {
     pub(crate) event: Option<String>,
     /// Set once the payload has been parsed.
     pub(crate) action: Option<String>,
+    /// Set once the signature has been verified: an earlier delivery had the same body.
+    pub(crate) is_repeated: bool,
 }
 
 impl DeliveryDescription {
@@ -33,6 +37,7 @@ impl DeliveryDescription {
             delivery: delivery(headers).ok(),
             event: event(headers).ok().map(str::to_owned),
             action: None,
+            is_repeated: false,
         }
     }
 }
@@ -42,48 +47,78 @@ impl DeliveryDescription {
 pub(crate) struct VerifiedDelivery {
     /// GitHub's action, if the payload has one.
     pub(crate) action: Option<String>,
+    /// Whether an earlier delivery, under another GUID or name, had the same body.
+    pub(crate) is_repeated: bool,
     /// The events to append, or the reason why there are none.
     pub(crate) events: Result<Vec<StoredEvent>, Skip>,
 }
 
-/// Examines a delivery; verifies the signature before anything else. Events are encoded in up to
-/// `max_event_bytes`, where that is possible.
-pub(crate) fn examine(
-    verifier: &Verifier,
-    headers: &HeaderMap,
-    body: &[u8],
-    received_at: Timestamp,
-    trace: TraceContext,
-    max_event_bytes: usize,
-) -> Result<VerifiedDelivery, DeliveryRefusal> {
-    let signature = headers
-        .get(SIGNATURE_HEADER)
-        .ok_or(DeliveryRefusal::SignatureMissing)?;
-    let signature = signature
-        .to_str()
-        .map_err(|_| DeliveryRefusal::SignatureMalformed)?;
-    verifier.verify(signature, body)?;
+/// The webhooks' secrets, and the memory of the bodies that they signed.
+#[derive(Debug)]
+pub(crate) struct Examiner {
+    verifier: Verifier,
+    bodies: SeenBodies,
+}
 
-    let envelope = Envelope {
-        event: event(headers)?.to_owned(),
-        delivery: delivery(headers)?,
-        hook_id: hook_id(headers),
-        received_at,
-    };
-    let payload: Value =
-        serde_json::from_slice(without_byte_order_mark(body)).map_err(|error| {
-            DeliveryRefusal::InvalidJson {
+impl Examiner {
+    pub(crate) fn new(verifier: Verifier) -> Self {
+        Self {
+            verifier,
+            bodies: SeenBodies::default(),
+        }
+    }
+
+    /// Examines a delivery; verifies the signature before anything else. Events are encoded in up to
+    /// `max_event_bytes`, where that is possible.
+    pub(crate) fn examine(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        received_at: Timestamp,
+        trace: TraceContext,
+        max_event_bytes: usize,
+    ) -> Result<VerifiedDelivery, DeliveryRefusal> {
+        let signature = headers
+            .get(SIGNATURE_HEADER)
+            .ok_or(DeliveryRefusal::SignatureMissing)?;
+        let signature = signature
+            .to_str()
+            .map_err(|_| DeliveryRefusal::SignatureMalformed)?;
+        self.verifier.verify(signature, body)?;
+
+        let envelope = Envelope {
+            event: event(headers)?.to_owned(),
+            delivery: delivery(headers)?,
+            hook_id: hook_id(headers),
+            received_at,
+        };
+        let payload = without_byte_order_mark(body);
+        let payload: Value =
+            serde_json::from_slice(payload).map_err(|error| DeliveryRefusal::InvalidJson {
                 line: error.line(),
                 column: error.column(),
+            })?;
+        let digest = signature::parse(signature)?;
+        let is_repeated = self
+            .bodies
+            .is_repeated(&digest, &envelope.delivery, &envelope.event);
+        let action = payload.get("action").and_then(Value::as_str);
+        let action = action.filter(|action| is_name(action)).map(str::to_owned);
+        let events = match github_events::normalise(&envelope, &payload) {
+            Ok(mut events) => {
+                for event in &mut events {
+                    event.metadata.repeated_body = is_repeated;
+                }
+                Ok(encode(events, trace, max_event_bytes)?)
             }
-        })?;
-    let action = payload.get("action").and_then(Value::as_str);
-    let action = action.filter(|action| is_name(action)).map(str::to_owned);
-    let events = match github_events::normalise(&envelope, &payload) {
-        Ok(events) => Ok(encode(events, trace, max_event_bytes)?),
-        Err(skip) => Err(skip),
-    };
-    Ok(VerifiedDelivery { action, events })
+            Err(skip) => Err(skip),
+        };
+        Ok(VerifiedDelivery {
+            action,
+            is_repeated,
+            events,
+        })
+    }
 }
 
 fn encode(

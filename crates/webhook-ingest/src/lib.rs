@@ -17,6 +17,7 @@ mod examine;
 pub mod limits;
 mod log_clock;
 mod metrics;
+mod repeats;
 mod service;
 pub mod signature;
 

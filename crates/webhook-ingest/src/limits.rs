@@ -27,6 +27,11 @@ pub const INLINE_BODY_BYTES: usize = 256 * 1024;
 /// Longest `X-GitHub-Event` and `X-GitHub-Hook-ID`; GitHub's longest event name has 38 characters.
 pub const MAX_HEADER_TEXT_BYTES: usize = 100;
 
+/// Number of bodies that are remembered, by their signatures, to notice one that comes again under another
+/// GUID; about 12 MiB when it is full, and a day of 1.5 deliveries a second. Beyond it the oldest is
+/// forgotten, and would not be noticed.
+pub const REMEMBERED_BODIES: usize = 128 * 1024;
+
 /// Maximum number of webhook secrets: each one costs every delivery an HMAC over its body.
 pub const MAX_SECRETS: usize = 16;
 /// Largest file of webhook secrets, in bytes.

@@ -44,6 +44,8 @@ pub(crate) struct IngestMetrics {
     /// Hints that the bus did not accept; the events are in the log.
     hint_failures: Counter,
     pub(crate) clock_skew_seconds: SkewGauge,
+    /// Deliveries with the body of an earlier one under another GUID.
+    repeated_bodies: Counter,
 }
 
 impl IngestMetrics {
@@ -54,6 +56,7 @@ impl IngestMetrics {
             append_seconds: latency_histogram(),
             hint_failures: Counter::default(),
             clock_skew_seconds: SkewGauge::default(),
+            repeated_bodies: Counter::default(),
         };
         // The encoder adds `_total` to the names of counters.
         registry.register(
@@ -81,7 +84,16 @@ impl IngestMetrics {
             "Seconds by which the clock of this process is ahead of the event log's; negative if it is behind",
             metrics.clock_skew_seconds.clone(),
         );
+        registry.register(
+            "forgewire_ingest_repeated_bodies",
+            "Deliveries with the signed body of an earlier delivery under another id or event name",
+            metrics.repeated_bodies.clone(),
+        );
         metrics
+    }
+
+    pub(crate) fn repeated_body(&self) {
+        self.repeated_bodies.inc();
     }
 
     pub(crate) fn delivery(&self, outcome: &'static str) {

@@ -20,6 +20,7 @@ use crate::{
     config::IngestConfig,
     delivery::Deliveries,
     error::IngestBuildError,
+    examine::Examiner,
     limits, log_clock,
     metrics::IngestMetrics,
     signature::Verifier,
@@ -59,12 +60,11 @@ impl IngestService {
         registry: &mut MetricsRegistry,
     ) -> Result<Self, IngestBuildError> {
         config.check()?;
-        let verifier = Verifier::new(&config.secrets()?);
         let metrics = IngestMetrics::new(registry);
         let skew = metrics.clock_skew_seconds.clone();
         let clock = Arc::new(SharedClock::new(deps.clock, "event log", skew));
         let deliveries = Deliveries {
-            verifier,
+            examiner: Examiner::new(Verifier::new(&config.secrets()?)),
             recorder: Recorder::new(
                 Arc::clone(&deps.log),
                 deps.bus,

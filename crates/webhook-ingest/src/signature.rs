@@ -13,7 +13,8 @@ use subtle::{Choice, ConstantTimeEq};
 /// The header that carries the signature.
 pub const SIGNATURE_HEADER: &str = "x-hub-signature-256";
 
-const DIGEST_BYTES: usize = 32;
+/// Bytes of a signature.
+pub(crate) const DIGEST_BYTES: usize = 32;
 const PREFIX: &str = "sha256=";
 
 /// The reason why a signature is refused.

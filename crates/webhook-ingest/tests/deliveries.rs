@@ -67,6 +67,91 @@ async fn a_redelivery_is_one_event_also_when_many_arrive_at_once() {
 }
 
 #[tokio::test]
+async fn one_guid_under_two_event_names_is_two_events_and_each_is_recognised() {
+    let ingest = Ingest::new();
+    let (issue, milestone) = (issue(7, "opened"), milestone());
+    let own_id = format!("{GUID}.milestone");
+    for (event, payload, id) in [("issues", &issue, GUID), ("milestone", &milestone, &own_id)] {
+        let answer = ingest.post(event, GUID, payload).await;
+        assert_eq!(answer.status, 202);
+        assert_eq!(answer.json, json!({"accepted": true, "events": [id]}));
+    }
+    for (event, payload, id) in [
+        ("milestone", &milestone, own_id.as_str()),
+        ("issues", &issue, GUID),
+    ] {
+        let answer = ingest.post(event, GUID, payload).await;
+        assert_eq!(answer.json, json!({"deduplicated": true, "events": [id]}));
+    }
+    let all = ingest.log.all().await;
+    assert_eq!(all.len(), 2);
+    for (event, id) in all.iter().zip([GUID, &own_id]) {
+        let json: Value = serde_json::from_slice(&event.item.json).unwrap();
+        assert_eq!(json["id"], id, "the id in the JSON is that of the event");
+        assert_eq!(json["metadata"]["delivery"], GUID);
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_comes_again_under_another_guid_is_marked_and_kept() {
+    let ingest = Ingest::new();
+    let body = issue(7, "labeled").to_string();
+    for id in ["first", "first", "made-up", "another", "first"] {
+        ingest.send(signed("issues", id, &body)).await;
+    }
+    // Another body, and the same content signed with another secret: the hook of an organisation.
+    ingest
+        .post("issues", "other-body", &issue(8, "labeled"))
+        .await;
+    let mut other_hook = signed("issues", "other-hook", &body);
+    let signed_with = signature("older", body.as_bytes()).parse().unwrap();
+    other_hook
+        .headers_mut()
+        .insert("x-hub-signature-256", signed_with);
+    ingest.send(other_hook).await;
+    let marks: Vec<_> = ingest
+        .log
+        .all()
+        .await
+        .iter()
+        .map(|event| {
+            let json: Value = serde_json::from_slice(&event.item.json).unwrap();
+            (
+                event.item.facts.id.to_string(),
+                json["metadata"]["repeatedBody"] == true,
+            )
+        })
+        .collect();
+    let expected = [
+        ("first", false),
+        ("made-up", true),
+        ("another", true),
+        ("other-body", false),
+        ("other-hook", false),
+    ];
+    assert_eq!(marks, expected.map(|(id, mark)| (id.to_owned(), mark)));
+    let metrics = ingest.metrics();
+    assert!(
+        metrics.contains("forgewire_ingest_repeated_bodies_total 2"),
+        "{metrics}"
+    );
+}
+
+/// A `milestone` payload.
+fn milestone() -> Value {
+    json!({
+        "action": "created",
+        "milestone": {
+            "id": 9, "node_id": "MI_9", "number": 9, "title": "T",
+            "html_url": "https://github.com/o/r/milestone/9",
+            "created_at": "2026-11-20T10:00:00Z", "updated_at": "2026-11-20T10:00:00Z",
+        },
+        "repository": {"name": "r", "owner": {"login": "o"}},
+        "sender": {"login": "octocat"},
+    })
+}
+
+#[tokio::test]
 async fn a_wrong_signature_is_refused_even_for_a_known_delivery_and_a_broken_body() {
     let ingest = Ingest::new();
     let body = issue(7, "opened").to_string();

@@ -33,10 +33,11 @@ const SERVICES: Place = Floor(6);
 /// The only floor that chooses adapters.
 const BINARY: Place = Floor(7);
 
-const HOUSE: [(&str, Place); 28] = [
+const HOUSE: [(&str, Place); 29] = [
     ("model", Floor(0)),
     ("ports", Floor(1)),
     ("proto", Floor(1)),
+    ("role-keys", Floor(1)),
     ("stream-driver", Floor(1)),
     ("mcp", Floor(1)),
     ("github-events", Floor(1)),

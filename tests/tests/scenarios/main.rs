@@ -26,5 +26,6 @@ mod sessions;
 mod start_order;
 mod stdio;
 mod storms;
+mod strangers;
 mod together;
 mod visibility;

@@ -2,6 +2,7 @@
 
 mod delivery;
 mod faults;
+mod keyed;
 mod subscriber;
 
 crate::case::cases! {
@@ -17,4 +18,5 @@ crate::case::cases! {
     "BU-08" ForeignBytes faults::foreign_bytes_are_counted_and_harm_nothing;
     "BU-09" Shared delivery::another_handles_messages_arrive;
     "BU-10" Nothing delivery::publishing_to_all_sessions_is_refused;
+    "BU-11" Authenticating keyed::only_what_a_role_published_arrives;
 }

@@ -91,6 +91,24 @@ pub(super) async fn an_id_that_is_there_keeps_its_place(harness: Arc<dyn Harness
     Ok(())
 }
 
+pub(super) async fn the_place_of_a_duplicate_has_the_event_that_was_first(
+    harness: Arc<dyn Harness>,
+) -> Result<()> {
+    let fixture = harness.event_log().await?;
+    fixture.log.append(events(0, 5)).await?;
+    let mut other = event(3);
+    other.json = bytes::Bytes::from_static(b"{\"metadata\":{\"event\":\"another\"}}");
+    let answers = fixture.log.append(vec![other, event(5)]).await?;
+    let duplicates: Vec<_> = answers.iter().map(|answer| answer.duplicate).collect();
+    assert_eq!(duplicates, [true, false]);
+    for (answer, expected) in answers.iter().zip([event(3), event(5)]) {
+        let page = page(&*fixture.log, Sequence(answer.sequence.0 - 1), 1).await?;
+        assert_eq!(page.events[0].sequence, answer.sequence);
+        assert_eq!(page.events[0].item, expected);
+    }
+    Ok(())
+}
+
 pub(super) async fn an_id_twice_in_one_batch_is_there_once(
     harness: Arc<dyn Harness>,
 ) -> Result<()> {

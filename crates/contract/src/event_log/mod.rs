@@ -3,6 +3,7 @@
 mod append;
 mod follow;
 mod handles;
+mod keyed;
 mod order;
 mod read;
 mod set_back;
@@ -13,6 +14,7 @@ mod undecodable;
 crate::case::cases! {
     "EL-01" Nothing append::every_event_gets_an_answer_and_a_rising_sequence;
     "EL-02" Nothing append::an_id_that_is_there_keeps_its_place;
+    "EL-02" Nothing append::the_place_of_a_duplicate_has_the_event_that_was_first;
     "EL-02" Nothing append::an_id_twice_in_one_batch_is_there_once;
     "EL-02" Nothing append::of_concurrent_appends_of_one_id_one_is_new;
     "EL-02" Shared handles::an_id_that_another_handle_wrote_is_a_duplicate;
@@ -47,6 +49,7 @@ crate::case::cases! {
     "EL-15" ForeignBytes undecodable::seek_and_trim_work_beside_undecodable_entries;
     "EL-15" ForeignBytes undecodable::an_undecodable_entry_counts_once;
     "EL-16" Restorable set_back::a_handle_remembers_nothing_of_a_log_that_was_put_back;
+    "EL-17" Authenticating keyed::only_what_a_role_appended_is_an_event;
     "EL-20" Nothing trim::an_event_from_the_future_keeps_nothing;
     "EL-25" Nothing append::a_check_accepts_and_stores_nothing;
     "EL-26" Nothing time::the_time_is_now_or_is_not_told;

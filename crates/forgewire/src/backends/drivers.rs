@@ -3,6 +3,7 @@
 use anyhow::Context;
 #[cfg(feature = "nats")]
 use nats::{NatsConfig, NatsConnection};
+use role_keys::RoleTrust;
 #[cfg(feature = "redis")]
 use store_redis::{RedisConfig, RedisSessionStore};
 use store_sqlite::Database;
@@ -27,6 +28,8 @@ pub(crate) fn nats_settings(config: &Config) -> NatsConfig {
 #[derive(Debug)]
 pub(super) struct Drivers<'a> {
     pub(super) config: &'a Config,
+    #[cfg(feature = "nats")]
+    trust: RoleTrust,
     database: Option<Database>,
     #[cfg(feature = "nats")]
     nats: Option<NatsConnection>,
@@ -34,9 +37,18 @@ pub(super) struct Drivers<'a> {
 
 impl<'a> Drivers<'a> {
     /// Nothing is open yet.
-    pub(super) fn new(config: &'a Config) -> Self {
+    pub(super) fn new(
+        config: &'a Config,
+        #[cfg_attr(
+            not(feature = "nats"),
+            expect(unused_variables, reason = "without NATS, nobody else writes here")
+        )]
+        trust: &RoleTrust,
+    ) -> Self {
         Self {
             config,
+            #[cfg(feature = "nats")]
+            trust: trust.clone(),
             database: None,
             #[cfg(feature = "nats")]
             nats: None,
@@ -58,7 +70,10 @@ impl<'a> Drivers<'a> {
         let connection = match self.nats.take() {
             Some(connection) => connection,
             None => {
-                let connecting = NatsConnection::connect(nats_settings(self.config));
+                let connecting = NatsConnection::connect(NatsConfig {
+                    trust: self.trust.clone(),
+                    ..nats_settings(self.config)
+                });
                 connecting.await.context("nats.url")?
             }
         };

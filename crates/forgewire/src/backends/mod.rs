@@ -2,6 +2,7 @@
 
 mod drivers;
 mod log_metrics;
+mod role_metrics;
 mod shapes;
 
 use std::sync::Arc;
@@ -9,14 +10,19 @@ use std::sync::Arc;
 use anyhow::Context;
 use model::{Clock, IdSource, RandomIds, SystemClock};
 use ports::{Bus, EventLog, Stores};
+use role_keys::RoleTrust;
 use store_sqlite::Database;
 use tracing::warn;
 
-use crate::config::{BackendKey, Config};
+use crate::{
+    config::{BackendKey, Config},
+    trust,
+};
 use drivers::Drivers;
 #[cfg(feature = "nats")]
 pub(crate) use drivers::nats_settings;
 pub(crate) use log_metrics::register_log_metrics;
+pub(crate) use role_metrics::register_role_metrics;
 #[cfg(feature = "nats")]
 pub(crate) use shapes::apply_log_settings;
 
@@ -27,6 +33,8 @@ pub(crate) struct OpenBackends {
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
+    /// The rule by which messages of other processes are believed.
+    pub(crate) trust: RoleTrust,
     /// With the session store, if a role of this process uses it.
     stores: Option<Stores>,
     database: Option<Database>,
@@ -45,7 +53,8 @@ impl OpenBackends {
     ) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn IdSource> = Arc::new(RandomIds);
-        let mut drivers = Drivers::new(config);
+        let trust = trust::open(config, Arc::clone(&clock), &*ids)?;
+        let mut drivers = Drivers::new(config, &trust);
         let log = shapes::open_log(&mut drivers, &*ids, creates_log).await?;
         let bus = shapes::open_bus(&mut drivers).await?;
         let stores = match uses(BackendKey::Sessions) {
@@ -57,6 +66,7 @@ impl OpenBackends {
             bus,
             clock,
             ids,
+            trust,
             stores,
             database: drivers.into_database(),
         })

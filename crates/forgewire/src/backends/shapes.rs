@@ -7,6 +7,8 @@ use model::{Clock, IdSource};
 #[cfg(feature = "nats")]
 use nats::{BusConfig, JetStreamLog, LogConfig, NatsBus, SettingsChange};
 use ports::{Bus, EventLog, Stores};
+#[cfg(feature = "nats")]
+use role_keys::RoleTrust;
 use store_memory::{InProcessBus, MemoryEventLog, MemorySessionStore};
 
 use super::drivers::Drivers;
@@ -71,7 +73,7 @@ fn log_settings(config: &Config) -> LogConfig {
 /// Sets retention and copies of the log in JetStream to those of the configuration.
 #[cfg(feature = "nats")]
 pub(crate) async fn apply_log_settings(config: &Config) -> anyhow::Result<SettingsChange> {
-    let connection = Drivers::new(config).nats().await?;
+    let connection = Drivers::new(config, &RoleTrust::none()).nats().await?;
     let applying = JetStreamLog::apply_settings(connection, log_settings(config));
     applying.await.context("JetStream at nats.url")
 }

@@ -3,6 +3,7 @@
 mod backends;
 mod older_names;
 mod reference;
+mod roles;
 mod sections;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub(crate) use backends::{
     BackendKey, BackendProfile, BusBackend, EventsBackend, Presence, SessionsBackend,
 };
 pub(crate) use reference::markdown;
+pub(crate) use roles::RolesSection;
 use sections::{
     AdminSection, GithubSection, NatsSection, PostgresSection, RedisSection, RetentionSection,
     SqliteSection,
@@ -53,6 +55,8 @@ pub(crate) struct Config {
     pub(crate) retention: RetentionSection,
     /// Authentication of clients at the edge.
     pub(crate) auth: AuthSection,
+    /// The key by which roles recognise each other.
+    pub(crate) roles: RolesSection,
     /// Logs.
     pub(crate) telemetry: TelemetryConfig,
     /// The admin listener of every process.

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     config::{AuthMode, AuthSection, BackendKey, Config},
     toolsets::ToolsetDeps,
+    trust,
 };
 
 pub(super) static ROLE: RoleSpec = RoleSpec {
@@ -37,7 +38,10 @@ fn check(config: &Config, roles: &RoleSet) -> anyhow::Result<()> {
              it is; set it, for instance to http://sync:3002"
         );
     }
-    Ok(())
+    match &config.sync.endpoint {
+        Some(endpoint) => trust::check_sync_endpoint(&config.roles, endpoint),
+        None => Ok(()),
+    }
 }
 
 /// Checks `[auth]` for an edge that listens on `edge`.
@@ -120,7 +124,10 @@ fn authenticator(startup: &Startup<'_>) -> anyhow::Result<Authenticator> {
 fn resource_reader(startup: &Startup<'_>) -> anyhow::Result<Arc<dyn ResourceReader>> {
     let sync = &startup.config.sync;
     match (&sync.endpoint, &startup.local_resources) {
-        (Some(endpoint), _) => Ok(client::connect(endpoint, sync.deadline())?),
+        (Some(endpoint), _) => {
+            let trust = startup.backends.trust.clone();
+            Ok(client::connect(endpoint, sync.deadline(), trust)?)
+        }
         (None, Some(local)) => Ok(Arc::clone(local)),
         (None, None) => bail!("sync.endpoint is missing"),
     }

@@ -6,7 +6,7 @@ use service_kit::lifecycle::OnExit;
 use tracing::warn;
 
 use super::{role::RoleSpec, startup::Startup};
-use crate::config::BackendKey;
+use crate::{config::BackendKey, trust};
 
 pub(super) static ROLE: RoleSpec = RoleSpec {
     name: "sync",
@@ -16,7 +16,7 @@ pub(super) static ROLE: RoleSpec = RoleSpec {
     // Roles of the same process call it directly; its port is for other processes.
     listen: |config| config.sync.listen,
     check_section: |config| Ok(config.sync.check()?),
-    check: |_, _| Ok(()),
+    check: |config, _| trust::check_sync_port(&config.roles, config.sync.listen),
     start,
 };
 
@@ -27,6 +27,7 @@ fn start(startup: &mut Startup<'_>) -> anyhow::Result<()> {
         log: Arc::clone(&backends.log),
         bus: Arc::clone(&backends.bus),
         ids: Arc::clone(&backends.ids),
+        trust: backends.trust.clone(),
     };
     let service = github_sync::SyncService::build(&startup.config.sync, deps, startup.registry)?;
     let running = service.spawn(startup.lifecycle);

@@ -8,7 +8,11 @@ use proto::v1::{
     GetResourceRequest, GetResourceResponse, StatusRequest, StatusResponse,
     sync_server::{Sync as SyncRpc, SyncServer},
 };
-use service_kit::{grpc, lifecycle::Lifecycle};
+use role_keys::RoleTrust;
+use service_kit::{
+    grpc::{self, StampedService},
+    lifecycle::Lifecycle,
+};
 use tokio::{net::TcpListener, sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -20,14 +24,29 @@ use crate::{ServeError, limits::MAX_REQUEST_BYTES, mirror::Mirror, reader::Mirro
 /// `grpc.health.v1` knows the whole server as "" and each service by its full name.
 const HEALTH_NAMES: [&str; 2] = ["", "forgewire.v1.Sync"];
 
+/// The parts that the server needs.
+pub(crate) struct SyncApi {
+    pub(crate) mirror: Arc<Mirror>,
+    pub(crate) reader: Arc<MirrorReader>,
+    pub(crate) ids: Arc<dyn IdSource>,
+    pub(crate) trust: RoleTrust,
+    /// The time limit of a call.
+    pub(crate) deadline: Duration,
+}
+
 /// Serves until the listeners stop; calls in progress then get the time limit of a call to finish.
 pub(crate) async fn serve(
     listener: TcpListener,
-    (mirror, reader): (Arc<Mirror>, Arc<MirrorReader>),
-    ids: Arc<dyn IdSource>,
-    deadline: Duration,
+    api: SyncApi,
     lifecycle: &Lifecycle,
 ) -> Result<(), ServeError> {
+    let SyncApi {
+        mirror,
+        reader,
+        ids,
+        trust,
+        deadline,
+    } = api;
     let draining = lifecycle.draining();
     let reporter = HealthReporter::new();
     report(&reporter, ServingStatus::NotServing).await;
@@ -41,7 +60,9 @@ pub(crate) async fn serve(
     })
     .max_decoding_message_size(MAX_REQUEST_BYTES);
     let stop = lifecycle.stop_accepting();
-    let services = grpc::server(deadline).add_service(health).add_service(sync);
+    let services = grpc::server(deadline)
+        .add_service(health)
+        .add_service(StampedService::new(sync, trust));
     let server = grpc::serve(listener, services, lifecycle.clone());
     let late = async {
         // A health watch never ends by itself and would block the drain.

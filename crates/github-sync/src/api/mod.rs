@@ -2,7 +2,7 @@
 
 mod grpc;
 
-pub(crate) use grpc::serve;
+pub(crate) use grpc::{SyncApi, serve};
 
 /// The code of an answer that is not given because the sync role is behind its caller.
 pub(crate) const BEHIND: tonic::Code = tonic::Code::Aborted;

@@ -19,6 +19,7 @@ pub(crate) async fn start() -> (Arc<HeldLog>, RunningSync, Lifecycle) {
         log: log.clone(),
         bus: Arc::new(InProcessBus::new(CAPACITY)),
         ids: Arc::new(RandomIds),
+        trust: role_keys::RoleTrust::none(),
     };
     let config = SyncConfig {
         deadline_seconds: DEADLINE.as_secs(),

@@ -8,13 +8,14 @@ use std::{
 
 use async_trait::async_trait;
 use github_sync::client;
-use model::{Classified, ErrorClass, EventType, TraceContext};
+use model::{Classified, ErrorClass, EventType, RandomIds, SystemClock, TraceContext};
 use ports::{Bus, BusError, BusMessage, BusSubscription, EventLog, ResourceError, Topic};
 use proto::v1::{
     GetResourceRequest, GetResourceResponse, StatusRequest, StatusResponse,
     sync_client::SyncClient,
     sync_server::{Sync as SyncRpc, SyncServer},
 };
+use role_keys::{RoleKeys, RoleTrust, StampedChannel};
 use service_kit::lifecycle::OnExit;
 use store_memory::InProcessBus;
 use tokio::{
@@ -174,7 +175,8 @@ async fn nobody_there_is_an_error_within_the_deadline_and_later_it_works() {
     world.caught_up().await;
     let (listener, address) = free_port().await;
     drop(listener);
-    let reader = client::connect(&format!("http://{address}"), DEADLINE).unwrap();
+    let reader =
+        client::connect(&format!("http://{address}"), DEADLINE, RoleTrust::none()).unwrap();
     let started = Instant::now();
     let error = reader
         .get_resource(&uri("github://issues/octo/repo/7"), None, None)
@@ -203,7 +205,8 @@ async fn a_server_that_says_nothing_costs_the_deadline_and_no_more() {
     // Accepts connections in the backlog but never answers: nothing calls accept on the listener.
     let (_listener, address) = free_port().await;
     let deadline = Duration::from_millis(200);
-    let reader = client::connect(&format!("http://{address}"), deadline).unwrap();
+    let reader =
+        client::connect(&format!("http://{address}"), deadline, RoleTrust::none()).unwrap();
     let started = Instant::now();
     let error = reader.status(None).await.unwrap_err();
     assert!(
@@ -219,7 +222,7 @@ async fn a_server_that_says_nothing_costs_the_deadline_and_no_more() {
 
 #[tokio::test]
 async fn what_is_no_endpoint_is_refused_at_once() {
-    let error = client::connect("not a uri", DEADLINE).unwrap_err();
+    let error = client::connect("not a uri", DEADLINE, RoleTrust::none()).unwrap_err();
     assert!(error.to_string().contains("sync.endpoint"));
 }
 
@@ -250,7 +253,8 @@ async fn trace_and_deadline_travel_with_the_call_and_defects_are_permanent() {
     let (listener, address) = free_port().await;
     let server = Server::builder().add_service(SyncServer::new(Recorder(send)));
     tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
-    let reader = client::connect(&format!("http://{address}"), DEADLINE).unwrap();
+    let reader =
+        client::connect(&format!("http://{address}"), DEADLINE, RoleTrust::none()).unwrap();
     let trace = TraceContext::start(&*Arc::new(model::ManualClock::default()));
     reader.status(Some(trace)).await.unwrap();
     let metadata = received.recv().await.unwrap();
@@ -302,4 +306,82 @@ async fn a_caller_of_an_older_build_is_answered_at_once() {
         "{:?}",
         began.elapsed()
     );
+}
+
+/// The trust of a process with these keys.
+fn trust(keys: &[&str]) -> RoleTrust {
+    let clock = Arc::new(SystemClock);
+    match RoleKeys::read(keys.iter().copied(), &[]).unwrap() {
+        None => RoleTrust::none(),
+        Some(keys) => RoleTrust::keyed(keys, None, clock, &RandomIds),
+    }
+}
+
+const OLD_KEY: &str = "the old key, as long as a key has to be";
+const NEW_KEY: &str = "the new key, as long as a key has to be";
+const OTHER_KEY: &str = "another key, as long as a key has to be";
+
+/// A role with the keys of the middle of a rotation, and the endpoint of its server.
+async fn keyed_world() -> (World, RoleTrust, String) {
+    let (mut source, trust) = (Source::new(), trust(&[NEW_KEY, OLD_KEY]));
+    source.trust = trust.clone();
+    let world = World::start(source, 10);
+    world.caught_up().await;
+    let endpoint = world.serve_anywhere().await;
+    (world, trust, endpoint)
+}
+
+#[tokio::test]
+async fn only_roles_with_a_key_are_answered() {
+    let (_world, _, endpoint) = keyed_world().await;
+    for keys in [&[OLD_KEY][..], &[OLD_KEY, NEW_KEY], &[NEW_KEY]] {
+        let reader = client::connect(&endpoint, DEADLINE, trust(keys)).unwrap();
+        reader.status(None).await.unwrap();
+        reader
+            .get_resource(&uri("github://issues/o/r/1"), None, None)
+            .await
+            .unwrap();
+    }
+    for keys in [&[][..], &[OTHER_KEY]] {
+        let reader = client::connect(&endpoint, DEADLINE, trust(keys)).unwrap();
+        let error = reader.status(None).await.unwrap_err();
+        // Keys are put right elsewhere: the caller may try again.
+        assert_eq!(error.class(), ErrorClass::Transient, "{error:?}");
+    }
+    let mut stranger = SyncClient::connect(endpoint.clone()).await.unwrap();
+    let refused = stranger.status(StatusRequest {}).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    assert!(refused.message().contains("roles.key_files"), "{refused:?}");
+    // Probes have no key.
+    health(&mut health_client(endpoint), ServingStatus::Serving).await;
+}
+
+#[tokio::test]
+async fn a_stamp_that_was_overheard_opens_nothing() {
+    let (_world, trust, endpoint) = keyed_world().await;
+    let mut stranger = SyncClient::connect(endpoint).await.unwrap();
+    let stamp = |path: &str| {
+        trust
+            .stamp(StampedChannel::Grpc, &[path.as_bytes()])
+            .unwrap()
+    };
+    let status = |stamp: &str| {
+        let mut request = Request::new(StatusRequest {});
+        request
+            .metadata_mut()
+            .insert("forgewire-stamp", stamp.parse().unwrap());
+        request
+    };
+    let overheard = stamp("/forgewire.v1.Sync/Status");
+    stranger.status(status(&overheard)).await.unwrap();
+    for stamp in [
+        overheard,
+        stamp("/forgewire.v1.Sync/GetResource"),
+        "no stamp".to_owned(),
+    ] {
+        let refused = stranger.status(status(&stamp)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unauthenticated, "{stamp}");
+    }
+    let counted: u64 = trust.refusals().map(|(_, _, count)| count).sum();
+    assert_eq!(counted, 3);
 }

@@ -8,6 +8,7 @@ use proto::v1::{
     GetResourceRequest, GetResourceResponse, StatusRequest, StatusResponse,
     sync_server::{Sync as SyncRpc, SyncServer},
 };
+use role_keys::RoleTrust;
 use service_kit::{
     grpc,
     lifecycle::{Lifecycle, ProcessOutcome},
@@ -41,7 +42,8 @@ fn stop(lifecycle: &Lifecycle) -> JoinHandle<ProcessOutcome> {
 async fn a_read_whose_connection_breaks_is_sent_again() {
     let world = World::running(10).await;
     let (listener, address) = free_port().await;
-    let reader = client::connect(&format!("http://{address}"), PATIENCE).unwrap();
+    let reader =
+        client::connect(&format!("http://{address}"), PATIENCE, RoleTrust::none()).unwrap();
     let first = tokio::spawn(async move { reader.status(None).await });
     // It ends with the call that was sent on it, as at a stop.
     let (mut connection, _) = listener.accept().await.unwrap();
@@ -151,7 +153,7 @@ async fn the_restart_of_one_of_two_behind_an_address_is_not_noticed() {
     let mut readers = JoinSet::new();
     for _ in 0..READERS {
         // Each has a connection of its own, as edges have.
-        let reader = client::connect(&endpoint, PATIENCE).unwrap();
+        let reader = client::connect(&endpoint, PATIENCE, RoleTrust::none()).unwrap();
         let read = read.clone();
         readers.spawn(async move {
             while read

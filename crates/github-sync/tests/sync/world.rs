@@ -13,6 +13,7 @@ use model::{
     ResourceType, ResourceUri, Timestamp, TraceContext,
 };
 use ports::{Bus, BusMessage, EventHint, EventLog, ResourceReader, Topic};
+use role_keys::RoleTrust;
 use serde_json::json;
 use service_kit::{
     lifecycle::{Lifecycle, OnExit},
@@ -29,6 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Source {
     log: Arc<MemoryEventLog>,
     pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) trust: RoleTrust,
     ids: Arc<ManualClock>,
 }
 
@@ -39,6 +41,7 @@ impl Source {
         Self {
             log: Arc::new(MemoryEventLog::new(&*ids, capacity)),
             bus: Arc::new(InProcessBus::new(capacity)),
+            trust: RoleTrust::none(),
             ids,
         }
     }
@@ -90,6 +93,7 @@ impl World {
             log: source.log.clone(),
             bus: source.bus.clone(),
             ids: source.ids.clone(),
+            trust: source.trust.clone(),
         };
         let config = SyncConfig {
             max_resources,
@@ -148,7 +152,7 @@ impl World {
         let endpoint = self.serve_anywhere().await;
         [
             self.running.reader(),
-            client::connect(&endpoint, DEADLINE).unwrap(),
+            client::connect(&endpoint, DEADLINE, RoleTrust::none()).unwrap(),
         ]
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! Each subscription is one NATS subscription and one task, the pump, which decodes incoming
 //! messages into a bounded queue. An edge has two of them, regardless of the number of its streams.
+//!
+//! With keys of the roles, every message carries a stamp over its subject, its trace and its body; the
+//! pump drops what has none, because anybody who can publish on the server can write a message.
 
 mod queue;
 
@@ -13,16 +16,17 @@ use std::{
     },
 };
 
-use async_nats::{HeaderMap, Message, PublishErrorKind, Subscriber};
+use async_nats::{HeaderMap, HeaderValue, Message, PublishErrorKind, Subscriber};
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use model::TraceContext;
 use ports::{BoxError, Bus, BusError, BusEvent, BusMessage, BusSubscription, Topic};
+use role_keys::{RoleTrust, StampMemory, StampedChannel};
 use tokio::{sync::watch, task::AbortHandle, time::timeout};
 use tracing::warn;
 
 use self::queue::SubscriberQueue;
-use crate::{BusConfig, NatsConnection, config::REQUEST_TIMEOUT};
+use crate::{BusConfig, NatsConnection, config::REQUEST_TIMEOUT, stamps::STAMP_HEADER};
 
 /// Header with the W3C trace context of a message.
 const TRACE_HEADER: &str = "traceparent";
@@ -91,12 +95,17 @@ impl Bus for NatsBus {
         }
         let payload = proto::encode_bus_message(&message);
         let bytes = payload.len();
-        let mut headers = HeaderMap::new();
+        let (subject, mut headers) = (self.subject(topic), HeaderMap::new());
+        let trace = trace.map(|trace| trace.to_string());
+        let parts = parts(&subject, trace.as_deref(), &payload);
+        if let Some(stamp) = self.connection.trust().stamp(StampedChannel::Bus, &parts) {
+            headers.insert(STAMP_HEADER, stamp);
+        }
         if let Some(trace) = trace {
-            headers.insert(TRACE_HEADER, trace.to_string());
+            headers.insert(TRACE_HEADER, trace);
         }
         let client = self.connection.client();
-        let published = client.publish_with_headers(self.subject(topic), headers, payload.into());
+        let published = client.publish_with_headers(subject, headers, payload.into());
         match timeout(REQUEST_TIMEOUT, published).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
@@ -128,6 +137,8 @@ impl Bus for NatsBus {
         let pump = Pump {
             queue: Arc::clone(&queue),
             undecodable: Arc::clone(&self.undecodable),
+            trust: self.connection.trust().clone(),
+            memory: StampMemory::default(),
         };
         let pump = PumpHandle(tokio::spawn(pump.run(messages, resyncs)).abort_handle());
         let events = stream::unfold((queue, pump), |(queue, pump)| async move {
@@ -143,6 +154,12 @@ impl Bus for NatsBus {
             .await
             .map_err(|error| unavailable("answer", error))
     }
+}
+
+/// The parts of a message that its stamp covers.
+fn parts<'a>(subject: &'a str, trace: Option<&'a str>, payload: &'a [u8]) -> [&'a [u8]; 3] {
+    let trace = trace.unwrap_or_default();
+    [subject.as_bytes(), trace.as_bytes(), payload]
 }
 
 fn unavailable(op: &'static str, source: impl Into<BoxError>) -> BusError {
@@ -165,6 +182,8 @@ impl Drop for PumpHandle {
 struct Pump {
     queue: Arc<SubscriberQueue>,
     undecodable: Arc<AtomicU64>,
+    trust: RoleTrust,
+    memory: StampMemory,
 }
 
 impl Pump {
@@ -186,11 +205,23 @@ impl Pump {
     }
 
     fn handle_message(&self, message: Message) {
-        let trace = message
-            .headers
-            .as_ref()
-            .and_then(|headers| headers.get(TRACE_HEADER));
-        let trace = trace.and_then(|header| TraceContext::parse(header.as_str()));
+        let header = |name: &'static str| {
+            let headers = message.headers.as_ref();
+            headers
+                .and_then(|headers| headers.get(name))
+                .map(HeaderValue::as_str)
+        };
+        let trace = header(TRACE_HEADER);
+        let parts = parts(&message.subject, trace, &message.payload);
+        let stamp = header(STAMP_HEADER);
+        let verified = self
+            .trust
+            .verify(StampedChannel::Bus, &parts, stamp, &self.memory);
+        if verified.is_err() {
+            // Counted and logged. A hint that is lost costs latency, and a reader finds the rest.
+            return;
+        }
+        let trace = trace.and_then(TraceContext::parse);
         let bytes = message.payload.len();
         match proto::decode_bus_message(message.payload) {
             Ok(decoded) => self.queue.push(BusEvent::Message(decoded, trace), bytes),

@@ -9,9 +9,11 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use model::{EventId, Sequence, StoredEvent};
 use ports::{AppendResult, EventLogError};
+use role_keys::{RoleTrust, StampedChannel};
 use uuid::Uuid;
 
 use super::{AttemptError, JetStreamLog, stream::StreamNames};
+use crate::stamps::STAMP_HEADER;
 
 /// Maximum number of messages that are sent before their answers are awaited; a larger batch is
 /// sent in several parts.
@@ -23,7 +25,7 @@ pub(super) const MAX_IN_FLIGHT: usize = 16 * PART_EVENTS;
 /// Number of concurrent lookups of duplicates.
 const LOOKUPS: usize = 32;
 /// Maximum bytes that headers add to a message.
-const HEADER_BYTES: usize = 256;
+const HEADER_BYTES: usize = 512;
 /// Identifies the append that stored a message, so that a retry recognises its own messages.
 const APPEND_HEADER: &str = "Forgewire-Append";
 
@@ -41,6 +43,21 @@ struct Message {
     id: EventId,
     subject: String,
     payload: Bytes,
+    stamp: Option<String>,
+}
+
+impl Message {
+    fn new(names: &StreamNames, trust: &RoleTrust, event: &StoredEvent) -> Self {
+        let subject = names.subject(&event.facts.id);
+        let payload: Bytes = proto::encode_event(event).into();
+        let stamp = trust.stamp(StampedChannel::Log, &[subject.as_bytes(), &payload]);
+        Self {
+            id: event.facts.id.clone(),
+            subject,
+            payload,
+            stamp,
+        }
+    }
 }
 
 /// The sequence at which a message is stored.
@@ -51,7 +68,7 @@ struct StoredPosition {
 }
 
 impl AppendBatch {
-    pub(super) fn new(names: &StreamNames, events: &[StoredEvent]) -> Self {
+    pub(super) fn new(names: &StreamNames, trust: &RoleTrust, events: &[StoredEvent]) -> Self {
         let (mut messages, mut known) = (Vec::new(), HashMap::new());
         let mut places = Vec::with_capacity(events.len());
         for event in events {
@@ -60,11 +77,7 @@ impl AppendBatch {
                 Entry::Occupied(first) => (*first.get(), true),
                 Entry::Vacant(vacant) => {
                     vacant.insert(messages.len());
-                    messages.push(Message {
-                        id: id.clone(),
-                        subject: names.subject(id),
-                        payload: proto::encode_event(event).into(),
-                    });
+                    messages.push(Message::new(names, trust, event));
                     (messages.len() - 1, false)
                 }
             });
@@ -133,10 +146,13 @@ impl JetStreamLog {
     ) -> Result<Vec<StoredPosition>, AttemptError> {
         let mut answers = Vec::with_capacity(part.len());
         for message in part {
-            let publish = PublishMessage::build()
+            let mut publish = PublishMessage::build()
                 .payload(message.payload.clone())
                 .expected_last_subject_sequence(0)
                 .header(APPEND_HEADER, append_id);
+            if let Some(stamp) = &message.stamp {
+                publish = publish.header(STAMP_HEADER, stamp.as_str());
+            }
             answers.push(
                 self.context
                     .send_publish(message.subject.clone(), publish)

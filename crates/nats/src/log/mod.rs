@@ -180,7 +180,7 @@ impl JetStreamLog {
 #[async_trait]
 impl EventLog for JetStreamLog {
     async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<AppendResult>, EventLogError> {
-        let batch = append::AppendBatch::new(&self.names, &events);
+        let batch = append::AppendBatch::new(&self.names, self.connection.trust(), &events);
         batch.check_sizes(self.connection.client().max_payload())?;
         self.retry_until_deadline("append", || self.append_batch(&batch))
             .await

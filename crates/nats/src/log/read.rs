@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use async_nats::{
-    Request, StatusCode, Subscriber,
+    HeaderMap, HeaderValue, Request, StatusCode, Subject, Subscriber,
     datetime::DateTime,
     jetstream::{
         consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
@@ -19,14 +19,18 @@ use async_nats::{
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use model::{Sequence, Sequenced, StoredEvent};
-use ports::{EventPage, EventsBefore, PageEntries};
+use model::{Sequence, Sequenced, StoredEvent, Timestamp};
+use ports::{BoxError, EventPage, EventsBefore, PageEntries};
+use role_keys::StampedChannel;
 use tokio::time::timeout;
 use tracing::warn;
 use uuid::Uuid;
 
 use super::{AttemptError, JetStreamLog};
-use crate::config::{REQUEST_TIMEOUT, SUBSCRIPTION_MESSAGES};
+use crate::{
+    config::{REQUEST_TIMEOUT, SUBSCRIPTION_MESSAGES},
+    stamps::STAMP_HEADER,
+};
 
 /// Maximum number of events in one page, whatever the caller requests: smaller than the driver's
 /// queue.
@@ -45,7 +49,11 @@ const CONSUMER_LIFETIME: Duration = Duration::from_secs(10);
 /// A message and its position.
 struct DeliveredMessage {
     sequence: Sequence,
+    subject: Subject,
+    headers: HeaderMap,
     payload: Bytes,
+    /// When the server stored it.
+    stored_at: Timestamp,
 }
 
 impl JetStreamLog {
@@ -155,10 +163,10 @@ impl JetStreamLog {
         read
     }
 
-    /// The event in a message; `None`, counted and logged, if it does not decode.
+    /// The event in a message; `None`, counted and logged, if it does not decode, or if no role of this
+    /// installation wrote it: anybody who can publish on the server can append a message.
     fn decode(&self, found: &DeliveredMessage) -> Option<StoredEvent> {
-        let decoded = proto::decode_event(found.payload.clone());
-        decoded
+        self.verified(found)
             .inspect_err(|error| {
                 let sequence = found.sequence;
                 if self.undecodable.record(sequence) {
@@ -166,6 +174,14 @@ impl JetStreamLog {
                 }
             })
             .ok()
+    }
+
+    fn verified(&self, found: &DeliveredMessage) -> Result<StoredEvent, BoxError> {
+        let parts: [&[u8]; 2] = [found.subject.as_bytes(), &found.payload];
+        let stamp = found.headers.get(STAMP_HEADER).map(HeaderValue::as_str);
+        let trust = self.connection.trust();
+        trust.verify_stored(StampedChannel::Log, &parts, stamp, found.stored_at)?;
+        Ok(proto::decode_event(found.payload.clone())?)
     }
 
     /// The sequence of the first message that the server stored at or after a time.
@@ -223,7 +239,10 @@ impl JetStreamLog {
         match self.stream.get_raw_message(sequence.0).await {
             Ok(found) => Ok(Some(DeliveredMessage {
                 sequence,
+                subject: found.subject,
+                headers: found.headers,
                 payload: found.payload,
+                stored_at: stored_at(found.time.unix_timestamp_nanos()),
             })),
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(error.into()),
@@ -319,7 +338,10 @@ async fn collect(
         }
         delivered.push(DeliveredMessage {
             sequence: metadata.sequence,
+            subject: message.subject,
+            headers: message.headers.unwrap_or_default(),
             payload: message.payload,
+            stored_at: metadata.stored_at,
         });
         if metadata.pending == 0 {
             break;
@@ -338,6 +360,7 @@ struct DeliveryMetadata {
     sequence: Sequence,
     /// The consumer's own number, starting at 1 without holes.
     delivery: u64,
+    stored_at: Timestamp,
     /// Number of further messages that the consumer knows of.
     pending: u64,
 }
@@ -348,13 +371,21 @@ impl DeliveryMetadata {
         let skip = if tokens.split('.').count() >= 9 { 5 } else { 3 };
         let mut tokens = tokens.split('.').skip(skip);
         let (sequence, delivery) = (tokens.next()?.parse().ok()?, tokens.next()?.parse().ok()?);
-        let pending = tokens.nth(1)?.parse().ok()?;
+        let nanos: i64 = tokens.next()?.parse().ok()?;
+        let pending = tokens.next()?.parse().ok()?;
         Some(Self {
             sequence: Sequence(sequence),
             delivery,
+            stored_at: stored_at(nanos.into()),
             pending,
         })
     }
+}
+
+/// A time of the server, given in nanoseconds since the Unix epoch.
+fn stored_at(nanos: i128) -> Timestamp {
+    let millis = i64::try_from(nanos.div_euclid(1_000_000));
+    millis.map_or(Timestamp::MAX, Timestamp::from_unix_millis)
 }
 
 /// The number of sequences after `from` up to and including `to`.
@@ -395,7 +426,10 @@ mod tests {
     fn resumed(from: u64, trimmed: u64, found: &[u64]) -> (Option<u64>, Vec<u64>) {
         let delivered = |&sequence: &u64| DeliveredMessage {
             sequence: Sequence(sequence),
+            subject: Subject::from_static("event"),
+            headers: HeaderMap::new(),
             payload: Bytes::new(),
+            stored_at: Timestamp::default(),
         };
         let mut found: Vec<_> = found.iter().map(delivered).collect();
         let begins = resume_trimmed(Sequence(from), Sequence(trimmed), &mut found);
@@ -410,13 +444,14 @@ mod tests {
         let expected = Some(DeliveryMetadata {
             sequence: Sequence(20),
             delivery: 3,
+            stored_at: Timestamp::from_unix_millis(1_700_000_000_000),
             pending: 7,
         });
         assert_eq!(
-            DeliveryMetadata::parse("$JS.ACK.stream.consumer.1.20.3.1700000000.7"),
+            DeliveryMetadata::parse("$JS.ACK.stream.consumer.1.20.3.1700000000000999999.7"),
             expected
         );
-        let with_domain = "$JS.ACK._.ACCOUNT.stream.consumer.1.20.3.1700000000.7";
+        let with_domain = "$JS.ACK._.ACCOUNT.stream.consumer.1.20.3.1700000000000999999.7";
         assert_eq!(DeliveryMetadata::parse(with_domain), expected);
         assert_eq!(
             DeliveryMetadata::parse(&format!("{with_domain}.token")),

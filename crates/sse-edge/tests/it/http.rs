@@ -56,6 +56,61 @@ async fn pages_from_elsewhere_are_refused() {
 }
 
 #[tokio::test]
+async fn a_host_that_a_proxy_passes_on_is_refused_with_the_key_until_it_is_named() {
+    let world = EdgeWorld::new().await;
+    let http = reqwest::Client::new();
+    let named = EdgeConfig {
+        allowed_hosts: vec!["edge.example.com".to_owned()],
+        ..EdgeConfig::default()
+    };
+    let status = async |config: &EdgeConfig, host: &str, path: &str| {
+        let node = world.node_with(config, world.bus.clone()).await;
+        let request = http.get(node.at(path)).header("host", host);
+        let response = request.send().await.unwrap();
+        (response.status(), response.text().await.unwrap())
+    };
+    for path in ["/mcp", "/events/recent"] {
+        for (config, host) in [
+            (&EdgeConfig::default(), "edge.example.com"),
+            (&named, "evil.example"),
+        ] {
+            let (refused, text) = status(config, host, path).await;
+            assert_eq!(refused, StatusCode::FORBIDDEN, "{path} {host}");
+            assert!(text.contains("edge.allowed_hosts"), "{path}: {text}");
+        }
+    }
+    for host in ["edge.example.com", "Edge.Example.com:443", "localhost"] {
+        let (served, _) = status(&named, host, "/events/recent").await;
+        assert_eq!(served, StatusCode::OK, "{host}");
+    }
+}
+
+#[test]
+fn what_is_no_host_is_refused_by_its_key() {
+    for bad in [
+        "https://edge.example.com",
+        "edge.example.com:443",
+        "",
+        "a/b",
+        "*.example.com",
+        "::1",
+    ] {
+        let config = EdgeConfig {
+            allowed_hosts: vec![bad.to_owned()],
+            ..EdgeConfig::default()
+        };
+        let text = config.check().unwrap_err().to_string();
+        assert!(text.contains("edge.allowed_hosts"), "{bad}: {text}");
+    }
+    let good = ["edge.example.com", "10.0.0.7", "[2001:db8::7]", "edge"];
+    let config = EdgeConfig {
+        allowed_hosts: good.map(str::to_owned).to_vec(),
+        ..EdgeConfig::default()
+    };
+    config.check().unwrap();
+}
+
+#[tokio::test]
 async fn a_preflight_says_what_a_page_may_send_and_read() {
     let (_world, a, _b) = EdgeWorld::two().await;
     let request = reqwest::Client::new()

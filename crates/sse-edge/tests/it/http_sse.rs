@@ -1,8 +1,11 @@
 //! HTTP+SSE of 2024-11-05: the stream on one edge, each POST on any edge that the balancer picks.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use model::{SessionId, StreamId};
+use async_trait::async_trait;
+use bytes::Bytes;
+use model::{Sequence, SessionId, StreamId};
+use ports::{Mailbox, MailboxError, MailboxLimits, MailboxPage};
 use reqwest::{StatusCode, Url};
 use serde_json::{Value, json};
 use sse_edge::EdgeConfig;
@@ -321,12 +324,71 @@ async fn under_a_base_path_everything_is_there_and_nothing_elsewhere() {
     assert_eq!(status("/mcp").await, StatusCode::NOT_FOUND);
 }
 
+/// A mailbox that takes messages of up to 20,000 bytes.
+#[derive(Debug)]
+struct NarrowMailbox(Arc<dyn Mailbox>);
+
+#[async_trait]
+impl Mailbox for NarrowMailbox {
+    async fn open_stream(
+        &self,
+        session: &SessionId,
+        stream: &StreamId,
+        limits: MailboxLimits,
+    ) -> Result<Sequence, MailboxError> {
+        self.0.open_stream(session, stream, limits).await
+    }
+
+    async fn append(
+        &self,
+        session: &SessionId,
+        stream: &StreamId,
+        payload: Bytes,
+        limits: MailboxLimits,
+    ) -> Result<Sequence, MailboxError> {
+        match payload.len() {
+            bytes @ 20_001.. => Err(MailboxError::TooLarge { bytes }),
+            _ => self.0.append(session, stream, payload, limits).await,
+        }
+    }
+
+    async fn read_after(
+        &self,
+        session: &SessionId,
+        stream: &StreamId,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<MailboxPage, MailboxError> {
+        self.0.read_after(session, stream, after, limit).await
+    }
+
+    async fn trim(
+        &self,
+        session: &SessionId,
+        stream: &StreamId,
+        through: Sequence,
+    ) -> Result<u64, MailboxError> {
+        self.0.trim(session, stream, through).await
+    }
+
+    async fn close_stream(
+        &self,
+        session: &SessionId,
+        stream: &StreamId,
+    ) -> Result<(), MailboxError> {
+        self.0.close_stream(session, stream).await
+    }
+}
+
 #[tokio::test]
 async fn an_answer_that_the_mailbox_does_not_take_is_told() {
-    let (world, a, b) = EdgeWorld::two().await;
+    let mut stores = EdgeWorld::new().await.stores;
+    stores.mailbox = Arc::new(NarrowMailbox(stores.mailbox));
+    let world = EdgeWorld::on(stores).await;
+    let (a, b) = (world.node().await, world.node().await);
     let mut client = Client::connected(&a, &b).await;
     for _ in 0..3 {
-        world.happens_at_length("cat", 400_000).await;
+        world.happens_at_length("cat", 10_000).await;
     }
     world.settle(&b).await;
     let call = json!({ "name": "get_recent_events", "arguments": { "limit": 10 } });

@@ -150,6 +150,11 @@ impl Process {
         Ok(())
     }
 
+    /// Sets a variable of its environment from the next start on.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.command.env.insert(name.to_owned(), value.to_owned());
+    }
+
     /// Name of the process.
     #[must_use]
     pub fn name(&self) -> &str {
