@@ -2,7 +2,8 @@
 //! same answers.
 
 use model::{
-    EntryTag, EventFacts, EventId, FilterSet, Sequence, Sequenced, StoredEvent, Timestamp,
+    EntryTag, EventFacts, EventId, FilterMatcher, FilterSet, Sequence, Sequenced, StoredEvent,
+    Timestamp,
 };
 use ports::{EventLog, EventLogError};
 
@@ -57,7 +58,27 @@ pub struct QueryPage {
 }
 
 impl EventQuery {
-    /// Whether an event matches the filters and times of the query, regardless of its position in the log.
+    /// The conditions of the query in the form in which they are compared.
+    #[must_use]
+    pub fn matcher(&self) -> QueryMatcher {
+        QueryMatcher {
+            filters: FilterMatcher::of(&self.filters),
+            from: self.from,
+            to: self.to,
+        }
+    }
+}
+
+/// The filters and times of a query, compiled once for all events that it scans.
+#[derive(Debug, Clone)]
+pub struct QueryMatcher {
+    filters: FilterMatcher,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+}
+
+impl QueryMatcher {
+    /// Whether an event matches, regardless of its position in the log.
     #[must_use]
     pub fn matches(&self, event: &EventFacts) -> bool {
         self.from.is_none_or(|from| event.received_at >= from)
@@ -69,8 +90,8 @@ impl EventQuery {
 /// Decides which events the reader may see.
 pub type Visible<'v> = &'v (dyn Fn(&EventFacts) -> bool + Send + Sync);
 
-fn is_match(query: &EventQuery, visible: Visible<'_>, event: &StoredEvent) -> bool {
-    query.matches(&event.facts) && visible(&event.facts)
+fn is_match(matcher: &QueryMatcher, visible: Visible<'_>, event: &StoredEvent) -> bool {
+    matcher.matches(&event.facts) && visible(&event.facts)
 }
 
 /// Answers a query with bounded work. Invisible events are left out and do not count towards the limit. For
@@ -95,6 +116,7 @@ async fn oldest_first(
     visible: Visible<'_>,
 ) -> Result<QueryPage, EventLogError> {
     let limit = query.limit.clamp(1, MAX_QUERY_EVENTS);
+    let matcher = query.matcher();
     let (mut after, mut truncated) = (query.after, false);
     if let Some(from) = query.from {
         let start = log.seek(from).await?;
@@ -111,7 +133,7 @@ async fn oldest_first(
         for event in page.events {
             after = event.sequence;
             last = Some((after, event.item.facts.id.clone()));
-            if is_match(query, visible, &event.item) {
+            if is_match(&matcher, visible, &event.item) {
                 events.push(event);
                 if events.len() == limit {
                     return Ok(QueryPage {
@@ -150,6 +172,7 @@ async fn newest_first(
     visible: Visible<'_>,
 ) -> Result<QueryPage, EventLogError> {
     let limit = query.limit.clamp(1, MAX_QUERY_EVENTS);
+    let matcher = query.matcher();
     let through = log.head().await?.last;
     let (mut events, mut before, mut scanned) = (Vec::new(), through.next(), 0);
     let mut last = None;
@@ -171,7 +194,7 @@ async fn newest_first(
             .filter(|event| event.sequence > query.after);
         events.extend(
             newer
-                .filter(|event| is_match(query, visible, &event.item))
+                .filter(|event| is_match(&matcher, visible, &event.item))
                 .take(limit - events.len()),
         );
         // An undecodable entry is missing from the answer if it is in the range that was searched: down

@@ -9,7 +9,7 @@ use event_flow::{
 use fanout::hub::{Hub, StreamStart};
 use mcp::params::InputError;
 use mcp_server::{CallError, Caller};
-use model::{Cursor, CursorScope, LogPosition, Sequence};
+use model::{Cursor, CursorScope, FilterMatcher, FilterSet, LogPosition, Sequence};
 use tokio::time::{Instant, timeout_at};
 
 /// Interval at which a waiting call reports progress, to a client that asked for it.
@@ -66,13 +66,14 @@ impl EventAccess {
         let began = Instant::now();
         let until = began + Duration::from_secs(wait_seconds);
         let generation = self.hub.generation();
+        let filters = FilterMatcher::of(&question.filters);
         let mut page = self.query(caller, question).await?;
         while page.events.is_empty() && !page.truncated && !gone && Instant::now() < until {
             question.after = page.through;
             let history = self.history.of(&caller.principal);
             let published = self
                 .hub
-                .published_after(page.through, |event| history.shows(question, event));
+                .published_after(page.through, |event| history.shows(&filters, event));
             let soon = until.min(Instant::now() + PROGRESS_INTERVAL);
             if timeout_at(soon, published).await.is_err() {
                 let (waited, all) = (began.elapsed().as_secs_f64(), wait_seconds as f64);
@@ -110,6 +111,21 @@ impl EventAccess {
             .map_err(|error| InputError::new("cursor", &error.to_string()))?;
         let resolved = self.hub.resolve(StreamStart::After(cursor)).await;
         resolved.map_err(CallError::failed)
+    }
+
+    /// Checks that the filters fit beside those of the caller's open streams on this edge.
+    ///
+    /// # Errors
+    /// They need more comparisons per event than there is room for.
+    pub(crate) fn check_match_cost(
+        &self,
+        caller: &Caller,
+        filters: &FilterSet,
+    ) -> Result<(), InputError> {
+        let fits = self
+            .hub
+            .check_match_cost(&caller.principal.id, filters.cost());
+        fits.map_err(|bound| InputError::new("filters", &bound.to_string()))
     }
 
     /// This server's present position in the log.

@@ -48,17 +48,20 @@ pub enum StreamEnd {
     Revoked,
     /// The stream has reached its maximum age: the client can reconnect to any edge.
     MaxAge,
+    /// The session's filters need more comparisons than this edge has room for.
+    TooManyFilters,
 }
 
 impl StreamEnd {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Drain,
         Self::TakenOver,
         Self::SessionEnded,
         Self::LogReplaced,
         Self::Revoked,
         Self::MaxAge,
+        Self::TooManyFilters,
     ];
 
     /// The metric label.
@@ -71,6 +74,7 @@ impl StreamEnd {
             Self::LogReplaced => "log_replaced",
             Self::Revoked => "revoked",
             Self::MaxAge => "max_age",
+            Self::TooManyFilters => "too_many_filters",
         }
     }
 }
@@ -203,6 +207,9 @@ impl StreamFormat {
                     StreamEnd::LogReplaced => "the event log was replaced",
                     StreamEnd::Revoked => "the token is no longer valid",
                     StreamEnd::MaxAge => "reconnect now; any edge resumes from your last id",
+                    StreamEnd::TooManyFilters => {
+                        "the filters of your streams here are too many; end a subscription, or try another edge"
+                    }
                 };
                 out.put_slice(format!(": {why}\nretry: {retry_millis}\n\n").as_bytes());
             }

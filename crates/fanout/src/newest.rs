@@ -94,6 +94,7 @@ fn newest(
         has_more: false,
         truncated: entries.len() < limit && head.trimmed_through > question.after,
     };
+    let matcher = question.matcher();
     let (mut found, mut before) = (Vec::new(), head.last.next());
     loop {
         let (looked_at, base) = ring.newest_before(before, SCAN_EVENTS, head.last)?;
@@ -104,7 +105,7 @@ fn newest(
             }
             before = entry.sequence;
             let facts = &entry.event.facts;
-            if question.matches(facts) && visible(facts) {
+            if matcher.matches(facts) && visible(facts) {
                 found.push(entry);
                 if found.len() == limit {
                     return Some(page(found));

@@ -12,6 +12,7 @@ use crate::{
     format::StreamReader,
     hub::{Hub, StreamRequest},
     stream::OpenStream,
+    streams::NoRoom,
 };
 
 impl Hub {
@@ -54,13 +55,17 @@ impl Hub {
         let slot = self
             .streams
             .insert(&stream, self.bounds.max_streams)
-            .map_err(|_| {
+            .map_err(|refusal| {
                 self.metrics.stream_refused();
-                HubError::TooManyStreams {
-                    max_streams: self.bounds.max_streams,
-                    bound: self.bounds.bound,
+                match refusal {
+                    NoRoom::Streams => HubError::TooManyStreams {
+                        max_streams: self.bounds.max_streams,
+                        bound: self.bounds.bound,
+                    },
+                    NoRoom::Filters(bound) => HubError::TooManyFilters(bound),
                 }
             })?;
+        self.metrics.set_match_cost(self.streams.budget.total());
         let may_read = stream.may_read();
         let mut feed = Feed::new(Arc::clone(self), stream, slot, reader);
         if !may_read {

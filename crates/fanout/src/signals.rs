@@ -8,7 +8,8 @@ use ports::ListChanges;
 use tracing::warn;
 
 use crate::{
-    format::StreamEnd, hub::Hub, inbox::MailStream, interest::StreamInterest, metrics::GapReason,
+    budget::MatchBound, format::StreamEnd, hub::Hub, inbox::MailStream, interest::StreamInterest,
+    metrics::GapReason,
 };
 
 impl Hub {
@@ -53,6 +54,15 @@ impl Hub {
         {
             stream.end(StreamEnd::TakenOver);
         }
+    }
+
+    /// Whether a principal may have filters with this cost ([`model::Filter::cost`]) in addition to those of its
+    /// open streams here. The session's stream may be on another edge, which decides for itself.
+    ///
+    /// # Errors
+    /// The bound that they would exceed.
+    pub fn check_match_cost(&self, principal: &PrincipalId, more: usize) -> Result<(), MatchBound> {
+        self.streams.budget.check(principal, more)
     }
 
     /// The stored state of the session changed to this revision: updates the interest of its

@@ -5,20 +5,27 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use event_flow::matching::MatchIndex;
 use mcp::task::TaskId;
 use model::{PrincipalId, Sequence, SessionId};
 use slab::Slab;
 use stream_driver::sync::{AtomicU64, Mutex, RwLock};
 
-use super::{format::StreamEnd, inbox::MailStream, ring::RingEntry, stream::OpenStream};
+use super::{
+    budget::{MatchBound, MatchBudget},
+    format::StreamEnd,
+    inbox::MailStream,
+    ring::RingEntry,
+    stream::{OpenStream, StreamIndex, StreamRef},
+};
 use crate::{limits::STREAMS_PER_VISIT, metrics::EndedStreams};
 
 /// All open streams, with an index of the stream of each session.
 #[derive(Debug, Default)]
 pub(crate) struct OpenStreams {
     slab: RwLock<Slab<Arc<OpenStream>>>,
-    index: Arc<MatchIndex<usize>>,
+    index: Arc<StreamIndex>,
+    /// The comparisons that they need for one event.
+    pub(super) budget: Arc<MatchBudget>,
     /// The streams themselves, not their slots: a slot may be reused by another stream at any
     /// moment.
     by_session: RwLock<HashMap<SessionId, Arc<OpenStream>>>,
@@ -31,9 +38,23 @@ pub(crate) struct OpenStreams {
     ended: EndedStreams,
 }
 
-/// The maximum number of streams is open.
+/// The reason why there is no room for a stream.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct TooManyStreams;
+pub(crate) enum NoRoom {
+    /// The maximum number of streams is open.
+    Streams,
+    /// The filters would need too many comparisons.
+    Filters(MatchBound),
+}
+
+/// The work that one event caused.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MarkWork {
+    /// Streams that want the event.
+    pub(crate) streams: usize,
+    /// Comparisons made to find them.
+    pub(crate) comparisons: usize,
+}
 
 impl OpenStreams {
     /// No streams yet; `ended` counts the streams that the edge ends.
@@ -49,15 +70,18 @@ impl OpenStreams {
         &self,
         stream: &Arc<OpenStream>,
         max_streams: usize,
-    ) -> Result<usize, TooManyStreams> {
+    ) -> Result<usize, NoRoom> {
+        let cost = stream.interest().cost();
+        let share = self.budget.take(&stream.principal().id, cost);
+        let share = share.map_err(NoRoom::Filters)?;
         let slot = {
             let mut slab = self.slab.write();
             if slab.len() >= max_streams {
-                return Err(TooManyStreams);
+                return Err(NoRoom::Streams);
             }
             slab.insert(Arc::clone(stream))
         };
-        stream.take_place(&self.index, slot);
+        stream.take_place(&self.index, share);
         for task in stream.news.wanted_tasks() {
             let mut by_task = self.by_task.write();
             let followers = by_task.entry(task.clone()).or_default();
@@ -78,7 +102,6 @@ impl OpenStreams {
     pub(crate) fn remove(&self, slot: usize) {
         self.answering.lock().remove(&slot);
         let leaving = self.slab.read().get(slot).cloned();
-        // Before the slot is reused.
         if let Some(stream) = leaving {
             stream.leave_place();
         }
@@ -108,22 +131,21 @@ impl OpenStreams {
         }
     }
 
-    /// Wakes every stream that wants the event; returns their number.
-    pub(crate) fn mark(&self, entry: &RingEntry) -> usize {
-        let slab = self.slab.read();
-        let mut marked = 0;
-        let facts = &entry.event.facts;
-        self.index.visit(facts, entry.uris(), |slot, is_sure| {
-            if let Some(stream) = slab.get(slot)
-                && (is_sure || stream.interest.read().wants(entry))
-            {
+    /// Wakes every stream that wants the event. No lock is held while filters are compared.
+    pub(crate) fn mark(&self, entry: &RingEntry) -> MarkWork {
+        let mut streams = 0;
+        let comparisons = self.index.visit(entry.matched(), |StreamRef(stream)| {
+            if stream.sees(&entry.event.facts) {
                 stream.mark(entry.sequence.0);
-                marked += 1;
+                streams += 1;
             }
         });
         self.marked_through
             .store(entry.sequence.0, Ordering::Release);
-        marked
+        MarkWork {
+            streams,
+            comparisons,
+        }
     }
 
     pub(crate) fn marked_through(&self) -> Sequence {
@@ -233,7 +255,7 @@ mod tests {
             StreamFormat::Events,
             None,
             Arc::new(Principal::anonymous()),
-            StreamInterest::events(model::FilterSet::default()),
+            StreamInterest::events(&model::FilterSet::default()),
             NewsSelection::default(),
             u32::MAX,
         ))

@@ -76,7 +76,7 @@ impl SimulatedEdge {
             scope,
             session: None,
             principal: Arc::new(Principal::anonymous()),
-            interest: StreamInterest::events(filters),
+            interest: StreamInterest::events(&filters),
             begin,
             wants: NewsSelection::default(),
             ages: true,

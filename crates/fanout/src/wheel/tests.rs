@@ -35,7 +35,7 @@ async fn open(hub: &Arc<Hub>, ages: bool) -> Feed {
         scope: fixture::scope(),
         session: None,
         principal: Arc::new(Principal::anonymous()),
-        interest: StreamInterest::events(fixture::repo_filter("a")),
+        interest: StreamInterest::events(&fixture::repo_filter("a")),
         begin: StreamStart::Head,
         wants: NewsSelection::default(),
         ages,

@@ -56,7 +56,7 @@ pub(crate) async fn stream(
         format: StreamFormat::Events,
         scope,
         session: None,
-        interest: StreamInterest::events(parameters.filters),
+        interest: StreamInterest::events(&parameters.filters),
         principal,
         begin,
     };

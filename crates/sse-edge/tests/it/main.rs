@@ -11,6 +11,7 @@ mod asking;
 mod calls;
 mod clocks;
 mod connections;
+mod filters;
 mod holes;
 mod hostile;
 mod http;
