@@ -5,6 +5,7 @@ mod builds;
 mod delivery;
 mod descriptors;
 mod faults;
+mod filters;
 mod handover;
 mod hostile;
 mod log;
