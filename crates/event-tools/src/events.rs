@@ -6,7 +6,10 @@ use event_flow::{
     history::{EventHistory, EventSource},
     query::{EventQuery, QueryPage, Visible},
 };
-use fanout::hub::{Hub, StreamStart};
+use fanout::{
+    budget::MatchShare,
+    hub::{Hub, StreamStart},
+};
 use mcp::params::InputError;
 use mcp_server::{CallError, Caller};
 use model::{Cursor, CursorScope, FilterMatcher, FilterSet, LogPosition, Sequence};
@@ -67,6 +70,10 @@ impl EventAccess {
         let until = began + Duration::from_secs(wait_seconds);
         let generation = self.hub.generation();
         let filters = FilterMatcher::of(&question.filters);
+        let _share = match wait_seconds {
+            0 => None,
+            _ => Some(self.share_of(caller, &question.filters)?),
+        };
         let mut page = self.query(caller, question).await?;
         while page.events.is_empty() && !page.truncated && !gone && Instant::now() < until {
             question.after = page.through;
@@ -111,6 +118,14 @@ impl EventAccess {
             .map_err(|error| InputError::new("cursor", &error.to_string()))?;
         let resolved = self.hub.resolve(StreamStart::After(cursor)).await;
         resolved.map_err(CallError::failed)
+    }
+
+    /// The share of a call that waits: until it ends, every event is compared with its filters.
+    fn share_of(&self, caller: &Caller, filters: &FilterSet) -> Result<MatchShare, InputError> {
+        let share = self
+            .hub
+            .take_match_share(&caller.principal.id, filters.cost());
+        share.map_err(|bound| InputError::new("filters", &bound.to_string()))
     }
 
     /// Checks that the filters fit beside those of the caller's open streams on this edge.

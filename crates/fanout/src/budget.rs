@@ -1,5 +1,5 @@
-//! The comparisons that the open streams of an edge may need for one event: a share for each stream, bounded
-//! for each principal and in all.
+//! The comparisons that the open streams of an edge, and the calls that wait for an event, may need for one
+//! event: a share for each, bounded for each principal and in all.
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
@@ -21,8 +21,14 @@ pub enum MatchBound {
 impl fmt::Display for MatchBound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (whose, bound) = match self {
-            Self::Principal => ("your open streams on this edge", MAX_PRINCIPAL_COST),
-            Self::Edge => ("all open streams on this edge", MAX_EDGE_COST),
+            Self::Principal => (
+                "your open streams and waiting calls on this edge",
+                MAX_PRINCIPAL_COST,
+            ),
+            Self::Edge => (
+                "all open streams and waiting calls on this edge",
+                MAX_EDGE_COST,
+            ),
         };
         write!(
             f,
@@ -79,7 +85,7 @@ impl MatchBudget {
         self.0.lock().check(principal, more)
     }
 
-    /// Takes a share for a stream.
+    /// Takes a share for a stream or a call.
     pub(crate) fn take(
         self: &Arc<Self>,
         principal: &PrincipalId,
@@ -101,9 +107,9 @@ impl MatchBudget {
     }
 }
 
-/// The share of one stream; given back when it is dropped.
+/// The share of one stream, or of one call that waits for an event; given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct MatchShare {
+pub struct MatchShare {
     budget: Arc<MatchBudget>,
     principal: PrincipalId,
     cost: usize,

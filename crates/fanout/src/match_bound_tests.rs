@@ -146,6 +146,8 @@ fn the_worst_filters_of_a_principal_cost_an_event_no_more_than_its_bound() {
         text.contains("your open streams") && text.contains("fewer filters"),
         "{text}"
     );
+    let waiting = hub.take_match_share(&alice.id, MAX_SESSION_COST);
+    assert_eq!(waiting.err(), Some(MatchBound::Principal));
     // The others are not concerned.
     let mut one = session("bob");
     one.subscriptions.push(EventSubscription {

@@ -243,7 +243,7 @@ impl FanoutMetrics {
         );
         registry.register(
             "forgewire_edge_match_cost",
-            "Comparisons that the filters of all open streams may need for one event; at most 524288",
+            "Comparisons that the filters of all open streams and waiting calls may need for one event; at most 524288",
             metrics.match_cost.clone(),
         );
         registry.register(
