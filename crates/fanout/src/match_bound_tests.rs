@@ -19,7 +19,7 @@ use super::{
     format::{StreamEnd, StreamFormat},
     hub::{Hub, StreamRequest, StreamStart},
     interest::StreamInterest,
-    limits::MAX_PRINCIPAL_COST,
+    limits::{MAX_EDGE_COST, MAX_PRINCIPAL_COST},
     news::NewsSelection,
     ring::{Ring, RingEntry, RingRead},
     timeline::LogTimeline,
@@ -164,6 +164,22 @@ fn the_worst_filters_of_a_principal_cost_an_event_no_more_than_its_bound() {
     );
     drop((feeds, bobs));
     assert_eq!(hub.streams.budget.total(), 0, "every share is given back");
+}
+
+#[test]
+fn the_worst_filters_of_all_cost_an_event_no_more_than_the_bound_of_the_edge() {
+    let hub = hub();
+    let mut feeds = Vec::new();
+    for n in 0.. {
+        let (own, refusal) = fill(&hub, &principal(&format!("p{n}")));
+        feeds.extend(own);
+        if matches!(refusal, HubError::TooManyFilters(MatchBound::Edge)) {
+            break;
+        }
+    }
+    let work = hub.streams.mark(&RingEntry::new(event(1), 0));
+    assert!(work.comparisons <= MAX_EDGE_COST, "{work:?}");
+    assert!(work.comparisons > MAX_EDGE_COST / 2, "{work:?}");
 }
 
 #[test]
