@@ -118,9 +118,6 @@ impl FilterRequest {
             tags: tags(&self.tags)?,
             ..Filter::default()
         };
-        if filter.number == Some(0) {
-            return Err(FilterError::Number);
-        }
         if let Some(owner) = self.owner {
             fill(&mut filter, "owner", place("owner", &owner)?)?;
         }
@@ -133,7 +130,10 @@ impl FilterRequest {
                 NodeIdText::Reference(named) => fill(&mut filter, "resourceId", named)?,
             }
         }
-        Ok(filter)
+        match filter.number {
+            Some(0) => Err(FilterError::Number),
+            _ => Ok(filter),
+        }
     }
 }
 

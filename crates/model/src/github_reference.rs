@@ -200,6 +200,10 @@ fn path_on_github(text: &str) -> Result<Option<&str>, NameError> {
         true => rest.find(['/', ':']),
         false => rest.find('/'),
     };
+    // A repository may be called github.com.
+    if host_end.is_none() && !has_scheme {
+        return Ok(None);
+    }
     let (host, path) = host_end.map_or((rest, ""), |end| (&rest[..end], &rest[end + 1..]));
     let hosts = ["github.com", "www.github.com", "api.github.com"];
     match hosts.iter().any(|known| known.eq_ignore_ascii_case(host)) {
@@ -328,7 +332,9 @@ mod tests {
             let names = GithubReference::read_repository(text);
             assert!(names.is_err(), "{text}: {names:?}");
         }
-        assert_eq!(GithubReference::read("rocket"), Ok(None));
+        for name in ["rocket", "github.com", "git@github.com"] {
+            assert_eq!(GithubReference::read(name), Ok(None), "{name}");
+        }
         let long = "a".repeat(40);
         assert_eq!(GithubReference::read_owner(&long), Err(NameError::Owner));
         assert!(GithubReference::read_owner(&long[1..]).is_ok());

@@ -138,6 +138,7 @@ fn what_can_never_match_is_refused_with_the_field_and_the_fix() {
         (r##"{"resourceId":"#7"}"##.into(), "resourceId", "node id"),
         (r#"{"resourceId":"4711"}"#.into(), "resourceId", "node id"),
         (r#"{"number":0}"#.into(), "number", "begin at 1"),
+        (r#"{"repo":"a/b/pull/0"}"#.into(), "number", "begin at 1"),
         (r#"{"tags":[""]}"#.into(), "tags", "1 to 50 characters"),
         (
             format!(r#"{{"tags":["{}"]}}"#, "\u{e9}".repeat(51)),
