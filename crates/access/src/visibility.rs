@@ -2,14 +2,11 @@
 
 use std::{cmp::Ordering, sync::Arc};
 
-use model::{EventFacts, ResourceUri};
+use model::{EventFacts, GithubReference, ResourceUri};
 use serde::{Deserialize, Serialize};
 
 /// Maximum number of owners and repositories of one principal.
 const MAX_NAMES: usize = 256;
-/// Maximum length of an owner's or a repository's name, in bytes; GitHub's own bound for
-/// repositories is 100.
-const MAX_NAME_BYTES: usize = 100;
 
 /// The events that a principal may see: all, or only those of certain owners and repositories.
 /// Names are compared ignoring case, as GitHub does. Cloning is cheap.
@@ -30,7 +27,9 @@ struct VisibleNames {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum VisibilityError {
     /// Not an owner's name.
-    #[error("an owner is a login: letters, digits, - and _; a repository goes into repositories")]
+    #[error(
+        "an owner is a login: up to 39 letters, digits, - and _; a repository goes into repositories"
+    )]
     Owner,
     /// Not `owner/repo`.
     #[error("a repository is owner/repo: letters, digits, -, _ and . on both sides of one /")]
@@ -46,8 +45,8 @@ impl Visibility {
         Self(None)
     }
 
-    /// Only what belongs to one of `owners`, or to one of `repositories` (`owner/repo`). Without
-    /// any name: nothing.
+    /// Only what belongs to one of `owners`, or to one of `repositories` (`owner/repo`, or the URL on
+    /// github.com). Without any name: nothing.
     ///
     /// # Errors
     /// A name that is not valid on GitHub, or more than 256 names.
@@ -55,12 +54,14 @@ impl Visibility {
         owners: impl IntoIterator<Item = &'n str>,
         repositories: impl IntoIterator<Item = &'n str>,
     ) -> Result<Self, VisibilityError> {
-        let owner = |owner| name(owner, "-_").ok_or(VisibilityError::Owner);
-        let repository = |both: &str| {
-            let (owner, repo) = both.split_once('/')?;
-            Some((name(owner, "-_")?, name(repo, "-_.")?))
+        let owner = |text| {
+            let owner = GithubReference::read_owner(text);
+            owner.map(Into::into).map_err(|_| VisibilityError::Owner)
         };
-        let repository = |both| repository(both).ok_or(VisibilityError::Repository);
+        let repository = |text| match GithubReference::read_repository(text) {
+            Ok((owner, repo)) => Ok((owner.into(), repo.into())),
+            Err(_) => Err(VisibilityError::Repository),
+        };
         let mut owners = owners
             .into_iter()
             .map(owner)
@@ -209,13 +210,6 @@ fn compare_ignoring_case(known: &str, given: &str) -> Ordering {
     known
         .bytes()
         .cmp(given.bytes().map(|b| b.to_ascii_lowercase()))
-}
-
-/// A name in lower case; `None` if it is not valid on GitHub.
-fn name(text: &str, marks: &str) -> Option<Box<str>> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || marks.contains(c);
-    let good = (1..=MAX_NAME_BYTES).contains(&text.len()) && text.chars().all(allowed);
-    good.then(|| text.to_ascii_lowercase().into())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 
 use access::Principal;
 use async_trait::async_trait;
-use model::{Classified, ErrorClass, EventFacts, PublicError};
+use model::{Classified, ErrorClass, EventFacts, FilterMatcher, PublicError};
 use ports::EventLogError;
 use tokio::{task::yield_now, time::error::Elapsed};
 
@@ -138,10 +138,10 @@ impl History<'_> {
         self.source.query(query, &visible).await
     }
 
-    /// Whether an event matches the query's filters and the principal may see it.
+    /// Whether an event matches the filters and the principal may see it.
     #[must_use]
-    pub fn shows(&self, query: &EventQuery, event: &EventFacts) -> bool {
-        query.filters.matches(event) && self.principal.sees.allows(event)
+    pub fn shows(&self, filters: &FilterMatcher, event: &EventFacts) -> bool {
+        filters.matches(event) && self.principal.sees.allows(event)
     }
 }
 
@@ -230,7 +230,10 @@ mod tests {
             let last = |event: &EventFacts| event.number == Some(4);
             let page = history.query_where(&query, &last).await.unwrap();
             assert_eq!(page.events.len(), 1);
-            assert!(!history.shows(&query, &event(1, "theirs").facts));
+            assert!(!history.shows(
+                &FilterMatcher::of(&query.filters),
+                &event(1, "theirs").facts
+            ));
         }
     }
 }

@@ -1,20 +1,22 @@
-//! Finds the filters that an event may match without scanning all of them: each filter is indexed by its
-//! most selective field. If the filter names no other field, the match is certain; otherwise the filter has
-//! to be compared with the event. A superfluous candidate costs one comparison; a missing one would lose an
-//! event, so none is ever missing.
+//! Finds what an event matches without scanning all filters: each filter is indexed by its most selective
+//! field, equal filters are one entry, and an entry is compared once per event.
+//!
+//! No lock is held while filters are compared: an event is matched against the buckets as they were when it
+//! came, and a change of a bucket that is being read replaces it.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     hash::Hash,
+    sync::Arc,
 };
 
-use indexmap::IndexSet;
-use model::EventFacts;
+use indexmap::{IndexMap, IndexSet};
+use model::{CompiledFilter, EventDigest, EventFacts, Filter, Sequence};
 use stream_driver::sync::RwLock;
 
 /// The key under which a filter is indexed. Names are in lower case, because GitHub compares them without
 /// case.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum MatchKey {
     /// Every event.
     Everything,
@@ -24,6 +26,8 @@ pub enum MatchKey {
     Repository(String),
     /// Events of all repositories of this name, regardless of owner.
     RepositoryName(String),
+    /// Events that an account caused.
+    Actor(String),
     /// Events of one resource, by node id.
     Resource(String),
     /// Changes of a resource, by its canonical URI.
@@ -33,36 +37,22 @@ pub enum MatchKey {
 impl MatchKey {
     /// The most selective key of a filter.
     #[must_use]
-    pub fn of(filter: &model::Filter) -> Self {
-        match (&filter.owner, &filter.repo, &filter.resource_id) {
-            (_, _, Some(id)) => Self::Resource(id.as_str().to_owned()),
-            (Some(owner), Some(repo), _) => Self::repository(owner, repo),
-            (Some(owner), None, _) => Self::Owner(owner.to_ascii_lowercase()),
-            (None, Some(repo), _) => Self::RepositoryName(repo.to_ascii_lowercase()),
-            (None, None, None) => Self::Everything,
-        }
-    }
-
-    /// Whether the filter names nothing beyond its key.
-    #[must_use]
-    pub fn is_all_of(filter: &model::Filter) -> bool {
-        let model::Filter {
-            resource_type,
-            event_type,
-            resource_id,
+    pub fn of(filter: &Filter) -> Self {
+        let Filter {
             owner,
             repo,
+            resource_id,
             actor,
-            source,
-            tags,
+            ..
         } = filter;
-        let is_narrowed = resource_type.is_some()
-            || event_type.is_some()
-            || actor.is_some()
-            || source.is_some()
-            || !tags.is_empty()
-            || (resource_id.is_some() && (owner.is_some() || repo.is_some()));
-        !is_narrowed
+        match (resource_id, owner, repo, actor) {
+            (Some(id), ..) => Self::Resource(id.as_str().to_owned()),
+            (_, Some(owner), Some(repo), _) => Self::repository(owner, repo),
+            (_, None, Some(repo), _) => Self::RepositoryName(repo.to_ascii_lowercase()),
+            (_, _, _, Some(actor)) => Self::Actor(actor.to_ascii_lowercase()),
+            (_, Some(owner), None, None) => Self::Owner(owner.to_ascii_lowercase()),
+            (None, None, None, None) => Self::Everything,
+        }
     }
 
     fn repository(owner: &str, repo: &str) -> Self {
@@ -70,120 +60,149 @@ impl MatchKey {
     }
 }
 
-/// All keys under which an event is looked up. `uris` are the canonical URIs of the resources that it
-/// changes.
-fn keys_of(facts: &EventFacts, uris: &[String]) -> Vec<MatchKey> {
-    let (owner, repo) = (facts.owner.as_deref(), facts.repo.as_deref());
-    let mut keys = vec![
-        MatchKey::Everything,
-        MatchKey::Resource(facts.resource_id.as_str().to_owned()),
-    ];
-    keys.extend(owner.map(|owner| MatchKey::Owner(owner.to_ascii_lowercase())));
-    keys.extend(repo.map(|repo| MatchKey::RepositoryName(repo.to_ascii_lowercase())));
-    if let (Some(owner), Some(repo)) = (owner, repo) {
-        keys.push(MatchKey::repository(owner, repo));
-    }
-    keys.extend(uris.iter().map(|uri| MatchKey::Uri(uri.clone())));
-    keys
+/// An event that is looked up.
+#[derive(Debug, Clone, Copy)]
+pub struct MatchedEvent<'e> {
+    /// Its position in the log.
+    pub sequence: Sequence,
+    /// Its fields.
+    pub facts: &'e EventFacts,
+    /// The same fields in the form in which filters are compared.
+    pub digest: &'e EventDigest,
+    /// The canonical URIs of the resources that it changes.
+    pub uris: &'e [String],
 }
 
-/// A key, and whether a match of it is certain.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+impl MatchedEvent<'_> {
+    /// All keys under which the event is looked up.
+    fn keys(&self) -> Vec<MatchKey> {
+        let facts = self.facts;
+        let lower = |name: &Option<String>| name.as_deref().map(str::to_ascii_lowercase);
+        let mut keys = vec![
+            MatchKey::Everything,
+            MatchKey::Resource(facts.resource_id.as_str().to_owned()),
+        ];
+        keys.extend(lower(&facts.owner).map(MatchKey::Owner));
+        keys.extend(lower(&facts.repo).map(MatchKey::RepositoryName));
+        keys.extend(lower(&facts.actor).map(MatchKey::Actor));
+        if let (Some(owner), Some(repo)) = (&facts.owner, &facts.repo) {
+            keys.push(MatchKey::repository(owner, repo));
+        }
+        keys.extend(self.uris.iter().map(|uri| MatchKey::Uri(uri.clone())));
+        keys
+    }
+}
+
+/// The wish of an item: the events under a key that match a filter and come after a position.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MatchTerm {
     /// The key.
     pub key: MatchKey,
-    /// Whether the key alone decides: there is no other condition and no position to wait for, and the reader
-    /// may see everything.
-    pub is_sure: bool,
+    /// The whole filter.
+    pub filter: CompiledFilter,
+    /// Only events after this position.
+    pub after: Sequence,
 }
 
-type Buckets<T> = HashMap<MatchKey, IndexSet<T>>;
+/// The items that want the events of one filter, each after a position.
+type Holders<T> = IndexSet<(T, Sequence)>;
 
-/// An index of items `T` by their keys, for instance slots of streams or ids of subscriptions.
-#[derive(Debug)]
-pub struct MatchIndex<T>(RwLock<Inner<T>>);
+/// The filters under one key.
+type Bucket<T> = IndexMap<CompiledFilter, Arc<Holders<T>>>;
 
+/// An index of items `T` by what they want, for instance of streams.
 #[derive(Debug)]
-struct Inner<T> {
-    sure: Buckets<T>,
-    maybe: Buckets<T>,
-}
+pub struct MatchIndex<T>(RwLock<HashMap<MatchKey, Arc<Bucket<T>>>>);
 
 impl<T> Default for MatchIndex<T> {
     fn default() -> Self {
-        Self(RwLock::new(Inner {
-            sure: HashMap::new(),
-            maybe: HashMap::new(),
-        }))
+        Self(RwLock::new(HashMap::new()))
     }
 }
 
-impl<T> Inner<T> {
-    fn buckets(&mut self, is_sure: bool) -> &mut Buckets<T> {
-        match is_sure {
-            true => &mut self.sure,
-            false => &mut self.maybe,
-        }
-    }
-}
-
-impl<T: Copy + Eq + Hash> MatchIndex<T> {
+impl<T: Clone + Eq + Hash> MatchIndex<T> {
     /// Adds `item` under each of the terms.
-    pub fn add(&self, item: T, terms: impl IntoIterator<Item = MatchTerm>) {
-        let mut inner = self.0.write();
-        for MatchTerm { key, is_sure } in terms {
-            inner.buckets(is_sure).entry(key).or_default().insert(item);
+    pub fn add(&self, item: &T, terms: impl IntoIterator<Item = MatchTerm>) {
+        let mut buckets = self.0.write();
+        for MatchTerm { key, filter, after } in terms {
+            let bucket = Arc::make_mut(buckets.entry(key).or_default());
+            let holders = Arc::make_mut(bucket.entry(filter).or_default());
+            holders.insert((item.clone(), after));
         }
     }
 
     /// Removes `item` from under each of the terms.
-    pub fn remove<'t>(&self, item: T, terms: impl IntoIterator<Item = &'t MatchTerm>) {
-        let mut inner = self.0.write();
-        for MatchTerm { key, is_sure } in terms {
-            let buckets = inner.buckets(*is_sure);
-            if let Some(items) = buckets.get_mut(key) {
-                items.swap_remove(&item);
-                if items.is_empty() {
-                    buckets.remove(key);
+    pub fn remove<'t>(&self, item: &T, terms: impl IntoIterator<Item = &'t MatchTerm>) {
+        let mut buckets = self.0.write();
+        for MatchTerm { key, filter, after } in terms {
+            let Some(bucket) = buckets.get_mut(key) else {
+                continue;
+            };
+            let bucket = Arc::make_mut(bucket);
+            if let Some(holders) = bucket.get_mut(filter) {
+                let holders = Arc::make_mut(holders);
+                holders.swap_remove(&(item.clone(), *after));
+                if holders.is_empty() {
+                    bucket.swap_remove(filter);
                 }
+            }
+            if bucket.is_empty() {
+                buckets.remove(key);
             }
         }
     }
 
-    /// Visits each item that the event may match, once, with whether the match is certain. `uris` are the
-    /// canonical URIs of the resources that the event changes.
-    pub fn visit(&self, event: &EventFacts, uris: &[String], mut visit: impl FnMut(T, bool)) {
-        let inner = self.0.read();
-        let keys = keys_of(event, uris);
-        let sure = keys.iter().filter_map(|key| inner.sure.get(key));
-        let maybe = keys.iter().filter_map(|key| inner.maybe.get(key));
-        let sure = sure.map(|items| (items, true));
-        let found: Vec<_> = sure.chain(maybe.map(|items| (items, false))).collect();
-        if let [(items, is_sure)] = found.as_slice() {
-            return items.iter().for_each(|item| visit(*item, *is_sure));
-        }
-        let mut seen = HashSet::new();
-        for (items, is_sure) in found {
-            for item in items {
-                if seen.insert(*item) {
-                    visit(*item, is_sure);
-                }
+    /// Visits each item that wants the event, once. Returns the number of comparisons: for an item, up to the
+    /// [cost](CompiledFilter::cost) of its filters, and less if others have the same filters.
+    pub fn visit(&self, event: MatchedEvent<'_>, mut visit: impl FnMut(&T)) -> usize {
+        let keys = event.keys();
+        let buckets: Vec<Arc<Bucket<T>>> = {
+            let all = self.0.read();
+            keys.iter()
+                .filter_map(|key| all.get(key).cloned())
+                .collect()
+        };
+        let mut comparisons = 0;
+        let mut found: Vec<&Holders<T>> = Vec::new();
+        for (filter, holders) in buckets.iter().flat_map(|bucket| bucket.iter()) {
+            if filter.count_matches(event.digest, &mut comparisons) {
+                comparisons += holders.len();
+                found.push(holders);
             }
         }
+        let wants = |(_, after): &&(T, Sequence)| event.sequence > *after;
+        if let [holders] = found.as_slice() {
+            let wanted = holders.iter().filter(wants);
+            wanted.for_each(|(item, _)| visit(item));
+            return comparisons;
+        }
+        let mut seen = HashSet::new();
+        for (item, _) in found.into_iter().flatten().filter(wants) {
+            if seen.insert(item) {
+                visit(item);
+            }
+        }
+        comparisons
     }
 
     /// Whether the index has no items.
     pub fn is_empty(&self) -> bool {
-        let inner = self.0.read();
-        inner.sure.is_empty() && inner.maybe.is_empty()
+        self.0.read().is_empty()
     }
 }
 
-/// The terms of several filters. A term that matches every event makes the others superfluous.
-pub fn terms(filters: impl IntoIterator<Item = MatchTerm>) -> BTreeSet<MatchTerm> {
-    let mut terms: BTreeSet<MatchTerm> = filters.into_iter().collect();
-    if terms.iter().any(|term| term.key == MatchKey::Everything) {
-        terms.retain(|term| term.key == MatchKey::Everything);
+/// The terms of several filters. One that wants every event makes those that begin later superfluous.
+pub fn terms(terms: impl IntoIterator<Item = MatchTerm>) -> HashSet<MatchTerm> {
+    let mut terms: HashSet<MatchTerm> = terms.into_iter().collect();
+    let all = CompiledFilter::all();
+    let wants_all = |term: &&MatchTerm| term.key == MatchKey::Everything && term.filter == all;
+    let everything = terms.iter().filter(wants_all);
+    let everything = everything.min_by_key(|term| term.after).cloned();
+    if let Some(everything) = everything {
+        terms.retain(|term| term.after < everything.after || *term == everything);
     }
     terms
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,11 +2,12 @@
 //! same answers.
 
 use model::{
-    EntryTag, EventFacts, EventId, FilterSet, Sequence, Sequenced, StoredEvent, Timestamp,
+    EntryTag, EventFacts, EventId, FilterMatcher, FilterSet, Sequence, Sequenced, StoredEvent,
+    Timestamp,
 };
 use ports::{EventLog, EventLogError};
 
-pub use self::answer::Answer;
+pub use self::answer::QueryAnswer;
 use self::search::Search;
 use crate::limits::PAGE_EVENTS;
 pub use crate::limits::{MAX_ANSWER_BYTES, MAX_QUERY_EVENTS};
@@ -66,7 +67,27 @@ pub struct QueryPage {
 }
 
 impl EventQuery {
-    /// Whether an event matches the filters and times of the query, regardless of its position in the log.
+    /// The conditions of the query in the form in which they are compared.
+    #[must_use]
+    pub fn matcher(&self) -> QueryMatcher {
+        QueryMatcher {
+            filters: FilterMatcher::of(&self.filters),
+            from: self.from,
+            to: self.to,
+        }
+    }
+}
+
+/// The filters and times of a query, compiled once for all events that it scans.
+#[derive(Debug, Clone)]
+pub struct QueryMatcher {
+    filters: FilterMatcher,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+}
+
+impl QueryMatcher {
+    /// Whether an event matches, regardless of its position in the log.
     #[must_use]
     pub fn matches(&self, event: &EventFacts) -> bool {
         self.from.is_none_or(|from| event.received_at >= from)
@@ -78,8 +99,8 @@ impl EventQuery {
 /// Decides which events the reader may see.
 pub type Visible<'v> = &'v (dyn Fn(&EventFacts) -> bool + Send + Sync);
 
-fn is_match(query: &EventQuery, visible: Visible<'_>, event: &StoredEvent) -> bool {
-    query.matches(&event.facts) && visible(&event.facts)
+fn is_match(matcher: &QueryMatcher, visible: Visible<'_>, event: &StoredEvent) -> bool {
+    matcher.matches(&event.facts) && visible(&event.facts)
 }
 
 /// Answers a query with bounded work. Invisible events are left out and do not count towards the limit. For
@@ -103,6 +124,7 @@ async fn oldest_first(
     query: &EventQuery,
     visible: Visible<'_>,
 ) -> Result<QueryPage, EventLogError> {
+    let matcher = query.matcher();
     let (mut after, mut truncated) = (query.after, false);
     if let Some(from) = query.from {
         let start = log.seek(from).await?;
@@ -110,7 +132,7 @@ async fn oldest_first(
         truncated = start.truncated && after < start.position;
         after = after.max(start.position);
     }
-    let (mut answer, mut search) = (Answer::to(query), Search::begin());
+    let (mut answer, mut search) = (QueryAnswer::to(query), Search::begin());
     let (mut last, mut has_more) = (None, true);
     while has_more && !answer.is_full() {
         let Some(page) = search.next(log.read_after(after, PAGE_EVENTS)).await? else {
@@ -120,7 +142,7 @@ async fn oldest_first(
         search.count(page.events.len() + page.undecodable);
         for event in page.events {
             let (sequence, id) = (event.sequence, event.item.facts.id.clone());
-            if is_match(query, visible, &event.item) && !answer.push(event) {
+            if is_match(&matcher, visible, &event.item) && !answer.push(event) {
                 break;
             }
             (after, last) = (sequence, Some((sequence, id)));
@@ -151,10 +173,11 @@ async fn newest_first(
     query: &EventQuery,
     visible: Visible<'_>,
 ) -> Result<QueryPage, EventLogError> {
+    let matcher = query.matcher();
     let through = log.head().await?.last;
     let end = through.next();
     let mut before = query.before.map_or(end, |before| before.min(end));
-    let (mut answer, mut search) = (Answer::to(query), Search::begin());
+    let (mut answer, mut search) = (QueryAnswer::to(query), Search::begin());
     let mut last = None;
     let (mut truncated, mut searched_all) = (false, before <= query.after.next());
     while !searched_all && !answer.is_full() {
@@ -173,7 +196,7 @@ async fn newest_first(
             if sequence <= query.after {
                 break;
             }
-            if is_match(query, visible, &event.item) && !answer.push(event) {
+            if is_match(&matcher, visible, &event.item) && !answer.push(event) {
                 break;
             }
             before = sequence;

@@ -5,9 +5,12 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use event_flow::query::{EventQuery, MAX_ANSWER_BYTES, Order};
-use mcp::completion::{CompleteParams, CompleteResult, CompletionReference};
+use mcp::{
+    completion::{CompleteParams, CompleteResult, CompletionReference},
+    params::InputError,
+};
 use mcp_server::{CallError, Caller, completion::Completer};
-use model::{EventFacts, Filter, FilterSet, ResourceType, Sequence};
+use model::{EventFacts, FilterRequest, FilterSet, ResourceType, Sequence};
 
 use crate::{events::EventAccess, prompts, resources::TEMPLATES};
 
@@ -49,11 +52,14 @@ impl EventCompleter {
                 .filter(|value| other != name && !value.is_empty())
                 .cloned()
         };
-        let filter = Filter {
+        let filter = FilterRequest {
             owner: filled("owner"),
             repo: filled("repo"),
-            ..Filter::default()
+            ..FilterRequest::default()
         };
+        let filter = filter.read();
+        let filter =
+            filter.map_err(|error| InputError::new("context.arguments", &error.to_string()))?;
         let question = EventQuery {
             filters: FilterSet::new(vec![filter]).expect("one filter is within the bounds"),
             after: Sequence::START,

@@ -6,10 +6,13 @@ use event_flow::{
     history::{EventHistory, EventSource},
     query::{EventQuery, QueryPage, Visible},
 };
-use fanout::hub::{Hub, StreamStart};
+use fanout::{
+    budget::MatchShare,
+    hub::{Hub, StreamStart},
+};
 use mcp::params::InputError;
 use mcp_server::{CallError, Caller};
-use model::{CursorScope, EventFacts, LogPosition, Sequence};
+use model::{CursorScope, EventFacts, FilterMatcher, FilterSet, LogPosition, Sequence};
 use tokio::time::{Instant, timeout_at};
 
 /// Interval at which a waiting call reports progress, to a client that asked for it.
@@ -79,6 +82,11 @@ impl EventAccess {
         let began = Instant::now();
         let until = began + Duration::from_secs(wait_seconds);
         let generation = self.hub.generation();
+        let filters = FilterMatcher::of(&question.filters);
+        let _share = match wait_seconds {
+            0 => None,
+            _ => Some(self.share_of(caller, &question.filters)?),
+        };
         let mut page = self.query(caller, question).await?;
         while page.events.is_empty() && !page.truncated && !gone && Instant::now() < until {
             question.after = page.through;
@@ -87,7 +95,7 @@ impl EventAccess {
             let history = self.history.of(&reader);
             let published = self
                 .hub
-                .published_after(page.through, |event| history.shows(question, event));
+                .published_after(page.through, |event| history.shows(&filters, event));
             let soon = until.min(Instant::now() + PROGRESS_INTERVAL);
             if timeout_at(soon, published).await.is_err() {
                 let (waited, all) = (began.elapsed().as_secs_f64(), wait_seconds as f64);
@@ -141,6 +149,29 @@ impl EventAccess {
         let cursor = opened.map_err(|error| InputError::new("before", &error.to_string()))?;
         let resolved = self.hub.resolve_before(cursor).await;
         resolved.map_err(CallError::failed)
+    }
+
+    /// The share of a call that waits: until it ends, every event is compared with its filters.
+    fn share_of(&self, caller: &Caller, filters: &FilterSet) -> Result<MatchShare, InputError> {
+        let share = self
+            .hub
+            .take_match_share(&caller.principal.id, filters.cost());
+        share.map_err(|bound| InputError::new("filters", &bound.to_string()))
+    }
+
+    /// Checks that the filters fit beside those of the caller's open streams on this edge.
+    ///
+    /// # Errors
+    /// They need more comparisons per event than there is room for.
+    pub(crate) fn check_match_cost(
+        &self,
+        caller: &Caller,
+        filters: &FilterSet,
+    ) -> Result<(), InputError> {
+        let fits = self
+            .hub
+            .check_match_cost(&caller.principal.id, filters.cost());
+        fits.map_err(|bound| InputError::new("filters", &bound.to_string()))
     }
 
     /// This server's present position in the log.

@@ -7,7 +7,7 @@ use model::{Classified, ErrorClass, PublicError};
 use ports::EventLogError;
 use tokio::time::error::Elapsed;
 
-use crate::bounds::StreamBound;
+use crate::{bounds::StreamBound, budget::MatchBound};
 
 /// The reason for which a stream is not opened, or a position is not found.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,10 @@ pub enum HubError {
         /// Its number of streams.
         own: usize,
     },
+    /// The filters of the stream, together with those of other open streams, would need too many comparisons
+    /// for each event.
+    #[error("{0}")]
+    TooManyFilters(MatchBound),
     /// The token was revoked while the stream was being opened.
     #[error(transparent)]
     Denied(#[from] AuthError),
@@ -49,7 +53,9 @@ impl Classified for HubError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::NotReady | Self::Timeout(_) => ErrorClass::Transient,
-            Self::TooManyStreams { .. } | Self::TooManyOwnStreams { .. } => ErrorClass::Overloaded,
+            Self::TooManyStreams { .. }
+            | Self::TooManyOwnStreams { .. }
+            | Self::TooManyFilters(_) => ErrorClass::Overloaded,
             Self::Denied(_) => ErrorClass::Unauthorized,
             Self::Log(error) => error.class(),
             Self::Page(error) => error.class(),
@@ -62,6 +68,7 @@ impl PublicError for HubError {
         match self {
             Self::NotReady => "not-ready",
             Self::TooManyStreams { .. } | Self::TooManyOwnStreams { .. } => "too-many-streams",
+            Self::TooManyFilters(_) => "too-many-filters",
             Self::Denied(denied) => denied.code(),
             Self::Log(_) | Self::Page(_) | Self::Timeout(_) => "event-log-unavailable",
         }

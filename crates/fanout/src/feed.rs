@@ -416,6 +416,8 @@ impl StreamSource for Feed {
 impl Drop for Feed {
     fn drop(&mut self) {
         self.hub.streams.remove(self.slot);
+        let cost = self.hub.streams.budget.total();
+        self.hub.metrics.set_match_cost(cost);
         self.hub.metrics.stream_closed(self.stream.kind);
     }
 }

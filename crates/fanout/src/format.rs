@@ -49,6 +49,8 @@ pub enum StreamEnd {
     Revoked,
     /// The stream has reached its maximum age: the client can reconnect to any edge.
     MaxAge,
+    /// The session's filters need more comparisons than this edge has room for.
+    TooManyFilters,
 }
 
 impl StreamEnd {
@@ -62,17 +64,21 @@ impl StreamEnd {
             Self::LogReplaced => "the event log was replaced",
             Self::Revoked => "the token is no longer valid",
             Self::MaxAge => "reconnect now; any edge resumes from your last id",
+            Self::TooManyFilters => {
+                "the filters of your streams here are too many; end a subscription, or try another edge"
+            }
         }
     }
 
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Drain,
         Self::TakenOver,
         Self::SessionEnded,
         Self::LogReplaced,
         Self::Revoked,
         Self::MaxAge,
+        Self::TooManyFilters,
     ];
 
     /// The metric label.
@@ -85,6 +91,7 @@ impl StreamEnd {
             Self::LogReplaced => "log_replaced",
             Self::Revoked => "revoked",
             Self::MaxAge => "max_age",
+            Self::TooManyFilters => "too_many_filters",
         }
     }
 }

@@ -27,7 +27,7 @@ use super::{
     news::NewsSelection,
     pages::{PageResult, Pages},
     ring::{Ring, RingEntry, RingRead},
-    streams::OpenStreams,
+    streams::{MarkWork, OpenStreams},
     timeline::{LogTimeline, SetBackRange},
 };
 use crate::{
@@ -269,7 +269,12 @@ impl Hub {
         self.ring.push(Arc::clone(&entry));
         self.pages.set_followed(entry.sequence);
         self.published.send_replace(entry.sequence);
-        let streams = self.streams.mark(&entry);
+        let MarkWork {
+            streams,
+            comparisons,
+        } = self.streams.mark(&entry);
+        self.metrics.matched(comparisons);
+        self.metrics.set_match_cost(self.streams.budget.total());
         if streams > 0 {
             let trace_id = entry.event.trace.map(|trace| trace.trace.to_string());
             info!(

@@ -1,9 +1,9 @@
 //! The events that a stream wants.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
-use model::{FilterSet, ResourceUri, Sequence, Session};
+use model::{CompiledFilter, Filter, FilterSet, ResourceUri, Sequence, Session};
 
 use event_flow::matching::{self, MatchKey, MatchTerm};
 
@@ -13,14 +13,18 @@ use super::{
 };
 use access::{Principal, Visibility};
 
+/// A filter in the form in which it is compared, with its key in the index, and the position from which it
+/// applies.
+type WantedFilter = MatchTerm;
+
 /// The events that concern a stream, and the position from which each of its filters applies.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct StreamInterest {
-    /// Subscriptions whose events are sent whole. A slice, because every stream has one: a vector that is
-    /// collected has room for four.
-    subscriptions: Box<[(FilterSet, Sequence)]>,
+    /// The filters of the events that are sent whole, each once. A slice, because every stream has one: a
+    /// vector that is collected has room for four.
+    filters: Box<[WantedFilter]>,
     /// Resources whose changes are notified: by canonical URI, each in the client's spelling.
-    uris: HashMap<String, Vec<(String, Sequence)>>,
+    uris: HashMap<String, (String, Sequence)>,
     /// The session's revision from which this was built; a newer one replaces it.
     pub revision: u64,
     /// Number of the newest subscription of the session that is included.
@@ -34,9 +38,9 @@ pub struct StreamInterest {
 
 impl StreamInterest {
     /// Whole events that match `filters`.
-    pub fn events(filters: FilterSet) -> Self {
+    pub fn events(filters: &FilterSet) -> Self {
         Self {
-            subscriptions: Box::new([(filters, Sequence::START)]),
+            filters: compiled([(filters, Sequence::START)]),
             ..Self::default()
         }
     }
@@ -68,10 +72,8 @@ impl StreamInterest {
             ..Self::default()
         };
         let subscriptions = session.subscriptions.iter();
-        interest.subscriptions = subscriptions
-            .filter(|subscription| subscription.number <= newest_subscription)
-            .map(|s| (s.filters.clone(), timeline.resolve(s.since)))
-            .collect();
+        let subscriptions = subscriptions.filter(|s| s.number <= newest_subscription);
+        interest.filters = compiled(subscriptions.map(|s| (&s.filters, timeline.resolve(s.since))));
         let number = |uri| {
             session
                 .resource_numbers
@@ -99,10 +101,10 @@ impl StreamInterest {
     /// nothing changes.
     pub(crate) fn moved_by(&self, range: &SetBackRange) -> Option<Self> {
         let mut moved = self.clone();
-        let subscriptions = moved.subscriptions.iter_mut().map(|(_, since)| since);
-        let uris = moved.uris.values_mut().flatten().map(|(_, since)| since);
+        let filters = moved.filters.iter_mut().map(|wanted| &mut wanted.after);
+        let uris = moved.uris.values_mut().map(|(_, since)| since);
         let mut has_moved = false;
-        for since in subscriptions.chain(uris) {
+        for since in filters.chain(uris) {
             let to = range.moved(*since);
             has_moved |= to != *since;
             *since = to;
@@ -110,12 +112,12 @@ impl StreamInterest {
         has_moved.then_some(moved)
     }
 
+    /// Of several spellings of one resource the first is kept, so that a change is one notification.
     fn add_uri(&mut self, spelt: &str, since: Sequence) {
         if let Ok(uri) = ResourceUri::parse(spelt) {
-            self.uris
-                .entry(uri.to_string())
-                .or_default()
-                .push((spelt.to_owned(), since));
+            let wanted = self.uris.entry(uri.to_string());
+            let (_, earliest) = wanted.or_insert_with(|| (spelt.to_owned(), since));
+            *earliest = since.min(*earliest);
         }
     }
 
@@ -124,15 +126,19 @@ impl StreamInterest {
         entry.cut_for(&self.visible)
     }
 
+    /// Comparisons that the interest may need for one event ([`CompiledFilter::cost`]).
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        let filters = self.filters.iter().map(|wanted| wanted.filter.cost());
+        filters.sum::<usize>() + self.uris.len()
+    }
+
     /// Whether the event is sent whole.
     pub(crate) fn wants_event(&self, entry: &RingEntry) -> bool {
-        let facts = &entry.event.facts;
-        !self.is_quiet
-            && self
-                .subscriptions
-                .iter()
-                .any(|(filters, since)| entry.sequence > *since && filters.matches(facts))
-            && self.visible.allows(facts)
+        let wants = |wanted: &WantedFilter| {
+            entry.sequence > wanted.after && wanted.filter.matches(entry.digest())
+        };
+        !self.is_quiet && self.filters.iter().any(wants) && self.visible.allows(&entry.event.facts)
     }
 
     /// The resources that this event changes and the stream asked for, in the client's spelling.
@@ -145,32 +151,17 @@ impl StreamInterest {
         touched
             .iter()
             .filter_map(|uri| self.uris.get(uri))
-            .flatten()
             .filter(|(_, since)| entry.sequence > *since)
             .map(|(spelt, _)| spelt.as_str())
     }
 
     /// The terms under which the stream is indexed ([`MatchIndex`](matching::MatchIndex)).
-    pub(crate) fn terms(&self) -> BTreeSet<MatchTerm> {
-        let sees_all = self.visible == Visibility::all();
-        let subscriptions = self.subscriptions.iter().filter(|_| !self.is_quiet);
-        let filters = subscriptions.flat_map(|(filters, since)| {
-            let has_begun = *since == Sequence::START;
-            let term = move |key, is_all| MatchTerm {
-                key,
-                is_sure: is_all && has_begun && sees_all,
-            };
-            match filters.filters() {
-                [] => vec![term(MatchKey::Everything, true)],
-                some => some
-                    .iter()
-                    .map(|filter| term(MatchKey::of(filter), MatchKey::is_all_of(filter)))
-                    .collect(),
-            }
-        });
-        let uris = self.uris.keys().map(|uri| MatchTerm {
+    pub(crate) fn terms(&self) -> HashSet<MatchTerm> {
+        let filters = self.filters.iter().filter(|_| !self.is_quiet).cloned();
+        let uris = self.uris.iter().map(|(uri, (_, since))| MatchTerm {
             key: MatchKey::Uri(uri.clone()),
-            is_sure: false,
+            filter: CompiledFilter::all(),
+            after: *since,
         });
         matching::terms(filters.chain(uris))
     }
@@ -190,7 +181,7 @@ impl StreamInterest {
             ..Self::default()
         };
         if self.wants_event(entry) && !had.iter().any(|had| had.wants_event(entry)) {
-            rest.subscriptions = Box::new([(FilterSet::all(), Sequence::START)]);
+            rest.filters = compiled([(&FilterSet::all(), Sequence::START)]);
         }
         let had_uri = |spelt: &str| {
             had.iter()
@@ -205,34 +196,63 @@ impl StreamInterest {
     /// The earliest start among the subscriptions that are not in `old`; `None` if nothing was
     /// added.
     pub(crate) fn earliest_added(&self, old: &Self) -> Option<Sequence> {
-        let subscriptions = self
-            .subscriptions
+        let known: HashMap<_, _> = old
+            .filters
             .iter()
-            .filter(|s| !old.subscriptions.contains(s));
-        let uris = self.uris.iter().flat_map(|(uri, wanted)| {
-            let known = old.uris.get(uri).map_or(&[][..], Vec::as_slice);
-            wanted.iter().filter(|wanted| !known.contains(wanted))
+            .map(|wanted| (&wanted.filter, wanted.after))
+            .collect();
+        let has = |known: Option<&Sequence>, since: Sequence| known.is_some_and(|k| *k <= since);
+        let filters = self.filters.iter();
+        let filters = filters.filter(|wanted| !has(known.get(&wanted.filter), wanted.after));
+        let uris = self.uris.iter().filter_map(|(uri, (spelt, since))| {
+            let known = old.uris.get(uri);
+            let is_same = known.is_some_and(|known| known.0 == *spelt);
+            let is_known = is_same && has(known.map(|(_, since)| since), *since);
+            (!is_known).then_some(*since)
         });
-        let since = subscriptions.map(|(_, since)| *since);
-        since.chain(uris.map(|(_, since)| *since)).min()
+        filters.map(|wanted| wanted.after).chain(uris).min()
     }
 
     /// The resources of this interest, in the client's spelling.
     pub(crate) fn requested_uris(&self) -> impl Iterator<Item = &str> {
-        self.uris
-            .values()
-            .flatten()
-            .map(|(spelt, _)| spelt.as_str())
+        self.uris.values().map(|(spelt, _)| spelt.as_str())
     }
 
     /// The earliest start position of this interest; `None` if it is empty.
     pub fn earliest(&self) -> Option<Sequence> {
-        let subscriptions = self.subscriptions.iter().filter(|_| !self.is_quiet);
-        subscriptions
-            .map(|(_, since)| *since)
-            .chain(self.uris.values().flatten().map(|(_, since)| *since))
+        let filters = self.filters.iter().filter(|_| !self.is_quiet);
+        filters
+            .map(|wanted| wanted.after)
+            .chain(self.uris.values().map(|(_, since)| *since))
             .min()
     }
+}
+
+/// The filters of several sets in the form in which they are compared. A filter in several sets is one, from
+/// the earliest position on.
+fn compiled<'f>(sets: impl IntoIterator<Item = (&'f FilterSet, Sequence)>) -> Box<[WantedFilter]> {
+    let mut wanted: Vec<WantedFilter> = Vec::new();
+    let mut places: HashMap<CompiledFilter, usize> = HashMap::new();
+    let everything = [Filter::default()];
+    for (set, since) in sets {
+        let filters = match set.filters() {
+            [] => &everything[..],
+            some => some,
+        };
+        for filter in filters {
+            let compiled = CompiledFilter::of(filter);
+            let place = *places.entry(compiled.clone()).or_insert(wanted.len());
+            match wanted.get_mut(place) {
+                Some(known) => known.after = known.after.min(since),
+                None => wanted.push(WantedFilter {
+                    key: MatchKey::of(filter),
+                    filter: compiled,
+                    after: since,
+                }),
+            }
+        }
+    }
+    wanted.into()
 }
 
 /// Event notifications are log messages of level `info` (MCP 2025-11-25, Utilities, "Logging").

@@ -10,6 +10,7 @@
 //! session, both behind ports.
 
 pub mod bounds;
+pub mod budget;
 mod error;
 pub mod feed;
 #[cfg(test)]
@@ -26,6 +27,8 @@ pub mod interest;
 pub mod lag;
 pub mod limits;
 mod log_end;
+#[cfg(test)]
+mod match_bound_tests;
 pub mod metrics;
 mod newest;
 pub mod news;

@@ -1,4 +1,10 @@
-//! Every bound of the fan-out, with its unit and reason.
+//! Every bound of the fan-out, with its unit and reason; and what the bounds allow together.
+//!
+//! | together | at most | bound by |
+//! | --- | --- | --- |
+//! | comparisons of filters per event, to find the streams that want it and by calls that wait for it | [`MAX_EDGE_COST`], about 3 ms on one core; of one principal [`MAX_PRINCIPAL_COST`], 0.2 ms | checked when a stream opens, when its session subscribes, and when a call waits |
+//! | comparisons of filters per event by the streams that it woke | the same again, spread over the threads of streams | the same shares |
+//! | bytes of the filters of all open streams | 32 × [`MAX_EDGE_COST`] = 16 MiB in streams, the same in the index | a digest has 16 bytes |
 
 use std::time::Duration;
 
@@ -7,6 +13,17 @@ use std::time::Duration;
 pub(crate) const RING_EVENTS: usize = 8192;
 /// Maximum bytes of encoded events in the ring; large events shorten it.
 pub(crate) const RING_BYTES: usize = 64 << 20;
+/// Events that are copied from the ring under one lock; they are compared and encoded without it, so that a
+/// slow comparison delays no new event.
+pub(crate) const RING_CHUNK_EVENTS: usize = 32;
+/// Comparisons that the filters of all open streams and waiting calls may need for one event, in the unit of
+/// [`CompiledFilter::cost`](model::CompiledFilter::cost). 15,000 streams may have 34 each: 8 filters of owner,
+/// repository and type. Beyond it a stream is refused, and a subscription too.
+pub(crate) const MAX_EDGE_COST: usize = 512 << 10;
+/// The same for one principal: a sixteenth, so that no few principals fill an edge. A
+/// session may have 4,096 ([`model::limits::MAX_SESSION_COST`]). Without authentication there is only the
+/// edge's bound, because all clients are one principal.
+pub(crate) const MAX_PRINCIPAL_COST: usize = MAX_EDGE_COST / 16;
 /// Maximum bytes that a stream hands to hyper at once: a burst is sent in few writes, and a slow
 /// client holds no more than this beside the socket's own buffer.
 pub(crate) const BATCH_BYTES: usize = 64 << 10;

@@ -181,6 +181,8 @@ pub struct FanoutMetrics {
     max_streams: Family<Bound, Gauge>,
     refused_streams: Counter,
     cut_streams: Family<Cut, Counter>,
+    match_cost: Gauge,
+    match_comparisons: Counter,
 }
 
 impl FanoutMetrics {
@@ -205,6 +207,8 @@ impl FanoutMetrics {
             max_streams: Family::default(),
             refused_streams: Counter::default(),
             cut_streams: Family::default(),
+            match_cost: Gauge::default(),
+            match_comparisons: Counter::default(),
         };
         registry.register("forgewire_edge_open_streams", "Open streams", open);
         registry.register(
@@ -239,13 +243,23 @@ impl FanoutMetrics {
         );
         registry.register(
             "forgewire_edge_refused_streams",
-            "Streams refused because forgewire_edge_max_streams streams were open",
+            "Streams refused because forgewire_edge_max_streams streams were open, or because of forgewire_edge_match_cost",
             metrics.refused_streams.clone(),
         );
         registry.register(
             "forgewire_edge_max_streams",
             "Maximum number of open streams, by what determines it: the setting edge.max_streams, or the limit on file descriptors (raise the hard limit: ulimit -Hn, LimitNOFILE=)",
             metrics.max_streams.clone(),
+        );
+        registry.register(
+            "forgewire_edge_match_cost",
+            "Comparisons that the filters of all open streams and waiting calls may need for one event; at most 524288",
+            metrics.match_cost.clone(),
+        );
+        registry.register(
+            "forgewire_edge_match_comparisons",
+            "Comparisons of filters made to find the streams that want an event",
+            metrics.match_comparisons.clone(),
         );
         registry.register(
             "forgewire_edge_ended_streams",
@@ -293,6 +307,15 @@ impl FanoutMetrics {
 
     pub(crate) fn stream_cut(&self, reason: CutReason) {
         self.cut_streams.get_or_create(&Cut { reason }).inc();
+    }
+
+    /// One event was compared with the filters of all streams.
+    pub(crate) fn matched(&self, comparisons: usize) {
+        self.match_comparisons.inc_by(comparisons as u64);
+    }
+
+    pub(crate) fn set_match_cost(&self, cost: usize) {
+        self.match_cost.set(i64::try_from(cost).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn stream_refused(&self) {

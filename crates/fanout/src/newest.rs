@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use event_flow::{
     history::{EventSource, HistoryError},
-    query::{Answer, EventQuery, Order, QueryPage, Visible, is_truncated, query_visible},
+    query::{EventQuery, Order, QueryAnswer, QueryPage, Visible, is_truncated, query_visible},
 };
 use model::{Sequence, Sequenced};
 use ports::{EventLogError, LogHead};
@@ -86,9 +86,10 @@ fn newest(
 ) -> Option<QueryPage> {
     // Events that the log no longer has are left out, even if the ring still has them.
     let floor = question.after.max(head.trimmed_through);
+    let matcher = question.matcher();
     let end = head.last.next();
     let mut before = question.before.map_or(end, |before| before.min(end));
-    let mut answer = Answer::to(question);
+    let mut answer = QueryAnswer::to(question);
     let mut searched_all = before <= floor.next();
     while !searched_all && !answer.is_full() {
         let (looked_at, base) = ring.newest_before(before, SCAN_EVENTS, head.last)?;
@@ -99,7 +100,7 @@ fn newest(
                 break;
             }
             let facts = &entry.event.facts;
-            let is_match = question.matches(facts) && visible(facts);
+            let is_match = matcher.matches(facts) && visible(facts);
             let bytes = entry.event.json.len();
             if is_match && !answer.push_with(bytes, || sequenced(&entry)) {
                 break;

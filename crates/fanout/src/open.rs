@@ -12,6 +12,7 @@ use crate::{
     format::StreamReader,
     hub::{Hub, StreamRequest},
     stream::OpenStream,
+    streams::NoRoom,
 };
 
 impl Hub {
@@ -55,16 +56,20 @@ impl Hub {
         let slot = self
             .streams
             .insert(&stream, self.bounds.max_streams)
-            .map_err(|refused| {
+            .map_err(|refusal| {
                 self.metrics.stream_refused();
-                match refused {
-                    NoPlace::Full { max } => HubError::TooManyStreams {
+                match refusal {
+                    NoRoom::Streams(NoPlace::Full { max }) => HubError::TooManyStreams {
                         max_streams: max,
                         bound: self.bounds.bound,
                     },
-                    NoPlace::Share { own, .. } => HubError::TooManyOwnStreams { own },
+                    NoRoom::Streams(NoPlace::Share { own, .. }) => {
+                        HubError::TooManyOwnStreams { own }
+                    }
+                    NoRoom::Filters(bound) => HubError::TooManyFilters(bound),
                 }
             })?;
+        self.metrics.set_match_cost(self.streams.budget.total());
         let may_read = stream.may_read();
         let mut feed = Feed::new(Arc::clone(self), stream, slot, reader.clone());
         if !may_read {

@@ -7,8 +7,11 @@ use std::{
 
 use access::{ForeignContent, Visibility, without_foreign_content};
 use bytes::Bytes;
-use model::{CursorScope, EntryTag, Sequence, Sequenced, StoredEvent};
+use event_flow::matching::MatchedEvent;
+use model::{CursorScope, EntryTag, EventDigest, Sequence, Sequenced, StoredEvent};
 use stream_driver::{Chunk, sync::RwLock};
+
+use crate::limits::RING_CHUNK_EVENTS;
 
 /// An event in the ring, with the encoded forms that its streams share.
 #[derive(Debug)]
@@ -23,6 +26,7 @@ pub(crate) struct RingEntry {
     foreign: OnceLock<ForeignContent>,
     /// Its JSON without that, for readers that may see nothing of it: nearly all of those.
     cut: OnceLock<Bytes>,
+    digest: OnceLock<EventDigest>,
     /// The whole frame, for the first reader scope that asked: with a single principal, that is
     /// every reader.
     pub(crate) frame: OnceLock<(CursorScope, Chunk)>,
@@ -42,6 +46,7 @@ impl RingEntry {
             uris: OnceLock::new(),
             foreign: OnceLock::new(),
             cut: OnceLock::new(),
+            digest: OnceLock::new(),
             frame: OnceLock::new(),
         }
     }
@@ -76,9 +81,26 @@ impl RingEntry {
         })
     }
 
-    /// Approximate bytes in memory, without the frame and the cut form.
+    /// The fields that filters compare.
+    pub(crate) fn digest(&self) -> &EventDigest {
+        self.digest
+            .get_or_init(|| EventDigest::of(&self.event.facts))
+    }
+
+    /// The event as the matching index looks it up.
+    pub(crate) fn matched(&self) -> MatchedEvent<'_> {
+        MatchedEvent {
+            sequence: self.sequence,
+            facts: &self.event.facts,
+            digest: self.digest(),
+            uris: self.uris(),
+        }
+    }
+
+    /// Approximate bytes in memory, without the frame and the cut form. A tag has a text, which is in the JSON too, and a
+    /// digest.
     pub(super) fn bytes(&self) -> usize {
-        self.event.json.len() + 512
+        self.event.json.len() + 768 + 64 * self.event.facts.tags.len()
     }
 }
 
@@ -97,6 +119,18 @@ struct Inner {
     base: Sequence,
     base_tag: Option<EntryTag>,
     head: Sequence,
+    /// Rises whenever the log is replaced or put back.
+    resets: u64,
+}
+
+/// The events that one lock of the ring gives to a reader.
+struct RingChunk {
+    /// The number of resets of the ring.
+    resets: u64,
+    /// The position of the ring's last event.
+    head: Sequence,
+    /// Whether no event follows the copied ones.
+    is_last: bool,
 }
 
 /// The entry at a position, as far as the ring knows it.
@@ -132,6 +166,7 @@ impl Ring {
             base: Sequence::START,
             base_tag: None,
             head: Sequence::START,
+            resets: 0,
         };
         Self {
             inner: RwLock::new(inner),
@@ -148,6 +183,7 @@ impl Ring {
         inner.base = base;
         inner.base_tag = base_tag;
         inner.head = base;
+        inner.resets += 1;
     }
 
     /// Removes everything after a position, because the log no longer has it; returns what it removed.
@@ -163,6 +199,7 @@ impl Ring {
             inner.base_tag = None;
         }
         inner.head = resumes_after;
+        inner.resets += 1;
         removed
     }
 
@@ -241,16 +278,65 @@ impl Ring {
         Some((newest.map(Arc::clone).collect(), inner.base))
     }
 
-    /// Shows up to `max` events after `position` to `visit`, which returns whether to continue.
+    /// Shows up to `max` events after `position` to `visit`, which returns whether to continue. No lock is held
+    /// while an event is visited. If the ring is reset meanwhile, the reader gets the part from before.
     pub(crate) fn read(
         &self,
         position: Sequence,
         max: usize,
         mut visit: impl FnMut(&RingEntry) -> bool,
     ) -> RingRead {
+        let (mut through, mut seen) = (position, 0);
+        let (mut entries, mut resets) = (Vec::new(), None);
+        loop {
+            let room = RING_CHUNK_EVENTS.min(max - seen);
+            let chunk = self.copy_after(through, room, &mut entries);
+            let chunk = match chunk {
+                Some(chunk) if resets.is_none_or(|first| first == chunk.resets) => chunk,
+                None if resets.is_none() => return RingRead::Behind,
+                _ => {
+                    return RingRead::Read {
+                        through,
+                        more: true,
+                    };
+                }
+            };
+            resets = Some(chunk.resets);
+            for entry in entries.drain(..) {
+                seen += 1;
+                through = entry.sequence;
+                if !visit(&entry) {
+                    return RingRead::Read {
+                        through,
+                        more: through < chunk.head,
+                    };
+                }
+            }
+            if chunk.is_last {
+                return RingRead::Read {
+                    through: through.max(chunk.head),
+                    more: false,
+                };
+            }
+            if seen == max {
+                return RingRead::Read {
+                    through,
+                    more: true,
+                };
+            }
+        }
+    }
+
+    /// Copies up to `max` events after a position; `None` if it has fallen off the ring.
+    fn copy_after(
+        &self,
+        position: Sequence,
+        max: usize,
+        entries: &mut Vec<Arc<RingEntry>>,
+    ) -> Option<RingChunk> {
         let inner = self.inner.read();
         if position < inner.base {
-            return RingRead::Behind;
+            return None;
         }
         // A stream is nearly always at the end: check there before searching.
         let start = match inner.entries.back() {
@@ -259,26 +345,12 @@ impl Ring {
                 .entries
                 .partition_point(|entry| entry.sequence <= position),
         };
-        let mut through = position;
-        for (seen, entry) in inner.entries.range(start..).enumerate() {
-            if seen == max {
-                return RingRead::Read {
-                    through,
-                    more: true,
-                };
-            }
-            through = entry.sequence;
-            if !visit(entry) {
-                return RingRead::Read {
-                    through,
-                    more: through < inner.head,
-                };
-            }
-        }
-        RingRead::Read {
-            through: position.max(inner.head),
-            more: false,
-        }
+        entries.extend(inner.entries.range(start..).take(max).cloned());
+        Some(RingChunk {
+            resets: inner.resets,
+            head: inner.head,
+            is_last: start + entries.len() == inner.entries.len(),
+        })
     }
 }
 

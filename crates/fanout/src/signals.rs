@@ -9,7 +9,12 @@ use ports::ListChanges;
 use tracing::warn;
 
 use crate::{
-    format::StreamEnd, hub::Hub, inbox::MailStream, interest::StreamInterest, metrics::GapReason,
+    budget::{MatchBound, MatchShare},
+    format::StreamEnd,
+    hub::Hub,
+    inbox::MailStream,
+    interest::StreamInterest,
+    metrics::GapReason,
 };
 
 impl Hub {
@@ -54,6 +59,28 @@ impl Hub {
         {
             stream.end(StreamEnd::TakenOver);
         }
+    }
+
+    /// Whether a principal may have filters with this cost ([`model::Filter::cost`]) in addition to those of its
+    /// open streams here. The session's stream may be on another edge, which decides for itself.
+    ///
+    /// # Errors
+    /// The bound that they would exceed.
+    pub fn check_match_cost(&self, principal: &PrincipalId, more: usize) -> Result<(), MatchBound> {
+        self.streams.budget.check(principal, more)
+    }
+
+    /// Takes a share of what a principal's filters may cost, for a call that waits for an event: it compares every
+    /// event with its filters, as a stream does.
+    ///
+    /// # Errors
+    /// The bound that the call would exceed.
+    pub fn take_match_share(
+        &self,
+        principal: &PrincipalId,
+        cost: usize,
+    ) -> Result<MatchShare, MatchBound> {
+        self.streams.budget.take(principal, cost)
     }
 
     /// The stored state of the session changed to this revision: updates the interest of its

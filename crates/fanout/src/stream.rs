@@ -1,14 +1,19 @@
 //! One open stream as the other components see it: its interest, and the marks set for it.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    hash::{Hash, Hasher},
+    ptr,
+    sync::{Arc, atomic::Ordering},
+};
 
 use event_flow::matching::MatchIndex;
 use mcp::{tagged::TaggedNotification, task::TaskId};
-use model::{Sequence, SessionId};
+use model::{EventFacts, Sequence, SessionId};
 use ports::ListChanges;
 use stream_driver::sync::{AtomicBool, AtomicU8, AtomicU64, AtomicWaker, Mutex, RwLock};
 
 use super::{
+    budget::MatchShare,
     format::{StreamEnd, StreamFormat},
     inbox::{MailStream, PendingMail},
     interest::StreamInterest,
@@ -125,22 +130,22 @@ impl OpenStream {
     fn offer_interest(&self, interest: StreamInterest, replaces: impl FnOnce(u64, u64) -> bool) {
         let interest = interest.seen_by(&self.principal);
         // One change at a time, and none once the stream is closing.
-        let place = self.place.lock();
+        let mut place = self.place.lock();
         let old = self.interest();
         if !replaces(interest.revision, old.revision) {
             return;
         }
-        self.replace_interest(place.as_ref(), &old, interest);
+        self.replace_interest(place.as_mut(), &old, interest);
         drop(place);
         self.waker.wake();
     }
 
     /// The log was put back to an earlier state.
     pub(crate) fn set_back(&self, range: &SetBackRange) {
-        let place = self.place.lock();
+        let mut place = self.place.lock();
         let old = self.interest();
         if let Some(moved) = old.moved_by(range) {
-            self.replace_interest(place.as_ref(), &old, moved);
+            self.replace_interest(place.as_mut(), &old, moved);
         }
         drop(place);
         self.rescan_after(range.resumes_after);
@@ -150,43 +155,58 @@ impl OpenStream {
 
     fn replace_interest(
         &self,
-        place: Option<&Place>,
+        mut place: Option<&mut Place>,
         old: &StreamInterest,
         interest: StreamInterest,
     ) {
+        let share = place.as_mut().map(|place| &mut place.share);
+        if share.is_some_and(|share| share.change(interest.cost()).is_err()) {
+            // The session subscribed on another edge, which did not know of the other streams here. Its client
+            // is refused here with the reason, or resumes on an edge with room.
+            self.end(StreamEnd::TooManyFilters);
+            return;
+        }
         let (before, after) = (old.terms(), interest.terms());
         // The stream is indexed under the new keys before its interest changes, and under the old
         // ones until it has changed: an event in between is compared with one of the two.
-        if let Some(place) = place {
-            place
-                .index
-                .add(place.slot, after.difference(&before).cloned());
+        if let Some(place) = &place {
+            let added = after.difference(&before).cloned();
+            place.index.add(&place.stream, added);
         }
         {
             let mut current = self.interest.write();
             *current = Arc::new(interest);
-            // Under the lock: a thread that sees that an event was compared with this interest sees
-            // the flag too.
+            // Before the old keys leave the index: a thread that sees that an event was compared without
+            // them sees the flag too.
             self.interest_changed.store(true, Ordering::Release);
         }
-        if let Some(place) = place {
-            place.index.remove(place.slot, before.difference(&after));
+        if let Some(place) = &place {
+            let removed = before.difference(&after);
+            place.index.remove(&place.stream, removed);
         }
     }
 
-    pub(super) fn take_place(&self, index: &Arc<MatchIndex<usize>>, slot: usize) {
+    /// Takes a place in the index, until [`Self::leave_place`].
+    pub(super) fn take_place(self: &Arc<Self>, index: &Arc<StreamIndex>, share: MatchShare) {
         let mut place = self.place.lock();
-        index.add(slot, self.interest().terms());
+        let stream = StreamRef(Arc::clone(self));
+        index.add(&stream, self.interest().terms());
         *place = Some(Place {
             index: Arc::clone(index),
-            slot,
+            stream,
+            share,
         });
     }
 
     pub(super) fn leave_place(&self) {
         if let Some(place) = self.place.lock().take() {
-            place.index.remove(place.slot, &self.interest().terms());
+            place.index.remove(&place.stream, &self.interest().terms());
         }
+    }
+
+    /// Whether the reader may see the event.
+    pub(super) fn sees(&self, event: &EventFacts) -> bool {
+        self.principal.sees.allows(event)
     }
 
     /// The stream sends an event id that covers the subscriptions up to this one.
@@ -318,9 +338,32 @@ impl OpenStream {
     }
 }
 
-/// The place of a stream among the open ones.
+/// An open stream in the index, and not its slot, which another stream may have by the time at which an event
+/// has been compared.
+#[derive(Debug, Clone)]
+pub(crate) struct StreamRef(pub(super) Arc<OpenStream>);
+
+impl PartialEq for StreamRef {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for StreamRef {}
+
+impl Hash for StreamRef {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        ptr::hash(Arc::as_ptr(&self.0), state);
+    }
+}
+
+/// The index of the open streams.
+pub(crate) type StreamIndex = MatchIndex<StreamRef>;
+
+/// The place of a stream among the open ones. It holds the stream, until the stream leaves it.
 #[derive(Debug)]
 struct Place {
-    index: Arc<MatchIndex<usize>>,
-    slot: usize,
+    index: Arc<StreamIndex>,
+    stream: StreamRef,
+    share: MatchShare,
 }

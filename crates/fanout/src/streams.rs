@@ -6,13 +6,18 @@ use std::{
 };
 
 use access::{NoPlace, PlaceShares};
-use event_flow::matching::MatchIndex;
 use mcp::task::TaskId;
 use model::{PrincipalId, Sequence, SessionId};
 use slab::Slab;
 use stream_driver::sync::{AtomicU64, Mutex, RwLock};
 
-use super::{format::StreamEnd, inbox::MailStream, ring::RingEntry, stream::OpenStream};
+use super::{
+    budget::{MatchBound, MatchBudget},
+    format::StreamEnd,
+    inbox::MailStream,
+    ring::RingEntry,
+    stream::{OpenStream, StreamIndex, StreamRef},
+};
 use crate::{limits::STREAMS_PER_VISIT, metrics::EndedStreams};
 
 /// All open streams, with an index of the stream of each session.
@@ -21,7 +26,9 @@ pub(crate) struct OpenStreams {
     slab: RwLock<Slab<Arc<OpenStream>>>,
     /// The places of these streams. Locked while the slab is.
     places: Mutex<PlaceShares>,
-    index: Arc<MatchIndex<usize>>,
+    index: Arc<StreamIndex>,
+    /// The comparisons that they need for one event.
+    pub(super) budget: Arc<MatchBudget>,
     /// The streams themselves, not their slots: a slot may be reused by another stream at any
     /// moment.
     by_session: RwLock<HashMap<SessionId, Arc<OpenStream>>>,
@@ -32,6 +39,24 @@ pub(crate) struct OpenStreams {
     /// Every event up to here has been compared with every stream.
     marked_through: AtomicU64,
     ended: EndedStreams,
+}
+
+/// The reason why there is no room for a stream.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NoRoom {
+    /// There is no place for it.
+    Streams(NoPlace),
+    /// The filters would need too many comparisons.
+    Filters(MatchBound),
+}
+
+/// The work that one event caused.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MarkWork {
+    /// Streams that want the event.
+    pub(crate) streams: usize,
+    /// Comparisons made to find them.
+    pub(crate) comparisons: usize,
 }
 
 impl OpenStreams {
@@ -48,13 +73,18 @@ impl OpenStreams {
         &self,
         stream: &Arc<OpenStream>,
         max_streams: usize,
-    ) -> Result<usize, NoPlace> {
+    ) -> Result<usize, NoRoom> {
+        let principal = &stream.principal().id;
+        let cost = stream.interest().cost();
+        let share = self.budget.take(principal, cost);
+        let share = share.map_err(NoRoom::Filters)?;
         let slot = {
             let mut slab = self.slab.write();
-            self.places.lock().take(&stream.principal.id, max_streams)?;
+            let place = self.places.lock().take(principal, max_streams);
+            place.map_err(NoRoom::Streams)?;
             slab.insert(Arc::clone(stream))
         };
-        stream.take_place(&self.index, slot);
+        stream.take_place(&self.index, share);
         for task in stream.news.wanted_tasks() {
             let mut by_task = self.by_task.write();
             let followers = by_task.entry(task.clone()).or_default();
@@ -75,7 +105,6 @@ impl OpenStreams {
     pub(crate) fn remove(&self, slot: usize) {
         self.answering.lock().remove(&slot);
         let leaving = self.slab.read().get(slot).cloned();
-        // Before the slot is reused.
         if let Some(stream) = leaving {
             stream.leave_place();
         }
@@ -113,22 +142,21 @@ impl OpenStreams {
         }
     }
 
-    /// Wakes every stream that wants the event; returns their number.
-    pub(crate) fn mark(&self, entry: &RingEntry) -> usize {
-        let slab = self.slab.read();
-        let mut marked = 0;
-        let facts = &entry.event.facts;
-        self.index.visit(facts, entry.uris(), |slot, is_sure| {
-            if let Some(stream) = slab.get(slot)
-                && (is_sure || stream.interest.read().wants(entry))
-            {
+    /// Wakes every stream that wants the event. No lock is held while filters are compared.
+    pub(crate) fn mark(&self, entry: &RingEntry) -> MarkWork {
+        let mut streams = 0;
+        let comparisons = self.index.visit(entry.matched(), |StreamRef(stream)| {
+            if stream.sees(&entry.event.facts) {
                 stream.mark(entry.sequence.0);
-                marked += 1;
+                streams += 1;
             }
         });
         self.marked_through
             .store(entry.sequence.0, Ordering::Release);
-        marked
+        MarkWork {
+            streams,
+            comparisons,
+        }
     }
 
     pub(crate) fn marked_through(&self) -> Sequence {
@@ -238,7 +266,7 @@ mod tests {
             StreamFormat::Events,
             None,
             Arc::new(Principal::anonymous()),
-            StreamInterest::events(model::FilterSet::default()),
+            StreamInterest::events(&model::FilterSet::default()),
             NewsSelection::default(),
             u32::MAX,
         ))

@@ -1,5 +1,5 @@
 //! Fuzz targets for everything that parses input from outside: requests, event streams, lines,
-//! cursors, sealed states, messages of the bus.
+//! cursors, sealed states, messages of the bus, filters and URIs.
 //!
 //! A target is a plain function that takes bytes, returns nothing, and panics when a property is
 //! violated. Every target checks properties beyond "does not panic". The same functions run under
@@ -28,7 +28,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 10] = [
     target("dispatch", targets::dispatch::run),
     target("envelope", targets::envelope::run),
     target("lines", targets::lines::run),
@@ -37,6 +37,8 @@ pub const TARGETS: [Target; 8] = [
     target("cursor", targets::cursor::run),
     target("state", targets::state::run),
     target("bus", targets::bus::run),
+    target("filter", targets::filter::run),
+    target("uri", targets::uri::run),
 ];
 
 const fn target(name: &'static str, run: fn(&[u8])) -> Target {

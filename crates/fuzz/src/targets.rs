@@ -4,10 +4,12 @@ pub(crate) mod bus;
 pub(crate) mod cursor;
 pub(crate) mod dispatch;
 pub(crate) mod envelope;
+pub(crate) mod filter;
 pub(crate) mod header;
 pub(crate) mod lines;
 pub(crate) mod sse;
 pub(crate) mod state;
+pub(crate) mod uri;
 
 /// Separates the parts of an input if each of them must be able to hold text: 0xff never occurs in
 /// UTF-8.

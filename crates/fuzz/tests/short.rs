@@ -68,4 +68,6 @@ macro_rules! targets {
         }
     };
 }
-targets!(dispatch, envelope, lines, sse, header, cursor, state, bus);
+targets!(
+    dispatch, envelope, lines, sse, header, cursor, state, bus, filter, uri
+);

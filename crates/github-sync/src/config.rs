@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use model::ResourceType;
+use model::{GithubReference, ResourceType};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,7 @@ pub struct SyncConfig {
     /// URL at which the other roles reach the sync role, for instance `http://sync:3002`. Without
     /// it they use the sync role in their own process.
     pub endpoint: Option<String>,
-    /// Repositories to mirror, as `owner/name`. No effect yet: for when sync calls GitHub's API.
+    /// Repositories to mirror, as `owner/name` or the URL on github.com. No effect yet: for when sync calls GitHub's API.
     pub repositories: Vec<String>,
     /// Organizations to mirror, by login. No effect yet: for when sync calls GitHub's API.
     pub organizations: Vec<String>,
@@ -83,12 +83,20 @@ impl SyncConfig {
             1,
             MAX_DEADLINE_SECONDS,
         )?;
-        if let Some(given) = self.repositories.iter().find(|name| !is_repository(name)) {
+        if let Some(given) = self
+            .repositories
+            .iter()
+            .find(|name| GithubReference::read_repository(name).is_err())
+        {
             return Err(SyncBuildError::Repository {
                 given: given.clone(),
             });
         }
-        if let Some(given) = self.organizations.iter().find(|name| !is_login(name)) {
+        if let Some(given) = self
+            .organizations
+            .iter()
+            .find(|name| GithubReference::read_owner(name).is_err())
+        {
             return Err(SyncBuildError::Organization {
                 given: given.clone(),
             });
@@ -112,20 +120,6 @@ fn within(key: &'static str, given: u64, least: u64, most: u64) -> Result<(), Sy
         least,
         most,
     })
-}
-
-fn is_repository(name: &str) -> bool {
-    name.split_once('/')
-        .is_some_and(|(owner, repo)| !owner.is_empty() && !repo.is_empty() && !repo.contains('/'))
-}
-
-/// A login has letters, digits and single hyphens inside, up to 39 (GitHub, "Username considerations").
-fn is_login(name: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    (1..=39).contains(&name.len())
-        && name.bytes().all(fits)
-        && !name.starts_with('-')
-        && !name.ends_with('-')
 }
 
 /// The kinds of resources, in the singular or the plural.
@@ -207,5 +201,11 @@ mod tests {
             assert!(config.check().unwrap_err().to_string().contains(key));
         }
         assert!(SyncConfig::default().check().is_ok());
+        let understood = SyncConfig {
+            repositories: vec!["o/r".into(), "https://github.com/o/r".into()],
+            organizations: vec!["@o".into()],
+            ..SyncConfig::default()
+        };
+        assert!(understood.check().is_ok());
     }
 }

@@ -5,6 +5,7 @@ use mcp::{
     completion::{CompleteParams, CompleteResult, CompletionReference},
     params::InputError,
 };
+use model::ResourceUri;
 use serde_json::value::RawValue;
 
 use crate::{
@@ -41,7 +42,12 @@ pub(crate) async fn complete(
     caller: &Caller,
     params: Option<&RawValue>,
 ) -> Result<CompleteResult, CallError> {
-    let params = CompleteParams::parse(params)?;
+    let mut params = CompleteParams::parse(params)?;
+    if let CompletionReference::Resource { uri } = &mut params.reference
+        && let Some(canonical) = ResourceUri::canonical_template(uri)
+    {
+        *uri = canonical;
+    }
     check_reference(prompts, resources, &params)?;
     let _admitted = caller.admit(Policy::read(RateClass::Store))?;
     for completer in completers {

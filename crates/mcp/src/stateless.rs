@@ -160,7 +160,7 @@ impl ListenFilter {
     /// The subset that the server accepts: lists that `server/discover` declares, and URIs of known
     /// resources. It has no tasks; [`Self::with_tasks`] adds them.
     #[must_use]
-    pub fn accepted(&self, can: &Capabilities, is_known: impl Fn(&str) -> bool) -> Self {
+    pub fn accepted(&self, can: &Capabilities, mut is_known: impl FnMut(&str) -> bool) -> Self {
         let announced = |list: Option<ListChanged>| list.is_some_and(|ListChanged(yes)| yes);
         let uris = self.resource_subscriptions.iter();
         let known = uris.filter(|uri| is_known(uri)).cloned();

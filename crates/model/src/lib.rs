@@ -6,12 +6,17 @@
 mod class;
 mod clock;
 mod cursor;
+mod digest;
 mod entry_tag;
 mod event;
 mod facts;
 mod file_text;
 mod filter;
+mod filter_request;
+mod github_name;
+mod github_reference;
 mod ids;
+pub mod limits;
 mod name;
 mod resource;
 mod sequence;
@@ -25,11 +30,15 @@ pub use clock::{Clock, IdSource, ManualClock, RandomIds, SystemClock};
 pub use cursor::{
     Cursor, CursorError, CursorKeys, CursorScope, CursorText, SharedKey, StreamCursor,
 };
+pub use digest::{CompiledFilter, EventDigest, FilterMatcher};
 pub use entry_tag::EntryTag;
 pub use event::{EventMetadata, EventOrigin, EventType, ResourceEvent, ResourceRef};
 pub use facts::{EventFacts, StoredEvent};
 pub use file_text::{FileTextError, file_text, without_byte_order_mark};
-pub use filter::{Filter, FilterError, FilterRequest, FilterSet};
+pub use filter::{Filter, FilterCountError, FilterSet};
+pub use filter_request::{FilterError, FilterRequest};
+pub use github_name::NameError;
+pub use github_reference::GithubReference;
 pub use ids::{
     DeliveryId, EventId, InvalidId, LockName, PrincipalId, ResourceId, SessionId, StreamId,
     SubscriptionId, TaskId,
@@ -37,6 +46,6 @@ pub use ids::{
 pub use resource::{ResourceType, ResourceUri, ResourceUriError};
 pub use sequence::{Epoch, LogPosition, Sequence, Sequenced};
 pub use sequencer::{LostRange, ReadNeed, Sequencer, SequencerStep};
-pub use session::{EventSubscription, Session, next_number};
+pub use session::{EventSubscription, Session, SubscriptionBound, next_number};
 pub use timestamp::Timestamp;
 pub use trace::{SpanId, TraceContext, TraceId};

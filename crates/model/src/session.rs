@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{FilterSet, LogPosition, PrincipalId, SessionId, SubscriptionId, Timestamp};
+use crate::{
+    FilterSet, LogPosition, PrincipalId, ResourceUri, SessionId, SubscriptionId, Timestamp,
+    limits::{MAX_RESOURCE_URIS, MAX_SESSION_COST, MAX_SUBSCRIPTION_BYTES, MAX_SUBSCRIPTIONS},
+};
 
 /// A subscription that a session made with `subscribe_to_events`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -25,6 +28,31 @@ pub struct EventSubscription {
     /// Its number among the session's subscriptions to events and resources.
     #[serde(rename = "wish", default)]
     pub number: u64,
+}
+
+/// A bound on the subscriptions of one session that would be exceeded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SubscriptionBound {
+    /// Too many subscriptions to events.
+    #[error("a session has at most {MAX_SUBSCRIPTIONS} subscriptions; end one first")]
+    Subscriptions,
+    /// Too many resources.
+    #[error(
+        "a session subscribes to at most {MAX_RESOURCE_URIS} resources; unsubscribe from one first"
+    )]
+    Resources,
+    /// Too many comparisons for each event.
+    #[error(
+        "the filters of a session may have at most {MAX_SESSION_COST} fields and tags together; use fewer \
+         filters, or end a subscription first"
+    )]
+    Cost,
+    /// Too much to store.
+    #[error(
+        "the subscriptions of a session may take at most {MAX_SUBSCRIPTION_BYTES} bytes; use fewer filters \
+         and tags, or end a subscription first"
+    )]
+    Bytes,
 }
 
 /// An MCP session. Durable before its id leaves the server, so that any edge serves it at once.
@@ -90,6 +118,113 @@ impl Session {
         self.stream_tag
     }
 
+    /// Adds a subscription to events, under a number of its own.
+    ///
+    /// # Errors
+    /// A bound would be exceeded; the session is unchanged.
+    pub fn subscribe(
+        &mut self,
+        mut new: EventSubscription,
+        now: Timestamp,
+    ) -> Result<(), SubscriptionBound> {
+        if self.subscriptions.len() >= MAX_SUBSCRIPTIONS {
+            return Err(SubscriptionBound::Subscriptions);
+        }
+        let before = self.newest_subscription;
+        new.number = self.next_subscription_number(now);
+        self.subscriptions.push(new);
+        let fits = self.check_subscriptions();
+        if fits.is_err() {
+            self.subscriptions.pop();
+            self.newest_subscription = before;
+        }
+        fits
+    }
+
+    /// Adds a subscription to the changes of a resource after `since`. A resource that is known under another
+    /// spelling of its URI keeps its position and takes this spelling.
+    ///
+    /// # Errors
+    /// A bound would be exceeded; the session is unchanged.
+    pub fn subscribe_to_resource(
+        &mut self,
+        uri: &str,
+        since: LogPosition,
+        now: Timestamp,
+    ) -> Result<(), SubscriptionBound> {
+        if self.resource_uris.contains_key(uri) {
+            return Ok(());
+        }
+        let before = self.clone();
+        let known = self.spelling_of(uri);
+        let (since, number) = match &known {
+            Some(known) => (
+                self.resource_uris.remove(known).unwrap_or(since),
+                self.resource_numbers.remove(known).unwrap_or_default(),
+            ),
+            None if self.resource_uris.len() >= MAX_RESOURCE_URIS => {
+                return Err(SubscriptionBound::Resources);
+            }
+            None => (since, self.next_subscription_number(now)),
+        };
+        self.resource_uris.insert(uri.to_owned(), since);
+        self.resource_numbers.insert(uri.to_owned(), number);
+        let fits = self.check_subscriptions();
+        if fits.is_err() {
+            *self = before;
+        }
+        fits
+    }
+
+    /// Ends the subscription to a resource, however its URI is spelt.
+    pub fn unsubscribe_from_resource(&mut self, uri: &str) {
+        let canonical = ResourceUri::canonical(uri);
+        self.resource_uris
+            .retain(|known, _| ResourceUri::canonical(known) != canonical);
+        self.resource_numbers
+            .retain(|known, _| ResourceUri::canonical(known) != canonical);
+    }
+
+    /// The spelling under which the session subscribes to the resource.
+    fn spelling_of(&self, uri: &str) -> Option<String> {
+        let canonical = ResourceUri::canonical(uri);
+        let mut known = self.resource_uris.keys();
+        known
+            .find(|known| ResourceUri::canonical(known) == canonical)
+            .cloned()
+    }
+
+    fn check_subscriptions(&self) -> Result<(), SubscriptionBound> {
+        let subscriptions = self.subscriptions.iter();
+        let filters: usize = subscriptions
+            .map(|subscription| subscription.filters.cost())
+            .sum();
+        if filters + self.resource_uris.len() > MAX_SESSION_COST {
+            return Err(SubscriptionBound::Cost);
+        }
+        match self.subscription_bytes() > MAX_SUBSCRIPTION_BYTES {
+            true => Err(SubscriptionBound::Bytes),
+            false => Ok(()),
+        }
+    }
+
+    /// Bytes that the subscriptions take in the session's record.
+    #[must_use]
+    pub fn subscription_bytes(&self) -> usize {
+        #[derive(Serialize)]
+        struct Subscriptions<'s> {
+            subscriptions: &'s [EventSubscription],
+            resource_uris: &'s BTreeMap<String, LogPosition>,
+            resource_wishes: &'s BTreeMap<String, u64>,
+        }
+        let subscriptions = Subscriptions {
+            subscriptions: &self.subscriptions,
+            resource_uris: &self.resource_uris,
+            resource_wishes: &self.resource_numbers,
+        };
+        serde_json::to_vec(&subscriptions).map_or(usize::MAX, |json| json.len())
+    }
+
     /// The newest subscription that a stream is known to have covered; 0 for none.
     #[must_use]
     pub fn covered_subscription(&self) -> u64 {
@@ -119,55 +254,4 @@ pub fn next_number(last: u64, now: Timestamp) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use serde_json::json;
-
-    use super::*;
-
-    /// A session as edges of every version store it.
-    #[test]
-    fn stored_names_stay_as_edges_of_other_versions_know_them() {
-        let position = json!({ "epoch": 7, "sequence": 40 });
-        let time = "2026-11-28T10:00:00.000Z";
-        let stored = json!({
-            "id": "s",
-            "owner": "p",
-            "protocol_version": "2025-11-25",
-            "client_info": { "name": "agent" },
-            "client_capabilities": { "roots": {} },
-            "initialized": true,
-            "created_at": time,
-            "subscriptions": [{
-                "id": "first",
-                "filters": [{ "resourceType": "issue", "eventType": "created" }],
-                "since": position,
-                "created_at": time,
-                "wish": 1,
-            }],
-            "resource_uris": { "github://issues/o/r/1": position },
-            "resource_wishes": { "github://issues/o/r/1": 2 },
-            "wishes": 2,
-            "log_level": "info",
-            "streamed": true,
-            "stream_tag": 3,
-            "ends_with_stream": false,
-        });
-        let session: Session = serde_json::from_value(stored.clone()).unwrap();
-        assert_eq!(session.subscriptions[0].number, 1);
-        assert_eq!(session.newest_subscription, 2);
-        assert!(session.has_streamed);
-        assert_eq!(serde_json::to_value(&session).unwrap(), stored);
-    }
-
-    #[test]
-    fn a_number_of_a_lost_time_is_not_given_out_again() {
-        let at = Timestamp::from_unix_millis;
-        assert_eq!(next_number(0, at(-1)), 1);
-        assert_eq!(next_number(2, at(5)), 5000);
-        assert_eq!(next_number(5000, at(5)), 5001);
-        // The store lost number 6000 and gave out one more later.
-        assert!(next_number(5000, at(7)) > next_number(5000, at(6)));
-    }
-}
+mod tests;

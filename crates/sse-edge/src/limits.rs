@@ -1,4 +1,10 @@
-//! Every bound of the edge, with its unit and reason.
+//! Every bound of the edge, with its unit and reason; and what the bounds of sessions allow together.
+//!
+//! | together | at most | bound by |
+//! | --- | --- | --- |
+//! | the record of a session | 97 KiB: 64 KiB of subscriptions, 16 KiB each of client information and capabilities | [`model::limits::MAX_SUBSCRIPTION_BYTES`], `mcp::limits::MAX_CLIENT_INFO_BYTES` |
+//! | the records that running calls have loaded | 97 KiB × [`MAX_CALLS`] = 388 MiB | each loads its session once |
+//! | the records of one principal in the store | 97 KiB × [`MAX_SESSIONS_PER_PRINCIPAL`] = 950 MiB; less with a lower `edge.max_sessions_per_principal` | the number of sessions |
 
 use std::time::Duration;
 

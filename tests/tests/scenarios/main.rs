@@ -8,6 +8,7 @@ mod database_file;
 mod delivery;
 mod descriptors;
 mod faults;
+mod filters;
 mod full_disk;
 mod handover;
 mod hanging;

@@ -8,14 +8,14 @@ use crate::limits::{MAX_ANSWER_BYTES, MAX_QUERY_EVENTS};
 /// Collects the events of an answer up to the bounds of its query. An event that does not fit ends the
 /// answer: a later, smaller one would hide it.
 #[derive(Debug)]
-pub struct Answer {
+pub struct QueryAnswer {
     events: Vec<Sequenced<StoredEvent>>,
     limit: usize,
     bytes_left: usize,
     is_full: bool,
 }
 
-impl Answer {
+impl QueryAnswer {
     /// An empty answer to a query.
     #[must_use]
     pub fn to(query: &EventQuery) -> Self {

@@ -8,7 +8,10 @@ use mcp::{
     tool::ContentBlock,
 };
 use mcp_server::{CallError, Caller, prompt::argument};
-use model::{Filter, FilterSet, ResourceUri, Sequence, Timestamp};
+use model::{
+    Filter, FilterError, FilterRequest, FilterSet, GithubReference, ResourceUri, Sequence,
+    Timestamp,
+};
 
 use serde_json::{Map, Value, json};
 
@@ -44,20 +47,31 @@ impl PromptRepository {
     /// They are not valid names; or the principal may not see the repository, which reads like one
     /// that does not exist.
     pub(super) fn read(caller: &Caller, params: &GetPromptParams) -> Result<Self, CallError> {
-        let (owner, repo) = (argument(params, "owner"), argument(params, "repo"));
-        let parse = |path: &str| ResourceUri::parse(&format!("github://events/{path}"));
-        if !matches!(parse(owner), Ok(ResourceUri::Events { repo: None, .. })) {
-            return Err(InputError::new("arguments.owner", "not a GitHub login").into());
-        }
-        match parse(&format!("{owner}/{repo}")) {
-            Ok(uri) if !caller.reader()?.sees.allows_uri(&uri) => {
+        let owner = GithubReference::read_owner(argument(params, "owner"))
+            .map_err(|error| InputError::new("arguments.owner", &error.to_string()))?;
+        let named = FilterRequest {
+            owner: Some(owner.clone()),
+            repo: Some(argument(params, "repo").to_owned()),
+            ..FilterRequest::default()
+        };
+        let named = named.read().map_err(|error| match error {
+            FilterError::Name { error, .. } => {
+                InputError::new("arguments.repo", &error.to_string())
+            }
+            error => InputError::new("arguments.repo", &error.to_string()),
+        })?;
+        let (Some(repo), None) = (named.repo, named.number) else {
+            return Err(InputError::new("arguments.repo", "names no repository").into());
+        };
+        let uri = ResourceUri::Events {
+            owner: Some(owner.clone()),
+            repo: Some(repo.clone()),
+        };
+        match caller.reader()?.sees.allows_uri(&uri) {
+            true => Ok(Self { owner, repo }),
+            false => {
                 Err(InputError::new("arguments.repo", "nothing is known of this repository").into())
             }
-            Ok(ResourceUri::Events {
-                owner: Some(owner),
-                repo: Some(repo),
-            }) => Ok(Self { owner, repo }),
-            _ => Err(InputError::new("arguments.repo", "not a repository name").into()),
         }
     }
 

@@ -20,22 +20,26 @@ pub(super) struct FilterInput {
     /// created, updated, deleted, closed or reopened.
     #[serde(skip_serializing_if = "Option::is_none")]
     event_type: Option<String>,
-    /// GitHub's node id of one resource.
+    /// GitHub's node id of one resource, or its URL.
     #[serde(skip_serializing_if = "Option::is_none")]
     resource_id: Option<String>,
     /// Login of the owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<String>,
-    /// Name of the repository.
+    /// Name of the repository, `owner/repo`, or the URL of a repository, issue, pull request or milestone.
     #[serde(skip_serializing_if = "Option::is_none")]
     repo: Option<String>,
+    /// Number of an issue, pull request, milestone or project.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    number: Option<u64>,
     /// Login of the account that acted.
     #[serde(skip_serializing_if = "Option::is_none")]
     actor: Option<String>,
     /// webhook, api or sync.
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<String>,
-    /// Any of these labels.
+    /// Any of these labels (up to 32, each up to 50 characters).
     #[serde(
         skip_serializing_if = "Vec::is_empty",
         deserialize_with = "null_as_default"
@@ -51,6 +55,7 @@ impl FilterInput {
             resource_id,
             owner,
             repo,
+            number,
             actor,
             source,
             tags,
@@ -61,6 +66,7 @@ impl FilterInput {
             resource_id,
             owner,
             repo,
+            number,
             actor,
             source,
             tags,

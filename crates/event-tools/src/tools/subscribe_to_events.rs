@@ -9,7 +9,7 @@ use mcp::{
     tool::{CallToolParams, CallToolResult, ToolAnnotations, ToolDescriptor},
 };
 use mcp_server::{CallError, Caller, Policy, RateClass, tool::Tool};
-use model::{Clock, EventSubscription, FilterSet, IdSource, SubscriptionId};
+use model::{Clock, EventSubscription, FilterSet, IdSource, SubscriptionBound, SubscriptionId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,8 +23,6 @@ use crate::{
 };
 
 const NAME: &str = "subscribe_to_events";
-/// Maximum number of subscriptions of one session.
-const MAX_SUBSCRIPTIONS: usize = 64;
 
 /// Input.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -117,25 +115,19 @@ impl Tool for SubscribeToEvents {
         }
         let id = SubscriptionId::new(&self.ids.uuid()).expect("a UUID fits a subscription id");
         let now = self.clock.now();
+        self.events.check_match_cost(caller, &filters)?;
         let stored = change_session(&*self.sessions, caller, |session| {
-            let room = session.subscriptions.len() < MAX_SUBSCRIPTIONS;
-            if room {
-                let (id, filters) = (id.clone(), filters.clone());
-                let number = session.next_subscription_number(now);
-                session.subscriptions.push(EventSubscription {
-                    id,
-                    filters,
-                    since,
-                    created_at: now,
-                    number,
-                });
-            }
-            room
+            let new = EventSubscription {
+                id: id.clone(),
+                filters: filters.clone(),
+                since,
+                created_at: now,
+                number: 0,
+            };
+            session.subscribe(new, now)
         });
-        if !stored.await? {
-            let reason = format!("a session has at most {MAX_SUBSCRIPTIONS} subscriptions");
-            return Err(InputError::new("filters", &reason).into());
-        }
+        let refused = |bound: SubscriptionBound| InputError::new("filters", &bound.to_string());
+        stored.await?.map_err(refused)?;
         Ok(structured(&SubscribeOutput {
             subscription_id: Some(id.to_string()),
             cursor,

@@ -37,7 +37,7 @@ async fn open(hub: &Arc<Hub>, ages: bool) -> Feed {
         session: None,
         inbox: Sequence::START,
         principal: Arc::new(Principal::anonymous()),
-        interest: StreamInterest::events(fixture::repo_filter("a")),
+        interest: StreamInterest::events(&fixture::repo_filter("a")),
         begin: StreamStart::Head,
         wants: NewsSelection::default(),
         ages,

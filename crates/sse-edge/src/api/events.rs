@@ -81,7 +81,7 @@ async fn open(
         scope,
         session: None,
         inbox: Sequence::START,
-        interest: StreamInterest::events(parameters.filters),
+        interest: StreamInterest::events(&parameters.filters),
         principal,
         begin,
     };

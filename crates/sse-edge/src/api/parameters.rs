@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use model::{FilterRequest, FilterSet, Timestamp};
-use serde_json::{Map, Value};
+use model::{FilterError, FilterRequest, FilterSet, Timestamp};
 
 use crate::error::EdgeError;
 
 /// The parameters that make a filter.
-const FILTER: [&str; 8] = [
+const FILTER: [&str; 9] = [
     "resourceType",
     "eventType",
     "resourceId",
     "owner",
     "repo",
+    "number",
     "actor",
     "source",
     "tags",
@@ -37,25 +37,94 @@ fn invalid(field: &str, reason: impl Into<String>) -> EdgeError {
     }
 }
 
+fn request(
+    mut values: BTreeMap<String, String>,
+    tags: Vec<String>,
+) -> Result<FilterRequest, EdgeError> {
+    let mut value = |name: &str| values.remove(name);
+    let number = value("number").map(|text| {
+        let number = text.trim().parse();
+        number.map_err(|_| invalid("number", "must be a whole number such as 7"))
+    });
+    Ok(FilterRequest {
+        resource_type: value("resourceType"),
+        event_type: value("eventType"),
+        resource_id: value("resourceId"),
+        owner: value("owner"),
+        repo: value("repo"),
+        number: number.transpose()?,
+        actor: value("actor"),
+        source: value("source"),
+        tags,
+    })
+}
+
+/// The labels in one value of `tags`: separated by commas. A label with a comma is quoted, as in CSV, where
+/// `""` is a quote.
+fn labels(value: &str) -> Result<Vec<String>, EdgeError> {
+    let (mut labels, mut rest) = (Vec::new(), value);
+    loop {
+        rest = rest.trim_start();
+        let label = match rest.strip_prefix('"') {
+            None => {
+                let end = rest.find(',').unwrap_or(rest.len());
+                let label = rest[..end].to_owned();
+                rest = &rest[end..];
+                label
+            }
+            Some(quoted) => {
+                let (label, after) = unquoted(quoted).ok_or_else(|| {
+                    invalid(
+                        "tags",
+                        "a label in quotes ends with a quote and a comma follows",
+                    )
+                })?;
+                rest = after;
+                label
+            }
+        };
+        labels.push(label);
+        match rest.strip_prefix(',') {
+            Some(more) => rest = more,
+            None => return Ok(labels),
+        }
+    }
+}
+
+/// The label that begins after a quote, and the text after it: empty, or beginning with a comma.
+fn unquoted(quoted: &str) -> Option<(String, &str)> {
+    let (mut label, mut rest) = (String::new(), quoted);
+    loop {
+        let end = rest.find('"')?;
+        label.push_str(&rest[..end]);
+        rest = &rest[end + 1..];
+        match rest.strip_prefix('"') {
+            Some(more) => {
+                label.push('"');
+                rest = more;
+            }
+            None => break,
+        }
+    }
+    let rest = rest.trim_start();
+    (rest.is_empty() || rest.starts_with(',')).then_some((label, rest))
+}
+
 impl Parameters {
     /// Reads the pairs; `own` are the names of the route's own parameters.
     ///
     /// # Errors
     /// An unknown name, a name that occurs twice, or a filter with an unknown value.
     pub(crate) fn read(pairs: Vec<(String, String)>, own: &[&str]) -> Result<Self, EdgeError> {
-        let mut filter = Map::new();
+        let mut filter = BTreeMap::new();
         let mut tags = Vec::new();
         let mut parameters = Self::default();
         for (name, value) in pairs {
             let repeated = if name == "tags" {
-                tags.extend(
-                    value
-                        .split(',')
-                        .map(|tag| Value::String(tag.trim().to_owned())),
-                );
+                tags.extend(labels(&value)?);
                 false
             } else if FILTER.contains(&name.as_str()) {
-                filter.insert(name.clone(), Value::String(value)).is_some()
+                filter.insert(name.clone(), value).is_some()
             } else if own.contains(&name.as_str()) {
                 parameters.own.insert(name.clone(), value).is_some()
             } else {
@@ -66,13 +135,10 @@ impl Parameters {
                 return Err(invalid(&name, "must not occur twice"));
             }
         }
-        if !tags.is_empty() {
-            filter.insert("tags".into(), Value::Array(tags));
-        }
-        if !filter.is_empty() {
-            let request: FilterRequest = serde_json::from_value(Value::Object(filter))
-                .map_err(|error| invalid("filter", error.to_string()))?;
-            parameters.filters = FilterSet::new(vec![request.read()?])?;
+        if !filter.is_empty() || !tags.is_empty() {
+            let request = request(filter, tags)?;
+            parameters.filters =
+                FilterSet::new(vec![request.read()?]).map_err(FilterError::from)?;
         }
         Ok(parameters)
     }
@@ -129,6 +195,49 @@ mod tests {
         for (sent, expected) in [(" 9 ", 9), ("", 7)] {
             let parameters = read(&[("limit", sent)]).unwrap();
             assert_eq!(parameters.count("limit", 7, 10).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_label_with_a_comma_is_quoted() {
+        for (tags, means) in [
+            (r#""needs review, urgent""#, &["needs review, urgent"][..]),
+            (r#"bug, "a,b" ,docs"#, &["a,b", "bug", "docs"]),
+            (r#""say ""hi"", please""#, &[r#"say "hi", please"#]),
+            (r#"say "hi""#, &[r#"say "hi""#]),
+        ] {
+            let parameters = read(&[("tags", tags)]).unwrap();
+            assert_eq!(parameters.filters.filters()[0].tags, means, "{tags}");
+        }
+        for wrong in [r#""open"#, r#""a"b"#, "", "bug,,docs", "bug,"] {
+            let refused = read(&[("tags", wrong)]).unwrap_err().to_string();
+            assert!(refused.starts_with("tags: "), "{wrong}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_reference_is_understood_and_what_is_none_is_refused_by_name() {
+        let filter = |name, value| {
+            let read = read(&[(name, value)]);
+            read.map(|read| serde_json::to_string(&read.filters.filters()[0]).unwrap())
+        };
+        for (name, value, means) in [
+            ("repo", "acme/Rocket", r#"{"owner":"acme","repo":"rocket"}"#),
+            ("actor", "@mona", r#"{"actor":"mona"}"#),
+            ("number", "7", r#"{"number":7}"#),
+        ] {
+            assert_eq!(filter(name, value).unwrap(), means);
+        }
+        for (name, value) in [
+            ("repo", "acme/rocket/x"),
+            ("owner", ""),
+            ("actor", "a b"),
+            ("number", "x"),
+            ("number", "0"),
+            ("resourceId", "#7"),
+        ] {
+            let refused = filter(name, value).unwrap_err().to_string();
+            assert!(refused.starts_with(&format!("{name}: ")), "{refused}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use mcp::{
-    ErrorCode, HttpRefusal, Incoming, RequestId, RpcError,
+    HttpRefusal, Incoming, RequestId, RpcError,
     envelope::{self, RpcNotification, RpcRequest},
     handshake::{CancelledParams, SetLevelParams},
     method, params,
@@ -15,9 +15,6 @@ use tracing::debug;
 
 use super::call;
 use crate::{edge::Edge, error::EdgeError};
-
-/// Maximum number of resources to which one session may subscribe.
-const MAX_RESOURCE_URIS: usize = 256;
 
 /// Answers one message; `None` if it needs no answer.
 ///
@@ -134,22 +131,13 @@ async fn subscribe(
         return Err(RpcError::invalid_params(format!("uri: {ResourceUriError}")));
     }
     let (since, now) = (edge.hub.position(), edge.sessions.now().await?);
-    let fits = update(edge, caller, |session| {
-        if !session.resource_uris.contains_key(&uri) {
-            if session.resource_uris.len() >= MAX_RESOURCE_URIS {
-                return false;
-            }
-            session.resource_uris.insert(uri.clone(), since);
-            let number = session.next_subscription_number(now);
-            session.resource_numbers.insert(uri.clone(), number);
-        }
-        true
+    let subscribed = update(edge, caller, |session| {
+        session.subscribe_to_resource(&uri, since, now)
     });
-    if fits.await? {
-        return Ok(caller.done(id));
+    match subscribed.await? {
+        Ok(()) => Ok(caller.done(id)),
+        Err(bound) => Err(RpcError::invalid_params(format!("uri: {bound}"))),
     }
-    let text = format!("a session subscribes to at most {MAX_RESOURCE_URIS} resources");
-    Err(RpcError::new(ErrorCode::InvalidParams, text))
 }
 
 async fn unsubscribe(
@@ -160,8 +148,7 @@ async fn unsubscribe(
 ) -> Result<Bytes, RpcError> {
     let UriParams { uri } = params::parse(params)?;
     let removed = update(edge, caller, |session| {
-        session.resource_numbers.remove(&uri);
-        session.resource_uris.remove(&uri)
+        session.unsubscribe_from_resource(&uri);
     });
     removed.await?;
     Ok(caller.done(id))

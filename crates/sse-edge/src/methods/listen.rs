@@ -8,7 +8,7 @@ use mcp::{
     capability::ClientCapabilities,
     stateless::{ListenFilter, acknowledged_frame, listen_result},
 };
-use model::{CursorScope, Sequence, TaskId};
+use model::{CursorScope, ResourceUri, Sequence, TaskId};
 use ports::ListChanges;
 use serde_json::value::RawValue;
 
@@ -52,8 +52,11 @@ pub(crate) async fn listen(
     let asked = ListenFilter::parse(params).map_err(|error| ListenError::Refused(error.into()))?;
     asked.check_declared(client).map_err(ListenError::Refused)?;
     let tasks = own_tasks(edge, principal, &asked).await?;
+    // Of several spellings of one resource the first is accepted: a change is one notification.
+    let mut resources = BTreeSet::new();
     let honoured = asked.accepted(&edge.registry.profile().capabilities, |uri| {
         edge.registry.resources().is_subscribable(principal, uri)
+            && resources.insert(ResourceUri::canonical(uri).into_owned())
     });
     let is_own = |id: &str| tasks.iter().any(|task| task.as_str() == id);
     let honoured = honoured.with_tasks(&asked, is_own);

@@ -12,6 +12,7 @@ mod budgets;
 mod calls;
 mod clocks;
 mod connections;
+mod filters;
 mod holes;
 mod hostile;
 mod http;

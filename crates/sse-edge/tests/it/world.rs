@@ -253,6 +253,12 @@ impl EdgeWorld {
             .collect()
     }
 
+    /// The stored session.
+    pub(crate) async fn stored_session(&self, id: &SessionId) -> Session {
+        let found = self.stores.sessions.load(id).await.unwrap();
+        found.unwrap().session
+    }
+
     /// Whether a stream that covers all subscriptions of the session is known to have reached its client.
     pub(crate) async fn has_streamed(&self, id: &SessionId) -> bool {
         let found = self.stores.sessions.load(id).await.unwrap();
@@ -294,6 +300,17 @@ impl EdgeWorld {
             .await
             .unwrap();
         id
+    }
+
+    /// As [`World::happens`], with an event that has these labels.
+    pub(crate) async fn happens_with_labels(&self, repo: &str, labels: Vec<String>) -> String {
+        let n = self.count.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut event = event(n, repo, 0);
+        event.facts.tags = labels;
+        let hint = self.store(event).await;
+        let told = self.bus.publish(&Topic::Broadcast, hint, None).await;
+        told.unwrap();
+        format!("e{n}")
     }
 
     /// As [`World::happens`], with an event of about `bytes` bytes.
@@ -354,7 +371,11 @@ impl EdgeWorld {
 
     async fn stored(&self, repo: &str, bytes: usize) -> (String, BusMessage) {
         let n = self.count.fetch_add(1, Ordering::SeqCst) + 1;
-        let event = event(n, repo, bytes);
+        (format!("e{n}"), self.store(event(n, repo, bytes)).await)
+    }
+
+    /// Appends an event; returns the message that announces it.
+    async fn store(&self, event: StoredEvent) -> BusMessage {
         let appended = self.log.append(vec![event.clone()]).await.unwrap();
         let events = vec![Sequenced {
             sequence: appended[0].sequence,
@@ -364,7 +385,7 @@ impl EdgeWorld {
             epoch: self.epoch,
             events,
         };
-        (format!("e{n}"), BusMessage::Events(Arc::new(hint)))
+        BusMessage::Events(Arc::new(hint))
     }
 }
 

@@ -1,0 +1,211 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn request(json: &str) -> Result<Filter, String> {
+    let request: FilterRequest = serde_json::from_str(json).map_err(|error| error.to_string())?;
+    request.read().map_err(|error| error.to_string())
+}
+
+/// The filter as the request that asks for exactly it.
+fn asked(filter: &Filter) -> FilterRequest {
+    let json = serde_json::to_value(filter).unwrap();
+    serde_json::from_value(json).unwrap()
+}
+
+#[test]
+fn an_unknown_name_of_a_user_is_refused_with_the_known_ones() {
+    for (json, words) in [
+        (
+            r#"{"resourceType":"Wiki page"}"#,
+            ["resourceType", "Wiki page", "pull_request"],
+        ),
+        (
+            r#"{"eventType":"exploded"}"#,
+            ["eventType", "exploded", "reopened"],
+        ),
+        (r#"{"source":"rumour"}"#, ["source", "rumour", "webhook"]),
+        (
+            r#"{"resourceId":"a b"}"#,
+            ["resourceId", "character", "not allowed"],
+        ),
+    ] {
+        let text = request(json).unwrap_err();
+        assert!(words.iter().all(|word| text.contains(word)), "{text}");
+    }
+    assert!(request(r#"{"resourceTyp":"issue"}"#).is_err());
+    let filter = request(r#"{"resourceType":"PULL_REQUEST","tags":["bug"]}"#).unwrap();
+    assert_eq!(filter.resource_type, Some(ResourceType::PULL_REQUEST));
+}
+
+#[test]
+fn what_certainly_means_a_name_is_read_as_the_name() {
+    for (given, means) in [
+        (
+            r#"{"repo":"acme/Rocket"}"#,
+            r#"{"owner":"acme","repo":"rocket"}"#,
+        ),
+        (
+            r#"{"repo":"https://github.com/acme/rocket"}"#,
+            r#"{"owner":"acme","repo":"rocket"}"#,
+        ),
+        (
+            r#"{"owner":"ACME","repo":"acme/rocket.git"}"#,
+            r#"{"owner":"acme","repo":"rocket"}"#,
+        ),
+        (
+            r#"{"owner":"https://github.com/acme/rocket"}"#,
+            r#"{"owner":"acme","repo":"rocket"}"#,
+        ),
+        (
+            r#"{"owner":"@acme","actor":" @Mona "}"#,
+            r#"{"owner":"acme","actor":"mona"}"#,
+        ),
+        (
+            r#"{"repo":"https://github.com/acme/rocket/issues/7"}"#,
+            r#"{"resourceType":"issue","owner":"acme","repo":"rocket","number":7}"#,
+        ),
+        (
+            r#"{"resourceId":"https://github.com/acme/rocket/pull/7"}"#,
+            r#"{"resourceType":"pull_request","owner":"acme","repo":"rocket","number":7}"#,
+        ),
+        (
+            r#"{"resourceId":"github://projects/acme/3"}"#,
+            r#"{"resourceType":"project","owner":"acme","number":3}"#,
+        ),
+        (
+            r#"{"tags":["Bug","bug "," needs review, urgent"]}"#,
+            r#"{"tags":["bug","needs review, urgent"]}"#,
+        ),
+        (
+            r#"{"resourceId":"MDU6SXNzdWUx="}"#,
+            r#"{"resourceId":"MDU6SXNzdWUx="}"#,
+        ),
+    ] {
+        let filter = request(given).unwrap_or_else(|error| panic!("{given}: {error}"));
+        assert_eq!(serde_json::to_string(&filter).unwrap(), means, "{given}");
+    }
+}
+
+#[test]
+fn what_can_never_match_is_refused_with_the_field_and_the_fix() {
+    let long = |count| "x".repeat(count);
+    for (given, field, fix) in [
+        (r#"{"owner":""}"#.to_owned(), "owner", "leave it out"),
+        (r#"{"owner":"a b"}"#.into(), "owner", "for instance octo"),
+        (
+            format!(r#"{{"owner":"{}"}}"#, long(40)),
+            "owner",
+            "up to 39",
+        ),
+        (
+            format!(r#"{{"repo":"{}"}}"#, long(101)),
+            "repo",
+            "up to 100",
+        ),
+        (r#"{"repo":"*"}"#.into(), "repo", "acme/rocket"),
+        (
+            r#"{"repo":"https://gitlab.com/a/b"}"#.into(),
+            "repo",
+            "github.com",
+        ),
+        (
+            r#"{"repo":"https://github.com/a/b/tree/main"}"#.into(),
+            "repo",
+            "give owner, repo and number",
+        ),
+        (
+            r#"{"owner":"octo","repo":"acme/rocket"}"#.into(),
+            "repo",
+            "leave one of them out",
+        ),
+        (
+            r#"{"repo":"a/b/issues/7","number":8}"#.into(),
+            "number",
+            "leave one of them out",
+        ),
+        (
+            r#"{"actor":"mona@example.com"}"#.into(),
+            "actor",
+            "for instance mona",
+        ),
+        (
+            r#"{"resourceId":"https://github.com/a/b"}"#.into(),
+            "resourceId",
+            "node id",
+        ),
+        (r#"{"resourceId":"a/b"}"#.into(), "resourceId", "node id"),
+        (r##"{"resourceId":"#7"}"##.into(), "resourceId", "node id"),
+        (r#"{"resourceId":"4711"}"#.into(), "resourceId", "node id"),
+        (r#"{"number":0}"#.into(), "number", "begin at 1"),
+        (r#"{"repo":"a/b/pull/0"}"#.into(), "number", "begin at 1"),
+        (r#"{"tags":[""]}"#.into(), "tags", "1 to 50 characters"),
+        (
+            format!(r#"{{"tags":["{}"]}}"#, "\u{e9}".repeat(51)),
+            "tags",
+            "1 to 50 characters",
+        ),
+    ] {
+        let text = request(&given).unwrap_err();
+        assert!(
+            text.contains(field) && text.contains(fix),
+            "{given}: {text}"
+        );
+    }
+    let longest = format!(r#"{{"tags":["{}"]}}"#, "\u{e9}".repeat(50));
+    assert!(request(&longest).is_ok());
+    let many = FilterRequest {
+        tags: vec!["bug".into(); MAX_FILTER_TAGS + 1],
+        ..FilterRequest::default()
+    };
+    assert_eq!(
+        many.read().unwrap_err().to_string(),
+        "tags: at most 32 are allowed"
+    );
+}
+
+/// A value of a field in one of its spellings, most of them valid.
+fn spelling() -> impl Strategy<Value = Option<String>> {
+    let plain = "[a-zA-Z0-9_-]{1,12}";
+    prop::option::of(prop_oneof![
+        plain,
+        plain.prop_map(|name| format!(" @{name} ")),
+        (plain, plain).prop_map(|(owner, repo)| format!("{owner}/{repo}")),
+        (plain, plain).prop_map(|(owner, repo)| format!("https://github.com/{owner}/{repo}")),
+        (plain, plain, 1..99_u64)
+            .prop_map(|(owner, repo, n)| format!("github.com/{owner}/{repo}/issues/{n}")),
+        ".{0,20}",
+    ])
+}
+
+proptest! {
+    #[test]
+    fn a_filter_that_was_read_reads_as_itself(
+        owner in spelling(), repo in spelling(), actor in spelling(), resource_id in spelling(),
+        number in prop::option::of(0..9_u64), tags in prop::collection::vec("(.{0,8}|[\u{130}\u{1e9e}]{49,51})", 0..4),
+    ) {
+        let request = FilterRequest { owner, repo, actor, resource_id, number, tags, ..FilterRequest::default() };
+        if let Ok(filter) = request.read() {
+            prop_assert_eq!(asked(&filter).read(), Ok(filter));
+        }
+    }
+
+    #[test]
+    fn spellings_of_one_repository_are_one_filter(owner in "[a-zA-Z0-9-]{1,39}", repo in "[a-zA-Z0-9._-]{1,90}x") {
+        let filter = |owner: Option<String>, repo: String| {
+            let request = FilterRequest { owner, repo: Some(repo), ..FilterRequest::default() };
+            request.read()
+        };
+        let plain = filter(Some(owner.clone()), repo.clone());
+        prop_assert!(plain.is_ok());
+        for other in [
+            format!("{owner}/{repo}"),
+            format!("@{}/{}", owner.to_uppercase(), repo.to_lowercase()),
+            format!("https://github.com/{owner}/{repo}.git"),
+            format!("GITHUB://events/{owner}/{repo}/"),
+        ] {
+            prop_assert_eq!(&filter(None, other.clone()), &plain, "{}", other);
+            prop_assert_eq!(&filter(Some(format!("@{owner}")), other), &plain);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Names on GitHub, as people write them: the one parser for tools, REST, prompts, tokens and configuration.
+//!
+//! A name is read where its meaning is certain (`@mona`, white space around it), and comes out in lower case,
+//! because GitHub compares names without case. Anything else is refused with the rule and the fix.
+
+use crate::limits::{
+    MAX_LABEL_CHARACTERS, MAX_NAME_TEXT_BYTES, MAX_OWNER_CHARACTERS, MAX_REPOSITORY_CHARACTERS,
+};
+
+/// The reason why a text is not a name on GitHub. It states the rule and never repeats the text, because some
+/// callers read names from files with secrets in them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// No characters.
+    #[error("is empty; leave it out")]
+    Empty,
+    /// Not a login.
+    #[error(
+        "not a GitHub login; use up to {MAX_OWNER_CHARACTERS} letters, digits, - and _, for instance octo"
+    )]
+    Owner,
+    /// Not a repository.
+    #[error(
+        "not a repository name; use up to {MAX_REPOSITORY_CHARACTERS} letters, digits, -, _ and ., \
+         for instance rocket, or acme/rocket with its owner"
+    )]
+    Repository,
+    /// Not an account.
+    #[error("not the login of an account; use for instance mona, or dependabot[bot] for an app")]
+    Actor,
+    /// Not a label.
+    #[error("not a label; a label has 1 to {MAX_LABEL_CHARACTERS} characters on one line")]
+    Label,
+    /// A URL whose meaning is not certain.
+    #[error(
+        "not the URL of an owner, a repository, an issue, a pull request, a milestone or a project on \
+         github.com; give owner, repo and number instead"
+    )]
+    Url,
+    /// A URL that names more than the field can hold.
+    #[error("names more than an owner; a repository goes into repo or repositories")]
+    MoreThanOwner,
+    /// A URL that names less or more than a repository.
+    #[error("names no repository; use owner/repo")]
+    NotRepository,
+    /// Not a node id.
+    #[error(
+        "not a node id such as I_kwDOAbc123; give owner, repo and number, or the URL of the issue"
+    )]
+    NodeId,
+    /// Beyond the length of any name.
+    #[error("longer than any name on GitHub")]
+    TooLong,
+}
+
+/// The text without white space around it and without a leading `@`.
+pub(crate) fn trimmed(text: &str) -> Result<&str, NameError> {
+    let text = text.trim();
+    let text = text.strip_prefix('@').unwrap_or(text);
+    match text.len() {
+        0 => Err(NameError::Empty),
+        length if length > MAX_NAME_TEXT_BYTES => Err(NameError::TooLong),
+        _ => Ok(text),
+    }
+}
+
+/// A login of a user or organization, in lower case.
+pub(crate) fn login(text: &str) -> Result<String, NameError> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let is_short = (1..=MAX_OWNER_CHARACTERS).contains(&text.len());
+    match is_short && text.bytes().all(fits) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err(NameError::Owner),
+    }
+}
+
+/// The name of a repository without its owner, in lower case. GitHub gives no repository a name that ends in
+/// `.git`, as clone addresses do.
+pub(crate) fn repository(text: &str) -> Result<String, NameError> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let lower = text.to_ascii_lowercase();
+    let name = lower.trim_end_matches(".git");
+    let is_short = (1..=MAX_REPOSITORY_CHARACTERS).contains(&name.len());
+    match is_short && name.bytes().all(fits) && !matches!(name, "." | "..") {
+        true => Ok(name.to_owned()),
+        false => Err(NameError::Repository),
+    }
+}
+
+/// The login of an account that acts, in lower case: a user, or an app, whose login ends in `[bot]`.
+pub(crate) fn account(text: &str) -> Result<String, NameError> {
+    const BOT: &str = "[bot]";
+    let lower = text.to_ascii_lowercase();
+    let (name, is_app) = match (lower.strip_suffix(BOT), lower.strip_prefix("app/")) {
+        (Some(name), _) => (name, true),
+        // As GitHub's search and command line spell it.
+        (None, Some(name)) => (name, true),
+        (None, None) => (lower.as_str(), false),
+    };
+    let name = login(name).map_err(|_| NameError::Actor)?;
+    Ok(if is_app { name + BOT } else { name })
+}
+
+/// A label in lower case, letter by letter, so that folding it again changes nothing.
+pub(crate) fn label(text: &str) -> Result<String, NameError> {
+    let text = text.trim();
+    let characters = text.chars().take(MAX_LABEL_CHARACTERS + 1).count();
+    let is_short = (1..=MAX_LABEL_CHARACTERS).contains(&characters);
+    match is_short && !text.contains(char::is_control) {
+        true => Ok(fold(text)),
+        false => Err(NameError::Label),
+    }
+}
+
+/// The form in which labels are compared. A letter stays one letter, so that the form of a label is a label.
+pub(crate) fn fold(label: &str) -> String {
+    let lower = |letter: char| {
+        let mut lower = letter.to_lowercase();
+        match (lower.next(), lower.next()) {
+            (Some(one), None) => one,
+            _ => letter,
+        }
+    };
+    label.chars().map(lower).collect()
+}

@@ -1,0 +1,345 @@
+//! References to GitHub as people write them: URLs and paths that name an owner, a repository, or something
+//! that has a number.
+
+use crate::{
+    NameError, ResourceType, ResourceUri,
+    github_name::{account, login, repository, trimmed},
+};
+
+/// An owner, a repository or a numbered resource, as a URL, a path (`acme/rocket`) or a `github://` URI names
+/// it. Names are in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GithubReference {
+    /// Login of the owner.
+    pub owner: Option<String>,
+    /// Name of the repository.
+    pub repo: Option<String>,
+    /// The kind and number of a resource.
+    pub item: Option<(ResourceType, u64)>,
+}
+
+impl GithubReference {
+    /// Reads a text that is a URL or a path; `None` for a plain name.
+    ///
+    /// # Errors
+    /// A URL or a path that names nothing, or something whose meaning is not certain, such as a branch.
+    pub fn read(text: &str) -> Result<Option<Self>, NameError> {
+        let text = trimmed(text)?;
+        let is_ours = |(scheme, _): (&str, &str)| scheme.eq_ignore_ascii_case("github");
+        if text.split_once("://").is_some_and(is_ours) {
+            let uri = ResourceUri::parse(text).map_err(|_| NameError::Url)?;
+            return Ok(Some(Self::of_uri(uri)));
+        }
+        if let Some(path) = path_on_github(text)? {
+            return Self::of_page(&page_segments(path)).map(Some);
+        }
+        match text.contains('/') {
+            true => Self::of_path(&text.split('/').collect::<Vec<_>>()).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// Reads an owner: a login, or a URL that names only an owner. In lower case.
+    ///
+    /// # Errors
+    /// Not a login, or the URL names more.
+    pub fn read_owner(text: &str) -> Result<String, NameError> {
+        match Self::read(text)? {
+            None => login(trimmed(text)?),
+            Some(Self {
+                owner: Some(owner),
+                repo: None,
+                item: None,
+            }) => Ok(owner),
+            Some(_) => Err(NameError::MoreThanOwner),
+        }
+    }
+
+    /// Reads a repository with its owner: `acme/rocket`, or its URL. In lower case.
+    ///
+    /// # Errors
+    /// Not a repository, or the URL names less or more.
+    pub fn read_repository(text: &str) -> Result<(String, String), NameError> {
+        match Self::read(text)? {
+            Some(Self {
+                owner: Some(owner),
+                repo: Some(repo),
+                item: None,
+            }) => Ok((owner, repo)),
+            _ => Err(NameError::NotRepository),
+        }
+    }
+
+    /// Reads the account that acted: a login, that of an app (`dependabot[bot]`), or the URL of either. In
+    /// lower case.
+    ///
+    /// # Errors
+    /// Not a login, or the URL of something else.
+    pub fn read_account(text: &str) -> Result<String, NameError> {
+        let text = trimmed(text)?;
+        let Some(path) = path_on_github(text)? else {
+            return account(text);
+        };
+        match page_segments(path).as_slice() {
+            ["apps", app] => account(&format!("app/{app}")),
+            [user] => account(user),
+            _ => Err(NameError::Actor),
+        }
+    }
+
+    fn of_uri(uri: ResourceUri) -> Self {
+        match uri {
+            ResourceUri::Events { owner, repo } => Self {
+                owner,
+                repo,
+                item: None,
+            },
+            ResourceUri::Project { owner, number } => Self {
+                owner: Some(owner),
+                repo: None,
+                item: Some((ResourceType::PROJECT, number)),
+            },
+            ResourceUri::Numbered {
+                collection,
+                owner,
+                repo,
+                number,
+            } => Self {
+                owner: Some(owner),
+                repo: Some(repo),
+                item: item(collection).map(|kind| (kind, number)),
+            },
+        }
+    }
+
+    /// The path of a page or of a resource of the API.
+    fn of_page(segments: &[&str]) -> Result<Self, NameError> {
+        let owner_alone = |owner: &str| {
+            Ok(Self {
+                owner: Some(login(owner)?),
+                ..Self::default()
+            })
+        };
+        match segments {
+            [owner] | ["orgs" | "users", owner] => owner_alone(owner),
+            ["orgs" | "users", owner, "projects", number, ..] => Ok(Self {
+                item: Some((ResourceType::PROJECT, count(number)?)),
+                ..owner_alone(owner)?
+            }),
+            ["orgs" | "users" | "apps", ..] => Err(NameError::Url),
+            ["repos", rest @ ..] if rest.len() >= 2 => Self::of_path(rest),
+            // A pull request's pages (files, commits) are about the same pull request.
+            [owner, repo, "pull", number, ..] => Self::of_path(&[owner, repo, "pull", number]),
+            all => Self::of_path(all),
+        }
+    }
+
+    /// A repository, or a numbered resource in it.
+    fn of_path(segments: &[&str]) -> Result<Self, NameError> {
+        match segments {
+            [owner, repo] => Self::of_repository(owner, repo),
+            [owner, repo, collection, number] => Ok(Self {
+                item: Some((item(collection).ok_or(NameError::Url)?, count(number)?)),
+                ..Self::of_repository(owner, repo)?
+            }),
+            _ => Err(NameError::Url),
+        }
+    }
+
+    fn of_repository(owner: &str, repo: &str) -> Result<Self, NameError> {
+        Ok(Self {
+            owner: Some(login(owner)?),
+            repo: Some(repository(repo)?),
+            item: None,
+        })
+    }
+}
+
+/// The kind of the resources in a collection, as GitHub's pages, its API and our URIs call it.
+fn item(collection: &str) -> Option<ResourceType> {
+    match collection {
+        "issues" => Some(ResourceType::ISSUE),
+        "pull" | "pulls" => Some(ResourceType::PULL_REQUEST),
+        "milestone" | "milestones" => Some(ResourceType::MILESTONE),
+        _ => None,
+    }
+}
+
+fn count(number: &str) -> Result<u64, NameError> {
+    match number.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => number.parse().map_err(|_| NameError::Url),
+        false => Err(NameError::Url),
+    }
+}
+
+/// The segments of a page's path, without its query and fragment.
+fn page_segments(path: &str) -> Vec<&str> {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    path.strip_suffix('/').unwrap_or(path).split('/').collect()
+}
+
+/// The path of a URL of github.com, with or without a scheme, or of a clone address
+/// (`git@github.com:acme/rocket.git`); `None` if the text is no URL.
+///
+/// # Errors
+/// A URL of another host.
+fn path_on_github(text: &str) -> Result<Option<&str>, NameError> {
+    let (has_scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) => {
+            let known = ["https", "http", "ssh", "git"];
+            if !known.iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
+                return Err(NameError::Url);
+            }
+            (true, rest)
+        }
+        None => (false, text),
+    };
+    let is_clone_address = rest.starts_with("git@");
+    let rest = rest.strip_prefix("git@").unwrap_or(rest);
+    let host_end = match is_clone_address {
+        true => rest.find(['/', ':']),
+        false => rest.find('/'),
+    };
+    // A repository may be called github.com.
+    if host_end.is_none() && !has_scheme {
+        return Ok(None);
+    }
+    let (host, path) = host_end.map_or((rest, ""), |end| (&rest[..end], &rest[end + 1..]));
+    let hosts = ["github.com", "www.github.com", "api.github.com"];
+    match hosts.iter().any(|known| known.eq_ignore_ascii_case(host)) {
+        true => Ok(Some(path)),
+        false if has_scheme || is_clone_address => Err(NameError::Url),
+        false => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> GithubReference {
+        GithubReference::read(text)
+            .unwrap_or_else(|error| panic!("{text}: {error}"))
+            .unwrap_or_else(|| panic!("{text} is a plain name"))
+    }
+
+    #[test]
+    fn every_usual_spelling_of_a_repository_is_the_repository() {
+        for text in [
+            "acme/rocket",
+            " Acme/Rocket ",
+            "@acme/rocket",
+            "https://github.com/acme/rocket",
+            "HTTPS://GitHub.com/ACME/rocket/",
+            "http://www.github.com/acme/rocket.git",
+            "github.com/acme/rocket",
+            "https://github.com/acme/rocket?tab=readme-ov-file#use",
+            "git@github.com:acme/rocket.git",
+            "ssh://git@github.com/acme/rocket.git",
+            "https://api.github.com/repos/acme/rocket",
+            "github://events/acme/rocket",
+            "GITHUB://events/acme/rocket/",
+        ] {
+            let names = GithubReference::read_repository(text);
+            assert_eq!(names, Ok(("acme".into(), "rocket".into())), "{text}");
+            assert!(GithubReference::read_owner(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_url_of_a_numbered_resource_names_its_kind_and_number() {
+        for (text, kind, has_repo) in [
+            ("https://github.com/acme/rocket/issues/7", "issue", true),
+            (
+                "https://github.com/acme/rocket/issues/7#issuecomment-1",
+                "issue",
+                true,
+            ),
+            (
+                "https://api.github.com/repos/acme/rocket/issues/7",
+                "issue",
+                true,
+            ),
+            ("acme/rocket/issues/7", "issue", true),
+            ("github://issues/acme/rocket/7", "issue", true),
+            (
+                "https://github.com/acme/rocket/pull/7/files",
+                "pull_request",
+                true,
+            ),
+            ("github://pulls/acme/rocket/7", "pull_request", true),
+            (
+                "https://github.com/acme/rocket/milestone/7",
+                "milestone",
+                true,
+            ),
+            (
+                "https://github.com/orgs/acme/projects/7/views/1",
+                "project",
+                false,
+            ),
+            ("github://projects/acme/7", "project", false),
+        ] {
+            let read = read(text);
+            assert_eq!(read.owner.as_deref(), Some("acme"), "{text}");
+            assert_eq!(read.repo.is_some(), has_repo, "{text}");
+            let kind = ResourceType::parse(kind).unwrap();
+            assert_eq!(read.item, Some((kind, 7)), "{text}");
+        }
+    }
+
+    #[test]
+    fn accounts_are_read_with_and_without_signs_and_addresses() {
+        for (text, login) in [
+            ("mona", "mona"),
+            ("@Mona", "mona"),
+            ("https://github.com/mona", "mona"),
+            ("dependabot[bot]", "dependabot[bot]"),
+            ("app/dependabot", "dependabot[bot]"),
+            ("https://github.com/apps/dependabot", "dependabot[bot]"),
+        ] {
+            assert_eq!(GithubReference::read_account(text), Ok(login.into()));
+        }
+        for text in [
+            "mona@example.com",
+            "Mona Lisa",
+            "",
+            "https://github.com/a/b",
+        ] {
+            assert!(GithubReference::read_account(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_may_mean_several_things_is_refused() {
+        for text in [
+            "https://gitlab.com/acme/rocket",
+            "https://github.com",
+            "https://github.com/acme/rocket/tree/main",
+            "https://github.com/acme/rocket/issues",
+            "https://github.com/acme/rocket/issues/x",
+            "https://github.com/acme/rocket/issues/+7",
+            "ftp://github.com/acme/rocket",
+            "acme/rocket/main",
+            "acme//rocket",
+            "acme/",
+            "/rocket",
+            "acme/..",
+            "acme/rocket#7",
+            "orgs/acme/projects/7",
+            "github://events/a/b/c",
+        ] {
+            let names = GithubReference::read_repository(text);
+            assert!(names.is_err(), "{text}: {names:?}");
+        }
+        for name in ["rocket", "github.com", "git@github.com"] {
+            assert_eq!(GithubReference::read(name), Ok(None), "{name}");
+        }
+        let long = "a".repeat(40);
+        assert_eq!(GithubReference::read_owner(&long), Err(NameError::Owner));
+        assert!(GithubReference::read_owner(&long[1..]).is_ok());
+        let path = format!("a/{}", "r".repeat(101));
+        assert!(GithubReference::read_repository(&path).is_err());
+        assert!(GithubReference::read_repository(&path[..102]).is_ok());
+    }
+}
