@@ -19,6 +19,7 @@ pub(crate) fn position(n: u64) -> LogPosition {
     LogPosition {
         epoch: Epoch(u64::MAX - n),
         sequence: Sequence(n),
+        tag: None,
     }
 }
 

@@ -156,6 +156,7 @@ fn caller(sees: Visibility) -> Caller {
         since: LogPosition {
             epoch: Epoch(1),
             sequence: Sequence::START,
+            tag: None,
         },
         param_headers: HeaderMap::new(),
         asking: None,

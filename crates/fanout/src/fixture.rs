@@ -102,6 +102,7 @@ pub(crate) fn interest(
     let at = |since: u64| LogPosition {
         epoch: EPOCH,
         sequence: Sequence(since),
+        tag: None,
     };
     let subscription = |(repo, since): &(&str, u64)| EventSubscription {
         id: SubscriptionId::new(&format!("{repo}-{since}")).unwrap(),

@@ -73,6 +73,8 @@ pub enum StreamStart {
     After(Cursor),
     /// After a position of this log.
     Position(Sequence),
+    /// As [`Self::Position`], with a notice to the reader: events after its own position were lost.
+    AfterLoss(Sequence),
     /// With the first event received at or after a time.
     Since(Timestamp),
     /// With the next event; a notice to the reader says that its cursor is not valid here.
@@ -232,9 +234,12 @@ impl Hub {
             was,
             resumes_after,
         };
-        let mut timeline = LogTimeline::clone(&self.timeline());
-        timeline.push(range);
-        *self.timeline.write() = Arc::new(timeline);
+        {
+            let mut timeline = self.timeline.write();
+            let mut longer = LogTimeline::clone(&timeline);
+            longer.push(range);
+            *timeline = Arc::new(longer);
+        }
         let removed = self.ring.set_back(resumes_after);
         let removed = removed
             .iter()
@@ -344,11 +349,26 @@ impl Hub {
         self.generation.load(Ordering::Acquire)
     }
 
+    /// Remembers that the log lost its part up to `was` before this edge began: positions in it continue after
+    /// `resumes_after`.
+    pub(crate) fn learn_loss(&self, was: Sequence, resumes_after: Sequence) {
+        let mut timeline = self.timeline.write();
+        let mut longer = LogTimeline::clone(&timeline);
+        longer.learn(SetBackRange {
+            generation: self.generation(),
+            was,
+            resumes_after,
+        });
+        *timeline = Arc::new(longer);
+    }
+
     /// This edge's position in the log; never ahead of the log.
     pub fn position(&self) -> LogPosition {
+        let sequence = self.ring.head();
         LogPosition {
             epoch: self.epoch(),
-            sequence: self.ring.head(),
+            sequence,
+            tag: self.ring.known_tag(sequence),
         }
     }
 

@@ -66,6 +66,7 @@ fn subscription(session: &str, number: usize, filters: usize) -> EventSubscripti
         since: LogPosition {
             epoch: fixture::EPOCH,
             sequence: Sequence::START,
+            tag: None,
         },
         created_at: Timestamp::default(),
         number: 0,

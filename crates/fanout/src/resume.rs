@@ -1,7 +1,9 @@
 //! The positions from which readers continue, and the cursors that they get for that.
 
+use std::cmp::Reverse;
+
 use event_flow::query::QueryPage;
-use model::{Cursor, CursorError, CursorScope, CursorText, EntryTag, Sequence};
+use model::{Cursor, CursorError, CursorScope, CursorText, EntryTag, LogPosition, Sequence};
 use tokio::time::timeout;
 
 use crate::{
@@ -68,6 +70,7 @@ impl Hub {
             }
             StreamStart::After(cursor) => (cursor.sequence, cursor.tag),
             StreamStart::Position(position) => (position, None),
+            StreamStart::AfterLoss(position) => return Ok((position.min(head), true)),
             StreamStart::Since(time) => {
                 let start = timeout(CALL_DEADLINE, self.log.seek(time)).await??;
                 if start.truncated {
@@ -76,7 +79,16 @@ impl Hub {
                 return Ok((start.position, start.truncated));
             }
         };
-        if position > head {
+        self.resolve_at(position, tag).await
+    }
+
+    /// Where a reader continues whose position is at the entry with this tag, and whether events are gone.
+    async fn resolve_at(
+        &self,
+        position: Sequence,
+        tag: Option<EntryTag>,
+    ) -> Result<(Sequence, bool), HubError> {
+        if position > self.ring.head() {
             // A cursor ahead of this edge is normal for a moment; one ahead of the log means that the
             // log lost events.
             let last = timeout(CALL_DEADLINE, self.log.head()).await??.last;
@@ -103,6 +115,35 @@ impl Hub {
     ) -> Result<(Option<Sequence>, bool), HubError> {
         let (position, gone) = self.resolve(StreamStart::After(cursor)).await?;
         Ok(((!gone).then_some(position), gone))
+    }
+
+    /// Compares positions of this log that were stored with the log as it is, so that [`Self::timeline`]
+    /// moves those of a part that was lost before this edge began; returns whether there are any. Where the
+    /// newest position still has its entry, the older ones do too. What cannot be compared now counts as
+    /// there.
+    pub async fn learn_of_losses(&self, stored: impl IntoIterator<Item = LogPosition>) -> bool {
+        let epoch = self.epoch();
+        let stored = stored.into_iter();
+        let mut stored: Vec<_> = stored.filter(|stored| stored.epoch == epoch).collect();
+        stored.sort_unstable_by_key(|stored| Reverse(stored.sequence));
+        let mut any = false;
+        for position in stored {
+            if self.timeline().moved(position.sequence) < position.sequence {
+                any = true;
+                continue;
+            }
+            let Some(tag) = position.tag else {
+                continue;
+            };
+            match self.resolve_at(position.sequence, Some(tag)).await {
+                Ok((resumes_after, true)) if resumes_after < position.sequence => {
+                    self.learn_loss(position.sequence, resumes_after);
+                    any = true;
+                }
+                _ => break,
+            }
+        }
+        any
     }
 
     /// Whether a reader's position, at the entry with this tag, is in a part that the log lost. An entry

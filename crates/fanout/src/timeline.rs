@@ -55,6 +55,18 @@ impl LogTimeline {
         self.set_backs.push(range);
     }
 
+    /// Adds a set-back of which a stored position tells, beside those that this edge saw. Several such
+    /// positions widen one range: that repeats events, and misses none.
+    pub(crate) fn learn(&mut self, range: SetBackRange) {
+        match self.set_backs.last_mut() {
+            Some(last) if last.generation == range.generation => {
+                last.was = last.was.max(range.was);
+                last.resumes_after = last.resumes_after.min(range.resumes_after);
+            }
+            _ => self.push(range),
+        }
+    }
+
     /// The log.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
@@ -101,6 +113,7 @@ mod tests {
             let stored = LogPosition {
                 epoch: Epoch(epoch),
                 sequence: Sequence(sequence),
+                tag: None,
             };
             timeline.resolve(stored).0
         };

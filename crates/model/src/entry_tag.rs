@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::EventId;
@@ -11,7 +12,8 @@ use crate::EventId;
 ///
 /// It is a part of the SHA-256 digest of the event's id and the same on every node and version. Two events
 /// have the same tag with a probability of 1 in 4 billion.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct EntryTag(NonZeroU32);
 
 impl EntryTag {

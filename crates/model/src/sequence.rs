@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::EntryTag;
+
 /// A position in one stream. It rises strictly with each entry; numbers may be skipped. Zero is the
 /// position before the first entry.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -52,6 +54,10 @@ pub struct LogPosition {
     pub epoch: Epoch,
     /// The position.
     pub sequence: Sequence,
+    /// The tag of the entry there, if it is known: a log that was put back to an earlier state has another
+    /// entry, or none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<EntryTag>,
 }
 
 impl LogPosition {

@@ -4,9 +4,9 @@ use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use reqwest::{Url, header::HeaderMap};
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::{
-    cluster::{System, SystemKind},
+    cluster::{FaultOutcome, System, SystemKind, SystemNode},
     mcp_client::McpClient,
     sse::{self, ReceivedFrame, SseStream},
 };
@@ -167,4 +167,45 @@ async fn what_comes_after_the_log_was_put_back_reaches_everyone_and_a_lost_curso
         is_shown(system, &lost, &last).await
     })
     .await
+}
+
+/// A session subscribed in the lost part, and only edges that started after the set-back are left: they know
+/// of it by the entry at which the subscription began.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_from_the_lost_part_gets_what_took_its_numbers_from_edges_that_started_later()
+-> Result<()> {
+    let mut system = System::start(SystemKind::Cluster).await?;
+    let mut github = GithubSender::of(&system, 72);
+    let edges = system.edges().to_vec();
+    send(&mut github, 30).await?;
+    let saved = system.save_log().await?;
+    every_node_is_ready(&system).await?;
+    let client = McpClient::connect(&edges[0]).await?;
+    send(&mut github, 20).await?;
+    until("the edge has the events", async || {
+        recent(&edges[0], 50).await.is_ok_and(|ids| ids.len() == 50)
+    })
+    .await?;
+    client
+        .call_tool(&edges[0], "subscribe_to_events", json!({}))
+        .await?;
+    system.put_log_back(saved).await?;
+    for edge in 0..edges.len() {
+        ensure!(system.kill(SystemNode::Edge(edge))? == FaultOutcome::Done);
+    }
+    for edge in 0..edges.len() {
+        let restarted = system.restart(SystemNode::Edge(edge)).await?;
+        ensure!(restarted == FaultOutcome::Done);
+    }
+    let mut wanted = send(&mut github, 50).await?;
+    let mut stream = client.open_stream(&edges[1], None).await?;
+    while !wanted.is_empty() {
+        let message = McpClient::next_message(&mut stream, SOON).await;
+        let message = message.with_context(|| format!("{} events did not come", wanted.len()))?;
+        let data = &message.params()["data"];
+        if let Some(id) = data["id"].as_str() {
+            wanted.remove(id);
+        }
+    }
+    system.stop().await
 }

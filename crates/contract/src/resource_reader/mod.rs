@@ -32,7 +32,11 @@ impl ResourceReaderFixture {
         let epoch = self.log.head().await?.epoch;
         let appended = self.log.append(events).await?;
         let sequence = appended.last().context("an event")?.sequence;
-        Ok(LogPosition { epoch, sequence })
+        Ok(LogPosition {
+            epoch,
+            sequence,
+            tag: None,
+        })
     }
 
     /// Appends the `n`-th state of the issue.

@@ -723,6 +723,7 @@ async fn after_a_stored_position_exactly_what_came_since_is_passed_on() {
         start: FollowStart::After(LogPosition {
             epoch: Epoch(1),
             sequence: Sequence(3),
+            tag: None,
         }),
         ..FollowOptions::default()
     };
@@ -740,6 +741,7 @@ async fn a_stored_position_of_another_log_or_beyond_its_end_begins_with_all_that
             start: FollowStart::After(LogPosition {
                 epoch: Epoch(epoch),
                 sequence: Sequence(sequence),
+                tag: None,
             }),
             ..FollowOptions::default()
         };

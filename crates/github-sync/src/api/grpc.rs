@@ -137,6 +137,7 @@ impl SyncRpc for Rpc {
         let seen = request.get_ref().seen.map(|seen| LogPosition {
             epoch: Epoch(seen.epoch),
             sequence: Sequence(seen.sequence),
+            tag: None,
         });
         let patience = grpc::deadline_of(request.metadata()).unwrap_or(self.deadline);
         let state = self.reader.read(&uri, seen, patience, Some(trace)).await;

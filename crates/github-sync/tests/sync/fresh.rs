@@ -78,7 +78,11 @@ async fn run(steps: Vec<Step>, knows: bool) {
             Step::Fail(fails) => log.fail(fails && knows),
             Step::Read(number) => {
                 let sequence = if knows { newest } else { Sequence::START };
-                let seen = LogPosition { epoch, sequence };
+                let seen = LogPosition {
+                    epoch,
+                    sequence,
+                    tag: None,
+                };
                 let state = tokio::spawn(read(running.reader(), number, seen));
                 let notified = states.get(&number).copied().unwrap_or_default();
                 readings.push(Reading { notified, state });

@@ -75,6 +75,7 @@ fn position(sequence: u64) -> LogPosition {
     LogPosition {
         epoch: Epoch(1),
         sequence: Sequence(sequence),
+        tag: None,
     }
 }
 

@@ -115,7 +115,7 @@ impl EventReader {
         }
         if let Some(id) = frame.id {
             // From here on it can resume.
-            self.ledger.owe(&self.name, self.repo, false);
+            self.ledger.owe(&self.name, self.repo);
             *self.last_id.lock() = Some(id);
         }
     }

@@ -60,11 +60,8 @@ impl SimulatedIngest {
             Ok(appended) => appended,
             Err(error) => return self.ledger.tell(format!("not acknowledged: {error}")),
         };
-        let new = appended.hint.as_ref().map_or(&[][..], |hint| &hint.events);
         for id in &appended.ids {
-            let place = new.iter().find(|event| event.item.facts.id == *id);
-            let sequence = place.map(|event| event.sequence);
-            self.ledger.acknowledge(id.as_str(), sequence);
+            self.ledger.acknowledge(id.as_str());
         }
         if let Some(hint) = appended.hint {
             let trace = TraceContext::start(&self.trace_ids);

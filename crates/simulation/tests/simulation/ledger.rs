@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Result, bail, ensure};
-use model::Sequence;
 use parking_lot::Mutex;
 
 /// A moment of the history: each entry of the ledger has its own.
@@ -24,10 +23,6 @@ struct Books {
     has_losses: bool,
     /// The log has given out sequences again, was replaced or was damaged.
     went_back: bool,
-    /// The sequences up to here are given out again since a moment.
-    reused: Option<(Sequence, Moment)>,
-    /// The moment at which an edge was last restarted.
-    last_restart: Moment,
     broken: Option<String>,
     /// Everything that happened, for the reader of a failure.
     story: Vec<String>,
@@ -38,15 +33,10 @@ struct Acknowledged {
     id: String,
     repo: &'static str,
     at: Moment,
-    /// Its sequence is one that the log gave out again since this moment.
-    reused: Option<Moment>,
 }
 
 #[derive(Debug, Default)]
 struct Account {
-    /// Its interests are stored, each with the position from which it begins.
-    is_session: bool,
-
     wants: Vec<Want>,
     events: Vec<String>,
     last_notice: Option<Moment>,
@@ -86,26 +76,22 @@ impl Ledger {
         self.0.lock().received.insert(id.to_owned(), repo);
     }
 
-    pub(crate) fn acknowledge(&self, id: &str, sequence: Option<Sequence>) {
+    pub(crate) fn acknowledge(&self, id: &str) {
         let mut books = self.0.lock();
         let (at, repo) = (books.tick(), books.received[id]);
         books.tell(format!("{id} of {repo} is acknowledged"));
-        let is_reused = |through| sequence.is_none_or(|sequence| sequence <= through);
-        let reused = books.reused.filter(|(through, _)| is_reused(*through));
         let event = Acknowledged {
             id: id.to_owned(),
             repo,
             at,
-            reused: reused.map(|(_, moment)| moment),
         };
         books.acknowledged.push(event);
     }
 
-    /// An edge is restarted: what it knew of earlier states of the log is gone.
+    /// An edge is restarted.
     pub(crate) fn restart(&self, edge: usize) {
         let mut books = self.0.lock();
         books.tell(format!("edge {edge} restarts"));
-        books.last_restart = books.tick();
     }
 
     /// The log trimmed events: a reader that has not had them must be told. After a set-back it may have the
@@ -129,21 +115,18 @@ impl Ledger {
 
     /// The log went back to before these events. Their sequences are given out again, and no reader that
     /// had not seen them can know that they ever were.
-    pub(crate) fn set_back(&self, lost: &[String], reused: Sequence) {
+    pub(crate) fn set_back(&self, lost: &[String]) {
         let mut books = self.0.lock();
         books.tell(format!("lost: {lost:?}"));
-        let (now, before) = (books.tick(), books.reused.map(|(through, _)| through));
-        books.reused = Some((before.unwrap_or_default().max(reused), now));
         (books.has_losses, books.went_back) = (true, true);
         books.acknowledged.retain(|one| !lost.contains(&one.id));
     }
 
     /// A reader's stream is open, or its subscription was answered: events from now on are owed to it.
-    pub(crate) fn owe(&self, reader: &str, repo: Option<&'static str>, is_session: bool) {
+    pub(crate) fn owe(&self, reader: &str, repo: Option<&'static str>) {
         let mut books = self.0.lock();
         let since = books.tick();
         let account = books.account(reader);
-        account.is_session = is_session;
         if !account.wants.iter().any(|want| want.repo == repo) {
             account.wants.push(Want { repo, since });
         }
@@ -224,15 +207,7 @@ fn check(books: &Books, account: &Account) -> Result<()> {
         let mut wants = account.wants.iter();
         wants.any(|want| event.at > want.since && want.repo.is_none_or(|repo| repo == event.repo))
     };
-    // The position of a stored subscription may be one of the lost part, which a restarted edge cannot know.
-    let is_excused = |event: &&Acknowledged| {
-        let is_unknown = event
-            .reused
-            .is_some_and(|moment| books.last_restart > moment);
-        account.is_session && is_unknown
-    };
-    let owed = books.acknowledged.iter().filter(is_owed);
-    for event in owed.filter(|event| !is_excused(event)) {
+    for event in books.acknowledged.iter().filter(is_owed) {
         let is_told = account.last_notice.is_some_and(|notice| notice > event.at);
         ensure!(
             times.contains_key(event.id.as_str()) || is_told,

@@ -102,7 +102,7 @@ impl Post {
             began,
             acknowledged,
         });
-        self.ledger.owe(session, Some(repo), true);
+        self.ledger.owe(session, Some(repo));
         true
     }
 

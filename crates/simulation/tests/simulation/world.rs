@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use model::{Clock, Sequence, StoredEvent};
+use model::{Clock, StoredEvent};
 use ports::{Bus, EventLog, Stores};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use store_memory::{MemorySessionStore, SavedSessions};
@@ -210,7 +210,7 @@ impl World {
             Step::SetLogBack => self.set_log_back().await,
             Step::ReplaceLog => {
                 let lost = self.log.replace().await;
-                self.ledger.set_back(&ids(&lost), Sequence::START);
+                self.ledger.set_back(&ids(&lost));
             }
             Step::PlantEntries => self.plant_entries().await,
             Step::DamageEntry => self.damage_entry().await,
@@ -323,9 +323,8 @@ impl World {
 
     async fn set_log_back(&mut self) {
         let count = self.random.random_range(1..10);
-        let last = self.log.head().await.last;
         let lost = self.log.set_back(count).await;
-        self.ledger.set_back(&ids(&lost), last);
+        self.ledger.set_back(&ids(&lost));
         // The store is started again for that, and the bus with it.
         self.bus.interrupt();
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mcp::ProtocolVersion;
-use model::{Cursor, CursorError, CursorScope, Sequence, Session, SessionId};
+use model::{Cursor, CursorError, CursorScope, LogPosition, Sequence, Session, SessionId};
 use ports::EdgeNews;
 
 use super::Sessions;
@@ -79,7 +79,7 @@ impl Beginning {
     fn of(
         session: &Session,
         last: Option<&Result<Cursor, CursorError>>,
-        timeline: &LogTimeline,
+        (timeline, has_losses): (&LogTimeline, bool),
     ) -> Self {
         let went_back = matches!(last, Some(Ok(cursor)) if is_ahead(cursor, session));
         // As the client's last stream knew it; later subscriptions are added afterwards, each from its own
@@ -102,9 +102,11 @@ impl Beginning {
             Some(Ok(cursor)) => StreamStart::After(*cursor),
             Some(Err(_)) => StreamStart::UnknownCursor,
             None if session.has_streamed => StreamStart::Head,
-            None => interest
-                .earliest()
-                .map_or(StreamStart::Head, StreamStart::Position),
+            None => match interest.earliest() {
+                None => StreamStart::Head,
+                Some(position) if has_losses => StreamStart::AfterLoss(position),
+                Some(position) => StreamStart::Position(position),
+            },
         };
         Self {
             interest,
@@ -113,6 +115,29 @@ impl Beginning {
             went_back,
         }
     }
+}
+
+/// Whether the log has lost a part in which a subscription began. A client whose event id is newer than all
+/// subscriptions, and still in the log, proves that it has not.
+async fn has_lost_positions(
+    hub: &Hub,
+    session: &Session,
+    last: Option<&Result<Cursor, CursorError>>,
+) -> bool {
+    let subscriptions = session.subscriptions.iter().map(|one| one.since);
+    let stored = subscriptions.chain(session.resource_uris.values().copied());
+    let newest = stored.clone().map(|since| since.sequence).max();
+    if let Some(Ok(cursor)) = last
+        && Some(cursor.sequence) >= newest
+    {
+        let reached = LogPosition {
+            epoch: cursor.epoch,
+            sequence: cursor.sequence,
+            tag: cursor.tag,
+        };
+        return hub.learn_of_losses([reached]).await && hub.learn_of_losses(stored).await;
+    }
+    hub.learn_of_losses(stored).await
 }
 
 async fn open(
@@ -141,7 +166,8 @@ async fn open(
     };
     let version = ProtocolVersion::parse(&session.protocol_version);
     let primes = version.is_some_and(ProtocolVersion::has_priming);
-    let plan = Beginning::of(&session, last.as_ref(), &hub.timeline());
+    let has_losses = has_lost_positions(hub, &session, last.as_ref()).await;
+    let plan = Beginning::of(&session, last.as_ref(), (&hub.timeline(), has_losses));
     let known = match plan.inbox {
         InboxStart::After(position) => position,
         InboxStart::Head => Sequence::START,
