@@ -23,7 +23,7 @@ use stream_driver::{
 use super::{
     feed::Feed,
     fixture::{self, GatedLog},
-    format::{StreamEnd, StreamFormat},
+    format::{StreamEnd, StreamFormat, StreamReader},
     hub::{Hub, StreamRequest, StreamStart},
     interest::StreamInterest,
     news::NewsSelection,
@@ -75,7 +75,7 @@ fn feed(
         ages: false,
     };
     let mut position = Sequence::START;
-    let opening = |_, begins| {
+    let opening = |_: &StreamReader, begins| {
         position = begins;
         Bytes::new()
     };

@@ -349,16 +349,11 @@ impl Hub {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Remembers that the log lost its part up to `was` before this edge began: positions in it continue after
-    /// `resumes_after`.
-    pub(crate) fn learn_loss(&self, was: Sequence, resumes_after: Sequence) {
+    /// Remembers a stored position whose entry the log lost before this edge began.
+    pub(crate) fn learn_loss(&self, position: Sequence, tag: EntryTag) {
         let mut timeline = self.timeline.write();
         let mut longer = LogTimeline::clone(&timeline);
-        longer.learn(SetBackRange {
-            generation: self.generation(),
-            was,
-            resumes_after,
-        });
+        longer.learn_loss(position, tag);
         *timeline = Arc::new(longer);
     }
 

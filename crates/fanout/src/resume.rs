@@ -117,33 +117,45 @@ impl Hub {
         Ok(((!gone).then_some(position), gone))
     }
 
-    /// Compares positions of this log that were stored with the log as it is, so that [`Self::timeline`]
-    /// moves those of a part that was lost before this edge began; returns whether there are any. Where the
-    /// newest position still has its entry, the older ones do too. What cannot be compared now counts as
-    /// there.
-    pub async fn learn_of_losses(&self, stored: impl IntoIterator<Item = LogPosition>) -> bool {
+    /// Compares positions of this log that were stored with the log as it is. Those of a part that was lost
+    /// before this edge began are then resolved to the start ([`Self::timeline`]); returns the position from
+    /// which a stream has all that took their numbers and all that came after the others, if there are any. Where the newest position still has
+    /// its entry, the older ones do too.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`] for a cursor: a stream that begins without the comparison could take new events
+    /// for older ones.
+    pub async fn learn_of_losses(
+        &self,
+        stored: impl IntoIterator<Item = LogPosition>,
+    ) -> Result<Option<Sequence>, HubError> {
         let epoch = self.epoch();
         let stored = stored.into_iter();
         let mut stored: Vec<_> = stored.filter(|stored| stored.epoch == epoch).collect();
         stored.sort_unstable_by_key(|stored| Reverse(stored.sequence));
-        let mut any = false;
-        for position in stored {
-            if self.timeline().moved(position.sequence) < position.sequence {
-                any = true;
-                continue;
-            }
+        let mut resumes_after = None;
+        for position in &stored {
+            // A set-back that this edge saw needs no comparison.
             let Some(tag) = position.tag else {
                 continue;
             };
-            match self.resolve_at(position.sequence, Some(tag)).await {
-                Ok((resumes_after, true)) if resumes_after < position.sequence => {
-                    self.learn_loss(position.sequence, resumes_after);
-                    any = true;
-                }
-                _ => break,
+            if self.timeline().moved(position.sequence) < position.sequence {
+                continue;
             }
+            let (resumes, is_lost) = self.resolve_at(position.sequence, Some(tag)).await?;
+            if !is_lost {
+                break;
+            }
+            if self.timeline().resolve(*position) != Sequence::START {
+                self.learn_loss(position.sequence, tag);
+            }
+            resumes_after =
+                Some(resumes_after.map_or(resumes, |known: Sequence| known.min(resumes)));
         }
-        any
+        let timeline = self.timeline();
+        let there = stored.iter().map(|stored| timeline.resolve(*stored));
+        let there = there.filter(|position| *position > Sequence::START).min();
+        Ok(resumes_after.map(|resumes| there.map_or(resumes, |there| there.min(resumes))))
     }
 
     /// Whether a reader's position, at the entry with this tag, is in a part that the log lost. An entry

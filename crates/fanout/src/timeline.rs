@@ -1,10 +1,14 @@
 //! The history of the log's identity, as far as this edge saw it: which log it is, and when its store was
 //! put back to an earlier state.
 
-use model::{Epoch, LogPosition, Sequence};
+use model::{EntryTag, Epoch, LogPosition, Sequence};
 
 /// Maximum number of remembered set-backs. Positions from before an older one are no longer moved.
 const MAX_SET_BACKS: usize = 16;
+
+/// Maximum number of remembered lost positions. One that is forgotten is compared again when its session's
+/// stream is opened.
+const MAX_LOST_POSITIONS: usize = 1024;
 
 /// The log, and the set-backs that this edge saw. A position is valid only together with these: after a
 /// set-back the log gives out the same numbers again.
@@ -13,6 +17,8 @@ pub struct LogTimeline {
     epoch: Epoch,
     /// Oldest first.
     set_backs: Vec<SetBackRange>,
+    /// Stored positions whose entries were lost before this edge began; oldest first.
+    lost: Vec<(Sequence, EntryTag)>,
 }
 
 /// The numbers that the log gives out again.
@@ -45,6 +51,7 @@ impl LogTimeline {
         Self {
             epoch,
             set_backs: Vec::new(),
+            lost: Vec::new(),
         }
     }
 
@@ -55,16 +62,12 @@ impl LogTimeline {
         self.set_backs.push(range);
     }
 
-    /// Adds a set-back of which a stored position tells, beside those that this edge saw. Several such
-    /// positions widen one range: that repeats events, and misses none.
-    pub(crate) fn learn(&mut self, range: SetBackRange) {
-        match self.set_backs.last_mut() {
-            Some(last) if last.generation == range.generation => {
-                last.was = last.was.max(range.was);
-                last.resumes_after = last.resumes_after.min(range.resumes_after);
-            }
-            _ => self.push(range),
+    /// Remembers a stored position whose entry the log lost before this edge began.
+    pub(crate) fn learn_loss(&mut self, position: Sequence, tag: EntryTag) {
+        if self.lost.len() == MAX_LOST_POSITIONS {
+            self.lost.remove(0);
         }
+        self.lost.push((position, tag));
     }
 
     /// The log.
@@ -73,10 +76,21 @@ impl LogTimeline {
         self.epoch
     }
 
-    /// Where a stored position continues in the present log; the start if it belongs to another log.
+    /// Where a stored position continues in the present log; the start if it belongs to another log, or to a
+    /// part that was lost before this edge began: nothing that took its numbers may count as older.
     #[must_use]
     pub fn resolve(&self, stored: LogPosition) -> Sequence {
-        self.moved(stored.within(self.epoch))
+        match self.has_lost(stored) {
+            true => Sequence::START,
+            false => self.moved(stored.within(self.epoch)),
+        }
+    }
+
+    fn has_lost(&self, stored: LogPosition) -> bool {
+        let Some(tag) = stored.tag.filter(|_| !self.lost.is_empty()) else {
+            return false;
+        };
+        stored.epoch == self.epoch && self.lost.contains(&(stored.sequence, tag))
     }
 
     pub(crate) fn moved(&self, position: Sequence) -> Sequence {
@@ -122,5 +136,25 @@ mod tests {
         assert_eq!(resolve(2, 95), 0);
         assert_eq!(timeline.moved_since(0, Sequence(200)), Sequence(70));
         assert_eq!(timeline.moved_since(2, Sequence(200)), Sequence(200));
+    }
+
+    #[test]
+    fn a_position_whose_entry_was_lost_begins_at_the_start_and_another_at_its_number_does_not() {
+        let tag = |id: &str| EntryTag::of(&model::EventId::new(id).unwrap());
+        let stored = |id: Option<&str>| LogPosition {
+            epoch: Epoch(1),
+            sequence: Sequence(90),
+            tag: id.map(tag),
+        };
+        let mut timeline = LogTimeline::new(Epoch(1));
+        timeline.learn_loss(Sequence(90), tag("lost"));
+        assert_eq!(timeline.resolve(stored(Some("lost"))), Sequence::START);
+        for there in [Some("new"), None] {
+            assert_eq!(timeline.resolve(stored(there)), Sequence(90));
+        }
+        for n in 0..2 * MAX_LOST_POSITIONS {
+            timeline.learn_loss(Sequence(n as u64), tag("x"));
+        }
+        assert_eq!(timeline.lost.len(), MAX_LOST_POSITIONS);
     }
 }

@@ -9,6 +9,7 @@ use ports::EdgeNews;
 
 use super::Sessions;
 use fanout::{
+    HubError,
     feed::{Feed, OpeningFrames},
     format::{StreamEnd, StreamFormat},
     hub::{Hub, StreamRequest, StreamStart},
@@ -79,7 +80,7 @@ impl Beginning {
     fn of(
         session: &Session,
         last: Option<&Result<Cursor, CursorError>>,
-        (timeline, has_losses): (&LogTimeline, bool),
+        (timeline, after_loss): (&LogTimeline, Option<Sequence>),
     ) -> Self {
         let went_back = matches!(last, Some(Ok(cursor)) if is_ahead(cursor, session));
         // As the client's last stream knew it; later subscriptions are added afterwards, each from its own
@@ -102,10 +103,10 @@ impl Beginning {
             Some(Ok(cursor)) => StreamStart::After(*cursor),
             Some(Err(_)) => StreamStart::UnknownCursor,
             None if session.has_streamed => StreamStart::Head,
-            None => match interest.earliest() {
-                None => StreamStart::Head,
-                Some(position) if has_losses => StreamStart::AfterLoss(position),
-                Some(position) => StreamStart::Position(position),
+            None => match (interest.earliest(), after_loss) {
+                (_, Some(position)) => StreamStart::AfterLoss(position),
+                (Some(position), None) => StreamStart::Position(position),
+                (None, None) => StreamStart::Head,
             },
         };
         Self {
@@ -117,13 +118,13 @@ impl Beginning {
     }
 }
 
-/// Whether the log has lost a part in which a subscription began. A client whose event id is newer than all
+/// Where a stream without an event id begins if the log has lost a part in which a subscription began. A client whose event id is newer than all
 /// subscriptions, and still in the log, proves that it has not.
-async fn has_lost_positions(
+async fn after_loss(
     hub: &Hub,
     session: &Session,
     last: Option<&Result<Cursor, CursorError>>,
-) -> bool {
+) -> Result<Option<Sequence>, HubError> {
     let subscriptions = session.subscriptions.iter().map(|one| one.since);
     let stored = subscriptions.chain(session.resource_uris.values().copied());
     let newest = stored.clone().map(|since| since.sequence).max();
@@ -135,7 +136,9 @@ async fn has_lost_positions(
             sequence: cursor.sequence,
             tag: cursor.tag,
         };
-        return hub.learn_of_losses([reached]).await && hub.learn_of_losses(stored).await;
+        if hub.learn_of_losses([reached]).await?.is_none() {
+            return Ok(None);
+        }
     }
     hub.learn_of_losses(stored).await
 }
@@ -166,8 +169,8 @@ async fn open(
     };
     let version = ProtocolVersion::parse(&session.protocol_version);
     let primes = version.is_some_and(ProtocolVersion::has_priming);
-    let has_losses = has_lost_positions(hub, &session, last.as_ref()).await;
-    let plan = Beginning::of(&session, last.as_ref(), (&hub.timeline(), has_losses));
+    let after_loss = after_loss(hub, &session, last.as_ref()).await?;
+    let plan = Beginning::of(&session, last.as_ref(), (&hub.timeline(), after_loss));
     let known = match plan.inbox {
         InboxStart::After(position) => position,
         InboxStart::Head => Sequence::START,
