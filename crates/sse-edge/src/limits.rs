@@ -66,6 +66,11 @@ pub(crate) const TASK_LIMITS: TaskLimits = TaskLimits {
 pub(crate) const TASK_POLL_MILLIS: u64 = 1000;
 /// Time for which a task whose edge died still counts as being worked on.
 pub(crate) const TASK_LEASE: Duration = Duration::from_secs(60);
+/// Time for which an edge tries to store the outcome of a task while the store does not answer: its lease was
+/// renewed at most a third of [`TASK_LEASE`] ago, so no other edge has given the task up.
+pub(crate) const TASK_OUTCOME_PATIENCE: Duration = Duration::from_secs(30);
+/// Pause between two of these attempts.
+pub(crate) const TASK_OUTCOME_PAUSE: Duration = Duration::from_secs(1);
 /// Changes of tasks that wait to be announced; on overflow the periodic check announces them.
 pub(crate) const TASK_CHANGES: usize = 1024;
 /// Delivery reports of messages that wait to be passed on; on overflow a sender gets "stored",

@@ -22,7 +22,7 @@ struct PostBooks {
 
 #[derive(Debug)]
 struct SessionAccount {
-    began: Moment,
+    created: Moment,
     /// The store may have lost it.
     may_be_gone: bool,
     is_gone: bool,
@@ -66,9 +66,10 @@ impl Post {
     /// A session was created by a request that began at a moment.
     pub(crate) fn create(&self, session: &str, began: Moment) {
         self.ledger.tell(format!("{session} is created"));
+        let created = self.ledger.tick();
         let mut books = self.books.lock();
         let account = SessionAccount {
-            began,
+            created,
             may_be_gone: Self::is_in_doubt(&books, began),
             is_gone: false,
             letters: Vec::new(),
@@ -175,7 +176,7 @@ impl Post {
         books.last_set_back = Some(now);
         let mut lost = Vec::new();
         for (session, account) in &mut books.sessions {
-            account.may_be_gone |= account.began > saved;
+            account.may_be_gone |= account.created > saved;
             let letters = &mut account.letters;
             for letter in letters.iter_mut() {
                 letter.acknowledged = letter.acknowledged.filter(|at| *at < saved);

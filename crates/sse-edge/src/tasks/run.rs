@@ -14,7 +14,7 @@ use mcp_server::{
     output::CallOutput,
     tool::{Tool, as_result},
 };
-use model::{TaskId, Timestamp};
+use model::{Classified, ErrorClass, TaskId, Timestamp};
 use ports::{TaskRecord, TaskStoreError};
 use tokio::time::{Instant, interval_at, sleep, timeout};
 use tracing::{debug, warn};
@@ -24,7 +24,10 @@ use super::{
 };
 use crate::{
     error::EdgeError,
-    limits::{CALL_DEADLINE, TASK_LEASE, TASK_LIMITS, TASK_POLL_MILLIS, TASK_WORK_TIME},
+    limits::{
+        CALL_DEADLINE, TASK_LEASE, TASK_LIMITS, TASK_OUTCOME_PATIENCE, TASK_OUTCOME_PAUSE,
+        TASK_POLL_MILLIS, TASK_WORK_TIME,
+    },
 };
 
 impl Tasks {
@@ -134,7 +137,7 @@ async fn work(
     };
     let end = as_result(caller, outcome).map_err(CallError::into_rpc);
     let mut stored = tasks
-        .end(caller, id, |task, now| match &end {
+        .end_patiently(caller, id, |task, now| match &end {
             Ok(result) => task.complete(&result.for_version(caller.version), now),
             Err(error) => task.fail(error, now),
         })
@@ -142,7 +145,7 @@ async fn work(
     if let Err(EdgeError::Tasks(TaskStoreError::TooLarge { bytes })) = stored {
         let error = record::too_large_error(bytes);
         stored = tasks
-            .end(caller, id, |task, now| task.fail(&error, now))
+            .end_patiently(caller, id, |task, now| task.fail(&error, now))
             .await;
     }
     if let Err(error) = stored {
@@ -151,6 +154,27 @@ async fn work(
 }
 
 impl Tasks {
+    /// As [`Self::end`], and tries again while the store does not answer, for as long as no other edge gives
+    /// the task up, or until the edge has to stop.
+    async fn end_patiently(
+        &self,
+        caller: &Caller,
+        id: &TaskId,
+        end: impl Fn(&mut Task, Timestamp) -> Result<(), IllegalChange>,
+    ) -> Result<(), EdgeError> {
+        let until = Instant::now() + TASK_OUTCOME_PATIENCE;
+        let closed = self.background.closed();
+        loop {
+            let ended = self.end(caller, id, &end).await;
+            let is_worth_another_try =
+                matches!(&ended, Err(error) if error.class() == ErrorClass::Transient);
+            if !is_worth_another_try || Instant::now() >= until || closed.is_cancelled() {
+                return ended;
+            }
+            sleep(TASK_OUTCOME_PAUSE).await;
+        }
+    }
+
     /// Ends a task, if it has not ended.
     async fn end(
         &self,
