@@ -112,6 +112,19 @@ impl StreamInterest {
         has_moved.then_some(moved)
     }
 
+    /// The same on an edge that has reached this position. A subscription that another edge stored further on
+    /// begins here: if the log is put back before this edge gets there, other events have the numbers in
+    /// between, and this edge cannot know.
+    #[must_use]
+    pub fn begun_by(mut self, reached: Sequence) -> Self {
+        let filters = self.filters.iter_mut().map(|wanted| &mut wanted.after);
+        let uris = self.uris.values_mut().map(|(_, since)| since);
+        for since in filters.chain(uris) {
+            *since = reached.min(*since);
+        }
+        self
+    }
+
     /// Of several spellings of one resource the first is kept, so that a change is one notification.
     fn add_uri(&mut self, spelt: &str, since: Sequence) {
         if let Ok(uri) = ResourceUri::parse(spelt) {

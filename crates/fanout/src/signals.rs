@@ -83,15 +83,18 @@ impl Hub {
         self.streams.budget.take(principal, cost)
     }
 
+    /// The interest of a session at this revision, on this edge.
+    #[must_use]
+    pub fn interest_of(&self, session: &Session, revision: u64) -> StreamInterest {
+        let interest = StreamInterest::of_session(session, revision, &self.timeline());
+        interest.begun_by(self.ring.head())
+    }
+
     /// The stored state of the session changed to this revision: updates the interest of its
     /// stream.
     pub fn session_changed(&self, session: &Session, revision: u64) {
         if let Some(stream) = self.streams.of_session(&session.id) {
-            stream.set_interest(StreamInterest::of_session(
-                session,
-                revision,
-                &self.timeline(),
-            ));
+            stream.set_interest(self.interest_of(session, revision));
         }
     }
 
@@ -109,11 +112,7 @@ impl Hub {
         if let Some(stream) = self.streams.of_session(&session.id) {
             warn!(session = %session.id, "the session store lost the last changes of a session");
             self.record_set_back();
-            stream.put_back(StreamInterest::of_session(
-                session,
-                revision,
-                &self.timeline(),
-            ));
+            stream.put_back(self.interest_of(session, revision));
         }
     }
 

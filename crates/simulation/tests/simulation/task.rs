@@ -1,6 +1,12 @@
 //! Tasks (MCP 2026-07-28): work that goes on at one edge, and that another must not give up while it does.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -21,6 +27,8 @@ pub(crate) struct SimulatedTasks {
     ledger: Arc<Ledger>,
     store: Arc<Outages>,
     tasks: Arc<Mutex<Vec<StartedTask>>>,
+    /// Number of times that the store went back.
+    set_backs: Arc<AtomicU64>,
     works: Vec<ClientWork>,
 }
 
@@ -38,6 +46,7 @@ impl SimulatedTasks {
             ledger: Arc::clone(ledger),
             store: Arc::clone(store),
             tasks: Arc::default(),
+            set_backs: Arc::default(),
             works: Vec::new(),
         }
     }
@@ -45,6 +54,8 @@ impl SimulatedTasks {
     /// Starts a task at an edge: it waits for an event that never happens.
     pub(crate) fn start(&mut self, number: usize, edge: NodeLife, connection: EdgeConnection) {
         let (ledger, tasks) = (Arc::clone(&self.ledger), Arc::clone(&self.tasks));
+        let set_backs = Arc::clone(&self.set_backs);
+        let before = set_backs.load(Ordering::Relaxed);
         self.begin(number, async move {
             let arguments = json!({ "filters": [{ "repo": "nowhere" }] });
             let params = json!({ "name": "wait_for_events", "arguments": arguments });
@@ -52,7 +63,8 @@ impl SimulatedTasks {
             if let Some(id) = answer["result"]["taskId"].as_str() {
                 ledger.tell(format!("task {id} begins at edge {number}"));
                 let id = id.to_owned();
-                let is_excused = false;
+                // The store may have gone back between the call and its answer.
+                let is_excused = set_backs.load(Ordering::Relaxed) > before;
                 tasks.lock().push(StartedTask {
                     id,
                     edge,
@@ -73,6 +85,7 @@ impl SimulatedTasks {
 
     /// The store went back.
     pub(crate) fn excuse(&self) {
+        self.set_backs.fetch_add(1, Ordering::Relaxed);
         for task in self.tasks.lock().iter_mut() {
             task.is_excused = true;
         }

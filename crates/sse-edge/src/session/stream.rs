@@ -80,7 +80,8 @@ impl Beginning {
     fn of(
         session: &Session,
         last: Option<&Result<Cursor, CursorError>>,
-        (timeline, after_loss): (&LogTimeline, Option<Sequence>),
+        (timeline, reached): (&LogTimeline, Sequence),
+        after_loss: Option<Sequence>,
     ) -> Self {
         let went_back = matches!(last, Some(Ok(cursor)) if is_ahead(cursor, session));
         // As the client's last stream knew it; later subscriptions are added afterwards, each from its own
@@ -93,6 +94,7 @@ impl Beginning {
             _ => session.newest_subscription,
         };
         let interest = StreamInterest::up_to_subscription(session, known, 0, timeline);
+        let interest = interest.begun_by(reached);
         let inbox = match last {
             Some(Ok(cursor)) => InboxStart::After(cursor.inbox),
             None if session.has_streamed => InboxStart::Head,
@@ -170,7 +172,8 @@ async fn open(
     let version = ProtocolVersion::parse(&session.protocol_version);
     let primes = version.is_some_and(ProtocolVersion::has_priming);
     let after_loss = after_loss(hub, &session, last.as_ref()).await?;
-    let plan = Beginning::of(&session, last.as_ref(), (&hub.timeline(), after_loss));
+    let here = (&*hub.timeline(), hub.position().sequence);
+    let plan = Beginning::of(&session, last.as_ref(), here, after_loss);
     let known = match plan.inbox {
         InboxStart::After(position) => position,
         InboxStart::Head => Sequence::START,
@@ -232,9 +235,7 @@ async fn open(
             if now.session.stream_tag > tag {
                 feed.end(StreamEnd::TakenOver);
             }
-            let interest =
-                StreamInterest::of_session(&now.session, now.revision.0, &hub.timeline());
-            feed.set_interest(interest);
+            feed.set_interest(hub.interest_of(&now.session, now.revision.0));
             Ok(Some(feed))
         }
         None => Ok(None),
