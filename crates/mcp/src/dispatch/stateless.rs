@@ -1,6 +1,6 @@
 //! Requests of the stateless era: the checks in the order in which clients expect their answers.
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 use serde_json::value::RawValue;
 
 use super::{Claims, RequestMeta, Surface, VersionClaim, meta::Parts};
@@ -107,13 +107,13 @@ fn check_present_headers(
 }
 
 fn check_required_headers(claims: &Claims<'_>) -> Result<(), HttpRefusal> {
-    let absent = |name: &HeaderName| !claims.headers.contains_key(name);
-    if absent(&headers::PROTOCOL_VERSION) {
+    // An empty version counts as none.
+    if claims.version == VersionClaim::Absent {
         return Err(HttpRefusal::header_mismatch(
             "MCP-Protocol-Version is missing",
         ));
     }
-    if absent(&headers::METHOD) {
+    if !claims.headers.contains_key(headers::METHOD) {
         return Err(HttpRefusal::header_mismatch("Mcp-Method is missing"));
     }
     Ok(())

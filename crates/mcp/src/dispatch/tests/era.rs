@@ -38,6 +38,11 @@ fn the_era_of_a_request_is_decided_by_its_body() {
             Is::Refused(400, -32020, true),
         ),
         (
+            "an empty header is a missing one",
+            modern.clone().with("mcp-protocol-version", ""),
+            Is::Refused(400, -32020, true),
+        ),
+        (
             "initialize with _meta is an unknown method",
             Sent::modern("initialize", json!({"protocolVersion": "2025-11-25"})),
             Is::Refused(404, -32601, true),
