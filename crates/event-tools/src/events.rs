@@ -129,6 +129,7 @@ impl EventAccess {
         let Some(cursor) = cursor else {
             return Ok((Sequence::START, false));
         };
+        self.hub.check_started().map_err(CallError::failed)?;
         let opened = self.hub.open_cursor(cursor, scope(caller));
         let cursor = opened.map_err(|error| InputError::new("cursor", &error.to_string()))?;
         let resolved = self.hub.resolve(StreamStart::After(cursor)).await;
@@ -145,6 +146,7 @@ impl EventAccess {
         let Some(cursor) = cursor else {
             return Ok((None, false));
         };
+        self.hub.check_started().map_err(CallError::failed)?;
         let opened = self.hub.open_cursor(cursor, scope(caller));
         let cursor = opened.map_err(|error| InputError::new("before", &error.to_string()))?;
         let resolved = self.hub.resolve_before(cursor).await;

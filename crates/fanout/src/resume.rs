@@ -43,7 +43,19 @@ impl Hub {
         Some(self.cursor_at(reader, older, tag))
     }
 
-    /// Opens the cursor of a reader.
+    /// Whether cursors can be opened: without keys of the operator, theirs is that of the log, which an edge
+    /// that has just started does not know yet. It would take every cursor for one of another log.
+    ///
+    /// # Errors
+    /// [`HubError::NotReady`].
+    pub fn check_started(&self) -> Result<(), HubError> {
+        match self.has_started() {
+            true => Ok(()),
+            false => Err(HubError::NotReady),
+        }
+    }
+
+    /// Opens the cursor of a reader, on an edge that has started ([`Self::check_started`]).
     ///
     /// # Errors
     /// It is damaged, was not issued by this server, or belongs to another reader.

@@ -70,6 +70,7 @@ async fn open(
         Resume::Fresh => Resume::of_text(parameters.get("lastEventId").unwrap_or_default()),
         of_header => of_header,
     };
+    edge.hub.check_started()?;
     let begin = begin(edge, &resume, scope);
     let client = parameters.get("clientId").map(ToOwned::to_owned);
     let connection = edge.ids.uuid();

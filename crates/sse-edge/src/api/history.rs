@@ -60,6 +60,7 @@ pub(crate) async fn recent(
     let mut question = question(&parameters, Order::NewestFirst, limit);
     let mut gone = false;
     if let Some(before) = parameters.get("before") {
+        edge.hub.check_started()?;
         let cursor = edge
             .hub
             .open_cursor(before, CursorScope::events(&principal.id))?;
@@ -90,6 +91,7 @@ pub(crate) async fn replay(
     let mut gone = false;
     question.to = parameters.time("to")?;
     if let Some(cursor) = parameters.get("cursor") {
+        edge.hub.check_started()?;
         let scope = CursorScope::events(&principal.id);
         let cursor = edge.hub.open_cursor(cursor, scope)?;
         (question.after, gone) = edge.hub.resolve(StreamStart::After(cursor)).await?;

@@ -153,6 +153,7 @@ async fn open(
     last_event_id: Option<&str>,
     legacy: Option<HttpSseParts>,
 ) -> Result<Option<Feed>, EdgeError> {
+    hub.check_started()?;
     // Numbered in the store, so that the later of two streams on two edges is known.
     let scope = CursorScope::session(&principal.id, id);
     let last = last_event_id.map(|last| hub.open_cursor(last, scope));
