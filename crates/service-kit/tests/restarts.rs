@@ -167,17 +167,14 @@ async fn a_request_behind_an_answer_from_before_the_stop_is_answered() {
     assert!(timeout(DEADLINE, running).await.unwrap().unwrap().clean);
 }
 
-#[tokio::test]
-async fn at_the_bound_connections_of_the_kernel_wait_for_others_to_end() {
-    let limits = HttpLimits {
-        max_connections: 1,
-        ..HttpLimits::default()
-    };
+/// Clients that the kernel has connected when the listener stops, before it has accepted anything: each gets
+/// its last answer.
+async fn the_connected_are_answered(count: usize, limits: HttpLimits) {
     let life = Lifecycle::new(DEADLINE);
     let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let addr = listener.local_addr().unwrap();
     let mut clients = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..count {
         clients.push(Client(TcpStream::connect(addr).await.unwrap()));
     }
     life.shut_down();
@@ -193,26 +190,17 @@ async fn at_the_bound_connections_of_the_kernel_wait_for_others_to_end() {
 }
 
 #[tokio::test]
+async fn at_the_bound_connections_of_the_kernel_wait_for_others_to_end() {
+    let limits = HttpLimits {
+        max_connections: 1,
+        ..HttpLimits::default()
+    };
+    the_connected_are_answered(5, limits).await;
+}
+
+#[tokio::test]
 async fn connections_that_the_kernel_accepted_before_the_listener_closed_are_served() {
-    let limits = HttpLimits::default();
-    let life = Lifecycle::new(DEADLINE);
-    let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    let addr = listener.local_addr().unwrap();
-    // The listener stops before it has accepted anything.
-    let mut clients = Vec::new();
-    for _ in 0..20 {
-        clients.push(Client(TcpStream::connect(addr).await.unwrap()));
-    }
-    life.shut_down();
-    let router = Router::new().route("/", get(|| async { "hello" }));
-    let serving = serve(listener, router, limits, life.clone());
-    life.spawn("http", OnExit::EndsProcess, serving);
-    for client in &mut clients {
-        client.send(REQUEST).await;
-    }
-    for client in &mut clients {
-        client.last_answer().await;
-    }
+    the_connected_are_answered(20, HttpLimits::default()).await;
 }
 
 #[tokio::test]
