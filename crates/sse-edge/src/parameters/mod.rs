@@ -1,10 +1,31 @@
-//! Query parameters of the REST routes: a filter, and parameters of each route.
+//! Query parameters of the REST routes: a filter, and parameters of each route. Public for the fuzz targets,
+//! which read what strangers send.
+
+mod routes;
 
 use std::collections::BTreeMap;
 
-use model::{FilterError, FilterRequest, FilterSet, Timestamp};
+use mcp::lenient::{resource_number, whole_number};
+use model::{FilterError, FilterRequest, FilterSet, Timestamp, label_list};
 
-use crate::error::EdgeError;
+pub use self::routes::{RecentParameters, ReplayParameters, StreamParameters};
+pub use event_flow::query::{MAX_QUERY_EVENTS as MAX_LIMIT, Order};
+
+/// A parameter that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParameterError {
+    /// An unknown or repeated parameter, or a value of a route's own parameter.
+    #[error("{field}: {reason}")]
+    Value {
+        /// The name of the parameter.
+        field: String,
+        /// The problem, and which values are valid.
+        reason: String,
+    },
+    /// A value of a parameter of the filter.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+}
 
 /// The parameters that make a filter.
 const FILTER: [&str; 9] = [
@@ -20,18 +41,18 @@ const FILTER: [&str; 9] = [
 ];
 
 /// The notations of a time, for refusals.
-pub(crate) const TIME_FORMAT: &str =
+const TIME_FORMAT: &str =
     "use RFC 3339, for instance 2026-11-20T10:00:00Z, or seconds or milliseconds since 1970";
 
 /// The parameters of a query string.
 #[derive(Debug, Default)]
-pub(crate) struct Parameters {
-    pub(crate) filters: FilterSet,
+struct Parameters {
+    filters: FilterSet,
     own: BTreeMap<String, String>,
 }
 
-fn invalid(field: &str, reason: impl Into<String>) -> EdgeError {
-    EdgeError::Parameter {
+fn invalid(field: &str, reason: impl Into<String>) -> ParameterError {
+    ParameterError::Value {
         field: field.to_owned(),
         reason: reason.into(),
     }
@@ -40,11 +61,10 @@ fn invalid(field: &str, reason: impl Into<String>) -> EdgeError {
 fn request(
     mut values: BTreeMap<String, String>,
     tags: Vec<String>,
-) -> Result<FilterRequest, EdgeError> {
+) -> Result<FilterRequest, ParameterError> {
     let mut value = |name: &str| values.remove(name);
     let number = value("number").map(|text| {
-        let number = text.trim().parse();
-        number.map_err(|_| invalid("number", "must be a whole number such as 7"))
+        resource_number(&text).ok_or_else(|| invalid("number", "must be a whole number such as 7"))
     });
     Ok(FilterRequest {
         resource_type: value("resourceType"),
@@ -59,69 +79,22 @@ fn request(
     })
 }
 
-/// The labels in one value of `tags`: separated by commas. A label with a comma is quoted, as in CSV, where
-/// `""` is a quote.
-fn labels(value: &str) -> Result<Vec<String>, EdgeError> {
-    let (mut labels, mut rest) = (Vec::new(), value);
-    loop {
-        rest = rest.trim_start();
-        let label = match rest.strip_prefix('"') {
-            None => {
-                let end = rest.find(',').unwrap_or(rest.len());
-                let label = rest[..end].to_owned();
-                rest = &rest[end..];
-                label
-            }
-            Some(quoted) => {
-                let (label, after) = unquoted(quoted).ok_or_else(|| {
-                    invalid(
-                        "tags",
-                        "a label in quotes ends with a quote and a comma follows",
-                    )
-                })?;
-                rest = after;
-                label
-            }
-        };
-        labels.push(label);
-        match rest.strip_prefix(',') {
-            Some(more) => rest = more,
-            None => return Ok(labels),
-        }
-    }
-}
-
-/// The label that begins after a quote, and the text after it: empty, or beginning with a comma.
-fn unquoted(quoted: &str) -> Option<(String, &str)> {
-    let (mut label, mut rest) = (String::new(), quoted);
-    loop {
-        let end = rest.find('"')?;
-        label.push_str(&rest[..end]);
-        rest = &rest[end + 1..];
-        match rest.strip_prefix('"') {
-            Some(more) => {
-                label.push('"');
-                rest = more;
-            }
-            None => break,
-        }
-    }
-    let rest = rest.trim_start();
-    (rest.is_empty() || rest.starts_with(',')).then_some((label, rest))
-}
-
 impl Parameters {
     /// Reads the pairs; `own` are the names of the route's own parameters.
     ///
     /// # Errors
     /// An unknown name, a name that occurs twice, or a filter with an unknown value.
-    pub(crate) fn read(pairs: Vec<(String, String)>, own: &[&str]) -> Result<Self, EdgeError> {
+    fn read(pairs: Vec<(String, String)>, own: &[&str]) -> Result<Self, ParameterError> {
         let mut filter = BTreeMap::new();
         let mut tags = Vec::new();
         let mut parameters = Self::default();
         for (name, value) in pairs {
             let repeated = if name == "tags" {
-                tags.extend(labels(&value)?);
+                let refused = |error| FilterError::Name {
+                    field: "tags",
+                    error,
+                };
+                tags.extend(label_list(&value).map_err(refused)?);
                 false
             } else if FILTER.contains(&name.as_str()) {
                 filter.insert(name.clone(), value).is_some()
@@ -145,23 +118,23 @@ impl Parameters {
 
     /// A parameter of the route's own, without white space around it; an empty one counts as absent, as
     /// forms send it.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+    fn get(&self, name: &str) -> Option<&str> {
         let text = self.own.get(name)?.trim();
         Some(text).filter(|text| !text.is_empty())
     }
 
     /// A time; see [`Timestamp::from_input`] for the notations.
-    pub(crate) fn time(&self, name: &str) -> Result<Option<Timestamp>, EdgeError> {
+    fn time(&self, name: &str) -> Result<Option<Timestamp>, ParameterError> {
         let read = |text| Timestamp::from_input(text).ok_or_else(|| invalid(name, TIME_FORMAT));
         self.get(name).map(read).transpose()
     }
 
     /// A number between `1` and `max`.
-    pub(crate) fn count(&self, name: &str, default: usize, max: usize) -> Result<usize, EdgeError> {
+    fn count(&self, name: &str, default: usize, max: usize) -> Result<usize, ParameterError> {
         match self.get(name) {
             None => Ok(default),
-            Some(text) => match text.parse() {
-                Ok(count) if (1..=max).contains(&count) => Ok(count),
+            Some(text) => match whole_number(text).map(usize::try_from) {
+                Some(Ok(count)) if (1..=max).contains(&count) => Ok(count),
                 _ => Err(invalid(name, format!("must be a number from 1 to {max}"))),
             },
         }
@@ -172,7 +145,7 @@ impl Parameters {
 mod tests {
     use super::*;
 
-    fn read(query: &[(&str, &str)]) -> Result<Parameters, EdgeError> {
+    fn read(query: &[(&str, &str)]) -> Result<Parameters, ParameterError> {
         let pairs = query
             .iter()
             .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
@@ -192,7 +165,7 @@ mod tests {
         assert_eq!(filter.resource_type, Some(model::ResourceType::ISSUE));
         assert_eq!(filter.tags, ["bug", "docs", "p1"]);
         assert_eq!(parameters.count("limit", 7, 10).unwrap(), 7);
-        for (sent, expected) in [(" 9 ", 9), ("", 7)] {
+        for (sent, expected) in [(" 9 ", 9), ("9.0", 9), ("", 7)] {
             let parameters = read(&[("limit", sent)]).unwrap();
             assert_eq!(parameters.count("limit", 7, 10).unwrap(), expected);
         }
@@ -225,6 +198,8 @@ mod tests {
             ("repo", "acme/Rocket", r#"{"owner":"acme","repo":"rocket"}"#),
             ("actor", "@mona", r#"{"actor":"mona"}"#),
             ("number", "7", r#"{"number":7}"#),
+            ("number", "7.0", r#"{"number":7}"#),
+            ("number", " #7", r#"{"number":7}"#),
         ] {
             assert_eq!(filter(name, value).unwrap(), means);
         }
@@ -234,6 +209,7 @@ mod tests {
             ("actor", "a b"),
             ("number", "x"),
             ("number", "0"),
+            ("number", "7.5"),
             ("resourceId", "#7"),
         ] {
             let refused = filter(name, value).unwrap_err().to_string();
@@ -251,7 +227,7 @@ mod tests {
             assert!(
                 matches!(
                     read(query),
-                    Err(EdgeError::Parameter { .. } | EdgeError::Filter(_))
+                    Err(ParameterError::Value { .. } | ParameterError::Filter(_))
                 ),
                 "{query:?}"
             );
