@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests are tests, which clippy does not see here.
 
+mod clients;
+
 use std::{
     fs,
     path::Path,
@@ -69,5 +71,5 @@ macro_rules! targets {
     };
 }
 targets!(
-    dispatch, envelope, lines, sse, header, cursor, state, bus, filter, uri
+    dispatch, envelope, lines, sse, header, cursor, state, bus, filter, uri, rest
 );
